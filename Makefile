@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 HASHED := --require-hashes --only-binary :all:
 
 # The first interpreter that is new enough and can make environments; `make PYTHON=/path/to/python` names another.
-# Each one is run, not just looked up: a version manager's shim may exist for a version that is not active.
+# Each one is run, not only located: a version manager's shim may exist for a version that is not active.
 PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
 	"$$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo "$$candidate"; break; }; done)
@@ -37,7 +37,7 @@ lint: $(READY) ## style, types and layers: ruff, mypy --strict, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(READY) ## put the code into shape with ruff
+format: $(READY) ## format the code with ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -55,18 +55,18 @@ fuzz: $(READY) ## run the property tests with new random examples each time, and
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)
 	@LIVEWARDEN_FUZZ_ROUNDS=20000 $(BIN)/python -m pytest -m fuzz --timeout=0 $(ARGS)
 
-test-compose: $(READY) ## bring up docker-compose.yml and see an escalation come out (needs docker compose and a built image)
+test-compose: $(READY) ## bring up docker-compose.yml and check that it publishes an escalation (needs docker compose and a built image)
 	@$(BIN)/python -m pytest tests/compose $(ARGS)
 
-hashes: $(READY) ## write requirements/*.txt anew from pyproject.toml and constraints.txt (asks the package index)
+hashes: $(READY) ## rewrite requirements/*.txt from pyproject.toml and constraints.txt (queries the package index)
 	@$(PIP) $(HASHED) -r requirements/hashes.txt
 	@PATH="$(abspath $(BIN)):$$PATH" requirements/renew
 
-clean: ## remove .venv and what tools cached
+clean: ## remove .venv and caches of tools
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# The oracle of the PDQ tests has no Linux wheel: it is tried where a C++ compiler is, and its tests say so where it is
-# not there. Two OpenCV builds in one environment overwrite each other's files, so a second one is refused.
+# The oracle of the PDQ tests has no Linux wheel: it is built where a C++ compiler exists, and its tests are
+# skipped elsewhere. Two OpenCV builds in one environment overwrite each other's files, so a second one is refused.
 $(READY): pyproject.toml $(wildcard requirements/*.txt)
 	@[ -n "$(PYTHON)" ] || { echo "livewarden needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv);" \
 		"if yours has another name: make PYTHON=/path/to/python" >&2; exit 1; }

@@ -250,7 +250,7 @@ def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
             picture = _picture(reel.picture(film, index))
             for place, turn in enumerate((one, two)):
                 started = time.thread_time()
-                turn.look(picture, ORIGIN.stream, sample)
+                turn.classify(picture, ORIGIN.stream, sample)
                 spent[place] += time.thread_time() - started
         turns = two.turns[second.name]
         told_films[film] = (

@@ -25,7 +25,7 @@ from models.classifiers.classifier import Classifier
 from models.classifiers.registry import DEFAULT, known_packages
 from models.errors import ClassifierError
 from worker.cli.model_report import time_model
-from worker.processes.threads import BLAS_VARIABLES
+from worker.processes.blas_threads import BLAS_VARIABLES
 
 PICTURES = ((1280, 720, 1.20), (640, 360, 1.12))
 """Width and height in pixels, and the goal."""

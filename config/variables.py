@@ -1,7 +1,7 @@
-"""All variables `LIVEWARDEN_…`: what each sets, its default, and who reads it. README.md has the same table.
+"""All variables `LIVEWARDEN_…`: what each sets, its default, and which processes read it.
 
-A new setting is a field of `config.settings.Settings` and an entry here; tests compare both with README.md and with
-docker-compose.yml.
+docs/settings.md is made from this table (`python -m tools.settings_docs`). A new setting is a field of
+`config.settings.Settings` and an entry here; tests compare both with docs/settings.md and with docker-compose.yml.
 """
 
 import difflib
@@ -14,7 +14,7 @@ PREFIX: Final = "LIVEWARDEN_"
 
 
 class ReadBy(StrEnum):
-    """Who reads a variable, in the words of README.md."""
+    """The processes that read a variable, in the words of docs/settings.md."""
 
     ALL = "all processes"
     """Worker, beat and command line."""
@@ -30,16 +30,10 @@ class Variable:
 
     name: str
     sets: str
-    """In the words of README.md (Markdown)."""
+    """In the words of docs/settings.md (Markdown)."""
     default: str = ""
     """As it would be written into the variable; empty: there is none."""
     read_by: ReadBy = ReadBy.WORK
-
-    @property
-    def row(self) -> str:
-        """Its row of README.md's table."""
-        default = f"`{self.default}`" if self.default else ""
-        return f"| `{self.name}` | {self.sets} | {default} | {self.read_by} |"
 
 
 def _variable(name: str, sets: str, default: str = "", read_by: ReadBy = ReadBy.WORK) -> Variable:
@@ -52,7 +46,7 @@ VARIABLES: Final = (
     _variable("REDIS_PASSWORD_FILE", "file with that user's password", read_by=ReadBy.ALL),
     _variable(
         "ALLOWED_ORIGINS",
-        "names, addresses and networks that may be fetched from, see below; unset: public addresses only",
+        "names, addresses and networks that may be fetched from; unset: public addresses only",
     ),
     _variable(
         "BANK_DIR",
@@ -61,35 +55,38 @@ VARIABLES: Final = (
     ),
     _variable(
         "STORE_URL",
-        "where the verdict log is kept, and snapshots for other hosts: a folder, or a URL of fsspec's",
+        "where the verdict log and snapshots for other hosts are kept: a folder, or a URL that fsspec reads",
         "~/.local/state/livewarden/store",
     ),
     _variable(
-        "VERDICT_LOG_HOURS", "how long the verdict log is kept and looked back on: hours from 1 to 8,784 (a year)", "24"
+        "VERDICT_LOG_HOURS",
+        "how long the verdict log is kept, and searched for new hashes: hours from 1 to 8,784 (a year)",
+        "24",
     ),
     _variable(
         "LISTS_DIR",
-        "folder of small hash lists besides: `NAME.csv` with the header `hash` or `hash,id` is the list NAME",
+        "folder of small hash lists beside the bank: `NAME.csv` with the header `hash` or `hash,id` is the list NAME",
     ),
     _variable(
         "POLICY_FILE",
-        "the moderation policy, which may be changed while workers run; unset: `config/policy.yaml`, which explains "
-        "itself",
+        "the moderation policy, which may be changed while workers run; unset: `config/policy.yaml`",
     ),
     _variable(
         "URL_TEMPLATE",
-        "playlist of a stream enqueued without a URL: `https://cdn.example/{stream_id}/index.m3u8`",
+        "playlist of a stream that is enqueued without a URL: `https://cdn.example/{stream_id}/index.m3u8`",
     ),
     _variable("DEPLOYMENT", "names the deployment in each event's `source`", "local", ReadBy.ALL),
     _variable(
         "RENDITION_HEIGHT_PIXELS",
-        "of a master playlist the smallest rendition at or above this that has pictures is watched",
+        "of a master playlist, the smallest rendition at or above this height that has pictures is watched",
         "360",
     ),
-    _variable("MANIFESTS_DIR", "folder of your own classifier manifests, beside those that ship"),
-    _variable("PROVIDER", "what computes scores: `cpu`, or `cuda` where onnxruntime-gpu is installed", "cpu"),
+    _variable("MANIFESTS_DIR", "folder of your own classifier manifests, beside the shipped ones"),
+    _variable("PROVIDER", "hardware that computes scores: `cpu`, or `cuda` where onnxruntime-gpu is installed", "cpu"),
     _variable(
-        "MAX_STREAMS", "how many streams may be watched at once (20 kB of Redis each at most), at least 1", "10000"
+        "MAX_STREAMS",
+        "how many streams may be watched at the same time (20 kB of Redis each at most), at least 1",
+        "10000",
     ),
     _variable("LEGAL_BASIS", "documents the legal basis for private streams; unset: they are refused"),
     _variable(
@@ -100,13 +97,13 @@ VARIABLES: Final = (
     ),
     _variable(
         "LOG_FORMAT",
-        "how processes log: `console` or `json`, an object a line ([docs/logs.md](docs/logs.md))",
+        "how processes log: `console` or `json`, an object a line ([logs.md](logs.md))",
         "console",
         ReadBy.ALL,
     ),
     _variable(
         "HEARTBEAT_FILE",
-        "touched while a worker or beat is alive, for health checks (compose sets it)",
+        "file that a living worker or beat touches, for health checks (compose sets it)",
         read_by=ReadBy.SERVICES,
     ),
     _variable(
@@ -119,7 +116,7 @@ VARIABLES: Final = (
     _variable("REDIS_MEMORY_LIMIT", "what Redis's container may use: twice as much", "2gb", ReadBy.COMPOSE),
     _variable(
         "MODEL_PACKAGES",
-        "packages with weights of optional models that the image is built with ([docs/models.md](docs/models.md))",
+        "packages with weights of optional models that the image is built with ([models.md](models.md))",
         read_by=ReadBy.COMPOSE,
     ),
     _variable("VERSION", "tag of the image that is built and run", "local", ReadBy.COMPOSE),
@@ -132,8 +129,8 @@ KNOWN: Final = {variable.name: variable for variable in VARIABLES}
 
 
 def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are set and one typo away from a known name, each with that name. Case counts as no typo
-    more: what differs in case alone is misspelt too."""
+    """The variables that are set and one typo away from a known name, each with that name. A name that differs in case
+    alone is misspelt too."""
     found = {}
     for name, value in environment.items():
         if value and name not in KNOWN:

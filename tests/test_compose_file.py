@@ -121,9 +121,10 @@ def test_images_can_be_pinned_by_digest_and_are_tags_else() -> None:
     assert stages == ["FROM ${BASE_IMAGE} AS build", "FROM ${BASE_IMAGE}"]
 
 
-def test_networks_that_the_readme_names_are_there() -> None:
+def test_networks_that_the_manual_names_are_there() -> None:
     """An operator would ask Docker for a network that there is not, and not learn what to allow."""
-    named = re.findall(r"PROJECT_(\w+)", (COMPOSE.parent / "README.md").read_text())
+    manual = [(COMPOSE.parent / "docs" / name).read_text() for name in ("operations.md", "platform.md")]
+    named = [name for text in manual for name in re.findall(r"PROJECT_(\w+)", text)]
     assert named
     assert set(named) <= compose()["networks"].keys()
     assert set(named) <= set(compose()["services"]["worker"]["networks"])

@@ -72,7 +72,7 @@ def tables() -> Iterator[str]:
 
 
 def _overview(documents: Mapping[str, Schema]) -> Iterator[str]:
-    yield from ("| type | what it tells |", "|---|---|")
+    yield from ("| type | meaning |", "|---|---|")
     for name in PLACES:
         for kind in documents[name]["properties"]["type"]["enum"]:
             described = documents[name]["$defs"][kind.split(".")[2]]["description"]
@@ -80,7 +80,7 @@ def _overview(documents: Mapping[str, Schema]) -> Iterator[str]:
 
 
 def _table(described: Schema, document: Schema) -> Iterator[str]:
-    yield from ("| field | type | what it is |", "|---|---|---|")
+    yield from ("| field | type | value |", "|---|---|---|")
     yield from _rows(described, document, "")
 
 

@@ -3,19 +3,19 @@
 from worker.store.redis_keys import DAY, HOUR, KEYS, MINUTE, Key
 
 HEAD = """\
-# What livewarden keeps in Redis
+# Keys in Redis
 
 Made from `worker/store/redis_keys.py` by `python -m tools.redis_keys`. A *life* is Redis's own (`EXPIRE`): it counts
-from when the key was last written, where nothing else is said. What has none is bounded otherwise. Keys of a stream
-have no life while it is watched. A worker walks over all keys, and gives a life to those that should have one: an older
-version's, or somebody else's.
+from the last write of the key, unless stated otherwise. Keys without a life are bounded otherwise. Keys of a stream
+have no life while it is watched. A worker scans all keys, and gives a life to those that should have one: an older
+version's, or a foreign one's.
 
 `read by` names the users of [redis-users.md](redis-users.md). Beside these keys there are Celery's: the queues
-`control`, `segments` and their like, `unacked*` and `_kombu.*`, all bounded by what waits, and `intake`, into which
+`control`, `segments` and their like, `unacked*` and `_kombu.*`, all bounded by waiting work, and `intake`, into which
 platforms write.
 
-No key holds a picture, or what a picture could be made from: of pictures there are PDQ hashes, and 16 block means of
-the last one (`lw:gate`). Pending segments and records of watched streams have URLs with their query, where signed
+No key holds a picture, or data from which a picture could be made: of pictures there are PDQ hashes, and 16 block means
+of the last one (`lw:gate`). Pending segments and records of watched streams have URLs with their query, where signed
 tokens may be; it goes when the segment is settled and the watch ends. `lw:bank:*` has hashes of the lists: treat
 Redis's disk as you treat these.
 

@@ -1,16 +1,16 @@
 """The Celery app: `celery -A worker.app worker` and `celery -A worker.app beat` need no further argument.
 
-What has to be done before anything else is imported; the app itself is `worker.runtime.celery_app`.
+This prepares the process before anything else is imported; the app itself is `worker.runtime.celery_app`.
 """
 
 import os
 
 from worker.processes.import_path import leave_out_current_folder
 
-# Before anything is imported that is not ours.
+# Before any foreign package is imported.
 leave_out_current_folder()
 
-from worker.processes.threads import keep_numpy_to_one_thread
+from worker.processes.blas_threads import keep_numpy_to_one_thread
 
 # Before anything imports NumPy, whose BLAS reads this once.
 keep_numpy_to_one_thread(os.environ)

@@ -1,22 +1,22 @@
-"""What can go wrong on the way of a segment.
+"""The errors of this package.
 
 LivewardenError
 └── WorkerError
     ├── RegistryError            a stream that cannot be registered, or is not known
     ├── IntakeError              a message of a platform that is refused
-    ├── StoreError               Redis is away, full, or not set up to keep what it is told
+    ├── StoreError               Redis is away, full, or does not keep what is written
     ├── ObjectStoreError         the store of whole files is away, full or not usable
-    ├── QueueError               the queue cannot do what a person asked of it
+    ├── QueueError               the queue refuses a person's request
     ├── OriginEntryError         an entry of the allowed origins that names nothing
-    ├── FetchError               bytes that could not be had from an origin
+    ├── FetchError               bytes that could not be fetched from an origin
     ├── PlaylistError            bytes that are not a playlist which can be watched
     ├── LocalFileError           a file named on the command line that cannot be read or written
-    ├── BankRequestError         the bank does not do what a person asked of it
+    ├── BankRequestError         the bank refuses a person's request
     ├── ConfinementError         the decoder child cannot be confined here, and the operator requires it
     ├── LeaseLostError           background work took longer than its lease, and another has it now
-    ├── ScanError                a scan that could not look at anything, or was asked for what is not there
-    ├── ReplayError              a policy that cannot be tried on what was seen, or test cases that cannot be read
-    └── DemoError                the demo cannot start, or nothing came of it
+    ├── ScanError                a scan that could not read anything, or whose input is not there
+    ├── ReplayError              a policy that cannot be replayed, or test cases that cannot be read
+    └── DemoError                the demo cannot start, or fails
 
 OutOfTimeError (a BaseException)     the task's soft time limit struck
 """
@@ -27,8 +27,8 @@ from config.errors import LivewardenError
 class OutOfTimeError(BaseException):
     """The task's soft time limit struck (`worker.processes.soft_limit`).
 
-    It comes from a signal handler, anywhere, and means neither what was being done nor what it was done to: no
-    `Exception`, for nothing but the task may take it.
+    It comes from a signal handler, at any place, and is about neither the work in hand nor its data: no `Exception`,
+    for nothing but the task may catch it.
     """
 
 
@@ -55,22 +55,22 @@ class IntakeError(WorkerError):
 
 
 class StoreError(WorkerError):
-    """Redis is away, full, or does not keep what it is told."""
+    """Redis is away, full, or does not keep what is written."""
 
 
 class ObjectStoreError(WorkerError):
-    """The store of whole files (LIVEWARDEN_STORE_URL) is away, full or not usable; the text says what it was for."""
+    """The store of whole files (LIVEWARDEN_STORE_URL) is away, full or not usable; the text names the purpose."""
 
     def __init__(self, text: str, *, missing: bool = False, damaged: bool = False) -> None:
         super().__init__(text)
         self.missing = missing
         """There is no such file: it may have been purged meanwhile."""
         self.damaged = damaged
-        """The store answered: it is what is in the file that cannot be used."""
+        """The store answered, and the content of the file cannot be used."""
 
 
 class QueueError(WorkerError):
-    """The queue cannot do what a person asked of it; the text says why, and who did what before."""
+    """The queue refuses a person's request; the text has the reason, and the earlier act of another person."""
 
 
 class OriginEntryError(WorkerError):
@@ -78,9 +78,9 @@ class OriginEntryError(WorkerError):
 
 
 class FetchError(WorkerError):
-    """Bytes that could not be had from an origin.
+    """Bytes that could not be fetched from an origin.
 
-    The text names the URL without its query, where signed tokens are, and says what was expected.
+    The text names the URL without its query, where signed tokens are, and what was expected.
     """
 
     def __init__(self, text: str, reason: str) -> None:
@@ -89,14 +89,14 @@ class FetchError(WorkerError):
         self.text = text
         self.reason = reason
         """For the ledger: `refused_origin`, `bad_url`, `unreachable`, `timeout`, `too_large`, `redirect_loop`,
-        `bad_response`, `http_<status>`, or `internal`: a mistake of ours or of a library's, which is logged."""
+        `bad_response`, `http_<status>`, or `internal`: a bug of Livewarden or of a library, which is logged."""
 
     def __str__(self) -> str:
         return self.text
 
     @property
     def gone(self) -> bool:
-        """The origin says that it does not have this, so that asking again is no use."""
+        """The origin does not have this, so that another request is no use."""
         return self.reason in {"http_404", "http_410"}
 
 
@@ -112,7 +112,7 @@ class LocalFileError(WorkerError):
 
 
 class BankRequestError(WorkerError):
-    """The bank does not do what a person asked of it; the text names list, entry, person or role, and never a hash."""
+    """The bank refuses a person's request; the text names list, entry, person or role, and never a hash."""
 
 
 class ConfinementError(WorkerError):
@@ -120,16 +120,16 @@ class ConfinementError(WorkerError):
 
 
 class LeaseLostError(WorkerError):
-    """Work that only one may do at a time lost its lease in Redis; nothing of it took effect."""
+    """Work that only one process may do at a time lost its lease in Redis; nothing of it took effect."""
 
 
 class ScanError(WorkerError):
-    """A scan that could not look at anything, or was asked for something that does not exist; the text says why."""
+    """A scan that could not read anything, or whose input does not exist; the text has the reason."""
 
 
 class ReplayError(WorkerError):
-    """A policy that cannot be tried on what was seen, or test cases that cannot be read; the text says why."""
+    """A policy that cannot be replayed, or test cases that cannot be read; the text has the reason."""
 
 
 class DemoError(WorkerError):
-    """The demo cannot start, one of its processes ended, or nothing came of it; the text has the end of its log."""
+    """The demo cannot start, one of its processes ended, or it found nothing; the text has the end of its log."""

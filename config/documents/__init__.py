@@ -1,1 +1,1 @@
-"""YAML files that operators write: what their aliases stand for, and where in them a mistake is."""
+"""YAML files that operators write, and where in them a mistake is."""

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import yaml
 
+from config.documents.names import shortened
+
 MAX_TOKENS: Final = 40_000
 """Of a file that workers read: brackets, commas, keys and values. PyYAML takes 7 µs for one, and the policy that ships
 has 600."""
@@ -41,10 +43,15 @@ class Loader(yaml.SafeLoader):
         return super().fetch_more_tokens()
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuses aliases: ten lines of them can stand for 10^9 values, and one can stand for what it is in."""
         self._depth += 1
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
+            problem = f"*{shortened(event.anchor)} is an alias: write its value out"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
         if self._depth > MAX_DEPTH:
             problem = f"values nested deeper than {MAX_DEPTH}"
-            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
         try:
             return super().compose_node(parent, index)
         finally:
@@ -67,7 +74,7 @@ class Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            problem = f"expected a value that fits {node.tag.rpartition(':')[2]!r}"
+            problem = f"a value that does not fit {node.tag.rpartition(':')[2]!r}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, Self
 import yaml
 from pydantic import ValidationError
 
-from config.documents.aliases import check_aliases
 from config.documents.loading import Loader
 from config.documents.names import shortened, unknown
 from config.documents.scalars import place_of
@@ -87,8 +86,6 @@ class YamlText:
         loader = Loader(text, max_tokens=max_tokens)
         try:
             self._node: yaml.Node | None = loader.get_single_node()
-            if self._node is not None:
-                check_aliases(self._node)
             self.value: Any = None if self._node is None else loader.construct_document(self._node)
         finally:
             loader.dispose()
@@ -180,17 +177,17 @@ def mistake_at(location: Location, text: str, document: YamlText, offset: int | 
     )
 
 
-def yaml_mistake(error: yaml.MarkedYAMLError, text: str) -> Mistake:
+def yaml_mistake(error: yaml.MarkedYAMLError, document: str) -> Mistake:
     """Why a file's text is no YAML that is taken."""
     mark = error.problem_mark
     if mark is None:
-        return Mistake(text=f"{error.problem}: expected YAML")
+        return Mistake(text=f"expected YAML: {error.problem}")
     begin = mark.index - mark.column
-    tag = _TAG.search(text[begin:].partition("\n")[0])
+    tag = _TAG.search(document[begin:].partition("\n")[0])
     if tag is not None:
         what = "a condition that begins with ! needs quotes around it: without them YAML takes it for a tag"
         return Mistake(text=what, line=mark.line + 1, column=tag.end())
-    return Mistake(text=f"{error.problem}: expected YAML", line=mark.line + 1, column=mark.column + 1)
+    return Mistake(text=f"expected YAML: {error.problem}", line=mark.line + 1, column=mark.column + 1)
 
 
 def _rule(location: Location, document: Any) -> str:

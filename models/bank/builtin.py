@@ -8,7 +8,7 @@ from models.bank.entries import CONFIRMED, Entry, HashKind, ListSpec
 from models.testcard import TESTCARD_HASHES
 
 ALLOW_DISTANCE: Final = 8
-"""Of DESIGN "Verdicts": what is allowed must be the very picture that a lead looked at, not one that looks like it."""
+"""What is allowed must be the very picture that a lead saw, not one like it (docs/architecture.md, "Verdicts")."""
 
 BUILT_IN_SPECS = MappingProxyType(
     {

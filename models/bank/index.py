@@ -22,7 +22,7 @@ import numpy.typing as npt
 from models.bank.flat import WORDS, Distances, Rows, Words, distances, possible, search
 
 CHUNKS: Final = 11
-"""With 16 chunks of radius 1 a query at 10^7 took ten times as long (DEPENDENCIES.md); fewer need larger radii."""
+"""With 16 chunks of radius 1 a query at 10^7 took ten times as long; fewer need larger radii."""
 
 MAX_DISTANCE: Final = 31
 

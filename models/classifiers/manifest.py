@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -271,8 +271,3 @@ class Manifest(_Part):
     def key(self, label: Label) -> str:
         """Under which a score is found: `<model>/<label>`."""
         return f"{self.name}/{label.name}"
-
-
-def manifest_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a manifest."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Manifest.model_json_schema()}

@@ -84,29 +84,11 @@ def known_packages(folder: Path | None) -> dict[str, ModelPackage]:
     return shelf.packages
 
 
-def load_classifiers(
-    folder: Path | None, *, names: Sequence[str] | None = None, provider: Provider = Provider.CPU
-) -> tuple[Classifier, ...]:
-    """Loads and verifies the classifiers that are to run, in their order; those for self-tests come last.
-
-    Args:
-        folder: the operator's manifests; None: there are none.
-        names: those that the policy's cascade names. None: `DEFAULT`, and all that distributions and the operator
-            brought in; but not those for shadow rules only or about minors, which run where a cascade names them.
-        provider: what is to compute.
-
-    Raises:
-        ManifestError: as `known_packages`; or there is none of a name.
-        ClassifierError: weights are missing or altered, or do not fit their manifest; or the provider is not there.
-    """
-    return verified(chosen_packages(known_packages(folder), names), provider)
-
-
 def verified(packages: Iterable[ModelPackage], provider: Provider) -> tuple[Classifier, ...]:
-    """Classifiers of packages, in their order.
+    """Loads and verifies the classifiers of packages, in their order.
 
     Raises:
-        ClassifierError: as `load_classifiers`.
+        ClassifierError: weights are missing or altered, or do not fit their manifest; or the provider is not there.
     """
     classifiers = tuple(Classifier(package, provider=provider) for package in packages)
     for classifier in classifiers:
@@ -115,7 +97,11 @@ def verified(packages: Iterable[ModelPackage], provider: Provider) -> tuple[Clas
 
 
 def chosen_packages(known: Mapping[str, ModelPackage], names: Sequence[str] | None) -> list[ModelPackage]:
-    """Of all classifiers those that are to run, as `load_classifiers` has them; nothing is verified.
+    """The classifiers that are to run, in their order; those for self-tests come last. Nothing is verified.
+
+    Args:
+        names: those that the policy's cascade names. None: `DEFAULT`, and all that distributions and the operator
+            brought in; but not those for shadow rules only or about minors, which run where a cascade names them.
 
     Raises:
         ManifestError: there is none of a name.

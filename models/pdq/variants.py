@@ -23,8 +23,8 @@ _BAND_ROWS = 4
 """Samples of each direction a matrix product, as in `models.pdq`."""
 
 
-def hash_variants(luma: Picture, wanted: Set[Variant]) -> Variants:
-    """The hashes of the turned picture, as `hash_luma` gives them for the turned array, bit for bit.
+def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
+    """The hash of a picture, and those of its transformed arrays as `hash_luma` gives them, bit for bit.
 
     Args:
         luma: as `hash_luma` takes it.
@@ -37,11 +37,6 @@ def hash_variants(luma: Picture, wanted: Set[Variant]) -> Variants:
     Raises:
         PictureError: as `hash_luma` does.
     """
-    return hash_with_variants(luma, wanted)[1]
-
-
-def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
-    """As `hash_luma` and `hash_variants` together, for less: the picture is read once for both."""
     check_luma(luma)
     pdq, turned = _turned(luma, wanted)
     if Variant.CROP in wanted:

@@ -1,7 +1,7 @@
 """The process that decodes: bytes go in, pictures come out.
 
 All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process without network, files, keys or lists, which
-is forked for a few requests. `python -m sampler.child DESCRIPTOR PARENT MEMORY_BYTES` is the prepared
+is forked for a few requests. `python -m sampler.child.process DESCRIPTOR PARENT MEMORY_BYTES` is the prepared
 process ("zygote") that forks it (sampler/child/prepared.py).
 """
 

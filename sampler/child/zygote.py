@@ -32,7 +32,7 @@ ENVIRONMENT = {
     **KEPT_MEMORY,
 }
 """All that the decoder sees of the environment: no secrets, no settings."""
-PROGRAM = (sys.executable, "-s", "-P", "-m", "sampler.child")
+PROGRAM = (sys.executable, "-s", "-P", "-m", "sampler.child.process")
 """Our own module, by our own interpreter."""
 
 

@@ -110,7 +110,7 @@ def worker_containers() -> list[str]:
 
 
 def test_an_escalation_comes_out_and_a_killed_worker_stops_nothing() -> None:
-    """An operator who follows the README gets no escalations, or one lost container takes the deployment down."""
+    """An operator who follows the manual gets no escalations, or one lost container takes the deployment down."""
     assert len(worker_containers()) == 3
     watch("drill-1")
     first = next_escalation()["data"]
@@ -275,7 +275,7 @@ def test_each_container_has_the_password_of_its_own_role_alone() -> None:
 
 
 def test_a_policy_a_list_and_a_model_of_the_operators_own_raise_an_escalation() -> None:
-    """An operator who follows README.md could bring in nothing: the deployment would find the test card and no more."""
+    """An operator who follows the manual could bring nothing in: it would find the test card and no more."""
     card = hash_rgb(cards.testcard(640, 360)).bits.hex()
     said = as_person("operator", "bank", "import", "brought-list", "-", "--json", given=f"hash,id\n{card},case-7\n")
     assert json.loads(said)["accepted"] == 1

@@ -11,7 +11,7 @@ from referencing import Registry, Resource
 from config.errors import SchemaError
 from config.schemas import SCHEMAS, check_event, data_schema, objects, schema, strict
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+OPERATIONS = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -67,9 +67,9 @@ def test_error_names_the_field() -> None:
         check_event({"type": "livewarden.decision.made.v1"})
 
 
-def test_readme_lists_every_event_for_operators() -> None:
+def test_the_manual_lists_every_event_for_operators() -> None:
     """An operator would not know what an event on `lw:operations` is about, or would wait for one that nobody sends."""
-    (table,) = re.findall(r"^\| NAME \| published when \|\n\|---\|---\|\n((?:\|.*\n)+)", README, flags=re.MULTILINE)
+    (table,) = re.findall(r"^\| NAME \| published when \|\n\|---\|---\|\n((?:\|.*\n)+)", OPERATIONS, flags=re.MULTILINE)
     listed = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
     published = schema("operations.v1")["properties"]["type"]["enum"]
     assert sorted(f"livewarden.operations.{name}.v1" for name in listed) == sorted(published)

@@ -11,6 +11,7 @@ from config.environment import load_settings
 from config.errors import SettingsError
 from config.settings import Settings, variable_of
 from config.variables import KNOWN, VARIABLES, ReadBy, misspelt, one_typo, unknown
+from tools import settings_docs
 
 ROOT = Path(__file__).parents[2]
 OF_PROCESSES = [one for one in VARIABLES if one.read_by not in {ReadBy.COMPOSE, ReadBy.TESTS}]
@@ -40,10 +41,12 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
     assert load_settings({one.name: one.default for one in VARIABLES}) == load_settings({})
 
 
-def test_readme_has_the_table() -> None:
-    """An operator would look for a variable in README.md, and not find it, or find something else of it."""
-    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `LIVEWARDEN_")]
-    assert rows == [one.row for one in VARIABLES if one.read_by is not ReadBy.TESTS]
+def test_the_document_is_up_to_date() -> None:
+    """An operator would look for a variable, and not find it, or find another default of it.
+
+    `python -m tools.settings_docs > docs/settings.md` writes it.
+    """
+    assert (ROOT / "docs/settings.md").read_text() == settings_docs.document()
 
 
 def test_every_name_that_something_reads_is_known() -> None:

@@ -10,7 +10,9 @@ import yaml
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.classifiers.classifier import Classifier
+from models.classifiers.manifest import Provider
 from models.classifiers.package import ModelPackage, read_package
+from models.classifiers.registry import chosen_packages, known_packages, verified
 
 SIDE = 8
 OPSET = [helper.make_opsetid("", 18)]
@@ -191,3 +193,10 @@ def package(path: Path) -> ModelPackage:
 
 def classifier(folder: Path, weights: bytes, **changes: Any) -> Classifier:
     return Classifier(package(install(folder, weights, **changes)))
+
+
+def load_classifiers(
+    folder: Path | None, *, names: Sequence[str] | None = None, provider: Provider = Provider.CPU
+) -> tuple[Classifier, ...]:
+    """The classifiers that a worker runs, loaded and verified."""
+    return verified(chosen_packages(known_packages(folder), names), provider)

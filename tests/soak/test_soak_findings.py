@@ -57,7 +57,7 @@ def test_celerys_own_word_about_a_kill_is_excused(tmp_path: Path, kind: str, lin
     ("kind", "lines"),
     [
         # Without a traceback too, and whoever wrote it.
-        (REDIS_KILLED, (stamped("ERROR", "this worker ends, since a process of it cannot judge: x"),)),
+        (REDIS_KILLED, (stamped("ERROR", "this worker ends, since one of its processes cannot moderate: x"),)),
         (REDIS_KILLED, (stamped("CRITICAL", "Unrecoverable error: AttributeError"),)),
         (CHILD_KILLED, (stamped("ERROR", "Hard time limit (18s) exceeded for livewarden.segment[1]"),)),
         (CHILD_KILLED, (stamped("CRITICAL", "Unrecoverable error: WorkerLostError"), TRACE, CELERYS, LOST)),

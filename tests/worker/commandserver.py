@@ -83,7 +83,7 @@ def serve(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    from worker.processes.threads import keep_numpy_to_one_thread
+    from worker.processes.blas_threads import keep_numpy_to_one_thread
 
     keep_numpy_to_one_thread(os.environ)
     import av  # noqa: F401

@@ -13,7 +13,7 @@ from worker.events.operations import OPERATIONS
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.pending.segments import pending_key
-from worker.ingest.poll.gaps import tell_gaps
+from worker.ingest.poll.origin_gaps import tell_gaps
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, stream_key, watch

@@ -13,8 +13,8 @@ from models.bank.delta import BankChange
 from models.errors import ChangeError
 from worker.bank.history import KEPT_ACTS, acts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
-from worker.health.epoch import BEHIND, EPOCH
-from worker.logs.trouble import Troubles
+from worker.health.redis_epoch import BEHIND, EPOCH
+from worker.logs.failure_log import Troubles
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 _trouble = Troubles(logging.getLogger(__name__))
@@ -60,7 +60,7 @@ class News:
     """List -> when its source was last read; 0: the record is damaged."""
     now_ms: int
     epoch: str = ""
-    """Redis's (`worker.health.epoch`); empty: none has begun yet."""
+    """Redis's (`worker.health.redis_epoch`); empty: none has begun yet."""
     lost: bool = False
     """Redis lost its state, and the bank has not been restored since."""
 

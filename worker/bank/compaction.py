@@ -28,8 +28,8 @@ from worker.bank.replication import fetch_at_start
 from worker.errors import BankRequestError
 from worker.events.cloudevent import derived_id, rfc3339
 from worker.events.operations import tell_operators
+from worker.logs.failure_log import Troubles
 from worker.logs.setup import log_format_of, set_up_logging
-from worker.logs.trouble import Troubles
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.periodic import periodic
 from worker.processes.subprocess_job import give_way, run_apart

@@ -17,7 +17,7 @@ from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, r
 from worker.bank.keys import SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError
-from worker.health.epoch import STATE_LOST
+from worker.health.redis_epoch import STATE_LOST
 from worker.store.redis_client import store_errors
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Deployed:
     unreadable: int = 0
     """Number of those that this version cannot read."""
     epoch: str = ""
-    """Redis's (`worker.health.epoch`) when this was read."""
+    """Redis's (`worker.health.redis_epoch`) when this was read."""
     lost: bool = False
     """Redis lost its state, and the bank is not known to be complete again."""
 

@@ -23,7 +23,7 @@ from worker.bank.in_force import UNFOLLOWED, BankMark, InForce, in_force
 from worker.bank.keys import FOLLOWERS
 from worker.bank.place import SnapshotPlace
 from worker.errors import StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.processes.periodic import periodic, start_thread
 from worker.store.redis_client import now_ms, unless_full
 

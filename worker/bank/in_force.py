@@ -22,7 +22,7 @@ from worker.bank.keys import FILES
 from worker.bank.place import SnapshotPlace
 from worker.bank.replication import fetch_at_start
 from worker.errors import BankRequestError, StoreError
-from worker.health.epoch import STATE_LOST
+from worker.health.redis_epoch import STATE_LOST
 from worker.store.redis_client import connect, now_ms, store_errors
 
 UNFOLLOWED = "bank-unfollowed"

@@ -4,7 +4,7 @@ lw:bank:changes      `change` -> JSON (`models.bank.delta.BankChange`), `by` -> 
 lw:bank:snapshot     name, watermark, previous (watermark of the snapshot before), at_ms: the snapshot in force;
                      changes: their number since; edition: number of snapshots with content that no change brought;
                      stored, digest: name and manifest's SHA-256 of the snapshot in the store;
-                     adopted: taken from the folder since Redis named none; until `worker.health.epoch` has noted it
+                     adopted: taken from the folder since Redis named none; until `redis_epoch` notes it
 lw:bank:quarantine   list/entry -> JSON {until_ms, by, reason}
 lw:bank:history      `act` -> JSON (`worker.bank.history.Act`); not trimmed with the changes
 

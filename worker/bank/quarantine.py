@@ -13,7 +13,7 @@ from models.bank.bank import Bank
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, QUARANTINE
 from worker.errors import BankRequestError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.people.actor import Actor, Role
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 

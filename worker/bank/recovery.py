@@ -22,8 +22,8 @@ from worker.bank.keys import REFRESHED
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot
 from worker.errors import BankRequestError
-from worker.health.epoch import BEHIND, EPOCH, Epoch, read_epoch
-from worker.logs.trouble import Troubles
+from worker.health.redis_epoch import BEHIND, EPOCH, Epoch, read_epoch
+from worker.logs.failure_log import Troubles
 from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.lease import leased

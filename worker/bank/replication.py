@@ -31,7 +31,7 @@ from models.errors import SnapshotError
 from worker.bank.changelog import read_pointer
 from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.processes.periodic import periodic
 from worker.store.object_store import ObjectStore
 

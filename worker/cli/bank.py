@@ -1,4 +1,4 @@
-"""`livewarden bank`: the lists of known material, brought in, looked into and changed by hand."""
+"""`livewarden bank`: imports, shows and changes the lists of known material."""
 
 import sys
 from functools import partial
@@ -22,7 +22,7 @@ By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; reco
 InRole = Annotated[str, typer.Option("--role", metavar="ROLE", help="Your role; recorded with what you do.")]
 OPERATOR = "operator"
 STDIN = Path("standard input")
-"""What it is called in texts."""
+"""Name in messages."""
 
 
 @app.command("list")
@@ -53,23 +53,23 @@ def create(
         int | None, typer.Option(help="Lowest PDQ quality of a picture that is compared, 0 to 100; default 50.")
     ] = None,
     variants: Annotated[
-        list[str] | None, typer.Option(help="Transformed pictures that are compared too: mirror,rotate,crop.")
+        list[str] | None, typer.Option(help="Transforms that are compared too: mirror,rotate,crop.")
     ] = None,
     owner: Annotated[str | None, typer.Option(help="Whom to ask about the list.")] = None,
     exportable: Annotated[
         bool | None, typer.Option("--exportable/--not-exportable", help="Its source allows you to pass it on.")
     ] = None,
     refresh_hours: Annotated[
-        float | None, typer.Option(help="How often you plan to import it again; after that it is stale.")
+        float | None, typer.Option(help="Hours until you import it again; after that it is stale.")
     ] = None,
     change: Annotated[
-        bool, typer.Option("--change", help="Change what is given here of an existing list; its entries stay.")
+        bool, typer.Option("--change", help="Change the given fields of an existing list; its entries stay.")
     ] = False,
     by: By = OPERATOR,
     role: InRole = "",
     as_json: Json = False,
 ) -> None:
-    """Create an empty list, or change what is recorded of an existing one."""
+    """Create an empty list, or change the fields of an existing one."""
     from worker.bank import edits
     from worker.people.actor import Actor
 
@@ -84,12 +84,12 @@ def create(
         "exportable": exportable,
         "refresh_seconds": None if refresh_hours is None else refresh_hours * 3600,
     }
-    told = {field: value for field, value in given.items() if value is not None}
+    fields = {field: value for field, value in given.items() if value is not None}
     with session() as now:
         if change:
-            spec = edits.change(now.redis, now.deployed.bank, name, told, by=by, role=role)
+            spec = edits.change(now.redis, now.deployed.bank, name, fields, by=by, role=role)
         else:
-            spec = edits.create(now.redis, now.deployed.bank, edits.spec_of(told | {"name": name}), by=by, role=role)
+            spec = edits.create(now.redis, now.deployed.bank, edits.spec_of(fields | {"name": name}), by=by, role=role)
     if as_json:
         print_json({"list": name, **spec.model_dump(mode="json", exclude={"name"})})
     else:
@@ -114,10 +114,10 @@ def import_(
         ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="FILE is the whole list: withdraw the entries that it does not have.")
+        bool, typer.Option("--replace", help="FILE is the complete list: withdraw the entries that it does not have.")
     ] = False,
     video: Annotated[
-        str | None, typer.Option(help="Of vPDQ: the video's name; else FILE's own, and standard input has none.")
+        str | None, typer.Option(help="vPDQ: name of the video; default: FILE's name, none for standard input.")
     ] = None,
     by: By = OPERATOR,
     role: InRole = "",
@@ -165,7 +165,7 @@ def export(
     layout: Annotated[str, typer.Option("--format", help="csv or threatexchange.")] = "csv",
     as_json: Json = False,
 ) -> None:
-    """Write an own or exportable list. It holds hashes: treat the file as you treat the lists."""
+    """Write a list of your own or an exportable one. It holds hashes: treat the file as you treat the lists."""
     from worker.bank.exports import entries_of, entry_record, export_list
     from worker.errors import LocalFileError
 
@@ -176,7 +176,7 @@ def export(
         elif file is None:
             count = export_list(now.in_force.bank, name, sys.stdout, format_named(layout))
         else:
-            # Under another name first: neither a refusal nor a full disk may leave half a list under its own.
+            # Under another name first: neither a refusal nor a full disk may leave half a list under the final name.
             part = file.with_name(f".{file.name}.part")
             try:
                 with part.open("w", encoding="utf-8", newline="") as output:
@@ -200,9 +200,9 @@ def match(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Look hashes up, as workers do: given here, or one a line on standard input.
+    """Look hashes up, as workers do: arguments, or one a line on standard input.
 
-    Status 2 if one of them is no hash; the others are looked up all the same.
+    Status 2 if one of them is no hash; the others are still looked up.
     """
     from worker.bank.inspection import look_up, placed_lines
     from worker.errors import BankRequestError
@@ -213,23 +213,23 @@ def match(
     with session() as now:
         for text, place in given:
             try:
-                looked = look_up(now.in_force.bank, text, place)
+                lookup = look_up(now.in_force.bank, text, place)
             except BankRequestError as error:
                 typer.echo(f"livewarden: {error}", err=True)
                 refused = True
                 continue
             if as_json:
-                print_json(looked.to_record())
+                print_json(lookup.to_record())
                 continue
-            told = [f"{one.list} entry {one.entry} at distance {one.distance}" for one in looked.matches]
-            typer.echo(f"{text[:8]}…  {'; '.join(told) or 'no match'}")
+            matches = [f"{one.list} entry {one.entry} at distance {one.distance}" for one in lookup.matches]
+            typer.echo(f"{text[:8]}…  {'; '.join(matches) or 'no match'}")
     if refused:
         raise typer.Exit(2)
 
 
 @app.command()
 def stats(as_json: Json = False) -> None:
-    """Show how large the bank is, what has changed since its snapshot, and whether every process follows."""
+    """Show the size of the bank, the changes since its snapshot, and whether every process follows."""
     from worker.bank import inspection
     from worker.lookback.jobs import look_backs
 

@@ -1,4 +1,4 @@
-"""`livewarden bank add|remove|quarantine`: what people do to single entries."""
+"""`livewarden bank add|remove|quarantine|history`: changes of single entries by people."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,13 +26,13 @@ Hours = Annotated[float | None, typer.Option("--hours", metavar="H", help="For h
 @app.command()
 def add(
     name: ListName,
-    text: Annotated[str, typer.Argument(metavar="HASH", help="In hex: PDQ, MD5, SHA-1 or, by --kind, SHA-256.")],
+    text: Annotated[str, typer.Argument(metavar="HASH", help="In hex: PDQ, MD5, SHA-1 or, with --kind, SHA-256.")],
     kind: Annotated[str | None, typer.Option(help="pdq, md5, sha1 or sha256; default: by length.")] = None,
     entry: Annotated[
-        str | None, typer.Option("--id", "--entry", metavar="ID", help="Id of the entry; by default it is given one.")
+        str | None, typer.Option("--id", "--entry", metavar="ID", help="Id of the entry; default: a new one.")
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="What is known of it; may be given more than once.")] = None,
-    video: Annotated[str | None, typer.Option(help="Video of which it is a frame.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the entry; may be given more than once.")] = None,
+    video: Annotated[str | None, typer.Option(help="Video that it is a frame of.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Time in that video, in seconds.")] = None,
     quality: Annotated[int | None, typer.Option(min=0, max=100, help="PDQ quality; `confirmed` needs it.")] = None,
     for_list: Annotated[
@@ -100,7 +100,7 @@ def remove(
     from worker.errors import BankRequestError
 
     if bool(entries) is whole_list:
-        raise BankRequestError("name the entries to be withdrawn, or give --whole-list")
+        raise BankRequestError("name the entries to withdraw, or give --whole-list")
     actor = None if by is None or role is None else _actor(by, role)
     with session() as now:
         if whole_list:
@@ -124,7 +124,7 @@ def quarantine(
     role: InRole = None,
     as_json: Json = False,
 ) -> None:
-    """Keep an entry that floods from raising incidents for a while; matches are still recorded. For leads."""
+    """Keep an entry that floods from raising incidents for some hours; matches are still recorded. For leads."""
     from dataclasses import asdict
 
     from worker.bank.quarantine import lift_quarantine, quarantines, set_quarantine
@@ -147,13 +147,13 @@ def quarantine(
         actor = _actor(by, role)
         if lift:
             lift_quarantine(now.redis, name, entry, actor=actor)
-            told = {"list": name, "entry": entry, "lifted": True}
+            record = {"list": name, "entry": entry, "lifted": True}
             text = f"{name} {entry} raises again"
         else:
             made = set_quarantine(now.redis, now.in_force.bank, name, entry, hours=hours, reason=reason, actor=actor)
-            told, text = asdict(made), f"{name} {entry} raises nothing until {rfc3339(made.until_ms)}"
+            record, text = asdict(made), f"{name} {entry} raises nothing until {rfc3339(made.until_ms)}"
     if as_json:
-        print_json(told)
+        print_json(record)
     else:
         typer.echo(text)
 
@@ -164,7 +164,7 @@ def history(
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """Show who did what to LIST, and when."""
+    """Show the changes of LIST: who made them, and when."""
     from itertools import islice
 
     from worker.bank.history import read_history
@@ -199,7 +199,7 @@ def _confirm(
             {"list": "confirmed", "entry": done.entry, "confirmed": done.confirmed, "proposed_by": done.proposed_by}
         )
     elif done.confirmed:
-        typer.echo(f"confirmed: entry {done.entry}, put forward by {done.proposed_by}")
+        typer.echo(f"confirmed: entry {done.entry}, proposed by {done.proposed_by}")
     else:
         typer.echo(f"entry {done.entry} waits for a second person to give the same command")
 

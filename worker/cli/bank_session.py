@@ -1,4 +1,4 @@
-"""What each `livewarden bank` command works with: Redis, and the bank as it is now."""
+"""The session of a `livewarden bank` command: Redis, and the bank as it is now."""
 
 import os
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ class Session:
     redis: "Redis"
     place: "SnapshotPlace"
     deployed: "Deployed"
-    """Without the lists of LIVEWARDEN_LISTS_DIR: what can be changed."""
+    """Without the lists of LIVEWARDEN_LISTS_DIR: the part that can be changed."""
     in_force: "InForce"
-    """With them: what workers compare with."""
+    """With them: the lists that workers compare with."""
     store: "ObjectStore | None"
     """None: LIVEWARDEN_STORE_URL is not usable here."""
 
@@ -63,12 +63,12 @@ def _store(settings: Settings) -> "ObjectStore | None":
 
     try:
         return ObjectStore(settings.store_url)
-    except ObjectStoreError:  # told by what needs it, and by `livewarden doctor`
+    except ObjectStoreError:  # reported by commands that need it, and by `livewarden doctor`
         return None
 
 
 def format_named(name: str) -> "Format":
-    """A file's layout by its name.
+    """The format of that name.
 
     Raises:
         BankRequestError: there is none of that name.

@@ -1,4 +1,4 @@
-"""How `livewarden bank` shows what it did: tables, an import's counts and its progress."""
+"""Output of `livewarden bank` for people: tables, the counts of an import and its progress."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def progress_of(file: Path) -> "Iterator[Progress | None]":
     """A progress bar on stderr, if that is a terminal, in bytes of the file."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
 
-    from worker.cli.progress_bar import progress_bar
+    from worker.cli.screen import progress_bar
 
     if not file.is_file():
         yield None
@@ -33,7 +33,7 @@ def progress_of(file: Path) -> "Iterator[Progress | None]":
 
 
 def print_import(done: "Imported", file: Path) -> None:
-    """What was in a file, and what became of it."""
+    """Prints the counts of an import."""
     from worker.cli.screen import Screen
     from worker.tables.facts import Facts
 
@@ -56,7 +56,7 @@ def print_import(done: "Imported", file: Path) -> None:
         new = counted(done.looked_back, "new PDQ hash")
         typer.echo(f"The verdict log is searched for {new}, while workers run")
     if done.not_looked_back:
-        typer.echo(f"livewarden: not all that is new is looked back for: {done.not_looked_back}", err=True)
+        typer.echo(f"livewarden: not every new hash is looked back for: {done.not_looked_back}", err=True)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -64,7 +64,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def print_lists(records: Sequence[Mapping[str, Any]]) -> None:
-    """The bank's lists, as `worker.bank.inspection.list_records` gives them."""
+    """Prints the bank's lists, as `worker.bank.inspection.list_records` gives them."""
     from rich.text import Text
 
     from worker.cli.screen import Screen
@@ -97,7 +97,7 @@ def print_lists(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_stats(record: Mapping[str, Any]) -> None:
-    """The bank in figures, as `worker.bank.inspection.stats` gives them."""
+    """Prints the bank in figures, as `worker.bank.inspection.stats` gives them."""
     from worker.cli.screen import Screen
     from worker.tables.facts import Facts
 
@@ -111,7 +111,7 @@ def print_stats(record: Mapping[str, Any]) -> None:
 
 
 def print_checks(checks: "Sequence[BankCheck]") -> None:
-    """What became of the bank's verification."""
+    """Prints the results of the bank's verification."""
     from rich.text import Text
 
     from worker.cli.screen import Screen
@@ -125,7 +125,7 @@ def print_checks(checks: "Sequence[BankCheck]") -> None:
 
 
 def print_quarantined(found: "Sequence[Quarantine]") -> None:
-    """Entries that raise nothing for a while."""
+    """Prints the entries in quarantine."""
     from worker.cli.screen import Screen
     from worker.events.cloudevent import rfc3339
     from worker.tables.listing import Listing, fixed, ids, texts

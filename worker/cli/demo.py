@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 INTERRUPTED = 130
-"""Exit status of what was to come to an end by itself and was interrupted: 128 + SIGINT, as shells have it."""
+"""Exit status of `--once` after an interrupt: 128 + SIGINT, as shells report it."""
 
 
 def demo(

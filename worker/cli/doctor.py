@@ -1,4 +1,4 @@
-"""`livewarden doctor`: what a deployment needs, and what to do where it is missing."""
+"""`livewarden doctor`: checks a deployment, and advises where something is missing."""
 
 import os
 from collections import Counter
@@ -48,5 +48,5 @@ def _print_checks(diagnoses: "Sequence[Diagnosis]") -> None:
         checks.add(state, one.name, one.found, advice=one.advice, well=one.state == State.OK)
     number = Counter(one.state for one in diagnoses)
     warnings, failures = counted(number[State.WARN], "warning"), counted(number[State.FAIL], "failure")
-    told = f"{counted(len(diagnoses), 'check')}: {number[State.OK]} ok, {warnings}, {failures}"
-    Screen().print(blocks(checks, Text(told, "bold")))
+    line = f"{counted(len(diagnoses), 'check')}: {number[State.OK]} ok, {warnings}, {failures}"
+    Screen().print(blocks(checks, Text(line, "bold")))

@@ -1,4 +1,4 @@
-"""How a command ends that cannot do what it was asked for."""
+"""The end of a command that failed."""
 
 import os
 import sys
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from models.classifiers.classifier import StuckRun
 
 FAILED = 2
-"""Exit status after an error that the text explains, as after a usage error."""
+"""Exit status after an error that stderr explains, as after a usage error."""
 
 
 def end_where_stuck(run: "StuckRun") -> None:
-    """Ends the command in the middle of a model's run that nothing else would end."""
+    """Ends the command during a model's run that nothing else would end."""
     sys.stderr.write(f"livewarden: {run}\n")
     with suppress(OSError):
         sys.stdout.flush()
-    os._exit(FAILED)  # the thread that computes hears no signal, and would be waited for
+    os._exit(FAILED)  # the computing thread handles no signal, and Python would wait for it

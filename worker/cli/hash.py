@@ -16,7 +16,7 @@ def hash_images(
     """Print the PDQ hash, its quality and the path of each picture, one a line.
 
     A picture that cannot be hashed is reported on stderr; the others are printed, and the status is 2. A quality under
-    50 means that there is too little in the picture to be matched.
+    50 means that the picture has too little detail to be matched.
     """
     from models.pdq.pdq import hash_rgb
     from sampler.child.decoder import Decoder
@@ -39,7 +39,7 @@ def hash_images(
 
 
 def _name_bytes(path: Path) -> bytes:
-    """The name as it came, which may be no UTF-8, without what steers a terminal."""
+    """The name as it was given, which may not be UTF-8, without control characters."""
     return b"".join(os.fsencode(character if _is_byte(character) else printable(character)) for character in str(path))
 
 
@@ -48,6 +48,6 @@ def _is_byte(character: str) -> bool:
 
 
 def _naming(path: Path, error: LivewardenError) -> str:
-    """The error's text, with the file in front where it does not say so itself: the decoder knows only bytes."""
+    """The error's text, with the file in front where the text lacks it: the decoder knows only bytes."""
     text = str(error)
     return text if text.startswith(str(path)) else f"{path}: {text}"

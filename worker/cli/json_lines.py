@@ -1,4 +1,4 @@
-"""What `--json` prints: one object a line on standard output."""
+"""Output of `--json`: one object a line on standard output."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ def print_json(record: Mapping[str, Any], *, ascii_only: bool = True, at_once: b
     """Prints an object.
 
     Args:
-        at_once: a script acts on it while the command goes on for long.
+        at_once: flushes, so that a script can act on it while the command runs.
     """
     sys.stdout.write(json.dumps(record, ensure_ascii=ascii_only) + "\n")
     if at_once:

@@ -1,6 +1,6 @@
-"""The command `livewarden`: puts the subcommands together, and turns errors into one line and a status.
+"""The command `livewarden`: registers the subcommands, and turns errors into one line and a status.
 
-Each subcommand imports what is heavy (decoders, models, Celery) when it runs, so that `livewarden queue next` is quick.
+Each subcommand imports heavy modules (decoders, models, Celery) when it runs, so that `livewarden queue next` is quick.
 """
 
 import logging
@@ -29,8 +29,8 @@ from worker.cli.testcard import write_testcard
 from worker.errors import DemoError
 from worker.logs.printable import PrintableStream, printable
 from worker.logs.setup import log_format_of, set_up_logging
+from worker.processes.blas_threads import keep_numpy_to_one_thread
 from worker.processes.core_dumps import forbid_dumps
-from worker.processes.threads import keep_numpy_to_one_thread
 from worker.runtime.environment import log_unknown
 
 PLUGIN_GROUP = "livewarden.commands"
@@ -94,7 +94,7 @@ def main() -> None:
     keep_numpy_to_one_thread(os.environ)
     forbid_dumps()
     for name in ("stdout", "stderr"):
-        # Subcommands print texts of streams, files and messages: what steers a terminal in them ends here.
+        # Subcommands print texts of streams, files and messages: control characters in them are escaped here.
         setattr(sys, name, PrintableStream(getattr(sys, name)))
     set_up_logging(logging.WARNING, log_format_of(os.environ))
     log_unknown(os.environ)
@@ -107,7 +107,7 @@ def main() -> None:
         sys.exit(FAILED)
     except LivewardenError as error:
         text = str(error)
-        # The one that has lines of its own: the end of a log.
+        # The only text of several lines: the end of a log.
         sys.stderr.write(f"livewarden: {text if isinstance(error, DemoError) else printable(text)}\n")
         sys.exit(FAILED)
     finally:
@@ -115,11 +115,11 @@ def main() -> None:
 
 
 def _flush() -> None:
-    """Writes out what is left while an error can still be handled: a reader that has gone (`| head`) is none."""
+    """Flushes standard output while an error can still be handled; a closed pipe (`| head`) is no error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # What Python still holds would raise again when the interpreter ends: it goes nowhere instead.
+        # The rest of the buffer would raise again when the interpreter ends: it goes to /dev/null.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

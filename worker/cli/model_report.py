@@ -1,4 +1,4 @@
-"""What `livewarden models` tells of classifiers, as records that are printed or turned into tables."""
+"""Records of classifiers that `livewarden models` prints, as JSON or as tables."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from models.testcard import testcard
 from sampler.picture import Picture
 
 WARM_UPS = 3
-"""Rounds before those that count."""
+"""Rounds that are not measured."""
 
 VERIFIED_SIZE = (1280, 720)
-"""Pixels of the pictures that a model is tried on: what is streamed."""
+"""Pixels of the pictures that a model is tried on: a usual size of streams."""
 
 
 def runs(package: ModelPackage, active: Mapping[str, Classifier], cascade: Sequence[Stage] | None) -> str:
-    """When a model looks at a picture, in a few words."""
+    """When a model runs, in a few words."""
     if package.manifest.name not in active:
         return "no"
     if package.manifest.use is Use.SELFTEST:
@@ -39,7 +39,7 @@ def runs(package: ModelPackage, active: Mapping[str, Classifier], cascade: Seque
 
 
 def list_record(package: ModelPackage, when: str) -> dict[str, Any]:
-    """A model in one line of `models list`."""
+    """The record of a model in `models list`."""
     manifest = package.manifest
     return {
         "name": manifest.name,
@@ -56,7 +56,7 @@ def list_record(package: ModelPackage, when: str) -> dict[str, Any]:
 
 
 def broken_record(broken: Broken) -> dict[str, Any]:
-    """What is not usable, in one line of `models list` or `verify`: nobody can tell what it is called."""
+    """The record of an unusable manifest in `models list` or `verify`; its name is unknown."""
     return {
         "name": None,
         "version": None,
@@ -68,9 +68,9 @@ def broken_record(broken: Broken) -> dict[str, Any]:
 
 
 def verify_record(classifier: Classifier, *, when_stuck: WhenStuck | None = None) -> dict[str, Any]:
-    """Whether a model is what its manifest says, found out by building it and letting it look at pictures.
+    """Builds a model and runs it on pictures, to check that it is as its manifest says.
 
-    `when_stuck`: is told of a run that does not end.
+    `when_stuck`: called when a run does not end.
     """
     manifest, limit = classifier.manifest, classifier.manifest.runtime.time_limit_seconds
     try:
@@ -92,7 +92,7 @@ def verify_record(classifier: Classifier, *, when_stuck: WhenStuck | None = None
 
 
 def refused_record(package: ModelPackage, problem: str) -> dict[str, Any]:
-    """A model that is not what its manifest says, in one line of `models verify`."""
+    """The record, in `models verify`, of a model that is not as its manifest says."""
     return _verified(package) | {"ok": False, "problem": problem}
 
 
@@ -107,8 +107,8 @@ def _verified(package: ModelPackage) -> dict[str, Any]:
 
 
 def _slowest_seconds(classifier: Classifier) -> float:
-    """What a picture takes of the model's time limit: its run, and finding the faces in it. Of black, which a network
-    may be quick with, and of the test card.
+    """The longest time of a picture: the model's run, and finding the faces in it; for a black picture, with which a
+    network may be quick, and for the test card.
 
     Raises:
         models.errors.ClassifierError: it does not work, or was stopped.
@@ -118,14 +118,14 @@ def _slowest_seconds(classifier: Classifier) -> float:
     slowest = 0.0
     for picture in pictures:
         classifier.scores(picture)
-        whole = partial(classifier.scores, picture)
-        work = classifier.bare_run(picture) if classifier.manifest.input.faces is None else whole
+        complete = partial(classifier.scores, picture)
+        work = classifier.bare_run(picture) if classifier.manifest.input.faces is None else complete
         slowest = max(slowest, _seconds(work, perf_counter))
     return slowest
 
 
 def explain_record(package: ModelPackage, when: str) -> dict[str, Any]:
-    """All that a manifest says."""
+    """The record of `models explain`: all fields of a manifest."""
     return {
         **list_record(package, when),
         **package.manifest.model_dump(mode="json", exclude={"name", "version", "use", "weights"}),
@@ -134,7 +134,7 @@ def explain_record(package: ModelPackage, when: str) -> dict[str, Any]:
 
 
 def picture_steps(manifest: Manifest) -> list[str]:
-    """How a picture becomes the network's input, step by step, for people."""
+    """The preprocessing of a picture, step by step, for people."""
     how = manifest.input
     steps = []
     if how.faces is not None:
@@ -152,8 +152,7 @@ def picture_steps(manifest: Manifest) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What a model takes for one picture, in milliseconds of CPU, or of wall time where a GPU computes: the least of
-    all rounds."""
+    """The cost of one picture: milliseconds of CPU, or of wall time on a GPU, the least of all rounds."""
 
     width: int
     height: int
@@ -162,7 +161,7 @@ class Timing:
     scores_ms: float
     """From the decoder's planes to scores."""
     ratio: float
-    """Of the two, the median over rounds that measured both one after the other."""
+    """`scores_ms` to `run_ms`: the median over rounds that measured both one after the other."""
 
     def to_record(self) -> dict[str, Any]:
         return {
@@ -175,7 +174,7 @@ class Timing:
 
 
 def time_model(classifier: Classifier, *, width: int, height: int, rounds: int) -> Timing:
-    """Measures one model on a picture as the decoder gives it.
+    """Measures one model on a picture as the decoder returns it.
 
     Raises:
         models.errors.ClassifierError: it does not work.
@@ -185,21 +184,21 @@ def time_model(classifier: Classifier, *, width: int, height: int, rounds: int) 
     bare = classifier.bare_run(picture)
     clock = process_time if classifier.provider is Provider.CPU else perf_counter
     pairs = []
-    for turn in range(WARM_UPS + rounds):
+    for number in range(WARM_UPS + rounds):
         times = (_seconds(bare, clock), _seconds(lambda: classifier.scores(picture), clock))
-        if turn >= WARM_UPS:
+        if number >= WARM_UPS:
             pairs.append(times)
     return Timing(
         width=width,
         height=height,
         run_ms=1000 * min(run for run, _ in pairs),
-        scores_ms=1000 * min(whole for _, whole in pairs),
-        ratio=median(whole / run for run, whole in pairs),
+        scores_ms=1000 * min(scores for _, scores in pairs),
+        ratio=median(scores / run for run, scores in pairs),
     )
 
 
 def card_picture(width: int, height: int) -> Picture:
-    """The test card as the decoder gives pictures: YUV of BT.709, limited range, chroma at half the size."""
+    """The test card as the decoder returns pictures: YUV of BT.709, limited range, chroma at half the size."""
     rgb = testcard(width, height).astype(np.float32)
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue

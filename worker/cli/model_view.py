@@ -1,4 +1,4 @@
-"""How `livewarden models` shows its records to people. What a manifest says is data, never markup."""
+"""Output of `livewarden models` for people. Texts of a manifest are data, never markup."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_list(records: Sequence[Mapping[str, Any]]) -> None:
-    """All models in a table, and below it what is not usable."""
+    """Prints all models in a table, and below it the unusable manifests."""
     from rich.text import Text
 
     from worker.cli.screen import Screen
@@ -43,11 +43,11 @@ def _list_row(record: Mapping[str, Any]) -> "list[str | Text]":
 
     origin, runs = Text(printable(record["from"])), Text(printable(plain(record["runs"])))
     if record["replaces"] is not None:
-        origin.append(f"\nin place of that from {printable(record['replaces'])}", style="dim")
+        origin.append(f"\nreplaces that from {printable(record['replaces'])}", style="dim")
     if record["use"] == "shadow":
         runs.append("\nshadow rules only", style="dim")
     if any(label["category"] == "minor" for label in record["labels"]):
-        runs.append("\nonly where a cascade gives cause", style="dim")
+        runs.append("\nonly where a cascade condition holds", style="dim")
     needed = record["weights"] != "there" and record["runs"] != "no"
     return [
         record["name"],
@@ -60,7 +60,7 @@ def _list_row(record: Mapping[str, Any]) -> "list[str | Text]":
 
 
 def verify_line(record: Mapping[str, Any]) -> str:
-    """What became of one model, in a line."""
+    """The result for one model, in a line."""
     if record["name"] is None:
         return printable(f"not usable: {record['problem']}")
     name = f"{record['name']} {record['version']}"
@@ -68,12 +68,12 @@ def verify_line(record: Mapping[str, Any]) -> str:
         return printable(f"{name}: {record['problem']}")
     return printable(
         f"{name}: ok, runs on {record['provider']}, {record['seconds']:.3f} s for a picture, "
-        f"of {record['time_limit_seconds']:g} s that it may take"
+        f"limit {record['time_limit_seconds']:g} s"
     )
 
 
 def print_benched(records: Sequence[Mapping[str, Any]]) -> None:
-    """What pictures cost, in a table."""
+    """Prints the cost of a picture for each model."""
     from worker.cli.screen import Screen
     from worker.tables.listing import Listing, ids, numbers
 
@@ -91,43 +91,43 @@ def print_benched(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
-    """All that a manifest says, and the scores of a picture if one was asked for."""
+    """Prints all fields of a manifest, and the scores of a picture if one was given."""
     from rich.text import Text
 
     from worker.cli.model_report import picture_steps
     from worker.cli.screen import Screen
 
-    def tell(*parts: str | tuple[str, str]) -> None:
+    def show(*parts: str | tuple[str, str]) -> None:
         console.print(Text.assemble(*parts))
 
     def points(title: str, lines: Sequence[str]) -> None:
-        tell((title, "bold"))
+        show((title, "bold"))
         for line in lines:
-            tell(f"  - {_one_line(line)}")
+            show(f"  - {_one_line(line)}")
 
     console = Screen()
     manifest = package.manifest
-    replaced = "" if package.replaces is None else f", in place of that from {package.replaces}"
-    tell((_one_line(f"{manifest.name} {manifest.version}"), "bold"), _one_line(f" from {package.origin}{replaced}"))
-    tell(_one_line(f"runs: {plain(record['runs'])}; weights: {record['weights']}"))
-    tell(_one_line(f"licence: {manifest.licence}"))
-    tell(_one_line(f"source: {manifest.source}"))
-    points("is for", manifest.intended_use)
-    points("was measured on", manifest.validated_for)
+    replaced = "" if package.replaces is None else f", replaces that from {package.replaces}"
+    show((_one_line(f"{manifest.name} {manifest.version}"), "bold"), _one_line(f" from {package.origin}{replaced}"))
+    show(_one_line(f"runs: {plain(record['runs'])}; weights: {record['weights']}"))
+    show(_one_line(f"licence: {manifest.licence}"))
+    show(_one_line(f"source: {manifest.source}"))
+    points("intended use", manifest.intended_use)
+    points("validated for", manifest.validated_for)
     points("known limits", manifest.known_limits)
     points("preprocessing", picture_steps(manifest))
     points("scores", [f"{label['score']}: {label['category']}" for label in record["labels"]])
     for name, score in record.get("scores", {}).items():
-        tell(f"{name} = {score:.4f}")
+        show(f"{name} = {score:.4f}")
 
 
 def plain(when: str) -> str:
-    """When a model runs, as people say it."""
+    """When a model runs, for people."""
     return {"always": "every picture"}.get(when, when)
 
 
 def _one_line(text: str) -> str:
-    """Manifests break long texts into lines."""
+    """The text without the line breaks of a manifest, its indentation kept."""
     leading = text[: len(text) - len(text.lstrip())]
     return leading + printable(" ".join(text.split()))
 
@@ -135,7 +135,7 @@ def _one_line(text: str) -> str:
 @contextmanager
 def progress(total: int) -> "Iterator[Any]":
     """A progress bar on stderr, if that is a terminal."""
-    from worker.cli.progress_bar import progress_bar
+    from worker.cli.screen import progress_bar
 
     with progress_bar(description="measuring", total=total) as update:
         yield lambda: update(advance=1)

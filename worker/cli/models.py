@@ -1,4 +1,4 @@
-"""`livewarden models`: which classifiers there are, whether they are what they should be, and what they cost."""
+"""`livewarden models`: lists, verifies, measures and explains classifiers."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,10 @@ _print_json = partial(print_json, ascii_only=False, at_once=True)
 app = typer.Typer(no_args_is_help=True, help="Classifiers: list, verify, measure and explain them.")
 
 NOT_OK = 1
-"""Exit status of `list` and `verify` where a manifest or the policy is not usable, or a model not what it should be."""
+"""Exit status of `list` and `verify`: a manifest or the policy is unusable, or a model is not as its manifest says."""
 
 BENCH_SIZES = ((1280, 720), (640, 360))
-"""Pixels: what is streamed, and what livewarden watches of it by default."""
+"""Pixels: a usual size of streams, and the rendition that livewarden watches by default."""
 
 Names = Annotated[
     list[str] | None,
@@ -42,7 +42,7 @@ NamesAndFolders = Annotated[
 
 
 class _Known:
-    """The models that there are, and those that the policy in force lets run."""
+    """The installed models, and those that run with the policy in force."""
 
     def __init__(self) -> None:
         from config.policy.policy import load_policy
@@ -52,16 +52,16 @@ class _Known:
 
         settings = settings_of(os.environ)
         self.policy: Policy = load_policy(settings.policy_file)
-        shelf = look_through(settings.manifests_dir)
-        self.packages: dict[str, ModelPackage] = shelf.packages
-        self.broken: tuple[Broken, ...] = shelf.broken
+        registry = look_through(settings.manifests_dir)
+        self.packages: dict[str, ModelPackage] = registry.packages
+        self.broken: tuple[Broken, ...] = registry.broken
         self._provider = Provider(settings.provider)
 
     def active(self) -> "dict[str, Classifier]":
-        """Those that run; unverified, so that one that is broken can be told of too.
+        """The models that run; unverified, so that a broken one can be reported too.
 
         Raises:
-            PolicyError: the cascade names one that there is none of.
+            PolicyError: the cascade names a model that does not exist.
         """
         from worker.moderation.model_rules import check_cascade_models
 
@@ -70,7 +70,7 @@ class _Known:
         return self.there()
 
     def there(self) -> "dict[str, Classifier]":
-        """Likewise, of a policy that workers refuse too: those of its cascade that there are."""
+        """As `active`, also of a policy that workers refuse: those models of its cascade that exist."""
         from models.classifiers.registry import chosen_packages
 
         names = self.policy.cascade_models
@@ -78,18 +78,18 @@ class _Known:
             names = [name for name in names if name in self.packages]
         return {one.manifest.name: self.classifier(one) for one in chosen_packages(self.packages, names)}
 
-    def tell_refused(self) -> bool:
-        """Says on stderr what of the policy does not fit the models; whether there is something."""
+    def report_refused(self) -> bool:
+        """Reports on stderr where the policy does not fit the models; returns whether it does not."""
         from config.errors import PolicyError
         from worker.logs.printable import printable
         from worker.moderation.model_rules import packages_for
 
         if self.broken:
-            return False  # that is told, and the cascade may mean one of those
+            return False  # those are reported, and the cascade may mean one of them
         try:
             packages_for(self.policy, self.packages)
         except PolicyError as error:
-            typer.echo(f"livewarden: no worker takes this policy: {printable(str(error))}", err=True)
+            typer.echo(f"livewarden: workers refuse this policy: {printable(str(error))}", err=True)
             return True
         return False
 
@@ -99,7 +99,7 @@ class _Known:
         return Classifier(package, provider=self._provider)
 
     def classifiers(self, names: Sequence[str] | None) -> "list[Classifier]":
-        """Those that a person named; none named: those that run, if a worker starts with them."""
+        """The named models; none named: those that run, if a worker starts with them."""
         if names:
             return [self.classifier(self.package(name)) for name in names]
         for one in self.broken:
@@ -119,7 +119,7 @@ class _Known:
         raise ManifestError(f"no classifier has the name {name!r}: known are {', '.join(self.packages)}{not_usable}")
 
     def found(self, names: Sequence[str] | None) -> "Iterator[Classifier | Broken]":
-        """As `classifiers`, and what a folder has; what is not usable among it, for that is to be told too."""
+        """As `classifiers`, and those of a folder; unusable ones too, since they are reported."""
         from models.classifiers.package import is_manifest
         from models.classifiers.registry import Broken, read_shelf
         from models.errors import ManifestError
@@ -129,9 +129,9 @@ class _Known:
             yield from self.broken
         for name in names or ():
             if name not in self.packages and Path(name).is_dir():
-                shelf = read_shelf(Path(name))
-                yield from map(self.classifier, shelf.packages.values())
-                yield from shelf.broken
+                registry = read_shelf(Path(name))
+                yield from map(self.classifier, registry.packages.values())
+                yield from registry.broken
                 continue
             try:
                 yield self.classifier(self.package(name))
@@ -145,7 +145,7 @@ class _Known:
 def list_(as_json: Json = False) -> None:
     """List all classifiers: where they come from, what they score, and on which pictures they run.
 
-    Status 1: a manifest is not usable, or the policy asks of models what it may not; no worker starts then.
+    Status 1: a manifest is not usable, or the policy uses models as it may not; no worker starts then.
     """
     from worker.cli.model_report import broken_record, list_record, runs
 
@@ -160,7 +160,7 @@ def list_(as_json: Json = False) -> None:
             _print_json(record)
     else:
         print_list(records)
-    if known.tell_refused() or known.broken:
+    if known.report_refused() or known.broken:
         raise typer.Exit(NOT_OK)
 
 
@@ -168,19 +168,19 @@ def list_(as_json: Json = False) -> None:
 def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
     """Check digests, compare manifests with graphs, and run each model on a black picture and the test card.
 
-    Status 1: a manifest is not usable, or a model is not what its manifest says, or takes longer than that allows.
+    Status 1: a manifest is not usable, or a model is not as its manifest says, or exceeds its time limit.
     """
     from models.classifiers.registry import Broken
     from worker.cli.model_report import broken_record, refused_record, verify_record
 
-    def tell(record: dict[str, Any]) -> None:
+    def show(record: dict[str, Any]) -> None:
         if as_json:
             _print_json(record)
         else:
             typer.echo(verify_line(record))
 
     def end(package: "ModelPackage", run: "StuckRun") -> None:
-        tell(refused_record(package, str(run)))
+        show(refused_record(package, str(run)))
         end_where_stuck(run)
 
     all_ok = True
@@ -190,7 +190,7 @@ def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
         else:
             record = verify_record(one, when_stuck=partial(end, one.package))
         all_ok = all_ok and record["ok"]
-        tell(record)
+        show(record)
     if not all_ok:
         raise typer.Exit(NOT_OK)
 
@@ -198,10 +198,10 @@ def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
 @app.command()
 def bench(
     models: Names = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each model and size.")] = 30,
     as_json: Json = False,
 ) -> None:
-    """Measure the time that models take for a picture, beside the bare run of the network."""
+    """Measure the time of a picture for each model, beside the bare run of the network."""
     from worker.cli.model_report import time_model
 
     classifiers = _Known().classifiers(models)
@@ -227,7 +227,7 @@ def explain(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Explain what a model is for, what it was measured on, its limits, and how pictures are preprocessed."""
+    """Explain a model: its intended use, validation, known limits and preprocessing."""
     from worker.cli.model_report import explain_record, runs
 
     known = _Known()
@@ -239,11 +239,11 @@ def explain(
         _print_json(record)
     else:
         print_explained(package, record)
-    known.tell_refused()
+    known.report_refused()
 
 
 def _scores_of(classifier: "Classifier", path: Path) -> dict[str, float]:
-    """The picture goes through the decoder child, as from a stream."""
+    """Scores of a picture, which goes through the decoder child, as one of a stream does."""
     from sampler.child.decoder import Decoder
     from sampler.limits import Limits
     from worker.store.local_file import read_file

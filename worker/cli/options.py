@@ -1,4 +1,4 @@
-"""What several subcommands ask for alike."""
+"""Options that several subcommands share."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ ProfileName = Annotated[
 
 
 def chosen_profile(policy: Policy, name: str | None) -> SamplingProfile:
-    """The sampling profile that a person named; None: the one that the policy names.
+    """The sampling profile of that name; None: the one that the policy names.
 
     Raises:
         PolicyError: there is none of that name.

@@ -1,6 +1,7 @@
-"""`livewarden policy`: what policy people do with a policy before it goes live."""
+"""`livewarden policy`: checks, tests and replays a policy before it goes live."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from config.counts import counted
 from config.documents.mistakes import Mistake
 from config.errors import LivewardenError, PolicyError
 from config.settings import Settings
-from worker.cli.ago import seconds_of
 from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 from worker.logs.printable import printable
@@ -28,22 +28,25 @@ app = typer.Typer(no_args_is_help=True, help="Check, test and try a policy befor
 FOUND = 1
 """Exit status: a policy has mistakes, or cases fail."""
 
+MAX_DAYS = 3_650
+"""Ten years: no log reaches further back, and an instant much longer ago has no date."""
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
 PolicyFile = Annotated[
-    Path | None, typer.Option("--policy", metavar="FILE", help="The policy to try; without it the one in force.")
+    Path | None, typer.Option("--policy", metavar="FILE", help="The policy to try; default: the one in force.")
 ]
 
 
 @app.command()
 def check(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The policy; without it the one in force.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The policy; default: the one in force.")] = None,
     as_json: Json = False,
 ) -> None:
     """Report all mistakes of a policy, with line and column; without any, show what its rules do.
 
-    Status 1: it has mistakes, and no worker would take it. Else 0, also with warnings: a rule asks for a score that
-    is always 0.0, or for a list that is nowhere in the deployment.
+    Status 1: it has mistakes, and workers refuse it. Else 0, also with warnings: a rule names a score that is always
+    0.0, or a list that the deployment does not have.
     """
     from config.policy.dead_references import dead_references
     from config.policy.policy import policy_name, read_policy
@@ -73,7 +76,7 @@ def check(
 
         Screen().print(describe(policy, name))
         for one in dead:
-            # Of a score, programs may know the line as it always was.
+            # The line of a score stays as it was: programs may parse it.
             at = "" if one.kind == "score" else f":{one.place.line}:{one.place.column}"
             typer.echo(f"{name}{at}: rule {one.rule!r}: {one.place.text}")
     if lists is None:
@@ -81,7 +84,7 @@ def check(
 
 
 def _list_names(settings: Settings) -> tuple[frozenset[str] | None, str]:
-    """Of the deployment that the environment names; None: it cannot be reached, and why."""
+    """Lists of the deployment that the environment names; None and the reason: it cannot be reached."""
     from worker.bank.in_force import deployed_names
     from worker.store.redis_client import connect
 
@@ -110,7 +113,7 @@ def _dead_record(one: "DeadReference", name: str) -> dict[str, Any]:
 
 
 def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
-    """A line for each on stdout, as compilers have it; False: the file could not be read."""
+    """Prints a line for each on stdout, as compilers do; False: the file could not be read."""
     if not error.mistakes and str(error).startswith(name):
         return False
     mistakes = error.mistakes or (Mistake(text=str(error)),)
@@ -124,19 +127,20 @@ def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
     if as_json:
         print_json({"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)})
     else:
-        typer.echo(f"{counted(len(mistakes), 'mistake')}: no worker takes this policy")
+        typer.echo(f"{counted(len(mistakes), 'mistake')}: workers refuse this policy")
     return True
 
 
 @app.command("test")
 def run_cases(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Cases in YAML; default: those that ship.")
+        list[Path] | None,
+        typer.Argument(metavar="FILE", help="Cases in YAML; default: those that ship with livewarden."),
     ] = None,
     policy: PolicyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Run the test cases of a policy: made-up streams, and what must be raised on them.
+    """Run the test cases of a policy: made-up streams, and the incidents that it must raise on them.
 
     Status 1: a case fails. Else 0.
     """
@@ -186,17 +190,19 @@ def replay(
     policy: PolicyFile = None,
     since: Annotated[str, typer.Option(metavar="AGO", help="How far back: 90s, 30m, 24h or 2d.")] = "24h",
     until: Annotated[
-        str, typer.Option(metavar="AGO", help="Up to when; what is newer may not be in the log yet.")
+        str, typer.Option(metavar="AGO", help="Up to when; newer pictures may not be in the log yet.")
     ] = "1m",
     as_json: Json = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw the distribution of scores, and where rules cut: .png, .pdf, .webp …"),
+        typer.Option(
+            metavar="FILE", help="Draw the distribution of scores, with the thresholds of rules: .png, .pdf, .webp …"
+        ),
     ] = None,
 ) -> None:
-    """Compare what a policy would have raised on logged pictures with what was raised.
+    """Compare the incidents that a policy would have raised on logged pictures with those that were raised.
 
-    Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and calls nobody.
+    Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and raises nothing.
     """
     from worker.replay import replaying
     from worker.replay.old_policy import load_tried_policy
@@ -206,8 +212,8 @@ def replay(
 
     settings = settings_of(os.environ)
     now_ms = round(time.time() * 1000)
-    since_ms = now_ms - 1000 * seconds_of(since, "--since")
-    until_ms = now_ms - 1000 * seconds_of(until, "--until")
+    since_ms = now_ms - 1000 * _seconds_of(since, "--since")
+    until_ms = now_ms - 1000 * _seconds_of(until, "--until")
     if since_ms >= until_ms:
         raise typer.BadParameter("expected more time ago than --until", param_hint="--since")
     drawn_as = "PNG"
@@ -218,8 +224,8 @@ def replay(
     tried, gone = load_tried_policy(file, settings, since_ms=since_ms, until_ms=until_ms)
     replaying.expect_log(settings.store_url)
     if gone:
-        told = f"{', '.join(sorted(gone))}: not installed here: its scores are those in the log"
-        typer.echo(f"livewarden: {printable(told)}", err=True)
+        note = f"{', '.join(sorted(gone))}: not installed here: its scores are those in the log"
+        typer.echo(f"livewarden: {printable(note)}", err=True)
     times = replaying.times_of(tried, since_ms=since_ms, until_ms=until_ms)
     rows = replaying.rows_to_read(settings.store_url, times)
     with _progress(2 * rows) as advance:
@@ -234,11 +240,26 @@ def replay(
     if result.damaged:
         problem = next(iter(result.damaged.values()))
         number = counted(len(result.damaged), "file")
-        told = f"{number} of the verdict log cannot be read, and its pictures are left out: {problem}"
-        typer.echo(f"livewarden: {printable(told)}", err=True)
+        note = f"{number} of the verdict log cannot be read, and its pictures are left out: {problem}"
+        typer.echo(f"livewarden: {printable(note)}", err=True)
     if plot is not None:
         title = f"Policy {tried.version}, from {since} ago to {until} ago, {counted(result.rows, 'picture')}"
         write_file(plot, score_plot(result.scores, title=title, file_format=drawn_as))
+
+
+def _seconds_of(text: str, option: str) -> int:
+    """Seconds of "90s", "30m", "24h" or "2d".
+
+    Raises:
+        typer.BadParameter: the value of `option` is something else, or longer ago than MAX_DAYS.
+    """
+    found = re.fullmatch(r"(\d{1,12})([smhd])", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r}: expected a number and s, m, h or d, as in 24h", param_hint=option)
+    seconds = int(found[1]) * _UNIT_SECONDS[found[2]]
+    if seconds > MAX_DAYS * _UNIT_SECONDS["d"]:
+        raise typer.BadParameter(f"{text!r}: expected at most {MAX_DAYS}d", param_hint=option)
+    return seconds
 
 
 @contextmanager
@@ -246,7 +267,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, if that is a terminal."""
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from worker.cli.progress_bar import progress_bar
+    from worker.cli.screen import progress_bar
 
     columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with progress_bar(*columns, total=total) as update:

@@ -1,4 +1,4 @@
-"""`livewarden queue`: what moderators do at a terminal, and what scripts do for them."""
+"""`livewarden queue`: takes, decides and follows incidents, for moderators and their scripts."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config.counts import counted
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 from worker.cli.queue_hold import By, IncidentId
 from worker.cli.queue_hold import app as hold
@@ -29,29 +30,29 @@ _COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
 @app.command("next")
 def next_(
     by: By,
-    wait: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds to wait for something to take.")] = 0.0,
-    another: Annotated[bool, typer.Option("--another", help="Take one more than you hold already.")] = False,
+    wait: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds to wait for an incident.")] = 0.0,
+    another: Annotated[bool, typer.Option("--another", help="Take one more beside those that you hold.")] = False,
     as_json: Json = False,
 ) -> None:
     """Take the next incident: critical, then high, then review.
 
-    Of the same severity, what you hold already comes first, so that a lost terminal loses nothing; then the oldest.
-    What is more urgent than what you hold comes before it, and you hold both. It is yours for 10 minutes from now.
+    Of the same severity, incidents that you hold come first, so that a lost terminal loses nothing; then the oldest.
+    A more urgent incident comes before one that you hold, and you hold both. It is yours for 10 minutes.
     Status 3: there is nothing to take.
     """
     from worker.queue.claims import take_or_wait
 
-    taken = take_or_wait(queue_redis(), by, wait_seconds=wait, another=another)
-    if taken is None:
+    claim = take_or_wait(queue_redis(), by, wait_seconds=wait, another=another)
+    if claim is None:
         typer.echo("nothing to take", err=True)
         raise typer.Exit(NOTHING_TO_TAKE)
     if as_json:
-        typer.echo(taken.event)
+        typer.echo(claim.event)
         return
-    if taken.again:
+    if claim.again:
         typer.echo("you hold this one already\n")
-    _show_incident(json.loads(taken.event))
-    for other in taken.others:
+    _show_incident(json.loads(claim.event))
+    for other in claim.others:
         typer.echo(f"you also hold {other}")
 
 
@@ -75,14 +76,15 @@ def decide(
     ] = "",
     revise: Annotated[bool, typer.Option("--revise", help="Change a decision that was wrong.")] = False,
     was: Annotated[
-        str | None, typer.Option(metavar="OUTCOME", help="With --revise: change it only if it is this now.")
+        str | None,
+        typer.Option(metavar="OUTCOME", help="With --revise: change it only if this is the present outcome."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Record what you found, publish it, and close the incident for everybody.
+    """Record your decision, publish it, and close the incident for everybody.
 
-    With --revise: change what was decided, and publish who does so and why. The incident stays closed. Changed to
-    anything but harmless, what the stream shows from then on raises an incident again.
+    With --revise: change the decision, and publish who does so and why. The incident stays closed. After a change to
+    anything but harmless, later pictures of the stream raise an incident again.
     """
     from worker.queue import decisions, revisions
     from worker.queue.lookup import find_incident
@@ -105,10 +107,10 @@ def decide(
 
 @app.command()
 def watch(
-    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest that is kept.")] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest event that is kept.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Follow what is published, without taking anything, until Ctrl-C."""
+    """Follow published events, without taking incidents, until Ctrl-C."""
     from worker.cli.screen import Screen
     from worker.queue.claims import follow
 
@@ -125,7 +127,7 @@ def watch(
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """Show the incidents that nobody has decided, in the order in which they are taken."""
+    """Show the open incidents, in the order in which they are taken."""
     from dataclasses import asdict
 
     from rich.text import Text
@@ -137,7 +139,7 @@ def list_(as_json: Json = False) -> None:
     incidents = open_incidents(queue_redis())
     if as_json:
         for incident in incidents:
-            typer.echo(json.dumps(asdict(incident)))
+            print_json(asdict(incident))
         return
     if not incidents:
         typer.echo("no open incidents")
@@ -183,20 +185,20 @@ def queue_redis() -> "Redis":
 
 
 def _row(event: dict[str, Any]) -> "Text":
-    """One line of `watch`: time, what happened, severity, incident, stream, rule."""
+    """One line of `watch`: time, severity, event, incident, stream, rule."""
     from rich.text import Text
 
     from worker.cli.screen import badge
 
     data = event["data"]
-    what = event["type"].removeprefix("livewarden.escalation.").removesuffix(".v1")
+    name = event["type"].removeprefix("livewarden.escalation.").removesuffix(".v1")
     if "outcome" in data:
-        what = f"{what}: {data['outcome']}"
+        name = f"{name}: {data['outcome']}"
     return Text("  ").join(
         [
             Text(data["times"]["published"], style="dim"),
             _severity(data["severity"]),
-            Text(f"{what:<8}"),
+            Text(f"{name:<8}"),
             Text(data["incident_id"]),
             Text(data["stream_id"]) + _others(data.get("streams_total", 1)) + badge(data["purpose"]),
             Text(data["rule"]),
@@ -205,7 +207,7 @@ def _row(event: dict[str, Any]) -> "Text":
 
 
 def incident_facts(data: dict[str, Any]) -> "Facts":
-    """An incident as a person reads it, by the `data` of an escalation event: labels only, no picture."""
+    """An incident for people, from the `data` of an escalation event: labels only, no picture."""
     from rich.text import Text
 
     from worker.cli.screen import badge
@@ -266,12 +268,12 @@ def _severity(severity: str) -> "Text":
 
 
 def _others(streams: int) -> "Text":
-    """Of a group: how many streams there are beside the one that is shown."""
+    """The number of streams of a group beside the one that is shown."""
     from rich.text import Text
 
     return Text() if streams == 1 else Text(f" and {streams - 1} more", style="bold")
 
 
 def span(seconds: float) -> str:
-    """A length of time, to the second."""
+    """A duration, to the second."""
     return str(timedelta(seconds=int(seconds)))

@@ -1,10 +1,10 @@
 """`livewarden queue show|release|extend`: one incident, by its id or the beginning of it."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ IncidentId = Annotated[
 
 @app.command()
 def show(incident: IncidentId, as_json: Json = False) -> None:
-    """Show all that is known of an incident, whoever holds it; a decided one as long as it is kept.
+    """Show the record of an incident, whoever holds it; of a decided one as long as it is kept.
 
-    Nothing is taken, and no lease renewed.
+    Takes no incident and renews no lease.
     """
     from worker.cli.queue import queue_redis
     from worker.queue.lookup import find_incident
@@ -31,16 +31,16 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
     redis = queue_redis()
     record = record_of(redis, find_incident(redis, incident))
     if as_json:
-        typer.echo(json.dumps(record))
+        print_json(record)
     else:
         _print_page(record)
 
 
 @app.command()
 def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
-    """Give back an incident that you hold: whoever calls `next` may have it at once.
+    """Give back an incident that you hold: the next caller of `next` may take it immediately.
 
-    What was published of it waits for that person. `next` may give it to you again.
+    Its events wait for that person. `next` may give it to you again.
     """
     from worker.cli.queue import queue_redis
     from worker.queue.leases import release as give_back
@@ -50,7 +50,7 @@ def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
     incident_id = find_incident(redis, incident)
     entries = give_back(redis, incident_id, by)
     if as_json:
-        typer.echo(json.dumps({"incident_id": incident_id, "released": True, "entries": entries}))
+        print_json({"incident_id": incident_id, "released": True, "entries": entries})
     else:
         wait = "1 entry of it waits" if entries == 1 else f"{entries} entries of it wait"
         typer.echo(f"{incident_id} is held by nobody: {wait} for whoever takes it next")
@@ -58,7 +58,7 @@ def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
 
 @app.command()
 def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
-    """Hold an incident that you have for another ten minutes from now.
+    """Renew your lease on an incident: ten minutes from now.
 
     Also when your ten minutes are over, as long as nobody else has taken it.
     """
@@ -72,15 +72,15 @@ def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
     lease = renew(redis, incident_id, by)
     until = rfc3339(lease.until_ms)
     if as_json:
-        typer.echo(json.dumps({"incident_id": incident_id, "lease_until": until, "changed": lease.changed}))
+        print_json({"incident_id": incident_id, "lease_until": until, "changed": lease.changed})
         return
     typer.echo(f"{incident_id} is yours until {until}")
     if lease.changed:
-        typer.echo("it has changed since you were given it: `livewarden queue next` gives it again")
+        typer.echo("it has changed since you took it: `livewarden queue next` shows it again")
 
 
 def _print_page(record: dict[str, Any]) -> None:
-    """An incident as a person reads it: labels only, no picture."""
+    """Prints an incident for people: labels only, no picture."""
     from rich.text import Text
 
     from worker.cli.queue import incident_facts, span
@@ -90,7 +90,7 @@ def _print_page(record: dict[str, Any]) -> None:
     table = _plain_facts(record) if event is None else incident_facts(event["data"])
     table.add("state", Text(_state(record), style="bold"))
     if record["changed"]:
-        table.add("", Text(f"changed since {record['holder']} was given it", style="yellow"))
+        table.add("", Text(f"changed since {record['holder']} took it", style="yellow"))
     if record["holder"] is not None:
         table.add("lease", f"until {record['lease_until']}, another {span(record['lease_seconds'])}")
     for one in record["published"]:
@@ -99,8 +99,8 @@ def _print_page(record: dict[str, Any]) -> None:
     for one in record["decisions"]:
         was = "" if one["previous_outcome"] is None else f", was {one['previous_outcome']}"
         note = f": {one['note']}" if one["note"] else ""
-        told = f"{one['decided']}  {one['outcome']}{was}, by {one['decided_by']}{note}"
-        table.add("decided", told)
+        line = f"{one['decided']}  {one['outcome']}{was}, by {one['decided_by']}{note}"
+        table.add("decided", line)
     if record["kept_until"] is not None:
         table.add("kept until", record["kept_until"])
     Screen().print(table)
@@ -115,7 +115,7 @@ def _state(record: dict[str, Any]) -> str:
 
 
 def _plain_facts(record: dict[str, Any]) -> "Facts":
-    """Where its newest event cannot be read."""
+    """The fields that are known where its newest event cannot be read."""
     from worker.tables.facts import Facts
 
     table = Facts()

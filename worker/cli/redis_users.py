@@ -9,12 +9,12 @@ import typer
 def redis_users(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where passwords and the `aclfile` are kept.")],
     rotate: Annotated[str | None, typer.Option(metavar="ROLE", help="Give this role a new password.")] = None,
-    retire: Annotated[str | None, typer.Option(metavar="ROLE", help="Refuse its password before that one.")] = None,
+    retire: Annotated[str | None, typer.Option(metavar="ROLE", help="Refuse this role's previous password.")] = None,
 ) -> None:
     """Make a Redis user for each role: platform, worker, moderator, operator.
 
-    FOLDER/redis/users.acl is for Redis (`aclfile`), FOLDER/ROLE/password for whoever acts in that role. Passwords that
-    are there are kept: it may run before each start of Redis, and writes the rules of this version.
+    FOLDER/redis/users.acl is for Redis (`aclfile`), FOLDER/ROLE/password for the processes of that role. Existing
+    passwords are kept: the command may run before each start of Redis, and writes the rules of this version.
     """
     from worker.store import redis_users
 

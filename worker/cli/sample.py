@@ -1,4 +1,4 @@
-"""`livewarden sample`: which pictures the sampler takes of a file, and why."""
+"""`livewarden sample`: the pictures that the sampler takes from a file, and why."""
 
 import os
 from pathlib import Path
@@ -103,10 +103,10 @@ def _print_table(records: list[dict[str, Any]], summary: dict[str, Any]) -> None
         size = f"{record['width']}×{record['height']}"
         table.add(f"{record['pts_seconds']:.3f} s", record["reason"], "yes" if record["keyframe"] else "", size)
     share = summary["frames_decoded"] / summary["frames_total"]
-    told = (
+    line = (
         f"{counted(summary['samples'], 'picture')} of {summary['duration_seconds']:.2f} s, at most "
         f"{summary['max_gap_seconds']:.2f} s apart; {summary['frames_decoded']:,} of "
         f"{counted(summary['frames_total'], 'frame')} decoded ({share:.0%}); CPU "
         f"{summary['cpu_seconds']['total']:.3f} s"
     )
-    Screen().print(blocks(table, Text(told)))
+    Screen().print(blocks(table, Text(line)))

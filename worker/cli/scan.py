@@ -36,9 +36,9 @@ def scan(
     ] = False,
     profile: ProfileName = None,
 ) -> None:
-    """Moderate MEDIA_OR_URL as a live stream would be, and say what was found.
+    """Moderate MEDIA_OR_URL as a live stream, and report the findings.
 
-    Status 1: there is a finding. Else 2: nothing could be opened, or over one frame's time went unmoderated. Else 0.
+    Status 1: there is a finding. Else 2: nothing could be opened, or more than one frame's time is unmoderated. Else 0.
     """
     from config.policy.policy import read_policy
     from sampler.child.decoder import Decoder
@@ -57,7 +57,7 @@ def scan(
     settings = settings_of(os.environ)
     policy, classifiers = read_policy_and_models(read_policy(settings.policy_file), settings.policy_file, settings)
     origins = AllowedOrigins.parse(settings.allowed_origins)
-    # The person named this host, so it is allowed for this run; hosts that its playlist names are not.
+    # The user named this host, so it is allowed for this run; hosts that its playlist names are not.
     fetcher = Fetcher(origins.with_named(media) if is_url(media) else origins)
     opener = MediaOpener(fetcher=fetcher, rendition_height_pixels=settings.rendition_height_pixels)
     sheet = None if contact_sheet is None else ContactSheet(clear=clear)
@@ -102,7 +102,7 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
     from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-    from worker.cli.progress_bar import progress_bar
+    from worker.cli.screen import progress_bar
 
     columns = (
         TextColumn("{task.description}"),
@@ -148,6 +148,6 @@ def _write_sheet(
     write_file(path, sheet.png(title, clear=clear and not refused))
     if refused:
         typer.echo(
-            f"livewarden: --clear is refused: something else than the test card was found; {path} is grey and blurred",
+            f"livewarden: --clear is refused: there are findings beside the test card; {path} is grey and blurred",
             err=True,
         )

@@ -1,8 +1,10 @@
-"""Rich's console, through which only visible characters go."""
+"""Rich's console and its progress bar, which print visible characters only."""
 
 import os
-from collections.abc import Iterable
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -11,30 +13,37 @@ from rich.text import Text
 from worker.logs.printable import printable_lines
 from worker.tables.lines import UNBOUNDED
 
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 
 
 class Screen(Console):
-    """A console that shows texts of others without what steers a terminal.
+    """A console that shows foreign texts without control characters.
 
-    Rich hands control characters in texts on as they are. Here each becomes one visible character, so that tables keep
-    their shape; whoever wants to show which one it was, calls `printable` before.
+    Rich passes control characters on. Here each becomes one visible character, so that tables keep their shape; callers
+    that show which one it was call `printable` before.
 
-    Output that is piped or goes to a file has no width, unless COLUMNS says one.
+    Output to a pipe or file has no width, unless COLUMNS sets one.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        told = os.environ.get("COLUMNS", "")  # as rich reads it
-        if "width" not in options and not self.is_terminal and not (told.isascii() and told.isdigit() and int(told)):
+        columns = os.environ.get("COLUMNS", "")  # as rich reads it
+        if (
+            "width" not in options
+            and not self.is_terminal
+            and not (columns.isascii() and columns.isdigit() and int(columns))
+        ):
             self.width = UNBOUNDED
         elif self.width < 1:  # COLUMNS=0, as a shell without a terminal exports it
             self.width = 80
 
     @property
     def file(self) -> IO[str]:
-        """Where it writes: a progress bar or a live table puts a proxy of rich's before our own (`PrintableStream`),
-        and rich looks behind one of them only; ours would escape what moves the cursor."""
+        """The stream that it writes to. A progress bar or a live table puts a proxy of rich's before `PrintableStream`,
+        and rich unwraps one of them only; the other would escape the codes that move the cursor."""
         file = super().file
         while (behind := getattr(file, "rich_proxied_file", None)) is not None:
             file = behind
@@ -58,5 +67,22 @@ def _visible(text: str) -> str:
 
 
 def badge(purpose: str) -> Text:
-    """Stands behind a stream's ID: what is not real must not be taken for it."""
+    """The mark behind a stream's ID of a drill or canary, which must not be taken for real."""
     return Text() if purpose == "live" else Text.assemble(" ", (purpose.upper(), "black on green"))
+
+
+@contextmanager
+def progress_bar(
+    *columns: "ProgressColumn", description: str = "", total: float | None
+) -> Iterator[Callable[..., None]]:
+    """A bar on stderr, if that is a terminal; yields a function that takes `completed=`, `advance=` or `description=`.
+
+    Args:
+        columns: none: rich's default.
+        total: None: it is unknown, and the bar only moves.
+    """
+    from rich.progress import Progress
+
+    console = Screen(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield partial(progress.update, progress.add_task(description, total=total))

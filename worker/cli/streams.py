@@ -1,4 +1,4 @@
-"""`livewarden streams`: what a platform engineer does by hand."""
+"""`livewarden streams`: registers, removes and shows streams by hand."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from worker.errors import RegistryError
 from worker.runtime.environment import settings_of
 from worker.store.redis_client import connect, store_errors
 
-app = typer.Typer(no_args_is_help=True, help="Watch streams, and show what became of each second.")
+app = typer.Typer(no_args_is_help=True, help="Watch streams, and show the coverage of each second.")
 
 StreamId = Annotated[str, typer.Argument(metavar="ID", help="1 to 200 characters of A-Z a-z 0-9 . _ : -")]
 
@@ -25,13 +25,11 @@ def add(
     ] = None,
     purpose: Annotated[str, typer.Option(help="live, drill or canary.")] = "live",
     audience: Annotated[str, typer.Option(help="public, limited or private.")] = "public",
-    risk_prior: Annotated[
-        float, typer.Option(help="0 to 1: the risk known beforehand; streams of 0.7 and above go first.")
-    ] = 0.0,
-    metadata: Annotated[str, typer.Option(help="Your own notes, a JSON object; carried in events.")] = "{}",
+    risk_prior: Annotated[float, typer.Option(help="0 to 1: known risk; streams of 0.7 and above go first.")] = 0.0,
+    metadata: Annotated[str, typer.Option(help="Your own metadata, a JSON object; events carry it.")] = "{}",
     as_json: Json = False,
 ) -> None:
-    """Watch a stream; one that is watched already goes on with the new settings."""
+    """Watch a stream; one that is already watched continues with the new settings."""
     from worker.ingest.registry.changes import Author
     from worker.ingest.registry.registration import register
     from worker.ingest.registry.registry import watch
@@ -114,7 +112,7 @@ def _named_number(text: str) -> tuple[str, float]:
 
 @app.command()
 def show(stream_id: StreamId, as_json: Json = False) -> None:
-    """Show one stream: its state, and what became of each second."""
+    """Show one stream: its state, and the coverage of each second."""
     from worker.ingest import status
 
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())
@@ -152,10 +150,10 @@ def list_streams(as_json: Json = False) -> None:
 
 @app.command()
 def refused(
-    limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Number of messages, the newest first.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show the messages of platforms that were refused: when, why, and which sender they name."""
+    """Show the refused messages of platforms: when, why, and which sender they name."""
     from worker.ingest.messages.refusals import refused_messages
 
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())

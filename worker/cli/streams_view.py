@@ -1,4 +1,4 @@
-"""How `livewarden streams` shows its records to people."""
+"""Output of `livewarden streams` for people."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
 
 def stream_listing(records: Sequence[Mapping[str, Any]]) -> Listing:
-    """All streams, as `worker.ingest.status.show_all` gives them."""
+    """All streams, as `worker.ingest.status.show_all` returns them."""
     table = Listing(
         ids("stream"),
         texts("state"),
@@ -45,7 +45,7 @@ def _state(record: Mapping[str, Any]) -> Text:
 
 
 def stream_facts(record: Mapping[str, Any]) -> Facts:
-    """One stream, as `worker.ingest.status.show` gives it."""
+    """One stream, as `worker.ingest.status.show` returns it."""
     table = Facts(title=record["stream_id"])
     for name in ("state", "reason", "url", "purpose", "audience", "risk_prior", "generation", "epoch", "still"):
         if record[name] != "":
@@ -60,11 +60,11 @@ def stream_facts(record: Mapping[str, Any]) -> Facts:
         table.add(f"  {record['provisional']['reason']} since", Text(f"{since} UTC", "yellow"))
     table.add("last polled", _ago(record["last_polled_seconds_ago"]))
     if record["unwatched_since"] is not None:
-        table.add("unwatched", Text(f"since {record['unwatched_since']}: nobody polls it", "bold red"))
+        table.add("unwatched", Text(f"since {record['unwatched_since']}: it is not polled", "bold red"))
     for part in record["slow"]:
         table.add("slow", Text(f"{part}: shares a quarter of the processes", "yellow"))
     for key in record["damaged"]:
-        table.add("damaged", Text(f"{key}: not of the kind that it should be", "bold red"))
+        table.add("damaged", Text(f"{key}: of the wrong type", "bold red"))
     for problem in record["degraded"]:
         table.add("degraded", Text(problem, "yellow"))
     for name, number in record["signals"].items():
@@ -75,7 +75,7 @@ def stream_facts(record: Mapping[str, Any]) -> Facts:
 
 
 def refused_listing(records: Sequence[Mapping[str, Any]]) -> Listing:
-    """Messages that `intake` refused, the newest first."""
+    """Refused messages, the newest first."""
     table = Listing(
         fixed("when (UTC)"),
         ids("reason"),

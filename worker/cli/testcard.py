@@ -1,4 +1,4 @@
-"""`livewarden testcard`: writes the harmless picture that stands in for known material in tests and drills."""
+"""`livewarden testcard`: writes the harmless picture that replaces known material in tests and drills."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +9,13 @@ WIDTH, HEIGHT = 1280, 720
 
 
 def write_testcard(
-    file: Annotated[Path, typer.Argument(metavar="FILE.png|FILE.mp4", help="Where to write; its ending says what.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.png|FILE.mp4", help="File to write; its suffix decides the format.")
+    ],
 ) -> None:
     """Write the test card: a harmless generated picture that the built-in list `selftest` matches.
 
-    Show it on a stream of purpose `drill` to try the whole way to the moderators' queue.
+    Show it on a stream of purpose `drill` to try all steps up to the moderators' queue.
     """
     from models.testcard import testcard
     from worker.errors import LocalFileError

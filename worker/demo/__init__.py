@@ -1,1 +1,1 @@
-"""The demo: the whole way of a segment on one machine, with nothing installed but livewarden."""
+"""The demo: all steps of a segment on one machine, with nothing installed but livewarden."""

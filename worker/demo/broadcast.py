@@ -1,4 +1,4 @@
-"""A live broadcast in memory: H.264 encoded in real time, cut into MPEG-TS segments, the newest of them kept."""
+"""A live broadcast in memory: H.264 encoded in real time, cut into MPEG-TS segments, of which the newest are kept."""
 
 import threading
 from collections import deque
@@ -18,18 +18,18 @@ SEGMENT_FRAMES = 2 * GOP_FRAMES
 SEGMENT_SECONDS = SEGMENT_FRAMES / FRAME_RATE
 WINDOW_SEGMENTS = 6
 KEPT_SEGMENTS = WINDOW_SEGMENTS + 2
-"""RFC 8216, 6.2.2: a segment taken off the playlist stays available for a while. Bounds what is held: about 2 MB."""
+"""RFC 8216, 6.2.2: a segment removed from the playlist stays available for some time. Bounds memory: about 2 MB."""
 
 _BROADCASTER_OPTIONS = {
     "preset": "ultrafast",
     "tune": "zerolatency",
     "crf": "26",
-    # A broadcaster's keyframes come by the clock; left to itself the encoder would begin each cut with one.
+    # A broadcaster's keyframes come at fixed intervals; by default the encoder would begin each cut with one.
     "x264-params": f"keyint={GOP_FRAMES}:min-keyint={GOP_FRAMES}:scenecut=0:threads=1",
 }
 
 Draw = Callable[[float, datetime], NDArray[np.uint8]]
-"""Gives the picture at so many seconds from the start and that time of day: uint8, (H, W, 3), RGB."""
+"""Returns the picture at a time in seconds from the start and a time of day: uint8, (H, W, 3), RGB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class BroadcastWindow:
         self._lock = threading.Lock()
 
     def add(self, segment: LiveSegment) -> None:
-        """Adds the next segment; the oldest kept one goes."""
+        """Adds the next segment and drops the oldest."""
         with self._lock:
             self._segments.append(segment)
 
@@ -81,7 +81,7 @@ class BroadcastWindow:
 
 
 class _Cutter:
-    """What the muxer writes to: everything since the last cut."""
+    """The output of the muxer since the last cut."""
 
     def __init__(self) -> None:
         self._written = bytearray()
@@ -116,7 +116,7 @@ def broadcast(
         while not stop.wait(max(0.0, started + number / FRAME_RATE - monotonic())):
             seconds = number / FRAME_RATE
             if number and number % SEGMENT_FRAMES == 0:
-                # The encoder holds no frame back (zerolatency), so what was written ends where the segment does.
+                # The encoder holds no frame back (zerolatency), so the output ends where the segment does.
                 publish(
                     LiveSegment(
                         media_sequence=number // SEGMENT_FRAMES - 1,

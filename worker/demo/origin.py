@@ -1,6 +1,6 @@
 """A small live HLS origin: `python -m worker.demo.origin [--host HOST] [--port PORT]`.
 
-It prints the playlist's URL once the first segment can be had, and ends on SIGTERM or SIGINT.
+It prints the playlist's URL when the first segment is available, and ends on SIGTERM or SIGINT.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from worker.demo.scene import Scene
 WIDTH, HEIGHT = 640, 360
 PLAYLIST = "/live.m3u8"
 IDLE_SECONDS = 15.0
-"""A connection that asks for nothing for longer is closed, so that its thread ends."""
+"""A connection idle for longer is closed, so that its thread ends."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -53,14 +53,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-        """Says nothing: requests are a demo's normal course."""
+        """Logs nothing: requests are normal in a demo."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Lets a reader go that hung up in the middle of an answer; anything else is told."""
+        """Ignores a client that closed the connection during an answer; reports anything else."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -77,7 +77,7 @@ def serve(host: str, port: int) -> None:
         def publish(segment: LiveSegment) -> None:
             window.add(segment)
             if segment.media_sequence == 0:
-                print(url, flush=True)  # noqa: T201 - what the caller reads
+                print(url, flush=True)  # noqa: T201 - read by the caller
 
         answering = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="http")
         answering.start()

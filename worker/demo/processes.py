@@ -1,7 +1,7 @@
-"""Child processes that never outlive the demo, whatever becomes of it.
+"""Child processes that never outlive the demo, however it ends.
 
-Each child leads a process group of its own, which is ended as a whole; and on Linux the kernel ends a child whose
-parent was killed before it could do so.
+Each child leads a process group of its own, which is ended as one; and on Linux the kernel ends a child whose parent
+was killed.
 """
 
 import ctypes
@@ -35,8 +35,8 @@ class Child:
         """Starts `command` with `folder` as its working and temporary folder. Call it from the main thread only.
 
         Args:
-            when_orphaned: what the kernel sends to the child if we die first. It does so when the *thread* that
-                started the child ends, hence the main thread.
+            when_orphaned: signal of the kernel to the child if this process dies first. It is sent when the *thread*
+                that started the child ends, hence the main thread.
         """
         self.name = name
         self._answers, self._log = folder / f"{name}.out", folder / f"{name}.log"
@@ -54,16 +54,16 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether the child itself, the leader of its group, still runs."""
+        """Whether the child, the leader of its group, still runs."""
         return self._process.poll() is None
 
     def first_line(self) -> str | None:
-        """The first whole line on the child's standard output, or None as long as there is none."""
+        """The first complete line on the child's standard output, or None as long as there is none."""
         line, newline, _ = self._answers.read_text(errors="replace").partition("\n")
         return line if newline else None
 
     def check(self) -> None:
-        """Raises DemoError, with the end of its log, if the child has ended by itself."""
+        """Raises DemoError, with the end of its log, if the child has ended."""
         if not self.running:
             raise DemoError(
                 f"{self.name} ended with status {self._process.returncode}; the end of its log:\n{self.log()}"
@@ -85,15 +85,15 @@ class Child:
             self._process.wait(max(0.0, deadline - monotonic()))
 
     def kill(self) -> None:
-        """Kills what is left of the whole group and reaps the child; may be called twice."""
-        # The group outlives its leader as long as one member does, and its number is not given to another meanwhile.
+        """Kills the rest of the group and reaps the child; may be called twice."""
+        # The group outlives its leader as long as one member does, and its number is not reused meanwhile.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
 def _dies_with_parent(when_orphaned: signal.Signals) -> Callable[[], None] | None:
-    """What the child runs before it becomes its program: asks the kernel to be ended when its parent is gone."""
+    """A function that the child runs before its program: asks the kernel to end it when its parent is gone."""
     if sys.platform != "linux":
         return None
     parent = os.getpid()

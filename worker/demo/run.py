@@ -32,10 +32,10 @@ def run(
     """Runs the demo until `stop` is set, or with `once` until the first escalation was read and acknowledged.
 
     Returns:
-        Whether it came to its end by itself; False: `stop` was set.
+        False: `stop` was set.
 
     Raises:
-        DemoError: with `once`, none came in time; or one of the processes ended by itself.
+        DemoError: with `once`, no escalation came in time; or one of the processes ended.
     """
     console.print(f"Starting Valkey, a Celery worker and beat{' and a live origin' if url is None else ''}…")
     try:
@@ -47,7 +47,7 @@ def run(
             _enqueue(stack)
             console.print(f"Watching {stack.stream_url} as stream {STREAM_ID}, a drill.", highlight=False, markup=False)
             if url is None:
-                console.print("The test card cuts into it every 20 s.", highlight=False)
+                console.print("The test card appears in it every 20 s.", highlight=False)
             with Live(stream_table(None), console=console, auto_refresh=False) as live:
                 _follow(stack, redis, live, once)
     except Interrupted:
@@ -56,7 +56,7 @@ def run(
 
 
 def _enqueue(stack: Stack) -> None:
-    """Registers the stream as a platform does: by the task's public name, with nothing of ours imported."""
+    """Registers the stream as a platform does: by the task's public name, without imports of Livewarden."""
     with Celery("platform", broker=stack.redis_url) as platform:
         platform.send_task(
             "livewarden.watch_stream",
@@ -69,13 +69,13 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
     """Shows the stream's record and each escalation, until the first one if `once`."""
     _join_group(redis)
     deadline = monotonic() + FIRST_ESCALATION_SECONDS
-    told = ""
+    shown = ""
     while True:
         stack.check()
         record = _record(redis)
         live.update(stream_table(record), refresh=True)
-        if told != (told := _condition(record)):
-            live.console.print(f"The stream {told}.", style="dim", highlight=False, markup=False)
+        if shown != (shown := _condition(record)):
+            live.console.print(f"The stream {shown}.", style="dim", highlight=False, markup=False)
         for stream, entry_id, event in _read(redis):
             live.console.print(escalation_line(event))
             redis.xack(stream, GROUP, entry_id)
@@ -83,13 +83,13 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
                 return
         if once and monotonic() > deadline:
             raise DemoError(
-                f"no escalation came within {FIRST_ESCALATION_SECONDS:.0f} s; the stream {told}; "
+                f"no escalation came within {FIRST_ESCALATION_SECONDS:.0f} s; the stream {shown}; "
                 f"the end of the worker's log:\n{stack.worker_log()}"
             )
 
 
 def _join_group(redis: Redis) -> None:
-    """Makes our own consumer group, from each stream's beginning: the moderators' group is not touched."""
+    """Creates a separate consumer group, from each stream's beginning: the moderators' group is not touched."""
     for stream in ESCALATION_KEYS:
         try:
             redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
@@ -99,7 +99,7 @@ def _join_group(redis: Redis) -> None:
 
 
 def _read(redis: Redis) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yields stream key, entry ID and event of what is new to the group; it is the caller who acknowledges."""
+    """Yields stream key, entry ID and event of new entries; the caller acknowledges them."""
     answer: Any = redis.xreadgroup(GROUP, CONSUMER, dict.fromkeys(ESCALATION_KEYS, ">"), block=REFRESH_MILLISECONDS)
     for stream, entries in answer or ():
         for entry_id, fields in entries:
@@ -114,7 +114,7 @@ def _record(redis: Redis) -> dict[str, Any] | None:
 
 
 def _condition(record: Mapping[str, Any] | None) -> str:
-    """What the registry has to say of the stream's state."""
+    """The stream's state in the registry, in words."""
     if record is None:
         return "is being registered"
     reason = f": {record['reason']}" if record["reason"] else ""

@@ -1,4 +1,4 @@
-"""What the demo's broadcaster shows: drifting colours with a clock, into which the test card cuts."""
+"""The picture of the demo's broadcast: drifting colours with a clock, and the test card from time to time."""
 
 import math
 from datetime import datetime
@@ -12,11 +12,11 @@ from models.testcard import testcard
 CARD_PERIOD_SECONDS = 20.0
 CARD_SECONDS = 3.0
 FIRST_CARD_AT_SECONDS = 6.0
-"""Soon, so that whoever watches the demo need not wait for a whole period; not in the first segment, so that a stream
-is seen to be harmless before it is not."""
+"""Early, so that the viewer need not wait for a full period; not in the first segment, so that the stream is first
+shown as harmless."""
 
 _DRIFT_PERIODS_SECONDS = (23.0, 31.0)
-"""Of the window's way over the backdrop, across and down; prime to each other, so that it seldom looks the same."""
+"""Periods of the window's path over the backdrop, across and down; coprime, so that positions rarely repeat."""
 _INK = (245, 240, 232)
 _ACCENT = (255, 176, 84)
 
@@ -28,7 +28,7 @@ def shows_card(seconds: float) -> bool:
 
 
 class Scene:
-    """Draws the pictures. Everything slow is drawn once: a picture costs a copy of a window and a few lines."""
+    """Draws the pictures. Expensive parts are drawn once: a picture costs a copy of a window and a few lines."""
 
     def __init__(self, width: int, height: int) -> None:
         self._size = (width, height)
@@ -81,7 +81,7 @@ def _draw_clock(picture: NDArray[np.uint8], clock: datetime) -> None:
 
 
 def _on_dial(middle: tuple[int, int], radius: float, turn: float) -> tuple[int, int]:
-    """The point `radius` from `middle` at `turn` of the way round, clockwise from the top."""
+    """The point `radius` from `middle` at the fraction `turn` of the dial, clockwise from the top."""
     angle = 2 * math.pi * turn
     return round(middle[0] + radius * math.sin(angle)), round(middle[1] - radius * math.cos(angle))
 

@@ -1,4 +1,4 @@
-"""What the demo shows: the stream's record as a table, and one line for each escalation."""
+"""Output of the demo: the stream's record as a table, and one line for each escalation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +38,7 @@ def _below(table: Facts) -> Group:
 
 
 def coverage(record: Mapping[str, Any]) -> Text:
-    """A bar of what became of the seconds seen so far: moderated, under way, or else in red."""
+    """A bar of the coverage so far: moderated, pending, and the rest in red."""
     elapsed = record["elapsed_seconds"]
     if elapsed <= 0:
         return Text(NOTHING_YET)
@@ -51,12 +51,12 @@ def coverage(record: Mapping[str, Any]) -> Text:
     bar.append("━" * (BAR_CELLS - done_cells - pending_cells), style="red")
     bar.append(f" {moderated:.0f} of {elapsed:.0f} s moderated")
     if pending:
-        bar.append(f", {pending:.0f} s under way", style="cyan")
+        bar.append(f", {pending:.0f} s pending", style="cyan")
     return bar
 
 
 def escalation_line(event: Mapping[str, Any]) -> Text:
-    """An escalation on one line: when it was published, how severe, what and why."""
+    """An escalation on one line: time, severity, type, stream, rule and nearest match."""
     data = event["data"]
     severity = str(data["severity"])
     line = Text(no_wrap=True, overflow="ellipsis")

@@ -19,19 +19,19 @@ from worker.ingest.http.origins import entry_for
 from worker.ingest.http.urls import target_of
 
 START_SECONDS = 30.0
-"""How long a process may take until it says that it is ready; on an idle laptop it is under 5 s, most of it the
-origin's first segment."""
+"""Time for a process to report that it is ready; on an idle laptop it takes under 5 s, most of it the origin's first
+segment."""
 WORKERS_GRACE_SECONDS = 1.0
 VALKEY_GRACE_SECONDS = 0.5
-"""What the worker gets to finish the segments in hand, and then Valkey to close its file, before they are killed.
-Ctrl-C has to have ended everything within 3 s, on a busy machine too."""
+"""Time for the worker to finish its segments, and then for Valkey to close its file, before they are killed. Ctrl-C
+must end everything within 3 s, also on a busy machine."""
 POLL_SECONDS = 0.05
 
 _SETTINGS = "LIVEWARDEN_"
 
 
 def allowed_for(url: str) -> list[str]:
-    """Entries that allow the host that a person named, wherever it leads now, and no other that its playlist may name.
+    """Entries that allow the named host at its present addresses, and no other host that its playlist may name.
 
     Raises:
         FetchError: it is no URL that can be fetched.
@@ -40,13 +40,13 @@ def allowed_for(url: str) -> list[str]:
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError:
-        found = []  # the worker says that it does not resolve
+        found = []  # the worker reports that it does not resolve
     addresses = [ip_address(str(sockaddr[0])) for *_, sockaddr in found]
     return list(dict.fromkeys([str(target), *(entry_for(address, target.port) for address in addresses)]))
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """Somebody has asked for the end."""
+    """The stop flag was set."""
 
 
 class Stack:
@@ -56,9 +56,9 @@ class Stack:
         """Starts nothing yet.
 
         Args:
-            stop: when set, the next look at the processes raises Interrupted. A flag, for an exception out of a signal
-                handler can come in a place that swallows it (a hook that runs at each fork, a destructor).
-            environment: the variables of our own process; the children get them too, but for what the demo sets.
+            stop: when set, the next check of the processes raises Interrupted. A flag, since an exception from a signal
+                handler may be raised where it is swallowed (a hook that runs at each fork, a destructor).
+            environment: the variables of this process; the children inherit them, but for those that the demo sets.
             url: a stream of the user's own to watch; None: the demo's origin.
         """
         self._environment = dict(environment)
@@ -84,7 +84,7 @@ class Stack:
         self.close()
 
     def _start(self) -> None:
-        # The origin first: its first segment takes 4 s, in which the others get ready.
+        # The origin first: its first segment takes 4 s, during which the others start.
         if self._own_url is None:
             self._workers.append(self._run("origin", ["worker.demo.origin"]))
         self._valkey = self._run(
@@ -92,7 +92,7 @@ class Stack:
         )
         self.redis_url = self._ready(self._valkey)
         self._environment[f"{_SETTINGS}REDIS_URL"] = self.redis_url
-        # Of another deployment: this Valkey has no users, and is reached on loopback only.
+        # These belong to another deployment: this Valkey has no users, and listens on loopback only.
         for name in ("REDIS_USERNAME", "REDIS_PASSWORD_FILE"):
             self._environment.pop(f"{_SETTINGS}{name}", None)
         self._environment[f"{_SETTINGS}DEPLOYMENT"] = "demo"
@@ -115,7 +115,7 @@ class Stack:
         )
 
     def _ready(self, child: Child) -> str:
-        """Waits for the line in which a child says where it is to be reached."""
+        """Waits for the line in which a child prints its address."""
         deadline = monotonic() + START_SECONDS
         while (line := child.first_line()) is None:
             self.check()
@@ -125,11 +125,11 @@ class Stack:
         return line
 
     def check(self) -> None:
-        """Looks whether the demo can go on.
+        """Checks that the demo can continue.
 
         Raises:
-            Interrupted: somebody has asked for the end.
-            DemoError: one of the processes has ended by itself; with the end of its log.
+            Interrupted: the stop flag was set.
+            DemoError: one of the processes has ended; with the end of its log.
         """
         if self._stop.is_set():
             raise Interrupted

@@ -1,7 +1,7 @@
 """The demo's Redis: `python -m worker.demo.valkey FOLDER` runs a Valkey that keeps its data in FOLDER.
 
-It prints the server's URL once it answers. A process between the demo and the server, so that Ctrl-C in a terminal,
-which reaches every process of the foreground, does not take the server from under a worker that is still at work.
+It prints the server's URL once it answers. This process stands between the demo and the server, so that Ctrl-C in a
+terminal, which reaches every foreground process, does not end the server while a worker still needs it.
 """
 
 import signal
@@ -16,7 +16,7 @@ PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy":
 
 
 STARTS = 3
-"""Tries: the free port that was found may be another process's by the time that the server asks for it."""
+"""Attempts to start: another process may take the free port before the server does."""
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         except ValkeyServerStartupError:
             if not starts_left:
                 raise
-    print(f"{server.connection_url}/0", flush=True)  # noqa: T201 - what the caller reads
+    print(f"{server.connection_url}/0", flush=True)  # noqa: T201 - read by the caller
     stop.wait()
     server.stop()
 

@@ -1,1 +1,1 @@
-"""What a deployment needs, checked: `livewarden doctor`."""
+"""`livewarden doctor`: checks of all that a deployment needs."""

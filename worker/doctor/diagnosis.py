@@ -1,22 +1,22 @@
-"""What `livewarden doctor` says of one thing that a deployment needs."""
+"""A diagnosis: the result of one check of `livewarden doctor`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """What came of a check."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARN = "warn"
     """It works, and an operator should know."""
     FAIL = "fail"
-    """Moderation does not work, or may lose what it was told."""
+    """Moderation does not work, or may lose messages or decisions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """One check."""
+    """A row of the output."""
 
     name: str
     state: State

@@ -1,4 +1,4 @@
-"""Whether somebody works, and keeps up: `livewarden doctor`'s rows for workers, beat, backlog and streams."""
+"""Checks of a deployment at work: workers, beat, backlog and streams."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,26 +9,22 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from config.counts import counted
-from config.settings import Settings
 from worker.doctor.diagnosis import Diagnosis, State
-from worker.errors import StoreError
+from worker.doctor.streams import for_each_stream
 from worker.health.presence import LIFE_MS, Presence, ProcessRole, present
 from worker.ingest.messages.batches import waiting
 from worker.ingest.pending.queues import QUEUES
 from worker.ingest.pending.segments import OVERDUE, pending_key
 from worker.ingest.poll.schedule import TICK
-from worker.ingest.registry.attention import FIELDS, Attention
-from worker.ingest.registry.registry import stream_ids, stream_key
-from worker.store.redis_client import connect, now_ms, store_errors
-
-STREAMS_AT_ONCE = 1_000
-"""Of which Redis is asked in one go: some ms."""
+from worker.ingest.registry.registry import stream_key
+from worker.ingest.registry.watch_state import FIELDS, Attention
+from worker.store.redis_client import now_ms
 
 SHOWN = 3
 """Streams or processes named in a line."""
 
 MOST_PENDING = 4_000
-"""Segments of which the oldest is looked for: some 20 ms."""
+"""Segments among which the oldest is searched: some 20 ms."""
 
 OLD_PENDING_SECONDS = 30.0
 """A segment is moderated within seconds, and one whose worker was killed within 30 s."""
@@ -39,58 +35,54 @@ _START = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """What is on record of a deployment at work."""
+class _Observed:
+    """The records of a deployment at work."""
 
     now_ms: int
     workers: Sequence[Presence]
     beats: Sequence[Presence]
     tick_ms: int
-    """0: nobody has ever ticked."""
+    """0: there was never a tick."""
     live: int
     unwatched: Sequence[tuple[str, int]]
-    """Stream, and since when."""
+    """Stream, and the time since which it is not polled."""
     queued: dict[str, int]
     intake: int
     pending: int
     overdue: int
     oldest_pending_ms: int | None
-    """When the oldest of them was admitted."""
+    """Admission time of the oldest."""
 
     @property
     def tick_age_ms(self) -> int:
         return self.now_ms - self.tick_ms
 
     @property
-    def anybody_works(self) -> bool:
+    def working(self) -> bool:
         # Workers of version 0.1.0 give no sign, but tick.
         return bool(self.workers) or self.tick_age_ms <= LIFE_MS
 
 
-def examine_live(settings: Settings) -> Iterator[Diagnosis]:
-    """Four rows; nothing where Redis is away: another check shows that."""
-    try:
-        with connect(settings.redis_url.get_secret_value(), retries=0) as redis, store_errors():
-            seen = _look(redis)
-    except StoreError:
-        return
+def examine_live(redis: Redis) -> Iterator[Diagnosis]:
+    """Four rows: workers, beat, backlog, streams."""
+    seen = _read(redis)
     yield _workers(seen)
     yield _beat(seen)
     yield _backlog(seen)
     yield _streams(seen)
 
 
-def _look(redis: Redis) -> _Seen:
+def _read(redis: Redis) -> _Observed:
     workers, beats = present(redis, ProcessRole.WORKER), present(redis, ProcessRole.BEAT)
     now, tick = now_ms(redis), int(redis.get(TICK) or 0)
-    live, unwatched = _attention(redis, now, anybody_works=bool(workers) or now - tick <= LIFE_MS)
+    live, unwatched = _attention(redis, now, working=bool(workers) or now - tick <= LIFE_MS)
     with redis.pipeline(transaction=False) as pipe:
         for queue in QUEUES:
             pipe.llen(queue)
         pipe.zcard(OVERDUE)
         pipe.zcount(OVERDUE, "-inf", now)
         *lengths, pending, overdue = (int(number) for number in pipe.execute())
-    return _Seen(
+    return _Observed(
         now_ms=now,
         workers=workers,
         beats=beats,
@@ -105,28 +97,23 @@ def _look(redis: Redis) -> _Seen:
     )
 
 
-def _attention(redis: Redis, now: int, *, anybody_works: bool) -> tuple[int, list[tuple[str, int]]]:
-    """How many streams are live, and which of them nobody polls."""
+def _attention(redis: Redis, now: int, *, working: bool) -> tuple[int, list[tuple[str, int]]]:
+    """The number of live streams, and those that are not polled."""
     live, unwatched = 0, []
-    every = stream_ids(redis)
-    for begin in range(0, len(every), STREAMS_AT_ONCE):
-        some = every[begin : begin + STREAMS_AT_ONCE]
-        with redis.pipeline(transaction=False) as pipe:
-            for stream_id in some:
-                pipe.hmget(stream_key(stream_id), FIELDS)
-            rows = pipe.execute(raise_on_error=False)
-        for stream_id, row in zip(some, rows, strict=True):
-            if isinstance(row, ResponseError):  # damaged: nobody can poll it
-                live += 1
-                unwatched.append((stream_id, now))
-                continue
-            stream = {name: str(value) for name, value in zip(FIELDS, row, strict=True) if value is not None}
-            if not stream:
-                continue  # its record's time is over
-            attention = Attention.of(stream, now_ms=now, anybody_works=anybody_works)
-            live += attention.watched
-            if attention.unwatched_since_ms is not None:
-                unwatched.append((stream_id, attention.unwatched_since_ms))
+    for stream_id, row in for_each_stream(
+        redis, lambda pipe, stream_id: pipe.hmget(stream_key(stream_id), FIELDS), raise_on_error=False
+    ):
+        if isinstance(row, ResponseError):  # damaged: it cannot be polled
+            live += 1
+            unwatched.append((stream_id, now))
+            continue
+        stream = {name: str(value) for name, value in zip(FIELDS, row, strict=True) if value is not None}
+        if not stream:
+            continue  # its record has expired
+        attention = Attention.of(stream, now_ms=now, anybody_works=working)
+        live += attention.watched
+        if attention.unwatched_since_ms is not None:
+            unwatched.append((stream_id, attention.unwatched_since_ms))
     return live, unwatched
 
 
@@ -143,10 +130,10 @@ def _oldest_pending_ms(redis: Redis) -> int | None:
     return min(admitted, default=None)
 
 
-def _workers(seen: _Seen) -> Diagnosis:
+def _workers(seen: _Observed) -> Diagnosis:
     name, work = "workers", seen.live or seen.intake
     if not seen.workers:
-        if seen.anybody_works:
+        if seen.working:
             found = f"none gives a sign of life; the last tick was {seen.tick_age_ms / 1000:.0f} s ago"
             advice = f"{_START}; workers of version 0.1.0 tick and give no sign: update them"
             return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
@@ -180,15 +167,15 @@ def _workers(seen: _Seen) -> Diagnosis:
     return Diagnosis(name=name, state=State.OK, found=found)
 
 
-def _processes(seen: _Seen) -> int:
+def _processes(seen: _Observed) -> int:
     return sum(worker.processes for worker in seen.workers)
 
 
-def _beat(seen: _Seen) -> Diagnosis:
+def _beat(seen: _Observed) -> Diagnosis:
     name = "beat"
-    last = f"the last tick was {seen.tick_age_ms / 1000:.0f} s ago" if seen.tick_ms else "nobody has ever ticked"
+    last = f"the last tick was {seen.tick_age_ms / 1000:.0f} s ago" if seen.tick_ms else "there was never a tick"
     if seen.tick_age_ms > LIFE_MS and seen.live:
-        advice = "start beat (`celery -A worker.app beat`); while none runs any worker ticks, so look at workers first"
+        advice = "start beat (`celery -A worker.app beat`); while none runs any worker ticks, so check workers first"
         return Diagnosis(name=name, state=State.FAIL, found=f"{last}: no stream is polled", advice=advice)
     if seen.beats:
         return Diagnosis(name=name, state=State.OK, found=f"{_named(seen.beats)}; {last}")
@@ -198,7 +185,7 @@ def _beat(seen: _Seen) -> Diagnosis:
     return Diagnosis(name=name, state=State.OK, found="none runs; nothing is to be polled")
 
 
-def _backlog(seen: _Seen) -> Diagnosis:
+def _backlog(seen: _Observed) -> Diagnosis:
     name = "backlog"
     lengths = ", ".join(f"{queue} {length:,}" for queue, length in {**seen.queued, "intake": seen.intake}.items())
     age_seconds = 0.0 if seen.oldest_pending_ms is None else max(0, seen.now_ms - seen.oldest_pending_ms) / 1000
@@ -214,22 +201,20 @@ def _backlog(seen: _Seen) -> Diagnosis:
     )
 
 
-def _streams(seen: _Seen) -> Diagnosis:
+def _streams(seen: _Observed) -> Diagnosis:
     name = "streams"
     if not seen.unwatched:
         return Diagnosis(
             name=name, state=State.OK, found=f"{seen.live:,} to be watched{', all polled in time' * bool(seen.live)}"
         )
     oldest = sorted(seen.unwatched, key=lambda one: one[1])
-    told = ", ".join(f"{stream_id} for {(seen.now_ms - ms) / 1000:.0f} s" for stream_id, ms in oldest[:SHOWN])
+    first = ", ".join(f"{stream_id} for {(seen.now_ms - ms) / 1000:.0f} s" for stream_id, ms in oldest[:SHOWN])
     more = ", …" if len(oldest) > SHOWN else ""
     return Diagnosis(
         name=name,
         state=State.FAIL if len(seen.unwatched) == seen.live else State.WARN,
-        found=f"{len(seen.unwatched):,} of {seen.live:,} unwatched: {told}{more}",
-        advice=_START
-        if not seen.anybody_works
-        else "see whether workers are all busy, or stuck: their logs, `backlog`",
+        found=f"{len(seen.unwatched):,} of {seen.live:,} unwatched: {first}{more}",
+        advice=_START if not seen.working else "see whether workers are all busy, or stuck: their logs, `backlog`",
     )
 
 

@@ -1,50 +1,51 @@
-"""Whether what platforms send is read, and not refused: `livewarden doctor`'s part of it."""
+"""Checks of the messages that platforms send, and of the consumer groups that read events."""
 
 from collections.abc import Iterator
+from typing import Any
+
+from redis import Redis
 
 from config.counts import counted
-from config.settings import Settings
 from worker.doctor.diagnosis import Diagnosis, State
-from worker.errors import StoreError
+from worker.events.operations import OPERATIONS
+from worker.incidents.keys import DECISIONS, ESCALATION_KEYS, GROUP
 from worker.ingest.messages.batches import waiting
 from worker.ingest.messages.keys import lists_of
 from worker.ingest.messages.refusals import refused_counts, refused_messages
+from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registry import DUE_NEW
-from worker.store.redis_client import connect, now_ms, store_errors
+from worker.queue.trimming import KEPT_DAYS
+from worker.store.redis_client import now_ms
 
 MANY = 1_000
-"""Messages that wait: one reader is through with as many in some seconds."""
+"""Waiting messages: one reader reads as many in some seconds."""
 
 LATELY_MS = 3_600_000
 
 CELERY_DEFAULT = "celery"
-"""Where Celery sends what names no queue."""
+"""Celery's queue for messages that name none."""
+
+STANDS_STILL_MS = 24 * 3_600_000
+"""Since the oldest entry that a group has not read or not acknowledged."""
+
+_DAY_MS = 24 * 3_600_000
 
 
-def examine_intake(settings: Settings) -> Iterator[Diagnosis]:
-    """Tells how many messages wait and were refused; nothing where Redis is away: another check tells that."""
-    try:
-        with connect(settings.redis_url.get_secret_value(), retries=0) as redis, store_errors():
-            astray = sum(int(redis.llen(key)) for key in lists_of(CELERY_DEFAULT))
-            length, counts, newest, now, new = (
-                waiting(redis),
-                refused_counts(redis),
-                refused_messages(redis, 1),
-                now_ms(redis),
-                int(redis.zcard(DUE_NEW)),
-            )
-    except StoreError:
-        return
+def examine_intake(redis: Redis) -> Iterator[Diagnosis]:
+    """Counts waiting, refused and misdirected messages."""
+    astray = sum(int(redis.llen(key)) for key in lists_of(CELERY_DEFAULT))
+    length, counts, newest = waiting(redis), refused_counts(redis), refused_messages(redis, 1)
+    now, new = now_ms(redis), int(redis.zcard(DUE_NEW))
     if astray:
         yield Diagnosis(
             name="queue celery",
             state=State.WARN,
-            found=f"{counted(astray, 'message', 'wait')} in the queue `celery`, from which nobody reads",
+            found=f"{counted(astray, 'message', 'wait')} in the queue `celery`, which nothing reads",
             advice='a platform sends without `queue="intake"`: have it name the queue and send these again, '
             f"then delete them (`DEL {CELERY_DEFAULT}`)",
         )
-    told = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
-    found = f"{counted(length, 'message', 'wait')}; {f'refused so far: {told}' if told else 'none was refused'}"
+    refused = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
+    found = f"{counted(length, 'message', 'wait')}; {f'refused so far: {refused}' if refused else 'none was refused'}"
     if new:
         found += f"; {counted(new, 'stream', 'wait')} for their first poll, or were never read"
     if new > MANY:
@@ -57,3 +58,40 @@ def examine_intake(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis(name="intake", state=State.OK, found=found)
         return
     yield Diagnosis(name="intake", state=State.WARN, found=found, advice=advice)
+
+
+def examine_readers(redis: Redis) -> Iterator[Diagnosis]:
+    """Names consumer groups that stand still: entries older than 30 days are lost to them."""
+    now = now_ms(redis)
+    still = [
+        f"group {group!r} on {key} for {(now - oldest_ms) / _DAY_MS:.0f} days"
+        for key in (*ESCALATION_KEYS, DECISIONS, STREAM_EVENTS, OPERATIONS)
+        for group, oldest_ms in _unread(redis, key)
+        if now - oldest_ms > STANDS_STILL_MS
+    ]
+    if still:
+        yield Diagnosis(
+            name="readers",
+            state=State.WARN,
+            found=f"stand still: {'; '.join(still)}",
+            advice=f"start what reads with them, or `XGROUP DESTROY` them: entries go after {KEPT_DAYS} days",
+        )
+    else:
+        yield Diagnosis(name="readers", state=State.OK, found="every group has read and acknowledged within a day")
+
+
+def _unread(redis: Redis, key: str) -> Iterator[tuple[str, int]]:
+    """Groups of a stream with entries to read or to acknowledge, and since when. Incidents that moderators hold do not
+    count: they may wait long."""
+    for group in redis.xinfo_groups(key) if redis.exists(key) else ():
+        name = str(group["name"])
+        entries: Any = redis.xrange(key, min=f"({group['last-delivered-id']}", count=1)
+        found = [_time_ms(str(entry_id)) for entry_id, _ in entries]
+        if name != GROUP and group["pending"]:
+            found.append(_time_ms(str(redis.xpending(key, name)["min"])))
+        if found:
+            yield name, min(found)
+
+
+def _time_ms(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])

@@ -1,5 +1,4 @@
-"""Whether Redis keeps what it is told (DESIGN.md, "The queue"): reachable, recent, closed to strangers, durable, never
-evicting, on time."""
+"""Checks of Redis: reachable, recent, closed to strangers, durable, never evicting, on time; no state lost lately."""
 
 import re
 import time
@@ -13,15 +12,18 @@ from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemory
 
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
-from worker.health.redis_room import Room
+from worker.events.cloudevent import rfc3339
+from worker.health.redis_epoch import BEHIND, Epoch, read_epoch
+from worker.health.redis_memory import Room
 from worker.store import redis_keys
-from worker.store.redis_client import DISK_MILLISECONDS, connect
+from worker.store.redis_client import DISK_MILLISECONDS, connect, now_ms
 
 OLDEST_VERSION = (7, 2)
 """WAITAOF came with Redis 7.2."""
 
 MAX_SKEW_SECONDS = 2.0
-"""Between this machine's clock and Redis's, <=. Times in Redis are its own; signed URLs and logs go by ours."""
+"""Largest (<=) difference of this machine's clock and Redis's, which times in Redis are of; signed URLs and logs use
+this one."""
 
 SLOW_DISK_SECONDS = 0.25
 """A WAITAOF that takes longer (>) holds up every segment: 1 ms with `appendfsync always`, 0.8 s with `everysec`
@@ -33,73 +35,96 @@ FULL = 0.75
 MEGABYTE = 1_000_000
 
 _PROBE_MILLISECONDS = 10_000
-"""Life of the key that is written to try the disk."""
+"""Life of the key that the disk check writes."""
 
 
-def examine_redis(url: str) -> Iterator[Diagnosis]:
-    """Checks the server; if it cannot be reached, that is all."""
+LATELY_MS = 24 * 3600 * 1000
+"""The time for which a loss of Redis's data is reported."""
+
+_REGISTER = (
+    "register streams anew, and see that Redis keeps its data on a volume that outlives it; decisions, quarantines and "
+    "proposals of before are gone"
+)
+_RESTORING = (
+    "events are marked `state-lost` until the hash bank is whole: a worker that ran before the loss writes it, and "
+    "its log says what fails; where none did, import every list again (`livewarden bank import`)"
+)
+
+
+def reach(url: str) -> tuple[Redis | None, Diagnosis | None]:
+    """A client for all checks, and a row where there is none."""
     try:
-        redis = connect(url)
-        server = redis.info("server")
+        redis = connect(url, retries=0)
+        redis.ping()
     except (AuthenticationError, NoPermissionError) as error:
-        yield Diagnosis(
-            name="redis",
-            state=State.FAIL,
-            found=f"refuses this user: {error}",
-            advice=(
-                "set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE to a role that may run `doctor`, "
-                "operator or worker (docs/redis-users.md); Redis reads changed users when it restarts"
-            ),
-        )
-        return
+        return None, _refused(error)
     except (RedisError, StoreError) as error:
-        yield Diagnosis(
+        return None, Diagnosis(
             name="redis",
             state=State.FAIL,
             found=f"cannot be reached: {error}",
             advice="start Redis 7.2 or later, and set LIVEWARDEN_REDIS_URL to it",
         )
+    return redis, None
+
+
+def _refused(error: RedisError) -> Diagnosis:
+    return Diagnosis(
+        name="redis",
+        state=State.FAIL,
+        found=f"refuses this user: {error}",
+        advice=(
+            "set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE to a role that may run `doctor`, "
+            "operator or worker (docs/redis-users.md); Redis reads changed users when it restarts"
+        ),
+    )
+
+
+def examine_redis(redis: Redis) -> Iterator[Diagnosis]:
+    """Checks the server; one row where it refuses this user.
+
+    Raises:
+        RedisError: Redis is away.
+    """
+    try:
+        server = redis.info("server")
+    except NoPermissionError as error:
+        yield _refused(error)
         return
-    with redis:
-        yield _version(server)
-        yield _door(redis)
-        yield _append_only(redis)
-        yield _fsync(redis)
-        yield _eviction(redis)
-        yield _memory(redis)
-        yield _disk(redis)
-        yield _clock(redis)
+    yield _version(server)
+    for check in (_strangers, _append_only, _fsync, _eviction, _memory, _disk, _clock):
+        yield check(redis)
 
 
 def _version(server: dict[str, Any]) -> Diagnosis:
-    told = str(server.get("redis_version", "?"))
-    name = f"Valkey {server['valkey_version']} as Redis {told}" if "valkey_version" in server else f"Redis {told}"
-    numbers = tuple(int(number) for number in re.findall(r"\d+", told)[:2])
-    if numbers >= OLDEST_VERSION:
+    number = str(server.get("redis_version", "?"))
+    name = f"Valkey {server['valkey_version']} as Redis {number}" if "valkey_version" in server else f"Redis {number}"
+    parts = tuple(int(part) for part in re.findall(r"\d+", number)[:2])
+    if parts >= OLDEST_VERSION:
         return Diagnosis(name="redis", state=State.OK, found=name)
     return Diagnosis(name="redis", state=State.FAIL, found=name, advice="WAITAOF needs Redis 7.2 or later: upgrade")
 
 
-def _door(redis: Redis) -> Diagnosis:
-    """Comes without a name, as anybody who reaches the server may."""
+def _strangers(redis: Redis) -> Diagnosis:
+    """Connects without a user, as anybody who reaches the server may."""
     name = "redis users"
     pool = redis.connection_pool
-    nobody = {**pool.connection_kwargs, "username": None, "password": None, "retry": None}
+    anonymous = {**pool.connection_kwargs, "username": None, "password": None, "retry": None}
     try:
-        with Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **nobody)) as stranger:
+        with Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **anonymous)) as stranger:
             stranger.ping()
     except AuthenticationError:
-        return Diagnosis(name=name, state=State.OK, found="nobody comes in without a password")
+        return Diagnosis(name=name, state=State.OK, found="refuses connections without a password")
     except RedisError as error:
-        return Diagnosis(name=name, state=State.OK, found=f"nobody comes in without a password: {error}")
-    host = str(nobody.get("host", "localhost"))  # a socket has none
+        return Diagnosis(name=name, state=State.OK, found=f"refuses connections without a password: {error}")
+    host = str(anonymous.get("host", "localhost"))  # a socket has none
     if _is_this_machine(host):
-        return Diagnosis(name=name, state=State.OK, found=f"no password is asked for on {host}")
+        return Diagnosis(name=name, state=State.OK, found=f"no password is required on {host}")
     return Diagnosis(
         name=name,
         state=State.WARN,
-        found=f"whoever reaches {host} comes in without a password, and may do anything",
-        advice="give Redis a user for each role: `livewarden redis-users FOLDER`, and `aclfile` (README.md)",
+        found=f"anybody who reaches {host} connects without a password, and may do anything",
+        advice="give Redis a user for each role: `livewarden redis-users FOLDER`, and `aclfile` (docs/redis-users.md)",
     )
 
 
@@ -141,11 +166,11 @@ def _eviction(redis: Redis) -> Diagnosis:
         return _unknown(name, error, advice)
     if found == "noeviction":
         return Diagnosis(name=name, state=State.OK, found=found)
-    return Diagnosis(name=name, state=State.FAIL, found=f"{found}: what is pending may be evicted", advice=advice)
+    return Diagnosis(name=name, state=State.FAIL, found=f"{found}: pending segments may be evicted", advice=advice)
 
 
 def _memory(redis: Redis) -> Diagnosis:
-    """A full Redis refuses what takes room: no stream is polled any more."""
+    """A full Redis refuses writes that need memory: no stream is polled."""
     name, advice = (
         "redis memory",
         "see what fills it (`redis-cli --bigkeys`, `livewarden streams list`), or give it more",
@@ -156,7 +181,7 @@ def _memory(redis: Redis) -> Diagnosis:
         return _unknown(name, error, advice)
     if room.full:
         found = (
-            f"full, so that it refuses all that takes room: {room.used_bytes / MEGABYTE:,.0f} MB of "
+            f"full, so that it refuses writes that need memory: {room.used_bytes / MEGABYTE:,.0f} MB of "
             f"{room.limit_bytes / MEGABYTE:,.0f} MB that `maxmemory` allows; no stream is polled"
         )
         return Diagnosis(name=name, state=State.FAIL, found=found, advice=advice)
@@ -171,9 +196,9 @@ def _memory(redis: Redis) -> Diagnosis:
 
 
 def _disk(redis: Redis) -> Diagnosis:
-    """Writes a key that expires by itself, and waits until it is on disk."""
+    """Writes a key that expires, and waits until it is on disk."""
     name = "redis disk"
-    advice = "set `appendonly yes` and `appendfsync always`, and look at the disk under Redis"
+    advice = "set `appendonly yes` and `appendfsync always`, and check the disk under Redis"
     started = time.monotonic()
     try:
         with redis.pipeline(transaction=False) as pipe:
@@ -205,7 +230,7 @@ def _clock(redis: Redis) -> Diagnosis:
     except RedisError as error:
         return _unknown(name, error, advice)
     skew_seconds = int(seconds) + int(microseconds) / 1e6 - (before + after) / 2
-    # Half of the round trip is what nobody can know.
+    # Half of the round trip is uncertain.
     doubt_seconds = (after - before) / 2
     found = f"{abs(skew_seconds):.2f} s apart from Redis's (give or take {doubt_seconds:.2f} s)"
     if abs(skew_seconds) - doubt_seconds <= MAX_SKEW_SECONDS:
@@ -214,7 +239,32 @@ def _clock(redis: Redis) -> Diagnosis:
 
 
 def _unknown(name: str, error: RedisError, advice: str) -> Diagnosis:
-    """Managed servers forbid some commands; then the operator has to look there."""
+    """Managed servers forbid some commands; then the operator has to check there."""
     return Diagnosis(
-        name=name, state=State.WARN, found=f"Redis does not say: {error}", advice=f"check by hand: {advice}"
+        name=name, state=State.WARN, found=f"Redis refuses the query: {error}", advice=f"check by hand: {advice}"
+    )
+
+
+def examine_epoch(redis: Redis) -> Iterator[Diagnosis]:
+    """Reports whether Redis lost its data lately."""
+    yield diagnose(read_epoch(redis), now_ms(redis))
+
+
+def diagnose(epoch: Epoch | None, now_ms: int) -> Diagnosis:
+    """The row of an epoch; None: no worker has begun one."""
+    name = "redis state"
+    if epoch is None:
+        return Diagnosis(name=name, state=State.OK, found="no worker has used this Redis yet")
+    since = f"there since {rfc3339(epoch.begun_ms)}"
+    behind = epoch.bank == BEHIND
+    if not epoch.lost or not (behind or now_ms - epoch.begun_ms < LATELY_MS):
+        return Diagnosis(name=name, state=State.OK, found=since)
+    left = "an older copy" if epoch.found == "older_copy" else "nothing"
+    seen = "no process ran then" if epoch.since_ms is None else f"last seen {rfc3339(epoch.since_ms)}"
+    return Diagnosis(
+        name=name,
+        state=State.WARN,
+        found=f"{since}: the data before is lost ({left} was left, {seen}); the hash bank is "
+        f"{'not whole yet' if behind else 'whole again'}",
+        advice=f"{_REGISTER}; {_RESTORING}" if behind else _REGISTER,
     )

@@ -1,1 +1,1 @@
-"""CloudEvents, and the notices to operators among them."""
+"""CloudEvents, among them events for operators."""

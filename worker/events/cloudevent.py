@@ -1,4 +1,4 @@
-"""A CloudEvent 1.0 as JSON text, checked against the schema of its type before it goes anywhere."""
+"""Builds CloudEvents 1.0 as JSON text, validated against the schema of their type."""
 
 import hashlib
 import json
@@ -34,18 +34,18 @@ def cloud_event(
     if subject is not None:
         attributes["subject"] = subject
     text: str = JSONFormat().write(CloudEvent(attributes, dict(data))).decode()
-    # What was written is what is checked, so that the check holds for whatever the writing makes of a value.
+    # The serialized text is validated, so that the check covers what serialization makes of each value.
     check_event(json.loads(text))
     return text
 
 
 def rfc3339(milliseconds: int) -> str:
-    """UTC, to the millisecond: 2026-11-25T12:34:56.789Z."""
+    """The time in UTC, to the millisecond: 2026-11-25T12:34:56.789Z."""
     return _instant(milliseconds).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def derived_id(*parts: str | int) -> str:
-    """SHA-256, hex, of what an event or an incident tells: the same work gives the same id."""
+    """ID of an event or an incident: the SHA-256, hex, of its identity, so that repeated work gives the same ID."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

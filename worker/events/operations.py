@@ -1,4 +1,4 @@
-"""What operators must be told, on `lw:operations`."""
+"""Events for operators, on `lw:operations`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,21 +10,21 @@ from worker.store import redis_keys
 from worker.store.redis_client import run_script_to_disk
 
 OPERATIONS: Final = redis_keys.OPERATIONS.name
-"""Stream, one field `event`."""
+"""Redis stream with one field, `event`."""
 
 REMEMBERED_SECONDS = 30 * 24 * 3600
-"""After which what is still so is told again."""
+"""After this an event with the same ID is published again."""
 
 
 def tell_operators(
     redis: Redis, kind: str, event_id: str, *, subject: str, data: Mapping[str, Any], deployment: str, now_ms: int
 ) -> bool:
-    """Publishes an event, unless one with its ID was published lately, however many workers see what it tells; gives
-    whether it was.
+    """Publishes an event, unless one with its ID was published in the last `REMEMBERED_SECONDS`, so that many workers
+    publish it once; returns whether it did.
 
     Raises:
         SchemaError: it does not fit its schema.
-        StoreError: Redis failed, or did not confirm that it is on disk; it may have been told.
+        StoreError: Redis failed, or did not confirm that it is on disk; it may have been published.
     """
     text = operations_event(kind, event_id, subject=subject, data=data, deployment=deployment, now_ms=now_ms)
     keys = [redis_keys.TOLD.of(event_id), OPERATIONS]
@@ -34,7 +34,7 @@ def tell_operators(
 def operations_event(
     kind: str, event_id: str, *, subject: str, data: Mapping[str, Any], deployment: str, now_ms: int
 ) -> str:
-    """An event, as JSON.
+    """An event for operators, as JSON.
 
     Raises:
         SchemaError: it does not fit its schema.

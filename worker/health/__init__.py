@@ -1,1 +1,1 @@
-"""Signs of life: which processes are there, and whether Redis still has what it was given."""
+"""Health: presence of processes, and Redis's memory and lost state."""

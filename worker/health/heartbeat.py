@@ -1,7 +1,8 @@
-"""A file whose age tells whether a worker's or a beat's loop still turns: what docker-compose.yml's health checks read.
+"""Heartbeat files: the age of one shows whether a worker's or a beat's loop runs. docker-compose.yml's health checks
+read it.
 
-A container's check runs every few seconds in every container, so it has to cost next to nothing; `celery inspect ping`
-starts a Python, imports Celery and asks all workers through the broker.
+A container's check runs every few seconds in every container, so it must cost next to nothing; `celery inspect ping`
+starts a Python, imports Celery and queries all workers through the broker.
 """
 
 from pathlib import Path
@@ -11,10 +12,10 @@ from celery.signals import after_task_publish, beat_init, heartbeat_sent
 
 
 def touch_while_alive(path: Path) -> None:
-    """Has `path` touched for as long as this process does its work, whichever of the two it is.
+    """Touches `path` for as long as this process, a worker or a beat, does its work.
 
-    A worker's main loop sends a heartbeat every 2 s over its broker connection, so the file ages where the loop hangs
-    or the broker is away. A beat has none; what it does is to publish, so there the file is touched on each tick sent.
+    A worker's main loop sends a heartbeat every 2 s over its broker connection, so the file ages if the loop hangs or
+    the broker is away. A beat has no heartbeat; it touches the file with each tick it publishes.
     """
 
     def touch(**_: Any) -> None:

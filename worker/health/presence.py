@@ -1,6 +1,7 @@
-"""Which workers and beats are there: each writes a sign of life every few seconds, which is gone soon after it died.
+"""Presence of workers and beats: each writes a sign of life every few seconds, which expires soon after it died.
 
-A sign comes from a thread of a worker's main process, or of beat; that its work goes on is seen by ticks and polls.
+A thread of a worker's main process, or of beat, writes the sign; whether its work goes on is visible in ticks and
+polls.
 """
 
 import json
@@ -18,7 +19,7 @@ from typing import Any, Self
 from redis import Redis
 from redis.exceptions import RedisError
 
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
@@ -26,19 +27,19 @@ from worker.store.redis_client import now_ms, run_script
 _trouble = Troubles(logging.getLogger(__name__))
 
 LIFE_MS = 10_000
-"""Of a sign. Who died is missed within 10 s, and who is only held up for some seconds is not."""
+"""Life of a sign. A dead process is noticed within 10 s; one that is delayed for some seconds counts as alive."""
 
 SIGN_SECONDS = 2.5
 """Between two signs: three may be lost."""
 
 LISTED_MS = 3_600_000
-"""After which a dead process's name is dropped from its list."""
+"""After this a dead process's name is removed from its list."""
 
 HOST = socket.gethostname()
 
 
 class ProcessRole(StrEnum):
-    """What a process is."""
+    """The role of a process."""
 
     WORKER = "worker"
     BEAT = "beat"
@@ -46,7 +47,7 @@ class ProcessRole(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Presence:
-    """A process that is there."""
+    """A live process."""
 
     role: str
     host: str
@@ -54,17 +55,17 @@ class Presence:
     started_ms: int
     """When it gave its first sign, in Redis's clock."""
     processes: int = 0
-    """That a worker moderates with; 0 for a beat."""
+    """Pool processes of a worker; 0 for a beat."""
     queues: tuple[str, ...] = ()
-    """That a worker takes messages from."""
+    """Queues that a worker takes messages from."""
     unconfined: tuple[str, ...] = ()
-    """What could not be taken from its decoder, in words."""
+    """Confinements of its decoder that could not be applied, in words."""
     version: str = ""
-    """Of livewarden."""
+    """Livewarden's version."""
 
     @property
     def name(self) -> str:
-        """Names the process among all of a deployment."""
+        """Identifies the process within its deployment."""
         return f"{self.host}:{self.pid}"
 
     @classmethod
@@ -85,10 +86,10 @@ class Presence:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads a sign, of another version too: unknown fields are ignored, missing ones defaulted.
+        """Parses a sign, also of another version: unknown fields are ignored, missing ones defaulted.
 
         Raises:
-            ValueError, TypeError, AttributeError: it is something else.
+            ValueError, TypeError, AttributeError: the text is not a sign.
         """
         known = {field.name for field in fields(cls)}
         found = {name: value for name, value in json.loads(text).items() if name in known}
@@ -98,17 +99,17 @@ class Presence:
 
 
 def list_key(role: str) -> str:
-    """Sorted set: names of processes by the time of their newest sign, in milliseconds of Redis's clock."""
+    """Key of the sorted set: names of processes by their newest sign, in milliseconds of Redis's clock."""
     return redis_keys.PRESENT.of(role)
 
 
 def sign_key(role: str, name: str) -> str:
-    """A process's sign, JSON; gone when its life is over."""
+    """Key of a process's sign, JSON, which expires after `LIFE_MS`."""
     return redis_keys.PRESENT_SIGN.of(role, name)
 
 
 def give_sign(redis: Redis, presence: Presence) -> None:
-    """Gives one sign of life.
+    """Writes one sign of life.
 
     Raises:
         RedisError: Redis failed.
@@ -122,10 +123,10 @@ def give_sign(redis: Redis, presence: Presence) -> None:
 
 
 def take_leave(redis: Redis, presence: Presence) -> None:
-    """Is not there any more, and is known not to be at once.
+    """Removes the process immediately.
 
     Raises:
-        RedisError: Redis failed; then its sign's life will be over.
+        RedisError: Redis failed; then its sign will expire.
     """
     with redis.pipeline(transaction=True) as pipe:
         pipe.zrem(list_key(presence.role), presence.name)
@@ -136,7 +137,7 @@ def take_leave(redis: Redis, presence: Presence) -> None:
 def keep_present(
     redis: Redis, presence: Presence, stopping: threading.Event, *, after_each: Callable[[], object] = lambda: None
 ) -> None:
-    """Gives signs of life until `stopping` is set, and then takes leave. `after_each`: what is done with each sign."""
+    """Writes signs of life until `stopping` is set, and then removes the process. Calls `after_each` with each sign."""
 
     def step() -> None:
         nonlocal presence
@@ -159,23 +160,23 @@ def keep_present(
 
 
 def present(redis: Redis, role: ProcessRole) -> list[Presence]:
-    """All of that role that are there.
+    """All live processes of that role.
 
     Raises:
         RedisError: Redis failed.
     """
     now = now_ms(redis)
-    # A sign that lies far ahead is of before Redis's clock went back: who lives has given another one soon.
+    # A sign far in the future is from before Redis's clock went back: a live process soon writes another one.
     names = redis.zrangebyscore(list_key(role), now - LIFE_MS, now + LIFE_MS)
     found = []
     for text in redis.mget([sign_key(role, str(name)) for name in names]) if names else ():
-        with suppress(ValueError, TypeError, AttributeError):  # of another version
+        with suppress(ValueError, TypeError, AttributeError):  # written by another version
             if text is not None:
                 found.append(Presence.from_json(str(text)))
     return found
 
 
 def newest_sign_ms(entries: list[tuple[Any, float]] | Mapping[Any, float]) -> int:
-    """Of what `ZRANGE list -1 -1 WITHSCORES` gives; 0 if there is none."""
+    """The newest time in the result of `ZRANGE list -1 -1 WITHSCORES`; 0 if it is empty."""
     scores = [score for _, score in (entries.items() if isinstance(entries, Mapping) else entries)]
     return int(max(scores, default=0))

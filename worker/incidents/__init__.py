@@ -1,1 +1,1 @@
-"""From hits to incidents and events, and the end of a segment, which publishes them."""
+"""From hits to incidents and events, and the commit of a segment, which publishes them."""

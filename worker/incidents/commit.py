@@ -1,4 +1,4 @@
-"""The end of a segment: incidents, escalations, ledger and the pending record, in one step that is on disk."""
+"""The commit of a segment: incidents, escalations, ledger and the pending record, in one step that is on disk."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from config.policy.evaluation import judge_in_order
 from config.policy.policy import Policy
 from worker.bank.quarantine import quarantined
 from worker.errors import StoreError
-from worker.incidents.earlier_decisions import advance_knowing
+from worker.incidents.earlier_decisions import advance_with_earlier
 from worker.incidents.events import Event
 from worker.incidents.hash_flood import Sifted
 from worker.incidents.hash_flood_groups import divert
@@ -25,7 +25,7 @@ from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import (
     event_record,
     incident_record,
-    is_wrong_kind,
+    is_wrong_type,
     read_incidents,
     rounds,
     set_aside,
@@ -37,28 +37,29 @@ from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 
 class Settled(StrEnum):
-    """What became of a segment."""
+    """The outcome of a commit."""
 
     SETTLED = "settled"
     """Written now."""
     ENDED = "ended"
-    """It was not pending any more: somebody else has ended it, and nothing was written."""
+    """It was not pending any more: another worker has ended it, and nothing was written."""
     LATE = "late"
-    """Likewise, but its hits were not known, and are published now; its account is the other's."""
+    """Another worker has ended it, its hits were not known, and are published now; the ledger has the other's
+    account."""
 
 
 KNOWN_SECONDS: Final = 120
-"""How long it is known which hits of a segment are published: well above the time for which a task may run."""
+"""For which the published hits of a segment are remembered: well above the time for which a task may run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Attempt:
-    """One to settle a segment, as others see it."""
+    """One attempt to settle a segment, as other workers see it."""
 
     hits: tuple[str, ...]
-    """What is published of the segment once this is written, ascending."""
+    """Hits of the segment that are published once this is written, ascending."""
     after: str = ""
-    """What was published before, as Redis has it, of a segment that another has ended; empty: it is pending."""
+    """Hits published before, as Redis has them, of a segment that another has ended; empty: it is pending."""
 
     @classmethod
     def new(cls, hits: Sequence[Hit]) -> "_Attempt":
@@ -67,20 +68,20 @@ class _Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class SettleResult:
-    """What `settle` did."""
+    """The result of `settle`."""
 
     outcome: Settled
     events: tuple[Event, ...] = ()
     """Published with it."""
     settled_ms: int | None = None
-    """Redis's clock when it was decided; what is settled later on the stream has no earlier one. None: there was
+    """Redis's clock when it was decided; segments settled later on the stream have no earlier one. None: there was
     nothing to decide."""
     version: int = 0
-    """Of the stream's incidents, that was decided on: tells the order within one millisecond."""
+    """Version of the stream's incidents that it was decided on: gives the order within one millisecond."""
     silent: frozenset[ListedHash] = frozenset()
     """Hashes that raised nothing here, since they were in quarantine or flooded."""
     problems: tuple[str, ...] = ()
-    """Slugs for `degraded`: rules judged in order that could not be evaluated."""
+    """Slugs for `degraded`: rules evaluated in order that could not be evaluated."""
 
 
 def settle(
@@ -95,9 +96,9 @@ def settle(
 ) -> SettleResult:
     """Ends a pending segment, once, whatever is redelivered or dies on the way.
 
-    Decides optimistically: reads what is remembered of the stream, decides here, and writes by one script if nothing
-    has changed meanwhile; else it reads again. Two workers may have had the segment: the first has its account, and
-    what only the second has found is published too. When this returns, what it tells is on Redis's disk.
+    Decides optimistically: reads the stream's state, decides here, and writes by one script if nothing has changed
+    meanwhile; else it reads again. Two workers may have had the segment: the first has its account, and hits that only
+    the second has found are published too. When this returns, its events are on Redis's disk.
     Hits that rest on hashes in quarantine, or on those that flood, are only counted; in a flood the stream has joined a
     group's incident.
 
@@ -105,8 +106,8 @@ def settle(
         hits: as `policy.evaluate` gave them for the segment's samples; none for a segment that was skipped or failed.
         coverage_increments: field of `lw:coverage:{id}` to milliseconds or count.
         stream_fields: field of `lw:stream:{id}` to its new value.
-        segment: for rules that are judged in order, also where nothing was seen of it: others may have waited for it.
-            None: looking back, they are not asked.
+        segment: for rules that are evaluated in order, also where nothing was seen of it: others may have waited for
+            it. None: looking back, these are not evaluated.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
@@ -124,8 +125,8 @@ def settle(
     try:
         return again()
     except StoreError as error:
-        # What cannot be remembered of the stream must not keep what is found on it from being published.
-        if not is_wrong_kind(error) or not set_aside(redis, context.stream.stream_id):
+        # A damaged state of the stream must not keep its findings from being published.
+        if not is_wrong_type(error) or not set_aside(redis, context.stream.stream_id):
             raise
         return again()
 
@@ -151,10 +152,9 @@ def _settle(
         return SettleResult(outcome=Settled(outcome))
     for _ in rounds():
         round_ = _decide(redis, context, sifted, policy, in_order)
-        told = {}
+        fields = dict(stream_fields)
         if round_.problems:
-            told["degraded"] = json.dumps(sorted({*context.degraded, *round_.problems}))
-        fields = {**stream_fields, **told}
+            fields["degraded"] = json.dumps(sorted({*context.degraded, *round_.problems}))
         outcome = _write(
             redis, context, round_.version, round_.step, coverage_increments, fields, round_.order, attempt
         )
@@ -176,7 +176,7 @@ def _settle(
 def _settle_late(
     redis: Redis, context: SegmentContext, sifted: Sifted, policy: Policy, attempt: _Attempt
 ) -> SettleResult:
-    """Publishes hits that nobody knew of when another worker ended the segment."""
+    """Publishes hits that were not known when another worker ended the segment."""
     for _ in rounds():
         with store_errors():
             before = str(redis.hget(tries_key(context.stream.stream_id, context.segment_key), "hits") or "[]")
@@ -198,7 +198,7 @@ def _settle_late(
 
 
 def _name(hit: Hit) -> str:
-    """The same for the same picture, rule and matches, whoever found it."""
+    """Names a hit: the same for the same picture, rule and matches, whichever worker found it."""
     listed = " ".join(sorted(f"{match.list}/{match.entry}" for match in hit.matches))
     return f"{hit.rule} {hit.capture_ms} {listed}"
 
@@ -208,7 +208,7 @@ def _clashed(context: SegmentContext) -> StoreError:
 
 
 def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
-    """Of the hashes that windows would count: those in quarantine, whether a rule holds for them alone or not."""
+    """Hashes in quarantine that windows would count, also where no rule holds for them alone."""
     matches = (match for sample in segment.samples for match in sample.matches)
     listed = sorted({match.listed for match in matches if match.list in policy.windows.lists})
     if not listed or segment.stream.purpose == "canary":
@@ -219,7 +219,7 @@ def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> f
 
 @dataclass(frozen=True, kw_only=True)
 class _Round:
-    """What is decided on one state of the stream."""
+    """The decision on one state of the stream."""
 
     version: int
     now_ms: int
@@ -230,25 +230,25 @@ class _Round:
 
 
 def _decide(
-    redis: Redis, context: SegmentContext, at_once: Sifted, policy: Policy, segment: SegmentFacts | None
+    redis: Redis, context: SegmentContext, immediate: Sifted, policy: Policy, segment: SegmentFacts | None
 ) -> _Round:
     stream_id, purpose = context.stream.stream_id, context.stream.purpose
     if segment is None:
         with store_errors():
             state, now = read_incidents(redis, stream_id, purpose), now_ms(redis)
-        step = advance_knowing(redis, state, context, at_once, policy, now_ms=now)
-        return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=at_once.silent)
+        step = advance_with_earlier(redis, state, context, immediate, policy, now_ms=now)
+        return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=immediate.silent)
     with store_errors():
         read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
         now = now_ms(redis)
     judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
-    sifted = at_once.joined(divert(redis, context=context, hits=judged.hits, policy=policy))
+    sifted = immediate.joined(divert(redis, context=context, hits=judged.hits, policy=policy))
     silent = sifted.silent | segment.silent
-    # Whichever of its hits it was that a hash was found silent by, none names it: so it is logged, and replayed.
+    # Whichever hit revealed that a hash is silent, no hit names it: so it is logged, and replayed.
     sifted = sifted.sifted(silent, policy)
     if judged.problems:
         context = replace(context, degraded=tuple(sorted({*context.degraded, *judged.problems})))
-    step = advance_knowing(redis, read.incidents, context, sifted, policy, now_ms=now)
+    step = advance_with_earlier(redis, read.incidents, context, sifted, policy, now_ms=now)
     return _Round(
         version=read.incidents.version,
         now_ms=now,

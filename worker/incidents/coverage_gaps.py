@@ -1,5 +1,5 @@
-"""A stream that alone cannot be seen for long is an incident of rule `coverage-gap`, raised from what its polls and
-segments left on record (`worker.ingest.poll.lone_gaps`): no picture comes that could raise anything.
+"""Raises an incident of rule `coverage-gap` for a stream that alone cannot be seen for long, from the record of its
+polls and segments (`worker.ingest.poll.stream_gaps`): no picture comes that could raise anything.
 """
 
 import json
@@ -21,7 +21,7 @@ from worker.incidents.incident_rules import RuleState, encode
 from worker.incidents.keys import incidents_key
 from worker.incidents.segment_context import SegmentContext, Versions, incident_id
 from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
-from worker.ingest.poll.lone_gaps import (
+from worker.ingest.poll.stream_gaps import (
     Gap,
     LastingGap,
     alone_among,
@@ -38,22 +38,22 @@ from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 COUNTED: Final = redis_keys.GAPS_COUNTED.name
 COUNTED_EVERY_MS: Final = 15_000
 """At most so often all streams are counted by origin: in an outage of 10,000 that takes 1.4 s of one process and 0.13 s
-of Redis, and as long as it lasts there is always something to ask about."""
+of Redis, and as long as it lasts there is always something to count."""
 
 MOST_AT_ONCE: Final = 100
-"""Gaps that are raised in one go; those beyond are raised in the next."""
+"""Gaps raised by one call; the next call raises more."""
 
 COOLDOWN_MS: Final = 300_000
-"""After a decision, what begins until so much later is decided too, as with rules by default."""
+"""After a decision, gaps that begin until so much later are decided too, as with rules by default."""
 
 PRINCIPLES: Final = (5,)
 
 
 def raise_coverage_gaps(redis: Redis, *, deployment: str, policy: Policy) -> int:
-    """Raises what lasts too long; gives how many gaps were written.
+    """Raises gaps that last too long; returns how many were written.
 
     Raises:
-        StoreError: Redis failed; what was not raised is raised by the next call.
+        StoreError: Redis failed; the next call raises the rest.
     """
     if policy.coverage_gap is None:
         return 0
@@ -66,7 +66,7 @@ def raise_coverage_gaps(redis: Redis, *, deployment: str, policy: Policy) -> int
 
 
 def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy) -> bool:
-    """Whether it was written. A gap that is over, or that somebody else has raised meanwhile, is not."""
+    """Returns whether it was written. A gap that is over, or that another worker has raised meanwhile, is not."""
     rule = policy.coverage_gap
     assert rule is not None
     stream_id = lasting.stream_id
@@ -77,7 +77,7 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
         before = incidents.rules.get(COVERAGE_GAP_RULE, RuleState())
         context = _context(facts, lasting, deployment=deployment, policy=policy)
         with_earlier = partial(
-            decide, before, lasting.gap, context, rule=rule, update_seconds=policy.update_seconds, now_ms=now
+            advance_gap, before, lasting.gap, context, rule=rule, update_seconds=policy.update_seconds, now_ms=now
         )
         after, events = with_earlier()
         if events:
@@ -114,7 +114,7 @@ def _context(facts: StreamFacts, lasting: LastingGap, *, deployment: str, policy
     )
 
 
-def decide(
+def advance_gap(
     before: RuleState,
     gap: Gap,
     context: SegmentContext,
@@ -124,13 +124,13 @@ def decide(
     now_ms: int,
     earlier: Sequence[EarlierDecision] = (),
 ) -> tuple[RuleState, list[Event]]:
-    """What follows from a gap that lasts: a new incident, a further gap of the open one, or nothing where a person has
-    decided after it began. Pure but for the check of the event's schema.
+    """Advances the rule by a gap that lasts: a new incident, a further gap of the open one, or nothing where a person
+    has decided after it began. Pure but for the check of the event's schema.
 
     Raises:
         SchemaError: the event does not fit its schema.
     """
-    tell = partial(escalation, context, now_ms=now_ms, condition=gap_condition(rule), earlier=earlier)
+    publish = partial(escalation, context, now_ms=now_ms, condition=gap_condition(rule), earlier=earlier)
     if before.decided is not None and before.decided.covers(gap.since_ms, rule.severity, ()):
         return before, []
     finding = Finding(
@@ -152,7 +152,7 @@ def decide(
             cooldown_ms=COOLDOWN_MS,
             worse_published=True,
         )
-        event = tell(incident, gap, previous_severity=None)
+        event = publish(incident, gap, previous_severity=None)
         return replace(before, incident=incident), [event]
     was = before.incident
     incident = replace(was, finding=was.finding.merged(finding))
@@ -160,5 +160,5 @@ def decide(
     if not worse and now_ms - was.published_ms < update_seconds * 1000:
         return replace(before, incident=incident), []
     incident = replace(incident, published_ms=now_ms)
-    event = tell(incident, gap, previous_severity=was.finding.severity)
+    event = publish(incident, gap, previous_severity=was.finding.severity)
     return replace(before, incident=incident), [event]

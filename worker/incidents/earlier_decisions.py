@@ -1,4 +1,4 @@
-"""Earlier decisions on a stream, for whoever decides next."""
+"""Earlier decisions on a stream, for the person who decides next."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -17,13 +17,13 @@ from worker.store.redis_client import store_errors
 _FIELDS = ("rule", "outcome", "decided_by", "decided_ms")
 _LONGEST_TEXT = 100
 _LATEST_MS = 10**14
-"""Thousands of years from now: what is later (>=) is no time of ours."""
+"""Thousands of years from now: later times (>=) are damaged."""
 
 
-def advance_knowing(
+def advance_with_earlier(
     redis: Redis, state: StreamIncidents, context: SegmentContext, sifted: Sifted, policy: Policy, *, now_ms: int
 ) -> RuleAdvance:
-    """What follows from hits; if that is an event, it names the earlier decisions on the stream.
+    """Advances a stream's incidents by hits; events name the earlier decisions on the stream.
 
     Raises:
         StoreError: Redis failed.
@@ -42,7 +42,7 @@ def earlier_decisions(
 ) -> tuple[EarlierDecision, ...]:
     """The latest `MAX_RECENT` decisions, as they stand now, the last first.
 
-    It takes up to three round trips, so it is for where there is an event to publish.
+    Takes up to three round trips, so call it only where there is an event to publish.
 
     Args:
         states: of the stream's rules.
@@ -70,7 +70,7 @@ def _decided(states: Iterable[RuleState]) -> list[str]:
 
 
 def _of_groups(redis: Redis, stream_id: str, purpose: str) -> list[str]:
-    """Those of groups of streams that the stream was in."""
+    """Ids of decided incidents of groups that the stream was in."""
     ids = _decided(read_groups(redis, purpose).rules.values())
     if not ids:
         return []
@@ -82,7 +82,7 @@ def _of_groups(redis: Redis, stream_id: str, purpose: str) -> list[str]:
 
 
 def _read(incident_id: str, record: object) -> EarlierDecision | None:
-    """None: it is gone, or damaged."""
+    """Reads a decision; None: it is gone, or damaged."""
     if not isinstance(record, list) or not all(record):
         return None
     rule, outcome, by, decided = (str(value)[:_LONGEST_TEXT] for value in record)

@@ -1,4 +1,4 @@
-"""Parts of what events carry as `data`. What is unknown is left out."""
+"""Parts of the `data` of events. Unknown values are left out."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from worker.events.cloudevent import rfc3339
 from worker.incidents.findings import Incident
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import source_of
-from worker.ingest.poll.lone_gaps import Gap
+from worker.ingest.poll.stream_gaps import Gap
 from worker.ingest.registry.signals import MAX_SIGNALS
 
 MAX_THRESHOLDS: Final = 50
-"""Of one condition, which has 4,096 characters at most; all of them are in its text."""
+"""Limit for one condition, which has 4,096 characters at most; all of them are in its text."""
 
 MAX_LIST_NOTE_CHARACTERS: Final = 200
-"""Of who gave a list, and of what is on it: operators write both, and each match carries them."""
+"""Limit for a list's source, and for its category: operators write both, and each match carries them."""
 
 MAX_TAG_CHARACTERS: Final = 1_000
-"""Of all tags of a match. A list may bring 6,400, and an event 20 matches and more; what is beyond is in the bank."""
+"""Limit for all tags of a match. A list may bring 6,400, and an event 20 matches and more; the bank has the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierDecision:
-    """What a person decided on a stream before."""
+    """A decision that a person made on a stream before."""
 
     incident_id: str
     rule: str
@@ -37,7 +37,7 @@ class EarlierDecision:
     by: str
 
     def to_data(self) -> dict[str, Any]:
-        """As events tell it."""
+        """Returns it as events carry it."""
         return {
             "incident_id": self.incident_id,
             "rule": self.rule,
@@ -48,7 +48,7 @@ class EarlierDecision:
 
 
 def rule_condition(rule: Rule) -> dict[str, Any]:
-    """What a rule of the policy asks for before a person is called."""
+    """Returns what a rule of the policy requires before a person is called."""
     thresholds = [
         {"of": one.of, "name": one.name, "operator": one.operator, "value": one.value}
         for one in stated(rule.condition.tree)
@@ -65,17 +65,17 @@ def rule_condition(rule: Rule) -> dict[str, Any]:
 
 
 def flood_condition(flood: Flood) -> dict[str, Any]:
-    """When a hash floods."""
+    """Returns the condition under which a hash floods."""
     return {"streams": flood.streams, "within_seconds": flood.within_seconds}
 
 
 def gap_condition(rule: CoverageGap) -> dict[str, Any]:
-    """When a stream that is not seen is an incident."""
+    """Returns the condition under which a stream that is not seen is an incident."""
     return {"after_seconds": rule.after_seconds}
 
 
 def cause_data(cause: Hit | Gap, context: SegmentContext) -> dict[str, Any]:
-    """The sample with its segment, or the gap, that gave cause for an event."""
+    """Returns the sample with its segment, or the gap, that caused an event."""
     if isinstance(cause, Gap):
         return {"gap": {"since": rfc3339(cause.since_ms), "reason": cause.reason}}
     sample = {
@@ -94,25 +94,25 @@ def cause_data(cause: Hit | Gap, context: SegmentContext) -> dict[str, Any]:
 
 
 def _segment(source: SegmentSource) -> dict[str, Any]:
-    told: dict[str, Any] = {"media_sequence": source.media_sequence}
-    return told | {"uri": source.uri} if source.uri else told
+    data: dict[str, Any] = {"media_sequence": source.media_sequence}
+    return data | {"uri": source.uri} if source.uri else data
 
 
 def stream_data(context: SegmentContext) -> dict[str, Any]:
-    """What is known of the stream itself."""
+    """Returns what is known of the stream itself."""
     stream = context.stream
-    # A record with more signals than are taken is damaged, and must not keep what was found from being published.
+    # A record with more signals than a stream may have is damaged, and must not keep findings from being published.
     signals = dict(islice(stream.signals.items(), MAX_SIGNALS))
-    told = {"risk_prior": stream.risk_prior, "signals": signals, "metadata": dict(stream.metadata)}
-    return told | {"stream_state": stream.state} if stream.state else told
+    data = {"risk_prior": stream.risk_prior, "signals": signals, "metadata": dict(stream.metadata)}
+    return data | {"stream_state": stream.state} if stream.state else data
 
 
 OF_ONE_STREAM: Final = ("segment", "risk_prior", "signals", "stream_state", "earlier_decisions")
-"""Of what an event carries, what speaks of its stream alone."""
+"""Fields of an event that are about its stream alone."""
 
 
 def matches_data(incident: Incident) -> list[dict[str, Any]]:
-    """The matches of an incident."""
+    """Returns the matches of an incident."""
     return [_match(match) for match in incident.finding.matches]
 
 
@@ -126,14 +126,14 @@ def _match(match: ListMatch) -> dict[str, Any]:
         "variant": match.variant,
         "allowed": match.allowed,
     }
-    told = {"list": match.list, "entry": match.entry, "distance": match.distance}
-    told |= {name: value for name, value in known.items() if value}
+    data = {"list": match.list, "entry": match.entry, "distance": match.distance}
+    data |= {name: value for name, value in known.items() if value}
     numbers = {"max_distance": match.max_distance, "seconds": match.seconds}
-    return told | {name: number for name, number in numbers.items() if number is not None}
+    return data | {name: number for name, number in numbers.items() if number is not None}
 
 
 def _first(tags: Iterable[str], characters: int) -> Iterator[str]:
-    """The tags that have at most so many characters together."""
+    """Yields the first tags, of at most so many characters together."""
     for tag in tags:
         characters -= len(tag)
         if characters < 0:
@@ -142,12 +142,12 @@ def _first(tags: Iterable[str], characters: int) -> Iterator[str]:
 
 
 def versions_data(versions: Versions) -> dict[str, Any]:
-    """What a finding rests on."""
+    """Returns the versions that a finding rests on."""
     return {"policy": versions.policy, "lists": dict(versions.lists), "models": dict(versions.models)}
 
 
 def decision_data(newest: Mapping[str, Any], incident: Incident) -> dict[str, Any]:
-    """What is known of an incident when it is decided, from its newest escalation event, for whoever acts on that."""
+    """Returns what readers of a decision need to act on it, from the incident and its newest escalation event."""
     return {
         "principles": list(incident.finding.principles),
         "matches": matches_data(incident),

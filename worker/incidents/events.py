@@ -1,4 +1,4 @@
-"""Events as others read them: CloudEvents 1.0 in JSON, checked against our schemas before they go anywhere."""
+"""The events of incidents: CloudEvents 1.0 in JSON, checked against their schemas before they are published."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,7 @@ from typing import Any
 
 from config.facts import Hit, Severity
 from config.schemas import known_fields
-from worker.events import cloudevent
-from worker.events.cloudevent import derived_id, rfc3339
+from worker.events.cloudevent import cloud_event, derived_id, rfc3339
 from worker.events.operations import OPERATIONS
 from worker.incidents.event_data import (
     EarlierDecision,
@@ -22,14 +21,14 @@ from worker.incidents.event_data import (
 from worker.incidents.findings import Extent, Incident, NearestMatch, near_of
 from worker.incidents.keys import DECISIONS, escalations_key
 from worker.incidents.segment_context import SegmentContext
-from worker.ingest.poll.lone_gaps import Gap
+from worker.ingest.poll.stream_gaps import Gap
 
 MAX_NAMED = 10_000
-"""Streams named in one event: some 200 kB. `streams_total` tells if there are more."""
+"""Streams named in one event: some 200 kB. `streams_total` shows if there are more."""
 
 
 class EventType(StrEnum):
-    """Of what is published; each has its schema in config/schemas."""
+    """Types of events; each has its schema in config/schemas."""
 
     RAISED = "livewarden.escalation.raised.v1"
     UPDATED = "livewarden.escalation.updated.v1"
@@ -56,10 +55,10 @@ class NamedStreams:
     """The streams of a group's incident."""
 
     streams: tuple[str, ...]
-    """As many as an event names, the first to match first."""
+    """The first `MAX_NAMED` of them, the first to match first."""
     total: int
     incidents: tuple[str, ...] = ()
-    """Of its first streams: incidents of their own, raised by the same hash before it was one of many streams."""
+    """Incidents of its first streams alone, raised by the same hash before it was on many streams."""
 
     @classmethod
     def of(cls, streams: Sequence[str]) -> "NamedStreams":
@@ -67,9 +66,9 @@ class NamedStreams:
         return cls(streams=tuple(streams[:MAX_NAMED]), total=len(streams))
 
     def to_data(self) -> dict[str, Any]:
-        """As events tell them."""
-        told = {"streams": list(self.streams), "streams_total": self.total}
-        return told | {"incidents": list(self.incidents)} if self.incidents else told
+        """Returns them as events carry them."""
+        data = {"streams": list(self.streams), "streams_total": self.total}
+        return data | {"incidents": list(self.incidents)} if self.incidents else data
 
 
 def escalation(
@@ -85,12 +84,12 @@ def escalation(
 ) -> Event:
     """The incident was raised (`previous_severity` is None), or has changed.
 
-    Its id says nothing of what may differ when the same work is done again: times, state of the stream, signals, what
-    people decided.
+    Its id does not depend on what may differ when the same work is done again: times, state of the stream, signals,
+    decisions of people.
 
     Args:
-        cause: the sample that gave cause for this event, or the gap that did.
-        condition: what its rule asks for (`worker.incidents.event_data`).
+        cause: the sample, or the gap, that caused this event.
+        condition: that its rule requires (`worker.incidents.event_data`).
         earlier: decisions on the stream, the newest first.
         named: of a group of streams, which a lead decides on.
 
@@ -121,7 +120,7 @@ def escalation(
         data["condition"] = dict(condition)
     if named is not None:
         data |= named.to_data() | {"needs_role": "lead"}
-    return cloud_event(
+    return checked_event(
         kind,
         queue_stream(incident.purpose, finding.severity),
         derived_id(kind, incident.incident_id, context.segment_key, finding.severity, near_text(incident)),
@@ -143,7 +142,7 @@ def interrupt_request(context: SegmentContext, incident: Incident, lists: tuple[
         "metadata": dict(context.stream.metadata),
         "times": {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)},
     }
-    return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), context.deployment, data, now_ms)
+    return checked_event(kind, DECISIONS, derived_id(kind, incident.incident_id), context.deployment, data, now_ms)
 
 
 def decision_made(
@@ -179,7 +178,7 @@ def decision_made(
     }
     if named is not None:
         data |= named.to_data()
-    return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
+    return checked_event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
 
 
 def decision_revised(
@@ -188,7 +187,7 @@ def decision_revised(
     """A person has changed a decision.
 
     Args:
-        before: `data` of the event of the decision that is changed; what it tells of the incident still holds.
+        before: `data` of the event of the decision that is changed; its fields about the incident still hold.
         revision: counts from 1.
     """
     kind = EventType.DECISION_REVISED
@@ -203,31 +202,31 @@ def decision_revised(
         "times": times | {"decided": rfc3339(now_ms), "first_decided": times.get("first_decided", times["decided"])},
     }
     event_id = derived_id(kind, data["incident_id"], revision)
-    return cloud_event(kind, DECISIONS, event_id, deployment, data, now_ms)
+    return checked_event(kind, DECISIONS, event_id, deployment, data, now_ms)
 
 
 def escalation_closed(
     newest: Mapping[str, Any], *, outcome: str, deployment: str, now_ms: int, named: NamedStreams | None = None
 ) -> Event:
-    """The incident was closed by a decision: tells readers other than ours that nobody need look any more.
+    """The incident was closed by a decision: readers other than Livewarden need not treat it any more.
 
     Args:
-        newest: the incident's newest escalation event; what it says still holds.
+        newest: the incident's newest escalation event, whose fields still hold.
     """
     kind = EventType.CLOSED
     data = known_fields(kind, newest["data"])
     data["previous_severity"] = data["severity"]
     data["times"] = data["times"] | {"published": rfc3339(now_ms)}
     data["outcome"] = outcome
-    data.pop("stream_state", None)  # that was when it was found
+    data.pop("stream_state", None)  # it held when the incident was found
     if named is not None:
         data |= named.to_data()
     key = queue_stream(data["purpose"], Severity(data["severity"]))
-    return cloud_event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
+    return checked_event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
 
 
 def queue_stream(purpose: str, severity: Severity) -> str:
-    """A canary proves the way up to an escalation, and calls nobody."""
+    """The Redis stream of an escalation. A canary proves the way up to an escalation, and calls no person."""
     return OPERATIONS if purpose == "canary" else escalations_key(severity)
 
 
@@ -254,7 +253,7 @@ def extent_of(data: Mapping[str, Any]) -> Extent:
     return Extent(severity=Severity(data["severity"]), nearest=near)
 
 
-def cloud_event(
+def checked_event(
     kind: EventType, stream_key: str, event_id: str, deployment: str, data: dict[str, Any], now_ms: int
 ) -> Event:
     """An event, checked against its schema.
@@ -262,7 +261,5 @@ def cloud_event(
     Raises:
         SchemaError: it does not fit.
     """
-    text = cloudevent.cloud_event(
-        kind, event_id, subject=str(data["stream_id"]), data=data, deployment=deployment, now_ms=now_ms
-    )
+    text = cloud_event(kind, event_id, subject=str(data["stream_id"]), data=data, deployment=deployment, now_ms=now_ms)
     return Event(stream_key=stream_key, incident_id=str(data["incident_id"]), type=kind, text=text)

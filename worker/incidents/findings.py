@@ -1,4 +1,4 @@
-"""What a rule has found on a stream so far, and the incident that people make of it.
+"""The findings of a rule on a stream so far, and their incident.
 
 Segments of one stream end in any order, so findings are merged by operations that do not know an order: sums, minima,
 maxima and unions.
@@ -35,13 +35,13 @@ class Finding:
     interrupt_frames_ms: tuple[int, ...] = ()
     """The first `MIN_INTERRUPT_FRAMES` captures that matched a list for which the rule may interrupt."""
     frames: tuple[VideoFrame, ...] = ()
-    """Of listed videos, for a rule that counts them, in a total order. An incident does not keep them."""
+    """Frames of listed videos, for a rule that counts them, in a total order. An incident does not keep them."""
     ordinal: int | None = None
-    """Of its first sample, for a rule that counts samples. An incident does not keep it."""
+    """Ordinal of its first sample, for a rule that counts samples. An incident does not keep it."""
 
     @classmethod
     def of(cls, hit: Hit, interrupt_lists: tuple[str, ...]) -> "Finding":
-        """What one hit tells."""
+        """The finding of one hit."""
         # A rule that counts frames waits for them: of each picture it remembers what it counts, and no more.
         matches = hit.grounds if hit.frames else hit.matches
         interrupts = any(match.list in interrupt_lists and not match.allowed for match in matches)
@@ -76,22 +76,22 @@ class Finding:
 
     @property
     def seen(self) -> RuleHeld:
-        """What persistence counts."""
+        """The part that persistence counts."""
         return RuleHeld(self.captured_first_ms, self.frames, self.ordinal)
 
 
 def merge(findings: Iterable[Finding]) -> Finding:
-    """All of them together; at least one is needed."""
+    """Merges all of them; at least one is needed."""
     return reduce(Finding.merged, findings)
 
 
 def concluded(findings: Iterable[Finding]) -> Finding:
-    """All of them together, as an incident keeps it: nothing is counted any more."""
+    """Merges all of them, as an incident keeps it: nothing is counted any more."""
     return replace(merge(findings), frames=(), ordinal=None)
 
 
 def nearest_of(matches: Iterable[ListMatch]) -> tuple[ListMatch, ...]:
-    """The matches that an incident keeps of these; taken of parts and then of all together it is the same."""
+    """The matches that an incident keeps of these; taken of parts and then of their union it is the same."""
     nearest: dict[ListedHash, ListMatch] = {}
     for match in sorted(matches, key=lambda m: m.order):
         nearest.setdefault(match.listed, match)
@@ -113,7 +113,7 @@ class NearestMatch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How bad a finding is, as far as it matters whether a person has seen it."""
+    """The severity and matches by which a finding is worse than one that a person has seen."""
 
     severity: Severity
     nearest: tuple[NearestMatch, ...] | None = None
@@ -125,10 +125,10 @@ class Extent:
         return cls(severity=finding.severity, nearest=near_of(finding.matches))
 
     def surpassed_by(self, severity: Severity, matches: Iterable[ListMatch]) -> str:
-        """What is worse than this extent, for a person to read; empty: nothing is.
+        """Returns the reason that these are worse than this extent, for a person to read; empty: they are not.
 
-        Worse are a higher severity, a match on another list or entry, and a nearer match. What lies beyond the nearest
-        that an incident keeps is not.
+        Worse are a higher severity, a match on another list or entry, and a nearer match. Matches beyond the nearest
+        that an incident keeps do not count.
         """
         if severity.rank < self.severity.rank:
             return "a higher severity"
@@ -152,7 +152,7 @@ class Extent:
 
 
 def near_of(matches: Iterable[ListMatch]) -> tuple[NearestMatch, ...]:
-    """Matches without what is said of them."""
+    """Matches without their details."""
     return tuple(NearestMatch(match.list, match.entry, match.distance) for match in matches)
 
 
@@ -168,7 +168,7 @@ def _highest(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, 
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """What a person is asked to judge: at most one is open per stream and rule."""
+    """Findings for a person to decide on: at most one is open per stream and rule."""
 
     incident_id: str
     generation: int
@@ -180,7 +180,7 @@ class Incident:
     published_ms: int
     """When an event of it was last published."""
     cooldown_ms: int
-    """The rule's, when it was raised: who decides needs no policy."""
+    """The rule's, when it was raised: a decision needs no policy."""
     interrupt_requested: bool = False
     worse_published: bool = False
-    """Whatever made it worse was published at once. False: version 0.1.0 raised it, which let that wait."""
+    """Every change for the worse was published immediately. False: version 0.1.0 raised it, which let that wait."""

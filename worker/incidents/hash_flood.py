@@ -1,7 +1,7 @@
-"""Hashes that raise nothing by themselves: those in quarantine, and those that match many streams at once.
+"""Hashes that raise no incident of a stream: those in quarantine, and those that match many streams at once.
 
-What floods is one incident for a lead, and not one a stream (`worker.incidents.hash_flood_groups` keeps it). What is in
-quarantine is counted, and the verdict log has it. Either way the rest of what a picture matched goes its usual way.
+A hash that floods is one incident for a lead, and not one a stream (`worker.incidents.hash_flood_groups` keeps it).
+Matches in quarantine are counted, and the verdict log has them. Either way other matches of a picture raise as always.
 """
 
 from collections import Counter
@@ -14,14 +14,14 @@ from config.policy.policy import Policy
 
 @dataclass(frozen=True, kw_only=True)
 class Suspect:
-    """A sampled picture that listed hashes alone make a rule hold for."""
+    """A sampled picture for which a rule holds by listed hashes alone."""
 
     cause: Hit
     """The most urgent hit of the picture."""
     matches: tuple[ListMatch, ...]
     """Those hashes, each once."""
     principles: tuple[int, ...]
-    """Of all hits of the picture."""
+    """Principles of all hits of the picture."""
 
     @property
     def hashes(self) -> frozenset[ListedHash]:
@@ -30,16 +30,16 @@ class Suspect:
 
 @dataclass(frozen=True, kw_only=True)
 class Sifted:
-    """Hits, without what raises nothing."""
+    """Hits without silent hashes."""
 
     hits: tuple[Hit, ...]
     muted: Mapping[str, int] = field(default_factory=dict)
-    """By rule: how many hits rested on nothing else."""
+    """By rule: how many hits rested on silent hashes alone."""
     silent: frozenset[ListedHash] = frozenset()
-    """What was left out."""
+    """Hashes that were taken out."""
 
     def sifted(self, silent: Set[ListedHash], policy: Policy) -> "Sifted":
-        """Without these, in any of the hits."""
+        """Takes these out of all hits."""
         return replace(self, hits=()).joined(sift(self.hits, silent, policy)) if silent else self
 
     def joined(self, other: "Sifted") -> "Sifted":
@@ -54,7 +54,7 @@ class Sifted:
 def suspects(hits: Sequence[Hit], policy: Policy) -> list[Suspect]:
     """The pictures whose hashes may flood, by capture time.
 
-    Neither what only shadow rules saw, nor the test card, nor what a lead allowed: they call nobody as they are.
+    Hits of shadow rules, the test card and allowed hashes are left out: they call no person anyway.
     """
     pictures: dict[int, list[Hit]] = {}
     for hit in hits:
@@ -75,9 +75,9 @@ def _known(hit: Hit) -> list[ListMatch]:
 
 
 def sift(hits: Sequence[Hit], silent: Set[ListedHash], policy: Policy) -> Sifted:
-    """Takes `silent` hashes out of hits; one that rested on nothing else is only counted.
+    """Takes `silent` hashes out of hits; a hit that rested on nothing else is only counted.
 
-    What is left of a hit does not even name them, so that they cannot interrupt a stream.
+    The rest of a hit does not even name them, so that they cannot interrupt a stream.
     """
     kept: list[Hit] = []
     muted: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Events of a group's incident that come after it was raised, made of its newest event."""
+"""Events of a group's incident after it was raised, made from its newest event."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from config.schemas import known_fields
 from worker.events.cloudevent import derived_id, rfc3339
 from worker.incidents.event_data import OF_ONE_STREAM, matches_data
-from worker.incidents.events import Event, EventType, NamedStreams, cloud_event, near_text, queue_stream
+from worker.incidents.events import Event, EventType, NamedStreams, checked_event, near_text, queue_stream
 from worker.incidents.findings import Incident
 
 
@@ -16,7 +16,7 @@ def streams_joined(
     """More streams have joined a group's incident.
 
     Args:
-        newest: the incident's newest escalation event; what is not about the streams still holds.
+        newest: the incident's newest escalation event; its fields that are not about the streams still hold.
     """
     kind = EventType.UPDATED
     finding = incident.finding
@@ -31,13 +31,13 @@ def streams_joined(
     }
     key = queue_stream(incident.purpose, finding.severity)
     event_id = derived_id(kind, incident.incident_id, named.total, near_text(incident))
-    return cloud_event(kind, key, event_id, deployment, data, now_ms)
+    return checked_event(kind, key, event_id, deployment, data, now_ms)
 
 
 def joined_since(
     newest: Mapping[str, Any], incident: Incident, named: NamedStreams, *, deployment: str, now_ms: int
 ) -> Event:
-    """Streams that joined a group's incident after it was shown are an incident of their own when that one is decided.
+    """Streams that joined a group's incident after it was shown become a new incident when that one is decided.
 
     Args:
         newest: the decided incident's newest escalation event.
@@ -45,8 +45,8 @@ def joined_since(
     """
     kind = EventType.RAISED
     left_out = ("incidents", "previous_severity", *OF_ONE_STREAM)  # its first stream is another one
-    told = known_fields(kind, newest["data"])
-    data = {name: value for name, value in told.items() if name not in left_out} | named.to_data()
+    known = known_fields(kind, newest["data"])
+    data = {name: value for name, value in known.items() if name not in left_out} | named.to_data()
     data |= {
         "incident_id": incident.incident_id,
         "stream_id": named.streams[0],
@@ -57,4 +57,4 @@ def joined_since(
     }
     data["times"] = data["times"] | {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)}
     key = queue_stream(incident.purpose, incident.finding.severity)
-    return cloud_event(kind, key, derived_id(kind, incident.incident_id), deployment, data, now_ms)
+    return checked_event(kind, key, derived_id(kind, incident.incident_id), deployment, data, now_ms)

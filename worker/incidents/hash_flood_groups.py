@@ -1,8 +1,8 @@
 """Group incidents: one hash that matches many streams is one incident, which names them all.
 
-Whether a hash floods is told by a set that every match on it touches, so by a step that knows no order. The incident is
-decided on optimistically, like those of a stream; that a stream joins it changes no state but its set of streams, so
-that a thousand streams at once do not wait for one another.
+A hash floods by the size of a set that every match on it touches, so by a step that knows no order. The incident is
+decided on optimistically, like those of a stream; a stream that joins changes no state but its set of streams, so that
+a thousand streams at once do not wait for one another.
 """
 
 from collections.abc import Iterator, Sequence, Set
@@ -23,7 +23,7 @@ from worker.incidents.event_data import flood_condition
 from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.hash_flood import Sifted, Suspect, sift, suspects
-from worker.incidents.hash_flood_record import FloodGroup, streams_of, tell, update_ms
+from worker.incidents.hash_flood_record import FloodGroup, publish_joined, streams_of, update_ms
 from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents
 from worker.incidents.keys import flood_key, named_key
 from worker.incidents.segment_context import SegmentContext
@@ -31,14 +31,15 @@ from worker.incidents.store import read_groups, read_incidents, rounds
 from worker.store.redis_client import now_ms, run_script, store_errors
 
 MAX_EARLIER = 100
-"""Streams of which incidents are looked for; a flood is told from about ten on."""
+"""Streams whose incidents are read; a flood is of about ten streams at least."""
 
 COOLDOWN_MS = 300_000
-"""After a lead's decision, what its streams showed until so much later is decided: as with rules by default."""
+"""After a lead's decision, what its streams show until so much later is decided too, as with rules by default."""
 
 
 def divert(redis: Redis, *, context: SegmentContext, hits: Sequence[Hit], policy: Policy) -> Sifted:
-    """Takes out of a segment's hits what is in quarantine or floods, after the stream has joined the group incident.
+    """Takes hashes that are in quarantine or flood out of a segment's hits, after the stream has joined the group
+    incident.
 
     May be called again for the same segment: a stream joins once.
 
@@ -63,7 +64,7 @@ def divert(redis: Redis, *, context: SegmentContext, hits: Sequence[Hit], policy
 def _flooding(
     redis: Redis, context: SegmentContext, listed: Sequence[ListedHash], flood: Flood
 ) -> frozenset[ListedHash]:
-    """Those that match many streams now, and those that have an open group."""
+    """Returns the hashes that match many streams now, and those that have an open group."""
     purpose = context.stream.purpose
     _, *counts = run_script(
         redis,
@@ -91,7 +92,7 @@ def _distinct(seen: Sequence[Suspect], flooding: Set[ListedHash]) -> list[tuple[
 def _join(
     redis: Redis, context: SegmentContext, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy
 ) -> None:
-    """The stream is one of a group's; without a group there is one now."""
+    """Adds the stream to the group of these hashes, or makes a group."""
     for _ in rounds():
         groups = read_groups(redis, context.stream.purpose)
         joined = [(name, state) for name, state in groups.rules.items() if hashes & set(state.hashes)]
@@ -111,7 +112,7 @@ def _join(
 def _is_decided(
     redis: Redis, context: SegmentContext, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
 ) -> bool:
-    """Whether a person has decided on such a picture of this stream already."""
+    """Returns whether a person has decided on such a picture of this stream already."""
     live_ms, matches = context.live_ms(suspect.cause.capture_ms), _among(suspect, hashes)
     return any(
         redis.zscore(named_key(incident_id), context.stream.stream_id) is not None
@@ -124,11 +125,11 @@ def _is_decided(
 def _matched_lately(
     redis: Redis, purpose: str, one: ListedHash, capture_ms: int, decided: Sequence[Decided]
 ) -> dict[str, int]:
-    """Streams on which the hash matched, by when; without those for which a person has decided on it."""
+    """Streams on which the hash matched, with the time; without those for which a person has decided on it."""
     streams = streams_of(redis, flood_key(purpose, one))
     farthest = (ListMatch(list=one.list, entry=one.entry, distance=MAX_DISTANCE),)
     for each in decided:
-        # How near it came on them nobody noted: where it came nearer than was decided on, they join by themselves.
+        # How near it came on them is not on record: where it came nearer than was decided on, they join anew.
         if each.covers(capture_ms, Severity.CRITICAL, farthest):
             for incident_id in each.incidents:
                 for stream in streams_of(redis, named_key(incident_id)):
@@ -198,7 +199,7 @@ def _raise(
         groups,
         streams=streams,
         events=[event, replace(event, stream_key=OPERATIONS)],
-        told=len(streams),
+        named_count=len(streams),
         due_ms=now + update_ms(policy),
     )
 
@@ -206,7 +207,7 @@ def _raise(
 def _earlier(redis: Redis, streams: Sequence[str], hashes: Set[ListedHash], purpose: str) -> Iterator[str]:
     """Open incidents of single streams that these hashes raised, before they were found on many.
 
-    They are not closed: other matches may be among their grounds, and nobody has decided.
+    They are not closed: other matches may be among their grounds, and no person has decided.
     """
     for stream in streams[:MAX_EARLIER]:
         for state in read_incidents(redis, stream, purpose).rules.values():
@@ -245,5 +246,5 @@ def _join_open(
     if not group.write(redis, groups, streams=streams, due_ms=due_ms, captured_ms=suspect.cause.capture_ms):
         return False
     if due_ms <= now:
-        tell(redis, group.purpose, name, deployment=context.deployment, policy=policy)
+        publish_joined(redis, group.purpose, name, deployment=context.deployment, policy=policy)
     return True

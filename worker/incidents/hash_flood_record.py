@@ -1,4 +1,4 @@
-"""What is kept of a group incident, and the updates that tell which streams have joined it."""
+"""The record of a group incident, and the updates that name the streams which have joined it."""
 
 import json
 import logging
@@ -20,21 +20,21 @@ from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 _log = logging.getLogger(__name__)
 
 FORGOTTEN_MS = 3_600_000
-"""After the cooldown, how long a group's state stays: it covers nothing any more."""
+"""For which a group's state stays after the cooldown: it covers nothing any more."""
 
-MAX_TOLD_AT_ONCE = 100
+MAX_GROUPS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class FloodGroup:
-    """A group, and what is to be kept of it."""
+    """A group and its state to be kept."""
 
     purpose: str
     name: str
     """Its first hash, as "list/entry"."""
     state: RuleState
     changed: bool = False
-    """Whether the state is to be written, though nothing is published."""
+    """The state is to be written, though nothing is published."""
 
     def write(
         self,
@@ -44,19 +44,19 @@ class FloodGroup:
         streams: Mapping[str, int],
         due_ms: int,
         events: Sequence[Event] = (),
-        told: int | None = None,
+        named_count: int | None = None,
         captured_ms: int | None = None,
     ) -> bool:
-        """Writes what has changed, if `groups` still holds.
+        """Writes the changes, if `groups` still holds.
 
         Args:
-            streams: those that join, and when, by Redis's clock.
-            due_ms: when to tell which have joined, unless `events` do.
-            told: how many streams `events` name.
+            streams: those that join, with the time by Redis's clock.
+            due_ms: when to publish which have joined, unless `events` do.
+            named_count: how many streams `events` name.
             captured_ms: when the picture was live with which a stream joins.
 
         Returns:
-            Whether it was written. False: the groups have changed since `groups` was read.
+            True: it was written. False: the groups have changed since `groups` was read.
         """
         incident = self.state.incident
         assert incident is not None
@@ -82,7 +82,7 @@ class FloodGroup:
                 json.dumps([event_record(event) for event in events]),
                 due_member(self.purpose, self.name),
                 due_ms,
-                "" if told is None else told,
+                "" if named_count is None else named_count,
                 incident.incident_id,
                 "" if captured_ms is None else captured_ms,
             ],
@@ -91,7 +91,7 @@ class FloodGroup:
 
 
 def group_record(purpose: str, name: str, incident: Incident, event: Event) -> dict[str, object]:
-    """A group's incident as the scripts take it, of which this is the newest event."""
+    """A group's incident as the scripts take it; `event` is its newest."""
     return incident_record(
         str(json.loads(event.text)["subject"]),
         incident,
@@ -103,7 +103,7 @@ def group_record(purpose: str, name: str, incident: Incident, event: Event) -> d
 
 
 def due_member(purpose: str, name: str) -> str:
-    """A group among those that have streams to tell."""
+    """Names a group among those with streams to publish."""
     return f"{purpose} {name}"
 
 
@@ -111,30 +111,30 @@ def _is_over(state: RuleState, now_ms: int) -> bool:
     return state.incident is None and (state.decided is None or state.decided.quiet_until_ms + FORGOTTEN_MS < now_ms)
 
 
-def tell_due(redis: Redis, *, deployment: str, policy: Policy) -> int:
-    """Publishes which streams have joined groups, where it is time; gives how many groups were looked at.
+def publish_due(redis: Redis, *, deployment: str, policy: Policy) -> int:
+    """Publishes which streams have joined groups, where it is due; returns how many groups were due.
 
     Raises:
-        StoreError: Redis failed; what was not told is told by the next call.
+        StoreError: Redis failed; the next call publishes the rest.
     """
     with store_errors():
         now = now_ms(redis)
-        # What lies further ahead than it is ever set was written down before Redis's clock went back.
+        # A time further ahead than any that is set was written before Redis's clock went back.
         spans = (("-inf", str(now)), (f"({now + update_ms(policy)}", "+inf"))
-        found = (redis.zrangebyscore(FLOODS_DUE, *span, start=0, num=MAX_TOLD_AT_ONCE) for span in spans)
+        found = (redis.zrangebyscore(FLOODS_DUE, *span, start=0, num=MAX_GROUPS_AT_ONCE) for span in spans)
         due = [str(member) for members in found for member in members]
         for member in due:
             purpose, _, name = member.partition(" ")
             try:
-                tell(redis, purpose, name, deployment=deployment, policy=policy)
+                publish_joined(redis, purpose, name, deployment=deployment, policy=policy)
             except (ValueError, TypeError, KeyError) as error:
                 _log.warning("group %s: its incident's record cannot be read: %r", member, error)
                 redis.zrem(FLOODS_DUE, member)
     return len(due)
 
 
-def tell(redis: Redis, purpose: str, name: str, *, deployment: str, policy: Policy) -> None:
-    """One update that names all streams. If something changes meanwhile, the next tick tells it."""
+def publish_joined(redis: Redis, purpose: str, name: str, *, deployment: str, policy: Policy) -> None:
+    """Publishes one update that names all streams. If the group changes meanwhile, the next tick publishes that."""
     groups = read_groups(redis, purpose)
     state = groups.rules.get(name, RuleState())
     if state.incident is None:
@@ -155,7 +155,7 @@ def tell(redis: Redis, purpose: str, name: str, *, deployment: str, policy: Poli
         json.loads(str(record["event"])), incident, NamedStreams.of(list(streams)), deployment=deployment, now_ms=now
     )
     group = FloodGroup(purpose=purpose, name=name, state=replace(state, incident=incident))
-    group.write(redis, groups, streams={}, events=[event], told=len(streams), due_ms=now + update_ms(policy))
+    group.write(redis, groups, streams={}, events=[event], named_count=len(streams), due_ms=now + update_ms(policy))
 
 
 def streams_of(redis: Redis, key: str) -> dict[str, int]:
@@ -165,5 +165,5 @@ def streams_of(redis: Redis, key: str) -> dict[str, int]:
 
 
 def update_ms(policy: Policy) -> int:
-    """How long after an event of an incident the next one comes at the earliest."""
+    """The least time between two events of an incident."""
     return round(policy.update_seconds * 1000)

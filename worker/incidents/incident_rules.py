@@ -1,4 +1,4 @@
-"""From hits to incidents: pure functions over what is remembered of each rule on a stream.
+"""From hits to incidents: pure functions over the state of each rule on a stream.
 
 One incident is open per (stream, purpose, rule). Persistence and cooldown are counted by capture time, so that segments
 may end in any order: a late one may raise an incident, and never withdraws one.
@@ -24,7 +24,7 @@ MAX_EARLIER = 50
 """Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""
 
 MAX_RECENT = 5
-"""Decided incidents of a rule that a stream remembers, to tell a person of them: who decides reads no more."""
+"""Decided incidents of a rule that a stream remembers, for the person who decides next, who reads no more."""
 
 NONE_MUTED: Mapping[str, int] = MappingProxyType({})
 
@@ -34,7 +34,7 @@ class Decided:
     """The last decision on a rule's incident."""
 
     quiet_until_ms: int
-    """What was captured before (<) this belongs to the decided incident, unless it is worse."""
+    """Pictures captured before (<) this belong to the decided incident, unless they are worse."""
     severity: Severity
     incident_id: str = ""
     """The decided one."""
@@ -42,30 +42,30 @@ class Decided:
     """The matches that were decided on, also by decisions within whose silence the incident was raised. None: version
     0.1.0 decided."""
     earlier: tuple[str, ...] = ()
-    """Of the incidents so decided, the latest `MAX_EARLIER`, the last first."""
+    """The latest `MAX_EARLIER` of the incidents so decided, the last first."""
     recent: tuple[str, ...] = ()
-    """Of all decided incidents, however long ago, the latest `MAX_RECENT`, the last first."""
+    """The latest `MAX_RECENT` of all decided incidents, however long ago, the last first."""
     ended: bool = False
-    """A person has changed the decision: nothing that comes later may rest on it."""
+    """A person has changed the decision: no later one may rest on it."""
 
     @property
     def incidents(self) -> tuple[str, ...]:
-        """All that were decided, the last first."""
+        """All decided incidents, the last first."""
         return (self.incident_id, *self.earlier)
 
     @property
     def extent(self) -> Extent:
-        """What was decided on."""
+        """The extent that was decided on."""
         return Extent(severity=self.severity, nearest=self.nearest)
 
     def covers(self, capture_ms: int, severity: Severity, matches: Iterable[ListMatch]) -> bool:
-        """Whether a person has, in effect, decided on a hit already."""
+        """Returns whether a person has, in effect, decided on a hit already."""
         return capture_ms < self.quiet_until_ms and not self.extent.surpassed_by(severity, matches)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleState:
-    """What is remembered of one rule on one stream."""
+    """The state of one rule on one stream."""
 
     waiting: tuple[Finding, ...] = ()
     """Hits that do not yet persist, one a capture instant, in that order. At most those that persistence remembers."""
@@ -73,11 +73,11 @@ class RuleState:
     """The open one."""
     decided: Decided | None = None
     shadow_hits: int = 0
-    """Hits of the rule in shadow mode: it calls nobody."""
+    """Hits of the rule in shadow mode, which calls no person."""
     muted_hits: int = 0
-    """Hits that rested on hashes in quarantine, or on such as flood, alone."""
+    """Hits that rested on hashes in quarantine or in a flood alone."""
     hashes: tuple[ListedHash, ...] = ()
-    """Of a group of streams: the hashes that made it one."""
+    """The hashes that made a group of streams."""
 
 
 _STATE = TypeAdapter(RuleState)
@@ -85,16 +85,16 @@ _STATE = TypeAdapter(RuleState)
 
 @dataclass(frozen=True, kw_only=True)
 class StreamIncidents:
-    """What is remembered of all rules on one stream that is watched for one purpose."""
+    """The states of all rules on one stream that is watched for one purpose."""
 
     version: int = 0
-    """Counts changes in Redis; what is decided on this state is written only if it still holds there."""
+    """Counts changes in Redis; a decision on this state is written only if it still holds there."""
     rules: Mapping[str, RuleState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleAdvance:
-    """What a segment's hits change."""
+    """The changes by a segment's hits."""
 
     rules: Mapping[str, RuleState]
     """New states, of the rules that have changed only."""
@@ -105,12 +105,12 @@ class RuleAdvance:
 
 
 def encode(state: RuleState) -> str:
-    """As it is kept in Redis."""
+    """Returns the state as Redis keeps it."""
     return _STATE.dump_json(state).decode()
 
 
 def decode(text: str) -> RuleState:
-    """Of what `encode` gave.
+    """Reads what `encode` returned.
 
     Raises:
         StoreError: it is something else.
@@ -131,14 +131,14 @@ def advance(
     muted: Mapping[str, int] = NONE_MUTED,
     earlier: Sequence[EarlierDecision] = (),
 ) -> RuleAdvance:
-    """What follows from the hits found in one segment.
+    """Advances a stream's rules by the hits found in one segment.
 
     Args:
         hits: of the segment's samples in any order, as `policy.evaluate` gave them; and, as `judge_in_order` gave them,
-            of rules that are judged in order.
+            of rules that are evaluated in order.
         now_ms: Redis's clock.
         muted: by rule, how many hits are only to be counted.
-        earlier: decisions on the stream, for the events to tell.
+        earlier: decisions on the stream, for the events.
     """
     rules: dict[str, RuleState] = {}
     events: list[Event] = []
@@ -146,14 +146,14 @@ def advance(
     ordered = sorted(hits, key=lambda hit: (hit.rule, 0 if hit.segment else hit.capture_ms))
     for name, group in groupby(ordered, key=lambda hit: hit.rule):
         before = after = state.rules.get(name, RuleState())
-        told: list[Event] = []
+        published: list[Event] = []
         for segment, together in _steps(list(group)):
             of = replace(context, segment_key=segment) if segment else context
             after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier)
-            told += more
+            published += more
         if after != before:
             rules[name] = after
-            events += told
+            events += published
             if after.incident is not None:
                 incidents.append(after.incident)
     for name, count in muted.items():
@@ -163,10 +163,10 @@ def advance(
 
 
 def _steps(hits: list[Hit]) -> list[tuple[str, list[Hit]]]:
-    """The hits of a rule that are looked at together, with the segment they are of if it is not the one that ended.
+    """Groups the hits of a rule that advance it together, with their segment if it is not the one that ended.
 
-    Of a rule that is judged in order it is one after the other, for which segment's end brings them is chance: so what
-    is raised is the same whichever it was.
+    A rule that is evaluated in order advances hit by hit, for it is chance which segment's end brings them: so the same
+    is raised whichever it was.
     """
     if any(hit.segment for hit in hits):
         return [(hit.segment, [hit]) for hit in hits]
@@ -186,7 +186,7 @@ def _advance_rule(
         return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
     decided = None if context.looks_back else state.decided
 
-    def tell(incident: Incident, cause: Hit, previous: Severity | None) -> Event:
+    def publish(incident: Incident, cause: Hit, previous: Severity | None) -> Event:
         return escalation(
             context,
             incident,
@@ -208,9 +208,9 @@ def _advance_rule(
         return state, []
     found = [finding for _, finding in both]
     if state.incident is None:
-        # All are asked before the oldest are forgotten: who looks back brings some that are older than what waits.
+        # All count before the oldest are forgotten: a look-back brings some that are older than those that wait.
         gathered = _by_instant([*state.waiting, *found])
-        # Worse than what was decided on: the rule has persisted already.
+        # Worse than the decided extent: the rule has persisted already.
         worse = decided is not None and any(
             context.live_ms(each.captured_first_ms) < decided.quiet_until_ms for each in found
         )
@@ -228,38 +228,38 @@ def _advance_rule(
             worse_published=True,
         )
         cause = _cause(hit for hit, _ in both)
-        events = [tell(incident, cause, None)]
+        events = [publish(incident, cause, None)]
     else:
         incident = replace(state.incident, finding=concluded([state.incident.finding, *found]))
         previous = state.incident.finding.severity
         before = Extent.of(state.incident.finding)
         worse = bool(before.surpassed_by(incident.finding.severity, incident.finding.matches))
-        # What was published in the future was so before Redis's clock went back.
+        # A publication in the future was before Redis's clock went back.
         due = not 0 <= now_ms - incident.published_ms < policy.update_seconds * 1000
         events = []
-        # Whatever makes it worse is published at once: who decides has been shown all of it, or is refused.
+        # A change for the worse is published immediately: a person decides on what was shown, or is refused.
         if due or worse or not incident.worse_published:
             incident = replace(incident, published_ms=now_ms, worse_published=True)
             causes = [hit for hit, each in both if before.surpassed_by(each.severity, each.matches)]
             cause = _cause(causes or [hit for hit, _ in both])
-            events = [tell(incident, cause, previous)]
+            events = [publish(incident, cause, previous)]
     incident, requests = _request_interrupt(incident, rule, context, now_ms)
     return replace(state, waiting=(), incident=incident), requests + events
 
 
 def _cause(hits: Iterable[Hit]) -> Hit:
-    """The most urgent, then the earliest, stands for the segment."""
+    """The most urgent, then the earliest hit stands for the segment."""
     return min(hits, key=lambda hit: (hit.severity.rank, hit.capture_ms))
 
 
 def _by_instant(findings: Iterable[Finding]) -> list[Finding]:
-    """One a capture instant, in that order."""
+    """Merges findings of one capture instant, in that order."""
     ordered = sorted(findings, key=lambda finding: finding.captured_first_ms)
     return [merge(same) for _, same in groupby(ordered, key=lambda finding: finding.captured_first_ms)]
 
 
 def _remembered(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
-    """Without those too old to count with any that may still come."""
+    """Leaves out findings too old to count with any that may still come."""
     newest = findings[-1].seen
     return tuple(finding for finding in findings if rule.persistence.remembers(finding.seen, newest))
 
@@ -267,8 +267,8 @@ def _remembered(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
 def _request_interrupt(
     incident: Incident, rule: Rule, context: SegmentContext, now_ms: int
 ) -> tuple[Incident, list[Event]]:
-    """Once an incident, if the rule says so and two frames matched one of its lists; never for a canary, nor looking
-    back."""
+    """Requests an interruption once an incident, if the rule has that action and two frames matched one of its lists;
+    never for a canary, nor looking back."""
     enough = len(incident.finding.interrupt_frames_ms) >= MIN_INTERRUPT_FRAMES
     barred = incident.purpose == "canary" or context.looks_back
     if rule.action != "interrupt" or incident.interrupt_requested or not enough or barred:
@@ -278,13 +278,13 @@ def _request_interrupt(
 
 
 def close(state: RuleState, *, now_ms: int) -> RuleState:
-    """The rule's open incident has been decided."""
+    """Closes the rule's open incident, which has been decided."""
     incident = state.incident
     assert incident is not None
     extent, earlier = Extent.of(incident.finding), tuple[str, ...]()
     before = state.decided
     if before is not None and incident.raised_ms < before.quiet_until_ms and not before.ended:
-        # Two matches that take turns would call a person for ever.
+        # Two matches that alternate would call a person without end.
         extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
     recent = before.recent or tuple(filter(None, before.incidents)) if before is not None else ()
     decided = Decided(
@@ -299,10 +299,10 @@ def close(state: RuleState, *, now_ms: int) -> RuleState:
 
 
 def end_silence(state: RuleState, incident_id: str, *, now_ms: int) -> RuleState:
-    """The decision on an incident was wrong: nothing rests on it any more from now on.
+    """Ends the silence of a decision that was wrong: nothing rests on it from now on.
 
-    What was captured before (<) now stays the decided incident's; what is captured from now on is news, also where an
-    incident that was raised within the silence is decided later. Unchanged: the silence is that of another decision.
+    Pictures captured before (<) now stay the decided incident's; later ones raise anew, also where an incident that was
+    raised within the silence is decided later. Unchanged: the silence is that of another decision.
     """
     decided = state.decided
     if decided is None or incident_id not in decided.incidents:

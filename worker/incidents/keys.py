@@ -1,8 +1,8 @@
-"""Names in Redis of incidents and the queue; what each holds, and for how long, is in `worker.store.redis_keys`.
+"""Redis keys of incidents and the queue; `worker.store.redis_keys` has their contents and lives.
 
 lw:incidents:{stream}        version (counts changes), rule:{purpose}:{rule} -> JSON state of that rule
 lw:incidents:flood {purpose} likewise, rule:{group} -> the groups of streams that one hash made
-lw:windows:{stream}          watch generation and epoch -> what rules that are judged in order remember
+lw:windows:{stream}          watch generation and epoch -> state of the rules that are evaluated in order
 lw:incident:{id}:entries     "stream-key entry-id" of each of its entries in the queue
 """
 
@@ -22,17 +22,17 @@ ALIKE: Final = 4
 
 
 def incidents_key(owner: str) -> str:
-    """State of all rules on one stream, or of what `groups_owner` names."""
+    """State of all rules on one stream, or of the groups that `groups_owner` names."""
     return redis_keys.INCIDENTS.of(owner)
 
 
 def windows_key(stream_id: str) -> str:
-    """What the rules that are judged in order remember of a stream."""
+    """State of a stream's rules that are evaluated in order."""
     return redis_keys.WINDOWS.of(stream_id)
 
 
 def groups_owner(purpose: str) -> str:
-    """Whose incidents the groups of streams are. No stream's ID has a space in it."""
+    """Owner of the incidents of groups of streams. No stream's ID has a space in it."""
     return f"flood {purpose}"
 
 
@@ -62,7 +62,7 @@ def ids_key(beginning: str) -> str:
 
 
 def held_key(name: str) -> str:
-    """What a person holds."""
+    """Incidents that a person holds."""
     return redis_keys.HELD.of(name)
 
 

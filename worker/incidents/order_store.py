@@ -1,7 +1,7 @@
-"""What the rules that are judged in order remember of a stream, as Redis keeps it beside the stream's incidents.
+"""The state of a stream's rules that are evaluated in order, which Redis keeps beside the stream's incidents.
 
-It has one version with them, and is written by the same script: so whichever segments end at once, each is judged on
-what the others have left behind.
+It has one version with them, and is written by the same script: so whichever segments end at the same time, each is
+evaluated on the state that the others have left.
 """
 
 import logging
@@ -24,47 +24,47 @@ from worker.store.redis_client import run_script
 _log = logging.getLogger(__name__)
 
 KEPT_SECONDS: Final = redis_keys.WINDOWS.seconds
-"""Well above what a window reaches; a stream that is silent for longer begins anew."""
+"""Well above the reach of a window; a stream that is silent for longer begins anew."""
 
 _STATE = TypeAdapter(OrderState)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remembered:
-    """What is remembered of a stream, read in one step."""
+class StreamState:
+    """The state of a stream, read in one step."""
 
     incidents: StreamIncidents
     order: OrderState
-    """Of the series that was asked for."""
+    """State of the requested series."""
     earliest_pending: SegmentPlace | None
-    """Of the series: which segment is still to come."""
+    """The earliest segment of the series that is still to come."""
     over: tuple[str, ...]
-    """Series of which nothing is pending any more: what is remembered of them is of no use."""
+    """Series without pending segments, whose state is of no use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderChange:
-    """What a segment's end changes of it, as the script takes it."""
+    """The change by a segment's end, as the script takes it."""
 
     series: str = ""
     """Empty: nothing."""
     text: str = ""
-    """Empty: nothing is to be remembered."""
+    """Empty: no state is kept."""
     over: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, series: str, state: OrderState, over: tuple[str, ...]) -> "OrderChange":
-        """Of a series' new state."""
+        """The change to a series' new state."""
         text = "" if state == OrderState() else _STATE.dump_json(state, exclude_defaults=True).decode()
         return cls(series=series, text=text, over=over)
 
 
-def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, but: str) -> Remembered:
-    """Reads what is remembered of a stream's incidents and of one of its series.
+def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, but: str) -> StreamState:
+    """Reads the state of a stream's incidents and of one of its series.
 
     Args:
         purpose: of the series' watch generation.
-        but: key of the segment that ends, which nobody waits for.
+        but: key of the segment that ends, for which no other waits.
     """
     incidents, windows, earliest, record, pending = run_script(
         redis,
@@ -73,7 +73,7 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, bu
         args=[series, but],
     )
     remembered = _pairs(windows)
-    return Remembered(
+    return StreamState(
         incidents=incidents_of(_pairs(incidents), purpose),
         order=_decode(remembered.get(series)),
         earliest_pending=SegmentPlace(SegmentRecord.read(earliest, record).capture_ms, earliest) if earliest else None,
@@ -82,7 +82,7 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, bu
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:
-    """A hash, as a script gives it."""
+    """A hash from a script's answer."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 

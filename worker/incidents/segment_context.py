@@ -1,16 +1,16 @@
-"""What hits are found in, and what a finding rests on."""
+"""The segment that hits are found in, and the versions that a finding rests on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from config.facts import SegmentSource, StreamFacts
 from worker.events.cloudevent import derived_id
-from worker.ingest.playlist.capture import LONGEST_BEHIND_MS
+from worker.ingest.playlist.capture_time import LONGEST_BEHIND_MS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Versions:
-    """What a finding rests on."""
+    """The versions that a finding rests on."""
 
     policy: str
     lists: Mapping[str, str] = field(default_factory=dict)
@@ -19,7 +19,7 @@ class Versions:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentContext:
-    """The segment that hits were found in, or the gap that is told, and the circumstances."""
+    """The segment that hits were found in, or the gap that is raised, and the circumstances."""
 
     stream: StreamFacts
     generation: int
@@ -30,18 +30,18 @@ class SegmentContext:
     degraded: tuple[str, ...] = ()
     """Slugs of checks that did not work as they should."""
     looks_back: bool = False
-    """It was judged before, and is judged again by hashes that nobody had then: no decision made since covers that, and
-    it asks for no interruption, since what was shown then may be over."""
+    """It was moderated before, and is matched again with hashes that are new since: no decision made since covers that,
+    and it requests no interruption, since what was shown then may be over."""
     listed_ms: int | None = None
     """When the segment was first listed, in milliseconds of Redis's clock. None: its capture times are all there is."""
 
     source: SegmentSource | None = None
-    """Where the segment was fetched; None: unknown."""
+    """The origin and place of the segment; None: unknown."""
 
     def live_ms(self, capture_ms: int) -> int:
-        """When a picture was live, for whether a decision covers it: by its capture time, and not longer before it was
-        listed than a live window lasts. A capture time follows from what the broadcaster says of durations: an hour a
-        segment, or a recording of years, would put all that he shows before any decision."""
+        """Returns when a picture was live, by which a decision covers it: its capture time, and not longer before it
+        was listed than a live window lasts. A capture time follows from durations that the broadcaster claims: an hour
+        a segment, or a recording of years, would put all that he shows before any decision."""
         return capture_ms if self.listed_ms is None else max(capture_ms, self.listed_ms - LONGEST_BEHIND_MS)
 
 

@@ -1,4 +1,4 @@
-"""Incidents as Redis keeps them: reading what is remembered, and the records that scripts write."""
+"""Incidents in Redis: reads their state, and makes the records that scripts write."""
 
 import logging
 import random
@@ -15,7 +15,7 @@ from worker.incidents.events import Event
 from worker.incidents.findings import Incident
 from worker.incidents.incident_rules import RuleState, StreamIncidents, decode
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.redis_client import store_errors
 
@@ -23,23 +23,23 @@ _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 GIVE_UP_SECONDS: Final = 60.0
-"""Above the time limit of any task: whatever many settle at once, a lost round means that another one's is done."""
+"""Above the time limit of any task: however many settle at once, a lost round means that another's is done."""
 FIRST_PAUSE_SECONDS: Final = 0.002
 LONGEST_PAUSE_SECONDS: Final = 0.1
 _CHANCE: Final = random.SystemRandom()
-"""Processes that were forked from one draw apart."""
+"""Forked processes draw different numbers."""
 
 SET_ASIDE: Final = redis_keys.DAMAGED.prefix
-"""Prefix of what was no record of ours."""
+"""Prefix of the new name of a foreign or damaged key."""
 SET_ASIDE_SECONDS: Final = 7 * 24 * 3600
-"""For whoever looks into where it came from."""
+"""For an operator who searches for its origin."""
 
 _RULE = "rule:"
 
 
 def rounds(seconds: float = GIVE_UP_SECONDS) -> Iterator[None]:
-    """Another try each time that others' changes came in between, after a pause drawn at random, so that those who
-    try do not meet again; no more of them once `seconds` are over."""
+    """Yields for each try where others' changes came in between, after a pause drawn at random, so that the same
+    processes do not clash again; ends once `seconds` are over."""
     until = time.monotonic() + seconds
     for lost in count():
         yield
@@ -50,13 +50,13 @@ def rounds(seconds: float = GIVE_UP_SECONDS) -> Iterator[None]:
 
 
 def read_incidents(redis: Redis, stream_id: str, purpose: str) -> StreamIncidents:
-    """What is remembered of a stream that is watched for this purpose."""
+    """Reads the state of a stream that is watched for this purpose."""
     return incidents_of(redis.hgetall(incidents_key(stream_id)), purpose)
 
 
 def incidents_of(record: Mapping[Any, Any], purpose: str) -> StreamIncidents:
-    """What a stream's hash says of one purpose. A rule whose state cannot be read begins anew: rather an incident too
-    many than one too few."""
+    """Reads the state for one purpose from a stream's hash. A rule whose state cannot be read begins anew: rather an
+    incident too many than one too few."""
     fields = {str(name): str(value) for name, value in record.items()}
     rules: dict[str, RuleState] = {}
     for name, text in fields.items():
@@ -67,7 +67,7 @@ def incidents_of(record: Mapping[Any, Any], purpose: str) -> StreamIncidents:
             if state is not None:
                 rules[rule] = state
         elif rule and not kept_for and state_field(rule, purpose) not in fields:
-            # Version 0.1.0 kept all purposes in one. Its open incident says which that was.
+            # Version 0.1.0 kept all purposes in one. Its open incident names the purpose.
             state = _read_state(name, text)
             if state is not None and purpose == ("live" if state.incident is None else state.incident.purpose):
                 rules[rule] = state
@@ -75,7 +75,7 @@ def incidents_of(record: Mapping[Any, Any], purpose: str) -> StreamIncidents:
 
 
 def read_groups(redis: Redis, purpose: str) -> StreamIncidents:
-    """The groups of streams of one purpose, by name; one whose state cannot be read begins anew."""
+    """Reads the groups of streams of one purpose, by name; one whose state cannot be read begins anew."""
     record = redis.hgetall(incidents_key(groups_owner(purpose)))
     fields = {str(name): str(value) for name, value in record.items()}
     read = {name: _read_state(name, text) for name, text in fields.items() if name.startswith(_RULE)}
@@ -84,7 +84,7 @@ def read_groups(redis: Redis, purpose: str) -> StreamIncidents:
 
 
 def _read_state(field: str, text: str) -> RuleState | None:
-    """None: it cannot be read, which is logged."""
+    """Reads a state; None: it cannot be read, which is logged."""
     try:
         return decode(text)
     except StoreError as error:
@@ -98,7 +98,7 @@ def state_field(rule: str, purpose: str) -> str:
 
 
 def group_field(name: str) -> str:
-    """Likewise, of the groups' hash and a group."""
+    """The field of the groups' hash that holds the state of a group."""
     return f"{_RULE}{name}"
 
 
@@ -127,13 +127,13 @@ def event_record(event: Event) -> dict[str, str]:
     return {"stream": event.stream_key, "incident": event.incident_id, "text": event.text}
 
 
-def is_wrong_kind(error: StoreError) -> bool:
-    """Whether Redis has something of another kind where one of ours was expected."""
+def is_wrong_type(error: StoreError) -> bool:
+    """Returns whether Redis has a key of another type than expected."""
     return isinstance(error.__cause__, ResponseError) and "WRONGTYPE" in str(error.__cause__)
 
 
 def set_aside(redis: Redis, stream_id: str) -> bool:
-    """Renames what is no hash where a stream's incidents and windows are remembered; gives whether anything was.
+    """Renames keys of a stream's incidents and windows that are no hash; returns whether any was.
 
     Raises:
         StoreError: Redis failed.

@@ -1,1 +1,1 @@
-"""From registered streams to pending segments: registry, HTTP, playlists, polls, coverage."""
+"""Ingest: from registered streams to pending segments. Registry, HTTP, playlists, polls, coverage."""

@@ -1,4 +1,4 @@
-"""What is on record of a stream, put together for people and programs."""
+"""The record of a stream from the registry, its ledger and its cursor, as shown to people and programs."""
 
 import json
 import math
@@ -14,13 +14,13 @@ from worker.health.presence import LIFE_MS, ProcessRole, list_key, newest_sign_m
 from worker.ingest.coverage.ledger import Provisional, coverage_key, summary, with_owed
 from worker.ingest.pending.segments import pending_key, pending_ms
 from worker.ingest.poll.schedule import TICK
-from worker.ingest.registry.attention import Attention, lag_ms
 from worker.ingest.registry.registration import check_stream_id
 from worker.ingest.registry.registry import signals_key, stream_ids, stream_key
-from worker.ingest.registry.slowness import SlowMark, SlowPart, slow_key
+from worker.ingest.registry.slow_streams import SlowMark, SlowPart, slow_key
+from worker.ingest.registry.watch_state import Attention, lag_ms
 
 UNKNOWN: Final = "unknown"
-"""What a damaged record does not say."""
+"""Value of a field that a damaged record lacks."""
 
 _Kind = TypeVar("_Kind", dict[str, Any], list[Any])
 
@@ -52,8 +52,8 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
     provisional = Provisional.of(stream, now_ms)
     cursor = _object(stream.get("cursor"))
     last_sign_ms = max(newest_sign_ms(signs), int(tick))
-    attention = Attention.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
-    lag = lag_ms(stream, now_ms=now_ms, watched=attention.watched or bool(pending))
+    watch = Attention.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
+    lag = lag_ms(stream, now_ms=now_ms, watched=watch.watched or bool(pending))
     return {
         "stream_id": stream_id,
         "state": stream.get("state", UNKNOWN),
@@ -69,10 +69,8 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "rendition": cursor.get("rendition", ""),
         **summary(with_owed(ledger, stream), pending_ms(pending), provisional),
         "lag_seconds": None if lag is None else lag / 1000,
-        "last_polled_seconds_ago": (
-            None if attention.last_poll_ms is None else max(0, now_ms - attention.last_poll_ms) / 1000
-        ),
-        "unwatched_since": None if attention.unwatched_since_ms is None else rfc3339(attention.unwatched_since_ms),
+        "last_polled_seconds_ago": (None if watch.last_poll_ms is None else max(0, now_ms - watch.last_poll_ms) / 1000),
+        "unwatched_since": None if watch.unwatched_since_ms is None else rfc3339(watch.unwatched_since_ms),
         "last_scores": {name: _number(score) for name, score in _object(stream.get("last_scores")).items()},
         "still": stream.get("still", ""),
         "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if SlowMark.of(mark) is not None],
@@ -82,7 +80,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
 
 
 def _parsed(text: str | None, kind: type[_Kind]) -> _Kind:
-    """Empty where there is none, or a damaged one, which the poll reports."""
+    """The parsed JSON; empty if missing, or damaged, which the poll reports."""
     with suppress(ValueError, RecursionError):
         found = json.loads(text or "null")
         if isinstance(found, kind):
@@ -95,7 +93,7 @@ def _object(text: str | None) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float:
-    """0 where there is none, or none that can be shown."""
+    """The number; 0 if missing, not finite or damaged."""
     with suppress(ValueError, TypeError):
         number = float(value)
         return number if math.isfinite(number) else 0.0
@@ -103,5 +101,5 @@ def _number(value: Any) -> float:
 
 
 def show_all(redis: Redis) -> list[dict[str, Any]]:
-    """The records of all streams, in the order in which they were registered; ones whose time is over are left out."""
+    """The records of all streams in order of registration, without expired ones."""
     return [show(redis, stream_id) for stream_id in stream_ids(redis) if redis.exists(stream_key(stream_id))]

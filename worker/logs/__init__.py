@@ -1,1 +1,1 @@
-"""Log lines: their format, their bounds, and what is removed from them."""
+"""Logging: formats, fields, rate limits, and redaction of secrets."""

@@ -1,4 +1,4 @@
-"""Where an exception that nobody foresaw was raised, for a log line: its text may quote what a stream sent."""
+"""The place of an unexpected exception, for logs: its text may quote what a stream sent."""
 
 import traceback
 from pathlib import PurePath
@@ -7,7 +7,7 @@ _OURS = PurePath(__file__).parents[1]
 
 
 def place_of(error: BaseException) -> str:
-    """File, line and function of the innermost frame in `worker/`; of any frame where there is none of ours."""
+    """File, line and function of the innermost frame in `worker/`, or of the innermost frame if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if PurePath(frame.filename).is_relative_to(_OURS)] or frames
     return f"{PurePath(ours[-1].filename).name}:{ours[-1].lineno} {ours[-1].name}" if ours else "unknown"

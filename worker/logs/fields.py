@@ -1,4 +1,4 @@
-"""Fields of a log record: what an operator searches for, as `name=value` behind the message or as keys of JSON.
+"""Structured fields of log records, for searches: `name=value` after the message, or keys of JSON.
 
 _log.info("incident raised", extra=fields(incident_id=…, stream_id=…, rule=…))
 """
@@ -13,38 +13,38 @@ from worker.logs.redaction import loggable
 
 MAX_VALUE_CHARACTERS: Final = 300
 MAX_ITEMS: Final = 50
-"""Of a list or mapping, such as the lists in force; how many more there are is said."""
+"""Of a list or mapping, such as the active lists; the number of the others is shown."""
 
 OF_A_STREAM: Final = "stream %s"
-"""How the texts of records begin that are about one stream, which is their first argument."""
+"""Prefix of messages about one stream, whose ID is their first argument."""
 
 _OF_A_SEGMENT: Final = f"{OF_A_STREAM} segment %s"
 _ATTRIBUTE: Final = "livewarden_fields"
 _SEQUENCE = re.compile(r"\.(\d+)\.[^.]*$")
-"""In a segment's key (`worker.ingest.playlist.hls.segment_key`)."""
+"""The media sequence number in a segment's key (`worker.ingest.playlist.hls.segment_key`)."""
 
 Value = str | int | float | bool | None | Collection[str] | Mapping[str, str]
 
 
 def fields(**values: Value) -> dict[str, Any]:
-    """For a logger's `extra`; what is None or empty is left out."""
+    """The value for a logger's `extra`, without empty fields and None."""
     return {_ATTRIBUTE: {name: value for name, value in values.items() if value not in (None, "", (), [], {})}}
 
 
 def media_sequence(segment_key: str) -> int | None:
-    """The media sequence number in a segment's key; None: it is of another kind."""
+    """The media sequence number in a segment's key; None: the key has another form."""
     found = _SEQUENCE.search(segment_key)
     return None if found is None else int(found[1][:20])
 
 
 def given_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """The fields that a record was given, as they may be logged."""
+    """The explicit fields of a record, redacted and bounded."""
     given: dict[str, Value] = getattr(record, _ATTRIBUTE, {})
     return {name: _value(value) for name, value in given.items()}
 
 
 def all_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Likewise, with those that its text has anyway."""
+    """The explicit fields of a record, and those that its message contains."""
     found: dict[str, Value] = {}
     if stream_of(record) is not None and isinstance(record.args, tuple):
         found["stream_id"] = stream_of(record)
@@ -55,7 +55,7 @@ def all_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def stream_of(record: logging.LogRecord) -> str | None:
-    """The stream that a record is about; None: about none, or several."""
+    """ID of the stream that a record is about; None: it is about none, or several."""
     about_one = isinstance(record.msg, str) and record.msg.startswith(OF_A_STREAM)
     return str(record.args[0]) if about_one and isinstance(record.args, tuple) and record.args else None
 

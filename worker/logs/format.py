@@ -1,5 +1,5 @@
-"""How a record is written: a line for people, or a JSON object on a line for programs. Neither lets a text of others
-steer a terminal, forge another record, or show what a URL has of secrets."""
+"""Log formats: a line for people, or a JSON object on a line for programs. In neither can foreign text control a
+terminal, forge another record, or reveal a URL's secrets."""
 
 import copy
 import json
@@ -14,14 +14,14 @@ from worker.logs.redaction import loggable
 LogFormat = Literal["console", "json"]
 
 MAX_TRACEBACK_LINES: Final = 200
-"""The last ones, where the exception is."""
+"""The last lines are kept, which have the exception."""
 
 _CONTINUED: Final = "  "
-"""Before each further line of a record, those of a traceback: no text in it can begin a record of its own."""
+"""Indents each further line of a record, such as a traceback's, so that no text in it can look like a new record."""
 
 
 class PrintableFormatter(logging.Formatter):
-    """What another formatter makes of a record, escaped, with the record's fields behind it."""
+    """The escaped output of another formatter, followed by the record's fields."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -30,14 +30,14 @@ class PrintableFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record on one line, and its traceback, if it has one, indented below."""
         line = _bare(record)
-        told = "".join(f" {name}={_shown(value)}" for name, value in given_fields(record).items())
+        shown = "".join(f" {name}={_shown(value)}" for name, value in given_fields(record).items())
         below = [f"{_CONTINUED}{text}" for text in _traceback(record, self._inner)]
-        return "\n".join([f"{loggable(self._inner.format(line))}{told}", *below])
+        return "\n".join([f"{loggable(self._inner.format(line))}{shown}", *below])
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one JSON object: `time` (RFC 3339, UTC), `level`, `logger`, `process`, `message`, and its fields as
-    keys of their own; `exception` where it has a traceback."""
+    """Formats a record as one JSON object: `time` (RFC 3339, UTC), `level`, `logger`, `process`, `message`, its fields
+    as further keys, and `exception` if it has a traceback."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -67,8 +67,8 @@ def as_json(
     exception: str = "",
     fields: dict[str, Any] | None = None,
 ) -> str:
-    """A line as `JsonFormatter` writes them. A field of a name that all lines have does not take its place."""
-    told: dict[str, Any] = {
+    """A line in the format of `JsonFormatter`. Fields do not override the standard keys."""
+    standard: dict[str, Any] = {
         "time": datetime.fromtimestamp(at_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": level.lower(),
         "logger": printable(logger),
@@ -76,9 +76,9 @@ def as_json(
         "message": loggable(message),
     }
     if exception:
-        told["exception"] = exception
-    # DEL and what json leaves as it is; the text stays the same JSON.
-    return printable(json.dumps({**told, **(fields or {}), **told}, allow_nan=False))
+        standard["exception"] = exception
+    # DEL, which json does not escape; the text stays the same JSON.
+    return printable(json.dumps({**standard, **(fields or {}), **standard}, allow_nan=False))
 
 
 def _bare(record: logging.LogRecord) -> logging.LogRecord:
@@ -88,7 +88,7 @@ def _bare(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _traceback(record: logging.LogRecord, inner: logging.Formatter) -> list[str]:
-    """Its lines, escaped."""
+    """The escaped lines of the record's traceback."""
     below = []
     if record.exc_text:
         below.append(record.exc_text)
@@ -111,5 +111,5 @@ def _shown(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """In quotation marks where it would run into what stands around it."""
+    """The text, in quotation marks if it is empty or contains a space, a quotation mark or an equals sign."""
     return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=') else text

@@ -1,7 +1,7 @@
-"""What is taken out of each text that is logged: users, passwords and tokens in URLs, and what is endless.
+"""Redacts logged text: removes users, passwords and tokens from URLs, and cuts it.
 
-Our own texts quote URLs without them already (`worker.ingest.http.urls.without_query`). Those of libraries, and of
-messages that a library quotes, do not.
+Livewarden's own texts quote URLs without them already (`worker.ingest.http.urls.without_query`). Texts of libraries,
+and of messages that a library quotes, do not.
 """
 
 import re
@@ -13,20 +13,20 @@ MAX_CHARACTERS: Final = 4_000
 """Of one text; hostile names and messages have megabytes."""
 
 MAX_READ_CHARACTERS: Final = 16_000
-"""Of one text, before secrets are taken out and it is cut: more than the longest URL that anybody serves."""
+"""Of one text, read before it is redacted and cut: more than the longest URL in use."""
 
 _SHORT_QUERY_CHARACTERS: Final = 8
-"""What follows the `?` of a word that is no URL, and has no `=`, is shown up to this length (<=): text, not a token."""
+"""Up to this length (<=), text after the `?` of a word that is no URL and has no `=` is shown: it is no token."""
 
 _PASSWORD_HIDDEN: Final = re.compile(r"[^:@/]*:\*\*")
-"""User and password of a URL as kombu shows them."""
+"""User and password of a URL as masked by kombu."""
 
 HIDDEN_USER: Final = "**@"
 HIDDEN_QUERY: Final = "?…"
 
 
 def loggable(text: str, most_characters: int = MAX_CHARACTERS) -> str:
-    """`text` on one line of visible characters, its URLs without user and query, cut to `most_characters`.
+    """`text` on one line of printable characters, its URLs without user and query, cut to `most_characters`.
 
     The cut comes last: a URL that is cut before its `@` looks like one without a password.
     """
@@ -36,16 +36,16 @@ def loggable(text: str, most_characters: int = MAX_CHARACTERS) -> str:
 
 
 def _without_unfinished_url(read: str) -> str:
-    """`read`, which was cut, without what its last word has behind a scheme: the `@` may have stood beyond the cut."""
+    """`read`, which was cut, without the part of its last word after a scheme: the `@` may have been cut off."""
     before, space, word = read.rpartition(" ")
     scheme, slashes, _ = word.partition("://")
     return f"{before}{space}{scheme}{slashes}"
 
 
 def without_secrets(line: str) -> str:
-    """One line of visible characters, its URLs and relative references without user and query.
+    """One line of printable characters, with its URLs and relative references without user and query.
 
-    What follows a query up to the next space goes too: where a URL ends that others quoted, nobody knows.
+    Everything up to the next space is removed with the query, since the end of a quoted URL is not known.
     """
     if "://" not in line and "?" not in line:
         return line
@@ -56,7 +56,7 @@ def _cleaned(word: str) -> str:
     scheme, slashes, rest = word.partition("://")
     if slashes:
         user, at, host = rest.rpartition("@")
-        # kombu has hidden the password, and the user's name is no secret.
+        # kombu has masked the password, and the user's name is no secret.
         if at and not _PASSWORD_HIDDEN.fullmatch(user):
             word = f"{scheme}://{HIDDEN_USER}{host}"
     path, mark, query = word.partition("?")

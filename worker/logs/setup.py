@@ -1,7 +1,7 @@
-"""Logging of all processes: what a record looks like, and how much one stream may log.
+"""Sets up logging in all processes: the format of records, and the rate limit of each stream.
 
-Texts of streams come into records by URLs, names, task ids and exceptions. What formats a record, Celery's own
-formatters included, is wrapped here, so that no call of a logger has to think of it.
+Text of streams gets into records through URLs, names, task IDs and exceptions. All formatters, Celery's included, are
+wrapped here, so that no logging call has to escape it.
 """
 
 import copy
@@ -18,15 +18,15 @@ from typing import Final
 
 from worker.logs.fields import stream_of
 from worker.logs.format import JsonFormatter, LogFormat, PrintableFormatter, as_json
-from worker.logs.line_limit import LineLimit
+from worker.logs.rate_limit import LineLimit
 from worker.logs.redaction import loggable
 
 STREAM_LINES_A_MINUTE = 20
-"""Of one stream in one process. A stream may have 128 segments a second that fail, each a line of up to 700 characters:
-8 GB a day, on the disk that Redis writes to. The ledger counts them all."""
+"""Of one stream in one process. A stream may have 128 failing segments a second, each a line of up to 700 characters:
+8 GB a day, on the disk that Redis writes to. The ledger counts all of them."""
 
 _LIMITED_STREAMS = 4_096
-"""Whose lines are counted, some 300 bytes each; the one that logged longest ago is forgotten."""
+"""Streams whose lines are counted, some 300 bytes each; the least recent is forgotten."""
 
 _FORMATTERS: Final[Mapping[LogFormat, type[PrintableFormatter | JsonFormatter]]] = {
     "console": PrintableFormatter,
@@ -35,12 +35,12 @@ _FORMATTERS: Final[Mapping[LogFormat, type[PrintableFormatter | JsonFormatter]]]
 
 
 def log_format_of(environment: Mapping[str, str]) -> LogFormat:
-    """The format that an environment names, before its settings are read, which may be wrong."""
+    """The format in an environment, for errors before its settings are parsed, which may be invalid."""
     return "json" if environment.get("LIVEWARDEN_LOG_FORMAT") == "json" else "console"
 
 
 class StreamLines(logging.Filter):
-    """Leaves out records of a stream beyond `STREAM_LINES_A_MINUTE`; the next one has the number of those left out."""
+    """Drops records of a stream beyond `STREAM_LINES_A_MINUTE`; the next one shows the number of dropped ones."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -49,11 +49,11 @@ class StreamLines(logging.Filter):
         self.renew_lock()
 
     def renew_lock(self) -> None:
-        """In a process that was forked: another thread of the other one may have held it."""
+        """Called in a forked process: another thread of the parent may have held the lock."""
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        """The record, where it may be logged."""
+        """The record, if it may be logged."""
         stream_id = stream_of(record)
         if stream_id is None or not isinstance(record.args, tuple):
             return True
@@ -74,12 +74,12 @@ class StreamLines(logging.Filter):
 
 
 _stream_lines = StreamLines()
-"""One for all handlers: a record goes to one of them."""
+"""Shared by all handlers: a record goes to one of them."""
 os.register_at_fork(after_in_child=_stream_lines.renew_lock)
 
 
 def format_records(logger: logging.Logger, log_format: LogFormat = "console") -> None:
-    """Has all handlers of `logger` write in that format, and bounds what one stream logs; may be called again."""
+    """Sets the format of all handlers of `logger`, and the rate limit of streams; may be called again."""
     wanted = _FORMATTERS[log_format]
     for handler in logger.handlers:
         handler.addFilter(_stream_lines)
@@ -88,13 +88,13 @@ def format_records(logger: logging.Logger, log_format: LogFormat = "console") ->
 
 
 def log_to_stderr(level: int, log_format: LogFormat) -> None:
-    """Logs to standard error, where no logging was set up yet."""
+    """Logs to standard error, unless logging was set up already."""
     logging.basicConfig(level=level, format="livewarden: %(message)s", stream=sys.stderr)
     format_records(logging.getLogger(), log_format)
 
 
 def set_up_logging(level: int, log_format: LogFormat = "console") -> None:
-    """Logs to standard error, for processes that Celery does not set up; tracebacks of what nobody catches likewise."""
+    """Logs to standard error, for processes that Celery does not set up, and formats uncaught exceptions too."""
     log_to_stderr(level, log_format)
 
     def write_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -110,7 +110,7 @@ def set_up_logging(level: int, log_format: LogFormat = "console") -> None:
 
 
 def last_words(message: str, log_format: LogFormat, *, exception: Sequence[str] = (), level: str = "error") -> str:
-    """What a process writes of why it ends, where no logger is there any more, or none yet."""
+    """The message of a process about its end, for when no logger is available any more, or none yet."""
     shown = [loggable(line) for line in exception]
     if log_format == "console":
         return "\n".join(shown) if shown else "\n".join(f"livewarden: {loggable(line)}" for line in message.split("\n"))

@@ -27,8 +27,8 @@ from worker.bank.in_force import InForce
 from worker.bank.keys import FILES
 from worker.bank.place import SnapshotPlace
 from worker.errors import LeaseLostError, ObjectStoreError
+from worker.logs.failure_log import Troubles
 from worker.logs.setup import log_format_of, set_up_logging
-from worker.logs.trouble import Troubles
 from worker.lookback.file_search import IN_BULK
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, is_bulk_due, job_record, next_bulk_job
 from worker.lookback.search import LogSearch, search

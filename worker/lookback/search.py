@@ -21,7 +21,7 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange
 from worker.bank.in_force import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.lookback.file_search import IN_A_TASK, LoggedMatch, SearchPace, Sought, files_left, scan
 from worker.lookback.jobs import (
     FOUND,

@@ -1,1 +1,1 @@
-"""What is made of a picture and of a segment: the gate, the classifiers' turn, the verdict and its accounting."""
+"""From a segment's bytes to its verdict: the pipeline, the near-duplicate gate, the classifiers, the accounting."""

@@ -1,13 +1,12 @@
-"""From what was seen of a segment to what the coverage ledger says of it.
+"""From the samples of a segment to its share of the coverage ledger.
 
-The ledger counts integer milliseconds of EXTINF, so that its equation is exact; what was decoded is measured in
-seconds of presentation time. Intervals here are (start, end) in seconds from the segment's first picture; they are
+The ledger counts integer milliseconds of EXTINF, so that its equation is exact; decoded media is measured in seconds of
+presentation time. Intervals here are (start, end) in seconds from the segment's first picture; they are
 lists in ascending order that do not overlap.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from sampler.frames import Stretch
 
@@ -23,19 +22,18 @@ whole seconds (RFC 8216, section 4.3.2.1)."""
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerShare:
-    """What one segment adds to the ledger: `moderated_ms` and all of `failed_ms` sum to its EXTINF."""
+    """The amounts that one segment adds to the ledger: `moderated_ms` and all of `failed_ms` sum to its EXTINF."""
 
     moderated_ms: int
     failed_ms: Mapping[str, int]
     """By reason; none is 0."""
     unhashable_ms: int
-    """Of `moderated_ms`: where the hash lists could say nothing."""
+    """The part of `moderated_ms` where pictures could not be hashed."""
 
 
 def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: float) -> list[Interval]:
-    """The parts of [0, `duration_seconds`] that one of `instants` speaks for, as sampler/plan/coverage.py has it: each
-    for
-    `reach_seconds` after it, the first one for as long before it as well.
+    """Returns the parts of [0, `duration_seconds`] that `instants` cover, as in sampler/plan/coverage.py: each covers
+    `reach_seconds` after it, the first one as long before it as well.
     """
     found: list[Interval] = []
     for place, instant in enumerate(sorted(instants)):
@@ -51,7 +49,7 @@ def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: flo
 
 
 def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[Interval]:
-    """`intervals` less `holes`."""
+    """Returns `intervals` less `holes`."""
     left: list[Interval] = []
     for start, end in intervals:
         at = start
@@ -67,20 +65,14 @@ def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[In
 
 
 def length(intervals: Iterable[Interval]) -> float:
-    """Seconds in all."""
+    """Returns the seconds of all intervals."""
     return sum(end - start for start, end in intervals)
-
-
-def longest_gap(instants: Iterable[float], duration_seconds: float) -> float:
-    """The longest stretch of [0, `duration_seconds`] without one of `instants`, both ends included."""
-    marks = [0.0, *sorted(instants), duration_seconds]
-    return max(0.0, *(after - before for before, after in pairwise(marks)))
 
 
 def account(
     extinf_ms: int, *, duration_seconds: float, unmoderated: Sequence[Stretch], unhashable_seconds: float
 ) -> LedgerShare:
-    """Shares out a segment's `extinf_ms` by what was seen of it.
+    """Divides a segment's `extinf_ms` by what was moderated of it.
 
     A segment that is shorter than promised by over `ROUNDING_MS` lacks the difference: for the reasons of the stretches
     before its first picture (there was sound, and no picture yet), and for what they leave as `failed: short`.

@@ -1,8 +1,8 @@
-"""The near-duplicate gate: which pictures the classifiers need not see again.
+"""The near-duplicate gate: skips classifiers for pictures that repeat one.
 
-A picture is compared with the one *last classified*, not with the one last seen, so that slow change adds up until it
-is looked at. What is kept of that one is its PDQ hash and 16 block means: enough to tell that nothing happened, not
-enough to see what. The gate never holds up a hash check.
+A picture is compared with the one *last classified*, not with the one last sampled, so that slow change adds up until
+it is classified. Kept of that one are its PDQ hash and 16 block means: enough to see that nothing happened, not enough
+to see a picture. The gate never holds up a hash check.
 
 The two measures fail apart, hence both must agree. On 19 scikit-image pictures as still scenes, with noise of sigma 4,
 re-encoded by x264 at 400 kbit/s, PDQ moved by up to 24 bits (mostly <= 16) while no block mean moved by more than
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from models.pdq.pdq import PdqHash
 
 GRID = 4
-"""Blocks a side; 16 in all is the most that may be kept of a picture (DESIGN.md, "Sampling")."""
+"""Blocks a side; 16 in all is the most that may be kept of a picture."""
 
 MAX_DISTANCE_BITS = 16
 """PDQ bits by which a repeated picture may differ, <=; see the figures above."""
@@ -31,7 +31,7 @@ MAX_BLOCK_DIFFERENCE = 1.0
 """Luma levels of 255 by which any one block mean may differ, <=; see the figures above."""
 
 MAX_SKIP_MS = 30_000
-"""Capture time since the picture last classified, <=: whatever the measures say, a classifier looks twice a minute."""
+"""Capture time since the picture last classified, <=: whatever the measures, a picture is classified twice a minute."""
 
 FROZEN_AFTER_MS = 10_000
 """Capture time without a change, >=, from which a picture counts as frozen."""
@@ -39,7 +39,7 @@ FROZEN_AFTER_MS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Fingerprint:
-    """What is kept of a picture."""
+    """The part of a picture that is kept."""
 
     pdq: PdqHash
     blocks: tuple[float, ...]
@@ -52,14 +52,14 @@ class Fingerprint:
         return cls(pdq=pdq, blocks=tuple(round(float(mean), 2) for mean in means.ravel()))
 
     def resembles(self, other: Self, *, flat: bool) -> bool:
-        """Whether this picture shows what `other` shows.
+        """Returns whether this picture shows the same as `other`.
 
         Args:
-            flat: this picture has no content, so that its block means say all there is. Of other pictures under
+            flat: this picture has no content, so that its block means are all there is. Of other pictures under
                 PDQ's quality bound the bits are noise: they resemble nothing, and each one is classified.
         """
-        apart = max(abs(one - two) for one, two in zip(self.blocks, other.blocks, strict=True))
-        if apart > MAX_BLOCK_DIFFERENCE:
+        difference = max(abs(one - two) for one, two in zip(self.blocks, other.blocks, strict=True))
+        if difference > MAX_BLOCK_DIFFERENCE:
             return False
         if flat:
             return not other.pdq.hashable
@@ -79,10 +79,10 @@ class GateState:
     unchanged_since_ms: int
     """Capture time of the first of the classified pictures, up to this one, that each repeated the one before."""
     scores: Mapping[str, float]
-    """Of that picture; they count for each picture that repeats it."""
+    """Its scores, which pictures that repeat it take over."""
 
     def to_json(self) -> str:
-        """For keeping it in Redis."""
+        """Returns the state as Redis keeps it."""
         return json.dumps(
             {
                 "pdq": self.fingerprint.pdq.hex,
@@ -97,7 +97,7 @@ class GateState:
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """As `from_json`; None, as if no picture was classified yet, if it cannot be read."""
+        """Reads as `from_json`; None, as if no picture was classified yet, if it cannot be read."""
         try:
             return cls.from_json(text)
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -125,12 +125,12 @@ class GateState:
 
 @dataclass(frozen=True, kw_only=True)
 class GateView:
-    """What the gate says of one picture."""
+    """The gate's answer for one picture."""
 
     repeated: GateState | None
-    """The classified picture whose scores count for this one; None: the classifiers are to look."""
+    """The classified picture whose scores this one takes over; None: it is to be classified."""
     unchanged_since_ms: int
-    """Capture time since which the picture has not changed, as far back as classified pictures tell."""
+    """Capture time since which the picture has not changed, as far back as classified pictures go."""
     capture_ms: int
     fingerprint: Fingerprint
 
@@ -152,7 +152,7 @@ def view(state: GateState | None, fingerprint: Fingerprint, *, capture_ms: int, 
     """Decides whether the picture taken at `capture_ms` needs the classifiers.
 
     A picture older than the one last classified (its segment ended late) is never taken for a repetition: else one
-    look could answer for 30 s on both of its sides.
+    classified picture could stand for 30 s on both of its sides.
     """
     if state is None or capture_ms < state.capture_ms or not fingerprint.resembles(state.fingerprint, flat=flat):
         return GateView(repeated=None, unchanged_since_ms=capture_ms, capture_ms=capture_ms, fingerprint=fingerprint)

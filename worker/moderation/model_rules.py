@@ -1,6 +1,6 @@
-"""What a policy may ask of which model: checked before a policy is in force, since only here both are known.
+"""Checks how a policy uses each model, before it is in force, since only here both are known.
 
-Nothing is tried out: a condition is taken only where its form proves what has to hold.
+Nothing is tried out: a condition is accepted only where its form proves the required property.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ _BY_NAME = 'expected scores by name, as in score("MODEL/LABEL")'
 
 
 def packages_for(policy: Policy | None, known: Mapping[str, ModelPackage]) -> list[ModelPackage]:
-    """Of all models those that `policy` is about, in the order of its cascade; nothing is verified.
+    """Returns the models that `policy` needs, in the order of its cascade; nothing is verified.
 
     Args:
         policy: None: as one without a cascade.
-        known: all models there are, by name.
+        known: all models, by name.
 
     Raises:
-        PolicyError: the cascade names a model that there is none of; or as `check_models`.
+        PolicyError: the cascade names an unknown model; or as `check_models`.
     """
     if policy is None:
         return chosen_packages(known, None)
@@ -39,10 +39,10 @@ def packages_for(policy: Policy | None, known: Mapping[str, ModelPackage]) -> li
 
 
 def check_cascade_models(policy: Policy, known: Mapping[str, ModelPackage]) -> None:
-    """Checks that there are the models that the cascade names.
+    """Checks that the models of the cascade are known.
 
     Raises:
-        PolicyError: with the place of each name, and the nearest one that there is.
+        PolicyError: with the place of each unknown name, and the nearest known one.
     """
     problems = [
         Problem(("cascade", place, "model"), unknown("model", stage.model, known), offset=0)
@@ -57,10 +57,10 @@ def check_models(policy: Policy, models: Sequence[Manifest]) -> None:
     """Checks rules and cascade against the models that run.
 
     Raises:
-        PolicyError: with file, line, and rule or stage: a live rule asks for scores that are for shadow rules only; the
-            cascade asks for a label that no model has, or lets a model about minors look without cause; or a condition
-            asks for a score about minors in a way that is not proved to hold on where the score rises: a low one
-            would clear somebody.
+        PolicyError: with file, line, and rule or stage: a live rule uses scores that are for shadow rules only; the
+            cascade uses a label that no model has, or runs a model about minors without cause; or a condition uses a
+            score about minors in a way that is not proved to stay true where the score rises: a low one would clear a
+            person.
     """
     problems = [*_shadow_only(policy, models), *_cascade(policy, models), *_clearing(policy, models)]
     if problems:
@@ -75,14 +75,14 @@ def _shadow_only(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem
     for place, rule in enumerate(policy.rules):
         if rule.mode != "live":
             continue
-        asked = sorted(_asked(rule.condition) & shadow)
+        used = sorted(_used(rule.condition) & shadow)
         unnamed = unnamed_scores(rule.condition.tree)
         if unnamed is not None:
             text = f"{_BY_NAME}: this may be {min(shadow)}, which is for rules with `mode: shadow` only"
             yield Problem(("rules", place, "when"), text, unnamed)
-        elif asked:
-            text = f"{asked[0]} is for rules with `mode: shadow` only, says its manifest"
-            yield Problem(("rules", place, "when"), text, rule.when.find(asked[0]))
+        elif used:
+            text = f"{used[0]} is for rules with `mode: shadow` only, by its manifest"
+            yield Problem(("rules", place, "when"), text, rule.when.find(used[0]))
 
 
 def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
@@ -90,7 +90,7 @@ def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
     about_minors = {model.name for model in models if model.about_minors}
     safe = frozenset(_keys_about(Category.SAFE, models))
     for place, stage in enumerate(policy.cascade or ()):
-        for score in sorted(_asked(stage.condition) - keys):
+        for score in sorted(_used(stage.condition) - keys):
             text = unknown("score", score, sorted(keys))
             at = (stage.when or "").find(score)
             yield Problem(("cascade", place, "when"), text, at if at >= 0 else None)  # it may have escapes
@@ -99,8 +99,8 @@ def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
 
 
 def _without_cause(place: int, stage: Stage, safe: frozenset[str]) -> Iterator[Problem]:
-    """A model about minors may look only where something was found before: on no stream without that."""
-    text = f"{stage.model} estimates age, and looks only where an earlier stage gave cause: expected "
+    """A model about minors may run only where an earlier stage found something."""
+    text = f"{stage.model} estimates age, and runs only where an earlier stage gave cause: expected "
     if stage.condition is None:
         yield Problem(("cascade", place), f"{text}`when` over another model's score or a match")
         return
@@ -116,7 +116,7 @@ def _without_cause(place: int, stage: Stage, safe: frozenset[str]) -> Iterator[P
 
 
 def _is_cause(atom: Node, safe: frozenset[str]) -> bool:
-    """Whether it surely fails where no list matched, labels of what is safe are at 1 and all others at 0.
+    """Returns whether it surely fails where no list matched, `safe` labels are at 1 and all others at 0.
 
     More than 0 (>) is no cause: hardly a network ever gives exactly 0.
     """
@@ -141,17 +141,17 @@ def _clearing(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
             yield Problem(where, text, unnamed)
             continue
         for atom in atoms(condition.tree):
-            asked = sorted(texts(atom) & minors)
-            if asked and floor(atom) is None:
+            used = sorted(texts(atom) & minors)
+            if used and floor(atom) is None:
                 text = (
-                    f'a score about minors may raise and never clear: expected score("{asked[0]}") >= N, or a window '
+                    f'a score about minors may raise and never clear: expected score("{used[0]}") >= N, or a window '
                     "likewise, joined with others by && and || alone"
                 )
                 yield Problem(where, text, atom.start)
 
 
-def _asked(condition: Condition | None) -> frozenset[str]:
-    """Scores that a condition names, in windows too."""
+def _used(condition: Condition | None) -> frozenset[str]:
+    """Scores that a condition uses, in windows too."""
     return frozenset() if condition is None else condition.scores
 
 

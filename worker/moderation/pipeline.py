@@ -3,7 +3,8 @@
 No Celery, no Redis and no network in it: `livewarden scan` runs the same on a file as a worker on a live segment.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from time import thread_time, time
@@ -27,15 +28,14 @@ from worker.bank.allowance import marked
 from worker.bank.in_force import BankSource, InForce, as_list_match
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
 from worker.moderation.sight import CLASSIFIER_FAILED, Sight
-from worker.moderation.stage_clock import StageClock
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
 UNCONFINED = "decoder-unconfined"
-"""In `degraded` of events: pictures were decoded by a process that could do more than decode."""
+"""In `degraded` of events: the process that decoded pictures could do more than decode."""
 
 Observer = Callable[[Picture, SampleVerdict], None]
-"""Is shown each picture with its verdict, once that is complete; must not keep the picture."""
+"""Called with each picture and its verdict, once that is complete; must not keep the picture."""
 
 
 _NO_SCORES: Mapping[str, float] = MappingProxyType({})
@@ -43,15 +43,32 @@ _NO_SCORES: Mapping[str, float] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a segment belongs."""
+    """Stream and times that a segment belongs to."""
 
     stream: StreamFacts
     capture_ms: int
     """When its first picture was live, in milliseconds of Redis's clock; for a file, of its own timeline."""
     offset_seconds: float = 0.0
-    """Of its first picture from that of the whole input; 0 for a live segment."""
+    """Time of its first picture from that of the complete input; 0 for a live segment."""
     judged_ms: int | None = None
-    """When it is judged, in milliseconds of Redis's clock, by which allowances end. None: by this machine's clock."""
+    """When it is moderated, in milliseconds of Redis's clock, by which allowances end. None: by this machine's
+    clock."""
+
+
+class _StageClock:
+    """CPU seconds of this thread, by stage of the pipeline."""
+
+    def __init__(self) -> None:
+        self.spent = {"hash": 0.0, "match": 0.0, "classify": 0.0}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds what the block takes."""
+        started = thread_time()
+        try:
+            yield
+        finally:
+            self.spent[name] += thread_time() - started
 
 
 class Pipeline:
@@ -66,7 +83,12 @@ class Pipeline:
         policy: Policy,
         profile: SamplingProfile | None = None,
     ) -> None:
-        """`bank` is asked once a segment. `profile`: instead of those that the policy names."""
+        """Builds no session yet.
+
+        Args:
+            bank: called once a segment.
+            profile: instead of those that the policy names.
+        """
         self._decoder = decoder
         self._bank = bank
         self._stages = Stages(classifiers, policy.cascade)
@@ -75,10 +97,10 @@ class Pipeline:
         cv2.setNumThreads(1)  # of this process: its CPU is counted by the thread that works
 
     def warm_up(self, *, when_stuck: WhenStuck | None = None) -> None:
-        """Builds what the first picture would have to wait for.
+        """Builds the sessions that the first picture would have to wait for.
 
         Args:
-            when_stuck: is told of a model's run that does not end.
+            when_stuck: called with a model's run that does not end.
 
         Raises:
             models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
@@ -97,22 +119,21 @@ class Pipeline:
         observe: Observer | None = None,
         fresh: bool = False,
     ) -> SegmentVerdict:
-        """Judges each picture that the sampler takes of one segment, as it comes.
+        """Moderates each picture that the sampler takes from one segment, as it comes.
 
-        Decoding that fails in a process that had other streams' inputs before is tried again, at once, in a process of
-        the segment's own: a decoder that another stream took over would else have this one called undecodable, or
-        quarantined.
+        Decoding that fails in a process that had other streams' inputs before is tried again, immediately, in a new
+        process: a decoder that another stream took over would else make this one undecodable, or quarantined.
 
         Args:
             data: the segment's bytes, or a file open for reading; `init`: the bytes of its EXT-X-MAP.
-            seed: secret; decides where audits look.
+            seed: secret; decides which pictures are audited.
             gate: the picture last classified of the same stream and epoch.
-            stuck: models that are not to be asked; pictures are hashed and matched all the same.
-            observe: is shown each picture; where it is, nothing is tried again.
-            fresh: in a process of its own from the beginning.
+            stuck: models that are left out; pictures are hashed and matched all the same.
+            observe: called with each picture; then nothing is tried again.
+            fresh: decode in a new process from the beginning.
 
         Raises:
-            sampler.errors.SamplerError: nothing could be looked at; its `reason` goes to the ledger.
+            sampler.errors.SamplerError: nothing could be sampled; its `reason` goes to the ledger.
         """
         moderate = partial(
             self._moderate, data, origin=origin, seed=seed, init=init, gate=gate, stuck=stuck, observe=observe
@@ -137,23 +158,23 @@ class Pipeline:
         fresh: bool,
     ) -> SegmentVerdict:
         started = thread_time()
-        clock = StageClock()
+        clock = _StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded, stuck)
         profile = self._policy.profile_for(origin.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
 
-        def look(frame: SampledFrame) -> None:
+        def consume(frame: SampledFrame) -> None:
             nonlocal gate
-            sample, gate = self._look(frame, origin, in_force, gate, clock, stages, degraded)
+            sample, gate = self._moderate_frame(frame, origin, in_force, gate, clock, stages, degraded)
             samples.append(sample)
             if observe is not None:
                 observe(frame.picture, sample)
 
-        segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=look, fresh=fresh)
+        segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=consume, fresh=fresh)
         self._mark_unconfined(degraded)
-        # Concealed pictures speak for nothing, as the sampler told already.
+        # Concealed pictures cover nothing, which the sampler has counted already.
         instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]
         sight = Sight(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
         child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
@@ -175,20 +196,20 @@ class Pipeline:
         )
 
     def moderate_picture(self, data: bytes, *, origin: Origin, observe: Observer | None = None) -> SegmentVerdict:
-        """Judges one still picture: PNG, JPEG, WebP, GIF, BMP or TIFF.
+        """Moderates one still picture: PNG, JPEG, WebP, GIF, BMP or TIFF.
 
         Raises:
-            sampler.errors.SamplerError: it cannot be looked at.
+            sampler.errors.SamplerError: it cannot be decoded.
         """
         started = thread_time()
-        clock = StageClock()
+        clock = _StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded)
         picture = self._decoder.picture(data)
         self._mark_unconfined(degraded)
         frame = SampledFrame(pts_seconds=0.0, reason=SampleReason.KEYFRAME, keyframe=True, picture=picture, flat=None)
-        sample, _ = self._look(frame, origin, in_force, None, clock, stages, degraded)
+        sample, _ = self._moderate_frame(frame, origin, in_force, None, clock, stages, degraded)
         if observe is not None:
             observe(picture, sample)
         unseen = Stretch(start_seconds=0.0, end_seconds=0.0, reason=CLASSIFIER_FAILED)
@@ -209,21 +230,21 @@ class Pipeline:
         )
 
     def _mark_unconfined(self, degraded: set[str]) -> None:
-        """After decoding, when the child is known that did it: it may have been started anew."""
+        """Marks the verdict after decoding, when it is known which child did it: it may have been started anew."""
         if self._decoder.unconfined:
             degraded.add(UNCONFINED)
 
-    def _look(
+    def _moderate_frame(
         self,
         frame: SampledFrame,
         origin: Origin,
         in_force: InForce,
         gate: GateState | None,
-        clock: StageClock,
+        clock: _StageClock,
         stages: SegmentStages,
         degraded: set[str],
     ) -> tuple[SampleVerdict, GateState | None]:
-        """The order matters: known material is looked for before any other model or store sees the picture."""
+        """Moderates one picture. The order matters: hashes are matched before any model or store gets the picture."""
         with clock.stage("hash"):
             luma = frame.picture.luma()
             pdq, variants = hash_with_variants(luma, in_force.variants)
@@ -246,8 +267,8 @@ class Pipeline:
             scores, looked_at = seen.repeated.scores, True
         else:
             with clock.stage("classify"):
-                looked = stages.look(frame.picture, origin.stream, facts)
-            scores, looked_at = looked.scores, looked.complete
+                classified = stages.classify(frame.picture, origin.stream, facts)
+            scores, looked_at = classified.scores, classified.complete
             gate = _next_state(gate, seen, scores) if looked_at else gate
         facts = replace(facts, scores=scores, looked_at=looked_at)
         evaluation = self._policy.evaluate(origin.stream, facts)
@@ -276,13 +297,14 @@ class Pipeline:
 
 
 def list_matches(bank: Bank, pdq: PdqHash, variants: Variants) -> tuple[ListMatch, ...]:
-    """What a picture matches; nothing where neither it nor a variant of it can be hashed."""
-    if not pdq.hashable and not any(turned.hashable for several in variants.values() for turned in several):
+    """Returns a picture's matches; none where neither it nor a variant of it can be hashed."""
+    if not pdq.hashable and not any(variant.hashable for several in variants.values() for variant in several):
         return ()
     return tuple(as_list_match(match) for match in bank.match(pdq, variants=variants))
 
 
 def _next_state(gate: GateState | None, seen: GateView, scores: Mapping[str, float]) -> GateState:
-    """A picture older than the one last classified does not become it: states keep to capture time."""
+    """The state after a picture. One older than that last classified does not replace it: states keep to capture
+    time."""
     after = seen.classified(scores)
     return gate if gate is not None and gate.capture_ms > after.capture_ms else after

@@ -1,4 +1,4 @@
-"""How much of a segment its samples speak for."""
+"""The parts of a segment that its samples cover."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ CLASSIFIER_FAILED = "classifier_failed"
 """Ledger reason: pictures were hashed and matched, and a classifier did not work on them."""
 
 Instant = tuple[float, SampleVerdict]
-"""Seconds from the segment's first picture, and what was taken there."""
+"""Seconds from the segment's first picture, and the sample there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """How much of a segment its samples speak for."""
+    """The parts of a segment that its samples cover."""
 
     segment: SampledSegment
     reach_seconds: float
@@ -24,14 +24,14 @@ class Sight:
     instants: Sequence[Instant]
 
     def unmoderated(self) -> tuple[Stretch, ...]:
-        """The sampler's stretches, and those that only samples without their classifier turn speak for."""
-        told = list(self.segment.unmoderated)
+        """The sampler's stretches, and those that only samples with a failed classifier cover."""
+        found = list(self.segment.unmoderated)
         if not all(sample.looked_at for _, sample in self.instants):
             decoded = self._reach([instant for instant, _ in self.instants])
             seen = self._reach([instant for instant, sample in self.instants if sample.looked_at])
-            dark = without(without(decoded, seen), [(stretch.start_seconds, stretch.end_seconds) for stretch in told])
-            told += [Stretch(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
-        return tuple(sorted(told, key=lambda stretch: stretch.start_seconds))
+            dark = without(without(decoded, seen), [(stretch.start_seconds, stretch.end_seconds) for stretch in found])
+            found += [Stretch(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
+        return tuple(sorted(found, key=lambda stretch: stretch.start_seconds))
 
     def unhashable_seconds(self) -> float:
         looked_at = [(instant, sample) for instant, sample in self.instants if sample.looked_at]

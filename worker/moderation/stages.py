@@ -1,7 +1,7 @@
-"""The classifiers' turn: who looks at a picture, in which order, and what becomes of those that fail.
+"""The stages of classifiers: which classify a picture, in which order, and the treatment of those that fail.
 
-One model that fails, hangs or gives nonsense takes its own scores away and no others, and the verdict says why
-(`degraded`). The picture then counts as not moderated, unless only shadow rules ask that model.
+A model that fails, hangs or gives nonsense costs its own scores and no others, and the verdict has the reason
+(`degraded`). The picture then counts as not moderated, unless only shadow rules use that model.
 """
 
 import logging
@@ -12,40 +12,40 @@ from time import thread_time
 from config.facts import SELFTEST, SampleFacts, StreamFacts
 from config.policy.cascade import Stage
 from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.monotonicity import unnamed_scores
 from config.policy.policy import Policy
 from config.settings import Settings
 from models.classifiers.classifier import Classifier, WhenStuck
-from models.classifiers.manifest import Provider, Use
+from models.classifiers.manifest import Manifest, Provider, Use
 from models.classifiers.preprocess import Colours
 from models.classifiers.registry import known_packages, verified
 from models.errors import InferenceError, InferenceTimeoutError, ModelsError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.moderation.model_rules import packages_for
-from worker.moderation.shadow_models import in_shadow
 
 _log = logging.getLogger(__name__)
 _cascade, _classifiers = Troubles(_log), Troubles(_log)
 """Each by model."""
 
 STUCK = "model-stuck"
-"""With the model's name: how verdicts tell (`degraded`) of one that was not asked, since its runs do not end."""
+"""Together with the model's name: mark (`degraded`) of verdicts without a model whose runs do not end."""
 
 
 @dataclass(kw_only=True)
 class Turns:
-    """What one classifier did on the pictures of one segment; deduplicated ones are not among them."""
+    """Pictures and time of one classifier on one segment; deduplicated pictures are not among them."""
 
     looked: int = 0
     passed_over: int = 0
-    """The cascade gave no cause to look."""
+    """The cascade's condition did not hold."""
     failed: int = 0
     """Pictures without its scores: it failed, had run out of time on one before, or is stuck."""
     cpu_seconds: float = 0.0
-    """Of this thread, its conditions among them; what a model computes on threads of its own or on a GPU is not."""
+    """CPU time of this thread, conditions included, a model's own threads and GPU excluded."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """For the stream's record."""
+        """Counts for the stream's record."""
         return {
             "looked at": self.looked,
             "passed over": self.passed_over,
@@ -54,7 +54,7 @@ class Turns:
         }
 
     def add(self, more: "Turns") -> None:
-        """Counts another segment's too."""
+        """Adds those of another segment."""
         self.looked += more.looked
         self.passed_over += more.passed_over
         self.failed += more.failed
@@ -63,27 +63,44 @@ class Turns:
 
 @dataclass(frozen=True, kw_only=True)
 class Classified:
-    """What the classifiers say of one picture."""
+    """The scores of one picture."""
 
     scores: Mapping[str, float]
     complete: bool
-    """Every classifier that live rules may ask, and that had cause to look, gave its scores."""
+    """Every classifier that was due, and whose scores live rules may use, gave them."""
 
 
 def classifiers_for(policy: Policy | None, settings: Settings) -> tuple[Classifier, ...]:
-    """Loads and verifies the classifiers that `policy` is about, in the order of its cascade. None: as without one.
+    """Loads and verifies the classifiers that `policy` needs, in the order of its cascade. None: as without a cascade.
 
     Raises:
         models.errors.ClassifierError: one is not usable.
-        config.errors.PolicyError: the cascade names a model that there is none of, or a rule or the cascade asks of a
-            model what it may not be asked.
+        config.errors.PolicyError: the cascade names an unknown model, or a rule or the cascade uses a model in a way
+            that it may not be used.
     """
     packages = packages_for(policy, known_packages(settings.manifests_dir))
     return verified(packages, Provider(settings.provider))
 
 
+def in_shadow(models: Sequence[Manifest], cascade: Sequence[Stage] | None) -> frozenset[str]:
+    """The models, by name, that may fail without a loss to live rules: those for shadow rules that give no other model
+    cause to run.
+
+    One that does, be it over several stages, matters to live rules too: without its scores the other would skip
+    pictures that it should classify.
+    """
+    keys = {model.name: {model.key(label) for label in model.labels} for model in models}
+    needed = {model.name for model in models if model.use is not Use.SHADOW}
+    for stage in reversed(cascade or ()):
+        if stage.model not in needed or stage.condition is None:
+            continue
+        anything = unnamed_scores(stage.condition.tree) is not None
+        needed |= {name for name, given in keys.items() if anything or given & stage.condition.scores}
+    return frozenset(keys) - needed
+
+
 class Stages:
-    """The classifiers in the order of the policy's cascade; without one, all of them look at all pictures."""
+    """The classifiers in the order of the policy's cascade; without one, all of them classify all pictures."""
 
     def __init__(self, classifiers: Sequence[Classifier], cascade: Sequence[Stage] | None) -> None:
         self._classifiers = tuple(classifiers)
@@ -94,7 +111,7 @@ class Stages:
         """Builds the sessions, 0.1 s and more each: before the first picture has to wait for them.
 
         Args:
-            when_stuck: is told of a run that does not end.
+            when_stuck: called with a run that does not end.
 
         Raises:
             models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
@@ -103,18 +120,18 @@ class Stages:
             classifier.prepare(when_stuck=when_stuck)
 
     def segment(self, degraded: set[str], stuck: Collection[str] = ()) -> "SegmentStages":
-        """For the pictures of one segment.
+        """Returns the stages for the pictures of one segment.
 
         Args:
-            degraded: what fails is told in it.
-            stuck: models that are not to be asked: their runs do not end.
+            degraded: gets the slugs of failures.
+            stuck: models that are left out: their runs do not end.
         """
         return SegmentStages(self._classifiers, self._conditions, self._in_shadow, degraded, frozenset(stuck))
 
 
 @dataclass
 class SegmentStages:
-    """The stages' way through the pictures of one segment."""
+    """The stages for the pictures of one segment."""
 
     _classifiers: tuple[Classifier, ...]
     _conditions: Mapping[str, Stage]
@@ -123,13 +140,13 @@ class SegmentStages:
     _degraded: set[str]
     _stuck: frozenset[str]
     turns: dict[str, Turns] = field(default_factory=dict)
-    """By model, of those that had a turn or could have had one."""
+    """By model, of those that ran or could have run."""
     _out_of_time: set[str] = field(default_factory=set)
 
-    def look(self, picture: Colours, stream: StreamFacts, sample: SampleFacts) -> Classified:
-        """Lets each classifier look at the picture that has cause to; `sample` has no scores yet."""
+    def classify(self, picture: Colours, stream: StreamFacts, sample: SampleFacts) -> Classified:
+        """Runs each classifier that is due on the picture; `sample` has no scores yet."""
         if not stream.drill:
-            # The test card is nothing to a live stream: showing it gains a broadcaster nothing.
+            # On a live stream the test card counts for nothing: showing it gains a broadcaster nothing.
             sample = replace(sample, matches=tuple(match for match in sample.matches if match.list != SELFTEST))
         scores: dict[str, float] = {}
         complete = True
@@ -160,8 +177,8 @@ class SegmentStages:
         except ConditionError as error:
             _cascade.met(classifier.name, "cascade: %s: %s", classifier.name, error, model=classifier.name)
             self._degraded.add(f"cascade-failed:{classifier.name}")
-            # Looking too often costs time, looking too little may cost a child's safety. But nobody's age is estimated
-            # without cause, and a failure is none.
+            # Classifying too often costs time, too rarely may cost a child's safety. But no age is estimated without
+            # cause, and a failure is none.
             return not classifier.manifest.about_minors
 
     def _scores(self, classifier: Classifier, picture: Colours) -> Mapping[str, float] | None:

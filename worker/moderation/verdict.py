@@ -1,4 +1,4 @@
-"""What the pipeline says of a segment, and of each picture taken from it."""
+"""The pipeline's verdict on a segment, and on each picture sampled from it."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class CpuSeconds:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleVerdict:
-    """One picture: why it was taken, and what was found."""
+    """One picture: the reason that it was sampled, and its findings."""
 
     pts_seconds: float
     """From the first picture of the input; for a playlist that is the one of its first segment."""
@@ -46,27 +46,27 @@ class SampleVerdict:
     """64 hex digits; None: unhashable (quality < 50), which is not "no match"."""
     pdq_quality: int
     variants: Variants = field(default_factory=dict)
-    """Hashes of the picture turned, in those ways that a list in force asks for."""
+    """Hashes of the transformed picture, in those ways that a list in force needs."""
     matches: tuple[ListMatch, ...]
     scores: Mapping[str, float]
     """By "<model>/<label>"; those of the repeated picture, where `deduplicated`."""
     deduplicated: bool
-    """It repeats the picture last classified, whose scores count for it."""
+    """It repeats the picture last classified, and takes over its scores."""
     concealed: bool
-    """Parts of it are made up: it was hashed, and speaks for nothing."""
+    """The decoder made parts of it up: it was hashed, and covers nothing."""
     looked_at: bool
-    """It had its classifier turn: every classifier that had cause, and that live rules may ask, gave its scores; or it
-    is deduplicated."""
+    """Classified: every classifier that was due, and whose scores live rules may use, gave them; or the picture is
+    deduplicated."""
     flat: str | None
     """"black", "white" or "blank": it shows nothing."""
     frozen: bool
     """The picture has not changed for a while (`worker.moderation.gate.FROZEN_AFTER_MS`)."""
     hits: tuple[Hit, ...]
-    """The policy's rules that hold, before persistence; not those that are judged in order."""
+    """The policy's rules that hold, before persistence; not those that are evaluated in order."""
 
     @property
     def nearest(self) -> tuple[ListMatch, ...]:
-        """Of the matches, the nearest of each list: what a person reads."""
+        """The nearest match of each list, which a person reads."""
         nearest: dict[str, ListMatch] = {}
         for match in sorted(self.matches, key=lambda match: match.order):
             nearest.setdefault(match.list, match)
@@ -74,7 +74,7 @@ class SampleVerdict:
 
     @property
     def facts(self) -> SampleFacts:
-        """What rules may know of it."""
+        """The facts of it that rules may use."""
         return SampleFacts(
             capture_ms=self.capture_ms,
             pts_seconds=self.pts_seconds,
@@ -87,7 +87,7 @@ class SampleVerdict:
         )
 
     def to_record(self) -> dict[str, Any]:
-        """As `livewarden scan --json` prints it."""
+        """Returns it as `livewarden scan --json` prints it."""
         return {
             "type": "sample",
             "pts_seconds": round(self.pts_seconds, 6),
@@ -99,22 +99,22 @@ class SampleVerdict:
             ],
             "scores": {name: round(score, 6) for name, score in self.scores.items()},
             "deduplicated": self.deduplicated,
-            **({} if self.looked_at else {"looked_at": False}),
+            **({} if self.looked_at else {"classified": False}),
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentVerdict:
-    """All that is known of one segment once the pipeline has seen it."""
+    """The verdict on one segment."""
 
     samples: tuple[SampleVerdict, ...]
     """By presentation time."""
     duration_seconds: float
     unmoderated: tuple[Stretch, ...]
-    """Stretches out of reach of every sample that was decoded, hashed and had its classifier turn; times from the
-    segment's first picture."""
+    """Stretches out of reach of every sample that was decoded, hashed and classified; times from the segment's first
+    picture."""
     unhashable_seconds: float
-    """Of what is moderated: where every sample in reach was unhashable."""
+    """The moderated time where every sample in reach was unhashable."""
     frames_total: int
     frames_decoded: int
     max_gap_seconds: float
@@ -123,25 +123,24 @@ class SegmentVerdict:
     gate: GateState | None
     """After this segment; None: nothing was classified yet."""
     turns: Mapping[str, Turns] = field(default_factory=dict)
-    """By model: how many pictures it looked at, and for how long."""
+    """By model: its pictures and its CPU time."""
     list_versions: Mapping[str, str] = field(default_factory=dict)
     """Hash list -> version of it that the pictures were compared with."""
     bank: BankMark = field(default_factory=BankMark)
-    """Which state of all lists that was."""
+    """The state of all lists then."""
     degraded: tuple[str, ...] = ()
-    """Slugs of what did not work although the verdict stands, each once, sorted."""
+    """Slugs of failures although the verdict stands, each once, sorted."""
     notes: tuple[str, ...] = field(default=())
     """The sampler's, on the input."""
 
     @property
     def hits(self) -> tuple[Hit, ...]:
-        """Of all samples, by presentation time."""
+        """Hits of all samples, by presentation time."""
         return tuple(hit for sample in self.samples for hit in sample.hits)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many samples there were, and of them: deduplicated, unhashable, frozen, flat by kind, and looked at by
-        which model."""
+        """Counts of samples, and of those deduplicated, unhashable, frozen, flat by kind, and classified by model."""
         flat = Counter(sample.flat for sample in self.samples if sample.flat is not None)
         return {
             "samples": len(self.samples),
@@ -150,9 +149,9 @@ class SegmentVerdict:
             "frozen": sum(sample.frozen for sample in self.samples),
             **flat,
             **{
-                f"{what} by {model}": count
+                f"{name} by {model}": count
                 for model, turns in self.turns.items()
-                for what, count in turns.counts.items()
+                for name, count in turns.counts.items()
             },
         }
 
@@ -161,7 +160,7 @@ class SegmentVerdict:
         return sum((stretch.seconds for stretch in self.unmoderated), 0.0)
 
     def ledger_share(self, extinf_ms: int) -> LedgerShare:
-        """What the segment, of `extinf_ms` by its playlist, adds to the coverage ledger."""
+        """Returns what the segment, of `extinf_ms` by its playlist, adds to the coverage ledger."""
         return account(
             extinf_ms,
             duration_seconds=self.duration_seconds,

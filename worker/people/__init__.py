@@ -1,1 +1,1 @@
-"""Who asks for something, and as what."""
+"""People who use Livewarden, and their roles."""

@@ -1,4 +1,4 @@
-"""Who asks for something, and whether the role allows it. The caller has authenticated both."""
+"""The person behind a request, and checks of the role. The caller has authenticated both."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ MAX_NAME_LENGTH = 100
 
 
 class Role(StrEnum):
-    """What a person is to this deployment (DESIGN.md, "Threats")."""
+    """The role of a person in this deployment (docs/architecture.md)."""
 
     PLATFORM = "platform"
     MODERATOR = "moderator"
@@ -19,11 +19,11 @@ class Role(StrEnum):
 
 
 def check_name(by: str) -> str:
-    """Gives back the name of a person, without white space around it.
+    """Returns the name of a person, stripped.
 
     Raises:
-        QueueError: it is empty, over `MAX_NAME_LENGTH` characters, or has some that do not print: controls, lone
-            surrogates, marks that turn the direction of the text.
+        QueueError: it is empty, over `MAX_NAME_LENGTH` characters, or has unprintable ones: controls, lone surrogates,
+            bidirectional marks.
     """
     name = by.strip()
     if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
@@ -34,28 +34,28 @@ def check_name(by: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """A person, and as what."""
+    """A person in a role."""
 
     name: str
     role: Role
 
     @classmethod
     def of(cls, by: str | None, role: str | None) -> "Actor":
-        """Of what was given on the command line.
+        """Validates `--by` and `--role` of the command line.
 
         Raises:
-            BankRequestError: one is missing, or the role is none.
-            QueueError: the name is not usable.
+            BankRequestError: one is missing, or there is no such role.
+            QueueError: the name is malformed.
         """
         if by is None or role is None:
-            raise BankRequestError("this needs a person: give --by NAME and --role ROLE")
+            raise BankRequestError("--by NAME and --role ROLE are required")
         try:
             return cls(name=check_name(by), role=Role(role))
         except ValueError:
             raise BankRequestError(f"--role {role[:100]!r}: expected one of {', '.join(Role)}") from None
 
     def must_be(self, *roles: Role, to: str) -> None:
-        """Refuses every other role; `to` says what for.
+        """Refuses every other role; `to` names the action.
 
         Raises:
             BankRequestError: the actor has another role.
@@ -64,5 +64,5 @@ class Actor:
             raise BankRequestError(f"{self.name} is {self.role}: only a {' or '.join(roles)} may {to}")
 
     def is_person(self, name: str) -> bool:
-        """Whether `name` is this person's: two spellings of one name are one person."""
+        """Whether `name` is this person's, ignoring case and surrounding white space."""
         return self.name.casefold() == name.strip().casefold()

@@ -1,1 +1,1 @@
-"""The policy in force: followed, watched, and joined with the models that it is about."""
+"""The policy in force: followed, watched, and joined with its models."""

@@ -1,6 +1,6 @@
-"""What a process judges by: a policy, the classifiers that it is about, and the pipeline that joins them.
+"""A policy with its classifiers and the pipeline that joins them.
 
-They belong together: a segment is judged and settled by one of them, whatever policy comes into force meanwhile.
+They belong together: a segment is moderated and settled with one of them, whatever policy comes into force meanwhile.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,14 +20,14 @@ from worker.moderation.stages import classifiers_for
 
 @dataclass(frozen=True, kw_only=True)
 class ActivePolicy:
-    """A policy that is ready to be judged by."""
+    """A policy that is ready to moderate with."""
 
     policy: Policy
     classifiers: tuple[Classifier, ...]
     pipeline: Pipeline
 
     def models(self, *, drill: bool) -> Mapping[str, str]:
-        """Version of each model that looks; for drills, of those for self-tests too."""
+        """Version of each model that classifies; for drills, of those for self-tests too."""
         return {
             classifier.name: classifier.manifest.version
             for classifier in self.classifiers
@@ -36,20 +36,20 @@ class ActivePolicy:
 
 
 def read_policy_and_models(data: bytes, path: Path | None, settings: Settings) -> tuple[Policy, tuple[Classifier, ...]]:
-    """Checks a policy's bytes, and what it asks of which model; builds no session yet.
+    """Reads a policy's bytes and checks them against the models; builds no session yet.
 
     Args:
         path: where they were read; None: the policy that ships.
 
     Raises:
-        LivewardenError: the policy is not usable, or a model that it is about.
+        LivewardenError: the policy, or a model that it needs, is not usable.
     """
     policy = _parsed(data, path, known_packages(settings.manifests_dir))
     return policy, classifiers_for(policy, settings)
 
 
 def load_checked_policy(path: Path | None, settings: Settings) -> Policy:
-    """A policy as workers take it, for what tries it out and runs no model: no weights are read.
+    """Loads a policy as workers do, for commands that run no model: no weights are read.
 
     Raises:
         PolicyError: no worker would take it.
@@ -62,7 +62,7 @@ def load_checked_policy(path: Path | None, settings: Settings) -> Policy:
 
 
 def _parsed(data: bytes, path: Path | None, known: Mapping[str, ModelPackage]) -> Policy:
-    """A rule may name a score of a model that does not run: it is 0.0 then."""
+    """Parses a policy. A rule may name a score of a model that does not run: it is 0.0 then."""
     manifests = [package.manifest for package in known.values()]
     return parse_policy(
         data,
@@ -77,7 +77,7 @@ def _scores(manifests: Iterable[Manifest]) -> frozenset[str]:
 
 
 def known_scores(settings: Settings) -> frozenset[str]:
-    """Of all classifiers there are, "<model>/<label>".
+    """Scores of all known classifiers, "<model>/<label>".
 
     Raises:
         models.errors.ManifestError: a manifest is not usable.

@@ -1,8 +1,8 @@
-"""A circuit breaker for models: one whose runs do not end is asked by no worker for a while, and operators are told.
+"""A circuit breaker for models: no worker runs one whose runs do not end, for a while, and operators get an event.
 
-Such a run can only be ended with its process, and each one costs seconds of a worker. So whoever meets one says so in
-Redis; for STUCK_SECONDS pictures are hashed and matched as always, without that model. Then it is tried again, and one
-more run that does not end keeps it out again.
+Such a run can only be ended with its process, and each one costs seconds of a worker. So the first worker that meets
+one marks the model in Redis; for STUCK_SECONDS pictures are hashed and matched as always, without that model. Then it
+is tried again, and one more run that does not end leaves it out again.
 """
 
 from collections.abc import Sequence
@@ -20,28 +20,28 @@ from worker.store.redis_client import now_ms, store_errors
 MODEL_STUCK: Final = "livewarden.operations.model_stuck.v1"
 
 STUCK_SECONDS: Final = 300
-"""How long a model is left out. A trial costs each pool child about 8 s, of which it cannot work: 3 % of them."""
+"""For which a model is left out. A trial holds each pool child for about 8 s, 3 % of this time."""
 
 
 def stuck_keys(models: Sequence[str]) -> list[str]:
-    """Keys that are there while a model is left out; for MGET, whose answer `stuck_among` reads."""
+    """Keys that exist while a model is left out; for MGET, whose answer `stuck_among` reads."""
     return [_key(model) for model in models]
 
 
 def stuck_among(models: Sequence[str], found: Sequence[object], *, now_ms: int) -> frozenset[str]:
-    """Of `models` those that are left out now, by Redis's clock."""
+    """Returns those of `models` that are left out now, by Redis's clock."""
     return frozenset(model for model, value in zip(models, found, strict=True) if _lasts(value, now_ms))
 
 
 def _lasts(until: object, now_ms: int) -> bool:
     with suppress(ValueError):  # of another version, or none
-        # What lasts longer than it is ever set for was set before Redis's clock went back.
+        # A mark that lasts longer than any is set for was set before Redis's clock went back.
         return 0 < int(str(until)) - now_ms <= STUCK_SECONDS * 1000
     return False
 
 
 def stuck_models(redis: Redis, models: Sequence[str]) -> frozenset[str]:
-    """Of `models`, at least one, those that are left out now.
+    """Returns those of `models`, at least one, that are left out now.
 
     Raises:
         StoreError: Redis failed.
@@ -51,7 +51,7 @@ def stuck_models(redis: Redis, models: Sequence[str]) -> frozenset[str]:
 
 
 def leave_out(redis: Redis, run: StuckRun) -> None:
-    """Has the model left out by all workers, from their next segment on.
+    """Makes all workers leave the model out, from their next segment on.
 
     Raises:
         StoreError: Redis failed.
@@ -61,10 +61,10 @@ def leave_out(redis: Redis, run: StuckRun) -> None:
 
 
 def tell_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None:
-    """Tells operators, once for these weights, however many workers meet it.
+    """Publishes a stuck model to operators, once for these weights, however many workers meet it.
 
     Raises:
-        StoreError: Redis failed, or did not confirm that it is on disk; it may have been told.
+        StoreError: Redis failed, or did not confirm that it is on disk; it may have been published.
     """
     with store_errors():
         now = now_ms(redis)
@@ -80,5 +80,5 @@ def tell_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None:
 
 
 def _key(model: str) -> str:
-    """Until when it is left out, in milliseconds of Redis's clock."""
+    """Key of the time until which it is left out, in milliseconds of Redis's clock."""
     return redis_keys.STUCK.of(model)

@@ -1,8 +1,8 @@
-"""The policy in force, as LIVEWARDEN_POLICY_FILE has it: a changed file is taken without a restart, a broken one never.
+"""The policy in force, from LIVEWARDEN_POLICY_FILE: a changed file is taken without a restart, a broken one never.
 
-A file that is being written is seen half, or is away for a moment; so a change is taken when a second look, a second
-later, finds the same. Each look reads the file, a few kB: size, times and inode can be the same for another content,
-which `tar` and `cp -p` bring about.
+A file that is being written may be read in part, or be missing for a moment; so a change is taken when a second look, a
+second later, finds the same. Each look reads the file, a few kB: size, times and inode can be the same for another
+content, which `tar` and `cp -p` bring about.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from config.errors import LivewardenError, PolicyError
 from config.policy.policy import read_policy
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 _log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
-"""Between two looks at the file: a good one is in force after two of them and what it takes to build its pipeline."""
+"""Between two looks at the file: a good one is in force after two of them and the time to build its pipeline."""
 
 UNREADABLE: Final = "unreadable"
 """`refused` of a file that is missing, or no file."""
@@ -29,26 +29,26 @@ T = TypeVar("T")
 
 
 class _Seen(NamedTuple):
-    """What a look at the file found."""
+    """The file at one look."""
 
     data: bytes | None
     """None: it cannot be read."""
     problem: str = ""
-    """Why not."""
+    """The reason."""
     modified_ns: int = 0
-    """Who touches a file wants it tried again: what it is about may have changed, a model perhaps."""
+    """A touched file is tried again: what it refers to may have changed, a model perhaps."""
 
 
 class PolicyFollower(Generic[T]):
-    """Follows a policy file; `in_force` is what was built of the last good one."""
+    """Follows a policy file; `in_force` is built from the last good one."""
 
     def __init__(self, path: Path | None, build: Callable[[bytes], T], *, quiet: bool = False) -> None:
         """Reads nothing yet.
 
         Args:
             path: None: the policy that ships, which does not change.
-            build: makes of its bytes what is judged by; raises LivewardenError where it is not usable.
-            quiet: another process of the same worker follows the same file, and logs what is wrong with it.
+            build: builds what is in force from its bytes; raises LivewardenError where it is not usable.
+            quiet: another process of the same worker follows the same file, and logs its problems.
         """
         self._quiet = quiet
         self._trouble = Troubles(_log)
@@ -57,23 +57,23 @@ class PolicyFollower(Generic[T]):
         self._lock = threading.Lock()
         self._looked_at = 0.0
         self.followed = False
-        """A thread calls `look` again and again."""
+        """A thread calls `look` periodically."""
         self._built: T | None = None
         self.good: bytes | None = None
-        """The bytes of the last good policy. A process that is forked while the file is broken begins with them, if it
-        was given them."""
+        """The bytes of the last good policy. A process that is forked while the file is broken begins with those it was
+        given."""
         self._tried: _Seen | None = None
         """The file that was read last, good or not."""
         self._noticed: _Seen | None = None
-        """What the last look found."""
+        """The file at the last look."""
         self.refused = ""
-        """Digest of the file as it is now, if it is not usable; or a word for why it cannot be read."""
+        """Digest of the file as it is now, if it is not usable; `UNREADABLE` if it cannot be read."""
         self.problem = ""
-        """What is wrong with it; empty: nothing."""
+        """The reason that it is refused; empty: it is usable."""
 
     @property
     def in_force(self) -> T:
-        """What is judged by. Where no thread follows, it looks by itself, at most once in LOOK_SECONDS.
+        """The policy in force. Where no thread follows the file, this looks, at most once in LOOK_SECONDS.
 
         Raises:
             LivewardenError: at the first use: the policy is not usable.
@@ -84,7 +84,7 @@ class PolicyFollower(Generic[T]):
         return self._built
 
     def look(self) -> bool:
-        """Takes over what has changed in the file; gives whether something else is in force now.
+        """Takes over a change of the file; returns whether another policy is in force now.
 
         Raises:
             LivewardenError: at the first look: the policy is not usable.
@@ -113,7 +113,7 @@ class PolicyFollower(Generic[T]):
             self._built = self._made(seen)
         except LivewardenError as error:
             if self.good is None or self.good == seen.data:
-                raise  # there is no other: what it is about has changed, a model's weights perhaps
+                raise  # there is no other: what it refers to has changed, a model's weights perhaps
             self._built = self._build(self.good)
             self._refuse(seen, str(error))
         else:

@@ -1,4 +1,4 @@
-"""Operators are told when the policy's file becomes unusable, and when it is usable again; once, whoever sees it."""
+"""Publishes to operators, once, that the policy's file is unusable, and that it is usable again."""
 
 import os
 import socket
@@ -15,33 +15,34 @@ REFUSED: Final = "livewarden.operations.policy_refused.v1"
 RECOVERED: Final = "livewarden.operations.policy_recovered.v1"
 
 REFUSING: Final = redis_keys.POLICIES_REFUSING.name
-"""Hash: worker, as host:pid, to JSON: which file it refuses, and when it said so. Who refuses none is not there."""
+"""Hash: worker, as host:pid, to JSON: the file that it refuses, and when it reported so. Others have no field."""
 
 ALIVE_MS: Final = 60_000
-"""A process that has said nothing for longer (>) is not there any more."""
+"""A process that has reported nothing for longer (>) is taken for gone."""
 
 MAX_PROBLEM_LENGTH: Final = 2_000
-"""Of what is told of a broken file: a person reads the first mistakes, and `livewarden policy check` tells all."""
+"""Limit for a published problem: a person reads the first mistakes, and `livewarden policy check` prints all."""
 
 
 def process_name() -> str:
-    """Of this process, among all of a deployment."""
+    """Names this process among all of a deployment."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def tell_of_file(
     redis: Redis, *, worker: str, file: str, refused: str, problem: str, in_force: str, deployment: str
 ) -> bool:
-    """Says what a worker finds; to be said again before ALIVE_MS are over, refused or not. Gives whether it was news.
+    """Reports a worker's view of the file, refused or not, again before ALIVE_MS are over; returns whether an event was
+    published.
 
-    Each time the file becomes unusable is news, for whichever worker sees it first, also where the same was told
-    before; so is the end of it, when the last worker has seen that, or is gone.
+    One is published each time that the file becomes unusable, by the first worker that sees it, also where the same
+    file was published before; and one at its end, when the last worker has seen that, or is gone.
 
     Args:
-        refused: the file's digest, or a word for why it cannot be read; empty: it is usable.
+        refused: the file's digest, or `unreadable`; empty: it is usable.
 
     Raises:
-        StoreError: Redis failed, or did not confirm that it is on disk; it may have been told.
+        StoreError: Redis failed, or did not confirm that it is on disk; it may have been published.
     """
     with store_errors():
         now = now_ms(redis)

@@ -1,7 +1,7 @@
-"""Whether the models of a policy work: tried in a process of its own, before it comes into force.
+"""Tries the models of a policy in a separate process, before the policy comes into force.
 
-A worker's main process must build no session: its pool children are forked from it. And a graph may hold whatever tries
-it, for ever, or crash it.
+A worker's main process must build no session: its pool children are forked from it. And a graph may hang or crash the
+process that tries it.
 """
 
 import logging
@@ -20,14 +20,14 @@ from worker.policyload.active_policy import read_policy_and_models
 from worker.processes.core_dumps import forbid_dumps
 
 TRIAL_SECONDS: Final = 300
-"""How long sessions may take to be built and tried, all together; on a GPU each is compiled."""
+"""For building and trying all sessions together; on a GPU each is compiled."""
 
 _REFUSED: Final = 2
-"""Exit status where the text on standard output says what is wrong."""
+"""Exit status where the problem is on standard output."""
 
 
-def try_apart(policy: bytes) -> None:
-    """Builds and tries the sessions that a policy needs, by the settings that this process's environment has.
+def try_in_subprocess(policy: bytes) -> None:
+    """Builds and tries the sessions that a policy needs, with the settings of this process's environment.
 
     Raises:
         ClassifierError: one does not work; the text names it.
@@ -46,11 +46,11 @@ def try_apart(policy: bytes) -> None:
 def _refuse(problem: LivewardenError | StuckRun) -> None:
     sys.stdout.write(f"{problem}\n")
     sys.stdout.flush()
-    os._exit(_REFUSED)  # at once: another thread may be computing, for ever
+    os._exit(_REFUSED)  # immediately: another thread may compute without end
 
 
 def main() -> None:
-    """Reads a policy from standard input, and says on standard output what is wrong with its models."""
+    """Reads a policy from standard input, and prints problems of its models to standard output."""
     forbid_dumps()
     set_up_logging(logging.WARNING, log_format_of(os.environ))
     # The kernel's own end: while a session is built or runs, Python handles no signal.

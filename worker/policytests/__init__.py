@@ -1,1 +1,1 @@
-"""Test cases of a policy: streams made up in YAML, and what a policy raises on them."""
+"""Test cases of a policy: streams made up in YAML, and the incidents that it must raise on them."""

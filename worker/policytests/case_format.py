@@ -1,4 +1,4 @@
-"""The format of a policy's test cases: streams that are made up in YAML, and what is to be raised on them.
+"""The format of a policy's test cases: streams made up in YAML, and the incidents expected on them.
 
 docs/policy-tests.md explains the format to policy people, config/schemas/policy-tests.v1.json to editors.
 """
@@ -16,7 +16,7 @@ from config.regular_file import open_regular
 from worker.errors import ReplayError
 
 MAX_SAMPLES = 10_000
-"""Of a case, with those that `repeat` makes: hours of a stream."""
+"""Of a case, with repetitions: hours of a stream."""
 
 MAX_FILE_BYTES = 4_000_000
 
@@ -41,7 +41,7 @@ class CaseStream(_Part):
 
 
 class CaseMatch(_Part):
-    """A picture is near one on a hash list."""
+    """A match of the picture with a hash list."""
 
     list: str
     entry: str = "1"
@@ -55,7 +55,7 @@ class CaseMatch(_Part):
 
 
 class CaseCoverage(_Part):
-    """What became of the time of the segment that a picture is of; by default all of it was moderated."""
+    """The coverage of the picture's segment; by default all of it was moderated."""
 
     segment_seconds: _Number = Field(default=2.0, ge=0)
     moderated_seconds: _Number = Field(default=2.0, ge=0)
@@ -75,13 +75,13 @@ class CaseSample(_Part):
     quality: int = Field(default=100, ge=0, le=100, strict=True)
     coverage: CaseCoverage = CaseCoverage()
     repeat: int = Field(default=1, ge=1, le=MAX_SAMPLES, strict=True)
-    """So many pictures like this one, the first `at`."""
+    """The number of such pictures, the first `at`."""
     every: _Number = Field(default=2.0, gt=0, le=3_600)
     """Seconds between them."""
 
 
 class CaseDecision(_Part):
-    """A person decides on a rule's incident."""
+    """A decision on a rule's incident."""
 
     at: _Number = Field(ge=0, le=86_400)
     """Seconds from the beginning of the stream."""
@@ -89,47 +89,45 @@ class CaseDecision(_Part):
 
 
 class Raise(_Part):
-    """An incident that is to be raised."""
+    """An expected incident."""
 
     rule: str
     severity: Severity | None = None
     """None: any."""
     at: _Number | None = None
-    """Of the picture that gives cause, in seconds from the beginning. None: any."""
+    """Time of the picture that causes it, in seconds from the beginning. None: any."""
     mode: Literal["live", "shadow"] = "live"
     """shadow: it would be raised if its rule were live."""
 
     def __str__(self) -> str:
         severity = "" if self.severity is None else f"  {self.severity}"
-        return f"{self.rule}{severity}{'' if self.at is None else f'  at {self.at:g} s'}{told_mode(self.mode)}"
+        return f"{self.rule}{severity}{'' if self.at is None else f'  at {self.at:g} s'}{mode_suffix(self.mode)}"
 
 
-def told_mode(mode: str) -> str:
-    """What is told of a rule's mode behind its name."""
+def mode_suffix(mode: str) -> str:
+    """The suffix that names a rule's mode; empty for live."""
     return "" if mode == "live" else f"  ({mode})"
 
 
 class Case(_Part):
-    """A stream, and what is to be raised on it: all of it, and nothing else."""
+    """A stream, and all incidents that must be raised on it."""
 
     name: str = Field(min_length=1)
     stream: CaseStream = CaseStream()
     samples: tuple[CaseSample, ...]
     decisions: tuple[CaseDecision, ...] = ()
     raises: tuple[Raise, ...]
-    """`[]`: nothing is."""
+    """`[]`: none."""
     degraded: tuple[Annotated[str, Field(pattern=r"^(rule-failed:.+|rule-slow:.+|metadata-unusable)$")], ...] = ()
-    """What is to go wrong, as `degraded` of events tells it: rule-failed:RULE, rule-slow:RULE (which need not come, as
-    it is a matter of time) or metadata-unusable. Without it nothing may."""
+    """Expected slugs of `degraded` in events: rule-failed:RULE, rule-slow:RULE (which may be missing: it depends on the
+    machine) or metadata-unusable. Default: none."""
 
     @field_validator("samples")
     @classmethod
     def _are_not_too_many(cls, value: tuple[CaseSample, ...]) -> tuple[CaseSample, ...]:
         number = sum(sample.repeat for sample in value)
         if number > MAX_SAMPLES:
-            raise ValueError(
-                f"{number:,} pictures with those that `repeat` makes: expected at most {MAX_SAMPLES:,} a case"
-            )
+            raise ValueError(f"{number:,} pictures with repetitions: expected at most {MAX_SAMPLES:,} a case")
         return value
 
 
@@ -138,20 +136,20 @@ class CaseFile(_Part):
 
     version: Literal["1"] = Field(coerce_numbers_to_str=True)
     policy: str | None = None
-    """Path of the policy, from this file's folder. Without it, the one in force."""
+    """Path of the policy, from this file's folder. Default: the one in force."""
     cases: tuple[Case, ...] = Field(json_schema_extra={"minItems": 1})
 
     @field_validator("cases")
     @classmethod
     def _are_some(cls, value: tuple[Case, ...]) -> tuple[Case, ...]:
-        # pydantic's own bound would tell of cases with a mistake that they are missing, too.
+        # pydantic's own bound would also report cases with a mistake as missing.
         if not value:
             raise ValueError("expected at least one")
         return value
 
 
 def read_cases(path: Path, name: str | None = None) -> tuple[CaseFile, YamlText]:
-    """Reads and checks a file of cases; `name`: what to call it.
+    """Reads and checks a file of cases; `name`: its name in messages.
 
     Raises:
         ReplayError: naming file, line, field and what was expected; of several mistakes, all.
@@ -192,5 +190,5 @@ _PARTS: dict[str, type[_Part]] = {
 
 
 def lines_of(cases: CaseFile, document: YamlText) -> Sequence[int | None]:
-    """Where each case stands in its file."""
+    """The line of each case in its file."""
     return [document.place(("cases", number))[0] for number in range(len(cases.cases))]

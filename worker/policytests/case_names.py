@@ -1,4 +1,4 @@
-"""Names in test cases that nothing goes by: a case with a misspelt list, signal or score tests nothing, and passes."""
+"""Names in test cases that no rule uses: a case with a misspelt list, signal or score tests nothing, and passes."""
 
 import difflib
 from collections.abc import Collection, Iterator
@@ -16,7 +16,7 @@ from worker.policytests.case_format import CaseFile
 
 @dataclass(frozen=True, kw_only=True)
 class _Used:
-    """A name, where it comes first."""
+    """A name, and its first place."""
 
     kind: Literal["score", "list", "signal"]
     name: str
@@ -25,28 +25,28 @@ class _Used:
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """Names of lists or of signals that rules go by."""
+    """Names of lists or signals that rules use."""
 
     named: frozenset[str]
     any_counts: bool
-    """A rule looks at all there are, so that one that nobody names may count as well."""
+    """A rule iterates over all of them, so that one that is not named may count as well."""
 
 
 def check_names(
     policy: Policy, cases: CaseFile, document: YamlText, name: str, *, given_scores: Collection[str]
 ) -> list[Mistake]:
-    """Checks what the pictures and streams of cases have against what a policy asks for.
+    """Checks the names in cases against those that a policy uses.
 
     Args:
-        document: of the cases, whose file is called `name`.
-        given_scores: those of all classifiers there are, "<model>/<label>".
+        document: the file of the cases; `name` is its name in messages.
+        given_scores: scores of all installed classifiers, "<model>/<label>".
 
     Returns:
-        What may be meant: names that no rule goes by. That none holds for them is a thing to test.
+        Names that no rule uses, which may be meant: that no rule holds for them can be tested.
 
     Raises:
-        ReplayError: a score that no model gives; or a list or signal that no rule goes by, where one of nearly the same
-            name is meant: to a policy that tells neither from the others, any other name is as good.
+        ReplayError: a score that no model has; or a list or signal that no rule uses, where a rule uses a similar
+            name and no rule iterates over all of them.
     """
     scores = frozenset(given_scores) | policy.asked_scores
     known = {"list": _known_lists(policy), "signal": _known_signals(policy)}
@@ -107,6 +107,6 @@ def _known_signals(policy: Policy) -> _Known:
 
 
 def _quoted_beside(policy: Policy, what: str) -> frozenset[str]:
-    """All that stands in quotes where rules go through `matches` or `signals`: in what way it is meant nobody knows."""
+    """All quoted texts of rules that iterate over `matches` or `signals`: their meaning is unknown."""
     conditions = (rule.condition for rule in policy.rules if what in rule.condition.names)
     return frozenset[str]().union(*(texts(condition.tree) for condition in conditions)) - {""}

@@ -1,4 +1,4 @@
-"""Test cases of a policy, gone through: what it raises on them, beside what is expected."""
+"""Runs test cases of a policy: compares the raised incidents with the expected ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from config.documents.names import unknown
 from config.errors import PolicyError
 from config.facts import Coverage, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
 from config.policy.policy import Policy
-from worker.policytests.case_format import Case, CaseSample, Raise, told_mode
-from worker.replay.stream_replay import SettledSegment, StreamCourse, to_be_tried
+from worker.policytests.case_format import Case, CaseSample, Raise, mode_suffix
+from worker.replay.stream_replay import SettledSegment, StreamReplay, with_all_rules_live
 
 SHIPPED_CASES = Path(config.__file__).parent / "policy-tests.yaml"
-"""Those of the policy that ships with livewarden, which they name."""
+"""Cases of the policy that ships with livewarden, which they name."""
 
 BEGIN_MS = 1_700_000_000_000
-"""When all made-up streams begin."""
+"""Beginning of all made-up streams."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,32 +29,32 @@ class RaisedIncident:
     mode: str
 
     def __str__(self) -> str:
-        return f"{self.rule}  {self.severity}  at {self.at:g} s{told_mode(self.mode)}"
+        return f"{self.rule}  {self.severity}  at {self.at:g} s{mode_suffix(self.mode)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseOutcome:
-    """What came of a case."""
+    """The result of a case."""
 
     case: Case
     line: int | None
-    """Where it stands in its file."""
+    """Its line in the file."""
     met: tuple[RaisedIncident, ...]
     missing: tuple[Raise, ...]
     unexpected: tuple[RaisedIncident, ...]
     degraded: Mapping[str, int]
-    """What went wrong, by slug as in `degraded` of events: on how many pictures."""
+    """Number of pictures by slug, as in `degraded` of events."""
 
     @property
     def degraded_missing(self) -> tuple[str, ...]:
-        """What was to go wrong, and did not. Whether a rule is slow is a matter of the machine."""
+        """Expected slugs that did not occur, but for `rule-slow`, which depends on the machine."""
         return tuple(
             slug for slug in self.case.degraded if slug not in self.degraded and not slug.startswith("rule-slow:")
         )
 
     @property
     def degraded_unexpected(self) -> tuple[str, ...]:
-        """What was not to go wrong, and did: what comes of the rule then is no answer."""
+        """Slugs that were not expected: the result of such a rule is no answer."""
         return tuple(slug for slug in sorted(self.degraded) if slug not in self.case.degraded)
 
     @property
@@ -63,7 +63,7 @@ class CaseOutcome:
 
 
 def run_case(policy: Policy, case: Case, *, line: int | None = None) -> CaseOutcome:
-    """Goes through a case with a policy.
+    """Runs a case with a policy.
 
     Raises:
         PolicyError: the case names a rule that the policy does not have.
@@ -73,18 +73,18 @@ def run_case(policy: Policy, case: Case, *, line: int | None = None) -> CaseOutc
     for name in (*(one.rule for one in case.raises), *(one.rule for one in case.decisions), *failing):
         if name not in modes:
             raise PolicyError(f"case {case.name!r}: {unknown('rule', name, modes)}")
-    course = _gone_through(policy, case)
-    found = _found(course, modes)
+    replay = _replayed(policy, case)
+    found = _raised(replay, modes)
     missing: list[Raise] = []
     met: list[RaisedIncident] = []
-    # The most definite first, so that one that fits all does not take what another one needs.
+    # The most specific first, so that one that fits any incident does not take the only one that fits another.
     for wanted in sorted(case.raises, key=lambda one: (one.at is None) + (one.severity is None)):
-        fitting = next((one for one in found if _fits(wanted, one)), None)
-        if fitting is None:
+        match = next((one for one in found if _fits(wanted, one)), None)
+        if match is None:
             missing.append(wanted)
         else:
-            found.remove(fitting)
-            met.append(fitting)
+            found.remove(match)
+            met.append(match)
     met.sort(key=lambda one: (one.at, one.rule))
     return CaseOutcome(
         case=case,
@@ -92,7 +92,7 @@ def run_case(policy: Policy, case: Case, *, line: int | None = None) -> CaseOutc
         met=tuple(met),
         missing=tuple(missing),
         unexpected=tuple(found),
-        degraded=dict(course.problems),
+        degraded=dict(replay.problems),
     )
 
 
@@ -104,18 +104,18 @@ def _fits(wanted: Raise, found: RaisedIncident) -> bool:
     )
 
 
-def _gone_through(policy: Policy, case: Case) -> StreamCourse:
-    course = StreamCourse(to_be_tried(policy), case.stream.id)
+def _replayed(policy: Policy, case: Case) -> StreamReplay:
+    replay = StreamReplay(with_all_rules_live(policy), case.stream.id)
     decisions = sorted(case.decisions, key=lambda decision: decision.at)
     for segment in _segments(case):
         while decisions and BEGIN_MS + round(decisions[0].at * 1000) < segment.settled_ms:
             decision = decisions.pop(0)
-            course.decide(decision.rule, BEGIN_MS + round(decision.at * 1000), purpose=case.stream.purpose)
-        course.settle(segment)
-    return course
+            replay.decide(decision.rule, BEGIN_MS + round(decision.at * 1000), purpose=case.stream.purpose)
+        replay.settle(segment)
+    return replay
 
 
-def _found(course: StreamCourse, modes: dict[str, str]) -> list[RaisedIncident]:
+def _raised(replay: StreamReplay, modes: dict[str, str]) -> list[RaisedIncident]:
     return sorted(
         (
             RaisedIncident(
@@ -124,7 +124,7 @@ def _found(course: StreamCourse, modes: dict[str, str]) -> list[RaisedIncident]:
                 at=(one.captured_ms - BEGIN_MS) / 1000,
                 mode=modes[one.incident.rule],
             )
-            for one in course.raised.values()
+            for one in replay.raised.values()
         ),
         key=lambda one: (one.at, one.rule),
     )

@@ -1,4 +1,4 @@
-"""What a check of a policy and its test cases say, to people and to programs."""
+"""Output of a policy's check and test cases, for people and for programs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
 
 def describe(policy: Policy, name: str) -> RenderableType:
-    """A policy without mistakes: what each rule does."""
+    """A table of what each rule of a policy without mistakes does."""
     table = Listing(
         ids("rule"),
         fixed("severity"),
@@ -32,15 +32,15 @@ def describe(policy: Policy, name: str) -> RenderableType:
             rule.name,
             str(rule.severity),
             rule.mode,
-            told_persistence(rule.persistence),
+            persistence_text(rule.persistence),
             f"{rule.cooldown_seconds:g} s",
             rule.action,
         )
     return blocks(table, Text(f"No mistakes in {counted(len(policy.rules), 'rule')}.", style="green"))
 
 
-def told_persistence(persistence: Persistence) -> str:
-    """In a few words."""
+def persistence_text(persistence: Persistence) -> str:
+    """Persistence in a few words."""
     if persistence.of_samples is not None:
         return f"{persistence.hits} of {counted(persistence.of_samples, 'picture')}"
     if persistence.video_frames is not None:
@@ -49,7 +49,7 @@ def told_persistence(persistence: Persistence) -> str:
 
 
 def case_lines(outcome: CaseOutcome, name: str) -> Iterator[str]:
-    """A case as lines: one if it passes, else with what was expected (-) and what was raised instead (+)."""
+    """A case as lines: one if it passes, else also the missing (-) and the unexpected (+) incidents."""
     if outcome.passed:
         yield f"ok    {outcome.case.name}"
         return
@@ -77,16 +77,16 @@ def case_record(outcome: CaseOutcome, name: str, policy_version: str) -> dict[st
         "name": outcome.case.name,
         "policy_version": policy_version,
         "passed": outcome.passed,
-        "met": [_found_record(one) for one in outcome.met],
+        "met": [_raised_record(one) for one in outcome.met],
         "missing": [_wanted_record(one) for one in outcome.missing],
-        "unexpected": [_found_record(one) for one in outcome.unexpected],
+        "unexpected": [_raised_record(one) for one in outcome.unexpected],
         "degraded": dict(outcome.degraded),
         "degraded_missing": list(outcome.degraded_missing),
         "degraded_unexpected": list(outcome.degraded_unexpected),
     }
 
 
-def _found_record(found: RaisedIncident) -> dict[str, Any]:
+def _raised_record(found: RaisedIncident) -> dict[str, Any]:
     return {"rule": found.rule, "severity": str(found.severity), "at": found.at, "mode": found.mode}
 
 

@@ -1,1 +1,1 @@
-"""The operating system's process: threads, core dumps, time limits, subprocesses."""
+"""Operating-system processes: BLAS threads, core dumps, soft time limits, subprocesses."""

@@ -1,4 +1,4 @@
-"""Keeps the memory of this process, where pictures and the password of Redis are, from the disk and from others."""
+"""Keeps this process's memory, with pictures and Redis's password, from the disk and from other processes."""
 
 import ctypes
 import resource
@@ -8,11 +8,11 @@ PR_SET_DUMPABLE = 4
 
 
 def forbid_dumps() -> None:
-    """Leaves no core file behind, and lets no other process of the same user read this one's memory or open its files
-    through /proc.
+    """Disables core files, and keeps other processes of the same user from reading this one's memory or opening its
+    files through /proc.
 
-    Both are needed: the limit on core files does not bind a handler to which the kernel pipes them, and passes on to
-    programs that are started; PR_SET_DUMPABLE does not pass an exec, and is reset where the user changes. A debugger
+    Both are needed: the limit on core files does not bind a handler to which the kernel pipes them, but is inherited by
+    programs that are started; PR_SET_DUMPABLE does not survive an exec, and is reset where the user changes. A debugger
     needs CAP_SYS_PTRACE from here on.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,21 +1,20 @@
-"""Where modules are imported from."""
+"""Removes the current folder from the import path."""
 
 import os
 import sys
 from pathlib import Path
 
-_OURS = Path(__file__).resolve().parents[2]
+_LIVEWARDEN = Path(__file__).resolve().parents[2]
 
 
 def leave_out_current_folder() -> None:
-    """From now on nothing is imported from the current folder, unless livewarden itself is there.
+    """Keeps imports from the current folder, unless Livewarden itself is there.
 
-    Celery puts it before all others while it imports the app: a `redis.py` that lies there would be taken for the
-    package.
+    Celery puts that folder first while it imports the app: a `redis.py` in it would shadow the package.
     """
     try:
         here = Path.cwd().resolve()
-    except OSError:  # it is gone
+    except OSError:  # the folder was deleted
         return
-    if here != _OURS:
+    if here != _LIVEWARDEN:
         sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) != str(here)]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 
 def start_thread(name: str, work: Callable[[], object]) -> threading.Thread:

@@ -1,13 +1,13 @@
-"""The soft time limit of the task that this process works on: how it strikes, and what it may not be taken for.
+"""The soft time limit of the current task, raised as an exception that no handler takes for another failure.
 
 Billiard raises an `Exception` from its signal handler, wherever the code happens to be: within a model's run or a
-rule's condition it was taken for their failure, and the segment went on without its time. Ours is no `Exception`, so
-that no `except Exception` takes it, ours or a library's. What calls back from C (CEL's functions), or collects garbage,
-swallows even that; so it is remembered too, and nothing is committed after it.
+rule's condition it was taken for their failure, and the segment continued beyond its limit. `OutOfTimeError` is no
+`Exception`, so no `except Exception`, here or in a library, catches it. Callbacks from C (CEL's functions) and garbage
+collection swallow even that; so it is remembered too, and nothing is committed after it.
 
-Where a lock is taken or given back in Python, or a context manager begins or cleans up, it strikes a moment later: a
-lock that stays taken stops the thread that waits for it (the fetcher's loop, a model's time limit) for good, and with
-it every later task of the process.
+While Python code acquires or releases a lock, or a context manager enters or exits, it is postponed a moment: a lock
+that stays locked would block the thread that waits for it (the fetcher's loop, a model's time limit) indefinitely, and
+with it every later task of the process.
 """
 
 import logging
@@ -22,12 +22,12 @@ from billiard.pool import SIG_SOFT_TIMEOUT, soft_timeout_sighandler
 from worker.errors import OutOfTimeError
 
 MOMENT_SECONDS = 0.001
-"""Until it strikes again where it must not strike; what is done there takes microseconds."""
+"""Delay of a postponed strike; the code that it waits for takes microseconds."""
 
 _CLEANING = frozenset(
     function.__code__ for function in (_GeneratorContextManager.__enter__, _GeneratorContextManager.__exit__)
 )
-"""They run a context manager's own code before and after the block."""
+"""Functions that run a context manager's own code before and after the block."""
 
 _UNBROKEN = _CLEANING | frozenset(
     function.__code__
@@ -39,12 +39,12 @@ _UNBROKEN = _CLEANING | frozenset(
         logging.Handler.release,
     )
 )
-"""Functions that take what nobody else will give back, or give it back. `with` a lock made in C has no step between
-taking it and its block; these do."""
+"""Functions that acquire or release a lock in several steps. `with` on a lock implemented in C has no step between
+acquiring it and its block; these do."""
 
 
 class SoftLimit:
-    """One a process, as signals are; of its main thread."""
+    """The soft limit of a process, for its main thread. One a process, as signals are."""
 
     def __init__(self) -> None:
         self._working = False
@@ -53,22 +53,22 @@ class SoftLimit:
         self._postponed = False
 
     def install(self) -> None:
-        """Takes the place of billiard's handler, which each pool child sets after Celery's last signal before tasks.
+        """Replaces billiard's handler, which each pool child sets after Celery's last signal before tasks.
 
-        Takes SIGALRM as well, for which nothing else in a pool child has a use.
+        Handles SIGALRM as well, which nothing else in a pool child uses.
         """
         if SIG_SOFT_TIMEOUT is not None and signal.getsignal(SIG_SOFT_TIMEOUT) is soft_timeout_sighandler:
             signal.signal(signal.SIGALRM, self._strike_again)
             signal.signal(SIG_SOFT_TIMEOUT, self.strike)
 
     def strike(self, _signal: int, frame: FrameType | None) -> None:
-        """The signal handler. One that comes when its task has ended finds nothing to stop.
+        """The signal handler. After the end of its task it does nothing.
 
         Args:
-            frame: that it interrupts.
+            frame: the interrupted frame.
 
         Raises:
-            OutOfTimeError: a task is worked on, and it is not committing.
+            OutOfTimeError: a task is running, and it is not committing.
         """
         if not self._working:
             return
@@ -77,7 +77,7 @@ class SoftLimit:
             return
         self._postponed = _is_unbroken(frame)
         if self._postponed:
-            # By a signal too, so that this thread alone decides whether it still strikes the task that it is for.
+            # By a signal too, so that this thread alone decides whether the same task is still running.
             signal.setitimer(signal.ITIMER_REAL, MOMENT_SECONDS)
             return
         raise OutOfTimeError
@@ -88,7 +88,7 @@ class SoftLimit:
 
     @contextmanager
     def task(self) -> Iterator[None]:
-        """The time of one task."""
+        """The duration of one task."""
         self._struck = self._held = self._postponed = False
         self._working = True
         try:
@@ -98,10 +98,10 @@ class SoftLimit:
 
     @contextmanager
     def commit(self) -> Iterator[None]:
-        """A step that is done whole or not at all: what strikes in it comes too late.
+        """An atomic step: a limit reached within it has no effect.
 
         Raises:
-            OutOfTimeError: at the beginning; it has struck before, whatever has swallowed it.
+            OutOfTimeError: at the beginning, if the limit was reached before, even if that was swallowed.
         """
         if self._struck:
             self._postponed = False
@@ -114,7 +114,7 @@ class SoftLimit:
 
 
 def _is_unbroken(frame: FrameType | None) -> bool:
-    """Whether that is one of `_UNBROKEN`, or a context manager's own code."""
+    """Whether the frame is in one of `_UNBROKEN`, or in a context manager's own code."""
     return frame is not None and (
         frame.f_code in _UNBROKEN or (frame.f_back is not None and frame.f_back.f_code in _CLEANING)
     )

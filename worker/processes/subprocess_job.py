@@ -1,6 +1,6 @@
-"""Work in a process of its own, started by a worker's main process: what takes longer than a task may.
+"""Jobs in a subprocess of a worker's main process, for work that takes longer than a task may.
 
-Whoever is at it holds a lease, and one that is killed leaves what another can go on with.
+The job holds a lease, and another process can continue the work of one that was killed.
 """
 
 import os
@@ -9,15 +9,15 @@ import sys
 import threading
 
 _NICE = 10
-"""Moderation goes first."""
+"""Moderation has priority."""
 
 
 def run_apart(module: str, stopping: threading.Event) -> bool:
-    """Runs `python -P -m module` to its end, or until `stopping` is set; gives whether it went well.
+    """Runs `python -P -m module` to its end, or until `stopping` is set; returns whether it succeeded.
 
-    It has this process's environment and log, and tells the log itself what fails.
+    It has this process's environment and log, and logs its failures itself.
     """
-    with subprocess.Popen([sys.executable, "-P", "-m", module]) as child:  # noqa: S603 - a module of ours
+    with subprocess.Popen([sys.executable, "-P", "-m", module]) as child:  # noqa: S603 - a module of Livewarden's
         while child.poll() is None:
             if stopping.wait(1.0):
                 child.terminate()
@@ -25,5 +25,5 @@ def run_apart(module: str, stopping: threading.Event) -> bool:
 
 
 def give_way() -> None:
-    """Called by such a process first."""
+    """Lowers this process's priority; a job calls it first."""
     os.nice(_NICE)

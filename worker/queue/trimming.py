@@ -12,8 +12,8 @@ from worker.incidents.keys import DECISIONS, ESCALATION_KEYS, GROUP
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
+from worker.store.reader_positions import entry_order
 from worker.store.redis_client import run_script, store_errors
-from worker.store.stream_positions import entry_order
 
 KEPT_DAYS: Final = 30
 """The longest life of events. An incident that waits longer stays, and so does its newest event; a group that has not

@@ -1,4 +1,4 @@
-"""What would have been beside what was, incident by incident and rule by rule."""
+"""The comparison of a replay with the log, incident by incident and rule by rule."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -8,12 +8,12 @@ from typing import Any
 
 from config.policy.policy import Policy
 from worker.events.cloudevent import rfc3339
-from worker.replay.history import LOOKED_BACK, WasIncident
-from worker.replay.stream_replay import WouldIncident
+from worker.replay.history import LOOKED_BACK, LoggedIncident
+from worker.replay.stream_replay import ReplayedIncident
 
 
 class IncidentChange(StrEnum):
-    """What a policy makes of one incident."""
+    """The change of one incident under the tried policy."""
 
     SAME = "same"
     """It was raised, and would be, for the same segment."""
@@ -26,19 +26,18 @@ class IncidentChange(StrEnum):
     SHADOW = "shadow"
     """It would be raised if its rule were live."""
     GIVEN = "given"
-    """It was raised for what the log does not hold: by looking back, for a flood or a coverage gap, or by pictures that
-    were lost. It is taken as it was."""
+    """Its cause is not in the log: a look-back, a flood, a coverage gap, or lost pictures. It is kept as it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """An incident that was, would be, or both."""
+    """An incident of the log, of the replay, or both."""
 
     change: IncidentChange
     stream_id: str
     rule: str
-    was: WasIncident | None = None
-    would: WouldIncident | None = None
+    was: LoggedIncident | None = None
+    would: ReplayedIncident | None = None
 
     def to_record(self) -> dict[str, Any]:
         """As `livewarden policy replay --json` prints it."""
@@ -53,11 +52,11 @@ class Compared:
 
     @property
     def captured_ms(self) -> int:
-        """When the picture that gave cause was live; of both, the earlier."""
+        """Capture time of the picture that caused it; the earlier of both."""
         return min(one.captured_ms for one in (self.was, self.would) if one is not None)
 
 
-def _was_record(was: WasIncident) -> dict[str, Any]:
+def _was_record(was: LoggedIncident) -> dict[str, Any]:
     return {
         "incident_id": was.incident_id,
         "generation": was.generation,
@@ -72,7 +71,7 @@ def _was_record(was: WasIncident) -> dict[str, Any]:
     }
 
 
-def _would_record(would: WouldIncident) -> dict[str, Any]:
+def _would_record(would: ReplayedIncident) -> dict[str, Any]:
     incident = would.incident
     return {
         "incident_id": incident.incident_id,
@@ -93,14 +92,14 @@ class RuleTally:
 
     rule: str
     mode: str
-    """live or shadow; "" if only the policy of then had the rule."""
+    """live or shadow; "" if only the policy of that time had the rule."""
     changes: Counter[IncidentChange] = field(default_factory=Counter)
     hits: int = 0
-    """Pictures that it holds for."""
+    """Pictures for which it holds."""
     failed: int = 0
-    """Pictures that it could not be evaluated on: it raises nothing for them."""
+    """Pictures on which it could not be evaluated: it raises nothing for them."""
     slow: int = 0
-    """Pictures that it took too long for (`rule-slow`), of those that were gone through one by one."""
+    """Pictures on which it took too long (`rule-slow`), of those that were evaluated one by one."""
     streams_was: set[str] = field(default_factory=set)
     streams_would: set[str] = field(default_factory=set)
 
@@ -114,7 +113,7 @@ class RuleTally:
 
     @property
     def would_be(self) -> int:
-        """Incidents that would be; of a rule in shadow, if it were live."""
+        """Incidents that would be raised; for a shadow rule, if it were live."""
         return sum(
             self.changes[change]
             for change in (
@@ -144,24 +143,24 @@ class RuleTally:
 
 
 def is_given(segment_key: str, segments: Set[str]) -> bool:
-    """Whether what was told of a segment rests on what the log does not hold: `segments` are those that it holds."""
+    """Whether the cause of an event lies outside the log, which holds `segments`."""
     return LOOKED_BACK in segment_key or segment_key not in segments
 
 
 def compare(
     stream_id: str,
-    was: Sequence[WasIncident],
-    would: Iterable[WouldIncident],
+    was: Sequence[LoggedIncident],
+    would: Iterable[ReplayedIncident],
     policy: Policy,
     *,
     segments: Set[str],
 ) -> list[Compared]:
-    """Lays the incidents of one stream beside one another."""
+    """Matches the incidents of one stream in the log with those of the replay."""
     live = {rule.name for rule in policy.rules if rule.mode == "live"}
-    given = [one for one in was if one.ours or (one.rule in live and is_given(one.segment_key, segments))]
+    given = [one for one in was if one.builtin or (one.rule in live and is_given(one.segment_key, segments))]
     raised = {one.incident_id: one for one in was if one not in given}
     found = [Compared(change=IncidentChange.GIVEN, stream_id=stream_id, rule=one.rule, was=one) for one in given]
-    left: dict[str, list[WouldIncident]] = {}
+    left: dict[str, list[ReplayedIncident]] = {}
     for one in would:
         rule = one.incident.rule
         if policy.rule(rule).mode == "shadow":
@@ -186,10 +185,11 @@ def compare(
 def tally(
     policy: Policy, compared: Sequence[Compared], hits: Mapping[str, int], problems: Mapping[str, int]
 ) -> list[RuleTally]:
-    """By rule: first those of the policy, in its order, then those that only were.
+    """One tally for each rule: first those of the policy, in its order, then those of the log alone.
 
     Args:
-        hits: pictures by rule; `problems`: by slug as in `degraded`.
+        hits: pictures by rule.
+        problems: pictures by slug, as in `degraded`.
     """
     rules = {
         rule.name: RuleTally(

@@ -1,4 +1,4 @@
-"""What was: the incidents that were raised in the time looked at, or before it, and what people decided on them."""
+"""The logged incidents up to the end of the replayed time, and the decisions on them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -33,22 +33,22 @@ _COLUMNS = (
 )
 
 LOOKED_BACK = "~"
-"""In the key of what looking back settled."""
+"""Part of the segment key of a look-back."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentEvent:
-    """An event of an incident: it was raised, or has changed."""
+    """An event of an incident: it was raised, or it changed."""
 
     at_ms: int
     severity: Severity
     segment_key: str
     nearest: tuple[NearestMatch, ...] | None = None
-    """Matches that it named; None: the log is of version 0.1.0, which did not keep them."""
+    """Its matches; None: the log is of version 0.1.0, which did not keep them."""
 
     @property
     def extent(self) -> Extent:
-        """What was told."""
+        """The extent that it published."""
         return Extent(severity=self.severity, nearest=self.nearest)
 
 
@@ -60,7 +60,7 @@ class Revision(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WasIncident:
+class LoggedIncident:
     """An incident that was raised."""
 
     incident_id: str
@@ -68,43 +68,43 @@ class WasIncident:
     generation: int
     rule: str
     severity: Severity
-    """With which it was raised; of one that was raised before the records begin, the first that they have."""
+    """At its raise; for one that was raised before the records begin, the first on record."""
     purpose: str
     raised_ms: int
     at_ms: int
-    """Of the event that the rest is from: the first on record."""
+    """Time of the first event on record, from which the other fields are."""
     captured_first_ms: int
     captured_last_ms: int
     captured_ms: int
-    """When the picture that gave cause was live."""
+    """Capture time of the picture that caused it."""
     segment_key: str = ""
-    """In which its cause was found."""
+    """Segment of that picture."""
     policy_version: str = ""
     streams: int | None = None
-    """Of a flood's incident."""
+    """Number of streams of a flood's incident."""
     decided_ms: int | None = None
-    """When it was decided first: what followed from that is what is gone through again."""
+    """Time of the first decision: its consequences are replayed."""
     outcome: str | None = None
-    """What people found, in the end."""
+    """The last outcome that people decided."""
     revisions: tuple[Revision, ...] = ()
-    """In their order."""
-    told: tuple[IncidentEvent, ...] = ()
-    """Of each extent the first event, live and looking back apart: updates that say nothing new are many."""
+    """By time."""
+    events: tuple[IncidentEvent, ...] = ()
+    """The first event of each extent, live and of look-backs separately: most updates publish nothing new."""
 
     @property
-    def ours(self) -> bool:
-        """Livewarden's own rule raised it, none of the policy's."""
+    def builtin(self) -> bool:
+        """A rule of Livewarden itself raised it, not one of the policy."""
         return self.rule in (FLOOD_RULE, COVERAGE_GAP_RULE)
 
     def extent_at(self, at_ms: int) -> Extent:
-        """All that was told until then (<=)."""
-        told = (told.extent for told in self.told if told.at_ms <= at_ms)
-        return reduce(Extent.joined, told, Extent(severity=self.severity))
+        """The extent that was published until then (<=)."""
+        extents = (event.extent for event in self.events if event.at_ms <= at_ms)
+        return reduce(Extent.joined, extents, Extent(severity=self.severity))
 
     @property
     def worst(self) -> Severity:
-        """The gravest that was told at all."""
-        return most_urgent(self.severity, *(told.severity for told in self.told))
+        """The most urgent severity that was published."""
+        return most_urgent(self.severity, *(event.severity for event in self.events))
 
     def is_open_at(self, at_ms: int) -> bool:
         """Whether it was raised before (<) then, and not decided before."""
@@ -115,11 +115,11 @@ class WasIncident:
 class History:
     """Incidents by stream, in the order in which they were raised."""
 
-    by_stream: Mapping[str, tuple[WasIncident, ...]]
+    by_stream: Mapping[str, tuple[LoggedIncident, ...]]
 
     @classmethod
     def read(cls, store_url: str, *, until_ms: int, left_out: LeftOut = log_left_out) -> Self:
-        """All that is on record until then (<); `left_out` is told of files that are damaged.
+        """All records until then (<); `left_out` is called for each damaged file.
 
         Raises:
             ObjectStoreError: the store is away.
@@ -129,15 +129,15 @@ class History:
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
-        """Of rows of the outcomes, in any order, some of them twice."""
-        known: dict[str, WasIncident] = {}
-        told: dict[str, dict[tuple[Extent, bool], IncidentEvent]] = {}
+        """Builds it from rows of the outcomes, in any order, some of them twice."""
+        known: dict[str, LoggedIncident] = {}
+        events_of: dict[str, dict[tuple[Extent, bool], IncidentEvent]] = {}
         revised: dict[str, set[Revision]] = {}
         for row in rows:
             incident_id = row["incident_id"]
             before = known.get(incident_id)
             if row["kind"] in (DECIDED, REVISED):
-                now = _of(row) if before is None else before
+                now = _incident(row) if before is None else before
                 if row["kind"] == DECIDED:
                     now = replace(now, decided_ms=row["at_ms"], outcome=row["outcome"])
                 else:
@@ -146,24 +146,24 @@ class History:
                     revised.setdefault(incident_id, set()).add(Revision(row["at_ms"], row["outcome"]))
                 known[incident_id] = now
                 continue
-            event = _told(row)
-            events = told.setdefault(incident_id, {})
+            event = _event(row)
+            events = events_of.setdefault(incident_id, {})
             first = events.setdefault((event.extent, LOOKED_BACK in event.segment_key), event)
             if event.at_ms < first.at_ms:
                 events[event.extent, LOOKED_BACK in event.segment_key] = event
             if before is None or not before.segment_key or event.at_ms < before.at_ms:
-                now = _of(row)
+                now = _incident(row)
                 known[incident_id] = (
                     now if before is None else replace(now, decided_ms=before.decided_ms, outcome=before.outcome)
                 )
-        by_stream: dict[str, list[WasIncident]] = {}
+        by_stream: dict[str, list[LoggedIncident]] = {}
         for incident in known.values():
-            events = told.get(incident.incident_id, {})
+            events = events_of.get(incident.incident_id, {})
             in_order = sorted(events.values(), key=lambda event: (event.at_ms, event.severity.rank))
             revisions = tuple(sorted(revised.get(incident.incident_id, ())))
             outcome = revisions[-1].outcome if revisions else incident.outcome
             by_stream.setdefault(incident.stream_id, []).append(
-                replace(incident, told=tuple(in_order), revisions=revisions, outcome=outcome)
+                replace(incident, events=tuple(in_order), revisions=revisions, outcome=outcome)
             )
         return cls(
             {
@@ -173,7 +173,7 @@ class History:
         )
 
 
-def _told(row: Mapping[str, Any]) -> IncidentEvent:
+def _event(row: Mapping[str, Any]) -> IncidentEvent:
     nearest = row.get("nearest")
     return IncidentEvent(
         at_ms=row["at_ms"],
@@ -183,8 +183,8 @@ def _told(row: Mapping[str, Any]) -> IncidentEvent:
     )
 
 
-def _of(row: Mapping[str, Any]) -> WasIncident:
-    return WasIncident(
+def _incident(row: Mapping[str, Any]) -> LoggedIncident:
+    return LoggedIncident(
         incident_id=row["incident_id"],
         stream_id=row["stream_id"],
         generation=row["generation"],

@@ -1,4 +1,4 @@
-"""Which pictures of a stream lie near others: in capture order, by time and by number."""
+"""Pictures of a stream that lie near others: in capture order, by time and by number."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,17 +13,17 @@ Mask = npt.NDArray[np.bool_]
 """(n,)."""
 
 _APART = 2**40
-"""Between the times, in ms, and the numbers of two streams: 34 years."""
+"""Distance between two streams, of times in ms and of numbers: 34 years."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """How far a policy's rules look around a picture, at most."""
+    """The greatest reach of a policy's rules around a picture."""
 
     window_ms: int
     window_samples: int
     persistence_samples: int
-    """N of M samples: the M."""
+    """The M of N of M samples."""
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
@@ -35,42 +35,42 @@ class Reach:
         )
 
 
-def near(table: pa.Table, sparks: Mask, reach: Reach) -> Mask:
-    """(n,): the rows that have one of `sparks` within reach, in the same watch and epoch of a stream.
+def near(table: pa.Table, seeds: Mask, reach: Reach) -> Mask:
+    """(n,): the rows that have one of `seeds` within reach, in the same watch and epoch of a stream.
 
-    Both before and after: a window that a spark is in is made of what lies before it as well. What is left out beyond
-    that would only lie between pictures that are too far apart to count together.
+    Both before and after, since a window around a seed also holds the pictures before it. Rows beyond that lie between
+    pictures that are too far apart to count together.
     """
     order, time, number = _places(table)
-    inside = sparks[order]
+    inside = seeds[order]
     inside = _dilated(inside, time, reach.window_ms) | _dilated(inside, number, reach.window_samples)
     inside = _dilated(inside, number, reach.persistence_samples)
-    found = np.zeros(len(sparks), np.bool_)
+    found = np.zeros(len(seeds), np.bool_)
     found[order] = inside
     return found
 
 
 def _places(table: pa.Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The rows in capture order, stream by stream; the time of each, and how many were looked at up to it. Between two
-    streams both jump by so much that nothing of them is near."""
+    """The rows in capture order, stream by stream; the time of each, and the number of classified ones up to it. From
+    one stream to the next both jump so far that no rows of them are near."""
     stream = table["stream_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     generation, epoch = table["generation"].to_numpy(), table["epoch"].to_numpy()
     capture = table["capture_ms"].to_numpy()
     order = np.lexsort((capture, epoch, generation, stream))
     changes = [np.diff(of[order], prepend=of[order[:1]]) != 0 for of in (stream, generation, epoch)]
     apart = np.cumsum(np.logical_or.reduce(changes)).astype(np.int64) * _APART
-    looked_at = table["looked_at"].to_numpy(zero_copy_only=False).astype(np.bool_)[order]
-    return order, capture[order] - int(capture.min()) + apart, np.cumsum(looked_at) + apart
+    classified = table["looked_at"].to_numpy(zero_copy_only=False).astype(np.bool_)[order]
+    return order, capture[order] - int(capture.min()) + apart, np.cumsum(classified) + apart
 
 
 def _dilated(inside: Mask, place: npt.NDArray[np.int64], reach: int) -> Mask:
-    """Where there is one inside at most (<=) `reach` before or after; `place` does not fall."""
+    """Rows with one inside at most (<=) `reach` before or after; `place` never decreases."""
     if reach == 0 or not inside.any():
         return inside
-    there = place[inside]
-    before = np.searchsorted(there, place, "right") - 1
-    after = np.minimum(before + 1, len(there) - 1)
-    near_before = (before >= 0) & (place - there[np.maximum(before, 0)] <= reach)
-    near_after = (there[after] >= place) & (there[after] - place <= reach)
+    places = place[inside]
+    before = np.searchsorted(places, place, "right") - 1
+    after = np.minimum(before + 1, len(places) - 1)
+    near_before = (before >= 0) & (place - places[np.maximum(before, 0)] <= reach)
+    near_after = (places[after] >= place) & (places[after] - place <= reach)
     dilated: Mask = inside | near_before | near_after
     return dilated

@@ -1,4 +1,4 @@
-"""Policies for models that are not installed any more: they can be tried on the scores that these models gave then."""
+"""Policies for models that are no longer installed: they are tried on the logged scores of these models."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,10 +15,10 @@ from worker.verdictlog.reading import read_log
 def load_tried_policy(
     path: Path | None, settings: Settings, *, since_ms: int, until_ms: int
 ) -> tuple[Policy, frozenset[str]]:
-    """A policy to be tried on what was captured in [since_ms, until_ms).
+    """A policy to be tried on pictures captured in [since_ms, until_ms).
 
-    It is checked as workers check it, but that scores and models of the cascade are known, too, of which the log has
-    scores. The log is read for that only where the policy would be refused.
+    It is checked as workers check it, but scores and models of the cascade are known, too, if the log has scores of
+    them. The log is read for that only where the policy would be refused.
 
     Returns:
         The policy, and the models in it that are not installed.
@@ -34,7 +34,7 @@ def load_tried_policy(
         try:
             policy = load_policy(path)
         except PolicyError:
-            raise refused from None  # it tells these mistakes, and those about models
+            raise refused from None  # it has these mistakes, and those about models
         installed, known = known_packages(settings.manifests_dir), known_scores(settings)
         asked, cascade = _asked_scores(policy), set(policy.cascade_models or ())
         if asked <= known and cascade <= installed.keys():
@@ -43,7 +43,7 @@ def load_tried_policy(
         gone = _models_of(logged) - installed.keys()
         if not (asked <= known | logged and cascade <= installed.keys() | gone):
             raise
-    # Which picture a model looked at is a thing of then: the cascade is not what is tried.
+    # The log fixes which pictures a model classified: the cascade is not tried.
     packages_for(policy.model_copy(update={"cascade": None}), installed)
     return policy, gone & (_models_of(asked) | cascade)
 

@@ -1,4 +1,4 @@
-"""A part of the log: all rows of some streams, gone through stream by stream."""
+"""A part of the log: all rows of some streams, replayed stream by stream."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -14,63 +14,63 @@ import pyarrow.compute as pc
 from config.facts import SegmentPlace
 from config.policy.policy import Policy
 from worker.replay.comparison import Compared, compare, is_given
-from worker.replay.history import WasIncident
+from worker.replay.history import LoggedIncident
 from worker.replay.prefilter import Prefilter
 from worker.replay.rows import begin_ms, settled_segment, with_all_columns
-from worker.replay.stream_replay import SettledSegment, StreamCourse, to_be_tried
+from worker.replay.stream_replay import SettledSegment, StreamReplay, with_all_rules_live
 
 SEGMENTS_AT_ONCE = 2_000
-"""Of which rows are made Python objects: 30 MB."""
+"""Segments whose rows are Python objects at one time: 30 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """What a replay looks at, by when segments were settled and incidents raised; milliseconds of Redis's clock."""
+    """The time of a replay, by when segments were settled and incidents raised; milliseconds of Redis's clock."""
 
     start_ms: int
-    """From then on segments are gone through, so that what rules remember is there at `since_ms`."""
+    """The replay begins here, so that rules remember at `since_ms` what they remembered live."""
     since_ms: int
     until_ms: int
-    """Before (<) it."""
+    """Exclusive."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartResult:
-    """What came of some streams."""
+    """The result for some streams."""
 
     compared: tuple[Compared, ...] = ()
     hits: Mapping[str, int]
-    """By rule: pictures that it holds for."""
+    """By rule: pictures for which it holds."""
     problems: Mapping[str, int]
-    """By slug as in `degraded`: pictures that it is told of."""
+    """By slug as in `degraded`: pictures that have it."""
     streams: frozenset[str] = frozenset()
-    """Those that were gone through."""
+    """The replayed ones."""
     segments: int = 0
-    """Settled in the time looked at."""
+    """Settled in the replayed time."""
 
 
 class Replayer:
-    """Goes through parts of the log with one policy."""
+    """Replays parts of the log with one policy."""
 
     def __init__(self, policy: Policy, times: Times) -> None:
         self._policy = policy
-        self._tried = to_be_tried(policy)
+        self._tried = with_all_rules_live(policy)
         self._times = times
-        self._sieve = Prefilter(self._tried)
+        self._prefilter = Prefilter(self._tried)
 
-    def part(self, table: pa.Table, history: Mapping[str, Sequence[WasIncident]]) -> PartResult:
-        """Goes through all rows of some streams.
+    def part(self, table: pa.Table, history: Mapping[str, Sequence[LoggedIncident]]) -> PartResult:
+        """Replays all rows of some streams.
 
         Args:
             table: of PART_SCHEMA, in any order.
             history: the incidents of those streams.
         """
-        # In one piece: else Arrow would put nested columns together anew each time that rows are taken of them.
+        # In one piece: else Arrow would combine nested columns anew each time that rows are taken of them.
         table = with_all_columns(table).filter(pc.field("settled_ms") < self._times.until_ms).combine_chunks()
         if not table.num_rows:
             return PartResult(hits={}, problems={})
         layout = _Layout(table)
-        held = layout.segments_with(self._sieve.rows(table))
+        held = layout.segments_with(self._prefilter.rows(table))
         hits: Counter[str] = Counter()
         problems: Counter[str] = Counter()
         compared: list[Compared] = []
@@ -80,14 +80,14 @@ class Replayer:
             if not wanted and not was:
                 continue
             keys = layout.keys(numbers) if was else frozenset()
-            course = StreamCourse(self._tried, stream_id)
-            self._go(course, was, layout.settled(wanted), keys)
-            hits.update(course.hits)
-            problems.update(course.problems)
+            replay = StreamReplay(self._tried, stream_id)
+            self._run(replay, was, layout.settled(wanted), keys)
+            hits.update(replay.hits)
+            problems.update(replay.problems)
             compared += compare(
                 stream_id,
                 [one for one in was if self._times.since_ms <= one.raised_ms < self._times.until_ms],
-                list(course.raised.values()),
+                list(replay.raised.values()),
                 self._policy,
                 segments=keys,
             )
@@ -99,44 +99,44 @@ class Replayer:
             segments=layout.segments_since(self._times.since_ms),
         )
 
-    def _go(
+    def _run(
         self,
-        course: StreamCourse,
-        was: Sequence[WasIncident],
+        replay: StreamReplay,
+        was: Sequence[LoggedIncident],
         segments: Iterable[tuple[SettledSegment, SegmentPlace | None]],
         keys: Set[str],
     ) -> None:
-        """Everything in the order in which it came; a decision before what was settled in the same millisecond."""
+        """Replays everything in its order; a decision before segments that were settled in the same millisecond."""
         times = self._times
-        others: list[tuple[int, Callable[[], None]]] = [(times.since_ms, partial(course.begin, was, times.since_ms))]
+        others: list[tuple[int, Callable[[], None]]] = [(times.since_ms, partial(replay.begin, was, times.since_ms))]
         for one in was:
             if one.decided_ms is not None and times.start_ms <= one.decided_ms < times.until_ms:
                 decide = partial(
-                    course.decide, one.rule, one.decided_ms, purpose=one.purpose, incident_id=one.incident_id
+                    replay.decide, one.rule, one.decided_ms, purpose=one.purpose, incident_id=one.incident_id
                 )
                 others.append((one.decided_ms, decide))
             others += [
-                (revision.at_ms, partial(course.revise, one, revision))
+                (revision.at_ms, partial(replay.revise, one, revision))
                 for revision in one.revisions
                 if times.start_ms <= revision.at_ms < times.until_ms
             ]
             others += [
-                (told.at_ms, partial(course.give, one, told))
-                for told in one.told
-                if times.start_ms <= told.at_ms < times.until_ms and is_given(told.segment_key, keys)
+                (event.at_ms, partial(replay.give, one, event))
+                for event in one.events
+                if times.start_ms <= event.at_ms < times.until_ms and is_given(event.segment_key, keys)
             ]
         waiting = deque(sorted(others, key=lambda other: other[0]))
-        course.begin(was, times.start_ms)
+        replay.begin(was, times.start_ms)
         for segment, pending in segments:
             while waiting and waiting[0][0] <= segment.settled_ms:
                 waiting.popleft()[1]()
-            course.settle(segment, earliest_pending=pending)
+            replay.settle(segment, earliest_pending=pending)
         for _, then in waiting:
             then()
 
 
 class _Layout:
-    """Where the segments of a table's streams are: by stream, in the order in which they were settled."""
+    """The places of segments in a table: by stream, in the order in which they were settled."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -162,11 +162,11 @@ class _Layout:
         return frozenset(self._stream_ids)
 
     def segments_since(self, settled_ms: int) -> int:
-        """How many were settled then or later."""
+        """The number of those settled then or later."""
         return int((self._settled_ms >= settled_ms).sum())
 
     def segments_with(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """(segments,): those with any of the table's `rows` (n,)."""
+        """(segments,): segments with any of the table's `rows` (n,)."""
         return np.logical_or.reduceat(rows[self._rows], self._first)
 
     def streams(self) -> Iterator[tuple[str, range]]:
@@ -176,8 +176,8 @@ class _Layout:
             yield self._stream_ids[self._stream[first]], range(int(first), int(end))
 
     def with_waits(self, numbers: range, held: npt.NDArray[np.bool_]) -> list[int]:
-        """Those of one stream that are `held`; with those that these may have waited for, and all that were settled
-        meanwhile, since nothing waits for ever."""
+        """Segments of one stream that are `held`; with those that these may have waited for, and all that were settled
+        meanwhile, since no wait is unbounded."""
         held, begin_ms = held[numbers.start : numbers.stop], self._begin_ms[numbers.start : numbers.stop]
         wanted = held.copy()
         latest_ms = np.maximum.accumulate(np.where(held, begin_ms, -1))

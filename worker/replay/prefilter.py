@@ -1,8 +1,8 @@
-"""Which rows rules can hold for, or fail on, at all: most of a log need not be gone through picture by picture.
+"""The prefilter of a replay: finds the rows for which rules can hold or fail, so that most of a log is skipped.
 
-What rules that only compare scores with numbers make of a picture depends on which side of each number its scores are,
-and on nothing else of them. So rows fall into a few classes, and one row of each class is asked about. For rules that
-look at what lies behind a picture, rows near one that may count in a window are kept as well.
+Rules that only compare scores with numbers depend on the side of each number on which a score lies, and on nothing
+else of it. So rows fall into a few classes, and rules are evaluated on one row of each class. For rules over windows,
+rows near one that may count in a window are kept as well.
 """
 
 import json
@@ -24,30 +24,32 @@ from worker.verdictlog.rows import Row, sample_facts_of, stream_facts_of
 _OF_STREAM = ("stream_id", "purpose", "audience", "risk_prior", "metadata")
 _OF_COVERAGE = ("segment_ms", "moderated_ms", "unhashable_ms")
 MOST_POPULATIONS = 64
-"""Of windows that are asked for how many samples they have: beyond that each picture is asked about instead."""
+"""Combinations of sample counts in windows; with more, rules are evaluated on each picture instead."""
 
 _UNLIKE = {"sample"}
-"""Names of what hardly two pictures have alike."""
+"""Variables that differ from picture to picture."""
 
 Codes = npt.NDArray[np.int64]
-"""(n,): rows with the same code are the same in some respect."""
+"""(n,): rows with the same code are equal in some respect."""
 Mask = npt.NDArray[np.bool_]
 """(n,)."""
 
 
 class Prefilter:
-    """For one policy."""
+    """The prefilter for one policy."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         conditions = [rule.condition for rule in policy.rules]
-        self._blind = any(condition.names & _UNLIKE or not only_compares(condition.tree) for condition in conditions)
+        self._passes_all = any(
+            condition.names & _UNLIKE or not only_compares(condition.tree) for condition in conditions
+        )
         self._populations = _populations(policy)
-        self._blind |= len(self._populations) > MOST_POPULATIONS
+        self._passes_all |= len(self._populations) > MOST_POPULATIONS
         self._names = frozenset[str]().union(*(condition.names for condition in conditions))
         self._numbers: dict[str, list[float]] = {}
         self._lowest: dict[str, float] = {}
-        """By score: from there on (>=) it may count in a window."""
+        """By score: the least value (>=) that may count in a window."""
         for rule in policy.rules:
             for threshold in thresholds(rule):
                 self._numbers.setdefault(threshold.score, []).append(threshold.value)
@@ -57,9 +59,9 @@ class Prefilter:
         self._reach = Reach.of(policy)
 
     def rows(self, table: pa.Table) -> Mask:
-        """(n,): for which rows of `table` some rule may hold or fail, and those that have a part in that; for the
-        others none does."""
-        if self._blind or table.num_rows == 0:
+        """(n,): the rows of `table` for which some rule may hold or fail, and those that contribute to that; for the
+        others no rule does."""
+        if self._passes_all or table.num_rows == 0:
             return np.ones(table.num_rows, np.bool_)
         scores = score_columns(table["scores"], tuple(self._numbers))
         _, first, classes = np.unique(self._classes(table, scores), return_index=True, return_inverse=True)
@@ -67,10 +69,10 @@ class Prefilter:
         matched = pc.greater(pc.list_value_length(table["matches"]), 0).to_numpy(zero_copy_only=False)
         held: Mask = _of_classes([self._matters(row) for row in examples], classes) | matched
         if self._policy.in_order:
-            sparks = _of_classes([self._matters_by_itself(row) for row in examples], classes) | matched
+            seeds = _of_classes([self._matters_in_windows(row) for row in examples], classes) | matched
             for name, lowest in self._lowest.items():
-                sparks |= np.nan_to_num(scores[name], nan=0.0, posinf=0.0, neginf=0.0) >= lowest
-            held |= near(table, sparks, self._reach)
+                seeds |= np.nan_to_num(scores[name], nan=0.0, posinf=0.0, neginf=0.0) >= lowest
+            held |= near(table, seeds, self._reach)
         return held
 
     def _classes(self, table: pa.Table, scores: dict[str, npt.NDArray[np.float64]]) -> Codes:
@@ -88,36 +90,36 @@ class Prefilter:
         return codes
 
     def _matters(self, row: Row) -> bool:
-        """Whether a rule that looks at this picture alone holds or fails; nothing that it matches is looked at."""
-        return _says_something(self._policy.evaluate(stream_facts_of(row), sample_facts_of({**row, "matches": []})))
+        """Whether a rule over this picture alone holds or fails, without its matches."""
+        return _has_effect(self._policy.evaluate(stream_facts_of(row), sample_facts_of({**row, "matches": []})))
 
-    def _matters_by_itself(self, row: Row) -> bool:
-        """Whether a rule that looks around holds or fails where all pictures around are of this class."""
+    def _matters_in_windows(self, row: Row) -> bool:
+        """Whether a rule over windows holds or fails where all pictures around are of this class."""
         stream, sample = stream_facts_of(row), sample_facts_of({**row, "matches": []})
         windows = self._policy.windows
         answers = windows.answers((), windows.of(sample))
         coverage = coverage_of(row)
         return any(
-            _says_something(
+            _has_effect(
                 self._policy.evaluate(stream, sample, Surroundings(answers=answers | samples, coverage=coverage))
             )
             for samples in self._populations
         )
 
 
-def _says_something(evaluation: Evaluation) -> bool:
-    """A rule that fails is counted, as one that holds is."""
+def _has_effect(evaluation: Evaluation) -> bool:
+    """Whether a rule holds or fails: both are counted."""
     return bool(evaluation.hits or evaluation.problems)
 
 
 def _populations(policy: Policy) -> list[dict[str, int]]:
-    """All that windows may answer to how many samples are in them, as far as it makes a difference."""
-    asked: dict[str, set[int]] = {}
+    """All sample counts of windows that make a difference to rules."""
+    counts_of: dict[str, set[int]] = {}
     for rule in policy.rules:
         for call in rule.condition.windows:
             if call.function == "samples":
-                asked.setdefault(call.variable, set()).update(sample_counts(rule))
-    return [dict(zip(asked, counts, strict=True)) for counts in product(*asked.values())]
+                counts_of.setdefault(call.variable, set()).update(sample_counts(rule))
+    return [dict(zip(counts_of, counts, strict=True)) for counts in product(*counts_of.values())]
 
 
 def _of_classes(held: Sequence[bool], classes: npt.NDArray[np.intp]) -> Mask:
@@ -145,7 +147,7 @@ def score_columns(scores: pa.ChunkedArray, names: Sequence[str]) -> dict[str, np
 
 
 def _sides(values: npt.NDArray[np.float64], numbers: Sequence[float]) -> Codes:
-    """Below, at or above each of the numbers; what is no number, or none that is finite, is apart."""
+    """The side of each number: below, at or above; values that are not finite have a code of their own."""
     cuts = np.unique(numbers)
     finite = np.isfinite(values)
     clean = np.where(finite, values, 0.0)
@@ -154,17 +156,17 @@ def _sides(values: npt.NDArray[np.float64], numbers: Sequence[float]) -> Codes:
 
 
 def _texts(values: pa.ChunkedArray) -> pa.Array:
-    """Maps as something that can be compared."""
+    """Maps as texts, which can be compared."""
     return pa.array([json.dumps(sorted(value or ())) for value in values.to_pylist()])
 
 
 def _codes(values: pa.ChunkedArray | pa.Array) -> Codes:
-    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    indices = pc.fill_null(whole.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False)
+    combined = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    indices = pc.fill_null(combined.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False)
     return np.asarray(indices, np.int64) + 1
 
 
 def _combined(one: Codes, other: Codes) -> Codes:
-    """Rows have the same code if they have the same in both."""
+    """Codes that are equal where both codes are."""
     mixed = one * (int(other.max(initial=0)) + 1) + other
     return np.asarray(np.unique(mixed, return_inverse=True)[1], np.int64)

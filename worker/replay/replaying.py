@@ -1,4 +1,4 @@
-"""A replay: the verdict log, read once, put together by stream, and gone through with a policy."""
+"""A replay: reads the verdict log once, sorts it by stream, and evaluates a policy on it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -28,18 +28,18 @@ from worker.verdictlog.reading import count_rows, read_log
 from worker.verdictlog.tables import OUTCOMES, VERDICTS
 
 LATE_MS = 600_000
-"""How long after its capture a segment may be settled and still be seen: it is gone from its origin long before."""
+"""The longest time from capture to settlement that a replay reads: a segment is gone from its origin long before."""
 
 BINS = 100
-"""Of a distribution of scores, from 0 to 1."""
+"""Of a histogram of scores, from 0 to 1."""
 
 Advance = Callable[[int], None]
-"""Is told how many rows more are done; each row is done twice, once read and once gone through."""
+"""Called with the number of rows done since the last call; each row counts twice, once read and once replayed."""
 
 
 @dataclass(kw_only=True)
 class ScoreCounts:
-    """How often each score came, by "<model>/<label>", and on which side of what rules compare it with."""
+    """Histograms of scores, by "<model>/<label>", and pictures on the right of each threshold."""
 
     thresholds: tuple[Threshold, ...] = ()
     counts: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class ScoreCounts:
     """Pictures with a score above a threshold, or just at it where its rule counts that as above."""
 
     def add(self, scores: pa.ChunkedArray) -> None:
-        """Counts those of some rows."""
+        """Counts the scores of some rows."""
         for name, values in score_columns(scores, _names(scores)).items():
             finite = values[np.isfinite(values)]
             counted, _ = np.histogram(finite, bins=BINS, range=(0.0, 1.0))
@@ -65,35 +65,35 @@ def _names(scores: pa.ChunkedArray) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayResult:
-    """What a policy would have done, beside what was done."""
+    """The incidents that a policy would have raised, beside those that were raised."""
 
     times: Times
     policy: Policy
     compared: tuple[Compared, ...]
-    """By the time of capture."""
+    """By capture time."""
     tallies: tuple[RuleTally, ...]
     scores: ScoreCounts
     rows: int
-    """Pictures that were captured in the time looked at."""
+    """Pictures captured in the replayed time."""
     streams: int
     segments: int
     policies: Mapping[str, int]
-    """Version of the policy in force -> pictures that were judged by it."""
+    """Version of the policy in force -> pictures evaluated by it."""
     damaged: Mapping[str, str] = field(default_factory=dict)
-    """Files of the log that were left out -> what is wrong with them."""
+    """Files of the log that were left out -> the reason."""
 
     def changes(self) -> Counter[IncidentChange]:
-        """How many incidents of each kind."""
+        """The number of incidents with each change."""
         return Counter(one.change for one in self.compared)
 
     def warnings(self) -> Iterator[tuple[str, str]]:
-        """Rules of which the counts do not tell what they are meant to, and why."""
+        """Rules whose counts are incomplete, and why."""
         for one in self.tallies:
             if one.failed:
                 yield (
                     one.rule,
-                    f"cannot be evaluated on {one.failed:,} of the pictures, and raises nothing for them: what it asks "
-                    "for, of `stream.metadata` perhaps, is of another type there than it expects",
+                    f"cannot be evaluated on {one.failed:,} of the pictures, and raises nothing for them: a value, "
+                    "perhaps of `stream.metadata`, is of another type there than the rule expects",
                 )
             if one.slow:
                 yield one.rule, f"takes too long on {one.slow:,} of the pictures at least"
@@ -127,7 +127,7 @@ class ReplayResult:
 
 
 def times_of(policy: Policy, *, since_ms: int, until_ms: int) -> Times:
-    """What has to be gone through for a policy, so that its rules remember at `since_ms` what they do live."""
+    """The time to replay, so that rules remember at `since_ms` what they remembered live."""
     reach = Reach.of(policy)
     longest_gap_seconds = max(profile.max_gap_seconds for profile in (PROFILES | policy.profiles).values())
     samples_ms = round((reach.window_samples + reach.persistence_samples) * longest_gap_seconds * 1000)
@@ -138,7 +138,7 @@ def times_of(policy: Policy, *, since_ms: int, until_ms: int) -> Times:
 
 
 def expect_log(store_url: str) -> None:
-    """Sees that there is a log at all: without one, nothing would differ from nothing.
+    """Checks that there is a log: without one, no incident would differ.
 
     Raises:
         ReplayError: there is none.
@@ -153,7 +153,7 @@ def expect_log(store_url: str) -> None:
 
 
 def rows_to_read(store_url: str, times: Times) -> int:
-    """About how many rows `replay` will read.
+    """The approximate number of rows that `replay` will read.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -162,10 +162,10 @@ def rows_to_read(store_url: str, times: Times) -> int:
 
 
 def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: Advance) -> ReplayResult:
-    """Goes through what was seen.
+    """Replays the log with a policy.
 
     Args:
-        rows: as `rows_to_read` gave them.
+        rows: as `rows_to_read` returned them.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -177,7 +177,7 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
         damaged[file.path] = str(error)
 
     history = History.read(store_url, until_ms=times.until_ms, left_out=left_out)
-    seen = _Seen(scores=ScoreCounts(thresholds=tuple(one for rule in policy.rules for one in thresholds(rule))))
+    seen = _LoggedCounts(scores=ScoreCounts(thresholds=tuple(one for rule in policy.rules for one in thresholds(rule))))
     replayer = Replayer(policy, times)
     parts: list[PartResult] = []
     with Spool(PART_SCHEMA, rows=rows) as spool:
@@ -190,7 +190,7 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
             parts.append(replayer.part(table, history.by_stream))
             advance(table.num_rows)
     compared = [one for part in parts for one in part.compared]
-    compared += _unseen(history, frozenset[str]().union(*(part.streams for part in parts)), policy, times)
+    compared += _unlogged(history, frozenset[str]().union(*(part.streams for part in parts)), policy, times)
     compared.sort(key=lambda one: (one.captured_ms, one.stream_id, one.rule))
     hits: Counter[str] = Counter()
     problems: Counter[str] = Counter()
@@ -212,8 +212,8 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
 
 
 @dataclass(kw_only=True)
-class _Seen:
-    """What was captured in the time looked at, without what is gone through before it."""
+class _LoggedCounts:
+    """Counts of the pictures captured in the replayed time, without the run-up before it."""
 
     scores: ScoreCounts
     policies: Counter[str] = field(default_factory=Counter)
@@ -230,9 +230,9 @@ class _Seen:
             self.policies[version["values"] or "unknown"] += version["counts"]
 
 
-def _unseen(history: History, gone_through: Set[str], policy: Policy, times: Times) -> Iterator[Compared]:
-    """Incidents of streams of which the log holds nothing."""
+def _unlogged(history: History, replayed: Set[str], policy: Policy, times: Times) -> Iterator[Compared]:
+    """Incidents of streams that the log does not hold."""
     for stream_id, incidents in history.by_stream.items():
-        if stream_id not in gone_through:
+        if stream_id not in replayed:
             was = [one for one in incidents if times.since_ms <= one.raised_ms < times.until_ms]
             yield from compare(stream_id, was, [], policy, segments=frozenset())

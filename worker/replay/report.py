@@ -1,4 +1,4 @@
-"""What a replay says, as tables for people."""
+"""The result of a replay as tables for people."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ MAX_STREAMS, MAX_INCIDENTS = 15, 25
 """Rows of the tables of streams and of incidents: a screen each; all of them are in `--json`."""
 
 _STYLES = {IncidentChange.NEW: "red", IncidentChange.GONE: "green", IncidentChange.MOVED: "yellow"}
-"""Of what is another with this policy."""
+"""Styles of the changes that make an incident differ."""
 
 
 def report(result: ReplayResult) -> RenderableType:
-    """Tables by rule, by stream and by incident, and what was gone through."""
+    """Tables by rule, by stream and by incident, and the extent of the replay."""
     differing = [one for one in result.compared if one.change in _STYLES]
     notes = [*_warnings(result)]
     return blocks(
@@ -71,7 +71,7 @@ def _shown(tally: RuleTally, change: IncidentChange) -> str:
 
 
 def _rule(tally: RuleTally) -> Text:
-    note = {"live": "", "shadow": " (shadow)", "": " (not in it)"}[tally.mode]
+    note = {"live": "", "shadow": " (shadow)", "": " (removed)"}[tally.mode]
     failed = f" (failed on {tally.failed:,})" if tally.failed else ""
     return Text.assemble(tally.rule, (note, "magenta"), (failed, "bold red"))
 
@@ -141,9 +141,8 @@ def _summary(result: ReplayResult) -> Iterator[Text]:
     for version, pictures in sorted(result.policies.items()):
         yield Text(f"In force then: {version}, for {counted(pictures, 'picture')}.")
     if shadow := changes[IncidentChange.SHADOW]:
-        yield Text(f"Raised if rules in shadow were live: {counted(shadow, 'incident')}.")
+        yield Text(f"Raised if shadow rules were live: {counted(shadow, 'incident')}.")
     if given := changes[IncidentChange.GIVEN]:
         yield Text(
-            f"Taken as they were: {counted(given, 'incident')}, of floods, coverage gaps, looking back, or pictures "
-            "that are lost."
+            f"Taken as they were: {counted(given, 'incident')}, of floods, coverage gaps, look-backs, or lost pictures."
         )

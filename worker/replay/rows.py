@@ -1,4 +1,4 @@
-"""What a replay needs to know of a row of the log, and what segments are made of such rows."""
+"""The columns of the log that a replay reads, and segments made of its rows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ PART_SCHEMA = pa.schema(
         )
     ]
 )
-"""What a replay needs to know of a row."""
+"""Columns that a replay reads."""
 
 
 def settled_segment(rows: Sequence[Row]) -> SettledSegment:
@@ -57,13 +57,13 @@ def settled_segment(rows: Sequence[Row]) -> SettledSegment:
 
 
 def _sample(row: Row) -> SampleFacts:
-    """A picture as it was judged; what a lead had allowed is known by its tags."""
+    """A picture as rules saw it; matches that a lead had allowed are known by their tags."""
     facts = sample_facts_of(row)
     return replace(facts, matches=marked(facts.matches, now_ms=row["settled_ms"])) if facts.matches else facts
 
 
 def coverage_of(row: Row) -> Coverage:
-    """What became of the time of a row's segment."""
+    """The coverage of a row's segment."""
     return Coverage.of_ms(
         segment_ms=row["segment_ms"] or 0,
         moderated_ms=row["moderated_ms"] or 0,
@@ -73,12 +73,12 @@ def coverage_of(row: Row) -> Coverage:
 
 
 def begin_ms(row: Row) -> int:
-    """When the row's segment began to be live."""
+    """Capture time of the beginning of the row's segment."""
     return int(row["capture_ms"]) - round(float(row["pts_seconds"]) * 1000)
 
 
 def with_all_columns(table: pa.Table) -> pa.Table:
-    """With what rows lack that an older version wrote: when they were settled, about, and nothing in between."""
+    """The table with columns that rows of an older version lack: the approximate time of settlement, and defaults."""
     ended = pc.add(table["capture_ms"], pc.fill_null(table["segment_ms"], 0).cast(pa.int64()))
     filled = {
         "settled_ms": pc.coalesce(table["settled_ms"], ended),

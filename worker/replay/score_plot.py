@@ -1,4 +1,4 @@
-"""The picture of a replay: how scores were distributed, and where each rule draws its line."""
+"""The plot of a replay: histograms of scores with the thresholds of rules."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -25,26 +25,26 @@ FORMATS: Final = {
     ".tiff": "TIFF",
     ".pdf": "PDF",
 }
-"""What a file's name may end in, and Pillow's name of what is written then."""
+"""Suffix of the file -> Pillow's name of its format."""
 
 WIDTH = 1200
 _PANEL, _BOTTOM, _LEFT, _RIGHT = 340, 72, 124, 1170
-"""Pixels: a panel's height, what is kept free below its plot, and where the plot begins and ends."""
+"""Pixels: a panel's height, the space below its plot, and the left and right edge of the plot."""
 _FRAME = 12
-"""Kept free at the left and right edge."""
+"""Pixels of space at the left and right edge."""
 _LABEL = 17
-"""Between two labels of thresholds, one above the other."""
+"""Pixels from one label of a threshold to the next below."""
 
 _PAPER, _INK, _FAINT, _GRID, _BAR = "#ffffff", "#1b1f24", "#6b7280", "#e5e7eb", "#9fb3c8"
 _COLOURS = ("#c1121f", "#1a7f37", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#4d7c0f", "#334155")
-"""Of rules, in their order."""
+"""Colours of rules, in their order."""
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's name asks for.
+    """The format for a file's name.
 
     Raises:
-        ReplayError: none that can be drawn.
+        ReplayError: its suffix is not one of FORMATS.
     """
     try:
         return FORMATS[path.suffix.lower()]
@@ -53,8 +53,8 @@ def format_of(path: Path) -> str:
 
 
 def score_plot(scores: ScoreCounts, *, title: str, file_format: str = "PNG") -> bytes:
-    """Draws a panel for each score that a threshold asks for: bars of how many pictures had it, on a logarithmic
-    scale, and a line for each threshold with how many pictures lie right of it. Gives a whole file.
+    """Draws a panel for each score with a threshold: a histogram of pictures on a log scale, and a line for each
+    threshold with the number of pictures on its right. Returns the file's bytes.
 
     Args:
         file_format: one of FORMATS.
@@ -82,18 +82,20 @@ def score_plot(scores: ScoreCounts, *, title: str, file_format: str = "PNG") -> 
 
 
 def _labels(name: str, thresholds: Sequence[Threshold]) -> list[Threshold]:
-    """From the top down, so that no line goes through the label of another."""
+    """The thresholds of a score from the top down, so that no line crosses the label of another."""
     mine = [one for one in thresholds if one.score == name]
-    return sorted(mine, key=lambda one: (_goes_left(one), -one.value if _goes_left(one) else one.value, one.rule))
+    return sorted(
+        mine, key=lambda one: (_label_is_left(one), -one.value if _label_is_left(one) else one.value, one.rule)
+    )
 
 
-def _goes_left(threshold: Threshold) -> bool:
+def _label_is_left(threshold: Threshold) -> bool:
     """Whether the label stands left of its line, where there is more room."""
     return threshold.value > 0.5
 
 
 def cut_label(threshold: Threshold, right: int) -> str:
-    """What stands beside a threshold's line; `right`: pictures on its right."""
+    """The label of a threshold's line; `right`: pictures on its right."""
     return f"{threshold.rule}  {threshold.value:g}: {counted(right, 'picture')} right of it"
 
 
@@ -114,12 +116,12 @@ def _panel(
         return _LEFT + (_RIGHT - _LEFT) * score
 
     def y_of(count: float) -> float:
-        # A single picture must be seen, and none must not.
+        # A single picture must be visible, and none must not.
         return floor - (floor - ceiling) * (log10(count) + 0.15) / (decades + 0.15)
 
     draw.text((_LEFT, top + 8), f"{name}: {counted(int(counts.sum()), 'picture')}", _INK, _font(16))
     draw.text(((_LEFT + _RIGHT) / 2, floor + 34), f"score {name}", _INK, _font(14), anchor="ma")
-    _upwards(image, (20, (floor + ceiling) // 2), "pictures (log scale)")
+    _vertical_title(image, (20, (floor + ceiling) // 2), "pictures (log scale)")
     for power in range(decades + 1):
         y = y_of(10.0**power)
         draw.line((_LEFT, y, _RIGHT, y), _GRID)
@@ -136,28 +138,28 @@ def _panel(
     for number, (threshold, _) in enumerate(labels):
         x, y = _line_place(labels, number, x_of(min(1.0, threshold.value)), top)
         draw.line((x, y + 2, x, floor), colours[threshold.rule], width=2)
-    # After all lines, and on paper of their own: a label may be longer than the room to the next line.
+    # After all lines, and on a background: a label may be longer than the space to the next line.
     for number, (threshold, label) in enumerate(labels):
         x, y = _line_place(labels, number, x_of(min(1.0, threshold.value)), top)
         length = draw.textlength(label, _font(14))
-        begin = min(max(_FRAME, x - 8 - length if _goes_left(threshold) else x + 8), WIDTH - _FRAME - length)
+        begin = min(max(_FRAME, x - 8 - length if _label_is_left(threshold) else x + 8), WIDTH - _FRAME - length)
         draw.rectangle((begin - 3, y - _LABEL / 2 + 1, begin + length + 3, y + _LABEL / 2 - 1), fill=_PAPER)
         draw.text((begin, y), label, colours[threshold.rule], _font(14), anchor="lm")
 
 
 def _line_place(labels: Sequence[tuple[Threshold, str]], number: int, x: float, top: int) -> tuple[float, int]:
-    """Where a threshold's line begins; lines at one value stand side by side."""
+    """The start of a threshold's line; lines at one value stand side by side."""
     same = sum(one.value == labels[number][0].value for one, _ in labels[:number])
     return x - 3 * same, top + 38 + _LABEL * number
 
 
-def _upwards(image: Image.Image, centre: tuple[int, int], text: str) -> None:
-    """The title of an axis that stands upright, read from below."""
+def _vertical_title(image: Image.Image, centre: tuple[int, int], text: str) -> None:
+    """Draws the title of a vertical axis, rotated by 90°."""
     left, top, right, bottom = (round(edge) for edge in _font(14).getbbox(text))
-    written = Image.new("RGB", (right - left, bottom - top), _PAPER)
-    ImageDraw.Draw(written).text((-left, -top), text, _INK, _font(14))
-    turned = written.rotate(90, expand=True)
-    image.paste(turned, (centre[0] - turned.width // 2, centre[1] - turned.height // 2))
+    title = Image.new("RGB", (right - left, bottom - top), _PAPER)
+    ImageDraw.Draw(title).text((-left, -top), text, _INK, _font(14))
+    rotated = title.rotate(90, expand=True)
+    image.paste(rotated, (centre[0] - rotated.width // 2, centre[1] - rotated.height // 2))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

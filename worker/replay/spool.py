@@ -1,7 +1,7 @@
-"""Rows of the log, put together by stream in bounded memory: the log has them as they were written.
+"""Rows of the log, collected by stream in bounded memory: the log has them in the order in which they were written.
 
-A log of more than `PART_ROWS` rows is parted by stream into files without a name on the disk of TMPDIR. Each part is
-then gone through by itself.
+A log of more than `PART_ROWS` rows is split by stream into unnamed files on the disk of TMPDIR. Each part is then
+replayed separately.
 """
 
 import tempfile
@@ -18,26 +18,26 @@ import pyarrow as pa
 from worker.errors import ReplayError
 
 PART_ROWS = 250_000
-"""Of one part, about: 150 MB while it is gone through."""
+"""Approximate rows of a part: 150 MB while it is replayed."""
 
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
-"""A day of 1,000 streams, 43 million rows, then takes about 2 GB."""
+"""A day of 1,000 streams, 43 million rows, takes about 2 GB with it."""
 
 MOST_PARTS = 400
-"""Files that are open at once; systems allow a process 1,024 of them."""
+"""Open files; systems allow a process 1,024 of them."""
 
 
 class Spool:
-    """Takes rows in any order, and gives all those of a stream together. A context manager."""
+    """Takes rows in any order, and returns all rows of a stream together. A context manager."""
 
     def __init__(self, schema: pa.Schema, *, rows: int) -> None:
-        """`rows`: how many there will be, about."""
+        """`rows`: the approximate number."""
         self._schema = schema
         self.parts = min(MOST_PARTS, -(-max(1, rows) // PART_ROWS))
         self._kept: list[pa.RecordBatch] = []
         self._files = ExitStack()
         self._parts: list[tuple[Any, Any]] = []
-        """Of each part the file, and what writes to it."""
+        """The file and the writer of each part."""
         self._rows = [0] * self.parts
         self._known: dict[str, int] = {}
         """The part of each stream."""
@@ -46,7 +46,7 @@ class Spool:
         if self.parts > 1:
             with _disk_errors():
                 for _ in range(self.parts):
-                    # It has no name, so nothing is left of it, whoever dies.
+                    # It has no name, so nothing is left of it when the process dies.
                     file = self._files.enter_context(tempfile.TemporaryFile(prefix="livewarden-replay-"))
                     self._parts.append((file, pa.ipc.new_stream(file, self._schema, options=_COMPRESSED)))
         return self
@@ -54,11 +54,11 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # what is still to be written may find the disk full, and that was told
+        with suppress(OSError):  # the last writes may find the disk full, which was reported
             self._files.close()
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Takes rows.
+        """Adds rows.
 
         Raises:
             ReplayError: the disk is full.
@@ -78,8 +78,7 @@ class Spool:
                     self._parts[number][1].write_batch(in_order.slice(begin, end - begin))
 
     def _parts_of(self, streams: Sequence[str], counts: Sequence[int]) -> list[int]:
-        """The part of each stream; a new one comes into the smallest, for the largest decides how much memory it
-        takes."""
+        """The part of each stream; a new stream goes into the smallest, since the largest part decides the memory."""
         smallest = [(rows, number) for number, rows in enumerate(self._rows)]
         heapify(smallest)
         for stream, count in zip(streams, counts, strict=True):
@@ -92,8 +91,8 @@ class Spool:
         return [self._known[stream] for stream in streams]
 
     def tables(self) -> Iterator[pa.Table]:
-        """The parts, one after the other, each with all rows of its streams; some may be empty. Nothing can be added
-        any more."""
+        """The parts, one after the other, each with all rows of its streams; some may be empty. Rows cannot be added
+        afterwards."""
         if self.parts == 1:
             yield pa.Table.from_batches(self._kept, schema=self._schema)
             return
@@ -109,9 +108,9 @@ class Spool:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Tells a full disk as ours."""
+    """Translates a full disk into ReplayError."""
     try:
         yield
     except OSError as error:
-        told = f"{tempfile.gettempdir()}: {error.strerror or error}"
-        raise ReplayError(f"{told}: TMPDIR may name a folder with more room") from error
+        problem = f"{tempfile.gettempdir()}: {error.strerror or error}"
+        raise ReplayError(f"{problem}: TMPDIR may name a folder with more room") from error

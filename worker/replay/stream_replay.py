@@ -1,8 +1,7 @@
-"""One stream, gone through again: its segments and the decisions on it, in the order in which they came.
+"""The replay of one stream: its segments and the decisions on it, in their order.
 
-The same functions decide as live: the judge says which rules hold, and `worker.incidents.incident_rules` what follows.
-Only what came from outside is taken as it was: hashes that were silent, what looking back found, and what people
-decided.
+The same functions decide as live: `config.policy.evaluation` evaluates rules, and `worker.incidents.incident_rules`
+raises incidents. Only external input is taken over from the log: silent hashes, findings of look-backs, and decisions.
 """
 
 import json
@@ -21,13 +20,13 @@ from worker.incidents.hash_flood import sift
 from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents, advance, close, end_silence
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.queue.decisions import Outcome
-from worker.replay.history import IncidentEvent, Revision, WasIncident
+from worker.replay.history import IncidentEvent, LoggedIncident, Revision
 from worker.verdictlog.outcome_rows import milliseconds
 
 DEPLOYMENT = "replay"
 
-SELDOM_SECONDS = 3600
-"""Between two updates of an incident: the most that a policy may say."""
+UPDATE_SECONDS = 3600
+"""Between two updates of an incident: the largest value that a policy may set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,52 +38,52 @@ class SettledSegment:
     epoch: int
     settled_ms: int
     silent: frozenset[ListedHash] = frozenset()
-    """Hashes that raised nothing then."""
+    """Hashes that raised nothing at that time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WouldIncident:
+class ReplayedIncident:
     """An incident that a policy would have raised."""
 
     incident: Incident
-    """As it was in the end."""
+    """Its last state."""
     severity: Severity
-    """With which it was raised."""
+    """At its raise."""
     segment_key: str
-    """In which its cause was found."""
+    """Segment of the picture that caused it."""
     captured_ms: int
-    """When the picture that gave cause was live."""
+    """Capture time of that picture."""
 
 
-def to_be_tried(policy: Policy) -> Policy:
-    """The same policy with all rules live, for what its shadow rules would raise if they were; and with as few updates
-    as can be, which raise nothing and cost a millisecond each."""
+def with_all_rules_live(policy: Policy) -> Policy:
+    """The policy with all rules live, to see what its shadow rules would raise; and with as few updates as possible,
+    which raise nothing and cost a millisecond each."""
     document = policy.model_dump(by_alias=True, exclude_unset=True)
     document["rules"] = [{**rule, "mode": "live"} for rule in document["rules"]]
-    return type(policy).model_validate({**document, "update_seconds": SELDOM_SECONDS})
+    return type(policy).model_validate({**document, "update_seconds": UPDATE_SECONDS})
 
 
-class StreamCourse:
-    """What a policy makes of one stream."""
+class StreamReplay:
+    """One stream under a policy."""
 
     def __init__(self, policy: Policy, stream_id: str) -> None:
-        """Nothing was seen yet. `policy`: without shadow rules (`to_be_tried`), else those are counted only."""
+        """`policy`: without shadow rules (`with_all_rules_live`), which would be counted only."""
         self._policy = policy
         self._stream_id = stream_id
         self._rules: dict[str, dict[str, RuleState]] = {}
         """By purpose and rule."""
         self._order: dict[tuple[int, int], OrderState] = {}
         self._decided_as: dict[str, str] = {}
-        """The incident that was decided then -> the one that this policy had open for the same rule."""
-        self.raised: dict[str, WouldIncident] = {}
-        """By their ids, in order; not those that were taken as they were."""
+        """The decided incident of the log -> the one that this policy had open for the same rule."""
+        self.raised: dict[str, ReplayedIncident] = {}
+        """By their ids, in order; without those that were taken over."""
         self.hits: Counter[str] = Counter()
-        """Pictures that each rule held for."""
+        """Pictures for which each rule held."""
         self.problems: Counter[str] = Counter()
-        """Pictures that rules could not be evaluated on, or only slowly, by slug as in `degraded`."""
+        """Pictures on which rules failed or were slow, by slug as in `degraded`."""
 
     def settle(self, segment: SettledSegment, *, earliest_pending: SegmentPlace | None = None) -> None:
-        """Goes through the next segment; `earliest_pending`: of its epoch, the earliest that comes after it."""
+        """Replays the next segment; `earliest_pending`: the earliest of its epoch that comes after it."""
         watch = (segment.generation, segment.epoch)
         judgement = judge(
             self._policy,
@@ -113,12 +112,12 @@ class StreamCourse:
 
     def _note(self, incident: Incident, raised: Event | None) -> None:
         if raised is not None:
-            told = json.loads(raised.text)["data"]
-            self.raised[incident.incident_id] = WouldIncident(
+            data = json.loads(raised.text)["data"]
+            self.raised[incident.incident_id] = ReplayedIncident(
                 incident=incident,
-                severity=Severity(told["severity"]),
-                segment_key=told["sample"]["segment"],
-                captured_ms=milliseconds(told["sample"]["captured"]),
+                severity=Severity(data["severity"]),
+                segment_key=data["sample"]["segment"],
+                captured_ms=milliseconds(data["sample"]["captured"]),
             )
         elif incident.incident_id in self.raised:
             self.raised[incident.incident_id] = replace(self.raised[incident.incident_id], incident=incident)
@@ -133,46 +132,46 @@ class StreamCourse:
         )
 
     def decide(self, rule: str, at_ms: int, *, purpose: str, incident_id: str = "") -> None:
-        """A person decided on the rule's incident; nothing, if none is open. `incident_id`: that it had then."""
+        """Applies a decision on the rule's incident, if one is open; `incident_id`: its id in the log."""
         rules = self._rules.setdefault(purpose, {})
         state = rules.get(rule)
         if state is not None and state.incident is not None:
             self._decided_as[incident_id] = state.incident.incident_id
             rules[rule] = close(state, now_ms=at_ms)
 
-    def revise(self, incident: WasIncident, revision: Revision) -> None:
-        """A person changed the decision on an incident."""
+    def revise(self, incident: LoggedIncident, revision: Revision) -> None:
+        """Applies a revision of the decision on an incident."""
         rules = self._rules.setdefault(incident.purpose, {})
         state = rules.get(incident.rule)
         if state is not None:
             decided_as = self._decided_as.get(incident.incident_id, incident.incident_id)
             rules[incident.rule] = _revised(state, decided_as, revision)
 
-    def give(self, incident: WasIncident, told: IncidentEvent) -> None:
-        """An incident was raised, or became worse, by what is not in the log; nothing, if there is no such rule."""
+    def give(self, incident: LoggedIncident, event: IncidentEvent) -> None:
+        """Applies an event whose cause is not in the log, if the policy has its rule."""
         rule = self._rule(incident.rule)
         if rule is None:
             return
         rules = self._rules.setdefault(incident.purpose, {})
         state = rules.get(incident.rule, RuleState())
         if state.incident is None:
-            given = _given(incident, rule, told.extent, told.at_ms)
+            given = _given(incident, rule, event.extent, event.at_ms)
             rules[incident.rule] = replace(state, waiting=(), incident=given)
             return
         finding = state.incident.finding
         worse = replace(
             finding,
-            severity=most_urgent(finding.severity, told.severity),
-            matches=nearest_of((*finding.matches, *matches_of(told.nearest or ()))),
+            severity=most_urgent(finding.severity, event.severity),
+            matches=nearest_of((*finding.matches, *matches_of(event.nearest or ()))),
         )
         rules[incident.rule] = replace(state, incident=replace(state.incident, finding=worse))
 
-    def begin(self, incidents: Iterable[WasIncident], at_ms: int) -> None:
-        """From here on it counts: of what went before, only the incidents that were open then, and what was decided,
-        are held to.
+    def begin(self, incidents: Iterable[LoggedIncident], at_ms: int) -> None:
+        """Begins the counted time: of earlier results only the incidents that were open in the log, and the decisions,
+        are kept.
 
-        An incident that was raised later, and is open here already, had waited for a segment that the log has lost: it
-        counts.
+        An incident that was raised later in the log, and is already open here, had waited for a segment that the log
+        has lost: it counts.
         """
         before = list(incidents)
         waited = {incident.incident_id for incident in before if incident.raised_ms >= at_ms}
@@ -204,9 +203,9 @@ class StreamCourse:
             return None
 
 
-def _decided(incidents: Iterable[WasIncident], rule: Rule, at_ms: int) -> Decided:
-    """What was decided before (<) then."""
-    steps: list[tuple[int, WasIncident, Revision | None]] = []
+def _decided(incidents: Iterable[LoggedIncident], rule: Rule, at_ms: int) -> Decided:
+    """The decision that held before (<) then."""
+    steps: list[tuple[int, LoggedIncident, Revision | None]] = []
     for one in incidents:
         assert one.decided_ms is not None
         steps.append((one.decided_ms, one, None))
@@ -225,13 +224,13 @@ def _decided(incidents: Iterable[WasIncident], rule: Rule, at_ms: int) -> Decide
 
 
 def _revised(state: RuleState, incident_id: str, revision: Revision) -> RuleState:
-    """As `worker.queue.revisions` does."""
+    """The state after a revision, as `worker.queue.revisions` makes it."""
     if revision.outcome == Outcome.HARMLESS:
         return state
     return end_silence(state, incident_id, now_ms=revision.at_ms)
 
 
-def _given(incident: WasIncident, rule: Rule, extent: Extent, at_ms: int) -> Incident:
+def _given(incident: LoggedIncident, rule: Rule, extent: Extent, at_ms: int) -> Incident:
     return Incident(
         incident_id=incident.incident_id,
         generation=incident.generation,

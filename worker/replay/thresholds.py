@@ -1,4 +1,4 @@
-"""What rules compare scores with: for the picture of a replay and for its sieve."""
+"""The thresholds with which rules compare scores: for the plot of a replay and for its prefilter."""
 
 from dataclasses import dataclass
 from math import floor
@@ -10,20 +10,20 @@ from config.policy.rules import Rule
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Threshold:
-    """A rule compares a score with a number."""
+    """A number with which a rule compares a score."""
 
     score: str
     """"<model>/<label>"."""
     value: float
     rule: str
     behind: bool = False
-    """It is about what lies behind a picture, in a window."""
+    """It applies to a window behind a picture."""
     above: bool = False
-    """The rule takes a score that is just `value` for one below it: it says `>` or `<=`."""
+    """A score equal to `value` counts as below: the rule has `>` or `<=`."""
 
 
 def thresholds(rule: Rule) -> list[Threshold]:
-    """All that the rule has, by score and value, each once."""
+    """The rule's thresholds, by score and value, each once."""
     counted = ("count", "fraction")
     found = {(call.name, call.threshold, True, False) for call in rule.condition.windows if call.function in counted}
     for one in comparisons(rule.condition.tree):
@@ -36,22 +36,21 @@ def thresholds(rule: Rule) -> list[Threshold]:
 
 
 def only_compares(tree: Node) -> bool:
-    """Whether a condition asks of scores, of their maxima in windows, and of how many samples there are in these,
-    nothing but how they compare with numbers, at once and by themselves: then all on the same side of each number are
-    the same to it.
+    """Whether a condition does nothing with scores, their maxima in windows, and sample counts of windows but compare
+    each with numbers: then values on the same side of each number are equal to it.
     """
     compared = {one.node for one in comparisons(tree)}
     owners = {node.owner for node in compared if isinstance(node, Index)}
-    return all(node in compared or node in owners for node in nodes(tree) if _asks(node))
+    return all(node in compared or node in owners for node in nodes(tree) if _reads_score(node))
 
 
-def _asks(node: Node) -> bool:
+def _reads_score(node: Node) -> bool:
     if isinstance(node, Call):
         return node.function in ("max", "samples") if node.of_window else node.function == "score"
     return isinstance(node, Name) and node.name == "scores"
 
 
 def sample_counts(rule: Rule) -> tuple[int, ...]:
-    """How many samples a window may have, one number for each way in which that compares with those of the rule."""
-    asked = {floor(one.value) for one in comparisons(rule.condition.tree) if one.of == "samples"}
-    return tuple(sorted({0, *(max(0, near) for number in asked for near in (number - 1, number, number + 1))}))
+    """Sample counts of a window, one for each outcome of the rule's comparisons."""
+    limits = {floor(one.value) for one in comparisons(rule.condition.tree) if one.of == "samples"}
+    return tuple(sorted({0, *(max(0, near) for number in limits for near in (number - 1, number, number + 1))}))

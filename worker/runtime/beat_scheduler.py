@@ -1,4 +1,4 @@
-"""Beat's scheduler: Celery's, with a line where a tick cannot be sent, and an end when it is asked to end."""
+"""Beat's scheduler: Celery's, with one log line where a tick cannot be sent, and an end at the first signal."""
 
 import logging
 import signal
@@ -7,17 +7,17 @@ from typing import Any, NoReturn
 
 from celery.beat import Scheduler
 
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 _trouble = Troubles(logging.getLogger(__name__))
 
 
 class QuietScheduler(Scheduler):
-    """Logs that ticks cannot be sent as other trouble: Celery logs 10 kB for each, a gigabyte a day. Redis is away or
-    full then, which workers and `doctor` show too.
+    """Logs failed ticks as other failures: Celery logs 10 kB for each, a gigabyte a day. Redis is away or full then,
+    which workers and `doctor` show too.
 
-    A stop is heard while a tick is sent, too. Celery's handler raises SystemExit there; closing the connection, which a
-    read of it was interrupted in, raises a ValueError in its place, which is taken for a tick that failed.
+    A signal ends it while a tick is sent, too. Celery's handler raises SystemExit there; closing the connection, in a
+    read of which it struck, raises a ValueError in its place, which is taken for a tick that failed.
     """
 
     _ending = False
@@ -34,7 +34,7 @@ class QuietScheduler(Scheduler):
         raise SystemExit
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Sends what is due."""
+        """Sends a due entry."""
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:

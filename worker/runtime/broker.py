@@ -1,7 +1,7 @@
-"""kombu's Redis transport for Celery's own queues, in which a message that nobody can take apart costs itself only.
+"""kombu's Redis transport for Celery's own queues, in which a message that cannot be parsed costs itself only.
 
-As kombu has it, whatever it raises over a message goes through the worker's event loop and ends the worker; the message
-is lost, or is there again after the restart. Only workers write to these queues, so this is a second line: `intake`, to
+In kombu whatever is raised over a message goes through the worker's event loop and ends the worker; the message is
+lost, or is there again after the restart. Only workers write to these queues, so this is a second line: `intake`, to
 which platforms write, is read in another way (`worker.ingest.messages`).
 """
 
@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
@@ -25,8 +25,9 @@ TRANSPORT: Final = "worker.runtime.broker.Transport"
 
 
 def bind_queues(client: Redis, names: Iterable[str]) -> None:
-    """Binds queues to the exchanges of their names, as kombu does when it declares them. It does so once a process: who
-    sends through an exchange, and not to a queue, loses each message where Redis lost the bindings since.
+    """Binds queues to the exchanges of their names, as kombu does when it declares them. kombu does so once a process:
+    a program that sends through an exchange, and not to a queue, loses each message where Redis lost the bindings
+    since.
 
     Raises:
         RedisError: Redis failed.
@@ -40,9 +41,9 @@ def bind_queues(client: Redis, names: Iterable[str]) -> None:
 
 
 class QoS(redis.QoS):
-    """Goes on where Redis is full: without the copies by which messages are delivered again, which are hints.
+    """Works on where Redis is full: without the copies by which messages are delivered again, which are hints.
 
-    An error in here would be a lost connection to Celery, which then ends all tasks in hand.
+    Celery would take an error in here for a lost connection, and end all running tasks.
     """
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -61,23 +62,23 @@ class QoS(redis.QoS):
             super().reject(delivery_tag, requeue=False)
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
-        """Delivers again what was not acknowledged in time; later, where that finds no room.
+        """Delivers messages again that were not acknowledged in time; later, where Redis has no room.
 
-        kombu does this before a worker is ready, too: without it none would start, and nobody would make room.
+        kombu does this before a worker is ready, too: an error would keep all from starting, and none would make room.
         """
         try:
             super().restore_visible(start=start, num=num, interval=interval)
         except OutOfMemoryError:
-            _log.debug("what was not acknowledged is not delivered again: Redis is full")
+            _log.debug("unacknowledged messages are not delivered again: Redis is full")
 
 
 class Channel(redis.Channel):
-    """Drops what it cannot take apart."""
+    """Drops messages that it cannot parse."""
 
     QoS = QoS
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        """Notes where a queue's messages come from; what is noted already needs no room."""
+        """Notes the source of a queue's messages; an existing note needs no room."""
         try:
             super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[misc]
         except OutOfMemoryError:
@@ -94,35 +95,35 @@ class Channel(redis.Channel):
         except (Empty, ResponseError, *self.connection_errors):  # type: ignore[attr-defined]
             raise
         except Exception as error:
-            # Without its text, which quotes what came.
+            # Without its text, which quotes the message.
             kind = type(error).__name__
-            text = "a message in Celery's queues is dropped: %s: expected one of our tasks"
+            text = "a message in Celery's queues is dropped: %s: expected one of Livewarden's tasks"
             _trouble.met(f"dropped {kind}", text, kind, level=logging.ERROR)
-            # Delivered, as far as kombu knows: it would hold one of the worker's places, and come again.
+            # kombu takes it for delivered: it would hold one of the worker's places, and come again.
             for tag in self._unacknowledged():
                 if tag not in before:
                     self.basic_reject(tag, requeue=False)
             return None
 
     def _connparams(self, asynchronous: bool = False) -> Any:
-        """How to connect; after the transport's end nobody does, and who tries meets what kombu's callers expect.
+        """Parameters of the connection; after the transport's end, raises what kombu's callers expect.
 
         kombu gives messages back when it closes a channel. Where Redis is away that comes after the transport has
-        forgotten its address, and kombu 5.7 raises AttributeError, which ends the worker. What was not given back comes
-        again after the visibility time-out.
+        forgotten its address, and kombu 5.7 raises AttributeError, which ends the worker. Messages that were not given
+        back come again after the visibility time-out.
         """
         if self.connection.client is None:
             raise RedisConnectionError("the transport is closed already")
         return super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
 
     def _unacknowledged(self) -> list[str]:
-        """Delivery tags of what this worker has; a few, as many as it may have in advance."""
+        """Delivery tags of this worker's messages: a few, as many as it may prefetch."""
         return list(self.qos._delivered or ())
 
 
 class Transport(redis.Transport):
-    """As kombu's, but a Redis that takes nothing, full or without room on its disk, is one that is away: the worker
-    connects again until it takes something. Else its event loop ends, and the worker with it."""
+    """kombu's transport, in which a Redis that takes nothing, full or without room on its disk, counts as away: the
+    worker connects again until it takes something. Else its event loop ends, and the worker with it."""
 
     Channel = Channel
 

@@ -1,4 +1,4 @@
-"""The Celery app, and what its tasks work with."""
+"""The Celery app, and the process that its tasks work with."""
 
 import os
 
@@ -18,7 +18,7 @@ from worker.runtime.worker_process import WorkerProcess
 
 
 def _is_beat() -> bool:
-    """Celery imports this while it reads its command line, before any signal tells what is started."""
+    """Celery imports this while it reads its command line, before any signal."""
     context = click.get_current_context(silent=True)
     return context is not None and context.invoked_subcommand == "beat"
 
@@ -27,10 +27,10 @@ try:
     settings = settings_of_beat(os.environ) if _is_beat() else settings_of_worker(os.environ)
 except SettingsError as error:
     # A line each: Celery would show the traceback of the import.
-    told = "\n".join(f"nothing starts with these settings: {mistake}" for mistake in error.mistakes)
-    raise SystemExit(last_words(told, log_format_of(os.environ))) from error
+    lines = "\n".join(f"nothing starts with these settings: {mistake}" for mistake in error.mistakes)
+    raise SystemExit(last_words(lines, log_format_of(os.environ))) from error
 process = WorkerProcess(settings)
-"""Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
+"""The process that imports this; a pool child, forked before anything in it is used, has its own."""
 
 
 class _Task(TimedTask):
@@ -52,7 +52,7 @@ if settings.heartbeat_file is not None:
 
 
 def tick_now() -> None:
-    """Sends the polls that are due, and a reconciliation where it is time."""
+    """Sends the polls and the reconciliation that are due."""
     tick(
         process.redis,
         waiting_polls=process.redis.llen(CONTROL),

@@ -1,5 +1,5 @@
-"""How Celery is set up. Its messages are hints; what counts is in Redis (`worker.ingest.pending.segments`). Hence no
-result backend; most settings are about how soon a hint comes again.
+"""Celery's settings. Its messages are hints; the record is in Redis (`worker.ingest.pending.segments`). Hence no result
+backend; most settings are about how soon a hint comes again.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ VISIBILITY_SECONDS = 20
 """Just above the hard limit: a message not acknowledged by then has lost its worker, and is delivered again."""
 
 CHILD_TASKS = 10_000
-"""After so many tasks a pool child is replaced, so that what leaks in libraries does not grow for ever: every three
+"""After so many tasks a pool child is replaced, so that leaks in libraries do not grow without bound: every three
 hours at a task a second. Until the next child has its models a place is empty for some 3 s, at 0.7 s of CPU (measured
 with one process and `--max-tasks-per-child=3` against none, on two busy cores). That option sets another number."""
 
@@ -28,8 +28,8 @@ CONFIGURATION: Final[Mapping[str, Any]] = {
     "task_ignore_result": True,
     "task_acks_late": True,
     "task_acks_on_timeout": False,
-    # A killed pool child's message comes back at once, and for ever; `worker.ingest.pending.segments` counts, and ends
-    # it.
+    # A killed pool child's message comes back immediately, without end; `worker.ingest.pending.segments` counts, and
+    # ends it.
     "task_reject_on_worker_lost": True,
     "task_soft_time_limit": SOFT_LIMIT_SECONDS,
     "task_time_limit": HARD_LIMIT_SECONDS,
@@ -38,10 +38,10 @@ CONFIGURATION: Final[Mapping[str, Any]] = {
     "task_create_missing_queues": False,
     "worker_prefetch_multiplier": 1,
     "worker_max_tasks_per_child": CHILD_TASKS,
-    # Celery's own limit is 4 s: a child that builds its sessions for longer is killed, and the next one, for ever.
+    # Celery's own limit is 4 s: a child that builds its sessions for longer is killed, and the next one, without end.
     "worker_proc_alive_timeout": TRIAL_SECONDS,
     "worker_hijack_root_logger": True,
-    "worker_log_color": False,  # colours are what `_format_log` escapes
+    "worker_log_color": False,  # `_format_log` escapes colours
     "worker_cancel_long_running_tasks_on_connection_loss": True,
     "worker_enable_remote_control": False,
     "worker_send_task_events": False,
@@ -52,7 +52,7 @@ CONFIGURATION: Final[Mapping[str, Any]] = {
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "unacked_mutex_expire": 10,
-        "queue_order_strategy": "worker.runtime.queue_order.WeightedTurns",
+        "queue_order_strategy": "worker.runtime.queue_order.WeightedQueueOrder",
         "socket_timeout": 15,
         "socket_connect_timeout": 5,
         "health_check_interval": 25,
@@ -61,11 +61,11 @@ CONFIGURATION: Final[Mapping[str, Any]] = {
         "tick": {
             "task": "livewarden.tick",
             "schedule": TICK_SECONDS,
-            # A tick that nobody took in time is of no use: the next one counts what is due anew.
+            # A tick that no worker took in time is of no use: the next one counts due polls anew.
             "options": {"queue": CONTROL, "expires": 2.0},
         }
     },
-    # Its schedule is kept in memory: there is nothing in ours to remember, and no file to write.
+    # Its schedule is kept in memory: Livewarden's has nothing to remember, and needs no file.
     "beat_scheduler": "worker.runtime.beat_scheduler:QuietScheduler",
     "beat_max_loop_interval": TICK_SECONDS,
 }

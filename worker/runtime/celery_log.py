@@ -1,6 +1,6 @@
-"""Celery's own lines: in our format, those about single tasks at debug, and that it cannot connect not at each try.
+"""Celery's own lines: in Livewarden's format, lines about single tasks at debug, failed connections now and then.
 
-Of 1,600 lines of a minute at info 1,540 said that a task was received, and that it succeeded.
+Of 1,600 lines of a minute at info 1,540 were about a task that was received or succeeded.
 """
 
 import logging
@@ -12,9 +12,9 @@ from typing import Any, Final
 from celery.apps import worker as celery_worker
 from celery.utils.log import get_multiprocessing_logger
 
+from worker.logs.failure_memory import REPEAT_SECONDS
 from worker.logs.format import LogFormat
 from worker.logs.setup import format_records, last_words
-from worker.logs.trouble_memory import REPEAT_SECONDS
 
 _OF_TASKS: Final = ("celery.worker.strategy", "celery.app.trace", "celery.worker.request")
 """Loggers whose lines at info are each about one task."""
@@ -23,11 +23,12 @@ _OF_BEAT: Final = "celery.beat"
 _OF_A_TICK: Final = "Scheduler: Sending due task"
 
 _TRIES_WITHIN_SECONDS: Final = 90.0
-"""Of two tries to connect; Celery's longest pause is 32 s, and a try may take as long as a connection."""
+"""Longest time between two tries to connect; Celery's longest pause is 32 s, and a try may take as long as a
+connection."""
 
 
 class _AtDebug(logging.Filter):
-    """Takes records at info that begin so for records at debug."""
+    """Turns records at info that begin so into records at debug."""
 
     def __init__(self, begins: str) -> None:
         super().__init__()
@@ -41,8 +42,8 @@ class _AtDebug(logging.Filter):
 
 
 class _OnceInAWhile(logging.Filter):
-    """Leaves out records that begin so, but for the first and one each `REPEAT_SECONDS`. That Celery is connected again
-    it says by itself."""
+    """Leaves out records that begin so, but for the first and one each `REPEAT_SECONDS`. Celery logs itself that it is
+    connected again."""
 
     def __init__(self, begins: str) -> None:
         super().__init__()
@@ -65,21 +66,21 @@ _FILTERS: Final = {
     _OF_BEAT: _AtDebug(_OF_A_TICK),
     "celery.worker.consumer.consumer": _OnceInAWhile("consumer: Cannot connect to"),
 }
-"""Once: a logger that is set up again gets none twice."""
+"""Made once: a logger that is set up again gets none twice."""
 
 
 def format_celery(logger: logging.Logger, log_format: LogFormat) -> None:
-    """Has a logger that Celery has just set up write as ours do."""
+    """Makes a logger that Celery has just set up write in Livewarden's format."""
     for name, of_tasks in _FILTERS.items():
         logging.getLogger(name).addFilter(of_tasks)
-    # Celery gives it a handler of its own, and tells nobody.
+    # Celery gives it a handler of its own, and sends no signal.
     of_processes = get_multiprocessing_logger()
     for one in (logger, of_processes) if of_processes is not None else (logger,):
         format_records(one, log_format)
 
 
 def keep_to_lines(app: Any) -> None:
-    """Leaves out the banners, and writes what Celery says without a logger as lines of JSON: for that format only."""
+    """Leaves out the banners, and writes what Celery prints without a logger as lines of JSON: for that format only."""
 
     def beat(*args: Any, **options: Any) -> Any:
         return app.subclass_with_self("celery.apps.beat:Beat")(*args, **{**options, "quiet": True})

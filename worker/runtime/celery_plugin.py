@@ -1,9 +1,9 @@
-"""What Celery's command line loads before it looks for an app: our packages, so that `celery -A worker.app` finds them.
+"""Loaded by Celery's command line before it searches for an app: imports Livewarden's packages, so that it finds them.
 
 Celery puts the current folder before all others while it imports an app (celery/utils/imports.py, `cwd_in_path`), and
-packages of an application have short names: a `config.py` or `models/` that lies there would be taken for ours. The
-modules of a package that is imported are looked for in that package alone. An entry point of the group
-`celery.commands` is what Celery imports first.
+packages of an application have short names: a `config.py` or `models/` that lies there would be taken for Livewarden's.
+The modules of an imported package are searched for in that package alone. Celery imports entry points of the group
+`celery.commands` first.
 """
 
 import click
@@ -18,5 +18,5 @@ PRELOADED = (config, models, sampler, worker)
 
 @click.command("livewarden", hidden=True)
 def command() -> None:
-    """Says where the commands are."""
+    """Prints where the commands are."""
     click.echo("livewarden's commands are those of `livewarden --help`")

@@ -1,4 +1,4 @@
-"""Whether this machine lets the decoder child be confined, found before a worker takes work."""
+"""Checks that this machine lets the decoder child be confined, before a worker takes work."""
 
 import logging
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def unconfined_decoder() -> tuple[str, ...]:
-    """What could not be taken from a decoder child, in words; () where it is confined. Starts one and ends it.
+    """Returns the powers that a decoder child keeps, in words; () where it is confined. Starts one and ends it.
 
     Raises:
         SamplerError: it cannot be started, or decodes nothing.
@@ -27,7 +27,7 @@ def unconfined_decoder() -> tuple[str, ...]:
 
 
 def check_confinement(settings: Settings) -> tuple[str, ...]:
-    """What `unconfined_decoder` gives, where a worker may start all the same.
+    """Returns the same, where a worker may start nevertheless.
 
     Raises:
         ConfinementError: LIVEWARDEN_REQUIRE_CONFINEMENT is set, and a decoder is not confined, or cannot be tried.
@@ -44,7 +44,7 @@ def check_confinement(settings: Settings) -> tuple[str, ...]:
 
 
 def log_unconfined(missing: tuple[str, ...]) -> None:
-    """One line for the operator, if something is missing."""
+    """Logs a line for the operator, if something is missing."""
     if missing:
         _log.warning(
             "the decoder child is not confined, and events are marked %s: %s: %s",

@@ -1,7 +1,7 @@
 """Marks of verdicts (`degraded`), logged when they come and when they go.
 
-A mark says what did not work: a model, the bank, the verdict log, a rule. It comes with the first segment that has it,
-and is gone when no segment of this process has had it for a while: a model of the cascade has no turn on each of them.
+A mark names what did not work: a model, the bank, the verdict log, a rule. It comes with the first segment that has it,
+and is gone when no segment of this process has had it for a while: a model of the cascade does not run on each.
 """
 
 import logging
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.logs.fields import fields
-from worker.logs.line_limit import LineLimit
+from worker.logs.rate_limit import LineLimit
 
 GONE_SECONDS: Final = 60.0
 
 MOST_MARKS: Final = 256
-"""That are remembered; their names are those of models, rules and lists."""
+"""Remembered marks; their names are those of models, rules and lists."""
 
 LINES_A_MINUTE: Final = 60
 
@@ -29,11 +29,11 @@ _log = logging.getLogger(__name__)
 class _Mark:
     seen_at: float
     logged: bool
-    """That it came was logged, so that it goes is."""
+    """Its coming was logged, so its going is."""
 
 
 class DegradedMarks:
-    """Of one process."""
+    """The marks of one process's verdicts."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -43,7 +43,7 @@ class DegradedMarks:
         self._lines = LineLimit(LINES_A_MINUTE)
 
     def note(self, marks: Iterable[str], *, stream_id: str, segment_sequence: int) -> None:
-        """Those of a segment that was judged."""
+        """Notes the marks of a segment that has a verdict."""
         lines: list[tuple[str, bool, int]] = []
         with self._lock:
             now = self._clock()
@@ -62,7 +62,7 @@ class DegradedMarks:
                 if not is_gone and len(self._marks) <= MOST_MARKS:
                     break
                 del self._marks[name]
-                # A mark that only makes room may last, and nobody read of one whose coming was left out.
+                # A mark that only makes room may last, and the coming of another was not logged.
                 if is_gone and mark.logged and (left_out := self._lines.next(now)) is not None:
                     lines.append((name, False, left_out))
         for name, comes, left_out in lines:

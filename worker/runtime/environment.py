@@ -1,6 +1,4 @@
-"""The settings of a process, read from its environment and tried: all that is wrong is told at once, before anything
-is begun.
-"""
+"""The settings of a process, read from its environment and tried: all mistakes are reported at once."""
 
 import errno
 import logging
@@ -20,15 +18,14 @@ from config.variables import unknown
 _log = logging.getLogger(__name__)
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""A disk without room is no mistake in a setting: moderation goes on, and says so."""
+"""A disk without room is no mistake in a setting: moderation goes on, and logs it."""
 
 
 def settings_of(environment: Mapping[str, str], *, places: Iterable[str] = ()) -> Settings:
-    """The settings of a command.
+    """Reads the settings of a command.
 
     Args:
-        places: the files and folders that it needs, by field. Others are not tried: not everybody can reach all of
-            them.
+        places: the files and folders that it needs, by field. Others are not tried: not every user can reach them.
 
     Raises:
         SettingsError: with every mistake.
@@ -37,7 +34,7 @@ def settings_of(environment: Mapping[str, str], *, places: Iterable[str] = ()) -
 
 
 def settings_of_worker(environment: Mapping[str, str]) -> Settings:
-    """The settings of a worker: all files and folders are tried, too, and made.
+    """Reads the settings of a worker: all files and folders are tried, too, and made.
 
     Raises:
         SettingsError: with every mistake.
@@ -46,7 +43,7 @@ def settings_of_worker(environment: Mapping[str, str]) -> Settings:
 
 
 def settings_of_beat(environment: Mapping[str, str]) -> Settings:
-    """The settings of beat. It shares a worker's environment, and need not reach the folders of workers.
+    """Reads the settings of beat. It shares a worker's environment, and need not reach the folders of workers.
 
     Raises:
         SettingsError: with every mistake.
@@ -110,7 +107,7 @@ def _readable_folder(path: Path) -> Iterator[str]:
 
 
 def _own_folder(path: Path, mode: int = 0o777) -> Iterator[str]:
-    """Makes it where it is missing. That it takes no files now is no mistake: disks fill up and are mended."""
+    """Makes the folder where it is missing. A full disk is no mistake of the setting: it is mended."""
     try:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
@@ -133,7 +130,7 @@ def _store_url(url: str) -> Iterator[str]:
 def _touchable_file(path: Path) -> Iterator[str]:
     from worker.store.local_file import expect_writable
 
-    if path.exists() and not path.is_file():  # opening a pipe waits for whoever reads it
+    if path.exists() and not path.is_file():  # opening a pipe waits for its reader
         yield f"{path}: expected a regular file, or a place for one"
         return
     try:

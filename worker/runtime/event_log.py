@@ -1,9 +1,9 @@
-"""A line of the log for each event that operators search for: incidents, decisions, and what is on `lw:operations`.
+"""A log line for each event that operators search for: incidents, decisions, and the events on `lw:operations`.
 
-The streams are the truth, whoever published on them: workers, the command line or the desk. So lines are made of their
-entries, each by the one worker that moves the position beyond it, and not where something is published: there a segment
-that is delivered again, or a script whose answer was lost, could log twice, and a decision would be on the terminal of
-whoever decided and nowhere else.
+The streams are the truth, whichever program published on them. So lines are made from their entries, each by the one
+worker that moves the position beyond it, and not by the publisher: there a segment that is delivered again, or a script
+whose answer was lost, could log twice, and a decision would be on the terminal of the person who decided and nowhere
+else.
 """
 
 import json
@@ -21,8 +21,8 @@ from worker.incidents.keys import DECISIONS, ESCALATION_KEYS
 from worker.ingest.registry.changes import CHANGED
 from worker.logs.fields import Value, fields, media_sequence
 from worker.store import redis_keys
+from worker.store.reader_positions import beyond_the_end
 from worker.store.redis_client import now_ms, run_script, store_errors
-from worker.store.stream_positions import beyond_the_end
 
 _log = logging.getLogger(__name__)
 
@@ -31,10 +31,10 @@ LOGGED: Final = redis_keys.OUTCOMES_LOGGED.name
 STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
 
 MOST_ENTRIES: Final = 200
-"""Of one stream in one go; the next comes 2 s later."""
+"""Entries of one stream in one call; the next comes 2 s later."""
 
 FIRST_MS: Final = 60_000
-"""How far back the first go of a deployment looks: what was published before is no news."""
+"""Reach of the first call of a deployment: earlier events are not logged."""
 
 _MOST_OPERATIONS_FIELDS: Final = 12
 
@@ -42,11 +42,10 @@ _CANARY: Final = "canary"
 
 
 def log_published(redis: Redis) -> int:
-    """Logs what was published since the last call of any worker; gives how many entries that were.
+    """Logs the entries published since the last call of any worker; returns how many there were.
 
     Raises:
-        StoreError: Redis failed; what was not logged is logged by the next call, or, if only the answer was lost, by
-            none.
+        StoreError: Redis failed; the rest is logged by the next call, or, if only the answer was lost, by none.
     """
     with store_errors():
         before = {str(key): str(position) for key, position in redis.hgetall(LOGGED).items()}
@@ -54,7 +53,7 @@ def log_published(redis: Redis) -> int:
         first = f"{max(0, now_ms(redis) - FIRST_MS)}-0"
         last: dict[str, str] = {}
         for key in STREAMS:
-            # Read before its entries are, so that one that comes between is news.
+            # Read before its entries are, so that one that comes between is logged.
             if key not in before or key in lost:
                 with suppress(ResponseError):
                     newest: Any = redis.xrevrange(key, count=1)
@@ -64,14 +63,14 @@ def log_published(redis: Redis) -> int:
                 after = first if key in lost else before.get(key, first)
                 pipe.xrange(key, min=f"({after}", count=MOST_ENTRIES)
             answers = pipe.execute(raise_on_error=False)
-        # What is no stream must not silence the others.
+        # A key of another type must not silence the other streams.
         failures = [answer for answer in answers if isinstance(answer, ResponseError)]
         read: dict[str, Any] = {
             key: answer for key, answer in zip(STREAMS, answers, strict=True) if not isinstance(answer, ResponseError)
         }
-        # One whose position lies beyond its end begins anew too. A stream that has no news begins at its start, not at
-        # the time of a clock that may be ahead and would silence it until then; what the first go skipped is skipped by
-        # its last ID.
+        # A stream whose position lies beyond its end begins anew too. One without new entries begins at its start, not
+        # at the time of a clock that may be ahead and would silence it until then; the first call skips entries by
+        # their last ID.
         positions = [
             (key, before.get(key, ""), str(found[-1][0]) if found else last[key])
             for key, found in read.items()
@@ -81,7 +80,7 @@ def log_published(redis: Redis) -> int:
         own = run_script(redis, "events_logged", keys=[LOGGED], args=args) if args else ()
     entries = [(key, str((found or {}).get("event", ""))) for key in map(str, own) for _, found in read[key]]
     for key, text in entries:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):  # what others put there must not stop the rest
+        with suppress(ValueError, KeyError, TypeError, AttributeError):  # foreign entries must not stop the rest
             _log_event(key, json.loads(text))
     with store_errors():
         if failures:
@@ -108,18 +107,18 @@ def _log_event(key: str, event: Mapping[str, Any]) -> None:
         case EventType.INTERRUPT_REQUESTED:
             _log.info("interruption of a stream requested", extra=fields(**_incident(data)))
         case _ if kind.startswith("livewarden.decision."):
-            told = {name: data.get(name) for name in ("outcome", "previous_outcome")}
-            _log.info("decision changed", extra=fields(**_incident(data), **told))
+            outcomes = {name: data.get(name) for name in ("outcome", "previous_outcome")}
+            _log.info("decision changed", extra=fields(**_incident(data), **outcomes))
         case _ if kind == CHANGED:
-            told = {name: data[name] for name in ("stream_id", "changed", "by")}
-            _log.info("a watched stream was changed", extra=fields(**told, purpose=data["old"]["purpose"]))
+            change = {name: data[name] for name in ("stream_id", "changed", "by")}
+            _log.info("a watched stream was changed", extra=fields(**change, purpose=data["old"]["purpose"]))
         case _ if kind.startswith("livewarden.operations."):
             name = kind.removeprefix("livewarden.operations.").rpartition(".")[0]
             _log.info("published to operators: %s", name, extra=fields(event=name, **dict(_scalars(data))))
 
 
 def _incident(data: Mapping[str, Any]) -> dict[str, Value]:
-    """What all lines about an incident have."""
+    """Fields of all lines about an incident."""
     matches: Sequence[Mapping[str, Any]] = data.get("matches", ())
     gap, sample = data.get("gap", {}), data.get("sample", {})
     return {

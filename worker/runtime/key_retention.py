@@ -1,8 +1,8 @@
-"""Keys that should have a life are given one: those of streams whose watch is over, and what an older version, a lost
-race or somebody else left behind. `worker.store.redis_keys` says which life.
+"""Gives keys a life that should have one: those of streams whose watch is over, and leftovers of an older version, a
+lost race or a foreign program. `worker.store.redis_keys` has the lives.
 
-Scripts set most lives themselves. This walks over all keys of ours, some with each call, so that nothing that they do
-not think of stays for good.
+Scripts set most lives themselves. This walks over all keys of Livewarden, some with each call, so that no key that they
+miss stays for good.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,15 +19,15 @@ from worker.store import redis_keys
 from worker.store.redis_client import run_script, unless_full
 from worker.store.redis_keys import Key, key_of
 
-LOOKED_AT: Final = 1_000
-"""Keys by each call, which comes every 2 s: a million in half an hour, at 4 ms of Redis a call."""
+MOST_KEYS: Final = 1_000
+"""Keys of each call, which comes every 2 s: a million in half an hour, at 4 ms of Redis a call."""
 
 _FOR_EVER: Final = -1
-"""What TTL says of a key without a life."""
+"""Answer of TTL for a key without a life."""
 
 
-def give_lives(redis: Redis, *, most: int = LOOKED_AT) -> int:
-    """Goes on over the keys; gives how many got a life, or lost one since their stream is watched again.
+def give_lives(redis: Redis, *, most: int = MOST_KEYS) -> int:
+    """Walks over the next keys; returns how many got a life, or lost one since their stream is watched again.
 
     Raises:
         RedisError: Redis failed.
@@ -42,7 +42,7 @@ def give_lives(redis: Redis, *, most: int = LOOKED_AT) -> int:
 
 
 def _scan(redis: Redis, most: int) -> tuple[int, list[str]]:
-    """The next names and where to go on. A name that is no UTF-8 is none of ours; a cursor that is none begins anew."""
+    """The next names and the cursor after them. A name that is no UTF-8 is foreign; a damaged cursor begins anew."""
     options = {NEVER_DECODE: True}
     scan = ("MATCH", "lw:*", "COUNT", most)
     execute: Callable[..., Any] = redis.execute_command
@@ -54,13 +54,12 @@ def _scan(redis: Redis, most: int) -> tuple[int, list[str]]:
 
 
 def _note_ids(redis: Redis, incident_ids: Iterable[str]) -> None:
-    """Incidents that an older version raised are found by the beginning of their id too: else it could stand for
-    another."""
+    """Notes the ids of incidents that an older version raised, so that the beginning of such an id names no other."""
     with redis.pipeline(transaction=False) as pipe:
         for incident_id in incident_ids:
             pipe.sadd(ids_key(incident_id), incident_id)
             pipe.expire(ids_key(incident_id), redis_keys.INCIDENT_IDS.seconds)
-        # Redis may be full, or a set be damaged: it costs a beginning, and no other key its life.
+        # Redis may be full, or a set be damaged: that costs the beginning of an id, and no other key its life.
         pipe.execute(raise_on_error=False)
 
 
@@ -73,7 +72,7 @@ def _with_lives(redis: Redis, found: list[tuple[str, Key]]) -> Iterator[tuple[st
 
 
 def _give(redis: Redis, lives: Iterable[tuple[str, Key, int]], watched: AbstractSet[str]) -> int:
-    """All at once: with `appendfsync always` Redis waits for its disk after each command that comes by itself."""
+    """Sets lives in one go: with `appendfsync always` Redis waits for its disk after each command that comes alone."""
     undecided: list[tuple[str, Key]] = []
     with redis.pipeline(transaction=False) as pipe:
         for name, key, ttl in lives:
@@ -96,11 +95,11 @@ _UNDECIDED: Final[dict[Key, tuple[str, ...]]] = {
     redis_keys.INCIDENT: ("incident",),
     redis_keys.INCIDENT_STREAMS: ("streams",),
 }
-"""What stays while a person has yet to decide, and how a script knows."""
+"""Keys that stay while a person has yet to decide, and the script's argument for it."""
 
 
 def _watched(redis: Redis, stream_ids: Iterable[str]) -> AbstractSet[str]:
-    """Those of the streams that are watched; asked about all at once, for there may be a thousand."""
+    """Returns the streams that are watched; queried in one go, for there may be a thousand."""
     ids = sorted(stream_ids)
     with redis.pipeline(transaction=False) as pipe:
         for stream_id in ids:
@@ -113,6 +112,6 @@ def _watched(redis: Redis, stream_ids: Iterable[str]) -> AbstractSet[str]:
 
 
 def _is_watched(*found: object) -> bool:
-    """By its scores in the due sets and its state. What cannot be read, being of another kind, says nothing."""
+    """Decides by the scores in the due sets and the state. A key of another type counts as absent."""
     *scores, state = (None if isinstance(one, ResponseError) else one for one in found)
     return any(score is not None for score in scores) or (state is not None and not is_over(str(state)))

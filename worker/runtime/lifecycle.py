@@ -25,8 +25,8 @@ from worker.bank.keys import SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.bank.recovery import keep_whole
 from worker.bank.replication import fetch_at_start, keep_fetched
-from worker.health.epoch import EpochWatch
 from worker.health.presence import Presence, ProcessRole, keep_present
+from worker.health.redis_epoch import EpochWatch
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
 from worker.ingest.pending.queues import QUEUES
@@ -34,7 +34,7 @@ from worker.logs.setup import last_words, log_to_stderr
 from worker.lookback.bulk import keep_looking_back
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.follower import PolicyFollower
-from worker.policyload.trial import try_apart
+from worker.policyload.trial import try_in_subprocess
 from worker.policyload.watch import watch_policy
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.periodic import start_thread
@@ -68,19 +68,19 @@ GIVE_BACK_SECONDS = 0.5
 @after_setup_logger.connect
 @after_setup_task_logger.connect
 def _format_log(logger: logging.Logger, **_: Any) -> None:
-    """In the worker, in each pool child and in beat, whenever Celery has set up a logger."""
+    """Runs in the worker, in each pool child and in beat, whenever Celery has set up a logger."""
     format_celery(logger, settings.log_format)
 
 
 @worker_init.connect
 def _check(sender: Any, **_: Any) -> None:
-    """Before anything is forked: a worker that could not judge must not take work."""
+    """Runs before anything is forked: a worker that could not moderate must not take work."""
     global _ready, _unconfined
     forbid_dumps()  # again: `--uid` has changed the user, which resets it
     log_to_stderr(logging.WARNING, settings.log_format)  # until Celery sets logging up, after this
     sender.quiet = sender.quiet or settings.log_format == "json"
     occupy(sender)
-    # Nobody sends what workers would have to say to one another, and neither starts where Redis is full.
+    # Nothing uses what workers send to one another, and neither starts where Redis is full.
     sender.options |= {"without_mingle": True, "without_gossip": True}
     try:
         redis = connect(settings.redis_url.get_secret_value())
@@ -97,19 +97,19 @@ def _check(sender: Any, **_: Any) -> None:
 
 @worker_process_init.connect
 def _build(**_: Any) -> None:
-    """In each pool child, before its first task. What fails here was well when the worker started: weights may have
-    been changed since."""
+    """Runs in each pool child, before its first task. What fails here worked when the worker started: weights may have
+    changed since."""
     cv2.setNumThreads(1)
     process.forked()
     try:
         process.warm_up()
     except LivewardenError as error:
-        _log.error("this worker ends, since a process of it cannot judge: %s", error)
-        _end.ask()
+        _log.error("this worker ends, since one of its processes cannot moderate: %s", error)
+        _end.request()
     except Exception:
-        # Celery would log it, and go on.
-        _log.exception("this worker ends, since a process of it cannot judge")
-        _end.ask()
+        # Celery would log it, and continue.
+        _log.exception("this worker ends, since one of its processes cannot moderate")
+        _end.request()
 
 
 @worker_ready.connect
@@ -129,7 +129,7 @@ def _watch(**_: Any) -> None:
     watched = (_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names)
     start_thread("policy-watch", partial(watch_policy, *watched))
     start_thread("watchdog", partial(Watchdog(process, tick_now).run, _stopping))
-    # Not through Celery: a message that it cannot take apart ends the worker, and the next one.
+    # Not through Celery: a message that it cannot parse ends the worker, and the next one.
     _giving_back.append(start_thread("intake", partial(keep_reading, process.redis, settings, _stopping)))
 
     presence = Presence.of_this_process(
@@ -164,13 +164,13 @@ def _list_names() -> frozenset[str] | None:
 
 
 def _watched_policies() -> PolicyFollower[ActivePolicy]:
-    """A policy whose models do not work is refused, and not given to those who are forked later."""
+    """Refuses a policy whose models do not work, so that processes which are forked later do not get it."""
     watching, tried = WorkerProcess(settings), process.policies.good
 
     def build(data: bytes) -> ActivePolicy:
         active = watching.policy_from(data)
         if data != tried:
-            try_apart(data)
+            try_in_subprocess(data)
         return active
 
     policies = PolicyFollower(settings.policy_file, build)
@@ -180,7 +180,7 @@ def _watched_policies() -> PolicyFollower[ActivePolicy]:
 
 @worker_process_shutdown.connect
 def _write_out(**_: Any) -> None:
-    """In each pool child, after its last task."""
+    """Runs in each pool child, after its last task."""
     process.leave()
 
 
@@ -190,4 +190,4 @@ def _stop(**_: Any) -> None:
     while _giving_back:
         _giving_back.pop().join(GIVE_BACK_SECONDS)
     process.verdict_log.close()  # where tasks run in this process: pools `solo` and `threads`
-    _end.exit_if_asked()
+    _end.exit_if_requested()

@@ -1,4 +1,4 @@
-"""How much of this worker slow work holds now, by what Celery has on record of its own requests.
+"""The processes of this worker that slow work holds now, by Celery's record of its own requests.
 
 With late acknowledgement and a prefetch multiplier of 1, each message that was taken occupies a process until it ends.
 Celery drops a request from its record however that is: done, failed, out of time, its process lost, or cancelled with
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 SLOW_SUFFIX = ".slow"
-"""Of the names of queues for slow work."""
+"""Suffix of the names of queues for slow work."""
 
 _TRIES = 10
-"""To read a set that other threads change: in the pool `threads` tasks end on threads of their own."""
+"""To read a set that other threads change: in the pool `threads` tasks end on separate threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Occupancy:
-    """Processes of a worker, and how many of them work on something slow."""
+    """Processes of a worker, and how many of them do slow work."""
 
     processes: int
     slow: int
@@ -37,7 +37,7 @@ def occupy(controller: Any) -> None:
 
 
 def occupancy_of_this_worker() -> Occupancy:
-    """What Celery knows now; a process that is no worker has one process, free."""
+    """Returns the occupancy that Celery knows now; a process that is no worker has one process, free."""
     # Imported here: every process that sends a message imports this module by way of the queues' order.
     from celery.worker import state
 

@@ -1,10 +1,10 @@
-"""Whose turn it is: the order in which a worker asks the queues.
+"""The order in which a worker reads its queues.
 
 Strict priority would starve a queue for as long as one before it is never empty. So each message taken is a slot of a
-wheel, and each slot has a queue that is asked first: a queue that holds messages has a message taken at its own slot,
-once in each turn of the wheel, whatever the others hold. Behind it the rest are asked by priority.
+wheel, and each slot has a queue that is read first: a queue that holds messages has a message taken at its own slot,
+once in each round of the wheel, whatever the others hold. Behind it the rest are read by priority.
 
-What is slow (`worker.ingest.registry.slowness`) waits in queues of its own, which may hold a quarter of the worker's
+Slow work (`worker.ingest.registry.slow_streams`) waits in separate queues, which may hold a quarter of the worker's
 processes.
 """
 
@@ -15,10 +15,10 @@ from worker.ingest.pending.queues import CONTROL, QUEUES, SEGMENTS, SEGMENTS_SLO
 from worker.runtime.occupancy import Occupancy, occupancy_of_this_worker
 
 SLOW = "slow"
-"""The slot of both slow queues; they take it in turns."""
+"""The slot of both slow queues, which alternate."""
 
 WHEEL = (URGENT, CONTROL, URGENT, SEGMENTS, URGENT, URGENT, SLOW, URGENT)
-"""`control` and `segments` have at least one turn in eight, `segments.urgent` most of them."""
+"""`control` and `segments` have at least one slot in eight, `segments.urgent` most of them."""
 
 PROCESSES_TO_A_SLOW_ONE = 4
 """Slow work holds one process in this many, rounded down. A worker with fewer has one for it, but never its last: with
@@ -28,9 +28,9 @@ one process in all, slow work may have a quarter of the time instead."""
 class WeightedQueueOrder:
     """The cycle class that kombu's `queue_order_strategy` names.
 
-    kombu sets the queues by `update`, asks for their order by `consume` before each BRPOP, and calls `rotate` with the
+    kombu sets the queues by `update`, gets their order from `consume` before each BRPOP, and calls `rotate` with the
     queue of the message that it got (`kombu.transport.redis.Channel._brpop_start`, `_brpop_read`, 5.7). One BRPOP takes
-    at most one message, and none is sent while every process is busy, so that what is decided here still holds when a
+    at most one message, and none is sent while every process is busy, so that the decision made here still holds when a
     message comes.
     """
 
@@ -47,7 +47,7 @@ class WeightedQueueOrder:
         self._slot = 0
         self._last_slow = SEGMENTS_SLOW
         self._slow_since: float | None = None
-        """When the only process began with something slow."""
+        """When the only process began slow work."""
         self._rests_until = 0.0
 
     def update(self, queues: Iterable[str]) -> None:
@@ -55,8 +55,8 @@ class WeightedQueueOrder:
         self._queues = list(queues)
 
     def consume(self, n: int) -> list[str]:
-        """The first `n` queues to ask, in this order; slow ones only while they may have a process."""
-        # After a slow queue's turn the other one comes first.
+        """The first `n` queues to read, in this order; slow ones only while they may have a process."""
+        # After one slow queue the other one comes first.
         slow = sorted(SLOW_QUEUES, key=lambda queue: queue == self._last_slow)
         by_priority = [queue for queue in QUEUES if queue not in SLOW_QUEUES]
         first = WHEEL[self._slot]
@@ -65,7 +65,7 @@ class WeightedQueueOrder:
         return [queue for queue in dict.fromkeys(ordered) if queue in self._queues and queue not in left_out][:n]
 
     def rotate(self, last_used: str) -> None:
-        """Notes which queue the last message came from."""
+        """Notes the queue that the last message came from."""
         self._slot = (self._slot + 1) % len(WHEEL)
         if last_used in SLOW_QUEUES:
             self._last_slow = last_used
@@ -73,16 +73,16 @@ class WeightedQueueOrder:
 
     def _slow_may_begin(self) -> bool:
         if not set(self._queues) - set(SLOW_QUEUES):
-            return True  # A worker that was started for them alone takes nothing from anybody.
+            return True  # A worker that was started for them alone keeps nothing else waiting.
         now = self._occupancy()
         if now.slow >= max(1, now.processes // PROCESSES_TO_A_SLOW_ONE):
             return False
         return now.processes > 1 or self._rested()
 
     def _rested(self) -> bool:
-        """Whether a worker with one process has had its share of the time for everything else.
+        """A worker with one process has spent the share of time that belongs to all other work.
 
-        Its process is free, or kombu would not ask: what was slow has just ended.
+        Its process is free, or kombu would not ask: the slow work has just ended.
         """
         now_seconds = self._clock()
         if self._slow_since is not None:

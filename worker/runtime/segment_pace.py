@@ -1,15 +1,15 @@
-"""How long one segment takes its process, and so in which queue its stream belongs."""
+"""The time for which one segment holds its process, by which its stream belongs to a shared queue or the slow one."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from worker.ingest.registry.slowness import QUICK_DECODE_SECONDS, QUICK_SECONDS
+from worker.ingest.registry.slow_streams import QUICK_DECODE_SECONDS, QUICK_SECONDS
 
 QUICK_FAILURE_SECONDS = QUICK_SECONDS / 2
-"""A fetch that failed after longer than this is tried again where the slow ones share: it is tried up to six times, and
-would cost the others as much as one that takes its whole time."""
+"""A fetch that failed after longer than this is tried again in the slow queue: it is tried up to six times, and would
+cost the others as much as one that takes its whole time."""
 
 
 @dataclass(kw_only=True)
@@ -19,7 +19,7 @@ class SegmentPace:
     fetch_seconds: float | None = None
     """Segment and initialisation section together; None: nothing was fetched."""
     decode_seconds: float = 0.0
-    """Everything that is made of the bytes, models' runs included."""
+    """All work on the bytes, models' runs included."""
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
@@ -32,7 +32,7 @@ class SegmentPace:
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
-        """Times what follows it, however it ends."""
+        """Times the work after the fetch, however it ends."""
         begin_seconds = time.monotonic()
         try:
             yield
@@ -41,15 +41,15 @@ class SegmentPace:
 
     @property
     def failed_slowly(self) -> bool:
-        """Of a fetch that failed: whether another try belongs where the slow ones share."""
+        """Another try of a fetch that failed belongs to the slow queue."""
         return (self.fetch_seconds or 0.0) > QUICK_FAILURE_SECONDS
 
     @property
     def held_seconds(self) -> float:
-        """What its process had to do with it."""
+        """For which its process worked on it."""
         return (self.fetch_seconds or 0.0) + self.decode_seconds
 
     @property
     def slow(self) -> bool:
-        """Whether the segment held its process for too long to be among everybody's."""
+        """The segment held its process for too long for a shared queue."""
         return (self.fetch_seconds or 0.0) > QUICK_SECONDS or self.decode_seconds > QUICK_DECODE_SECONDS

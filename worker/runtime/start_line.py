@@ -1,4 +1,4 @@
-"""What a worker or beat begins with, on one line of the log."""
+"""The line that a worker or beat logs at its start."""
 
 import logging
 from typing import Final
@@ -14,7 +14,7 @@ _SHIPPED: Final = "shipped"
 
 
 def log_worker_start(settings: Settings, ready: Ready, presence: Presence) -> None:
-    """Policy, lists, models and confinement of a worker that takes work from now on."""
+    """Logs policy, lists, models and confinement of a worker that takes work from now on."""
     lists = ready.bank.in_force()
     _log.info(
         "the worker is ready",
@@ -35,5 +35,5 @@ def log_worker_start(settings: Settings, ready: Ready, presence: Presence) -> No
 
 
 def log_beat_start(settings: Settings, presence: Presence) -> None:
-    """Beat reads neither policy nor lists."""
+    """Logs the start of beat, which reads neither policy nor lists."""
     _log.info("beat is ready", extra=fields(version=presence.version, deployment=settings.deployment))

@@ -1,4 +1,4 @@
-"""What a worker's process does whose model does not come back: it says so, gives its segment back, and ends."""
+"""The end of a worker's process whose model does not return: it reports the model and gives its segment back."""
 
 import logging
 import os
@@ -17,43 +17,44 @@ from worker.store.redis_client import store_errors
 _log = logging.getLogger(__name__)
 
 STATUS = 70
-"""Of a process that ended itself (EX_SOFTWARE): its pool tells of it, and starts another."""
+"""Exit status of a process that ended itself (EX_SOFTWARE): its pool logs it, and starts another."""
 
 
 @dataclass(kw_only=True)
 class StuckModelEnd:
-    """Of one process."""
+    """Ends one process."""
 
     redis: Redis
     deployment: str
     close_log: Callable[[], None]
-    """Writes what is waiting for the verdict log, or gives up."""
+    """Writes the rows that wait for the verdict log, or gives up."""
     segment: tuple[str, Begun] | None = None
-    """Stream and segment of what is worked on now."""
+    """Stream and segment in the hands of this process."""
 
-    def say(self, run: StuckRun) -> None:
-        """Leaves the model out for all workers, gives the segment back, tells operators, and ends this process.
+    def end(self, run: StuckRun) -> None:
+        """Leaves the model out for all workers, gives the segment back, publishes an event to operators, and ends this
+        process.
 
-        It is called in a thread of its own, and takes a moment where Redis and the log's store are there; else the pool
-        ends the process at the task's hard time limit.
+        Runs in a separate thread, and takes a moment where Redis and the log's store are there; else the pool ends the
+        process at the task's hard time limit.
         """
         if run.on_trial:
-            # The policy that is in force stays, and pictures are judged by it while this goes on.
+            # The policy in force stays, and pictures are moderated with it meanwhile.
             _log.error("%s; the policy that brings it does not come into force here", run)
             return
-        _log.error("%s; no worker asks it for %d s, and this process ends", run, STUCK_SECONDS)
+        _log.error("%s; no worker runs it for %d s, and this process ends", run, STUCK_SECONDS)
         try:
             leave_out(self.redis, run)
             self._give_back()
             tell_stuck(self.redis, run, deployment=self.deployment)
             self.close_log()
         except StoreError as error:
-            _log.error("model %s is stuck, and other workers are not told: %s", run.model, error)
+            _log.error("model %s is stuck, and other workers do not know it: %s", run.model, error)
         finally:
             _end()
 
     def _give_back(self) -> None:
-        """The next worker need not wait for the lease. It counts as lost, so that nothing goes round for ever."""
+        """Spares the next worker the wait for the lease. It counts as lost, so that no segment loops without end."""
         if self.segment is not None:
             with store_errors():
                 defer(self.redis, *self.segment, delay_ms=0, in_order=False)
@@ -62,4 +63,4 @@ class StuckModelEnd:
 def _end() -> None:
     with suppress(Exception):
         logging.shutdown()
-    os._exit(STATUS)  # nothing less: the thread that computes hears no signal, and would be waited for
+    os._exit(STATUS)  # nothing less: the thread that computes handles no signal, and an exit would wait for it

@@ -6,13 +6,13 @@ from functools import partial
 from celery import shared_task
 from redis.exceptions import OutOfMemoryError
 
-from worker.ingest.pending.lanes import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
+from worker.ingest.pending.fair_queue import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
 from worker.ingest.pending.queues import CONTROL
 from worker.ingest.poll.failures import tell_poll_failed
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.schedule import URGENT_RISK_PRIOR, risk_prior_of
-from worker.ingest.registry.slowness import SlowPart, is_slow
-from worker.logs.trouble import Troubles
+from worker.ingest.registry.slow_streams import SlowPart, is_slow
+from worker.logs.failure_log import Troubles
 from worker.lookback.late import register_again
 from worker.lookback.search import look_back
 from worker.runtime.celery_app import app, process, tick_now
@@ -24,7 +24,7 @@ from worker.verdictlog import outcomes, retention
 _trouble = Troubles(logging.getLogger(__name__))
 
 HOUSEKEEPING_EXPIRES_SECONDS = 10
-"""Two seconds apart they would pile up in a queue that nobody works off."""
+"""Sent every two seconds, they would pile up in a queue that no worker serves."""
 
 
 @shared_task(name="livewarden.tick")
@@ -64,7 +64,7 @@ def _poll(*, slow: bool) -> None:
 
 @shared_task(name="livewarden.reconcile")
 def reconcile_task() -> None:
-    """Does what has to be done every few seconds."""
+    """Does the upkeep of every few seconds."""
     look_after(process, send=send_segment, send_housekeeping=send_housekeeping)
 
 
@@ -91,14 +91,14 @@ def keep_log_task() -> None:
 
 @shared_task(name="livewarden.record_outcomes")
 def record_outcomes_task() -> None:
-    """Copies what was raised and decided into the store, for a slice of time."""
+    """Copies raised and decided incidents into the store, for a slice of time."""
     if outcomes.record_outcomes(process.redis, ObjectStore(process.settings.store_url)):
         send_housekeeping("record_outcomes")
 
 
 @shared_task(name="livewarden.segment")
 def segment_task(*_: str) -> None:
-    """Moderates one segment of the stream whose turn it is, if that does not take long.
+    """Moderates the next segment in the shared order, if that does not take long.
 
     Args:
         _: messages of earlier versions named a segment; the reconciler sends it again.
@@ -108,13 +108,13 @@ def segment_task(*_: str) -> None:
 
 @shared_task(name="livewarden.urgent_segment")
 def urgent_segment_task() -> None:
-    """The same, of the streams of high risk."""
+    """Moderates the next segment of the streams of high risk."""
     _moderate_next(Lane.URGENT)
 
 
 @shared_task(name="livewarden.slow_segment")
 def slow_segment_task() -> None:
-    """Moderates one segment of the slow stream whose turn it is."""
+    """Moderates the next segment of the slow streams."""
     _moderate_next(Lane.SLOW)
 
 
@@ -122,14 +122,14 @@ def _moderate_next(lane: Lane) -> None:
     taken = take_waiting(process.redis, lane)
     if taken is not None:
         if lacks_message(process.redis, lane):
-            _send_turn(lane)
+            _send_task(lane)
         stream_id, segment_key = taken
         with holding(process.redis, lane, stream_id):
             moderate_segment(process, stream_id, segment_key, pass_on=None if lane is Lane.SLOW else send_segment_again)
 
 
 def send_housekeeping(name: str) -> None:
-    """Sends the task of that name; one that nobody took in time is no loss, for it is sent again."""
+    """Sends the task of that name; one that no worker takes in time is no loss, for it is sent again."""
     app.send_task(f"livewarden.{name}", queue=CONTROL, expires=HOUSEKEEPING_EXPIRES_SECONDS)
 
 
@@ -141,21 +141,21 @@ _TASKS = {
 
 
 def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:
-    """Has a segment wait for its stream's turn, and sends a task where the lane needs one: a hint, since the segment is
-    on record already."""
+    """Adds a segment to its stream's queue, and sends a task where the lane needs one: a hint, since the segment is on
+    record already."""
     if is_slow(process.redis, SlowPart.SEGMENTS, stream_id):
-        # Urgent ones too: what a broadcaster's risk is says nothing about how long his origin may hold a process.
+        # Urgent ones too: a broadcaster's risk does not limit how long his origin may hold a process.
         lane = Lane.SLOW
     else:
         lane = Lane.URGENT if risk_prior >= URGENT_RISK_PRIOR else Lane.SHARED
     if add_waiting(process.redis, lane, stream_id, segment_key):
-        _send_turn(lane)
+        _send_task(lane)
 
 
-def _send_turn(lane: Lane) -> None:
+def _send_task(lane: Lane) -> None:
     app.send_task(_TASKS[lane], queue=QUEUE_OF[lane])
 
 
 def send_segment_again(stream_id: str, segment_key: str) -> None:
-    """Sends a segment's task to where its stream belongs by now."""
+    """Sends a segment's task to the queue where its stream belongs by now."""
     send_segment(stream_id, segment_key, risk_prior_of(process.redis, stream_id))

@@ -1,4 +1,4 @@
-"""What all tasks have in common: their end when they are out of time."""
+"""The base of all tasks: their end when they are out of time."""
 
 import logging
 from typing import Any
@@ -9,7 +9,7 @@ from redis import exceptions
 
 from worker.errors import OutOfTimeError, StoreError
 from worker.ingest.pending.queues import CONTROL
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.processes.soft_limit import soft_limit
 
 _log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ HARD_LIMIT_SECONDS = 18
 """A segment takes well under a second; one that takes this long is stuck."""
 
 _AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.OutOfMemoryError)
-"""What a command meets where Redis is away, or full."""
+"""Raised by a command where Redis is away, or full."""
 _AGAIN = "livewarden_again"
 """Header of a message that is sent for the second time."""
 
@@ -28,14 +28,13 @@ _AGAIN = "livewarden_again"
 class TimedTask(Task[..., Any]):
     """A task that is out of time ends with one line in the log; its pool child lives on.
 
-    Its message is sent once more, for it may be a platform's, and then no more: what is to be done is in Redis, and a
-    later task finds it.
+    Its message is sent once more, and then no more: the work is on record in Redis, and a later task finds it.
     """
 
     abstract = True
 
     def recover(self) -> None:
-        """Makes whole what may have been left half-way, before anything else is done."""
+        """Repairs what may have been left half-way, before anything else is done."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         soft_limit.install()
@@ -45,7 +44,7 @@ class TimedTask(Task[..., Any]):
             _trouble.over(self.name, "%s: goes on", self.name)
             return answer
         except (StoreError, OperationalError, *_AWAY) as error:
-            # No traceback: it is not the task's doing. What it had begun is begun again when its lease is over.
+            # No traceback: the task is not the cause. What it had begun is begun again when its lease is over.
             self.recover()
             _trouble.met(self.name, "%s: ended, since Redis is away or full: %s", self.name, error)
             return None

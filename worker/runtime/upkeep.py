@@ -1,4 +1,4 @@
-"""What has to be done every few seconds, whoever does it: each step stands for itself."""
+"""Upkeep every few seconds, by any worker: each step fails alone."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -8,14 +8,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
-from worker.incidents.hash_flood_record import tell_due
+from worker.incidents.hash_flood_record import publish_due
 from worker.ingest.coverage.ledger import pay_owed
-from worker.ingest.poll.gaps import tell_gaps
+from worker.ingest.poll.origin_gaps import tell_gaps
 from worker.ingest.poll.schedule import reconcile
 from worker.ingest.poll.stream_poll import SendSegment
 from worker.ingest.registry.registry import forget_gone
 from worker.logs.exception_place import place_of
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.lookback import jobs as look_back_jobs
 from worker.queue.trimming import trim
 from worker.runtime.event_log import log_published
@@ -33,15 +33,15 @@ HOUSEKEEPING = {
     "keep_log": retention.is_due,
     "record_outcomes": outcomes.is_due,
 }
-"""Tasks of their own, by name, and whether there is something for them to do."""
+"""Separate tasks, by name, and the check that one has something to do."""
 
 
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
-    """Sends overdue segments again, brings ledgers up to date, forgets what is over, publishes origins' gaps, those of
-    single streams and which streams joined groups, logs what was published, trims what is old or acknowledged, and
-    sends housekeeping that is due.
+    """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
+    and of single streams and the streams that joined groups, logs published events, trims old and acknowledged entries,
+    and sends housekeeping that is due.
 
-    A step that fails, over what one stream or somebody else left in Redis, is logged and costs no other step.
+    A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
     Raises:
         StoreError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
@@ -52,23 +52,23 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "ledgers": lambda: pay_owed(redis),
         "streams that are gone": lambda: forget_gone(redis),
         "lives of keys": lambda: give_lives(redis),
-        "what was put forward": lambda: forget_past(redis),
+        "proposals": lambda: forget_past(redis),
         "gaps of origins": lambda: tell_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
-        "groups of streams": lambda: tell_due(redis, deployment=deployment, policy=process.policy),
+        "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
         "log of events": lambda: log_published(redis),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }
     for name, is_due in HOUSEKEEPING.items():
         steps[name] = lambda name=name, is_due=is_due: send_housekeeping(name) if is_due(redis) else None  # type: ignore[misc]
-    _take(steps)
+    _run_each(steps)
 
 
 def look_after_full(process: WorkerProcess) -> None:
-    """Upkeep by a process that needs no message for it, while Redis is full and takes none: what makes room.
+    """Makes room while Redis is full, by a process that needs no message for it, since Redis takes none.
 
-    What was raised and decided is copied into the store, for until then it is not trimmed; then what every reader has
-    acknowledged is trimmed.
+    Raised and decided incidents are copied into the store, for until then they are not trimmed; then entries that every
+    reader has acknowledged are trimmed.
 
     Raises:
         StoreError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
@@ -79,7 +79,7 @@ def look_after_full(process: WorkerProcess) -> None:
         if outcomes.is_due(redis):
             outcomes.record_outcomes(redis, ObjectStore(process.settings.store_url))
 
-    _take(
+    _run_each(
         {
             "outcomes": record,
             "ledgers": lambda: pay_owed(redis),
@@ -90,7 +90,7 @@ def look_after_full(process: WorkerProcess) -> None:
     )
 
 
-def _take(steps: Mapping[str, Callable[[], object]]) -> None:
+def _run_each(steps: Mapping[str, Callable[[], object]]) -> None:
     for name, step in steps.items():
         try:
             step()

@@ -1,4 +1,4 @@
-"""Ticks when beat does not, and looks after a Redis that is full: a thread of each worker's main process."""
+"""Ticks when beat does not, and makes room in a full Redis: a thread of each worker's main process."""
 
 import logging
 import threading
@@ -9,30 +9,30 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from worker.errors import StoreError
-from worker.health.redis_room import Room, tell_of_room
+from worker.health.redis_memory import Room, tell_of_room
 from worker.ingest.poll.schedule import TICK_SECONDS, tick, tick_is_late
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.processes.periodic import periodic
 from worker.runtime.upkeep import look_after_full
 from worker.runtime.worker_process import WorkerProcess
 
-LOOK_EVERY_SECONDS = 10.0
-"""At Redis's memory, while it is not full: as soon as that operators hear of it."""
+CHECK_EVERY_SECONDS = 10.0
+"""Time between two checks of Redis's memory, while it is not full: operators get an event so soon."""
 
 _trouble = Troubles(logging.getLogger(__name__))
 
 
 class Watchdog:
-    """What one worker's watchdog does each second."""
+    """The watchdog of one worker, which steps each second."""
 
     def __init__(self, process: WorkerProcess, tick_now: Callable[[], object]) -> None:
         self._process = process
         self._tick_now = tick_now
         self._full = False
-        self._look_at = 0.0
+        self._check_at = 0.0
 
     def run(self, stopping: threading.Event) -> None:
-        """Goes on until `stopping` is set."""
+        """Steps until `stopping` is set."""
         periodic(
             self._try_step,
             stopping,
@@ -46,31 +46,31 @@ class Watchdog:
         try:
             self.step()
         except (RedisError, StoreError, OperationalError, OSError) as error:
-            # Redis is away or full: workers wait, and so does this. A full one is noticed next.
-            self._look_at = 0.0
+            # Redis is away or full: workers wait, and so does this. The next step checks for a full one.
+            self._check_at = 0.0
             raise StoreError(str(error)) from error
 
     def step(self) -> None:
-        """Publishes how much room Redis has, now and then; ticks if nobody did. A full Redis takes no message, so there
-        one of all watchdogs does the upkeep that makes room.
+        """Publishes how much room Redis has, every `CHECK_EVERY_SECONDS`; ticks if no beat did. A full Redis takes no
+        message, so one of all watchdogs does the upkeep that makes room.
 
         Raises:
             RedisError, StoreError: Redis failed.
         """
-        if self._full or monotonic() >= self._look_at:
+        if self._full or monotonic() >= self._check_at:
             self._note(tell_of_room(self._process.redis, deployment=self._process.settings.deployment))
         if not self._full:
             if tick_is_late(self._process.redis):
                 self._tick_now()
             return
         due: list[str] = []
-        # Nothing is sent: polls would find what cannot be written down. The tick tells whose turn the upkeep is.
+        # Nothing is sent: the results of polls could not be written. The tick decides which watchdog does the upkeep.
         tick(self._process.redis, waiting_polls=0, send=due.append)
         if "reconcile" in due:
             look_after_full(self._process)
 
     def _note(self, room: Room) -> None:
-        self._look_at = monotonic() + LOOK_EVERY_SECONDS
+        self._check_at = monotonic() + CHECK_EVERY_SECONDS
         if room.full:
             text = "Redis is full (%d of %d bytes): nothing is polled until it has room"
             _trouble.met("full", text, room.used_bytes, room.limit_bytes)

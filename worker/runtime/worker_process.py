@@ -1,4 +1,4 @@
-"""What one worker process works with, built once, after the fork."""
+"""The connections, models and lists of one worker process, built once, after the fork."""
 
 import hmac
 import threading
@@ -17,9 +17,8 @@ from sampler.limits import Limits
 from worker.bank.follower import Follower
 from worker.bank.in_force import InForce
 from worker.bank.place import SnapshotPlace
-from worker.health.epoch import SEED as SEED
-from worker.health.epoch import plant_seed
-from worker.incidents.segment_context import Versions
+from worker.health.redis_epoch import SEED as SEED
+from worker.health.redis_epoch import plant_seed
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.lookback.file_search import IN_A_TASK, SearchPace
@@ -28,10 +27,11 @@ from worker.lookback.search import Lookback
 from worker.moderation.pipeline import Pipeline
 from worker.policyload.active_policy import ActivePolicy, read_policy_and_models
 from worker.policyload.follower import PolicyFollower
-from worker.policyload.trial import try_apart
+from worker.policyload.trial import try_in_subprocess
 from worker.policyload.watch import keep_policy
 from worker.processes.periodic import start_thread
 from worker.runtime.degraded_marks import DegradedMarks
+from worker.runtime.segment_end import SegmentEnd
 from worker.runtime.stuck_model import StuckModelEnd
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, drop_idle_connections
@@ -41,7 +41,7 @@ SEGMENT_LIMITS = Limits(wall_seconds=5.0)
 """With the fetches before it, decoding has to stay under the task's soft time limit."""
 
 LEAVE_SECONDS = 1.0
-"""For which a process that ends waits until it is forgotten in Redis."""
+"""For which a process that ends waits until its entries in Redis are removed."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class WorkerProcess:
 
     settings: Settings
     limits: Limits = SEGMENT_LIMITS
-    """Of the decoder child, for one segment."""
+    """Limits of the decoder child, for one segment."""
 
     @cached_property
     def redis(self) -> Redis:
@@ -59,37 +59,37 @@ class WorkerProcess:
 
     @cached_property
     def fetcher(self) -> Fetcher:
-        """The one way to an origin."""
+        """The only way to origins."""
         return Fetcher(AllowedOrigins.parse(self.settings.allowed_origins))
 
     @cached_property
     def verdict_log(self) -> VerdictWriter:
-        """The way of verdicts into their log."""
+        """Writes verdicts to their log."""
         return VerdictWriter(
             lambda: ObjectStore(self.settings.store_url),
             registered=lambda path, mark: registered(self.redis, path, mark),
         )
 
     @cached_property
-    def last_words(self) -> StuckModelEnd:
-        """What is done where a model's run does not end."""
+    def stuck_model(self) -> StuckModelEnd:
+        """Ends this process where a model's run does not end."""
         return StuckModelEnd(
             redis=self.redis, deployment=self.settings.deployment, close_log=lambda: self.verdict_log.close()
         )
 
     @cached_property
     def degraded_marks(self) -> DegradedMarks:
-        """What this process's verdicts are marked with."""
+        """The marks of this process's verdicts."""
         return DegradedMarks()
 
     @cached_property
     def policies(self) -> PolicyFollower[ActivePolicy]:
-        """The way to the policy in force."""
+        """Follows the policy in force."""
         return PolicyFollower(self.settings.policy_file, self.policy_from, quiet=True)
 
     @property
     def active(self) -> ActivePolicy:
-        """What is judged by now; a segment is judged by one from its beginning to its end."""
+        """The policy in force with its models; a segment keeps one from its beginning to its end."""
         return self.policies.in_force
 
     @property
@@ -103,7 +103,7 @@ class WorkerProcess:
         return Follower(self.redis, SnapshotPlace.of(self.settings), self.settings.lists_dir)
 
     def lookback(self, *, pace: SearchPace = IN_A_TASK) -> Lookback:
-        """What a look-back works with."""
+        """Returns what a look-back needs."""
 
         def bank() -> InForce:
             self.bank.look()
@@ -119,32 +119,32 @@ class WorkerProcess:
             pace=pace,
         )
 
-    def versions(self, active: ActivePolicy, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
-        """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with.
-
-        `drill`: models for self-tests looked too.
-        """
-        return Versions(
-            policy=active.policy.version,
-            lists=dict(self.bank.in_force().versions if lists is None else lists),
-            models=dict(active.models(drill=drill)),
+    def segment_end(self, active: ActivePolicy) -> SegmentEnd:
+        """The end of a segment that was begun with `active`."""
+        return SegmentEnd(
+            redis=self.redis,
+            active=active,
+            bank=self.bank.in_force,
+            deployment=self.settings.deployment,
+            verdict_log=self.verdict_log,
+            degraded_marks=self.degraded_marks,
         )
 
     def policy_from(self, data: bytes) -> ActivePolicy:
-        """What is judged by, of a policy's bytes.
+        """Builds a policy from its bytes, with its models.
 
         Raises:
-            LivewardenError: the policy is not usable, or a model that it is about.
+            LivewardenError: the policy, or a model that it needs, is not usable.
         """
         policy, classifiers = read_policy_and_models(data, self.settings.policy_file, self.settings)
         pipeline = Pipeline(decoder=self._decoder, bank=self.bank.in_force, classifiers=classifiers, policy=policy)
         if self._moderates.is_set():
-            pipeline.warm_up(when_stuck=self.last_words.say)
+            pipeline.warm_up(when_stuck=self.stuck_model.end)
         return ActivePolicy(policy=policy, classifiers=classifiers, pipeline=pipeline)
 
     @cached_property
     def _moderates(self) -> threading.Event:
-        """This process moderates: what comes into force is made ready before, so that no segment waits for it."""
+        """This process moderates: policies are made ready before they come into force, so that no segment waits."""
         return threading.Event()
 
     @cached_property
@@ -165,37 +165,37 @@ class WorkerProcess:
         return self.active.pipeline
 
     def forked(self) -> None:
-        """Goes on in a process that was forked: with connections of its own, and what was read of the bank before.
+        """Continues in a forked process: with new connections, and with the bank as it was read before.
 
-        A thread of the other one may have held a lock of its client or follower, which stays locked here for ever.
+        A thread of the parent may have held a lock of its client or follower, which stays locked here for good.
         """
         bank = self.bank
-        left = [self.__dict__.pop(name, None) for name in ("redis", "bank", "last_words")]
-        self._of_the_other.extend(left)
+        left = [self.__dict__.pop(name, None) for name in ("redis", "bank", "stuck_model")]
+        self._of_the_parent.extend(left)
         self.bank.inherit(bank)
 
     @cached_property
-    def _of_the_other(self) -> list[Any]:
-        """What is never touched again; a client that is collected closes itself, for which it wants its lock."""
+    def _of_the_parent(self) -> list[Any]:
+        """Never touched again: a client that is collected closes itself, for which it takes its lock."""
         return []
 
     def warm_up(self) -> None:
         """Opens the bank, builds models' sessions, and follows bank and policy: now, not within the first segment's
         time limit.
 
-        A policy file whose models build no session is as one that is broken: the last good one is judged by.
+        A policy file whose models build no session counts as broken: the last good one stays in force.
 
         Raises:
-            LivewardenError: something of it is not usable.
+            LivewardenError: the bank, the policy or a model is not usable.
         """
         self.bank.start()
         self._moderates.set()
-        self.pipeline.warm_up(when_stuck=self.last_words.say)
+        self.pipeline.warm_up(when_stuck=self.stuck_model.end)
         self._threads.append(start_thread("policy", partial(keep_policy, self.policies, self.redis, self._stopping)))
 
     def leave(self) -> None:
-        """Writes the log before this process ends, and has others know at once that it is no more. Redis is not waited
-        for: what is known of a process is forgotten in time."""
+        """Writes the log before this process ends, and removes its entries from Redis. It does not wait for Redis: what
+        dead processes leave expires."""
         self._stopping.set()
         self.bank.stop()
         self.verdict_log.close()
@@ -205,7 +205,7 @@ class WorkerProcess:
         self._decoder.close()
 
     def close(self) -> None:
-        """Writes the log, ends the decoder child and the connections; what is used later is made anew by its owner."""
+        """Writes the log, and ends threads, decoder child and connections."""
         self._stopping.set()
         while self._threads:
             self._threads.pop().join()
@@ -216,13 +216,13 @@ class WorkerProcess:
         self.redis.close()
 
     def drop_connections(self) -> None:
-        """After something broke in at any place: see `drop_idle_connections`."""
+        """Drops connections after an interruption at any place: see `drop_idle_connections`."""
         drop_idle_connections(self.redis)
 
     def seed(self, segment: str) -> bytes:
-        """Bytes for the audits of one segment, the same on every worker: HMAC-SHA256 of it.
+        """Returns bytes for the audits of one segment, the same on every worker: HMAC-SHA256 of its name.
 
-        The decoder child sees them: they tell nothing of the deployment's secret, nor of another segment's audits.
+        The decoder child sees them: they reveal neither the deployment's secret nor another segment's audits.
         """
         # Gone where Redis lost its state since this worker started.
         secret = self.redis.get(SEED) or plant_seed(self.redis)
@@ -231,26 +231,25 @@ class WorkerProcess:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """What a worker begins with; processes that are forked now go on with it."""
+    """The bank and the policy that a worker starts with, which its forked processes inherit."""
 
     bank: Follower
     policy: bytes
-    """As it was read."""
+    """Its bytes."""
     policy_version: str
     models: Mapping[str, str]
     """Name to version."""
 
 
 def check_ready(settings: Settings, redis: Redis) -> Ready:
-    """Refuses to start with something that is missing, altered or does not work, and says which; builds no session in
-    this process.
+    """Checks that nothing a worker needs is missing, altered or broken; builds no session in this process.
 
     Raises:
         LivewardenError: the policy, a list, the bank, a model's manifest, its weights or its session are not usable.
     """
     data = read_policy(settings.policy_file)
     policy, classifiers = read_policy_and_models(data, settings.policy_file, settings)
-    try_apart(data)
+    try_in_subprocess(data)
     bank = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
     bank.look()
     AllowedOrigins.parse(settings.allowed_origins)

@@ -1,1 +1,1 @@
-"""Files and playlists that a person asks to be scanned, and how they are shown what was found."""
+"""`livewarden scan`: the pipeline on files and playlists, and its output for people."""

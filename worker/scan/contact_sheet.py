@@ -1,6 +1,6 @@
-"""The contact sheet: the pictures that a scan looked at, on one page, so that a person sees what was seen.
+"""The contact sheet: the sampled pictures of a scan on one page.
 
-Nobody is shown what they need not see: pictures are grey and blurred beyond recognition unless the sheet may be clear.
+Pictures are grey and blurred beyond recognition unless the sheet may be clear.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ THUMB_WIDTH, THUMB_HEIGHT = 240, 135
 
 BLURRED_SIDE_PIXELS = 14
 """A blurred picture is first averaged down to this many pixels on its longer side: light and dark areas stay, enough to
-tell scenes apart, and no face or body does. What is averaged away cannot be sharpened back."""
+distinguish scenes, and no face or body does. Averaging cannot be reversed."""
 
 CLEAR_PIXELS = 4 * THUMB_WIDTH * THUMB_HEIGHT
 """Size that clear thumbnails are made from."""
 
 MAX_CELLS = 300
-"""Of one sheet: 50 rows, about 10,000 pixels high. Until the choice every sample's thumbnail is kept: at most 14 × 14
-bytes of a blurred one, 3 × 240 × 135 of a clear one."""
+"""Cells of a sheet: 50 rows, about 10,000 pixels high. Every sample's thumbnail is kept until the choice: at most
+14 × 14 bytes if blurred, 3 × 240 × 135 if clear."""
 
 COLUMNS = 6
 _MARGIN = 12
@@ -47,16 +47,16 @@ class _Cell:
     thumb: Plane
     """uint8: (H, W) blurred, before it is enlarged; or (H, W, 3), RGB, clear."""
     width: int
-    """In pixels, of the place that it takes; so is `height`."""
+    """Pixels on the sheet; so is `height`."""
     height: int
     sample: SampleVerdict
 
 
 class ContactSheet:
-    """Collects thumbnails as pictures pass, and lays them out."""
+    """Collects thumbnails of samples, and lays them out."""
 
     def __init__(self, *, clear: bool = False) -> None:
-        """`clear`: in colour and sharp; whether that is allowed is the caller's to decide once all was seen."""
+        """`clear`: in colour and sharp; the caller decides at the end whether that is allowed."""
         self._clear = clear
         self._cells: list[_Cell] = []
 
@@ -72,8 +72,8 @@ class ContactSheet:
         """The sheet as a PNG file.
 
         Args:
-            title: the line on top.
-            clear: False blurs what was collected clear.
+            title: the first line.
+            clear: False blurs clear thumbnails.
         """
         cells = _chosen(self._cells)
         if len(cells) < len(self._cells):
@@ -104,7 +104,7 @@ def _shrunk(plane: Plane, width: int, height: int) -> Plane:
 
 
 def _chosen(cells: Sequence[_Cell]) -> list[_Cell]:
-    """At most `MAX_CELLS`: those with a hit first, the others evenly spread."""
+    """At most `MAX_CELLS` cells: those with a hit first, the others evenly spread."""
     if len(cells) <= MAX_CELLS:
         return list(cells)
     hits = [place for place, cell in enumerate(cells) if cell.sample.hits][:MAX_CELLS]

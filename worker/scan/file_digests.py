@@ -1,4 +1,4 @@
-"""Whole files against lists of MD5, SHA-1 and SHA-256: what a source lists need not even decode."""
+"""Matches files with lists of MD5, SHA-1 and SHA-256 digests; such a file need not be decodable."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ DIGESTS = (HashKind.MD5, HashKind.SHA1, HashKind.SHA256)
 
 
 def match_file(bank: Bank, data: bytes | BinaryIO) -> tuple[ListMatch, ...]:
-    """The entries that are digests of this very file; a file is read once, and left where it stood.
+    """Entries that are digests of this very file, which is read once and rewound.
 
     Raises:
         OSError: it cannot be read.
@@ -32,7 +32,7 @@ def match_file(bank: Bank, data: bytes | BinaryIO) -> tuple[ListMatch, ...]:
 
 
 def _holds(bank: Bank, kind: HashKind) -> bool:
-    """Whether any list has such digests: reading a film for nothing takes seconds."""
+    """Whether any list has such digests: reading a film takes seconds."""
     return any(
         (layer.snapshot is not None and kind in layer.snapshot.tables)
         or any(entry.kind is kind for _, entry in layer.delta.entries)
@@ -44,7 +44,7 @@ def _blocks(data: bytes | BinaryIO) -> Iterator[bytes]:
     if isinstance(data, bytes):
         yield data
         return
-    if not data.seekable():  # a pipe: the decoder needs what would be read here
+    if not data.seekable():  # a pipe: the decoder needs its bytes
         return
     start = data.tell()
     while block := data.read(BLOCK_BYTES):

@@ -1,4 +1,4 @@
-"""What a person asks to be scanned: a file, a segment or a playlist, here or on an origin, as a row of parts."""
+"""The media of a scan: a file, a segment or a playlist, local or on an origin, as a sequence of parts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from config.regular_file import open_regular
-from worker.errors import PlaylistError
+from worker.errors import LocalFileError, PlaylistError
 from worker.ingest.http.fetch import Fetched, Fetcher
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import path_of, scheme_of, without_query
@@ -16,16 +16,22 @@ from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 from worker.store.local_file import open_file, read_file, read_range
 
 MAX_FETCHED_BYTES = 2 << 30
-"""Of a media file on an origin, which is held in memory."""
+"""Largest media file of an origin, which is held in memory."""
 
 MAX_SEGMENT_BYTES = 64 << 20
-"""A segment of 10 s at 50 Mbit/s, the top of what platforms take in, is 60 MiB."""
+"""A segment of 10 s at 50 Mbit/s, the most that platforms accept, is 60 MiB."""
 
 FILE_SECONDS = 3600.0
-"""For a media file to arrive; a person watches the progress bar and may stop it."""
+"""Timeout of a media file; a person watches the progress bar and may stop it."""
 
 SEGMENT_SECONDS = 60.0
-"""For a segment or playlist to arrive; without a live window to keep up with, slow origins get their time."""
+"""Timeout of a segment or playlist; there is no live window to keep up with, so slow origins get time."""
+
+MAX_PICTURE_BYTES = 256 << 20
+"""Uncompressed, 85 megapixels; the decoder bounds the size of compressed ones."""
+
+_PICTURE_HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_HEAD_BYTES = 16
 
 _PLAYLIST_ENDINGS = (".m3u8", ".m3u")
 _PLAYLIST_HEAD = b"#EXTM3U"
@@ -36,57 +42,57 @@ class Payload:
     """The bytes of a part."""
 
     data: bytes | BinaryIO
-    """A file of this machine is handed on as it is, so that it may be of any length."""
+    """A local file is passed on unread, so that it may be of any length."""
     init: bytes = b""
-    """Of the part's EXT-X-MAP."""
+    """Init section, of the part's EXT-X-MAP."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What is decoded at once: a segment of a playlist, or a whole file."""
+    """An input of the decoder: a segment of a playlist, or a complete file."""
 
     name: str
-    """For messages: the path, or the URL without its query."""
+    """Name in messages: the path, or the URL without its query."""
     extinf_ms: int | None
-    """What the playlist promises; None: a file promises nothing."""
+    """Duration in the playlist; None: a file has none."""
     load: Callable[[], AbstractContextManager[Payload]]
-    """Gets the bytes; raises FetchError or LocalFileError."""
+    """Reads the bytes; raises FetchError or LocalFileError."""
     refused: str | None = None
-    """Ledger reason why loading it is no use."""
+    """Reason in the ledger why it is not loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Media:
-    """What was named, opened."""
+    """Opened media."""
 
     name: str
     parts: tuple[Part, ...]
 
     @property
     def extinf_ms(self) -> int | None:
-        """What the playlist promises in all; None for a file."""
-        told = [part.extinf_ms for part in self.parts if part.extinf_ms is not None]
-        return sum(told) if told else None
+        """Duration of the playlist; None for a file."""
+        durations = [part.extinf_ms for part in self.parts if part.extinf_ms is not None]
+        return sum(durations) if durations else None
 
 
 def is_url(media: str) -> bool:
-    """Whether `media` is meant as a URL; else it is a path."""
+    """Whether `media` is a URL; else it is a path."""
     return scheme_of(media) in {"http", "https"}
 
 
 class MediaOpener:
-    """Opens what a person names, through the guarded `fetcher`."""
+    """Opens files, and URLs through the guarded `fetcher`."""
 
     def __init__(self, *, fetcher: Fetcher, rendition_height_pixels: int) -> None:
         self._fetcher = fetcher
         self._height_pixels = rendition_height_pixels
 
     def open(self, media: str) -> Media:
-        """Opens a URL or a path. Of a master playlist it takes the smallest rendition at or above the set height; of a
-        live playlist what is listed now.
+        """Opens a URL or a path: of a master playlist the smallest rendition at or above the set height, of a live
+        playlist the segments that it lists now.
 
         Raises:
-            FetchError, PlaylistError, LocalFileError: it cannot be had, or is not what its name says.
+            FetchError, PlaylistError, LocalFileError: it cannot be read, or is not what its name says.
         """
         if is_url(media):
             return self._open_url(media)
@@ -99,7 +105,7 @@ class MediaOpener:
     def _open_url(self, url: str) -> Media:
         shown = without_query(url)
         fetched = self._get(url, max_bytes=MAX_FETCHED_BYTES, timeout_seconds=FILE_SECONDS)
-        if _looks_like_playlist(path_of(url), fetched.body[:16]):
+        if _looks_like_playlist(path_of(url), fetched.body[:_HEAD_BYTES]):
             return self._of_playlist(shown, parse_playlist(fetched.body, fetched.url))
         payload = Payload(data=fetched.body)
         return Media(name=shown, parts=(Part(name=shown, extinf_ms=None, load=lambda: nullcontext(payload)),))
@@ -110,7 +116,7 @@ class MediaOpener:
             playlist = self._rendition(uri)
         if not playlist.segments:
             raise PlaylistError(f"{name}: expected at least one segment, the playlist lists none")
-        inits = _Latest(self._bytes_of)
+        inits = _LastInit(self._bytes_of)
         return Media(name=name, parts=tuple(self._part(segment, inits) for segment in playlist.segments))
 
     def _rendition(self, uri: str) -> MediaPlaylist:
@@ -123,7 +129,7 @@ class MediaOpener:
             raise PlaylistError(f"{without_query(uri)}: expected a media playlist, a master playlist names another one")
         return playlist
 
-    def _part(self, segment: Segment, inits: "_Latest") -> Part:
+    def _part(self, segment: Segment, inits: "_LastInit") -> Part:
         @contextmanager
         def load() -> Iterator[Payload]:
             init = b"" if segment.init is None else inits.get(segment.init.uri, segment.init.byte_range)
@@ -147,8 +153,8 @@ class MediaOpener:
         )
 
 
-class _Latest:
-    """Remembers the one init section that was read last: neighbouring segments share it."""
+class _LastInit:
+    """Caches the last init section: neighbouring segments share it."""
 
     def __init__(self, read: Callable[[str, ByteRange | None], bytes]) -> None:
         self._read = read
@@ -169,10 +175,39 @@ def _opened(path: Path) -> Iterator[Payload]:
 def _head(path: Path) -> bytes:
     try:
         with open_regular(path) as file:
-            return file.read(16)
+            return file.read(_HEAD_BYTES)
     except OSError:
-        return b""  # told when it is read
+        return b""  # reported when it is read
 
 
 def _looks_like_playlist(name: str, head: bytes) -> bool:
     return name.lower().endswith(_PLAYLIST_ENDINGS) or head.removeprefix(b"\xef\xbb\xbf").startswith(_PLAYLIST_HEAD)
+
+
+def is_picture(data: bytes | BinaryIO) -> bool:
+    """Whether it begins as a PNG, JPEG, GIF, BMP, TIFF or WebP does, whatever its name; a pipe counts as a video."""
+    head = _head_of(data)
+    return head.startswith(_PICTURE_HEADS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def picture_bytes(data: bytes | BinaryIO) -> bytes:
+    """All of a picture's bytes.
+
+    Raises:
+        LocalFileError: there are more than MAX_PICTURE_BYTES.
+    """
+    content = data if isinstance(data, bytes) else data.read(MAX_PICTURE_BYTES + 1)
+    if len(content) > MAX_PICTURE_BYTES:
+        raise LocalFileError(f"expected a picture of at most {MAX_PICTURE_BYTES} bytes")
+    return content
+
+
+def _head_of(data: bytes | BinaryIO) -> bytes:
+    if isinstance(data, bytes):
+        return data[:_HEAD_BYTES]
+    if not data.seekable():
+        return b""
+    start = data.tell()
+    head = data.read(_HEAD_BYTES)
+    data.seek(start)
+    return head

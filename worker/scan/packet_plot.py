@@ -1,4 +1,4 @@
-"""The plot of a segment: its packets' sizes over time, and which pictures were taken and why."""
+"""The plot of a segment: packet sizes over time, and the sampled pictures with their reasons."""
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -6,7 +6,7 @@ from math import ceil, floor, log10, sqrt
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sampler.frames import PacketSummary, SampledFrame, SampleReason
+from sampler.frames import PacketSummary, SampleReason
 
 WIDTH, HEIGHT = 1600, 580
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 1570, 96, 480
@@ -23,19 +23,14 @@ _COLOURS = {
 _MARKER_PIXELS = 7
 
 Samples = Sequence[tuple[float, SampleReason]]
-"""Presentation time in seconds, and why the picture was taken."""
-
-
-def taken(frames: Sequence[SampledFrame]) -> Samples:
-    """What the plot shows of `frames`."""
-    return [(frame.pts_seconds, frame.reason) for frame in frames]
+"""Presentation time in seconds, and the reason for the sample."""
 
 
 def packet_plot(packets: Sequence[PacketSummary], samples: Samples, *, duration_seconds: float, title: str) -> bytes:
-    """Draws one bar a packet, a mark over each picture taken, axes in seconds and KiB; gives a PNG file.
+    """Draws a bar for each packet, a mark over each sample, axes in seconds and KiB; returns the bytes of a PNG file.
 
     The height of a bar is the square root of the packet's size: on a linear scale keyframes, often fifty times the
-    size of the others, would leave nothing to see of the packets that cuts are told by.
+    size of the others, would hide the packets that show cuts.
     """
     image = Image.new("RGB", (WIDTH, HEIGHT), _PAPER)
     draw = ImageDraw.Draw(image)
@@ -57,7 +52,7 @@ def packet_plot(packets: Sequence[PacketSummary], samples: Samples, *, duration_
         draw.line((x, _BOTTOM, x, _BOTTOM + 6), _INK)
         draw.text((x, _BOTTOM + 10), f"{seconds:g}", _INK, _font(14), anchor="ma")
     bar_width = max(1.0, 0.7 * (_RIGHT - _LEFT) / max(1, len(packets)))
-    # Keyframes last: where there are more packets than pixels they are the ones to be seen.
+    # Keyframes last: they stay visible where there are more packets than pixels.
     for packet in sorted(packets, key=lambda packet: packet.keyframe):
         x = x_of(packet.pts_seconds)
         colour = _KEYFRAME if packet.keyframe else _PACKET
@@ -75,7 +70,7 @@ def packet_plot(packets: Sequence[PacketSummary], samples: Samples, *, duration_
 
 
 def _mark(draw: ImageDraw.ImageDraw, x: float, colour: str) -> None:
-    """A triangle over the plot that points at `x`, with a hair line down to the axis."""
+    """Draws a triangle above the plot at `x`, with a thin line down to the axis."""
     draw.line((x, _TOP, x, _BOTTOM), colour)
     tip = _TOP - 2
     draw.polygon(
@@ -105,7 +100,7 @@ def _ticks(top: float, wanted: int) -> Iterator[float]:
 
 
 def _size_ticks(largest_kib: float) -> list[float]:
-    """Ticks of a square-root axis: each about four times the next smaller, so that they stand evenly."""
+    """Ticks of a square-root axis: each about four times the next smaller, so that they are evenly spaced."""
     power = ceil(log10(largest_kib)) + 1
     rounded = [factor * 10.0**exponent for exponent in range(power, power - 5, -1) for factor in (5, 2, 1)]
     ticks: list[float] = []

@@ -1,4 +1,4 @@
-"""What a scan found, as tables for people."""
+"""The result of a scan as tables for people."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +21,7 @@ _STYLES = {Severity.CRITICAL: "bold red", Severity.HIGH: "red", Severity.REVIEW:
 
 
 def report(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> RenderableType:
-    """What was found, then what went unseen, the samples and the summary."""
+    """Findings, then unmoderated time, samples and the summary."""
     unseen = list(_unseen(result))
     return blocks(
         _findings(findings),
@@ -32,7 +32,7 @@ def report(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> R
 
 
 def unseen_lines(unseen: Sequence[Unseen]) -> Iterator[str]:
-    """One line for each part and reason: how much went unseen, and why."""
+    """One line for each part and reason: the unmoderated time, and why."""
     seconds: dict[tuple[str, str, str], float] = {}
     for one in unseen:
         key = (one.part, one.stretch.reason, one.detail)
@@ -68,7 +68,7 @@ def _samples(samples: Sequence[SampleVerdict]) -> Listing:
 
 
 def _shown(samples: Sequence[SampleVerdict]) -> list[SampleVerdict]:
-    """Those with a hit come first, the room that is left goes to the others; in order of time."""
+    """At most `MAX_SAMPLES`, those with a hit before others; by time."""
     ranked = sorted(range(len(samples)), key=lambda index: (not samples[index].hits, index))
     return [samples[index] for index in sorted(ranked[:MAX_SAMPLES])]
 
@@ -104,9 +104,9 @@ def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) ->
     table.add("samples", f"{summary['samples']:,}, at most {summary['max_gap_seconds']:.2f} s apart")
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in cpu.items() if stage != "total")
     for model, turns in summary["models"].items():
-        told = Text(f"looked at {turns['looked at']:,}, passed over {turns['passed over']:,}, {turns['cpu_ms']} ms")
+        line = Text(f"classified {turns['classified']:,}, skipped {turns['skipped']:,}, {turns['cpu_ms']} ms")
         if turns["failed"]:
-            told.append(f", failed on {counted(turns['failed'], 'picture')}", "bold red")
-        table.add(model, told)
+            line.append(f", failed on {counted(turns['failed'], 'picture')}", "bold red")
+        table.add(model, line)
     table.add("CPU", f"{cpu['total']:.2f} s ({stages})")
     return table

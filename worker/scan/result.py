@@ -1,38 +1,39 @@
-"""What came out of a scan: samples, findings, what nobody looked at."""
+"""The result of a scan: samples, findings and unmoderated time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from config.facts import SELFTEST, ListMatch, SampleFacts, Severity, StreamFacts
-from config.policy.persistence import Persistence, RuleHeld
+from config.policy.persistence import RuleHeld
 from config.policy.policy import Policy
+from config.policy.rules import Rule
 from sampler.frames import Stretch
-from worker.moderation.accounting import longest_gap
+from sampler.plan.coverage import longest_gap_seconds
 from worker.moderation.stages import Turns
 from worker.moderation.verdict import CpuSeconds, SampleVerdict
 
 SCANNED = StreamFacts(stream_id="scan", purpose="drill")
-"""A scan is a drill: the test card counts."""
+"""A scan is a drill, so that the test card counts."""
 
 FILE = "file"
-"""What a rule is told to have made us look, where the file itself is listed."""
+"""`sample.reason` for rules where the file itself is listed."""
 
 FOUND, UNSEEN, CLEAN = 1, 2, 0
 """Exit statuses."""
 
 SLACK_SECONDS = 1e-3
-"""Time stamps of MPEG-TS count 1/90000 s and EXTINF is rounded: less than this is no time."""
+"""Shorter unmoderated time is ignored: timestamps of MPEG-TS count 1/90000 s, and EXTINF is rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScanFinding:
-    """A rule of the policy that holds on pictures in a row."""
+    """A rule that persists on a run of consecutive samples."""
 
     rule: str
     severity: Severity
     pts_seconds: float
-    """Of the first of the pictures."""
+    """Of the first sample."""
 
     def to_record(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it."""
@@ -46,27 +47,27 @@ class ScanFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class Unseen:
-    """A stretch of the whole input that nobody looked at."""
+    """An unmoderated stretch of the input."""
 
     stretch: Stretch
     part: str
-    """Name of the part that it lies in."""
+    """Name of its part."""
     detail: str = ""
-    """What went wrong, where there is more to say than the reason."""
+    """Detail of the failure, if there is more than the reason."""
 
 
 @dataclass(kw_only=True)
 class ScanResult:
-    """What was seen so far; grows with each part."""
+    """The result so far; grows with each part."""
 
     file_matches: tuple[ListMatch, ...] = ()
-    """Entries that are digests of the whole file."""
+    """Entries that are digests of the file."""
     samples: list[SampleVerdict] = field(default_factory=list)
     unseen: list[Unseen] = field(default_factory=list)
     degraded: set[str] = field(default_factory=set)
     duration_seconds: float = 0.0
     pictures_seconds: float = 0.0
-    """Of `duration_seconds`: what holds pictures."""
+    """The part of `duration_seconds` that has pictures."""
     frames_total: int = 0
     frames_decoded: int = 0
     cpu_seconds: CpuSeconds = field(default_factory=CpuSeconds)
@@ -85,22 +86,24 @@ class ScanResult:
 
     @property
     def frame_seconds(self) -> float:
-        """The mean time that a picture is shown."""
+        """The mean duration of a frame."""
         return self.pictures_seconds / self.frames_total if self.frames_total else 0.0
 
     def findings(self, policy: Policy) -> list[ScanFinding]:
-        """What the policy lets through, with its persistence: one for each rule and row of pictures, by time."""
-        found = [
-            ScanFinding(rule=rule.name, severity=rule.severity, pts_seconds=self.samples[row[0]].pts_seconds)
-            for rule in policy.rules
-            if rule.mode == "live"
-            for row in _rows(self._persisting(rule.name, rule.persistence))
-        ]
+        """Rules that hold often enough to call a person: one for each rule and run of consecutive samples, by time."""
+        found: list[ScanFinding] = []
+        for rule in (rule for rule in policy.rules if rule.mode == "live"):
+            persisting = self._persisting(rule)
+            found += [
+                ScanFinding(rule=rule.name, severity=rule.severity, pts_seconds=self.samples[index].pts_seconds)
+                for index in sorted(persisting)
+                if index - 1 not in persisting
+            ]
         found += self._of_file(policy)
         return sorted(found, key=lambda finding: (finding.pts_seconds, finding.severity.rank))
 
     def _of_file(self, policy: Policy) -> list[ScanFinding]:
-        """What the file's own digest gives cause for: it is the very file, so that nothing has to persist."""
+        """Findings by the file's own digest: it is the listed file, so that nothing has to persist."""
         if not self.file_matches:
             return []
         facts = SampleFacts(capture_ms=0, pts_seconds=0.0, reason=FILE, pdq_quality=0, matches=self.file_matches)
@@ -111,49 +114,41 @@ class ScanResult:
             if policy.rule(hit.rule).mode == "live"
         ]
 
-    def _persisting(self, rule: str, persistence: Persistence) -> list[int]:
-        """Indices of the samples on which the rule holds often enough, near enough together."""
-        held = [
-            (index, RuleHeld(hit.capture_ms, hit.frames, hit.ordinal))
-            for index, sample in enumerate(self.samples)
-            for hit in sample.hits
-            if hit.rule == rule
-        ]
-        kept: set[int] = set()
-        for start, (_, first) in enumerate(held):
-            end = start + 1
-            while end < len(held) and persistence.reach(first, held[end][1]):
-                end += 1
-            together = held[start:end]
-            met_at = persistence.met_by(seen for _, seen in together)
-            if met_at is not None:
-                kept.update(index for index, seen in together if seen.capture_ms <= met_at)
-        return sorted(kept)
+    def _persisting(self, rule: Rule) -> set[int]:
+        """Indices of the samples on which the rule persists."""
+        persisting: set[int] = set()
+        held: list[tuple[int, RuleHeld]] = []
+        for index, sample in enumerate(self.samples):
+            for hit in (hit for hit in sample.hits if hit.rule == rule.name):
+                last = RuleHeld(hit.capture_ms, hit.frames, hit.ordinal)
+                held = [*((at, one) for at, one in held if rule.persistence.reach(one, last)), (index, last)]
+                if rule.persistence.met_by(one for _, one in held) is not None:
+                    persisting.update(at for at, _ in held)
+        return persisting
 
     def only_selftest(self, findings: Sequence[ScanFinding]) -> bool:
-        """Whether all that was found is the test card: a finding counts as that if each of its rule's hits matched it
-        and no other list."""
+        """Whether all findings are of the test card: each hit of their rules matched it, and no sample matched another
+        list."""
         if self.file_matches or any(match.list != SELFTEST for sample in self.samples for match in sample.matches):
             return False
         rules = {finding.rule for finding in findings}
         return all(hit.matches for sample in self.samples for hit in sample.hits if hit.rule in rules)
 
     def exit_status(self, findings: Sequence[ScanFinding]) -> int:
-        """1: there is a finding, whatever went unseen; else 2: over one frame's time is unmoderated, or all of a still
-        picture; else 0."""
+        """1: there is a finding; else 2: more than one frame's time is unmoderated, or a still picture; else 0."""
         if findings:
             return FOUND
         still = self.unseen and not self.pictures_seconds
         return UNSEEN if still or self.unmoderated_seconds > self.frame_seconds + SLACK_SECONDS else CLEAN
 
     def file_record(self) -> dict[str, Any]:
-        """As `livewarden scan --json` prints it, first, where the file itself is listed."""
+        """The first record of `livewarden scan --json`, where the file itself is listed."""
         found = [{"list": match.list, "entry": match.entry, "distance": match.distance} for match in self.file_matches]
         return {"type": "file", "matches": found}
 
     def summary(self) -> dict[str, Any]:
-        """As `livewarden scan --json` prints it, last."""
-        gap = longest_gap((sample.pts_seconds for sample in self.samples), self.duration_seconds)
+        """The last record of `livewarden scan --json`."""
+        gap = longest_gap_seconds(sorted(sample.pts_seconds for sample in self.samples), self.duration_seconds)
         return {
             "type": "summary",
             "duration_seconds": round(self.duration_seconds, 6),
@@ -165,16 +160,14 @@ class ScanResult:
             "samples": len(self.samples),
             "max_gap_seconds": round(gap, 6),
             "cpu_seconds": {stage: round(seconds, 6) for stage, seconds in vars(self.cpu_seconds).items()},
-            "models": {model: turns.counts for model, turns in self.turns.items()},
+            "models": {model: _model_counts(turns) for model, turns in self.turns.items()},
         }
 
 
-def _rows(indices: Iterable[int]) -> list[list[int]]:
-    """Cuts ascending indices where they do not follow one another."""
-    rows: list[list[int]] = []
-    for index in indices:
-        if rows and rows[-1][-1] == index - 1:
-            rows[-1].append(index)
-        else:
-            rows.append([index])
-    return rows
+def _model_counts(turns: Turns) -> dict[str, int]:
+    return {
+        "classified": turns.looked,
+        "skipped": turns.passed_over,
+        "failed": turns.failed,
+        "cpu_ms": round(turns.cpu_seconds * 1000),
+    }

@@ -16,9 +16,8 @@ from worker.moderation.pipeline import Observer, Origin, Pipeline
 from worker.moderation.stages import Turns
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.scan.file_digests import match_file
-from worker.scan.media_source import Media, Part, Payload
+from worker.scan.media_source import Media, Part, Payload, is_picture, picture_bytes
 from worker.scan.result import SCANNED, ScanResult, Unseen
-from worker.scan.still_file import is_picture, picture_bytes
 
 
 class Scan:
@@ -27,7 +26,7 @@ class Scan:
     def __init__(
         self, *, pipeline: Pipeline, policy: Policy, bank: Bank, seed: bytes, observe: Observer | None = None
     ) -> None:
-        """`bank`: where whole files are looked up; the pipeline has one for their pictures, and judges by `policy`."""
+        """`bank`: for digests of files; the pipeline has one for their pictures, and evaluates `policy`."""
         self._pipeline = pipeline
         self._policy = policy
         self._order = OrderState()
@@ -38,14 +37,14 @@ class Scan:
         self.result = ScanResult()
 
     def run(self, media: Media) -> ScanResult:
-        """Scans all parts; a part that cannot be looked at is told in `unseen`, and the next one is tried.
+        """Scans all parts; a part that cannot be moderated goes into `unseen`, and the next one is tried.
 
         Raises:
-            ScanError: nothing at all could be looked at; the text has the first reason.
+            ScanError: nothing could be moderated; the text has the first reason.
         """
         started = process_time()
         for number, part in enumerate(media.parts):
-            # Each part has a seed of its own: else audits would look at the same instant of every segment.
+            # Each part has a seed of its own: else audits would sample the same instant of every segment.
             self._scan(part, self._seed + number.to_bytes(4))
         child = self.result.cpu_seconds.demux + self.result.cpu_seconds.decode
         self.result.cpu_seconds = CpuSeconds(
@@ -53,7 +52,7 @@ class Scan:
         )
         if not self.result.frames_total and not self.result.file_matches:
             first = self.result.unseen[0]
-            text = first.detail or f"nothing can be looked at: {first.stretch.reason}"
+            text = first.detail or f"nothing can be moderated: {first.stretch.reason}"
             raise ScanError(text if text.startswith(first.part) else f"{first.part}: {text}")
         return self.result
 
@@ -70,7 +69,7 @@ class Scan:
             with part.load() as payload:
                 if part.extinf_ms is None:
                     self.result.file_matches += match_file(self._bank, payload.data)
-                verdict = self._judge(part, payload, origin, seed)
+                verdict = self._moderate(part, payload, origin, seed)
         except (FetchError, SamplerError) as error:
             self._lose(part, error.reason, str(error))
         except LocalFileError as error:
@@ -78,7 +77,7 @@ class Scan:
         else:
             self._add(part, verdict)
 
-    def _judge(self, part: Part, payload: Payload, origin: Origin, seed: bytes) -> SegmentVerdict:
+    def _moderate(self, part: Part, payload: Payload, origin: Origin, seed: bytes) -> SegmentVerdict:
         data, observe = payload.data, self._observe
         if part.extinf_ms is None and is_picture(data):
             return self._pipeline.moderate_picture(picture_bytes(data), origin=origin, observe=observe)
@@ -90,7 +89,7 @@ class Scan:
         result = self.result
         offset = result.duration_seconds
         self._gate = verdict.gate
-        result.samples += self._judged_in_order(part, verdict)
+        result.samples += self._with_ordered_hits(part, verdict)
         result.degraded.update(verdict.degraded)
         result.frames_total += verdict.frames_total
         result.frames_decoded += verdict.frames_decoded
@@ -117,8 +116,8 @@ class Scan:
             )
             self._skip(part, SHORT, "", share.failed_ms.get(SHORT, 0) / 1000)
 
-    def _judged_in_order(self, part: Part, verdict: SegmentVerdict) -> list[SampleVerdict]:
-        """The samples, with the hits of rules that are judged in order: here parts come in theirs."""
+    def _with_ordered_hits(self, part: Part, verdict: SegmentVerdict) -> list[SampleVerdict]:
+        """The samples, with the hits of rules that are evaluated in order: parts come in that order."""
         measured_ms = round(verdict.duration_seconds * 1000)
         segment_ms = measured_ms if part.extinf_ms is None else part.extinf_ms
         share = verdict.ledger_share(segment_ms)
@@ -146,7 +145,7 @@ class Scan:
         self._skip(part, reason, detail, (part.extinf_ms or 0) / 1000, even_if_empty=True)
 
     def _skip(self, part: Part, reason: str, detail: str, seconds: float, *, even_if_empty: bool = False) -> None:
-        """Time that the playlist promises and that holds no pictures for us: the input's timeline goes on over it."""
+        """Adds time of the playlist without pictures to the input's timeline."""
         if not seconds and not even_if_empty:
             return
         start = self.result.duration_seconds

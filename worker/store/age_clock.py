@@ -13,7 +13,7 @@ from typing import Final
 
 from redis import Redis
 
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.redis_client import run_script, store_errors
 

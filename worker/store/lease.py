@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.errors import LeaseLostError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store.redis_client import run_script, store_errors
 
 _trouble = Troubles(logging.getLogger(__name__))

@@ -1,4 +1,4 @@
-"""Checks and what came of them: a line for each, and below it what to do where it is not well."""
+"""Checks and their results: a line for each, and advice below a failed one."""
 
 from collections.abc import Iterator
 
@@ -9,24 +9,24 @@ from rich.text import Text
 from worker.tables.lines import GAP, escaped, fold, folded_lines, side_by_side, width_of
 
 LEAST_FOUND = 20
-"""Cells of what was found beside the name; where there are fewer (<) it stands below."""
+"""Cells of the result beside the name; with fewer (<) it goes below."""
 
 _TO_DO = "→ "
 
 
 class Checks:
-    """In the order in which they are added. What is well has one line, however narrow the terminal is: a longer result
-    ends with the last part of it that fits; all of it is in `--json`. What is not well is shown whole."""
+    """Checks in the order in which they are added. A good one has one line on any terminal: a longer result ends with
+    the last part that fits; `--json` has all of it. A bad one is shown in full."""
 
     def __init__(self) -> None:
         self._checks: list[tuple[Text, Text, Text, Text, bool]] = []
 
     def add(self, state: Text, name: str, found: str, *, advice: str = "", well: bool) -> None:
-        """A check."""
+        """Adds a check; `well`: it is good."""
         self._checks.append((state, escaped(name), escaped(found), escaped(advice), well))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As rich asks for it."""
+        """The protocol of rich."""
         yield from self._lines(console, options.max_width)
 
     def _lines(self, console: Console, width: int) -> Iterator[Text]:
@@ -50,8 +50,8 @@ class Checks:
 
 
 def shortened(text: str, room: int) -> str:
-    """`text`, or as much of it as fits into `room` cells with "…" behind: up to the end of a part or, where most of the
-    room would be left empty, of a word. No name is cut in the middle."""
+    """`text`, or the start of it that fits into `room` cells with "…": up to the end of a part or, where most of the
+    room would stay empty, of a word. No name is cut in the middle."""
     if cell_len(text) <= room:
         return text
     words = text.split(" ")

@@ -1,4 +1,4 @@
-"""What there is to say of one thing, as names and values."""
+"""Facts of one thing, as names and values."""
 
 from collections.abc import Iterator
 
@@ -8,26 +8,26 @@ from rich.text import Text
 from worker.tables.lines import GAP, NAME, TITLE, Cell, escaped, fold, folded_lines, side_by_side, width_of
 
 LEAST_VALUE = 20
-"""Cells of the values beside their names; where there are fewer (<) each name stands before its value, unaligned."""
+"""Cells of the values beside their names; with fewer (<) each name is in front of its value, unaligned."""
 
 
 class Facts:
-    """Names and their values, one pair a line; a value that is longer than the line goes on below itself."""
+    """Names and their values, one pair a line; a long value is folded in its column."""
 
     def __init__(self, *, title: Cell = "") -> None:
         self._title = escaped(title)
         self._pairs: list[tuple[Text, Text]] = []
 
     def add(self, name: Cell, value: Cell) -> None:
-        """A name may come more than once."""
+        """Adds a pair; a name may occur more than once."""
         self._pairs.append((escaped(name), escaped(value)))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As rich asks for it."""
+        """The protocol of rich."""
         yield from self.lines(console, options.max_width)
 
     def lines(self, console: Console, room: int) -> Iterator[Text]:
-        """Of at most `room` cells."""
+        """Lines of at most `room` cells."""
         if self._title.plain:
             yield from folded_lines(console, Text.assemble(self._title, style=TITLE), room)
         names = max((width_of(name) for name, _ in self._pairs), default=0)

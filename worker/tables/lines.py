@@ -1,4 +1,4 @@
-"""Lines that tables are made of: escaped, folded and padded by the cells that a terminal shows."""
+"""Lines of tables: escaped, folded and padded, measured in cells of a terminal."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,13 +12,13 @@ GAP = 2
 """Cells between two columns."""
 
 UNBOUNDED = 1_000_000
-"""Cells of a line that goes to no terminal: a script reads a record a line, and no id is folded."""
+"""Cells of a line without a terminal: a script reads a record a line, and no id is folded."""
 
 TITLE, HEADING, NAME, NOTE = "bold", "bold", "dim", "dim"
-"""Styles: of a table's title, of its columns' headings, of names beside values, and of what stands below."""
+"""Styles of a table's title, of its columns' headings, of names beside values, and of the note below."""
 
 Cell = str | Text
-"""A text of anybody's, or one that has a style; markup is read in neither."""
+"""A foreign text, or one with a style; markup is interpreted in neither."""
 
 
 def escaped(cell: Cell) -> Text:
@@ -45,7 +45,7 @@ def fold(console: Console, text: Text, room: int) -> list[Text]:
 
 
 def folded_lines(console: Console, text: Text, room: int, *, indent: int = 0) -> Iterator[Text]:
-    """As `fold`, each line indented."""
+    """Lines as of `fold`, each indented."""
     for line in fold(console, text, room - indent):
         yield side_by_side([Text(" " * indent) + line], (0,))
 

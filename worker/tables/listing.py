@@ -26,8 +26,8 @@ from worker.tables.lines import (
 )
 
 LONG_ID = 40
-"""Cells. Columns are left out so that ids up to this (<=) have a column; a UUID has 36. Longer ones, of streams up to
-200, get a line of their own where there is no room: one such stream must not take the columns of all others."""
+"""Cells. Columns are left out so that ids up to this (<=) have a column; a UUID has 36. Longer ids, of streams up to
+200, get a line of their own where there is no room: one such stream must not displace the columns of all others."""
 
 LEAST_TEXT = 16
 """Cells of a column of texts below which (<) other columns are left out, unless its texts are shorter."""
@@ -35,7 +35,7 @@ LEAST_TEXT = 16
 
 class _Kind(Enum):
     ID = auto()
-    """Copied by people: whole, on one line where it fits."""
+    """Copied by people: on one line where it fits."""
     TEXT = auto()
     """Folded between words."""
     FIXED = auto()
@@ -51,7 +51,7 @@ class Column:
     to_right: bool = False
 
     def least(self, widths: Iterable[int]) -> int:
-        """Cells below which it is of no use, where its texts take `widths`."""
+        """The least useful width, for texts of `widths`."""
         heading = cell_len(self.heading)
         if self.kind is _Kind.ID:
             return max([heading, *(width for width in widths if width <= LONG_ID)])
@@ -65,12 +65,12 @@ def ids(heading: str) -> Column:
 
 
 def texts(heading: str) -> Column:
-    """Sentences, and lists of things."""
+    """Sentences and enumerations."""
     return Column(heading=heading, kind=_Kind.TEXT)
 
 
 def fixed(heading: str) -> Column:
-    """Short words and times."""
+    """Short terms and times."""
     return Column(heading=heading, kind=_Kind.FIXED)
 
 
@@ -81,7 +81,7 @@ def numbers(heading: str) -> Column:
 
 @dataclass(frozen=True, kw_only=True)
 class _Fit:
-    """The columns that are shown, by their place among all, and the cells that each has."""
+    """The shown columns, by their place among all, and their widths."""
 
     shown: tuple[int, ...]
     widths: tuple[int, ...]
@@ -94,7 +94,7 @@ class Listing:
     def __init__(self, *columns: Column, title: Cell = "", note: Cell = "", left_out_first: Sequence[str] = ()) -> None:
         """
         Args:
-            note: stands below.
+            note: the line below.
             left_out_first: headings of the columns that may be left out, the least important first; the others are
                 always shown.
         """
@@ -104,13 +104,13 @@ class Listing:
         self._rows: list[tuple[list[Text], str]] = []
 
     def add(self, *cells: Cell, style: str = "") -> None:
-        """A record: a cell for each column."""
+        """Adds a record: a cell for each column."""
         if len(cells) != len(self._columns):
             raise ValueError(f"{len(cells)} cells: expected {len(self._columns)}")
         self._rows.append(([escaped(cell) for cell in cells], style))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As rich asks for it."""
+        """The protocol of rich."""
         width = options.max_width
         if self._title.plain:
             yield from folded_lines(console, Text.assemble(self._title, style=TITLE), width)
@@ -135,7 +135,7 @@ class Listing:
             yield from folded_lines(console, Text.assemble(self._note, style=NOTE), width)
 
     def _fit(self, rows: Sequence[list[Text]], width: int) -> _Fit | None:
-        """None: not even the columns that are always shown have room."""
+        """The columns that fit; None: even those that are always shown do not."""
         for number in range(len(self._left_out_first) + 1):
             left_out = self._left_out_first[:number]
             shown = tuple(at for at, column in enumerate(self._columns) if column.heading not in left_out)
@@ -196,7 +196,7 @@ class Listing:
 
 
 def _shares(wanted: Sequence[int], spare: int) -> list[int]:
-    """`spare` cells among columns that want some: each gets an equal share, or what it wants where that is less."""
+    """Divides `spare` cells among columns: each gets an equal share, or its wanted number where that is less."""
     shares = [0] * len(wanted)
     for left, at in enumerate(sorted(range(len(wanted)), key=wanted.__getitem__)):
         shares[at] = min(wanted[at], spare // (len(wanted) - left))

@@ -17,13 +17,13 @@ from redis import Redis
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.events.operations import OPERATIONS
 from worker.incidents.keys import DECISIONS, ESCALATION_KEYS
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
+from worker.store.reader_positions import beyond_the_end, entry_order
 from worker.store.redis_client import is_recent, now_ms, run_script, store_errors
-from worker.store.stream_positions import beyond_the_end, entry_order
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.outcome_rows import outcome_row
 from worker.verdictlog.tables import OUTCOMES

@@ -17,7 +17,7 @@ import pyarrow as pa
 from redis import Redis
 
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.lease import Lease, leased

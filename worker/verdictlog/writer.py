@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from worker.bank.in_force import BankMark
 from worker.errors import ObjectStoreError, StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store.object_store import ObjectStore
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.rows import SCHEMA, Row, table_of

@@ -1,23 +1,16 @@
-"""Conditions tried out before they are needed: on samples that reach all of them, and on the largest there can be.
+"""Conditions tried out before they are needed, on samples that reach all of them.
 
-A second look: what stands behind a guard is hidden from trials, so `checking` and `cost` come first.
+A guard hides from trials what stands behind it, so `checking` and `cost` come first.
 """
 
 import itertools
-from contextlib import suppress
 from functools import lru_cache
-from time import thread_time
 from typing import Final
 
 from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.policy.cel.cost import MAX_MATCHES, MAX_SECONDS, Cost, cost_of
+from config.policy.cel.cost import MAX_SECONDS, Cost, cost_of
 from config.policy.cel.expressions import Condition, Context, parse_condition
 from config.policy.cel.mistakes import ConditionError
-from config.policy.cel.syntax import Comprehension, nodes
-
-_LARGE_METADATA: Final = {f"key-{number}": "value" for number in range(1_000)}
-"""About as many notes as a platform may have on a stream (16 kB)."""
-_LARGE_SIGNALS: Final = {f"signal-{number}": 1.0 for number in range(50)}
 
 
 @lru_cache(maxsize=1_000)
@@ -33,7 +26,6 @@ def compile_condition(text: str) -> Condition:
     if cost.seconds > MAX_SECONDS:
         raise ConditionError(_too_dear(text, cost), cost.dearest.start)
     _try_out(condition)
-    _check_cost(condition)
     return condition
 
 
@@ -83,34 +75,3 @@ def _around(condition: Condition, share: float) -> Surroundings:
         },
         coverage=Coverage(segment_seconds=4.0, moderated_seconds=4.0 * share, failed_seconds=4.0 * (1 - share)),
     )
-
-
-def _check_cost(condition: Condition) -> None:
-    if not any(isinstance(node, Comprehension) for node in nodes(condition.tree)):
-        return
-    lists = sorted(condition.lists) or ["list"]
-    names = [*sorted(condition.scores), *(f"model/label-{number}" for number in range(MAX_MATCHES))]
-    stream = StreamFacts(stream_id="stream", metadata=_LARGE_METADATA, signals=_LARGE_SIGNALS)
-    for share, video in ((0.0, None), (1.0, "1")):
-        matches = tuple(
-            ListMatch(list=lists[number % len(lists)], entry=str(number), distance=number % 32, video=video)
-            for number in range(MAX_MATCHES)
-        )
-        sample = SampleFacts(
-            capture_ms=0,
-            pts_seconds=0.0,
-            reason="keyframe",
-            pdq_quality=100,
-            matches=matches,
-            scores=dict.fromkeys(names, share),
-        )
-        context = Context(stream, sample, _around(condition, share), names=condition.names)
-        if min(_seconds(condition, context) for _ in range(2)) > MAX_SECONDS:
-            raise ConditionError(f"it costs over {MAX_SECONDS} s of CPU on one picture with {MAX_MATCHES} matches")
-
-
-def _seconds(condition: Condition, context: Context) -> float:
-    started = thread_time()
-    with suppress(ConditionError):  # told by `_try_out`, or by the sample on which it happens
-        context.holds(condition)
-    return thread_time() - started

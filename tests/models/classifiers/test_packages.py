@@ -17,14 +17,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from onnx import TensorProto, external_data_helper, helper, load_model_from_string, numpy_helper, save_model
-from tinymodels import SIDE, build, classifier, constant_model, install, labels, manifest, mean_model, package
+from tinymodels import (
+    SIDE,
+    build,
+    classifier,
+    constant_model,
+    install,
+    labels,
+    load_classifiers,
+    manifest,
+    mean_model,
+    package,
+)
 
 from models.classifiers.classifier import Classifier
-from models.classifiers.manifest import manifest_schema
 from models.classifiers.onnx_graph import read_graph
-from models.classifiers.registry import DEFAULT, SHIPPED, known_packages, load_classifiers, read_shelf
+from models.classifiers.registry import DEFAULT, SHIPPED, known_packages, read_shelf
 from models.classifiers.weights import read_weights
 from models.errors import ManifestError, OnnxFileError, WeightsError
+from tools.schemas import manifest_schema
 
 SCHEMA_FILE = files("models").joinpath("manifest.v1.schema.json")
 
@@ -323,8 +334,9 @@ def test_an_installed_distribution_brings_models_in(tmp_path: Path) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-models\nVersion: 2.1\n")
     (info / "entry_points.txt").write_text("[livewarden.models]\nacme = acme_models.manifests\n")
     program = (
-        "from models.classifiers.registry import known_packages, load_classifiers\n"
-        "print(known_packages(None)['means'].origin, [one.name for one in load_classifiers(None)])"
+        "from models.classifiers.registry import chosen_packages, known_packages\n"
+        "known = known_packages(None)\n"
+        "print(known['means'].origin, [one.manifest.name for one in chosen_packages(known, None)])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
     finished = subprocess.run(

@@ -5,10 +5,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from onnx import load_model_from_string, numpy_helper
+from tinymodels import load_classifiers
 
 from models.classifiers.classifier import Classifier
 from models.classifiers.manifest import Use
-from models.classifiers.registry import load_classifiers
 from models.testcard import testcard as draw_card
 from tools.testcard_model import FILE, build
 

@@ -11,7 +11,7 @@ from media import CLOCK, encode, x264
 from config.profiles import BALANCED, ECONOMY, VIGILANT, SamplingProfile
 from sampler.child.decoder import Decoder
 from sampler.frames import Stretch
-from sampler.plan.coverage import spoken_for_until, unseen_stretches
+from sampler.plan.coverage import longest_gap_seconds, spoken_for_until, unseen_stretches
 
 FRAME_SECONDS = 1 / RATE
 ROUNDING_SECONDS = 1e-6
@@ -98,3 +98,11 @@ def test_sound_that_begins_a_little_earlier_is_no_gap(decoder: Decoder) -> None:
     """Every segment of a packager that cuts sound and pictures apart by some frames would report a gap."""
     seen = decoder.sample(segment(audio_seconds=2.0, video_from_seconds=0.3), profile=BALANCED, seed=b"")
     assert seen.unmoderated == ()
+
+
+def test_longest_gap_includes_both_ends() -> None:
+    """A scan that sampled only the middle of a file would claim to have seen all of it."""
+    assert longest_gap_seconds([3.0, 4.0], 10.0) == 6.0
+    assert longest_gap_seconds([3.0, 9.0, 9.5], 10.0) == 6.0
+    assert longest_gap_seconds([5.5], 10.0) == 5.5
+    assert longest_gap_seconds([], 10.0) == 10.0

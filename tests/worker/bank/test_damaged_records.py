@@ -26,8 +26,8 @@ from worker.bank.inspection import stats
 from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.bank.replication import fetch_at_start, fetch_missing
-from worker.doctor.bank import examine_bank
 from worker.doctor.diagnosis import State
+from worker.doctor.lists import examine_bank, follow_bank
 from worker.errors import BankRequestError
 from worker.lookback.jobs import FOUND, JOBS, is_due, look_backs, sought_key
 from worker.lookback.search import Lookback, look_back
@@ -96,8 +96,8 @@ def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_chan
         one.look()
         assert [finds(one, text) for text in (imported, later)] == [True, True]
         assert one.in_force().degraded == ("bank-behind",)
-    settings = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)}
-    (shown,) = [one for one in examine_bank(Settings.from_mapping(settings)) if one.name == "hash bank"]
+    settings = Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)})
+    (shown,) = [one for one in examine_bank(follow_bank(redis, settings), settings) if one.name == "hash bank"]
     assert shown.state is State.FAIL
     assert f"{SNAPSHOT}: {field}" in shown.found
     with pytest.raises(LivewardenError):

@@ -15,7 +15,7 @@ from worker.bank.imports import import_file
 from worker.bank.keys import REFRESHED, SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.bank.recovery import restore
-from worker.health.epoch import STATE_LOST, EpochWatch
+from worker.health.redis_epoch import STATE_LOST, EpochWatch
 
 ONE, TWO, THREE, FOUR = ("0f" * 32, "3c" * 32, "55" * 32, "a5" * 32)
 ListFile = Callable[..., Path]

@@ -38,7 +38,7 @@ def test_models_are_told_beside_a_policy_that_no_worker_takes(tmp_path: Path, ca
     assert explained.status == 0
     assert explained.records[0]["name"] == "safety-s"
     for ran in (listed, explained):
-        assert ran.message.startswith(f"no worker takes this policy: {tmp_path / 'policy.yaml'}: ")
+        assert ran.message.startswith(f"workers refuse this policy: {tmp_path / 'policy.yaml'}: ")
         assert told in ran.message
 
 
@@ -53,4 +53,4 @@ def test_a_model_about_minors_that_somebody_brought_runs_nowhere_and_the_list_sa
     assert {record["name"]: record["runs"] for record in ran.records}["guess"] == "no"
     lines = livewarden("models", "list", environment=environment).out.splitlines()
     (row,) = [place for place, line in enumerate(lines) if line.lstrip().startswith("guess")]
-    assert "only where a cascade gives cause" in lines[row + 1]
+    assert "only where a cascade condition holds" in lines[row + 1]

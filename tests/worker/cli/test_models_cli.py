@@ -168,12 +168,12 @@ def test_what_manifests_say_is_no_markup(tmp_path: Path) -> None:
     listed = livewarden("models", "list", environment=environment)
     assert listed.status == 0
     assert f"{folder} " in listed.out
-    assert "in place of that from livewarden" in listed.out
+    assert "replaces that from livewarden" in listed.out
     assert "2026 [/beta]" in listed.out
     verified = livewarden("models", "verify", path, environment=environment)
     assert verified.out.startswith("open-nsfw 2026 [/beta]: ok")
     explained = livewarden("models", "explain", "open-nsfw", environment=environment)
-    assert f"open-nsfw 2026 [/beta] from {folder}, in place of that from livewarden" in explained.out
+    assert f"open-nsfw 2026 [/beta] from {folder}, replaces that from livewarden" in explained.out
     assert "source: a\\u001b[2Jb [red]" in explained.out
 
 

@@ -75,7 +75,7 @@ class TestCheck:
         ]
         assert "did you mean 'open-nsfw/nsfw'?" in lines[0]
         assert "rule 'nude-too'" in lines[2]
-        assert lines[3] == "3 mistakes: no worker takes this policy"
+        assert lines[3] == "3 mistakes: workers refuse this policy"
         *mistakes, summary = livewarden("policy", "check", "policy.yaml", "--json", folder=folder).records
         assert [(one["line"], one["column"], one["rule"]) for one in mistakes] == [
             (4, 18, "nude"),
@@ -150,7 +150,7 @@ class TestCheck:
         hint = "unknown model 'open-nfsw2': did you mean 'open-nsfw'? known are age, open-nsfw, safety-s, testcard"
         assert told == f"policy.yaml:{first}:13: cascade[1].model: {hint}"
         assert second.startswith(f"policy.yaml:{first + 1}:13: cascade[2].model: unknown model 'safetys': did you mean")
-        assert summary == "2 mistakes: no worker takes this policy"
+        assert summary == "2 mistakes: workers refuse this policy"
         ran = livewarden("policy", "check", "policy.yaml", "--json", folder=folder)
         assert ran.status == 1
         mistake, _, last = ran.records
@@ -264,7 +264,7 @@ class TestCases:
             (
                 "repeat: 3}",
                 "repeat: 6000}\n      - {at: 0.5, repeat: 6000, every: 1}",
-                "cases.yaml: line 6, column 5: cases[0].samples: 12,000 pictures with those that `repeat` makes: "
+                "cases.yaml: line 6, column 5: cases[0].samples: 12,000 pictures with repetitions: "
                 "expected at most 10,000 a case",
             ),
             (

@@ -262,7 +262,7 @@ def test_a_classifier_that_fails_is_told(folder: Path, tmp_path: Path) -> None:
     for media, seconds in ((tmp_path / "still.png", 0.0), (folder / "a.ts", 2.0)):
         ran = livewarden("scan", media, "--json", environment={"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)})
         assert ran.status == 2
-        assert {sample["looked_at"] for sample in ran.of_type("sample")} == {False}
+        assert {sample["classified"] for sample in ran.of_type("sample")} == {False}
         (summary,) = ran.of_type("summary")
         assert summary["degraded"] == ["score-unusable:means"]
         assert summary["unmoderated"] == {"classifier_failed": pytest.approx(seconds, abs=FRAME)}

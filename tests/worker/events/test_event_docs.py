@@ -1,4 +1,4 @@
-"""docs/events.md: its tables are those of the schemas, and its reader works as it stands there."""
+"""docs/events.md: its tables are those of the schemas, and its reader works as written."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from worker.ingest.registry.registry import unwatch, watch
 from worker.queue.decisions import decide
 
 TEXT = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
-README = (Path(__file__).parents[3] / "README.md").read_text()
+PLATFORM = (Path(__file__).parents[3] / "docs" / "platform.md").read_text()
 (READER,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 STREAMS = ("lw:escalations:critical", "lw:decisions", STREAM_EVENTS)
 
@@ -163,7 +163,7 @@ def test_readers_outlast_a_quiet_stream(reader: Reader, redis_url: str) -> None:
     block_seconds = signature(reader.names["read"]).parameters["block_ms"].default / 1000
     assert client.get_connection_kwargs()["socket_timeout"] > block_seconds
     client.close()
-    (short,) = [text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "xreadgroup" in text]
+    (short,) = [text for text in re.findall(r"```python\n(.*?)```", PLATFORM, flags=re.DOTALL) if "xreadgroup" in text]
     (timeout,) = re.findall(r"socket_timeout=(\d+)", short)
     (block_ms,) = re.findall(r"block=(\d+)", short)
     assert int(timeout) > int(block_ms) / 1000

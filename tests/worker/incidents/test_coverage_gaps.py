@@ -22,7 +22,7 @@ from worker.events.operations import OPERATIONS
 from worker.incidents.commit import settle
 from worker.incidents.coverage_gaps import COUNTED, raise_coverage_gaps
 from worker.incidents.segment_context import SegmentContext, Versions
-from worker.ingest.poll.lone_gaps import BLIND, Gap, LastingGap, Watched, alone_among
+from worker.ingest.poll.stream_gaps import BLIND, Gap, LastingGap, Watched, alone_among
 from worker.ingest.registry.registry import stream_key, unwatch
 from worker.ingest.registry.signals import stream_facts
 from worker.queue.claims import open_incidents, take

@@ -20,7 +20,7 @@ from worker.bank.quarantine import lift_quarantine, set_quarantine
 from worker.errors import QueueError
 from worker.incidents.commit import Settled, settle
 from worker.incidents.hash_flood_groups import divert
-from worker.incidents.hash_flood_record import tell_due
+from worker.incidents.hash_flood_record import publish_due
 from worker.incidents.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
 from worker.ingest.coverage.totals import totals
 from worker.people.actor import Actor, Role
@@ -78,7 +78,7 @@ class Town:
         """The time for updates comes; gives the streams that the newest event of the newest group names."""
         for member, _ in self.redis.zscan_iter("lw:floods:due"):
             self.redis.zadd("lw:floods:due", {member: 1})
-        tell_due(self.redis, deployment="test", policy=self.scene.policy)
+        publish_due(self.redis, deployment="test", policy=self.scene.policy)
         newest = [event for event in self.events() if event["rule"] == "hash-flood"][-1]
         return list(newest["streams"])
 

@@ -44,10 +44,10 @@ from worker.ingest.playlist.poll_pace import LONGEST_IDLE_DELAY_MS
 from worker.ingest.poll.due import POLL_LEASE_MS, offer, offered, take_due
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.schedule import tick, tick_is_late
-from worker.ingest.poll.slow_polls import set_apart, slow_polls_due
+from worker.ingest.poll.slow_polls import move_slow, slow_polls_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, watch
-from worker.ingest.registry.slowness import SlowPart, note_slowness
+from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.ingest.status import show
 from worker.lookback import jobs as look_back_jobs
 from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
@@ -250,7 +250,7 @@ def test_a_slow_stream_goes_back(server: ServerWithClock, redis: Redis):
     note_slowness(redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
     server.set_back(BACK_SECONDS)
     assert not note_slowness(redis, SlowPart.PLAYLIST, "s", slow=False, held_seconds=0.1)
-    assert set_apart(redis) == 0
+    assert move_slow(redis) == 0
 
 
 @pytest.mark.timeout(200)

@@ -22,7 +22,7 @@ from redis import Redis
 
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.registry.slowness import SlowPart, slow_key
+from worker.ingest.registry.slow_streams import SlowPart, slow_key
 from worker.ingest.status import show
 
 SEGMENTS, PRIVATE = 3, 6

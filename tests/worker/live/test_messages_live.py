@@ -31,7 +31,7 @@ def test_no_message_ends_a_worker_or_holds_an_honest_one_up(
         eventually(lambda: redis.exists("lw:stream:s"), within_seconds=60, what=worker.text)
         eventually(lambda: show(redis, "s")["moderated_seconds"] == 2, within_seconds=30, what=worker.text)
         eventually(lambda: redis.llen("lw:intake:refused") == len(ODD), within_seconds=10, what=worker.text)
-        assert worker.runtime.worker_process.poll() is None
+        assert worker.process.poll() is None
         log = worker.text()
     assert [json.loads(text)["reason"] for text in redis.lrange("lw:intake:refused", 0, -1)]
     assert "Traceback" not in log
@@ -53,6 +53,6 @@ def test_odd_messages_in_celerys_own_queues_end_no_worker_either(
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         eventually(lambda: show(redis, "s")["moderated_seconds"] == 2, within_seconds=60, what=worker.text)
         eventually(lambda: not redis.exists("control", "segments"), within_seconds=20, what=worker.text)
-        assert worker.runtime.worker_process.poll() is None
+        assert worker.process.poll() is None
         assert "a message in Celery's queues is dropped: JSONDecodeError" in worker.text()
     assert redis.hlen("unacked") == 0

@@ -31,7 +31,7 @@ def left_behind(worker: CeleryProcess) -> list[str]:
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             parent, session = int(fields[1]), int(fields[3])
-            if session == worker.runtime.worker_process.pid and parent == 1:
+            if session == worker.process.pid and parent == 1:
                 found.append((entry / "cmdline").read_text())
         except (OSError, IndexError):
             continue
@@ -40,7 +40,7 @@ def left_behind(worker: CeleryProcess) -> list[str]:
 
 def pool_children(worker: CeleryProcess) -> set[int]:
     """Those that live now; what is forked to become another program is none."""
-    of_main = Path(f"/proc/{worker.runtime.worker_process.pid}/cmdline").read_bytes()
+    of_main = Path(f"/proc/{worker.process.pid}/cmdline").read_bytes()
     found = set()
     for pid in worker.children():
         with suppress(OSError):
@@ -88,7 +88,7 @@ def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
         living = pool_children(worker)
         eventually(lambda: processes(redis, IN_FORCE) <= living, within_seconds=20, what="who is gone is forgotten")
         eventually(
-            lambda: processes(redis, FOLLOWERS) - {worker.runtime.worker_process.pid} <= living,
+            lambda: processes(redis, FOLLOWERS) - {worker.process.pid} <= living,
             within_seconds=20,
             what="too",
         )

@@ -20,7 +20,7 @@ from config.settings import Settings
 from worker.doctor.redis import examine_redis
 from worker.events.operations import OPERATIONS
 from worker.health.presence import Presence, ProcessRole, give_sign, present
-from worker.health.redis_room import Room, tell_of_room
+from worker.health.redis_memory import Room, tell_of_room
 from worker.incidents.commit import Settled
 from worker.incidents.keys import DECISIONS
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
@@ -165,7 +165,7 @@ class TestPeople:
         assert [one["stream_id"] for one in show_all(redis)] == ["s"]
         read = redis.xreadgroup("platform", "another", {STREAM_EVENTS: ">"})
         assert redis.xack(STREAM_EVENTS, "platform", read[0][1][-1][0]) == 1
-        rows = {row.name: row for row in examine_redis(server.connection_url)}
+        rows = {row.name: row for row in examine_redis(redis)}
         assert rows["redis memory"].state == "fail"
         assert "refuses" in rows["redis memory"].found
         assert "full" in rows["redis disk"].found

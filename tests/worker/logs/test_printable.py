@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from worker.cli.progress_bar import progress_bar
-from worker.cli.screen import Screen
+from worker.cli.screen import Screen, progress_bar
 from worker.logs.format import PrintableFormatter
 from worker.logs.printable import PrintableStream, printable, printable_lines
 from worker.logs.setup import STREAM_LINES_A_MINUTE, StreamLines, format_records

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.frames import Stretch
-from worker.moderation.accounting import account, length, longest_gap, reach, without
+from worker.moderation.accounting import account, length, reach, without
 
 SECONDS = st.floats(min_value=0, max_value=60, allow_nan=False)
 INSTANTS = st.lists(SECONDS, max_size=20)
@@ -105,11 +105,3 @@ def test_each_instant_is_either_reached_or_further_away_than_the_reach(
         middle = (start + end) / 2
         assert all(instant > middle or middle - instant >= reach_seconds - 1e-9 for instant in instants)
         assert all(instant < middle or instant - middle >= reach_seconds - 1e-9 for instant in sorted(instants)[:1])
-
-
-def test_longest_gap_includes_both_ends() -> None:
-    """A scan that sampled only the middle of a file would claim to have seen all of it."""
-    assert longest_gap([3.0, 4.0], 10.0) == 6.0
-    assert longest_gap([3.0, 9.0, 9.5], 10.0) == 6.0
-    assert longest_gap([5.5], 10.0) == 5.5
-    assert longest_gap([], 10.0) == 10.0

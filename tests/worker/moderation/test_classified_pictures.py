@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import skimage
-from tinymodels import SIDE, classifier, mean_model
+from tinymodels import SIDE, classifier, load_classifiers, mean_model
 
 from models.classifiers.classifier import Classifier
 from models.classifiers.preprocess import RgbPicture, network_input
-from models.classifiers.registry import load_classifiers
 from sampler.picture import Picture
 from worker.cli.model_report import card_picture
 

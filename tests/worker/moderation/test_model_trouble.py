@@ -51,7 +51,7 @@ def test_a_model_that_hangs_costs_its_time_and_nothing_else(
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path, "--concurrency=1") as worker:
         eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
         eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=60, what=worker.text)
-        assert worker.runtime.worker_process.poll() is None
+        assert worker.process.poll() is None
     record = show(redis, "s")
     assert record["degraded"] == ["classifier-timeout:slow"]
     assert record["moderated_seconds"] == 0
@@ -78,7 +78,7 @@ def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
         eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
-        assert worker.runtime.worker_process.poll() is None
+        assert worker.process.poll() is None
         log = worker.text()
     record = show(redis, "s")
     assert record["degraded"] == ["model-stuck:stuck"]
@@ -94,7 +94,7 @@ def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
     assert 0 < redis.ttl("lw:stuck:stuck") <= told["data"]["left_out_seconds"]
     checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
     assert checks["stuck models"]["state"] == "fail"
-    assert "workers do not ask stuck: " in checks["stuck models"]["found"]
+    assert "workers do not run stuck: " in checks["stuck models"]["found"]
     assert checks["test card"]["state"] != "fail"  # the others are tried
 
 
@@ -118,7 +118,7 @@ def test_a_worker_does_not_start_with_a_model_that_does_not_work(
     """It said that it was ready, and moderated nothing."""
     install(tmp_path, weights)
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path) as worker:
-        assert worker.runtime.worker_process.wait(60) != 0
+        assert worker.process.wait(60) != 0
     assert "this worker does not start: " in worker.text()
     assert f"weights.file: means.onnx: {problem}" in worker.text()
     assert "ready" not in worker.text()
@@ -144,8 +144,8 @@ def test_a_worker_ends_where_a_new_child_cannot_judge(
         (child,) = {int(report.process.rpartition(":")[2]) for report in policy_reports(redis)}
         (models / "means.onnx").write_bytes(b"altered")
         os.kill(child, signal.SIGKILL)
-        assert worker.runtime.worker_process.wait(60) == 1, worker.text()
-        assert "this worker ends, since a process of it cannot judge: " in worker.text()
+        assert worker.process.wait(60) == 1, worker.text()
+        assert "this worker ends, since one of its processes cannot moderate: " in worker.text()
         assert "altered: expected SHA-256" in worker.text()
         assert not processes_in(tmp_path)
 
@@ -156,6 +156,6 @@ def test_a_worker_does_not_start_with_a_manifest_for_another_model(
     """It would score everything with nonsense, or fail at each picture."""
     path = install(tmp_path, mean_model("NHWC"))
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path) as worker:
-        assert worker.runtime.worker_process.wait(60) != 0
+        assert worker.process.wait(60) != 0
     assert f"{path}, line " in worker.text()
     assert "the graph takes (1, 8, 8, 3)" in worker.text()

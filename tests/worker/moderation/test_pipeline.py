@@ -12,7 +12,7 @@ from clips import RATE, card, clip, held, photo, shade
 from hostile_media import segment
 from media import cut, encode, steady, x264
 from stand_in import LATER, LIE, STAND_IN
-from tinymodels import classifier, mean_model
+from tinymodels import classifier, load_classifiers, mean_model
 
 from config.facts import ALLOW, ListMatch, StreamFacts
 from config.policy.policy import load_policy
@@ -20,7 +20,6 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.classifiers.classifier import Classifier
-from models.classifiers.registry import load_classifiers
 from models.pdq.variant_kinds import Variant
 from sampler.child.decoder import Decoder
 from sampler.errors import DecoderDiedError, SamplerError

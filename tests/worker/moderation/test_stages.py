@@ -9,7 +9,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from clips import card, clip, held, photo
-from tinymodels import classifier, constant_model, endless_model, labels, mean_model
+from tinymodels import classifier, constant_model, endless_model, labels, load_classifiers, mean_model
 
 from config.errors import PolicyError
 from config.facts import SampleFacts, StreamFacts
@@ -17,14 +17,13 @@ from config.policy.policy import Policy, load_policy
 from config.settings import Settings
 from models.bank.bank import Bank
 from models.classifiers.classifier import Classifier
-from models.classifiers.registry import load_classifiers
 from sampler.child.decoder import Decoder
 from worker.bank.in_force import InForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
 from worker.moderation.pipeline import Origin, Pipeline
-from worker.moderation.shadow_models import in_shadow
 from worker.moderation.sight import CLASSIFIER_FAILED
+from worker.moderation.stages import in_shadow
 from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import read_policy_and_models
 
@@ -256,8 +255,8 @@ def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_pat
         ("when: 'score(\"means/first\") > 0.5'", 'window.max("age/minor", "30s") > 0.5', "age/minor is for rules"),
         ("when: 'score(\"means/first\") > 0.5'", "scores.all(name, scores[name] > 0.5)", "expected scores by name"),
         ("when: 'score(\"means/none\") > 0.5'", 'matched("l")', "unknown score 'means/none': did you mean"),
-        ("", 'matched("l")', "looks only where an earlier stage gave cause"),
-        ("when: 'stream.risk_prior > 0.5'", 'matched("l")', "looks only where an earlier stage gave cause"),
+        ("", 'matched("l")', "runs only where an earlier stage gave cause"),
+        ("when: 'stream.risk_prior > 0.5'", 'matched("l")', "runs only where an earlier stage gave cause"),
     ],
 )
 def test_what_a_policy_may_not_ask_of_a_model_is_refused(

@@ -18,8 +18,9 @@ from worker.bank.deployed import follow
 from worker.bank.in_force import deployed_names, followed_names
 from worker.bank.place import SnapshotPlace
 from worker.events.operations import OPERATIONS
+from worker.policyload.dead_rules import ListNames
 from worker.policyload.follower import PolicyFollower
-from worker.policyload.watch import ListNames, watch_policy
+from worker.policyload.watch import watch_policy
 from worker.runtime.worker_process import WorkerProcess
 
 POLICY = """

@@ -23,7 +23,7 @@ from worker.errors import OutOfTimeError
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
-from worker.ingest.registry.slowness import QUICK_SECONDS, SlowPart, is_slow
+from worker.ingest.registry.slow_streams import QUICK_SECONDS, SlowPart, is_slow
 from worker.ingest.status import show
 from worker.processes.soft_limit import SoftLimit, soft_limit
 from worker.runtime.segment_task import MAX_LOSSES, moderate_segment
@@ -412,7 +412,7 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
 
     def children() -> list[str]:
-        pid = worker.runtime.worker_process.pid
+        pid = worker.process.pid
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
     with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
@@ -450,7 +450,7 @@ def test_a_task_that_is_out_of_time_is_tried_once_more(
     gate = origin.hold("index.m3u8")
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
-        pid = worker.runtime.worker_process.pid
+        pid = worker.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children")
         assert gate.reached.wait(60), worker.text()
         before = children.read_text()

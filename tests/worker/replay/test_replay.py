@@ -262,7 +262,7 @@ def test_people_see_it_on_eighty_columns(simple: Life, policy_of: Callable[[str]
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     assert rows["nude"] == ["1", "1", "0", "1", "0", "0", "1→1", "6"]
     assert rows["tried"] == ["(shadow)", "0", "2", "0", "0", "0", "0", "0→2", "6"]
-    assert rows["likely"] == ["(not", "in", "it)", "1", "0", "0", "0", "0", "1", "1→0", "0"]
+    assert rows["likely"] == ["(removed)", "1", "0", "0", "0", "0", "1", "1→0", "0"]
     assert rows["cam-b"] == ["0", "1", "1"]
 
 

@@ -21,11 +21,11 @@ from worker.bank.allowance import allow_tags, marked
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import series_of
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
-from worker.replay.history import WasIncident
+from worker.replay.history import LoggedIncident
 from worker.replay.part import PartResult, Replayer, Times
 from worker.replay.prefilter import Prefilter
 from worker.replay.rows import PART_SCHEMA, settled_segment
-from worker.replay.stream_replay import SettledSegment, StreamCourse
+from worker.replay.stream_replay import SettledSegment, StreamReplay
 from worker.replay.thresholds import only_compares, sample_counts, thresholds
 from worker.verdictlog.rows import rows_of, table_of
 
@@ -331,8 +331,8 @@ rules:
         )
         return SettledSegment(facts=segment, generation=1, epoch=0, settled_ms=1000 * number)
 
-    def was(self, **more: Any) -> WasIncident:
-        return WasIncident(
+    def was(self, **more: Any) -> LoggedIncident:
+        return LoggedIncident(
             incident_id="a" * 24,
             stream_id="cam-1",
             generation=1,
@@ -347,14 +347,14 @@ rules:
             **more,
         )
 
-    def raised(self, policy: Policy, was: Sequence[WasIncident], *, numbers: Iterable[int]) -> list[str]:
-        course = StreamCourse(policy, "cam-1")
+    def raised(self, policy: Policy, was: Sequence[LoggedIncident], *, numbers: Iterable[int]) -> list[str]:
+        replay = StreamReplay(policy, "cam-1")
         for number in (1, 2):
-            course.settle(self.segment(number))
-        course.begin(was, 100_000)
+            replay.settle(self.segment(number))
+        replay.begin(was, 100_000)
         for number in numbers:
-            course.settle(self.segment(number))
-        return [one.segment_key for one in course.raised.values()]
+            replay.settle(self.segment(number))
+        return [one.segment_key for one in replay.raised.values()]
 
     def test_what_a_policy_would_have_raised_before_is_not_open(self, policy_of: Callable[[str], Policy]) -> None:
         """A new rule that held all the time would be in no count."""
@@ -367,12 +367,12 @@ rules:
     def test_what_had_waited_for_a_failed_segment_counts(self, policy_of: Callable[[str], Policy]) -> None:
         """An incident that was raised just after the beginning, and here just before it, would seem to have moved."""
         policy = policy_of(self.RULES)
-        course = StreamCourse(policy, "cam-1")
-        course.settle(self.segment(1))
-        (raised,) = course.raised
-        course.begin([replace(self.was(), incident_id=raised, raised_ms=100_500)], 100_000)
-        course.settle(self.segment(101))
-        assert list(course.raised) == [raised]
+        replay = StreamReplay(policy, "cam-1")
+        replay.settle(self.segment(1))
+        (raised,) = replay.raised
+        replay.begin([replace(self.was(), incident_id=raised, raised_ms=100_500)], 100_000)
+        replay.settle(self.segment(101))
+        assert list(replay.raised) == [raised]
 
     def test_what_was_decided_stays_decided(self, policy_of: Callable[[str], Policy]) -> None:
         """What belongs to a decision of before would call people again."""

@@ -38,10 +38,7 @@ def raised(redis: Redis) -> list[dict]:
 
 def pool_children(worker: CeleryProcess) -> list[int]:
     return [
-        int(pid)
-        for pid in Path(f"/proc/{worker.runtime.worker_process.pid}/task/{worker.runtime.worker_process.pid}/children")
-        .read_text()
-        .split()
+        int(pid) for pid in Path(f"/proc/{worker.process.pid}/task/{worker.process.pid}/children").read_text().split()
     ]
 
 
@@ -68,7 +65,7 @@ def test_a_worker_that_requires_confinement_does_not_start_without(environment: 
     """An operator who has forbidden it would have hostile segments decoded unconfined all the same."""
     required = {**environment, "LIVEWARDEN_REQUIRE_CONFINEMENT": "1"}
     with celery("worker", required, tmp_path, "--concurrency=1", through=WITHOUT_SECCOMP) as worker:
-        assert worker.runtime.worker_process.wait(60) == 1
+        assert worker.process.wait(60) == 1
     (line,) = [line for line in worker.text().splitlines() if "livewarden:" in line]
     assert "this worker does not start: LIVEWARDEN_REQUIRE_CONFINEMENT: the decoder child is not confined" in line
     assert "no seccomp: Operation not permitted" in line
@@ -83,7 +80,7 @@ def test_a_worker_whose_decoder_does_not_start_is_not_taken_for_confined(
     of its segments fails."""
     required = {**environment, "LIVEWARDEN_REQUIRE_CONFINEMENT": "1"}
     with celery("worker", required, tmp_path, "--concurrency=1", through=WITHOUT_DECODER) as worker:
-        assert worker.runtime.worker_process.wait(60) == 1
+        assert worker.process.wait(60) == 1
     (line,) = [line for line in worker.text().splitlines() if "livewarden:" in line]
     assert "this worker does not start: LIVEWARDEN_REQUIRE_CONFINEMENT: the decoder child is not confined" in line
     assert NO_DECODER in line
@@ -143,11 +140,11 @@ def test_a_worker_that_crashes_leaves_no_core_file(environment: dict[str, str], 
         (child,) = pool_children(worker)
         os.kill(child, signal.SIGSEGV)
         eventually(lambda: "signal 11" in worker.text(), within_seconds=30, what="the child's death is noticed")
-        os.kill(worker.runtime.worker_process.pid, signal.SIGSEGV)
-        assert worker.runtime.worker_process.wait(30) == -signal.SIGSEGV
+        os.kill(worker.process.pid, signal.SIGSEGV)
+        assert worker.process.wait(30) == -signal.SIGSEGV
         worker_folder = cores(tmp_path)
         with suppress(ProcessLookupError):  # children that have not noticed yet that they are orphans
-            os.killpg(worker.runtime.worker_process.pid, signal.SIGKILL)
+            os.killpg(worker.process.pid, signal.SIGKILL)
     assert worker_folder == []
     with celery("beat", environment, tmp_path, "--loglevel=INFO", through=with_cores()) as beat:
         eventually(lambda: "beat: Starting" in beat.text(), within_seconds=60, what="beat starts")

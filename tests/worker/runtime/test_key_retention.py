@@ -33,7 +33,7 @@ from worker.queue.claims import open_incidents
 from worker.queue.decisions import decide
 from worker.queue.lookup import find_incident
 from worker.queue.trimming import trim
-from worker.runtime.key_retention import LOOKED_AT, give_lives
+from worker.runtime.key_retention import MOST_KEYS, give_lives
 from worker.store.redis_client import connect
 from worker.store.redis_keys import COVERAGE, DAY, DAY_TOTALS, ONCE, SWEPT, Key, key_of
 
@@ -196,7 +196,7 @@ def test_a_damaged_key_costs_no_other_its_life(redis: Redis, damage: tuple[str |
 
 def test_the_names_of_one_call_are_told_apart_quickly(redis: Redis) -> None:
     """It comes every two seconds: half a second of each call once took a third of a processor."""
-    names = [coverage_key(f"s{number}") for number in range(LOOKED_AT)]
+    names = [coverage_key(f"s{number}") for number in range(MOST_KEYS)]
     key_of(names[0])
     began = process_time()
     assert {key_of(name) for name in names} == {COVERAGE}

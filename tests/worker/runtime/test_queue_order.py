@@ -20,15 +20,15 @@ class Worker:
 
     def __init__(self, processes: int = 8) -> None:
         self.processes, self.slow, self.now_seconds = processes, 0, 0.0
-        self.turns = WeightedQueueOrder(
+        self.order = WeightedQueueOrder(
             occupancy=lambda: Occupancy(processes=self.processes, slow=self.slow), clock=lambda: self.now_seconds
         )
-        self.turns.update(CONSUMED)
+        self.order.update(CONSUMED)
 
     def take(self, full: Sequence[str] | set[str]) -> str | None:
-        queue = next((queue for queue in self.turns.consume(len(CONSUMED)) if queue in full), None)
+        queue = next((queue for queue in self.order.consume(len(CONSUMED)) if queue in full), None)
         if queue is not None:
-            self.turns.rotate(queue)
+            self.order.rotate(queue)
         return queue
 
 
@@ -118,7 +118,7 @@ def test_a_worker_with_one_process_gives_slow_streams_a_quarter_of_its_time():
 def test_a_worker_started_for_slow_queues_alone_gives_them_all_it_has():
     """An operator whose origins are slow adds processes for them with `-Q segments.slow`."""
     worker = Worker(processes=2)
-    worker.runtime.queue_order.update([SEGMENTS_SLOW])
+    worker.order.update([SEGMENTS_SLOW])
     worker.slow = 1
     assert worker.take({SEGMENTS_SLOW}) == SEGMENTS_SLOW
 

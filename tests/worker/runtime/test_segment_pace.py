@@ -15,7 +15,7 @@ from worker.ingest.pending.segments import OVERDUE, TRIAL_MS, begin, member
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
-from worker.ingest.registry.slowness import (
+from worker.ingest.registry.slow_streams import (
     QUICK_DECODE_SECONDS,
     QUICK_SECONDS,
     SlowPart,
@@ -164,7 +164,7 @@ def test_a_stream_that_is_quick_again_goes_back(process: WorkerProcess, honest: 
     """An honest stream with one bad second would share with the slow ones for ever."""
     honest.add("0.ts", segment_bytes(card=False))
     (key,) = admit(process, "s", honest.url)
-    process.pipeline.warm_up(when_stuck=process.last_words.say)
+    process.pipeline.warm_up(when_stuck=process.stuck_model.end)
     note_slowness(process.redis, SlowPart.SEGMENTS, "s", slow=True, held_seconds=1.0)
     process.redis.hset(slow_key(SlowPart.SEGMENTS, "s"), "until_ms", 0)
     moderate_segment(process, "s", key)

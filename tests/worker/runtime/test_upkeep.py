@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from config.settings import Settings
-from worker.ingest.poll.gaps import TOLD
+from worker.ingest.poll.origin_gaps import TOLD
 from worker.runtime.upkeep import look_after
 from worker.runtime.worker_process import WorkerProcess
 

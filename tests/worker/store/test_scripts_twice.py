@@ -18,29 +18,29 @@ from worker.bank.changelog import append
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
-from worker.health.epoch import EPOCH, EpochWatch, read_epoch
 from worker.health.presence import Presence, ProcessRole, give_sign, present
+from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
 from worker.ingest.messages.batches import Batch, claim, done, give_back
 from worker.ingest.messages.keys import COUNTS, LISTS, NEWEST, REFUSED, UNPUBLISHED, published_key
-from worker.ingest.pending.lanes import Lane, add_waiting, take_waiting
+from worker.ingest.pending.fair_queue import Lane, add_waiting, take_waiting
 from worker.ingest.pending.segments import Begun, begin, defer, end_trial, pending_key, take_overdue
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.outcome import MissedReason
 from worker.ingest.playlist.timeline import advance
 from worker.ingest.poll.admission import admit
 from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, take_due
-from worker.ingest.poll.gaps import MISSING, missing_member, tell_gaps
+from worker.ingest.poll.origin_gaps import MISSING, missing_member, tell_gaps
 from worker.ingest.poll.schedule import tick
-from worker.ingest.poll.slow_polls import hand_over, set_apart
+from worker.ingest.poll.slow_polls import hand_over, move_slow
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
 from worker.ingest.registry.signals import report_signals
-from worker.ingest.registry.slowness import SlowPart, note_slowness
+from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
 from worker.policyload.refusals import tell_of_file
 from worker.queue import leases
@@ -212,7 +212,7 @@ class Stage:
     def slow_set_apart(self) -> None:
         self.registered()
         self.slowness()
-        assert set_apart(self.redis) == 1
+        assert move_slow(self.redis) == 1
 
     def slow_hand_over(self) -> None:
         hand_over(self.redis, "s", self.take_due().token)

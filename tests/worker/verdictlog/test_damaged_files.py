@@ -14,10 +14,9 @@ import pytest
 from logged import a_hash, added, row, write
 from redis import Redis
 
-from config.settings import Settings
 from models.bank.entries import ListSpec
 from worker.doctor.diagnosis import State
-from worker.doctor.verdict_log import examine_log_files
+from worker.doctor.lists import examine_log_files
 from worker.errors import ObjectStoreError
 from worker.events.operations import OPERATIONS
 from worker.lookback.file_search import Sought, files_left, scan
@@ -367,16 +366,15 @@ def _fails(*_: object) -> bytes:
 
 
 @pytest.mark.expected_errors("damaged, and left out")
-def test_doctor_names_damaged_files(environment: dict[str, str], redis: Redis, tmp_path: Path) -> None:
+def test_doctor_names_damaged_files(redis: Redis) -> None:
     """Hours of the log would be gone, and the deployment look well."""
-    settings = environment | {"LIVEWARDEN_STORE_URL": str(tmp_path / "store")}
     name = f"{now_ms(redis)}-1-1-1-0123456789abcdef.parquet"
     file = LogFile.parse("verdicts/date=2026-11-26/hour=12", name)
     assert file is not None
     damage_recorder(redis)(file, ObjectStoreError(f"store: {file.path}: cut short", damaged=True))
-    (shown,) = examine_log_files(Settings.from_mapping(settings))
+    (shown,) = examine_log_files(redis)
     assert (shown.state, shown.name) == (State.WARN, "verdict log files")
     assert "1 file cannot be read" in shown.found
     assert "cut short" in shown.found
     redis.delete(DAMAGED)
-    assert list(examine_log_files(Settings.from_mapping(settings))) == []
+    assert list(examine_log_files(redis)) == []

@@ -1,1 +1,1 @@
-"""Coverage: the ledger of each stream's seconds, and the totals of each day."""
+"""Coverage: the ledger of each stream's seconds, and daily totals."""

@@ -1,11 +1,12 @@
-"""The coverage ledger: what became of each second of a stream.
+"""The coverage ledger: each second of a stream is moderated, skipped, failed, missed, or still pending.
 
 One hash a stream, `lw:coverage:{id}`, of integer milliseconds: `elapsed`, `moderated`, `unhashable`, and
-`<kind>: <reason>` for what was skipped, failed or missed; counts are under `count: <what>`. Elapsed time is added by
-polls, the rest where segments are settled, so that the equation of DESIGN.md can fail, and then shows a bug.
+`<kind>: <reason>` for skipped, failed and missed time; counts are under `count: <name>`. Polls add elapsed, missed and
+skipped time, the commit of a segment adds the rest. So the equation, elapsed = moderated + skipped + failed + missed +
+pending, can fail, and then shows a bug.
 
-Time in which a stream is not seen, and of which it is not known yet what it was, is provisional: not in the hash, but
-added where the ledger is shown, as elapsed and as missed.
+Missed time whose cause is not known yet is provisional: not in the hash, but added where the ledger is shown, as
+elapsed and as missed.
 """
 
 from collections import Counter
@@ -28,21 +29,21 @@ def coverage_key(stream_id: str) -> str:
 
 
 def entry(kind: str, reason: str) -> str:
-    """The ledger's field for time that was not moderated."""
+    """The ledger's field for time not moderated for that reason."""
     return f"{kind}: {reason}"
 
 
 MISSED_UNREACHABLE = entry("missed", "unreachable")
 AFTER_END = "after_end"
-"""Count of broadcasts that ended without saying so; the time after it was taken back."""
+"""Count of broadcasts that ended without ENDLIST; the provisional time after their end was dropped."""
 UNSHOWN_SECONDS = "outage_seconds_unshown"
-"""Count of seconds in outages after which the sequence went on without them: nobody streamed, or nobody was to see."""
+"""Count of seconds in outages after which the sequence went on without them: not streamed, or hidden from us."""
 ENDED_UNSAID = COUNT + AFTER_END
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provisional:
-    """Time that is missed as far as is known now."""
+    """Provisional missed time."""
 
     reason: str
     """`unreachable` or `stalled`."""
@@ -51,7 +52,7 @@ class Provisional:
 
     @classmethod
     def of(cls, stream: Mapping[str, str], now_ms: int) -> Self | None:
-        """As the stream's hash has it; None: nothing, or what is there is damaged."""
+        """Parses the stream's hash; None: there is none, or it is damaged."""
         since = stream.get("missing_since_ms", "")
         if not stream.get("missing_member") or not (since.isascii() and since.isdigit()):
             return None
@@ -60,11 +61,11 @@ class Provisional:
 
 
 LONGEST_NUMBER = 19
-"""Characters of a number that Redis adds to: what is longer none of ours has written."""
+"""Characters of a number that Redis can add to; a longer one is foreign."""
 
 
 def with_owed(ledger: Mapping[str, str], stream: Mapping[str, str]) -> dict[str, str]:
-    """The ledger with what was noted in the stream's hash when a watch ended, and is not in the ledger yet."""
+    """The ledger with the time that an unwatch noted in the stream's hash and `pay_owed` has not added yet."""
     counted = Counter({field: _whole(ledger, field) for field in ledger})
     missed_ms = _whole(stream, "owed_missed_ms")
     counted.update({"elapsed": missed_ms, MISSED_UNREACHABLE: missed_ms})
@@ -74,13 +75,13 @@ def with_owed(ledger: Mapping[str, str], stream: Mapping[str, str]) -> dict[str,
 
 
 def _whole(fields: Mapping[str, str], field: str) -> int:
-    """0 where it is damaged: `pay_owed` leaves it out too."""
+    """The integer in that field; 0 if missing or damaged, which `pay_owed` skips too."""
     text = fields.get(field, "")
     return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= LONGEST_NUMBER else 0
 
 
 def pay_owed(redis: Redis, most: int = 1_000) -> int:
-    """Writes what was noted of up to `most` streams when their watch ended into their ledgers; gives their number."""
+    """Adds the time that unwatches noted to the ledgers of up to `most` streams; returns their number."""
     args: list[str | int] = [most, redis_keys.STREAM.prefix, coverage_key(""), MISSED_UNREACHABLE, ENDED_UNSAID]
     return int(run_script(redis, "pay_owed", keys=[redis_keys.STREAMS_OWING.name], args=args))
 

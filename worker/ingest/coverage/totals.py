@@ -1,14 +1,14 @@
-"""Totals of each day (UTC by Redis's clock), kept for 400 days: what a transparency report needs when streams, ledgers
+"""Daily totals (UTC by Redis's clock), kept for 400 days: the numbers of a transparency report, when streams, ledgers
 and incidents are long gone.
 
-A hash a day, which scripts add to (`add_today` in worker/store/lua/common.lua), of `<purpose> <what>` to numbers:
+A hash a day, which scripts add to (`add_today` in worker/store/lua/common.lua), of `<purpose> <name>` to numbers:
 
-    live streams                         streams of which something was listed that day, each once
-    live ms moderated                    milliseconds added to ledgers, as `worker.ingest.coverage.ledger` names them
-    live raised RULE SEVERITY            incidents raised, by the severity that they had then
-    live raised-list LIST SEVERITY       likewise, once for each list that they matched
-    live decided RULE SEVERITY OUTCOME   decisions, as they were first made; `decided-list` likewise
-    live revised RULE SEVERITY FROM TO   decisions that were changed; `revised-list` likewise
+    live streams                         streams that listed anything that day, each once
+    live ms moderated                    milliseconds added to ledgers, by `worker.ingest.coverage.ledger`'s fields
+    live raised RULE SEVERITY            raised incidents, by their severity at that time
+    live raised-list LIST SEVERITY       the same, once for each list that they matched
+    live decided RULE SEVERITY OUTCOME   first decisions; `decided-list` by list
+    live revised RULE SEVERITY FROM TO   changed decisions; `revised-list` by list
 """
 
 import re
@@ -41,7 +41,7 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class DayTotals:
-    """What was counted on one day of the streams of one purpose."""
+    """The totals of one day for the streams of one purpose."""
 
     day: date
     purpose: str
@@ -49,11 +49,11 @@ class DayTotals:
     seconds: Mapping[str, float]
     """`elapsed`, `moderated`, `unhashable`, and `<kind>: <reason>`."""
     counts: Mapping[str, tuple[Mapping[str, str | int], ...]]
-    """By `raised`, `decided`, `revised`, and each of these with `-list`: what was counted, and `count`."""
+    """By `raised`, `decided`, `revised`, and each of these with `-list`: labels, and `count`."""
 
     @classmethod
     def of(cls, day: date, purpose: str, fields: Mapping[str, int]) -> Self:
-        """Of the day's fields that begin with this purpose, which is left out. What is none of ours is passed over."""
+        """Parses the day's fields of this purpose, given without its name. Foreign fields are skipped."""
         seconds = {name.removeprefix("ms "): ms / 1000 for name, ms in fields.items() if name.startswith("ms ")}
         counts: dict[str, list[Mapping[str, str | int]]] = {what: [] for what in COUNTED}
         for name, count in sorted(fields.items()):
@@ -69,7 +69,7 @@ class DayTotals:
         )
 
     def kind_seconds(self, kind: str) -> float:
-        """All of `skipped`, `failed` or `missed`."""
+        """Total of `skipped`, `failed` or `missed`."""
         return sum(value for name, value in self.seconds.items() if name.startswith(f"{kind}: "))
 
     def to_data(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class DayTotals:
 
 
 def totals(redis: Redis, *, days: int) -> Iterator[DayTotals]:
-    """The last `days` days with today, the newest first, of each purpose that has any.
+    """The totals of the last `days` days including today, the newest first, for each purpose that has any.
 
     Raises:
         StoreError: Redis failed.
@@ -105,7 +105,7 @@ def totals(redis: Redis, *, days: int) -> Iterator[DayTotals]:
 
 
 def _fields(record: Mapping[bytes, bytes], prefix: str) -> Counter[str]:
-    """What is no text, or no number that Redis counts with, is none of ours: moderators may write to this hash."""
+    """The numbers with that prefix, which is removed. Other values are foreign: moderators may write to this hash."""
     named = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in record.items()}
     return Counter(
         {

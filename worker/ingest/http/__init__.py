@@ -1,1 +1,1 @@
-"""The way to origins: what may be fetched, and the one function that does it."""
+"""HTTP to origins: the allowed origins, and the guarded session that fetches from them."""

@@ -1,4 +1,4 @@
-"""The body of an answer, collected within bounds, whatever its headers promised."""
+"""Collects a response body within bounds, whatever its headers announce."""
 
 import zlib
 from typing import Protocol
@@ -20,11 +20,11 @@ class _Inflater(Protocol):
 class BoundedBody:
     """Collects at most `max_bytes`, counted both as sent and as decoded.
 
-    Livewarden asks for no encoding; some servers compress all the same, so gzip and deflate are undone.
+    Livewarden requests no encoding; some servers compress all the same, so gzip and deflate are decoded.
     """
 
     def __init__(self, *, shown: str, max_bytes: int, encoding: str = "identity") -> None:
-        """`shown` is the URL as errors name it.
+        """`shown` is the URL as quoted in errors.
 
         Raises:
             FetchError: `bad_response`, for any other encoding.
@@ -44,21 +44,21 @@ class BoundedBody:
 
     @property
     def prefix(self) -> bytes:
-        """What has been decoded so far."""
+        """The bytes decoded so far."""
         return bytes(self._decoded)
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes as they were sent.
+        """Adds the next bytes as they were sent.
 
         Raises:
-            FetchError: `too_large`, or `bad_response` where they do not decode.
+            FetchError: `too_large`, or `bad_response` if they do not decode.
         """
         self._sent_bytes += len(chunk)
         if self._inflater is None:
             self._decoded += chunk
         else:
             try:
-                # One byte over the bound is enough to know: a bomb is never unfolded.
+                # At most one byte over the bound is decoded: a compression bomb never expands.
                 self._decoded += self._inflater.decompress(chunk, self._max_bytes - len(self) + 1)
             except zlib.error as error:
                 raise FetchError(f"{self._shown}: expected a body that decodes ({error})", "bad_response") from error
@@ -66,10 +66,10 @@ class BoundedBody:
             raise FetchError(f"{self._shown}: expected at most {self._max_bytes} bytes", "too_large")
 
     def finish(self) -> bytes:
-        """The whole body.
+        """The complete body.
 
         Raises:
-            FetchError: `bad_response`, where the encoded bytes stop early or go on after their end.
+            FetchError: `bad_response`, if the encoded bytes stop early or continue after their end.
         """
         if self._inflater is not None and self._sent_bytes and (not self._inflater.eof or self._inflater.unused_data):
             raise FetchError(f"{self._shown}: expected a body that decodes to its end", "bad_response")

@@ -1,4 +1,4 @@
-"""Connections to origins: only to addresses that were judged, and reused only if clean."""
+"""Connections to origins: only to allowed addresses, and reused only if clean."""
 
 import socket
 from ipaddress import IPv6Address
@@ -10,8 +10,8 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from worker.errors import FetchError
-from worker.ingest.http.names import Address, Names
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Address, Names
 from worker.ingest.http.urls import UrlTarget
 
 
@@ -20,7 +20,7 @@ def _family_of(address: Address) -> socket.AddressFamily:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves once, and gives only addresses that may be connected to."""
+    """Resolves a host once, and returns only allowed addresses."""
 
     def __init__(self, origins: AllowedOrigins, names: Names) -> None:
         self._origins = origins
@@ -33,7 +33,7 @@ class GuardedResolver(AbstractResolver):
         target = UrlTarget(host=host.lower().removesuffix("."), port=port)
         permitted = [address for address in addresses if self._origins.permits(target, address)]
         if not permitted:
-            # Not an OSError, which aiohttp would take for a name server's failure.
+            # No OSError, which aiohttp would report as a DNS failure.
             raise FetchError(self._origins.refusal(target, addresses), "refused_origin")
         return [
             ResolveResult(
@@ -49,15 +49,15 @@ class GuardedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing: `OriginSession` closes the names."""
 
 
 class CleanConnector(aiohttp.TCPConnector):
-    """Reuses a connection only if nothing has come on it that was not asked for.
+    """Reuses a connection only if no unrequested bytes have arrived on it.
 
-    aiohttp looks at that when it gives a connection back, which is too early where bytes follow the declared length in
-    the same read: the body's end gives the connection back before the rest is parsed. The rest would be taken for the
-    answer to the next request, which may be another stream's.
+    aiohttp checks this when a connection is released, which is too early if bytes follow the declared length in the
+    same read: the end of the body releases the connection before the rest is parsed. The rest would be taken for the
+    response to the next request, which may be another stream's.
     """
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:

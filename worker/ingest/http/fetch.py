@@ -1,7 +1,7 @@
-"""Fetching for code that is not asynchronous: tasks, command line, pipeline.
+"""The synchronous interface to `OriginSession`, for tasks, command line and pipeline.
 
-One `Fetcher` a process. Its connections live in an event loop of their own on a background thread, so that keep-alive
-outlasts a task.
+One `Fetcher` a process. Its connections belong to an event loop on a background thread, so that keep-alive outlasts a
+task.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from worker.ingest.http.exchange import Fetched, Method, OriginSession
-from worker.ingest.http.names import Resolve
+from worker.ingest.http.origin_session import Fetched, Method, OriginSession
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Resolve
 from worker.ingest.http.resource import ByteRange, Validators
 
 __all__ = ["FetchRequest", "FetchRound", "Fetched", "Fetcher", "Validators"]
 
 _JOIN_SECONDS = 5.0
-"""For the loop's thread to end once it has been told to; it has nothing left to wait for by then."""
+"""For the loop's thread to end once it is stopped; it has nothing left to wait for by then."""
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class _Running:
         self.session = self.run(_open(open_session))
 
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Runs `work` in the loop, and does not wait for it."""
+        """Schedules `work` in the loop without waiting for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -72,12 +72,12 @@ class _Running:
 
 
 _inherited: list[_Running] = []
-"""Loops of parent processes. Their threads did not survive the fork; were they collected here, they would take sockets
-out of an epoll set that is still the parent's."""
+"""Loops of parent processes. Their threads did not survive the fork; if they were garbage-collected here, they would
+remove sockets from an epoll set that the parent still uses."""
 
 
 class Fetcher:
-    """Fetches through one guarded pool of connections. Opened at the first fetch, hence after a fork."""
+    """Fetches through one guarded connection pool, which is opened at the first fetch, hence after a fork."""
 
     def __init__(
         self, origins: AllowedOrigins, *, resolve: Resolve | None = None, name_servers: Sequence[str] | None = None
@@ -99,7 +99,7 @@ class Fetcher:
         """Fetches `url` as `OriginSession.fetch` does.
 
         Raises:
-            FetchError: whatever went wrong; see its `reason`.
+            FetchError: for any failure; see its `reason`.
         """
         running = self._open()
         return running.run(
@@ -109,9 +109,9 @@ class Fetcher:
         )
 
     def begin_round(self, *, most: int) -> "FetchRound":
-        """A round of fetches, `most` at once, whose answers are given as they come. Use as a context manager.
+        """A round of at most `most` concurrent fetches, whose results are taken as they come. Use as a context manager.
 
-        A fetch waits for its host's name before it is one of them: names that nobody answers hold none of them up.
+        A fetch resolves its host's name before it counts as one of them, so unanswered names do not block others.
         """
         running = self._open()
         return FetchRound(running.session, running.start, most=most)
@@ -136,19 +136,19 @@ class Fetcher:
 
 
 async def _open(open_session: Callable[[], OriginSession]) -> OriginSession:
-    """In the loop that the session will belong to."""
+    """Opens the session in the loop that it will belong to."""
     return open_session()
 
 
 class FetchRound:
-    """Fetches that go on while their answers are taken one by one. What is left at the end is cancelled."""
+    """Concurrent fetches whose results are taken one by one. Those left at the end are cancelled."""
 
     def __init__(
         self, session: OriginSession, start: Callable[[Coroutine[Any, Any, None]], "Future[None]"], *, most: int
     ) -> None:
         self._session = session
         self._start = start
-        self._turns = asyncio.Semaphore(most)
+        self._slots = asyncio.Semaphore(most)
         self._answers: queue.SimpleQueue[tuple[str, int, Fetched | Exception]] = queue.SimpleQueue()
         self._numbers = itertools.count()
         self._underway: dict[str, tuple[int, Future[None]]] = {}
@@ -164,22 +164,22 @@ class FetchRound:
             fetch.cancel()
 
     def ask(self, name: str, request: FetchRequest) -> None:
-        """Begins a fetch, whose answer comes under `name`, in place of one of that name that is under way."""
+        """Begins a fetch, whose result comes under `name`; it replaces a running one of that name."""
         number, replaced = next(self._numbers), self._underway.get(name)
         if replaced is not None:
             replaced[1].cancel()
         self._underway[name] = (number, self._start(self._fetch(name, number, request)))
 
     def answer(self, *, within_seconds: float) -> tuple[str, Fetched | Exception] | None:
-        """The next answer, as (name, what came of it); None: none came in time. Whatever a fetch raised is an answer,
-        since it is about that fetch alone."""
+        """The next result, as (name, response or exception); None: none came in time. An exception is a result, since
+        it concerns that fetch alone."""
         until_seconds = monotonic() + within_seconds
         while True:
             try:
                 name, number, answer = self._answers.get(timeout=max(0.0, until_seconds - monotonic()))
             except queue.Empty:
                 return None
-            # A fetch may have ended before it was replaced: its answer is that of another URL.
+            # A fetch may have ended before it was replaced: its result belongs to another URL.
             newest = self._underway.get(name)
             if newest is not None and newest[0] == number:
                 del self._underway[name]
@@ -188,7 +188,7 @@ class FetchRound:
     async def _fetch(self, name: str, number: int, request: FetchRequest) -> None:
         try:
             await self._session.settle_name(request.url)
-            async with self._turns:  # its time starts with its turn
+            async with self._slots:  # the timeout starts with the slot
                 answer: Fetched | Exception = await self._session.fetch(
                     request.url,
                     max_bytes=request.max_bytes,

@@ -1,7 +1,7 @@
-"""Where bytes may be fetched from: what the operator named, or else public addresses only.
+"""Allowed origins (SSRF protection): those the operator listed, or else public addresses only.
 
-The decision is made about the address that a connection will go to, after resolution, so that no spelling of a host
-and no name server gets around it.
+The address of each connection is checked, after resolution, so that no spelling of a host and no name server can bypass
+the check.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,13 +10,13 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 from typing import Self
 
 from worker.errors import OriginEntryError
-from worker.ingest.http.names import Address
+from worker.ingest.http.resolver import Address
 from worker.ingest.http.urls import UrlTarget, normal_host, target_of
 
 Network = IPv4Network | IPv6Network
 
 DEFAULT_PORTS = frozenset({80, 443})
-"""What an entry without a port is for: those of http and https."""
+"""Ports of an entry without one: those of http and https."""
 
 _EXPECTED_ENTRY = "expected host, host:port, 203.0.113.0/24, 203.0.113.0/24:port, [v6]:port or [v6/48]:port"
 
@@ -41,10 +41,11 @@ _NOT_PUBLIC_V4 = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-"""IANA IPv4 Special-Purpose Address Registry (RFC 6890), what is not globally reachable, and clouds' own addresses."""
+"""Addresses that are not globally reachable by the IANA IPv4 Special-Purpose Address Registry (RFC 6890), and clouds'
+own addresses."""
 
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
-"""All that IANA has given out to be reached from everywhere; loopback, local, mapped and multicast lie outside."""
+"""Globally reachable addresses assigned by IANA; loopback, local, mapped and multicast lie outside."""
 
 _NOT_PUBLIC_V6 = tuple(
     IPv6Network(network)
@@ -68,14 +69,14 @@ _OWN_ENTRY_ONLY = tuple(
         "fd00:c1::a9fe:a9fe/128",
     )
 )
-"""Addresses that hand out credentials to whoever asks: a wider network that covers them does not allow them."""
+"""Addresses that hand out credentials to any client: only an entry of their own allows them, no wider network."""
 
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def embedded_v4(address: Address) -> Address:
-    """The IPv4 address that packets for `address` end at, for IPv4-mapped, 6to4 and NAT64 addresses; else itself."""
+    """The IPv4 address that an IPv4-mapped, 6to4 or NAT64 address leads to; for others `address` itself."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -88,7 +89,7 @@ def embedded_v4(address: Address) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` is reachable from everywhere, so that asking it tells nothing of our own network."""
+    """Whether `address` is globally reachable, so that a request to it reveals nothing about the local network."""
     target = embedded_v4(address)
     if isinstance(target, IPv4Address):
         return not any(target in network for network in _NOT_PUBLIC_V4)
@@ -99,13 +100,13 @@ def is_public(address: Address) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedNetwork:
-    """Addresses that may be connected to, whatever name led to them."""
+    """Addresses that may be connected to, whatever name resolved to them."""
 
     network: Network
     ports: frozenset[int]
 
     def permits(self, address: Address, port: int) -> bool:
-        """Whether `address` is one of these, and at a port that is allowed."""
+        """Whether `address` is in the network and `port` is allowed."""
         if port not in self.ports:
             return False
         candidates = {address, embedded_v4(address)}
@@ -124,19 +125,19 @@ class AllowedOrigins:
     """Decides which targets may be connected to."""
 
     names: frozenset[UrlTarget] = frozenset()
-    """Allowed at public addresses. A private one has to be in `networks` as well: whoever runs the name's servers
+    """Allowed at public addresses. A private one must be in `networks` as well: the operator of the name's servers
     decides where it leads."""
     networks: tuple[AllowedNetwork, ...] = ()
     named: frozenset[UrlTarget] = frozenset()
-    """What a person named on the command line; unlike an entry it leaves the rest as it was."""
+    """Targets given on the command line; unlike entries they do not restrict the rest."""
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> Self:
-        """Reads entries: names, addresses and networks, each with its port or without. None: public addresses only.
+        """Parses entries: names, addresses and networks, with or without a port. No entry: public addresses only.
 
         `host`, `host:port`, `203.0.113.7`, `203.0.113.7:port`, `203.0.113.0/24`, `203.0.113.0/24:port`,
-        `2001:db8::/32`, `[2001:db8::7]:port`, `[2001:db8::/32]:port`. An address is a network of one; without a port it
-        is 80 and 443.
+        `2001:db8::/32`, `[2001:db8::7]:port`, `[2001:db8::/32]:port`. An address is a network of one; the default ports
+        are 80 and 443.
 
         Raises:
             OriginEntryError: quoting the entry.
@@ -152,7 +153,7 @@ class AllowedOrigins:
         return cls(names=frozenset(names), networks=tuple(networks))
 
     def with_named(self, url: str) -> Self:
-        """Allows the host and port of `url` too, whatever it resolves to, and nothing else besides.
+        """Allows the host and port of `url` too, whatever it resolves to, and nothing else.
 
         Raises:
             FetchError: as `target_of`.
@@ -161,11 +162,11 @@ class AllowedOrigins:
 
     @property
     def public_only(self) -> bool:
-        """No entry was given, so every public address is allowed."""
+        """There is no entry, so every public address is allowed."""
         return not self.names and not self.networks
 
     def permits(self, target: UrlTarget, address: Address) -> bool:
-        """Whether a connection for `target` may go to `address`, which is what its host resolved to."""
+        """Whether a connection for `target` may go to `address`, to which its host resolved."""
         if target in self.named:
             return True
         if (self.public_only or target in self.names) and is_public(address):
@@ -173,13 +174,13 @@ class AllowedOrigins:
         return any(allowed.permits(address, target.port) for allowed in self.networks)
 
     def refusal(self, target: UrlTarget, addresses: Sequence[Address]) -> str:
-        """Says in one line, to operators, why `target` is refused and which entry would allow it.
+        """One line for operators: why `target` is refused, and which entry would allow it.
 
-        An address is quoted of a listed name only: of others, whoever named the URL might read answers to questions
-        about our own network out of it.
+        Only for a listed name is the address quoted: for others, the author of the URL could use the message to probe
+        the local network.
 
         Args:
-            addresses: what the host resolved to; empty: it is an address itself.
+            addresses: those that the host resolved to; empty: it is an address itself.
         """
         refused = f"{target} is refused: expected "
         if self.public_only:
@@ -198,7 +199,7 @@ class AllowedOrigins:
 
 
 def entry_for(address: Address, port: int) -> str:
-    """The entry that allows this address and port, and nothing else."""
+    """The entry that allows only this address and port."""
     return str(UrlTarget(host=str(address).partition("%")[0], port=port))
 
 
@@ -217,7 +218,7 @@ def _parse_entry(entry: str) -> tuple[str | Network, frozenset[int]]:
     ):
         raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY}; a port is 1 to 65535")
     ports = frozenset({int(port_text)}) if colon else DEFAULT_PORTS
-    if "%" not in place and ("/" in place or ":" in place):  # a zone names an interface of some machine
+    if "%" not in place and ("/" in place or ":" in place):  # a zone names a local interface
         try:
             return ip_network(place), ports
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What is said about a resource of an origin without its bytes: a part of it, and which version it is."""
+"""Byte ranges and validators of an origin's resources."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -21,17 +21,17 @@ class ByteRange:
 
 @dataclass(frozen=True, kw_only=True)
 class Validators:
-    """What tells one version of a resource from another (RFC 9110 section 8.8); None where the origin said nothing."""
+    """HTTP validators, which distinguish versions of a resource (RFC 9110 section 8.8); None where not sent."""
 
     etag: str | None = None
-    """The opaque tag without its weakness mark: a server that compresses on the way weakens the tag it had."""
+    """The opaque tag without its weakness mark: a server that compresses on the fly weakens its tag."""
     last_modified: str | None = None
     """As the origin wrote it."""
     length_bytes: int | None = None
-    """Of the whole resource, not of a range of it."""
+    """Length of the complete resource, not of a range."""
 
     def differ_from(self, other: Self) -> bool | None:
-        """Whether the two are of different versions; None if they have nothing in common to be told by."""
+        """Whether the two are of different versions; None if no field is set in both."""
         pairs = (
             (self.etag, other.etag),
             (self.last_modified, other.last_modified),

@@ -1,7 +1,7 @@
 """URLs of streams, which are hostile. They are parsed here and nowhere else in `worker/`.
 
-Libraries refuse a URL with many exceptions (ValueError, UnicodeError, IndexError, KeyError, …), and differ by release.
-Whatever one of them raises here is a FetchError `bad_url`, so that one URL is one stream's trouble.
+Libraries refuse a URL with many exceptions (ValueError, UnicodeError, IndexError, KeyError, …), which differ by
+release. All of them become a FetchError `bad_url` here, so that a bad URL fails one stream only.
 """
 
 import re
@@ -17,7 +17,7 @@ from worker.errors import FetchError
 from worker.logs.printable import printable
 
 MAX_SHOWN_CHARACTERS = 300
-"""Of a URL in a text that people read; a hostile one has megabytes."""
+"""Of a URL in a text for people; a hostile one has megabytes."""
 
 _SCHEMES = frozenset({"http", "https"})
 _HOST_NAME = re.compile(r"(?!.{254})[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
@@ -26,13 +26,13 @@ _PORT = re.compile(r"[0-9]{0,5}")
 """An empty one is the scheme's own (RFC 3986 section 3.2.3)."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LEGAL_IN_URL = "%/:=&?~+!$,;'@()*[]|"
-"""Kept as written. A signature covers the URL's bytes, so that what is legal is not spelled anew."""
+"""Kept as written: a signature may cover the URL's bytes, so legal characters are not re-encoded."""
 
 _T = TypeVar("_T")
 
 
 class Parts(NamedTuple):
-    """A URL or a relative reference, taken apart."""
+    """The parts of a URL or a relative reference."""
 
     scheme: str
     """Lower case; empty: a relative reference."""
@@ -52,7 +52,7 @@ class UrlTarget:
 
     @property
     def is_address(self) -> bool:
-        """The host is an IP address, so that no name server is asked."""
+        """The host is an IP address, which needs no name server."""
         try:
             ip_address(self.host)
         except ValueError:
@@ -65,15 +65,15 @@ class UrlTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class WebUrl:
-    """A URL that may be fetched as far as its form tells."""
+    """A well-formed URL to fetch; whether its target is allowed is not checked."""
 
     target: UrlTarget
     request: URL
-    """For aiohttp; path and query byte for byte as they were, but for what may not stand in a URL."""
+    """For aiohttp; path and query are unchanged, except that illegal characters are percent-encoded."""
 
 
 def split(url: str) -> Parts:
-    """Takes a URL or a relative reference apart.
+    """Splits a URL or a relative reference.
 
     Raises:
         FetchError: `bad_url`.
@@ -83,28 +83,28 @@ def split(url: str) -> Parts:
 
 
 def join(base: str, reference: str) -> str:
-    """`reference`, as a playlist or a redirect has it, relative to the URL `base`; without lone surrogates.
+    """Resolves `reference`, from a playlist or a redirect, against the URL `base`; the result has no lone surrogates.
 
     Raises:
         FetchError: `bad_url`.
     """
-    # aiohttp hands bytes of a Location that are not UTF-8 on as surrogates, which no JSON and no Redis takes.
+    # aiohttp decodes non-UTF-8 bytes of a Location to surrogates, which neither JSON nor Redis accepts.
     clean = _SURROGATE.sub(_percent_encoded, reference)
     return _translated(lambda: urljoin(base, clean), reference)
 
 
 def parse(url: str) -> WebUrl:
-    """Parses a URL that is to be fetched.
+    """Parses a URL to fetch.
 
     Raises:
-        FetchError: `bad_url`, for what is no absolute URL, is not http or https, has no well-formed host or port, or
-            names a user.
+        FetchError: `bad_url`, if it is not absolute, not http or https, has no well-formed host or port, or has user
+            information.
     """
     return _translated(lambda: _parsed(url), url)
 
 
 def target_of(url: str) -> UrlTarget:
-    """The target of a URL that may be fetched as far as its form tells.
+    """The target of a well-formed URL.
 
     Raises:
         FetchError: as `parse`.
@@ -113,10 +113,10 @@ def target_of(url: str) -> UrlTarget:
 
 
 def normal_host(host: str) -> str | None:
-    """One spelling for one host: case, a trailing dot and the ways to write an IPv6 address do not matter.
+    """The canonical spelling of a host: lower case, without a trailing dot, with IPv6 addresses compressed.
 
-    None: it is neither a well-formed name nor an address. An address with a zone (`fe80::1%eth0`) means nothing to
-    others, and is none.
+    None: it is neither a well-formed name nor an address. An address with a zone (`fe80::1%eth0`) is valid on one
+    machine only, and refused.
     """
     try:
         return _normal(URL.build(scheme="http", host=host).raw_host or "")
@@ -125,14 +125,14 @@ def normal_host(host: str) -> str | None:
 
 
 def without_query(url: str, *, most: int = MAX_SHOWN_CHARACTERS) -> str:
-    """`url` as it may be logged: query, fragment and user are dropped, since signed tokens and passwords are there.
+    """`url` as it may be logged: without query, fragment and user, which hold signed tokens and passwords.
 
-    It is one line of visible characters, cut to `most` of them. Never fails.
+    The result is one line of printable characters, cut to `most` of them. Never fails.
     """
     try:
         parts = split(url)
         if not parts.authority and "@" in parts.path:
-            # Somebody forgot the scheme: all of it may be "user:password@host".
+            # The scheme is missing: all of it may be "user:password@host".
             return _cut(parts.path.rpartition("@")[2], most)
         named = (parts.scheme, parts.authority.rpartition("@")[2], parts.path, "", "")
         shown = _translated(lambda: urlunsplit(named), url)
@@ -142,7 +142,7 @@ def without_query(url: str, *, most: int = MAX_SHOWN_CHARACTERS) -> str:
 
 
 def scheme_of(text: str) -> str:
-    """The scheme in lower case; empty where there is none, or `text` cannot be parsed. Never fails."""
+    """The scheme in lower case; empty if there is none, or `text` cannot be parsed. Never fails."""
     try:
         return split(text).scheme
     except FetchError:
@@ -150,7 +150,7 @@ def scheme_of(text: str) -> str:
 
 
 def path_of(url: str) -> str:
-    """The path; of what cannot be parsed, all that stands before a query. Never fails."""
+    """The path; if `url` cannot be parsed, all before the query. Never fails."""
     try:
         return split(url).path
     except FetchError:
@@ -158,7 +158,7 @@ def path_of(url: str) -> str:
 
 
 def _parsed(url: str) -> WebUrl:
-    # One parser decides on host and port: two that see two hosts in one URL are a way around the guard.
+    # One parser decides on host and port: two that see different hosts in one URL would open a way around the guard.
     parsed = URL(url)
     scheme, port = parsed.scheme, parsed.port
     if scheme not in _SCHEMES or not parsed.raw_host or not port:
@@ -170,7 +170,7 @@ def _parsed(url: str) -> WebUrl:
         _refuse(url, "a well-formed host name or address")
     target = UrlTarget(host=host, port=port)
     _, authority, path, query, _ = urlsplit(url)
-    # int() takes digits of all scripts, signs and spaces; a port that another parser reads otherwise is refused.
+    # int() accepts digits of all scripts, signs and spaces; a port that parsers read differently is refused.
     _, colon, digits = authority.rpartition("@")[2].rpartition("]")[2].partition(":")
     if colon and not _PORT.fullmatch(digits):
         _refuse(url, "a port of digits")
@@ -191,18 +191,18 @@ def _normal(raw_host: str) -> str | None:
 
 
 def _percent_encoded(surrogate: re.Match[str]) -> str:
-    # As the byte that it stands for, or else as U+FFFD.
+    # The byte that the surrogate stands for, or else U+FFFD.
     return quote(surrogate[0].encode(errors="surrogateescape") if "\udc80" <= surrogate[0] <= "\udcff" else "\ufffd")
 
 
 def _translated(work: Callable[[], _T], url: str) -> _T:
-    """What `work` gives; whatever it raises becomes FetchError `bad_url`."""
+    """The result of `work`; any exception becomes FetchError `bad_url`."""
     try:
         return work()
     except FetchError:
         raise
     except Exception:
-        # Without the cause, whose text may have the URL's query, user or password in it.
+        # Without the cause, whose text may contain the URL's query, user or password.
         shown = _without_query_unparsed(url)
     raise FetchError(f"{_cut(shown)}: expected a well-formed URL", "bad_url")
 

@@ -1,1 +1,1 @@
-"""What platforms send to the queue `intake`: read, checked, applied."""
+"""Intake: reads, validates and applies platforms' messages in the queue `intake`."""

@@ -1,4 +1,4 @@
-"""The calls that platforms may make by message: the same functions as the command line's."""
+"""The calls that platforms may make by message; they run the same functions as the command line."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -18,12 +18,12 @@ from worker.ingest.registry.signals import check_signals, report_signals
 
 @dataclass(frozen=True, kw_only=True)
 class Receiver:
-    """Makes one call. Its methods' signatures are what platforms may pass; their values are checked where they go."""
+    """Runs one call. The signatures of its methods are what platforms may pass; the called functions validate."""
 
     redis: Redis
     settings: Settings
     token: str
-    """Names the call: made again, it does nothing."""
+    """Identifies the call: repeating it does nothing."""
 
     def watch_stream(
         self,
@@ -34,7 +34,7 @@ class Receiver:
         audience: Any = "public",
         risk_prior: Any = 0.0,
     ) -> None:
-        """Begins to watch a stream."""
+        """Registers a stream."""
         registration = register(
             stream_id,
             url,
@@ -58,7 +58,7 @@ class Receiver:
         unwatch(self.redis, check_stream_id(stream_id), author=self._author, token=self.token)
 
     def report_signals(self, stream_id: Any, signals: Any) -> None:
-        """Takes what a platform reports on a stream that is watched."""
+        """Stores signals of a watched stream."""
         report_signals(self.redis, check_stream_id(stream_id), check_signals(signals), token=self.token)
 
     @property
@@ -73,11 +73,11 @@ _SIGNATURES: Final = {name: inspect.signature(method) for name, method in _METHO
 
 
 def make(call: PlatformCall, receiver: Receiver) -> None:
-    """Makes the call.
+    """Runs the call.
 
     Raises:
         IntakeError: the arguments do not fit, or the call was refused.
-        RedisError, StoreError: Redis failed; the call may have been made.
+        RedisError, StoreError: Redis failed; the call may have taken effect.
     """
     try:
         bound = _SIGNATURES[call.task].bind(receiver, *call.args, **call.kwargs)

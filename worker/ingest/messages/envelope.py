@@ -1,10 +1,9 @@
-"""From the bytes of a message to the call that it asks for, or the reason why it is refused. Pure.
+"""Parses the bytes of a message into the call it requests, or refuses it with a reason. Pure.
 
-A message is what kombu's Redis transport writes (seen of kombu 5.2, 5.3, 5.4 and 5.7): a JSON object `body`,
+A message has the form of kombu's Redis transport (verified with kombu 5.2, 5.3, 5.4 and 5.7): a JSON object `body`,
 `content-type`, `content-encoding`, `headers`, `properties`. The body, base64, is a JSON array `[args, kwargs, embed]`
-(Celery's task protocol 2, https://docs.celeryq.dev/en/stable/internals/protocol.html), or an object (protocol 1). What
-would have a worker do more than one call, or another time, is refused: an ETA, a chain, callbacks. What has no effect
-on that is passed over.
+(Celery's task protocol 2, https://docs.celeryq.dev/en/stable/internals/protocol.html), or an object (protocol 1).
+Fields that request more than one call, or a later one, are refused: an ETA, a chain, callbacks. Others are ignored.
 """
 
 import base64
@@ -21,20 +20,20 @@ from worker.ingest.registry.registration import nesting
 
 WATCH: Final = "livewarden.watch_stream"
 TASKS: Final = (WATCH, "livewarden.unwatch_stream", "livewarden.report_signals")
-"""All that can be asked for."""
+"""All tasks that can be called."""
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
-"""Of one with the longest URL and notes of 16 kB, base64, kombu writes some 30 kB."""
+"""With the longest URL and 16 kB of metadata, base64, kombu writes some 30 kB."""
 
 MAX_NESTING: Final = 48
-"""Objects and arrays inside one another: notes of a stream have 32 at most, and a body has them within others."""
+"""Depth of nested objects and arrays: metadata has 32 at most, and is itself nested in the body."""
 
 _MORE_WORK: Final = ("callbacks", "errbacks", "chain", "chord")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformCall:
-    """What a message asks for. Of its arguments nothing is checked but that they are JSON."""
+    """A requested call. Its arguments are JSON, and not validated further."""
 
     task: str
     """One of `TASKS`."""
@@ -43,7 +42,7 @@ class PlatformCall:
 
 
 class UnmadeCallError(IntakeError):
-    """A call that is understood and not made, for the way in which it was sent."""
+    """A call that is understood and not made, because of its envelope."""
 
     def __init__(self, error: IntakeError, call: PlatformCall) -> None:
         super().__init__(error.text, error.reason)
@@ -51,14 +50,14 @@ class UnmadeCallError(IntakeError):
 
 
 def parse(message: bytes, *, now_ms: int) -> PlatformCall:
-    """The call that a message asks for.
+    """The call that a message requests.
 
     Args:
-        now_ms: the time by which a message may be too late, in milliseconds since 1970.
+        now_ms: the current time for `expires`, in Unix milliseconds.
 
     Raises:
-        UnmadeCallError: the call is one of ours, and may not be made as it was sent.
-        IntakeError: with the reason; the text quotes nothing of the message but what it says of itself.
+        UnmadeCallError: the call is in `TASKS`, and may not be made as it was sent.
+        IntakeError: with the reason; the text quotes no argument of the call.
     """
     outer = _object("the message", _loads("the message", message))
     headers = _object("headers", outer.get("headers"))
@@ -70,49 +69,51 @@ def parse(message: bytes, *, now_ms: int) -> PlatformCall:
             "content_type",
         )
     body = _loads("body", _body_bytes(outer))
-    # Of protocol 1 all of it is in the body.
-    told = headers if "task" in headers or not isinstance(body, dict) else body
+    # Protocol 1 has all fields in the body.
+    fields = headers if "task" in headers or not isinstance(body, dict) else body
     args, kwargs, more = _parts(body)
-    task = told.get("task")
+    task = fields.get("task")
     if task not in TASKS:
         raise IntakeError(f"task: expected one of {', '.join(TASKS)}", "unknown_task")
     call = PlatformCall(task=task, args=args, kwargs=kwargs)
     try:
-        _check_sending(told, more, now_ms)
+        _check_envelope(fields, more, now_ms)
     except IntakeError as error:
         raise UnmadeCallError(error, call) from None
     return call
 
 
-def _check_sending(told: Mapping[str, Any], more: Mapping[str, Any], now_ms: int) -> None:
-    if told.get("eta") is not None:
+def _check_envelope(fields: Mapping[str, Any], more: Mapping[str, Any], now_ms: int) -> None:
+    if fields.get("eta") is not None:
         raise IntakeError("eta: expected none: send without `eta` and `countdown`", "delayed")
     if any(more.get(name) for name in _MORE_WORK):
-        raise IntakeError(f"{', '.join(_MORE_WORK)}: expected none: send each call by itself", "workflow")
-    _check_expiry(told.get("expires"), now_ms)
+        raise IntakeError(f"{', '.join(_MORE_WORK)}: expected none: send each call separately", "workflow")
+    _check_expiry(fields.get("expires"), now_ms)
 
 
 def _loads(name: str, data: bytes) -> Any:
     try:
         value = json.loads(data.decode(), object_pairs_hook=_unambiguous, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        # The error's text may quote, and its cause holds, what came.
-        raise IntakeError(f"{name}: expected JSON in UTF-8: {_what_is_wrong(error)}", "malformed") from None
+        # Without the cause: its text may quote the message, and it holds all of it.
+        raise IntakeError(f"{name}: expected JSON in UTF-8: {_problem_of(error)}", "malformed") from None
     if nesting(value) > MAX_NESTING:
-        raise IntakeError(f"{name}: expected at most {MAX_NESTING} objects and arrays inside one another", "malformed")
+        raise IntakeError(f"{name}: expected at most {MAX_NESTING} nested objects and arrays", "malformed")
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise IntakeError(
-            f"{name}: expected JSON whose texts are Unicode: half of a surrogate pair", "malformed"
-        ) from None
+        raise IntakeError(f"{name}: expected Unicode strings, got a lone surrogate", "malformed") from None
     return value
 
 
-def _what_is_wrong(error: Exception) -> str:
+def _problem_of(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos}"
-    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else "a key that comes twice, no number, or too deep"
+    return (
+        "not UTF-8"
+        if isinstance(error, UnicodeDecodeError)
+        else "a duplicate key, NaN or Infinity, or too deeply nested"
+    )
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def _body_bytes(outer: Mapping[str, Any]) -> bytes:
 
 
 def _parts(body: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
-    """Arguments, named arguments, and what else was to be done."""
+    """Positional arguments, keyword arguments, and fields that may request more work."""
     if isinstance(body, dict):
         return _array("args", body.get("args")), _object("kwargs", body.get("kwargs")), body
     parts = _array("body", body)
@@ -164,13 +165,13 @@ def _parts(body: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
 
 
 def _check_expiry(expires: Any, now_ms: int) -> None:
-    """A platform says until when a call is of use to it; then it is not made. Without a zone it is UTC."""
+    """Refuses a call after its `expires`, which is UTC if it has no zone."""
     if expires is None:
         return
     try:
         until = datetime.fromisoformat(expires)
         until_ms = (until if until.tzinfo is not None else until.replace(tzinfo=UTC)).timestamp() * 1000
     except (ValueError, TypeError, OverflowError):
-        raise IntakeError("expires: expected a time as ISO 8601 has it", "malformed") from None
+        raise IntakeError("expires: expected an ISO 8601 time", "malformed") from None
     if until_ms <= now_ms:
-        raise IntakeError("expires: the message was read after it had expired", "expired")
+        raise IntakeError("expires: the message had expired when it was read", "expired")

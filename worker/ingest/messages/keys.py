@@ -1,8 +1,8 @@
-"""Names in Redis of what comes in; what each holds, and for how long, is in `worker.store.redis_keys`.
+"""Redis keys of the intake; contents and lives are described in `worker.store.redis_keys`.
 
 intake, intake\\x06\\x163 …    lists: messages, as kombu writes them, by priority
-lw:intake:claim             batch, token, until_ms, taken_ms, claims, tries, total: who has the batch
-lw:intake:counts            read, refused:{reason} -> how many, ever
+lw:intake:claim             batch, token, until_ms, taken_ms, claims, tries, total: the lease of the batch
+lw:intake:counts            read, refused:{reason} -> number, ever
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from worker.store import redis_keys
 QUEUE: Final = "intake"
 
 _PRIORITY_STEPS: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
-"""kombu's Redis transport has a list for every third priority; the first is the most urgent."""
+"""Suffixes of kombu's lists, one for every third priority; the first is the most urgent."""
 
 
 def lists_of(queue: str) -> tuple[str, ...]:
@@ -31,5 +31,5 @@ UNPUBLISHED: Final = redis_keys.INTAKE_UNPUBLISHED.name
 
 
 def published_key(reason: str) -> str:
-    """There while the last event of that reason is new."""
+    """Key that exists while no further event of that reason may be published."""
     return redis_keys.INTAKE_PUBLISHED.of(reason)

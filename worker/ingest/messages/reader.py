@@ -1,7 +1,7 @@
-"""Reads `intake`: a thread of each worker's main process, of which one at a time has messages.
+"""Reads `intake`: a thread in each worker's main process, one of which has messages at a time.
 
-It runs beside the pool and not in it, so that no segment waits for a message. What it may cost is bounded: batches by
-messages and bytes, and after each one all readers rest.
+It runs outside the pool, so that no segment waits for a message. Its cost is bounded: batches are, in messages and
+bytes, and after each one all readers rest.
 """
 
 import logging
@@ -20,43 +20,43 @@ from worker.ingest.messages.calls import Receiver, make
 from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, PlatformCall, UnmadeCallError, parse
 from worker.ingest.messages.refusals import Refused, publish, refuse, refused_watch
 from worker.logs.exception_place import place_of
+from worker.logs.failure_log import Troubles
 from worker.logs.fields import fields
-from worker.logs.line_limit import LineLimit
-from worker.logs.trouble import Troubles
+from worker.logs.rate_limit import LineLimit
 from worker.processes.periodic import periodic
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 LOOK_SECONDS: Final = (0.2, 0.4)
-"""Between two looks at an empty queue, drawn, so that workers do not look all at once: a platform's stream is watched
-within a second."""
+"""Random interval between two polls of an empty queue, so that workers do not poll in step: a platform's stream is
+watched within a second."""
 
 REST_BY_CPU: Final = 3.0
 REST_BY_TIME: Final = 0.5
-"""Times the CPU and the time that a batch took, whichever is longer, for which all readers rest: under any flood they
-take a quarter of one core, of all, and leave Redis's disk to others for a third of the time."""
+"""All readers rest for these multiples of the CPU and wall-clock time of a batch, whichever is longer: under any flood
+they take a quarter of one core in total, and leave Redis's disk to others for a third of the time."""
 
 A_LITTLE_SECONDS: Final = 0.005
-"""Over the rest, so that it is over by then."""
+"""Added to the rest, so that it is over at the next claim."""
 
 RENEW_SECONDS: Final = 1.0
-"""Between two messages, after which the lease is renewed."""
+"""Age of the lease at which it is renewed between two messages."""
 
 MAX_TRIES: Final = 3
-"""Of a message during which its readers died; then it is refused unread."""
+"""Readers that may die with a message; then it is refused unread."""
 
 TROUBLE_SECONDS: Final = 1.0
 """Pause while Redis is away."""
 
 LOGGED_PER_MINUTE: Final = 20
-"""Lines about refused messages, of one worker."""
+"""Log lines about refused messages, for each worker."""
 
 
 def keep_reading(redis: Redis, settings: Settings, stopping: threading.Event) -> None:
-    """Reads until `stopping` is set; what it has by then goes to another reader."""
+    """Reads until `stopping` is set; the rest of its batch then goes to another reader."""
     periodic(
-        MessageReader(redis, settings, stopping).look,
+        MessageReader(redis, settings, stopping).read_batch,
         stopping,
         interval_seconds=LOOK_SECONDS,
         troubles=_trouble,
@@ -76,17 +76,17 @@ class MessageReader:
         self._stopping = stopping
         self._lines = LineLimit(LOGGED_PER_MINUTE)
 
-    def look(self) -> float:
-        """Applies the next batch if there is one for this reader; gives for how many seconds it is to pause.
+    def read_batch(self) -> float:
+        """Applies the next batch if there is one for this reader; returns the pause after it in seconds.
 
         Raises:
-            RedisError, StoreError: Redis failed; what is left of the batch will be taken up again.
+            RedisError, StoreError: Redis failed; the rest of the batch will be claimed again.
         """
-        look = claim(self._redis)
+        claimed = claim(self._redis)
         pause = random.uniform(*LOOK_SECONDS)  # noqa: S311 - jitter, no secret
-        if look.batch is not None:
-            pause = self._apply(look.batch)
-        if look.unpublished:
+        if claimed.batch is not None:
+            pause = self._apply(claimed.batch)
+        if claimed.unpublished:
             publish(self._redis, deployment=self._settings.deployment)
         return pause
 
@@ -101,7 +101,7 @@ class MessageReader:
                 if self._stopping.is_set():
                     self._give_back(batch, place, refused)
                     return 0.0
-                # A batch that had another reader may have ended it: then each message is done as soon as it is applied.
+                # A batch that had another reader may have killed it: then each message is deleted once it is applied.
                 careful = batch.claims > 1 or time.monotonic() - renewed > RENEW_SECONDS
                 if careful and place > batch.first:
                     self._refuse(refused)
@@ -122,10 +122,10 @@ class MessageReader:
         give_back(self._redis, batch, place)
 
     def _read(self, batch: Batch, place: int, message: bytes, refused: dict[str, Refused]) -> None:
-        """Applies one message, or puts it into `refused`, by its token.
+        """Applies one message, or puts it into `refused` under its token.
 
         Raises:
-            RedisError, StoreError, OSError: Redis is in trouble; it may have been applied.
+            RedisError, StoreError, OSError: Redis failed; the message may have been applied.
         """
         token = batch.call_token(place)
         size_bytes = len(message)
@@ -144,9 +144,9 @@ class MessageReader:
         except IntakeError as error:
             refused[token] = self._refused(batch, token, message, error, size_bytes, call)
         except Exception as error:
-            if isinstance(error, OSError | StoreError) or _redis_is_in_trouble(error):
+            if isinstance(error, OSError | StoreError) or _redis_failed(error):
                 raise
-            # Where, and of what kind: its text may quote what nobody else may read.
+            # Type and place only: its text may quote private data of the message.
             internal = IntakeError(f"{type(error).__name__} at {place_of(error)}", "internal")
             refused[token] = self._refused(batch, token, message, internal, size_bytes, call)
 
@@ -157,7 +157,7 @@ class MessageReader:
         return Refused.of(message, error, call=call, size_bytes=size_bytes, at_ms=batch.taken_ms, event=event)
 
     def _refuse(self, refused: dict[str, Refused]) -> None:
-        """Counts and keeps them, and empties `refused`."""
+        """Counts, keeps and logs the refused messages, and empties `refused`."""
         for one in refuse(self._redis, refused):
             left_out = self._lines.next(time.monotonic())
             if left_out is not None:
@@ -169,10 +169,10 @@ class MessageReader:
         refused.clear()
 
 
-def _redis_is_in_trouble(error: Exception) -> bool:
-    """Others are about what Redis was asked to do, so about the message."""
+def _redis_failed(error: Exception) -> bool:
+    """Whether Redis failed. Other errors are about the request, and so about the message."""
     if not isinstance(error, ResponseError):
         return isinstance(error, RedisError) and not isinstance(error, DataError)
-    # Such as OOM, MISCONF, READONLY, NOPERM, BUSY; the client takes ERR off, and some of these to a class of their own.
+    # Such as OOM, MISCONF, READONLY, NOPERM, BUSY; redis-py removes ERR, and has its own classes for some of these.
     code = str(error).partition(" ")[0]
     return type(error) is not ResponseError or (code.isupper() and code != "WRONGTYPE")

@@ -1,5 +1,5 @@
-"""Messages that are refused: counted, kept for people, published and logged, each of it bounded, and none of it with
-what may be a password, a token or somebody's notes."""
+"""Refused messages: counted, kept, published and logged, all within bounds, and without passwords, tokens and
+metadata."""
 
 import json
 import re
@@ -23,44 +23,44 @@ from worker.store.redis_client import ONCE_SECONDS, now_ms, once_key, run_script
 REFUSED_EVENT: Final = "livewarden.operations.intake_refused.v1"
 
 KEPT: Final = 1_000
-"""Refused messages of which there is a record."""
+"""Refused messages whose records are kept."""
 
 PUBLISHED_SECONDS: Final = 60
-"""Between two events of one reason, at least: whoever floods the queue does not flood operators."""
+"""Between two events of one reason, at least: a flood of the queue does not flood operators."""
 
 _MAX_SHOWN: Final = 200
-"""Characters of a text that a message says of itself."""
+"""Characters of a shown header."""
 _MAX_PROBLEM: Final = 300
 
 _HEAD_CHARACTERS: Final = 64
-"""Shown of a message that is no JSON."""
+"""First characters shown of a message that is no JSON."""
 
 _SHOWN_HEADERS: Final = ("task", "id", "origin", "lang", "eta", "expires", "compression")
-"""`argsrepr` and `kwargsrepr` are not among them: the whole call is in there."""
+"""Without `argsrepr` and `kwargsrepr`, which contain the complete call."""
 _SHOWN_OUTER: Final = ("content-type", "content-encoding")
 
 _SECRET: Final = re.compile(r"(?<=//)[^/\s\"']*@|(?<=[?#])[^\s\"']+")
 _BODY: Final = re.compile(r"[A-Za-z0-9+/=_-]{16,}")
-"""Where a password or a signature may be in a text, and what a whole call may be hidden in."""
+"""Parts of a text that may hold a password or a signature, or encode a complete call."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """What is kept of a message that was refused."""
+    """The record of a refused message."""
 
     at_ms: int
-    """When it was taken out of the queue."""
+    """When it was taken from the queue."""
     reason: str
     """As in `worker.errors.IntakeError`."""
     problem: str
     size_bytes: int
     shown: Mapping[str, str]
-    """What it says of itself, or its `head` where it is no JSON object."""
+    """Harmless headers, or the message's `head` if it is no JSON object."""
     event: str = ""
-    """For its platform: the stream that is not watched now; empty: it is about none."""
+    """Event for the platform about the stream that is not watched; empty: it is about none."""
 
     def to_json(self) -> str:
-        """At most some 2 kB."""
+        """The record as JSON, at most some 2 kB."""
         return json.dumps(
             {
                 "at_ms": self.at_ms,
@@ -82,7 +82,7 @@ class Refused:
         at_ms: int,
         event: str = "",
     ) -> "Refused":
-        """What may be kept of a message that was refused by `error`; `call` is None where it is none."""
+        """The record of a message refused by `error`; `call` is None if it could not be parsed."""
         stream_id = _stream_id(call)
         return cls(
             at_ms=at_ms,
@@ -102,9 +102,9 @@ def _shown(message: bytes) -> dict[str, str]:
         text = _BODY.sub("…", message.decode(errors="replace"))
         return {"head": _shown_text(text, limit=_HEAD_CHARACTERS)}
     headers = outer.get("headers")
-    told = {name: outer.get(name) for name in _SHOWN_OUTER}
-    told |= {name: headers.get(name) for name in _SHOWN_HEADERS} if isinstance(headers, dict) else {}
-    return {name: _shown_text(text, limit=_MAX_SHOWN) for name, text in told.items() if isinstance(text, str)}
+    shown = {name: outer.get(name) for name in _SHOWN_OUTER}
+    shown |= {name: headers.get(name) for name in _SHOWN_HEADERS} if isinstance(headers, dict) else {}
+    return {name: _shown_text(text, limit=_MAX_SHOWN) for name, text in shown.items() if isinstance(text, str)}
 
 
 def _shown_text(text: str, *, limit: int) -> str:
@@ -112,7 +112,7 @@ def _shown_text(text: str, *, limit: int) -> str:
 
 
 def refused_watch(call: PlatformCall | None, error: IntakeError, *, token: str, deployment: str, now_ms: int) -> str:
-    """The event for the platform whose `watch_stream` was refused; empty if it was no such call.
+    """The event for the platform whose `watch_stream` was refused; empty for other calls.
 
     Raises:
         SchemaError: it does not fit its schema.
@@ -136,7 +136,7 @@ def _given_id(call: PlatformCall) -> object:
 
 
 def _stream_id(call: PlatformCall | None) -> str | None:
-    """Of the stream that a call is about; None where what was given can be no stream's."""
+    """ID of the stream that a call is about; None if it is malformed."""
     try:
         return None if call is None else check_stream_id(_given_id(call))
     except RegistryError:
@@ -144,17 +144,17 @@ def _stream_id(call: PlatformCall | None) -> str | None:
 
 
 def refuse(redis: Redis, refused: Mapping[str, Refused]) -> list[Refused]:
-    """Counts and keeps messages that are refused; gives those that were not counted before.
+    """Counts and keeps refused messages; returns those that were not counted before.
 
     Args:
-        refused: by the token that names each message.
+        refused: by the token that identifies each message.
 
     Raises:
         RedisError: Redis failed; they may have been counted.
     """
     if not refused:
         return []
-    # One call, and so one write to disk, however many come at once.
+    # One call, and so one write to disk, however many there are.
     new = run_script(
         redis,
         "intake_refuse",
@@ -170,11 +170,11 @@ def refuse(redis: Redis, refused: Mapping[str, Refused]) -> list[Refused]:
 
 
 def publish(redis: Redis, *, deployment: str) -> int:
-    """Publishes what was refused and is not published yet, each reason once in PUBLISHED_SECONDS; gives how many
-    events that were.
+    """Publishes the refusals that are not published yet, each reason once in PUBLISHED_SECONDS; returns the number of
+    events.
 
     Raises:
-        RedisError: Redis failed; what was not published is published at the next call.
+        RedisError: Redis failed; the next call publishes the rest.
     """
     published = 0
     with redis.pipeline(transaction=False) as pipe:
@@ -218,7 +218,7 @@ def refused_messages(redis: Redis, limit: int = KEPT) -> list[dict[str, Any]]:
 
 
 def refused_counts(redis: Redis) -> dict[str, int]:
-    """How many messages were refused, ever, by reason.
+    """Number of messages refused, ever, by reason.
 
     Raises:
         RedisError: Redis failed.

@@ -1,1 +1,1 @@
-"""Segments that are pending, and which of them is next."""
+"""Pending segments, and the fair queues that choose the next one."""

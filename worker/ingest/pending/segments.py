@@ -1,7 +1,7 @@
-"""Segments that are admitted and not yet settled: Redis's word on each, whatever becomes of the messages about it.
+"""Pending segments, admitted and not yet settled: leases, deadlines and tries in Redis, whether or not messages arrive.
 
-`lw:pending:{stream}` holds a record for each, `lw:overdue` when somebody has to see after it, `lw:tries:{stream} {key}`
-how often it was begun. The record goes when the segment is settled (`worker.incidents.incident_rules`), never before.
+`lw:pending:{stream}` holds a record for each, `lw:overdue` its deadline, `lw:tries:{stream} {key}` how often it was
+begun. The record is removed when the segment is settled (`worker.incidents.commit`), never before.
 """
 
 import json
@@ -18,7 +18,7 @@ from worker.ingest.coverage.ledger import KINDS, coverage_key
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import without_query
 from worker.ingest.playlist.outcome import NewSegment
-from worker.ingest.registry.slowness import SlowPart, slow_key
+from worker.ingest.registry.slow_streams import SlowPart, slow_key
 from worker.store import redis_keys
 from worker.store.redis_client import run_script
 
@@ -27,35 +27,35 @@ PENDING_PREFIX = redis_keys.PENDING.prefix
 TRIES_PREFIX = redis_keys.TRIES.prefix
 
 LEASE_MS = 20_000
-"""How long a begun segment is left to its worker: above the hard time limit of a task (18 s), so that nobody else has
-it while it goes on. A killed worker's segment goes to another one after this, plus one round of the reconciler: within
-30 s."""
+"""Lease of a begun segment: above the hard time limit of a task (18 s), so that no other worker has it meanwhile. A
+killed worker's segment goes to another one after this, plus one round of the reconciler: within 30 s."""
 
 FIRST_DEADLINE_MS = 10_000
-"""From admission to the first time that the message is sent again, should nobody have begun."""
+"""From admission to the first repetition of the message, if the segment was not begun."""
 
 LONGEST_DEADLINE_MS = 120_000
-"""Deadlines double: under overload messages wait in the queue, and sending more of them would not help."""
+"""Bound of the deadlines, which double: under overload messages wait in the queue, and more of them would not help."""
 
 TRIES_KEPT_SECONDS = 3600
 
 OVERDUE_CONSIDERED = 4_000
-"""Of the overdue segments, the oldest: all that 60 streams may have pending, in some 4 ms of Redis's time."""
+"""The oldest overdue segments that are considered: as many as 60 streams may have pending, in some 4 ms of Redis's
+time."""
 
 TRIAL_MS = 3_000
-"""The longest that a trial keeps the stream's other segments waiting: its fetch, `QUICK_SECONDS`, well over. A trial
-whose process died is over then, and what waited for it is sent again at its deadline."""
+"""Longest time that a trial holds back the stream's other segments: well over its fetch, `QUICK_SECONDS`. The trial of
+a dead process ends then, and the segments that waited for it are sent again at their deadlines."""
 
 MAX_URI_CHARACTERS = 1_000
 """Of a segment's URI in events and in the log; playlists are hostile. A longer one ends with an ellipsis."""
 
 QUICK_KEPT_SECONDS = 600
-"""Since a stream's trial. Another one costs nothing but that one segment is fetched before the others are."""
+"""Since a stream's trial. Another trial costs little: one segment is fetched before the others are."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentRecord:
-    """An admitted segment; all that a worker needs to moderate it. Kept in Redis as JSON."""
+    """An admitted segment, with all that a worker needs to moderate it. Kept in Redis as JSON."""
 
     key: str
     generation: int
@@ -64,18 +64,18 @@ class SegmentRecord:
     url: str
     duration_ms: int
     capture_ms: int
-    """When its first picture was taken, by the epoch's timeline, in Redis's clock."""
+    """Capture time of its first picture, by the epoch's timeline, in Redis's clock."""
     admitted_ms: int
     byte_range: ByteRange | None = None
     init_url: str | None = None
     init_byte_range: ByteRange | None = None
     encryption: str | None = None
     program_ms: int | None = None
-    """When its first picture was taken by the origin's own clock, where that is credible."""
+    """Capture time of its first picture by the origin's own clock, where that is credible."""
     purpose: str = ""
-    """Purpose of its watch generation. Empty in records of version 0.1.0: the stream's purpose holds."""
+    """Purpose of its watch generation. Empty in records of version 0.1.0: the stream's purpose applies."""
     damaged: bool = False
-    """What Redis has cannot be read; of this record only what could be found is right. It is not kept."""
+    """The record in Redis cannot be parsed, and only some fields here could be recovered. Not stored."""
 
     @classmethod
     def of(cls, new: NewSegment, *, generation: int, purpose: str, admitted_ms: int) -> Self:
@@ -106,10 +106,10 @@ class SegmentRecord:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote, of another version too: unknown fields are ignored, missing ones defaulted.
+        """Parses the output of `to_json`, also of another version: unknown fields are ignored, missing ones defaulted.
 
         Raises:
-            ValueError, TypeError, KeyError, AttributeError: it is something else.
+            ValueError, TypeError, KeyError, AttributeError: the text is not a record.
         """
         known = {field.name for field in fields(cls)} - {"damaged"}
         found: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in known}
@@ -126,7 +126,7 @@ class SegmentRecord:
 
     @classmethod
     def read(cls, key: str, text: str) -> Self:
-        """As `from_json`, of whatever Redis has under the segment's key: what is damaged is marked so."""
+        """As `from_json` for any value under the segment's key in Redis: a damaged one gives a record marked so."""
         try:
             return cls.from_json(text)
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -146,11 +146,11 @@ class SegmentRecord:
 
 
 def source_of(key: str, url: str) -> SegmentSource | None:
-    """Where the segment of that key was fetched; None: the key is none of ours.
+    """The source of the segment with that key; None: the key is foreign.
 
     Args:
-        key: also of what looking back settled, which is named after a segment.
-        url: as the playlist had it; at most `MAX_URI_CHARACTERS` are kept. Empty: unknown.
+        key: also of a look-back find, which is named after a segment.
+        url: as in the playlist; at most `MAX_URI_CHARACTERS` are kept. Empty: unknown.
     """
     of = _KEY.match(key)
     if of is None:
@@ -160,53 +160,53 @@ def source_of(key: str, url: str) -> SegmentSource | None:
 
 _NUMBERS = ("generation", "epoch", "sequence", "duration_ms", "capture_ms", "admitted_ms")
 _KEY = re.compile(r"(\d{1,15})\.(\d{1,15})\..*\.(\d{1,15})\.[0-9a-f]+")
-"""As `worker.ingest.playlist.hls.segment_key` makes it."""
+"""The form of `worker.ingest.playlist.hls.segment_key`."""
 
 
 def _number_in(text: str, name: str) -> int:
-    """What a damaged record still says; 0 if it does not."""
+    """A number recovered from a damaged record; 0 if it cannot be."""
     found = re.search(rf'"{name}"\s*:\s*(\d{{1,15}})\s*[,}}]', text)
     return 0 if found is None else int(found[1])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """A segment that is now ours to work on, and what happened to it before."""
+    """A segment leased to this process, with its history."""
 
     record: SegmentRecord
     losses: int
-    """Beginnings that never ended: pool children that died in them, and time-outs."""
+    """Times it was begun and not ended: pool children that died, and timeouts."""
     deaths: int
-    """Of the decoder child."""
+    """Deaths of the decoder child."""
     fetches: int
-    """That failed."""
+    """Failed fetches."""
     token: str
-    """Of this beginning: what is done by another one's is not done to this."""
+    """Identifies this lease, so that the holder of an earlier one cannot defer the segment."""
     trial: bool = False
-    """By this fetch it becomes known whether the stream is quick; `end_trial` must follow it."""
+    """This fetch shows whether the stream is quick; `end_trial` must follow it."""
 
 
 @dataclass(frozen=True)
 class BelongsToSlow:
-    """A segment that was not begun: its stream is slow, and it came up in a queue for everybody."""
+    """A segment that was not begun: its stream is slow, and it came up in a shared queue."""
 
 
 def pending_key(stream_id: str) -> str:
-    """Hash: segment key to record."""
+    """Key of the hash: segment key to record."""
     return PENDING_PREFIX + stream_id
 
 
 def member(stream_id: str, segment_key: str) -> str:
-    """Names a segment of a stream in `lw:overdue`; neither part has a space."""
+    """The member of `lw:overdue` for a segment of a stream; neither part contains a space."""
     return f"{stream_id} {segment_key}"
 
 
 def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = True) -> Begun | BelongsToSlow | None:
-    """Takes a segment under a lease and counts the beginning; None: it is settled, another worker
-    has it, or it is sent when the stream's trial is over.
+    """Takes a segment under a lease and counts the try; None: it is settled, another worker has it, or it is sent when
+    the stream's trial is over.
 
     Args:
-        slow_too: whether a segment of a slow stream may be begun; otherwise nothing is counted of it.
+        slow_too: whether a segment of a slow stream may be begun; otherwise it is not counted either.
     """
     name, token = member(stream_id, segment_key), token_hex(16)
     answer = run_script(
@@ -237,12 +237,12 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
 
 
 def _trial_keys(stream_id: str) -> list[str]:
-    """The trial, the mark of a stream that is known to be quick, the segments that wait for the trial's end."""
+    """Keys of the trial, of the mark of a quick stream, and of the segments that wait for the trial's end."""
     return [key.of(stream_id) for key in (redis_keys.TRIAL, redis_keys.QUICK, redis_keys.PARKED)]
 
 
 def end_trial(redis: Redis, stream_id: str, *, quick: bool) -> list[str]:
-    """Ends a stream's trial; gives the keys of the segments that waited for it, which must be sent now."""
+    """Ends a stream's trial; returns the keys of the segments that waited for it, which must be sent now."""
     keys = run_script(redis, "trial_done", keys=_trial_keys(stream_id), args=[int(quick), QUICK_KEPT_SECONDS])
     return [str(key) for key in keys]
 
@@ -250,12 +250,12 @@ def end_trial(redis: Redis, stream_id: str, *, quick: bool) -> list[str]:
 def defer(
     redis: Redis, stream_id: str, begun: Begun, *, delay_ms: int, counts: str = "", in_order: bool = True
 ) -> None:
-    """Gives a begun segment back; the reconciler sends it after `delay_ms`. Nothing happens if that was done, or if
-    another worker has begun it since.
+    """Releases a begun segment; the reconciler sends it again after `delay_ms`. Does nothing if that was done already,
+    or if another worker has begun it since.
 
     Args:
         counts: `deaths` (of the decoder) or `fetches` (failed), counted against the segment.
-        in_order: False leaves the beginning counted as a loss.
+        in_order: False leaves the try counted as a loss.
     """
     name = member(stream_id, begun.record.key)
     run_script(
@@ -267,19 +267,19 @@ def defer(
 
 
 def series_of(generation: int, epoch: int) -> str:
-    """Names the segments of a stream that have an order: those of one watch generation and epoch."""
+    """Identifies an ordered series of segments of a stream: those of one watch generation and epoch."""
     return f"{generation}.{epoch}"
 
 
 def tries_key(stream_id: str, segment_key: str) -> str:
-    """Hash: how often a pending segment was begun, and what came of it; of a settled one, which of its hits are
+    """Key of the hash: tries of a pending segment and their outcomes; of a settled one, which of its hits are
     published."""
     return TRIES_PREFIX + member(stream_id, segment_key)
 
 
 def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
-    """Segments, as (stream ID, segment key), whose message has to be sent again, streams by turns; each gets a later
-    deadline."""
+    """Segments, as (stream ID, segment key), whose message must be sent again, round-robin over streams; each gets a
+    later deadline."""
     taken = run_script(
         redis,
         "take_overdue",
@@ -297,20 +297,20 @@ def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
 
 
 def pending_ms(records: Mapping[str, str]) -> int:
-    """Duration of the segments in a pending hash, as far as it can be read."""
+    """Total duration of the segments in a pending hash, as far as it can be read."""
     return sum(SegmentRecord.read(key, record).duration_ms for key, record in records.items())
 
 
 def unread_ms(redis: Redis, stream_id: str) -> int:
-    """Of what a stream has pending, the duration that no record tells: what is missing in its ledger, shared by the
-    damaged records that do not tell theirs."""
+    """Duration of one damaged pending record whose duration cannot be recovered: the rest of the ledger, divided among
+    such records."""
     # In one transaction: a segment settled between two reads would be counted twice or not at all.
     with redis.pipeline(transaction=True) as pipe:
         pipe.hgetall(coverage_key(stream_id))
         pipe.hgetall(pending_key(stream_id))
         ledger, pending = pipe.execute()
     records = [SegmentRecord.read(str(key), str(text)) for key, text in pending.items()]
-    mute = sum(record.damaged and not record.duration_ms for record in records)
+    damaged = sum(record.damaged and not record.duration_ms for record in records)
     accounted = sum(int(ms) for field, ms in ledger.items() if field == "moderated" or field.startswith(KINDS))
     left = int(ledger.get("elapsed", 0)) - accounted - sum(record.duration_ms for record in records)
-    return max(0, left) // max(1, mute)
+    return max(0, left) // max(1, damaged)

@@ -1,5 +1,5 @@
-"""What a playlist says, as values (RFC 8216): media and master playlists, segments, renditions, and what they are told
-apart by."""
+"""HLS playlists as values (RFC 8216): media and master playlists, segments, renditions, and the keys that identify
+segments."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _VIDEO_CODECS = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp8", "vp08", "vp9"
 
 @dataclass(frozen=True, kw_only=True)
 class InitSection:
-    """What a decoder needs before the segment (EXT-X-MAP)."""
+    """The initialization section that a decoder needs before the segment (EXT-X-MAP)."""
 
     uri: str
     """As `Segment.uri`."""
@@ -31,7 +31,7 @@ class Segment:
     sequence: int
     """Media sequence number, >= 0."""
     uri: str
-    """Absolute http or https URL; or an absolute path, if the playlist is a file of this machine."""
+    """Absolute http or https URL; or an absolute path, if the playlist is a local file."""
     duration_ms: int
     """EXTINF in whole milliseconds, >= 0, so that sums of them are exact."""
     byte_range: ByteRange | None = None
@@ -45,7 +45,7 @@ class Segment:
     gap: bool = False
     """The origin says that it does not have this segment (EXT-X-GAP)."""
     long_extinf: bool = False
-    """EXTINF was above what the playlist promises, and is counted as that (`worker.ingest.playlist.capture`)."""
+    """EXTINF exceeded the target duration, which counts instead (`worker.ingest.playlist.capture_time`)."""
 
     @property
     def duration_seconds(self) -> float:
@@ -53,9 +53,9 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """32 hexadecimal digits that name the bytes meant: path and byte range, without host and query.
+        """32 hexadecimal digits that identify the resource: path and byte range, without host and query.
 
-        Content networks change hosts, and signed URLs change their query, from one poll to the next.
+        CDNs change hosts, and signed URLs change their query, from one poll to the next.
         """
         part = "" if self.byte_range is None else f"\n{self.byte_range.offset}+{self.byte_range.length}"
         return hashlib.sha256(f"{path_of(self.uri)}{part}".encode(errors="surrogatepass")).hexdigest()[:32]
@@ -68,34 +68,34 @@ class MediaPlaylist:
     url: str
     """Where it was read from; for a file, its folder."""
     target_duration_seconds: float
-    """Upper bound of the segments' durations, as promised; > 0."""
+    """EXT-X-TARGETDURATION, the promised upper bound of segment durations; > 0."""
     segments: tuple[Segment, ...]
-    """Those that were parsed, without a gap between them."""
+    """The segments that were parsed, with consecutive media sequence numbers."""
     ended: bool
-    """EXT-X-ENDLIST: nothing will be added."""
+    """EXT-X-ENDLIST: no segment will be added."""
     earlier: int = 0
     """Segments listed before `segments`, which were counted and not parsed."""
     later: int = 0
-    """Segments listed after `segments`, likewise; of a recording."""
+    """Segments listed after `segments`, counted and not parsed; only in a recording."""
 
     @property
     def listed(self) -> int:
-        """Number of all that is listed."""
+        """Number of listed segments."""
         return self.earlier + len(self.segments) + self.later
 
     @property
     def first_sequence(self) -> int:
-        """Media sequence number of the first that is listed; there is one."""
+        """Media sequence number of the first listed segment; there must be one."""
         return self.segments[0].sequence - self.earlier
 
     @property
     def last_sequence(self) -> int:
-        """Media sequence number of the last that is listed; there is one."""
+        """Media sequence number of the last listed segment; there must be one."""
         return self.segments[-1].sequence + self.later
 
     @property
     def parsed_ms(self) -> int:
-        """Durations of `segments`."""
+        """Total duration of `segments`."""
         return sum(segment.duration_ms for segment in self.segments)
 
     def mean_times(self, count: int) -> int:
@@ -104,7 +104,7 @@ class MediaPlaylist:
 
     @property
     def window_ms(self) -> int:
-        """Durations of all that is listed, at the mean where it was not parsed."""
+        """Total duration of all listed segments; those not parsed count as the mean."""
         return self.parsed_ms + self.mean_times(self.earlier + self.later)
 
 
@@ -114,29 +114,29 @@ class Rendition:
 
     uri: str
     bandwidth: int
-    """Peak bits per second; 0 where not told."""
+    """Peak bits per second; 0 if not given."""
     width_pixels: int | None = None
     height_pixels: int | None = None
     codecs: str = ""
     namesake: int = 1
-    """Its place among those that would have the same name, from 1."""
+    """Number among renditions that would have the same name, from 1."""
 
     @property
     def name(self) -> str:
-        """Names it in segment keys, and among the renditions of its master playlist."""
+        """Identifies the rendition in segment keys and within its master playlist."""
         size = f"{self.bandwidth}bps" if self.height_pixels is None else f"{self.width_pixels}x{self.height_pixels}"
         return size if self.namesake == 1 else f"{size}~{self.namesake}"
 
     @property
     def audio_only(self) -> bool:
-        """Its CODECS are told, and none of them is video."""
+        """CODECS is given, and none of them is video."""
         codecs = [codec.strip().lower() for codec in self.codecs.split(",") if codec.strip()]
         return self.height_pixels is None and bool(codecs) and not any(c.startswith(_VIDEO_CODECS) for c in codecs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MasterPlaylist:
-    """A list of renditions, those of keyframes only (EXT-X-I-FRAME-STREAM-INF) left out."""
+    """A list of renditions, without I-frame playlists (EXT-X-I-FRAME-STREAM-INF)."""
 
     url: str
     renditions: tuple[Rendition, ...]
@@ -146,11 +146,11 @@ def choose_rendition(
     master: MasterPlaylist, height_pixels: int, *, tried: Mapping[str, int] = MappingProxyType({})
 ) -> Rendition:
     """The smallest rendition at or above `height_pixels`; else the highest; else, without any RESOLUTION, the one of
-    the lowest bandwidth. Of equal ones the cheapest.
+    the lowest bandwidth. Among equal heights the lowest bandwidth wins.
 
     Args:
-        tried: name to the time at which the rendition proved to be of no use. Others go before them; where all were
-            tried, it is the turn of the one tried first.
+        tried: rendition name to the time at which it failed. Untried renditions come first; if all were tried, the one
+            tried first is chosen again.
 
     Raises:
         PlaylistError: all of them are audio only.
@@ -162,7 +162,7 @@ def choose_rendition(
 
 
 def _cost(rendition: Rendition, height_pixels: int) -> tuple[int, int, int]:
-    """Renditions sort by it, the preferred first."""
+    """Sort key of renditions, the preferred first."""
     height = rendition.height_pixels
     if height is None:
         return 2, 0, rendition.bandwidth
@@ -172,11 +172,11 @@ def _cost(rendition: Rendition, height_pixels: int) -> tuple[int, int, int]:
 def segment_key(*, generation: int, epoch: int, rendition: str, segment: Segment) -> str:
     """Identity of a segment within its stream; the same key is never moderated twice.
 
-    `generation` counts the times that the stream was watched anew, `epoch` the times that its origin started over.
+    `generation` counts the registrations of the stream, `epoch` the restarts of its origin.
     """
     return f"{generation}.{epoch}.{rendition}.{segment.sequence}.{segment.name}"
 
 
 def rendition_of(key: str) -> str:
-    """The name of the rendition in what `segment_key` gave."""
+    """The rendition name in a key made by `segment_key`."""
     return key.split(".", 2)[2].rsplit(".", 2)[0]

@@ -1,4 +1,4 @@
-"""What a poll found, as values."""
+"""Outcomes of a poll as values: new segments, missed time, and the cursor after it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,53 +9,54 @@ from worker.ingest.playlist.hls import Segment
 
 
 class Reading(StrEnum):
-    """How a playlist relates to the ones before."""
+    """Relation of a playlist to those read before."""
 
     FIRST = "first"
     MOVED = "moved"
     """The sequence goes on."""
     UNCHANGED = "unchanged"
     STALE = "stale"
-    """An older playlist, from an edge that lags."""
+    """An older playlist, from a lagging edge."""
     RESET = "reset"
-    """The origin started over: all that is listed is new, in a new epoch."""
+    """The origin started over: all listed segments are new, in a new epoch."""
 
 
 class MissedReason(StrEnum):
+    """Why time of a stream could not be moderated; part of the ledger's field names."""
+
     LEFT_WINDOW = "left_window"
-    """Media sequence numbers that were never listed when we looked."""
+    """Media sequence numbers that no poll found listed."""
     OUTAGE = "outage"
     """No playlist was read, and the sequence did not go on afterwards."""
     UNREACHABLE = "unreachable"
-    """It could not be read, or had nothing yet, by the wall clock: while this lasts, before the first playlist, and
-    where the watch ended by it."""
+    """The playlist could not be read, or was still empty, by the wall clock: while this lasts, before the first
+    playlist, and where the watch ended by it."""
     STATE_LOST = "state_lost"
-    """Redis lost its state: before the stream was registered anew, since a living process last saw that state."""
+    """Redis lost its state: from when a living process last saw that state to the new registration."""
     STALLED = "stalled"
-    """The playlist does not go on, by the wall clock; only while this lasts."""
+    """The playlist lists no new segments, by the wall clock; only while this lasts."""
     GAP = "gap"
-    """The origin lists the segment and says that it does not have it (EXT-X-GAP)."""
+    """The origin lists the segment and marks it as missing (EXT-X-GAP)."""
 
 
 STREAM_BACKLOG = "stream_backlog"
-"""Ledger reason of what was skipped since a stream lists more than may be pending of it."""
-
+"""Ledger reason of time that was skipped because the stream lists more than it may have pending."""
 
 LONG_EXTINF = "long_extinf"
 """Ledger count of segments whose EXTINF was above TARGETDURATION."""
 
 SHORT_EXTINF = "short_extinf"
-"""Ledger count of segments that last over twice their EXTINF: of those the ledger has less than was streamed."""
+"""Ledger count of segments that last over twice their EXTINF; the ledger counts less of them than was streamed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewSegment:
-    """A segment to be moderated."""
+    """A segment to moderate."""
 
     key: str
     epoch: int
     capture_ms: int
-    """When its first picture was taken, by the epoch's timeline."""
+    """Capture time of its first picture, by the epoch's timeline."""
     segment: Segment
     program_ms: int | None = None
     """The same by the origin's own clock, where that is credible."""
@@ -63,20 +64,20 @@ class NewSegment:
 
 @dataclass(frozen=True, kw_only=True)
 class Missed:
-    """A stretch of the stream that nobody can moderate."""
+    """An interval of the stream that cannot be moderated."""
 
     reason: MissedReason
     duration_ms: int
     capture_ms: int
-    """Where it starts."""
+    """Start of the interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """A segment listed under the number and name of one that was seen, which may be another one all the same."""
+    """A segment with the number and name of one seen before, which may be another one after a restart."""
 
     key: str
-    """The key that the seen one had; validators are stored under it."""
+    """Key of the segment seen before; validators are stored under it."""
     segment: Segment
 
 
@@ -86,14 +87,14 @@ class PollAdvance:
 
     cursor: Cursor
     reading: Reading | None = None
-    """None: nothing could be read."""
+    """None: no playlist could be read."""
     segments: tuple[NewSegment, ...] = ()
-    """In their order."""
+    """In playlist order."""
     missed: tuple[Missed, ...] = ()
     skipped_ms: int = 0
-    """Of segments that are not moderated, for `STREAM_BACKLOG`."""
+    """Duration of segments that are not moderated, for `STREAM_BACKLOG`."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """What the ledger counts, by its name there."""
+    """Increments of the ledger's counts, by name."""
     elapsed_ms: int = 0
     next_poll_in_ms: int | None = None
     """None: the stream has ended."""

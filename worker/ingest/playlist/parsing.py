@@ -1,4 +1,4 @@
-"""The text of a playlist, which is hostile, into values; m3u8 splits the tags, and sees only those that are used."""
+"""Parses the text of a playlist, which is hostile, into values; m3u8 splits the tags, and gets only those in use."""
 
 import json
 import math
@@ -15,8 +15,8 @@ import m3u8
 from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import join, split, without_query
-from worker.ingest.playlist.excerpt import Excerpt, excerpt
 from worker.ingest.playlist.hls import InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
+from worker.ingest.playlist.parse_window import ParseWindow, parse_window
 
 MAX_PLAYLIST_BYTES = 2 * 2**20
 """20,000 segments of 100 bytes each; a live playlist has some 2 KB."""
@@ -31,19 +31,19 @@ _MAX_URI_CHARACTERS = 4096
 """A signed URL has up to 2,000."""
 
 _MAX_STORED_CHARACTERS = 2 * _MAX_URI_CHARACTERS
-"""Of an absolute URI as records have it, where one character beyond ASCII is up to twelve: a stream with 64 pending
-segments and their initialisation sections keeps 1 MB in Redis, where it could have kept 10."""
+"""Of an absolute URI in JSON, where a non-ASCII character takes up to twelve: a stream with 64 pending segments and
+their initialization sections takes up to 1 MB in Redis instead of 10."""
 
 _MAX_BANDWIDTH = 10**12
-"""Bits per second; what is told beyond is a mistake. It is part of segment keys."""
+"""Bits per second; a higher value is a mistake. It is part of segment keys."""
 
 _NOT_FOR_M3U8 = frozenset({"#EXTM3U", "#EXT-X-TARGETDURATION", "#EXT-X-KEY", "#EXT-X-SKIP", "#EXT-X-I-FRAMES-ONLY"})
-"""Tags that are read here. m3u8 compares each key with all before it, which takes seconds for some thousands."""
+"""Tags that are parsed here. m3u8 compares each key with all before it, which takes seconds for some thousands."""
 
 _QUOTED = re.compile(r'"[^"]*"')
 
 _M3U8_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What m3u8 6.0 raises, bare, on text that it did not expect."""
+"""Raised by m3u8 6.0, untranslated, on unexpected text."""
 
 Base = str | Path
 
@@ -54,14 +54,14 @@ def parse_playlist(
     """Parses a playlist whose URIs are relative to `base`: the URL it was read from, or the folder of a local file.
 
     Args:
-        most: entries that are parsed, as `excerpt` chooses them; None: all.
-        from_sequence: where to begin in a recording.
+        most: maximum number of entries, which `parse_window` selects; None: all.
+        from_sequence: media sequence number to begin at in a recording.
 
     Raises:
-        PlaylistError: what was expected, and on which line where that is known.
+        PlaylistError: names what was expected, and the line where that is known.
     """
     shown = without_query(base) if isinstance(base, str) else str(base)
-    part = excerpt(_checked_text(content, shown), shown=shown, most=most, from_sequence=from_sequence)
+    part = parse_window(_checked_text(content, shown), shown=shown, most=most, from_sequence=from_sequence)
     tags = _TagReader(shown, part)
     try:
         parsed: dict[str, Any] = m3u8.parse("\n".join(part.lines), custom_tags_parser=tags)
@@ -83,16 +83,16 @@ def parse_playlist(
 
 
 class _TagReader:
-    """Called by m3u8 with each tag before it parses it: checks numbers, and reads what m3u8 need not."""
+    """Called by m3u8 with each tag before m3u8 parses it: checks numbers, and parses the tags that m3u8 must skip."""
 
-    def __init__(self, shown: str, part: Excerpt) -> None:
+    def __init__(self, shown: str, part: ParseWindow) -> None:
         self.line_number = 0
         self.target_duration_seconds = 0.0
         self._shown = shown
         self._numbers = part.numbers
 
     def __call__(self, line: str, line_number: int, _data: dict[str, Any], state: dict[str, Any]) -> bool:
-        """Gives True if m3u8 shall pass over the line."""
+        """Returns True if m3u8 must skip the line."""
         self.line_number = self._numbers[line_number - 1]
         name, _, value = line.partition(":")
         match name:
@@ -104,13 +104,13 @@ class _TagReader:
                 if not (value.strip().isascii() and value.strip().isdigit() and int(value) <= _MAX_SEQUENCE):
                     raise self._error(f"{name} from 0 to {_MAX_SEQUENCE}", value)
             case "#EXT-X-PROGRAM-DATE-TIME":
-                return not _is_date(value)  # an extra: a wrong clock is no reason not to watch
+                return not _is_date(value)  # optional: a stream with a wrong clock is watched all the same
             case "#EXT-X-KEY":
                 state["current_key"] = {"method": self._method(value)}
             case "#EXT-X-SKIP":
-                raise self._error("a whole playlist, not an update to an earlier one", line)
+                raise self._error("a complete playlist, not a delta update", line)
             case "#EXT-X-I-FRAMES-ONLY":
-                raise self._error("a playlist of whole segments, not of keyframes", line)
+                raise self._error("a playlist of segments, not of I-frames only", line)
         return name in _NOT_FOR_M3U8
 
     def _method(self, attributes: str) -> str:
@@ -135,7 +135,7 @@ class _TagReader:
 
 def _is_date(value: str) -> bool:
     try:
-        # Far from both ends of what datetime holds, for m3u8 adds the durations that follow.
+        # Far from both ends of datetime's range, since m3u8 adds the durations that follow.
         return 1970 <= datetime.fromisoformat(value.strip()).year < 3000
     except ValueError:
         return False
@@ -160,8 +160,8 @@ def _checked_text(content: bytes | str, shown: str) -> str:
     return text
 
 
-def _check_names(part: Excerpt, shown: str) -> None:
-    """Refuses URIs that no tag announced, which m3u8 drops without a word, and announced ones that do not come."""
+def _check_names(part: ParseWindow, shown: str) -> None:
+    """Refuses URIs without EXTINF or EXT-X-STREAM-INF, which m3u8 drops silently, and such tags without a URI."""
     announced_on = 0
     for line_number, line in zip(part.numbers, part.lines, strict=True):
         if line.startswith(("#EXTINF:", "#EXT-X-STREAM-INF:")):
@@ -178,16 +178,18 @@ def _check_names(part: Excerpt, shown: str) -> None:
         raise PlaylistError(f"{shown}: expected the URI that line {announced_on} announced, the playlist stops short")
 
 
-def _segments(parsed: dict[str, Any], part: Excerpt, most: int | None, base: Base, shown: str) -> tuple[Segment, ...]:
+def _segments(
+    parsed: dict[str, Any], part: ParseWindow, most: int | None, base: Base, shown: str
+) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     first = parsed["media_sequence"] + part.earlier
     ended: tuple[str, int] | None = None
-    """Absolute URI and end of the byte range of the entry before."""
+    """Absolute URI and end of the previous entry's byte range."""
     if part.ended_range is not None:
         ended = (_resolved(part.ended_range.uri, base, f"{shown}: media sequence {first - 1}"), part.ended_range.end)
     for sequence, entry in enumerate(parsed["segments"], first):
         where = f"{shown}: media sequence {sequence}"
-        if "uri" not in entry:  # m3u8 makes a segment of tags at the end
+        if "uri" not in entry:  # m3u8 makes a segment of trailing tags
             raise PlaylistError(f"{where}: expected a URI after its tags, the playlist stops short")
         uri = _resolved(entry["uri"], base, where)
         method = entry.get("key", {}).get("method", "NONE").upper()[:40]
@@ -223,7 +225,7 @@ def _init(section: dict[str, str] | None, base: Base, where: str) -> InitSection
 def _byte_range(
     text: str | None, ended: tuple[str, int] | None, uri: str, where: str, *, default_offset: int | None = None
 ) -> ByteRange | None:
-    """Reads `length[@offset]`; without an offset it goes on where the range before, of the same resource, ended."""
+    """Parses `length[@offset]`; without an offset it continues the previous range of the same resource."""
     if text is None:
         return None
     length, at, offset = text.strip().partition("@")
@@ -273,10 +275,10 @@ def _resolved(uri: str, base: Base, where: str) -> str:
             return str(path)
         absolute = join(base, uri) if isinstance(base, str) else uri
         parts = split(absolute)
-    except (FetchError, ValueError, OSError, RuntimeError) as error:  # a bad IPv6 host, a NUL, a loop of links
+    except (FetchError, ValueError, OSError, RuntimeError) as error:  # a bad IPv6 host, a NUL, a symlink loop
         raise PlaylistError(f"{where}: expected a URI, got {shown_uri!r}") from error
     if parts.scheme not in {"http", "https"} or not parts.authority:
         raise PlaylistError(f"{where}: expected an http or https URI, got {shown_uri!r}")
-    if len(json.dumps(absolute)) > _MAX_STORED_CHARACTERS:  # a base that a redirect made long, or not ASCII
+    if len(json.dumps(absolute)) > _MAX_STORED_CHARACTERS:  # a long base after a redirect, or non-ASCII
         raise PlaylistError(f"{where}: expected a URI of at most {_MAX_URI_CHARACTERS} characters")
     return absolute

@@ -1,44 +1,44 @@
-"""How much of a stream may wait to be moderated, and when its playlist is read again. Pure."""
+"""The delay to a stream's next poll, and the bound of its pending segments. Pure."""
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist
 
 MAX_PENDING_SEGMENTS = 64
-"""Of one stream. One that lists more, or renames what it lists, costs others no more than this."""
+"""Of one stream. One that lists more, or renames its segments, costs others no more than this."""
 
 SMALLEST_WINDOW_SEGMENTS = 3
-"""That a live playlist lists at least (RFC 8216 section 6.2.2). One that lists fewer has just begun."""
+"""A live playlist lists at least this many (RFC 8216 section 6.2.2). One that lists fewer has just begun."""
 
 SHORTEST_DELAY_MS = 500
-"""Between two polls of a stream, whatever its playlist says: more than two a second are an attack on the origin, and
-on the other streams."""
+"""Between two polls of a stream, whatever its playlist asks for: more than two a second would be an attack on the
+origin and on the other streams."""
 
 ENDLIST = "endlist"
-"""Reason of a stream that ended and said so."""
+"""Reason of a stream that ended with EXT-X-ENDLIST."""
 
 RECORDING_DELAY_MS = 2_000
-"""While a recording's next segments wait for their turn: 64 of them are moderated in some seconds."""
+"""While a recording's next segments wait to be admitted: 64 of them are moderated in some seconds."""
 
 LONGEST_IDLE_DELAY_MS = 10_000
 FIRST_DELAY_MS, _LONGEST_DELAY_MS = 1_000, 5_000
 
-LOOKED_AT_AGAIN_MS = 5 * 60_000
-"""After ENDLIST. A broadcaster who comes back is registered anew at once, and packagers serve the old playlist until
-the first new segment is whole. Who has not listed one after minutes is registered again."""
+POLLED_AFTER_END_MS = 5 * 60_000
+"""After ENDLIST. A broadcaster who comes back is registered again immediately, while packagers serve the old playlist
+until the first new segment is complete. One without a new segment after minutes is registered again."""
 
 RESETS_AT_ONCE = 3
-"""Restarts in a row that are plausible; what goes on so signs its paths anew for each request, or floods."""
+"""Plausible restarts in a row; an origin with more of them signs its paths anew for each request, or floods."""
 
 _RESET_WINDOW_DELAY_MS = 2_000
-"""How slowly even a short window is read then: a live window of 4 s is still read twice."""
+"""Delay up to which even a short window is slowed down then: a live window of 4 s is still read twice."""
 
 
 def pending_cap(cursor: Cursor, playlist: MediaPlaylist) -> int:
-    """Segments of a stream that may be pending: twice its window, and `MAX_PENDING_SEGMENTS` at most. What is older has
-    left the window for as long as an origin must keep it (RFC 8216 section 6.2.2).
+    """Segments of a stream that may be pending: twice its window, and `MAX_PENDING_SEGMENTS` at most. An origin need
+    not keep older ones any longer (RFC 8216 section 6.2.2).
 
-    The window is that of the playlist read before, should `playlist` list less: an encoder that has just begun anew
-    lists one segment, while those of before are pending.
+    If `playlist` lists less than the one before, the window is that of the one before: an encoder that has just
+    restarted lists one segment, while earlier ones are still pending.
 
     Args:
         cursor: as it was before `playlist` was read.
@@ -50,7 +50,7 @@ def pending_cap(cursor: Cursor, playlist: MediaPlaylist) -> int:
 def delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, *, complete: bool) -> int | None:
     """Time to the next poll after a playlist was read; None: the stream has ended.
 
-    `complete`: nothing that is listed waits to be admitted.
+    `complete`: no listed segment waits to be admitted.
     """
     if cursor.state is StreamState.ENDED:
         return again_ms(cursor, now_ms)
@@ -67,11 +67,11 @@ def delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, *, complete: 
 
 
 def again_ms(cursor: Cursor, now_ms: int) -> int | None:
-    """Time to the next poll of a stream that has ended; None: it is polled no more."""
+    """Time to the next poll of a stream that has ended; None: it is not polled any more."""
     if cursor.reason != ENDLIST or cursor.watched_since_ms is None:
         return None
     since_ms = max(cursor.watched_since_ms, cursor.last_new_ms or 0)
-    if now_ms - since_ms >= LOOKED_AT_AGAIN_MS:
+    if now_ms - since_ms >= POLLED_AFTER_END_MS:
         return None
     return within_window(LONGEST_IDLE_DELAY_MS, cursor.window_ms)
 
@@ -82,5 +82,5 @@ def backoff_ms(failures: int, window_ms: int) -> int:
 
 
 def within_window(delay: int, window_ms: int) -> int:
-    """Half the window at most, so that even a poll that comes late finds each segment still listed."""
+    """The delay, at most half the window, so that even a late poll finds each segment still listed."""
     return min(delay, max(window_ms // 2, SHORTEST_DELAY_MS)) if window_ms else delay

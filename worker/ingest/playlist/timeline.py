@@ -1,44 +1,46 @@
-"""What a newly read playlist adds to a stream: new segments, elapsed and missed time, and when to look again. Pure.
+"""The timeline of a stream, advanced by each playlist: new segments, elapsed and missed time, and the next poll. Pure.
 
-Elapsed time is counted here and nowhere else, in whole milliseconds: the duration of each segment when it is first
-listed, the mean duration for each media sequence number jumped over, and of an outage after which the sequence did not
-go on, the wall-clock time that the new playlist does not cover.
+Elapsed time is counted here, in whole milliseconds: the duration of each segment when it is first listed, the mean
+duration for each media sequence number jumped over, and after an outage in which the sequence started over, the
+wall-clock time that the new playlist does not cover. Provisional missed time (`worker.ingest.playlist.missed_time`)
+elapses once it counts as missed; an unwatch adds it by `worker.ingest.coverage.ledger.pay_owed`.
 
-Of a long playlist only a part is parsed (`worker.ingest.playlist.excerpt`), and of one stream only so much may be
-pending (`worker.ingest.playlist.poll_pace`). Numbers before all that is listed were jumped over: missed. Numbers that
-are listed and were not parsed are skipped, and so are new segments beyond what may be pending, the oldest first; both
-elapse like the rest. At the start of a watch what was not parsed has not elapsed, for the stream was not watched then.
-A recording waits instead: its cursor stands at the first segment that was not admitted, and its segments elapse as they
-are admitted.
+Of a long playlist only a part is parsed (`worker.ingest.playlist.parse_window`), and a stream has a bounded number of
+pending segments (`worker.ingest.playlist.poll_pace`). Numbers before the first listed one were jumped over: missed.
+Listed numbers that were not parsed are skipped, and so are new segments beyond the bound, the oldest first; both
+elapse like the rest. At the start of a watch, what was not parsed has not elapsed, since the stream was not watched
+then. A recording waits instead: its cursor stays at the first segment that was not admitted, and its segments elapse as
+they are admitted.
 """
 
 from dataclasses import replace
 
-from worker.ingest.playlist.capture import program_times, starts, within_clock, within_target
+from worker.ingest.playlist.capture_time import program_times, starts, within_clock, within_target
 from worker.ingest.playlist.cursor import Cursor, ListedSegment, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missing import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
+from worker.ingest.playlist.missed_time import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
 from worker.ingest.playlist.outcome import LONG_EXTINF, Missed, MissedReason, NewSegment, PollAdvance, Reading
+from worker.ingest.playlist.playlist_diff import key_of, lost_to_outage, note_outage, relate
 from worker.ingest.playlist.poll_pace import ENDLIST, RESETS_AT_ONCE, again_ms, backoff_ms, delay_ms, pending_cap
-from worker.ingest.playlist.relating import key_of, lost_to_outage, note_outage, relate
 
 SEEN_SEGMENTS = 32
-"""Kept to tell an old playlist from another one: five times a usual window, two minutes of 4 s segments."""
+"""Remembered to tell an old playlist from a new sequence: five times a usual window, two minutes of 4 s segments."""
 
 STALLED_AFTER_TARGET_DURATIONS = 3
 """A playlist is renewed within 1.5 target durations (RFC 8216 section 6.2.1); doubled for a slow edge."""
 
 ENDED_AFTER_STALL_MS = 30 * 60_000
-"""A broadcaster who reconnects does so within minutes; longer pauses are enqueued anew by the platform."""
+"""A broadcaster who reconnects does so within minutes; after a longer pause the platform registers the stream again."""
 
 LEAST_MEAN_MS = 100
-"""Mean duration of a playlist's segments up to (<=) which it is not believed: pictures of three frames each."""
+"""A mean segment duration up to (<=) this is not credible: three frames a segment."""
 
 STALLED = "stalled"
-"""Reason of a stream that ended so."""
+"""Reason of a stream that ended after a stall."""
 
 ENDED_AFTER_FAILING_MS = 10 * 60_000
-"""Without one good poll. Restarts and deployments of an origin take less; many origins answer 404 for what is over."""
+"""Without a successful poll. Restarts and deployments of an origin take less; many origins answer 404 for a broadcast
+that is over."""
 
 
 def advance(
@@ -49,22 +51,22 @@ def advance(
     pending: int = 0,
     validators_changed: bool | None = None,
 ) -> PollAdvance:
-    """What `playlist`, read at `now_ms`, adds.
+    """The outcome of a poll that read `playlist` at `now_ms`.
 
     Args:
         pending: segments of the stream that are admitted and not settled.
-        validators_changed: answers `doubts`; None: it could not be told.
+        validators_changed: the outcome of the comparison for `doubts`; None: unknown.
     """
     playlist = within_target(playlist)
     before = cursor
     reading = relate(cursor, playlist, now_ms, validators_changed)
     if playlist.segments and not playlist.ended and reading is not Reading.RESET:
-        # It is no recording any more: what was listed as one must not hold off the clock, or hide outages.
+        # It is no recording any more: its former list must not suspend the clock, or hide outages.
         cursor = replace(cursor, listed_until=0)
     cursor = note_outage(cursor, now_ms)
     missed: list[Missed] = []
     skipped_ms = 0
-    waits_its_turn = waits(cursor)
+    recording_waits = waits(cursor)
     if reading in {Reading.FIRST, Reading.RESET}:
         new = playlist.segments
         missed += before_first(cursor, playlist, now_ms) if reading is Reading.FIRST else ()
@@ -76,11 +78,11 @@ def advance(
                 missed += _between_restarts(cursor, window_start_ms)
             cursor = replace(cursor, epoch=cursor.epoch + 1, seen=(), listed_until=0, resets=cursor.resets + 1)
             if playlist.ended and playlist.earlier:
-                # Parsed from where the sequence before had come to; the next poll begins at this one's start.
+                # Parsed from the position in the previous sequence; the next poll begins at this one's start.
                 new, capture_ms = (), window_start_ms
             else:
                 skipped_ms = playlist.mean_times(playlist.earlier)
-            # Where a recording begins for which there is no room yet.
+            # Start of a recording for which there is no room yet.
             cursor = replace(cursor, next_sequence=playlist.first_sequence, next_capture_ms=capture_ms)
     else:
         next_sequence = cursor.next_sequence or 0
@@ -92,12 +94,12 @@ def advance(
             unparsed = playlist.segments[0].sequence - max(next_sequence, playlist.first_sequence)
             skipped_ms = playlist.mean_times(max(0, unparsed))
             capture_ms += sum(stretch.duration_ms for stretch in missed) + skipped_ms
-            # What was jumped over or skipped is counted once, also where there is no room yet for what follows.
+            # Jumped and skipped numbers are counted once, also where there is no room yet for the following ones.
             next_sequence = max(next_sequence, playlist.segments[0].sequence)
-            if not waits_its_turn:
+            if not recording_waits:
                 new_ms = sum(segment.duration_ms for segment in new) + playlist.mean_times(playlist.later)
                 if cursor.state in {StreamState.STALLED, StreamState.ENDED} or cursor.outage_ms:
-                    # What comes after a pause was not taken right after what came before it.
+                    # Segments after a pause were not captured right after those before it.
                     capture_ms = max(capture_ms, now_ms - new_ms)
                 capture_ms = within_clock(
                     capture_ms,
@@ -109,14 +111,14 @@ def advance(
             cursor = replace(cursor, next_sequence=next_sequence, next_capture_ms=capture_ms)
     room = max(0, pending_cap(cursor, playlist) - pending)
     taken = _first_playable(new, room) if playlist.ended else new
-    passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
+    skipped = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
     segments: list[NewSegment] = []
-    # Also what a recording lists had ended by now: who adds ENDLIST must not get ahead of the clock.
+    # Segments of a recording had ended by now too: adding ENDLIST must not move a stream ahead of the clock.
     *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=now_ms)
     for segment, capture_ms, program_ms in zip(taken, captured, program_times(taken, captured), strict=True):
         if segment.gap:
             missed.append(Missed(reason=MissedReason.GAP, duration_ms=segment.duration_ms, capture_ms=capture_ms))
-        elif segment.sequence in passed_over:
+        elif segment.sequence in skipped:
             skipped_ms += segment.duration_ms
         else:
             key = key_of(cursor, cursor.epoch, segment)
@@ -165,13 +167,13 @@ def _first_playable(new: tuple[Segment, ...], room: int) -> tuple[Segment, ...]:
 
 
 def _beyond(new: tuple[Segment, ...], room: int) -> tuple[Segment, ...]:
-    """Those that can be moderated and for which there is no room, the oldest."""
+    """The oldest segments that can be moderated and for which there is no room."""
     playable = tuple(segment for segment in new if not segment.gap)
     return playable[: max(0, len(playable) - room)]
 
 
 def _never_admitted(cursor: Cursor) -> list[Missed]:
-    """What a recording listed, and took back or replaced before its turn."""
+    """Segments of a recording that were listed, and withdrawn or replaced before they were admitted."""
     count = cursor.listed_until - (cursor.next_sequence or 0)
     if count <= 0:
         return []
@@ -180,12 +182,12 @@ def _never_admitted(cursor: Cursor) -> list[Missed]:
 
 
 def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> PollAdvance:
-    """What a poll without a playlist changes; `reason` is that of the error, `malformed` for what is no playlist."""
+    """The outcome of a poll without a playlist; `reason` is the error's, `malformed` if the response is no playlist."""
     failures = cursor.failures + 1
     if cursor.state is StreamState.ENDED:
-        # It was only looked at again: what is over and gone is no failure.
+        # A poll after the end: a playlist that is gone by then is no failure.
         return PollAdvance(cursor=replace(cursor, failures=failures), next_poll_in_ms=again_ms(cursor, now_ms))
-    # What began in the future began before Redis's clock went back.
+    # A start in the future is from before Redis's clock went back.
     failing_since_ms = now_ms if cursor.failing_since_ms is None else min(cursor.failing_since_ms, now_ms)
     cursor = replace(
         cursor,
@@ -209,7 +211,7 @@ def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> PollAdvance:
 
 
 def _between_restarts(cursor: Cursor, window_start_ms: int) -> list[Missed]:
-    """Since the last reading, of a stream that starts over at each: its numbers say nothing of what was between."""
+    """Time since the last reading, of a stream that starts over at each one: its numbers do not cover that time."""
     if cursor.last_read_ms is None or window_start_ms <= cursor.last_read_ms:
         return []
     lost_ms = window_start_ms - cursor.last_read_ms
@@ -223,7 +225,7 @@ def _jumped_over(cursor: Cursor, playlist: MediaPlaylist, now_ms: int) -> list[M
         return []
     duration_ms, target_ms = playlist.mean_times(count), round(playlist.target_duration_seconds * 1000)
     if playlist.mean_times(1) <= LEAST_MEAN_MS and cursor.last_new_ms is not None:
-        # Durations of nothing would make nothing of what is jumped over: it took what the clock says, at most.
+        # Durations near 0 would hide the jumped segments: count the wall clock, at most the target duration each.
         by_clock_ms = now_ms - cursor.last_new_ms - playlist.window_ms
         duration_ms = max(duration_ms, min(count * target_ms, by_clock_ms))
     return [Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=duration_ms, capture_ms=cursor.next_capture_ms)]
@@ -269,7 +271,7 @@ def _with_state(
     stalled_after_ms = STALLED_AFTER_TARGET_DURATIONS * playlist.target_duration_seconds * 1000
     state, reason = StreamState.LIVE, ""
     if on_hold:
-        pass  # a recording stands still until it is its turn
+        pass  # the clock does not stall a recording that waits to be admitted
     elif playlist.ended and complete:
         state, reason = StreamState.ENDED, ENDLIST
     elif idle_ms >= ENDED_AFTER_STALL_MS:

@@ -1,1 +1,1 @@
-"""From playlists to segments that are to be moderated: the tick, the poll, and what is pending."""
+"""The tick and the poll: playlists are read, and new segments are admitted to be moderated."""

@@ -1,4 +1,4 @@
-"""Writes down what a poll found: new segments become pending, time is counted, the cursor moves; in one step."""
+"""Admission, the commit of a poll: new segments become pending, time is counted, the cursor moves; atomically."""
 
 import json
 import logging
@@ -11,12 +11,12 @@ from redis import Redis
 from worker.ingest.coverage.ledger import COUNT, coverage_key, entry
 from worker.ingest.http.urls import without_query
 from worker.ingest.pending.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
-from worker.ingest.playlist.announcements import announcements, next_poll_ms
 from worker.ingest.playlist.cursor import StreamState
-from worker.ingest.playlist.missing import Missing, missing
+from worker.ingest.playlist.missed_time import Missing, missing
 from worker.ingest.playlist.outcome import STREAM_BACKLOG, PollAdvance
+from worker.ingest.playlist.poll_events import next_poll_ms, poll_events
 from worker.ingest.poll.due import DueStream
-from worker.ingest.poll.gaps import missing_member
+from worker.ingest.poll.origin_gaps import missing_member
 from worker.ingest.poll.validators import unlisted, validators_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, WAITING, stream_key
@@ -28,12 +28,12 @@ _log = logging.getLogger(__name__)
 _FAILING = frozenset({StreamState.UNREACHABLE, StreamState.MALFORMED})
 
 _SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
-"""As `worker.ingest.playlist.hls.segment_key` makes them. What looking back found is pending too, under other keys, and
-costs no fetch."""
+"""The form of `worker.ingest.playlist.hls.segment_key`. Finds of look-back are pending too, under other keys, and cost
+no fetch."""
 
 
 def pending_now(redis: Redis, stream_id: str) -> tuple[int, int]:
-    """Redis's time in milliseconds, and how many segments of the stream are pending."""
+    """Redis's time in milliseconds, and the number of pending segments of the stream."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.hkeys(pending_key(stream_id))
@@ -44,8 +44,8 @@ def pending_now(redis: Redis, stream_id: str) -> tuple[int, int]:
 def admit(
     redis: Redis, stream: DueStream, step: PollAdvance, *, deployment: str = "local", problem: str = ""
 ) -> list[SegmentRecord]:
-    """Writes down what a poll found; gives the segments whose tasks are to be sent, in their order; none if the poll
-    was overtaken.
+    """Commits the outcome of a poll; returns the segments whose tasks must be sent, in order; none if the poll was
+    overtaken.
 
     Args:
         problem: why there is no playlist, for the log.
@@ -59,8 +59,8 @@ def admit(
     for missed in step.missed:
         increments[entry("missed", missed.reason)] += missed.duration_ms
     increments.update({COUNT + name: count for name, count in step.counts.items()})
-    lacking = missing(step.cursor)
-    told = announcements(stream.stream_id, stream.url, stream.cursor, step, deployment=deployment, now_ms=now)
+    gap = missing(step.cursor)
+    events = poll_events(stream.stream_id, stream.url, stream.cursor, step, deployment=deployment, now_ms=now)
     next_poll_in_ms = next_poll_ms(step, now)
     written = run_script(
         redis,
@@ -89,14 +89,14 @@ def admit(
                     "media_url": stream.media_url,
                     "tried": json.dumps(stream.tried) if stream.tried else "",
                 }
-                | ({"missing_member": ""} if lacking is None else lacking.as_fields(_member(stream, lacking)))
+                | ({"missing_member": ""} if gap is None else gap.as_fields(_member(stream, gap)))
             ),
             json.dumps({field: ms for field, ms in increments.items() if ms}),
             json.dumps({record.key: record.to_json() for record in records}),
             json.dumps(
                 [] if step.cursor.seen == stream.cursor.seen else unlisted(redis, stream.stream_id, step.cursor)
             ),
-            json.dumps([asdict(one) for one in told]),
+            json.dumps([asdict(one) for one in events]),
             MAX_EVENTS,
             without_query(stream.url),
         ],
@@ -108,8 +108,8 @@ def admit(
 
 
 def _log_change(stream: DueStream, step: PollAdvance, problem: str) -> None:
-    """Once for a change of state, whoever polls: only a poll that was written comes this far. Why a stream cannot be
-    read is a change of its own; while it lasts, no poll that fails again is one."""
+    """Logs a change of state once in the deployment, since only a committed poll gets here. A new reason why a stream
+    cannot be read is a change too; another failed poll for the same reason is none."""
     before, after = stream.cursor, step.cursor
     first = before.last_read_ms is None and not before.failures
     failing = after.state in _FAILING
@@ -131,5 +131,5 @@ def _log_change(stream: DueStream, step: PollAdvance, problem: str) -> None:
     )
 
 
-def _member(stream: DueStream, lacking: Missing) -> str:
-    return missing_member(stream.url, lacking.reason, stream.stream_id)
+def _member(stream: DueStream, gap: Missing) -> str:
+    return missing_member(stream.url, gap.reason, stream.stream_id)

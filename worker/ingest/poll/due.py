@@ -1,4 +1,4 @@
-"""Streams that are due for a poll: taken under a lease, given back, or noted as failed."""
+"""Streams that are due for a poll: taken under a lease, released, or marked as failed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,33 +8,33 @@ from typing import Self
 
 from redis import Redis
 
-from worker.health.epoch import EPOCH
+from worker.health.redis_epoch import EPOCH
 from worker.ingest.coverage.ledger import COUNT, coverage_key
 from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.playlist.outcome import MissedReason
 from worker.ingest.playlist.poll_pace import FIRST_DELAY_MS, LONGEST_IDLE_DELAY_MS
-from worker.ingest.poll.gaps import missing_member
-from worker.ingest.poll.slow_polls import set_apart
+from worker.ingest.poll.origin_gaps import missing_member
+from worker.ingest.poll.slow_polls import move_slow
 from worker.ingest.registry.registry import DUE, LONGEST_DUE_MS, stream_key
 from worker.store import redis_keys
 from worker.store.redis_client import run_script, unless_full
 
 POLL_LEASE_MS = 20_000
-"""How long a stream is left to its worker: above the hard time limit of a task (18 s), so that a poll that goes on is
-never overtaken, and one whose process died is soon done by another."""
+"""Lease of a stream: above the hard time limit of a task (18 s), so that a running poll is never overtaken, and a poll
+whose process died is soon repeated by another."""
 
 SOLE_RENDITION = "sole"
 """Rendition name of a stream without a master playlist."""
 
 POLL_ERROR = "poll_error"
-"""The registry's reason for a stream whose poll an unexpected error ended."""
+"""Reason in the registry of a stream whose poll ended by an unexpected error."""
 
 TRIED_KEPT_MS = 60 * 60_000
-"""After which a rendition that was of no use may be chosen again, should the one that is watched fail. Not by itself:
-what it lists meanwhile would go unseen where it is still of no use."""
+"""After which a failed rendition may be chosen again, should the current one fail. Not without that: if it still
+failed, its segments would go unseen meanwhile."""
 
 LONGEST_OFFER_SECONDS = 60.0
-"""An offer that lasts longer was made before Redis's clock went back: who made it may be gone."""
+"""An offer that lasts longer is from before Redis's clock went back: its poll may be gone."""
 
 REGISTERED_ANEW_MS = 600_000
 """After a loss of state: a stream that is registered for the first time within it was probably watched before."""
@@ -45,7 +45,7 @@ _PLACES = redis_keys.POLL_PLACES.name
 
 @dataclass(frozen=True, kw_only=True)
 class DuePoll:
-    """A stream that is ours to poll until the lease is over, as its record has it; nothing of it was parsed yet."""
+    """A stream leased to this process for a poll, with its record not parsed yet."""
 
     stream_id: str
     token: str
@@ -53,26 +53,27 @@ class DuePoll:
     due: str
     """The due set that it was taken from."""
     begun: int
-    """Polls in a row that were begun, with this one; more than a few, and they kill their process."""
+    """Polls in a row that were begun and not ended, including this one; more than a few mean that they kill their
+    process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DueStream:
-    """A stream that is ours to poll, parsed."""
+    """A stream leased to this process for a poll, with its record parsed."""
 
     stream_id: str
     token: str
     cursor: Cursor
     url: str
     media_url: str
-    """The rendition chosen at an earlier poll; empty: `url` is to be read first."""
+    """URL of the rendition chosen at an earlier poll; empty: `url` must be read first."""
     risk_prior: float
     tried: Mapping[str, int]
-    """Name of a rendition that was of no use to when that was seen, in Unix milliseconds."""
+    """Name of a failed rendition to the time of its failure, in Unix milliseconds."""
     due: str
-    """The due set to which it belongs from now on."""
+    """The due set that it returns to."""
     no_video: str
-    """As `no_video_mark` has it: of the segment settled last, if it had no pictures."""
+    """`no_video_mark` of the segment settled last, if that had no pictures."""
     purpose: str = ""
     """Purpose of the watch generation; another one begins a new generation."""
 
@@ -104,14 +105,14 @@ class DueStream:
 
 
 def no_video_mark(generation: int, rendition: str) -> str:
-    """Names a rendition of a watch in the stream's field `no_video`."""
+    """Value of the stream's field `no_video` for a rendition of a watch generation."""
     return f"{generation} {rendition}"
 
 
 def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[DuePoll]:
     """Takes up to `most` of the streams that are due in that set: `DUE` or `DUE_SLOW`."""
     if due == DUE:
-        set_apart(redis)
+        move_slow(redis)
     rows = run_script(
         redis,
         "take_due",
@@ -131,7 +132,7 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[DuePoll]:
 
 
 def offer(redis: Redis, places: int, *, within_seconds: float = 0.0) -> None:
-    """Notes that a poll which is under way takes this many more streams soon, so that no other one has to begin.
+    """Announces that a running poll takes this many more streams soon, so that no other poll need start for them.
 
     Args:
         within_seconds: up to LONGEST_OFFER_SECONDS.
@@ -144,7 +145,7 @@ def offer(redis: Redis, places: int, *, within_seconds: float = 0.0) -> None:
 
 
 def offered(redis: Redis) -> int:
-    """How many streams a poll that is under way takes soon."""
+    """Number of streams that a running poll takes soon."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.get(_PLACES)
         pipe.pttl(_PLACES)
@@ -153,7 +154,7 @@ def offered(redis: Redis) -> int:
 
 
 def release(redis: Redis, streams: Sequence[DuePoll]) -> None:
-    """Makes streams due at once that were taken and not polled."""
+    """Makes streams that were taken and not polled due immediately."""
     if streams:
         args = [part for stream in streams for part in (stream.stream_id, stream.token)]
         # A batch takes from one due set.
@@ -161,7 +162,7 @@ def release(redis: Redis, streams: Sequence[DuePoll]) -> None:
 
 
 def note_error(redis: Redis, stream: DuePoll) -> None:
-    """Counts a poll that an unexpected error ended, and backs off. No watch ends by it: the error may be ours."""
+    """Counts a poll that ended by an unexpected error, and backs off. No watch ends by it: it may be a bug here."""
     run_script(
         redis,
         "poll_failed",

@@ -1,8 +1,8 @@
-"""The poll: reads a batch of playlists and admits what is new in them. Each stream of a batch stands for itself.
+"""The poll: reads the playlists of a batch of streams and admits their new segments.
 
-A stream's poll is a generator that asks for fetches and is given what came of them; the batch runs all of them at once,
-and each goes on when its own answer is there. So a slow origin costs the others nothing, and whatever one stream
-raises is its own failed poll.
+The streams of a batch are independent. Each one's poll is a generator (`worker.ingest.poll.stream_poll`) that yields
+fetches and is sent their results; the batch runs all of them concurrently, and each continues when its own response is
+there. So a slow origin does not delay the others, and an exception is a failed poll of one stream.
 """
 
 import logging
@@ -21,25 +21,26 @@ from worker.ingest.poll.due import DuePoll, note_error, offer, release, take_due
 from worker.ingest.poll.stream_poll import Fetching, SendSegment, StreamPolls
 from worker.ingest.registry.registry import DUE_SLOW
 from worker.logs.exception_place import place_of
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store.redis_client import drop_idle_connections
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_failure_log = Troubles(_log)
 
 BATCH_STREAMS = 50
-"""Polled at once by one task; their playlists are fetched at once."""
+"""Polled concurrently by one task, with as many concurrent fetches."""
 
 BUDGET_SECONDS = 12.0
-"""For all fetches of a batch, so that it ends before a task's soft time limit (16 s). A master playlist and a rendition
-that each take their whole time fit; a comparison that does not is given up, and the stream admitted."""
+"""For all fetches of a batch, so that it ends before a task's soft time limit (16 s). Two fetches of a slow poll, a
+master playlist and a rendition, fit with their full timeout; a HEAD request that compares validators after them may not
+fit, and is then given up: the playlist is admitted without the comparison."""
 
 _TAKE_EVERY_SECONDS = 1.0
-"""While a batch waits for slow origins it takes other streams that are due: the process has nothing else to do, and no
-other process has to wait with it."""
+"""While a batch waits for slow origins it takes other due streams: the process has nothing else to do, and no other
+process need wait with it."""
 
 _TAKE_LEAST_SECONDS = 1.0
-"""Of the budget, left for what is taken then. Who is not done by the end is due again at once."""
+"""Least rest of the budget with which more streams are taken. Those not done at its end are due again immediately."""
 
 ENDS_ITS_PROCESS = 4
 """Polls of a stream in a row that never ended: by then it is polled alone."""
@@ -47,13 +48,13 @@ ENDS_ITS_PROCESS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class PollFailure:
-    """A poll that something unexpected ended."""
+    """A poll that ended by an unexpected error."""
 
     stream_id: str
     error: str
     """Name of the exception's type, or `worker_lost`: the poll's process ended."""
     place: str
-    """File, line and function that raised it; no text of the exception, which may hold what a stream sent."""
+    """File, line and function that raised it; no text of the exception, which may quote what a stream sent."""
 
 
 Report = Callable[[PollFailure], None]
@@ -70,13 +71,13 @@ def poll_due(
     deployment: str = "local",
     budget_seconds: float = BUDGET_SECONDS,
 ) -> int:
-    """Polls one batch of the streams that are due; gives their number.
+    """Polls one batch of the due streams; returns their number.
 
-    What a poll found is written before a message about it is sent; a poll that somebody overtook writes nothing.
+    The outcome of a poll is written before a message about it is sent; a poll that was overtaken writes nothing.
 
     Args:
-        report: is given polls that something unexpected ended, after all others are admitted.
-        slow: polls those whose playlists take long, with their full time; an ordinary poll leaves them to it.
+        report: called with each poll that ended by an unexpected error, after all others are admitted.
+        slow: polls streams whose playlists take long, with the full timeout; an ordinary poll hands them over.
         deployment: in the `source` of events.
         budget_seconds: for all fetches of the batch.
     """
@@ -88,7 +89,7 @@ def poll_due(
     for failure in failures:
         try:
             report(failure)
-        except Exception as error:  # of no use to the streams, which are polled
+        except Exception as error:  # the streams were polled all the same
             _log.warning("stream %s: its failure was not reported: %s", failure.stream_id, type(error).__name__)
     return polled
 
@@ -101,7 +102,7 @@ class _Underway:
 
 
 class _Batch:
-    """Streams that are polled at once by one task."""
+    """Streams that one task polls concurrently."""
 
     def __init__(
         self, polls: StreamPolls, fetches: FetchRound, failures: list[PollFailure], budget_seconds: float
@@ -113,12 +114,12 @@ class _Batch:
         self._failures = failures
         self._budget_seconds = budget_seconds
         self._waiting: list[DuePoll] = []
-        """Taken, and not begun."""
+        """Taken and not begun."""
         self._underway: dict[str, _Underway] = {}
         self._polled = 0
 
     def run(self) -> int:
-        """Polls until all is done or the budget is used up; what was not reached is due again at once.
+        """Polls until all is done or the budget is used up; streams not reached are due again immediately.
 
         Raises:
             OutOfTimeError: the task's time limit struck.
@@ -172,7 +173,7 @@ class _Batch:
         self._step(underway.taken, underway.poll, answer)
 
     def _give_up_comparing(self) -> None:
-        """What only waits for a comparison has its playlist: it is admitted."""
+        """Ends HEAD requests that compare validators: those polls have their playlist, and admit it."""
         for stream_id, underway in list(self._underway.items()):
             if underway.request.method == "HEAD":
                 self._go_on(stream_id, FetchError(f"{stream_id}: the batch's time is over", "not_reached"))
@@ -188,9 +189,9 @@ class _Batch:
                 request = poll.throw(answer)
         except StopIteration:
             self._polled += 1
-            _trouble.over(taken.stream_id, "stream %s: its polls work again", taken.stream_id)
+            _failure_log.over(taken.stream_id, "stream %s: its polls work again", taken.stream_id)
         except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError):
-            raise  # of no one stream; the leases bring all of them back
+            raise  # not one stream's failure; all of them are due again when their leases end
         except OutOfTimeError as error:
             drop_idle_connections(self._redis)
             self._fail(taken, error)
@@ -205,10 +206,10 @@ class _Batch:
         self._polled += 1
         failure = PollFailure(stream_id=taken.stream_id, error=type(error).__name__, place=place_of(error))
         text = "stream %s: its poll failed: %s in %s"
-        _trouble.met(failure.stream_id, text, failure.stream_id, failure.error, failure.place, reason=failure.error)
+        _failure_log.met(failure.stream_id, text, failure.stream_id, failure.error, failure.place, reason=failure.error)
         self._failures.append(failure)
         try:
             note_error(self._redis, taken)
         except ResponseError:
             text = "stream %s: its record cannot be written; it is polled again after its lease"
-            _trouble.met(f"{taken.stream_id} record", text, taken.stream_id)
+            _failure_log.met(f"{taken.stream_id} record", text, taken.stream_id)

@@ -1,4 +1,4 @@
-"""The tick, and what it sets off. Redis's clock decides what is due; beat is only one of those who may tick."""
+"""The tick, which sends the polls and reconciliations that are due by Redis's clock. Beat ticks, and so may workers."""
 
 import logging
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from worker.ingest.poll.due import offered
 from worker.ingest.poll.poll import BATCH_STREAMS
 from worker.ingest.poll.slow_polls import slow_polls_due
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE, stream_key
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 
-_trouble = Troubles(logging.getLogger(__name__))
+_failure_log = Troubles(logging.getLogger(__name__))
 
 TICK = redis_keys.TICK.name
 RECONCILED = redis_keys.RECONCILED.name
@@ -24,29 +24,29 @@ TICK_SECONDS = 1.0
 """How often beat ticks."""
 
 SHORTEST_TICK_MS = 500
-"""Ticks closer together than this are one: two beats do no harm."""
+"""Ticks closer together than this count as one, so a second beat does no harm."""
 
 LATE_TICK_MS = 2_000
 """A tick older than this is late: any worker ticks then, so that beat is no single point of failure."""
 
 _NEW_WHILE_SLOW_BEHIND = 5
-"""New streams that become due with a tick while slow polls are behind: about as many as these are through with."""
+"""New streams that become due with a tick while slow polls are behind: about as many as slow polls finish."""
 
 RECONCILE_EVERY_MS = 2_000
 
 RECONCILE_BATCH_SEGMENTS = 200
 
 URGENT_RISK_PRIOR = 0.7
-"""Streams at or above it have their segments in the urgent queue."""
+"""Segments of streams at or above (>=) it go to the urgent queue."""
 
 
 def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object], waiting_slow_polls: int = 0) -> int:
-    """Sends as many polls as the due streams need, and a reconciliation where it is time; gives the polls sent.
+    """Sends as many polls as the due streams need, and a reconciliation if one is due; returns the number of polls.
 
     Args:
         send: sends the task of that name, `poll`, `slow_poll` or `reconcile`.
-        waiting_polls: how many messages wait in the control queue: polls that nobody has begun are not sent again.
-        waiting_slow_polls: likewise, of slow ones; more than one never waits.
+        waiting_polls: messages waiting in the control queue: polls that have not begun are not sent again.
+        waiting_slow_polls: the same of slow polls; at most one waits.
     """
     due, reconcile = run_script(
         redis,
@@ -65,28 +65,28 @@ def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object], wai
 
 
 def polls_needed(due_streams: int) -> int:
-    """Batches that hold `due_streams`; 0 if another one ticked (-1)."""
+    """Number of batches for `due_streams`; 0 if another process ticked (-1)."""
     return -(-max(0, due_streams) // BATCH_STREAMS)
 
 
 def tick_is_late(redis: Redis) -> bool:
-    """Whether nobody has ticked for `LATE_TICK_MS`."""
+    """Whether no process has ticked for `LATE_TICK_MS`."""
     last = redis.get(TICK)
-    # One that lies ahead was before Redis's clock went back.
+    # A tick in the future is from before Redis's clock went back.
     return last is None or not 0 <= now_ms(redis) - int(last) <= LATE_TICK_MS
 
 
 def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
-    """Sends the segments again whose deadline has passed: their message was lost, or their worker was."""
+    """Sends segments again whose deadline has passed, because their message or their worker was lost."""
     overdue = take_overdue(redis, RECONCILE_BATCH_SEGMENTS)
     for stream_id, key in overdue:
         try:
             send(stream_id, key, risk_prior_of(redis, stream_id))
         except OutOfMemoryError:
-            raise  # no other one could be sent either
+            raise  # no other segment could be sent either
         except ResponseError as error:
             text = "stream %s: a segment is not sent again: its keys in Redis are damaged: %s"
-            _trouble.met(stream_id, text, stream_id, error)
+            _failure_log.met(stream_id, text, stream_id, error)
     return len(overdue)
 
 

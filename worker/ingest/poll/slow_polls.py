@@ -1,44 +1,45 @@
-"""Polls of streams whose playlists take long: apart from all others, so that nobody waits for them.
+"""Polls of streams whose playlists take long, separate from all others so that these never wait for them.
 
-A stream that is marked (`worker.ingest.registry.slowness`) is due in a set of its own, from which only slow polls take,
-and they share what slow work has of the processes. It comes back with the poll that unmarks it.
+A marked stream (`worker.ingest.registry.slow_streams`) is due in a set of its own, from which only slow polls take, and
+they use the share of the processes that slow work has. The poll that removes the mark moves it back.
 """
 
 from redis import Redis
 
 from worker.ingest.registry.registry import DUE, DUE_SLOW, LONGEST_DUE_MS, stream_key
-from worker.ingest.registry.slowness import QUICK_PLAYLIST_SECONDS, SlowPart, note_slowness, slow_prefix
+from worker.ingest.registry.slow_streams import QUICK_PLAYLIST_SECONDS, SlowPart, note_slowness, slow_prefix
 from worker.store.redis_client import now_ms, run_script
 
-LOOKED_AT_STREAMS = 500
-"""Of those that are due, before each batch is taken; ten batches' worth."""
+CHECKED_STREAMS = 500
+"""Due streams checked before each batch is taken: ten batches."""
 
 
-def set_apart(redis: Redis) -> int:
-    """Moves due streams that are marked to where slow polls take them; gives their number. Precedes ordinary takes."""
+def move_slow(redis: Redis) -> int:
+    """Moves due streams that are marked as slow to the slow polls' due set; returns their number. Precedes ordinary
+    takes."""
     moved = run_script(
         redis,
         "slow_set_apart",
         keys=[DUE, DUE_SLOW],
-        args=[slow_prefix(SlowPart.PLAYLIST), LOOKED_AT_STREAMS, LONGEST_DUE_MS],
+        args=[slow_prefix(SlowPart.PLAYLIST), CHECKED_STREAMS, LONGEST_DUE_MS],
     )
     return int(moved)
 
 
 def hand_over(redis: Redis, stream_id: str, poll_token: str) -> None:
-    """Leaves a stream that an ordinary poll has under its lease to a slow poll: no failed poll, and due at once."""
+    """Hands a stream leased to an ordinary poll over to a slow poll: not a failed poll, and due immediately."""
     note_slowness(redis, SlowPart.PLAYLIST, stream_id, slow=True, held_seconds=QUICK_PLAYLIST_SECONDS)
     run_script(redis, "slow_hand_over", keys=[stream_key(stream_id), DUE, DUE_SLOW], args=[stream_id, poll_token])
 
 
 def due_after(redis: Redis, stream_id: str, *, took_seconds: float) -> str:
-    """The due set to which a stream belongs after a slow poll whose longest fetch took that long."""
+    """The due set of a stream after a slow poll whose longest fetch took that long."""
     slow = took_seconds > QUICK_PLAYLIST_SECONDS
     still = note_slowness(redis, SlowPart.PLAYLIST, stream_id, slow=slow, held_seconds=took_seconds)
     return DUE_SLOW if still else DUE
 
 
 def slow_polls_due(redis: Redis) -> bool:
-    """Whether there is something for a slow poll to do."""
+    """Whether a stream is due for a slow poll."""
     now = now_ms(redis)
     return bool(redis.zcount(DUE_SLOW, "-inf", now) or redis.zcount(DUE_SLOW, f"({now + LONGEST_DUE_MS}", "+inf"))

@@ -1,6 +1,6 @@
-"""The poll of one stream: a generator that asks for fetches, is given what came of them, and admits what is new.
+"""The poll of one stream: a generator that yields fetches, is sent their results, and admits new segments.
 
-Whoever runs it (`worker.ingest.poll.poll`) decides how long a fetch may take altogether, and what becomes of an error.
+The batch that runs it (`worker.ingest.poll.poll`) limits the total time and handles errors.
 """
 
 import logging
@@ -11,51 +11,51 @@ from redis import Redis
 
 from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetched, FetchRequest
-from worker.ingest.playlist.excerpt import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.ingest.playlist.outcome import PollAdvance
+from worker.ingest.playlist.parse_window import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
-from worker.ingest.playlist.relating import doubts
+from worker.ingest.playlist.playlist_diff import doubts
 from worker.ingest.playlist.timeline import SEEN_SEGMENTS, advance, failed_poll
 from worker.ingest.poll.admission import admit, pending_now
 from worker.ingest.poll.due import TRIED_KEPT_MS, DuePoll, DueStream, no_video_mark
 from worker.ingest.poll.slow_polls import due_after, hand_over
 from worker.ingest.poll.validators import first_comparable
 from worker.ingest.registry.registry import DUE_NEW
-from worker.ingest.registry.slowness import QUICK_PLAYLIST_SECONDS
+from worker.ingest.registry.slow_streams import QUICK_PLAYLIST_SECONDS
 from worker.store.redis_client import now_ms
 
 _log = logging.getLogger(__name__)
 
 PLAYLIST_TIMEOUT_SECONDS = 5.0
-"""In a slow poll; elsewhere each fetch of a poll has `QUICK_PLAYLIST_SECONDS`."""
+"""Timeout of each fetch in a slow poll; in an ordinary one it is `QUICK_PLAYLIST_SECONDS`."""
 
 SendSegment = Callable[[str, str, float], None]
 """Sends the task of a segment: stream ID, segment key, the stream's risk prior."""
 
 Answer = Fetched | FetchError
 Fetching = Generator[FetchRequest, Answer, None]
-"""A poll under way: it asks for a fetch, and goes on with what came of it."""
+"""A running poll: it yields a request and is sent the result."""
 
 
 class _TookLongError(Exception):
-    """A fetch took longer than an ordinary poll waits."""
+    """A fetch, of a playlist or a HEAD, took longer than an ordinary poll waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamPolls:
-    """Polls of streams, each by itself."""
+    """Makes the polls of streams."""
 
     redis: Redis
     height_pixels: int
-    """Which rendition of a master playlist is watched: `choose_rendition`."""
+    """Preferred height of a rendition: see `choose_rendition`."""
     send: SendSegment
     slow: bool
-    """Each fetch has its full time."""
+    """Each fetch has the full `PLAYLIST_TIMEOUT_SECONDS`."""
     deployment: str
 
     def begin(self, taken: DuePoll) -> Fetching:
-        """A stream's poll. What it found is written before a message about it is sent."""
+        """The poll of a stream. Its outcome is written before a message about it is sent."""
         stream = _without_useless_rendition(DueStream.of(taken), now_ms(self.redis))
         try:
             yield from self._poll_parsed(stream)
@@ -67,29 +67,29 @@ class StreamPolls:
         now, pending = pending_now(self.redis, stream.stream_id)
         if isinstance(playlist, MediaPlaylist):
             changed = yield from self._compare(stream, playlist, now)
-            # Again, for the comparison takes its time.
+            # Read again, since the comparison took time.
             now, pending = pending_now(self.redis, stream.stream_id) if changed is not None else (now, pending)
             step = advance(stream.cursor, playlist, now_ms=now, pending=pending, validators_changed=changed)
         else:
             _log.debug("stream %s: %s", stream.stream_id, playlist)
             step = failed_poll(stream.cursor, now_ms=now, reason=playlist.reason)
             if stream.cursor.last_read_ms is None:
-                # Back into line: however many there are that nobody can read, the others keep their polls.
+                # Back into the set of new streams, so that unreadable ones, however many, take no polls from others.
                 stream = replace(stream, due=DUE_NEW)
-        waits_its_turn = isinstance(playlist, MediaPlaylist) and playlist.ended
+        recording = isinstance(playlist, MediaPlaylist) and playlist.ended
         problem = "" if isinstance(playlist, MediaPlaylist) else str(playlist)
-        self._admit(stream, step, at_once=not waits_its_turn, problem=problem)
+        self._admit(stream, step, newest_first=not recording, problem=problem)
 
     def _read(
         self, stream: DueStream
     ) -> Generator[FetchRequest, Answer, tuple[DueStream, MediaPlaylist | FetchError | PlaylistError]]:
-        """The stream's media playlist, or why there is none; by way of the master playlist where needed."""
+        """The stream's media playlist, through the master playlist where needed, or the error that prevents it."""
         first = yield from self._fetch(stream.media_url or stream.url)
         stream = self._after(stream, first)
         parsed = _parsed(first, stream)
         if isinstance(parsed, MediaPlaylist):
             return stream, parsed
-        # A rendition's URL may have been signed for a while only: next time the master playlist is asked again.
+        # A rendition's signed URL may have expired: the next poll requests the master playlist again.
         unread = replace(stream, media_url="")
         if not isinstance(parsed, MasterPlaylist):
             return unread, parsed
@@ -110,7 +110,8 @@ class StreamPolls:
     def _compare(
         self, stream: DueStream, playlist: MediaPlaylist, now: int
     ) -> Generator[FetchRequest, Answer, bool | None]:
-        """Compares a segment that is still listed with what it was when it was fetched; None: nothing to tell by."""
+        """Compares the validators of a listed segment, by HEAD, with those it was fetched with: True if they differ;
+        None: unknown."""
         found = first_comparable(self.redis, stream.stream_id, doubts(stream.cursor, playlist, now_ms=now))
         if found is None:
             return None
@@ -130,7 +131,7 @@ class StreamPolls:
         return answer
 
     def _after(self, stream: DueStream, *answers: Answer) -> DueStream:
-        """The stream with the due set to which it belongs after these fetches."""
+        """The stream with its due set after these fetches."""
         if not self.slow:
             return stream
         took_seconds = max(
@@ -139,17 +140,17 @@ class StreamPolls:
         )
         return replace(stream, due=due_after(self.redis, stream.stream_id, took_seconds=took_seconds))
 
-    def _admit(self, stream: DueStream, step: PollAdvance, *, at_once: bool, problem: str) -> None:
+    def _admit(self, stream: DueStream, step: PollAdvance, *, newest_first: bool, problem: str) -> None:
         records = admit(self.redis, stream, step, deployment=self.deployment, problem=problem)
-        if step.first and at_once:
-            # At the start of a watch what is shown now goes before what was shown.
+        if step.first and newest_first:
+            # At the start of a watch the newest segment goes first: it is on air now.
             records = [*records[-1:], *records[:-1]]
         for record in records:
             self.send(stream.stream_id, record.key, stream.risk_prior)
 
 
 def _without_useless_rendition(stream: DueStream, now: int) -> DueStream:
-    """The next rendition is to be chosen where the one that is watched has no pictures."""
+    """The stream, set to choose the next rendition if the current one has no pictures."""
     newest = sorted(stream.tried.items(), key=lambda one: one[1])[-MAX_RENDITIONS:]
     tried = {name: at_ms for name, at_ms in newest if now - at_ms < TRIED_KEPT_MS}
     if stream.media_url and stream.no_video == no_video_mark(stream.cursor.generation, stream.cursor.rendition):
@@ -170,7 +171,7 @@ def _parsed(fetched: Answer, stream: DueStream) -> MediaPlaylist | MasterPlaylis
     if isinstance(fetched, FetchError):
         return fetched
     next_sequence = stream.cursor.next_sequence
-    # From a recording also what tells that it is still the same one.
+    # Of a recording also the segments seen before, by which it is recognized as the same one.
     begin_at = None if next_sequence is None else max(0, next_sequence - SEEN_SEGMENTS)
     try:
         return parse_playlist(fetched.body, fetched.url, most=PARSED_ENTRIES, from_sequence=begin_at)

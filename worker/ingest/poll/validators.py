@@ -1,4 +1,4 @@
-"""What segments' bytes came with, kept for the polls to tell a restarted origin by."""
+"""HTTP validators (ETag, Last-Modified, length) of fetched segments, by which polls recognize a restarted origin."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from worker.store import redis_keys
 from worker.store.redis_client import unless_full
 
 KEPT_SECONDS = redis_keys.VALIDATORS.seconds
-"""After the last segment of a stream; they are of use while it is listed."""
+"""After the last segment of a stream; validators are needed while their segment is listed."""
 
 MAX_CHARACTERS = 256
 """Of one validator; a longer one is not kept. Entity tags have some 40."""
@@ -22,12 +22,12 @@ _NAMES = frozenset(field.name for field in fields(Validators))
 
 
 def validators_key(stream_id: str) -> str:
-    """Hash: segment key to the validators that its bytes came with, for segments that may still be listed."""
+    """Hash: segment key to the validators it was fetched with, for segments that may still be listed."""
     return redis_keys.VALIDATORS.of(stream_id)
 
 
 def keep_validators(redis: Redis, stream_id: str, segment_key: str, validators: Validators) -> None:
-    """Remembers what a segment's bytes came with, for the polls to compare."""
+    """Stores the validators that a segment was fetched with."""
     known = {
         name: value
         for name, value in vars(validators).items()
@@ -54,7 +54,7 @@ def first_comparable(redis: Redis, stream_id: str, doubts: Sequence[Doubt]) -> t
 
 
 def unlisted(redis: Redis, stream_id: str, cursor: Cursor) -> list[str]:
-    """Segment keys whose validators are of no more use: no segment that the cursor remembers has them."""
+    """Segment keys whose validators are no longer needed: the cursor remembers no such segment."""
     names = {seen.name for seen in cursor.seen}
     kept = [str(key) for key in redis.hkeys(validators_key(stream_id))]
     return [key for key in kept if key.rpartition(".")[2] not in names]

@@ -1,1 +1,1 @@
-"""The registry: which streams are watched, and what is known of each."""
+"""The registry of streams: registration, state, signals, changes."""

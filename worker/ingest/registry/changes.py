@@ -1,5 +1,5 @@
-"""What is changed of a stream that is watched, by whomever: published, since an unwatch or another purpose is also how
-a stream would be taken out of sight."""
+"""Changes of watched streams, published to operators whoever makes them: an unwatch or another purpose is also how an
+insider would hide a stream."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -15,16 +15,16 @@ CHANGED: Final = "livewarden.operations.stream_changed.v1"
 
 @dataclass(frozen=True, kw_only=True)
 class Author:
-    """Who changes something, for the event that tells of it."""
+    """The author of a change, for its event."""
 
     deployment: str = "local"
     by: str = "command line"
-    """The way it came by: `command line` or `intake`."""
+    """How the change came in: `command line` or `intake`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamBefore:
-    """A stream's record as it was found, of which an event can be made; a script checks that it is still so."""
+    """A stream's record before a change, for its event; the script checks that it has not changed since."""
 
     watched: bool
     url: str
@@ -49,7 +49,7 @@ class StreamBefore:
         )
 
     def as_args(self) -> list[str]:
-        """As the scripts take it."""
+        """Arguments for the scripts."""
         return ["1" if self.watched else "0", self.url, self.purpose]
 
 
@@ -62,8 +62,8 @@ def change_event(
     url: str | None = None,
     purpose: str | None = None,
 ) -> str:
-    """The event, as JSON, that tells of a watched stream's new URL and purpose, or without them that it is unwatched;
-    empty if there is nothing to tell.
+    """The event, as JSON, of a watched stream's new URL and purpose, or without them of its unwatch; empty if nothing
+    changed.
 
     Raises:
         SchemaError: it does not fit its schema.
@@ -92,7 +92,7 @@ def _changed(found: StreamBefore, url: str | None, purpose: str | None) -> list[
         return ["unwatched"]
     changed = []
     if url != found.url:
-        # A platform that signs its URLs anew changes nothing else: whoever reads these events may pass over it.
+        # A platform that signs its URLs anew changes only the query: readers of these events may ignore it.
         changed.append("query" if without_query(url) == without_query(found.url) else "url")
     if purpose != found.purpose:
         changed.append("purpose")

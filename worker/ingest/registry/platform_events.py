@@ -1,5 +1,5 @@
-"""What platforms read of their streams, on `lw:streams:events`: refused, unreachable, ended. CloudEvents by
-`config/schemas/stream.v1.json`; none of them has a URL's query, where tokens are.
+"""Events for platforms about their streams, on `lw:streams:events`: refused, unreachable, ended. CloudEvents by
+`config/schemas/stream.v1.json`, without URL queries, where tokens are.
 """
 
 import re
@@ -12,10 +12,10 @@ from worker.ingest.http.urls import without_query
 from worker.store import redis_keys
 
 STREAM_EVENTS: Final = redis_keys.STREAM_EVENTS.name
-"""Stream, one field `event`."""
+"""Redis stream with one field, `event`."""
 
 MAX_EVENTS: Final = 20_000
-"""The oldest go: some 12 MB, so that a platform that sends the same mistake in a loop does not fill Redis."""
+"""The newest are kept: some 12 MB, so that a platform that repeats a mistake in a loop does not fill Redis."""
 
 _REFUSABLE: Final = frozenset({"stream_id", "url", "metadata", "purpose", "audience", "risk_prior"})
 _REASONS: Final = frozenset({"arguments", "internal", "refused"})
@@ -43,14 +43,14 @@ class EndReason(StrEnum):
 def refused_event(
     stream_id: str | None, *, given: str, reason: str, problem: str, token: str, deployment: str, now_ms: int
 ) -> str:
-    """A `watch_stream` was refused.
+    """The event of a refused `watch_stream`.
 
     Args:
-        stream_id: as it was sent, if it can be one.
-        given: what was sent for it otherwise, on one line and without secrets; cut here.
+        stream_id: as it was sent, if it is well-formed.
+        given: the malformed stream ID, on one line and without secrets; cut here.
         reason: `arguments`, `internal`, or `refused` by the registry, whose `problem` begins with the argument's name;
-            any other, for the way in which it was sent, is published as `refused`.
-        token: names the message.
+            any other, about the message's envelope, is published as `refused`.
+        token: identifies the message.
 
     Raises:
         SchemaError: it does not fit its schema.
@@ -77,7 +77,7 @@ def unreachable_event(
     deployment: str,
     now_ms: int,
 ) -> str:
-    """The playlist could not be read since `since_ms`, for `reason`.
+    """The event of a stream whose playlist could not be read since `since_ms`, for `reason`.
 
     Raises:
         SchemaError: it does not fit its schema.
@@ -103,11 +103,11 @@ def ended_event(
     deployment: str,
     now_ms: int,
 ) -> str:
-    """The stream is not watched any more.
+    """The event of a stream that is not watched any more.
 
     Args:
-        detail: why it could not be read at last.
-        place: where in the stream it ended; one watch may end more than once, where it was taken up again.
+        detail: why it could not be read last.
+        place: the position at which it ended; a watch that continues after its end may end more than once.
 
     Raises:
         SchemaError: it does not fit its schema.

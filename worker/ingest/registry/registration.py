@@ -1,4 +1,4 @@
-"""What a platform asks to be watched, checked field by field."""
+"""Validation of registrations: a stream that a platform wants watched, checked field by field."""
 
 import json
 import re
@@ -15,9 +15,9 @@ from worker.ingest.http.urls import parse, without_query
 _STREAM_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 MAX_URL_LENGTH = 4096
 MAX_METADATA_BYTES = MAX_NOTE_CHARACTERS
-"""A platform's own notes on a stream travel with each event; they are no place for pictures."""
+"""A platform's metadata of a stream travels with each event, so it must not hold pictures."""
 MAX_METADATA_DEPTH = 32
-"""What reads notes goes down into them: Python's own limit, some 1,000, is met at another place each time."""
+"""Readers of metadata are recursive: Python's own limit, some 1,000, would strike at unforeseeable places."""
 
 
 class Purpose(StrEnum):
@@ -41,25 +41,25 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """What a platform asks to be watched, checked."""
+    """A stream that a platform wants watched, validated."""
 
     stream_id: str
     url: str
     purpose: Purpose = Purpose.LIVE
     audience: Audience = Audience.PUBLIC
     risk_prior: float = 0.0
-    """0 to 1: how much reason the platform has to worry before anything was seen."""
+    """0 to 1: the platform's estimate of risk, before anything was classified."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_stream_id(stream_id: object) -> str:
-    """Gives back a well-formed stream ID.
+    """Returns a well-formed stream ID.
 
     Raises:
         RegistryError: for anything but 1 to 200 characters of `A-Z a-z 0-9 . _ : -`.
     """
     if not isinstance(stream_id, str):
-        # Such as the number 4711, whose text would do.
+        # Such as the number 4711, whose text would be valid.
         kind = type(stream_id).__name__
         raise RegistryError(f"stream_id: {kind}: expected a text of 1 to 200 characters of A-Z a-z 0-9 . _ : -")
     if not _STREAM_ID.fullmatch(stream_id):
@@ -78,7 +78,7 @@ def register(
     url_template: str,
     legal_basis: str,
 ) -> Registration:
-    """Checks what a platform sent, field by field; nothing of it is trusted.
+    """Validates a platform's registration field by field; nothing in it is trusted.
 
     Args:
         url: the playlist; None takes `url_template` with the percent-encoded stream ID filled in.
@@ -108,10 +108,10 @@ def _check_url(url: object, stream_id: str, url_template: str) -> str:
 
 
 def playlist_of(url: object) -> str:
-    """Gives back a URL that a playlist may have.
+    """Returns a well-formed playlist URL.
 
     Raises:
-        RegistryError: it is none, or too long.
+        RegistryError: it is malformed or too long.
     """
     if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or " " in url or not url.isprintable():
         raise RegistryError(
@@ -142,7 +142,7 @@ def _check_audience(value: object, legal_basis: str) -> Audience:
 
 
 def _check_risk_prior(value: object) -> float:
-    # NaN is in no range; an integer beyond all floats need not become one.
+    # NaN fails both comparisons; the range check precedes float(), which huge integers overflow.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise RegistryError(f"risk_prior: {str(value)[:80]!r}: expected a number from 0 to 1")
     return float(value)
@@ -155,13 +155,13 @@ def _check_metadata(value: object) -> Mapping[str, Any]:
         raise RegistryError(f"metadata: expected a JSON object, got {type(value).__name__}")
     try:
         size_bytes = len(json.dumps(value, allow_nan=False).encode())
-        json.dumps(value, ensure_ascii=False).encode()  # fails on halves of a surrogate pair
+        json.dumps(value, ensure_ascii=False).encode()  # fails on lone surrogates
     except (TypeError, ValueError, RecursionError) as error:
         raise RegistryError(f"metadata: expected a JSON object: {error}") from error
     if size_bytes > MAX_METADATA_BYTES:
         raise RegistryError(f"metadata: {size_bytes} bytes of JSON: expected at most {MAX_METADATA_BYTES}")
     if nesting(value) > MAX_METADATA_DEPTH:
-        raise RegistryError(f"metadata: expected at most {MAX_METADATA_DEPTH} objects and arrays inside one another")
+        raise RegistryError(f"metadata: expected at most {MAX_METADATA_DEPTH} nested objects and arrays")
     values = _count(value)
     if values > MAX_NOTES:
         raise RegistryError(f"metadata: {values} values, keys among them: expected at most {MAX_NOTES}")
@@ -169,7 +169,7 @@ def _check_metadata(value: object) -> Mapping[str, Any]:
 
 
 def nesting(value: object) -> int:
-    """How many objects and arrays are inside one another; 0 for a value that is neither."""
+    """Depth of nested objects and arrays; 0 for a value that is neither."""
     level: list[Any] = [[value]]
     depth = -1
     while level:
@@ -180,7 +180,7 @@ def nesting(value: object) -> int:
 
 
 def _count(value: dict[str, Any]) -> int:
-    """Keys and values, at all depths."""
+    """Number of keys and values at all depths."""
     left = [*value.values()]
     count = 2 * len(left)
     while left:

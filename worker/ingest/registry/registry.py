@@ -1,6 +1,6 @@
-"""The registry: which streams are watched, and what is known of each.
+"""The registry of streams: watch, unwatch, and the record of each.
 
-One Redis hash a stream, `lw:stream:{id}`; the sorted set `lw:streams` lists the IDs by the time they were registered.
+One Redis hash a stream, `lw:stream:{id}`; the sorted set `lw:streams` lists the IDs by registration time.
 """
 
 import json
@@ -23,53 +23,51 @@ from worker.store.redis_client import ONCE_SECONDS, once_key, run_script
 STREAMS = redis_keys.STREAMS.name
 GENERATIONS = redis_keys.GENERATIONS.name
 """The newest watch generation of all streams. It begins at the Unix second of the deployment's first watch and rises by
-one with each, so that neither a stream ID that comes back after its record is gone nor a Redis that was set up anew
-repeats a generation, and with it the ids of events."""
+one with each, so that neither a stream ID that returns after its record expired nor a new Redis repeats a generation,
+and with it the IDs of events."""
 DUE = redis_keys.DUE.name
-"""Sorted set: stream ID by the time of its next poll, in milliseconds of Redis's own clock."""
+"""Sorted set: stream ID by the time of its next poll, in milliseconds of Redis's clock."""
 DUE_SLOW = redis_keys.DUE_SLOW.name
-"""Likewise, for streams whose playlists take long (`worker.ingest.poll.slow_polls`); a stream is in one of both."""
+"""The same for streams whose playlists take long (`worker.ingest.poll.slow_polls`); a stream is in one of the sets."""
 
 DUE_NEW = redis_keys.DUE_NEW.name
-"""Likewise, for streams whose playlist was never read, where more of them came at once than are polled at once: the
-tick moves some into `DUE`, so that however many are registered, those that are watched keep their polls."""
+"""The same for streams whose playlist was never read, beyond the first `NEW_AT_ONCE`: the tick moves some into `DUE`,
+so that watched streams keep their polls however many new ones are registered."""
 
 LONGEST_DUE_MS = 120_000
-"""Above every delay between polls. What is due later than that was written down before Redis's clock went back, and is
-due now."""
+"""Above every delay between polls. A later due time was written before Redis's clock went back, and counts as due
+now."""
 
 NEW_AT_ONCE = 25
-"""Streams that were never read and are due without waiting in `DUE_NEW`; so many move from there with each tick: half
-a batch of polls, a third of a second of one core. A thousand that are registered at once are all polled in 40 s."""
+"""Never-read streams that are due without waiting in `DUE_NEW`, and that move from there with each tick: half a batch
+of polls, a third of a second of one core. A thousand registered together are all polled within 40 s."""
 
 KEPT_AFTER_END_SECONDS = redis_keys.STREAM.seconds
-"""How long the record of an ended or removed stream can still be read."""
+"""Life of the record of an ended or removed stream."""
 
 NEVER_READ_KEPT_SECONDS = 600
-"""Likewise, of a removed stream that was never read: nothing of it is pending, and nothing was seen."""
+"""Life of the record of a removed stream that was never read: nothing of it is pending, and nothing was classified."""
 
-LOOKED_AT_TO_FORGET = 100
-"""Of all streams on record, by each call of `forget_gone`, which comes every 2 s: 180,000 an hour, more than streams
-end, and Redis has other things to do."""
+CHECKED_TO_FORGET = 100
+"""Streams checked by each call of `forget_gone`, which comes every 2 s: 180,000 an hour, more than end, at little cost
+for Redis."""
 
 MAX_TRIES = 16
-"""Of a change that others' changes come in between: each takes about a millisecond."""
+"""Tries of a change that collides with concurrent ones: each takes about a millisecond."""
 
 WAITING = "waiting"
-"""State of a stream that is registered and was not read yet; from then on it is that of
-`worker.ingest.playlist.cursor`."""
+"""State of a registered stream that was not read yet; later ones are those of `worker.ingest.playlist.cursor`."""
 REMOVED = "removed"
-"""State of a stream that the platform has taken off."""
+"""State of a stream that the platform has unwatched."""
 
 _OVER = frozenset({REMOVED, "ended"})
 DUES = (DUE, DUE_SLOW, DUE_NEW)
-"""A stream that is watched is in one of them; so is one that has ended by ENDLIST, while its broadcaster may come
-back."""
+"""A watched stream is in one of them; so is one that ended by ENDLIST, while its broadcaster may come back."""
 _BY_HAND = Author()
 
 
 def is_over(state: str) -> bool:
-    """Whether a stream of that state is not watched any more."""
+    """Whether a stream in that state is not watched any more."""
     return state in _OVER
 
 
@@ -91,22 +89,20 @@ def watch(
     token: str | None = None,
     max_streams: int = DEFAULT_MAX_STREAMS,
 ) -> int:
-    """Begins to watch a stream, or goes on with changed particulars; may be called twice.
+    """Registers a stream, or updates a registered one; may be called twice.
 
-    A stream that had ended or was removed, or whose URL or purpose is another one now, begins a new watch generation:
-    its segments are moderated afresh, its coverage goes on counting. Another URL or purpose of a stream that is watched
-    is published to operators.
+    A stream that had ended or was removed, or whose URL or purpose changes, begins a new watch generation: its segments
+    are moderated again, its coverage goes on. A new URL or purpose of a watched stream is published to operators.
 
     Args:
-        token: names this call; the same call made again does nothing and gives the same. None: a new one.
-
-        max_streams: watched at once; one more is refused, while those that are watched may be changed.
+        token: identifies this call; repeating it does nothing and returns the same. None: a new one.
+        max_streams: streams watched at the same time; one more is refused, while watched ones may be changed.
 
     Returns:
-        The watch generation: of one stream each is higher than the one before, and no two watches have the same.
+        The watch generation: it rises with each watch, and no two watches have the same.
 
     Raises:
-        RegistryError: so many are watched already.
+        RegistryError: `max_streams` are watched already.
     """
     token = secrets.token_hex(16) if token is None else token
     stream_id, key = registration.stream_id, stream_key(registration.stream_id)
@@ -150,15 +146,15 @@ def watch(
             )
         if answer != "changed":
             return int(answer)
-    raise StoreError(f"stream {stream_id}: others change it all the time: try again")
+    raise StoreError(f"stream {stream_id}: it changes all the time: try again")
 
 
 def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: str | None = None) -> bool:
-    """Takes a stream off; segments already admitted are still moderated. If it was watched, that is published to
-    operators, and to its platform.
+    """Stops watching a stream; segments already admitted are still moderated. If it was watched, that is published to
+    operators and to its platform.
 
     Args:
-        token: as of `watch`.
+        token: as for `watch`.
 
     Returns:
         False if the stream was not known.
@@ -184,11 +180,11 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
         )
         if answer != "changed":
             return bool(answer)
-    raise StoreError(f"stream {stream_id}: others change it all the time: try again")
+    raise StoreError(f"stream {stream_id}: it changes all the time: try again")
 
 
 def _removal_event(stream_id: str, found: StreamBefore, author: Author) -> str:
-    """For its platform; empty if it was not watched."""
+    """The event for its platform; empty if it was not watched."""
     if not found.watched:
         return ""
     return ended_event(
@@ -206,7 +202,7 @@ def stream_ids(redis: Redis) -> list[str]:
 
 
 def forget_gone(redis: Redis) -> int:
-    """Forgets some of the streams whose record has expired, and their ledgers; gives how many. Called every few seconds
-    it keeps up with all that end, and no memory is held for good by a stream that nobody can look at any more."""
-    args: list[str | int] = [LOOKED_AT_TO_FORGET, stream_key(""), coverage_key("")]
+    """Removes some of the streams whose record has expired, with their ledgers; returns their number. Called every few
+    seconds, it keeps up with all streams that end, so that none holds memory indefinitely."""
+    args: list[str | int] = [CHECKED_TO_FORGET, stream_key(""), coverage_key("")]
     return int(run_script(redis, "forget_gone", keys=[STREAMS], args=args))

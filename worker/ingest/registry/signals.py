@@ -1,4 +1,4 @@
-"""Signals: numbers that a platform reports on a stream while it is live, such as viewers' reports. Rules look at them.
+"""Signals: numbers that a platform reports on a live stream, such as viewers' reports, for use in rules.
 
 One hash a stream, `lw:signals:{id}`: name to number. A new watch generation begins without any.
 """
@@ -19,13 +19,13 @@ from worker.ingest.registry.registry import KEPT_AFTER_END_SECONDS, signals_key,
 from worker.store.redis_client import ONCE_SECONDS, once_key, run_script
 
 MAX_SIGNALS: Final = 50
-"""Of one stream: rules are written for each, and every segment carries them to the verdict log."""
+"""Of one stream: every segment carries all of them to the verdict log."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 def check_signals(value: object) -> dict[str, float]:
-    """Checks what a platform reports; nothing of it is trusted.
+    """Validates reported signals; nothing in them is trusted.
 
     Raises:
         RegistryError: naming the signal, what came and what was expected.
@@ -43,17 +43,17 @@ def check_signals(value: object) -> dict[str, float]:
 
 
 def _finite(name: str, number: object) -> float:
-    with suppress(OverflowError):  # an integer beyond all floats
+    with suppress(OverflowError):  # an integer beyond the range of floats
         if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
             return float(number)
     raise RegistryError(f"signals: {name}: {str(number)[:80]!r}: expected a number")
 
 
 def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *, token: str | None = None) -> None:
-    """Takes over what `check_signals` gave; others that were reported before stay as they are.
+    """Stores validated signals; others that were reported before stay as they are.
 
     Args:
-        token: names this call; the same call made again does nothing. None: a new one.
+        token: identifies this call; repeating it does nothing. None: a new one.
 
     Raises:
         RegistryError: the stream is not watched, or would have more than MAX_SIGNALS.
@@ -77,7 +77,7 @@ def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *
 
 
 def _number(text: str) -> float | None:
-    """None: there is none, or it is damaged."""
+    """The number; None: there is none, or it is damaged."""
     try:
         number = float(text)
     except ValueError:
@@ -85,8 +85,8 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None  # JSON has neither infinity nor NaN
 
 
-def _notes(text: str) -> dict[str, Any]:
-    """Empty where there are none, or damaged ones: a stream is moderated without them too."""
+def _metadata(text: str) -> dict[str, Any]:
+    """The metadata; empty if missing or damaged, since a stream is moderated without it too."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -101,11 +101,11 @@ def _state(text: str, *, is_over: bool) -> str:
 
 
 def stream_facts(redis: Redis, stream_id: str, *, purpose: str = "", generation: int | None = None) -> StreamFacts:
-    """What is known of a stream.
+    """The facts about a stream that rules can use.
 
     Args:
-        purpose: of the watch generation in question, which may be an earlier one; empty: the stream's purpose now.
-        generation: the watch generation in question; an earlier one has ended. None: the stream's now.
+        purpose: purpose of the watch generation, which may be an earlier one; empty: the current purpose.
+        generation: the watch generation; an earlier one has ended. None: the current one.
     """
     names = ("purpose", "audience", "risk_prior", "metadata", "state", "generation")
     with redis.pipeline(transaction=False) as pipe:
@@ -118,7 +118,7 @@ def stream_facts(redis: Redis, stream_id: str, *, purpose: str = "", generation:
         purpose=purpose or purpose_now or "live",
         audience=audience or "public",
         risk_prior=min(max(_number(risk_prior) or 0.0, 0.0), 1.0),
-        metadata=_notes(metadata),
+        metadata=_metadata(metadata),
         signals={str(name): number for name, text in signals.items() if (number := _number(str(text))) is not None},
         state=_state(state, is_over=generation is not None and now not in ("", str(generation))),
     )

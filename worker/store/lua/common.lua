@@ -264,7 +264,7 @@ end
 -- Ends what a stream misses because its watch ends: it is missed for good, or the broadcast is taken to have ended. Who
 -- ends a watch may be an operator, who must not write ledgers: it is noted in the stream's hash, for workers. What nobody
 -- polled in time, all being dead or Redis full, is missed since the last poll (10 s: LATE_POLL_MS in
--- worker/ingest/registry/attention.py).
+-- worker/ingest/registry/watch_state.py).
 local function end_missing(stream, id, now_ms)
   -- For whom it counts, should the stream be watched for another purpose by the time that it is paid.
   redis.call('HSET', stream, 'owed_purpose', redis.call('HGET', stream, 'purpose') or 'live')

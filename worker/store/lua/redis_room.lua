@@ -2,7 +2,7 @@
 --@once
 -- Runs where Redis is full too (allow-oom): three fields, and three events an hour.
 -- Publishes how much room Redis has, unless that was done lately or is known.
--- KEYS: what was published (see worker/health/redis_room.py), operators' stream. ARGV: 'scarce', 'refuses', or 'room' for what is
+-- KEYS: what was published (see worker/health/redis_memory.py), operators' stream. ARGV: 'scarce', 'refuses', or 'room' for what is
 --   over; event; shortest time in ms between two events of one kind. Returns 1 if it was published.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)

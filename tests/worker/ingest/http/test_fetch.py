@@ -22,8 +22,8 @@ from fetch_all import fetch_all
 
 from worker.errors import FetchError
 from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
-from worker.ingest.http.names import Address
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Address
 from worker.ingest.http.resource import ByteRange, Validators
 
 BODY = bytes(range(256)) * 40

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from worker.errors import FetchError, PlaylistError, RegistryError
 from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
-from worker.ingest.http.names import Address
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Address
 from worker.ingest.http.urls import MAX_SHOWN_CHARACTERS, join, parse, path_of, scheme_of, split, without_query
 from worker.ingest.playlist.hls import Segment
 from worker.ingest.playlist.parsing import parse_playlist
@@ -189,7 +189,7 @@ async def _breaks(host: str, port: int) -> list[Address]:
     raise KeyError(host)
 
 
-@pytest.mark.expected_errors("a fetch failed in a way that nobody foresaw: KeyError in names.py")
+@pytest.mark.expected_errors("a fetch failed with an unexpected error: KeyError in resolver.py")
 def test_an_unforeseen_exception_is_one_fetch_s_alone(caplog: pytest.LogCaptureFixture) -> None:
     """A fault in a library, found by one hostile stream, would stop the polls of all that share its batch."""
     with serving(LiveOrigin(bodies={"/body": b"honest"})) as origin:
@@ -200,5 +200,5 @@ def test_an_unforeseen_exception_is_one_fetch_s_alone(caplog: pytest.LogCaptureF
     assert isinstance(broken, FetchError)
     assert broken.reason == "internal"
     assert isinstance(honest, Fetched)
-    (record,) = [record for record in caplog.records if "foresaw" in record.getMessage()]
+    (record,) = [record for record in caplog.records if "unexpected error" in record.getMessage()]
     assert record.exc_info is None

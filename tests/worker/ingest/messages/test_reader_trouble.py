@@ -48,7 +48,7 @@ def send(redis: Redis, *stream_ids: str) -> None:
 
 
 def look(redis: Redis) -> float:
-    return MessageReader(redis, SETTINGS, threading.Event()).look()
+    return MessageReader(redis, SETTINGS, threading.Event()).read_batch()
 
 
 def lease_is_over(redis: Redis) -> None:

@@ -23,7 +23,7 @@ from worker.ingest.messages.refusals import KEPT, Refused, publish, refuse, refu
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registry import GENERATIONS, stream_ids
 from worker.ingest.status import show
-from worker.logs.line_limit import LineLimit
+from worker.logs.rate_limit import LineLimit
 from worker.store.redis_client import connect, run_script
 
 SETTINGS = Settings(deployment="d")
@@ -42,9 +42,9 @@ def read_all(redis: Redis) -> None:
     """Reads until nothing waits; readers' rest is cut short."""
     ours = reader(redis)
     while waiting(redis):
-        ours.look()
+        ours.read_batch()
         redis.delete(REST)
-    ours.look()
+    ours.read_batch()
 
 
 def lease_is_over(redis: Redis) -> None:
@@ -276,7 +276,7 @@ def test_many_readers_apply_each_message_once_and_in_order(redis: Redis) -> None
     def run() -> None:
         ours = MessageReader(redis, SETTINGS, stopping)
         while not stopping.is_set():
-            ours.look()
+            ours.read_batch()
             redis.delete(REST)
 
     threads = [threading.Thread(target=run) for _ in range(6)]
@@ -299,7 +299,7 @@ def test_a_reader_that_is_stopped_gives_back_what_it_has(redis: Redis) -> None:
     send(redis, *named(["a", "b"]))
     stopping = threading.Event()
     stopping.set()
-    MessageReader(redis, SETTINGS, stopping).look()
+    MessageReader(redis, SETTINGS, stopping).read_batch()
     assert taken(redis).tries == 1
 
 
@@ -314,7 +314,7 @@ def test_a_flood_of_refused_messages_is_bounded_wherever_it_is_told(redis: Redis
     assert 1 <= event["data"]["count"] <= 64 * 2
     told = event["data"]["count"]
     redis.delete("lw:intake:published:malformed")  # a minute later
-    reader(redis).look()
+    reader(redis).read_batch()
     assert [one["data"]["count"] for one in events(redis)] == [told, KEPT + 300 - told]
     assert len(caplog.records) <= 2 * LOGGED_PER_MINUTE
 

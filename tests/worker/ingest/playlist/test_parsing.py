@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from worker.errors import PlaylistError
 from worker.ingest.http.resource import ByteRange
-from worker.ingest.playlist.excerpt import MAX_SEGMENTS
 from worker.ingest.playlist.hls import (
     InitSection,
     MasterPlaylist,
@@ -20,6 +19,7 @@ from worker.ingest.playlist.hls import (
     choose_rendition,
     segment_key,
 )
+from worker.ingest.playlist.parse_window import MAX_SEGMENTS
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 
 URL = "https://cdn.example/live/one/index.m3u8?token=SECRET"
@@ -180,8 +180,8 @@ def test_a_live_playlist_may_be_empty() -> None:
         (listing("#EXTINF:4,", "#EXTINF:4,", "a.ts"), "line 4: expected the URI that line 3 announced"),
         (listing("#EXT-X-MEDIA-SEQUENCE:-1"), "line 3: expected #EXT-X-MEDIA-SEQUENCE from 0"),
         (listing("#EXT-X-MEDIA-SEQUENCE:" + "9" * 5000), "line 3: expected"),
-        (listing("#EXT-X-SKIP:SKIPPED-SEGMENTS=3"), "line 3: expected a whole playlist"),
-        (listing("#EXT-X-I-FRAMES-ONLY"), "line 3: expected a playlist of whole segments"),
+        (listing("#EXT-X-SKIP:SKIPPED-SEGMENTS=3"), "line 3: expected a complete playlist"),
+        (listing("#EXT-X-I-FRAMES-ONLY"), "line 3: expected a playlist of segments"),
         (listing("#EXT-X-KEY:METHOD", "#EXTINF:4,", "a.ts"), "line 3: expected a well-formed tag"),
         (listing("#EXT-X-MAP:BYTERANGE=1@0", "#EXTINF:4,", "a.ts"), "expected EXT-X-MAP with a URI"),
         (listing("#EXTINF:4,", "#EXT-X-BYTERANGE:5", "a.ts"), "media sequence 0: expected a byte range"),

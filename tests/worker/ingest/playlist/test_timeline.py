@@ -7,8 +7,8 @@ import pytest
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.outcome import Missed, MissedReason, PollAdvance, Reading
+from worker.ingest.playlist.playlist_diff import doubts
 from worker.ingest.playlist.poll_pace import MAX_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
-from worker.ingest.playlist.relating import doubts
 from worker.ingest.playlist.timeline import (
     ENDED_AFTER_FAILING_MS,
     ENDED_AFTER_STALL_MS,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missing import missing
+from worker.ingest.playlist.missed_time import missing
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance
-from worker.ingest.playlist.relating import doubts
+from worker.ingest.playlist.playlist_diff import doubts
 from worker.ingest.playlist.timeline import LEAST_MEAN_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000

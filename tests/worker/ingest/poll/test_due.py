@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from worker.health.epoch import EPOCH
+from worker.health.redis_epoch import EPOCH
 from worker.ingest.pending.segments import OVERDUE, SegmentRecord, pending_key, take_overdue
 from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.playlist.hls import MediaPlaylist, Segment

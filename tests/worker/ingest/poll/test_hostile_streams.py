@@ -13,7 +13,7 @@ from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.http.resource import Validators
 from worker.ingest.pending.segments import pending_key
-from worker.ingest.playlist.excerpt import MAX_RENDITIONS
+from worker.ingest.playlist.parse_window import MAX_RENDITIONS
 from worker.ingest.poll.due import offered
 from worker.ingest.poll.failures import tell_poll_failed
 from worker.ingest.poll.poll import BUDGET_SECONDS, PollFailure, poll_due

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missing import missing
+from worker.ingest.playlist.missed_time import missing
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance
 from worker.ingest.playlist.poll_pace import RESETS_AT_ONCE
 from worker.ingest.playlist.timeline import advance, failed_poll

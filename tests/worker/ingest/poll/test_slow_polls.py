@@ -15,7 +15,7 @@ from worker.ingest.poll.schedule import TICK, tick
 from worker.ingest.poll.stream_poll import PLAYLIST_TIMEOUT_SECONDS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, unwatch, watch
-from worker.ingest.registry.slowness import SlowPart, is_slow, note_slowness, slow_key
+from worker.ingest.registry.slow_streams import SlowPart, is_slow, note_slowness, slow_key
 from worker.ingest.status import show
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}

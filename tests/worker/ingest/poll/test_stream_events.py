@@ -77,7 +77,7 @@ class TestRefused:
             redis.lpush(QUEUE, raw)
         reader = MessageReader(redis, Settings(deployment="d"), _Never())
         while claim_again(redis):
-            reader.look()
+            reader.read_batch()
 
     def test_each_one_is_published_with_the_argument_that_was_refused(self, redis: Redis) -> None:
         """A platform would take a stream for watched that nobody looks at."""

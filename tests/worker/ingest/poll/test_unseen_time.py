@@ -11,9 +11,9 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from worker.cli.streams import app
-from worker.health.epoch import EPOCH
+from worker.health.redis_epoch import EPOCH
 from worker.ingest.coverage.ledger import pay_owed
-from worker.ingest.poll.gaps import tell_gaps
+from worker.ingest.poll.origin_gaps import tell_gaps
 from worker.ingest.registry.registry import stream_key, unwatch
 from worker.store.redis_client import now_ms
 

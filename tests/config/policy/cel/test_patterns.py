@@ -1,0 +1,145 @@
+"""config/policy/cel/patterns.py: the cost of a regular expression is bounded by its text, on each machine alike."""
+
+from itertools import pairwise
+from time import thread_time
+
+import cel
+import pytest
+
+from config.policy.cel.cost import MAX_SECONDS
+from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.patterns import MAX_CHARACTERS, MAX_LETTERS, pattern_cost
+from config.policy.cel.trial import compile_condition
+from config.policy.cel.types import MAX_NOTE_CHARACTERS
+
+WORDS = "|".join(["kids", "schools?", "teens?", "girls?", "boys?", "live"] * 5)
+ORDINARY = [
+    "^https?://",
+    "kids|school",
+    WORDS,
+    f"(?i)^({WORDS})$",
+    f"(?i)({WORDS}) ?({WORDS})",
+    r"^series-\d{1,6}$",
+    r"^\d{4}-\d{2}-\d{2}",
+    "^[a-z0-9-]{1,20}$",
+    r"(?i)\bkids\b",
+    r"(?i)\b(kid|teen)s?\b.*cam",
+    "^rtmps?://[a-z0-9.-]+/live",
+    "(?i)[а-я]+",
+    r"\w{8}",
+]
+"""Patterns that people write for a title."""
+
+COSTLY = [
+    r"\w{40}",
+    r"(?:\w?){40}xx",
+    r"\w{2,14}x",
+    "x{5000}",
+    "x{ 5000 }",
+    "x{,5000}",
+    "(((a{10}){10}){10}){10}",
+    "(?:a|b|ab|ba){400}c",
+    "[]{]{2100}",
+    "[^]a[:alpha:]]{700}",
+    r"[ab]*a[ab]{1000}c",
+    r"(?:\b.*){300}q",
+    r"(?i)[\x{80}-\x{10ffff}]{2}",
+    r"(?i)[\Sa]{2}",
+    r"(?i)[[^a]b][[^b]a]",
+    r"\pL{40}",
+    r"[\p{Lu}]{40}",
+]
+"""Patterns that the engine compiles in milliseconds, or searches for in microseconds a character."""
+
+
+@pytest.mark.parametrize("pattern", ORDINARY)
+def test_ordinary_patterns_pass(pattern: str) -> None:
+    """An operator's rule on a title would be refused."""
+    compile_condition(f"stream.metadata.title.matches({_quoted(pattern)})")
+
+
+@pytest.mark.parametrize("pattern", COSTLY)
+def test_costly_patterns_are_refused(pattern: str) -> None:
+    """A worker would compile them for each picture, with nothing to interrupt it."""
+    began = thread_time()
+    with pytest.raises(
+        ConditionError, match=r"letters.*: expected at most 2,000\. Write \+ or \* in place of"
+    ) as caught:
+        compile_condition(f"stream.drill && stream.id.matches({_quoted(pattern)})")
+    assert caught.value.offset == 34
+    assert thread_time() - began < 0.2
+
+
+@pytest.mark.parametrize("pattern", ["[ab]*a[ab]{50}c", r"(?:\b.*){100}q", "(?:.*a){50}x", "(a|b|ab|ba){100}c"])
+def test_a_pattern_that_goes_on_in_many_ways_is_refused_for_a_long_text(pattern: str) -> None:
+    """The search of a title of 16 kB would follow each of them at each character."""
+    compile_condition(f"stream.id.matches({_quoted(pattern)})")
+    with pytest.raises(ConditionError, match="s of CPU on one picture"):
+        compile_condition(f"stream.metadata.title.matches({_quoted(pattern)})")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        (
+            "a" * (MAX_CHARACTERS + 1),
+            r"1,001 characters: expected at most 1,000\. Write several matches\(\), joined by",
+        ),
+        ("(?ix) a {9}", r"with \(\?x\): expected it without blanks and comments"),
+        ("(", "no regular expression: unclosed group"),
+        ("a)", "no regular expression: unopened group"),
+        ("[a", "no regular expression: unclosed character class"),
+        ("a\\", "no regular expression: incomplete escape"),
+    ],
+)
+def test_what_is_no_pattern_is_refused(pattern: str, told: str) -> None:
+    """An operator would not learn what to write instead."""
+    with pytest.raises(ConditionError, match=told):
+        pattern_cost(pattern)
+
+
+@pytest.mark.parametrize("form", ["a{{{}}}", "(a|b){{{},}}", "[a-z]{{0,{}}}", "(?i)(?:ab?){{{}}}", r"(?:\b.){{{}}}"])
+def test_the_bound_grows_with_what_is_repeated(form: str) -> None:
+    """A pattern that is refused would pass when it is made larger."""
+    costs = [pattern_cost(form.format(times)) for times in (1, 2, 5, 20, 60)]
+    assert all(less.compiling_seconds < more.compiling_seconds for less, more in pairwise(costs))
+    assert all(less.per_character_seconds <= more.per_character_seconds for less, more in pairwise(costs))
+
+
+TEXTS = {"ab": "abbabaaabababbbaab" * 40, "words": "kids at school, girl " * 30, "other": "éжb a中" * 100}
+
+
+@pytest.mark.parametrize(
+    "pattern", [*ORDINARY, "[ab]*a[ab]{10}c", r"\w{10}x", r"(?:\b.*){100}q", "(?:.*a){50}x", r"(?i)[\Sa]", "(a?){90}b"]
+)
+def test_the_bound_is_no_less_than_the_cost(pattern: str) -> None:
+    """A bound that is too low lets through what stops moderation."""
+    bound = pattern_cost(pattern)
+    program = cel.compile("text.matches(pattern)")
+    for text in TEXTS.values():
+        seconds = []
+        for _ in range(5):
+            context = cel.Context(variables={"text": text, "pattern": pattern})
+            began = thread_time()
+            program.execute(context)
+            seconds.append(thread_time() - began)
+        assert min(seconds) < 2 * (bound.compiling_seconds + bound.per_character_seconds * len(text))
+
+
+@pytest.mark.parametrize("pattern", [*ORDINARY, "(?:.*a){50}x"])
+def test_the_bound_is_the_same_each_time(pattern: str) -> None:
+    """Of two hosts, one would refuse the policy that is in force on the other."""
+    first = pattern_cost(pattern)
+    pattern_cost.cache_clear()
+    assert pattern_cost(pattern) == first
+
+
+def test_the_largest_pattern_fits_the_budget_of_a_rule() -> None:
+    """What is not refused as a pattern would be refused as a rule, wherever it stands."""
+    cost = pattern_cost(f"a{{{MAX_LETTERS - 10}}}")
+    assert cost.compiling_seconds + cost.per_character_seconds * MAX_NOTE_CHARACTERS < MAX_SECONDS
+
+
+def _quoted(pattern: str) -> str:
+    escaped = pattern.replace("\\", "\\\\")
+    return f'"{escaped}"'

@@ -1,0 +1,289 @@
+"""Time that is not seen, by the wall clock: it grows while nobody knows better, and is counted once."""
+
+from dataclasses import replace
+
+import pytest
+
+from worker.ingest.playlist.cursor import Cursor, StreamState
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.missed_time import missing
+from worker.ingest.playlist.outcome import MissedReason, PollAdvance, Reading
+from worker.ingest.playlist.playlist_diff import doubts
+from worker.ingest.playlist.poll_pace import POLLED_AFTER_END_MS
+from worker.ingest.playlist.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
+
+T0 = 1_700_000_000_000
+SEGMENT_MS = 4_000
+MINUTE_MS = 60_000
+
+
+def playlist(first: int, last: int, *, life: str = "a", ended: bool = False) -> MediaPlaylist:
+    return MediaPlaylist(
+        url="http://origin.example/live.m3u8",
+        target_duration_seconds=4.0,
+        segments=tuple(
+            Segment(sequence=sequence, uri=f"http://origin.example/{life}/{sequence}.ts", duration_ms=SEGMENT_MS)
+            for sequence in range(first, last + 1)
+        ),
+        ended=ended,
+    )
+
+
+def registered() -> Cursor:
+    """Registered at T0, and not read yet."""
+    return Cursor(generation=1, rendition="360", watched_since_ms=T0)
+
+
+def live() -> Cursor:
+    """Of which 10 to 15 were read at T0."""
+    return advance(registered(), playlist(10, 15), now_ms=T0).cursor
+
+
+def failing(cursor: Cursor, *, from_ms: int, until_ms: int, reason: str) -> PollAdvance:
+    """Polled each 10 s, in vain."""
+    for now_ms in range(from_ms, until_ms + 1, 10_000):
+        outcome = failed_poll(cursor, now_ms=now_ms, reason=reason)
+        cursor = outcome.cursor
+        assert Cursor.from_json(cursor.to_json()) == cursor
+    return outcome
+
+
+def counted(outcome: PollAdvance) -> list[tuple[MissedReason, int]]:
+    assert outcome.elapsed_ms == (
+        sum(stretch.duration_ms for stretch in outcome.missed)
+        + outcome.skipped_ms
+        + sum(new.segment.duration_ms for new in outcome.segments)
+    )
+    return [(stretch.reason, stretch.duration_ms) for stretch in outcome.missed]
+
+
+def test_an_outage_begins_where_the_stream_was_read_last() -> None:
+    """Time in which the playlist was read, and had nothing new yet, would be told to be missed."""
+    cursor = advance(live(), playlist(10, 15), now_ms=T0 + 3_000).cursor
+    cursor = failed_poll(cursor, now_ms=T0 + 5_000, reason="unreachable").cursor
+    found = missing(cursor)
+    assert found is not None
+    assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0 + 3_000)
+
+
+def test_a_wrong_url_is_missed_since_it_was_registered() -> None:
+    """A stream that answers 404 from the start would show no second missed, and nobody learn of it."""
+    cursor = failed_poll(registered(), now_ms=T0 + 300, reason="http_404").cursor
+    found = missing(cursor)
+    assert found is not None
+    assert (found.reason, found.since_ms, found.kept) == (MissedReason.UNREACHABLE, T0, True)
+    outcome = failing(cursor, from_ms=T0 + 1_000, until_ms=T0 + 1_000 + ENDED_AFTER_FAILING_MS, reason="http_404")
+    assert outcome.cursor.state is StreamState.ENDED
+    assert counted(outcome) == [(MissedReason.UNREACHABLE, ENDED_AFTER_FAILING_MS + 1_000)]
+    assert missing(outcome.cursor) is None, "or it would count twice"
+
+
+def test_a_stream_that_lists_nothing_yet_is_missed_too() -> None:
+    """A broadcast whose packager hangs before its first segment would read as watched."""
+    cursor = advance(registered(), playlist(1, 0), now_ms=T0 + 1_000).cursor
+    later = advance(cursor, playlist(1, 0), now_ms=T0 + 60_000).cursor
+    assert (missing(cursor), missing(later)) == (missing(later), missing(cursor))
+    found = missing(later)
+    assert found is not None
+    assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0)
+    outcome = advance(later, playlist(1, 0), now_ms=T0 + 1_000 + ENDED_AFTER_STALL_MS)
+    assert outcome.cursor.state is StreamState.ENDED
+    assert counted(outcome) == [(MissedReason.UNREACHABLE, ENDED_AFTER_STALL_MS + 1_000)]
+
+
+def test_a_first_reading_tells_what_was_streamed_unseen() -> None:
+    """Minutes that an origin could not be read would vanish with its first playlist, or what it lists count twice."""
+    cursor = failing(registered(), from_ms=T0, until_ms=T0 + 2 * MINUTE_MS, reason="http_503").cursor
+    outcome = advance(cursor, playlist(100, 105), now_ms=T0 + 2 * MINUTE_MS + 4_000)
+    assert counted(outcome) == [(MissedReason.UNREACHABLE, 2 * MINUTE_MS + 4_000 - 6 * SEGMENT_MS)]
+    assert outcome.elapsed_ms == 2 * MINUTE_MS + 4_000, "all of the time since it was registered, once"
+    assert missing(outcome.cursor) is None
+
+
+def test_a_broadcast_that_began_after_it_was_registered_missed_nothing() -> None:
+    """A stream that is registered before it is live would be told to have lost the time before its beginning."""
+    cursor = failing(registered(), from_ms=T0, until_ms=T0 + 2 * MINUTE_MS, reason="http_404").cursor
+    assert counted(advance(cursor, playlist(0, 1), now_ms=T0 + 2 * MINUTE_MS + 4_000)) == []
+    a_little = advance(cursor, playlist(3, 5), now_ms=T0 + 2 * MINUTE_MS + 4_000)
+    assert counted(a_little) == [(MissedReason.UNREACHABLE, 3 * SEGMENT_MS)]
+
+
+def test_a_stream_read_at_once_missed_nothing_before() -> None:
+    """Each stream would begin with the gap between its registration and its first poll."""
+    assert counted(advance(registered(), playlist(10, 15), now_ms=T0 + 2_000)) == []
+
+
+@pytest.mark.parametrize("reason", ["http_503", "timeout", "dns", "refused", "malformed"])
+def test_an_outage_grows_until_the_sequence_tells_what_it_was(reason: str) -> None:
+    """An operator would see a healthy ledger during the outage, or the same time twice after it."""
+    cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 40_000, reason=reason).cursor
+    found = missing(cursor)
+    assert found is not None
+    assert (found.reason, found.since_ms, found.kept) == (MissedReason.UNREACHABLE, T0, True)
+    went_on = advance(cursor, playlist(20, 25), now_ms=T0 + 40_000)
+    assert counted(went_on) == [(MissedReason.LEFT_WINDOW, 4 * SEGMENT_MS)]
+    assert went_on.elapsed_ms == 40_000
+    assert missing(went_on.cursor) is None
+    anew = advance(cursor, playlist(0, 1, life="b"), now_ms=T0 + 41_000)
+    assert counted(anew) == [(MissedReason.OUTAGE, 33_000)]
+    assert missing(anew.cursor) is None
+
+
+def test_an_outage_that_never_ends_is_missed_for_good() -> None:
+    """The end of a broadcast behind an origin that broke would vanish when its watch is given up."""
+    outcome = failing(live(), from_ms=T0, until_ms=T0 + ENDED_AFTER_FAILING_MS, reason="http_503")
+    assert outcome.cursor.state is StreamState.ENDED
+    assert counted(outcome) == [(MissedReason.UNREACHABLE, ENDED_AFTER_FAILING_MS)]
+    assert outcome.counts == {}
+
+
+@pytest.mark.parametrize("reason", ["http_404", "http_410"])
+def test_a_broadcast_whose_playlist_goes_away_has_ended(reason: str) -> None:
+    """Each broadcast that ends without ENDLIST would be ten minutes of gap."""
+    outcome = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + MINUTE_MS, reason=reason)
+    found = missing(outcome.cursor)
+    assert found is not None
+    assert not found.kept
+    outcome = failing(outcome.cursor, from_ms=T0 + 70_000, until_ms=T0 + 610_000, reason=reason)
+    assert outcome.cursor.state is StreamState.ENDED
+    assert (counted(outcome), outcome.counts) == ([], {"after_end": 1})
+
+
+def test_a_stall_grows_and_is_taken_back() -> None:
+    """A stream that hangs would read as watched; or one that was paused or has ended, as lost."""
+    stalled = advance(live(), playlist(10, 15), now_ms=T0 + 20_000).cursor
+    found = missing(stalled)
+    assert found is not None
+    assert (found.reason, found.since_ms, found.kept) == (MissedReason.STALLED, T0, False)
+    went_on = advance(stalled, playlist(11, 16), now_ms=T0 + 60_000)
+    assert (counted(went_on), missing(went_on.cursor)) == ([], None)
+    over = advance(stalled, playlist(10, 15), now_ms=T0 + ENDED_AFTER_STALL_MS)
+    assert over.cursor.state is StreamState.ENDED
+    assert (counted(over), over.counts, missing(over.cursor)) == ([], {"after_end": 1}, None)
+
+
+def test_a_stall_that_turns_into_an_outage_is_one_stretch() -> None:
+    """The seconds shown would fall back when an origin that hung breaks altogether."""
+    stalled = advance(live(), playlist(10, 15), now_ms=T0 + 20_000).cursor
+    found = missing(failed_poll(stalled, now_ms=T0 + 30_000, reason="http_502").cursor)
+    assert found is not None
+    assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0)
+
+
+def test_a_recording_that_waits_misses_nothing_by_the_clock() -> None:
+    """Segments of a recording that are still to come would be counted as missed, and then again."""
+    cursor = advance(registered(), playlist(0, 99, ended=True), now_ms=T0).cursor
+    assert missing(failed_poll(cursor, now_ms=T0 + 60_000, reason="http_503").cursor) is None
+
+
+def over() -> Cursor:
+    """A recording that was read whole at T0."""
+    outcome = advance(registered(), playlist(0, 5, ended=True), now_ms=T0)
+    assert (outcome.cursor.state, outcome.cursor.reason) == (StreamState.ENDED, "endlist")
+    return outcome.cursor
+
+
+def test_an_old_endlist_is_looked_at_again_for_minutes() -> None:
+    """A broadcaster who comes back while his old playlist is still served would never be watched."""
+    cursor, now_ms, polls = over(), T0, 0
+    while True:
+        outcome = advance(cursor, playlist(0, 5, ended=True), now_ms=now_ms)
+        cursor = outcome.cursor
+        assert outcome.elapsed_ms == 0, "a recording is moderated once"
+        assert cursor.state is StreamState.ENDED
+        if outcome.next_poll_in_ms is None:
+            break
+        assert outcome.next_poll_in_ms == 10_000
+        now_ms, polls = now_ms + outcome.next_poll_in_ms, polls + 1
+    assert now_ms - T0 == POLLED_AFTER_END_MS
+    assert polls == 30
+
+
+def test_a_long_broadcast_that_ends_is_looked_at_again_too() -> None:
+    """A broadcaster whose encoder restarts would go unseen if his packager closes the playlist for it."""
+    cursor, now_ms = live(), T0 + 20 * POLLED_AFTER_END_MS
+    outcome = advance(cursor, playlist(12, 17, ended=True), now_ms=now_ms)
+    assert (outcome.cursor.state, outcome.next_poll_in_ms) == (StreamState.ENDED, 10_000)
+    again = advance(outcome.cursor, playlist(12, 17, ended=True), now_ms=now_ms + POLLED_AFTER_END_MS)
+    assert again.next_poll_in_ms is None
+
+
+def test_a_broadcast_that_replaces_an_old_endlist_is_watched() -> None:
+    """The new broadcast would go unseen from its beginning, or be taken for the old one where names come again."""
+    outcome = advance(over(), playlist(0, 1, life="b"), now_ms=T0 + MINUTE_MS)
+    assert outcome.reading is Reading.RESET
+    assert [new.segment.sequence for new in outcome.segments] == [0, 1]
+    assert counted(outcome) == [], "what was over was no outage"
+    assert outcome.next_poll_in_ms == 2_000
+    assert advance(outcome.cursor, playlist(0, 2, life="b"), now_ms=T0 + 64_000).cursor.state is StreamState.LIVE
+    assert doubts(over(), playlist(0, 7), now_ms=T0 + 10_000), "under the same names only validators tell"
+    assert doubts(over(), playlist(0, 5, ended=True), now_ms=T0 + 10_000) == ()
+
+
+def test_a_broadcast_that_goes_on_after_endlist_is_watched() -> None:
+    """A broadcaster who reconnects to a packager that had closed its playlist would go unseen."""
+    outcome = advance(over(), playlist(2, 7), now_ms=T0 + MINUTE_MS, validators_changed=False)
+    assert [new.segment.sequence for new in outcome.segments] == [6, 7]
+    assert outcome.segments[0].capture_ms == T0 + MINUTE_MS - 2 * SEGMENT_MS, "not right after what was before"
+    assert (outcome.cursor.state, counted(outcome)) == (StreamState.LIVE, [])
+
+
+def test_what_is_over_and_goes_away_stays_ended() -> None:
+    """A recording that is deleted after its moderation would read as an outage."""
+    gone = failed_poll(over(), now_ms=T0 + 10_000, reason="http_404")
+    assert (gone.cursor.state, gone.cursor.reason) == (StreamState.ENDED, "endlist")
+    assert gone.next_poll_in_ms == 10_000
+    assert missing(gone.cursor) is None
+    back = advance(gone.cursor, playlist(0, 1, life="b"), now_ms=T0 + MINUTE_MS)
+    assert (len(back.segments), counted(back)) == (2, [])
+    assert failed_poll(gone.cursor, now_ms=T0 + POLLED_AFTER_END_MS, reason="http_404").next_poll_in_ms is None
+
+
+def test_an_ended_recording_that_is_cut_is_counted_once() -> None:
+    """Each look at it would count what it took back again."""
+    cursor = advance(registered(), playlist(0, 99, ended=True), now_ms=T0).cursor
+    cut = playlist(0, 63, ended=True)
+    outcome = advance(cursor, cut, now_ms=T0 + 2_000)
+    assert counted(outcome) == [(MissedReason.LEFT_WINDOW, 36 * SEGMENT_MS)]
+    assert counted(advance(outcome.cursor, cut, now_ms=T0 + 12_000)) == []
+
+
+def test_a_cursor_of_another_version_is_read() -> None:
+    """A worker that is upgraded would start each stream anew."""
+    old = replace(live(), missing_since_ms=None, watched_since_ms=None)
+    text = old.to_json().replace('"missing_since_ms":null,', "").replace('"watched_since_ms":null,', "")
+    assert "missing" not in text
+    assert Cursor.from_json(text) == old
+    assert missing(failed_poll(old, now_ms=T0 + 4_000, reason="timeout").cursor) is not None
+
+
+def test_what_failed_before_the_playlist_was_gone_is_missed() -> None:
+    """Who refuses livewarden for nine minutes would have all of it taken back by one 404 at the end."""
+    cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 310_000, reason="http_503").cursor
+    gone = failed_poll(cursor, now_ms=T0 + 320_000, reason="http_404")
+    found = missing(gone.cursor)
+    assert found is not None
+    assert (found.kept, found.certain_ms) == (False, 310_000)
+    outcome = failing(gone.cursor, from_ms=T0 + 330_000, until_ms=T0 + 610_000, reason="http_404")
+    assert outcome.cursor.state is StreamState.ENDED
+    assert counted(outcome) == [(MissedReason.UNREACHABLE, 310_000)]
+    assert outcome.counts == {"after_end": 1}
+
+
+def test_an_outage_is_remembered_until_the_stream_was_read_for_long() -> None:
+    """Who is refused for a minute once would be called out for a hiccup hours later; or who refuses again and again
+    never."""
+    cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 50_000, reason="http_503").cursor
+    back = advance(cursor, playlist(11, 16), now_ms=T0 + 59_000)
+    assert back.counts == {"outage_seconds_unshown": 55}
+    assert back.elapsed_ms == SEGMENT_MS, "nothing says that it was streamed"
+    again = failed_poll(back.cursor, now_ms=T0 + 61_000, reason="http_503").cursor
+    found = missing(again)
+    assert found is not None
+    assert (found.since_ms, found.from_ms) == (T0 + 59_000, T0 + 4_000)
+    cursor = back.cursor
+    for number in range(1, 61):
+        cursor = advance(cursor, playlist(11 + number, 16 + number), now_ms=T0 + 59_000 + number * SEGMENT_MS).cursor
+    found = missing(failed_poll(cursor, now_ms=T0 + 300_000, reason="http_503").cursor)
+    assert found is not None
+    assert found.from_ms == found.since_ms

@@ -1,0 +1,83 @@
+"""The mark of streams that take long."""
+
+import pytest
+from redis import Redis
+
+from worker.ingest.registry.slow_streams import (
+    FIRST_HOLD_MS,
+    LONGEST_HOLD_MS,
+    MARK_KEPT_SECONDS,
+    SlowMark,
+    SlowPart,
+    is_slow,
+    note_slowness,
+    slow_key,
+)
+
+KEY = slow_key(SlowPart.SEGMENTS, "s")
+
+
+def note(redis: Redis, *, slow: bool, held_seconds: float = 1.0) -> bool:
+    return note_slowness(redis, SlowPart.SEGMENTS, "s", slow=slow, held_seconds=held_seconds)
+
+
+def let_hold_pass(redis: Redis) -> None:
+    redis.hset(KEY, "until_ms", 0)
+
+
+def hold_ms(redis: Redis) -> int:
+    seconds, microseconds = redis.time()
+    return int(redis.hget(KEY, "until_ms")) - (seconds * 1000 + microseconds // 1000)
+
+
+def test_a_quick_stream_leaves_nothing_behind(redis: Redis):
+    """Each of thousands of quick streams would cost a key and a write for every segment."""
+    assert not note(redis, slow=False)
+    assert not is_slow(redis, SlowPart.SEGMENTS, "s")
+    assert redis.keys("lw:slow:*") == []
+
+
+def test_a_stream_goes_back_when_it_is_quick_and_its_hold_is_over(redis: Redis):
+    """One hiccup of an origin would leave its stream with the slow ones for good."""
+    assert note(redis, slow=True)
+    assert note(redis, slow=False), "a single quick segment within the hold"
+    assert is_slow(redis, SlowPart.SEGMENTS, "s")
+    let_hold_pass(redis)
+    assert note(redis, slow=True), "still slow: held anew"
+    assert hold_ms(redis) == pytest.approx(FIRST_HOLD_MS, abs=1000)
+    let_hold_pass(redis)
+    assert not note(redis, slow=False)
+    assert not is_slow(redis, SlowPart.SEGMENTS, "s")
+
+
+def test_a_stream_that_relapses_is_held_longer_each_time(redis: Redis):
+    """Quick and slow by turns, a hostile origin would hold a process of the others again and again."""
+    holds = []
+    for _ in range(8):
+        note(redis, slow=True)
+        holds.append(hold_ms(redis))
+        let_hold_pass(redis)
+        note(redis, slow=False)
+    expected = [min(FIRST_HOLD_MS * 2**relapses, LONGEST_HOLD_MS) for relapses in range(8)]
+    assert holds == [pytest.approx(hold, abs=1000) for hold in expected]
+
+
+def test_a_script_sent_twice_counts_one_relapse(redis: Redis):
+    """A lost answer would lengthen an honest stream's hold."""
+    note(redis, slow=True)
+    note(redis, slow=True)
+    mark = SlowMark.of(redis.hgetall(KEY))
+    assert mark is not None
+    assert mark.relapses == 0
+
+
+def test_the_mark_of_a_stream_that_is_gone_goes_too(redis: Redis):
+    """Streams that end while they are slow would fill Redis in the course of months."""
+    note(redis, slow=True)
+    assert 0 < redis.ttl(KEY) <= MARK_KEPT_SECONDS
+
+
+def test_slow_segments_say_nothing_of_the_playlist(redis: Redis):
+    """A stream whose segments drip must still be polled on time, or its ledger would have holes."""
+    note(redis, slow=True)
+    assert not is_slow(redis, SlowPart.PLAYLIST, "s")

@@ -1,0 +1,127 @@
+"""Checks of the surroundings of a deployment: environment variables, allowed origins, object store."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from config.counts import counted
+from config.errors import LivewardenError
+from config.settings import PREFIX, Settings
+from config.variables import misspelt, unknown
+from worker.doctor.diagnosis import Diagnosis, State
+from worker.errors import ObjectStoreError
+from worker.ingest.http.origins import AllowedOrigins, entry_for
+from worker.ingest.http.resolver import Address, Names, NameServers
+from worker.ingest.http.urls import UrlTarget
+from worker.store.object_store import ObjectStore
+
+_PROBE = "doctor-probe"
+_VARIABLE = f"{PREFIX}ALLOWED_ORIGINS"
+
+
+def check_variables(environment: Mapping[str, str]) -> Diagnosis:
+    """Finds variables with the prefix that no setting has."""
+    wrong, others = misspelt(environment), unknown(environment)
+    if not wrong and not others:
+        return Diagnosis(name="environment", state=State.OK, found=f"no unknown {PREFIX} variable")
+    names = [f"{name} (did you mean {near}?)" if near else name for name, near in sorted((wrong | others).items())]
+    return Diagnosis(
+        name="environment",
+        state=State.FAIL if wrong else State.WARN,
+        found=f"not read by this version: {', '.join(names)}",
+        advice="correct or remove them" + ("; a worker does not start like this" if wrong else ""),
+    )
+
+
+def check_store(settings: Settings) -> Diagnosis:
+    """Writes a file into the store of the verdict log, and removes it."""
+    try:
+        store = ObjectStore(settings.store_url)
+        store.write(_PROBE, b"livewarden doctor")
+        store.remove(_PROBE)
+    except ObjectStoreError as error:
+        return Diagnosis(
+            name="verdict log",
+            state=State.WARN,
+            found=str(error),
+            advice=f"set {PREFIX}STORE_URL to a place that can be written: without it there is no look-back",
+        )
+    kept = f"{counted(settings.verdict_log_hours, 'hour', 'are')} kept and looked back on"
+    return Diagnosis(name="verdict log", state=State.OK, found=f"can be written; {kept}")
+
+
+def examine_origins(entries: Sequence[str]) -> Iterator[Diagnosis]:
+    """Checks the allowed origins, and resolves the names among them."""
+    try:
+        origins = AllowedOrigins.parse(entries)
+    except LivewardenError as error:
+        yield Diagnosis(name="origins", state=State.FAIL, found=str(error), advice=f"correct {_VARIABLE}")
+        return
+    yield _allowed(origins, entries)
+    if origins.names:
+        yield _names(origins)
+
+
+def _allowed(origins: AllowedOrigins, entries: Sequence[str]) -> Diagnosis:
+    if origins.public_only:
+        return Diagnosis(
+            name="origins",
+            state=State.WARN,
+            found="any public address may be fetched from",
+            advice=f"name your origins in {_VARIABLE}: then a stream's URL leads nowhere else",
+        )
+    wide = [str(allowed.network) for allowed in origins.networks if allowed.network.prefixlen == 0]
+    if wide:
+        return Diagnosis(
+            name="origins",
+            state=State.WARN,
+            found=f"{', '.join(wide)} allows everything, your own network included",
+            advice=f"name your origins in {_VARIABLE}",
+        )
+    return Diagnosis(name="origins", state=State.OK, found=f"only {', '.join(entries)}")
+
+
+def _names(origins: AllowedOrigins) -> Diagnosis:
+    """Names that resolve to private addresses that are not allowed: every fetch from them is refused."""
+    found = asyncio.run(_resolved(sorted(origins.names, key=str)))
+    refused = {
+        target: [address for address in addresses if not origins.permits(target, address)]
+        for target, addresses in found.items()
+    }
+    private = [
+        f"{target} leads to {', '.join(map(str, addresses))}, which is not public"
+        for target, addresses in refused.items()
+        if addresses
+    ]
+    if private:
+        entries = [entry_for(address, target.port) for target, addresses in refused.items() for address in addresses]
+        return Diagnosis(
+            name="origin names",
+            state=State.WARN,
+            found="; ".join(private),
+            advice=f"add {' '.join(dict.fromkeys(entries))}, or the network around it, to {_VARIABLE}",
+        )
+    unknown = _hosts(target for target, addresses in found.items() if not addresses)
+    if unknown:
+        return Diagnosis(name="origin names", state=State.OK, found=f"not known on this machine: {', '.join(unknown)}")
+    return Diagnosis(name="origin names", state=State.OK, found=f"{', '.join(_hosts(found))}: may be fetched from")
+
+
+def _hosts(targets: Iterable[UrlTarget]) -> list[str]:
+    return list(dict.fromkeys(target.host for target in targets))
+
+
+async def _resolved(targets: Sequence[UrlTarget]) -> dict[UrlTarget, Sequence[Address]]:
+    """The addresses of each target; empty: it does not resolve."""
+    servers = NameServers()
+    names = Names(servers.addresses)
+
+    async def one(target: UrlTarget) -> Sequence[Address]:
+        try:
+            return await names.addresses(target.host, target.port)
+        except OSError:
+            return ()
+
+    found = await asyncio.gather(*(one(target) for target in targets))
+    await names.close()
+    await servers.close()
+    return dict(zip(targets, found, strict=True))

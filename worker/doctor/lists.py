@@ -1,0 +1,156 @@
+"""Checks of hash lists, the hash bank and the files of the verdict log."""
+
+from collections.abc import Iterator
+
+from redis import Redis
+
+from config.counts import counted
+from config.errors import LivewardenError
+from config.facts import ALLOW, SELFTEST
+from config.settings import PREFIX, Settings
+from models.bank.bank import Bank
+from worker.bank.compaction import COMPACT_CHANGES
+from worker.bank.deployed import Deployed, follow, offline
+from worker.bank.folder_lists import LARGEST_FLAT, load_folder
+from worker.bank.in_force import in_force
+from worker.bank.place import SnapshotPlace
+from worker.bank.replication import fetch_at_start
+from worker.doctor.diagnosis import Diagnosis, State
+from worker.errors import StoreError
+from worker.verdictlog.damaged import damaged_files
+
+TOO_MANY_CHANGES = 3 * COMPACT_CHANGES
+"""More (>) changes than this: no worker compacts them. It would have begun at a third of them."""
+
+_ADVICE = (
+    f"set {PREFIX}BANK_DIR, for all processes of a host, to one folder, and {PREFIX}STORE_URL to the store of all "
+    "hosts; workers fetch what is missing, and their log says what fails"
+)
+
+
+def follow_bank(redis: Redis | None, settings: Settings) -> Deployed | LivewardenError | None:
+    """The deployed bank, or the reason why it cannot be opened; None: Redis is away."""
+    if redis is None:
+        return None
+    place = SnapshotPlace.of(settings)
+    try:
+        fetch_at_start(redis, place)
+        return follow(redis, place)
+    except StoreError:
+        return None
+    except LivewardenError as error:
+        return error
+
+
+def lists_in_force(deployed: Deployed | LivewardenError | None, settings: Settings) -> Bank:
+    """The lists that pictures are compared with; without Redis, those of the folders.
+
+    Raises:
+        HashListError, BankRequestError: nothing usable is there.
+    """
+    folder = load_folder(settings.lists_dir)
+    if isinstance(deployed, LivewardenError):
+        raise deployed
+    return in_force(deployed or Deployed(bank=offline(SnapshotPlace.of(settings))), folder).bank
+
+
+def check_lists(lists: Bank) -> Diagnosis:
+    """Shows the lists and their sizes, and warns where all are built in."""
+    found = ", ".join(f"{name} ({size:,})" for name, size in sorted(lists.sizes.items()) if size)
+    if any(size for name, size in lists.sizes.items() if name not in {SELFTEST, ALLOW}):
+        return Diagnosis(name="hash lists", state=State.OK, found=found)
+    return Diagnosis(
+        name="hash lists",
+        state=State.WARN,
+        found=f"{found}: no known material would be recognised",
+        advice=(
+            "bring lists in with `livewarden bank import LIST FILE`, or put NAME.csv files with a header `hash` or "
+            f"`hash,id` into a folder and set {PREFIX}LISTS_DIR to it"
+        ),
+    )
+
+
+def examine_bank(deployed: Deployed | LivewardenError | None, settings: Settings) -> Iterator[Diagnosis]:
+    """Checks snapshot, changes and freshness, as `follow_bank` returned them."""
+    if deployed is None:
+        return
+    if isinstance(deployed, LivewardenError):
+        yield Diagnosis(name="hash bank", state=State.FAIL, found=str(deployed), advice=_ADVICE)
+        return
+    yield _snapshot(deployed, stored=bool(settings.store_url))
+    yield _freshness(deployed)
+    yield from _files(settings, deployed)
+
+
+def _snapshot(deployed: Deployed, *, stored: bool) -> Diagnosis:
+    """`stored`: the deployment stores snapshots."""
+    if deployed.behind:
+        return Diagnosis(name="hash bank", state=State.FAIL, found=f"behind: {deployed.behind}", advice=_ADVICE)
+    snapshot = deployed.pointer.name or "no snapshot yet"
+    found = f"{snapshot}, {counted(deployed.changes, 'change')} since"
+    if deployed.changes > TOO_MANY_CHANGES:
+        return Diagnosis(
+            name="hash bank",
+            state=State.WARN,
+            found=f"{found}: no worker compacts them, and pictures are compared with each separately",
+            advice=f"see that workers run, and that they may write to {PREFIX}BANK_DIR; their log says what fails",
+        )
+    if stored and deployed.pointer.name and not deployed.pointer.digest:
+        return Diagnosis(
+            name="hash bank",
+            state=State.WARN,
+            found=f"{found}; it is not in the store, where other hosts would fetch it",
+            advice=f"see that the host which wrote it runs a worker, and that {PREFIX}STORE_URL takes files",
+        )
+    return Diagnosis(name="hash bank", state=State.OK, found=found)
+
+
+def _freshness(deployed: Deployed) -> Diagnosis:
+    if not deployed.stale:
+        return Diagnosis(name="stale lists", state=State.OK, found="every list was refreshed as often as it says")
+    return Diagnosis(
+        name="stale lists",
+        state=State.WARN,
+        found=f"not refreshed in time: {', '.join(deployed.stale)}; they stay in force, and events are marked",
+        advice="fetch the newest files from their sources and bring them in with `livewarden bank import`",
+    )
+
+
+def _files(settings: Settings, deployed: Deployed) -> Iterator[Diagnosis]:
+    """Compares the lists of the folder with those of the bank."""
+    try:
+        folder = load_folder(settings.lists_dir)
+    except LivewardenError:
+        return  # the row of the lists reports it
+    names = {change.list for change in folder.changes}
+    twice = sorted(names & set(deployed.bank.specs))
+    if twice:
+        yield Diagnosis(
+            name="lists folder",
+            state=State.WARN,
+            found=f"in {PREFIX}LISTS_DIR and in the bank: {', '.join(twice)}; both are compared with",
+            advice="keep each list in one place: import the file into the bank and take it out of the folder",
+        )
+    if len(folder.changes) > LARGEST_FLAT:
+        yield Diagnosis(
+            name="lists folder",
+            state=State.WARN,
+            found=f"{counted(len(folder.changes), 'hash')} in files: each worker process holds a copy, and compares "
+            "with each",
+            advice="bring them into the bank with `livewarden bank import`",
+        )
+
+
+def examine_log_files(redis: Redis) -> Iterator[Diagnosis]:
+    """Names files of the verdict log that workers could not read; no row where there are none."""
+    damaged = damaged_files(redis)
+    if not damaged:
+        return
+    first = next(iter(damaged.values()))
+    yield Diagnosis(
+        name="verdict log files",
+        state=State.WARN,
+        found=f"{counted(len(damaged), 'file')} cannot be read or looked back on: {first.problem}",
+        advice="look for the cause: a full disk, a machine that lost its power, another program that writes there; "
+        "bring the files back from a copy, or leave them: they are removed when they are too old",
+    )
