@@ -19,7 +19,7 @@ def allow_tags(list_name: str, until_ms: int, by: str) -> tuple[str, ...]:
     return (f"{_FOR}{list_name}", f"{_UNTIL}{until_ms}", f"by:{by}")
 
 
-def until_ms(tags: Iterable[str]) -> int | None:
+def allowed_until_ms(tags: Iterable[str]) -> int | None:
     """The end of an entry of `allow` with these tags; None: it has no valid end, and allows nothing."""
     for tag in tags:
         if tag.startswith(_UNTIL) and tag.removeprefix(_UNTIL).isdecimal():
@@ -31,7 +31,7 @@ def allowed_lists(matches: Iterable[ListMatch], *, now_ms: int) -> frozenset[str
     """The lists whose matches of a picture are allowed."""
     names = set()
     for match in matches:
-        until = until_ms(match.tags) if match.list == ALLOW else None
+        until = allowed_until_ms(match.tags) if match.list == ALLOW else None
         if until is not None and now_ms < until:
             names |= {tag.removeprefix(_FOR) for tag in match.tags if tag.startswith(_FOR)}
     return frozenset(names)

@@ -18,7 +18,7 @@ from config.errors import LivewardenError
 from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.entries import Entry
-from worker.bank.allowance import until_ms
+from worker.bank.allowance import allowed_until_ms
 from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
 from worker.bank.keys import SNAPSHOT, WRITER
@@ -129,7 +129,7 @@ def _without_expired(bank: Bank, now: int) -> Contents:
 
 def _unexpired(entries: Iterable[Entry], now: int) -> Iterator[Entry]:
     for entry in entries:
-        until = until_ms(entry.tags)
+        until = allowed_until_ms(entry.tags)
         if until is not None and now < until:
             yield entry
 

@@ -92,10 +92,10 @@ def remove(
     """
     must_exist(bank, name)
     _check_built_in(name, actor)
-    missing = [entry_id for entry_id in entry_ids if not bank.exact(name, entry_id)]
+    missing = [one for one in entry_ids if not bank.exact(name, one)]
     if missing:
         raise BankRequestError(f"list {name} has no entry {missing[0]!r}: nothing was removed")
-    changes = [BankChange.remove(name, entry_id, at_ms=0) for entry_id in entry_ids]
+    changes = [BankChange.remove(name, one, at_ms=0) for one in entry_ids]
     append(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
 
 

@@ -48,7 +48,7 @@ class FileList:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderLists:
-    """All lists of the folder. Immutable; `read_again` returns the next one."""
+    """All lists of the folder. Immutable; `reload_folder` returns the next one."""
 
     files: dict[Path, FileList] = field(default_factory=dict)
     refusal: HashListError | None = None
@@ -90,7 +90,7 @@ class FolderLists:
         return own + tuple(f"list-refused:{name}" for name in refused if LIST_NAME.fullmatch(name))
 
 
-def read_again(before: FolderLists, folder: Path | None) -> FolderLists:
+def reload_folder(before: FolderLists, folder: Path | None) -> FolderLists:
     """Reads changed files; returns `before` itself if there are none. A list whose file is gone is withdrawn."""
     if folder is None:
         return before

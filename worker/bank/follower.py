@@ -18,7 +18,7 @@ from models.bank.bank import Bank
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import START, position
 from worker.bank.deployed import Deployed, follow, offline, went_back
-from worker.bank.folder_lists import FolderLists, load_folder, read_again
+from worker.bank.folder_lists import FolderLists, load_folder, reload_folder
 from worker.bank.in_force import UNFOLLOWED, BankMark, InForce, in_force
 from worker.bank.keys import FOLLOWERS
 from worker.bank.place import SnapshotPlace
@@ -38,7 +38,7 @@ UNFOLLOWED_SECONDS = 30.0
 """If Redis was not read for longer (>), events are marked: hashes may have come or gone meanwhile."""
 
 REPORT_SECONDS = 30.0
-"""How often a process reports a position that does not change."""
+"""The interval of reports of a position that does not change."""
 
 FORGOTTEN_MS = 3_600_000
 """After which the next process to start forgets one that reports nothing."""
@@ -51,7 +51,7 @@ _ANY = PdqHash(bits=bytes(32), quality=100)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Following:
+class FollowerReport:
     """The position that a process reported, and when."""
 
     position: str
@@ -63,13 +63,13 @@ class Following:
         return json.dumps({"position": self.position, "at_ms": self.at_ms})
 
 
-def read_report(text: object) -> Following | None:
+def read_report(text: object) -> FollowerReport | None:
     """Reads a process's record; None: it is damaged."""
     try:
         record = json.loads(str(text))
         where = str(record.get("position", START))
         position(where)
-        return Following(position=where, at_ms=int(record["at_ms"]))
+        return FollowerReport(position=where, at_ms=int(record["at_ms"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
@@ -90,7 +90,7 @@ class Follower:
         """The bank as it was when Redis lost its state; None: it never did, or the bank was restored since."""
         self._held_at = 0.0
         self._followed_at: float | None = None
-        self._looked_at: float | None = None
+        self._read_at: float | None = None
         self._stale: tuple[str, ...] = ()
         self._base: Bank | None = None
         self._forgot = False
@@ -114,7 +114,7 @@ class Follower:
         """
         if self._thread is None or self._base is None:
             now = time.monotonic()
-            if self._base is None or self._looked_at is None or now - self._looked_at > FOLLOW_SECONDS[0]:
+            if self._base is None or self._read_at is None or now - self._read_at > FOLLOW_SECONDS[0]:
                 self.look()
         current = self._in_force
         followed_at = self._followed_at
@@ -158,9 +158,9 @@ class Follower:
             HashListError, BankRequestError: at the first read: no list is usable.
         """
         with self._lock:
-            self._looked_at = time.monotonic()
+            self._read_at = time.monotonic()
             read = self._folder
-            folder = load_folder(self._lists_dir) if read is None else read_again(read, self._lists_dir)
+            folder = load_folder(self._lists_dir) if read is None else reload_folder(read, self._lists_dir)
             try:
                 deployed = follow(self._redis, self._place, self._deployed)
                 self._followed_at = time.monotonic()
@@ -223,7 +223,7 @@ class Follower:
     def _report(self, name: str, position: str) -> None:
         now = now_ms(self._redis)
         with unless_full():
-            self._redis.hset(FOLLOWERS, name, Following(position=position, at_ms=now).to_json())
+            self._redis.hset(FOLLOWERS, name, FollowerReport(position=position, at_ms=now).to_json())
         if not self._forgot:
             reports = {one: read_report(text) for one, text in self._redis.hgetall(FOLLOWERS).items()}
             gone = [one for one, last in reports.items() if last is None or now - last.at_ms > FORGOTTEN_MS]

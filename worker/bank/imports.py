@@ -40,7 +40,7 @@ SMALL_CHANGES = 5_000
 """Up to (<=) so many, an import is made as changes. More would fill Redis and be searched flat for long."""
 
 WRITER_SECONDS = 600.0
-"""How long an import waits for another writer: a snapshot of 10^7 entries takes minutes."""
+"""The longest wait of an import for another writer: a snapshot of 10^7 entries takes minutes."""
 
 COPIED_BYTES: Final = 1 << 20
 """Copied in one piece."""
@@ -133,9 +133,9 @@ def import_file(
     if video is None:
         video = path.stem if source is None else ""
     with (
-        open_file(path) if source is None else at_rest(source, path, place.settle(redis)) as file,
+        open_file(path) if source is None else at_rest(source, path, place.assigned_folder(redis)) as file,
         _naming(path),
-        ImportCount(place.settle(redis)) as count,
+        ImportCount(place.assigned_folder(redis)) as count,
     ):
         layout = _layout(file, path, format)
         records = count.count(read(file, format=layout, progress=progress, video=video, categories=categories))
@@ -216,7 +216,7 @@ def _rewrite(
         yield bank.specs.get(name) or _new_spec(name), chain(incoming, merge.kept(lambda: bank.entries(name)))
         yield from ((spec, entries) for spec, entries in bank.contents() if spec.name != name)
 
-    with Merge(records, replace=replace, folder=place.settle(redis)) as merge:
+    with Merge(records, replace=replace, folder=place.assigned_folder(redis)) as merge:
         snapshot = publish_snapshot(
             redis,
             place,

@@ -37,7 +37,7 @@ class BankMark:
     """One state of the hash lists, with which pictures are compared. Without arguments: the built-in lists alone."""
 
     edition: int | None = 0
-    """Of the open snapshot (`worker.bank.changelog.Pointer.edition`); None: unknown."""
+    """The open snapshot's (`worker.bank.changelog.Pointer.edition`); None: unknown."""
     position: str = START
     """Id of the last change of the bank in force."""
     files: frozenset[str] = frozenset()

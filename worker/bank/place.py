@@ -25,7 +25,7 @@ class SnapshotPlace:
     shared: bool
     """The operator named the folder, so it is this deployment's alone; else it has a subfolder for each bank."""
     store_url: str = ""
-    """Of the store that snapshots are uploaded to and fetched from; empty: this deployment has one machine."""
+    """The store that snapshots are uploaded to and fetched from; empty: this deployment has one machine."""
 
     @classmethod
     def of(cls, settings: Settings) -> "SnapshotPlace":
@@ -69,7 +69,7 @@ class SnapshotPlace:
                 found = redis.get(BANK_ID)
             return _checked(found)
 
-    def settle(self, redis: Redis) -> Path:
+    def assigned_folder(self, redis: Redis) -> Path:
         """Returns the folder of this Redis's bank, which is given an id if it has none.
 
         Raises:

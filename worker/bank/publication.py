@@ -71,7 +71,7 @@ def publish_snapshot(
             raise BankRequestError(
                 f"no snapshot can be written, since the bank cannot be read completely: {deployed.behind}"
             )
-        folder = place.settle(redis)
+        folder = place.assigned_folder(redis)
         with snapshot_written(
             folder, contents(deployed.bank), watermark=deployed.position, heartbeat=lease.check
         ) as path:

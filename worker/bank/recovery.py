@@ -39,7 +39,7 @@ RESTORER: Final = redis_keys.BANK_RESTORER.name
 """Lease: one process at a time restores, and the others see when it is done."""
 
 HOLDERS_MS: Final = 600_000
-"""How long after a loss a process that lived before it is waited for, to restore the bank that it held."""
+"""The time after a loss within which a process that lived before it may restore the bank that it held."""
 
 REST_SECONDS: Final = 10.0
 """After a failure."""
@@ -83,7 +83,7 @@ def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
         if lease is None or epoch is None or epoch.bank != BEHIND:
             return False
         if held is None or held.behind:
-            if not _brought_in_anew(now, epoch, now_ms(redis)):
+            if not _imported_again(now, epoch, now_ms(redis)):
                 return False
         elif not _is_empty(held.bank):
             _publish(redis, place, held, epoch)
@@ -117,7 +117,7 @@ def _is_empty(bank: Bank) -> bool:
     return not set(bank.specs) - BUILT_IN and not any(size for name, size in bank.sizes.items() if name != SELFTEST)
 
 
-def _brought_in_anew(now: Deployed, epoch: Epoch, at_ms: int) -> bool:
+def _imported_again(now: Deployed, epoch: Epoch, at_ms: int) -> bool:
     """Returns whether operators have imported each list of the bank since the loss, and no process may restore it."""
     if epoch.since_ms is not None and 0 <= at_ms - epoch.begun_ms < HOLDERS_MS:
         return False

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,7 @@ MOST_FRAMES = 100
 incident shows the 20 nearest matches."""
 
 LATE_MS = 60_000
-"""How much earlier than it becomes visible a file may be dated; the last pass begins so much earlier."""
+"""The most by which a file's date precedes its visibility; the last pass begins so much earlier."""
 
 COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "pdq", "generation", "segment_key", "segment_uri", "model_versions")
 """Columns of what a rule sees, what events publish of the picture, and where it belongs."""
@@ -77,7 +77,7 @@ class Sought:
     """List -> version."""
 
     @classmethod
-    def of(cls, changes: Iterable[BankChange], specs: Mapping[str, ListSpec], versions: Mapping[str, str]) -> "Sought":
+    def of(cls, changes: Iterable[BankChange], specs: Mapping[str, ListSpec], versions: Mapping[str, str]) -> Self:
         """The hashes of changes that add PDQ hashes; those of lists that do not exist any more are left out."""
         added = [(change.list, change.entry) for change in changes if change.entry is not None]
         known = [(name, entry, specs[name]) for name, entry in added if name in specs]

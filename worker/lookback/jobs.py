@@ -39,7 +39,7 @@ BULK_LEASE: Final = redis_keys.LOOKBACK_BULK_LEASE.name
 BULK_REST: Final = redis_keys.LOOKBACK_BULK_REST.name
 
 LONGEST_DUE_MS: Final = 60_000
-"""How far ahead of Redis's clock a late file of the log is due at most."""
+"""The longest time ahead of Redis's clock at which a late file of the log is due."""
 
 REST_MS: Final = 15_000
 """After the store failed."""
@@ -144,7 +144,7 @@ def _is_held(redis: Redis, lease: str, rest: str) -> bool:
     return lease_ms != GONE or (rest_ms != GONE and rest_ms <= REST_MS)
 
 
-def take_up(redis: Redis, *, hours: float) -> None:
+def read_changes(redis: Redis, *, hours: float) -> None:
     """Reads new changes of the bank: added hashes wait for a job, withdrawn ones are removed from jobs.
 
     Under the lease. If the process dies, it is done again: a hash that waits twice is searched for twice, and a match

@@ -139,7 +139,7 @@ def next_late(redis: Redis) -> LateFile | None:
     return LateFile.from_json(path, None if text is None else str(text), due_ms=due_ms, now=now)
 
 
-def take_place_of(redis: Redis, late: LateFile, other: LateFile) -> None:
+def replace_late(redis: Redis, late: LateFile, other: LateFile) -> None:
     """Registers `other`, which has all rows of `late`, instead of it. Under the lease; may be sent twice.
 
     Raises:

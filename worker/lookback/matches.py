@@ -122,7 +122,7 @@ def in_parts(groups: Sequence[WatchMatches]) -> list[list[WatchMatches]]:
     return parts
 
 
-def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, deployment: str) -> None:
+def raise_watch_matches(redis: Redis, text: str, *, policy: Policy, in_force: InForce, deployment: str) -> None:
     """Raises a group's hits, each once, even if called again; `text` is as `lookback_found.lua` kept it.
 
     Raises:

@@ -27,7 +27,7 @@ from worker.bank.keys import CHANGES
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lookback.file_search import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
-from worker.lookback.late import LateFile, current_mark, take_place_of
+from worker.lookback.late import LateFile, current_mark, replace_late
 from worker.lookback.matches import Matched, groups_of
 from worker.store.lease import Lease
 from worker.store.object_store import ObjectStore
@@ -51,7 +51,7 @@ GONE_MS: Final = 3_600_000
 """After which a file that is not in the log will not come: its writer died."""
 
 OTHER_HOSTS_MS: Final = 600_000
-"""How long to wait for a host that has lists of files which the others lack."""
+"""The longest wait for a host that has lists of files which the others lack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class Recheck:
         folder, _, name = late.path.rpartition("/")
         file = LogFile.parse(folder, name)
         if file is None or name not in self.store.names(folder):
-            return self._look_elsewhere(late, now)
+            return self._reschedule(late, now)
         lacks_deployed = judged_by.lacks_deployed(current)
         if lacks_deployed and in_force.mark.lacks_deployed(current):
             return self._note(late, replace(late, due_ms=now + BEHIND_MS))
@@ -102,12 +102,12 @@ class Recheck:
         """
         self._note(late, None)
 
-    def _look_elsewhere(self, late: LateFile, now: int) -> int:
+    def _reschedule(self, late: LateFile, now: int) -> int:
         """Reschedules a file that is not in the log: it is being written, was merged, or will never come."""
         folder, _, name = late.path.rpartition("/")
         for file in files_in(self.store, folder):
             if file.merged and name in held_by(self.store, file):
-                take_place_of(self.redis, late, replace(late, path=file.path, due_ms=now, rows=0))
+                replace_late(self.redis, late, replace(late, path=file.path, due_ms=now, rows=0))
                 return 0
         gone = now - late.since_ms > GONE_MS
         return self._note(late, None if gone else replace(late, due_ms=now + LOOK_AGAIN_MS))

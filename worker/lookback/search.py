@@ -34,11 +34,11 @@ from worker.lookback.jobs import (
     finish,
     job_record,
     next_job,
+    read_changes,
     sought,
-    take_up,
 )
 from worker.lookback.late import next_late
-from worker.lookback.matches import WatchMatches, groups_of, in_parts, raise_group
+from worker.lookback.matches import WatchMatches, groups_of, in_parts, raise_watch_matches
 from worker.lookback.recheck import Recheck
 from worker.store.age_clock import age_ms
 from worker.store.lease import Lease, leased
@@ -50,10 +50,10 @@ _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 SLICE_SECONDS = 4.0
-"""Of one task: with the current step well under the time limit of tasks."""
+"""The slice of one task: with the current step well under the time limit of tasks."""
 
 TOLD_SPARE_MS = 3_600_000
-"""How much longer than the log a hit is remembered as raised."""
+"""The time beyond the log's for which a hit is remembered as raised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class LogSearch:
     bank: BankSource
     """Returns the lists as they are at least since the changes that are taken up."""
     hours: float
-    """How far back."""
+    """The age of the oldest pictures that are searched."""
     pace: SearchPace = IN_A_TASK
 
 
@@ -89,7 +89,7 @@ def look_back(lookback: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:
             if lease is None:
                 return False
             with store_errors():
-                take_up(lookback.redis, hours=lookback.hours)
+                read_changes(lookback.redis, hours=lookback.hours)
                 more = _go_on(lookback, lease, until)
             _trouble.over("log", "the look-back goes on")
             return more
@@ -103,7 +103,7 @@ def look_back(lookback: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:
 
 
 def _go_on(lookback: Lookback, lease: Lease, until: float) -> bool:
-    raise_found(lookback, until=until)
+    raise_matches(lookback, until=until)
     # Half of the slice each: neither late files nor new hashes wait for all of the other.
     _recheck(lookback, lease, (monotonic() + until) / 2)
     while monotonic() < until:
@@ -112,7 +112,7 @@ def _go_on(lookback: Lookback, lease: Lease, until: float) -> bool:
             return _recheck(lookback, lease, until)
         for new in search(lookback, lease, job, sought(lookback.redis, job)):
             if new:
-                raise_found(lookback, until=until)
+                raise_matches(lookback, until=until)
             if monotonic() >= until:
                 return True
     return True
@@ -134,7 +134,7 @@ def _recheck(lookback: Lookback, lease: Lease, until: float) -> bool:
             rechecking.give_up(late)
             continue
         if new:
-            raise_found(lookback, until=until)
+            raise_matches(lookback, until=until)
     return False
 
 
@@ -208,7 +208,7 @@ def _note(log_search: LogSearch, lease: Lease, before: Job, after: Job, groups: 
     return new
 
 
-def raise_found(lookback: Lookback, *, until: float) -> None:
+def raise_matches(lookback: Lookback, *, until: float) -> None:
     """Raises recorded matches, as far as there is time."""
     if not lookback.redis.exists(FOUND):
         return
@@ -217,7 +217,7 @@ def raise_found(lookback: Lookback, *, until: float) -> None:
         if monotonic() >= until:
             return
         try:
-            raise_group(
+            raise_watch_matches(
                 lookback.redis, str(text), policy=lookback.policy, in_force=in_force, deployment=lookback.deployment
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:

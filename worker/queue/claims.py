@@ -24,11 +24,11 @@ LONGEST_LEASE_MS = round(LEASE_SECONDS * 1000)
 MAX_DRAINED = 1000
 """New entries that one take reads of each stream: bounds how long Redis is busy. The next take reads on."""
 BLOCK_SECONDS = 5.0
-"""How long one XREAD waits."""
+"""The longest wait of one XREAD."""
 assert BLOCK_SECONDS < ANSWER_SECONDS
 RECHECK_SECONDS = 0.8
-"""How often a waiting `take_or_wait` checks for incidents that are free without a new entry: one was given back, or its
-lease ended. It must be seen within a second. A check writes nothing."""
+"""The interval in which `take_or_wait` checks for incidents that are free without a new entry: one was given back, or
+its lease ended. It must be seen within a second. A check writes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

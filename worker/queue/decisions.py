@@ -21,11 +21,11 @@ MAX_NOTE_LENGTH = 2000
 """Characters. A note explains a decision; a report belongs elsewhere."""
 
 PATIENCE_SECONDS = 10.0
-"""How long a decision is tried again while segments of the stream change its incidents."""
+"""The time for which a decision is tried again while segments of the stream change its incidents."""
 
 KEPT_SECONDS = redis_keys.INCIDENT.seconds
-"""How long the record of a decided incident stays: the year for which the REPORT Act requires reports to be preserved,
-and a month for an inquiry."""
+"""The time for which the record of a decided incident stays: the year for which the REPORT Act requires reports to be
+preserved, and a month for an inquiry."""
 
 
 class Outcome(StrEnum):
@@ -55,7 +55,7 @@ class Decision:
     event: str
     """The CloudEvent that was published, JSON on one line."""
     previous: Outcome | None = None
-    """Of a revision: the outcome before."""
+    """The outcome before a revision; None: it is the first decision."""
 
 
 def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str = "", deployment: str) -> Decision:

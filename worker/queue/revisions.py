@@ -29,7 +29,7 @@ from worker.queue.undecided import Kept, read_record
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 MAX_REVISIONS: Final = 20
-"""Of one incident. Its record keeps each one, with a note of up to 2,000 characters."""
+"""The limit for one incident. Its record keeps each revision, with a note of up to 2,000 characters."""
 
 _OF_THE_INCIDENT: Final = ("incident_id", "stream_id", "generation", "rule", "severity", "drill", "purpose")
 

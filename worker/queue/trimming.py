@@ -16,8 +16,8 @@ from worker.store.reader_positions import entry_order
 from worker.store.redis_client import run_script, store_errors
 
 KEPT_DAYS: Final = 30
-"""Of events. An incident that waits longer stays, and so does its newest event; a group that has not read an entry by
-then has lost it, of which `doctor` warns long before."""
+"""The longest life of events. An incident that waits longer stays, and so does its newest event; a group that has not
+read an entry by then has lost it, of which `doctor` warns long before."""
 
 MAX_OPERATIONS: Final = 50_000
 """Events to operators, some 50 MB; the oldest are dropped first, since a stream may cause many."""

@@ -29,7 +29,7 @@ class Kept:
     """The stream or group whose incidents it is kept with."""
     field: str
     version: int
-    """Of those incidents."""
+    """The version of those incidents."""
     state: RuleState | None
     """None: there is none any more."""
 

@@ -14,9 +14,9 @@ from worker.verdictlog.files import LogFile
 from worker.verdictlog.tables import LogTable
 
 MAX_GROUP_ROWS: Final = 1_048_576
-"""Of a row group, which is read completely for a row that a look-back found. Livewarden writes 8,192."""
+"""Most rows of a row group, which is read completely for one row of a look-back. Livewarden writes 8,192."""
 MAX_GROUP_BYTES: Final = 1 << 30
-"""Of a row group, uncompressed, by its file's directory. 8,192 rows of the largest kind take some 300 MB."""
+"""Most bytes of a row group, uncompressed, by its file's directory. 8,192 rows of the largest kind take some 300 MB."""
 
 
 class UnfitFileError(ValueError):

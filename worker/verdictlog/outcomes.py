@@ -38,14 +38,14 @@ LEASE: Final = redis_keys.OUTCOMES_LEASE.name
 STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
 
 RECORD_EVERY_MS: Final = 10_000
-"""As a process writes its verdicts."""
+"""The interval in which a process writes its verdicts, too."""
 
 SLICE_SECONDS: Final = 4.0
 MOST_ENTRIES: Final = 2_000
 """Read from a stream at a time: some 5 MB."""
 
 HELD_MS: Final = 3_600_000
-"""How long entries that were not copied are protected from trimming: a store that is away must not fill Redis."""
+"""The age up to which entries that were not copied are not trimmed: a store that is away must not fill Redis."""
 
 
 def is_due(redis: Redis) -> bool:

@@ -65,7 +65,7 @@ _intact: OrderedDict[tuple[str, str], float] = OrderedDict()
 
 MOST_INTACT = 256
 INTACT_SECONDS = 60.0
-"""How long a merged file that was checked is taken for intact: reading all of it takes about 0.1 s."""
+"""The time for which a merged file that was checked is taken for intact: reading all of it takes about 0.1 s."""
 
 
 def _is_intact(store: ObjectStore, file: LogFile) -> bool:

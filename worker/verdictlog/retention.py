@@ -46,10 +46,10 @@ CLOSED_MS = 60_000
 """After which no more files of ten minutes are expected."""
 
 MERGED_ROWS = 65_536
-"""Of a merged file at most: about 60 MB while it is written."""
+"""Most rows of a merged file: about 60 MB while it is written."""
 
 HELD_MS = 600_000
-"""How long the sources of a merged file stay, for readers that listed them before."""
+"""The time for which the sources of a merged file stay, for readers that listed them before."""
 
 MOST_REFUSED = 3
 """Removals that the store refuses in a folder, before the next folder is purged: a folder's rights hold for all its

@@ -36,7 +36,7 @@ RETRY_SECONDS = 15.0
 """After a failure; a store that is away answers slowly, and only this thread waits."""
 
 CLOSE_SECONDS = 8.0
-"""How long a worker that ends may wait for the store: container engines give a process 10 s."""
+"""The longest wait of a worker that ends for the store: container engines give a process 10 s."""
 
 FAILING = "verdict-log-failing"
 """Slug for `degraded`: no look-back will search what is seen now."""

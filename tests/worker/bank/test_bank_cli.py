@@ -118,8 +118,8 @@ def test_a_list_comes_in_by_standard_input_all_of_it_or_nothing(
     many = "".join(f"{secrets.token_hex(32)},case-{number}\n" for number in range(20_000))  # more than a pipe holds
     done = piped("import", "police", "-", "--json", given=f"hash,id\n{many}{HASH},case\n")
     assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert (told["accepted"], told["format"], told["added"]) == (20_001, "csv", 20_001)
+    record = json.loads(done.stdout)
+    assert (record["accepted"], record["format"], record["added"]) == (20_001, "csv", 20_001)
     assert bank("match", HASH, "--json").records[0]["matches"][0]["entry"] == "case"
     before = bank("list", "--json").records
     for given, place in (
@@ -205,8 +205,8 @@ def test_only_own_and_exportable_lists_leave(bank: Bank, tmp_path: Path) -> None
     assert not (tmp_path / "out.csv").exists()
     assert HASH in bank("export", "shared").out
     assert [record["hash"] for record in bank("export", "shared", "--json").records] == [HASH]
-    (told,) = bank("export", "own", "out.txt", "--format", "threatexchange", "--json").records
-    assert told["entries"] == 1
+    (record,) = bank("export", "own", "out.txt", "--format", "threatexchange", "--json").records
+    assert record["entries"] == 1
     assert (tmp_path / "out.txt").read_text() == f"signal_type,value\npdq,{HASH}\n"
     bank("export", "own", "out.csv")
     bank("import", "again", "out.csv")
@@ -243,7 +243,7 @@ def test_people_confirm_allow_and_quarantine(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "problem"),
     [
         (("create", "own", "--max-distance", 32), "max_distance"),
         (("create", "own", "--variants", "flip"), "variants"),
@@ -258,14 +258,14 @@ def test_people_confirm_allow_and_quarantine(bank: Bank) -> None:
         (("export", "nowhere"), "no list 'nowhere'"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_line(bank: Bank, arguments: tuple, told: str) -> None:
+def test_what_cannot_be_done_is_refused_in_one_line(bank: Bank, arguments: tuple, problem: str) -> None:
     """A person would get a traceback, or believe that it was done."""
     ran = bank(*arguments)
     assert ran.status == 2
-    assert told in ran.message
+    assert problem in ran.message
 
 
-def test_stats_tell_who_is_behind(bank: Bank, redis: Redis) -> None:
+def test_stats_show_who_is_behind(bank: Bank, redis: Redis) -> None:
     """An operator could not know whether a withdrawn hash still calls people somewhere."""
     bank("create", "own")
     seconds, _ = redis.time()
@@ -325,11 +325,11 @@ def test_who_did_what_stays_known(bank: Bank, redis: Redis, tmp_path: Path) -> N
     assert bank("add", "confirmed", HASH, "--quality", "90", *lea).status == 0
     assert bank("remove", "police", "case-7", "more", *kim).status == 0
     redis.xtrim("lw:bank:changes", maxlen=0)
-    told = [
+    acts = [
         (act["did"], act["list"], act["by"], act["role"], act["entries"]) for act in bank("history", "--json").records
     ]
-    confirmed = told[1][4]
-    assert told == [
+    confirmed = acts[1][4]
+    assert acts == [
         ("remove", "police", "kim", "operator", ["case-7", "more"]),
         ("add", "confirmed", "lea", "lead", confirmed),
         ("propose", "confirmed", "mo", "moderator", confirmed),

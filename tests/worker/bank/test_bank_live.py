@@ -1,4 +1,4 @@
-"""The bank under real workers: what is added while they run is found, what is compacted under them is found still."""
+"""The bank under real workers: entries that are added, and snapshots that are compacted, while they run."""
 
 import json
 import time
@@ -35,8 +35,8 @@ def environment(redis_url: str, redis: Redis, origin: LiveOrigin, tmp_path: Path
 
 def following(redis: Redis) -> dict[str, tuple[int, int]]:
     """How far each process has come."""
-    told = {str(name): json.loads(str(text)) for name, text in redis.hgetall(FOLLOWERS).items()}
-    return {name: position(one["position"]) for name, one in told.items()}
+    reports = {str(name): json.loads(str(text)) for name, text in redis.hgetall(FOLLOWERS).items()}
+    return {name: position(one["position"]) for name, one in reports.items()}
 
 
 @pytest.mark.timeout(150)

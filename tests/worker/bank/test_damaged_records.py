@@ -1,4 +1,4 @@
-"""What others wrote over our records in Redis, or a later version wrote: it costs what it is about, no more."""
+"""Foreign or damaged records of the bank in Redis, or of a later version: each costs its own content, no more."""
 
 import json
 import secrets
@@ -125,10 +125,10 @@ def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redi
     deployed = follow(redis, place)
     assert deployed.stale == ("fresh",)
     assert "later" in deployed.bank.specs
-    told = stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))
-    assert told["processes_unreadable"] == ["a:1", "b:1"]
-    assert told["processes_behind"] == ["c:1"]
-    assert told["look_backs_unreadable"] == ["damaged"]
+    shown = stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))
+    assert shown["processes_unreadable"] == ["a:1", "b:1"]
+    assert shown["processes_behind"] == ["c:1"]
+    assert shown["look_backs_unreadable"] == ["damaged"]
     assert [act.did for act in read_history(redis)] == [UNREADABLE, "put_list", "put_list"]
     text = secrets.token_hex(32)
     follower = Follower(redis, place, None)

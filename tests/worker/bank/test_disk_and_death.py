@@ -1,4 +1,4 @@
-"""The disk is full, for real, and a compaction dies at work: what was in force stays, and the next one works."""
+"""A disk that is really full, and a compaction that dies: what was in force stays, and the next one works."""
 
 import os
 import secrets
@@ -140,7 +140,7 @@ def test_a_compaction_that_is_killed_changes_nothing_and_the_next_one_works(
         assert process.wait() != 0, stage
         assert redis.hgetall(SNAPSHOT) == before
         assert [finds(redis, place, text) for text in (imported, added)] == [True, True]
-        redis.delete(WRITER)  # what passes by itself after 20 s
+        redis.delete(WRITER)  # it expires after 20 s
     assert compact(redis, place)
     assert redis.hget(SNAPSHOT, "changes") == "0"
     assert [finds(redis, place, text) for text in (imported, added)] == [True, True]

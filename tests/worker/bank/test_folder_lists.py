@@ -1,4 +1,4 @@
-"""LIVEWARDEN_LISTS_DIR: a broken list must never pass for a whole one."""
+"""LIVEWARDEN_LISTS_DIR: a broken list must never pass for a complete one."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from models.errors import HashListError
 from models.pdq.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
 from worker.bank.deployed import Deployed
-from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder, read_again
+from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder, reload_folder
 from worker.bank.in_force import in_force
 from worker.errors import ObjectStoreError
 from worker.lookback.bulk import look_back_for_files
@@ -40,7 +40,7 @@ def found(lists: FolderLists, text: str) -> list[tuple[str, str, int]]:
 
 
 def test_one_hash_is_a_list(tmp_path: Path) -> None:
-    """A list of one hash must match (ThreatExchange #1318), and be told by the line that it stands on."""
+    """A list of one hash must match (ThreatExchange #1318), and be named by its line."""
     written(tmp_path, "own", f"hash\n{A}\n")
     assert found(load_folder(tmp_path), A) == [("own", "2", 0)]
 
@@ -91,8 +91,8 @@ def test_a_bad_line_refuses_the_list_whole(tmp_path: Path, text: str, line: int)
     ],
 )
 def test_odd_names_are_refused(tmp_path: Path, file: str, expected: str) -> None:
-    """A list that is passed over in silence would be missed by nobody until it mattered; and a file of `confirmed`
-    would be known material that no second person looked at."""
+    """A list that is skipped silently would not be missed until it mattered; and a file of `confirmed`
+    would be known material that no second person reviewed."""
     (tmp_path / file).write_text(f"hash\n{A}\n")
     with pytest.raises(HashListError, match=expected):
         load_folder(tmp_path)
@@ -109,7 +109,7 @@ def test_missing_folder_and_unreadable_file_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(20)
 def test_a_pipe_is_no_list(tmp_path: Path) -> None:
-    """A worker would wait for it at its start, for ever."""
+    """A worker would wait for it at its start indefinitely."""
     os.mkfifo(tmp_path / "own.csv")
     with pytest.raises(HashListError, match=r"own\.csv: cannot be read: expected a regular file"):
         load_folder(tmp_path)
@@ -131,7 +131,7 @@ def test_a_refused_list_keeps_its_last_good_version(tmp_path: Path) -> None:
     written(tmp_path, "own", "hash\nnonsense\n")
     written(tmp_path, "other", f"hash\n{B}\n{A}\n")
     written(tmp_path, "new", "nonsense\n")
-    after = read_again(before, tmp_path)
+    after = reload_folder(before, tmp_path)
     assert [str(refusal).partition(",")[0] for refusal in after.refusals] == [
         str(tmp_path / "new.csv"),
         str(tmp_path / "own.csv"),
@@ -148,7 +148,7 @@ def test_a_lost_folder_leaves_everything_in_force(tmp_path: Path) -> None:
     """A volume that is not mounted must not empty the bank."""
     written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
-    after = read_again(before, tmp_path / "gone")
+    after = reload_folder(before, tmp_path / "gone")
     assert bank_of(after).versions == bank_of(before).versions
     assert after.degraded == ("lists-folder-unreadable",)
 
@@ -158,14 +158,14 @@ def test_a_removed_file_withdraws_its_list(tmp_path: Path) -> None:
     path = written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
     path.unlink()
-    assert found(read_again(before, tmp_path), A) == []
+    assert found(reload_folder(before, tmp_path), A) == []
 
 
 def test_nothing_is_read_where_nothing_has_changed(tmp_path: Path) -> None:
     """Every process would parse every list each second."""
     written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
-    assert read_again(before, tmp_path) is before
+    assert reload_folder(before, tmp_path) is before
 
 
 def test_versions_follow_the_content(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_versions_follow_the_content(tmp_path: Path) -> None:
 
 
 def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
-    """Whichever of the two is asked, known material would be missed."""
+    """Whichever of the two is searched, known material would be missed."""
     written(tmp_path, "own", f"hash,id\n{A},file\n")
     entry = Entry(entry="bank", kind=HashKind.PDQ, value=bytes.fromhex(B))
     deployed = Deployed(bank=Bank(delta=Delta().applied(BankChange.add("own", entry, at_ms=0, id="1-0"))))
@@ -187,7 +187,7 @@ def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
 
 
 def test_bank_and_folder_are_asked_as_one(tmp_path: Path) -> None:
-    """Whatever asks the bank (scan, doctor, export, look-back) would miss one of the two."""
+    """Any user of the bank (scan, doctor, export, look-back) would miss one of the two."""
     written(tmp_path, "own", f"hash,id\n{A},file\n{A},both\n")
     written(tmp_path, "files", f"hash,id\n{A},f\n")
     added = [Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(A)) for name in ("bank", "both")]
@@ -223,7 +223,7 @@ def test_lists_of_files_are_looked_back_for_once_whenever_they_come(tmp_path: Pa
     assert [look_back_for_files(redis, store, at_start, hours=24) for _ in range(2)] == [1, 0]
     written(tmp_path, "own", f"hash,id\n{A},old\n{B},new\n")
     written(tmp_path, "digests", f"hash,id,kind\n{'5a' * 16},d,md5\n")
-    changed = read_again(at_start, tmp_path)
+    changed = reload_folder(at_start, tmp_path)
     assert [look_back_for_files(redis, store, changed, hours=24) for _ in range(2)] == [2, 0]
     assert look_back_for_files(redis, store, at_start, hours=24) == 0  # a worker that has not seen the change yet
     assert look_back_for_files(redis, store, load_folder(tmp_path), hours=24) == 0  # or was started again
@@ -231,7 +231,7 @@ def test_lists_of_files_are_looked_back_for_once_whenever_they_come(tmp_path: Pa
 
 
 def test_a_store_that_fails_delays_the_look_back_for_files(tmp_path: Path, redis: Redis) -> None:
-    """A list that came in a bad minute would never be looked back for."""
+    """A list that came while the store was away would never be looked back for."""
     written(tmp_path, "own", f"hash,id\n{A},old\n")
     lists = load_folder(tmp_path)
     (tmp_path / "store").write_text("no folder")

@@ -1,4 +1,4 @@
-"""Every process follows the bank: what becomes known is in force within seconds, and nothing ever empties it."""
+"""Every process follows the bank: changes are in force within seconds, and nothing ever empties it."""
 
 import json
 import secrets
@@ -154,7 +154,7 @@ def test_redis_may_go_and_come_back(place: SnapshotPlace, tmp_path: Path, list_f
         server.terminate()
         follower.look()
         assert finds(follower, known)
-        # A process that starts meanwhile has the folder's snapshot, and says that nobody told it more.
+        # A process that starts meanwhile has the folder's snapshot, and reports that it lacks the rest.
         starting = Follower(redis, place, None)
         assert finds(starting, known)
         assert starting.in_force().degraded == (UNFOLLOWED,)
@@ -207,7 +207,7 @@ def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
         follow(redis, elsewhere)
 
 
-def test_a_change_of_a_later_version_is_told_and_passed_over(redis: Redis, place: SnapshotPlace) -> None:
+def test_a_change_of_a_later_version_is_reported_and_skipped(redis: Redis, place: SnapshotPlace) -> None:
     """During a rollout the old workers would stop to follow, for one element that they do not know."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
     redis.xadd(CHANGES, {"change": '{"op":"merge_lists","list":"own","at_ms":1}', "by": "a later version"})
@@ -221,7 +221,7 @@ def test_a_change_of_a_later_version_is_told_and_passed_over(redis: Redis, place
         compact(redis, place, changes=1)
 
 
-def test_a_stale_list_is_told_and_stays_in_force(
+def test_a_stale_list_is_reported_and_stays_in_force(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """A feed that broke months ago would look as good as new; and moderation must not stop for it."""
@@ -239,7 +239,7 @@ def test_a_stale_list_is_told_and_stays_in_force(
 
 
 def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: SnapshotPlace) -> None:
-    """Whoever makes a list and fetches its file next would be called at once, and events marked."""
+    """Whoever makes a list and fetches its file next would be called immediately, and events marked."""
     for name, change in (("feed", {}), ("later", {"refresh_seconds": 3600.0})):
         edits.create(redis, follow(redis, place).bank, ListSpec(name=name, refresh_seconds=None if change else 3600))
         if change:
@@ -255,9 +255,7 @@ def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: 
     assert follow(redis, place).stale == ()  # a snapshot remembers when a list was made
 
 
-def test_operators_are_told_of_a_stale_list_once(
-    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
-) -> None:
+def test_a_stale_list_is_published_once(redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]) -> None:
     """Each worker would call them each minute; or nobody would, and the feed stay broken."""
     spec = ListSpec(name="feed", source="NCMEC", owner="trust@example.org", refresh_seconds=0.001)
     edits.create(redis, follow(redis, place).bank, spec)

@@ -1,4 +1,4 @@
-"""Writers of snapshots that stood still until others had taken over: nothing that is in force goes."""
+"""Writers of snapshots that were stopped until others took the lease: nothing that is in force is removed."""
 
 import secrets
 import threading

@@ -1,4 +1,4 @@
-"""What is logged late, in a real Valkey and a real folder: judged by lists that changed since, compared again."""
+"""Late files of the verdict log, in a real Valkey and a real folder: their lists changed since they were judged."""
 
 import json
 import secrets
@@ -51,7 +51,7 @@ def place(tmp_path: Path) -> SnapshotPlace:
 
 @pytest.fixture
 def follower(redis: Redis, place: SnapshotPlace) -> Follower:
-    """Follows when it is asked to, and so lags when it is not."""
+    """Follows when called, and so lags when it is not."""
     append(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
     follower = Follower(redis, place, None)
     follower.look()
@@ -108,7 +108,7 @@ def let_pass(redis: Redis, milliseconds: int) -> None:
         redis.hset(JUDGED, str(path), json.dumps(record | {"since_ms": record["since_ms"] - milliseconds}))
 
 
-def told(scene: Scene) -> dict[str, list[str]]:
+def raised(scene: Scene) -> dict[str, list[str]]:
     """Stream -> entries of which people were called."""
     events = scene.published(CRITICAL)
     return {event["data"]["stream_id"]: [match["entry"] for match in event["data"]["matches"]] for event in events}
@@ -118,11 +118,11 @@ def test_what_a_slow_store_takes_late_is_compared_with_what_came_meanwhile(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
 ) -> None:
     """A store that takes a minute for a file would hide what is in it from each look-back of that minute."""
-    answered, asked = Event(), Event()
+    answered, requested = Event(), Event()
 
     class Slow(ObjectStore):
         def write(self, path: str, data: bytes | memoryview) -> None:
-            asked.set()
+            requested.set()
             answered.wait(30)
             super().write(path, data)
 
@@ -133,13 +133,13 @@ def test_what_a_slow_store_takes_late_is_compared_with_what_came_meanwhile(
         ending.callback(answered.set)
         rows = [row(SHOWN, capture_ms=now), row(near(SHOWN, 32), stream_id="far", capture_ms=now)]
         writer.add(rows * 1_000, now_ms=now, judged_by=follower.in_force().mark)
-        assert asked.wait(10)
+        assert requested.wait(10)
         add(redis)
         look(looking)
-        assert told(scene) == {}
+        assert raised(scene) == {}
     eventually(lambda: is_due(redis), within_seconds=10, what="the file is logged")
     look(looking)
-    assert told(scene) == {"cam-1": ["case-7"]}
+    assert raised(scene) == {"cam-1": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
     assert not is_due(redis)
 
@@ -155,7 +155,7 @@ def test_what_is_logged_in_time_is_not_compared_twice(
     assert not redis.exists(UNCHECKED, JUDGED)
     add(redis)
     look(looking)
-    assert told(scene) == {"cam-1": ["case-7"]}
+    assert raised(scene) == {"cam-1": ["case-7"]}
 
 
 @pytest.mark.parametrize("withdrawn", [True, False])
@@ -177,7 +177,7 @@ def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
     assert writer.flush()
     look(looking)
-    assert told(scene) == ({} if withdrawn else {"cam-1": ["case-7"]})
+    assert raised(scene) == ({} if withdrawn else {"cam-1": ["case-7"]})
     assert not redis.exists(UNCHECKED)
 
 
@@ -213,17 +213,17 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     assert writer.flush()
     while look_back(looking_by(redis, store, policy, there)):  # it has not the list either
         pass
-    assert told(scene) == {}
+    assert raised(scene) == {}
     assert not is_due(redis)
     let_pass(redis, 10_000)
     look(looking_from(redis, store, policy, one))
-    assert told(scene) == {"cam-1": ["case-7"], "last": ["case-7"]}
+    assert raised(scene) == {"cam-1": ["case-7"], "last": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
     append(redis, [BankChange.put_list(ListSpec(name="known", variants=(Variant.MIRROR,)), at_ms=0)], by="kim")
     writer.add(rows, now_ms=now, judged_by=there.in_force().mark)
     assert writer.flush()
     look(looking_from(redis, store, policy, one))
-    assert told(scene)["turned"] == ["case-7"]
+    assert raised(scene)["turned"] == ["case-7"]
 
 
 def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
@@ -240,14 +240,14 @@ def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
     assert writer.flush()
     look(looking)
-    assert told(scene) == {"cam-1": ["case-7"]}
+    assert raised(scene) == {"cam-1": ["case-7"]}
 
 
 @pytest.mark.parametrize("record", [None, "", "[]", '{"since_ms": 1, "judged_by": "no JSON", "of": "later"}'])
 def test_a_writer_that_dies_over_a_file_leaves_it_to_others(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, record: str | None
 ) -> None:
-    """A file whose writer was killed before it asked what came meanwhile, or whose record is damaged, would be lost."""
+    """A file whose writer was killed before it read what came meanwhile, or whose record is damaged, would be lost."""
     now, mark = now_ms(redis), follower.in_force().mark
     add(redis)
     look(looking)
@@ -262,14 +262,14 @@ def test_a_writer_that_dies_over_a_file_leaves_it_to_others(
     redis.zincrby(UNCHECKED, -61_000, path)
     assert is_due(redis)
     look(looking)
-    assert told(scene) == {"cam-1": ["case-7"]}
+    assert raised(scene) == {"cam-1": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
 
 
 def test_a_file_that_never_came_is_given_up(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback
 ) -> None:
-    """Workers would look for what a killed one never wrote, for ever."""
+    """Workers would look for files of a killed one indefinitely."""
     look(looking)
     path = "verdicts/date=2026-11-26/hour=10/1-1-1-1-0123456789abcdef.parquet"
     with registered(redis, path, follower.in_force().mark):
@@ -308,7 +308,7 @@ def test_what_was_merged_meanwhile_is_found_in_the_file_that_holds_it(
         if name != merged.name:
             store.remove(f"{folder}/{name}")
     look(looking)
-    assert told(scene) == {f"cam-{number}": ["case-7"] for number in range(3)}
+    assert raised(scene) == {f"cam-{number}": ["case-7"] for number in range(3)}
     assert not redis.exists(UNCHECKED, JUDGED)
 
 
@@ -330,11 +330,11 @@ def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=second.in_force().mark)
     assert writer.flush()
     look(looking_from(redis, store, policy, place, folders[1]))
-    assert told(scene) == {}
+    assert raised(scene) == {}
     assert not is_due(redis)
     let_pass(redis, 60_000)
     look(looking_from(redis, store, policy, place, folders[0]))
-    assert told(scene) == {"cam-1": ["case-7"]}
+    assert raised(scene) == {"cam-1": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
 
 

@@ -1,4 +1,4 @@
-"""Looking back for lists that came in whole, in a real Valkey and a real folder, by real processes."""
+"""Look-back for complete lists, in a real Valkey and a real folder, by real processes."""
 
 import io
 import json
@@ -75,7 +75,7 @@ def raise_all(looking: Lookback) -> None:
 def test_streams_that_showed_what_a_large_list_brings_are_escalated(
     redis: Redis, store: ObjectStore, policy: Policy, scene: Scene, part: int
 ) -> None:
-    """Of a list of a hundred thousand entries nothing would be looked back for, and nobody be told."""
+    """Of a list of a hundred thousand entries nothing would be looked back for, and nobody called."""
     now = now_ms(redis)
     entries = [entry_of(number) for number in range(MANY)]
     bank = holding(ListSpec(name="known", max_distance=20, min_quality=60), entries)
@@ -92,13 +92,13 @@ def test_streams_that_showed_what_a_large_list_brings_are_escalated(
     assert is_bulk_due(redis)
     look_back_in_bulk(looking)
     raise_all(looking)
-    told = {event["data"]["stream_id"]: event["data"]["matches"] for event in scene.published(CRITICAL)}
-    assert {stream: [match["entry"] for match in matches] for stream, matches in told.items()} == {
+    raised = {event["data"]["stream_id"]: event["data"]["matches"] for event in scene.published(CRITICAL)}
+    assert {stream: [match["entry"] for match in matches] for stream, matches in raised.items()} == {
         "first": ["case-0"],
         "last": [f"case-{MANY - 1}"],
     }
-    assert told["first"][0]["distance"] == 20
-    assert told["first"][0]["tags"] == ["series:x"]
+    assert raised["first"][0]["distance"] == 20
+    assert raised["first"][0]["tags"] == ["series:x"]
     late = row(a_hash(3), stream_id="late", capture_ms=now - 100)  # judged before the list came, written after
     write(store, [late], written_ms=now + 9_000)
     assert not is_bulk_due(redis)
@@ -162,7 +162,7 @@ def test_a_store_that_is_away_is_waited_for(redis: Redis, tmp_path: Path, policy
 def test_a_job_without_its_file_ends(
     redis: Redis, store: ObjectStore, policy: Policy, left: bytes | str | None
 ) -> None:
-    """A file that somebody removed, or that a full disk cut short, would be asked for, for ever."""
+    """A file that somebody removed, or that a full disk cut short, would be requested indefinitely."""
     enqueue(redis, store, "known", [entry_of(1)])
     (name,) = store.names("lookback")
     if left is None:
@@ -208,7 +208,7 @@ RUN = """
 
 
 @pytest.mark.timeout(180)
-def test_killed_at_any_instant_it_goes_on_and_tells_each_once(
+def test_killed_at_any_instant_it_goes_on_and_raises_each_once(
     redis: Redis, redis_url: str, store: ObjectStore, policy: Policy, scene: Scene, tmp_path: Path
 ) -> None:
     """A process that dies over a large list would lose streams, begin anew each time, or call people twice for one."""
@@ -242,7 +242,7 @@ def test_killed_at_any_instant_it_goes_on_and_tells_each_once(
 def test_a_file_that_is_there_when_a_worker_starts_is_looked_back_for(
     redis: Redis, redis_url: str, store: ObjectStore, tmp_path: Path
 ) -> None:
-    """Whoever brings a list in with a restart would never be told of the streams of the hour before."""
+    """Whoever brings a list in with a restart would not learn of the streams of the hour before."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 60_000)], written_ms=now - 50_000)
     (tmp_path / "lists").mkdir()

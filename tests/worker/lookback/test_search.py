@@ -1,4 +1,4 @@
-"""Looking back, in a real Valkey and a real folder: streams that showed what is known only now."""
+"""Look-back for single hashes, in a real Valkey and a real folder: streams that showed what is known only now."""
 
 import json
 import subprocess
@@ -113,26 +113,27 @@ def test_a_stream_that_showed_it_is_escalated(redis: Redis, store: ObjectStore, 
     publish(redis, added("known", "case-7", SHOWN, at_ms=now, tags=("series:x",)))
     assert is_due(redis)
     look(looking)
-    told = {event["data"]["stream_id"]: event["data"] for event in events(scene)}
-    assert set(told) == {"cam-1", "cam-2"}
-    assert told["cam-1"]["hits"] == 2
+    raised = {event["data"]["stream_id"]: event["data"] for event in events(scene)}
+    assert set(raised) == {"cam-1", "cam-2"}
+    assert raised["cam-1"]["hits"] == 2
     assert (
-        told["cam-1"]["matches"][0] | {"list": "known", "entry": "case-7", "distance": 9} == told["cam-1"]["matches"][0]
+        raised["cam-1"]["matches"][0] | {"list": "known", "entry": "case-7", "distance": 9}
+        == raised["cam-1"]["matches"][0]
     )
-    assert told["cam-1"]["sample"]["segment"].startswith(f"{SECOND}~")
-    assert told["cam-1"]["sample"]["pdq"] == near(SHOWN, 31).hex()
-    assert told["cam-1"]["segment"] == {"uri": "https://cdn.example/2.ts", "media_sequence": 2}
+    assert raised["cam-1"]["sample"]["segment"].startswith(f"{SECOND}~")
+    assert raised["cam-1"]["sample"]["pdq"] == near(SHOWN, 31).hex()
+    assert raised["cam-1"]["segment"] == {"uri": "https://cdn.example/2.ts", "media_sequence": 2}
     known = {"source": "NCMEC", "category": "A1", "max_distance": 31}
-    assert known.items() <= told["cam-1"]["matches"][0].items()
-    assert (told["cam-1"]["stream_state"], "stream_state" in told["cam-2"]) == ("ended", False)
-    assert told["cam-1"]["metadata"] == {"room": "blue"}
-    assert told["cam-1"]["versions"]["models"] == {"m": "1"}
-    assert set(told["cam-1"]["versions"]["lists"]) >= {"known"}
-    assert told["cam-2"]["generation"] == 3
+    assert known.items() <= raised["cam-1"]["matches"][0].items()
+    assert (raised["cam-1"]["stream_state"], "stream_state" in raised["cam-2"]) == ("ended", False)
+    assert raised["cam-1"]["metadata"] == {"room": "blue"}
+    assert raised["cam-1"]["versions"]["models"] == {"m": "1"}
+    assert set(raised["cam-1"]["versions"]["lists"]) >= {"known"}
+    assert raised["cam-2"]["generation"] == 3
     assert not is_due(redis)
 
 
-def test_nothing_is_told_twice(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+def test_nothing_is_raised_twice(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
     """A hash that is delivered again, or searched for again, would call people again for what they know."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
@@ -169,7 +170,7 @@ def test_what_was_in_a_buffer_is_seen_later(redis: Redis, store: ObjectStore, lo
 def test_a_decision_made_without_the_hash_does_not_cover_it(
     redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
 ):
-    """A moderator who found a stream harmless did not know; the picture that is known now would never be looked at."""
+    """A moderator who found a stream harmless did not know; the picture that is known now would never be reviewed."""
     now = now_ms(redis)
     incident = scene.raise_incident("cam-1", capture_ms=now - 60_000)
     decide(redis, incident, "harmless", by="kim", note="seen", deployment="test")
@@ -184,7 +185,7 @@ def test_a_decision_made_without_the_hash_does_not_cover_it(
 def test_a_rule_that_held_before_calls_only_for_what_is_new(
     redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
 ):
-    """What a classifier found then was told then; telling it again would bury what is new."""
+    """A classifier raised its finding then; raising it again would bury new ones."""
     now = now_ms(redis)
     nude = [("m/nsfw", 0.95)]
     write(store, [row(SHOWN, scores=nude, capture_ms=now - 9_000 + ms) for ms in range(4)], written_ms=now - 1000)
@@ -282,9 +283,9 @@ def test_a_picture_turned_is_found_where_the_list_asks(
     write(store, rows, written_ms=now - 1000)
     publish(redis, added("known", "plain", SHOWN, at_ms=now), added("stop", "turned", SHOWN, at_ms=now))
     look(replace(looking, bank=of_lists(ListSpec(name="known"), ListSpec(name="stop", variants=(Variant.MIRROR,)))))
-    told = {(event["data"]["stream_id"], event["data"]["rule"]): event["data"] for event in events(scene)}
-    assert set(told) == {("cam-2", "stop"), ("cam-4", "known"), ("cam-4", "stop")}
-    assert [match["variant"] for match in told["cam-2", "stop"]["matches"]] == ["mirror"]
+    raised = {(event["data"]["stream_id"], event["data"]["rule"]): event["data"] for event in events(scene)}
+    assert set(raised) == {("cam-2", "stop"), ("cam-4", "known"), ("cam-4", "stop")}
+    assert [match["variant"] for match in raised["cam-2", "stop"]["matches"]] == ["mirror"]
 
 
 def test_a_withdrawn_hash_is_sought_no_more(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
@@ -305,7 +306,7 @@ def test_a_withdrawn_hash_is_sought_no_more(redis: Redis, store: ObjectStore, lo
 
 @pytest.mark.expected_errors("damaged, and left out")
 def test_a_damaged_file_costs_only_itself(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """One file cut short by a full disk would keep everything older from being looked at."""
+    """One file cut short by a full disk would keep everything older from being searched."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 50_000)], written_ms=now - 40_000)
     file = write(store, [row(SHOWN, stream_id="cam-2", capture_ms=now - 9000)], written_ms=now - 1000)
@@ -358,7 +359,7 @@ RUN = """
 
 
 @pytest.mark.timeout(180)
-def test_killed_at_any_instant_it_goes_on_and_tells_each_once(
+def test_killed_at_any_instant_it_goes_on_and_raises_each_once(
     redis: Redis, redis_url: str, store: ObjectStore, looking: Lookback, scene: Scene, tmp_path: Path
 ):
     """A worker that dies over a look-back would lose streams, or call people twice for one."""
@@ -393,7 +394,7 @@ def test_killed_at_any_instant_it_goes_on_and_tells_each_once(
 
 
 def test_files_that_are_merged_under_a_look_back_are_not_missed(redis: Redis, store: ObjectStore):
-    """What is half looked at and then merged would be taken for done, or a day be begun again and again."""
+    """A file that is searched in part and then merged would be taken for done, or a day be begun again and again."""
     now = now_ms(redis)
     begin = (now - 2 * 3_600_000) // MERGE_MS * MERGE_MS
     older, newer = begin - MERGE_MS, begin + MERGE_MS
@@ -412,7 +413,7 @@ def test_files_that_are_merged_under_a_look_back_are_not_missed(redis: Redis, st
     assert again.name not in {file.name for file in files_left(store, half)}
 
 
-def test_files_of_one_instant_are_each_looked_at(redis: Redis, store: ObjectStore):
+def test_files_of_one_instant_are_each_searched(redis: Redis, store: ObjectStore):
     """Two processes that write in the same millisecond: a look-back that goes on between their files would pass one."""
     now = now_ms(redis)
     for number in range(3):
@@ -426,7 +427,7 @@ def test_files_of_one_instant_are_each_looked_at(redis: Redis, store: ObjectStor
 
 
 def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
-    """A file that took long to be uploaded would be looked at by neither pass."""
+    """A file that took long to be uploaded would be searched by neither pass."""
     now = now_ms(redis)
     at = {name: write(store, [row(SHOWN)], written_ms=now + ms) for name, ms in (("old", -70_000), ("slow", -50_000))}
     at["new"] = write(store, [row(SHOWN)], written_ms=now + 9_000)
@@ -435,7 +436,7 @@ def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
     assert list(files_left(store, replace(job, last_pass=True))) == [at["new"], at["slow"]]
 
 
-def test_a_flood_is_told_in_parts(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+def test_a_flood_is_raised_in_parts(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
     """A hash that stands on a thousand streams would stop Redis, and moderation with it, while it is written down."""
     now = now_ms(redis)
     rows = [row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000) for number in range(PART_HITS + 1)]
@@ -446,8 +447,8 @@ def test_a_flood_is_told_in_parts(redis: Redis, store: ObjectStore, looking: Loo
     assert redis.zcard(TOLD) == PART_HITS + 1 + MOST_FRAMES
     assert redis.hlen(FOUND) == 0
     assert redis.keys("lw:pending:*") == []
-    told = {event["data"]["stream_id"] for event in events(scene)}
-    assert told
+    raised = {event["data"]["stream_id"] for event in events(scene)}
+    assert raised
 
 
 def test_what_dies_between_two_parts_finds_the_rest_again(

@@ -26,7 +26,7 @@ from worker.store.redis_client import connect
 
 CRITICAL, HIGH, REVIEW = (f"lw:escalations:{severity}" for severity in Severity)
 LATE_SECONDS = RECHECK_SECONDS + 2.0
-"""By which a wait that is looked at again in time has ended on a busy machine; one that is not waits for 5 s."""
+"""By which a wait that is checked again in time has ended on a busy machine; one that is not waits for 5 s."""
 
 
 def pending(redis: Redis, key: str) -> dict[str, str]:
@@ -51,7 +51,7 @@ class TestTake:
         assert taken_by(scene.redis, "ann") == incident
 
     def test_what_is_decided_is_given_to_nobody(self, scene: Scene) -> None:
-        """A record that somebody has damaged would come back to the head of the queue for ever."""
+        """A record that somebody has damaged would come back to the head of the queue indefinitely."""
         decided, sound = scene.raise_incident("cam-1"), scene.raise_incident("cam-2", Severity.HIGH)
         scene.redis.hset(f"lw:incident:{decided}", "outcome", "harmless")
         assert taken_by(scene.redis, "ann") == sound
@@ -103,7 +103,7 @@ class TestTake:
         assert taken.incident_id == incident
         event = json.loads(taken.event)
         assert event["data"].pop("lease_until") == rfc3339(taken.lease_until_ms)
-        assert event == scene.published(CRITICAL)[-1], "what is published tells no lease"
+        assert event == scene.published(CRITICAL)[-1], "the published event has no lease"
         assert "\n" not in taken.event
 
     def test_two_at_once_get_different_incidents(self, scene: Scene, redis_url: str) -> None:
@@ -175,7 +175,7 @@ class TestTake:
         assert take(scene.redis, "ann") is None
 
     def test_ended_lease_lets_another_take_it(self, scene: Scene) -> None:
-        """An incident taken by someone who went home would never be looked at."""
+        """An incident taken by someone who went home would never be reviewed."""
         incident = scene.raise_incident("cam-1")
         assert take(scene.redis, "ann", lease_seconds=0) is not None
         assert taken_by(scene.redis, "bob") == incident
@@ -225,7 +225,7 @@ class TestTake:
     def test_entries_beyond_the_drained_reach_the_holder(self, scene: Scene) -> None:
         """A backlog would make incidents that nobody can take."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
-        # As if a take had looked at nothing new yet: the group stands at the beginning.
+        # As if a take had read nothing new yet: the group stands at the beginning.
         scene.redis.xgroup_setid(REVIEW, "moderators", "$")
         assert taken_by(scene.redis, "ann") == incident
         assert set(pending(scene.redis, REVIEW).values()) == {"ann"}
@@ -381,7 +381,7 @@ class TestFollow:
 
 
 class TestOpenIncidents:
-    def test_tells_who_holds_what(self, scene: Scene) -> None:
+    def test_shows_who_holds_what(self, scene: Scene) -> None:
         """A lead could not see what waits, for how long, and who is at it."""
         scene.raise_incident("cam-1", Severity.REVIEW)
         held = scene.raise_incident("cam-2", purpose="drill")

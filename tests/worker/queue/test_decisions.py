@@ -30,8 +30,10 @@ def test_decision_is_recorded_and_told(scene: Scene) -> None:
     assert json.loads(decision.event) == event
     assert event["type"] == "livewarden.decision.made.v1"
     assert event["subject"] == "cam-1"
-    told = {name: event["data"][name] for name in ("incident_id", "outcome", "decided_by", "note", "drill", "rule")}
-    assert told == {
+    published = {
+        name: event["data"][name] for name in ("incident_id", "outcome", "decided_by", "note", "drill", "rule")
+    }
+    assert published == {
         "incident_id": incident,
         "outcome": "csea_apparent",
         "decided_by": "ann",
@@ -44,7 +46,7 @@ def test_decision_is_recorded_and_told(scene: Scene) -> None:
 
 
 def test_every_entry_is_acknowledged(scene: Scene) -> None:
-    """Entries of a decided incident would come back to moderators, or stay for ever."""
+    """Entries of a decided incident would come back to moderators, or stay indefinitely."""
     incident = scene.raise_incident("cam-1", Severity.REVIEW)
     take(scene.redis, "ann")
     scene.rise("cam-1", Severity.HIGH)
@@ -95,7 +97,7 @@ def contents(redis: Redis) -> dict[str, object]:
 
 
 def refused(scene: Scene, incident: str, outcome: str = "harmless", *, by: str = "bob", note: str = "") -> str:
-    """What a person is told; nothing may have been written."""
+    """The text that a person gets; nothing may have been written."""
     before = contents(scene.redis)
     with pytest.raises(QueueError) as caught:
         decide(scene.redis, incident, outcome, by=by, note=note, deployment="test")
@@ -128,7 +130,7 @@ class TestRefusals:
         assert "is held by ann for another 600 s" in refused(scene, incident)
 
     def test_name_and_note(self, scene: Scene) -> None:
-        """A decision could not be told to a platform, or would fill Redis."""
+        """A decision could not be published to a platform, or would fill Redis."""
         incident = scene.raise_incident("cam-1")
         assert "--by: " in refused(scene, incident, by="")
         assert "--note: 2001 characters: expected at most 2000" in refused(scene, incident, note="x" * 2001)
@@ -154,9 +156,9 @@ WORSE = [("known/7", 0, "a nearer match"), ("known/8", 25, "a match on another e
 class TestShown:
     """Evidence that nobody was shown is never closed."""
 
-    @pytest.mark.parametrize(("listed", "distance", "told"), WORSE)
+    @pytest.mark.parametrize(("listed", "distance", "problem"), WORSE)
     def test_what_is_worse_is_published_at_once_and_bars_the_decision(
-        self, scene: Scene, listed: str, distance: int, told: str
+        self, scene: Scene, listed: str, distance: int, problem: str
     ) -> None:
         """An exact match would be closed as harmless with the weak one that came half a minute before it."""
         (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
@@ -165,7 +167,7 @@ class TestShown:
         assert (worse.incident_id, worse.type) == (weak.incident_id, "livewarden.escalation.updated.v1")
         assert json.loads(worse.text)["data"]["sample"]["captured"] == "1970-01-01T00:00:02.000Z"
         text = refused(scene, weak.incident_id, by="ann")
-        assert told in text
+        assert problem in text
         assert text.endswith("came since: take it again")
         taken = take(scene.redis, "ann")
         assert taken is not None
@@ -195,10 +197,10 @@ class TestShown:
             assert scene.settle("cam-1", matched(scene, "known/8", distance, at=at)).events == ()
         decide(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
 
-    @pytest.mark.parametrize(("listed", "distance", "told"), WORSE)
+    @pytest.mark.parametrize(("listed", "distance", "problem"), WORSE)
     @pytest.mark.parametrize("at", [10, 2000], ids=["captured before", "captured after"])
     def test_what_is_worse_than_what_was_decided_is_another_incident(
-        self, scene: Scene, listed: str, distance: int, told: str, at: int
+        self, scene: Scene, listed: str, distance: int, problem: str, at: int
     ) -> None:
         """A decision on a weak match would silence an exact one for the length of the cooldown."""
         (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
@@ -272,8 +274,8 @@ def test_two_decide_at_once(scene: Scene, redis_url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         refusals = [text for text in pool.map(one, range(8)) if text]
     (event,) = scene.published("lw:decisions")
-    told = f"incident {incident} was decided already: {event['data']['outcome']}, by {event['data']['decided_by']}"
-    assert refusals == [told] * 7
+    refusal = f"incident {incident} was decided already: {event['data']['outcome']}, by {event['data']['decided_by']}"
+    assert refusals == [refusal] * 7
 
 
 def test_deciding_while_segments_end(scene: Scene, redis_url: str) -> None:

@@ -1,4 +1,4 @@
-"""What holders do with an incident besides deciding, and how people name one, in a real Valkey."""
+"""Leases of incidents, and incidents named by the beginning of their ids, in a real Valkey."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +76,7 @@ class TestRelease:
             decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
 
     def test_release_decide_and_take_at_once(self, scene: Scene, redis_url: str) -> None:
-        """An incident would be decided twice, or lie there decided and held by somebody who looks at it."""
+        """An incident would be decided twice, or lie there decided and held by the person who reviews it."""
         for number in range(15):
             incident = scene.raise_incident(f"cam-{number}")
             take(scene.redis, "ann")
@@ -147,7 +147,7 @@ class TestExtend:
         with pytest.raises(QueueError, match="is held by bob"):
             extend(scene.redis, incident, "ann")
 
-    def test_tells_that_it_has_become_worse(self, scene: Scene) -> None:
+    def test_reports_that_it_has_become_worse(self, scene: Scene) -> None:
         """Somebody would think for ten minutes about what it no longer is, and then be refused."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         take(scene.redis, "ann")
@@ -265,7 +265,7 @@ class TestFind:
         assert calls("cmdstat_scan") + calls("cmdstat_keys") + calls("cmdstat_zrange") == 0
 
     def test_those_that_are_gone_leave(self, scene: Scene) -> None:
-        """A beginning would be ambiguous by what nobody can show any more, and what is noted grow for ever."""
+        """A beginning would be ambiguous by what nobody can show any more, and what is noted grow indefinitely."""
         incident = scene.raise_incident("cam-1")
         gone = f"{incident[:4]}{'0' * 20}"
         alike = f"lw:ids:{incident[:4]}"
@@ -301,10 +301,10 @@ class TestShow:
         revise(scene.redis, incident, "harmless", by="lea", note="a statue", deployment="test")
         record = show(scene.redis, incident)
         assert (record["state"], record["holder"], record["entries"]) == ("decided", None, 0)
-        told = [
+        decisions = [
             (one["outcome"], one["previous_outcome"], one["decided_by"], one["note"]) for one in record["decisions"]
         ]
-        assert told == [("adult_tos", None, "ann", "a film"), ("harmless", "adult_tos", "lea", "a statue")]
+        assert decisions == [("adult_tos", None, "ann", "a film"), ("harmless", "adult_tos", "lea", "a statue")]
         assert record["kept_until"] is not None
         json.dumps(record)
 
@@ -318,7 +318,7 @@ class TestShow:
         assert scene.redis.hgetall(incident_key(incident)) == before
 
     def test_damaged(self, scene: Scene) -> None:
-        """What is broken is just what somebody wants to look at."""
+        """What is broken is just what people want to inspect."""
         incident = scene.raise_incident("cam-1")
         scene.redis.hset(incident_key(incident), mapping={"event": "{", "raised_ms": "soon", "decisions": "x"})
         record = show(scene.redis, incident)

@@ -1,4 +1,4 @@
-"""Decisions that are changed, in a real Valkey."""
+"""Revisions of decisions, in a real Valkey."""
 
 import json
 from collections.abc import Callable
@@ -72,8 +72,8 @@ def test_a_revision_is_recorded_and_published(scene: Scene) -> None:
         "previous": {"decided_by": "ann", "note": "at first sight", "decided": made["data"]["times"]["decided"]},
     }
     assert data["times"]["first_decided"] == made["data"]["times"]["decided"] <= data["times"]["decided"]
-    assert {name: told for name, told in data.items() if name not in new} == {
-        name: told for name, told in made["data"].items() if name not in new
+    assert {name: value for name, value in data.items() if name not in new} == {
+        name: value for name, value in made["data"].items() if name not in new
     }
     record = scene.redis.hgetall(incident_key(incident))
     assert (record["outcome"], record["decided_by"], record["note"]) == ("csea_apparent", "lea", "looked again")
@@ -150,7 +150,7 @@ class TestSilence:
         assert event.incident_id != incident
 
     def test_gets_no_longer_where_it_was_harmless(self, scene: Scene) -> None:
-        """A revision would hide what the stream shows by now, at which nobody has looked."""
+        """A revision would hide what the stream shows by now, which nobody has reviewed."""
         incident = decided(scene, "csea_apparent")
         state = scene.redis.hgetall(incidents_key("cam-1"))
         changed(scene.redis, incident, "harmless")
@@ -180,7 +180,7 @@ class TestSilence:
         assert len(scene.settle("cam-1", seen_now(scene, after_ms=1000)).events) == 1
 
     def test_an_open_incident_stays_open(self, scene: Scene) -> None:
-        """By changing an old decision one would close what nobody has looked at."""
+        """By changing an old decision one would close what nobody has reviewed."""
         incident = decided(scene, "csea_apparent")
         scene.redis.hset(incidents_key("cam-1"), "rule:live:known", "{}")
         (event,) = scene.settle("cam-1", seen_now(scene)).events
@@ -226,7 +226,7 @@ def test_a_stream_that_is_forgotten_stays_so(scene: Scene) -> None:
 
 
 def test_what_an_older_version_decided_can_be_changed(scene: Scene) -> None:
-    """What was decided wrongly before an upgrade would stay so for ever."""
+    """What was decided wrongly before an upgrade would stay so indefinitely."""
     incident = decided(scene, "harmless")
     (made,) = scene.published("lw:decisions")
     scene.redis.hdel(incident_key(incident), "decisions")
@@ -275,7 +275,7 @@ class TestHarmless:
     ],
 )
 def test_the_schema_is_strict_about_revisions(scene: Scene, change: dict[str, object]) -> None:
-    """A platform would be told that something has changed, and not what, why and by whom."""
+    """A platform would learn that something has changed, but not what, why and by whom."""
     event = json.loads(changed(scene.redis, decided(scene, "harmless"), "csea_apparent").event)
     check_event(event)
     kind = change.get("type")

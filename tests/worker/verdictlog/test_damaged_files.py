@@ -1,4 +1,4 @@
-"""Files of the verdict log that nobody can read: they cost what was in them, and nothing else."""
+"""Unreadable files of the verdict log: they cost their own rows, and nothing else."""
 
 import io
 import json
@@ -35,9 +35,9 @@ HOUR = 3_600_000
 SHOWN = a_hash(1)
 
 
-def _parquet(table: pa.Table, **told: bytes) -> bytes:
+def _parquet(table: pa.Table, **metadata: bytes) -> bytes:
     data = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({HOLDS: told["holds"]} if told else None), data)
+    pq.write_table(table.replace_schema_metadata({HOLDS: metadata["holds"]} if metadata else None), data)
     return data.getvalue()
 
 
@@ -65,7 +65,7 @@ RUINED: dict[str, Callable[[bytes], bytes]] = {
     "with other pages": _flipped,
     "a directory that is damaged": lambda data: data[:-3000] + bytes(2900) + data[-100:],
     "another schema": lambda _: _parquet(pa.table({"stream_id": [1.5], "capture_ms": ["noon"]})),
-    "nothing of ours": lambda _: _parquet(pa.table({"x": [1]})),
+    "foreign": lambda _: _parquet(pa.table({"x": [1]})),
     "other rows than its name says": lambda _: _parquet(table_of([row(SHOWN)] * 3)),
     "no stream": lambda _: _changed(stream_id=None),
     "no JSON": lambda _: _changed(metadata="{"),
@@ -106,7 +106,7 @@ def ruin(store: ObjectStore, url: str, *, at_ms: int, merged: bool = False) -> d
     return found
 
 
-def told(redis: Redis) -> list[dict[str, Any]]:
+def published(redis: Redis) -> list[dict[str, Any]]:
     return [json.loads(fields["event"]) for _, fields in redis.xrange(OPERATIONS)]
 
 
@@ -120,7 +120,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_damaged_files_cost_nothing_but_themselves(
     redis: Redis, store: ObjectStore, url: str, merged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One disk that was full for a minute: no hash would be looked back for any more, and nothing purged, for ever."""
+    """One disk that was full for a minute: no hash would be looked back for any more, and nothing purged."""
     now = now_ms(redis)
     begin = (now - 2 * HOUR) // MERGE_MS * MERGE_MS
     damaged = ruin(store, url, at_ms=begin, merged=merged)
@@ -137,7 +137,7 @@ def test_damaged_files_cost_nothing_but_themselves(
     # Of one that was merged only the directory was read so far: what it holds is not merged again.
     assert noted < damaged.keys() if merged else noted == damaged.keys()
     assert len(logged(caplog)) == len(noted)
-    (event,) = told(redis)
+    (event,) = published(redis)
     assert event["type"] == "livewarden.operations.verdict_log_damaged.v1"
     assert event["data"]["files_new"] == event["data"]["files_total"] == len(noted)
 
@@ -208,7 +208,7 @@ def captures(url: str) -> list[int]:
 
 @pytest.mark.expected_errors("damaged, and left out")
 def test_each_damaged_file_is_read_again_in_the_end(redis: Redis) -> None:
-    """A disk that came back: files behind a few slow ones would be left out for ever, though they are whole."""
+    """A disk that came back: files behind a few slow ones would be left out indefinitely, though they are whole."""
     names = [f"{number}-1-1-1-0123456789abcdef.parquet" for number in range(1, 9)]
     for name in names:
         file = LogFile.parse("verdicts/date=2026-11-26/hour=12", name)
@@ -240,10 +240,10 @@ class Refusing:
 
     def __init__(self, store: ObjectStore, refused: set[str], until: Callable[[], float]) -> None:
         self._remove, self._refused, self._until = store.remove, refused, until
-        self.asked: list[str] = []
+        self.removed: list[str] = []
 
     def remove(self, path: str) -> None:
-        self.asked.append(path)
+        self.removed.append(path)
         if path in self._refused:
             while monotonic() < self._until():
                 pass
@@ -275,16 +275,16 @@ def test_a_folder_that_refuses_does_not_use_up_the_time_of_others(
     hour = now_ms(redis) // HOUR * HOUR
     refused = {write(store, [row(SHOWN)], written_ms=hour - 30 * HOUR + number).path for number in range(20)}
     due = {write(store, [row(SHOWN)], written_ms=hour - hours * HOUR).path for hours in range(31, 41)}
-    stubborn = Refusing(store, refused, lambda: began + 0.2 * (1 + len(refused.intersection(stubborn.asked))))
+    stubborn = Refusing(store, refused, lambda: began + 0.2 * (1 + len(refused.intersection(stubborn.removed))))
     monkeypatch.setattr(store, "remove", stubborn.remove)
     began = monotonic()
     assert purge(store, now_ms=hour, hours=24, until=began + 3)
     assert set(paths(store)) == refused
-    assert len(refused.intersection(stubborn.asked)) == len(stubborn.asked) - len(due) == 3
+    assert len(refused.intersection(stubborn.removed)) == len(stubborn.removed) - len(due) == 3
 
 
 def test_what_is_no_file_is_one_damaged_file(redis: Redis, store: ObjectStore, url: str) -> None:
-    """A pipe would be waited for for ever, and a link that leads to itself be taken for a store that is away."""
+    """A pipe would be waited for indefinitely, and a link that leads to itself be taken for a store that is away."""
     now = now_ms(redis)
     whole = write(store, [row(SHOWN, capture_ms=now)], written_ms=now)
     pipe, loop = (whole.path.replace("-1-", f"-{number}-", 1) for number in (2, 3))
@@ -299,7 +299,7 @@ def test_what_is_no_file_is_one_damaged_file(redis: Redis, store: ObjectStore, u
     assert paths(store) == [f"{whole.folder}/loop.parquet"]
 
 
-def test_folders_that_are_no_hours_are_passed_over(store: ObjectStore, url: str) -> None:
+def test_folders_that_are_no_hours_are_skipped(store: ObjectStore, url: str) -> None:
     """A folder that somebody made by hand would end every reader of the log."""
     write(store, [row(SHOWN)], written_ms=1_000_000)
     for name in ("date=2026-02-30/hour=12", "date=2026-01-01/hour=99", "date=0000-01-01/hour=00"):
@@ -308,9 +308,7 @@ def test_folders_that_are_no_hours_are_passed_over(store: ObjectStore, url: str)
 
 
 @pytest.mark.expected_errors("damaged, and left out")
-def test_a_file_that_was_half_there_is_looked_back_on_once_it_is_whole(
-    redis: Redis, store: ObjectStore, url: str
-) -> None:
+def test_a_file_that_was_half_there_is_searched_once_it_is_intact(redis: Redis, store: ObjectStore, url: str) -> None:
     """A log that is copied to another disk: what was being copied when a hash came would never be compared with it."""
     now = now_ms(redis)
     file = write(store, [row(SHOWN, capture_ms=now - 9000)], written_ms=now - 5000)

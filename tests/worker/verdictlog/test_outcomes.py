@@ -1,4 +1,4 @@
-"""What was raised and decided, in a real folder, from a real Valkey: the half of a replay that says what was."""
+"""Outcomes of verdicts, in a real folder, from a real Valkey: what was really raised and decided, for replays."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,7 +108,7 @@ def test_a_store_that_is_away_does_not_fill_redis(scene: Scene, tmp_path: Path) 
     assert trim(scene.redis, held_from=unrecorded_from(scene.redis)) == 1
 
 
-def test_other_events_are_passed_over(scene: Scene, store: ObjectStore, url: str) -> None:
+def test_other_events_are_skipped(scene: Scene, store: ObjectStore, url: str) -> None:
     """One entry that is nothing to us, or of a newer version, would hold up all that follow."""
     for text in ("", "[]", "{}", "no json", '{"type": "livewarden.escalation.raised.v1", "id": "1", "data": {}}'):
         scene.redis.xadd(CRITICAL, {"event": text})
@@ -148,7 +148,7 @@ def test_what_is_due_does_not_wait_for_a_clock_that_went_back(scene: Scene, note
 
 
 def test_files_are_merged_and_purged_like_verdicts(scene: Scene, store: ObjectStore, url: str) -> None:
-    """A day would be thousands of files, and they would stay for ever."""
+    """A day would be thousands of files, and they would stay indefinitely."""
     for number in range(3):
         scene.raise_incident(f"cam-{number}")
         record_outcomes(scene.redis, store)

@@ -1,4 +1,4 @@
-"""The verdict log in a real folder: what is written is read back, whole, for as long as was promised and no longer."""
+"""The verdict log in a real folder: rows are read back, completely, for the configured time and no longer."""
 
 import io
 import stat
@@ -110,7 +110,7 @@ def test_the_log_is_cut_by_time_of_capture(store: ObjectStore, url: str) -> None
 
 
 def test_nobody_else_on_the_machine_reads_it(store: ObjectStore, url: str) -> None:
-    """It tells what people showed and when: personal data."""
+    """It records what people showed and when: personal data."""
     write(store, [row()], written_ms=NOON)
     assert stat.S_IMODE(Path(url).stat().st_mode) == 0o700
 
@@ -243,8 +243,8 @@ ObjectStore(sys.argv[1]).write(sys.argv[2], bytes(5000))
 """
 
 
-@pytest.mark.parametrize(("script", "left", "told"), [(DYING, 1, ""), (FULL, 0, "ObjectStoreError: store: writing")])
-def test_half_a_file_is_never_read(store: ObjectStore, url: str, script: str, left: int, told: str) -> None:
+@pytest.mark.parametrize(("script", "left", "problem"), [(DYING, 1, ""), (FULL, 0, "ObjectStoreError: store: writing")])
+def test_half_a_file_is_never_read(store: ObjectStore, url: str, script: str, left: int, problem: str) -> None:
     """A worker killed while it writes, or a full disk, would leave a file that breaks every reader."""
     path = f"{folder_of(NOON)}/{NOON}-1-1-1-0123456789abcdef.parquet"
     done = subprocess.run(
@@ -255,7 +255,7 @@ def test_half_a_file_is_never_read(store: ObjectStore, url: str, script: str, le
         check=False,
     )
     assert done.returncode != 0
-    assert told in done.stderr
+    assert problem in done.stderr
     write(store, [row(capture_ms=7)], written_ms=NOON)
     assert captures(url) == [7]
     assert len(paths(store)) == 1 + left

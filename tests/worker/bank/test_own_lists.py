@@ -1,4 +1,4 @@
-"""What people may do with single pictures, and what nobody may (docs/architecture.md, "Verdicts")."""
+"""Additions of people to the lists `confirmed` and `allow`, and quarantines: what each role may do."""
 
 import json
 import secrets
@@ -99,7 +99,7 @@ class TestConfirmed:
 
     @pytest.mark.parametrize("role", [Role.PLATFORM, Role.OPERATOR, Role.AUDITOR])
     def test_only_who_moderates_confirms(self, redis: Redis, role: Role) -> None:
-        """Material would be declared known by people who have not looked at it."""
+        """Material would be declared known by people who have not seen it."""
         with pytest.raises(BankRequestError, match="only a moderator or lead"):
             confirm(redis, picture(), actor=Actor(name="x", role=role))
 
@@ -149,7 +149,7 @@ rules:
     def test_it_lowers_and_hides_nothing(
         self, redis: Redis, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
     ) -> None:
-        """A mistake of an authority would call people at once, for ever; and an allowed picture must still be seen."""
+        """A mistake of an authority would call people immediately and always; an allowed picture must still be seen."""
         policy, pdq = policy_of(self.RULES), picture()
         listed(redis, bank, pdq)
         assert self.hits(policy, bank(), pdq) == {"known": Severity.CRITICAL}
@@ -181,7 +181,7 @@ rules:
     def test_it_ends_and_is_cleared_away(
         self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
     ) -> None:
-        """What was harmless in one case would be let pass for ever."""
+        """What was harmless in one case would be let pass indefinitely."""
         policy, pdq = policy_of(self.RULES), picture()
         listed(redis, bank, pdq)
         entry = allow(redis, bank(), pdq, list_name="police", hours=1e-8, actor=LEAD)
@@ -204,7 +204,7 @@ rules:
         assert Finding.of(hit, ("police",)).interrupt_frames_ms == (5,)
 
     @pytest.mark.parametrize(
-        ("name", "hours", "actor", "told"),
+        ("name", "hours", "actor", "problem"),
         [
             ("police", 1, ALICE, "only a lead"),
             ("police", 0, LEAD, "--hours"),
@@ -214,10 +214,10 @@ rules:
         ],
     )
     def test_it_is_a_leads_for_a_list_and_a_time(
-        self, redis: Redis, bank: Callable[[], Bank], name: str, hours: float, actor: Actor, told: str
+        self, redis: Redis, bank: Callable[[], Bank], name: str, hours: float, actor: Actor, problem: str
     ) -> None:
         """Anybody could have known material pass."""
-        with pytest.raises(BankRequestError, match=told):
+        with pytest.raises(BankRequestError, match=problem):
             allow(redis, bank(), picture(), list_name=name, hours=hours, actor=actor)
 
 
@@ -242,7 +242,7 @@ class TestQuarantine:
             lift_quarantine(redis, "police", "case-7", actor=LEAD)
 
     @pytest.mark.parametrize(
-        ("entry", "hours", "reason", "actor", "told"),
+        ("entry", "hours", "reason", "actor", "problem"),
         [
             ("case-7", 1, "a logo", BOB, "only a lead"),
             ("case-7", 73, "a logo", LEAD, "at most 72"),
@@ -252,11 +252,11 @@ class TestQuarantine:
         ],
     )
     def test_it_is_a_leads_for_a_reason_and_a_time(
-        self, redis: Redis, bank: Callable[[], Bank], entry: str, hours: float, reason: str, actor: Actor, told: str
+        self, redis: Redis, bank: Callable[[], Bank], entry: str, hours: float, reason: str, actor: Actor, problem: str
     ) -> None:
-        """Anybody could silence known material, for ever."""
+        """Anybody could silence known material indefinitely."""
         listed(redis, bank, picture())
-        with pytest.raises(BankRequestError, match=told):
+        with pytest.raises(BankRequestError, match=problem):
             set_quarantine(redis, bank(), "police", entry, hours=hours, reason=reason, actor=actor)
 
 

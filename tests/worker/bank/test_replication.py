@@ -1,4 +1,4 @@
-"""Hosts that share no disk: each has a folder of its own, and comes by the bank through the store."""
+"""Hosts without a shared disk: each has a folder of its own, and gets the bank through the store."""
 
 import json
 import secrets
@@ -252,8 +252,8 @@ def test_workers_of_two_hosts_and_one_that_is_killed_while_it_fetches(
             at = position(livewarden("bank", "stats", "--json", environment=one).records[0]["position"])
 
             def followed() -> bool:
-                (told,) = redis.hvals(FOLLOWERS)
-                return position(json.loads(str(told))["position"]) >= at
+                (report,) = redis.hvals(FOLLOWERS)
+                return position(json.loads(str(report))["position"]) >= at
 
             eventually(followed, within_seconds=5, what=worker.text)
         more = list_file(150_000, "more")

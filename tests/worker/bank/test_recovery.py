@@ -1,4 +1,4 @@
-"""Redis lost its state: the bank is written anew by those who hold it, and nothing of it is lost or comes back."""
+"""Redis lost its state: processes that hold the bank restore it, and no entry is lost or comes back."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_what_was_in_redis_alone_is_written_anew(
 def test_what_was_changed_since_the_loss_stays(
     redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
-    """An operator who brings a list in at once would see it overwritten with an older one."""
+    """An operator who imports a list immediately would see it overwritten with an older one."""
     import_file(redis, place, "police", list_file({"1": ONE}))
     import_file(redis, place, "own", list_file({"a": TWO}))
     one, _ = workers
@@ -114,8 +114,10 @@ def test_what_was_changed_since_the_loss_stays(
     assert entries(redis, place) == {"police": {"9"}, "own": {"a"}, "new": {"n"}}
 
 
-def test_an_empty_bank_is_whole_at_once(redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker]) -> None:
-    """Events of a deployment that goes by classifiers alone would be marked for ever."""
+def test_an_empty_bank_is_complete_immediately(
+    redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker]
+) -> None:
+    """Events of a deployment that goes by classifiers alone would be marked indefinitely."""
     one, _ = workers
     one.goes_on()
     redis.flushall()
@@ -146,7 +148,7 @@ def test_the_folder_of_somebody_who_starts_anew_does_not_win(
 def test_where_nobody_lived_operators_bring_each_list_in_again(
     redis: Redis, place: SnapshotPlace, list_file: ListFile
 ) -> None:
-    """A bank of last week would pass for today's, or events stay marked for ever."""
+    """A bank of last week would pass for today's, or events stay marked indefinitely."""
     import_file(redis, place, "police", list_file({"1": ONE}))
     import_file(redis, place, "other", list_file({"2": TWO}))
     compact(redis, place, changes=1)

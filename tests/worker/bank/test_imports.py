@@ -1,4 +1,4 @@
-"""Files into lists: all of a file or nothing, whatever is in it and whoever dies."""
+"""Imports of files into lists: all of a file or nothing, whatever is in it and whichever process dies."""
 
 import os
 import resource
@@ -56,7 +56,7 @@ def state(redis: Redis, place: SnapshotPlace) -> tuple[dict[str, int], dict[str,
 def test_what_a_list_has_stays_unless_the_file_is_all_of_it(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], small_changes: int
 ) -> None:
-    """Known material would go with the second file of a feed; or what a source withdrew would stay for ever."""
+    """Known material would go with the second file of a feed; or what a source withdrew would stay indefinitely."""
     a, b, c = (secrets.token_hex(32) for _ in range(3))
 
     def take(hashes: dict[str, str], *, replace: bool) -> tuple[int, int, int]:
@@ -127,7 +127,7 @@ def test_tombstones_withdraw(redis: Redis, place: SnapshotPlace, tmp_path: Path,
 
 @pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "problem"),
     [
         (b"hash,id\n" + b"5a" * 32 + b",a\nnot-a-hash,b\n", "line 3"),
         (b'{"@odata.context": "x/DataModels/2.0.xml/US/$metadata#Media", "value": [' + b"[" * 100_000, "value"),
@@ -136,7 +136,7 @@ def test_tombstones_withdraw(redis: Redis, place: SnapshotPlace, tmp_path: Path,
     ],
 )
 def test_a_malformed_file_changes_nothing(
-    redis: Redis, place: SnapshotPlace, tmp_path: Path, small_changes: int, content: bytes, told: str
+    redis: Redis, place: SnapshotPlace, tmp_path: Path, small_changes: int, content: bytes, problem: str
 ) -> None:
     """Half a list would look like a whole one."""
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
@@ -147,7 +147,7 @@ def test_a_malformed_file_changes_nothing(
     with pytest.raises(BankRequestError) as refused:
         import_file(redis, place, "own", bad, replace=True, small_changes=small_changes)
     assert str(refused.value).startswith(f"{bad}, ")
-    assert told in str(refused.value)
+    assert problem in str(refused.value)
     assert "5a5a" not in str(refused.value)
     assert state(redis, place) == before
     assert len(list(place.root.glob("*snapshot*"))) <= 1
@@ -174,7 +174,7 @@ def test_a_file_that_changes_while_it_is_read_changes_nothing(
 def test_no_file_goes_where_people_decide_one_by_one(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], name: str
 ) -> None:
-    """`confirmed` would be what no second person looked at; and a name must not lead out of the bank."""
+    """`confirmed` would hold pictures that no second person reviewed; and a name must not lead out of the bank."""
     with pytest.raises(BankRequestError, match=r"takes no files|expected a name"):
         import_file(redis, place, name, list_file(1))
 
@@ -185,8 +185,8 @@ def test_a_missing_file_is_named(redis: Redis, place: SnapshotPlace, tmp_path: P
         import_file(redis, place, "own", tmp_path / "nowhere.csv")
 
 
-def test_a_pipe_is_told_what_to_do_instead(redis: Redis, place: SnapshotPlace, tmp_path: Path) -> None:
-    """`bank import own <(zcat list.gz)` would end in a traceback, and a pipe with a name wait for ever."""
+def test_a_pipe_is_refused_with_what_to_do_instead(redis: Redis, place: SnapshotPlace, tmp_path: Path) -> None:
+    """`bank import own <(zcat list.gz)` would end in a traceback, and a pipe with a name wait indefinitely."""
     os.mkfifo(tmp_path / "pipe")
     end = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
@@ -286,7 +286,7 @@ def test_a_full_disk_changes_nothing(redis: Redis, place: SnapshotPlace, list_fi
 def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
     redis: Redis, redis_url: str, place: SnapshotPlace, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """A power cut in the middle of an import would leave no bank, or keep others out for ever."""
+    """A power cut in the middle of an import would leave no bank, or keep others out indefinitely."""
     import_file(redis, place, "own", list_file({"1": "5a" * 32}), small_changes=0)
     before, path = state(redis, place), list_file(300_000, "big")
     stages = {
@@ -311,7 +311,7 @@ def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
         process.kill()
         process.wait()
         assert state(redis, place) == before
-        redis.delete(WRITER)  # what passes by itself after 20 s
+        redis.delete(WRITER)  # it expires after 20 s
     import_file(redis, place, "own", path)
     assert state(redis, place)[0]["own"] == 300_001
     assert not list(place.root.glob(".writing-*"))
@@ -320,7 +320,7 @@ def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
 def test_new_hashes_of_a_large_file_are_looked_back_for(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Streams that showed the material an hour ago would not be told of; or all of a list be sought again each day."""
+    """Streams that showed the material an hour ago would not be found; or all of a list be sought again each day."""
     store = ObjectStore(str(tmp_path / "store"))
     import_file(redis, place, "own", list_file(20), small_changes=0, look_back=partial(enqueue, redis, store))
     redis.delete(JOBS)
@@ -349,7 +349,7 @@ def test_a_large_import_is_recorded_with_what_it_did(
     ]
 
 
-def test_a_store_that_is_away_is_told_and_holds_no_import_up(
+def test_a_store_that_is_away_is_reported_and_holds_no_import_up(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Known material would wait for a disk that has nothing to do with it, or an operator believe it was looked for."""
