@@ -88,7 +88,12 @@ def unless_full() -> Iterator[None]:
 
 def now_ms(redis: Redis) -> int:
     """Redis's time in milliseconds: the only clock with which times in Redis are compared."""
-    seconds, microseconds = redis.time()
+    return time_ms(redis.time())
+
+
+def time_ms(answer: Sequence[Any]) -> int:
+    """The answer to TIME, as a pipeline returns it, in milliseconds."""
+    seconds, microseconds = answer
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
