@@ -26,7 +26,7 @@ def tell_operators(
         SchemaError: it does not fit its schema.
         StoreError: Redis failed, or did not confirm that it is on disk; it may have been published.
     """
-    text = operations_event(kind, event_id, subject=subject, data=data, deployment=deployment, now_ms=now_ms)
+    text = cloud_event(kind, event_id, subject=subject, data=data, deployment=deployment, now_ms=now_ms)
     keys = [redis_keys.TOLD.of(event_id), OPERATIONS]
     return bool(run_script_to_disk(redis, "tell_once", keys=keys, args=[REMEMBERED_SECONDS, text]))
 

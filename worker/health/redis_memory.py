@@ -9,8 +9,8 @@ from typing import Final, Self
 
 from redis import Redis
 
-from worker.events.cloudevent import derived_id
-from worker.events.operations import OPERATIONS, operations_event
+from worker.events.cloudevent import cloud_event, derived_id
+from worker.events.operations import OPERATIONS
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 
@@ -90,5 +90,5 @@ def _publish(redis: Redis, kind: str, how: str, room: Room, deployment: str) -> 
     data: dict[str, object] = {"used_bytes": room.used_bytes, "limit_bytes": room.limit_bytes}
     if kind == FULL:
         data["refuses"] = room.full
-    event = operations_event(kind, event_id, subject="redis", data=data, deployment=deployment, now_ms=now)
+    event = cloud_event(kind, event_id, subject="redis", data=data, deployment=deployment, now_ms=now)
     run_script(redis, "redis_room", keys=[TOLD, OPERATIONS], args=[how, event, PUBLISHED_EVERY_MS])

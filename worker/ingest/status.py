@@ -18,6 +18,7 @@ from worker.ingest.registry.registration import check_stream_id
 from worker.ingest.registry.registry import signals_key, stream_ids, stream_key
 from worker.ingest.registry.slow_streams import SlowMark, SlowPart, slow_key
 from worker.ingest.registry.watch_state import Attention, lag_ms
+from worker.store.redis_client import time_ms
 
 UNKNOWN: Final = "unknown"
 """Value of a field that a damaged record lacks."""
@@ -41,14 +42,14 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         pipe.time()
         pipe.get(TICK)
         pipe.zrange(list_key(ProcessRole.WORKER), -1, -1, withscores=True)
-        *found, (seconds, microseconds), tick, signs = pipe.execute(raise_on_error=False)
+        *found, time, tick, signs = pipe.execute(raise_on_error=False)
     damaged = [key for key, hash_ in zip(keys, found, strict=True) if isinstance(hash_, ResponseError)]
     stream, ledger, pending, signals, *marks = ({} if isinstance(hash_, ResponseError) else hash_ for hash_ in found)
     tick = tick if isinstance(tick, str) and tick.isdecimal() else 0
     signs = [] if isinstance(signs, ResponseError) else signs
     if not stream and not damaged:
         raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
-    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    now_ms = time_ms(time)
     provisional = Provisional.of(stream, now_ms)
     cursor = _object(stream.get("cursor"))
     last_sign_ms = max(newest_sign_ms(signs), int(tick))

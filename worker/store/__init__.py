@@ -1,1 +1,1 @@
-"""Redis and the object store: clients, keys, scripts, leases."""
+"""Redis and the object store: clients, key patterns, Lua scripts, leases."""

@@ -1,11 +1,11 @@
-"""The time by which things are deleted for their age: Redis's, but for a clock that has just jumped ahead.
+"""The clock for retention: Redis's time, protected against a clock that has just jumped ahead.
 
-A host that starts with next year's time, or a hand that sets it, may be wrong for a moment, in which all that is kept
-for a month is older than that. So a clock that jumped ahead counts once it has gone on from there for an hour; until
-then things are as old as they were before. A deployment that was away for longer than `AHEAD_MS` cannot be told from
-that, and deletes nothing for its age in its first hour.
+A host that starts with next year's time may be wrong for a moment, in which everything with a retention of a month
+would be deleted. So a clock that jumped ahead counts only after it has gone on from there for an hour; until then ages
+stay as they were. A deployment that was down for longer than `AHEAD_MS` looks the same, and deletes nothing for its age
+in its first hour.
 
-What Redis itself expires goes by its clock at once.
+Redis's own expiry follows its clock immediately.
 """
 
 import logging
@@ -23,21 +23,21 @@ _trouble = Troubles(_log)
 AGE_CLOCK: Final = redis_keys.AGE_CLOCK.name
 
 AHEAD_MS: Final = 1_800_000
-"""How far ahead (<=) of when it was last seen the clock counts at once. Below all ages at which things are deleted, of
-which an hour is the least."""
+"""A jump up to this (<=) since the clock was last seen counts immediately. Below all retention times, of which an hour
+is the shortest."""
 
 GOES_ON_MS: Final = 3_600_000
-"""For how long a clock that is further ahead has to go on (>=)."""
+"""Time for which a clock that is further ahead must go on (>=)."""
 
 STEP_MS: Final = 10_000
-"""Most of that by each time that it is seen, which is every 2 s."""
+"""Most of that time that one call counts; there is a call every 2 s."""
 
 ORDINARY_MS: Final = 8 * 24 * 3_600_000
-"""How far ahead (<=) it is where a deployment was switched off for a week: that is no warning."""
+"""A jump up to this (<=) is logged as information: the deployment may have been off for a week."""
 
 
 def age_ms(redis: Redis) -> int:
-    """By which time things are as old as they are, in milliseconds: Redis's, or an earlier one.
+    """The time with which ages are computed, in milliseconds: Redis's, or an earlier one.
 
     Raises:
         StoreError: Redis failed.

@@ -1,4 +1,4 @@
-"""A lease in Redis: one process at a time does a piece of work, and one that dies gives it up by doing nothing."""
+"""Leases in Redis: one process at a time does a piece of work; the lease of a dead one expires."""
 
 import logging
 import secrets
@@ -17,34 +17,34 @@ from worker.store.redis_client import run_script, store_errors
 _trouble = Troubles(logging.getLogger(__name__))
 
 LEASE_SECONDS = 20.0
-"""How long a dead holder keeps others out."""
+"""How long a dead holder blocks others."""
 RENEW_SECONDS = 5.0
 ASK_AGAIN_SECONDS = 0.25
 LEASE_MS = round(LEASE_SECONDS * 1000)
 
 
 class Lease:
-    """Held by this process, as far as it knows."""
+    """A lease that this process holds, as far as it knows."""
 
     def __init__(self, redis: Redis, key: str, token: str) -> None:
         self._redis = redis
         self.key = key
         self.token = token
-        """What is written only if Redis still knows it is safe from a holder that was asleep for too long."""
+        """Identifies the holder. A script that checks it before it writes is safe from a holder that slept too long."""
         self._renewed_at = time.monotonic()
         self._lost = False
 
     def check(self) -> None:
-        """Call between slices of long work: there is no use in going on without the lease.
+        """Checks the lease between slices of long work, which is useless without it.
 
         Raises:
-            LeaseLostError: another may hold it by now.
+            LeaseLostError: another process may hold it by now.
         """
         if self._lost or time.monotonic() - self._renewed_at > LEASE_SECONDS:
             raise LeaseLostError(f"{self.key}: another process has taken over: nothing was changed, try again")
 
     def renew_until(self, done: threading.Event) -> None:
-        """Renews, every RENEW_SECONDS, until `done` is set or the lease is lost."""
+        """Renews the lease every RENEW_SECONDS until `done` is set or the lease is lost."""
         while not done.wait(RENEW_SECONDS):
             try:
                 kept = run_script(self._redis, "lease_renew", keys=[self.key], args=[self.token, LEASE_MS])
@@ -59,15 +59,16 @@ class Lease:
 
 
 def expire_within(redis: Redis, key: str, longest_ms: int) -> None:
-    """Shortens the life of a key that would stay longer than it is ever set for: expiry follows Redis's clock, which
-    may have gone back. A holder who lives renews it all the same."""
+    """Shortens the life of a key to the longest that is ever set: expiry follows Redis's clock, which may have gone
+    back. A live holder renews it all the same."""
     if redis.pttl(key) > longest_ms:
         redis.pexpire(key, longest_ms)
 
 
 @contextmanager
 def leased(redis: Redis, key: str, *, wait_seconds: float = 0.0) -> Iterator[Lease | None]:
-    """Takes the lease `key` for the block, and renews it meanwhile; gives None if another has it for all that time."""
+    """Takes the lease `key` for the block, and renews it meanwhile; yields None if it is not free within
+    `wait_seconds`."""
     token = secrets.token_hex(16)
     deadline = time.monotonic() + wait_seconds
     waiting = threading.Event()

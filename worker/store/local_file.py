@@ -1,4 +1,4 @@
-"""Reading and writing the files that a person names on the command line."""
+"""Reads and writes files named on the command line."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -8,7 +8,7 @@ from worker.errors import LocalFileError
 
 
 def open_file(path: Path) -> BinaryIO:
-    """`path`, open for reading; the caller closes it.
+    """Opens `path` for reading; the caller closes it.
 
     Raises:
         LocalFileError: it is missing, no regular file, or not readable.
@@ -25,7 +25,7 @@ def read_file(path: Path, *, max_bytes: int) -> bytes:
     Raises:
         LocalFileError: as `open_file`; or it is longer than `max_bytes`.
     """
-    # One byte more than allowed is asked for, and no size is trusted: a pipe or a growing file has none.
+    # One byte more than allowed is read, and no size is trusted: a pipe or a growing file has none.
     data = read_range(path, offset=0, length=max_bytes + 1)
     if len(data) > max_bytes:
         raise LocalFileError(f"{path}: expected at most {max_bytes} bytes")
@@ -48,7 +48,7 @@ def read_range(path: Path, *, offset: int, length: int) -> bytes:
 
 
 def expect_writable(path: Path) -> None:
-    """Tries whether `path` can be written, before the work whose result is to be there; leaves it as it was.
+    """Checks that `path` can be written, before the work for it begins; leaves it as it was.
 
     Raises:
         LocalFileError: it cannot be written.
@@ -64,7 +64,7 @@ def expect_writable(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Writes `data` to `path`, over what is there.
+    """Writes `data` to `path`; an existing file is replaced.
 
     Raises:
         LocalFileError: it cannot be written.

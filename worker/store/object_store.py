@@ -1,7 +1,6 @@
-"""What is kept outside of Redis: whole files under one URL, through fsspec. A local folder by default.
+"""The object store: immutable files under one URL, through fsspec. A local folder by default.
 
-Files are written once and never changed, and a reader sees a file whole or not at all, whatever dies while it is
-written.
+Files are written once and never changed, and a reader sees a complete file or none, even if its writer dies.
 """
 
 import errno
@@ -21,15 +20,15 @@ from config.errors import LivewardenError
 from worker.errors import ObjectStoreError
 
 UNFINISHED = ".unfinished"
-"""Ends the name of a file that is being written; what died over it leaves it behind."""
+"""Suffix of a file that is being written; a writer that dies leaves it behind."""
 
-_WHOLE_BY_ITSELF = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory"})
-"""Protocols of object stores, where a file is there once all of it is; renaming would copy it there."""
+_ATOMIC_WRITES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory"})
+"""Protocols of object stores, where a file appears once it is complete; renaming would copy it there."""
 
 _LOCAL = frozenset({"file", "local"})
 
 CHUNK_BYTES = 4 * 1024 * 1024
-"""In which large files are read and written."""
+"""Size of reads and writes of large files."""
 
 
 class ObjectStore:
@@ -39,35 +38,35 @@ class ObjectStore:
         """Connects at the first use.
 
         Raises:
-            ObjectStoreError: no such kind of store is known, or what it needs is not installed.
+            ObjectStoreError: the protocol is unknown, or its package is not installed.
         """
         self.url = url
         try:
-            # Others write too: a listing kept from before would hide their files.
+            # Other processes write too: a cached listing would hide their files.
             self._files, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError, TypeError, OSError) as error:
             # The URL may carry a password: it is not quoted.
             raise ObjectStoreError(f"LIVEWARDEN_STORE_URL: expected a folder or a URL of fsspec's: {error}") from error
         self._root = root.rstrip("/")
         protocols = {self._files.protocol} if isinstance(self._files.protocol, str) else set(self._files.protocol)
-        self._renames = not protocols & _WHOLE_BY_ITSELF
+        self._renames = not protocols & _ATOMIC_WRITES
         self._local = bool(protocols & _LOCAL)
 
     @property
     def root(self) -> str:
-        """The folder or prefix that its paths are relative to."""
+        """The folder or prefix that paths are relative to."""
         return str(self._root)
 
     @property
     def local(self) -> bool:
-        """Whether its files are on a file system of this machine."""
+        """Whether the files are on a file system of this machine."""
         return self._local
 
     def write(self, path: str, data: bytes | memoryview) -> None:
-        """Writes a file whole; one of that name is replaced.
+        """Writes a file atomically; an existing one is replaced.
 
         Raises:
-            ObjectStoreError: the store is away, full or refuses it. No reader sees anything of the file.
+            ObjectStoreError: the store is away, full or refuses it. No reader sees a part of the file.
         """
         with self._errors(f"writing {path}"):
             place = self._place(path)
@@ -80,7 +79,7 @@ class ObjectStore:
                 with self._files.open(unfinished, "wb") as file:
                     file.write(data)
                     if self._local:
-                        # Else a machine that loses its power may keep the name and nothing of what it names.
+                        # Otherwise a power failure may keep the name without the content.
                         file.flush()
                         os.fsync(file.fileno())
                 self._files.mv(unfinished, place)
@@ -89,14 +88,14 @@ class ObjectStore:
                 raise
 
     def put(self, path: str, source: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
-        """Writes a file of this machine's, which does not change any more, whole; one of that name is replaced.
+        """Copies a local file, which must not change any more, atomically; an existing one is replaced.
 
-        A local store on the same disk links it, which takes neither time nor room; else memory is CHUNK_BYTES, and
-        `heartbeat` is called after each. What it raises goes through.
+        A local store on the same disk links it, which takes neither time nor space; otherwise it uses CHUNK_BYTES of
+        memory, and calls `heartbeat` after each chunk. Exceptions of `heartbeat` propagate.
 
         Raises:
-            ObjectStoreError: the store is away, full or refuses it. No reader sees anything of the file, but in a store
-                that knows no renaming: there it may be cut short.
+            ObjectStoreError: the store is away, full or refuses it. No reader sees a part of the file, but in a store
+                without renaming: there it may be truncated.
         """
         place = self._place(path)
         unfinished = f"{place}.{secrets.token_hex(4)}{UNFINISHED}" if self._renames else place
@@ -115,31 +114,31 @@ class ObjectStore:
                 raise
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        """A file, CHUNK_BYTES at a time.
+        """Reads a file, CHUNK_BYTES at a time.
 
         Raises:
-            ObjectStoreError: it cannot be read; its `missing` tells that there is none.
+            ObjectStoreError: it cannot be read; `missing` is set if there is none.
         """
         with self._errors(f"reading {path}"), self._files.open(self._place(path), "rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 
     def _make_folder(self, folder: str) -> None:
-        """Only its owner may look into a local one: what is kept is personal data."""
+        """Makes the folder; a local one only its owner may read, since the files are personal data."""
         if self._local:
             Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._renames:
             self._files.makedirs(folder, exist_ok=True)
 
     def _forget(self, place: str) -> None:
-        with suppress(Exception):  # the store is failing, and that is told: this is tidying up
+        with suppress(Exception):  # cleanup: the store's failure is raised already
             self._files.rm_file(place)
 
     def open(self, path: str) -> BinaryIO:
-        """Opens a file for reading and seeking, which raise as this does.
+        """Opens a file for reading and seeking, which raise the same errors.
 
         Raises:
-            ObjectStoreError: it cannot be read; `missing` tells that there is none, `damaged` that it is no file.
+            ObjectStoreError: it cannot be read; `missing` is set if there is none, `damaged` if it is no regular file.
         """
         with self._errors(f"reading {path}"):
             if self._local and _is_no_file(self._place(path)):
@@ -147,12 +146,12 @@ class ObjectStore:
             try:
                 opened = self._files.open(self._place(path), "rb")
             except PermissionError as error:
-                # Elsewhere it is the whole store that refuses.
-                raise ObjectStoreError(f"store: reading {path}: {_told(error)}", damaged=self._local) from error
+                # In other stores the complete store refuses.
+                raise ObjectStoreError(f"store: reading {path}: {_reason_of(error)}", damaged=self._local) from error
         return cast(BinaryIO, _StoredFile(opened, lambda: self._errors(f"reading {path}")))
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files and folders in a folder, ascending, without those being written; none if there is none.
+        """Names of the files and folders in a folder, ascending, without those being written; empty if it is missing.
 
         Raises:
             ObjectStoreError: the store is away.
@@ -160,7 +159,7 @@ class ObjectStore:
         return [name for name in self.all_names(folder) if not name.endswith(UNFINISHED)]
 
     def all_names(self, folder: str) -> list[str]:
-        """As `names`, with those that are being written, or whose writer died."""
+        """As `names`, with files that are being written, or whose writer died."""
         with self._errors(f"listing {folder}"):
             try:
                 entries = self._files.ls(self._place(folder), detail=False, refresh=True)
@@ -181,7 +180,7 @@ class ObjectStore:
                 return
 
     def remove_folder(self, folder: str) -> None:
-        """Removes an empty folder, where folders are things; one that is not empty stays."""
+        """Removes an empty folder, in stores that have folders; one that is not empty stays."""
         if not self._renames:
             return
         try:
@@ -193,23 +192,23 @@ class ObjectStore:
         return f"{self._root}/{path}" if path else self._root
 
     @contextmanager
-    def _errors(self, doing: str) -> Iterator[None]:
-        """Stores raise what their libraries do: each is told as ours."""
+    def _errors(self, action: str) -> Iterator[None]:
+        """Translates the exceptions of fsspec and its backends."""
         try:
             yield
         except LivewardenError:
             raise
         except FileNotFoundError as error:
-            raise ObjectStoreError(f"store: {doing}: there is no such file", missing=True) from error
+            raise ObjectStoreError(f"store: {action}: there is no such file", missing=True) from error
         except IsADirectoryError as error:
-            raise ObjectStoreError(f"store: {doing}: it is a folder", damaged=True) from error
+            raise ObjectStoreError(f"store: {action}: it is a folder", damaged=True) from error
         except Exception as error:
-            raise ObjectStoreError(f"store: {doing}: {_told(error)}") from error
+            raise ObjectStoreError(f"store: {action}: {_reason_of(error)}") from error
 
 
 class _StoredFile(io.RawIOBase):
-    """A file of the store. What its library raises is told as ours: whatever else its reader meets is about what is in
-    the file."""
+    """A file of the store. Its backend's exceptions are translated, so any other that a reader catches is about the
+    file's content."""
 
     def __init__(self, file: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
         super().__init__()
@@ -246,8 +245,8 @@ class _StoredFile(io.RawIOBase):
 
 
 def _is_no_file(place: str) -> bool:
-    """Whether there is something else: whoever opens a pipe waits for a writer, and a link that leads to itself is one
-    file's damage. What is missing is left to who opens it."""
+    """Whether there is something else than a regular file: opening a pipe would wait for a writer, and a link to itself
+    is damage of one file. False if it is missing, which `open` reports."""
     try:
         mode = Path(place).stat().st_mode
     except OSError as error:
@@ -256,7 +255,7 @@ def _is_no_file(place: str) -> bool:
 
 
 def _linked(source: Path, place: str) -> bool:
-    """Gives a file another name; False: on another disk, or one that knows no such thing."""
+    """Makes a hard link; False: the file is on another disk, or the file system does not support it."""
     try:
         os.link(source, place)
     except OSError:
@@ -264,7 +263,7 @@ def _linked(source: Path, place: str) -> bool:
     return True
 
 
-def _told(error: Any) -> str:
-    """One line; of an error of the operating system without the path, which may be long."""
+def _reason_of(error: Any) -> str:
+    """The error on one line; an OSError without its path, which may be long."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(reason.split())[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""How far readers of our own have come in streams, where that is noted beside the stream and not by a group."""
+"""Positions of Livewarden's own readers in Redis streams, where they are stored separately and not in a group."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,18 +8,17 @@ from redis.exceptions import ResponseError
 
 
 def entry_order(entry_id: str) -> tuple[int, int]:
-    """Milliseconds and number of an entry's ID, by which IDs are in order."""
+    """Milliseconds and number of an entry's ID, the order of IDs."""
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), int(number or 0)
 
 
 def beyond_the_end(redis: Redis, positions: Mapping[str, str]) -> frozenset[str]:
-    """The streams whose positions lie ahead (>) of the last ID that they ever gave, or are no positions: no entry of
-    theirs is at such a position, and those that come would not be read for as long as the clock was ahead that it was
-    taken from, or that a stream had which was here before.
+    """The streams whose positions are invalid, or ahead (>) of the stream's last generated ID: after a clock that was
+    ahead, or in a stream that was deleted and made anew, new entries would not be read until they pass the position.
 
     Args:
-        positions: by stream, read before this is called: what comes meanwhile makes none of them wrong.
+        positions: by stream, read before this is called, so that entries added meanwhile make none of them wrong.
 
     Raises:
         redis.exceptions.RedisError: Redis failed.
@@ -38,7 +37,7 @@ def beyond_the_end(redis: Redis, positions: Mapping[str, str]) -> frozenset[str]
 def _is_before(position: str, last: tuple[int, int]) -> bool:
     try:
         return entry_order(position) <= last
-    except ValueError:  # it is none: an earlier version's, or a hand's
+    except ValueError:  # written by an earlier version or by hand
         return False
 
 

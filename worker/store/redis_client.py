@@ -1,4 +1,4 @@
-"""Redis: one way to connect, one way to run our scripts, and one way to know that what they wrote is on disk."""
+"""The Redis client: connects, runs Lua scripts, and confirms that their writes are on disk."""
 
 import hashlib
 import logging
@@ -22,33 +22,32 @@ from worker.store.redis_keys import KEYS
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
-"""How long an answer may take. Longer than any BLOCK that is asked for, and than a disk that stalls for a moment."""
+"""Timeout of an answer. Longer than any BLOCK in use, and than a disk that stalls for a moment."""
 HEALTH_CHECK_SECONDS = 30
-"""A connection idle for longer is tried with PING before it is used: proxies and NAT drop idle ones silently."""
+"""A connection idle for longer is checked with PING before it is used: proxies and NAT drop idle ones silently."""
 RETRIES = 4
-"""Tries again after a lost connection, over about 2 s: a restart of Redis on a small data set is ridden out."""
+"""Retries after a lost connection, over about 2 s, which covers a restart of Redis with a small data set."""
 DISK_MILLISECONDS = 5_000
 """How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
 ONCE_SECONDS = redis_keys.ONCE.seconds
-"""How long a call is known by its token: longer than whoever made it can take to make it again. A client sends a
-script `RETRIES` times again, each time after `ANSWER_SECONDS` at most."""
+"""How long a call is known by its token: longer than its caller can take to repeat it. A client repeats a script
+`RETRIES` times, each time after `ANSWER_SECONDS` at most."""
 
 NOT_A_URL = "expected redis://, rediss:// or unix://, HOST:PORT/DATABASE"
 
 _log = logging.getLogger(__name__)
 
 _ONCE = "--@once\n"
-"""First line, after that with flags, of a script that is not safe to be sent twice by itself (`once` in
-worker/store/lua/common.lua)."""
+"""First line, after that with flags, of a script that is not idempotent (`once` in worker/store/lua/common.lua)."""
 
 
 def connect(url: str, *, retries: int = RETRIES) -> Redis:
-    """A client that gives text, survives a restart of the server, and does not wait for ever. Connects at first use.
+    """A client that decodes text, survives a restart of the server, and has timeouts. Connects at first use.
 
-    `retries` after a lost connection; 0: whoever asks can do without Redis, and does not wait for it.
+    `retries` after a lost connection; 0: the caller can do without Redis, and does not wait for it.
 
     Raises:
-        StoreError: `url` is none that Redis has.
+        StoreError: `url` is no Redis URL.
     """
     try:
         return Redis.from_url(
@@ -60,13 +59,13 @@ def connect(url: str, *, retries: int = RETRIES) -> Redis:
             retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), retries),
         )
     except ValueError:
-        # The URL may carry a password, and the error's text may quote it: what follows a colon is taken for a port.
+        # The URL may carry a password, and the error's text may quote it: text after a colon is parsed as a port.
         raise StoreError(f"LIVEWARDEN_REDIS_URL: {NOT_A_URL}") from None
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Translates what Redis or the way to it raises into `StoreError`."""
+    """Translates Redis errors into `StoreError`."""
     try:
         yield
     except NoPermissionError as error:
@@ -80,34 +79,39 @@ def store_errors() -> Iterator[None]:
 
 @contextmanager
 def unless_full() -> Iterator[None]:
-    """Leaves out what a Redis without room refuses (OutOfMemoryError), for what is of use and not needed."""
+    """Skips a useful but unnecessary write if Redis's memory is full (OutOfMemoryError)."""
     try:
         yield
     except OutOfMemoryError as error:
-        _log.debug("left out: %s", error)
+        _log.debug("skipped: %s", error)
 
 
 def now_ms(redis: Redis) -> int:
-    """Redis's own time in milliseconds: the only clock that times in Redis are compared with."""
-    seconds, microseconds = redis.time()
+    """Redis's time in milliseconds: the only clock with which times in Redis are compared."""
+    return time_ms(redis.time())
+
+
+def time_ms(answer: Sequence[Any]) -> int:
+    """The answer to TIME, as a pipeline returns it, in milliseconds."""
+    seconds, microseconds = answer
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def is_recent(noted_ms: object, now: int, within_ms: int) -> bool:
-    """Whether a time that was noted lies in (`now` - `within_ms`, `now`], in ms. What lies ahead, since Redis's clock
-    went back, is not recent: what is due would wait until the clock is there again. Neither is what is no time."""
+    """Whether a stored time is in (`now` - `within_ms`, `now`], in ms. A time in the future, from before Redis's clock
+    went back, is not recent, or work would wait until the clock is there again. Neither is an invalid one."""
     noted = str(noted_ms)
     return noted.isascii() and noted.isdecimal() and 0 <= now - int(noted) < within_ms
 
 
 def drop_idle_connections(redis: Redis) -> None:
-    """After something broke in at any place: a connection on which an answer is still to come would give it to whoever
-    asks next. Those that other threads use stay."""
+    """Closes idle connections after an exception at an arbitrary point: one with an outstanding answer would return it
+    to the next caller. Connections in use by other threads stay."""
     redis.connection_pool.disconnect(inuse_connections=False)
 
 
 def once_key(token: str) -> str:
-    """Where it is noted what the call of that token gave."""
+    """Key of the stored answer to the call with that token."""
     return redis_keys.ONCE.of(token)
 
 
@@ -117,7 +121,7 @@ class _Script(NamedTuple):
     once: bool
 
     def keys(self, keys: Sequence[str]) -> Sequence[str]:
-        """With one that names this call, if the script wants it; made once, however often the client sends it."""
+        """The keys, with one that identifies this call if the script needs it; it stays the same in retries."""
         return [*keys, once_key(secrets.token_hex(16))] if self.once else keys
 
 
@@ -126,18 +130,18 @@ def _script(name: str) -> _Script:
     common, own = (
         files("worker.store").joinpath("lua", f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name)
     )
-    # Redis reads a script's flags from the first line of all.
+    # Redis reads a script's flags from its very first line.
     flags, own = own.split("\n", 1) if own.startswith("#!") else ("", own)
     once = own.startswith(_ONCE)
     if once:
         own = f"local function act()\n{own}end\nreturn once(act, {ONCE_SECONDS})\n"
-    # Scripts cannot call one another: what several of them do stands in front of each.
+    # Scripts cannot call one another: shared functions are prepended to each.
     source = with_names(f"{flags}\n{common}{own}" if flags else common + own)
     return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), once)
 
 
 def with_names(source: str) -> str:
-    """`KEY.X` and `LIFE.X` are the prefix and the life in seconds of the key X in `worker.store.redis_keys`."""
+    """Replaces `KEY.X` and `LIFE.X` by the prefix and the life in seconds of the key X in `worker.store.redis_keys`."""
     return re.sub(
         r"\b(KEY|LIFE)\.([A-Z_]+)\b",
         lambda found: f"'{KEYS[found[2]].prefix}'" if found[1] == "KEY" else str(KEYS[found[2]].seconds),
@@ -148,9 +152,10 @@ def with_names(source: str) -> str:
 def run_script(
     redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float], as_bytes: bool = False
 ) -> Any:
-    """Runs `worker/store/lua/<name>.lua` by its digest; a server that does not know it (restarted, flushed) is told it.
+    """Runs `worker/store/lua/<name>.lua` by its digest; a server that does not know it (restarted, flushed) gets its
+    source.
 
-    `as_bytes`: texts in the answer are bytes, for what others wrote need not be UTF-8.
+    `as_bytes`: strings in the answer are bytes, since foreign data need not be UTF-8.
     """
     script = _script(name)
     keys = script.keys(keys)
@@ -163,7 +168,7 @@ def run_script(
 
 
 def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
-    """Runs a script and returns when what it wrote is on the server's disk.
+    """Runs a script and returns when its writes are on the server's disk.
 
     WAITAOF follows the script in one pipeline, so on one connection, since it waits for that connection's writes;
     inside the script it would not wait.
@@ -180,7 +185,7 @@ def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Se
         if isinstance(answer, Exception):
             raise answer
     if isinstance(confirmed, ResponseError):
-        raise StoreError(f"Redis keeps nothing on disk ({confirmed}): set appendonly yes, appendfsync always")
+        raise StoreError(f"Redis has no append-only file ({confirmed}): set appendonly yes, appendfsync always")
     if isinstance(confirmed, Exception) or int(confirmed[0]) < 1:
         raise StoreError(f"Redis did not confirm within {DISK_MILLISECONDS} ms that {name} is on disk")
     return answer

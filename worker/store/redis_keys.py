@@ -1,8 +1,7 @@
-"""All names in Redis: what each holds, what bounds it, how long it lives and who may read it.
+"""All key patterns in Redis: content, bound, life (TTL) and readers of each.
 
-docs/redis-keys.md is made from this table (`python -m tools.redis_keys`), Lua takes its names from it (`KEY.STREAM` in
-worker/store/lua stands for the prefix), and `worker.runtime.key_retention` gives a life to what has none though it
-should.
+docs/redis-keys.md is generated from this table (`python -m tools.redis_keys`), Lua uses its names (`KEY.STREAM` in
+worker/store/lua stands for the prefix), and `worker.runtime.key_retention` sets missing lives.
 """
 
 import re
@@ -21,7 +20,7 @@ _PARTS: Final = {
     "day": r"\d+",
     **dict.fromkeys(("lane", "part", "purpose", "role", "severity"), _WORD),
 }
-"""What may stand in the place of a name in braces; for other names anything."""
+"""Patterns of the parts in braces; other parts match anything."""
 
 WORKERS: Final = ("worker",)
 OPERATORS: Final = ("worker", "operator")
@@ -30,32 +29,32 @@ MODERATORS: Final = ("worker", "moderator", "operator")
 
 @dataclass(frozen=True)
 class Key:
-    """A name in Redis, or a pattern of names with parts in braces."""
+    """A key in Redis, or a pattern of keys with parts in braces."""
 
     pattern: str
     type: str
-    """As Redis's TYPE says: string, hash, list, set, zset or stream."""
+    """Redis's TYPE: string, hash, list, set, zset or stream."""
     holds: str
     bound: str
-    """Of one such key, or of how many there are; in words."""
+    """Bound of the size of one such key, or of their number; in words."""
     seconds: int = field(default=0, kw_only=True)
     """The longest life. 0: it stays, and `bound` bounds it."""
     life: str = field(default="", kw_only=True)
-    """From when on it counts; empty: since it was last written."""
+    """Start of the life; empty: when it was last written."""
     of_stream: bool = field(default=False, kw_only=True)
-    """It has no life while its stream is watched, and this one from then on."""
+    """It has no life while its stream is watched, and this one afterwards."""
     read_by: tuple[str, ...] = field(default=OPERATORS, kw_only=True)
     """Roles of config/redis/users.acl."""
 
     @property
     def name(self) -> str:
-        """Of a key that there is once."""
+        """The name of a key without parts in braces."""
         assert "{" not in self.pattern, self.pattern
         return self.pattern
 
     @property
     def prefix(self) -> str:
-        """All before the first part in braces."""
+        """The pattern before the first part in braces."""
         return self.pattern.partition("{")[0]
 
     def of(self, *parts: str) -> str:
@@ -64,7 +63,7 @@ class Key:
         return re.sub(r"{\w+}", lambda _: next(given), self.pattern)
 
     def matches(self, name: str) -> bool:
-        """Whether it is a name of this pattern."""
+        """Whether `name` has this pattern."""
         return _expression(self.pattern).fullmatch(name) is not None
 
 
@@ -86,15 +85,15 @@ STREAM = Key(
     life="after the watch; 10 minutes if nothing was ever read",
     of_stream=True,
 )
-STREAMS = Key("lw:streams", "zset", "all streams on record, by when they were registered", "one for each record")
+STREAMS = Key("lw:streams", "zset", "all streams on record, by registration time", "one for each record")
 GENERATIONS = Key("lw:generations", "string", "the newest watch generation", "a number")
 DUE = Key("lw:due", "zset", "streams by their next poll", "`LIVEWARDEN_MAX_STREAMS`")
-DUE_SLOW = Key("lw:due.slow", "zset", "likewise, whose playlists take long", "`LIVEWARDEN_MAX_STREAMS`")
-DUE_NEW = Key("lw:due.new", "zset", "likewise, that were never read and wait in line", "`LIVEWARDEN_MAX_STREAMS`")
+DUE_SLOW = Key("lw:due.slow", "zset", "the same, of streams with slow playlists", "`LIVEWARDEN_MAX_STREAMS`")
+DUE_NEW = Key("lw:due.new", "zset", "the same, of new streams, never read", "`LIVEWARDEN_MAX_STREAMS`")
 SIGNALS = Key(
     "lw:signals:{stream}",
     "hash",
-    "what the platform reports on the stream",
+    "signals reported by the platform",
     "64 signals",
     seconds=7 * DAY,
     life="after the last signal",
@@ -103,34 +102,32 @@ COVERAGE = Key(
     "lw:coverage:{stream}",
     "hash",
     "the ledger, in milliseconds",
-    "our reasons",
+    "Livewarden's reasons",
     seconds=7 * DAY,
     life="after the watch",
     of_stream=True,
 )
 STREAMS_OWING = Key(
-    "lw:streams:owing", "set", "streams whose ledger lacks what was missed at their end", "paid every 2 s"
+    "lw:streams:owing", "set", "streams whose ledger lacks the time missed at their end", "added every 2 s"
 )
 STREAMS_MISSING = Key("lw:streams:missing", "zset", "streams that cannot be read or do not go on", "watched streams")
 STREAMS_BLIND = Key("lw:streams:blind", "zset", "streams whose segments fail", "watched streams")
 ORIGIN_GAPS = Key(
-    "lw:missing:told", "hash", "what was published of each origin's gap", "origins, until an hour after they recover"
+    "lw:missing:told", "hash", "published state of each origin's gap", "origins, until an hour after they recover"
 )
-GAPS_COUNTED = Key(
-    "lw:coverage-gaps:counted", "string", "there while coverage gaps were counted lately", "one", seconds=15
-)
+GAPS_COUNTED = Key("lw:coverage-gaps:counted", "string", "exists after coverage gaps were counted", "one", seconds=15)
 DAY_TOTALS = Key(
     "lw:day:{day}",
     "hash",
-    "totals of a day, by number since 1970 (UTC): `livewarden statistics`",
+    "totals of a day, in days since 1970 (UTC): `livewarden statistics`",
     "4,000 fields",
     seconds=400 * DAY,
     life="after its first entry",
 )
-TICK = Key("lw:tick", "string", "when the last tick was", "a number")
-RECONCILED = Key("lw:reconciled", "string", "when overdue segments were last sent again", "a number")
+TICK = Key("lw:tick", "string", "time of the last tick", "a number")
+RECONCILED = Key("lw:reconciled", "string", "time when overdue segments were last sent again", "a number")
 POLL_BATCH = Key("lw:polls:{batch}", "string", "streams that a batch of polls has taken", "50 streams", seconds=MINUTE)
-POLL_PLACES = Key("lw:polls:places", "string", "places that a batch under way offers", "a number", seconds=MINUTE)
+POLL_PLACES = Key("lw:polls:places", "string", "streams that a running batch will take", "a number", seconds=MINUTE)
 VALIDATORS = Key(
     "lw:validators:{stream}",
     "hash",
@@ -142,42 +139,46 @@ VALIDATORS = Key(
 SLOW = Key(
     "lw:slow:{part}:{stream}",
     "hash",
-    "mark of a stream whose playlist or segments take long",
+    "mark of a stream whose playlist or segments are slow",
     "one",
     seconds=15 * MINUTE,
 )
 
-# Segments on their way
+# Pending segments
 PENDING = Key(
     "lw:pending:{stream}",
     "hash",
     "segments that are admitted and not settled, with their URLs",
-    "64 segments and what looking back found",
+    "64 segments and the finds of look-back",
 )
-OVERDUE = Key("lw:overdue", "zset", "pending segments by when somebody must see after them", "pending segments")
+OVERDUE = Key("lw:overdue", "zset", "pending segments by deadline", "pending segments")
 TRIES = Key(
     "lw:tries:{stream} {segment}",
     "hash",
-    "how often a segment was begun, and which hits of it are published",
+    "tries of a segment, and its published hits",
     "one a segment",
     seconds=HOUR,
 )
 TRIAL = Key(
-    "lw:trial:{stream}", "string", "the one segment that shows whether the origin is quick", "one", seconds=MINUTE
+    "lw:trial:{stream}", "string", "the segment whose fetch shows whether the origin is quick", "one", seconds=MINUTE
 )
-QUICK = Key("lw:quick:{stream}", "string", "there while the origin is known to be quick", "one", seconds=10 * MINUTE)
+QUICK = Key("lw:quick:{stream}", "string", "exists while the origin is known to be quick", "one", seconds=10 * MINUTE)
 PARKED = Key("lw:parked:{stream}", "zset", "segments that wait for the trial's end", "pending segments", seconds=HOUR)
-LANE_ORDER = Key("lw:lane:order:{lane}", "zset", "streams by their turn", "watched streams")
-LANE_CLOCK = Key("lw:lane:clock:{lane}", "string", "where the lane's last turn began", "a number")
+LANE_ORDER = Key("lw:lane:order:{lane}", "zset", "streams by start tag (fair queuing)", "watched streams")
+LANE_CLOCK = Key("lw:lane:clock:{lane}", "string", "virtual time of the lane", "a number")
 LANE_WAITING = Key(
     "lw:lane:waiting:{lane}:{stream}",
     "zset",
-    "segments that wait for the stream's turn",
+    "waiting segments of the stream",
     "pending segments",
     seconds=HOUR,
 )
 LANE_HELD = Key(
-    "lw:lane:held:{lane}:{stream}", "hash", "how long the stream held a process", "two numbers", seconds=15 * MINUTE
+    "lw:lane:held:{lane}:{stream}",
+    "hash",
+    "last time held and start tag",
+    "two numbers",
+    seconds=15 * MINUTE,
 )
 GATE = Key(
     "lw:gate:{stream}",
@@ -187,7 +188,7 @@ GATE = Key(
     seconds=5 * MINUTE,
 )
 WINDOWS = Key(
-    "lw:windows:{stream}", "hash", "what rules that count in windows remember", "one series a generation", seconds=HOUR
+    "lw:windows:{stream}", "hash", "state of rules that count in windows", "one series a generation", seconds=HOUR
 )
 
 # Incidents and the queue
@@ -204,14 +205,14 @@ INCIDENTS = Key(
 GROUP_INCIDENTS = Key(
     "lw:incidents:flood {purpose}",
     "hash",
-    "states of groups of streams that one hash made",
+    "states of hash floods: groups of streams on which one hash matches",
     "forgotten after their cooldown",
     read_by=MODERATORS,
 )
 INCIDENT = Key(
     "lw:incident:{incident}",
     "hash",
-    "an incident: newest event, holder, what the holder was shown, decision",
+    "an incident: newest event, holder, event shown to the holder, decision",
     "one event twice, a note of 2,000 characters",
     seconds=400 * DAY,
     life="after the decision; an undecided canary's 30 days after its last event",
@@ -236,7 +237,7 @@ INCIDENT_STREAMS = Key(
 INCIDENT_IDS = Key(
     "lw:ids:{beginning}",
     "set",
-    "IDs of incidents that begin alike, for whoever types only the beginning",
+    "IDs of incidents with the same beginning, to complete abbreviated ones",
     "incidents on record",
     seconds=400 * DAY,
     read_by=MODERATORS,
@@ -252,15 +253,15 @@ HELD = Key(
 FLOOD = Key(
     "lw:flood:{purpose}:{hash}",
     "zset",
-    "streams on which a hash matched lately",
+    "streams on which a hash matched recently",
     "watched streams",
     seconds=10 * MINUTE,
 )
-FLOODS_DUE = Key("lw:floods:due", "zset", "groups that have streams to publish", "groups", read_by=OPERATORS)
+FLOODS_DUE = Key("lw:floods:due", "zset", "groups with streams to publish", "groups", read_by=OPERATORS)
 OPEN = Key(
     "lw:open:{severity}",
     "zset",
-    "undecided incidents by when they were raised",
+    "undecided incidents by the time they were raised",
     "undecided incidents",
     read_by=MODERATORS,
 )
@@ -281,77 +282,77 @@ DECISIONS = Key(
 STREAM_EVENTS = Key(
     "lw:streams:events",
     "stream",
-    "what becomes of streams, for their platform: CloudEvents",
+    "events about streams, for their platform: CloudEvents",
     "30 days, 20,000 events",
     read_by=("platform", "worker", "operator"),
 )
 OPERATIONS = Key(
     "lw:operations",
     "stream",
-    "what concerns operators: CloudEvents",
+    "events for operators: CloudEvents",
     "30 days, 50,000 events; less once every group has acknowledged",
 )
-TOLD = Key("lw:told:{event}", "string", "there while an event is not published again", "one", seconds=30 * DAY)
+TOLD = Key("lw:told:{event}", "string", "exists while an event is not published again", "one", seconds=30 * DAY)
 DAMAGED = Key(
-    "lw:damaged:{key}", "any", "what was found under a name of ours and was none of ours", "as it was", seconds=7 * DAY
+    "lw:damaged:{key}", "any", "foreign data that was found under one of these keys", "as it was", seconds=7 * DAY
 )
-AGE_CLOCK = Key("lw:clock", "hash", "the time by which things are deleted for their age", "three numbers")
-TRIMMED = Key("lw:trimmed", "hash", "up to which entry acknowledged ones were dropped, by stream", "one a stream")
+AGE_CLOCK = Key("lw:clock", "hash", "the time by which old data is deleted", "three numbers")
+TRIMMED = Key("lw:trimmed", "hash", "entry up to which acknowledged ones were deleted, by stream", "one a stream")
 
-# What platforms send
-INTAKE_CLAIM = Key("lw:intake:claim", "hash", "who reads the batch under way", "one")
-INTAKE_TAKEN = Key(
-    "lw:intake:taken", "list", "the batch under way: messages as they were sent", "100 messages of 64 kB"
-)
-INTAKE_REST = Key("lw:intake:rest", "string", "there while nobody takes a batch", "one", seconds=MINUTE)
+# Intake: messages from platforms
+INTAKE_CLAIM = Key("lw:intake:claim", "hash", "lease of the current batch", "one")
+INTAKE_TAKEN = Key("lw:intake:taken", "list", "the current batch: messages as they were sent", "100 messages of 64 kB")
+INTAKE_REST = Key("lw:intake:rest", "string", "exists while all readers rest", "one", seconds=MINUTE)
 INTAKE_COUNTS = Key("lw:intake:counts", "hash", "messages read and refused, ever", "one number a reason")
 INTAKE_REFUSED = Key("lw:intake:refused", "list", "refused messages, without URL and metadata", "the newest 1,000")
-INTAKE_NEWEST = Key("lw:intake:newest", "hash", "the newest of these, by reason", "one a reason")
+INTAKE_NEWEST = Key("lw:intake:newest", "hash", "the newest refused message, by reason", "one a reason")
 INTAKE_UNPUBLISHED = Key(
     "lw:intake:unpublished", "hash", "messages refused since the last event", "one number a reason"
 )
 INTAKE_PUBLISHED = Key(
-    "lw:intake:published:{reason}", "string", "there while the last event is new", "one", seconds=MINUTE
+    "lw:intake:published:{reason}", "string", "exists while no further event is published", "one", seconds=MINUTE
 )
 
 # The hash bank
-BANK_ID = Key("lw:bank:id", "string", "names the bank in a shared folder", "one")
+BANK_ID = Key("lw:bank:id", "string", "identifies the bank in a shared folder", "one")
 BANK_CHANGES = Key(
     "lw:bank:changes", "stream", "hashes added and withdrawn since the snapshot", "until the next snapshot but one"
 )
-BANK_SNAPSHOT = Key("lw:bank:snapshot", "hash", "which snapshot is in force", "one")
-BANK_WRITER = Key("lw:bank:writer", "string", "lease of whoever writes a snapshot", "one", seconds=MINUTE)
-BANK_RESTORER = Key("lw:bank:restorer", "string", "lease of whoever makes the bank whole again", "one", seconds=MINUTE)
+BANK_SNAPSHOT = Key("lw:bank:snapshot", "hash", "the active snapshot", "one")
+BANK_WRITER = Key("lw:bank:writer", "string", "lease for writing a snapshot", "one", seconds=MINUTE)
+BANK_RESTORER = Key("lw:bank:restorer", "string", "lease for restoring the bank", "one", seconds=MINUTE)
 BANK_REFRESHED = Key("lw:bank:refreshed", "hash", "when each list's source was last read", "one a list")
 BANK_FOLLOWERS = Key("lw:bank:followers", "hash", "how far each process follows", "processes of the last hour")
-BANK_PROPOSED = Key("lw:bank:proposed", "hash", "pictures put forward for `confirmed`", "7 days each")
-BANK_QUARANTINE = Key("lw:bank:quarantine", "hash", "hashes that raise nothing for a while", "72 hours each")
-BANK_HISTORY = Key("lw:bank:history", "stream", "who did what to the bank, without hashes", "the newest 100,000 acts")
+BANK_PROPOSED = Key("lw:bank:proposed", "hash", "pictures proposed for `confirmed`", "7 days each")
+BANK_QUARANTINE = Key("lw:bank:quarantine", "hash", "hashes whose matches raise no incident", "72 hours each")
+BANK_HISTORY = Key("lw:bank:history", "stream", "acts of people on the bank, without hashes", "the newest 100,000 acts")
 
-# Looking back
-LOOKBACK_POSITION = Key("lw:lookback:position", "string", "the last change of the bank that was taken up", "one")
+# Look-back
+LOOKBACK_POSITION = Key("lw:lookback:position", "string", "the last change of the bank that was processed", "one")
 LOOKBACK_WAITING = Key("lw:lookback:waiting", "list", "hashes that wait for a look-back", "hashes added one by one")
 LOOKBACK_UNCHECKED = Key(
-    "lw:lookback:unchecked", "zset", "late files of the log that are to be compared", "files of a few minutes"
+    "lw:lookback:unchecked", "zset", "late files of the log that must be compared", "files of a few minutes"
 )
-LOOKBACK_JUDGED = Key("lw:lookback:judged", "hash", "by which lists those were judged", "as above")
+LOOKBACK_JUDGED = Key("lw:lookback:judged", "hash", "lists with which those were compared", "as above")
 LOOKBACK_FILES = Key(
-    "lw:lookback:files", "zset", "lists of files that were looked back for", "`LIVEWARDEN_VERDICT_LOG_HOURS`"
+    "lw:lookback:files", "zset", "lists from files that look-back has covered", "`LIVEWARDEN_VERDICT_LOG_HOURS`"
 )
-LOOKBACK_JOBS = Key("lw:lookback:jobs", "hash", "look-backs under way", "until they are done")
+LOOKBACK_JOBS = Key("lw:lookback:jobs", "hash", "running look-backs", "until they are done")
 LOOKBACK_SOUGHT = Key(
-    "lw:lookback:sought:{job}", "list", "hashes that a look-back seeks", "5,000 hashes, until it is done"
+    "lw:lookback:sought:{job}", "list", "hashes that a look-back searches for", "5,000 hashes, until it is done"
 )
-LOOKBACK_FOUND = Key("lw:lookback:found", "hash", "what was found and is not raised yet", "until it is raised")
+LOOKBACK_FOUND = Key("lw:lookback:found", "hash", "finds that are not raised yet", "until it is raised")
 LOOKBACK_TOLD = Key("lw:lookback:told", "zset", "hits that were found", "`LIVEWARDEN_VERDICT_LOG_HOURS` and an hour")
-LOOKBACK_LEASE = Key("lw:lookback:lease", "string", "lease of whoever looks back", "one", seconds=MINUTE)
-LOOKBACK_REST = Key("lw:lookback:rest", "string", "there while a failed look-back waits", "one", seconds=MINUTE)
-LOOKBACK_BULK_LEASE = Key("lw:lookback:bulk-lease", "string", "likewise, for whole lists", "one", seconds=MINUTE)
-LOOKBACK_BULK_REST = Key("lw:lookback:bulk-rest", "string", "likewise", "one", seconds=MINUTE)
+LOOKBACK_LEASE = Key("lw:lookback:lease", "string", "lease for look-back", "one", seconds=MINUTE)
+LOOKBACK_REST = Key("lw:lookback:rest", "string", "exists while a failed look-back waits", "one", seconds=MINUTE)
+LOOKBACK_BULK_LEASE = Key("lw:lookback:bulk-lease", "string", "the same, for complete lists", "one", seconds=MINUTE)
+LOOKBACK_BULK_REST = Key(
+    "lw:lookback:bulk-rest", "string", "exists while a failed one of these waits", "one", seconds=MINUTE
+)
 
 # The verdict log
-LOG_LEASE = Key("lw:verdictlog:lease", "string", "lease of whoever merges and purges the log", "one", seconds=MINUTE)
-LOG_KEPT = Key("lw:verdictlog:kept", "string", "when that was last done", "a number")
+LOG_LEASE = Key("lw:verdictlog:lease", "string", "lease for merging and purging the log", "one", seconds=MINUTE)
+LOG_KEPT = Key("lw:verdictlog:kept", "string", "time of the last run", "a number")
 LOG_DAMAGED = Key(
     "lw:verdictlog:damaged",
     "hash",
@@ -359,27 +360,27 @@ LOG_DAMAGED = Key(
     "1,000 files, until they are purged or can be read",
 )
 OUTCOMES_POSITION = Key(
-    "lw:outcomes:position", "hash", "up to which entry events were copied into the log", "one a stream"
+    "lw:outcomes:position", "hash", "entry up to which events were copied into the log", "one a stream"
 )
-OUTCOMES_LOGGED = Key("lw:outcomes:logged", "hash", "up to which entry events were logged", "one a stream")
-OUTCOMES_RECORDED = Key("lw:outcomes:recorded", "string", "when that was last done", "a number")
-OUTCOMES_LEASE = Key("lw:outcomes:lease", "string", "lease of whoever does it", "one", seconds=MINUTE)
+OUTCOMES_LOGGED = Key("lw:outcomes:logged", "hash", "entry up to which events were logged", "one a stream")
+OUTCOMES_RECORDED = Key("lw:outcomes:recorded", "string", "time of the last run", "a number")
+OUTCOMES_LEASE = Key("lw:outcomes:lease", "string", "lease for copying events", "one", seconds=MINUTE)
 
-# The deployment itself
-EPOCH = Key("lw:epoch", "hash", "by which a loss of Redis's state is noticed", "one", read_by=OPERATORS)
-SEED = Key("lw:seed", "string", "secret from which the instants of samples are drawn", "one", read_by=WORKERS)
-SWEPT = Key("lw:swept", "string", "how far the search for keys without a life has come", "a number", read_by=WORKERS)
-POLICIES = Key("lw:policies", "hash", "which policy each process judges by", "living processes")
+# The deployment
+EPOCH = Key("lw:epoch", "hash", "epoch by which a loss of Redis's state is detected", "one", read_by=OPERATORS)
+SEED = Key("lw:seed", "string", "secret for drawing the times of samples", "one", read_by=WORKERS)
+SWEPT = Key("lw:swept", "string", "position of the search for keys without a life", "a number", read_by=WORKERS)
+POLICIES = Key("lw:policies", "hash", "active policy of each process", "live processes")
 POLICIES_UNMET = Key(
     "lw:policies:unmet:{version}",
     "set",
-    "names for which rules of a policy ask in vain, as they were published",
+    "names that rules of a policy use and nothing provides, as published",
     "250 rules' names",
     seconds=30 * DAY,
 )
-POLICIES_REFUSING = Key("lw:policies:refusing", "hash", "which worker refuses the policy's file", "living workers")
-STUCK = Key("lw:stuck:{model}", "string", "there while a model is left out", "one", seconds=5 * MINUTE)
-REDIS_ROOM = Key("lw:redis:room", "hash", "what was published of Redis's room", "three fields")
+POLICIES_REFUSING = Key("lw:policies:refusing", "hash", "policy file that each worker refuses", "live workers")
+STUCK = Key("lw:stuck:{model}", "string", "exists while a model is skipped", "one", seconds=5 * MINUTE)
+REDIS_ROOM = Key("lw:redis:room", "hash", "published state of Redis's memory", "three fields")
 PRESENT = Key("lw:present:{role}s", "zset", "processes by their newest sign of life", "processes of the last hour")
 PRESENT_SIGN = Key("lw:present:{role}:{process}", "string", "a process's sign of life", "one", seconds=MINUTE)
 ONCE = Key(
@@ -393,11 +394,11 @@ ONCE = Key(
 DOCTOR_PROBE = Key("lw:doctor:{probe}", "string", "whether `doctor` can write", "one", seconds=MINUTE)
 
 KEYS: Final = {name: value for name, value in list(globals().items()) if isinstance(value, Key)}
-"""All of them, by the name that scripts use."""
+"""All patterns, by the name that scripts use."""
 
 
 def key_of(name: str) -> Key | None:
-    """The pattern of a name in Redis, the one with the fewest free parts; None: it is none of ours."""
+    """The pattern of a key in Redis, the one with the fewest free parts; None: the key is foreign."""
     return min(
         (key for key in KEYS.values() if key.matches(name)),
         key=lambda key: (key.pattern.count("{"), -len(key.prefix)),

@@ -1,11 +1,11 @@
-"""The users of Redis: a password for each role, and the `aclfile` that names their hashes (config/redis/users.acl).
+"""The users of Redis: a password for each role, and the `aclfile` with their hashes (config/redis/users.acl).
 
     FOLDER/redis/users.acl     for Redis; it has hashes of passwords, and no password
-    FOLDER/redis/health        the health check's password, which may PING and nothing else
-    FOLDER/ROLE/password       for whoever acts in that role, and nobody else: a folder each, to be mounted by itself
-    FOLDER/ROLE/previous       while a password is changed: it is accepted too
+    FOLDER/redis/health        the health check's password; that user may only PING
+    FOLDER/ROLE/password       for processes and people in that role only: a folder each, to be mounted separately
+    FOLDER/ROLE/previous       while a password is rotated: it is accepted too
 
-What is there is kept, so this may run at each start; the rules are written anew, as this version has them.
+Existing passwords are kept, so this may run at each start; the rules are rewritten in this version's form.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ from config.password_file import read_password
 from worker.errors import LocalFileError
 
 ROLES: Final = ("platform", "worker", "moderator", "operator")
-"""Beat is a worker here: what it may do, any worker does."""
+"""Beat has the role of a worker, since any worker may tick."""
 
 HEALTH: Final = "health"
 
 PASSWORD_BYTES: Final = 32
-"""Of randomness: a hash of so much can be shown to anybody, salt or not."""
+"""Random bytes: with so many, the hash may be public, even without salt."""
 
 _PLACEHOLDER: Final = "{passwords}"
 _ESCAPES: Final = {"\\x06": "\x06", "\\x16": "\x16"}
@@ -35,16 +35,16 @@ _OWNER_ONLY, _GROUP_TOO = 0o400, 0o440
 
 
 def template() -> str:
-    """The rules that ship, as config/redis/users.acl says how to read them."""
+    """The shipped rules; config/redis/users.acl describes their format."""
     return files("config").joinpath("redis", "users.acl").read_text(encoding="utf-8")
 
 
 def render(rules: str, passwords: Mapping[str, Sequence[str]]) -> bytes:
-    """The `aclfile` of the rules: a user a line, no comments (Redis takes none).
+    """The `aclfile` for the rules: a user a line, no comments (Redis accepts none).
 
     Args:
-        rules: as in config/redis/users.acl.
-        passwords: by user; each of a user's is accepted.
+        rules: in the format of config/redis/users.acl.
+        passwords: by user; all of a user's are accepted.
     """
     users: list[str] = []
     for line in rules.splitlines():
@@ -68,18 +68,18 @@ def _filled(user: str, passwords: Mapping[str, Sequence[str]]) -> str:
 
 
 def password_file(folder: Path, role: str) -> Path:
-    """Where a role's password is."""
+    """Path of a role's password."""
     return folder / "redis" / HEALTH if role == HEALTH else folder / role / "password"
 
 
 def make_users(folder: Path) -> list[Path]:
-    """Makes what is not there of all passwords, and writes the `aclfile`.
+    """Creates missing passwords, and writes the `aclfile`.
 
     Returns:
-        The passwords' files that were made.
+        The created password files.
 
     Raises:
-        SettingsError: a password's file that is there cannot be read, or has none in it.
+        SettingsError: an existing password file cannot be read, or is empty.
         LocalFileError: a file cannot be written.
     """
     made = []
@@ -99,25 +99,25 @@ def make_users(folder: Path) -> list[Path]:
 
 
 def rotate(folder: Path, role: str) -> None:
-    """Gives a role a new password; the one before stays accepted until `retire`. Redis reads both at its next start.
+    """Gives a role a new password; the previous one is accepted until `retire`. Redis reads both at its next start.
 
     Raises:
-        LocalFileError: there is one before already, which somebody may still use; or as `make_users`.
+        LocalFileError: there is a previous password already, which may still be in use; or as `make_users`.
     """
     current, previous = password_file(folder, role), folder / role / "previous"
     try:
-        # A link, which unlike a renaming replaces nothing: a password that is in use must not be forgotten.
+        # A link, which unlike a rename replaces nothing: a password in use must not be lost.
         previous.hardlink_to(current)
         current.unlink()
     except FileExistsError as error:
-        raise LocalFileError(f"{previous}: is accepted still: --retire {role} first") from error
+        raise LocalFileError(f"{previous}: is still accepted: --retire {role} first") from error
     except OSError as error:
         raise LocalFileError(f"{current}: {error.strerror}") from error
     make_users(folder)
 
 
 def retire(folder: Path, role: str) -> None:
-    """Refuses the password that a role had before `rotate`, from Redis's next start on.
+    """Removes the role's password from before `rotate`; Redis refuses it from its next start on.
 
     Raises:
         LocalFileError: as `make_users`.
@@ -137,14 +137,14 @@ def _accepted(folder: Path, role: str) -> list[str]:
 
 
 def _make_folder(folder: Path, mode: int) -> None:
-    """With exactly that mode if it is new; a volume's stays as it is."""
+    """Makes a folder with exactly that mode; an existing one, such as a volume, stays as it is."""
     if not folder.is_dir():
         folder.mkdir(parents=True)
         folder.chmod(mode)
 
 
 def _make_once(path: Path, text: str, mode: int) -> bool:
-    """Writes a file whole or not at all, and never over another's: two first starts at once end with one password."""
+    """Writes a file atomically, and never over an existing one: two concurrent first starts end with one password."""
     if path.exists():
         return False
     written = _written_beside(path, f"{text}\n".encode(), mode)
@@ -168,7 +168,7 @@ def _replace(path: Path, data: bytes, mode: int) -> None:
 
 
 def _written_beside(path: Path, data: bytes, mode: int) -> Path:
-    """A file of another name with that content, on disk; made for its owner alone, then given its mode."""
+    """A file of another name with that content, synced to disk; created for its owner only, then given its mode."""
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
         file.write(data)
         file.flush()

@@ -252,7 +252,7 @@ def test_unconfirmed_disk_is_an_error(scene: Scene, own_server: ValkeyServer) ->
     """An escalation would be reported as safe on a Redis that keeps nothing."""
     with connect(own_server.connection_url) as redis:
         redis.config_set("appendonly", "no")
-        with pytest.raises(StoreError, match=r"keeps nothing on disk .*set appendonly yes"):
+        with pytest.raises(StoreError, match=r"has no append-only file .*set appendonly yes"):
             Scene(redis=redis, policy=scene.policy).raise_incident("cam-1")
 
 

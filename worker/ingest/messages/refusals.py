@@ -11,8 +11,8 @@ from typing import Any, Final
 from redis import Redis
 
 from worker.errors import IntakeError, RegistryError
-from worker.events.cloudevent import derived_id
-from worker.events.operations import OPERATIONS, operations_event
+from worker.events.cloudevent import cloud_event, derived_id
+from worker.events.operations import OPERATIONS
 from worker.ingest.messages.envelope import WATCH, PlatformCall
 from worker.ingest.messages.keys import COUNTS, NEWEST, REFUSED, UNPUBLISHED, published_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS, refused_event
@@ -205,7 +205,7 @@ def _event(reason: str, count: int, total: int, newest: str, deployment: str, no
         },
     }
     event_id = derived_id(REFUSED_EVENT, deployment, reason, total, now)
-    return operations_event(REFUSED_EVENT, event_id, subject="intake", data=data, deployment=deployment, now_ms=now)
+    return cloud_event(REFUSED_EVENT, event_id, subject="intake", data=data, deployment=deployment, now_ms=now)
 
 
 def refused_messages(redis: Redis, limit: int = KEPT) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from worker.ingest.poll.validators import unlisted, validators_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, WAITING, stream_key
 from worker.logs.fields import fields
-from worker.store.redis_client import now_ms, run_script
+from worker.store.redis_client import now_ms, run_script, time_ms
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ def pending_now(redis: Redis, stream_id: str) -> tuple[int, int]:
     with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.hkeys(pending_key(stream_id))
-        (seconds, microseconds), keys = pipe.execute()
-    return int(seconds) * 1000 + int(microseconds) // 1000, sum(bool(_SEGMENT_KEY.fullmatch(str(key))) for key in keys)
+        time, keys = pipe.execute()
+    return time_ms(time), sum(bool(_SEGMENT_KEY.fullmatch(str(key))) for key in keys)
 
 
 def admit(

@@ -5,8 +5,8 @@ from typing import Final
 
 from redis import Redis
 
-from worker.events.cloudevent import derived_id
-from worker.events.operations import OPERATIONS, operations_event
+from worker.events.cloudevent import cloud_event, derived_id
+from worker.events.operations import OPERATIONS
 from worker.ingest.poll.poll import PollFailure
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
@@ -22,7 +22,7 @@ def tell_poll_failed(redis: Redis, failure: PollFailure, *, deployment: str) -> 
     now = now_ms(redis)
     error = re.sub(r"\W", "_", failure.error, flags=re.ASCII)[:100]
     published = derived_id(POLL_FAILED, failure.stream_id, error)
-    event = operations_event(
+    event = cloud_event(
         POLL_FAILED,
         derived_id(published, now // (PUBLISHED_EVERY_SECONDS * 1000)),
         subject=failure.stream_id,

@@ -14,8 +14,8 @@ from typing import Any, Final
 from redis import Redis
 
 from worker.errors import FetchError
-from worker.events.cloudevent import derived_id, rfc3339
-from worker.events.operations import OPERATIONS, operations_event
+from worker.events.cloudevent import cloud_event, derived_id, rfc3339
+from worker.events.operations import OPERATIONS
 from worker.ingest.http.urls import target_of
 from worker.ingest.playlist.outcome import MissedReason
 from worker.store import redis_keys
@@ -165,4 +165,4 @@ def _event(origin: str, gap: PublishedGap, missing: Sequence[MissingStream], dep
     else:
         data["seconds"] = max(0, now - gap.since_ms) / 1000
     event_id = derived_id(kind, deployment, origin, gap.since_ms, gap.told_ms, gap.number)
-    return operations_event(kind, event_id, subject=origin[:_MAX_SUBJECT], data=data, deployment=deployment, now_ms=now)
+    return cloud_event(kind, event_id, subject=origin[:_MAX_SUBJECT], data=data, deployment=deployment, now_ms=now)

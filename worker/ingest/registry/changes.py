@@ -6,9 +6,9 @@ from typing import Any, Final, Self
 
 from redis import Redis
 
-from worker.events.cloudevent import derived_id
-from worker.events.operations import operations_event
+from worker.events.cloudevent import cloud_event, derived_id
 from worker.ingest.http.urls import without_query
+from worker.store.redis_client import time_ms
 
 CHANGED: Final = "livewarden.operations.stream_changed.v1"
 
@@ -39,13 +39,13 @@ class StreamBefore:
         with redis.pipeline(transaction=False) as pipe:
             pipe.hmget(key, "state", "url", "purpose", "generation")
             pipe.time()
-            (state, url, purpose, generation), (seconds, microseconds) = pipe.execute()
+            (state, url, purpose, generation), time = pipe.execute()
         return cls(
             watched=state is not None and str(state) not in over,
             url=str(url or ""),
             purpose=str(purpose or ""),
             generation=int(generation or 0),
-            now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
+            now_ms=time_ms(time),
         )
 
     def as_args(self) -> list[str]:
@@ -82,7 +82,7 @@ def change_event(
         "by": author.by,
     }
     event_id = derived_id(CHANGED, token)
-    return operations_event(
+    return cloud_event(
         CHANGED, event_id, subject=stream_id, data=data, deployment=author.deployment, now_ms=found.now_ms
     )
 

@@ -1,14 +1,14 @@
--- Refused where Redis is full: it adds work. What was listed meanwhile is accounted for by the first poll after.
--- Writes down what a poll found, if nobody polled or re-registered the stream meanwhile.
--- Segments become pending with a deadline before any message about them is sent: messages may be lost, this is not.
+-- Refused where Redis is full: it adds work. The first poll afterwards accounts for the time meanwhile.
+-- Commits the outcome of a poll, unless another poll or a registration overtook it.
+-- Segments become pending with a deadline before any message about them is sent, since messages may be lost.
 -- KEYS: stream hash, due set, pending hash, overdue set, coverage hash, validators hash, the two other
 --   due sets, platforms' events.
 -- ARGV: stream id, poll token, delay to the next poll in ms (-1: none, the stream has ended), deadline of new segments
 --   in ms from now, seconds that an ended stream's record is kept, stream fields, coverage increments, new segments
---   (key to record), keys whose validators are dropped, announcements [{field, mark, event}], of which each is published
---   once for its mark; the last five as JSON; then how many of platforms' events are kept, and the URL that stays once
---   the stream has ended.
--- Returns 1, or 0 if the poll was overtaken and nothing was written. Sent twice it writes once.
+--   (key to record), keys whose validators are deleted, events [{field, mark, event}], each published once for its
+--   mark; the last five as JSON; then how many of platforms' events are kept, and the URL that stays once the stream
+--   has ended.
+-- Returns 1, or 0 if the poll was overtaken and nothing was written. Idempotent.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] then
@@ -18,7 +18,7 @@ if redis.call('HGET', KEYS[1], 'polled_token') == ARGV[2] then
   return 1
 end
 for _, place in ipairs({3, 5, 6}) do
-  redis.call('HLEN', KEYS[place])  -- fails on what is no hash, before anything is written
+  redis.call('HLEN', KEYS[place])  -- fails on another type before anything is written
 end
 for field, value in pairs(cjson.decode(ARGV[6])) do
   redis.call('HSET', KEYS[1], field, value)
@@ -32,7 +32,7 @@ for field, increment in pairs(increments) do
 end
 local purpose = redis.call('HGET', KEYS[1], 'purpose') or 'live'
 add_ledger_today(purpose, increments)
--- A stream counts once a day and purpose, when something of it is listed.
+-- A stream that lists something counts once a day and purpose.
 local day = math.floor(time[1] / 86400) .. ' ' .. purpose
 if next(increments) and redis.call('HGET', KEYS[1], 'counted_day') ~= day then
   redis.call('HSET', KEYS[1], 'counted_day', day)
@@ -45,10 +45,10 @@ end
 for _, key in ipairs(cjson.decode(ARGV[9])) do
   redis.call('HDEL', KEYS[6], key)
 end
-for _, told in ipairs(cjson.decode(ARGV[10])) do
-  if redis.call('HGET', KEYS[1], told.field) ~= told.mark then
-    redis.call('HSET', KEYS[1], told.field, told.mark)
-    redis.call('XADD', KEYS[9], 'MAXLEN', '~', ARGV[11], '*', 'event', told.event)
+for _, one in ipairs(cjson.decode(ARGV[10])) do
+  if redis.call('HGET', KEYS[1], one.field) ~= one.mark then
+    redis.call('HSET', KEYS[1], one.field, one.mark)
+    redis.call('XADD', KEYS[9], 'MAXLEN', '~', ARGV[11], '*', 'event', one.event)
   end
 end
 redis.call('ZREM', KEYS[7], ARGV[1])

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): three numbers, by which what is old makes room.
--- Follows Redis's clock for what is deleted by its age. A clock that lies further ahead of its last time than it can have
--- gone unseen for may be wrong: it counts once it has gone on from there for long enough, in the steps that are seen.
--- KEYS: what is known of the clock. ARGV: how far ahead it counts at once in ms, for how long one that is further ahead has
---   to go on, most of that by each step.
+-- Runs where Redis is full too (allow-oom): three numbers, with which old data is deleted.
+-- Follows Redis's clock for retention. A clock that jumped further ahead than it can have gone unseen may be wrong: it
+-- counts once it has gone on from there for long enough, in observed steps.
+-- KEYS: state of the clock. ARGV: largest jump in ms that counts immediately, time for which a larger one must go on,
+--   most of that for each step.
 -- Returns {the time that counts in ms, by how much the clock is ahead of it}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -14,7 +14,7 @@ local counts_ms, seen_ms = tonumber(known[1] or ''), tonumber(known[2] or '')
 if counts_ms and now_ms - counts_ms > most_ms then
   local step_ms = now_ms - (seen_ms or now_ms)
   local went_on_ms = 0
-  -- From where it jumped once more it has to go on anew.
+  -- After another jump the time begins anew.
   if step_ms >= 0 and step_ms <= most_ms then
     went_on_ms = (tonumber(known[3] or '') or 0) + math.min(step_ms, ARGV[3])
   end

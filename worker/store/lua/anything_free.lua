@@ -1,5 +1,5 @@
 -- Takes no room, so Redis runs it where it is full too: it reads.
--- Whether there is an undecided incident that nobody holds, as `take` would give it.
+-- Whether there is an undecided incident without a holder, which `take` would return.
 -- KEYS: the open sets. ARGV: longest lease in ms. Returns 1 or 0.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -7,7 +7,7 @@ for _, open in ipairs(KEYS) do
   for _, incident in ipairs(redis.call('ZRANGE', open, 0, -1)) do
     local key = KEY.INCIDENT .. incident
     local known = redis.pcall('HMGET', key, 'outcome', 'holder', 'lease_until_ms')
-    -- Redis's clock may have gone back since: what `take` has to cut, it has to look at.
+    -- Redis's clock may have gone back: a lease that `take` would shorten counts as over.
     if not known.err and not known[1] and not (known[2] and still_to_come(known[3], now_ms, ARGV[1])) and readable(key) then
       return 1
     end

@@ -1,9 +1,9 @@
 --@once
--- Refused where Redis is full: a bank only grows by it; whoever asks is told.
--- Makes changes of the bank, all or none, in their order.
+-- Refused where Redis is full: the bank only grows by it; the caller gets the error.
+-- Appends changes of the bank, all or none, in order.
 -- KEYS: stream of changes, times at which lists were refreshed, snapshot in force, history.
--- ARGV: who makes them, changes as a JSON array of JSON texts, name of the list that is thereby refreshed ('' for none),
---   acts for the history as a JSON array of JSON texts, how many acts are kept.
+-- ARGV: their author, changes as a JSON array of JSON texts, name of the list that they refresh ('' for none), acts for
+--   the history as a JSON array of JSON texts, how many acts are kept.
 -- Returns {ids of the changes, Redis's time in ms}.
 local time = redis.call('TIME')
 local now_ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))

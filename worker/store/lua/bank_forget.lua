@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): it frees.
--- Drops fields whose time is over. What cannot be read stays: it is logged by whoever reads it.
--- KEYS: hashes of JSON records. ARGV: the time in ms, then for each the record's field with a time in ms, and how long after
---   it the record stays.
--- Returns how many were dropped.
+-- Deletes expired fields. Damaged ones stay: their readers log them.
+-- KEYS: hashes of JSON records. ARGV: the time in ms, then for each the record's field with a time in ms, and how long
+--   the record is kept after it.
+-- Returns how many were deleted.
 local now_ms = tonumber(ARGV[1])
 local dropped = 0
 for place, key in ipairs(KEYS) do

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): it takes out the changes that the snapshot holds.
--- Puts a snapshot in force, if its writer still has the lease, and forgets the changes that even the one before it holds.
--- KEYS: lease, snapshot in force, stream of changes, times at which lists were refreshed, history.
--- ARGV: token of the lease, name of the snapshot, its watermark, name of a list that is thereby refreshed ('' for none),
---   how many changes it holds that the one before does not, 1 if it holds what no change tells, else 0,
---   its digest if it is in the store ('' if not), acts for the history as a JSON array of JSON texts, how many are kept.
--- Returns 1, or 0 if the lease is lost: nothing was written. A snapshot is put in force once, however often this is sent:
---   its writer, who did not get the answer and has lost the lease meanwhile, would else remove what is in force.
+-- Runs where Redis is full too (allow-oom): it deletes the changes that the snapshot contains.
+-- Activates a snapshot, if its writer still has the lease, and deletes the changes that even the previous one contains.
+-- KEYS: lease, active snapshot, stream of changes, times at which lists were refreshed, history.
+-- ARGV: token of the lease, name of the snapshot, its watermark, name of a list that it refreshes ('' for none), how
+--   many changes it contains that the previous one does not, 1 if it contains hashes that are in no change, else 0, its
+--   digest if it is in the store ('' if not), acts for the history as a JSON array of JSON texts, how many are kept.
+-- Returns 1, or 0 if the lease is lost: nothing was written. A snapshot is activated once, however often this is sent:
+--   otherwise a writer that missed the answer and lost the lease meanwhile would remove the active one.
 if redis.call('HGET', KEYS[2], 'name') == ARGV[2] then
   return 1
 end
@@ -28,7 +28,7 @@ if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[4], ARGV[4], now_ms)
 end
 if previous ~= '' then
-  -- Those after it stay: a process that cannot open the new snapshot makes do with the old one and all changes since.
+  -- Later ones stay: a process that cannot open the new snapshot uses the old one and all changes since.
   redis.call('XTRIM', KEYS[3], 'MINID', previous)
 end
 return 1

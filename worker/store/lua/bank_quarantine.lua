@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): one entry that a person names, by which a flood
--- ends that may be what fills it.
+-- Runs where Redis is full too (allow-oom): one entry that a person names, which may end the flood that fills Redis.
 -- Sets or lifts the quarantine of one entry. KEYS: quarantine, history.
 -- ARGV: list/entry, JSON of the quarantine ('' lifts it), act for the history as JSON, how many acts are kept.
 -- Returns 1, or 0 if there was none to lift.

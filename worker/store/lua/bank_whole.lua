@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Runs where Redis is full too (allow-oom): what it writes is small.
--- Notes that the bank is whole again after a loss, with the times at which its lists were refreshed before it; safe to
--- be sent twice.
+-- Runs where Redis is full too (allow-oom): its writes are small.
+-- Records that the bank is complete again after a loss, with the times at which its lists were refreshed before.
+-- Idempotent.
 -- KEYS: epoch, times at which lists were refreshed. ARGV: id of the epoch, {list: ms} as JSON.
--- Returns 1, or 0 if the epoch is another one by now: nothing was written.
+-- Returns 1, or 0 if there is another epoch by now: nothing was written.
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
   return 0
 end

@@ -1,16 +1,14 @@
 #!lua flags=allow-oom
--- Runs where Redis is full too (allow-oom): bounded by the segments that are pending, of which there
--- come no more.
--- Begins work on a segment, under a lease, and counts the beginning before the work starts: a pool child that dies in
--- it leaves the count behind. An orderly end takes it back. Sent twice it counts once.
+-- Runs where Redis is full too (allow-oom): bounded by the pending segments, to which none are added then.
+-- Begins work on a segment under a lease, and counts the try before the work starts: a pool child that dies leaves the
+-- count behind, an orderly end takes it back. Idempotent.
 -- KEYS: pending hash, overdue set, tries hash, mark of slow streams, trial, mark of quick streams, segments that wait
---   for the trial's end. ARGV: member of the overdue set, segment key, lease
---   in ms, seconds that the tries are kept, 1 if a slow stream's segment may be begun here,
---   longest time of a trial in ms, token of this beginning, by which the lease is its own: sent twice, it is answered as
---   the first time.
--- Returns {'settled'}, {'leased'}, {'slow'} (nothing was begun: it belongs to the slow queue),
---   {'parked'} (nothing was begun: it is sent when the stream's trial is over), or {'begun', record, begun before and
---   never ended, decoder deaths, failed fetches, 1 if it is the stream's trial}.
+--   for the trial's end. ARGV: member of the overdue set, segment key, lease in ms, seconds that the tries are kept, 1
+--   if a slow stream's segment may be begun here, longest time of a trial in ms, token of this lease: sent twice, it
+--   gets the same answer.
+-- Returns {'settled'}, {'leased'}, {'slow'} (not begun: it belongs to the slow queue), {'parked'} (not begun: it is
+--   sent when the stream's trial is over), or {'begun', record, tries that never ended, decoder deaths, failed fetches,
+--   1 if it is the stream's trial}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HGET', KEYS[1], ARGV[2])
@@ -33,7 +31,7 @@ if ARGV[5] ~= '1' and redis.call('HGET', KEYS[4], 'slow') == '1' then
   return {'slow'}
 end
 local trial = 0
--- Of a stream that is not known to be quick one segment at a time is fetched where everybody shares.
+-- The shared queues fetch one segment at a time of a stream that is not known to be quick.
 if ARGV[5] ~= '1' and redis.call('EXISTS', KEYS[6]) == 0 then
   expire_within(KEYS[5], ARGV[6])
   if not redis.call('SET', KEYS[5], ARGV[2], 'NX', 'PX', ARGV[6]) then

@@ -1,29 +1,30 @@
--- What stands in front of every script.
+-- Functions that are prepended to every script.
 
--- Runs a script whose first line is `--@once`. A client whose connection breaks before the answer comes sends the same
--- again: the first answer is kept under the last key, which names this call, and nothing is done a second time.
+-- Runs a script whose first line is `--@once`. A client whose connection breaks before the answer comes repeats the
+-- call: the first answer is kept under the last key, which identifies the call, and nothing is done a second time.
 local function once(act, kept_seconds)
   local call = table.remove(KEYS)
   local before = redis.call('GET', call)
   if before then
-    -- A write, so that WAITAOF after it waits for what was done.
+    -- A write, so that a following WAITAOF waits for the first call's writes.
     redis.call('EXPIRE', call, kept_seconds)
     return cmsgpack.unpack(before)
   end
   local answer = act()
-  -- What was done stands, also where Redis has no room for the answer.
+  -- The writes of `act` stand even if Redis has no memory for the answer.
   redis.pcall('SET', call, cmsgpack.pack(answer), 'EX', kept_seconds)
   return answer
 end
 
--- Whether a time in ms lies ahead, and no further than it was ever set: then Redis's clock went back since.
+-- Whether a time in ms is in the future, but no further than is ever set: a later one is from before Redis's clock went
+-- back.
 local function still_to_come(at_ms, now_ms, longest_ms)
   local left_ms = (tonumber(at_ms or 0) or 0) - now_ms
   return left_ms > 0 and left_ms <= tonumber(longest_ms)
 end
 
--- Of a sorted set of times in ms, the members whose time has come, the earliest first, and after them those that lie
--- further ahead than any is ever set.
+-- The members of a sorted set of times in ms that are due, the earliest first, and after them those that are further in
+-- the future than is ever set.
 local function due_members(set, now_ms, longest_ms, most)
   local members = redis.call('ZRANGE', set, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, most)
   if #members < tonumber(most) then
@@ -35,20 +36,20 @@ local function due_members(set, now_ms, longest_ms, most)
   return members
 end
 
--- How many members `due_members` would give, had it no limit.
+-- The number of members that `due_members` would return without its limit.
 local function count_due(set, now_ms, longest_ms)
   return redis.call('ZCOUNT', set, '-inf', now_ms)
     + redis.call('ZCOUNT', set, string.format('(%.0f', now_ms + longest_ms), '+inf')
 end
 
--- Shortens the life of a key that would stay longer than it is ever set for: expiry follows the clock.
+-- Shortens the life of a key to the longest that is ever set: expiry follows the clock, which may have gone back.
 local function expire_within(key, longest_ms)
   if redis.call('PTTL', key) > tonumber(longest_ms) then
     redis.call('PEXPIRE', key, longest_ms)
   end
 end
 
--- Likewise, of the end of a lease in ms that a hash keeps. Returns the end; nil: there is none.
+-- The same for the end of a lease in ms in a field of a hash. Returns the end; nil: there is none.
 local function lease_within(key, field, now_ms, longest_ms)
   local until_ms = tonumber(redis.call('HGET', key, field) or '')
   if until_ms and until_ms - now_ms > tonumber(longest_ms) then
@@ -58,7 +59,7 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
--- Whether an incident has something to show; what is damaged is passed over, and `queue list` shows it.
+-- Whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
 local function readable(incident)
   local event = redis.pcall('HGET', incident, 'event')
   if type(event) ~= 'string' then
@@ -68,7 +69,7 @@ local function readable(incident)
   return ok and type(shown) == 'table'
 end
 
--- Why an incident is not a person's, as scripts answer; nil: he holds it, or nobody has taken it since he did.
+-- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
 local function not_held_by(incident, person, now_ms, longest_ms)
   local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder')
   if not known[1] then
@@ -85,15 +86,15 @@ local function not_held_by(incident, person, now_ms, longest_ms)
   return {'free'}
 end
 
--- Keeps acts on the bank, given as JSON texts, in their stream; of very many the oldest go.
+-- Adds acts on the bank, as JSON texts, to their stream, which is trimmed.
 local function note_acts(stream, acts, kept)
   for _, act in ipairs(acts) do
     redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act)
   end
 end
 
--- Writes down what a look-back found, [{name, stream, segment, record, facts, hits: [{id, text}]}], but for what was told
--- before; gives how many hits are new. Texts are not read here: Lua would write large numbers as 1.7e+12.
+-- Stores the finds of a look-back, [{name, stream, segment, record, facts, hits: [{id, text}]}], without hits that were
+-- stored before; returns the number of new hits. Texts are not parsed here: Lua would write large numbers as 1.7e+12.
 local function note_found(told, found, now_ms, groups)
   local new = 0
   for _, group in ipairs(groups) do
@@ -106,15 +107,15 @@ local function note_found(told, found, now_ms, groups)
     if #texts > 0 then
       new = new + #texts
       redis.call('HSET', found, group.name, cjson.encode({facts = group.facts, segment = group.segment, hits = texts}))
-      -- What is settled has to be pending: so a group is raised once, whoever dies over it.
+      -- Only pending segments are settled: so a group is raised once, even if a worker dies meanwhile.
       redis.call('HSET', KEY.PENDING .. group.stream, group.segment, group.record)
     end
   end
   return new
 end
 
--- Adds amounts (field to number) to the totals of today, which are kept for reports when all else is gone. Names come from
--- policies and lists: however many there are, a day's totals stay small. What is no hash there stops nothing.
+-- Adds amounts (field to number) to today's totals, which reports use when all else is gone. Names come from policies
+-- and lists; however many there are, a day's totals stay small. A key of another type is ignored.
 local function add_today(purpose, amounts)
   local key = KEY.DAY_TOTALS .. math.floor(redis.call('TIME')[1] / 86400)
   local size = redis.pcall('HLEN', key)
@@ -131,8 +132,7 @@ local function add_today(purpose, amounts)
   redis.pcall('EXPIRE', key, LIFE.DAY_TOTALS, 'NX')
 end
 
--- Likewise, what was added to the ledger of a stream that is or was watched for this purpose, in milliseconds; its counts
--- are left out.
+-- Adds the increments of the ledger of a stream of this purpose, in milliseconds, to today's totals, without counts.
 local function add_ledger_today(purpose, increments)
   local amounts = {}
   for field, increment in pairs(increments) do
@@ -145,8 +145,8 @@ local function add_ledger_today(purpose, increments)
   end
 end
 
--- Likewise, an incident that was raised or decided, and a decision that was changed, as its event says: by rule and
--- severity, and by each list.
+-- Adds a raised or decided incident, or a changed decision, by its event to today's totals: by rule and severity, and
+-- by each list.
 local function add_event_today(text)
   local ok, event = pcall(cjson.decode, text)
   local what = ok and ({
@@ -170,7 +170,8 @@ local function add_event_today(text)
   add_today(data.purpose, amounts)
 end
 
--- Notes an incident's id with those that begin alike, for whoever types only its beginning (as long as the record); those whose record is gone go. What is damaged there stops nothing that matters more.
+-- Adds an incident's id to those with the same beginning, to complete abbreviated ids, for as long as its record;
+-- removes ids without a record. Damaged keys are ignored.
 local function note_id(id)
   local alike = KEY.INCIDENT_IDS .. string.sub(id, 1, 4)
   if redis.pcall('SADD', alike, id) == 1 then
@@ -184,16 +185,16 @@ local function note_id(id)
   redis.pcall('EXPIRE', alike, LIFE.INCIDENT_IDS)
 end
 
--- Puts events [{stream, incident, text}] on their streams. An escalation's entry is noted with its incident: whoever
--- decides acknowledges all of them.
+-- Adds events [{stream, incident, text}] to their streams. An escalation's entry is stored with its incident, since a
+-- decision acknowledges all of them.
 local function publish(events)
   for _, event in ipairs(events) do
     local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
     if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
-      -- From 0, so that what was published before the group existed is delivered too; fails if it exists.
+      -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
       redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
-      -- The newest tells all that those before it told: of very many the oldest are done.
+      -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
       local entries = KEY.INCIDENT .. event.incident .. ':entries'
       if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
         local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
@@ -201,15 +202,15 @@ local function publish(events)
       end
       note_id(event.incident)
     end
-    -- What is copied to operators besides is counted where people work.
+    -- Copies for operators are not counted.
     if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
       add_event_today(event.text)
     end
   end
 end
 
--- Writes what was decided on a stream's incidents: states of rules (field to JSON), incidents [{id, severity, fields,
--- queued}], events [{stream, incident, text}].
+-- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued}],
+-- events [{stream, incident, text}].
 local function write_incidents(key, states, incidents, events)
   redis.call('HINCRBY', key, 'version', 1)
   redis.call('PERSIST', key)
@@ -221,7 +222,7 @@ local function write_incidents(key, states, incidents, events)
       redis.call('HSET', KEY.INCIDENT .. incident.id, field, value)
     end
     if incident.queued ~= 'yes' then
-      -- A canary's: nobody decides on it.
+      -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
     else
       for _, severity in ipairs({'critical', 'high', 'review'}) do
@@ -235,8 +236,8 @@ local function write_incidents(key, states, incidents, events)
   publish(events)
 end
 
--- Keeps the set of streams that are not seen, by since when it is called a gap, as the stream's hash has it:
--- `missing_member` is what stands for the stream now ('' if it is seen), `missing_listed` what stood for it before.
+-- Updates the set of missing streams, by start of the gap, from the stream's hash: `missing_member` is the stream's
+-- member now ('' if it is not missing), `missing_listed` its member before.
 local function list_missing(stream)
   local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_listed', 'missing_from_ms')
   local member, listed = found[1] or '', found[3] or ''
@@ -250,8 +251,8 @@ local function list_missing(stream)
   redis.call('HSET', stream, 'missing_listed', member)
 end
 
--- Of a stream that is not watched any more, drops what may hold signed tokens, and the segments that it had listed: two
--- thirds of a record. `url` is its URL without query.
+-- Deletes from the record of an unwatched stream what may hold signed tokens, and its listed segments: two thirds of
+-- it. `url` is its URL without query.
 local function forget_details(stream, url)
   redis.call('HSET', stream, 'url', url)
   redis.call('HDEL', stream, 'media_url', 'tried', 'no_video')
@@ -261,12 +262,12 @@ local function forget_details(stream, url)
   end
 end
 
--- Ends what a stream misses because its watch ends: it is missed for good, or the broadcast is taken to have ended. Who
--- ends a watch may be an operator, who must not write ledgers: it is noted in the stream's hash, for workers. What nobody
--- polled in time, all being dead or Redis full, is missed since the last poll (10 s: LATE_POLL_MS in
--- worker/ingest/registry/watch_state.py).
+-- Ends a stream's provisional missed time because its watch ends: it counts as missed, or the broadcast is taken to
+-- have ended. An operator may end a watch, and must not write ledgers: so it is stored in the stream's hash, for
+-- workers. If the stream was not polled in time, with all workers dead or Redis full, time since the last poll is
+-- missed (10 s: LATE_POLL_MS in worker/ingest/registry/watch_state.py).
 local function end_missing(stream, id, now_ms)
-  -- For whom it counts, should the stream be watched for another purpose by the time that it is paid.
+  -- The purpose that it counts for: the stream may have another one when it is added to the ledger.
   redis.call('HSET', stream, 'owed_purpose', redis.call('HGET', stream, 'purpose') or 'live')
   local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_kept', 'missing_certain_ms')
   local since_ms = tonumber(found[2] or '')

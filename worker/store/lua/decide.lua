@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): what is decided is acknowledged, and makes room.
--- Records a decision, if the incident is undecided, nobody else holds it, and its stream's incidents are unchanged.
+-- Runs where Redis is full too (allow-oom): decided incidents are acknowledged, which frees memory.
+-- Records a decision, if the incident is undecided, no other person holds it, and its stream's incidents are unchanged.
 -- KEYS: incident, its entries, incidents of the stream or of the groups, decisions; for a group's incident its
---   streams; where some of them joined since it was shown also the streams of the incident that these become, and the
---   groups that have streams to tell.
--- ARGV: incident id, who decides, outcome, note, time in ms, version of the incidents, field of the rule's state, its
---   new state, decision event, stream of the closing event, closing event, longest lease in ms, seconds that the
---   record is kept, token of the take that the caller knows of ('' if none), whether it is refused if nothing else
---   refuses it (1 or 0: something worse than what was shown is there, or a note is missing); for a group's incident how many streams the caller knows of; where some joined since, as
---   JSON: the incident that they become {id, severity, fields}, its events [{stream, incident, text}], its streams
---   (stream to when it joined), and the group among those that have streams to tell.
--- Returns {'decided'}, {'unknown'}, {'already', outcome, who}, {'held', who, seconds left}, {'refused'}, or {'clash'}:
---   read again.
+--   streams; if some of them joined since it was shown also the streams of the new incident that they become, and the
+--   groups with streams to publish.
+-- ARGV: incident id, person, outcome, note, time in ms, version of the incidents, field of the rule's state, its new
+--   state, decision event, stream of the closing event, closing event, longest lease in ms, seconds that the record is
+--   kept, token of the take that the caller knows ('' if none), whether to refuse if nothing else does (1 or 0: there
+--   is something worse than was shown, or a note is missing); for a group's incident how many streams the caller knows;
+--   if some joined since, as JSON: the new incident {id, severity, fields}, its events [{stream, incident, text}], its
+--   streams (stream to time of joining), and the group's member among the groups with streams to publish.
+-- Returns {'decided'}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'refused'}, or
+--   {'clash'}: read again.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'holder', 'take_token')
@@ -32,7 +32,7 @@ end
 if (known[5] or '') ~= ARGV[14] then
   return {'clash'}
 end
--- Nobody has decided on a stream that has joined meanwhile.
+-- The decision does not cover a stream that has joined meanwhile.
 if KEYS[5] and redis.call('ZCARD', KEYS[5]) ~= tonumber(ARGV[16]) then
   return {'clash'}
 end
@@ -61,7 +61,7 @@ for _, severity in ipairs({'critical', 'high', 'review'}) do
   redis.call('ZREM', KEY.OPEN .. severity, ARGV[1])
 end
 redis.call('XADD', KEYS[4], '*', 'event', ARGV[9])
--- Our own readers pass the closing event over, since the incident is decided; it tells the others.
+-- Livewarden skips the closing event, since the incident is decided; it is for other readers.
 redis.call('XADD', ARGV[10], '*', 'event', ARGV[11])
 for _, entry in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
   local stream, id = string.match(entry, '^(%S+) (%S+)$')
@@ -72,7 +72,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[13])
 if KEYS[5] then
   redis.call('EXPIRE', KEYS[5], ARGV[13])
 end
--- Last: what may fail here, of rights that an older Redis gives or of damaged keys, must not leave half a decision.
+-- Last: these may fail, by an older version's ACL rules or damaged keys, and must not leave half a decision.
 note_id(ARGV[1])
 add_event_today(ARGV[9])
 return {'decided'}

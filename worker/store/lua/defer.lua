@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): it writes over what the beginning wrote.
--- Gives a segment back, to be tried again after a delay: the reconciler sends it when that is over. Whose lease is over
--- gives nothing back once another has the segment.
--- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, delay in ms, what is
---   counted ('deaths' or 'fetches'; '' if nothing), whether the beginning ended in order (1 or 0), token of the beginning.
--- Returns 1 if it was given back, else 0.
+-- Runs where Redis is full too (allow-oom): it overwrites what begin wrote.
+-- Releases a segment, to be tried again after a delay: the reconciler sends it then. After its lease has expired and
+-- another worker has the segment, it does nothing.
+-- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, delay in ms, field to
+--   count ('deaths' or 'fetches'; '' for none), whether the try ended in order (1 or 0), token of the lease.
+-- Returns 1 if it was released, else 0.
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 or redis.call('HGET', KEYS[3], 'token') ~= ARGV[6] then
   return 0
 end

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): it frees.
--- Drops entries of a queue's stream that every group has acknowledged, some with each call: trimming stops at the oldest that
--- one has not, as of an incident that waits for days.
--- KEYS: stream, how far that has come. ARGV: id from which on entries stay, most entries that are looked at.
--- Returns how many were dropped.
+-- Deletes entries of a queue's stream that every group has acknowledged, some with each call. Trimming would stop at
+-- the oldest unacknowledged one, such as that of an incident that waits for days.
+-- KEYS: stream, position of this deletion. ARGV: id from which on entries stay, most entries that are checked.
+-- Returns how many were deleted.
 local function parts(id)
   local ms, number = string.match(id, '^(%d+)-?(%d*)$')
   return tonumber(ms), tonumber(number) or 0

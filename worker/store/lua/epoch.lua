@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): what it writes is small, and one that is full has not lost its state.
--- A sign that Redis still has what it was given: its epoch ends where that was lost, and another one begins.
--- KEYS: epoch, snapshot in force of the hash bank.
--- ARGV: id for a new epoch; then what the caller was answered last: id ('' if nothing yet), its `alive_ms`, and the
---   `alive_ms` that even a Redis which lost its last seconds, as `appendfsync everysec` may, still has (0: none yet).
--- Returns {id, begun_ms, alive_ms, lost, since_ms, found, bank}, '' for what is not there.
+-- Runs where Redis is full too (allow-oom): its writes are small, and a full Redis has not lost its state.
+-- Writes a sign of life and checks that Redis still has its state: if that was lost, a new epoch begins.
+-- KEYS: epoch, active snapshot of the hash bank.
+-- ARGV: id for a new epoch; then the caller's last answer: id ('' if none yet), its `alive_ms`, and the `alive_ms` that
+--   even a Redis which lost its last seconds, as `appendfsync everysec` may, still has (0: none yet).
+-- Returns {id, begun_ms, alive_ms, lost, since_ms, found, bank}, '' for missing fields.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen, seen_ms, firm_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -14,11 +14,11 @@ local function text(ms)
 end
 
 local id, alive, begun, after = unpack(redis.call('HMGET', KEYS[1], 'id', 'alive_ms', 'begun_ms', 'lost'))
--- It only ever rises, whatever the clock does: one that is lower than before is an older copy's.
+-- It only rises, whatever the clock does: a lower one is from an older copy.
 local alive_ms = tonumber(alive or 0) or 0
 local copy = id and id == seen and alive_ms < firm_ms
 if id and id ~= seen and seen ~= '' and after ~= seen then
-  -- Another epoch, which does not follow the caller's: if it had begun before the caller saw its own, it is a copy's.
+  -- Another epoch, which does not follow the caller's: if it began before the caller saw its own, it is from a copy.
   copy = (tonumber(begun or 0) or 0) < seen_ms
 end
 if not id or copy then
@@ -26,7 +26,7 @@ if not id or copy then
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'id', id, 'begun_ms', text(now_ms), 'found', copy and 'older_copy' or 'nothing')
 end
--- Who asks for the first time gives no sign yet: of an older copy it would hide from the others that it is one.
+-- The first call of a process gives no sign yet: it would make an older copy look current to the others.
 if seen ~= '' or alive_ms == 0 then
   alive_ms = math.max(alive_ms, now_ms)
   redis.call('HSET', KEYS[1], 'alive_ms', text(alive_ms))
@@ -34,7 +34,7 @@ end
 
 local lost = ''
 if redis.call('HDEL', KEYS[2], 'adopted') == 1 then
-  lost = 'unknown'  -- nobody who lived in it is left, but the bank's folder shows that there was one
+  lost = 'unknown'  -- no process is left that saw it, but the bank's folder shows that there was one
 end
 if seen ~= '' and seen ~= id then
   lost = seen

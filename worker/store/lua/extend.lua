@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): a person is at it.
--- Renews the lease of whoever holds an incident; also one that is over, if nobody has taken it since.
--- KEYS: incident, ids of what the person holds. ARGV: incident id, who holds it, lease in ms, longest lease in ms.
--- Returns {'extended', end of the lease in ms, whether it has changed since he was given it (1 or 0)}, {'unknown'},
---   {'already', outcome, who decided}, {'held', who, seconds left} or {'free'}.
+-- Runs where Redis is full too (allow-oom): a person is working on the incident.
+-- Renews the lease of an incident's holder; also an expired one, if no other person has taken it since.
+-- KEYS: incident, ids that the person holds. ARGV: incident id, holder, lease in ms, longest lease in ms.
+-- Returns {'extended', end of the lease in ms, whether the incident has changed since it was shown (1 or 0)},
+--   {'unknown'}, {'already', outcome, person}, {'held', person, seconds left} or {'free'}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer = not_held_by(KEYS[1], ARGV[2], now_ms, ARGV[4])

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): bounded by the segments that are pending, as settle is.
--- Notes that listed hashes match on a stream, and counts the streams on which each did lately.
+-- Runs where Redis is full too (allow-oom): bounded by the pending segments, as settle is.
+-- Records matches of listed hashes on a stream, and counts the streams on which each matched recently.
 -- KEYS: a sorted set of streams for each hash. ARGV: stream, how long in ms a match counts.
--- Returns the time in ms, and for each hash how many streams there are.
+-- Returns the time in ms, and the number of streams for each hash.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer = {now_ms}

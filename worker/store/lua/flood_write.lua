@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): bounded by the segments that are pending, as settle is.
--- Writes what became of a group incident, if nothing has changed since it was decided on.
--- KEYS: the groups' states, streams of this incident, groups that have streams to tell.
--- ARGV: version that was decided on, the group's field, its new state ('' leaves all states, and their version, alone),
---   fields of groups to forget, streams (stream to when it joined), incident {id, severity, queued, fields} or '', events
---   [{stream, incident, text}], the group among those that have streams to tell, when it is to tell them, how many
---   streams it has told with these events ('' if none), id of the incident, and when the picture was live with which a
---   stream joins ('' if none does). Lists and objects as JSON, all numbers as text.
+-- Runs where Redis is full too (allow-oom): bounded by the pending segments, as settle is.
+-- Writes the changes of a group's incident, unless its state has changed since the caller read it.
+-- KEYS: the groups' states, streams of this incident, groups with streams to publish.
+-- ARGV: version that the caller read, the group's field, its new state ('' leaves all states, and their version,
+--   alone), fields of groups to delete, streams (stream to time of joining), incident {id, severity, queued, fields} or
+--   '', events [{stream, incident, text}], the group's member among the groups with streams to publish, when to publish
+--   them, how many streams these events contain ('' if none), id of the incident, and capture time of the picture with
+--   which a stream joins ('' if none does). Lists and objects as JSON, all numbers as text.
 -- Returns 'written', or 'clash': read again.
 if (redis.call('HGET', KEYS[1], 'version') or '0') ~= ARGV[1] then
   return 'clash'
@@ -40,13 +40,13 @@ if ARGV[6] ~= '' then
   redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
 end
 publish(cjson.decode(ARGV[7]))
--- A stream that joined while the events were made is not in them, and stays to be told.
+-- A stream that joined while the events were made is not in them, and is published later.
 if ARGV[10] ~= '' and redis.call('ZCARD', KEYS[2]) == tonumber(ARGV[10]) then
   redis.call('ZREM', KEYS[3], ARGV[8])
 elseif ARGV[10] ~= '' then
   redis.call('ZADD', KEYS[3], ARGV[9], ARGV[8])
 else
-  -- What is to be told at once is not put off by a stream that joins after it.
+  -- A stream that joins later does not delay an earlier publication.
   redis.call('ZADD', KEYS[3], 'LT', ARGV[9], ARGV[8])
 end
 return 'written'

@@ -1,9 +1,9 @@
 --@once
--- Refused where Redis is full: published when there is room, if the gap is there still.
--- Publishes that an origin's streams are not seen, or are again, if nobody published meanwhile.
--- KEYS: what was published last by origin, operators' stream. ARGV: origin, what the caller found there ('' if nothing),
---   what is there from now on ('' if nothing), event ('' if none).
--- Returns 1, or 0 if somebody else did.
+-- Refused where Redis is full: published when there is memory, if the gap still exists.
+-- Publishes that an origin's streams are missing, or are back, unless another process published meanwhile.
+-- KEYS: published states by origin, operators' stream. ARGV: origin, state that the caller read ('' if none), new state
+--   ('' if none), event ('' if none).
+-- Returns 1, or 0 if another process published.
 if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then
   return 0
 end

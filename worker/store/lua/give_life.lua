@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- Runs where Redis is full too (allow-oom): it frees. Safe to be sent twice.
--- Gives a life to what has none, unless a person has yet to decide on it.
--- KEYS: states of a stream's rules, an incident, or the streams of a group's incident. ARGV: seconds, which of these it is.
+-- Runs where Redis is full too (allow-oom): it frees. Idempotent.
+-- Sets the missing life of a key, unless a person has yet to decide on it.
+-- KEYS: states of a stream's rules, an incident, or the streams of a group's incident. ARGV: seconds, which of these it
+--   is.
 -- Returns 1 if it has a life now.
 local function decided(incident)
   local known = redis.pcall('HMGET', incident, 'raised_ms', 'outcome', 'purpose')
@@ -15,7 +16,7 @@ if ARGV[2] == 'streams' and not decided((string.gsub(KEYS[1], ':streams$', '')))
   return 0
 end
 if ARGV[2] == 'states' then
-  -- What is no hash holds nothing that is undecided.
+  -- A key of another type holds nothing undecided.
   for _, text in ipairs(redis.pcall('HVALS', KEYS[1])) do
     local ok, state = pcall(cjson.decode, text)
     local open = ok and type(state) == 'table' and state.incident

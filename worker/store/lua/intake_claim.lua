@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Runs where Redis is full too (allow-oom), since it may be full of messages: nobody else would take them out.
--- Takes a batch of messages out of the queue, under a lease; or takes over the batch of a reader whose lease is over.
--- There is one batch at a time, so that one stream's messages are applied in their order. Safe to be sent twice.
--- KEYS: claim, batch, rest, refusals that were not published, then the queue's lists, the most urgent first.
+-- Runs where Redis is full too (allow-oom), since it may be full of messages, which only this removes.
+-- Takes a batch of messages from the queue, under a lease; or takes over the batch of a reader whose lease has expired.
+-- There is one batch at a time, so that a stream's messages are applied in order. Idempotent.
+-- KEYS: claim, batch, rest, unpublished refusals, then the queue's lists, the most urgent first.
 -- ARGV: token of this call, lease in ms, most messages, most bytes, longest message in bytes, bytes that are kept of a
--- longer one, messages that each list may have at least, bytes likewise.
+-- longer one, least share of each list in messages, and in bytes.
 -- Returns: batch's ID ('' if there is nothing to do), now (ms), when it was taken (ms), how often it was claimed, how
--- often since its first message has come first, how many of it are done, whether there are refusals to publish,
--- then its messages. The batch's ID is the token that took it.
+-- often with its first message as the first, how many of it are done, whether there are refusals to publish, then its
+-- messages. The batch's ID is the token that took it.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local unpublished = redis.call('EXISTS', KEYS[4])
@@ -15,17 +15,17 @@ local unpublished = redis.call('EXISTS', KEYS[4])
 local function answer()
   local claim = redis.call('HMGET', KEYS[1], 'batch', 'taken_ms', 'claims', 'tries', 'total')
   local messages = redis.call('LRANGE', KEYS[2], 0, -1)
-  local told = {claim[1], now_ms, tonumber(claim[2]), tonumber(claim[3]), tonumber(claim[4]),
+  local answered = {claim[1], now_ms, tonumber(claim[2]), tonumber(claim[3]), tonumber(claim[4]),
     tonumber(claim[5]) - #messages, unpublished}
   for _, message in ipairs(messages) do
-    table.insert(told, message)
+    table.insert(answered, message)
   end
-  return told
+  return answered
 end
 
 if redis.call('EXISTS', KEYS[2]) == 1 then
   if redis.call('EXISTS', KEYS[1]) == 0 then
-    -- Nobody leaves a batch without its claim; were it so, it would be held up for ever.
+    -- A batch always has a claim; if it were lost, the batch would be blocked indefinitely.
     redis.call('HSET', KEYS[1], 'batch', ARGV[1], 'token', '', 'until_ms', 0, 'taken_ms', now_ms, 'claims', 0, 'tries', 0,
       'total', redis.call('LLEN', KEYS[2]))
   end
@@ -48,14 +48,14 @@ end
 
 local messages_left, bytes_left, total = tonumber(ARGV[3]), tonumber(ARGV[4]), 0
 for place = 5, #KEYS do
-  -- What less urgent lists may have at least is left for them.
+  -- The least shares of less urgent lists are left for them.
   local others = 0
   for other = place + 1, #KEYS do
     others = others + redis.call('EXISTS', KEYS[other])
   end
   while messages_left > others * ARGV[7] and bytes_left > others * ARGV[8] do
-    -- kombu writes on the left and reads from the right. Moved before it is looked at: a script that fails in the middle
-    -- has lost nothing.
+    -- kombu writes on the left and reads from the right. Moved before it is checked: a script that fails in the middle
+    -- loses nothing.
     local message = redis.call('LMOVE', KEYS[place], KEYS[2], 'RIGHT', 'RIGHT')
     if not message then
       break

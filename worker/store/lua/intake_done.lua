@@ -1,13 +1,11 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom), as intake_claim does.
--- Drops the first messages of a batch, which are applied or refused; keeps the lease of whoever has it for another
--- while, or gives it back. Safe to be sent by two readers of one batch: what is dropped goes by the batch's ID and by
--- places in it.
+-- Deletes the first messages of a batch, which are applied or refused; renews the holder's lease, or releases it. Two
+-- readers of one batch may both send it: deletion goes by the batch's ID and index.
 -- KEYS: claim, batch, rest, counts. ARGV: batch's ID, token of the claim, how many of the batch are done since it was
--- taken, lease in ms (0: given back, and this try counts for nothing), ms for which nobody takes another batch once this
--- one is done.
--- Returns 1 if the caller may go on with what is left, or 0: nothing is left, or another has it.
+-- taken, lease in ms (0: released, and this try is not counted), pause of all readers in ms once this batch is done.
+-- Returns 1 if the caller may go on with the rest, or 0: nothing is left, or another reader has it.
 local batch, token, total = unpack(redis.call('HMGET', KEYS[1], 'batch', 'token', 'total'))
 if batch ~= ARGV[1] then
   return 0

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom), as intake_claim does.
--- Counts and keeps messages that are refused, each once, whoever reads it.
--- KEYS: counts, refused ones, those not yet published by reason, the newest by reason, platforms' events, then the mark of each
+-- Counts and keeps refused messages, each once, even if several readers read it.
+-- KEYS: counts, records, unpublished refusals by reason, the newest by reason, platforms' events, then the mark of each
 --   message.
--- ARGV: seconds that marks are kept, how many records and how many of platforms' events are kept, then of each message
+-- ARGV: seconds that marks are kept, how many records and how many of platforms' events are kept, then for each message
 --   reason, record and event for its platform ('': none).
 -- Returns for each message 1, or 0 if it was counted before.
 local new = {}

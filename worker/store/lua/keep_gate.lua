@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Runs where Redis is full too (allow-oom): one state a stream, written over the one before.
--- Keeps, of two states of the gate, the one of the later capture time: segments end in any order, the result is one.
+-- Runs where Redis is full too (allow-oom): one state a stream, which is overwritten.
+-- Keeps the state of the gate with the later capture time, so that the result does not depend on the order of segments.
 -- KEYS: gate hash of a stream. ARGV: field (generation and epoch), capture time in ms, state as JSON, seconds kept.
 local kept = redis.call('HGET', KEYS[1], ARGV[1])
--- What cannot be read is older than everything.
+-- A damaged state counts as the oldest.
 local read, state = pcall(cjson.decode, kept or '')
 local kept_ms = read and type(state) == 'table' and tonumber(state['capture_ms']) or -1
 if kept_ms < tonumber(ARGV[2]) then

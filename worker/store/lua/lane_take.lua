@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): it takes a segment out of those that wait.
--- Takes the oldest waiting segment of the stream whose turn it is, and sets the stream's next turn.
--- KEYS: streams by their turn, clock.
--- ARGV: prefixes of the waiting segments and of the marks, cost of a turn in ms where it is not known.
+-- Runs where Redis is full too (allow-oom): it removes a waiting segment.
+-- Takes the oldest waiting segment of the stream with the least start tag, and advances that by the cost of the turn.
+-- KEYS: streams by start tag, virtual time.
+-- ARGV: prefixes of the waiting segments and of the marks, cost of a turn of unknown length in ms.
 -- Returns {stream id, segment key}, or {} if none waits.
 while true do
   local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
@@ -11,7 +11,7 @@ while true do
     return {}
   end
   local id, turn = first[1], tonumber(first[2])
-  -- A stream whose own keys are damaged loses its turn, and costs no other the next one.
+  -- A stream whose keys are damaged loses its turn, and does not block the others.
   local segment = redis.pcall('ZPOPMIN', ARGV[1] .. id)
   if segment[1] then
     local mark = ARGV[2] .. id

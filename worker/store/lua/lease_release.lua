@@ -1,5 +1,5 @@
 -- Takes no room, so Redis runs it where it is full too: it deletes.
--- Gives a lease back, if it is still the caller's. KEYS: lease. ARGV: token.
+-- Releases a lease, if it is still the caller's. KEYS: lease. ARGV: token.
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('DEL', KEYS[1])
 end

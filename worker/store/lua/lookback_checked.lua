@@ -1,11 +1,11 @@
 --@once
--- Refused where Redis is full: the file is compared when there is room.
--- Records how far a late file of the verdict log has been compared, and what was found on the way, in one step.
--- KEYS: lease, late files by when they are due, late files and how they stand, hits that were told, what is to be raised.
--- ARGV: token of the lease, path, when it was due, when it is due again ('' for never: it is done), how it stands as JSON,
---   time in ms, groups as JSON, as `lookback_found.lua` takes them.
--- Returns how many hits are new; -1: the lease is lost, and nothing was written; -2: likewise, for somebody has
---   registered the file anew.
+-- Refused where Redis is full: the file is compared when there is memory.
+-- Records how far a late file of the verdict log has been compared, and the finds, in one step.
+-- KEYS: lease, late files by due time, progress of late files, hits found before, finds to raise.
+-- ARGV: token of the lease, path, its due time, its next due time ('' for none: it is done), progress as JSON, time in
+--   ms, groups as JSON, as for `lookback_found.lua`.
+-- Returns how many hits are new; -1: the lease is lost, and nothing was written; -2: the file was registered again, and
+--   nothing was written.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return -1
 end

@@ -1,9 +1,9 @@
 --@once
 -- Refused where Redis is full: it makes segments pending; the step is done again.
--- Records how far a look-back has come, and what it found on the way, in one step: a look-back that is killed finds it
--- again from the last step on, and what was found before is not told again.
--- KEYS: lease, jobs, hits that were told, what is to be raised. ARGV: token of the lease, id of the job, job as JSON, time
---   in ms, groups as JSON: as `note_found` takes them.
+-- Records the progress of a look-back and its finds in one step: a look-back that is killed goes on from the last step,
+-- and hits that were found before are not new again.
+-- KEYS: lease, jobs, hits found before, finds to raise. ARGV: token of the lease, id of the job, job as JSON, time in
+--   ms, groups as JSON, as for `note_found`.
 -- Returns how many hits are new, or -1: the lease is lost, nothing was written.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return -1

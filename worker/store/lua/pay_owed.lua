@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): two numbers a ledger, and it empties the set.
--- Moves what was noted of streams whose watch ended (`end_missing`) into their ledgers.
--- KEYS: streams of which something was noted. ARGV: most streams, prefixes of the stream hashes and of the ledgers, fields
---   of the ledger for what is missed and for broadcasts that had ended.
--- Returns how many streams that were.
+-- Adds the time noted at the end of watches (`end_missing`) to the ledgers.
+-- KEYS: streams with such time. ARGV: most streams, prefixes of the stream hashes and of the ledgers, fields of the
+--   ledger for missed time and for broadcasts that had ended.
+-- Returns the number of streams.
 local ids = redis.call('SRANDMEMBER', KEYS[1], ARGV[1])
 for _, id in ipairs(ids) do
   local stream, ledger = ARGV[2] .. id, ARGV[3] .. id
-  -- What is no hash, or no number, is left out: it must not stop the others.
+  -- A key of another type, or a value that is no number, is skipped: it must not stop the others.
   local owed = redis.pcall('HMGET', stream, 'owed_missed_ms', 'owed_after_end', 'owed_purpose')
   if not owed.err then
     if owed[1] then

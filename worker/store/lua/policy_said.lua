@@ -1,9 +1,9 @@
 --@once
--- Refused where Redis is full: said again when there is room.
--- Notes what a worker says of the policy's file as it is now, and publishes what is news: that it is refused, where no
--- other worker refuses the same; that it is not, where none does any more.
--- KEYS: who refuses what, stream. ARGV: worker, what it refuses or '', now (ms), how long what one said counts (ms),
--- event. Returns 1 if it was published.
+-- Refused where Redis is full: repeated when there is memory.
+-- Records whether a worker refuses the current policy file, and publishes changes: a refusal, unless another worker
+-- refuses the same; the end of refusals, if no worker refuses any more.
+-- KEYS: refusals by worker, stream. ARGV: worker, its refusal or '', now (ms), how long a refusal counts (ms), event.
+-- Returns 1 if it was published.
 local worker, refused, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local said = redis.call('HGETALL', KEYS[1])
 if refused == '' and #said == 0 then
@@ -11,7 +11,7 @@ if refused == '' and #said == 0 then
 end
 local others, known = 0, false
 for i = 1, #said, 2 do
-  -- Who said what cannot be read counts as gone.
+  -- A damaged record counts as that of a dead worker.
   local read, what = pcall(cjson.decode, said[i + 1])
   if not read or type(what) ~= 'table' or not tonumber(what.at_ms) then
     what = {at_ms = -math.huge}

@@ -1,9 +1,9 @@
--- Refused where Redis is full: it is Redis that failed and not the stream, which comes again with its lease.
--- Writes down a poll that an unexpected error ended, without its cursor, which may be what cannot be read. The stream is
--- polled again, later each time.
--- KEYS: stream hash, due set, coverage hash. ARGV: stream id, poll token, reason, first delay in ms, longest delay in ms,
---   field of the coverage that counts, what stands for the stream among those that are not seen.
--- Returns 1, or 0 if the poll was overtaken. Sent twice it counts once.
+-- Refused where Redis is full: Redis failed and not the stream, which is due again when its lease expires.
+-- Records a poll that ended by an unexpected error, without its cursor, which may be damaged. The stream is polled
+-- again, later each time.
+-- KEYS: stream hash, due set, coverage hash. ARGV: stream id, poll token, reason, first delay in ms, longest delay in
+--   ms, ledger field of the count, the stream's member of the missing streams.
+-- Returns 1, or 0 if the poll was overtaken. Idempotent.
 if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] then
   return 0
 end
@@ -14,7 +14,7 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local found = redis.call('HMGET', KEYS[1], 'missing_member', 'last_poll_ms', 'registered_ms')
 if (found[1] or '') == '' then
-  -- The last poll may be of the watch before.
+  -- The last poll may belong to the previous watch.
   local since_ms = math.max(tonumber(found[2] or '') or 0, tonumber(found[3] or '') or 0)
   since_ms = since_ms > 0 and since_ms or now_ms
   redis.call('HSET', KEYS[1], 'missing_member', ARGV[7], 'missing_since_ms', since_ms, 'missing_reason', 'unreachable',

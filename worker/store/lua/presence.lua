@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): one sign a process, written over the one before.
--- Notes that a process is there.
+-- Runs where Redis is full too (allow-oom): one sign a process, which is overwritten.
+-- Writes a process's sign of life.
 -- KEYS: list of its role, its sign. ARGV: name, sign, life of a sign in ms, time in ms for which a name is listed.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)

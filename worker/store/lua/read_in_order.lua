@@ -1,10 +1,11 @@
 -- Takes no room, so Redis runs it where it is full too: it reads.
--- Reads what a segment is judged on by rules that need an order, in one step.
+-- Reads the state of rules that evaluate segments in order, atomically.
 -- KEYS: stream's incidents, windows hash, pending hash. ARGV: series (watch generation and epoch), key of the segment
---   that ends.
--- Returns {incidents, windows, earliest key, its record, series of which something is pending}; of the other pending
---   segments of the series the earliest, '' if there is none. The media sequence tells the order, and keys tell it
---   (worker/ingest/playlist/hls.py, segment_key): so a long backlog need not be read. Keys of what looking back found are no such keys.
+--   that is settled.
+-- Returns {incidents, windows, earliest key, its record, series with pending segments}; the earliest of the other
+--   pending segments of the series, '' if there is none. Order is by media sequence number, which is in the keys
+--   (worker/ingest/playlist/hls.py, segment_key), so a long backlog need not be read. Keys of look-back have another
+--   form.
 local earliest, sequence, series = '', nil, {}
 for _, key in ipairs(redis.call('HKEYS', KEYS[3])) do
   local of, number = string.match(key, '^(%d+%.%d+)%..*%.(%d+)%.%x+$')

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): three fields, and three events an hour.
--- Publishes how much room Redis has, unless that was done lately or is known.
--- KEYS: what was published (see worker/health/redis_memory.py), operators' stream. ARGV: 'scarce', 'refuses', or 'room' for what is
---   over; event; shortest time in ms between two events of one kind. Returns 1 if it was published.
+-- Publishes the state of Redis's memory, unless it was published recently or is known.
+-- KEYS: published state (see worker/health/redis_memory.py), operators' stream. ARGV: 'scarce', 'refuses', or 'room'
+--   once it is over; event; shortest time in ms between two events of one kind. Returns 1 if it was published.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[1] == 'room' then
@@ -12,7 +12,7 @@ if ARGV[1] == 'room' then
   end
 else
   local told_ms = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '')
-  -- What was published in the future was so before Redis's clock went back.
+  -- A time in the future is from before Redis's clock went back.
   if told_ms and now_ms >= told_ms and now_ms - told_ms < tonumber(ARGV[3]) then
     return 0
   end

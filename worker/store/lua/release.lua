@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): it frees what others wait for.
--- Gives an incident back, if nobody else holds it: whoever takes next may have it. What its holder was shown stays noted,
--- and bars decisions on what is worse. Its entries in the queue wait for whoever takes it.
--- KEYS: incident, its entries. ARGV: who gives it back, longest lease in ms.
--- Returns {'released', entries}, {'unknown'}, {'already', outcome, who decided}, {'held', who, seconds left} or {'free'}.
+-- Runs where Redis is full too (allow-oom): others may be waiting for the incident.
+-- Releases an incident, if no other person holds it, for the next take. The event that its holder was shown stays
+-- recorded, and bars decisions on a worse one. Its entries in the queue wait for the next holder.
+-- KEYS: incident, its entries. ARGV: person, longest lease in ms.
+-- Returns {'released', entries}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds left} or {'free'}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer = not_held_by(KEYS[1], ARGV[1], now_ms, ARGV[2])

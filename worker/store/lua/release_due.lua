@@ -1,6 +1,7 @@
 --@once
--- Refused where Redis is full: they come again with their lease.
--- Makes streams due at once that a batch took and did not get to. What another poll has taken since stays as it is.
+-- Refused where Redis is full: they are due again when their leases expire.
+-- Makes streams due immediately that a batch took and did not poll. Those that another poll has taken since stay as
+-- they are.
 -- KEYS: due set. ARGV: prefix of the stream hashes, then id, poll token, id, poll token …
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)

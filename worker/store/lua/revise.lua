@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): a platform may be acting on a decision that was wrong.
--- Changes a decision, if it is still the one that the caller knows.
+-- Changes a decision, if the caller knows the current one.
 -- KEYS: incident, decisions, incidents of the stream or of the groups; for a group's incident its streams.
--- ARGV: incident id, who decides, outcome, note, time in ms, revisions that the caller knows of, version of the incidents
---   ('' if their state stays as it is), field of the rule's state, its new state, event, seconds that the record is kept.
--- Returns {'revised'}, {'undecided'}, {'changed', outcome, who}: somebody else was first, or {'clash'}: read again.
+-- ARGV: incident id, person, outcome, note, time in ms, revisions that the caller knows, version of the incidents (''
+--   if their state stays as it is), field of the rule's state, its new state, event, seconds that the record is kept.
+-- Returns {'revised'}, {'undecided'}, {'changed', outcome, person}: another person was first, or {'clash'}: read again.
 local known = redis.call('HMGET', KEYS[1], 'outcome', 'decided_by', 'revisions', 'decisions')
 if not known[1] then
   return {'undecided'}

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Runs where Redis is full too (allow-oom): it makes room for what it writes by the message that it follows.
--- Takes over what a platform reports on a stream; safe to be sent twice.
+-- Runs where Redis is full too (allow-oom): the message that it applies is deleted, which frees as much.
+-- Stores signals that a platform reports on a stream; idempotent.
 -- KEYS: stream hash, signals hash, mark of this call.
 -- ARGV: seconds that they are kept, most that there may be, seconds that the mark is kept, then name, number, name …
--- Returns 'taken', 'unknown' (the stream is not watched) or 'too many'; in these two nothing was written.
+-- Returns 'taken', 'unknown' (the stream is not watched) or 'too many'; with these two nothing was written.
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return 'taken'
 end

@@ -1,7 +1,7 @@
 --@once
--- Refused where Redis is full: it comes again with its lease.
--- Leaves a stream whose playlist took long to a slow poll, at once, as if it had not been polled. What another poll has
--- taken since stays as it is.
+-- Refused where Redis is full: the stream is due again when its lease expires.
+-- Hands a stream with a slow playlist over to a slow poll, due immediately, as if it had not been polled. Does nothing
+-- if another poll has taken it since.
 -- KEYS: stream hash, due set, due set of slow streams. ARGV: stream id, poll token.
 if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] or redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then
   return 0

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): one small mark a stream, which expires.
--- Notes whether something of a stream took long just now. A mark that is there is only held anew, and none goes before
--- its hold is over.
--- KEYS: mark. ARGV: 1 if it took long, how long in ms, first hold in ms, longest hold in ms, seconds that relapses are
---   remembered.
--- Returns 1 if the stream is marked as slow from now on.
+-- Records whether a fetch or decode of a stream was slow just now. An existing mark is extended, and none is removed
+-- before its hold is over.
+-- KEYS: mark. ARGV: 1 if it was slow, its duration in ms, first hold in ms, longest hold in ms, seconds that relapses
+--   are remembered.
+-- Returns 1 if the stream is marked as slow now.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local marked = redis.call('HGET', KEYS[1], 'slow') == '1'

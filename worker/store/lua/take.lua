@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): people decide, and what is decided makes room.
--- Takes an incident for a person: the most urgent first; of these what he holds already, and of that what has changed
--- since he was given it; then the oldest.
--- KEYS: the open sets and then the queue's streams, each the most urgent first; ids of what the person holds.
--- ARGV: who takes, lease in ms, entries drained per stream at most, token of this take, longest lease in ms, whether
---   what he holds already is left out (1 or 0).
--- Returns {incident, its newest event, end of the lease in ms, whether he held it already (1 or 0), ids of the others
---   that he holds}, or {} if there is nothing to take.
+-- Runs where Redis is full too (allow-oom): decisions free memory.
+-- Takes an incident for a person: the most urgent first; among these those that the person holds already, first those
+-- that changed since they were shown; then the oldest.
+-- KEYS: the open sets and then the queue's streams, each the most urgent first; ids that the person holds.
+-- ARGV: person, lease in ms, most entries drained per stream, token of this take, longest lease in ms, whether
+--   incidents that the person holds are skipped (1 or 0).
+-- Returns {incident, its newest event, end of the lease in ms, whether the person held it already (1 or 0), ids of the
+--   others that the person holds}, or {} if there is nothing to take.
 local GROUP, UNHELD = 'moderators', 'unheld'
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -24,7 +24,7 @@ local function incident_of(fields)
   return ''
 end
 
--- New entries go to who holds their incident; those of decided incidents, and what nobody can decide, are passed over.
+-- New entries go to the holder of their incident; those of decided or unknown incidents are acknowledged.
 for i = 4, 6 do
   redis.pcall('XGROUP', 'CREATE', KEYS[i], GROUP, '0', 'MKSTREAM')
   local read = redis.call('XREADGROUP', 'GROUP', GROUP, UNHELD, 'COUNT', ARGV[3], 'STREAMS', KEYS[i], '>')
@@ -32,7 +32,7 @@ for i = 4, 6 do
     local known = redis.pcall('HMGET', KEY.INCIDENT .. incident_of(entry[2]), 'raised_ms', 'outcome', 'holder',
       'lease_until_ms')
     if known.err then
-      -- Damaged: it stays as it is, and keeps nobody from the others.
+      -- Damaged: it stays as it is, and does not block the others.
     elseif not known[1] or known[2] then
       redis.call('XACK', KEYS[i], GROUP, entry[1])
     elseif known[3] and now_ms < (tonumber(known[4] or '') or 0) then
@@ -41,7 +41,7 @@ for i = 4, 6 do
   end
 end
 
--- What he holds; what is his no more goes out of the set.
+-- The person's incidents; those no longer held are removed from the set.
 local held, is_held = {}, {}
 local noted = redis.pcall('SMEMBERS', KEYS[7])
 for _, incident in ipairs(noted.err and {} or noted) do
@@ -65,14 +65,14 @@ local function deliver(incident, again)
   local lease_until_ms = now_ms + ARGV[2]
   local key = KEY.INCIDENT .. incident
   local event = redis.call('HGET', key, 'event')
-  -- `shown`: a decision is for what the holder was given, and for nothing that came since.
+  -- `shown`: a decision covers the event that the holder was shown, and nothing that came since.
   redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'take_token', ARGV[4], 'shown', event or '')
   redis.pcall('SADD', KEYS[7], incident)
   redis.call('PEXPIRE', KEYS[7], ARGV[5])
   note_id(incident)
   for _, entry in ipairs(entries_of(incident)) do
     local stream, id = string.match(entry, '^(%S+) (%S+)$')
-    -- FORCE: an entry beyond what was drained above has not been delivered to anybody yet.
+    -- FORCE: an entry that was not drained above has not been delivered to a consumer yet.
     redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, id, 'FORCE', 'JUSTID')
   end
   local others = {}
@@ -114,7 +114,7 @@ for i = 1, 3 do
       if not known.err and not known[2] then
         local holder = known[1]
         local free = not holder or now_ms >= (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0)
-        -- Version 0.1.0 kept no set of what he holds: what is worse since he was given it is his first.
+        -- Version 0.1.0 kept no set of held incidents: one that changed since it was shown is the holder's first.
         local his = holder == ARGV[1] and not free and ARGV[6] ~= '1' and known[3] ~= known[4] and not is_held[incident]
         if (free or his) and readable(key) then
           return deliver(incident, his)

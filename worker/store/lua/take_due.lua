@@ -1,16 +1,16 @@
--- Refused where Redis is full: what a poll finds could not be written down.
--- Takes a batch of streams that are due for a poll, each under a lease: until it is over, nobody else polls them.
--- Polls that never ended may have killed their process: the more of them a stream has had in a row, the fewer others are
--- taken along with it, so that soon it is alone.
+-- Refused where Redis is full: the outcome of a poll could not be written.
+-- Takes a batch of streams that are due for a poll, each under a lease, during which no other poll has it.
+-- Polls that never ended may have killed their process: the more of them a stream has had in a row, the fewer others
+-- are taken with it, so that it is soon alone.
 -- KEYS: due set, mark of this batch, epoch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes,
---   longest time in ms for which a stream is not due, time in ms after a loss of state within which streams are registered
---   anew.
+--   longest time in ms for which a stream is not due, time in ms after a loss of state within which streams are
+--   registered again.
 -- Returns for each: id, poll token, generation, url, cursor ('' if none), risk prior, rendition's url ('' if none),
---   renditions tried as JSON ('' if none), rendition that turned out to have no pictures ('' if none), when it was
---   registered ('' if that is not known), purpose, since when it may have been watched in state that was lost ('' if it
---   was not), polls begun in a row, with this one.
--- Sent twice it gives the same streams, as long as they are still this batch's: whole answers, with all cursors, would be
--- too large to be kept (`once`).
+--   failed renditions as JSON ('' if none), rendition without pictures ('' if none), registration time ('' if unknown),
+--   purpose, since when it may have been watched in state that was lost ('' if it was not), polls begun in a row, with
+--   this one.
+-- Sent twice it returns the same streams, as long as they are still this batch's: complete answers, with all cursors,
+-- would be too large to keep (`once`).
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local ids = {}
@@ -41,7 +41,7 @@ else
         break
       end
       redis.call('ZADD', KEYS[1], now_ms + ARGV[2], id)
-      -- What is no number is left alone: it must not stop the others.
+      -- A token that is no number is skipped: it must not stop the others.
       local token = redis.pcall('HINCRBY', stream, 'poll_token', 1)
       if type(token) == 'number' then
         redis.pcall('HINCRBY', stream, 'polls_begun', 1)
@@ -63,8 +63,8 @@ for _, id in ipairs(ids) do
   for i = 1, 12 do
     row[i + 1] = fields[i] or ''
   end
-  -- A platform answers a loss by registering its streams anew; what it registers for the first time long after it, or
-  -- again, is nothing that was lost.
+  -- After a loss a platform registers its streams again; a stream that it registers long after, or a second time, was
+  -- not lost.
   local registered_ms = tonumber(fields[9] or '')
   local lost = lost_since_ms and registered_ms and fields[11] == '1' and registered_ms >= tonumber(lost_since_ms)
     and registered_ms <= begun_ms + ARGV[5]

@@ -1,15 +1,15 @@
 --@once
 -- Refused where Redis is full: the messages could not be sent.
--- Takes segments whose deadline has passed, and gives each a later one, twice as far each time it is sent again. Streams
--- take turns, so that one with many overdue segments keeps no other waiting.
--- KEYS: overdue set. ARGV: most segments, first delay in ms, longest delay in ms, prefixes of the
---   pending and tries keys, most that are looked at.
+-- Takes segments whose deadline has passed, and sets a later one, with a delay that doubles each time. Round-robin over
+-- streams, so that one with many overdue segments does not delay the others.
+-- KEYS: overdue set. ARGV: most segments, first delay in ms, longest delay in ms, prefixes of the pending and tries
+--   keys, most that are considered.
 -- Returns "stream-id segment-key" of each that is still pending.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local turns, of_stream = {}, {}
 for _, member in ipairs(due_members(KEYS[1], now_ms, ARGV[3], ARGV[6])) do
-  -- What is no member of ours has no pending segment either, and goes below.
+  -- A foreign member has no pending segment, and is removed below.
   local id = string.match(member, '^[^ ]*')
   local turn = (of_stream[id] or 0) + 1
   of_stream[id] = turn
@@ -25,7 +25,7 @@ for _, members in ipairs(turns) do
     local id, key = string.match(member, '^([^ ]*) ?(.*)$')
     local pending = redis.pcall('HEXISTS', ARGV[4] .. id, key)
     if type(pending) ~= 'number' then
-      -- Damaged: looked at again later, and no other segment's trouble.
+      -- Damaged: checked again later, without stopping the others.
       redis.call('ZADD', KEYS[1], now_ms + ARGV[3], member)
     elseif pending == 0 then
       redis.call('ZREM', KEYS[1], member)

@@ -1,7 +1,7 @@
 --@once
--- Refused where Redis is full: published when there is room, if it is so still.
--- Publishes an event if it tells anything that was not told before. KEYS: set of what was told, stream.
--- ARGV: seconds to remember it, event, names of what it tells. Returns 1, or 0 if all of it was told before.
+-- Refused where Redis is full: published when there is memory, if it still applies.
+-- Publishes an event if any of its names was not published before. KEYS: set of published names, stream.
+-- ARGV: seconds to remember them, event, its names. Returns 1, or 0 if all of them were published before.
 local new = 0
 for i = 3, #ARGV do
   new = new + redis.call('SADD', KEYS[1], ARGV[i])

@@ -1,16 +1,16 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): two times, by which upkeep goes on, which makes room.
--- Counts the polls that are due, unless somebody ticked just now: two beats do no harm.
+-- Runs where Redis is full too (allow-oom): two times, with which upkeep goes on, which frees memory.
+-- Counts the due streams, unless another process ticked just now: a second beat does no harm.
 -- KEYS: last tick, due set, time of the last reconciliation, due set of new streams, due set of slow ones.
--- ARGV: shortest time between ticks in ms, between reconciliations in ms, longest for which a stream is not due, how many
---   new streams become due with this tick, how many of these while slow polls are behind: among those that are new there
---   may be more.
--- Returns {due streams (-1: somebody else ticked), 1 if it is time to reconcile}.
+-- ARGV: shortest time between ticks in ms, between reconciliations in ms, longest for which a stream is not due, how
+--   many new streams become due with this tick, how many of these while slow polls are behind, since new streams may be
+--   slow too.
+-- Returns {due streams (-1: another process ticked), 1 if a reconciliation is due}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = tonumber(redis.call('GET', KEYS[1]) or 0)
--- One that lies ahead was before Redis's clock went back.
+-- A tick in the future is from before Redis's clock went back.
 if last <= now_ms and now_ms - last < tonumber(ARGV[1]) then
   return {-1, 0}
 end
@@ -22,7 +22,7 @@ if reconciled > now_ms or now_ms - reconciled >= tonumber(ARGV[2]) then
   reconcile = 1
 end
 local slow_behind = count_due(KEYS[5], now_ms, ARGV[3]) >= tonumber(ARGV[4])
--- New ones are due from the moment that they come: one that lies ahead came before Redis's clock went back.
+-- New streams are due as soon as they are registered, so their times are ignored: Redis's clock may have gone back.
 for _, id in ipairs(redis.call('ZRANGE', KEYS[4], 0, (slow_behind and ARGV[5] or ARGV[4]) - 1)) do
   redis.call('ZREM', KEYS[4], id)
   redis.call('ZADD', KEYS[2], 'NX', now_ms, id)

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 --@once
--- Runs where Redis is full too (allow-oom): it takes out what waited for the trial.
--- Ends a stream's trial, the one fetch by which it is known whether its origin is quick.
--- KEYS: trial, mark of quick streams, segments that wait for the trial's end. ARGV: 1 if it was quick, seconds that this is
---   remembered.
+-- Runs where Redis is full too (allow-oom): it deletes the segments that waited for the trial.
+-- Ends a stream's trial, the one fetch that shows whether its origin is quick.
+-- KEYS: trial, mark of quick streams, segments that wait for the trial's end. ARGV: 1 if it was quick, seconds that
+--   this is remembered.
 -- Returns the segments that waited.
 redis.call('DEL', KEYS[1])
 if ARGV[1] == '1' then

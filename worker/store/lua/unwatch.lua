@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Runs where Redis is full too (allow-oom): it makes room for what it writes by the message that it follows.
--- Takes a stream off; safe to be sent twice.
+-- Runs where Redis is full too (allow-oom): the message that it applies is deleted, which frees as much.
+-- Stops watching a stream; idempotent.
 -- KEYS: stream hash, due set, all streams, mark of this call, operators' stream, due set of slow streams,
 --   of new ones, platforms' events.
--- ARGV: id, seconds that its record is kept, seconds that the mark is kept, then what the caller found and made its
--- event of: whether the stream is watched (1 or 0), its url, its purpose; operators' event, or '' if it was not watched;
--- seconds that the record of a stream is kept of which no playlist was ever read; platforms' event, or ''; how many of
--- platforms' events are kept; the URL that stays, without its query.
--- Returns 1, 0 if it was not known, or 'changed' if what the caller found is so no more: nothing was written.
+-- ARGV: id, seconds that its record is kept, seconds that the mark is kept, then the state that the caller read and
+-- made its event from: whether the stream is watched (1 or 0), its url, its purpose; operators' event, or '' if it was
+-- not watched; seconds that the record of a never-read stream is kept; platforms' event, or ''; how many of platforms'
+-- events are kept; the URL that stays, without its query.
+-- Returns 1, 0 if it was not known, or 'changed' if that state has changed: nothing was written.
 local before = redis.call('GET', KEYS[4])
 if before then
   return tonumber(before)
