@@ -9,12 +9,12 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from importlib.metadata import version
-from typing import Any, Self
+from typing import Self
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -174,9 +174,3 @@ def present(redis: Redis, role: ProcessRole) -> list[Presence]:
             if text is not None:
                 found.append(Presence.from_json(str(text)))
     return found
-
-
-def newest_sign_ms(entries: list[tuple[Any, float]] | Mapping[Any, float]) -> int:
-    """The newest time in the result of `ZRANGE list -1 -1 WITHSCORES`; 0 if it is empty."""
-    scores = [score for _, score in (entries.items() if isinstance(entries, Mapping) else entries)]
-    return int(max(scores, default=0))

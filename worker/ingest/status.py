@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from worker.errors import RegistryError
 from worker.events.cloudevent import rfc3339
-from worker.health.presence import LIFE_MS, ProcessRole, list_key, newest_sign_ms
+from worker.health.presence import LIFE_MS, ProcessRole, list_key
 from worker.ingest.coverage.ledger import Provisional, coverage_key, summary, with_owed
 from worker.ingest.pending.segments import pending_key, pending_ms
 from worker.ingest.poll.schedule import TICK
@@ -52,7 +52,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
     now_ms = time_ms(time)
     provisional = Provisional.of(stream, now_ms)
     cursor = _object(stream.get("cursor"))
-    last_sign_ms = max(newest_sign_ms(signs), int(tick))
+    last_sign_ms = max([int(tick), *(int(score) for _, score in signs)])
     watch = Attention.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
     lag = lag_ms(stream, now_ms=now_ms, watched=watch.watched or bool(pending))
     return {

@@ -300,7 +300,12 @@ AGE_CLOCK = Key("lw:clock", "hash", "the time by which old data is deleted", "th
 TRIMMED = Key("lw:trimmed", "hash", "entry up to which acknowledged ones were deleted, by stream", "one a stream")
 
 # Intake: messages from platforms
-INTAKE_CLAIM = Key("lw:intake:claim", "hash", "lease of the current batch", "one")
+INTAKE_CLAIM = Key(
+    "lw:intake:claim",
+    "hash",
+    "lease of the current batch: batch, token, until_ms, taken_ms, claims, tries, total",
+    "one",
+)
 INTAKE_TAKEN = Key("lw:intake:taken", "list", "the current batch: messages as they were sent", "100 messages of 64 kB")
 INTAKE_REST = Key("lw:intake:rest", "string", "exists while all readers rest", "one", seconds=MINUTE)
 INTAKE_COUNTS = Key("lw:intake:counts", "hash", "messages read and refused, ever", "one number a reason")

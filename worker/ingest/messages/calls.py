@@ -45,13 +45,7 @@ class Receiver:
             url_template=self.settings.url_template,
             legal_basis=self.settings.legal_basis,
         )
-        watch(
-            self.redis,
-            registration,
-            author=self._author,
-            token=self.token,
-            max_streams=self.settings.max_streams,
-        )
+        watch(self.redis, registration, author=self._author, token=self.token, max_streams=self.settings.max_streams)
 
     def unwatch_stream(self, stream_id: Any) -> None:
         """Stops watching a stream."""

@@ -1,9 +1,4 @@
-"""Redis keys of the intake; contents and lives are described in `worker.store.redis_keys`.
-
-intake, intake\\x06\\x163 …    lists: messages, as kombu writes them, by priority
-lw:intake:claim             batch, token, until_ms, taken_ms, claims, tries, total: the lease of the batch
-lw:intake:counts            read, refused:{reason} -> number, ever
-"""
+"""Redis keys of the intake; contents and lives are described in `worker.store.redis_keys`."""
 
 from typing import Final
 

@@ -284,14 +284,7 @@ def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
         redis,
         "take_overdue",
         keys=[OVERDUE],
-        args=[
-            most,
-            FIRST_DEADLINE_MS,
-            LONGEST_DEADLINE_MS,
-            PENDING_PREFIX,
-            TRIES_PREFIX,
-            OVERDUE_CONSIDERED,
-        ],
+        args=[most, FIRST_DEADLINE_MS, LONGEST_DEADLINE_MS, PENDING_PREFIX, TRIES_PREFIX, OVERDUE_CONSIDERED],
     )
     return [(stream_id, key) for stream_id, _, key in (name.partition(" ") for name in taken)]
 

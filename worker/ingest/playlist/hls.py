@@ -48,10 +48,6 @@ class Segment:
     """EXTINF exceeded the target duration, which counts instead (`worker.ingest.playlist.capture_time`)."""
 
     @property
-    def duration_seconds(self) -> float:
-        return self.duration_ms / 1000
-
-    @property
     def name(self) -> str:
         """32 hexadecimal digits that identify the resource: path and byte range, without host and query.
 

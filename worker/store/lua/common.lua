@@ -95,12 +95,12 @@ end
 
 -- Stores the finds of a look-back, [{name, stream, segment, record, facts, hits: [{id, text}]}], without hits that were
 -- stored before; returns the number of new hits. Texts are not parsed here: Lua would write large numbers as 1.7e+12.
-local function note_found(told, found, now_ms, groups)
+local function note_found(known, found, now_ms, groups)
   local new = 0
   for _, group in ipairs(groups) do
     local texts = {}
     for _, hit in ipairs(group.hits) do
-      if redis.call('ZADD', told, 'NX', now_ms, hit.id) == 1 then
+      if redis.call('ZADD', known, 'NX', now_ms, hit.id) == 1 then
         table.insert(texts, hit.text)
       end
     end
