@@ -141,8 +141,11 @@ class VerdictWriter:
             self._rows.extendleft(reversed(rows))
             self._judged_by = _older(self._judged_by, judged_by)
             self._due_at = monotonic() + RETRY_SECONDS
-        text = "the verdict log cannot be written, so no look-back will search what is seen now: %s"
-        _trouble.met("log", text, error, level=logging.ERROR)
+        if isinstance(error, StoreError):
+            _trouble.met("log", "verdicts wait for Redis before they are logged: %s", error)
+        else:
+            text = "the verdict log cannot be written, so no look-back will search what is seen now: %s"
+            _trouble.met("log", text, error, level=logging.ERROR)
         self._failing = True
 
     def close(self) -> None:
