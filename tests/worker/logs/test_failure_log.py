@@ -93,7 +93,7 @@ def test_hostile_names_cost_neither_memory_nor_lines(
     assert set(others) == {"no"}
 
 
-def test_a_process_that_is_forked_in_trouble_has_none_yet(troubles: Troubles, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_forked_process_has_no_failures_of_its_parent(troubles: Troubles, caplog: pytest.LogCaptureFixture) -> None:
     """It would log the end of something that it never met, or wait for a lock for ever."""
     troubles.met("redis", "away")
     pid = os.fork()
