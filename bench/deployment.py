@@ -23,7 +23,7 @@ from bench.hashes import random_hashes
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
-from worker.bank.changelog import append
+from worker.bank.changelog import append_changes
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
 from worker.bank.place import SnapshotPlace
@@ -101,7 +101,7 @@ def measure_changes(url: str, place: SnapshotPlace) -> InForce:
     value = secrets.token_bytes(32)
     with ExitStack() as stack:
         redis = stack.enter_context(connect(url))
-        append(redis, [BankChange.put_list(ListSpec(name=OTHER), at_ms=0)], by="bench")
+        append_changes(redis, [BankChange.put_list(ListSpec(name=OTHER), at_ms=0)], by="bench")
         processes = [stack.enter_context(_process(url, place.root, value)) for _ in range(WORKERS)]
         for process in processes:
             _next(process)
@@ -114,7 +114,7 @@ def _change_twice(redis: Redis, processes: list[subprocess.Popen[str]], value: b
     entry = Entry(entry="new", kind=HashKind.PDQ, value=value)
     for change in (BankChange.add(OTHER, entry, at_ms=0), BankChange.remove(OTHER, entry.entry, at_ms=0)):
         started = monotonic()
-        append(redis, [change], by="bench")
+        append_changes(redis, [change], by="bench")
         yield max(_next(process)["at"] for process in processes) - started
 
 

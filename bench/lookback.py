@@ -20,7 +20,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.join import join
 from models.bank.sweep import sweep
 from worker.lookback.bulk import PART
-from worker.lookback.file_search import IN_A_TASK, IN_BULK, NEAREST, SWEPT, Sought, files_left, scan
+from worker.lookback.file_search import IN_A_TASK, IN_BULK, NEAREST, SWEPT, HashQuery, files_left, scan
 from worker.lookback.jobs import Job
 from worker.store.object_store import ObjectStore
 from worker.verdictlog.file_writing import write_table
@@ -103,7 +103,7 @@ def measure(logged: int, sought_count: int) -> dict[str, float]:
         store = ObjectStore(folder)
         write_log(store, hashes)
         began, cpu = perf_counter(), thread_time()
-        wanted = Sought.of(changes, {"known": ListSpec(name="known")}, {})
+        wanted = HashQuery.of(changes, {"known": ListSpec(name="known")}, {})
         steps = scan(store, files_left(store, job), wanted, job, IN_A_TASK if few else IN_BULK)
         found = sum(len(step.found) for step in steps)
         searched, cpu = perf_counter() - began, thread_time() - cpu

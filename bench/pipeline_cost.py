@@ -32,7 +32,7 @@ from sampler.picture import Picture
 from sampler.plan.plan import plan
 from worker.bank.in_force import InForce, always
 from worker.moderation.pipeline import Origin, Pipeline
-from worker.moderation.stages import Stages, Turns
+from worker.moderation.stages import ModelTally, Stages
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 
 WIDTH, HEIGHT = 640, 360
@@ -244,7 +244,7 @@ def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
     spent = [0.0, 0.0]
     films_skipped = {}
     for film in films:
-        before = two.turns.get(second.name, Turns())
+        before = two.turns.get(second.name, ModelTally())
         looked, passed_over = before.looked, before.passed_over
         for index in range(0, seconds * 24, EACH):
             picture = _picture(reel.picture(film, index))

@@ -42,7 +42,7 @@ class ModelRegistry:
     broken: tuple[Broken, ...]
 
 
-def look_through(folder: Path | None) -> ModelRegistry:
+def read_all(folder: Path | None) -> ModelRegistry:
     """All classifiers. The operator's replace others of their name; a distribution's may not.
 
     Args:
@@ -62,8 +62,8 @@ def look_through(folder: Path | None) -> ModelRegistry:
     return ModelRegistry(packages=dict(sorted(known.items())), broken=tuple(broken))
 
 
-def read_shelf(folder: Path) -> ModelRegistry:
-    """The classifiers of one folder alone, as `look_through` gives them."""
+def read_registry(folder: Path) -> ModelRegistry:
+    """The classifiers of one folder alone, as `read_all` gives them."""
     broken: list[Broken] = []
     known: dict[str, ModelPackage] = {}
     for package in _read_folder(folder, str(folder), broken.append):
@@ -72,13 +72,13 @@ def read_shelf(folder: Path) -> ModelRegistry:
 
 
 def known_packages(folder: Path | None) -> dict[str, ModelPackage]:
-    """All classifiers by name, as `look_through` finds them; a worker has all of them or does not start.
+    """All classifiers by name, as `read_all` finds them; a worker has all of them or does not start.
 
     Raises:
         ManifestError: the folder cannot be read, a manifest is not usable, or two have one name
             of which none may replace the other.
     """
-    shelf = look_through(folder)
+    shelf = read_all(folder)
     for broken in shelf.broken:
         raise broken.error
     return shelf.packages

@@ -13,7 +13,7 @@ from worker.events.operations import OPERATIONS
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.pending.segments import pending_key
-from worker.ingest.poll.origin_gaps import tell_gaps
+from worker.ingest.poll.origin_gaps import publish_origin_gaps
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, stream_key, watch
@@ -70,7 +70,7 @@ class Platform:
         self.redis.delete(pending_key(stream_id))
 
     def events(self) -> list[dict]:
-        tell_gaps(self.redis, deployment="test")
+        publish_origin_gaps(self.redis, deployment="test")
         events = [json.loads(fields["event"]) for _, fields in self.redis.xrange(OPERATIONS)]
         for event in events:
             check_event(event)

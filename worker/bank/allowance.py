@@ -37,7 +37,7 @@ def allowed_lists(matches: Iterable[ListMatch], *, now_ms: int) -> frozenset[str
     return frozenset(names)
 
 
-def marked(matches: Iterable[ListMatch], *, now_ms: int) -> tuple[ListMatch, ...]:
+def mark_allowed(matches: Iterable[ListMatch], *, now_ms: int) -> tuple[ListMatch, ...]:
     """Marks those of a picture's matches that a lead allowed: the policy lowers hits that rest on them to `review`."""
     found = tuple(matches)
     allowed = allowed_lists(found, now_ms=now_ms)
@@ -46,4 +46,4 @@ def marked(matches: Iterable[ListMatch], *, now_ms: int) -> tuple[ListMatch, ...
 
 def evaluate(policy: Policy, stream: StreamFacts, sample: SampleFacts, *, now_ms: int) -> Evaluation:
     """Evaluates one sample alone, with the allowances of now."""
-    return judge_alone(policy, stream, replace(sample, matches=marked(sample.matches, now_ms=now_ms)))
+    return judge_alone(policy, stream, replace(sample, matches=mark_allowed(sample.matches, now_ms=now_ms)))

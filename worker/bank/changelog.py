@@ -14,10 +14,10 @@ from models.errors import ChangeError
 from worker.bank.history import KEPT_ACTS, acts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
 from worker.health.redis_epoch import BEHIND, EPOCH
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
-_trouble = Troubles(logging.getLogger(__name__))
+_trouble = FailureLog(logging.getLogger(__name__))
 
 START = "0-0"
 """Before every change."""
@@ -71,7 +71,7 @@ def position(change_id: str) -> tuple[int, int]:
     return int(milliseconds), int(sequence or 0)
 
 
-def append(
+def append_changes(
     redis: Redis, changes: Sequence[BankChange], *, by: str, role: str = "", refreshed: str = ""
 ) -> tuple[BankChange, ...]:
     """Appends changes, all or none; when this returns they are on Redis's disk, and soon in force everywhere.

@@ -27,16 +27,16 @@ from worker.bank.publication import Contents, publish_snapshot, store_again
 from worker.bank.replication import fetch_at_start
 from worker.errors import BankRequestError
 from worker.events.cloudevent import derived_id, rfc3339
-from worker.events.operations import tell_operators
-from worker.logs.failure_log import Troubles
+from worker.events.operations import alert_operators
+from worker.logs.failure_log import FailureLog
 from worker.logs.setup import log_format_of, set_up_logging
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.periodic import periodic
-from worker.processes.subprocess_job import give_way, run_apart
+from worker.processes.subprocess_job import lower_priority, run_subprocess_job
 from worker.store.redis_client import connect, now_ms, store_errors
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 COMPACT_CHANGES = 10_000
 """Changes since the snapshot from which (>=) a new one is written: each process keeps them in memory and searches them
@@ -62,7 +62,7 @@ def keep_in_order(
         store_again(redis, place)
         publish_stale(redis, bank.deployed, deployment=deployment)
         due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
-        return REST_SECONDS if due and not run_apart("worker.bank.compaction", stopping) else None
+        return REST_SECONDS if due and not run_subprocess_job("worker.bank.compaction", stopping) else None
 
     periodic(
         step,
@@ -96,7 +96,7 @@ def publish_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
             "refreshed": None if refreshed_ms is None else rfc3339(refreshed_ms),
             "refresh_seconds": spec.refresh_seconds,
         }
-        published += tell_operators(
+        published += alert_operators(
             redis, LIST_STALE, event_id, subject=spec.name, data=data, deployment=deployment, now_ms=now
         )
     return published
@@ -138,7 +138,7 @@ def main() -> None:
     """Compacts once, by the environment's settings."""
     forbid_dumps()
     set_up_logging(logging.INFO, log_format_of(os.environ))
-    give_way()
+    lower_priority()
     settings = load_settings(os.environ)
     try:
         with connect(settings.redis_url.get_secret_value()) as redis:

@@ -12,7 +12,7 @@ from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, LARGEST_ID, Entry, HashKind, ListSpec
-from worker.bank.changelog import append
+from worker.bank.changelog import append_changes
 from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role
 from worker.store.redis_client import now_ms, store_errors
@@ -47,7 +47,7 @@ def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR, role
         raise BankRequestError(f"list {spec.name} exists: --change changes its settings")
     with store_errors():
         made = spec.model_copy(update={"created_ms": now_ms(redis)})
-    append(redis, [BankChange.put_list(made, at_ms=0)], by=by, role=role)
+    append_changes(redis, [BankChange.put_list(made, at_ms=0)], by=by, role=role)
     return made
 
 
@@ -64,7 +64,7 @@ def change(
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in and cannot be changed")
     changed = spec_of(spec.model_dump() | dict(fields))
-    append(redis, [BankChange.put_list(changed, at_ms=0)], by=by, role=role)
+    append_changes(redis, [BankChange.put_list(changed, at_ms=0)], by=by, role=role)
     return changed
 
 
@@ -78,7 +78,7 @@ def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: st
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in and takes no such entry: see `livewarden bank add --help`")
-    append(redis, [BankChange.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
+    append_changes(redis, [BankChange.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
 
 
 def remove(
@@ -96,7 +96,7 @@ def remove(
     if missing:
         raise BankRequestError(f"list {name} has no entry {missing[0]!r}: nothing was removed")
     changes = [BankChange.remove(name, one, at_ms=0) for one in entry_ids]
-    append(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
+    append_changes(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
 
 
 def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str = "") -> None:
@@ -109,7 +109,7 @@ def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str =
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in and cannot be removed")
-    append(redis, [BankChange.drop_list(name, at_ms=0)], by=by, role=role)
+    append_changes(redis, [BankChange.drop_list(name, at_ms=0)], by=by, role=role)
 
 
 def must_exist(bank: Bank, name: str) -> ListSpec:
@@ -132,7 +132,7 @@ def _check_built_in(name: str, actor: Actor | None) -> None:
         actor.must_be(Role.LEAD, to=f"remove an entry of {name}")
 
 
-def entry_id(list_name: str, kind: HashKind, value: bytes) -> str:
+def derived_entry_id(list_name: str, kind: HashKind, value: bytes) -> str:
     """Derives an id from list and hash, so that adding a hash twice makes one entry. It does not reveal the hash."""
     digest = hashlib.sha256(b"\0".join([b"livewarden entry", list_name.encode(), kind.encode(), value]))
     return f"e-{digest.hexdigest()[:_ID_DIGITS]}"

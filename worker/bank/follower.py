@@ -23,12 +23,12 @@ from worker.bank.in_force import UNFOLLOWED, BankMark, InForce, in_force
 from worker.bank.keys import FOLLOWERS
 from worker.bank.place import SnapshotPlace
 from worker.errors import StoreError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic, start_thread
 from worker.store.redis_client import now_ms, unless_full
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 FOLLOW_SECONDS = (0.5, 1.5)
 """Between two reads of Redis: at random, so that many processes do not read at the same time. A change is in force

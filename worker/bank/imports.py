@@ -26,7 +26,7 @@ from models.bank.snapshot import Snapshot
 from models.errors import ListFormatError
 from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
-from worker.bank.changelog import append
+from worker.bank.changelog import append_changes
 from worker.bank.deployed import follow
 from worker.bank.edits import OPERATOR
 from worker.bank.history import Act
@@ -147,7 +147,7 @@ def import_file(
             changes = _changes(bank, name, head, replace=replace)
         if changes is not None and len(changes.all) <= small_changes:
             created = [] if spec is not None else [BankChange.put_list(_new_spec(name), at_ms=0)]
-            append(redis, created + changes.all, by=by, role=role, refreshed=name)
+            append_changes(redis, created + changes.all, by=by, role=role, refreshed=name)
             after = follow(redis, place).bank
             added, removed, looked_back, why_not = changes.added, changes.removed, changes.sought, ""
         else:

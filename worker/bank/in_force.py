@@ -156,7 +156,7 @@ def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
     return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded), mark=BankMark.of(deployed, folder))
 
 
-def open_what_is_there(settings: Settings, *, lists_dir: Path | None = None) -> InForce:
+def open_lists(settings: Settings, *, lists_dir: Path | None = None) -> InForce:
     """Opens the lists with Redis or without, for a scan.
 
     Args:

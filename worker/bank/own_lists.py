@@ -16,8 +16,8 @@ from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
 from models.pdq.pdq import PdqHash
 from worker.bank.allowance import allow_tags
-from worker.bank.changelog import append
-from worker.bank.edits import entry_id
+from worker.bank.changelog import append_changes
+from worker.bank.edits import derived_entry_id
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.quarantine import HOUR_MS, check_hours
@@ -54,7 +54,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     actor.must_be(Role.MODERATOR, Role.LEAD, to="confirm a picture")
     if pdq.quality < CONFIRMED_QUALITY:
         raise BankRequestError(f"quality {pdq.quality}: {CONFIRMED} takes pictures of {CONFIRMED_QUALITY} or more")
-    key = entry_id(CONFIRMED, HashKind.PDQ, pdq.bits)
+    key = derived_entry_id(CONFIRMED, HashKind.PDQ, pdq.bits)
     with store_errors():
         now = now_ms(redis)
         known = redis.hget(PROPOSED, key)
@@ -73,7 +73,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     name, first = str(proposal["entry"]), str(proposal["by"])
     tags = (f"proposed-by:{first}", f"confirmed-by:{actor.name}")
     added = Entry(entry=name, kind=HashKind.PDQ, value=pdq.bits, tags=tags)
-    append(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
+    append_changes(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
     with store_errors():
         redis.hdel(PROPOSED, key)
     return Confirmation(entry=name, confirmed=True, proposed_by=first, quality=pdq.quality)
@@ -104,12 +104,12 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
     with store_errors():
         now = now_ms(redis)
     entry = Entry(
-        entry=entry_id(f"{ALLOW} {list_name}", HashKind.PDQ, pdq.bits),
+        entry=derived_entry_id(f"{ALLOW} {list_name}", HashKind.PDQ, pdq.bits),
         kind=HashKind.PDQ,
         value=pdq.bits,
         tags=allow_tags(list_name, now + round(hours * HOUR_MS), actor.name),
     )
-    append(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
+    append_changes(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
     return entry
 
 

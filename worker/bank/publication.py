@@ -24,12 +24,12 @@ from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.replication import keep_only, upload
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store.lease import Lease, leased
 from worker.store.redis_client import run_script, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 Contents = Iterable[tuple[ListSpec, Iterable[Entry]]]
 

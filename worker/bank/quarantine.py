@@ -13,11 +13,11 @@ from models.bank.bank import Bank
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, QUARANTINE
 from worker.errors import BankRequestError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.people.actor import Actor, Role
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
-_trouble = Troubles(logging.getLogger(__name__))
+_trouble = FailureLog(logging.getLogger(__name__))
 
 MAX_QUARANTINE_HOURS = 72
 """A quarantine also hides true matches of the hash: it lasts as long as an inquiry takes, no more."""

@@ -23,14 +23,14 @@ from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot
 from worker.errors import BankRequestError
 from worker.health.redis_epoch import BEHIND, EPOCH, Epoch, read_epoch
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.lease import leased
 from worker.store.redis_client import now_ms, run_script
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 LOOK_SECONDS: Final = 1.0
 """Between two reads of the bank: a change that is older is in this process's memory when Redis loses it."""
@@ -45,7 +45,7 @@ REST_SECONDS: Final = 10.0
 """After a failure."""
 
 
-def keep_whole(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: threading.Event) -> None:
+def keep_restored(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: threading.Event) -> None:
     """Follows the bank, and restores it whenever Redis lost its state, until `stopping` is set."""
 
     def step() -> None:

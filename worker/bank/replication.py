@@ -31,12 +31,12 @@ from models.errors import SnapshotError
 from worker.bank.changelog import read_pointer
 from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic
 from worker.store.object_store import ObjectStore
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 FOLDER: Final = "bank"
 """In the store: it has a folder for each bank (`lw:bank:id`), with one for each snapshot."""

@@ -51,7 +51,7 @@ def add(
     from config.facts import ALLOW
     from models.bank.entries import CONFIRMED, Entry, HashKind
     from worker.bank import edits
-    from worker.bank.edits import check_entry, entry_id
+    from worker.bank.edits import check_entry, derived_entry_id
     from worker.bank.inspection import parse_hash
     from worker.errors import BankRequestError
 
@@ -69,7 +69,7 @@ def add(
             return
         added = check_entry(
             Entry(
-                entry=entry_id(name, chosen, value) if entry is None else entry,
+                entry=derived_entry_id(name, chosen, value) if entry is None else entry,
                 kind=chosen,
                 value=value,
                 tags=tuple(tag or ()),

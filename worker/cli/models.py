@@ -47,12 +47,12 @@ class _Known:
     def __init__(self) -> None:
         from config.policy.policy import load_policy
         from models.classifiers.manifest import Provider
-        from models.classifiers.registry import look_through
+        from models.classifiers.registry import read_all
         from worker.runtime.environment import settings_of
 
         settings = settings_of(os.environ)
         self.policy: Policy = load_policy(settings.policy_file)
-        registry = look_through(settings.manifests_dir)
+        registry = read_all(settings.manifests_dir)
         self.packages: dict[str, ModelPackage] = registry.packages
         self.broken: tuple[Broken, ...] = registry.broken
         self._provider = Provider(settings.provider)
@@ -121,7 +121,7 @@ class _Known:
     def found(self, names: Sequence[str] | None) -> "Iterator[Classifier | Broken]":
         """As `classifiers`, and those of a folder; unusable ones too, since they are reported."""
         from models.classifiers.package import is_manifest
-        from models.classifiers.registry import Broken, read_shelf
+        from models.classifiers.registry import Broken, read_registry
         from models.errors import ManifestError
 
         if not names:
@@ -129,7 +129,7 @@ class _Known:
             yield from self.broken
         for name in names or ():
             if name not in self.packages and Path(name).is_dir():
-                registry = read_shelf(Path(name))
+                registry = read_registry(Path(name))
                 yield from map(self.classifier, registry.packages.values())
                 yield from registry.broken
                 continue

@@ -43,7 +43,7 @@ def scan(
     from config.policy.policy import read_policy
     from sampler.child.decoder import Decoder
     from sampler.limits import Limits
-    from worker.bank.in_force import always, open_what_is_there
+    from worker.bank.in_force import always, open_lists
     from worker.ingest.http.fetch import Fetcher
     from worker.ingest.http.origins import AllowedOrigins
     from worker.moderation.pipeline import Pipeline
@@ -63,7 +63,7 @@ def scan(
     sheet = None if contact_sheet is None else ContactSheet(clear=clear)
     try:
         opened = opener.open(media)
-        in_force = open_what_is_there(settings, lists_dir=lists)
+        in_force = open_lists(settings, lists_dir=lists)
         with Decoder(limits=Limits.for_files()) as decoder:
             pipeline = Pipeline(
                 decoder=decoder,

@@ -17,7 +17,7 @@ from worker.ingest.pending.queues import QUEUES
 from worker.ingest.pending.segments import OVERDUE, pending_key
 from worker.ingest.poll.schedule import TICK
 from worker.ingest.registry.registry import stream_key
-from worker.ingest.registry.watch_state import FIELDS, Attention
+from worker.ingest.registry.watch_state import FIELDS, WatchState
 from worker.store.redis_client import now_ms
 
 SHOWN = 3
@@ -110,7 +110,7 @@ def _attention(redis: Redis, now: int, *, working: bool) -> tuple[int, list[tupl
         stream = {name: str(value) for name, value in zip(FIELDS, row, strict=True) if value is not None}
         if not stream:
             continue  # its record has expired
-        attention = Attention.of(stream, now_ms=now, anybody_works=working)
+        attention = WatchState.of(stream, now_ms=now, anybody_works=working)
         live += attention.watched
         if attention.unwatched_since_ms is not None:
             unwatched.append((stream_id, attention.unwatched_since_ms))

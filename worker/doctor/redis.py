@@ -14,7 +14,7 @@ from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.events.cloudevent import rfc3339
 from worker.health.redis_epoch import BEHIND, Epoch, read_epoch
-from worker.health.redis_memory import Room
+from worker.health.redis_memory import RedisMemory
 from worker.store import redis_keys
 from worker.store.redis_client import DISK_MILLISECONDS, connect, now_ms
 
@@ -176,7 +176,7 @@ def _memory(redis: Redis) -> Diagnosis:
         "see what fills it (`redis-cli --bigkeys`, `livewarden streams list`), or give it more",
     )
     try:
-        memory, room = redis.info("memory"), Room.read(redis)
+        memory, room = redis.info("memory"), RedisMemory.read(redis)
     except RedisError as error:
         return _unknown(name, error, advice)
     if room.full:

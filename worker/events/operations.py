@@ -16,7 +16,7 @@ REMEMBERED_SECONDS = 30 * 24 * 3600
 """After this an event with the same ID is published again."""
 
 
-def tell_operators(
+def alert_operators(
     redis: Redis, kind: str, event_id: str, *, subject: str, data: Mapping[str, Any], deployment: str, now_ms: int
 ) -> bool:
     """Publishes an event, unless one with its ID was published in the last `REMEMBERED_SECONDS`, so that many workers

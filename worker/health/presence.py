@@ -19,12 +19,12 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import RedisError
 
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 
-_trouble = Troubles(logging.getLogger(__name__))
+_trouble = FailureLog(logging.getLogger(__name__))
 
 LIFE_MS = 10_000
 """Life of a sign. A dead process is noticed within 10 s; one that is delayed for some seconds counts as alive."""
@@ -122,7 +122,7 @@ def give_sign(redis: Redis, presence: Presence) -> None:
     )
 
 
-def take_leave(redis: Redis, presence: Presence) -> None:
+def remove_sign(redis: Redis, presence: Presence) -> None:
     """Removes the process immediately.
 
     Raises:
@@ -156,7 +156,7 @@ def keep_present(
         immediately=True,
     )
     with suppress(RedisError, OSError):
-        take_leave(redis, presence)
+        remove_sign(redis, presence)
 
 
 def present(redis: Redis, role: ProcessRole) -> list[Presence]:

@@ -16,7 +16,7 @@ from typing import Final, Self
 from redis import Redis
 
 from worker.events.cloudevent import derived_id, rfc3339
-from worker.events.operations import tell_operators
+from worker.events.operations import alert_operators
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 
@@ -155,5 +155,5 @@ class EpochWatch:
                 "found": epoch.found or "nothing",
             }
             event_id = derived_id(EVENT, epoch.id)
-            tell_operators(redis, EVENT, event_id, subject="redis", data=data, deployment=self._deployment, now_ms=now)
+            alert_operators(redis, EVENT, event_id, subject="redis", data=data, deployment=self._deployment, now_ms=now)
         self._published = epoch.id

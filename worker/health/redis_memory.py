@@ -31,7 +31,7 @@ TOLD: Final = redis_keys.REDIS_ROOM.name
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class RedisMemory:
     """Redis's memory and its limit."""
 
     used_bytes: int
@@ -67,7 +67,7 @@ class Room:
         return cls(used_bytes=used, limit_bytes=int(memory.get("maxmemory", 0)))
 
 
-def tell_of_room(redis: Redis, *, deployment: str) -> Room:
+def publish_redis_memory(redis: Redis, *, deployment: str) -> RedisMemory:
     """Publishes that Redis is full or soon will be, once an hour each, or that this is over; returns the state.
 
     It is published once by all workers together. It is not synced to disk: it will recur.
@@ -75,7 +75,7 @@ def tell_of_room(redis: Redis, *, deployment: str) -> Room:
     Raises:
         RedisError: Redis failed.
     """
-    room = Room.read(redis)
+    room = RedisMemory.read(redis)
     published = redis.hmget(TOLD, "open")[0] is not None
     if room.scarce:
         _publish(redis, FULL, "refuses" if room.full else "scarce", room, deployment)
@@ -84,7 +84,7 @@ def tell_of_room(redis: Redis, *, deployment: str) -> Room:
     return room
 
 
-def _publish(redis: Redis, kind: str, how: str, room: Room, deployment: str) -> None:
+def _publish(redis: Redis, kind: str, how: str, room: RedisMemory, deployment: str) -> None:
     now = now_ms(redis)
     event_id = derived_id(kind, deployment, how, now)
     data: dict[str, object] = {"used_bytes": room.used_bytes, "limit_bytes": room.limit_bytes}

@@ -15,12 +15,12 @@ from worker.incidents.events import Event
 from worker.incidents.findings import Incident
 from worker.incidents.incident_rules import RuleState, StreamIncidents, decode
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.redis_client import store_errors
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 GIVE_UP_SECONDS: Final = 60.0
 """Above the time limit of any task: however many settle at once, a lost round means that another's is done."""

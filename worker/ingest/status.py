@@ -17,7 +17,7 @@ from worker.ingest.poll.schedule import TICK
 from worker.ingest.registry.registration import check_stream_id
 from worker.ingest.registry.registry import signals_key, stream_ids, stream_key
 from worker.ingest.registry.slow_streams import SlowMark, SlowPart, slow_key
-from worker.ingest.registry.watch_state import Attention, lag_ms
+from worker.ingest.registry.watch_state import WatchState, lag_ms
 from worker.store.redis_client import time_ms
 
 UNKNOWN: Final = "unknown"
@@ -53,7 +53,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
     provisional = Provisional.of(stream, now_ms)
     cursor = _object(stream.get("cursor"))
     last_sign_ms = max([int(tick), *(int(score) for _, score in signs)])
-    watch = Attention.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
+    watch = WatchState.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
     lag = lag_ms(stream, now_ms=now_ms, watched=watch.watched or bool(pending))
     return {
         "stream_id": stream_id,

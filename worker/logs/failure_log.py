@@ -27,7 +27,7 @@ OTHERS_A_MINUTE: Final = 60
 """Lines of one kind about failures that last or have ended."""
 
 
-class Troubles:
+class FailureLog:
     """Failures of one kind in one process, by name."""
 
     def __init__(self, log: logging.Logger, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -122,7 +122,7 @@ class _Lock:
     held = threading.Lock()
 
 
-_all: WeakSet[Troubles] = WeakSet()
+_all: WeakSet[FailureLog] = WeakSet()
 
 
 def forget_all() -> None:

@@ -27,21 +27,21 @@ from worker.bank.in_force import InForce
 from worker.bank.keys import FILES
 from worker.bank.place import SnapshotPlace
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.logs.setup import log_format_of, set_up_logging
 from worker.lookback.file_search import IN_BULK
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, is_bulk_due, job_record, next_bulk_job
 from worker.lookback.search import LogSearch, search
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.periodic import periodic
-from worker.processes.subprocess_job import give_way, run_apart
+from worker.processes.subprocess_job import lower_priority, run_subprocess_job
 from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, store_errors
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 LOOK_SECONDS = (2.0, 6.0)
 """Between two checks: at random, so that workers do not all start a search."""
@@ -80,7 +80,7 @@ def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float
         nonlocal store
         store = ObjectStore(store_url) if store is None else store
         look_back_for_files(redis, store, bank.folder, hours=hours)
-        return REST_SECONDS if is_bulk_due(redis) and not run_apart("worker.lookback.bulk", stopping) else None
+        return REST_SECONDS if is_bulk_due(redis) and not run_subprocess_job("worker.lookback.bulk", stopping) else None
 
     periodic(
         step,
@@ -220,7 +220,7 @@ def main() -> None:
     """Looks back for all lists that wait, by the environment's settings."""
     forbid_dumps()
     set_up_logging(logging.INFO, log_format_of(os.environ))
-    give_way()
+    lower_priority()
     settings = load_settings(os.environ)
     with connect(settings.redis_url.get_secret_value()) as redis:
         follower = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)

@@ -61,7 +61,7 @@ COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "pdq", "generation", "segment_key",
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sought:
+class HashQuery:
     """The hashes that the log is searched for."""
 
     lists: tuple[str, ...]
@@ -183,7 +183,7 @@ def _is_done(job: Job, file: LogFile) -> bool:
 def scan(
     store: ObjectStore,
     files: Iterable[LogFile],
-    wanted: Sought,
+    wanted: HashQuery,
     job: Job,
     pace: SearchPace = IN_A_TASK,
     *,
@@ -211,7 +211,7 @@ def scan(
 
 
 def found_in(
-    store: ObjectStore, file: LogFile, wanted: Sought, *, left_out: LeftOut = log_left_out
+    store: ObjectStore, file: LogFile, wanted: HashQuery, *, left_out: LeftOut = log_left_out
 ) -> list[LoggedMatch]:
     """Returns the matches of one file. A damaged file is left out and reported to `left_out`.
 
@@ -223,7 +223,7 @@ def found_in(
     return list(_found(store, [(file, _hashes(store, file, wanted, left_out))], wanted, left_out))
 
 
-def _hashes(store: ObjectStore, file: LogFile, wanted: Sought, left_out: LeftOut) -> LoggedHashes:
+def _hashes(store: ObjectStore, file: LogFile, wanted: HashQuery, left_out: LeftOut) -> LoggedHashes:
     try:
         return read_hashes(store, file, transformed=bool(wanted.kinds[:, 1:].any()))
     except ObjectStoreError as error:
@@ -240,7 +240,7 @@ def may_be_left_out(file: LogFile, error: ObjectStoreError, left_out: LeftOut) -
 
 
 def _found(
-    store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], wanted: Sought, left_out: LeftOut
+    store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], wanted: HashQuery, left_out: LeftOut
 ) -> Iterator[LoggedMatch]:
     every = LoggedHashes.joined([hashes for _, hashes in waiting])
     near = wanted.near(every)

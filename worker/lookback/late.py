@@ -20,12 +20,12 @@ from worker.bank.changelog import position, read_pointer
 from worker.bank.in_force import FILES_SEEN_MS, BankMark
 from worker.bank.keys import CHANGES, FILES
 from worker.errors import StoreError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.lookback.jobs import JUDGED, LONGEST_DUE_MS, UNCHECKED
 from worker.store.redis_client import now_ms, store_errors
 from worker.verdictlog.tables import VERDICTS
 
-_trouble = Troubles(logging.getLogger(__name__))
+_trouble = FailureLog(logging.getLogger(__name__))
 
 UNCONFIRMED_MS = 60_000
 """After which a registered file is checked, whether its writer lives or not: most stores give up before."""

@@ -25,7 +25,7 @@ from worker.bank.changelog import position, read_pointer
 from worker.bank.in_force import BankMark, BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.lookback.file_search import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
+from worker.lookback.file_search import COLUMNS, MOST_FRAMES, HashQuery, found_in, may_be_left_out
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
 from worker.lookback.late import LateFile, current_mark, replace_late
 from worker.lookback.matches import Matched, groups_of
@@ -137,7 +137,7 @@ class Recheck:
             for change in changes
             if change.entry is not None and change.entry in bank.exact(change.list, change.entry.entry)
         ]
-        wanted = Sought.of(there, bank.specs, in_force.versions)
+        wanted = HashQuery.of(there, bank.specs, in_force.versions)
         return wanted.matched(found_in(self.store, file, wanted, left_out=damage_recorder(self.redis)))
 
     def _with_all(self, file: LogFile, begin: int, bank: Bank) -> tuple[list[Matched], int]:

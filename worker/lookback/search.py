@@ -21,8 +21,8 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange
 from worker.bank.in_force import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.failure_log import Troubles
-from worker.lookback.file_search import IN_A_TASK, LoggedMatch, SearchPace, Sought, files_left, scan
+from worker.logs.failure_log import FailureLog
+from worker.lookback.file_search import IN_A_TASK, HashQuery, LoggedMatch, SearchPace, files_left, scan
 from worker.lookback.jobs import (
     FOUND,
     JOBS,
@@ -47,7 +47,7 @@ from worker.store.redis_client import now_ms, run_script, store_errors
 from worker.verdictlog.damaged import damage_recorder
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 SLICE_SECONDS = 4.0
 """The slice of one task: with the current step well under the time limit of tasks."""
@@ -147,7 +147,7 @@ def search(log_search: LogSearch, lease: Lease, job: Job, changes: Sequence[Bank
         ObjectStoreError: the store is away.
     """
     in_force = log_search.bank()
-    wanted = Sought.of(changes, in_force.bank.specs, in_force.versions)
+    wanted = HashQuery.of(changes, in_force.bank.specs, in_force.versions)
     if wanted.size < len(changes):
         gone = counted(len(changes) - wanted.size, "hash", "are")
         _log.warning("%s of lists that do not exist any more: not looked back for", gone)
@@ -167,7 +167,7 @@ def search(log_search: LogSearch, lease: Lease, job: Job, changes: Sequence[Bank
     log_search.redis.zremrangebyscore(TOLD, "-inf", oldest_ms)
 
 
-def _still_listed(found: Sequence[LoggedMatch], wanted: Sought, bank: Bank) -> list[LoggedMatch]:
+def _still_listed(found: Sequence[LoggedMatch], wanted: HashQuery, bank: Bank) -> list[LoggedMatch]:
     """The matches whose entry was not withdrawn since: a job for a complete list keeps entries that are withdrawn."""
     return [
         one

@@ -24,7 +24,7 @@ from sampler.child.decoder import Decoder
 from sampler.errors import SamplerError
 from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
-from worker.bank.allowance import marked
+from worker.bank.allowance import mark_allowed
 from worker.bank.in_force import BankSource, InForce, as_list_match
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
 from worker.moderation.sight import CLASSIFIER_FAILED, Sight
@@ -250,7 +250,7 @@ class Pipeline:
             pdq, variants = hash_with_variants(luma, in_force.variants)
         with clock.stage("match"):
             judged_ms = round(time() * 1000) if origin.judged_ms is None else origin.judged_ms
-            matches = marked(list_matches(in_force.bank, pdq, variants), now_ms=judged_ms)
+            matches = mark_allowed(list_matches(in_force.bank, pdq, variants), now_ms=judged_ms)
         capture_ms = origin.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
         seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
         facts = SampleFacts(

@@ -20,11 +20,11 @@ from models.classifiers.manifest import Manifest, Provider, Use
 from models.classifiers.preprocess import Colours
 from models.classifiers.registry import known_packages, verified
 from models.errors import InferenceError, InferenceTimeoutError, ModelsError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.moderation.model_rules import packages_for
 
 _log = logging.getLogger(__name__)
-_cascade, _classifiers = Troubles(_log), Troubles(_log)
+_cascade, _classifiers = FailureLog(_log), FailureLog(_log)
 """Each by model."""
 
 STUCK = "model-stuck"
@@ -32,7 +32,7 @@ STUCK = "model-stuck"
 
 
 @dataclass(kw_only=True)
-class Turns:
+class ModelTally:
     """Pictures and time of one classifier on one segment; deduplicated pictures are not among them."""
 
     looked: int = 0
@@ -53,7 +53,7 @@ class Turns:
             "cpu_ms": round(self.cpu_seconds * 1000),
         }
 
-    def add(self, more: "Turns") -> None:
+    def add(self, more: "ModelTally") -> None:
         """Adds those of another segment."""
         self.looked += more.looked
         self.passed_over += more.passed_over
@@ -82,7 +82,7 @@ def classifiers_for(policy: Policy | None, settings: Settings) -> tuple[Classifi
     return verified(packages, Provider(settings.provider))
 
 
-def in_shadow(models: Sequence[Manifest], cascade: Sequence[Stage] | None) -> frozenset[str]:
+def models_in_shadow(models: Sequence[Manifest], cascade: Sequence[Stage] | None) -> frozenset[str]:
     """The models, by name, that may fail without a loss to live rules: those for shadow rules that give no other model
     cause to run.
 
@@ -105,7 +105,7 @@ class Stages:
     def __init__(self, classifiers: Sequence[Classifier], cascade: Sequence[Stage] | None) -> None:
         self._classifiers = tuple(classifiers)
         self._conditions = {stage.model: stage for stage in cascade or () if stage.when is not None}
-        self._in_shadow = in_shadow([classifier.manifest for classifier in classifiers], cascade)
+        self._in_shadow = models_in_shadow([classifier.manifest for classifier in classifiers], cascade)
 
     def prepare(self, *, when_stuck: WhenStuck | None = None) -> None:
         """Builds the sessions, 0.1 s and more each: before the first picture has to wait for them.
@@ -139,7 +139,7 @@ class SegmentStages:
     """Models that may fail without a loss to live rules."""
     _degraded: set[str]
     _stuck: frozenset[str]
-    turns: dict[str, Turns] = field(default_factory=dict)
+    turns: dict[str, ModelTally] = field(default_factory=dict)
     """By model, of those that ran or could have run."""
     _out_of_time: set[str] = field(default_factory=set)
 
@@ -153,7 +153,7 @@ class SegmentStages:
         for classifier in self._classifiers:
             if classifier.manifest.use is Use.SELFTEST and not stream.drill:
                 continue
-            turns = self.turns.setdefault(classifier.name, Turns())
+            turns = self.turns.setdefault(classifier.name, ModelTally())
             started = thread_time()
             if not self._due(classifier, stream, replace(sample, scores=scores)):
                 turns.passed_over += 1

@@ -11,7 +11,7 @@ from sampler.frames import SampleReason, Stretch
 from worker.bank.in_force import BankMark
 from worker.moderation.accounting import LedgerShare, account
 from worker.moderation.gate import GateState
-from worker.moderation.stages import Turns
+from worker.moderation.stages import ModelTally
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class SegmentVerdict:
     cpu_seconds: CpuSeconds
     gate: GateState | None
     """After this segment; None: nothing was classified yet."""
-    turns: Mapping[str, Turns] = field(default_factory=dict)
+    turns: Mapping[str, ModelTally] = field(default_factory=dict)
     """By model: its pictures and its CPU time."""
     list_versions: Mapping[str, str] = field(default_factory=dict)
     """Hash list -> version of it that the pictures were compared with."""

@@ -13,7 +13,7 @@ from redis import Redis
 
 from models.classifiers.classifier import StuckRun
 from worker.events.cloudevent import derived_id
-from worker.events.operations import tell_operators
+from worker.events.operations import alert_operators
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, store_errors
 
@@ -60,7 +60,7 @@ def leave_out(redis: Redis, run: StuckRun) -> None:
         redis.set(_key(run.model), now_ms(redis) + STUCK_SECONDS * 1000, ex=STUCK_SECONDS)
 
 
-def tell_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None:
+def publish_model_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None:
     """Publishes a stuck model to operators, once for these weights, however many workers meet it.
 
     Raises:
@@ -76,7 +76,7 @@ def tell_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None:
         "left_out_seconds": STUCK_SECONDS,
     }
     event_id = derived_id(MODEL_STUCK, run.model, run.version, run.sha256)
-    tell_operators(redis, MODEL_STUCK, event_id, subject=run.model, data=data, deployment=deployment, now_ms=now)
+    alert_operators(redis, MODEL_STUCK, event_id, subject=run.model, data=data, deployment=deployment, now_ms=now)
 
 
 def _key(model: str) -> str:

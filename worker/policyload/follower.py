@@ -15,7 +15,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from config.errors import LivewardenError, PolicyError
 from config.policy.policy import read_policy
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class PolicyFollower(Generic[T]):
             quiet: another process of the same worker follows the same file, and logs its problems.
         """
         self._quiet = quiet
-        self._trouble = Troubles(_log)
+        self._trouble = FailureLog(_log)
         self._path = path
         self._build = build
         self._lock = threading.Lock()

@@ -29,7 +29,7 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def tell_of_file(
+def report_policy_file(
     redis: Redis, *, worker: str, file: str, refused: str, problem: str, in_force: str, deployment: str
 ) -> bool:
     """Reports a worker's view of the file, refused or not, again before ALIVE_MS are over; returns whether an event was

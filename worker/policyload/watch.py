@@ -13,18 +13,18 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.settings import Settings
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.logs.fields import fields
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.dead_rules import REPORT_SECONDS, DeadRules, ListNames
 from worker.policyload.follower import LOOK_SECONDS, PolicyFollower
-from worker.policyload.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
+from worker.policyload.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, report_policy_file
 from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, store_errors, unless_full
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 IN_FORCE: Final = redis_keys.POLICIES.name
 """Hash: process, as host:pid, to JSON: its policy in force."""
@@ -40,7 +40,7 @@ class PolicyReport:
     """The reason that the file as it is now is refused; empty: it is not."""
 
 
-def keep_policy(follower: PolicyFollower[ActivePolicy], redis: Redis, stopping: threading.Event) -> None:
+def follow_policy(follower: PolicyFollower[ActivePolicy], redis: Redis, stopping: threading.Event) -> None:
     """Follows the policy file, until `stopping` is set, for a process that moderates, and reports its version."""
     follower.followed = True
     reported, reported_at = ("", ""), 0.0
@@ -96,7 +96,7 @@ def watch_policy(
 
 
 def _publish(redis: Redis, settings: Settings, follower: PolicyFollower[ActivePolicy]) -> None:
-    tell_of_file(
+    report_policy_file(
         redis,
         worker=process_name(),
         file=str(settings.policy_file),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 
 
 def start_thread(name: str, work: Callable[[], object]) -> threading.Thread:
@@ -24,7 +24,7 @@ def periodic(
     stopping: threading.Event,
     *,
     interval_seconds: float | tuple[float, float],
-    troubles: Troubles,
+    troubles: FailureLog,
     failing: str,
     well_again: str,
     rest_seconds: float | None = None,

@@ -12,7 +12,7 @@ _NICE = 10
 """Moderation has priority."""
 
 
-def run_apart(module: str, stopping: threading.Event) -> bool:
+def run_subprocess_job(module: str, stopping: threading.Event) -> bool:
     """Runs `python -P -m module` to its end, or until `stopping` is set; returns whether it succeeded.
 
     It has this process's environment and log, and logs its failures itself.
@@ -24,6 +24,6 @@ def run_apart(module: str, stopping: threading.Event) -> bool:
         return child.returncode == 0
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Lowers this process's priority; a job calls it first."""
     os.nice(_NICE)

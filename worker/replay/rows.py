@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from config.facts import Coverage, ListedHash, SampleFacts, SegmentFacts
-from worker.bank.allowance import marked
+from worker.bank.allowance import mark_allowed
 from worker.ingest.pending.segments import series_of
 from worker.replay.stream_replay import SettledSegment
 from worker.verdictlog.rows import (
@@ -59,7 +59,7 @@ def settled_segment(rows: Sequence[Row]) -> SettledSegment:
 def _sample(row: Row) -> SampleFacts:
     """A picture as rules saw it; matches that a lead had allowed are known by their tags."""
     facts = sample_facts_of(row)
-    return replace(facts, matches=marked(facts.matches, now_ms=row["settled_ms"])) if facts.matches else facts
+    return replace(facts, matches=mark_allowed(facts.matches, now_ms=row["settled_ms"])) if facts.matches else facts
 
 
 def coverage_of(row: Row) -> Coverage:

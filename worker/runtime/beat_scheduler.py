@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from celery.beat import Scheduler
 
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 
-_trouble = Troubles(logging.getLogger(__name__))
+_trouble = FailureLog(logging.getLogger(__name__))
 
 
 class QuietScheduler(Scheduler):

@@ -12,11 +12,11 @@ from redis.exceptions import OutOfMemoryError
 from config.facts import StreamFacts
 from worker.ingest.pending.segments import FIRST_DEADLINE_MS, Begun, SegmentRecord, defer, end_trial
 from worker.ingest.registry.slow_streams import QUICK_SECONDS, SlowPart, note_slowness
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.moderation.verdict import SegmentVerdict
 from worker.runtime.segment_pace import SegmentPace
 
-_full = Troubles(logging.getLogger(__name__))
+_full = FailureLog(logging.getLogger(__name__))
 
 PassOn = Callable[[str, str], None]
 """Sends a segment, as (stream ID, segment key), to the queue where its stream belongs by now."""

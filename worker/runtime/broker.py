@@ -15,10 +15,10 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 TRANSPORT: Final = "worker.runtime.broker.Transport"
 """For Celery's setting `broker_transport`."""

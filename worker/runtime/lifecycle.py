@@ -23,7 +23,7 @@ from worker.bank.compaction import keep_in_order
 from worker.bank.in_force import followed_names
 from worker.bank.keys import SNAPSHOT
 from worker.bank.place import SnapshotPlace
-from worker.bank.recovery import keep_whole
+from worker.bank.recovery import keep_restored
 from worker.bank.replication import fetch_at_start, keep_fetched
 from worker.health.presence import Presence, ProcessRole, keep_present
 from worker.health.redis_epoch import EpochWatch
@@ -121,7 +121,7 @@ def _watch(**_: Any) -> None:
     start_thread(
         "bank-keeper", partial(keep_in_order, process.redis, process.bank, place, settings.deployment, _stopping)
     )
-    start_thread("bank-restorer", partial(keep_whole, process.redis, process.bank, place, _stopping))
+    start_thread("bank-restorer", partial(keep_restored, process.redis, process.bank, place, _stopping))
     start_thread("bank-fetcher", partial(keep_fetched, process.redis, place, _stopping))
     looking_back = (process.redis, process.bank, settings.store_url, settings.verdict_log_hours, _stopping)
     start_thread("lookback-keeper", partial(keep_looking_back, *looking_back))

@@ -19,7 +19,7 @@ from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, 
 from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.signals import stream_facts
 from worker.ingest.registry.slow_streams import QUICK_SECONDS
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.moderation.gate import GateState
 from worker.moderation.pipeline import Origin
 from worker.policyload.active_policy import ActivePolicy
@@ -30,7 +30,7 @@ from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms
 
 _log = logging.getLogger(__name__)
-_not_fetched, _decoder_died, _not_sampled = Troubles(_log), Troubles(_log), Troubles(_log)
+_not_fetched, _decoder_died, _not_sampled = FailureLog(_log), FailureLog(_log), FailureLog(_log)
 """Each by stream."""
 
 MAX_LOSSES = 8

@@ -11,7 +11,7 @@ from redis import Redis
 from models.classifiers.classifier import StuckRun
 from worker.errors import StoreError
 from worker.ingest.pending.segments import Begun, defer
-from worker.policyload.breaker import STUCK_SECONDS, leave_out, tell_stuck
+from worker.policyload.breaker import STUCK_SECONDS, leave_out, publish_model_stuck
 from worker.store.redis_client import store_errors
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class StuckModelEnd:
         try:
             leave_out(self.redis, run)
             self._give_back()
-            tell_stuck(self.redis, run, deployment=self.deployment)
+            publish_model_stuck(self.redis, run, deployment=self.deployment)
             self.close_log()
         except StoreError as error:
             _log.error("model %s is stuck, and other workers do not know it: %s", run.model, error)

@@ -8,11 +8,11 @@ from redis.exceptions import OutOfMemoryError
 
 from worker.ingest.pending.fair_queue import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
 from worker.ingest.pending.queues import CONTROL
-from worker.ingest.poll.failures import tell_poll_failed
+from worker.ingest.poll.failures import publish_poll_failed
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.schedule import URGENT_RISK_PRIOR, risk_prior_of
 from worker.ingest.registry.slow_streams import SlowPart, is_slow
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.lookback.late import register_again
 from worker.lookback.search import look_back
 from worker.runtime.celery_app import app, process, tick_now
@@ -21,7 +21,7 @@ from worker.runtime.upkeep import look_after
 from worker.store.object_store import ObjectStore
 from worker.verdictlog import outcomes, retention
 
-_trouble = Troubles(logging.getLogger(__name__))
+_trouble = FailureLog(logging.getLogger(__name__))
 
 HOUSEKEEPING_EXPIRES_SECONDS = 10
 """Sent every two seconds, they would pile up in a queue that no worker serves."""
@@ -52,7 +52,7 @@ def _poll(*, slow: bool) -> None:
             process.fetcher,
             height_pixels=process.settings.rendition_height_pixels,
             send=send_segment,
-            report=lambda failure: tell_poll_failed(process.redis, failure, deployment=process.settings.deployment),
+            report=lambda failure: publish_poll_failed(process.redis, failure, deployment=process.settings.deployment),
             slow=slow,
             deployment=process.settings.deployment,
         )

@@ -9,11 +9,11 @@ from redis import exceptions
 
 from worker.errors import OutOfTimeError, StoreError
 from worker.ingest.pending.queues import CONTROL
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.processes.soft_limit import soft_limit
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 SOFT_LIMIT_SECONDS = 16
 HARD_LIMIT_SECONDS = 18

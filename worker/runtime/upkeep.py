@@ -10,12 +10,12 @@ from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.hash_flood_record import publish_due
 from worker.ingest.coverage.ledger import pay_owed
-from worker.ingest.poll.origin_gaps import tell_gaps
+from worker.ingest.poll.origin_gaps import publish_origin_gaps
 from worker.ingest.poll.schedule import reconcile
 from worker.ingest.poll.stream_poll import SendSegment
 from worker.ingest.registry.registry import forget_gone
 from worker.logs.exception_place import place_of
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.lookback import jobs as look_back_jobs
 from worker.queue.trimming import trim
 from worker.runtime.event_log import log_published
@@ -24,7 +24,7 @@ from worker.runtime.worker_process import WorkerProcess
 from worker.store.object_store import ObjectStore
 from worker.verdictlog import outcomes, retention
 
-_failures = Troubles(logging.getLogger(__name__))
+_failures = FailureLog(logging.getLogger(__name__))
 
 _AWAY = (RedisConnectionError, RedisTimeoutError)
 
@@ -53,7 +53,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "streams that are gone": lambda: forget_gone(redis),
         "lives of keys": lambda: give_lives(redis),
         "proposals": lambda: forget_past(redis),
-        "gaps of origins": lambda: tell_gaps(redis, deployment=deployment),
+        "gaps of origins": lambda: publish_origin_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
         "log of events": lambda: log_published(redis),

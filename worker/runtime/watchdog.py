@@ -9,9 +9,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from worker.errors import StoreError
-from worker.health.redis_memory import Room, tell_of_room
+from worker.health.redis_memory import RedisMemory, publish_redis_memory
 from worker.ingest.poll.schedule import TICK_SECONDS, tick, tick_is_late
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic
 from worker.runtime.upkeep import look_after_full
 from worker.runtime.worker_process import WorkerProcess
@@ -19,7 +19,7 @@ from worker.runtime.worker_process import WorkerProcess
 CHECK_EVERY_SECONDS = 10.0
 """Time between two checks of Redis's memory, while it is not full: operators get an event so soon."""
 
-_trouble = Troubles(logging.getLogger(__name__))
+_trouble = FailureLog(logging.getLogger(__name__))
 
 
 class Watchdog:
@@ -58,7 +58,7 @@ class Watchdog:
             RedisError, StoreError: Redis failed.
         """
         if self._full or monotonic() >= self._check_at:
-            self._note(tell_of_room(self._process.redis, deployment=self._process.settings.deployment))
+            self._note(publish_redis_memory(self._process.redis, deployment=self._process.settings.deployment))
         if not self._full:
             if tick_is_late(self._process.redis):
                 self._tick_now()
@@ -69,7 +69,7 @@ class Watchdog:
         if "reconcile" in due:
             look_after_full(self._process)
 
-    def _note(self, room: Room) -> None:
+    def _note(self, room: RedisMemory) -> None:
         self._check_at = monotonic() + CHECK_EVERY_SECONDS
         if room.full:
             text = "Redis is full (%d of %d bytes): nothing is polled until it has room"

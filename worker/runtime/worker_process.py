@@ -28,7 +28,7 @@ from worker.moderation.pipeline import Pipeline
 from worker.policyload.active_policy import ActivePolicy, read_policy_and_models
 from worker.policyload.follower import PolicyFollower
 from worker.policyload.trial import try_in_subprocess
-from worker.policyload.watch import keep_policy
+from worker.policyload.watch import follow_policy
 from worker.processes.periodic import start_thread
 from worker.runtime.degraded_marks import DegradedMarks
 from worker.runtime.segment_end import SegmentEnd
@@ -191,7 +191,7 @@ class WorkerProcess:
         self.bank.start()
         self._moderates.set()
         self.pipeline.warm_up(when_stuck=self.stuck_model.end)
-        self._threads.append(start_thread("policy", partial(keep_policy, self.policies, self.redis, self._stopping)))
+        self._threads.append(start_thread("policy", partial(follow_policy, self.policies, self.redis, self._stopping)))
 
     def leave(self) -> None:
         """Writes the log before this process ends, and removes its entries from Redis. It does not wait for Redis: what

@@ -10,7 +10,7 @@ from config.policy.policy import Policy
 from config.policy.rules import Rule
 from sampler.frames import Stretch
 from sampler.plan.coverage import longest_gap_seconds
-from worker.moderation.stages import Turns
+from worker.moderation.stages import ModelTally
 from worker.moderation.verdict import CpuSeconds, SampleVerdict
 
 SCANNED = StreamFacts(stream_id="scan", purpose="drill")
@@ -71,7 +71,7 @@ class ScanResult:
     frames_total: int = 0
     frames_decoded: int = 0
     cpu_seconds: CpuSeconds = field(default_factory=CpuSeconds)
-    turns: dict[str, Turns] = field(default_factory=dict)
+    turns: dict[str, ModelTally] = field(default_factory=dict)
     """By model."""
 
     @property
@@ -164,7 +164,7 @@ class ScanResult:
         }
 
 
-def _model_counts(turns: Turns) -> dict[str, int]:
+def _model_counts(turns: ModelTally) -> dict[str, int]:
     return {
         "classified": turns.looked,
         "skipped": turns.passed_over,

@@ -13,7 +13,7 @@ from worker.errors import FetchError, LocalFileError, ScanError
 from worker.moderation.accounting import SHORT, account
 from worker.moderation.gate import GateState
 from worker.moderation.pipeline import Observer, Origin, Pipeline
-from worker.moderation.stages import Turns
+from worker.moderation.stages import ModelTally
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.scan.file_digests import match_file
 from worker.scan.media_source import Media, Part, Payload, is_picture, picture_bytes
@@ -95,7 +95,7 @@ class Scan:
         result.frames_decoded += verdict.frames_decoded
         result.cpu_seconds += verdict.cpu_seconds
         for model, turns in verdict.turns.items():
-            result.turns.setdefault(model, Turns()).add(turns)
+            result.turns.setdefault(model, ModelTally()).add(turns)
         result.pictures_seconds += verdict.duration_seconds
         result.duration_seconds += verdict.duration_seconds
         result.unseen += [

@@ -13,12 +13,12 @@ from typing import Final
 
 from redis import Redis
 
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.redis_client import run_script, store_errors
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 AGE_CLOCK: Final = redis_keys.AGE_CLOCK.name
 

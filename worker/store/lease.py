@@ -11,10 +11,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.errors import LeaseLostError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store.redis_client import run_script, store_errors
 
-_trouble = Troubles(logging.getLogger(__name__))
+_trouble = FailureLog(logging.getLogger(__name__))
 
 LEASE_SECONDS = 20.0
 """How long a dead holder blocks others."""

@@ -16,7 +16,7 @@ from redis import Redis
 
 from worker.errors import ObjectStoreError
 from worker.events.cloudevent import derived_id
-from worker.events.operations import tell_operators
+from worker.events.operations import alert_operators
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, store_errors, unless_full
 from worker.verdictlog.files import LogFile
@@ -152,7 +152,7 @@ def publish_damage(redis: Redis, *, deployment: str) -> bool:
     with store_errors():
         now = now_ms(redis)
     event_id = derived_id(LOG_DAMAGED, *sorted(new))
-    tell_operators(redis, LOG_DAMAGED, event_id, subject="verdict-log", data=data, deployment=deployment, now_ms=now)
+    alert_operators(redis, LOG_DAMAGED, event_id, subject="verdict-log", data=data, deployment=deployment, now_ms=now)
     with store_errors():
         published: dict[Any, Any] = {
             path: Damage(since_ms=of.since_ms, problem=of.problem, published=True).to_json() for path, of in new.items()

@@ -17,7 +17,7 @@ from redis import Redis
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.events.operations import OPERATIONS
 from worker.incidents.keys import DECISIONS, ESCALATION_KEYS
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.lease import leased
@@ -29,7 +29,7 @@ from worker.verdictlog.outcome_rows import outcome_row
 from worker.verdictlog.tables import OUTCOMES
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 POSITION: Final = redis_keys.OUTCOMES_POSITION.name
 RECORDED: Final = redis_keys.OUTCOMES_RECORDED.name

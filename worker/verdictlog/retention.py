@@ -17,7 +17,7 @@ import pyarrow as pa
 from redis import Redis
 
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.lease import Lease, leased
@@ -30,7 +30,7 @@ from worker.verdictlog.reading import LeftOut, LogReader, files_and_replaced, lo
 from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 LEASE = redis_keys.LOG_LEASE.name
 KEPT = redis_keys.LOG_KEPT.name

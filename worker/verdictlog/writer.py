@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from worker.bank.in_force import BankMark
 from worker.errors import ObjectStoreError, StoreError
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store.object_store import ObjectStore
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.rows import SCHEMA, Row, table_of
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 FLUSH_SECONDS = 10.0
 """The oldest row waits no longer than this while the store answers."""

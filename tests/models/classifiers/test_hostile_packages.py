@@ -16,7 +16,7 @@ from tinymodels import SIDE, build, classifier, constant_model, install, labels,
 
 from models.classifiers.classifier import Classifier
 from models.classifiers.onnx_graph import ELEMENT_TYPES, read_graph
-from models.classifiers.registry import SHIPPED, known_packages, look_through
+from models.classifiers.registry import SHIPPED, known_packages, read_all
 from models.classifiers.weights import presence
 from models.errors import ManifestError, OnnxFileError, WeightsError
 
@@ -244,7 +244,7 @@ def test_what_is_broken_does_not_hide_the_others(tmp_path: Path) -> None:
     """A typing error in one manifest would make all of them unfindable; yet no worker may start without it."""
     install(tmp_path, mean_model())
     (tmp_path / "broken.yaml").write_text("name: [")
-    shelf = look_through(tmp_path)
+    shelf = read_all(tmp_path)
     assert "means" in shelf.packages
     assert [one.path for one in shelf.broken] == [str(tmp_path / "broken.yaml")]
     with pytest.raises(ManifestError, match=r"broken\.yaml"):

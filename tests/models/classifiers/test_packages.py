@@ -32,7 +32,7 @@ from tinymodels import (
 
 from models.classifiers.classifier import Classifier
 from models.classifiers.onnx_graph import read_graph
-from models.classifiers.registry import DEFAULT, SHIPPED, known_packages, read_shelf
+from models.classifiers.registry import DEFAULT, SHIPPED, known_packages, read_registry
 from models.classifiers.weights import read_weights
 from models.errors import ManifestError, OnnxFileError, WeightsError
 from tools.schemas import manifest_schema
@@ -286,7 +286,7 @@ def _field(number: int, content: bytes) -> bytes:
 def test_an_empty_folder_of_the_operators_is_none(tmp_path: Path) -> None:
     """No worker of compose would start: it mounts `deployment/manifests`, which is empty until somebody fills it."""
     assert known_packages(tmp_path) == known_packages(None)
-    (told,) = read_shelf(tmp_path).broken
+    (told,) = read_registry(tmp_path).broken
     assert "at least one classifier manifest" in str(told.error), "whoever names it to be verified expects some"
 
 

@@ -20,7 +20,7 @@ from config.settings import Settings
 from worker.doctor.redis import examine_redis
 from worker.events.operations import OPERATIONS
 from worker.health.presence import Presence, ProcessRole, give_sign, present
-from worker.health.redis_memory import Room, tell_of_room
+from worker.health.redis_memory import RedisMemory, publish_redis_memory
 from worker.incidents.commit import Settled
 from worker.incidents.keys import DECISIONS
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
@@ -297,40 +297,40 @@ class TestMessages:
 class TestOperators:
     def test_they_hear_of_it_once_an_hour(self, redis: Redis) -> None:
         """No one would know why nothing is moderated, or operators be called every few seconds."""
-        assert not tell_of_room(redis, deployment="test").full
+        assert not publish_redis_memory(redis, deployment="test").full
         assert redis.xlen(OPERATIONS) == 0
         fill(redis)
         for _ in range(3):
-            assert tell_of_room(redis, deployment="test").full
+            assert publish_redis_memory(redis, deployment="test").full
         (event,) = operations(redis)
         assert event["type"] == "livewarden.operations.redis_full.v1"
         assert event["data"]["refuses"] is True
         assert event["data"]["used_bytes"] > event["data"]["limit_bytes"] > 0
         make_room(redis)
         for _ in range(3):
-            assert not tell_of_room(redis, deployment="test").full
+            assert not publish_redis_memory(redis, deployment="test").full
         assert [one["type"] for one in operations(redis)[1:]] == ["livewarden.operations.redis_room.v1"]
         fill(redis)
-        tell_of_room(redis, deployment="test")
+        publish_redis_memory(redis, deployment="test")
         make_room(redis)
-        tell_of_room(redis, deployment="test")
+        publish_redis_memory(redis, deployment="test")
         assert len(operations(redis)) == 2
 
     def test_they_hear_before_it_is_full(self, redis: Redis) -> None:
         """The first that an operator hears of would be that nothing is moderated."""
-        used = Room.read(redis).used_bytes
+        used = RedisMemory.read(redis).used_bytes
         redis.config_set("maxmemory", round(used / 0.95))
-        tell_of_room(redis, deployment="test")
+        publish_redis_memory(redis, deployment="test")
         (event,) = operations(redis)
         assert (event["type"], event["data"]["refuses"]) == ("livewarden.operations.redis_full.v1", False)
         fill(redis)
-        tell_of_room(redis, deployment="test")
+        publish_redis_memory(redis, deployment="test")
         assert [one["data"]["refuses"] for one in operations(redis)] == [False, True]
 
     def test_a_redis_without_a_limit_is_never_full(self, redis: Redis) -> None:
         """Operators would be called by a Redis that refuses nothing."""
-        assert not tell_of_room(redis, deployment="test").full
-        assert not Room(used_bytes=5, limit_bytes=0).full
+        assert not publish_redis_memory(redis, deployment="test").full
+        assert not RedisMemory(used_bytes=5, limit_bytes=0).full
 
     def test_workers_are_there(self, redis: Redis) -> None:
         """`doctor` would say that all workers are dead, where it is Redis that needs room."""

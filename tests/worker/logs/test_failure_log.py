@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from worker.logs.failure_log import BEGINNINGS_A_MINUTE, Troubles
+from worker.logs.failure_log import BEGINNINGS_A_MINUTE, FailureLog
 from worker.logs.failure_memory import MOST_NAMES, MOST_RUNS, REPEAT_SECONDS
 
 
@@ -22,8 +22,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def troubles(clock: Clock) -> Troubles:
-    return Troubles(logging.getLogger("of a test"), clock=clock)
+def troubles(clock: Clock) -> FailureLog:
+    return FailureLog(logging.getLogger("of a test"), clock=clock)
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -34,7 +34,7 @@ def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_trouble_is_logged_when_it_begins_each_ten_minutes_and_when_it_ends(
-    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+    troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An hour without Redis would be 3,600 lines a process; or one, and nobody knows whether it is over."""
     for _ in range(1_500):
@@ -51,7 +51,7 @@ def test_trouble_is_logged_when_it_begins_each_ten_minutes_and_when_it_ends(
 
 
 def test_what_comes_and_goes_is_not_logged_each_time(
-    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+    troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server that fails every other second would fill the log with beginnings and ends."""
     for _ in range(int(REPEAT_SECONDS / 2)):
@@ -66,7 +66,7 @@ def test_what_comes_and_goes_is_not_logged_each_time(
 
 
 def test_what_was_not_met_for_long_begins_anew(
-    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+    troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of what nothing says that it went well, a second failure next week would be said to have lasted a week."""
     troubles.met("fetch", "failed")
@@ -76,7 +76,7 @@ def test_what_was_not_met_for_long_begins_anew(
 
 
 def test_hostile_names_cost_neither_memory_nor_lines(
-    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+    troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Ten thousand streams that fail at once, or that a platform makes up, would fill both."""
     for number in range(2 * MOST_NAMES):
@@ -93,7 +93,7 @@ def test_hostile_names_cost_neither_memory_nor_lines(
     assert set(others) == {"no"}
 
 
-def test_a_forked_process_has_no_failures_of_its_parent(troubles: Troubles, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_forked_process_has_no_failures_of_its_parent(troubles: FailureLog, caplog: pytest.LogCaptureFixture) -> None:
     """It would log the end of something that it never met, or wait for a lock for ever."""
     troubles.met("redis", "away")
     pid = os.fork()
@@ -107,7 +107,7 @@ def test_a_forked_process_has_no_failures_of_its_parent(troubles: Troubles, capl
 
 
 def test_lines_that_trouble_lasts_or_is_over_are_bounded(
-    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+    troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An outage of a thousand streams, each logged at first, would end in a thousand lines at once."""
     for number in range(180):
@@ -124,7 +124,7 @@ def test_lines_that_trouble_lasts_or_is_over_are_bounded(
 
 
 def test_more_names_than_are_remembered_do_not_begin_again_and_again(
-    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+    troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A cluster of five thousand streams whose CDN is down would log beginnings for as long as it is, 60 a minute."""
     names = [f"cam-{number}" for number in range(MOST_NAMES + 1_000)]
@@ -145,7 +145,7 @@ def test_more_names_than_are_remembered_do_not_begin_again_and_again(
     assert len(troubles._memory) == MOST_NAMES
 
 
-def test_what_is_over_makes_room(troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_over_makes_room(troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """After an outage of everything new trouble would go unnamed."""
     for number in range(MOST_NAMES):
         troubles.met(f"cam-{number}", "no")
@@ -159,7 +159,7 @@ def test_what_is_over_makes_room(troubles: Troubles, clock: Clock, caplog: pytes
 
 
 def test_what_made_room_is_no_news_when_it_comes_again(
-    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+    troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Streams that come and go by the thousand would begin and end each time, since none is remembered."""
     for _ in range(5):

@@ -18,7 +18,7 @@ from config.policy.policy import Policy
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.variant_kinds import Variant
-from worker.bank.changelog import append
+from worker.bank.changelog import append_changes
 from worker.bank.compaction import compact
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
@@ -52,7 +52,7 @@ def place(tmp_path: Path) -> SnapshotPlace:
 @pytest.fixture
 def follower(redis: Redis, place: SnapshotPlace) -> Follower:
     """Follows when called, and so lags when it is not."""
-    append(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
+    append_changes(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
     follower = Follower(redis, place, None)
     follower.look()
     return follower
@@ -84,7 +84,7 @@ def writer_to(redis: Redis, store: ObjectStore) -> VerdictWriter:
 
 
 def add(redis: Redis, value: bytes = SHOWN, entry: str = "case-7", *, to: str = "known") -> None:
-    append(redis, [BankChange.add(to, Entry(entry=entry, kind=HashKind.PDQ, value=value), at_ms=0)], by="kim")
+    append_changes(redis, [BankChange.add(to, Entry(entry=entry, kind=HashKind.PDQ, value=value), at_ms=0)], by="kim")
 
 
 def look(looking: Lookback) -> None:
@@ -166,12 +166,12 @@ def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
     now = now_ms(redis)
     add(redis)
     look(looking)
-    append(redis, [BankChange.remove("known", "case-7", at_ms=0)], by="kim")
+    append_changes(redis, [BankChange.remove("known", "case-7", at_ms=0)], by="kim")
     follower.look()
     mark = follower.in_force().mark
     add(redis)
     if withdrawn:
-        append(redis, [BankChange.remove("known", "case-7", at_ms=0)], by="kim")
+        append_changes(redis, [BankChange.remove("known", "case-7", at_ms=0)], by="kim")
     look(looking)
     writer = writer_to(redis, store)
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
@@ -219,7 +219,7 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     look(looking_from(redis, store, policy, one))
     assert raised(scene) == {"cam-1": ["case-7"], "last": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
-    append(redis, [BankChange.put_list(ListSpec(name="known", variants=(Variant.MIRROR,)), at_ms=0)], by="kim")
+    append_changes(redis, [BankChange.put_list(ListSpec(name="known", variants=(Variant.MIRROR,)), at_ms=0)], by="kim")
     writer.add(rows, now_ms=now, judged_by=there.in_force().mark)
     assert writer.flush()
     look(looking_from(redis, store, policy, one))

@@ -14,7 +14,7 @@ from models import testcard
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import hash_rgb
-from worker.bank.changelog import append
+from worker.bank.changelog import append_changes
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.ingest.status import show
@@ -65,7 +65,7 @@ def test_a_stream_that_is_over_is_escalated_within_a_minute_of_its_hash(
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         entry = Entry(entry="case-7", kind=HashKind.PDQ, value=hash_rgb(testcard.testcard(320, 180)).bits)
         at = now_ms(redis)
-        append(
+        append_changes(
             redis,
             [BankChange.put_list(ListSpec(name="police"), at_ms=at), BankChange.add("police", entry, at_ms=at)],
             by="kim",
@@ -95,7 +95,7 @@ def test_what_a_worker_that_stood_still_had_judged_is_compared_with_what_came_me
             assert not list((tmp_path / "store").glob("verdicts/*/*/*.parquet"))
             entry = Entry(entry="case-7", kind=HashKind.PDQ, value=hash_rgb(testcard.testcard(320, 180)).bits)
             at = now_ms(redis)
-            append(
+            append_changes(
                 redis,
                 [BankChange.put_list(ListSpec(name="police"), at_ms=at), BankChange.add("police", entry, at_ms=at)],
                 by="kim",

@@ -25,7 +25,7 @@ from worker.bank.in_force import BankSource, InForce, always
 from worker.bank.keys import CHANGES, QUARANTINE
 from worker.errors import ObjectStoreError, StoreError
 from worker.ingest.registry.registry import stream_key
-from worker.lookback.file_search import MOST_FRAMES, SearchPace, Sought, files_left, scan
+from worker.lookback.file_search import MOST_FRAMES, HashQuery, SearchPace, files_left, scan
 from worker.lookback.jobs import FOUND, JOBS, LEASE, REST, TOLD, WAITING, Job, is_due
 from worker.lookback.matches import PART_HITS
 from worker.lookback.search import Lookback, look_back
@@ -421,7 +421,7 @@ def test_files_of_one_instant_are_each_searched(redis: Redis, store: ObjectStore
     job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
     files = list(files_left(store, job))
     assert len(files) == 3
-    wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
+    wanted = HashQuery.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
     steps = list(scan(store, files, wanted, job, SearchPace(hashes=1, seconds=60.0)))
     assert [list(files_left(store, step.job)) for step in steps] == [files[1:], files[2:], []]
 

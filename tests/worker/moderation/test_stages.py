@@ -23,7 +23,7 @@ from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
 from worker.moderation.pipeline import Origin, Pipeline
 from worker.moderation.sight import CLASSIFIER_FAILED
-from worker.moderation.stages import in_shadow
+from worker.moderation.stages import models_in_shadow
 from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import read_policy_and_models
 
@@ -231,7 +231,7 @@ def test_what_gives_a_live_model_cause_is_not_in_shadow(tmp_path: Path, cascade:
     stages = policy(tmp_path, f"cascade: {cascade}").cascade
     assert stages is not None
     running = {stage.model for stage in stages}
-    assert in_shadow([model.manifest for model in models if model.name in running], stages) == expected
+    assert models_in_shadow([model.manifest for model in models if model.name in running], stages) == expected
 
 
 def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_path: Path) -> None:

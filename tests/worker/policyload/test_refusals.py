@@ -8,7 +8,7 @@ from itertools import repeat
 import pytest
 from redis import Redis
 
-from worker.policyload.refusals import ALIVE_MS, REFUSING, tell_of_file
+from worker.policyload.refusals import ALIVE_MS, REFUSING, report_policy_file
 from worker.store.redis_client import now_ms
 
 
@@ -19,7 +19,7 @@ class Reports:
     redis: Redis
 
     def add(self, worker: str, refused: str) -> bool:
-        return tell_of_file(
+        return report_policy_file(
             self.redis,
             worker=worker,
             file="/etc/policy.yaml",

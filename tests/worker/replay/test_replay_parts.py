@@ -17,7 +17,7 @@ from config.policy.cel.parsing import read_syntax
 from config.policy.policy import Policy
 from config.policy.rules import Rule
 from sampler.frames import SampleReason, Stretch
-from worker.bank.allowance import allow_tags, marked
+from worker.bank.allowance import allow_tags, mark_allowed
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import series_of
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
@@ -66,7 +66,7 @@ def test_a_segment_is_read_as_it_was_judged(
             height=180,
             pdq="ab" * 32,
             pdq_quality=80,
-            matches=marked(found, now_ms=capture_ms),
+            matches=mark_allowed(found, now_ms=capture_ms),
             scores={"m/nsfw": score},
             deduplicated=False,
             concealed=False,

@@ -12,7 +12,7 @@ from scene import Scene
 from config.facts import Severity
 from config.policy.policy import Policy
 from worker.errors import StoreError
-from worker.events.operations import OPERATIONS, tell_operators
+from worker.events.operations import OPERATIONS, alert_operators
 from worker.incidents.keys import DECISIONS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import unwatch, watch
@@ -102,7 +102,7 @@ def test_who_takes_a_stream_out_of_sight_is_logged_without_tokens(redis: Redis, 
 def test_what_concerns_operators_is_logged(redis: Redis, logged: Logged) -> None:
     """Who reads logs and no Redis stream would not learn that an origin is down, or a policy refused."""
     data = {"model": "m", "version": "1", "sha256": "0" * 64, "time_limit_seconds": 5.0, "left_out_seconds": 300}
-    tell_operators(redis, MODEL_STUCK, "0" * 64, subject="m", data=data, deployment="test", now_ms=0)
+    alert_operators(redis, MODEL_STUCK, "0" * 64, subject="m", data=data, deployment="test", now_ms=0)
     ((said, line_fields),) = logged()
     assert said == "published to operators: model_stuck"
     assert line_fields == {"event": "model_stuck", **data}

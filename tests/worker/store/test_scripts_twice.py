@@ -14,7 +14,7 @@ from scene import Scene
 from config.policy.policy import load_policy
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
-from worker.bank.changelog import append
+from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
@@ -33,7 +33,7 @@ from worker.ingest.playlist.outcome import MissedReason
 from worker.ingest.playlist.timeline import advance
 from worker.ingest.poll.admission import admit
 from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, take_due
-from worker.ingest.poll.origin_gaps import MISSING, missing_member, tell_gaps
+from worker.ingest.poll.origin_gaps import MISSING, missing_member, publish_origin_gaps
 from worker.ingest.poll.schedule import tick
 from worker.ingest.poll.slow_polls import hand_over, move_slow
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
@@ -42,7 +42,7 @@ from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, 
 from worker.ingest.registry.signals import report_signals
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
-from worker.policyload.refusals import tell_of_file
+from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide
@@ -141,7 +141,7 @@ class Stage:
 
     def gap_told(self) -> None:
         self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): 0})
-        assert tell_gaps(self.redis, deployment="test") == 1
+        assert publish_origin_gaps(self.redis, deployment="test") == 1
         assert self.redis.xlen(OPERATIONS) == 1
 
     def raise_gap(self) -> None:
@@ -325,7 +325,7 @@ class Stage:
 
     def bank_append(self) -> None:
         entry = Entry(entry="7", kind=HashKind.PDQ, value=bytes(32))
-        append(self.redis, [BankChange.add("known", entry, at_ms=1)], by="mo", refreshed="known")
+        append_changes(self.redis, [BankChange.add("known", entry, at_ms=1)], by="mo", refreshed="known")
         assert self.redis.hget(SNAPSHOT, "changes") == "1"
 
     def bank_publish(self) -> None:
@@ -375,7 +375,7 @@ class Stage:
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
-            assert tell_of_file(
+            assert report_policy_file(
                 self.redis,
                 worker="host:1",
                 file="policy.yaml",

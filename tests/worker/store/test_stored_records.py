@@ -30,7 +30,7 @@ from worker.ingest.registry.registry import DUE, stream_key, watch
 from worker.ingest.status import show
 from worker.lookback.jobs import JOBS, look_backs, next_bulk_job, next_job
 from worker.moderation.gate import GateState
-from worker.policyload.refusals import REFUSING, tell_of_file
+from worker.policyload.refusals import REFUSING, report_policy_file
 from worker.policyload.watch import IN_FORCE, policy_reports
 from worker.runtime.segment_end import gate_key
 from worker.runtime.segment_task import moderate_segment
@@ -180,5 +180,5 @@ def test_a_damaged_report_of_one_worker_keeps_no_other_from_telling(redis: Redis
     """Operators would not hear that the policy's file is refused."""
     redis.hset(REFUSING, mapping={"other:1": "{", "other:2": "[]", "other:3": '{"refused": "x"}'})
     told = {"file": "policy.yaml", "refused": "5a" * 32, "problem": "line 3", "in_force": "1", "deployment": "test"}
-    assert tell_of_file(redis, worker="host:1", **told)
+    assert report_policy_file(redis, worker="host:1", **told)
     assert redis.hkeys(REFUSING) == ["host:1"]

@@ -19,7 +19,7 @@ from worker.doctor.diagnosis import State
 from worker.doctor.lists import examine_log_files
 from worker.errors import ObjectStoreError
 from worker.events.operations import OPERATIONS
-from worker.lookback.file_search import Sought, files_left, scan
+from worker.lookback.file_search import HashQuery, files_left, scan
 from worker.lookback.jobs import Job
 from worker.lookback.late import next_late, register_again
 from worker.store.object_store import ObjectStore
@@ -146,7 +146,7 @@ def test_damaged_files_cost_nothing_but_themselves(
     assert sum(batch.num_rows for batch in batches) == len(good)
     assert set(left_out) == damaged.keys()
     job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
-    wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
+    wanted = HashQuery.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
     steps = list(scan(store, files_left(store, job), wanted, job, left_out=damage_recorder(redis)))
     assert sum(len(step.found) for step in steps) == len(good)
     noted = set(map(str, redis.hkeys(DAMAGED)))
@@ -335,7 +335,7 @@ def test_a_file_that_was_half_there_is_searched_once_it_is_intact(redis: Redis, 
 
 def found(redis: Redis, store: ObjectStore, now: int) -> int:
     job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
-    wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
+    wanted = HashQuery.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
     return sum(
         len(step.found) for step in scan(store, files_left(store, job), wanted, job, left_out=damage_recorder(redis))
     )

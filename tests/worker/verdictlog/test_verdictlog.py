@@ -172,9 +172,7 @@ def test_a_failing_store_stops_nothing_and_is_told(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_what_cannot_be_registered_waits_and_is_not_lost_at_the_end(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_cannot_be_registered_waits_and_is_not_lost_at_the_end(url: str, caplog: pytest.LogCaptureFixture) -> None:
     """Rows in the log that nobody compares with what came meanwhile, or, of a worker that ends, no rows at all; or an
     error that calls an operator for each restart of Redis, which loses none of them."""
 

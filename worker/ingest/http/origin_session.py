@@ -27,9 +27,9 @@ from worker.ingest.http.resolver import Names, NameServers, Resolve
 from worker.ingest.http.resource import ByteRange, Validators
 from worker.ingest.http.urls import UrlTarget, join, parse, without_query
 from worker.logs.exception_place import place_of
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 
-_unexpected = Troubles(logging.getLogger(__name__))
+_unexpected = FailureLog(logging.getLogger(__name__))
 """Unexpected errors by type and place."""
 
 MAX_REDIRECTS = 5

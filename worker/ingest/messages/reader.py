@@ -20,13 +20,13 @@ from worker.ingest.messages.calls import Receiver, make
 from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, PlatformCall, UnmadeCallError, parse
 from worker.ingest.messages.refusals import Refused, publish, refuse, refused_watch
 from worker.logs.exception_place import place_of
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.logs.fields import fields
 from worker.logs.rate_limit import LineLimit
 from worker.processes.periodic import periodic
 
 _log = logging.getLogger(__name__)
-_trouble = Troubles(_log)
+_trouble = FailureLog(_log)
 
 LOOK_SECONDS: Final = (0.2, 0.4)
 """Random interval between two polls of an empty queue, so that workers do not poll in step: a platform's stream is

@@ -17,7 +17,7 @@ PUBLISHED_EVERY_SECONDS: Final = 3_600
 """For one stream and type of error: a stream that fails at each poll makes one event an hour."""
 
 
-def tell_poll_failed(redis: Redis, failure: PollFailure, *, deployment: str) -> None:
+def publish_poll_failed(redis: Redis, failure: PollFailure, *, deployment: str) -> None:
     """Publishes a failure, once an hour for its stream and type of error. It is not synced to disk: it will recur."""
     now = now_ms(redis)
     error = re.sub(r"\W", "_", failure.error, flags=re.ASCII)[:100]

@@ -112,7 +112,7 @@ def decide(missing: Sequence[MissingStream], last: PublishedGap | None, now: int
     )
 
 
-def tell_gaps(redis: Redis, *, deployment: str) -> int:
+def publish_origin_gaps(redis: Redis, *, deployment: str) -> int:
     """Publishes the changed gaps of all origins; returns the number of events.
 
     Raises:

@@ -21,11 +21,11 @@ from worker.ingest.poll.due import DuePoll, note_error, offer, release, take_due
 from worker.ingest.poll.stream_poll import Fetching, SendSegment, StreamPolls
 from worker.ingest.registry.registry import DUE_SLOW
 from worker.logs.exception_place import place_of
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store.redis_client import drop_idle_connections
 
 _log = logging.getLogger(__name__)
-_failure_log = Troubles(_log)
+_failure_log = FailureLog(_log)
 
 BATCH_STREAMS = 50
 """Polled concurrently by one task, with as many concurrent fetches."""

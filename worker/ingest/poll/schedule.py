@@ -11,11 +11,11 @@ from worker.ingest.poll.due import offered
 from worker.ingest.poll.poll import BATCH_STREAMS
 from worker.ingest.poll.slow_polls import slow_polls_due
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE, stream_key
-from worker.logs.failure_log import Troubles
+from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 
-_failure_log = Troubles(logging.getLogger(__name__))
+_failure_log = FailureLog(logging.getLogger(__name__))
 
 TICK = redis_keys.TICK.name
 RECONCILED = redis_keys.RECONCILED.name

@@ -17,13 +17,13 @@ UNKNOWN_DELAY_MS = 10_000
 delay there is."""
 
 FIELDS = ("state", "registered_ms", "last_poll_ms", "next_poll_ms")
-"""Fields of a stream's hash that `Attention.of` reads."""
+"""Fields of a stream's hash that `WatchState.of` reads."""
 
 _OVER = frozenset({REMOVED, "ended"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attention:
+class WatchState:
     """Whether a stream is polled as it should be."""
 
     watched: bool
@@ -34,7 +34,7 @@ class Attention:
     """Since when it is not polled in time; None: it is, or need not be."""
 
     @classmethod
-    def of(cls, stream: Mapping[str, str], *, now_ms: int, anybody_works: bool) -> "Attention":
+    def of(cls, stream: Mapping[str, str], *, now_ms: int, anybody_works: bool) -> "WatchState":
         """The state by a stream's hash."""
         last_ms = _number(stream, "last_poll_ms")
         watched = stream.get("state") not in _OVER

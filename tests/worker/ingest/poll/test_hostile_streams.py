@@ -15,7 +15,7 @@ from worker.ingest.http.resource import Validators
 from worker.ingest.pending.segments import pending_key
 from worker.ingest.playlist.parse_window import MAX_RENDITIONS
 from worker.ingest.poll.due import offered
-from worker.ingest.poll.failures import tell_poll_failed
+from worker.ingest.poll.failures import publish_poll_failed
 from worker.ingest.poll.poll import BUDGET_SECONDS, PollFailure, poll_due
 from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.registration import register
@@ -182,7 +182,7 @@ def test_operators_are_told_of_a_failed_poll_once(batch: Batch, caplog: pytest.L
     for _ in range(3):
         batch.poll()
     for failure in batch.failures:
-        tell_poll_failed(batch.redis, failure, deployment="here")
+        publish_poll_failed(batch.redis, failure, deployment="here")
     events = [json.loads(fields["event"]) for _, fields in batch.redis.xrange("lw:operations")]
     assert [(event["type"], event["subject"]) for event in events] == [
         ("livewarden.operations.poll_failed.v1", "hostile-0")

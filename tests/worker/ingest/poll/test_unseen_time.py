@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from worker.cli.streams import app
 from worker.health.redis_epoch import EPOCH
 from worker.ingest.coverage.ledger import pay_owed
-from worker.ingest.poll.origin_gaps import tell_gaps
+from worker.ingest.poll.origin_gaps import publish_origin_gaps
 from worker.ingest.registry.registry import stream_key, unwatch
 from worker.store.redis_client import now_ms
 
@@ -226,8 +226,8 @@ def test_two_who_tell_tell_once(platform: Platform):
     platform.watch("s", platform.origins[0], path="nothing.m3u8")
     platform.poll("s")
     platform.let_pass("s", 20_000)
-    assert tell_gaps(platform.redis, deployment="test") == 1
-    assert tell_gaps(platform.redis, deployment="test") == 0
+    assert publish_origin_gaps(platform.redis, deployment="test") == 1
+    assert publish_origin_gaps(platform.redis, deployment="test") == 0
     assert len(platform.events()) == 1
 
 

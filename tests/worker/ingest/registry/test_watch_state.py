@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.ingest.registry.watch_state import LATE_POLL_MS, Attention, lag_ms
+from worker.ingest.registry.watch_state import LATE_POLL_MS, WatchState, lag_ms
 
 NOW = 1_700_000_100_000
 
@@ -13,7 +13,7 @@ def record(state: str = "live", **ago_seconds: float) -> dict[str, str]:
 
 def unwatched_for(stream: dict[str, str], *, anybody_works: bool = True) -> float | None:
     """Seconds."""
-    since = Attention.of(stream, now_ms=NOW, anybody_works=anybody_works).unwatched_since_ms
+    since = WatchState.of(stream, now_ms=NOW, anybody_works=anybody_works).unwatched_since_ms
     return None if since is None else (NOW - since) / 1000
 
 
