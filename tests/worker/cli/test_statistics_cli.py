@@ -21,7 +21,7 @@ def test_what_was_raised_and_decided_is_counted_by_day(redis: Redis, redis_url: 
     """A report of last quarter cannot be written from keys that are gone."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url}
     empty = livewarden("statistics", environment=environment)
-    assert (empty.status, empty.out) == (0, "Nothing was counted of live streams in 7 days.\n")
+    assert (empty.status, empty.out) == (0, "Nothing was counted for live streams in 7 days.\n")
     scene = Scene(redis=redis, policy=policy)
     for stream_id in ("one", "two"):
         scene.settle(stream_id, scene.hits([1_000], lists=["known"]))
