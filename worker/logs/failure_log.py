@@ -1,6 +1,6 @@
 """Throttled logging of repeated failures: logged when they begin, every ten minutes while they last, and when they end.
 
-    _away = Troubles(_log)
+    _away = FailureLog(_log)
     _away.met("redis", "intake is not read: %s", error)     # at each failure
     _away.over("redis", "intake is read again")             # at each success; logs only after a failure
 
