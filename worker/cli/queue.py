@@ -1,30 +1,23 @@
 """`livewarden queue`: takes, decides and follows incidents, for moderators and their scripts."""
 
 import json
-import os
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from config.counts import counted
 from worker.cli.json_lines import print_json
 from worker.cli.options import Json
-from worker.cli.queue_hold import By, IncidentId
+from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
 from worker.cli.queue_hold import app as hold
+from worker.cli.queue_view import incident_facts, others_text, severity_text, span
 
 if TYPE_CHECKING:
-    from redis import Redis
     from rich.text import Text
-
-    from config.settings import Settings
-    from worker.tables.facts import Facts
 
 app = typer.Typer(no_args_is_help=True, help="Take incidents, decide them, and follow the queue.")
 
 NOTHING_TO_TAKE = 3
 """Exit status of `queue next`."""
-_COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
 
 
 @app.command("next")
@@ -91,7 +84,7 @@ def decide(
 
     if was is not None and not revise:
         raise typer.BadParameter("goes with --revise", param_hint="--was")
-    deployment = _settings().deployment
+    deployment = queue_settings().deployment
     redis = queue_redis()
     incident_id = find_incident(redis, incident)
     if revise:
@@ -157,11 +150,11 @@ def list_(as_json: Json = False) -> None:
     for incident in incidents:
         held = f"{incident.holder} for {span(incident.lease_seconds)}" if incident.holder else ""
         table.add(
-            _severity(incident.severity),
+            severity_text(incident.severity),
             incident.incident_id,
             span(incident.age_seconds),
             str(incident.hits),
-            Text(incident.stream_id) + _others(incident.streams) + badge(incident.purpose),
+            Text(incident.stream_id) + others_text(incident.streams) + badge(incident.purpose),
             incident.rule,
             held,
         )
@@ -169,19 +162,6 @@ def list_(as_json: Json = False) -> None:
 
 
 app.registered_commands += hold.registered_commands
-
-
-def _settings() -> "Settings":
-    from worker.runtime.environment import settings_of
-
-    return settings_of(os.environ)
-
-
-def queue_redis() -> "Redis":
-    """The Redis that the settings name."""
-    from worker.store.redis_client import connect
-
-    return connect(_settings().redis_url.get_secret_value())
 
 
 def _row(event: dict[str, Any]) -> "Text":
@@ -197,44 +177,13 @@ def _row(event: dict[str, Any]) -> "Text":
     return Text("  ").join(
         [
             Text(data["times"]["published"], style="dim"),
-            _severity(data["severity"]),
+            severity_text(data["severity"]),
             Text(f"{name:<8}"),
             Text(data["incident_id"]),
-            Text(data["stream_id"]) + _others(data.get("streams_total", 1)) + badge(data["purpose"]),
+            Text(data["stream_id"]) + others_text(data.get("streams_total", 1)) + badge(data["purpose"]),
             Text(data["rule"]),
         ]
     )
-
-
-def incident_facts(data: dict[str, Any]) -> "Facts":
-    """An incident for people, from the `data` of an escalation event: labels only, no picture."""
-    from rich.text import Text
-
-    from worker.cli.screen import badge
-    from worker.tables.facts import Facts
-
-    table = Facts()
-    table.add("incident", data["incident_id"])
-    table.add("severity", _severity(data["severity"]))
-    table.add("stream", Text(data["stream_id"]) + badge(data["purpose"]))
-    if "streams" in data:
-        table.add("streams", f"{data['streams_total']}: {', '.join(data['streams'])}")
-    table.add("rule", data["rule"])
-    if "needs_role" in data:
-        table.add("for", Text(f"a {data['needs_role']}", style="bold"))
-    for match in data["matches"]:
-        table.add("match", _match(match))
-    for name, score in data["scores"].items():
-        table.add("score", f"{name} {score:.3f}")
-    times = data["times"]
-    if "gap" in data:
-        table.add("not seen", f"since {data['gap']['since']}: {data['gap']['reason']}")
-    else:
-        table.add("seen", f"{times['captured_first']} to {times['captured_last']}, {counted(data['hits'], 'picture')}")
-    table.add("raised", times["raised"])
-    if data["degraded"]:
-        table.add("degraded", Text(", ".join(data["degraded"]), style="yellow"))
-    return table
 
 
 def _show_incident(event: dict[str, Any]) -> None:
@@ -246,34 +195,3 @@ def _show_incident(event: dict[str, Any]) -> None:
     console = Screen()
     console.print(incident_facts(data))
     console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
-
-
-def _match(match: dict[str, Any]) -> str:
-    parts = [f"list {match['list']}, entry {match['entry']}, distance {match['distance']}"]
-    if "variant" in match:
-        parts.append({"mirror": "mirrored", "rotate": "rotated", "crop": "without its bars"}[match["variant"]])
-    if "video" in match:
-        parts.append(f"video {match['video']}" + (f" at {match['seconds']:g} s" if "seconds" in match else ""))
-    if "allowed" in match:
-        parts.append("allowed by a lead")
-    if "tags" in match:
-        parts.append(f"tags {', '.join(match['tags'])}")
-    return ", ".join(parts)
-
-
-def _severity(severity: str) -> "Text":
-    from rich.text import Text
-
-    return Text(f"{severity:<8}", style=_COLOURS[severity])
-
-
-def _others(streams: int) -> "Text":
-    """The number of streams of a group beside the one that is shown."""
-    from rich.text import Text
-
-    return Text() if streams == 1 else Text(f" and {streams - 1} more", style="bold")
-
-
-def span(seconds: float) -> str:
-    """A duration, to the second."""
-    return str(timedelta(seconds=int(seconds)))

@@ -1,13 +1,18 @@
 """`livewarden queue show|release|extend`: one incident, by its id or the beginning of it."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.cli.json_lines import print_json
 from worker.cli.options import Json
+from worker.cli.queue_view import incident_facts, span
 
 if TYPE_CHECKING:
+    from redis import Redis
+
+    from config.settings import Settings
     from worker.tables.facts import Facts
 
 app = typer.Typer()
@@ -18,13 +23,26 @@ IncidentId = Annotated[
 ]
 
 
+def queue_settings() -> "Settings":
+    """The settings of this process."""
+    from worker.runtime.environment import settings_of
+
+    return settings_of(os.environ)
+
+
+def queue_redis() -> "Redis":
+    """The Redis that the settings name."""
+    from worker.store.redis_client import connect
+
+    return connect(queue_settings().redis_url.get_secret_value())
+
+
 @app.command()
 def show(incident: IncidentId, as_json: Json = False) -> None:
     """Show the record of an incident, whoever holds it; of a decided one as long as it is kept.
 
     Takes no incident and renews no lease.
     """
-    from worker.cli.queue import queue_redis
     from worker.queue.lookup import find_incident
     from worker.queue.record import show as record_of
 
@@ -42,7 +60,6 @@ def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
 
     Its events wait for that person. `next` may give it to you again.
     """
-    from worker.cli.queue import queue_redis
     from worker.queue.leases import release as give_back
     from worker.queue.lookup import find_incident
 
@@ -62,7 +79,6 @@ def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
 
     Also when your ten minutes are over, as long as nobody else has taken it.
     """
-    from worker.cli.queue import queue_redis
     from worker.events.cloudevent import rfc3339
     from worker.queue.leases import extend as renew
     from worker.queue.lookup import find_incident
@@ -83,7 +99,6 @@ def _print_page(record: dict[str, Any]) -> None:
     """Prints an incident for people: labels only, no picture."""
     from rich.text import Text
 
-    from worker.cli.queue import incident_facts, span
     from worker.cli.screen import Screen
 
     event = record["event"]

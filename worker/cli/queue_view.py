@@ -1,0 +1,76 @@
+"""Incidents for people: labels only, no picture."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from config.counts import counted
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from worker.tables.facts import Facts
+
+_COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
+
+
+def incident_facts(data: dict[str, Any]) -> "Facts":
+    """An incident, from the `data` of an escalation event."""
+    from rich.text import Text
+
+    from worker.cli.screen import badge
+    from worker.tables.facts import Facts
+
+    table = Facts()
+    table.add("incident", data["incident_id"])
+    table.add("severity", severity_text(data["severity"]))
+    table.add("stream", Text(data["stream_id"]) + badge(data["purpose"]))
+    if "streams" in data:
+        table.add("streams", f"{data['streams_total']}: {', '.join(data['streams'])}")
+    table.add("rule", data["rule"])
+    if "needs_role" in data:
+        table.add("for", Text(f"a {data['needs_role']}", style="bold"))
+    for match in data["matches"]:
+        table.add("match", _match(match))
+    for name, score in data["scores"].items():
+        table.add("score", f"{name} {score:.3f}")
+    times = data["times"]
+    if "gap" in data:
+        table.add("not seen", f"since {data['gap']['since']}: {data['gap']['reason']}")
+    else:
+        table.add("seen", f"{times['captured_first']} to {times['captured_last']}, {counted(data['hits'], 'picture')}")
+    table.add("raised", times["raised"])
+    if data["degraded"]:
+        table.add("degraded", Text(", ".join(data["degraded"]), style="yellow"))
+    return table
+
+
+def _match(match: dict[str, Any]) -> str:
+    parts = [f"list {match['list']}, entry {match['entry']}, distance {match['distance']}"]
+    if "variant" in match:
+        parts.append({"mirror": "mirrored", "rotate": "rotated", "crop": "without its bars"}[match["variant"]])
+    if "video" in match:
+        parts.append(f"video {match['video']}" + (f" at {match['seconds']:g} s" if "seconds" in match else ""))
+    if "allowed" in match:
+        parts.append("allowed by a lead")
+    if "tags" in match:
+        parts.append(f"tags {', '.join(match['tags'])}")
+    return ", ".join(parts)
+
+
+def severity_text(severity: str) -> "Text":
+    """A severity in its colour, as wide as the longest."""
+    from rich.text import Text
+
+    return Text(f"{severity:<8}", style=_COLOURS[severity])
+
+
+def others_text(streams: int) -> "Text":
+    """The number of streams of a group beside the one that is shown."""
+    from rich.text import Text
+
+    return Text() if streams == 1 else Text(f" and {streams - 1} more", style="bold")
+
+
+def span(seconds: float) -> str:
+    """A duration, to the second."""
+    return str(timedelta(seconds=int(seconds)))
