@@ -1,4 +1,4 @@
-"""Evaluation of a policy, segment by segment. Live moderation, scans and replay all use this one.
+"""Evaluation of a policy, segment by segment, by which live moderation, scans and replay agree.
 
 Pure: the state of a stream is passed in and returned. Most rules use one sample, and are evaluated immediately.
 Those that use a window, coverage, or N of M samples are evaluated in capture order, so that the same is
