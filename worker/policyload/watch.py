@@ -81,16 +81,18 @@ def watch_policy(
 
     def step() -> None:
         nonlocal published, published_at, begun
-        if follower.look() and begun:
-            version = follower.in_force.policy.version
-            _log.info("policy %s is in force", version, extra=fields(policy=version))
-        begun = True  # with the version that the worker's start line names
-        heirs.good = follower.good
-        if follower.refused != published or time.monotonic() - published_at > REPORT_SECONDS:
-            published_at = time.monotonic()  # also where it fails: not each second while Redis is away
-            _publish(redis, settings, follower)
-            published = follower.refused
-        dead.search(follower.in_force)
+        try:
+            if follower.look() and begun:
+                version = follower.in_force.policy.version
+                _log.info("policy %s is in force", version, extra=fields(policy=version))
+            begun = True  # with the version that the worker's start line names
+            heirs.good = follower.good
+            if follower.refused != published or time.monotonic() - published_at > REPORT_SECONDS:
+                published_at = time.monotonic()  # also where it fails: not each second while Redis is away
+                _publish(redis, settings, follower)
+                published = follower.refused
+        finally:  # dead references are searched for whether or not the file can be read and published
+            dead.search(follower.in_force)
 
     _follow(step, stopping)
 

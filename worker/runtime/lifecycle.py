@@ -165,7 +165,8 @@ def _log_worker_start(ready: Ready, presence: Presence) -> None:
 
 
 @beat_init.connect
-def _beat(**_: Any) -> None:
+def _beat(sender: Any, **_: Any) -> None:
+    sender.scheduler.end_on_signals()
     log_unknown(os.environ)
     presence = Presence.of_this_process(ProcessRole.BEAT)
     _log.info("beat is ready", extra=fields(version=presence.version, deployment=settings.deployment))
