@@ -83,13 +83,20 @@ class Act:
             case "propose":
                 return f"put {named} forward for {self.list}"
             case "quarantine":
-                until = f"until {rfc3339(_number(self.more.get('until_ms')))}"
+                until = f"until {_moment(self.more.get('until_ms'))}"
                 reason = f": {self.more['reason']}" if self.more.get("reason") else ""
                 return f"put {self.list} {named} into quarantine {until}{reason}"
             case "lift":
                 return f"lifted the quarantine of {self.list} {named}"
             case _:  # of a later version
                 return f"did {self.did} to {self.list} {named}".rstrip()
+
+
+def _moment(at_ms: object) -> str:
+    try:
+        return rfc3339(_number(at_ms))
+    except (OverflowError, ValueError):
+        return "a time that cannot be read"
 
 
 def _number(value: object) -> int:

@@ -77,7 +77,7 @@ def examine_bank(deployed: Deployed | LivewardenError | None, settings: Settings
     if isinstance(deployed, LivewardenError):
         yield Diagnosis(name="hash bank", state=State.FAIL, found=str(deployed), advice=_ADVICE)
         return
-    yield _snapshot(deployed, stored=bool(settings.store_url))
+    yield _snapshot(deployed, stored=bool(SnapshotPlace.of(settings).store_url))
     yield _freshness(deployed)
     yield from _files(settings, deployed)
 

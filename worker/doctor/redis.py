@@ -59,13 +59,17 @@ def reach(url: str) -> tuple[Redis | None, Diagnosis | None]:
     except (AuthenticationError, NoPermissionError) as error:
         return None, _refused(error)
     except (RedisError, StoreError) as error:
-        return None, Diagnosis(
-            name="redis",
-            state=State.FAIL,
-            found=f"cannot be reached: {error}",
-            advice="start Redis 7.2 or later, and set LIVEWARDEN_REDIS_URL to it",
-        )
+        return None, _away(error)
     return redis, None
+
+
+def _away(error: Exception) -> Diagnosis:
+    return Diagnosis(
+        name="redis",
+        state=State.FAIL,
+        found=f"cannot be reached: {error}",
+        advice="start Redis 7.2 or later, and set LIVEWARDEN_REDIS_URL to it",
+    )
 
 
 def _refused(error: RedisError) -> Diagnosis:
@@ -81,15 +85,14 @@ def _refused(error: RedisError) -> Diagnosis:
 
 
 def examine_redis(redis: Redis) -> Iterator[Diagnosis]:
-    """Checks the server; one row where it refuses this user.
-
-    Raises:
-        RedisError: Redis is away.
-    """
+    """Checks the server; one row where it refuses this user, or has gone away since it was reached."""
     try:
         server = redis.info("server")
     except NoPermissionError as error:
         yield _refused(error)
+        return
+    except RedisError as error:
+        yield _away(error)
         return
     yield _version(server)
     for check in (_strangers, _append_only, _fsync, _eviction, _memory, _disk, _clock):

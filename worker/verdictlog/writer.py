@@ -119,6 +119,7 @@ class VerdictWriter:
                 self._keep(rows, judged_by, error)
                 return False
         _trouble.over("log", "the verdict log is written again; %d verdicts were lost meanwhile", self._dropped_rows)
+        _trouble.over("redis", "verdicts are logged again; %d were lost meanwhile", self._dropped_rows)
         self._failing, self._dropped_rows = False, 0
         return True
 
@@ -142,7 +143,7 @@ class VerdictWriter:
             self._judged_by = _older(self._judged_by, judged_by)
             self._due_at = monotonic() + RETRY_SECONDS
         if isinstance(error, StoreError):
-            _trouble.met("log", "verdicts wait for Redis before they are logged: %s", error)
+            _trouble.met("redis", "verdicts wait for Redis before they are logged: %s", error)
         else:
             text = "the verdict log cannot be written, so no look-back will search what is seen now: %s"
             _trouble.met("log", text, error, level=logging.ERROR)

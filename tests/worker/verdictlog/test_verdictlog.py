@@ -191,6 +191,25 @@ def test_what_cannot_be_registered_waits_and_is_not_lost_at_the_end(url: str, ca
 
 
 @pytest.mark.expected_errors("the verdict log cannot be written")
+def test_a_store_that_fails_after_redis_is_an_error_all_the_same(tmp_path: Path) -> None:
+    """An alert on errors would come ten minutes late."""
+    failures = [StoreError("Redis: it is away")]
+
+    @contextmanager
+    def registered(_: str, __: BankMark) -> Iterator[None]:
+        if failures:
+            raise failures.pop()
+        yield
+
+    writer = VerdictWriter(lambda: ObjectStore(str(tmp_path / "store")), registered=registered)
+    writer.add([row()], now_ms=NOON, judged_by=MARK)
+    assert not writer.flush()
+    (tmp_path / "store").write_text("a file where the folder should be")
+    assert not writer.flush()
+    writer.close()
+
+
+@pytest.mark.expected_errors("the verdict log cannot be written")
 def test_an_unknown_store_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """An operator with a typing error in the URL must read which setting it is, and no password."""
     writer = VerdictWriter(lambda: ObjectStore("nosuch://user:secret@host/x"), registered=nowhere)
