@@ -23,7 +23,7 @@ def written(folder: Path, cascade: str) -> dict[str, str]:
             "cascade: [{model: open-nsfw}, {model: safetys}]",
             "line 3, column 39: cascade[1].model: unknown model 'safetys': did you mean 'safety-s'?",
         ),
-        ("cascade: [{model: open-nsfw}, {model: age}]", "line 3, column 31: cascade[1]: age estimates age, and looks"),
+        ("cascade: [{model: open-nsfw}, {model: age}]", "line 3, column 31: cascade[1]: age estimates age, and runs"),
     ],
 )
 def test_models_are_listed_beside_a_policy_that_workers_refuse(tmp_path: Path, cascade: str, reported: str) -> None:
