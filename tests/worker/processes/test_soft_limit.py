@@ -101,7 +101,7 @@ def striking_in_a_rule(event: str, function: str, called: str | None = None) -> 
         code = frame.f_code
         if called is not None and getattr(argument, "__name__", None) != called:
             return
-        if kind == event and code.co_name == function and code.co_filename.endswith("conditions/expressions.py"):
+        if kind == event and code.co_name == function and code.co_filename.endswith("cel/expressions.py"):
             sys.setprofile(None)
             struck.set()
             os.kill(os.getpid(), signal.SIGUSR1)
