@@ -31,7 +31,9 @@ _RAISED: Mapping[str, re.Pattern[str]] = {
 }
 """What a traceback of Celery's or beat's own may end with, by what was killed."""
 _SAID: Mapping[str, re.Pattern[str]] = {
-    REDIS_KILLED: re.compile(r"(consumer: Cannot connect to worker\.runtime\.broker\.Transport:|beat: Connection error: )"),
+    REDIS_KILLED: re.compile(
+        r"(consumer: Cannot connect to worker\.runtime\.broker\.Transport:|beat: Connection error: )"
+    ),
     CHILD_KILLED: re.compile(r"Process '[^']+' pid:(?P<pid>\d+) exited with 'signal 9 \(SIGKILL\)'"),
 }
 """What they may log as an error without a traceback; a process that is named must be one that the soak killed."""
