@@ -181,6 +181,7 @@ def test_segment_and_initialisation_section_share_the_short_time(process: Worker
     honest.hold("init.mp4")
     slow = SlowQueue()
     (key,) = admit(process, "s", honest.url)
+    assert process.active.policy.rules  # models are loaded before the clock runs
     begin_seconds = time.monotonic()
     moderate_segment(process, "s", key, pass_on=slow)
     assert time.monotonic() - begin_seconds < FETCH_TIMEOUT_SECONDS / 2
