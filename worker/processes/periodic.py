@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
-from config.errors import LivewardenError
+from config.errors import LivewardenError, SchemaError
 from worker.logs.failure_log import FailureLog
 
 
@@ -50,9 +50,10 @@ def periodic(
             troubles.over(failing, well_again)
         except reported:
             pause = None
-        except (LivewardenError, RedisError, OSError) as error:
-            troubles.met(failing, f"{failing}: %s", error)
-            pause = rest_seconds
-        except Exception:
-            troubles.met(failing, failing, level=logging.ERROR, exc_info=True)
+        except Exception as error:
+            # An event that does not fit its schema is a bug, like all that is not foreseen: its place is logged.
+            if isinstance(error, LivewardenError | RedisError | OSError) and not isinstance(error, SchemaError):
+                troubles.met(failing, f"{failing}: %s", error)
+            else:
+                troubles.met(failing, failing, level=logging.ERROR, exc_info=True)
             pause = rest_seconds
