@@ -1,6 +1,7 @@
 """Prints docs/redis-keys.md: `python -m tools.redis_keys > docs/redis-keys.md`."""
 
-from worker.store.redis_keys import DAY, HOUR, KEYS, MINUTE, Key
+from worker.store.key_pattern import DAY, HOUR, MINUTE, Key
+from worker.store.redis_keys import KEYS
 
 HEAD = """\
 # Keys in Redis

@@ -16,8 +16,9 @@ from redis.exceptions import ResponseError
 from worker.incidents.keys import ids_key
 from worker.ingest.registry.registry import DUES, is_over
 from worker.store import redis_keys
+from worker.store.key_pattern import Key
 from worker.store.redis_client import run_script, unless_full
-from worker.store.redis_keys import Key, key_of
+from worker.store.redis_keys import key_of
 
 MOST_KEYS: Final = 1_000
 """Keys of each call, which comes every 2 s: a million in half an hour, at 4 ms of Redis a call."""

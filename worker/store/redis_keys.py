@@ -4,76 +4,9 @@ docs/redis-keys.md is generated from this table (`python -m tools.redis_keys`), 
 worker/store/lua stands for the prefix), and `worker.runtime.key_retention` sets missing lives.
 """
 
-import re
-from dataclasses import dataclass, field
-from functools import cache
 from typing import Final
 
-MINUTE: Final = 60
-HOUR: Final = 60 * MINUTE
-DAY: Final = 24 * HOUR
-
-_WORD: Final = "[a-z]+"
-_PARTS: Final = {
-    "stream": r"[A-Za-z0-9._:-]+",
-    "incident": r"[A-Za-z0-9_-]+",
-    "day": r"\d+",
-    **dict.fromkeys(("lane", "part", "purpose", "role", "severity"), _WORD),
-}
-"""Patterns of the parts in braces; other parts match anything."""
-
-WORKERS: Final = ("worker",)
-OPERATORS: Final = ("worker", "operator")
-MODERATORS: Final = ("worker", "moderator", "operator")
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key in Redis, or a pattern of keys with parts in braces."""
-
-    pattern: str
-    type: str
-    """Redis's TYPE: string, hash, list, set, zset or stream."""
-    holds: str
-    bound: str
-    """Bound of the size of one such key, or of their number; in words."""
-    seconds: int = field(default=0, kw_only=True)
-    """The longest life. 0: it stays, and `bound` bounds it."""
-    life: str = field(default="", kw_only=True)
-    """Start of the life; empty: when it was last written."""
-    of_stream: bool = field(default=False, kw_only=True)
-    """It has no life while its stream is watched, and this one afterwards."""
-    read_by: tuple[str, ...] = field(default=OPERATORS, kw_only=True)
-    """Roles of config/redis/users.acl."""
-
-    @property
-    def name(self) -> str:
-        """The name of a key without parts in braces."""
-        assert "{" not in self.pattern, self.pattern
-        return self.pattern
-
-    @property
-    def prefix(self) -> str:
-        """The pattern before the first part in braces."""
-        return self.pattern.partition("{")[0]
-
-    def of(self, *parts: str) -> str:
-        """The name with its parts filled in."""
-        given = iter(parts)
-        return re.sub(r"{\w+}", lambda _: next(given), self.pattern)
-
-    def matches(self, name: str) -> bool:
-        """Whether `name` has this pattern."""
-        return _expression(self.pattern).fullmatch(name) is not None
-
-
-@cache
-def _expression(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"{(\w+)}", pattern)
-    return re.compile(
-        "".join(_PARTS.get(part, ".+") if place % 2 else re.escape(part) for place, part in enumerate(parts))
-    )
-
+from worker.store.key_pattern import DAY, HOUR, MINUTE, MODERATORS, OPERATORS, WORKERS, Key
 
 # Streams: the registry, polls and ledgers
 STREAM = Key(

@@ -21,9 +21,9 @@ from worker.queue.claims import take
 from worker.queue.decisions import decide
 from worker.queue.trimming import KEPT_DAYS, trim
 from worker.store.age_clock import AGE_CLOCK, STEP_MS, age_ms
+from worker.store.key_pattern import DAY, HOUR
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms
-from worker.store.redis_keys import DAY, HOUR
 from worker.verdictlog import outcomes, retention
 from worker.verdictlog.files import folders
 from worker.verdictlog.outcomes import record_outcomes, unrecorded_from

@@ -34,8 +34,9 @@ from worker.queue.decisions import decide
 from worker.queue.lookup import find_incident
 from worker.queue.trimming import trim
 from worker.runtime.key_retention import MOST_KEYS, give_lives
+from worker.store.key_pattern import DAY, Key
 from worker.store.redis_client import connect
-from worker.store.redis_keys import COVERAGE, DAY, DAY_TOTALS, ONCE, SWEPT, Key, key_of
+from worker.store.redis_keys import COVERAGE, DAY_TOTALS, ONCE, SWEPT, key_of
 
 STREAMS_WATCHED = 1_000
 TOKEN = "signature=s3cret"

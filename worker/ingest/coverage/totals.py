@@ -23,9 +23,10 @@ from redis.client import NEVER_DECODE
 
 from worker.ingest.coverage.ledger import KINDS
 from worker.store import redis_keys
+from worker.store.key_pattern import DAY
 from worker.store.redis_client import now_ms, store_errors
 
-KEPT_DAYS = redis_keys.DAY_TOTALS.seconds // redis_keys.DAY
+KEPT_DAYS = redis_keys.DAY_TOTALS.seconds // DAY
 
 _EPOCH = date(1970, 1, 1)
 _COUNT = re.compile(r"-?[0-9]{1,19}")
