@@ -17,25 +17,25 @@ from config.policy.cel.mistakes import ConditionError
 MAX_CHARACTERS: Final = 1_000
 """Length of a pattern as it is written."""
 MAX_LETTERS: Final = 2_000
-"""Length of a pattern with its repetitions written out: 4 ms to compile it."""
+"""Length of a pattern with its repetitions written out: 6 ms to compile it."""
 
-# Weights in letters, measured with `common-expression-language` 0.10 on a core of 2.6 GHz, and rounded up. 100 times
-# `a` compile in 15 µs, `[a-z]` in 140 µs, `.` in 540 µs, `[^a]` in 390 µs, `\s` in 320 µs, `\d` in 2.2 ms, `\w`, `\W`
-# and `\pL` in 27 ms, `(?i)k` in 240 µs; four short words after `(?i)` in 160 µs, since the engine writes out how their
-# first letters may be written. `(?i)` adds 5.5 ms to `[\x{0}-\x{10ffff}]`, and 3.9 ms to `\p{Any}`: it looks up each
-# character of the range.
+# Weights in letters, measured with `common-expression-language` 0.10 on a busy core of 2.6 GHz, and rounded up
+# (`python -m bench.patterns` compares bounds with costs). 100 times `a` compile in 15 µs, `[a-z]` in 140 µs, `.` in
+# 540 µs, `[^a]` in 390 µs, `\s` in 320 µs, `\d` in 2.2 ms, `\w`, `\W` and `\pL` in 27 ms, `(?i)k` in 240 µs; four short
+# words after `(?i)` in 160 µs, since the engine writes out how their first letters may be written. `(?i)` adds 5.5 ms
+# to `[\x{0}-\x{10ffff}]`, and 3.9 ms to `\p{Any}`: it looks up each character of the range.
 _FOLDED_LETTER: Final = 3
-_FOLDING: Final = 80
+_FOLDING: Final = 50
 """Weight of `(?i)` itself."""
 _ANY: Final = 5
 _UNICODE: Final = 150
 _SETS: Final = {"dot": _ANY, "space": _ANY, "digit": 15, "unicode": _UNICODE}
-_FOLDED_CHARACTERS: Final = 900
+_FOLDED_CHARACTERS: Final = 550
 """Looked up in the time of a letter; of the first 65,536, where most letters with two cases are, a ninth."""
 _ALL_CHARACTERS: Final = re.compile(r"\\[pP]\{\^?Any\}")
 _NEGATED: Final = re.compile(r"\\[DPSW]|\\p\{\^|\[\^|" + _ALL_CHARACTERS.pattern)
-_COMPILING_SECONDS: Final = 25e-6
-_LETTER_SECONDS: Final = 2e-6
+_COMPILING_SECONDS: Final = 40e-6
+_LETTER_SECONDS: Final = 3e-6
 
 # Searched for in a character: `kids|school` in 2 ns, `[ab]*a[ab]{1000}c` in 6.9 µs, `\b[ab]*a[ab]{50}c\b` in 1.5 µs,
 # `(?:\b.*){300}q` in 21 µs.

@@ -3,7 +3,6 @@
 from itertools import pairwise
 from time import thread_time
 
-import cel
 import pytest
 
 from config.policy.cel.cost import MAX_SECONDS
@@ -44,7 +43,7 @@ COSTLY = [
     r"[ab]*a[ab]{1000}c",
     r"(?:\b.*){300}q",
     r"(?i)[\x{80}-\x{10ffff}]{2}",
-    r"(?i)[\Sa]{2}",
+    r"(?i)[\Sa]",
     r"(?i)[[^a]b][[^b]a]",
     r"\pL{40}",
     r"[\p{Lu}]{40}",
@@ -106,24 +105,34 @@ def test_the_bound_grows_with_what_is_repeated(form: str) -> None:
     assert all(less.per_character_seconds <= more.per_character_seconds for less, more in pairwise(costs))
 
 
-TEXTS = {"ab": "abbabaaabababbbaab" * 40, "words": "kids at school, girl " * 30, "other": "éжb a中" * 100}
+MEASURED = {
+    "kid": (5, 0.1),
+    "a" * 100: (23, 0.4),
+    "[a-z]" * 100: (130, 6),
+    "." * 100: (408, 31),
+    "[^a]" * 100: (449, 6.5),
+    r"\d" * 100: (2_255, 44),
+    r"\w" * 10: (2_519, 37),
+    "(?i)k": (16, 0),
+    "(?i)" + "k" * 100: (242, 8.4),
+    "(?i)kid|teen|minor|school": (214, 0),
+    r"(?i)\w": (275, 1.3),
+    r"(?i)[\x{0}-\x{ffff}]": (1_099, 1.3),
+    r"\b[ab]*a[ab]{50}c\b": (31, 11),
+    r"(?:\b.*){100}q": (391, 3_625),
+}
+"""CPU of compiling in µs, and of searching 16,000 characters in ns each, as measured on 2026-11-27 on a busy host;
+`python -m bench.patterns` measures random ones."""
 
 
-@pytest.mark.parametrize(
-    "pattern", [*ORDINARY, "[ab]*a[ab]{10}c", r"\w{10}x", r"(?:\b.*){100}q", "(?:.*a){50}x", r"(?i)[\Sa]", "(a?){90}b"]
-)
-def test_the_bound_is_no_less_than_the_cost(pattern: str) -> None:
+@pytest.mark.parametrize("pattern", MEASURED)
+def test_the_bound_is_no_less_than_the_measured_cost(pattern: str) -> None:
     """A bound that is too low lets through what stops moderation."""
+    compiling, searching = MEASURED[pattern]
     bound = pattern_cost(pattern)
-    program = cel.compile("text.matches(pattern)")
-    for text in TEXTS.values():
-        seconds = []
-        for _ in range(5):
-            context = cel.Context(variables={"text": text, "pattern": pattern})
-            began = thread_time()
-            program.execute(context)
-            seconds.append(thread_time() - began)
-        assert min(seconds) < 2 * (bound.compiling_seconds + bound.per_character_seconds * len(text))
+    text = MAX_NOTE_CHARACTERS
+    assert bound.compiling_seconds >= compiling * 1e-6
+    assert bound.compiling_seconds + text * bound.per_character_seconds >= compiling * 1e-6 + text * searching * 1e-9
 
 
 @pytest.mark.parametrize("pattern", [*ORDINARY, "(?:.*a){50}x"])
