@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 MINUTE: Final = 60
@@ -61,6 +61,20 @@ class Key:
     def matches(self, name: str) -> bool:
         """Whether `name` has this pattern."""
         return _expression(self.pattern).fullmatch(name) is not None
+
+
+moderated: Final = partial(Key, read_by=MODERATORS)
+"""A key that moderators' clients use as well."""
+
+
+def lease(pattern: str, purpose: str) -> Key:
+    """A key held by the process that alone does the work of `purpose`."""
+    return Key(pattern, "string", f"lease for {purpose}", "one", seconds=MINUTE)
+
+
+def mark(pattern: str, state: str, *, seconds: int) -> Key:
+    """A key that says by its existence that `state` holds."""
+    return Key(pattern, "string", f"exists while {state}", "one", seconds=seconds)
 
 
 @cache

@@ -6,7 +6,7 @@ worker/store/lua stands for the prefix), and `worker.runtime.key_retention` sets
 
 from typing import Final
 
-from worker.store.key_pattern import DAY, HOUR, MINUTE, MODERATORS, OPERATORS, WORKERS, Key
+from worker.store.key_pattern import DAY, HOUR, MINUTE, OPERATORS, WORKERS, Key, lease, mark, moderated
 
 # Streams: the registry, polls and ledgers
 STREAM = Key(
@@ -86,32 +86,20 @@ PENDING = Key(
 )
 OVERDUE = Key("lw:overdue", "zset", "pending segments by deadline", "pending segments")
 TRIES = Key(
-    "lw:tries:{stream} {segment}",
-    "hash",
-    "tries of a segment, and its published hits",
-    "one a segment",
-    seconds=HOUR,
+    "lw:tries:{stream} {segment}", "hash", "tries of a segment, and its published hits", "one a segment", seconds=HOUR
 )
 TRIAL = Key(
     "lw:trial:{stream}", "string", "the segment whose fetch shows whether the origin is quick", "one", seconds=MINUTE
 )
-QUICK = Key("lw:quick:{stream}", "string", "exists while the origin is known to be quick", "one", seconds=10 * MINUTE)
+QUICK = mark("lw:quick:{stream}", "the origin is known to be quick", seconds=10 * MINUTE)
 PARKED = Key("lw:parked:{stream}", "zset", "segments that wait for the trial's end", "pending segments", seconds=HOUR)
 LANE_ORDER = Key("lw:lane:order:{lane}", "zset", "streams by start tag (fair queuing)", "watched streams")
 LANE_CLOCK = Key("lw:lane:clock:{lane}", "string", "virtual time of the lane", "a number")
 LANE_WAITING = Key(
-    "lw:lane:waiting:{lane}:{stream}",
-    "zset",
-    "waiting segments of the stream",
-    "pending segments",
-    seconds=HOUR,
+    "lw:lane:waiting:{lane}:{stream}", "zset", "waiting segments of the stream", "pending segments", seconds=HOUR
 )
 LANE_HELD = Key(
-    "lw:lane:held:{lane}:{stream}",
-    "hash",
-    "last time held and start tag",
-    "two numbers",
-    seconds=15 * MINUTE,
+    "lw:lane:held:{lane}:{stream}", "hash", "last time held and start tag", "two numbers", seconds=15 * MINUTE
 )
 GATE = Key(
     "lw:gate:{stream}",
@@ -125,64 +113,48 @@ WINDOWS = Key(
 )
 
 # Incidents and the queue
-INCIDENTS = Key(
+INCIDENTS = moderated(
     "lw:incidents:{stream}",
     "hash",
     "states of rules on the stream: open incident, cooldown",
     "one a rule and purpose",
     seconds=30 * DAY,
     life="after the watch, once nothing is undecided",
-    read_by=MODERATORS,
     of_stream=True,
 )
-GROUP_INCIDENTS = Key(
+GROUP_INCIDENTS = moderated(
     "lw:incidents:flood {purpose}",
     "hash",
     "states of hash floods: groups of streams on which one hash matches",
     "forgotten after their cooldown",
-    read_by=MODERATORS,
 )
-INCIDENT = Key(
+INCIDENT = moderated(
     "lw:incident:{incident}",
     "hash",
     "an incident: newest event, holder, event shown to the holder, decision",
     "one event twice, a note of 2,000 characters",
     seconds=400 * DAY,
     life="after the decision; an undecided canary's 30 days after its last event",
-    read_by=MODERATORS,
 )
-INCIDENT_ENTRIES = Key(
-    "lw:incident:{incident}:entries",
-    "list",
-    "its entries in the queue",
-    "the newest 100, until the decision",
-    read_by=MODERATORS,
+INCIDENT_ENTRIES = moderated(
+    "lw:incident:{incident}:entries", "list", "its entries in the queue", "the newest 100, until the decision"
 )
-INCIDENT_STREAMS = Key(
+INCIDENT_STREAMS = moderated(
     "lw:incident:{incident}:streams",
     "zset",
     "streams of a group's incident",
     "watched streams",
     seconds=400 * DAY,
     life="after the decision",
-    read_by=MODERATORS,
 )
-INCIDENT_IDS = Key(
+INCIDENT_IDS = moderated(
     "lw:ids:{beginning}",
     "set",
     "IDs of incidents with the same beginning, to complete abbreviated ones",
     "incidents on record",
     seconds=400 * DAY,
-    read_by=MODERATORS,
 )
-HELD = Key(
-    "lw:held:{person}",
-    "set",
-    "incidents that a person holds",
-    "incidents",
-    seconds=10 * MINUTE,
-    read_by=MODERATORS,
-)
+HELD = moderated("lw:held:{person}", "set", "incidents that a person holds", "incidents", seconds=10 * MINUTE)
 FLOOD = Key(
     "lw:flood:{purpose}:{hash}",
     "zset",
@@ -191,19 +163,11 @@ FLOOD = Key(
     seconds=10 * MINUTE,
 )
 FLOODS_DUE = Key("lw:floods:due", "zset", "groups with streams to publish", "groups", read_by=OPERATORS)
-OPEN = Key(
-    "lw:open:{severity}",
-    "zset",
-    "undecided incidents by the time they were raised",
-    "undecided incidents",
-    read_by=MODERATORS,
+OPEN = moderated(
+    "lw:open:{severity}", "zset", "undecided incidents by the time they were raised", "undecided incidents"
 )
-ESCALATIONS = Key(
-    "lw:escalations:{severity}",
-    "stream",
-    "the queue: CloudEvents",
-    "30 days; less once every group has acknowledged",
-    read_by=MODERATORS,
+ESCALATIONS = moderated(
+    "lw:escalations:{severity}", "stream", "the queue: CloudEvents", "30 days; less once every group has acknowledged"
 )
 DECISIONS = Key(
     "lw:decisions",
@@ -225,7 +189,7 @@ OPERATIONS = Key(
     "events for operators: CloudEvents",
     "30 days, 50,000 events; less once every group has acknowledged",
 )
-TOLD = Key("lw:told:{event}", "string", "exists while an event is not published again", "one", seconds=30 * DAY)
+TOLD = mark("lw:told:{event}", "an event is not published again", seconds=30 * DAY)
 DAMAGED = Key(
     "lw:damaged:{key}", "any", "foreign data that was found under one of these keys", "as it was", seconds=7 * DAY
 )
@@ -240,16 +204,14 @@ INTAKE_CLAIM = Key(
     "one",
 )
 INTAKE_TAKEN = Key("lw:intake:taken", "list", "the current batch: messages as they were sent", "100 messages of 64 kB")
-INTAKE_REST = Key("lw:intake:rest", "string", "exists while all readers rest", "one", seconds=MINUTE)
+INTAKE_REST = mark("lw:intake:rest", "all readers rest", seconds=MINUTE)
 INTAKE_COUNTS = Key("lw:intake:counts", "hash", "messages read and refused, ever", "one number a reason")
 INTAKE_REFUSED = Key("lw:intake:refused", "list", "refused messages, without URL and metadata", "the newest 1,000")
 INTAKE_NEWEST = Key("lw:intake:newest", "hash", "the newest refused message, by reason", "one a reason")
 INTAKE_UNPUBLISHED = Key(
     "lw:intake:unpublished", "hash", "messages refused since the last event", "one number a reason"
 )
-INTAKE_PUBLISHED = Key(
-    "lw:intake:published:{reason}", "string", "exists while no further event is published", "one", seconds=MINUTE
-)
+INTAKE_PUBLISHED = mark("lw:intake:published:{reason}", "no further event is published", seconds=MINUTE)
 
 # The hash bank
 BANK_ID = Key("lw:bank:id", "string", "identifies the bank in a shared folder", "one")
@@ -257,8 +219,8 @@ BANK_CHANGES = Key(
     "lw:bank:changes", "stream", "hashes added and withdrawn since the snapshot", "until the next snapshot but one"
 )
 BANK_SNAPSHOT = Key("lw:bank:snapshot", "hash", "the active snapshot", "one")
-BANK_WRITER = Key("lw:bank:writer", "string", "lease for writing a snapshot", "one", seconds=MINUTE)
-BANK_RESTORER = Key("lw:bank:restorer", "string", "lease for restoring the bank", "one", seconds=MINUTE)
+BANK_WRITER = lease("lw:bank:writer", "writing a snapshot")
+BANK_RESTORER = lease("lw:bank:restorer", "restoring the bank")
 BANK_REFRESHED = Key("lw:bank:refreshed", "hash", "when each list's source was last read", "one a list")
 BANK_FOLLOWERS = Key("lw:bank:followers", "hash", "how far each process follows", "processes of the last hour")
 BANK_PROPOSED = Key("lw:bank:proposed", "hash", "pictures proposed for `confirmed`", "7 days each")
@@ -281,15 +243,13 @@ LOOKBACK_SOUGHT = Key(
 )
 LOOKBACK_FOUND = Key("lw:lookback:found", "hash", "finds that are not raised yet", "until it is raised")
 LOOKBACK_TOLD = Key("lw:lookback:told", "zset", "hits that were found", "`LIVEWARDEN_VERDICT_LOG_HOURS` and an hour")
-LOOKBACK_LEASE = Key("lw:lookback:lease", "string", "lease for look-back", "one", seconds=MINUTE)
-LOOKBACK_REST = Key("lw:lookback:rest", "string", "exists while a failed look-back waits", "one", seconds=MINUTE)
+LOOKBACK_LEASE = lease("lw:lookback:lease", "look-back")
+LOOKBACK_REST = mark("lw:lookback:rest", "a failed look-back waits", seconds=MINUTE)
 LOOKBACK_BULK_LEASE = Key("lw:lookback:bulk-lease", "string", "the same, for complete lists", "one", seconds=MINUTE)
-LOOKBACK_BULK_REST = Key(
-    "lw:lookback:bulk-rest", "string", "exists while a failed one of these waits", "one", seconds=MINUTE
-)
+LOOKBACK_BULK_REST = mark("lw:lookback:bulk-rest", "a failed one of these waits", seconds=MINUTE)
 
 # The verdict log
-LOG_LEASE = Key("lw:verdictlog:lease", "string", "lease for merging and purging the log", "one", seconds=MINUTE)
+LOG_LEASE = lease("lw:verdictlog:lease", "merging and purging the log")
 LOG_KEPT = Key("lw:verdictlog:kept", "string", "time of the last run", "a number")
 LOG_DAMAGED = Key(
     "lw:verdictlog:damaged",
@@ -302,7 +262,7 @@ OUTCOMES_POSITION = Key(
 )
 OUTCOMES_LOGGED = Key("lw:outcomes:logged", "hash", "entry up to which events were logged", "one a stream")
 OUTCOMES_RECORDED = Key("lw:outcomes:recorded", "string", "time of the last run", "a number")
-OUTCOMES_LEASE = Key("lw:outcomes:lease", "string", "lease for copying events", "one", seconds=MINUTE)
+OUTCOMES_LEASE = lease("lw:outcomes:lease", "copying events")
 
 # The deployment
 EPOCH = Key("lw:epoch", "hash", "epoch by which a loss of Redis's state is detected", "one", read_by=OPERATORS)
@@ -317,18 +277,11 @@ POLICIES_UNMET = Key(
     seconds=30 * DAY,
 )
 POLICIES_REFUSING = Key("lw:policies:refusing", "hash", "policy file that each worker refuses", "live workers")
-STUCK = Key("lw:stuck:{model}", "string", "exists while a model is skipped", "one", seconds=5 * MINUTE)
+STUCK = mark("lw:stuck:{model}", "a model is skipped", seconds=5 * MINUTE)
 REDIS_ROOM = Key("lw:redis:room", "hash", "published state of Redis's memory", "three fields")
 PRESENT = Key("lw:present:{role}s", "zset", "processes by their newest sign of life", "processes of the last hour")
 PRESENT_SIGN = Key("lw:present:{role}:{process}", "string", "a process's sign of life", "one", seconds=MINUTE)
-ONCE = Key(
-    "lw:once:{call}",
-    "string",
-    "the answer of a call that may be sent again",
-    "one",
-    seconds=2 * MINUTE,
-    read_by=MODERATORS,
-)
+ONCE = moderated("lw:once:{call}", "string", "the answer of a call that may be sent again", "one", seconds=2 * MINUTE)
 DOCTOR_PROBE = Key("lw:doctor:{probe}", "string", "whether `doctor` can write", "one", seconds=MINUTE)
 
 KEYS: Final = {name: value for name, value in list(globals().items()) if isinstance(value, Key)}
