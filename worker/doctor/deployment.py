@@ -7,7 +7,7 @@ from config.counts import counted
 from config.errors import LivewardenError
 from config.settings import PREFIX, Settings
 from config.variables import misspelt, unknown
-from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.diagnosis import Diagnosis, State, fail, ok, warn
 from worker.errors import ObjectStoreError
 from worker.ingest.http.origins import AllowedOrigins, entry_for
 from worker.ingest.http.resolver import Address, Names, NameServers
@@ -22,7 +22,7 @@ def check_variables(environment: Mapping[str, str]) -> Diagnosis:
     """Finds variables with the prefix that no setting has."""
     wrong, others = misspelt(environment), unknown(environment)
     if not wrong and not others:
-        return Diagnosis(name="environment", state=State.OK, found=f"no unknown {PREFIX} variable")
+        return ok("environment", f"no unknown {PREFIX} variable")
     names = [f"{name} (did you mean {near}?)" if near else name for name, near in sorted((wrong | others).items())]
     return Diagnosis(
         name="environment",
@@ -39,14 +39,13 @@ def check_store(settings: Settings) -> Diagnosis:
         store.write(_PROBE, b"livewarden doctor")
         store.remove(_PROBE)
     except ObjectStoreError as error:
-        return Diagnosis(
-            name="verdict log",
-            state=State.WARN,
-            found=str(error),
-            advice=f"set {PREFIX}STORE_URL to a place that can be written: without it there is no look-back",
+        return warn(
+            "verdict log",
+            str(error),
+            f"set {PREFIX}STORE_URL to a place that can be written: without it there is no look-back",
         )
     kept = f"{counted(settings.verdict_log_hours, 'hour', 'are')} kept and looked back on"
-    return Diagnosis(name="verdict log", state=State.OK, found=f"can be written; {kept}")
+    return ok("verdict log", f"can be written; {kept}")
 
 
 def examine_origins(entries: Sequence[str]) -> Iterator[Diagnosis]:
@@ -54,7 +53,7 @@ def examine_origins(entries: Sequence[str]) -> Iterator[Diagnosis]:
     try:
         origins = AllowedOrigins.parse(entries)
     except LivewardenError as error:
-        yield Diagnosis(name="origins", state=State.FAIL, found=str(error), advice=f"correct {_VARIABLE}")
+        yield fail("origins", str(error), f"correct {_VARIABLE}")
         return
     yield _allowed(origins, entries)
     if origins.names:
@@ -63,21 +62,19 @@ def examine_origins(entries: Sequence[str]) -> Iterator[Diagnosis]:
 
 def _allowed(origins: AllowedOrigins, entries: Sequence[str]) -> Diagnosis:
     if origins.public_only:
-        return Diagnosis(
-            name="origins",
-            state=State.WARN,
-            found="any public address may be fetched from",
-            advice=f"name your origins in {_VARIABLE}: then a stream's URL leads nowhere else",
+        return warn(
+            "origins",
+            "any public address may be fetched from",
+            f"name your origins in {_VARIABLE}: then a stream's URL leads nowhere else",
         )
     wide = [str(allowed.network) for allowed in origins.networks if allowed.network.prefixlen == 0]
     if wide:
-        return Diagnosis(
-            name="origins",
-            state=State.WARN,
-            found=f"{', '.join(wide)} allows everything, your own network included",
-            advice=f"name your origins in {_VARIABLE}",
+        return warn(
+            "origins",
+            f"{', '.join(wide)} allows everything, your own network included",
+            f"name your origins in {_VARIABLE}",
         )
-    return Diagnosis(name="origins", state=State.OK, found=f"only {', '.join(entries)}")
+    return ok("origins", f"only {', '.join(entries)}")
 
 
 def _names(origins: AllowedOrigins) -> Diagnosis:
@@ -94,16 +91,15 @@ def _names(origins: AllowedOrigins) -> Diagnosis:
     ]
     if private:
         entries = [entry_for(address, target.port) for target, addresses in refused.items() for address in addresses]
-        return Diagnosis(
-            name="origin names",
-            state=State.WARN,
-            found="; ".join(private),
-            advice=f"add {' '.join(dict.fromkeys(entries))}, or the network around it, to {_VARIABLE}",
+        return warn(
+            "origin names",
+            "; ".join(private),
+            f"add {' '.join(dict.fromkeys(entries))}, or the network around it, to {_VARIABLE}",
         )
     unknown = _hosts(target for target, addresses in found.items() if not addresses)
     if unknown:
-        return Diagnosis(name="origin names", state=State.OK, found=f"not known on this machine: {', '.join(unknown)}")
-    return Diagnosis(name="origin names", state=State.OK, found=f"{', '.join(_hosts(found))}: may be fetched from")
+        return ok("origin names", f"not known on this machine: {', '.join(unknown)}")
+    return ok("origin names", f"{', '.join(_hosts(found))}: may be fetched from")
 
 
 def _hosts(targets: Iterable[UrlTarget]) -> list[str]:

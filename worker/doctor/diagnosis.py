@@ -23,3 +23,18 @@ class Diagnosis:
     found: str
     advice: str = ""
     """What to do; empty if all is well."""
+
+
+def ok(name: str, found: str) -> Diagnosis:
+    """The row of a check that finds nothing wrong."""
+    return Diagnosis(name=name, state=State.OK, found=found)
+
+
+def warn(name: str, found: str, advice: str) -> Diagnosis:
+    """The row of a check that an operator should know of."""
+    return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
+
+
+def fail(name: str, found: str, advice: str) -> Diagnosis:
+    """The row of a check without which moderation does not work, or may lose something."""
+    return Diagnosis(name=name, state=State.FAIL, found=found, advice=advice)

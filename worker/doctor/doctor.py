@@ -16,7 +16,7 @@ from config.settings import Settings
 from config.variables import KNOWN
 from models.classifiers.classifier import WhenStuck
 from worker.doctor.deployment import check_store, check_variables, examine_origins
-from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.diagnosis import Diagnosis, fail
 from worker.doctor.lists import check_lists, examine_bank, examine_log_files, follow_bank, lists_in_force
 from worker.doctor.live import examine_live
 from worker.doctor.messages import examine_intake, examine_readers
@@ -49,7 +49,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
         # Without unknown variables, which are reported by now.
         settings = load_settings({name: value for name, value in environment.items() if name in KNOWN})
     except LivewardenError as error:
-        yield Diagnosis(name="settings", state=State.FAIL, found=str(error), advice="correct the variables named here")
+        yield fail("settings", str(error), "correct the variables named here")
         return
     yield from examine_origins(settings.allowed_origins)
     redis, unreachable = reach(settings.redis_url.get_secret_value())
@@ -104,9 +104,7 @@ def _loaded(name: str, load: Callable[[], T], check: Callable[[T], Diagnosis]) -
     try:
         value = load()
     except LivewardenError as error:
-        yield Diagnosis(
-            name=name, state=State.FAIL, found=str(error), advice="a worker does not start like this: mend it first"
-        )
+        yield fail(name, str(error), "a worker does not start like this: mend it first")
         return None
     yield check(value)
     return value

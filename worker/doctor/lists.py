@@ -15,7 +15,7 @@ from worker.bank.folder_lists import LARGEST_FLAT, load_folder
 from worker.bank.in_force import in_force
 from worker.bank.place import SnapshotPlace
 from worker.bank.replication import fetch_at_start
-from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.diagnosis import Diagnosis, fail, ok, warn
 from worker.errors import StoreError
 from worker.verdictlog.damaged import damaged_files
 
@@ -58,15 +58,12 @@ def check_lists(lists: Bank) -> Diagnosis:
     """Shows the lists and their sizes, and warns where all are built in."""
     found = ", ".join(f"{name} ({size:,})" for name, size in sorted(lists.sizes.items()) if size)
     if any(size for name, size in lists.sizes.items() if name not in {SELFTEST, ALLOW}):
-        return Diagnosis(name="hash lists", state=State.OK, found=found)
-    return Diagnosis(
-        name="hash lists",
-        state=State.WARN,
-        found=f"{found}: no known material would be recognised",
-        advice=(
-            "bring lists in with `livewarden bank import LIST FILE`, or put NAME.csv files with a header `hash` or "
-            f"`hash,id` into a folder and set {PREFIX}LISTS_DIR to it"
-        ),
+        return ok("hash lists", found)
+    return warn(
+        "hash lists",
+        f"{found}: no known material would be recognised",
+        advice="bring lists in with `livewarden bank import LIST FILE`, or put NAME.csv files with a header `hash` or "
+        f"`hash,id` into a folder and set {PREFIX}LISTS_DIR to it",
     )
 
 
@@ -75,7 +72,7 @@ def examine_bank(deployed: Deployed | LivewardenError | None, settings: Settings
     if deployed is None:
         return
     if isinstance(deployed, LivewardenError):
-        yield Diagnosis(name="hash bank", state=State.FAIL, found=str(deployed), advice=_ADVICE)
+        yield fail("hash bank", str(deployed), _ADVICE)
         return
     yield _snapshot(deployed, stored=bool(SnapshotPlace.of(settings).store_url))
     yield _freshness(deployed)
@@ -85,34 +82,31 @@ def examine_bank(deployed: Deployed | LivewardenError | None, settings: Settings
 def _snapshot(deployed: Deployed, *, stored: bool) -> Diagnosis:
     """`stored`: the deployment stores snapshots."""
     if deployed.behind:
-        return Diagnosis(name="hash bank", state=State.FAIL, found=f"behind: {deployed.behind}", advice=_ADVICE)
+        return fail("hash bank", f"behind: {deployed.behind}", _ADVICE)
     snapshot = deployed.pointer.name or "no snapshot yet"
     found = f"{snapshot}, {counted(deployed.changes, 'change')} since"
     if deployed.changes > TOO_MANY_CHANGES:
-        return Diagnosis(
-            name="hash bank",
-            state=State.WARN,
-            found=f"{found}: no worker compacts them, and pictures are compared with each separately",
-            advice=f"see that workers run, and that they may write to {PREFIX}BANK_DIR; their log says what fails",
+        return warn(
+            "hash bank",
+            f"{found}: no worker compacts them, and pictures are compared with each separately",
+            f"see that workers run, and that they may write to {PREFIX}BANK_DIR; their log says what fails",
         )
     if stored and deployed.pointer.name and not deployed.pointer.digest:
-        return Diagnosis(
-            name="hash bank",
-            state=State.WARN,
-            found=f"{found}; it is not in the store, where other hosts would fetch it",
-            advice=f"see that the host which wrote it runs a worker, and that {PREFIX}STORE_URL takes files",
+        return warn(
+            "hash bank",
+            f"{found}; it is not in the store, where other hosts would fetch it",
+            f"see that the host which wrote it runs a worker, and that {PREFIX}STORE_URL takes files",
         )
-    return Diagnosis(name="hash bank", state=State.OK, found=found)
+    return ok("hash bank", found)
 
 
 def _freshness(deployed: Deployed) -> Diagnosis:
     if not deployed.stale:
-        return Diagnosis(name="stale lists", state=State.OK, found="every list was refreshed as often as it says")
-    return Diagnosis(
-        name="stale lists",
-        state=State.WARN,
-        found=f"not refreshed in time: {', '.join(deployed.stale)}; they stay in force, and events are marked",
-        advice="fetch the newest files from their sources and bring them in with `livewarden bank import`",
+        return ok("stale lists", "every list was refreshed as often as it says")
+    return warn(
+        "stale lists",
+        f"not refreshed in time: {', '.join(deployed.stale)}; they stay in force, and events are marked",
+        "fetch the newest files from their sources and bring them in with `livewarden bank import`",
     )
 
 
@@ -125,16 +119,14 @@ def _files(settings: Settings, deployed: Deployed) -> Iterator[Diagnosis]:
     names = {change.list for change in folder.changes}
     twice = sorted(names & set(deployed.bank.specs))
     if twice:
-        yield Diagnosis(
-            name="lists folder",
-            state=State.WARN,
-            found=f"in {PREFIX}LISTS_DIR and in the bank: {', '.join(twice)}; both are compared with",
-            advice="keep each list in one place: import the file into the bank and take it out of the folder",
+        yield warn(
+            "lists folder",
+            f"in {PREFIX}LISTS_DIR and in the bank: {', '.join(twice)}; both are compared with",
+            "keep each list in one place: import the file into the bank and take it out of the folder",
         )
     if len(folder.changes) > LARGEST_FLAT:
-        yield Diagnosis(
-            name="lists folder",
-            state=State.WARN,
+        yield warn(
+            "lists folder",
             found=f"{counted(len(folder.changes), 'hash')} in files: each worker process holds a copy, and compares "
             "with each",
             advice="bring them into the bank with `livewarden bank import`",
@@ -147,10 +139,9 @@ def examine_log_files(redis: Redis) -> Iterator[Diagnosis]:
     if not damaged:
         return
     first = next(iter(damaged.values()))
-    yield Diagnosis(
-        name="verdict log files",
-        state=State.WARN,
-        found=f"{counted(len(damaged), 'file')} cannot be read or looked back on: {first.problem}",
+    yield warn(
+        "verdict log files",
+        f"{counted(len(damaged), 'file')} cannot be read or looked back on: {first.problem}",
         advice="look for the cause: a full disk, a machine that lost its power, another program that writes there; "
         "bring the files back from a copy, or leave them: they are removed when they are too old",
     )

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from config.counts import counted
-from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.diagnosis import Diagnosis, State, fail, ok, warn
 from worker.doctor.streams import for_each_stream
 from worker.health.presence import LIFE_MS, Presence, ProcessRole, present
 from worker.ingest.messages.batches import waiting
@@ -136,11 +136,11 @@ def _workers(seen: _Observed) -> Diagnosis:
         if seen.working:
             found = f"none gives a sign of life; the last tick was {seen.tick_age_ms / 1000:.0f} s ago"
             advice = f"{_START}; workers of version 0.1.0 tick and give no sign: update them"
-            return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
+            return warn(name, found, advice)
         if not work:
-            return Diagnosis(name=name, state=State.OK, found="none runs; nothing is to be watched")
+            return ok(name, "none runs; nothing is to be watched")
         found = f"none runs: {counted(seen.live, 'stream')} to be watched, {counted(seen.intake, 'message')} in intake"
-        return Diagnosis(name=name, state=State.FAIL, found=found, advice=_START)
+        return fail(name, found, _START)
     found = (
         f"{counted(len(seen.workers), 'worker')} with {counted(_processes(seen), 'process')}: {_named(seen.workers)}"
     )
@@ -155,16 +155,15 @@ def _workers(seen: _Observed) -> Diagnosis:
     unconfined = [worker for worker in seen.workers if worker.unconfined]
     versions = sorted({worker.version for worker in seen.workers})
     if unconfined:
-        return Diagnosis(
-            name=name,
-            state=State.WARN,
-            found=f"{found}; decoders are not confined on {_named(unconfined)}: {'; '.join(unconfined[0].unconfined)}",
-            advice="set LIVEWARDEN_REQUIRE_CONFINEMENT=1, so that such a worker does not start",
+        return warn(
+            name,
+            f"{found}; decoders are not confined on {_named(unconfined)}: {'; '.join(unconfined[0].unconfined)}",
+            "set LIVEWARDEN_REQUIRE_CONFINEMENT=1, so that such a worker does not start",
         )
     if len(versions) > 1:
         found = f"{found}; of versions {', '.join(versions)}"
-        return Diagnosis(name=name, state=State.WARN, found=found, advice="bring all workers to one version")
-    return Diagnosis(name=name, state=State.OK, found=found)
+        return warn(name, found, "bring all workers to one version")
+    return ok(name, found)
 
 
 def _processes(seen: _Observed) -> int:
@@ -176,13 +175,13 @@ def _beat(seen: _Observed) -> Diagnosis:
     last = f"the last tick was {seen.tick_age_ms / 1000:.0f} s ago" if seen.tick_ms else "there was never a tick"
     if seen.tick_age_ms > LIFE_MS and seen.live:
         advice = "start beat (`celery -A worker.app beat`); while none runs any worker ticks, so check workers first"
-        return Diagnosis(name=name, state=State.FAIL, found=f"{last}: no stream is polled", advice=advice)
+        return fail(name, f"{last}: no stream is polled", advice)
     if seen.beats:
-        return Diagnosis(name=name, state=State.OK, found=f"{_named(seen.beats)}; {last}")
+        return ok(name, f"{_named(seen.beats)}; {last}")
     if seen.workers:
         advice = "start `celery -A worker.app beat`: workers tick in its place, a second later"
-        return Diagnosis(name=name, state=State.WARN, found=f"none runs; {last}, by a worker", advice=advice)
-    return Diagnosis(name=name, state=State.OK, found="none runs; nothing is to be polled")
+        return warn(name, f"none runs; {last}, by a worker", advice)
+    return ok(name, "none runs; nothing is to be polled")
 
 
 def _backlog(seen: _Observed) -> Diagnosis:
@@ -192,21 +191,14 @@ def _backlog(seen: _Observed) -> Diagnosis:
     oldest = f", the oldest {age_seconds:.0f} s old" if seen.pending else ""
     found = f"{counted(seen.pending, 'segment')} pending{oldest}, {seen.overdue:,} overdue; messages: {lengths}"
     if age_seconds <= OLD_PENDING_SECONDS:
-        return Diagnosis(name=name, state=State.OK, found=found)
-    return Diagnosis(
-        name=name,
-        state=State.WARN,
-        found=found,
-        advice="see that workers run; where they are all busy, start more (`--scale worker=N`)",
-    )
+        return ok(name, found)
+    return warn(name, found, "see that workers run; where they are all busy, start more (`--scale worker=N`)")
 
 
 def _streams(seen: _Observed) -> Diagnosis:
     name = "streams"
     if not seen.unwatched:
-        return Diagnosis(
-            name=name, state=State.OK, found=f"{seen.live:,} to be watched{', all polled in time' * bool(seen.live)}"
-        )
+        return ok(name, f"{seen.live:,} to be watched{', all polled in time' * bool(seen.live)}")
     oldest = sorted(seen.unwatched, key=lambda one: one[1])
     first = ", ".join(f"{stream_id} for {(seen.now_ms - ms) / 1000:.0f} s" for stream_id, ms in oldest[:SHOWN])
     more = ", …" if len(oldest) > SHOWN else ""

@@ -6,7 +6,7 @@ from typing import Any
 from redis import Redis
 
 from config.counts import counted
-from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.diagnosis import Diagnosis, ok, warn
 from worker.events.operations import OPERATIONS
 from worker.incidents.keys import DECISIONS, ESCALATION_KEYS, GROUP
 from worker.ingest.messages.batches import waiting
@@ -37,10 +37,9 @@ def examine_intake(redis: Redis) -> Iterator[Diagnosis]:
     length, counts, newest = waiting(redis), refused_counts(redis), refused_messages(redis, 1)
     now, new = now_ms(redis), int(redis.zcard(DUE_NEW))
     if astray:
-        yield Diagnosis(
-            name="queue celery",
-            state=State.WARN,
-            found=f"{counted(astray, 'message', 'wait')} in the queue `celery`, which nothing reads",
+        yield warn(
+            "queue celery",
+            f"{counted(astray, 'message', 'wait')} in the queue `celery`, which nothing reads",
             advice='a platform sends without `queue="intake"`: have it name the queue and send these again, '
             f"then delete them (`DEL {CELERY_DEFAULT}`)",
         )
@@ -55,9 +54,9 @@ def examine_intake(redis: Redis) -> Iterator[Diagnosis]:
     elif newest and now - int(newest[0]["at_ms"]) < LATELY_MS:
         advice = "the last was refused within the hour: see which and why with `livewarden streams refused`"
     else:
-        yield Diagnosis(name="intake", state=State.OK, found=found)
+        yield ok("intake", found)
         return
-    yield Diagnosis(name="intake", state=State.WARN, found=found, advice=advice)
+    yield warn("intake", found, advice)
 
 
 def examine_readers(redis: Redis) -> Iterator[Diagnosis]:
@@ -70,14 +69,13 @@ def examine_readers(redis: Redis) -> Iterator[Diagnosis]:
         if now - oldest_ms > STANDS_STILL_MS
     ]
     if still:
-        yield Diagnosis(
-            name="readers",
-            state=State.WARN,
-            found=f"stand still: {'; '.join(still)}",
-            advice=f"start what reads with them, or `XGROUP DESTROY` them: entries go after {KEPT_DAYS} days",
+        yield warn(
+            "readers",
+            f"stand still: {'; '.join(still)}",
+            f"start what reads with them, or `XGROUP DESTROY` them: entries go after {KEPT_DAYS} days",
         )
     else:
-        yield Diagnosis(name="readers", state=State.OK, found="every group has read and acknowledged within a day")
+        yield ok("readers", "every group has read and acknowledged within a day")
 
 
 def _unread(redis: Redis, key: str) -> Iterator[tuple[str, int]]:

@@ -17,7 +17,7 @@ from models.classifiers.manifest import Category
 from models.pdq.pdq import hash_rgb
 from models.testcard import testcard
 from sampler.child.decoder import Decoder
-from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.diagnosis import Diagnosis, State, fail, ok, warn
 from worker.moderation.card_file import card_png
 from worker.moderation.pipeline import UNCONFINED
 from worker.policyload.active_policy import known_scores
@@ -37,16 +37,14 @@ def check_policy(policy: Policy) -> Diagnosis:
     live = [rule.name for rule in policy.rules if rule.mode == "live"]
     found = f"version {policy.version}, profile {policy.profile.name}, live rules: {', '.join(live) or 'none'}"
     if live:
-        return Diagnosis(name="policy", state=State.OK, found=found)
-    return Diagnosis(
-        name="policy", state=State.WARN, found=found, advice="set `mode: live` on a rule: shadow rules call nobody"
-    )
+        return ok("policy", found)
+    return warn("policy", found, "set `mode: live` on a rule: shadow rules call nobody")
 
 
 def check_classifiers(classifiers: Sequence[Classifier]) -> Diagnosis:
     """Shows the models that run."""
     found = ", ".join(f"{one.manifest.name} {one.manifest.version}" for one in classifiers)
-    return Diagnosis(name="classifiers", state=State.OK, found=f"{found}, weights as their manifests say")
+    return ok("classifiers", f"{found}, weights as their manifests say")
 
 
 def check_names(settings: Settings, policy: Policy, lists: Bank, classifiers: Sequence[Classifier]) -> Diagnosis:
@@ -54,25 +52,15 @@ def check_names(settings: Settings, policy: Policy, lists: Bank, classifiers: Se
     try:
         load_policy(settings.policy_file, known_scores=known_scores(settings))
     except PolicyError as error:
-        return Diagnosis(
-            name="rules",
-            state=State.FAIL,
-            found=str(error),
-            advice="a worker does not start like this: correct the rules, or add the classifier",
-        )
+        return fail("rules", str(error), "a worker does not start like this: correct the rules, or add the classifier")
     running = {key for one in classifiers for key in one.keys}
     missing = [f"score {name} is always 0.0, its model does not run" for name in sorted(policy.asked_scores - running)]
     missing += [
         unknown_name("list", name, lists.sizes) for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})
     ]
     if not missing:
-        return Diagnosis(name="rules", state=State.OK, found="every score and list that rules name exists")
-    return Diagnosis(
-        name="rules",
-        state=State.WARN,
-        found="; ".join(missing),
-        advice="correct the rules, add the model to `cascade`, or bring the list in",
-    )
+        return ok("rules", "every score and list that rules name exists")
+    return warn("rules", "; ".join(missing), "correct the rules, add the model to `cascade`, or bring the list in")
 
 
 def check_test_card(
@@ -94,11 +82,11 @@ def check_test_card(
             classifier.prepare(when_stuck=when_stuck)
             scores |= classifier.scores(rgb)
     except LivewardenError as error:
-        return Diagnosis(name="test card", state=State.FAIL, found=str(error), advice=advice)
+        return fail("test card", str(error), advice)
     if not matched:
-        return Diagnosis(name="test card", state=State.FAIL, found="decoded, but not recognised", advice=advice)
+        return fail("test card", "decoded, but not recognised", advice)
     if not any(scores[key] >= CARD_SCORE for one in classifiers for key in one.keys_about(Category.TESTCARD)):
-        return Diagnosis(name="test card", state=State.FAIL, found="recognised, but not scored as one", advice=advice)
+        return fail("test card", "recognised, but not scored as one", advice)
     if unconfined:
         return Diagnosis(
             name="test card",
@@ -106,16 +94,15 @@ def check_test_card(
             found=f"recognised, but the decoder child is not confined: {'; '.join(unconfined)}",
             advice=f"{ADVICE}; until then events are marked {UNCONFINED}",
         )
-    return Diagnosis(name="test card", state=State.OK, found="decoded, recognised and scored; decoder child confined")
+    return ok("test card", "decoded, recognised and scored; decoder child confined")
 
 
 def examine_stuck(stuck: Collection[str]) -> Iterator[Diagnosis]:
     """Names models that workers leave out, since their runs do not end; no row where there are none."""
     if stuck:
-        yield Diagnosis(
-            name="stuck models",
-            state=State.FAIL,
-            found=f"workers do not run {', '.join(sorted(stuck))}: a run of it did not stop after its time limit",
+        yield fail(
+            "stuck models",
+            f"workers do not run {', '.join(sorted(stuck))}: a run of it did not stop after its time limit",
             advice="its time on streams is `failed: classifier_failed`: take it out of the policy's cascade or of "
             f"LIVEWARDEN_MANIFESTS_DIR, or mend its graph; it is tried again every {STUCK_SECONDS // 60} minutes",
         )
@@ -135,18 +122,16 @@ def examine_policies(redis: Redis, policy: Policy | None) -> Iterator[Diagnosis]
     found = ", ".join(f"{version} in {counted(count, 'process')}" for version, count in sorted(versions.items()))
     refused = sorted({report.problem for report in reports if report.problem})
     if refused:
-        yield Diagnosis(
-            name=name,
-            state=State.WARN,
-            found=f"{found}; the file as it is now is refused: {refused[0]}",
-            advice="correct the file, with `livewarden policy check FILE`; workers then reload it",
+        yield warn(
+            name,
+            f"{found}; the file as it is now is refused: {refused[0]}",
+            "correct the file, with `livewarden policy check FILE`; workers then reload it",
         )
     elif policy is not None and set(versions) != {policy.version}:
-        yield Diagnosis(
-            name=name,
-            state=State.WARN,
-            found=f"{found}; the file here is {policy.version}",
-            advice="wait some seconds after a change; else see that all workers have the same LIVEWARDEN_POLICY_FILE",
+        yield warn(
+            name,
+            f"{found}; the file here is {policy.version}",
+            "wait some seconds after a change; else see that all workers have the same LIVEWARDEN_POLICY_FILE",
         )
     else:
-        yield Diagnosis(name=name, state=State.OK, found=found)
+        yield ok(name, found)

@@ -10,7 +10,7 @@ from typing import Any
 from redis import ConnectionPool, Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError, ResponseError
 
-from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.diagnosis import Diagnosis, State, fail, ok, warn
 from worker.errors import StoreError
 from worker.events.cloudevent import rfc3339
 from worker.health.redis_epoch import BEHIND, Epoch, read_epoch
@@ -64,23 +64,15 @@ def reach(url: str) -> tuple[Redis | None, Diagnosis | None]:
 
 
 def _away(error: Exception) -> Diagnosis:
-    return Diagnosis(
-        name="redis",
-        state=State.FAIL,
-        found=f"cannot be reached: {error}",
-        advice="start Redis 7.2 or later, and set LIVEWARDEN_REDIS_URL to it",
-    )
+    return fail("redis", f"cannot be reached: {error}", "start Redis 7.2 or later, and set LIVEWARDEN_REDIS_URL to it")
 
 
 def _refused(error: RedisError) -> Diagnosis:
-    return Diagnosis(
-        name="redis",
-        state=State.FAIL,
-        found=f"refuses this user: {error}",
-        advice=(
-            "set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE to a role that may run `doctor`, "
-            "operator or worker (docs/redis-users.md); Redis reads changed users when it restarts"
-        ),
+    return fail(
+        "redis",
+        f"refuses this user: {error}",
+        advice="set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE to a role that may run `doctor`, "
+        "operator or worker (docs/redis-users.md); Redis reads changed users when it restarts",
     )
 
 
@@ -104,8 +96,8 @@ def _version(server: dict[str, Any]) -> Diagnosis:
     name = f"Valkey {server['valkey_version']} as Redis {number}" if "valkey_version" in server else f"Redis {number}"
     parts = tuple(int(part) for part in re.findall(r"\d+", number)[:2])
     if parts >= OLDEST_VERSION:
-        return Diagnosis(name="redis", state=State.OK, found=name)
-    return Diagnosis(name="redis", state=State.FAIL, found=name, advice="WAITAOF needs Redis 7.2 or later: upgrade")
+        return ok("redis", name)
+    return fail("redis", name, "WAITAOF needs Redis 7.2 or later: upgrade")
 
 
 def _strangers(redis: Redis) -> Diagnosis:
@@ -117,17 +109,16 @@ def _strangers(redis: Redis) -> Diagnosis:
         with Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **anonymous)) as stranger:
             stranger.ping()
     except AuthenticationError:
-        return Diagnosis(name=name, state=State.OK, found="refuses connections without a password")
+        return ok(name, "refuses connections without a password")
     except RedisError as error:
-        return Diagnosis(name=name, state=State.OK, found=f"refuses connections without a password: {error}")
+        return ok(name, f"refuses connections without a password: {error}")
     host = str(anonymous.get("host", "localhost"))  # a socket has none
     if _is_this_machine(host):
-        return Diagnosis(name=name, state=State.OK, found=f"no password is required on {host}")
-    return Diagnosis(
-        name=name,
-        state=State.WARN,
-        found=f"anybody who reaches {host} connects without a password, and may do anything",
-        advice="give Redis a user for each role: `livewarden redis-users FOLDER`, and `aclfile` (docs/redis-users.md)",
+        return ok(name, f"no password is required on {host}")
+    return warn(
+        name,
+        f"anybody who reaches {host} connects without a password, and may do anything",
+        "give Redis a user for each role: `livewarden redis-users FOLDER`, and `aclfile` (docs/redis-users.md)",
     )
 
 
@@ -145,8 +136,8 @@ def _append_only(redis: Redis) -> Diagnosis:
     except RedisError as error:
         return _unknown(name, error, advice)
     if enabled:
-        return Diagnosis(name=name, state=State.OK, found="yes")
-    return Diagnosis(name=name, state=State.FAIL, found="no: escalations are lost when Redis restarts", advice=advice)
+        return ok(name, "yes")
+    return fail(name, "no: escalations are lost when Redis restarts", advice)
 
 
 def _fsync(redis: Redis) -> Diagnosis:
@@ -156,7 +147,7 @@ def _fsync(redis: Redis) -> Diagnosis:
     except RedisError as error:
         return _unknown(name, error, advice)
     if found == "always":
-        return Diagnosis(name=name, state=State.OK, found=found)
+        return ok(name, found)
     state = State.WARN if found == "everysec" else State.FAIL
     return Diagnosis(name=name, state=state, found=str(found), advice=advice)
 
@@ -168,8 +159,8 @@ def _eviction(redis: Redis) -> Diagnosis:
     except RedisError as error:
         return _unknown(name, error, advice)
     if found == "noeviction":
-        return Diagnosis(name=name, state=State.OK, found=found)
-    return Diagnosis(name=name, state=State.FAIL, found=f"{found}: pending segments may be evicted", advice=advice)
+        return ok(name, found)
+    return fail(name, f"{found}: pending segments may be evicted", advice)
 
 
 def _memory(redis: Redis) -> Diagnosis:
@@ -187,15 +178,15 @@ def _memory(redis: Redis) -> Diagnosis:
             f"full, so that it refuses writes that need memory: {room.used_bytes / MEGABYTE:,.0f} MB of "
             f"{room.limit_bytes / MEGABYTE:,.0f} MB that `maxmemory` allows; no stream is polled"
         )
-        return Diagnosis(name=name, state=State.FAIL, found=found, advice=advice)
+        return fail(name, found, advice)
     used, limit = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
     machine = int(memory.get("total_system_memory", 0))
     most = limit or machine
     of = f"of {most / MEGABYTE:,.0f} MB that " + ("`maxmemory` allows" if limit else "its machine has (no `maxmemory`)")
     found = f"{used / MEGABYTE:,.0f} MB {of}" if most else f"{used / MEGABYTE:,.0f} MB"
     if most and used > FULL * most:
-        return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
-    return Diagnosis(name=name, state=State.OK, found=found)
+        return warn(name, found, advice)
+    return ok(name, found)
 
 
 def _disk(redis: Redis) -> Diagnosis:
@@ -209,19 +200,19 @@ def _disk(redis: Redis) -> Diagnosis:
             pipe.waitaof(1, 0, DISK_MILLISECONDS)
             _, confirmed = pipe.execute()
     except OutOfMemoryError:
-        return Diagnosis(name=name, state=State.WARN, found="not tried: Redis is full", advice="give Redis room first")
+        return warn(name, "not tried: Redis is full", "give Redis room first")
     except ResponseError as error:
-        return Diagnosis(name=name, state=State.FAIL, found=f"WAITAOF was refused: {error}", advice=advice)
+        return fail(name, f"WAITAOF was refused: {error}", advice)
     except RedisError as error:
         return _unknown(name, error, advice)
     seconds = time.monotonic() - started
     if int(confirmed[0]) < 1:
         found = f"a write was not on disk within {DISK_MILLISECONDS} ms"
-        return Diagnosis(name=name, state=State.FAIL, found=found, advice=advice)
+        return fail(name, found, advice)
     found = f"a write was on disk after {seconds * 1000:.0f} ms"
     if seconds > SLOW_DISK_SECONDS:
-        return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
-    return Diagnosis(name=name, state=State.OK, found=found)
+        return warn(name, found, advice)
+    return ok(name, found)
 
 
 def _clock(redis: Redis) -> Diagnosis:
@@ -237,15 +228,13 @@ def _clock(redis: Redis) -> Diagnosis:
     doubt_seconds = (after - before) / 2
     found = f"{abs(skew_seconds):.2f} s apart from Redis's (give or take {doubt_seconds:.2f} s)"
     if abs(skew_seconds) - doubt_seconds <= MAX_SKEW_SECONDS:
-        return Diagnosis(name=name, state=State.OK, found=found)
-    return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
+        return ok(name, found)
+    return warn(name, found, advice)
 
 
 def _unknown(name: str, error: RedisError, advice: str) -> Diagnosis:
     """Managed servers forbid some commands; then the operator has to check there."""
-    return Diagnosis(
-        name=name, state=State.WARN, found=f"Redis refuses the query: {error}", advice=f"check by hand: {advice}"
-    )
+    return warn(name, f"Redis refuses the query: {error}", f"check by hand: {advice}")
 
 
 def examine_epoch(redis: Redis) -> Iterator[Diagnosis]:
@@ -257,16 +246,15 @@ def diagnose(epoch: Epoch | None, now_ms: int) -> Diagnosis:
     """The row of an epoch; None: no worker has begun one."""
     name = "redis state"
     if epoch is None:
-        return Diagnosis(name=name, state=State.OK, found="no worker has used this Redis yet")
+        return ok(name, "no worker has used this Redis yet")
     since = f"there since {rfc3339(epoch.begun_ms)}"
     behind = epoch.bank == BEHIND
     if not epoch.lost or not (behind or now_ms - epoch.begun_ms < LATELY_MS):
-        return Diagnosis(name=name, state=State.OK, found=since)
+        return ok(name, since)
     left = "an older copy" if epoch.found == "older_copy" else "nothing"
     seen = "no process ran then" if epoch.since_ms is None else f"last seen {rfc3339(epoch.since_ms)}"
-    return Diagnosis(
-        name=name,
-        state=State.WARN,
+    return warn(
+        name,
         found=f"{since}: the data before is lost ({left} was left, {seen}); the hash bank is "
         f"{'not whole yet' if behind else 'whole again'}",
         advice=f"{_REGISTER}; {_RESTORING}" if behind else _REGISTER,

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.client import Pipeline
 
 from config.counts import counted
-from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.diagnosis import Diagnosis, warn
 from worker.ingest.pending.fair_queue import Lane, waiting_streams
 from worker.ingest.playlist.cursor import StreamState
 from worker.ingest.registry.registry import REMOVED, stream_ids, stream_key
@@ -52,10 +52,9 @@ def examine_failing(redis: Redis) -> Iterator[Diagnosis]:
                         found[slug].append(stream_id)
     if found:
         rules = ", ".join(f"{slug} on {_named(streams, 1)}" for slug, streams in sorted(found.items()))
-        yield Diagnosis(
-            name="failing rules",
-            state=State.WARN,
-            found=f"in the last segments: {rules}",
+        yield warn(
+            "failing rules",
+            f"in the last segments: {rules}",
             advice="such a rule calls nobody there: see which types the metadata of such a stream has "
             "(`livewarden streams show ID --json`), and try the rule with `livewarden policy replay`",
         )
@@ -69,10 +68,9 @@ def examine_slow(redis: Redis) -> Iterator[Diagnosis]:
         if slow:
             found.append(f"{part} of {_named(slow, SHOWN_STREAMS)}")
     if found:
-        yield Diagnosis(
-            name="slow streams",
-            state=State.WARN,
-            found=f"{'; '.join(found)}; {waiting_streams(redis, Lane.SLOW)} have segments waiting",
+        yield warn(
+            "slow streams",
+            f"{'; '.join(found)}; {waiting_streams(redis, Lane.SLOW)} have segments waiting",
             advice="their origins or pictures take long, so they share a quarter of the processes: check the "
             "origins; where they are sound, start a worker for these streams alone, with "
             "`-Q segments.slow,control.slow`",
