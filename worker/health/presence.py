@@ -37,6 +37,9 @@ LISTED_MS = 3_600_000
 
 HOST = socket.gethostname()
 
+list_key = redis_keys.PRESENT.of
+sign_key = redis_keys.PRESENT_SIGN.of
+
 
 class ProcessRole(StrEnum):
     """The role of a process."""
@@ -96,16 +99,6 @@ class Presence:
         for name in ("queues", "unconfined"):
             found[name] = tuple(str(one) for one in found.get(name, ()))
         return cls(**found)
-
-
-def list_key(role: str) -> str:
-    """Key of the sorted set: names of processes by their newest sign, in milliseconds of Redis's clock."""
-    return redis_keys.PRESENT.of(role)
-
-
-def sign_key(role: str, name: str) -> str:
-    """Key of a process's sign, JSON, which expires after `LIFE_MS`."""
-    return redis_keys.PRESENT_SIGN.of(role, name)
 
 
 def give_sign(redis: Redis, presence: Presence) -> None:

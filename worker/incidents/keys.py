@@ -21,14 +21,15 @@ ALIKE: Final = 4
 (`note_id` in worker/store/lua/common.lua)."""
 
 
-def incidents_key(owner: str) -> str:
-    """State of all rules on one stream, or of the groups that `groups_owner` names."""
-    return redis_keys.INCIDENTS.of(owner)
-
-
-def windows_key(stream_id: str) -> str:
-    """State of a stream's rules that are evaluated in order."""
-    return redis_keys.WINDOWS.of(stream_id)
+incidents_key: Final = redis_keys.INCIDENTS.of
+"""Of a stream, or of the groups that `groups_owner` names."""
+windows_key: Final = redis_keys.WINDOWS.of
+named_key: Final = redis_keys.INCIDENT_STREAMS.of
+incident_key: Final = redis_keys.INCIDENT.of
+entries_key: Final = redis_keys.INCIDENT_ENTRIES.of
+held_key: Final = redis_keys.HELD.of
+open_key: Final = redis_keys.OPEN.of
+escalations_key: Final = redis_keys.ESCALATIONS.of
 
 
 def groups_owner(purpose: str) -> str:
@@ -36,44 +37,14 @@ def groups_owner(purpose: str) -> str:
     return f"flood {purpose}"
 
 
-def named_key(incident_id: str) -> str:
-    """The streams of a group's incident."""
-    return redis_keys.INCIDENT_STREAMS.of(incident_id)
-
-
 def flood_key(purpose: str, listed: ListedHash) -> str:
     """The streams on which a hash matched lately."""
     return redis_keys.FLOOD.of(purpose, f"{listed.list}/{listed.entry}")
 
 
-def incident_key(incident_id: str) -> str:
-    """One incident."""
-    return redis_keys.INCIDENT.of(incident_id)
-
-
-def entries_key(incident_id: str) -> str:
-    """The entries of one incident."""
-    return redis_keys.INCIDENT_ENTRIES.of(incident_id)
-
-
 def ids_key(beginning: str) -> str:
     """Ids of incidents that have the same first `ALIKE` characters."""
     return redis_keys.INCIDENT_IDS.of(beginning[:ALIKE])
-
-
-def held_key(name: str) -> str:
-    """Incidents that a person holds."""
-    return redis_keys.HELD.of(name)
-
-
-def open_key(severity: Severity) -> str:
-    """Undecided incidents of that severity."""
-    return redis_keys.OPEN.of(severity)
-
-
-def escalations_key(severity: Severity) -> str:
-    """The queue's stream of that severity."""
-    return redis_keys.ESCALATIONS.of(severity)
 
 
 OPEN_KEYS: Final = tuple(open_key(severity) for severity in Severity)

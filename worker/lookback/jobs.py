@@ -37,6 +37,7 @@ LEASE: Final = redis_keys.LOOKBACK_LEASE.name
 REST: Final = redis_keys.LOOKBACK_REST.name
 BULK_LEASE: Final = redis_keys.LOOKBACK_BULK_LEASE.name
 BULK_REST: Final = redis_keys.LOOKBACK_BULK_REST.name
+sought_key: Final = redis_keys.LOOKBACK_SOUGHT.of
 
 LONGEST_DUE_MS: Final = 60_000
 """The longest time ahead of Redis's clock at which a late file of the log is due."""
@@ -86,11 +87,6 @@ class Job:
     def is_ready(self, now_ms: int) -> bool:
         """Returns whether it may continue now. A hash that came in the future came before Redis's clock went back."""
         return self.ready_ms <= now_ms or self.arrived_ms > now_ms
-
-
-def sought_key(job_id: str) -> str:
-    """The changes that a job seeks."""
-    return redis_keys.LOOKBACK_SOUGHT.of(job_id)
 
 
 def is_sought(change: BankChange) -> bool:

@@ -22,6 +22,9 @@ MODEL_STUCK: Final = "livewarden.operations.model_stuck.v1"
 STUCK_SECONDS: Final = 300
 """For which a model is left out. A trial holds each pool child for about 8 s, 3 % of this time."""
 
+_key: Final = redis_keys.STUCK.of
+"""Of the time until which a model is left out, in milliseconds of Redis's clock."""
+
 
 def stuck_keys(models: Sequence[str]) -> list[str]:
     """Keys that exist while a model is left out; for MGET, whose answer `stuck_among` reads."""
@@ -77,8 +80,3 @@ def publish_model_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None
     }
     event_id = derived_id(MODEL_STUCK, run.model, run.version, run.sha256)
     alert_operators(redis, MODEL_STUCK, event_id, subject=run.model, data=data, deployment=deployment, now_ms=now)
-
-
-def _key(model: str) -> str:
-    """Key of the time until which it is left out, in milliseconds of Redis's clock."""
-    return redis_keys.STUCK.of(model)

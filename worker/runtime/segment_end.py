@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 _NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
 """After these the poll moves on to another rendition, if there is one."""
 
+gate_key = redis_keys.GATE.of
+"""Of a hash: generation and epoch to the picture last classified."""
 GATE_KEPT_SECONDS = redis_keys.GATE.seconds
 """Well above the 30 s for which the gate lets a picture repeat another."""
 
@@ -196,11 +198,6 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
         fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})
         fields["still"] = last.flat or ("frozen" if last.frozen else "")
     return fields
-
-
-def gate_key(stream_id: str) -> str:
-    """Key of a hash: generation and epoch to the picture last classified."""
-    return redis_keys.GATE.of(stream_id)
 
 
 def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:

@@ -55,6 +55,7 @@ class Key:
 
     def of(self, *parts: str) -> str:
         """The name with its parts filled in."""
+        assert len(parts) == self.pattern.count("{"), (self.pattern, parts)
         given = iter(parts)
         return re.sub(r"{\w+}", lambda _: next(given), self.pattern)
 

@@ -29,6 +29,8 @@ RETRIES = 4
 """Retries after a lost connection, over about 2 s, which covers a restart of Redis with a small data set."""
 DISK_MILLISECONDS = 5_000
 """How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
+once_key = redis_keys.ONCE.of
+"""Of the stored answer to the call with a token."""
 ONCE_SECONDS = redis_keys.ONCE.seconds
 """How long a call is known by its token: longer than its caller can take to repeat it. A client repeats a script
 `RETRIES` times, each time after `ANSWER_SECONDS` at most."""
@@ -108,11 +110,6 @@ def drop_idle_connections(redis: Redis) -> None:
     """Closes idle connections after an exception at an arbitrary point: one with an outstanding answer would return it
     to the next caller. Connections in use by other threads stay."""
     redis.connection_pool.disconnect(inuse_connections=False)
-
-
-def once_key(token: str) -> str:
-    """Key of the stored answer to the call with that token."""
-    return redis_keys.ONCE.of(token)
 
 
 class _Script(NamedTuple):

@@ -21,11 +21,7 @@ from worker.store.redis_client import run_script
 
 KINDS = ("skipped", "failed", "missed")
 COUNT = "count: "
-
-
-def coverage_key(stream_id: str) -> str:
-    """The stream's ledger in Redis."""
-    return redis_keys.COVERAGE.of(stream_id)
+coverage_key = redis_keys.COVERAGE.of
 
 
 def entry(kind: str, reason: str) -> str:

@@ -23,8 +23,4 @@ COUNTS: Final = redis_keys.INTAKE_COUNTS.name
 REFUSED: Final = redis_keys.INTAKE_REFUSED.name
 NEWEST: Final = redis_keys.INTAKE_NEWEST.name
 UNPUBLISHED: Final = redis_keys.INTAKE_UNPUBLISHED.name
-
-
-def published_key(reason: str) -> str:
-    """Key that exists while no further event of that reason may be published."""
-    return redis_keys.INTAKE_PUBLISHED.of(reason)
+published_key: Final = redis_keys.INTAKE_PUBLISHED.of

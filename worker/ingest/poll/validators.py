@@ -12,6 +12,8 @@ from worker.ingest.playlist.outcome import Doubt
 from worker.store import redis_keys
 from worker.store.redis_client import unless_full
 
+validators_key = redis_keys.VALIDATORS.of
+"""Hash: segment key to the validators it was fetched with, for segments that may still be listed."""
 KEPT_SECONDS = redis_keys.VALIDATORS.seconds
 """After the last segment of a stream; validators are needed while their segment is listed."""
 
@@ -19,11 +21,6 @@ MAX_CHARACTERS = 256
 """Of one validator; a longer one is not kept. Entity tags have some 40."""
 
 _NAMES = frozenset(field.name for field in fields(Validators))
-
-
-def validators_key(stream_id: str) -> str:
-    """Hash: segment key to the validators it was fetched with, for segments that may still be listed."""
-    return redis_keys.VALIDATORS.of(stream_id)
 
 
 def keep_validators(redis: Redis, stream_id: str, segment_key: str, validators: Validators) -> None:

@@ -21,6 +21,8 @@ from worker.store import redis_keys
 from worker.store.redis_client import ONCE_SECONDS, once_key, run_script
 
 STREAMS = redis_keys.STREAMS.name
+stream_key = redis_keys.STREAM.of
+signals_key = redis_keys.SIGNALS.of
 GENERATIONS = redis_keys.GENERATIONS.name
 """The newest watch generation of all streams. It begins at the Unix second of the deployment's first watch and rises by
 one with each, so that neither a stream ID that returns after its record expired nor a new Redis repeats a generation,
@@ -69,16 +71,6 @@ _BY_HAND = Author()
 def is_over(state: str) -> bool:
     """Whether a stream in that state is not watched any more."""
     return state in _OVER
-
-
-def stream_key(stream_id: str) -> str:
-    """The stream's hash in Redis."""
-    return redis_keys.STREAM.of(stream_id)
-
-
-def signals_key(stream_id: str) -> str:
-    """The stream's signals in Redis: `worker.ingest.registry.signals`."""
-    return redis_keys.SIGNALS.of(stream_id)
 
 
 def watch(
