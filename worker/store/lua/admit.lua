@@ -9,8 +9,7 @@
 --   mark; the last five as JSON; then how many of platforms' events are kept, and the URL that stays once the stream
 --   has ended.
 -- Returns 1, or 0 if the poll was overtaken and nothing was written. Idempotent.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] then
   return 0
 end
@@ -20,9 +19,7 @@ end
 for _, place in ipairs({3, 5, 6}) do
   redis.call('HLEN', KEYS[place])  -- fails on another type before anything is written
 end
-for field, value in pairs(cjson.decode(ARGV[6])) do
-  redis.call('HSET', KEYS[1], field, value)
-end
+set_fields(KEYS[1], cjson.decode(ARGV[6]))
 list_missing(KEYS[1])
 redis.call('HSET', KEYS[1], 'last_poll_ms', now_ms, 'polls_begun', 0)
 redis.call('HDEL', KEYS[1], 'poll_errors')
@@ -33,7 +30,7 @@ end
 local purpose = redis.call('HGET', KEYS[1], 'purpose') or 'live'
 add_ledger_today(purpose, increments)
 -- A stream that lists something counts once a day and purpose.
-local day = math.floor(time[1] / 86400) .. ' ' .. purpose
+local day = math.floor(now_ms / 86400000) .. ' ' .. purpose
 if next(increments) and redis.call('HGET', KEYS[1], 'counted_day') ~= day then
   redis.call('HSET', KEYS[1], 'counted_day', day)
   add_today(purpose, {streams = 1})

@@ -6,8 +6,7 @@
 -- KEYS: state of the clock. ARGV: largest jump in ms that counts immediately, time for which a larger one must go on,
 --   most of that for each step.
 -- Returns {the time that counts in ms, by how much the clock is ahead of it}.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local most_ms = tonumber(ARGV[1])
 local known = redis.call('HMGET', KEYS[1], 'counts_ms', 'seen_ms', 'went_on_ms')
 local counts_ms, seen_ms = tonumber(known[1] or ''), tonumber(known[2] or '')

@@ -1,8 +1,7 @@
 -- Takes no room, so Redis runs it where it is full too: it reads.
 -- Whether there is an undecided incident without a holder, which `take` would return.
 -- KEYS: the open sets. ARGV: longest lease in ms. Returns 1 or 0.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 for _, open in ipairs(KEYS) do
   for _, incident in ipairs(redis.call('ZRANGE', open, 0, -1)) do
     local key = KEY.INCIDENT .. incident

@@ -5,8 +5,7 @@
 -- ARGV: their author, changes as a JSON array of JSON texts, name of the list that they refresh ('' for none), acts for
 --   the history as a JSON array of JSON texts, how many acts are kept.
 -- Returns {ids of the changes, Redis's time in ms}.
-local time = redis.call('TIME')
-local now_ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+local now_ms = string.format('%.0f', redis_ms())
 local ids = {}
 for _, change in ipairs(cjson.decode(ARGV[2])) do
   table.insert(ids, redis.call('XADD', KEYS[1], '*', 'change', change, 'by', ARGV[1]))

@@ -14,8 +14,7 @@ end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
-local time = redis.call('TIME')
-local now_ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+local now_ms = string.format('%.0f', redis_ms())
 local previous = redis.call('HGET', KEYS[2], 'watermark') or ''
 redis.call('HSET', KEYS[2], 'name', ARGV[2], 'watermark', ARGV[3], 'previous', previous, 'at_ms', now_ms)
 redis.call('HINCRBY', KEYS[2], 'changes', -tonumber(ARGV[5]))

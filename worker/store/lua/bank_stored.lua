@@ -1,8 +1,7 @@
 #!lua flags=allow-oom
 -- Runs where Redis is full too (allow-oom): two fields, which replace those of the previous snapshot.
 -- Records that a snapshot is in the store, if it is still active. KEYS: active snapshot. ARGV: name of the snapshot,
--- its
---   digest. Returns 1, or 0: another one is active by now, and nothing was written.
+--   its digest. Returns 1, or 0: another one is active by now, and nothing was written.
 if redis.call('HGET', KEYS[1], 'name') ~= ARGV[1] then
   return 0
 end

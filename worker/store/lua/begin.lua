@@ -9,8 +9,7 @@
 -- Returns {'settled'}, {'leased'}, {'slow'} (not begun: it belongs to the slow queue), {'parked'} (not begun: it is
 --   sent when the stream's trial is over), or {'begun', record, tries that never ended, decoder deaths, failed fetches,
 --   1 if it is the stream's trial}.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local record = redis.call('HGET', KEYS[1], ARGV[2])
 if not record then
   return {'settled'}

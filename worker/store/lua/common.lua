@@ -1,5 +1,18 @@
 -- Functions that are prepended to every script.
 
+-- Redis's time in ms: the only clock with which times in Redis are compared.
+local function redis_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Sets fields (field to value) of a hash.
+local function set_fields(key, fields)
+  for field, value in pairs(fields) do
+    redis.call('HSET', key, field, value)
+  end
+end
+
 -- Runs a script whose first line is `--@once`. A client whose connection breaks before the answer comes repeats the
 -- call: the first answer is kept under the last key, which identifies the call, and nothing is done a second time.
 local function once(act, kept_seconds)
@@ -214,13 +227,9 @@ end
 local function write_incidents(key, states, incidents, events)
   redis.call('HINCRBY', key, 'version', 1)
   redis.call('PERSIST', key)
-  for field, state in pairs(states) do
-    redis.call('HSET', key, field, state)
-  end
+  set_fields(key, states)
   for _, incident in ipairs(incidents) do
-    for field, value in pairs(incident.fields) do
-      redis.call('HSET', KEY.INCIDENT .. incident.id, field, value)
-    end
+    set_fields(KEY.INCIDENT .. incident.id, incident.fields)
     if incident.queued ~= 'yes' then
       -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)

@@ -13,8 +13,7 @@
 --   streams (stream to time of joining), and the group's member among the groups with streams to publish.
 -- Returns {'decided'}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'refused'}, or
 --   {'clash'}: read again.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'holder', 'take_token')
 if not known[1] then
   return {'unknown'}
@@ -44,9 +43,7 @@ redis.call('HSET', KEYS[3], ARGV[7], ARGV[8])
 redis.call('HDEL', KEYS[1], 'shown')
 if KEYS[6] then
   local incident = cjson.decode(ARGV[17])
-  for field, value in pairs(incident.fields) do
-    redis.call('HSET', KEY.INCIDENT .. incident.id, field, value)
-  end
+  set_fields(KEY.INCIDENT .. incident.id, incident.fields)
   redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
   publish(cjson.decode(ARGV[18]))
   for stream, joined_ms in pairs(cjson.decode(ARGV[19])) do

@@ -9,8 +9,7 @@
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 or redis.call('HGET', KEYS[3], 'token') ~= ARGV[6] then
   return 0
 end
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 redis.call('HDEL', KEYS[3], 'leased_until_ms', 'token', 'trial')
 if ARGV[4] ~= '' then
   redis.call('HINCRBY', KEYS[3], ARGV[4], 1)

@@ -6,8 +6,7 @@
 -- ARGV: id for a new epoch; then the caller's last answer: id ('' if none yet), its `alive_ms`, and the `alive_ms` that
 --   even a Redis which lost its last seconds, as `appendfsync everysec` may, still has (0: none yet).
 -- Returns {id, begun_ms, alive_ms, lost, since_ms, found, bank}, '' for missing fields.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local seen, seen_ms, firm_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local function text(ms)
   return string.format('%.0f', ms)

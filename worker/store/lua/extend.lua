@@ -5,8 +5,7 @@
 -- KEYS: incident, ids that the person holds. ARGV: incident id, holder, lease in ms, longest lease in ms.
 -- Returns {'extended', end of the lease in ms, whether the incident has changed since it was shown (1 or 0)},
 --   {'unknown'}, {'already', outcome, person}, {'held', person, seconds left} or {'free'}.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local answer = not_held_by(KEYS[1], ARGV[2], now_ms, ARGV[4])
 if answer then
   return answer

@@ -4,8 +4,7 @@
 -- Records matches of listed hashes on a stream, and counts the streams on which each matched recently.
 -- KEYS: a sorted set of streams for each hash. ARGV: stream, how long in ms a match counts.
 -- Returns the time in ms, and the number of streams for each hash.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local answer = {now_ms}
 for _, key in ipairs(KEYS) do
   redis.call('ZADD', key, string.format('%.0f', now_ms), ARGV[1])

@@ -34,9 +34,7 @@ if ARGV[12] ~= '' then
 end
 if ARGV[6] ~= '' then
   local incident = cjson.decode(ARGV[6])
-  for field, value in pairs(incident.fields) do
-    redis.call('HSET', KEY.INCIDENT .. incident.id, field, value)
-  end
+  set_fields(KEY.INCIDENT .. incident.id, incident.fields)
   redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
 end
 publish(cjson.decode(ARGV[7]))

@@ -8,8 +8,7 @@
 -- Returns: batch's ID ('' if there is nothing to do), now (ms), when it was taken (ms), how often it was claimed, how
 -- often with its first message as the first, how many of it are done, whether there are refusals to publish, then its
 -- messages. The batch's ID is the token that took it.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local unpublished = redis.call('EXISTS', KEYS[4])
 
 local function answer()

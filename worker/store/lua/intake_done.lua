@@ -26,8 +26,7 @@ end
 if token ~= ARGV[2] then
   return 0
 end
-local time = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'until_ms', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4])
+redis.call('HSET', KEYS[1], 'until_ms', redis_ms() + ARGV[4])
 if ARGV[4] == '0' then
   redis.call('HINCRBY', KEYS[1], 'tries', -1)
 end

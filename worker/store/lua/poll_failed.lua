@@ -10,8 +10,7 @@ end
 if redis.call('HGET', KEYS[1], 'polled_token') == ARGV[2] then
   return 1
 end
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local found = redis.call('HMGET', KEYS[1], 'missing_member', 'last_poll_ms', 'registered_ms')
 if (found[1] or '') == '' then
   -- The last poll may belong to the previous watch.

@@ -4,8 +4,7 @@
 -- Publishes the state of Redis's memory, unless it was published recently or is known.
 -- KEYS: published state (see worker/health/redis_memory.py), operators' stream. ARGV: 'scarce', 'refuses', or 'room'
 --   once it is over; event; shortest time in ms between two events of one kind. Returns 1 if it was published.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 if ARGV[1] == 'room' then
   if redis.call('HDEL', KEYS[1], 'open') == 0 then
     return 0

@@ -5,8 +5,7 @@
 -- recorded, and bars decisions on a worse one. Its entries in the queue wait for the next holder.
 -- KEYS: incident, its entries. ARGV: person, longest lease in ms.
 -- Returns {'released', entries}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds left} or {'free'}.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local answer = not_held_by(KEYS[1], ARGV[1], now_ms, ARGV[2])
 if answer then
   return answer

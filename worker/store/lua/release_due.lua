@@ -3,8 +3,7 @@
 -- Makes streams due immediately that a batch took and did not poll. Those that another poll has taken since stay as
 -- they are.
 -- KEYS: due set. ARGV: prefix of the stream hashes, then id, poll token, id, poll token …
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 for place = 2, #ARGV, 2 do
   local stream = ARGV[1] .. ARGV[place]
   if redis.call('HGET', stream, 'poll_token') == ARGV[place + 1]

@@ -57,8 +57,7 @@ for field, increment in pairs(increments) do
 end
 local id = string.match(ARGV[2], '^%S+')
 if failed_ms > moderated_ms then
-  local time = redis.call('TIME')
-  local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local now_ms = string.format('%.0f', redis_ms())
   redis.call('HSETNX', KEYS[5], 'blind_since_ms', now_ms)
   -- Each time, since readers of the set remove streams that were registered again meanwhile.
   redis.call('ZADD', KEY.STREAMS_BLIND, redis.call('HGET', KEYS[5], 'blind_since_ms'), id)

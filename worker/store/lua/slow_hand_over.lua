@@ -7,6 +7,5 @@ if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] or redis.call('ZREM', KE
   return 0
 end
 redis.call('HSET', KEYS[1], 'polls_begun', 0)
-local time = redis.call('TIME')
-redis.call('ZADD', KEYS[3], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+redis.call('ZADD', KEYS[3], redis_ms(), ARGV[1])
 return 1

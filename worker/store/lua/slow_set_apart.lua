@@ -4,8 +4,7 @@
 -- KEYS: due set, due set of slow streams. ARGV: prefix of the marks, most streams that are checked, longest time in ms
 --   for which a stream is not due.
 -- Returns how many were moved.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local moved = 0
 for _, id in ipairs(due_members(KEYS[1], now_ms, ARGV[3], ARGV[2])) do
   if redis.call('HGET', ARGV[1] .. id, 'slow') == '1' then

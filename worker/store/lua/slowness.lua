@@ -6,8 +6,7 @@
 -- KEYS: mark. ARGV: 1 if it was slow, its duration in ms, first hold in ms, longest hold in ms, seconds that relapses
 --   are remembered.
 -- Returns 1 if the stream is marked as slow now.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local marked = redis.call('HGET', KEYS[1], 'slow') == '1'
 if ARGV[1] == '1' then
   if not marked then

@@ -9,8 +9,7 @@
 -- Returns {incident, its newest event, end of the lease in ms, whether the person held it already (1 or 0), ids of the
 --   others that the person holds}, or {} if there is nothing to take.
 local GROUP, UNHELD = 'moderators', 'unheld'
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 
 local function incident_of(fields)
   for i = 1, #fields, 2 do

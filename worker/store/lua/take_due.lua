@@ -11,8 +11,7 @@
 --   this one.
 -- Sent twice it returns the same streams, as long as they are still this batch's: complete answers, with all cursors,
 -- would be too large to keep (`once`).
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local ids = {}
 
 local function most_with(begun)

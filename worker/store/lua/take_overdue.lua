@@ -5,8 +5,7 @@
 -- KEYS: overdue set. ARGV: most segments, first delay in ms, longest delay in ms, prefixes of the pending and tries
 --   keys, most that are considered.
 -- Returns "stream-id segment-key" of each that is still pending.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local turns, of_stream = {}, {}
 for _, member in ipairs(due_members(KEYS[1], now_ms, ARGV[3], ARGV[6])) do
   -- A foreign member has no pending segment, and is removed below.

@@ -7,8 +7,7 @@
 --   many new streams become due with this tick, how many of these while slow polls are behind, since new streams may be
 --   slow too.
 -- Returns {due streams (-1: another process ticked), 1 if a reconciliation is due}.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local last = tonumber(redis.call('GET', KEYS[1]) or 0)
 -- A tick in the future is from before Redis's clock went back.
 if last <= now_ms and now_ms - last < tonumber(ARGV[1]) then

@@ -22,8 +22,7 @@ if known == 0 then
   redis.call('ZREM', KEYS[3], ARGV[1])
 else
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
-  local time = redis.call('TIME')
-  end_missing(KEYS[1], ARGV[1], time[1] * 1000 + math.floor(time[2] / 1000))
+  end_missing(KEYS[1], ARGV[1], redis_ms())
   redis.call('HSET', KEYS[1], 'state', 'removed')
   forget_details(KEYS[1], ARGV[11])
   redis.call('ZREM', KEYS[2], ARGV[1])

@@ -12,8 +12,7 @@ local before = redis.call('GET', KEYS[5])
 if before then
   return tonumber(before)
 end
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = redis_ms()
 local found = redis.call('HMGET', KEYS[1], 'state', 'url', 'purpose', 'generation')
 local watched = found[1] and found[1] ~= 'ended' and found[1] ~= 'removed'
 if (watched and '1' or '0') ~= ARGV[8] or (found[2] or '') ~= ARGV[9] or (found[3] or '') ~= ARGV[10] then
@@ -57,7 +56,7 @@ if not goes_on then
     redis.call('ZREM', KEYS[3], ARGV[1])
     redis.call('ZADD', KEYS[8], 'NX', now_ms, ARGV[1])
   end
-  redis.call('SET', KEYS[9], time[1], 'NX')
+  redis.call('SET', KEYS[9], math.floor(now_ms / 1000), 'NX')
   generation = redis.call('INCR', KEYS[9])
   if found[4] and generation <= tonumber(found[4]) then  -- a clock that was ahead when the record was made
     generation = found[4] + 1
