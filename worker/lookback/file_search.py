@@ -17,12 +17,11 @@ from models.bank.join import join
 from models.bank.sweep import HASH_BYTES, NearPairs, sweep
 from models.pdq.pdq import MIN_QUALITY
 from models.pdq.variant_kinds import Variant
-from worker.errors import ObjectStoreError
 from worker.lookback.jobs import Job
 from worker.store.object_store import ObjectStore
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
 from worker.verdictlog.hashes import KINDS, LoggedHashes, read_hashes
-from worker.verdictlog.reading import LeftOut, LogReader, files_in, log_left_out
+from worker.verdictlog.reading import LeftOut, LogReader, files_in, leaving_out, log_left_out
 from worker.verdictlog.retention import merged_with
 from worker.verdictlog.rows import SAMPLE_COLUMNS, STREAM_COLUMNS, Row
 
@@ -224,19 +223,9 @@ def found_in(
 
 
 def _hashes(store: ObjectStore, file: LogFile, wanted: HashQuery, left_out: LeftOut) -> LoggedHashes:
-    try:
+    with leaving_out(file, left_out):
         return read_hashes(store, file, transformed=bool(wanted.kinds[:, 1:].any()))
-    except ObjectStoreError as error:
-        if not may_be_left_out(file, error, left_out):
-            raise
-        return LoggedHashes.none()
-
-
-def may_be_left_out(file: LogFile, error: ObjectStoreError, left_out: LeftOut) -> bool:
-    """Returns whether the file is damaged, which is reported to `left_out`, or gone; else the store is away."""
-    if error.damaged:
-        left_out(file, error)
-    return error.damaged or error.missing
+    return LoggedHashes.none()
 
 
 def _found(
@@ -273,15 +262,11 @@ def _with_rows(
     store: ObjectStore, file: LogFile, pairs: Sequence[_Pair], returned: Counter[tuple[str, int]], left_out: LeftOut
 ) -> Iterator[LoggedMatch]:
     """Yields the pairs of one file, nearest first, with their rows; `returned` counts those of each watch in a step."""
-    try:
-        with LogReader(store, file) as reader:
-            rows = reader.rows(COLUMNS, sorted({pair.row for pair in pairs}))
-    except ObjectStoreError as error:
-        if not may_be_left_out(file, error, left_out):
-            raise
-        return
+    rows: dict[int, Row] = {}
+    with leaving_out(file, left_out), LogReader(store, file) as reader:
+        rows = reader.rows(COLUMNS, sorted({pair.row for pair in pairs}))
     known: set[tuple[int, int]] = set()
-    for pair in pairs:
+    for pair in pairs if rows else ():
         row = rows[pair.row]
         watch = (row["stream_id"], row["generation"])
         if (pair.row, pair.sought) in known or returned[watch] >= MOST_FRAMES:

@@ -69,8 +69,7 @@ def registered(redis: Redis, path: str, judged_by: BankMark) -> Iterator[None]:
         StoreError: Redis failed before the block; the file must not be written yet.
     """
     with store_errors():
-        now = now_ms(redis)
-        _put(redis, LateFile(path=path, due_ms=now + UNCONFIRMED_MS, since_ms=now, judged_by=judged_by))
+        _put(redis, path, judged_by, due_in_ms=UNCONFIRMED_MS)
     try:
         yield
     except BaseException:
@@ -86,8 +85,7 @@ def register_again(redis: Redis, path: str) -> None:
         redis.exceptions.RedisError: Redis failed.
     """
     if path.startswith(f"{VERDICTS.root}/"):
-        now = now_ms(redis)
-        _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=BankMark(edition=None, complete=False)))
+        _put(redis, path, BankMark(edition=None, complete=False))
 
 
 def _try(redis: Redis, path: str, judged_by: BankMark | None) -> None:
@@ -98,8 +96,7 @@ def _try(redis: Redis, path: str, judged_by: BankMark | None) -> None:
             if judged_by is None or not judged_by.lacks(current_mark(redis)):
                 _forget(redis, path)
             else:
-                now = now_ms(redis)
-                _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=judged_by))
+                _put(redis, path, judged_by)
     except (StoreError, RedisError) as error:
         _trouble.met("file", "a file of the verdict log will be compared with new hashes later: %s", error)
 
@@ -158,10 +155,12 @@ def replace_late(redis: Redis, late: LateFile, other: LateFile) -> None:
         pipe.execute()
 
 
-def _put(redis: Redis, late: LateFile) -> None:
+def _put(redis: Redis, path: str, judged_by: BankMark, *, due_in_ms: int = 0) -> None:
+    now = now_ms(redis)
+    late = LateFile(path=path, due_ms=now + due_in_ms, since_ms=now, judged_by=judged_by)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hset(JUDGED, late.path, late.to_json())
-        pipe.zadd(UNCHECKED, {late.path: late.due_ms})
+        pipe.hset(JUDGED, path, late.to_json())
+        pipe.zadd(UNCHECKED, {path: late.due_ms})
         pipe.execute()
 
 

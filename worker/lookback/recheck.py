@@ -24,8 +24,8 @@ from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import position, read_pointer
 from worker.bank.in_force import BankMark, BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES
-from worker.errors import LeaseLostError, ObjectStoreError
-from worker.lookback.file_search import COLUMNS, MOST_FRAMES, HashQuery, found_in, may_be_left_out
+from worker.errors import LeaseLostError
+from worker.lookback.file_search import COLUMNS, MOST_FRAMES, HashQuery, found_in
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
 from worker.lookback.late import LateFile, current_mark, replace_late
 from worker.lookback.matches import Matched, groups_of
@@ -34,7 +34,7 @@ from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.damaged import damage_recorder
 from worker.verdictlog.files import LogFile
-from worker.verdictlog.reading import LogReader, files_in, held_by
+from worker.verdictlog.reading import LogReader, files_in, held_by, leaving_out
 
 _log = logging.getLogger(__name__)
 
@@ -143,23 +143,19 @@ class Recheck:
     def _with_all(self, file: LogFile, begin: int, bank: Bank) -> tuple[list[Matched], int]:
         """Compares rows of a file from `begin` on with all lists in force; returns matches and the next row."""
         end = min(begin + ROWS_A_STEP, file.rows)
-        try:
-            with LogReader(self.store, file) as reader:
-                found = dict(_matches(reader, begin, end, bank))
-                rows = reader.rows(COLUMNS, sorted(found))
-        except ObjectStoreError as error:
-            if not may_be_left_out(file, error, damage_recorder(self.redis)):
-                raise
-            return [], file.rows
-        counts: Counter[tuple[str, int]] = Counter()
-        matched: list[Matched] = []
-        for place, matches in found.items():
-            row = rows[place]
-            watch = (row["stream_id"], row["generation"])
-            counts[watch] += 1
-            if counts[watch] <= MOST_FRAMES:
-                matched += [(row, match) for match in matches]
-        return matched, end
+        with leaving_out(file, damage_recorder(self.redis)), LogReader(self.store, file) as reader:
+            found = dict(_matches(reader, begin, end, bank))
+            rows = reader.rows(COLUMNS, sorted(found))
+            counts: Counter[tuple[str, int]] = Counter()
+            matched: list[Matched] = []
+            for place, matches in found.items():
+                row = rows[place]
+                watch = (row["stream_id"], row["generation"])
+                counts[watch] += 1
+                if counts[watch] <= MOST_FRAMES:
+                    matched += [(row, match) for match in matches]
+            return matched, end
+        return [], file.rows
 
     def _note(self, before: LateFile, after: LateFile | None, matched: Sequence[Matched] = ()) -> int:
         """Records matches and the position in the file; `after` None: it is done. Returns the number of new hits."""

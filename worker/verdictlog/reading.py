@@ -208,6 +208,22 @@ def log_left_out(_: LogFile, error: ObjectStoreError) -> None:
     _log.warning("a file of the verdict log is damaged, and left out: %s", error)
 
 
+@contextmanager
+def leaving_out(file: LogFile, left_out: LeftOut) -> Iterator[None]:
+    """Leaves the block where the file is damaged, which is reported to `left_out`, or gone.
+
+    Raises:
+        ObjectStoreError: the store is away.
+    """
+    try:
+        yield
+    except ObjectStoreError as error:
+        if error.damaged:
+            left_out(file, error)
+        elif not error.missing:  # else it was purged meanwhile
+            raise
+
+
 def read_log(
     store_url: str,
     since_ms: int,
@@ -232,17 +248,11 @@ def read_log(
     read = [*wanted, *([of.time] if of.time not in wanted else [])]
     for folder in _folders_since(store, since_ms, of):
         for file in _files_within(store, folder, since_ms, until_ms):
-            try:
-                with LogReader(store, file) as reader:
-                    for batch in reader.batches(read):
-                        within = _within(batch, of.time, since_ms, until_ms)
-                        if within.num_rows:
-                            yield within.select(wanted)
-            except ObjectStoreError as error:
-                if error.damaged:
-                    left_out(file, error)
-                elif not error.missing:  # else it was purged meanwhile
-                    raise
+            with leaving_out(file, left_out), LogReader(store, file) as reader:
+                for batch in reader.batches(read):
+                    within = _within(batch, of.time, since_ms, until_ms)
+                    if within.num_rows:
+                        yield within.select(wanted)
 
 
 def count_rows(store: ObjectStore, since_ms: int, until_ms: int, *, of: LogTable = VERDICTS) -> int:

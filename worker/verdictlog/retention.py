@@ -26,7 +26,7 @@ from worker.store.redis_client import is_recent, now_ms, store_errors
 from worker.verdictlog.damaged import DAMAGED, damage_recorder, publish_damage, recheck_damaged
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
-from worker.verdictlog.reading import LeftOut, LogReader, files_and_replaced, log_left_out
+from worker.verdictlog.reading import LeftOut, LogReader, files_and_replaced, leaving_out, log_left_out
 from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)
@@ -214,17 +214,11 @@ def _held(store: ObjectStore, files: Sequence[LogFile], now_ms: int, left_out: L
     for file in files:
         if not file.merged or len(there) == 1:
             continue
-        try:
-            with LogReader(store, file) as reader:
-                of_file = [name for name in reader.holds if name in there and name != file.name]
-                if of_file and reader.merged_ms < now_ms - HELD_MS:
-                    reader.check()  # before its sources, which have the same rows, are removed
-                    held += of_file
-        except ObjectStoreError as error:
-            if error.damaged:
-                left_out(file, error)
-            elif not error.missing:
-                raise
+        with leaving_out(file, left_out), LogReader(store, file) as reader:
+            of_file = [name for name in reader.holds if name in there and name != file.name]
+            if of_file and reader.merged_ms < now_ms - HELD_MS:
+                reader.check()  # before its sources, which have the same rows, are removed
+                held += of_file
     return held
 
 
@@ -291,16 +285,9 @@ def _merge(
     batches: list[pa.RecordBatch] = []
     merged: list[LogFile] = []
     for file in files:
-        try:
-            with LogReader(store, file) as reader:
-                batches += list(reader.batches(of.schema.names))
-        except ObjectStoreError as error:
-            if error.damaged:
-                left_out(file, error)
-            elif not error.missing:
-                raise
-            continue
-        merged.append(file)
+        with leaving_out(file, left_out), LogReader(store, file) as reader:
+            batches += list(reader.batches(of.schema.names))
+            merged.append(file)
     if len(merged) > 1:
         table = pa.Table.from_batches(batches, schema=of.schema)
         # The time of the last of them: what is purged with it is at most ten minutes older.

@@ -173,16 +173,7 @@ def _picture(sample: SampleVerdict) -> dict[str, Any]:
 
 
 def match_record(match: ListMatch) -> dict[str, Any]:
-    return {
-        "list": match.list,
-        "entry": match.entry,
-        "distance": match.distance,
-        "video": match.video,
-        "seconds": match.seconds,
-        "variant": match.variant,
-        "version": match.version,
-        "tags": list(match.tags),
-    }
+    return {field.name: getattr(match, field.name) for field in _MATCH} | {"tags": list(match.tags)}
 
 
 def table_of(rows: Sequence[Row]) -> pa.Table:
