@@ -106,24 +106,12 @@ class RuleTally:
     @property
     def was(self) -> int:
         """Incidents that were raised."""
-        return sum(
-            self.changes[change]
-            for change in (IncidentChange.SAME, IncidentChange.MOVED, IncidentChange.GONE, IncidentChange.GIVEN)
-        )
+        return self.changes.total() - self.changes[IncidentChange.NEW] - self.changes[IncidentChange.SHADOW]
 
     @property
     def would_be(self) -> int:
         """Incidents that would be raised; for a shadow rule, if it were live."""
-        return sum(
-            self.changes[change]
-            for change in (
-                IncidentChange.SAME,
-                IncidentChange.MOVED,
-                IncidentChange.NEW,
-                IncidentChange.SHADOW,
-                IncidentChange.GIVEN,
-            )
-        )
+        return self.changes.total() - self.changes[IncidentChange.GONE]
 
     def to_record(self) -> dict[str, Any]:
         """As `livewarden policy replay --json` prints it."""

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from config.facts import Evaluation, Surroundings
 from config.policy.policy import Policy
-from worker.replay.near import Reach, near
+from worker.replay.near import Mask, Reach, near
 from worker.replay.rows import coverage_of
 from worker.replay.thresholds import only_compares, sample_counts, thresholds
 from worker.verdictlog.rows import Row, sample_facts_of, stream_facts_of
@@ -31,8 +31,6 @@ _UNLIKE = {"sample"}
 
 Codes = npt.NDArray[np.int64]
 """(n,): rows with the same code are equal in some respect."""
-Mask = npt.NDArray[np.bool_]
-"""(n,)."""
 
 
 class Prefilter:

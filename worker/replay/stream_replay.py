@@ -149,7 +149,7 @@ class StreamReplay:
 
     def give(self, incident: LoggedIncident, event: IncidentEvent) -> None:
         """Applies an event whose cause is not in the log, if the policy has its rule."""
-        rule = self._rule(incident.rule)
+        rule = next((rule for rule in self._policy.rules if rule.name == incident.rule), None)
         if rule is None:
             return
         rules = self._rules.setdefault(incident.purpose, {})
@@ -195,12 +195,6 @@ class StreamReplay:
             if decided:
                 state = replace(state, decided=_decided(decided, rule, at_ms))
             rules[rule.name] = state
-
-    def _rule(self, name: str) -> Rule | None:
-        try:
-            return self._policy.rule(name)
-        except KeyError:
-            return None
 
 
 def _decided(incidents: Iterable[LoggedIncident], rule: Rule, at_ms: int) -> Decided:
