@@ -33,108 +33,83 @@ class SamplerError(LivewardenError):
 
     reason: ClassVar[str]
 
+    def __init_subclass__(cls, *, reason: str | None = None) -> None:
+        super().__init_subclass__()
+        if reason is not None:
+            cls.reason = reason
+
 
 class InputError(SamplerError):
     """The bytes are not something to take pictures from."""
 
 
-class EmptyInputError(InputError):
+class EmptyInputError(InputError, reason="empty"):
     """There are no bytes."""
 
-    reason = "empty"
 
-
-class UnsupportedContainerError(InputError):
+class UnsupportedContainerError(InputError, reason="unsupported_container"):
     """Neither a container that HLS carries nor, for a still, a picture file that we read."""
 
-    reason = "unsupported_container"
 
-
-class NoVideoError(InputError):
+class NoVideoError(InputError, reason="no_video"):
     """The container is readable and holds no video picture."""
 
-    reason = "no_video"
 
-
-class AudioOnlyError(NoVideoError):
+class AudioOnlyError(NoVideoError, reason="audio_only"):
     """Packed audio or subtitles: a segment that never had pictures."""
 
-    reason = "audio_only"
 
-
-class EncryptedError(InputError):
+class EncryptedError(InputError, reason="encrypted"):
     """The samples are encrypted, and we have no key."""
 
-    reason = "encrypted"
 
-
-class TruncatedError(InputError):
+class TruncatedError(InputError, reason="truncated"):
     """The bytes end before the first picture is complete."""
 
-    reason = "truncated"
 
-
-class UndecodableError(InputError):
+class UndecodableError(InputError, reason="undecodable"):
     """The bytes are damaged: no picture came out of them."""
 
-    reason = "undecodable"
 
-
-class UnsupportedCodecError(InputError):
+class UnsupportedCodecError(InputError, reason="unsupported_codec"):
     """The video is in a codec that we do not decode."""
 
-    reason = "unsupported_codec"
 
-
-class ImplausibleRateError(InputError):
+class ImplausibleRateError(InputError, reason="implausible_rate"):
     """The time stamps give more frames a second than any broadcast has."""
 
-    reason = "implausible_rate"
 
-
-class TooSmallError(InputError):
+class TooSmallError(InputError, reason="too_small"):
     """The picture has too few pixels to show anything."""
 
-    reason = "too_small"
 
-
-class TooLargeError(InputError):
+class TooLargeError(InputError, reason="too_large"):
     """The input is over a limit on bytes, pixels, frames or streams; the text names the limit."""
-
-    reason = "too_large"
 
 
 class DecoderError(SamplerError):
     """The decoder child failed, whatever the input was."""
 
 
-class DecoderDiedError(DecoderError):
+class DecoderDiedError(DecoderError, reason="decoder_died"):
     """The decoder child ended while it worked.
 
     Attributes:
         exit_status: as `subprocess` gives it: negative is the number of the signal that ended it.
     """
 
-    reason = "decoder_died"
-
     def __init__(self, text: str, *, exit_status: int) -> None:
         super().__init__(text)
         self.exit_status = exit_status
 
 
-class DecoderTimeoutError(DecoderError):
+class DecoderTimeoutError(DecoderError, reason="timeout"):
     """The decoder child used up its wall time and was killed."""
 
-    reason = "timeout"
 
-
-class DecoderMemoryError(DecoderError):
+class DecoderMemoryError(DecoderError, reason="out_of_memory"):
     """The decoder child hit its memory bound; another one takes its place."""
 
-    reason = "out_of_memory"
 
-
-class DecoderUnavailableError(DecoderError):
+class DecoderUnavailableError(DecoderError, reason="decoder_unavailable"):
     """The decoder child cannot be started on this machine."""
-
-    reason = "decoder_unavailable"
