@@ -11,7 +11,7 @@ from config.counts import counted
 from worker.cli.bank_people import app as people
 from worker.cli.bank_session import format_named, session
 from worker.cli.bank_view import print_checks, print_import, print_lists, print_stats, progress_of
-from worker.cli.json_lines import print_json
+from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
 
 app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")
@@ -90,10 +90,8 @@ def create(
             spec = edits.change(now.redis, now.deployed.bank, name, fields, by=by, role=role)
         else:
             spec = edits.create(now.redis, now.deployed.bank, edits.spec_of(fields | {"name": name}), by=by, role=role)
-    if as_json:
-        print_json({"list": name, **spec.model_dump(mode="json", exclude={"name"})})
-    else:
-        typer.echo(f"list {name} {'is changed' if change else 'is created, and empty'}")
+    record = {"list": name, **spec.model_dump(mode="json", exclude={"name"})}
+    print_result(record, f"list {name} {'is changed' if change else 'is created, and empty'}", as_json=as_json)
 
 
 @app.command("import")
@@ -186,10 +184,9 @@ def export(
                 raise LocalFileError(f"{file}: cannot be written: {error.strerror}") from error
             finally:
                 part.unlink(missing_ok=True)
-    if as_json and file is not None:
-        print_json({"list": name, "format": layout, "file": str(file), "entries": count})
-    elif file is not None:
-        typer.echo(f"{file}: {counted(count, 'entry')} of {name}")
+    if file is not None:
+        record = {"list": name, "format": layout, "file": str(file), "entries": count}
+        print_result(record, f"{file}: {counted(count, 'entry')} of {name}", as_json=as_json)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import typer
 
 from worker.cli.bank_session import Session, session
 from worker.cli.bank_view import print_quarantined
-from worker.cli.json_lines import print_json
+from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -78,10 +78,8 @@ def add(
             )
         )
         edits.add(now.redis, now.deployed.bank, name, [added], by=by or OPERATOR, role=role or "")
-    if as_json:
-        print_json({"list": name, "entry": added.entry, "kind": str(chosen)})
-    else:
-        typer.echo(f"{name}: entry {added.entry}")
+    record = {"list": name, "entry": added.entry, "kind": str(chosen)}
+    print_result(record, f"{name}: entry {added.entry}", as_json=as_json)
 
 
 @app.command()
@@ -107,10 +105,9 @@ def remove(
             edits.drop(now.redis, now.deployed.bank, name, by=by or OPERATOR, role=role or "")
         else:
             edits.remove(now.redis, now.deployed.bank, name, entries or [], by=by or OPERATOR, actor=actor)
-    if as_json:
-        print_json({"list": name, "removed": entries or [], "whole_list": whole_list})
-    else:
-        typer.echo(f"{name}: {'withdrawn' if whole_list else f'{len(entries or [])} withdrawn'}")
+    record = {"list": name, "removed": entries or [], "whole_list": whole_list}
+    line = f"{name}: {'withdrawn' if whole_list else f'{len(entries or [])} withdrawn'}"
+    print_result(record, line, as_json=as_json)
 
 
 @app.command()
@@ -152,10 +149,7 @@ def quarantine(
         else:
             made = set_quarantine(now.redis, now.in_force.bank, name, entry, hours=hours, reason=reason, actor=actor)
             record, text = asdict(made), f"{name} {entry} raises nothing until {rfc3339(made.until_ms)}"
-    if as_json:
-        print_json(record)
-    else:
-        typer.echo(text)
+    print_result(record, text, as_json=as_json)
 
 
 @app.command()
@@ -194,14 +188,11 @@ def _confirm(
     if quality is None:
         raise BankRequestError("--quality: give the picture's PDQ quality, as `livewarden hash` prints it")
     done = own_lists.confirm(now.redis, PdqHash(bits=value, quality=quality), actor=actor, entry=entry)
-    if as_json:
-        print_json(
-            {"list": "confirmed", "entry": done.entry, "confirmed": done.confirmed, "proposed_by": done.proposed_by}
-        )
-    elif done.confirmed:
-        typer.echo(f"confirmed: entry {done.entry}, proposed by {done.proposed_by}")
-    else:
-        typer.echo(f"entry {done.entry} waits for a second person to give the same command")
+    record = {"list": "confirmed", "entry": done.entry, "confirmed": done.confirmed, "proposed_by": done.proposed_by}
+    line = f"entry {done.entry} waits for a second person to give the same command"
+    if done.confirmed:
+        line = f"confirmed: entry {done.entry}, proposed by {done.proposed_by}"
+    print_result(record, line, as_json=as_json)
 
 
 def _allow(
@@ -222,7 +213,5 @@ def _allow(
         raise BankRequestError(f"give --for LIST and --hours H, at most {own_lists.MAX_ALLOW_HOURS}")
     pdq = PdqHash(bits=value, quality=100 if quality is None else quality)
     made = own_lists.allow(now.redis, now.in_force.bank, pdq, list_name=for_list, hours=hours, actor=actor)
-    if as_json:
-        print_json({"list": "allow", "entry": made.entry, "for": for_list, "tags": list(made.tags)})
-    else:
-        typer.echo(f"allow: entry {made.entry} lowers {for_list} to review for {hours:g} h")
+    record = {"list": "allow", "entry": made.entry, "for": for_list, "tags": list(made.tags)}
+    print_result(record, f"allow: entry {made.entry} lowers {for_list} to review for {hours:g} h", as_json=as_json)

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import typer
+
 
 def print_json(record: Mapping[str, Any], *, ascii_only: bool = True, at_once: bool = False) -> None:
     """Prints an object.
@@ -15,3 +17,11 @@ def print_json(record: Mapping[str, Any], *, ascii_only: bool = True, at_once: b
     sys.stdout.write(json.dumps(record, ensure_ascii=ascii_only) + "\n")
     if at_once:
         sys.stdout.flush()
+
+
+def print_result(record: Mapping[str, Any], line: str, *, as_json: bool) -> None:
+    """Prints what a command did: `record` as an object, or a line for people."""
+    if as_json:
+        print_json(record)
+    else:
+        typer.echo(line)

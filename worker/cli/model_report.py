@@ -41,11 +41,7 @@ def runs(package: ModelPackage, active: Mapping[str, Classifier], cascade: Seque
 def list_record(package: ModelPackage, when: str) -> dict[str, Any]:
     """The record of a model in `models list`."""
     manifest = package.manifest
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "manifest": str(package.path),
-        "from": package.origin,
+    return _identity(package) | {
         "ok": True,
         "replaces": package.replaces,
         "use": str(manifest.use),
@@ -82,7 +78,7 @@ def verify_record(classifier: Classifier, *, when_stuck: WhenStuck | None = None
         place = classifier.package.place("runtime", "time_limit_seconds")
         problem = f"{place}: it took {seconds:.3f} s for a picture: expected at most {limit:g} s"
         return refused_record(classifier.package, problem)
-    return _verified(classifier.package) | {
+    return _identity(classifier.package) | {
         "ok": True,
         "provider": str(classifier.provider),
         "sha256": manifest.weights.sha256,
@@ -93,17 +89,12 @@ def verify_record(classifier: Classifier, *, when_stuck: WhenStuck | None = None
 
 def refused_record(package: ModelPackage, problem: str) -> dict[str, Any]:
     """The record, in `models verify`, of a model that is not as its manifest says."""
-    return _verified(package) | {"ok": False, "problem": problem}
+    return _identity(package) | {"ok": False, "problem": problem}
 
 
-def _verified(package: ModelPackage) -> dict[str, Any]:
+def _identity(package: ModelPackage) -> dict[str, Any]:
     manifest = package.manifest
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "manifest": str(package.path),
-        "from": package.origin,
-    }
+    return {"name": manifest.name, "version": manifest.version, "manifest": str(package.path), "from": package.origin}
 
 
 def _slowest_seconds(classifier: Classifier) -> float:

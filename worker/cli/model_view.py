@@ -1,7 +1,6 @@
 """Output of `livewarden models` for people. Texts of a manifest are data, never markup."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from worker.logs.printable import printable
@@ -130,12 +129,3 @@ def _one_line(text: str) -> str:
     """The text without the line breaks of a manifest, its indentation kept."""
     leading = text[: len(text) - len(text.lstrip())]
     return leading + printable(" ".join(text.split()))
-
-
-@contextmanager
-def progress(total: int) -> "Iterator[Any]":
-    """A progress bar on stderr, if that is a terminal."""
-    from worker.cli.screen import progress_bar
-
-    with progress_bar(description="measuring", total=total) as update:
-        yield lambda: update(advance=1)

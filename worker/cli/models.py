@@ -10,7 +10,7 @@ import typer
 
 from worker.cli.ending import end_where_stuck
 from worker.cli.json_lines import print_json
-from worker.cli.model_view import print_benched, print_explained, print_list, progress, verify_line
+from worker.cli.model_view import print_benched, print_explained, print_list, verify_line
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -203,16 +203,17 @@ def bench(
 ) -> None:
     """Measure the time of a picture for each model, beside the bare run of the network."""
     from worker.cli.model_report import time_model
+    from worker.cli.screen import progress_bar
 
     classifiers = _Known().classifiers(models)
     records = []
-    with progress(len(classifiers) * len(BENCH_SIZES)) as advance:
+    with progress_bar(description="measuring", total=len(classifiers) * len(BENCH_SIZES)) as update:
         for classifier in classifiers:
             classifier.prepare(when_stuck=end_where_stuck)
             for width, height in BENCH_SIZES:
                 timing = time_model(classifier, width=width, height=height, rounds=rounds)
                 records.append({"name": classifier.name} | timing.to_record())
-                advance()
+                update(advance=1)
                 if as_json:
                     _print_json(records[-1])
     if not as_json:

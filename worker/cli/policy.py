@@ -15,7 +15,7 @@ from config.counts import counted
 from config.documents.mistakes import Mistake
 from config.errors import LivewardenError, PolicyError
 from config.settings import Settings
-from worker.cli.json_lines import print_json
+from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
 from worker.logs.printable import printable
 from worker.runtime.environment import settings_of
@@ -118,16 +118,11 @@ def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
         return False
     mistakes = error.mistakes or (Mistake(text=str(error)),)
     for one in mistakes:
-        if as_json:
-            print_json({"type": "mistake", "file": name, **asdict(one)})
-            continue
         place = ":".join(str(part) for part in (name, one.line, one.column) if part is not None)
         of = f"rule {one.rule!r}: " if one.rule else f"{one.field}: " if one.field else ""
-        typer.echo(f"{place}: {of}{one.text}")
-    if as_json:
-        print_json({"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)})
-    else:
-        typer.echo(f"{counted(len(mistakes), 'mistake')}: workers refuse this policy")
+        print_result({"type": "mistake", "file": name, **asdict(one)}, f"{place}: {of}{one.text}", as_json=as_json)
+    record = {"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)}
+    print_result(record, f"{counted(len(mistakes), 'mistake')}: workers refuse this policy", as_json=as_json)
     return True
 
 
@@ -158,7 +153,8 @@ def run_cases(
         named = settings.policy_file if cases.policy is None else path.parent / cases.policy
         tried = load_checked_policy(named, settings) if given is None else given
         for doubtful in check_names(tried, cases, document, str(path), given_scores=known_scores(settings)):
-            _print_doubtful(doubtful, str(path), as_json=as_json)
+            text = f"{path}:{doubtful.line}:{doubtful.column}: {doubtful.text}"
+            print_result({"type": "warning", "file": str(path), **asdict(doubtful)}, text, as_json=as_json)
         for case, line in zip(cases.cases, lines_of(cases, document), strict=True):
             try:
                 outcome = run_case(tried, case, line=line)
@@ -171,18 +167,9 @@ def run_cases(
             else:
                 for text in case_lines(outcome, str(path)):
                     typer.echo(text)
-    if as_json:
-        print_json({"type": "summary", "cases": total, "failed": failed})
-    else:
-        typer.echo(f"{total - failed} of {total} cases passed")
+    record = {"type": "summary", "cases": total, "failed": failed}
+    print_result(record, f"{total - failed} of {total} cases passed", as_json=as_json)
     raise typer.Exit(FOUND if failed else 0)
-
-
-def _print_doubtful(mistake: Mistake, name: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"type": "warning", "file": name, **asdict(mistake)})
-    else:
-        typer.echo(f"{name}:{mistake.line}:{mistake.column}: {mistake.text}")
 
 
 @app.command()

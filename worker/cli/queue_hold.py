@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.json_lines import print_json
+from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
 from worker.cli.queue_view import incident_facts, span
 
@@ -66,11 +66,9 @@ def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
     redis = queue_redis()
     incident_id = find_incident(redis, incident)
     entries = give_back(redis, incident_id, by)
-    if as_json:
-        print_json({"incident_id": incident_id, "released": True, "entries": entries})
-    else:
-        wait = "1 entry of it waits" if entries == 1 else f"{entries} entries of it wait"
-        typer.echo(f"{incident_id} is held by nobody: {wait} for whoever takes it next")
+    wait = "1 entry of it waits" if entries == 1 else f"{entries} entries of it wait"
+    line = f"{incident_id} is held by nobody: {wait} for whoever takes it next"
+    print_result({"incident_id": incident_id, "released": True, "entries": entries}, line, as_json=as_json)
 
 
 @app.command()

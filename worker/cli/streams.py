@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.json_lines import print_json
+from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
 from worker.errors import RegistryError
 from worker.runtime.environment import settings_of
@@ -54,10 +54,8 @@ def add(
     with store_errors():
         watch(redis, registration, author=Author(deployment=settings.deployment), max_streams=settings.max_streams)
         record = show(redis, registration.stream_id)
-    if as_json:
-        print_json(record)
-    else:
-        typer.echo(f"{record['stream_id']} is watched ({record['purpose']}, generation {record['generation']})")
+    line = f"{record['stream_id']} is watched ({record['purpose']}, generation {record['generation']})"
+    print_result(record, line, as_json=as_json)
 
 
 @app.command()
@@ -74,10 +72,7 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
         if not unwatch(redis, check_stream_id(stream_id), author=Author(deployment=settings.deployment)):
             raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
         record = show(redis, stream_id)
-    if as_json:
-        print_json(record)
-    else:
-        typer.echo(f"{stream_id} is not watched any more")
+    print_result(record, f"{stream_id} is not watched any more", as_json=as_json)
 
 
 @app.command()
@@ -96,10 +91,8 @@ def signal(
     with store_errors():
         report_signals(redis, check_stream_id(stream_id), reported)
         record = show(redis, stream_id)
-    if as_json:
-        print_json(record)
-    else:
-        typer.echo(f"{stream_id}: {', '.join(f'{name} {number:g}' for name, number in record['signals'].items())}")
+    line = f"{stream_id}: {', '.join(f'{name} {number:g}' for name, number in record['signals'].items())}"
+    print_result(record, line, as_json=as_json)
 
 
 def _named_number(text: str) -> tuple[str, float]:
