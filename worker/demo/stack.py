@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from worker.demo.processes import Child
@@ -78,9 +77,7 @@ class Stack:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _start(self) -> None:

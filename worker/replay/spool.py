@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -51,9 +50,7 @@ class Spool:
                     self._parts.append((file, pa.ipc.new_stream(file, self._schema, options=_COMPRESSED)))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # the last writes may find the disk full, which was reported
             self._files.close()
 

@@ -14,7 +14,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from worker.ingest.http.origin_session import Fetched, Method, OriginSession
@@ -157,9 +156,7 @@ class FetchRound:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         for _, fetch in self._underway.values():
             fetch.cancel()
 
@@ -189,13 +186,7 @@ class FetchRound:
         try:
             await self._session.settle_name(request.url)
             async with self._slots:  # the timeout starts with the slot
-                answer: Fetched | Exception = await self._session.fetch(
-                    request.url,
-                    max_bytes=request.max_bytes,
-                    timeout_seconds=request.timeout_seconds,
-                    byte_range=request.byte_range,
-                    method=request.method,
-                )
+                answer: Fetched | Exception = await self._session.fetch(**vars(request))
         except Exception as error:
             answer = error
         self._answers.put((name, number, answer))

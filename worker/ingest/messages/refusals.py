@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from redis import Redis
@@ -61,15 +61,7 @@ class Refused:
 
     def to_json(self) -> str:
         """The record as JSON, at most some 2 kB."""
-        return json.dumps(
-            {
-                "at_ms": self.at_ms,
-                "reason": self.reason,
-                "problem": self.problem,
-                "size_bytes": self.size_bytes,
-                "shown": dict(self.shown),
-            }
-        )
+        return json.dumps({name: value for name, value in asdict(self).items() if name != "event"})
 
     @classmethod
     def of(

@@ -38,11 +38,8 @@ ORDER_PREFIX = redis_keys.LANE_ORDER.prefix
 that the lane's streams held."""
 CLOCK_PREFIX = redis_keys.LANE_CLOCK.prefix
 """The lane's virtual time: the start tag of its last turn."""
-_WAITING_PREFIX = redis_keys.LANE_WAITING.prefix
-"""Sorted set for each stream: waiting segment keys by arrival. Bounded by the stream's pending segments."""
-_HELD_PREFIX = redis_keys.LANE_HELD.prefix
-"""Hash for each stream that is not slow: `held_ms`, how long it held a process last, and `turn`, the start tag that it
-keeps while it has nothing waiting."""
+waiting_key = redis_keys.LANE_WAITING.of
+"""Sorted set for each lane and stream: waiting segment keys by arrival. Bounded by the stream's pending segments."""
 
 WAITING_KEPT_SECONDS = 3600
 """As long as the counts of a segment's tries; the reconciler sends segments still pending then."""
@@ -52,11 +49,6 @@ HELD_KEPT_SECONDS = 900
 
 FIRST_COST_MS = round(QUICK_SECONDS * 1000)
 """Cost of a turn of unknown length: the fetch timeout of the shared queues."""
-
-
-def waiting_key(lane: Lane, stream_id: str) -> str:
-    """Key of the stream's waiting segments in that lane."""
-    return f"{_waiting_prefix(lane)}{stream_id}"
 
 
 def add_waiting(redis: Redis, lane: Lane, stream_id: str, segment_key: str) -> bool:
@@ -102,7 +94,7 @@ def take_waiting(redis: Redis, lane: Lane) -> tuple[str, str] | None:
         redis,
         "lane_take",
         keys=[ORDER_PREFIX + lane, CLOCK_PREFIX + lane],
-        args=[_waiting_prefix(lane), _held_prefix(lane), FIRST_COST_MS],
+        args=[waiting_key(lane, ""), _held_prefix(lane), FIRST_COST_MS],
     )
     return (str(taken[0]), str(taken[1])) if taken else None
 
@@ -133,9 +125,7 @@ def waiting_streams(redis: Redis, lane: Lane) -> int:
     return int(redis.zcard(ORDER_PREFIX + lane))
 
 
-def _waiting_prefix(lane: Lane) -> str:
-    return f"{_WAITING_PREFIX}{lane}:"
-
-
 def _held_prefix(lane: Lane) -> str:
-    return slow_prefix(SlowPart.SEGMENTS) if lane is Lane.SLOW else f"{_HELD_PREFIX}{lane}:"
+    """Of the hash for each stream with `held_ms`, how long it held a process last, and `turn`, the start tag that it
+    keeps while it has nothing waiting; for a slow stream it is its mark."""
+    return slow_prefix(SlowPart.SEGMENTS) if lane is Lane.SLOW else redis_keys.LANE_HELD.of(lane, "")

@@ -23,7 +23,8 @@ from worker.store import redis_keys
 from worker.store.redis_client import run_script
 
 OVERDUE = redis_keys.OVERDUE.name
-PENDING_PREFIX = redis_keys.PENDING.prefix
+pending_key = redis_keys.PENDING.of
+"""Key of the hash: segment key to record."""
 TRIES_PREFIX = redis_keys.TRIES.prefix
 
 LEASE_MS = 20_000
@@ -191,11 +192,6 @@ class BelongsToSlow:
     """A segment that was not begun: its stream is slow, and it came up in a shared queue."""
 
 
-def pending_key(stream_id: str) -> str:
-    """Key of the hash: segment key to record."""
-    return PENDING_PREFIX + stream_id
-
-
 def member(stream_id: str, segment_key: str) -> str:
     """The member of `lw:overdue` for a segment of a stream; neither part contains a space."""
     return f"{stream_id} {segment_key}"
@@ -284,7 +280,7 @@ def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
         redis,
         "take_overdue",
         keys=[OVERDUE],
-        args=[most, FIRST_DEADLINE_MS, LONGEST_DEADLINE_MS, PENDING_PREFIX, TRIES_PREFIX, OVERDUE_CONSIDERED],
+        args=[most, FIRST_DEADLINE_MS, LONGEST_DEADLINE_MS, pending_key(""), TRIES_PREFIX, OVERDUE_CONSIDERED],
     )
     return [(stream_id, key) for stream_id, _, key in (name.partition(" ") for name in taken)]
 

@@ -125,7 +125,12 @@ class StreamPolls:
         Raises:
             _TookLongError: it took longer than an ordinary poll waits.
         """
-        answer = yield _request(url, PLAYLIST_TIMEOUT_SECONDS if self.slow else QUICK_PLAYLIST_SECONDS, head=head)
+        answer = yield FetchRequest(
+            url=url,
+            max_bytes=0 if head else MAX_PLAYLIST_BYTES,
+            timeout_seconds=PLAYLIST_TIMEOUT_SECONDS if self.slow else QUICK_PLAYLIST_SECONDS,
+            method="HEAD" if head else "GET",
+        )
         if isinstance(answer, FetchError) and answer.reason == "timeout" and not self.slow:
             raise _TookLongError
         return answer
@@ -156,15 +161,6 @@ def _without_useless_rendition(stream: DueStream, now: int) -> DueStream:
     if stream.media_url and stream.no_video == no_video_mark(stream.cursor.generation, stream.cursor.rendition):
         return replace(stream, tried={**tried, stream.cursor.rendition: now}, media_url="")
     return replace(stream, tried=tried)
-
-
-def _request(url: str, timeout_seconds: float, *, head: bool = False) -> FetchRequest:
-    return FetchRequest(
-        url=url,
-        max_bytes=0 if head else MAX_PLAYLIST_BYTES,
-        timeout_seconds=timeout_seconds,
-        method="HEAD" if head else "GET",
-    )
 
 
 def _parsed(fetched: Answer, stream: DueStream) -> MediaPlaylist | MasterPlaylist | FetchError | PlaylistError:
