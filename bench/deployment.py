@@ -144,7 +144,7 @@ def _next(process: subprocess.Popen[str]) -> dict[str, float]:
 def main() -> None:
     """One process: reports that it is ready, then each change of the wanted hash, and at last its matching rate."""
     url, folder, text = sys.argv[1:]
-    wanted = PdqHash.from_hex(text)
+    wanted = PdqHash(bits=bytes.fromhex(text), quality=100)
     pictures = [PdqHash(bits=bits.tobytes(), quality=100) for bits in random_hashes(BATCH, np.random.default_rng())]
     follower = Follower(connect(url), SnapshotPlace(root=Path(folder), shared=True), None)
     follower.start()

@@ -23,7 +23,7 @@ from bench.report import Goal, goal_table
 from bench.search_speed import QUERIES, Searched
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.index import build
-from models.bank.snapshot import Snapshot, open_snapshot, write_snapshot
+from models.bank.snapshot import Snapshot, open_snapshot, snapshot_written
 
 FULL = (10**6, 10**7)
 QUICK = (10**5, 10**6)
@@ -70,8 +70,8 @@ def _written(folder: Path, count: int, seed: int) -> tuple[Snapshot, float]:
         for row, bits in enumerate(hashes)
     )
     started = perf_counter()
-    path = write_snapshot(folder, [(ListSpec(name="own"), entries)], watermark="")
-    return open_snapshot(path), perf_counter() - started
+    with snapshot_written(folder, [(ListSpec(name="own"), entries)], watermark="") as path:
+        return open_snapshot(path), perf_counter() - started
 
 
 def _searched(sizes: Sequence[int], snapshot: Snapshot, seed: int) -> Iterator[Searched]:

@@ -4,7 +4,7 @@ config.errors.LivewardenError
 └── ModelsError
     ├── PictureError         an array that is no picture we can hash or classify
     ├── UnhashableError      a PDQ hash of too little quality was to be matched: that is not "no match"
-    ├── HashFormatError      a text that is no PDQ hash
+    ├── HashFormatError      bits or a quality that are no PDQ hash
     ├── HashListError        a hash list is refused, whole; the text names file, line and what was expected
     ├── ListFormatError      a file of hashes is malformed; the text is `place: what was expected`, never a hash
     ├── BankError            the hash bank cannot do what was requested
@@ -40,7 +40,7 @@ class UnhashableError(ModelsError):
 
 
 class HashFormatError(ModelsError):
-    """A text is not a PDQ hash of 64 hex digits."""
+    """Bits are not the 32 bytes of a PDQ hash, or its quality is none from 0 to 100."""
 
 
 class HashListError(ModelsError):

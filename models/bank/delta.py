@@ -124,8 +124,6 @@ class Delta:
     added: Added = field(default_factory=dict)
     last: Mapping[str, str] = field(default_factory=dict)
     """List -> id of its last change."""
-    watermark: str = ""
-    """Id of the last change in it; empty: there is none."""
 
     def applied(self, *changes: BankChange) -> "Delta":
         """This and then `changes`, in their order. Costs a copy of the delta: give changes that came together at once.
@@ -161,17 +159,11 @@ class Delta:
             removed=frozenset(removed),
             added=MappingProxyType(added),
             last=MappingProxyType(last),
-            watermark=changes[-1].id if changes else self.watermark,
         )
 
     def hides(self, name: str, entry_id: str) -> bool:
         """True if the snapshot's entry of this id is gone."""
         return name in self.dropped or (name, entry_id) in self.removed
-
-    @property
-    def size(self) -> int:
-        """Entries added and ids removed: when it grows, matching slows, and a snapshot is due."""
-        return len(self.removed) + sum(len(same) for of_list in self.added.values() for same in of_list.values())
 
     @cached_property
     def entries(self) -> tuple[tuple[str, Entry], ...]:

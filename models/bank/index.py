@@ -48,7 +48,6 @@ _MARKED_SHARE: Final = 512
 _WORD_BITS = 64
 
 Starts = npt.NDArray[np.uint32]
-Keys = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -58,8 +58,10 @@ def _point_at(folder: Path, name: str) -> None:
 
 
 def tidy(folder: Path, *, in_force: Callable[[], str], keep: int = 2) -> tuple[Path, ...]:
-    """Points at the snapshot in force, if it is here, and removes unused ones, as `prune` does.
+    """Points at the snapshot in force, if it is here, and removes all but that and the newest others, `keep` in
+    all, and what dead writers left. Gives what it removed.
 
+    Snapshots that their writers still hold stay. Processes that have a removed one open keep it until they close it.
     Whichever process calls it, and however long it is stopped on the way, it removes neither what is in force nor what
     its writer is about to put in force, and never points back.
 
@@ -92,23 +94,6 @@ def _pointed_at(folder: Path) -> Path | None:
         return current_snapshot(folder)
     except SnapshotError:
         return None
-
-
-def prune(folder: Path, *, keep: int = 2) -> tuple[Path, ...]:
-    """Removes all but the snapshot pointed at and the newest others, `keep` in all, and what dead writers left.
-
-    Snapshots that their writers still hold stay. Processes that have a removed one open keep it until they close it.
-    Gives what it removed.
-
-    Raises:
-        SnapshotError: the folder cannot be read.
-    """
-    try:
-        with locked(folder):
-            superfluous = _superfluous(list(folder.glob(f"{PREFIX}*")), current_snapshot(folder), keep)
-            return tuple(_removed((*superfluous, *folder.glob(f"{WRITING_PREFIX}*"))))
-    except OSError as error:
-        raise SnapshotError(f"{folder}: cannot be read: {error}") from error
 
 
 def _removed(paths: Iterable[Path]) -> Iterator[Path]:

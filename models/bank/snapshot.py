@@ -1,9 +1,9 @@
 """Snapshots of the bank: all that is needed from outside, whichever module it is in."""
 
 from models.bank.copying import copy_snapshot, file_names, manifest_digest
-from models.bank.pointer import current_snapshot, make_current, prune, tidy
+from models.bank.pointer import current_snapshot, make_current, tidy
 from models.bank.reading import Snapshot, is_whole, open_snapshot, verify_snapshot
-from models.bank.writing import snapshot_written, write_snapshot
+from models.bank.writing import snapshot_written
 
 __all__ = [
     "Snapshot",
@@ -14,9 +14,7 @@ __all__ = [
     "make_current",
     "manifest_digest",
     "open_snapshot",
-    "prune",
     "snapshot_written",
     "tidy",
     "verify_snapshot",
-    "write_snapshot",
 ]

@@ -32,22 +32,6 @@ _VERSION_DIGITS: Final = 12
 """Hex digits of SHA-256 that name a list's version: 48 bits distinguish all that one deployment ever loads."""
 
 
-def write_snapshot(
-    folder: Path,
-    lists: Iterable[tuple[ListSpec, Iterable[Entry]]],
-    *,
-    watermark: str,
-    heartbeat: Callable[[], None] = lambda: None,
-) -> Path:
-    """Writes a snapshot into `folder`, made if need be, and gives its path. It is in force once it is made current.
-
-    Raises:
-        As `snapshot_written`.
-    """
-    with snapshot_written(folder, lists, watermark=watermark, heartbeat=heartbeat) as path:
-        return path
-
-
 @contextmanager
 def snapshot_written(
     folder: Path,
@@ -56,7 +40,8 @@ def snapshot_written(
     watermark: str,
     heartbeat: Callable[[], None] = lambda: None,
 ) -> Iterator[Path]:
-    """The same for a block: until it ends the snapshot does not count as unused.
+    """Writes a snapshot into `folder`, made if need be, and gives its path. It is in force once it is made current.
+    Until the block ends it does not count as unused.
 
     Entries are taken as a stream, or, of a `Content`, copied as they lie in another snapshot: memory grows by 4 bytes
     for each, and by 24 while the index is built. `heartbeat` is called every few seconds or oftener, to renew a lease

@@ -2,7 +2,7 @@
 
 from models.formats.reading import HEAD_BYTES, read, sniff
 from models.formats.records import Format, Progress, Record, Removal, Skip, SkipReason
-from models.formats.report import ImportCount, ImportReport, count_import
+from models.formats.report import ImportCount, ImportReport
 from models.formats.writing import write_csv, write_signals
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Removal",
     "Skip",
     "SkipReason",
-    "count_import",
     "read",
     "sniff",
     "write_csv",

@@ -128,14 +128,6 @@ class ImportCount:
         )
 
 
-def count_import(records: Iterable[Record]) -> ImportReport:
-    """Counts a file's records without taking them in."""
-    with ImportCount() as count:
-        for _ in count.count(records):
-            pass
-        return count.report()
-
-
 def _duplicates(values: Hashes) -> int:
     """Count of sorted values that have an equal one before them."""
     return int((values[1:] == values[:-1]).sum())

@@ -13,7 +13,6 @@ Pictures are hashed at their native size, as `pdqhash.compute` does: resizing to
 hash and move it away from the reference.
 """
 
-import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,7 +44,6 @@ _SAMPLE_DRIFT = 4e-3
 _FREQUENCY_DRIFT = 5e-3
 """The same for a frequency: over twice the worst of 312 pictures (0.0021)."""
 
-_HEX_DIGITS = frozenset(string.hexdigits)
 
 FloatArray = npt.NDArray[np.float32]
 Picture = npt.NDArray[Any]
@@ -65,23 +63,6 @@ class PdqHash:
             raise HashFormatError(f"a PDQ hash of {counted(len(self.bits), 'byte')}: expected {BITS // 8}")
         if not 0 <= self.quality <= 100:
             raise HashFormatError(f"a PDQ quality of {self.quality}: expected 0 to 100")
-
-    @classmethod
-    def from_hex(cls, text: str, *, quality: int = 100) -> "PdqHash":
-        """Reads 64 hex digits, upper or lower case.
-
-        Raises:
-            HashFormatError: it is anything else.
-        """
-        digits = BITS // 4
-        if len(text) != digits:
-            raise HashFormatError(
-                f"expected a PDQ hash of {digits} hex digits, found {counted(len(text), 'character')}"
-            )
-        if not set(text) <= _HEX_DIGITS:
-            place = next(place for place, letter in enumerate(text) if letter not in _HEX_DIGITS)
-            raise HashFormatError(f"expected a PDQ hash of {digits} hex digits, found {text[place]!r} at {place + 1}")
-        return cls(bits=bytes.fromhex(text), quality=quality)
 
     @property
     def hex(self) -> str:

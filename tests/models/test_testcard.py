@@ -17,7 +17,7 @@ from models.testcard import testcard as draw_card
 PictureArray = npt.NDArray[np.uint8]
 
 WELL_WITHIN = MAX_DISTANCE - 10
-ENTRIES = [PdqHash.from_hex(text) for text in TESTCARD_HASHES.values()]
+ENTRIES = [PdqHash(bits=bytes.fromhex(text), quality=100) for text in TESTCARD_HASHES.values()]
 KILOBITS_BY_HEIGHT = {240: 150, 360: 200, 720: 700, 1080: 1500}
 """Low for live H.264: the lowest rendition of common ladders, and a third of what the others have."""
 

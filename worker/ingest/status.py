@@ -16,7 +16,7 @@ from worker.ingest.pending.segments import pending_key, pending_ms
 from worker.ingest.poll.schedule import TICK
 from worker.ingest.registry.registration import check_stream_id
 from worker.ingest.registry.registry import signals_key, stream_ids, stream_key
-from worker.ingest.registry.slow_streams import SlowMark, SlowPart, slow_key
+from worker.ingest.registry.slow_streams import SlowPart, slow_key
 from worker.ingest.registry.watch_state import WatchState, lag_ms
 from worker.store.redis_client import time_ms
 
@@ -74,7 +74,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "unwatched_since": None if watch.unwatched_since_ms is None else rfc3339(watch.unwatched_since_ms),
         "last_scores": {name: _number(score) for name, score in _object(stream.get("last_scores")).items()},
         "still": stream.get("still", ""),
-        "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if SlowMark.of(mark) is not None],
+        "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if mark.get("slow") == "1"],
         "degraded": [str(problem) for problem in _parsed(stream.get("degraded"), list)],
         "damaged": damaged,
     }

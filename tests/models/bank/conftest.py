@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from snapshots import write_snapshot
 
 from models.bank.bank import Bank
 from models.bank.delta import Delta
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.bank.snapshot import make_current, open_snapshot, write_snapshot
+from models.bank.snapshot import make_current, open_snapshot
 from models.pdq.pdq import PdqHash
 
 Hashes = npt.NDArray[np.uint8]

@@ -9,8 +9,10 @@ import signal
 import sys
 from pathlib import Path
 
+from snapshots import prune
+
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.bank.snapshot import current_snapshot, make_current, open_snapshot, prune, verify_snapshot, write_snapshot
+from models.bank.snapshot import current_snapshot, make_current, open_snapshot, snapshot_written, tidy, verify_snapshot
 
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "fcntl.flock"}
 """Of Python's audit events (PEP 578): each is told before it is done."""
@@ -18,8 +20,9 @@ FILE_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil
 
 def put_into_force(folder: Path, watermark: str) -> None:
     entries = [Entry(entry=str(place), kind=HashKind.PDQ, value=place.to_bytes(32)) for place in range(100)]
-    make_current(folder, write_snapshot(folder, [(ListSpec(name="own"), entries)], watermark=watermark))
-    prune(folder)
+    with snapshot_written(folder, [(ListSpec(name="own"), entries)], watermark=watermark) as path:
+        make_current(folder, path)
+    tidy(folder, in_force=lambda: path.name)
 
 
 def die_before(count: int) -> None:
@@ -52,7 +55,8 @@ def main() -> None:
         verify_snapshot(current)
         sys.stdout.write(f"{count} {open_snapshot(current).watermark}\n")
         count += 1
-    prune(folder)
+        # Each time: a death comes one thing later than the last, and looking at what one death left is more than one.
+        prune(folder)
     names = sorted(path.name.split("-")[0] for path in folder.iterdir())
     sys.stdout.write(" ".join(["left", *names]) + "\n")
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from snapshots import write_snapshot
 
 from models.bank.bank import MAX_MATCHES_A_LIST, Bank, Match
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.bank.snapshot import open_snapshot, write_snapshot
+from models.bank.snapshot import open_snapshot
 from models.errors import BankError, UnhashableError
 from models.pdq.pdq import PdqHash, hash_rgb
 from models.pdq.variant_kinds import Variant

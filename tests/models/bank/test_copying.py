@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from snapshots import write_snapshot
 
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import (
@@ -14,7 +15,6 @@ from models.bank.snapshot import (
     manifest_digest,
     open_snapshot,
     verify_snapshot,
-    write_snapshot,
 )
 from models.errors import SnapshotError
 

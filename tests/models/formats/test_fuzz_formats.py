@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.bank.entries import LARGEST_ID, Entry
 from models.errors import ListFormatError
-from models.formats import Format, Removal, count_import, read
+from models.formats import Format, Removal, read
 
 PDQ = "0123456789abcdef" * 4
 MD5 = "900150983CD24FB0D6963F7D28E17F72"
@@ -79,7 +79,7 @@ def check(data: bytes, layout: Format | None) -> None:
 @pytest.mark.parametrize("layout", SAMPLES)
 def test_the_samples_are_sound(layout: Format) -> None:
     """Else what follows would test refusals alone."""
-    assert count_import(read(io.BytesIO(SAMPLES[layout].encode()))).total_accepted > 0
+    assert any(isinstance(record, Entry) for record in read(io.BytesIO(SAMPLES[layout].encode())))
 
 
 @given(st.binary(max_size=300), FORMATS | st.none())

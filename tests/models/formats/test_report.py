@@ -1,14 +1,22 @@
 """Report of an import: everything that a file held is accounted for."""
 
 import io
+from collections.abc import Iterable
 
 from models.bank.entries import Entry, HashKind
-from models.formats import ImportCount, Removal, count_import, read
+from models.formats import ImportCount, ImportReport, Removal, read
+from models.formats.records import Record
 
 A = "0123456789abcdef" * 4
 B = "f" * 64
 MD5 = "900150983cd24fb0d6963f7d28e17f72"
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+
+def count_import(records: Iterable[Record]) -> ImportReport:
+    with ImportCount() as count:
+        assert all(isinstance(record, Entry | Removal) for record in count.count(records))
+        return count.report()
 
 
 def test_everything_in_a_file_is_counted() -> None:

@@ -44,7 +44,7 @@ def add(redis: Redis, place: SnapshotPlace, text: str, name: str) -> None:
 
 
 def finds(follower: Follower, text: str) -> bool:
-    return bool(follower.in_force().bank.match(PdqHash.from_hex(text)))
+    return bool(follower.in_force().bank.match(PdqHash(bits=bytes.fromhex(text), quality=100)))
 
 
 def tree(folder: Path) -> set[Path]:

@@ -46,7 +46,7 @@ def small_disk(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterato
 
 
 def finds(redis: Redis, place: SnapshotPlace, text: str) -> bool:
-    return bool(follow(redis, place).bank.match(PdqHash.from_hex(text)))
+    return bool(follow(redis, place).bank.match(PdqHash(bits=bytes.fromhex(text), quality=100)))
 
 
 def test_an_import_that_fills_the_disk_changes_nothing(
@@ -98,7 +98,7 @@ def test_a_host_without_room_goes_on_with_what_it_has(
         fetch_missing(redis, other)
     assert shutil.disk_usage(small_disk).free == room
     follower = Follower(redis, other, None)
-    assert follower.in_force().bank.match(PdqHash.from_hex(known))
+    assert follower.in_force().bank.match(PdqHash(bits=bytes.fromhex(known), quality=100))
     assert follower.in_force().degraded == ("bank-behind",)
 
 

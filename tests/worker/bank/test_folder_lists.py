@@ -35,7 +35,7 @@ def bank_of(lists: FolderLists) -> Bank:
 
 
 def found(lists: FolderLists, text: str) -> list[tuple[str, str, int]]:
-    matches: tuple[Match, ...] = bank_of(lists).match(PdqHash.from_hex(text))
+    matches: tuple[Match, ...] = bank_of(lists).match(PdqHash(bits=bytes.fromhex(text), quality=100))
     return [(match.list, match.entry, match.distance) for match in matches]
 
 
@@ -183,7 +183,7 @@ def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
     entry = Entry(entry="bank", kind=HashKind.PDQ, value=bytes.fromhex(B))
     deployed = Deployed(bank=Bank(delta=Delta().applied(BankChange.add("own", entry, at_ms=0, id="1-0"))))
     bank = in_force(deployed, load_folder(tmp_path)).bank
-    assert [bank.match(PdqHash.from_hex(text))[0].entry for text in (A, B)] == ["file", "bank"]
+    assert [bank.match(PdqHash(bits=bytes.fromhex(text), quality=100))[0].entry for text in (A, B)] == ["file", "bank"]
 
 
 def test_bank_and_folder_are_asked_as_one(tmp_path: Path) -> None:
@@ -195,14 +195,14 @@ def test_bank_and_folder_are_asked_as_one(tmp_path: Path) -> None:
     deployed = Deployed(bank=Bank(delta=Delta().applied(*changes)))
     bank = in_force(deployed, load_folder(tmp_path)).bank
     expected = [("own", "bank"), ("own", "both"), ("own", "file"), ("files", "f")]
-    assert [(match.list, match.entry) for match in bank.match(PdqHash.from_hex(A))] == expected
+    assert [(match.list, match.entry) for match in bank.match(PdqHash(bits=bytes.fromhex(A), quality=100))] == expected
     assert [(match.list, match.entry) for match in bank.find(HashKind.PDQ, bytes.fromhex(A))] == expected
     assert list(bank.specs) == ["selftest", "confirmed", "allow", "own", "files"]
     assert dict(bank.sizes) == {"selftest": 3, "confirmed": 0, "allow": 0, "files": 1, "own": 4}
     assert bank.versions["own"].startswith("empty+1-0+empty+")
     assert [entry.entry for entry in bank.entries("own")] == ["bank", "both", "file", "both"]
     assert len(bank.exact("own", "both")) == 2
-    assert len(bank.match(PdqHash.from_hex(TESTCARD_HASHES["testcard-16x9"]))) == 3
+    assert len(bank.match(PdqHash(bits=bytes.fromhex(TESTCARD_HASHES["testcard-16x9"]), quality=100))) == 3
 
 
 def test_a_change_of_the_bank_costs_nothing_of_the_files_size(tmp_path: Path) -> None:

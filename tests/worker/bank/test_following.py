@@ -33,7 +33,7 @@ def entry_of(text: str, name: str = "e") -> Entry:
 
 
 def finds(follower: Follower, text: str) -> bool:
-    return bool(follower.in_force().bank.match(PdqHash.from_hex(text)))
+    return bool(follower.in_force().bank.match(PdqHash(bits=bytes.fromhex(text), quality=100)))
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
 
 def finds_now(redis: Redis, place: SnapshotPlace, text: str) -> bool:
     """As a process finds it that starts now."""
-    return bool(follow(redis, place).bank.match(PdqHash.from_hex(text)))
+    return bool(follow(redis, place).bank.match(PdqHash(bits=bytes.fromhex(text), quality=100)))
 
 
 def test_a_process_far_behind_catches_up_over_a_snapshot(

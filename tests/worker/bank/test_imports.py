@@ -42,7 +42,7 @@ AS_CHANGES, AS_SNAPSHOT = 5_000, 0
 
 
 def found(redis: Redis, place: SnapshotPlace, text: str) -> list[tuple[str, str]]:
-    matches = follow(redis, place).bank.match(PdqHash.from_hex(text))
+    matches = follow(redis, place).bank.match(PdqHash(bits=bytes.fromhex(text), quality=100))
     return sorted((match.list, match.entry) for match in matches)
 
 

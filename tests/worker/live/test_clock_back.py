@@ -218,7 +218,7 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
             segment_bytes(card=True), origin=Origin(stream=StreamFacts(stream_id="s"), capture_ms=0), seed=b""
         ).samples
         assert sample.pdq is not None
-        pdq = PdqHash.from_hex(sample.pdq, quality=100)
+        pdq = PdqHash(bits=bytes.fromhex(sample.pdq), quality=100)
         edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
         edits.add(redis, follow(redis, place).bank, "police", [Entry(entry="7", kind=HashKind.PDQ, value=pdq.bits)])
         # By this machine's clock that is over.

@@ -5,8 +5,6 @@ slow fetch or decode sets it; a quick one after the hold removes it. The hold do
 alternates between quick and slow would take a process from the others each time.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from redis import Redis
@@ -27,6 +25,9 @@ QUICK_DECODE_SECONDS = 3.0
 """Decoding and judging that takes longer (>) makes a stream slow too. A segment takes well under 0.5 s, and 2 s where
 six processes share a core; a hostile one may hold its process for the decoder's full 5 s."""
 
+slow_key = redis_keys.SLOW.of
+"""Key of the mark's hash, which nearly all streams lack."""
+
 FIRST_HOLD_MS = 5_000
 """Least time that a mark lasts. A hiccup of the origin costs its stream no more than this."""
 
@@ -43,31 +44,6 @@ class SlowPart(StrEnum):
 
     SEGMENTS = "segments"
     PLAYLIST = "playlist"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SlowMark:
-    """The mark of a stream that is slow now."""
-
-    since_ms: int
-    """In Redis's clock."""
-    relapses: int
-    """Recent times that it became slow again."""
-
-    @classmethod
-    def of(cls, fields: Mapping[str, str]) -> "SlowMark | None":
-        """Parses the mark's hash; None: the stream is quick."""
-        if fields.get("slow") != "1":
-            return None
-        since, times = (
-            text if text.isdecimal() else "0" for text in (fields.get("since_ms", ""), fields.get("times", "1"))
-        )
-        return cls(since_ms=int(since), relapses=max(0, int(times) - 1))
-
-
-def slow_key(part: SlowPart, stream_id: str) -> str:
-    """Key of the mark's hash, which nearly all streams lack."""
-    return f"{slow_prefix(part)}{stream_id}"
 
 
 def slow_prefix(part: SlowPart) -> str:
