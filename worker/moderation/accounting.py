@@ -8,6 +8,7 @@ lists in ascending order that do not overlap.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from config.facts import Coverage
 from sampler.frames import Stretch
 
 Interval = tuple[float, float]
@@ -29,6 +30,15 @@ class LedgerShare:
     """By reason; none is 0."""
     unhashable_ms: int
     """The part of `moderated_ms` where pictures could not be hashed."""
+
+    def coverage(self, segment_ms: int) -> Coverage:
+        """The same as shares of the segment, for rules."""
+        return Coverage.of_ms(
+            segment_ms=segment_ms,
+            moderated_ms=self.moderated_ms,
+            unhashable_ms=self.unhashable_ms,
+            failed_ms=sum(self.failed_ms.values()),
+        )
 
 
 def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: float) -> list[Interval]:

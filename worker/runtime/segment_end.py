@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from redis import Redis
 
-from config.facts import Coverage, SegmentFacts, StreamFacts
+from config.facts import SegmentFacts, StreamFacts
 from worker.bank.in_force import BankSource
 from worker.incidents.commit import Settled, settle
 from worker.incidents.segment_context import SegmentContext, Versions
@@ -118,12 +118,7 @@ class SegmentEnd:
                 stream=context.stream,
                 source=context.source,
                 samples=tuple(sample.facts for sample in samples),
-                coverage=Coverage.of_ms(
-                    segment_ms=record.duration_ms,
-                    moderated_ms=share.moderated_ms,
-                    unhashable_ms=share.unhashable_ms,
-                    failed_ms=sum(share.failed_ms.values()),
-                ),
+                coverage=share.coverage(record.duration_ms),
             ),
         )
         if settled.outcome is not Settled.SETTLED:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from time import process_time
 
-from config.facts import Coverage, Hit, SegmentFacts
+from config.facts import Hit, SegmentFacts
 from config.policy.evaluation import OrderState, judge_in_order
 from config.policy.policy import Policy
 from models.bank.bank import Bank
@@ -120,18 +120,12 @@ class Scan:
         """The samples, with the hits of rules that are evaluated in order: parts come in that order."""
         measured_ms = round(verdict.duration_seconds * 1000)
         segment_ms = measured_ms if part.extinf_ms is None else part.extinf_ms
-        share = verdict.ledger_share(segment_ms)
         segment = SegmentFacts(
             key=part.name,
             capture_ms=round(self.result.duration_seconds * 1000),
             stream=SCANNED,
             samples=tuple(sample.facts for sample in verdict.samples),
-            coverage=Coverage.of_ms(
-                segment_ms=segment_ms,
-                moderated_ms=share.moderated_ms,
-                unhashable_ms=share.unhashable_ms,
-                failed_ms=sum(share.failed_ms.values()),
-            ),
+            coverage=verdict.ledger_share(segment_ms).coverage(segment_ms),
         )
         judged = judge_in_order(self._policy, self._order, segment)
         self._order = judged.state
