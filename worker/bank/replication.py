@@ -67,42 +67,27 @@ def upload(store: ObjectStore, bank_id: str, path: Path, heartbeat: Callable[[],
     return manifest_digest(path)
 
 
-def fetch(
-    store: ObjectStore, bank_id: str, name: str, *, digest: str, folder: Path, heartbeat: Callable[[], None]
-) -> Path:
-    """Copies a snapshot from the store into `folder`, and returns its path.
-
-    Raises:
-        ObjectStoreError: the store is away; `missing`: it has no such snapshot.
-        SnapshotError: it does not have that digest, or cannot be written.
-        Any error of `heartbeat`.
-    """
-    there = _folder(bank_id, name)
-    return copy_snapshot(
-        folder, name, digest=digest, read=lambda file: store.chunks(f"{there}/{file}"), heartbeat=heartbeat
-    )
-
-
 def keep_only(store: ObjectStore, bank_id: str, names: Collection[str], *, is_held: Callable[[], bool]) -> None:
-    """Removes all other snapshots from the store; a failure is logged, and left to the next time.
+    """Removes all other snapshots from the store.
 
     Args:
         is_held: returns whether this process still holds the writer's lease; else nothing is removed.
+
+    Raises:
+        ObjectStoreError: the store failed; some may have been removed.
+        Any error of `is_held`.
     """
-    try:
-        found = store.all_names(f"{FOLDER}/{bank_id}")
-        # In this order: what the next holder of the lease uploads is not among the names found before.
-        if not is_held():
-            return
-        for name in found:
-            if name in names:
-                continue
-            folder = _folder(bank_id, name)
-            for file in sorted(store.all_names(folder)):
-                store.remove(f"{folder}/{file}")
-            store.remove_folder(folder)
-    except ObjectStoreError as error:
-        _trouble.met("old", "old snapshots of the hash bank stay in the store: %s", error)
+    found = store.all_names(f"{FOLDER}/{bank_id}")
+    # In this order: what the next holder of the lease uploads is not among the names found before.
+    if not is_held():
+        return
+    for name in found:
+        if name in names:
+            continue
+        folder = _folder(bank_id, name)
+        for file in sorted(store.all_names(folder)):
+            store.remove(f"{folder}/{file}")
+        store.remove_folder(folder)
 
 
 def _folder(bank_id: str, name: str) -> str:
@@ -117,6 +102,11 @@ def fetch_missing(
     Args:
         stopping: the fetch is given up once it is set.
         waits: if another process of this host is fetching, waits for it.
+
+    Raises:
+        ObjectStoreError: the store is away; `missing`: it has no such snapshot. Or `stopping` is set.
+        SnapshotError: it does not have that digest, or cannot be written.
+        StoreError: Redis failed.
     """
     pointer, folder = read_pointer(redis), place.find(redis)
     if not pointer.digest or folder is None or not place.store_url or is_whole(folder / pointer.name):
@@ -134,8 +124,13 @@ def fetch_missing(
         tidy(folder, in_force=lambda: read_pointer(redis).name)  # what an earlier fetch that was killed left takes room
         began = monotonic()
         _log.info("fetching snapshot %s of the hash bank", pointer.name)
-        path = fetch(
-            store, place.bank_id(redis), pointer.name, digest=pointer.digest, folder=folder, heartbeat=heartbeat
+        there = _folder(place.bank_id(redis), pointer.name)
+        path = copy_snapshot(
+            folder,
+            pointer.name,
+            digest=pointer.digest,
+            read=lambda file: store.chunks(f"{there}/{file}"),
+            heartbeat=heartbeat,
         )
         _log.info("snapshot %s of the hash bank is here, after %.1f s", pointer.name, monotonic() - began)
         if not _points_anywhere(folder):
