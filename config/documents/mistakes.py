@@ -20,6 +20,7 @@ MAX_MISTAKES: Final = 100
 """Reported of one file: each is located in it, and nobody reads more."""
 
 Location = Sequence[str | int]
+"""Path of a field: keys and indexes, from the top of the file."""
 
 
 class PlacedError(ValueError):
@@ -36,9 +37,6 @@ class PlacedError(ValueError):
     def every(self) -> "tuple[Self, ...]":
         """All mistakes in the value."""
         return (self, *self.further)
-
-
-"""Path of a field: keys and indexes, from the top of the file."""
 
 
 class Problem(NamedTuple):

@@ -103,10 +103,9 @@ def _removed(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _superfluous(whole: list[Path], current: Path | None, keep: int) -> list[Path]:
-    newest_first = sorted(whole, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    others = [path for path in newest_first if path != current]
-    return others[max(0, keep - (current is not None)) :]
+def _superfluous(whole: list[Path], current: Path, keep: int) -> list[Path]:
+    newest_first = sorted({*whole} - {current}, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return newest_first[max(0, keep - 1) :]
 
 
 def _is_abandoned(writing: Path) -> bool:

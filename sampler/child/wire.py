@@ -29,7 +29,6 @@ def _no_number(text: str) -> NoReturn:
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _decode = json.JSONDecoder(parse_constant=_no_number).decode
 
-
 Socket = socket.socket | _socket.socket
 """A stream."""
 

@@ -41,7 +41,6 @@ class Confirmation:
     confirmed: bool
     """False: it waits for a second person."""
     proposed_by: str
-    quality: int
 
 
 def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = None) -> Confirmation:
@@ -67,7 +66,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
             pipe.hset(PROPOSED, key, json.dumps(proposal))
             pipe.xadd(HISTORY, {"act": act.to_json()}, maxlen=KEPT_ACTS, approximate=True)
             pipe.execute()
-        return Confirmation(entry=name, confirmed=False, proposed_by=actor.name, quality=pdq.quality)
+        return Confirmation(entry=name, confirmed=False, proposed_by=actor.name)
     if actor.is_person(str(proposal["by"])):
         raise BankRequestError(f"{actor.name} put this picture forward: a second person must confirm it")
     name, first = str(proposal["entry"]), str(proposal["by"])
@@ -76,7 +75,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     append_changes(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
     with store_errors():
         redis.hdel(PROPOSED, key)
-    return Confirmation(entry=name, confirmed=True, proposed_by=first, quality=pdq.quality)
+    return Confirmation(entry=name, confirmed=True, proposed_by=first)
 
 
 def _proposal(text: object) -> dict[str, Any] | None:

@@ -98,9 +98,7 @@ def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
 def _publish(redis: Redis, place: SnapshotPlace, held: Deployed, epoch: Epoch) -> None:
     # Changes since the loss go on top of the held bank.
     news = read_news(redis, held.position if epoch.found == "older_copy" else START)
-    since = held.bank
-    if news.changes:
-        since = replace(since, delta=since.delta.applied(*news.changes))
+    since = replace(held.bank, delta=held.bank.delta.applied(*news.changes))
 
     def contents(current: Bank) -> Contents:
         imported = {name for name, at_ms in news.refreshed_ms.items() if at_ms > held.refreshed_ms.get(name, 0)}

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -72,7 +73,9 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
     shown = ""
     while True:
         stack.check()
-        record = _record(redis)
+        record = None
+        with suppress(RegistryError):  # the worker has not yet taken the task
+            record = show(redis, STREAM_ID)
         live.update(stream_table(record), refresh=True)
         if shown != (shown := _condition(record)):
             live.console.print(f"The stream {shown}.", style="dim", highlight=False, markup=False)
@@ -104,13 +107,6 @@ def _read(redis: Redis) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for stream, entries in answer or ():
         for entry_id, fields in entries:
             yield stream, entry_id, json.loads(fields["event"])
-
-
-def _record(redis: Redis) -> dict[str, Any] | None:
-    try:
-        return show(redis, STREAM_ID)
-    except RegistryError:  # the worker has not yet taken the task
-        return None
 
 
 def _condition(record: Mapping[str, Any] | None) -> str:

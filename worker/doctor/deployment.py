@@ -81,19 +81,19 @@ def _names(origins: AllowedOrigins) -> Diagnosis:
     """Names that resolve to private addresses that are not allowed: every fetch from them is refused."""
     found = asyncio.run(_resolved(sorted(origins.names, key=str)))
     refused = {
-        target: [address for address in addresses if not origins.permits(target, address)]
+        target: private
         for target, addresses in found.items()
+        if (private := [address for address in addresses if not origins.permits(target, address)])
     }
-    private = [
-        f"{target} leads to {', '.join(map(str, addresses))}, which is not public"
-        for target, addresses in refused.items()
-        if addresses
-    ]
-    if private:
+    if refused:
+        leads = [
+            f"{target} leads to {', '.join(map(str, addresses))}, which is not public"
+            for target, addresses in refused.items()
+        ]
         entries = [entry_for(address, target.port) for target, addresses in refused.items() for address in addresses]
         return warn(
             "origin names",
-            "; ".join(private),
+            "; ".join(leads),
             f"add {' '.join(dict.fromkeys(entries))}, or the network around it, to {_VARIABLE}",
         )
     unknown = _hosts(target for target, addresses in found.items() if not addresses)

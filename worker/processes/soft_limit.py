@@ -24,9 +24,7 @@ from worker.errors import OutOfTimeError
 MOMENT_SECONDS = 0.001
 """Delay of a postponed strike; the code that it waits for takes microseconds."""
 
-_CLEANING = frozenset(
-    function.__code__ for function in (_GeneratorContextManager.__enter__, _GeneratorContextManager.__exit__)
-)
+_CLEANING = frozenset({_GeneratorContextManager.__enter__.__code__, _GeneratorContextManager.__exit__.__code__})
 """Functions that run a context manager's own code before and after the block."""
 
 _UNBROKEN = _CLEANING | frozenset(

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kombu.exceptions import OperationalError
 from redis import Redis
@@ -72,10 +72,6 @@ class BegunSegment:
     pass_on: PassOn | None
     """None: the segment came up in the slow queue, and has its full time."""
     pace: SegmentPace = field(default_factory=SegmentPace)
-    _in_trial: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._in_trial = self.begun.trial
 
     @property
     def record(self) -> SegmentRecord:
@@ -84,8 +80,8 @@ class BegunSegment:
 
     def end_trial(self, *, quick: bool) -> None:
         """Sends the segments that waited for this one's fetch, if it was the stream's trial; may be called twice."""
-        if self._in_trial and self.pass_on is not None:
-            self._in_trial = False
+        if self.begun.trial and self.pass_on is not None:
+            self.begun = replace(self.begun, trial=False)
             parked = end_trial(self.redis, self.stream_id, quick=quick)
             with self._unless_refused():
                 for key in parked:

@@ -82,7 +82,9 @@ def unnamed_scores(tree: Node) -> int | None:
     places += [
         node.start
         for node in nodes(tree)
-        if isinstance(node, Name) and node.name == "scores" and not (node in named and _is_bare(node))
+        if isinstance(node, Name)
+        and node.name == "scores"
+        and not (node in named and node.end - node.start == len(node.name))
     ]
     return min(places, default=None)
 
@@ -112,10 +114,6 @@ def _is_named(arguments: tuple[Node, ...]) -> bool:
 def _is_plain(node: Node) -> bool:
     """True for a text in quotes, without escapes or brackets."""
     return isinstance(node, Literal) and isinstance(node.value, str) and node.end - node.start == len(node.value) + 2
-
-
-def _is_bare(node: Name) -> bool:
-    return node.end - node.start == len(node.name)
 
 
 def _is_matches(node: Node) -> bool:

@@ -104,8 +104,7 @@ class _Trees(Transformer[Token, Node]):
     def arguments(self, parts: list[Any]) -> list[Node]:
         return _nodes(parts)
 
-    def fields(self, parts: list[Any]) -> list[Node]:
-        return _nodes(parts)
+    fields = arguments
 
     def select(self, parts: list[Any]) -> Node:
         owner, _, field = parts
@@ -136,8 +135,7 @@ class _Trees(Transformer[Token, Node]):
     def items(self, parts: list[Any]) -> Node:
         return Collection(**_place(parts), mapping=parts[0] == "{", items=tuple(parts[1]))
 
-    def entries(self, parts: list[Any]) -> Node:
-        return self.items(parts)
+    entries = items
 
     def choice(self, parts: list[Any]) -> Node:
         operands = tuple(_nodes(parts))

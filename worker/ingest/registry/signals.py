@@ -59,16 +59,12 @@ def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *
         RegistryError: the stream is not watched, or would have more than MAX_SIGNALS.
     """
     token = secrets.token_hex(16) if token is None else token
+    pairs = [part for name in signals for part in (name, repr(signals[name]))]
     answer = run_script(
         redis,
         "signals",
         keys=[stream_key(stream_id), signals_key(stream_id), once_key(token)],
-        args=[
-            KEPT_AFTER_END_SECONDS,
-            MAX_SIGNALS,
-            ONCE_SECONDS,
-            *(part for name in signals for part in (name, repr(signals[name]))),
-        ],
+        args=[KEPT_AFTER_END_SECONDS, MAX_SIGNALS, ONCE_SECONDS, *pairs],
     )
     if answer == "unknown":
         raise RegistryError(f"stream_id: {stream_id}: no such stream is watched")
