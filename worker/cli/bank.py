@@ -33,8 +33,7 @@ def list_(as_json: Json = False) -> None:
     with session() as now:
         records = list_records(now.in_force.bank, now.deployed)
     if as_json:
-        for record in records:
-            print_json(record)
+        print_json(*records)
     else:
         print_lists(records)
 

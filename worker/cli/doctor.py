@@ -26,8 +26,7 @@ def doctor(as_json: Json = False) -> None:
 
     diagnoses = list(examine(os.environ, when_stuck=end_where_stuck))
     if as_json:
-        for diagnosis in diagnoses:
-            print_json({"type": "check", **vars(diagnosis)})
+        print_json(*({"type": "check", **vars(diagnosis)} for diagnosis in diagnoses))
     else:
         _print_checks(diagnoses)
     raise typer.Exit(int(any(diagnosis.state == State.FAIL for diagnosis in diagnoses)))

@@ -8,13 +8,13 @@ from typing import Any
 import typer
 
 
-def print_json(record: Mapping[str, Any], *, ascii_only: bool = True, at_once: bool = False) -> None:
-    """Prints an object.
+def print_json(*records: Mapping[str, Any], ascii_only: bool = True, at_once: bool = False) -> None:
+    """Prints objects.
 
     Args:
         at_once: flushes, so that a script can act on it while the command runs.
     """
-    sys.stdout.write(json.dumps(record, ensure_ascii=ascii_only) + "\n")
+    sys.stdout.writelines(json.dumps(record, ensure_ascii=ascii_only) + "\n" for record in records)
     if at_once:
         sys.stdout.flush()
 

@@ -66,11 +66,9 @@ def check(
     given = {key for classifier in classifiers for key in classifier.keys}
     dead = list(dead_references(policy, lists=lists, scores=given))
     if as_json:
-        for one in dead:
-            print_json(_dead_record(one, name))
         rules = [{"rule": rule.name, "severity": rule.severity, "mode": rule.mode} for rule in policy.rules]
         record = {"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules}
-        print_json(record | {"lists_compared": lists is not None})
+        print_json(*(_dead_record(one, name) for one in dead), record | {"lists_compared": lists is not None})
     else:
         from worker.cli.screen import Screen
 
@@ -218,8 +216,7 @@ def replay(
     with _progress(2 * rows) as advance:
         result = replaying.replay(settings.store_url, tried, times, rows=rows, advance=advance)
     if as_json:
-        for record in result.records():
-            print_json(record)
+        print_json(*result.records())
     else:
         from worker.cli.screen import Screen
 

@@ -131,8 +131,7 @@ def list_(as_json: Json = False) -> None:
 
     incidents = open_incidents(queue_redis())
     if as_json:
-        for incident in incidents:
-            print_json(asdict(incident))
+        print_json(*map(asdict, incidents))
         return
     if not incidents:
         typer.echo("no open incidents")

@@ -58,8 +58,7 @@ def sample(
     summary = _summary(segment, len(records), cpu | {"total": process_time() - started + sum(cpu.values())})
     records.sort(key=lambda record: record["pts_seconds"])
     if as_json:
-        for record in (*records, summary):
-            print_json(record)
+        print_json(*records, summary)
     else:
         _print_table(records, summary)
     if plot is not None:

@@ -29,8 +29,7 @@ def statistics(
     settings = settings_of(os.environ)
     found = [one for one in totals(connect(settings.redis_url.get_secret_value()), days=days) if one.purpose == purpose]
     if as_json:
-        for one in found:
-            print_json(one.to_data())
+        print_json(*(one.to_data() for one in found))
         return
     if not found:
         typer.echo(f"Nothing was counted for {purpose} streams in {days} days.")

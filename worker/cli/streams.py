@@ -129,8 +129,7 @@ def list_streams(as_json: Json = False) -> None:
     with store_errors():
         records = status.show_all(redis)
     if as_json:
-        for record in records:
-            print_json(record)
+        print_json(*records)
         return
     if not records:
         typer.echo("no streams on record")
@@ -153,8 +152,7 @@ def refused(
     with store_errors():
         records = refused_messages(redis, limit)
     if as_json:
-        for record in records:
-            print_json(record)
+        print_json(*records)
         return
     if not records:
         typer.echo("no refused messages")
