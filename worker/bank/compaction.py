@@ -6,14 +6,12 @@ behind, and another begins anew.
 """
 
 import logging
-import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 
 from redis import Redis
 
-from config.environment import load_settings
 from config.errors import LivewardenError
 from config.facts import ALLOW
 from models.bank.bank import Bank
@@ -29,10 +27,8 @@ from worker.errors import BankRequestError
 from worker.events.cloudevent import derived_id, rfc3339
 from worker.events.operations import alert_operators
 from worker.logs.failure_log import FailureLog
-from worker.logs.setup import log_format_of, set_up_logging
-from worker.processes.core_dumps import forbid_dumps
 from worker.processes.periodic import periodic
-from worker.processes.subprocess_job import lower_priority, run_subprocess_job
+from worker.processes.subprocess_job import begin_job, run_subprocess_job
 from worker.store.redis_client import connect, now_ms, store_errors
 
 _log = logging.getLogger(__name__)
@@ -136,10 +132,7 @@ def _unexpired(entries: Iterable[Entry], now: int) -> Iterator[Entry]:
 
 def main() -> None:
     """Compacts once, by the environment's settings."""
-    forbid_dumps()
-    set_up_logging(logging.INFO, log_format_of(os.environ))
-    lower_priority()
-    settings = load_settings(os.environ)
+    settings = begin_job()
     try:
         with connect(settings.redis_url.get_secret_value()) as redis:
             place = SnapshotPlace.of(settings)

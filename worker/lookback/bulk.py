@@ -6,7 +6,6 @@ those of single hashes, which do not wait for it; so it needs no policy.
 """
 
 import logging
-import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from redis import Redis
 
-from config.environment import load_settings
 from config.errors import LivewardenError
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
@@ -28,13 +26,11 @@ from worker.bank.keys import FILES
 from worker.bank.place import SnapshotPlace
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.failure_log import FailureLog
-from worker.logs.setup import log_format_of, set_up_logging
 from worker.lookback.file_search import IN_BULK
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, is_bulk_due, job_record, next_bulk_job
 from worker.lookback.search import LogSearch, search
-from worker.processes.core_dumps import forbid_dumps
 from worker.processes.periodic import periodic
-from worker.processes.subprocess_job import lower_priority, run_subprocess_job
+from worker.processes.subprocess_job import begin_job, run_subprocess_job
 from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
@@ -218,10 +214,7 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
 
 def main() -> None:
     """Looks back for all lists that wait, by the environment's settings."""
-    forbid_dumps()
-    set_up_logging(logging.INFO, log_format_of(os.environ))
-    lower_priority()
-    settings = load_settings(os.environ)
+    settings = begin_job()
     with connect(settings.redis_url.get_secret_value()) as redis:
         follower = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
 

@@ -3,10 +3,16 @@
 The job holds a lease, and another process can continue the work of one that was killed.
 """
 
+import logging
 import os
 import subprocess
 import sys
 import threading
+
+from config.environment import load_settings
+from config.settings import Settings
+from worker.logs.setup import log_format_of, set_up_logging
+from worker.processes.core_dumps import forbid_dumps
 
 _NICE = 10
 """Moderation has priority."""
@@ -24,6 +30,9 @@ def run_subprocess_job(module: str, stopping: threading.Event) -> bool:
         return child.returncode == 0
 
 
-def lower_priority() -> None:
-    """Lowers this process's priority; a job calls it first."""
+def begin_job() -> Settings:
+    """Sets up the job's process, in which it is called first, and reads the settings of its environment."""
+    forbid_dumps()
+    set_up_logging(logging.INFO, log_format_of(os.environ))
     os.nice(_NICE)
+    return load_settings(os.environ)
