@@ -13,22 +13,14 @@
 --   streams (stream to time of joining), and the group's member among the groups with streams to publish.
 -- Returns {'decided'}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'refused'}, or
 --   {'clash'}: read again.
-local now_ms = redis_ms()
-local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'holder', 'take_token')
-if not known[1] then
-  return {'unknown'}
-end
-if known[2] then
-  return {'already', known[2], known[3]}
-end
-local lease_until_ms = lease_within(KEYS[1], 'lease_until_ms', now_ms, ARGV[12])
-if known[4] and known[4] ~= ARGV[2] and now_ms < (lease_until_ms or 0) then
-  return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
+local answer = not_held_by(KEYS[1], ARGV[2], redis_ms(), ARGV[12])
+if answer and answer[1] ~= 'free' then
+  return answer
 end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[6] then
   return {'clash'}
 end
-if (known[5] or '') ~= ARGV[14] then
+if (redis.call('HGET', KEYS[1], 'take_token') or '') ~= ARGV[14] then
   return {'clash'}
 end
 -- The decision does not cover a stream that has joined meanwhile.
