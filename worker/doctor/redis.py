@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
 from redis import ConnectionPool, Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError, ResponseError
@@ -36,7 +36,6 @@ MEGABYTE = 1_000_000
 
 _PROBE_MILLISECONDS = 10_000
 """Life of the key that the disk check writes."""
-
 
 LATELY_MS = 24 * 3600 * 1000
 """The time for which a loss of Redis's data is reported."""
@@ -87,8 +86,13 @@ def examine_redis(redis: Redis) -> Iterator[Diagnosis]:
         yield _away(error)
         return
     yield _version(server)
-    for check in (_strangers, _append_only, _fsync, _eviction, _memory, _disk, _clock):
-        yield check(redis)
+    yield _strangers(redis)
+    for name, check, advice in _CHECKS:
+        try:
+            yield check(redis, name, advice)
+        except RedisError as error:
+            # Managed servers forbid some commands; then the operator has to check there.
+            yield warn(name, f"Redis refuses the query: {error}", f"check by hand: {advice}")
 
 
 def _version(server: dict[str, Any]) -> Diagnosis:
@@ -129,50 +133,30 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _append_only(redis: Redis) -> Diagnosis:
-    name, advice = "redis appendonly", "set `appendonly yes`, with the data on a volume that outlives the container"
-    try:
-        enabled = redis.info("persistence").get("aof_enabled")
-    except RedisError as error:
-        return _unknown(name, error, advice)
-    if enabled:
+def _append_only(redis: Redis, name: str, advice: str) -> Diagnosis:
+    if redis.info("persistence").get("aof_enabled"):
         return ok(name, "yes")
     return fail(name, "no: escalations are lost when Redis restarts", advice)
 
 
-def _fsync(redis: Redis) -> Diagnosis:
-    name, advice = "redis appendfsync", "set `appendfsync always`: 1 ms a segment where `everysec` takes 0.8 s"
-    try:
-        found = redis.config_get("appendfsync").get("appendfsync")
-    except RedisError as error:
-        return _unknown(name, error, advice)
+def _fsync(redis: Redis, name: str, advice: str) -> Diagnosis:
+    found = redis.config_get("appendfsync").get("appendfsync")
     if found == "always":
         return ok(name, found)
     state = State.WARN if found == "everysec" else State.FAIL
     return Diagnosis(name=name, state=state, found=str(found), advice=advice)
 
 
-def _eviction(redis: Redis) -> Diagnosis:
-    name, advice = "redis maxmemory-policy", "set `maxmemory-policy noeviction`: a full Redis must refuse, not forget"
-    try:
-        found = redis.info("memory").get("maxmemory_policy")
-    except RedisError as error:
-        return _unknown(name, error, advice)
+def _eviction(redis: Redis, name: str, advice: str) -> Diagnosis:
+    found = redis.info("memory").get("maxmemory_policy")
     if found == "noeviction":
         return ok(name, found)
     return fail(name, f"{found}: pending segments may be evicted", advice)
 
 
-def _memory(redis: Redis) -> Diagnosis:
+def _memory(redis: Redis, name: str, advice: str) -> Diagnosis:
     """A full Redis refuses writes that need memory: no stream is polled."""
-    name, advice = (
-        "redis memory",
-        "see what fills it (`redis-cli --bigkeys`, `livewarden streams list`), or give it more",
-    )
-    try:
-        memory, room = redis.info("memory"), RedisMemory.read(redis)
-    except RedisError as error:
-        return _unknown(name, error, advice)
+    memory, room = redis.info("memory"), RedisMemory.read(redis)
     if room.full:
         found = (
             f"full, so that it refuses writes that need memory: {room.used_bytes / MEGABYTE:,.0f} MB of "
@@ -189,10 +173,8 @@ def _memory(redis: Redis) -> Diagnosis:
     return ok(name, found)
 
 
-def _disk(redis: Redis) -> Diagnosis:
+def _disk(redis: Redis, name: str, advice: str) -> Diagnosis:
     """Writes a key that expires, and waits until it is on disk."""
-    name = "redis disk"
-    advice = "set `appendonly yes` and `appendfsync always`, and check the disk under Redis"
     started = time.monotonic()
     try:
         with redis.pipeline(transaction=False) as pipe:
@@ -203,26 +185,19 @@ def _disk(redis: Redis) -> Diagnosis:
         return warn(name, "not tried: Redis is full", "give Redis room first")
     except ResponseError as error:
         return fail(name, f"WAITAOF was refused: {error}", advice)
-    except RedisError as error:
-        return _unknown(name, error, advice)
     seconds = time.monotonic() - started
     if int(confirmed[0]) < 1:
-        found = f"a write was not on disk within {DISK_MILLISECONDS} ms"
-        return fail(name, found, advice)
+        return fail(name, f"a write was not on disk within {DISK_MILLISECONDS} ms", advice)
     found = f"a write was on disk after {seconds * 1000:.0f} ms"
     if seconds > SLOW_DISK_SECONDS:
         return warn(name, found, advice)
     return ok(name, found)
 
 
-def _clock(redis: Redis) -> Diagnosis:
-    name, advice = "clock", "run a time service (NTP) on both machines"
-    try:
-        before = time.time()
-        seconds, microseconds = redis.time()
-        after = time.time()
-    except RedisError as error:
-        return _unknown(name, error, advice)
+def _clock(redis: Redis, name: str, advice: str) -> Diagnosis:
+    before = time.time()
+    seconds, microseconds = redis.time()
+    after = time.time()
     skew_seconds = int(seconds) + int(microseconds) / 1e6 - (before + after) / 2
     # Half of the round trip is uncertain.
     doubt_seconds = (after - before) / 2
@@ -232,9 +207,15 @@ def _clock(redis: Redis) -> Diagnosis:
     return warn(name, found, advice)
 
 
-def _unknown(name: str, error: RedisError, advice: str) -> Diagnosis:
-    """Managed servers forbid some commands; then the operator has to check there."""
-    return warn(name, f"Redis refuses the query: {error}", f"check by hand: {advice}")
+_CHECKS: Final = (
+    ("redis appendonly", _append_only, "set `appendonly yes`, with the data on a volume that outlives the container"),
+    ("redis appendfsync", _fsync, "set `appendfsync always`: 1 ms a segment where `everysec` takes 0.8 s"),
+    ("redis maxmemory-policy", _eviction, "set `maxmemory-policy noeviction`: a full Redis must refuse, not forget"),
+    ("redis memory", _memory, "see what fills it (`redis-cli --bigkeys`, `livewarden streams list`), or give it more"),
+    ("redis disk", _disk, "set `appendonly yes` and `appendfsync always`, and check the disk under Redis"),
+    ("clock", _clock, "run a time service (NTP) on both machines"),
+)
+"""Name, check, and what to do where it finds something or cannot be made."""
 
 
 def examine_epoch(redis: Redis) -> Iterator[Diagnosis]:
