@@ -163,19 +163,15 @@ class Decoder:
                 elapsed_seconds=time.monotonic() - exchange.began,
             )
 
-    def picture(self, data: bytes, *, fresh: bool = False) -> Picture:
+    def picture(self, data: bytes) -> Picture:
         """Decodes a still picture: PNG, JPEG, WebP, GIF (its first picture), BMP or TIFF.
-
-        Args:
-            data: its bytes.
-            fresh: as for `sample`.
 
         Raises:
             InputError, DecoderError: as `sample`.
         """
         bounds = Bounds(limits=self.limits, size_bytes=input_size(data, b"", self.limits), packets=False)
         try:
-            exchange = self._begin({"operation": "still"}, BALANCED, data, b"", bounds, fresh=fresh)
+            exchange = self._begin({"operation": "still"}, BALANCED, data, b"", bounds, fresh=False)
             frames: list[tuple[SampledFrame, float]] = []
             while True:
                 message = self._receive(exchange)

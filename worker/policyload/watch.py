@@ -66,7 +66,7 @@ def watch_policy(
     redis: Redis,
     settings: Settings,
     stopping: threading.Event,
-    list_names: ListNames = lambda: None,
+    list_names: ListNames,
 ) -> None:
     """Follows the policy file, until `stopping` is set, for the process that forks those that moderate, and tries its
     models. Publishes to operators when it breaks, when it is usable again, and which references name nothing.

@@ -148,29 +148,28 @@ class CaseFile(_Part):
         return value
 
 
-def read_cases(path: Path, name: str | None = None) -> tuple[CaseFile, YamlText]:
-    """Reads and checks a file of cases; `name`: its name in messages.
+def read_cases(path: Path) -> tuple[CaseFile, YamlText]:
+    """Reads and checks a file of cases.
 
     Raises:
         ReplayError: naming file, line, field and what was expected; of several mistakes, all.
     """
-    name = str(path) if name is None else name
     try:
         with open_regular(path) as file:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
-            raise ReplayError(f"{name}: over {MAX_FILE_BYTES} bytes: expected test cases of a policy")
+            raise ReplayError(f"{path}: over {MAX_FILE_BYTES} bytes: expected test cases of a policy")
         document = YamlText(data.decode("utf-8-sig"))
     except OSError as error:
-        raise ReplayError(f"{name}: cannot be read: {error.strerror}") from error
+        raise ReplayError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ReplayError(f"{name}: byte {error.start}: expected UTF-8 text") from error
+        raise ReplayError(f"{path}: byte {error.start}: expected UTF-8 text") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ReplayError(f"{name}: {' '.join(str(error).split())}: expected YAML") from error
+        raise ReplayError(f"{path}: {' '.join(str(error).split())}: expected YAML") from error
     try:
         return CaseFile.model_validate(document.value), document
     except ValidationError as error:
-        raise ReplayError(f"{name}: {'; '.join(map(str, _mistakes(error, document)))}") from error
+        raise ReplayError(f"{path}: {'; '.join(map(str, _mistakes(error, document)))}") from error
 
 
 def _mistakes(error: ValidationError, document: YamlText) -> list[Mistake]:

@@ -133,14 +133,7 @@ def with_lease(event: str, lease_until_ms: int) -> str:
     return json.dumps(record)
 
 
-def take_or_wait(
-    redis: Redis,
-    by: str,
-    *,
-    wait_seconds: float,
-    lease_seconds: float = LEASE_SECONDS,
-    another: bool = False,
-) -> Claim | None:
+def take_or_wait(redis: Redis, by: str, *, wait_seconds: float, another: bool = False) -> Claim | None:
     """As `take`, but waits up to `wait_seconds` for something to take.
 
     Redis wakes it when an event is published. It sees an incident that is free again after RECHECK_SECONDS at most.
@@ -149,7 +142,7 @@ def take_or_wait(
     while True:
         # Read before the take: an event that is published between the two ends the wait immediately.
         seen = _last_ids(redis)
-        taken = take(redis, by, lease_seconds=lease_seconds, another=another)
+        taken = take(redis, by, another=another)
         left = deadline - time.monotonic()
         if taken is not None or left <= 0:
             return taken

@@ -27,13 +27,13 @@ _FOR_EVER: Final = -1
 """Answer of TTL for a key without a life."""
 
 
-def give_lives(redis: Redis, *, most: int = MOST_KEYS) -> int:
+def give_lives(redis: Redis) -> int:
     """Walks over the next keys; returns how many got a life, or lost one since their stream is watched again.
 
     Raises:
         RedisError: Redis failed.
     """
-    cursor, names = _scan(redis, most)
+    cursor, names = _scan(redis)
     with unless_full():
         redis.set(redis_keys.SWEPT.name, cursor)
     found = [(name, key) for name in names if (key := key_of(name)) is not None and key.seconds]
@@ -42,10 +42,10 @@ def give_lives(redis: Redis, *, most: int = MOST_KEYS) -> int:
     return _give(redis, _with_lives(redis, found), watched)
 
 
-def _scan(redis: Redis, most: int) -> tuple[int, list[str]]:
+def _scan(redis: Redis) -> tuple[int, list[str]]:
     """The next names and the cursor after them. A name that is no UTF-8 is foreign; a damaged cursor begins anew."""
     options = {NEVER_DECODE: True}
-    scan = ("MATCH", "lw:*", "COUNT", most)
+    scan = ("MATCH", "lw:*", "COUNT", MOST_KEYS)
     execute: Callable[..., Any] = redis.execute_command
     try:
         cursor, names = execute("SCAN", redis.get(redis_keys.SWEPT.name) or 0, *scan, **options)

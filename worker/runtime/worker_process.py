@@ -21,7 +21,7 @@ from worker.health.redis_epoch import SEED as SEED
 from worker.health.redis_epoch import plant_seed
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
-from worker.lookback.file_search import IN_A_TASK, SearchPace
+from worker.lookback.file_search import IN_A_TASK
 from worker.lookback.late import registered
 from worker.lookback.search import Lookback
 from worker.moderation.pipeline import Pipeline
@@ -102,7 +102,7 @@ class WorkerProcess:
         """The hash lists in force."""
         return Follower(self.redis, SnapshotPlace.of(self.settings), self.settings.lists_dir)
 
-    def lookback(self, *, pace: SearchPace = IN_A_TASK) -> Lookback:
+    def lookback(self) -> Lookback:
         """Returns what a look-back needs."""
 
         def bank() -> InForce:
@@ -116,7 +116,7 @@ class WorkerProcess:
             bank=bank,
             deployment=self.settings.deployment,
             hours=self.settings.verdict_log_hours,
-            pace=pace,
+            pace=IN_A_TASK,
         )
 
     def segment_end(self, active: ActivePolicy) -> SegmentEnd:

@@ -255,15 +255,15 @@ def read_log(
                         yield within.select(wanted)
 
 
-def count_rows(store: ObjectStore, since_ms: int, until_ms: int, *, of: LogTable = VERDICTS) -> int:
-    """About how many rows `read_log` will read: files that are partly within the time count completely.
+def count_rows(store: ObjectStore, since_ms: int, until_ms: int) -> int:
+    """About how many verdicts `read_log` will read: files that are partly within the time count completely.
 
     Raises:
         ObjectStoreError: the store is away.
     """
     return sum(
         file.rows
-        for folder in _folders_since(store, since_ms, of)
+        for folder in _folders_since(store, since_ms, VERDICTS)
         for file in _files_within(store, folder, since_ms, until_ms)
     )
 
