@@ -17,8 +17,7 @@ class SamplingProfile(BaseModel):
     """Keyframes nearer than this to the sample before are skipped, unless their packets suggest new content."""
     cut_doublings: float = Field(ge=-4, le=16, strict=True)
     """Evidence from which a packet counts as a hidden cut, in doublings of its size (sampler/plan/cut_score.py). Lower
-    sees
-    more and decodes more."""
+    sees more and decodes more."""
     cuts_per_second: float = Field(ge=0, strict=True)
     """Bound on pictures taken for cuts, the strongest first: a stream of nothing but cuts costs no more."""
     audits_per_minute: float = Field(ge=0, strict=True)

@@ -118,7 +118,5 @@ def forget_past(redis: Redis) -> int:
     Raises:
         StoreError, RedisError: Redis failed.
     """
-    ends = [(PROPOSED, "at_ms", PROPOSAL_HOURS * HOUR_MS), (QUARANTINE, "until_ms", 0)]
-    args: list[str | int] = [age_ms(redis)]
-    args += [part for _, field, life_ms in ends for part in (field, life_ms)]
-    return int(run_script(redis, "bank_forget", keys=[key for key, _, _ in ends], args=args))
+    args: list[str | int] = [age_ms(redis), "at_ms", PROPOSAL_HOURS * HOUR_MS, "until_ms", 0]
+    return int(run_script(redis, "bank_forget", keys=[PROPOSED, QUARANTINE], args=args))

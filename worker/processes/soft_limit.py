@@ -45,10 +45,7 @@ class SoftLimit:
     """The soft limit of a process, for its main thread. One a process, as signals are."""
 
     def __init__(self) -> None:
-        self._working = False
-        self._struck = False
-        self._held = False
-        self._postponed = False
+        self._working = self._struck = self._held = self._postponed = False
 
     def install(self) -> None:
         """Replaces billiard's handler, which each pool child sets after Celery's last signal before tasks.
