@@ -45,11 +45,7 @@ class _Chunk:
 
 
 def join(
-    hashes: npt.NDArray[np.uint8],
-    sought: npt.NDArray[np.uint8],
-    max_distances: npt.NDArray[np.uint8],
-    *,
-    nearest: int,
+    hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_distances: npt.NDArray[np.uint8], *, nearest: int
 ) -> NearPairs:
     """For each of `hashes` the `nearest` of `sought` within their distance (<=): exact.
 

@@ -108,7 +108,7 @@ def confine_zygote(*, parent: int, descriptors: int, file_bytes: int = FILE_BYTE
     return missing
 
 
-def confine_decoder(*, parent: int, memory_bytes: int, descriptors: int = DECODER_DESCRIPTORS) -> list[str]:
+def confine_decoder(*, parent: int, memory_bytes: int) -> list[str]:
     """Gives up the rest, in the process that reads hostile bytes; what could not be given up is returned in words.
 
     Of `confine_zygote`, before, it takes what it needs: five system calls are left.
@@ -116,11 +116,10 @@ def confine_decoder(*, parent: int, memory_bytes: int, descriptors: int = DECODE
     Args:
         parent: process id that forked us; if it is gone already we end.
         memory_bytes: address space that may be mapped over what was mapped when the zygote was confined.
-        descriptors: highest number of open files.
     """
     prepared = _prepared if _prepared is not None else _prepare()
     missing = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DECODER_DESCRIPTORS, DECODER_DESCRIPTORS))
     if prepared.mapped_bytes is None:
         missing.append("memory is not bounded: /proc is not there")
     else:

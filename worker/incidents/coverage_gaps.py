@@ -134,11 +134,7 @@ def advance_gap(
     if before.decided is not None and before.decided.covers(gap.since_ms, rule.severity, ()):
         return before, []
     finding = Finding(
-        hits=1,
-        severity=rule.severity,
-        captured_first_ms=gap.since_ms,
-        captured_last_ms=now_ms,
-        principles=PRINCIPLES,
+        hits=1, severity=rule.severity, captured_first_ms=gap.since_ms, captured_last_ms=now_ms, principles=PRINCIPLES
     )
     if before.incident is None:
         incident = Incident(

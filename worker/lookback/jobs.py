@@ -225,10 +225,7 @@ def _make(redis: Redis, *, now: int, hours: float) -> Job | None:
     since_ms = now - round(hours * 3_600_000)
     job = Job(id=secrets.token_hex(8), bulk=False, since_ms=since_ms, arrived_ms=now, begun_ms=now)
     made = run_script(
-        redis,
-        "lookback_make",
-        keys=[WAITING, JOBS, sought_key(job.id)],
-        args=[MOST_SOUGHT, job.id, job_record(job)],
+        redis, "lookback_make", keys=[WAITING, JOBS, sought_key(job.id)], args=[MOST_SOUGHT, job.id, job_record(job)]
     )
     return job if made else None
 

@@ -35,10 +35,7 @@ def release(redis: Redis, incident_id: str, by: str) -> int:
     name = check_name(by)
     with store_errors():
         answer = run_script(
-            redis,
-            "release",
-            keys=[incident_key(incident_id), entries_key(incident_id)],
-            args=[name, LONGEST_LEASE_MS],
+            redis, "release", keys=[incident_key(incident_id), entries_key(incident_id)], args=[name, LONGEST_LEASE_MS]
         )
     if answer[0] != "released":
         raise not_held(incident_id, answer)

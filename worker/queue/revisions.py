@@ -35,14 +35,7 @@ _OF_THE_INCIDENT: Final = ("incident_id", "stream_id", "generation", "rule", "se
 
 
 def revise(
-    redis: Redis,
-    incident_id: str,
-    outcome: str,
-    *,
-    by: str,
-    note: str,
-    deployment: str,
-    was: str | None = None,
+    redis: Redis, incident_id: str, outcome: str, *, by: str, note: str, deployment: str, was: str | None = None
 ) -> Decision:
     """Changes the decision on an incident, and publishes it with author and reason; it is then on Redis's disk.
 

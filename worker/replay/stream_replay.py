@@ -86,10 +86,7 @@ class StreamReplay:
         """Replays the next segment; `earliest_pending`: the earliest of its epoch that comes after it."""
         watch = (segment.generation, segment.epoch)
         judgement = judge(
-            self._policy,
-            self._order.get(watch, OrderState()),
-            segment.facts,
-            earliest_pending=earliest_pending,
+            self._policy, self._order.get(watch, OrderState()), segment.facts, earliest_pending=earliest_pending
         )
         self._order[watch] = judgement.state
         self.problems.update(judgement.problem_samples)

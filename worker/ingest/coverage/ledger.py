@@ -98,11 +98,7 @@ def summary(ledger: Mapping[str, str], pending_ms: int, provisional: Provisional
         "unhashable_seconds": _whole(ledger, "unhashable") / 1000,
         "provisional": None
         if provisional is None
-        else {
-            "reason": provisional.reason,
-            "since_ms": provisional.since_ms,
-            "seconds": provisional.ms / 1000,
-        },
+        else {"reason": provisional.reason, "since_ms": provisional.since_ms, "seconds": provisional.ms / 1000},
         "reasons": {field: ms / 1000 for field, ms in sorted(reasons.items()) if ms},
         "counts": {
             field.removeprefix(COUNT): _whole(ledger, field) for field in sorted(ledger) if field.startswith(COUNT)

@@ -44,12 +44,7 @@ that is over."""
 
 
 def advance(
-    cursor: Cursor,
-    playlist: MediaPlaylist,
-    *,
-    now_ms: int,
-    pending: int = 0,
-    validators_changed: bool | None = None,
+    cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int, pending: int = 0, validators_changed: bool | None = None
 ) -> PollAdvance:
     """The outcome of a poll that read `playlist` at `now_ms`.
 
@@ -102,11 +97,7 @@ def advance(
                     # Segments after a pause were not captured right after those before it.
                     capture_ms = max(capture_ms, now_ms - new_ms)
                 capture_ms = within_clock(
-                    capture_ms,
-                    new_ms=new_ms,
-                    playlist=playlist,
-                    now_ms=now_ms,
-                    not_before_ms=cursor.next_capture_ms,
+                    capture_ms, new_ms=new_ms, playlist=playlist, now_ms=now_ms, not_before_ms=cursor.next_capture_ms
                 )
             cursor = replace(cursor, next_sequence=next_sequence, next_capture_ms=capture_ms)
     room = max(0, pending_cap(cursor, playlist) - pending)
