@@ -7,7 +7,7 @@ from config.counts import counted
 from config.errors import LivewardenError
 from config.settings import PREFIX, Settings
 from config.variables import misspelt, unknown
-from worker.doctor.diagnosis import Diagnosis, State, fail, ok, warn
+from worker.doctor.diagnosis import Diagnosis, fail, ok, warn
 from worker.errors import ObjectStoreError
 from worker.ingest.http.origins import AllowedOrigins, entry_for
 from worker.ingest.http.resolver import Address, Names, NameServers
@@ -24,12 +24,10 @@ def check_variables(environment: Mapping[str, str]) -> Diagnosis:
     if not wrong and not others:
         return ok("environment", f"no unknown {PREFIX} variable")
     names = [f"{name} (did you mean {near}?)" if near else name for name, near in sorted((wrong | others).items())]
-    return Diagnosis(
-        name="environment",
-        state=State.FAIL if wrong else State.WARN,
-        found=f"not read by this version: {', '.join(names)}",
-        advice="correct or remove them" + ("; a worker does not start like this" if wrong else ""),
-    )
+    found = f"not read by this version: {', '.join(names)}"
+    if wrong:
+        return fail("environment", found, "correct or remove them; a worker does not start like this")
+    return warn("environment", found, "correct or remove them")
 
 
 def check_store(settings: Settings) -> Diagnosis:
@@ -96,9 +94,8 @@ def _names(origins: AllowedOrigins) -> Diagnosis:
             "; ".join(leads),
             f"add {' '.join(dict.fromkeys(entries))}, or the network around it, to {_VARIABLE}",
         )
-    unknown = _hosts(target for target, addresses in found.items() if not addresses)
-    if unknown:
-        return ok("origin names", f"not known on this machine: {', '.join(unknown)}")
+    if nowhere := _hosts(target for target, addresses in found.items() if not addresses):
+        return ok("origin names", f"not known on this machine: {', '.join(nowhere)}")
     return ok("origin names", f"{', '.join(_hosts(found))}: may be fetched from")
 
 
