@@ -42,12 +42,12 @@ class BitWriter:
             self._bits.append("0" * (len(code) - 1) + code)
 
     def samples(self, values: NDArray[np.uint8]) -> None:
-        """Whole bytes, from the next byte on."""
+        """Whole bytes, starting at the next byte."""
         self._align()
         self._bits.append("".join(f"{value:08b}" for value in values.tobytes()))
 
     def unit(self, header: int) -> bytes:
-        """The NAL unit with its start code; the bytes that would look like one are escaped (7.4.1)."""
+        """The NAL unit with its start code; bytes that would form one are escaped (7.4.1)."""
         self.put(1)
         self._align()
         bits = "".join(self._bits)
@@ -114,7 +114,7 @@ def _picture_parameters() -> bytes:
 
 
 def _field(luma: NDArray[np.float64], place: int, *, bottom: bool) -> bytes:
-    """One field of the picture `place` pictures after its IDR picture: all of it there, else its uppermost blocks."""
+    """One field of the picture `place` pictures after its IDR picture: complete, or only its uppermost blocks."""
     levels = np.rint(16 + luma[int(bottom) :: 2] * 219 / 255).astype(np.uint8)
     instant = place == 0 and not bottom
     bits = BitWriter()
