@@ -207,7 +207,7 @@ def test_a_run_that_does_not_stop_is_reported_once() -> None:
 
     limit = time_limit.TimeLimit(0.1, tell)
     started = monotonic()
-    with limit.watched() as options:  # ONNX Runtime does not release a model whose run goes on
+    with limit.watched() as options:  # stays inside, as a run that ONNX Runtime cannot end
         assert told.wait(30)
         assert options.terminate
     assert tellings[0] - started >= 0.1 + time_limit.STUCK_SECONDS
