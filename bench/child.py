@@ -31,7 +31,7 @@ SEGMENT_SECONDS = (2, 4)
 LOOKS = 100
 """Samplings of one segment in a round: the kernel counts a child's CPU in hundredths of a second."""
 LOOKS_AT_ALL = 10
-"""Rounds with every picture decoded."""
+"""Rounds in which every picture is decoded."""
 ROUNDS = 7
 QUICK_ROUNDS = 3
 HEADINGS = (
@@ -80,8 +80,8 @@ def main(
 
 
 def _measure(segment: bytes, rounds: int) -> list[float]:
-    """Medians, in ms of CPU a segment: through processes that are shared, through fresh ones, in this process what is
-    planned, and every picture."""
+    """Medians, in ms of CPU a segment: through shared processes, through fresh ones, in this process for planned
+    pictures, and in this process for every picture."""
     with Decoder() as decoder, Decoder(inputs_a_process=1) as fresh:
         measured = [
             (
@@ -96,7 +96,7 @@ def _measure(segment: bytes, rounds: int) -> list[float]:
 
 
 def _print(*cells: str) -> None:
-    """Prints a line immediately: the next one takes a minute."""
+    """Prints a line immediately, because the next one takes a minute."""
     first, *others = cells
     typer.echo(f"{first:<12}" + "".join(f"{cell:>{COLUMN_CHARACTERS}}" for cell in others))
 
@@ -112,13 +112,14 @@ def _through(decoder: Decoder, segment: bytes) -> float:
 
 
 def _cpu_seconds(process: int) -> float:
-    """Of another process and of those that it forked and reaped (utime, stime, cutime and cstime of proc(5))."""
+    """CPU seconds of another process and of those that it forked and reaped (utime, stime, cutime, cstime of
+    proc(5))."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _here(segment: bytes, *, everything: bool, looks: int) -> float:
-    """CPU seconds of demuxing, planning and decoding what is planned, or every picture."""
+    """CPU seconds of demuxing, planning, and decoding the planned pictures or every picture."""
     descriptor = os.memfd_create("segment")
     os.write(descriptor, segment)
     began = time.process_time()

@@ -35,14 +35,14 @@ class Cost:
 
     seconds: float
     cpu_seconds: float
-    """Of all its threads."""
+    """CPU seconds of all its threads."""
     megabytes: float
     """The largest growth of the process's own memory."""
     new: int
 
 
 def measure(count: int) -> tuple[Cost, Cost]:
-    """Measures the import of `count` random hashes into an empty list, and of the same file once more."""
+    """Measures the import of `count` random hashes into an empty list, and of the same file again."""
     with tempfile.TemporaryDirectory(prefix="livewarden-bench-") as name:
         folder = Path(name)
         with deployment(folder) as (url, _):

@@ -21,7 +21,7 @@ from sampler.errors import InputError
 from sampler.frames import SampledFrame, SampledSegment
 
 SEEK_SECONDS = 2
-"""Between two pictures of the seeking method; as far apart as the profile `balanced` allows."""
+"""Distance of two pictures of the seeking method, as in the profile `balanced`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Look:
     """Presentation times of the pictures taken, from the clip's first picture, ascending."""
     frames_decoded: int
     cpu_seconds: float
-    """Of this process, and of the decoder child where there is one."""
+    """CPU of this process, and of the decoder child if there is one."""
     segments_failed: int = 0
     """Segments that it reported as undecodable."""
 
@@ -125,7 +125,7 @@ class KeyframesOnly:
 
 
 class Seeking:
-    """One picture every two seconds: a seek to the keyframe before it, and decoding up to it."""
+    """One picture every two seconds: a seek to the preceding keyframe, and decoding up to the picture."""
 
     name = "seek every 2 s"
 
@@ -152,7 +152,7 @@ class Seeking:
 
 
 class VideoCapture:
-    """Every picture, by OpenCV, in one thread: more of them would cost more CPU, not less."""
+    """Every picture, by OpenCV, in one thread: more threads would cost more CPU."""
 
     name = "VideoCapture"
 
@@ -173,7 +173,7 @@ class VideoCapture:
 
 
 class SceneDetect:
-    """The first picture of each scene that PySceneDetect's content detector finds, with its own defaults."""
+    """The first picture of each scene found by PySceneDetect's content detector with default settings."""
 
     name = "PySceneDetect"
 
@@ -195,5 +195,5 @@ class SceneDetect:
 
 
 def scenedetect_is_here() -> bool:
-    """Whether PySceneDetect is installed."""
+    """True if PySceneDetect is installed."""
     return find_spec("scenedetect") is not None

@@ -1,4 +1,4 @@
-"""`python -m bench.others`: whether inserts are seen in settings that nothing was tuned on, and from other encoders."""
+"""`python -m bench.others`: detection of inserts in settings and encoders that the sampler was not tuned on."""
 
 from typing import Annotated
 
@@ -65,7 +65,7 @@ def main(
     repeats: Annotated[int, typer.Option(help="Inserts of each duration in each clip.")] = 3,
     seed: Annotated[int, typer.Option(help="Another one places the inserts elsewhere.")] = 0,
 ) -> None:
-    """Looks at inserts in many encoders' settings, with livewarden and with full decoding."""
+    """Samples clips with inserts in many encoders' settings, with livewarden and with full decoding."""
     reel = Reel(INSERTED, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
     table = Table(title="Inserts hidden between keyframes, settings that nothing was tuned on", box=box.SIMPLE_HEAD)
     table.add_column("encoder", no_wrap=True)

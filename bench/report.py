@@ -39,7 +39,7 @@ class Goal:
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached."""
+        """True if the goal is met."""
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
 
 
@@ -162,7 +162,7 @@ def _costliest(expensive: Results, clean: Results) -> tuple[float, str]:
 def print_report(
     console: Console, hidden: Results, clean: Results, reached: Sequence[Goal], *, methods: Sequence[str]
 ) -> None:
-    """All tables."""
+    """Prints all tables."""
     console.print(_recall_table(hidden, methods))
     console.print(
         "Recall in per cent with its Wilson 95 % interval; n: hidden inserts. No insert of 2 s hides in a GOP of 2 s.\n"
@@ -245,7 +245,7 @@ def _clean_table(clean: Results) -> Table:
 
 
 def goal_table(reached: Sequence[Goal]) -> Table:
-    """The table of goals, and whether each is reached."""
+    """The table of goals, and whether each is met."""
     table = Table(title="Goals", box=box.SIMPLE_HEAD)
     for heading in ("goal", "bound", "measured", "", "of"):
         table.add_column(heading, no_wrap=heading != "of")

@@ -53,12 +53,12 @@ CLEAN_WIDTH, CLEAN_HEIGHT = 640, 360
 picture would weigh too much."""
 CLEAN_GOP_SECONDS = 2
 CLEAN_SEGMENT_SECONDS = (2, 6)
-"""One GOP, as low-latency streams have it, and the 6 s that Apple's HLS authoring specification asks for."""
+"""One GOP, as in low-latency streams, and the 6 s that Apple's HLS authoring specification asks for."""
 ROUNDS = 3
-"""Looks at each clip whose CPU counts, of which the median by CPU is taken: these clips are short."""
+"""Measurements of each clip whose CPU counts, of which the median is taken: these clips are short."""
 STILL_SECONDS = 60
 REPORT_COLUMNS = 120
-"""Of the widest table, where the output is no terminal."""
+"""Width of the widest table, if the output is no terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class Extent:
 
     @property
     def clips(self) -> int:
-        """Of an encoder's setting."""
+        """Number of clips of an encoder's setting."""
         return len(self.bases) * len(GOP_SECONDS)
 
 
@@ -84,7 +84,7 @@ FULL = Extent(bases=BASES, repeats=6, clean_seconds=18, dear_bases=BASES, still_
 QUICK = Extent(
     bases=("bikes", "handheld"), repeats=1, clean_seconds=12, dear_bases=("carphone_pristine",), still_encoders=2
 )
-"""22 of them."""
+"""22 hidden inserts an encoder's setting."""
 
 Make = Callable[[], Clip]
 
@@ -156,7 +156,7 @@ def _look_at_clean(extent: Extent, methods: Sequence[Method], progress: Progress
 
 
 def _look_at_expensive(extent: Extent, seed: int, methods: Sequence[Method], progress: Progress) -> Results:
-    """Clips with an insert every 3 s, for what they cost."""
+    """Results on clips with an insert every 3 s, for their cost."""
     reel = Reel(INSERTED, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
         make
@@ -169,7 +169,7 @@ def _look_at_expensive(extent: Extent, seed: int, methods: Sequence[Method], pro
 def with_inserts(
     reel: Reel, bases: Sequence[str], encoder: Encoder, *, repeats: int, seed: tuple[int, ...]
 ) -> list[Make]:
-    """Of each film and GOP a clip with inserts; another `seed` places them elsewhere."""
+    """A clip with inserts for each film and GOP; another `seed` places them elsewhere."""
     return [
         partial(
             make_clip,
@@ -209,7 +209,7 @@ def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> list
 
 
 def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
-    """For each picture taken of the clip whether the gate lets it through to the classifiers."""
+    """For each sampled picture of the clip, whether the gate passes it to the classifiers."""
     state: GateState | None = None
     for start_seconds, segment in sampled(clip, decoder, BALANCED):
         for frame in segment.frames if segment is not None else ():
@@ -226,7 +226,7 @@ def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
 
 
 def made(makes: Sequence[Make], progress: Progress, description: str) -> list[Clip]:
-    """The clips, encoded on all cores before anything is measured; libx264 lets go of the interpreter's lock."""
+    """The clips, encoded on all cores before anything is measured; libx264 releases the interpreter's lock."""
     task = progress.add_task(description, total=len(makes))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = [pool.submit(make) for make in makes]
@@ -237,7 +237,7 @@ def made(makes: Sequence[Make], progress: Progress, description: str) -> list[Cl
 
 
 def progress_bars() -> Progress:
-    """On standard error, so that tables can be kept."""
+    """Progress bars on standard error, so that tables can be redirected."""
     return Progress(
         TextColumn("{task.description:32}"),
         BarColumn(),
