@@ -25,7 +25,7 @@ SEEK_SECONDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ClipSamples:
     """The samples of one method on one clip."""
 
     seen_seconds: tuple[float, ...]
@@ -42,7 +42,7 @@ class Method(Protocol):
 
     name: str
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
 
 
@@ -74,7 +74,7 @@ class Livewarden:
         self._decoder = decoder
         self._profile = profile
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         seen: list[float] = []
         taken: list[float] = []
@@ -91,7 +91,7 @@ class Livewarden:
             taken.clear()
             decoded += segment.frames_decoded
             child_seconds += segment.cpu_seconds["demux"] + segment.cpu_seconds["decode"]
-        return Look(
+        return ClipSamples(
             seen_seconds=tuple(seen),
             frames_decoded=decoded,
             cpu_seconds=time.process_time() - began + child_seconds,
@@ -104,7 +104,7 @@ class KeyframesOnly:
 
     name = "keyframes only"
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         seen: list[float] = []
         began = time.process_time()
@@ -121,7 +121,7 @@ class KeyframesOnly:
                     taken += [seconds(frame) for frame in packet.decode()]
                 start_seconds = clip.segment_start_seconds(index) - first_seconds
                 seen += [start_seconds + instant for instant in taken]
-        return Look(seen_seconds=tuple(seen), frames_decoded=len(seen), cpu_seconds=time.process_time() - began)
+        return ClipSamples(seen_seconds=tuple(seen), frames_decoded=len(seen), cpu_seconds=time.process_time() - began)
 
 
 class Seeking:
@@ -129,7 +129,7 @@ class Seeking:
 
     name = "seek every 2 s"
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         seen: list[float] = []
         decoded = 0
@@ -148,7 +148,7 @@ class Seeking:
                     if elapsed >= wanted - 0.5 / FRAMES_PER_SECOND:
                         seen.append(elapsed)
                         break
-        return Look(seen_seconds=tuple(seen), frames_decoded=decoded, cpu_seconds=time.process_time() - began)
+        return ClipSamples(seen_seconds=tuple(seen), frames_decoded=decoded, cpu_seconds=time.process_time() - began)
 
 
 class VideoCapture:
@@ -156,7 +156,7 @@ class VideoCapture:
 
     name = "VideoCapture"
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         with tempfile.NamedTemporaryFile(suffix=".ts") as file:
             file.write(clip.stream)
@@ -169,7 +169,7 @@ class VideoCapture:
             capture.release()
             cpu_seconds = time.process_time() - began
         seen = tuple(index / FRAMES_PER_SECOND for index in range(count))
-        return Look(seen_seconds=seen, frames_decoded=count, cpu_seconds=cpu_seconds)
+        return ClipSamples(seen_seconds=seen, frames_decoded=count, cpu_seconds=cpu_seconds)
 
 
 class SceneDetect:
@@ -177,7 +177,7 @@ class SceneDetect:
 
     name = "PySceneDetect"
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         scenedetect = import_module("scenedetect")
         with tempfile.NamedTemporaryFile(suffix=".ts") as file:
@@ -187,7 +187,7 @@ class SceneDetect:
             scenes = scenedetect.detect(file.name, scenedetect.ContentDetector(), start_in_scene=True)
             cpu_seconds = time.process_time() - began
         first_seconds = scenes[0][0].seconds
-        return Look(
+        return ClipSamples(
             seen_seconds=tuple(start.seconds - first_seconds for start, _ in scenes),
             frames_decoded=clip.frames_total,
             cpu_seconds=cpu_seconds,

@@ -80,7 +80,9 @@ def main(
             makes = with_inserts(reel, BASES, setting, repeats=repeats, seed=(seed, number))
             clips = made(makes, progress, f"encoding: {setting.name}")
             every.append(
-                Results(rows=tuple(judge(method.name, clip, method.look(clip)) for clip in clips for method in methods))
+                Results(
+                    rows=tuple(judge(method.name, clip, method.sample(clip)) for clip in clips for method in methods)
+                )
             )
             _add_row(table, setting.name, every[-1])
     _add_row(table, "all", Results(rows=tuple(row for results in every for row in results.rows)))

@@ -39,7 +39,7 @@ WIDTH, HEIGHT = 640, 360
 """Size of the cheapest rendition that platforms send."""
 SEGMENT_SECONDS = 6
 CLIP_SECONDS = 24
-LOOKS = 5
+ROUNDS = 5
 """Rounds of each clip: the kernel counts a child's CPU in hundredths of a second."""
 SEED = b"bench"
 SECOND = "safety-s"
@@ -99,10 +99,10 @@ def measure_pipeline(base: str) -> PipelineCost:
         pipeline.warm_up()
         verdicts = list(_moderated(pipeline, clip, keep))
         before = _cpu_of_both(decoder)
-        for _ in range(LOOKS):
+        for _ in range(ROUNDS):
             for _verdict in _moderated(pipeline, clip, None):
                 pass
-        spent = (_cpu_of_both(decoder) - before) / LOOKS
+        spent = (_cpu_of_both(decoder) - before) / ROUNDS
     hashes = [hash_luma(luma) for luma in lumas]
     classified = sum(verdict.turns[DEFAULT].looked for verdict in verdicts if DEFAULT in verdict.turns)
     bare = classifier.bare_run(_picture(reel.picture(base, 0)))

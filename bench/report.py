@@ -173,12 +173,12 @@ def print_report(
     console.print(goal_table(reached))
     failed = sum(row.segments_failed for results in (hidden, clean) for row in results.rows)
     if failed:
-        console.print(f"livewarden could not look at {failed} segments at all: nothing in them counts as seen")
+        console.print(f"livewarden could not decode {failed} segments: nothing in them counts as seen")
 
 
 def _recall_table(hidden: Results, methods: Sequence[str]) -> Table:
     table = Table(title="Inserts hidden between keyframes", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("method to look", no_wrap=True)
+    table.add_column("method", no_wrap=True)
     table.add_column("x264", no_wrap=True)
     for heading in ("n", *(f"{seconds:g} s" for seconds in INSERT_SECONDS), "decoded", "CPU"):
         table.add_column(heading, justify="right", no_wrap=True)

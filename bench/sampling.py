@@ -69,7 +69,7 @@ class Extent:
     repeats: int
     """Inserts of each duration in each clip."""
     clean_seconds: int
-    dear_bases: tuple[str, ...]
+    expensive_bases: tuple[str, ...]
     """Films with inserts among which the most expensive clip is searched."""
     still_encoders: int
 
@@ -79,10 +79,10 @@ class Extent:
         return len(self.bases) * len(GOP_SECONDS)
 
 
-FULL = Extent(bases=BASES, repeats=6, clean_seconds=18, dear_bases=BASES, still_encoders=len(ENCODERS))
+FULL = Extent(bases=BASES, repeats=6, clean_seconds=18, expensive_bases=BASES, still_encoders=len(ENCODERS))
 """330 hidden inserts an encoder's setting."""
 QUICK = Extent(
-    bases=("bikes", "handheld"), repeats=1, clean_seconds=12, dear_bases=("carphone_pristine",), still_encoders=2
+    bases=("bikes", "handheld"), repeats=1, clean_seconds=12, expensive_bases=("carphone_pristine",), still_encoders=2
 )
 """22 hidden inserts an encoder's setting."""
 
@@ -102,10 +102,10 @@ def main(
         others: list[Method] = [KeyframesOnly(), Seeking(), VideoCapture()]
         if scenedetect_is_here():
             others.append(SceneDetect())
-        hidden, fidelity = _look_at_hidden(extent, seed, [ours, *others], decoder, progress)
-        clean = _look_at_clean(extent, [ours, KeyframesOnly(), VideoCapture()], progress)
-        expensive = _look_at_expensive(extent, seed, [ours, VideoCapture()], progress)
-        still = _look_at_still(extent, decoder, progress)
+        hidden, fidelity = _measure_hidden(extent, seed, [ours, *others], decoder, progress)
+        clean = _measure_clean(extent, [ours, KeyframesOnly(), VideoCapture()], progress)
+        expensive = _measure_expensive(extent, seed, [ours, VideoCapture()], progress)
+        still = _measure_still(extent, decoder, progress)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
@@ -116,7 +116,7 @@ def main(
         _draw(plot, hidden)
 
 
-def _look_at_hidden(
+def _measure_hidden(
     extent: Extent, seed: int, methods: Sequence[Method], decoder: Decoder, progress: Progress
 ) -> tuple[Results, list[Fidelity]]:
     """Results of all methods on all clips, and the fidelity of our samples of the clips of the first film."""
@@ -128,14 +128,14 @@ def _look_at_hidden(
         makes = with_inserts(reel, extent.bases, encoder, repeats=extent.repeats, seed=(seed, number))
         for clip in made(makes, progress, f"encoding: {encoder.name}"):
             for method in methods:
-                rows.append(judge(method.name, clip, method.look(clip)))
+                rows.append(judge(method.name, clip, method.sample(clip)))
                 progress.advance(task)
             if clip.base == extent.bases[0]:
                 fidelity.append(compare(clip, decoder, BALANCED))
     return Results(rows=tuple(rows)), fidelity
 
 
-def _look_at_clean(extent: Extent, methods: Sequence[Method], progress: Progress) -> Results:
+def _measure_clean(extent: Extent, methods: Sequence[Method], progress: Progress) -> Results:
     names = (*CLEAN, MONTAGE)
     reel = Reel(names, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
@@ -155,13 +155,13 @@ def _look_at_clean(extent: Extent, methods: Sequence[Method], progress: Progress
     return _timed(made(makes, progress, "encoding: clean"), methods, progress, "clean clips")
 
 
-def _look_at_expensive(extent: Extent, seed: int, methods: Sequence[Method], progress: Progress) -> Results:
+def _measure_expensive(extent: Extent, seed: int, methods: Sequence[Method], progress: Progress) -> Results:
     """Results on clips with an insert every 3 s, for their cost."""
     reel = Reel(INSERTED, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
         make
         for number, encoder in enumerate(ENCODERS)
-        for make in with_inserts(reel, extent.dear_bases, encoder, repeats=1, seed=(seed, number))
+        for make in with_inserts(reel, extent.expensive_bases, encoder, repeats=1, seed=(seed, number))
     ]
     return _timed(made(makes, progress, "encoding: expensive"), methods, progress, "expensive clips")
 
@@ -188,12 +188,12 @@ def with_inserts(
 def _timed(clips: Sequence[Clip], methods: Sequence[Method], progress: Progress, description: str) -> Results:
     rows: list[Result] = []
     for clip in progress.track(clips, description=description):
-        rounds = [[judge(method.name, clip, method.look(clip)) for method in methods] for _ in range(ROUNDS)]
-        rows += [median_by_cpu(looks) for looks in zip(*rounds, strict=True)]
+        rounds = [[judge(method.name, clip, method.sample(clip)) for method in methods] for _ in range(ROUNDS)]
+        rows += [median_by_cpu(repeated) for repeated in zip(*rounds, strict=True)]
     return Results(rows=tuple(rows))
 
 
-def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> list[StillScene]:
+def _measure_still(extent: Extent, decoder: Decoder, progress: Progress) -> list[StillScene]:
     reel = Reel(["still"], width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
     makes = [
         partial(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.clips import INTRA_REFRESH, Clip
-from bench.methods import Look
+from bench.methods import ClipSamples
 
 Z95 = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
@@ -59,9 +59,9 @@ class Result:
         return (self.encoder, self.base, self.gop_seconds, self.segment_seconds)
 
 
-def judge(method: str, clip: Clip, look: Look) -> Result:
+def judge(method: str, clip: Clip, samples: ClipSamples) -> Result:
     """Compares the samples with the inserts."""
-    edges = [0.0, *look.seen_seconds, clip.duration_seconds]
+    edges = [0.0, *samples.seen_seconds, clip.duration_seconds]
     return Result(
         method=method,
         encoder=clip.encoder,
@@ -70,11 +70,11 @@ def judge(method: str, clip: Clip, look: Look) -> Result:
         segment_seconds=clip.segment_seconds,
         duration_seconds=clip.duration_seconds,
         frames_total=clip.frames_total,
-        frames_decoded=look.frames_decoded,
-        cpu_seconds=look.cpu_seconds,
-        segments_failed=look.segments_failed,
+        frames_decoded=samples.frames_decoded,
+        cpu_seconds=samples.cpu_seconds,
+        segments_failed=samples.segments_failed,
         longest_gap_seconds=max(after - before for before, after in pairwise(edges)),
-        outcomes=tuple((round(insert.seconds, 3), insert.is_seen(look.seen_seconds)) for insert in clip.inserts),
+        outcomes=tuple((round(insert.seconds, 3), insert.is_seen(samples.seen_seconds)) for insert in clip.inserts),
     )
 
 

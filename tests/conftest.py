@@ -155,7 +155,7 @@ def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_trouble_yet() -> None:
+def forget_logged_failures() -> None:
     """Forgets logged failures, so that each test begins like a new process and no line is demoted to debug."""
     forget_all()
 

@@ -33,7 +33,7 @@ def test_hidden_inserts_contain_no_keyframe(encoder) -> None:
     asked = (0.25, 0.5, 1.0, 2.0)
     clip = make_clip(reel, encoder=encoder, base="discs", gop_seconds=2, insert_seconds=asked, seed=(1,))
     keyframes, all_pictures = (
-        judge(method.name, clip, method.look(clip)) for method in (KeyframesOnly(), VideoCapture())
+        judge(method.name, clip, method.sample(clip)) for method in (KeyframesOnly(), VideoCapture())
     )
     assert sorted(seconds for seconds, _ in all_pictures.outcomes) == [0.25, 0.5, 1.0]
     assert all(seen for _, seen in all_pictures.outcomes)

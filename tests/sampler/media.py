@@ -174,7 +174,7 @@ def fragments(data: bytes) -> tuple[bytes, list[bytes]]:
     return data[: starts[0]], [data[a:b] for a, b in zip(starts, [*starts[1:], end], strict=True)]
 
 
-def turned(data: bytes, clockwise_degrees: int, *, mirrored: bool = False) -> bytes:
+def rotated(data: bytes, clockwise_degrees: int, *, mirrored: bool = False) -> bytes:
     """The MP4 with a display matrix in its track header (ISO/IEC 14496-12, 8.3.2) by which players first exchange left
     and right, if `mirrored`, and then rotate by quarters."""
     at = data.index(b"tkhd")

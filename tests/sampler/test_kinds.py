@@ -14,8 +14,8 @@ from media import (
     in_mp4,
     level_error,
     number_in,
+    rotated,
     steady,
-    turned,
 )
 
 from config.profiles import BALANCED
@@ -77,7 +77,7 @@ def test_no_stretch_of_any_kind_goes_unsampled(decoder: Decoder, kind: str) -> N
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_a_rotated_phone_is_shown_upright(decoder: Decoder, degrees: int, mirrored: bool) -> None:
     """A hash of the picture lying on its side would match no list, and moderators would see it rotated."""
-    data = turned(encode(in_mp4(H264), steady(20)), degrees, mirrored=mirrored)
+    data = rotated(encode(in_mp4(H264), steady(20)), degrees, mirrored=mirrored)
     picture = decoder.sample(data, profile=BALANCED, seed=b"turned").frames[0].picture
 
     assert_upright(picture, clockwise_degrees=degrees, mirrored=mirrored)

@@ -24,13 +24,13 @@ def crowded() -> Callable[[int], Hashes]:
         random = np.random.default_rng(seed)
         hashes = random.integers(0, 256, (count, 32), np.uint8)
         for place in range(1, count, 3):
-            hashes[place] = turned(hashes[random.integers(0, place)], int(random.integers(0, 41)), random)
+            hashes[place] = flipped(hashes[random.integers(0, place)], int(random.integers(0, 41)), random)
         return hashes
 
     return make
 
 
-def turned(bits: Hashes, count: int, random: np.random.Generator) -> Hashes:
+def flipped(bits: Hashes, count: int, random: np.random.Generator) -> Hashes:
     """`bits` with `count` random bits flipped."""
     flags = np.unpackbits(bits)
     flags[random.choice(256, count, replace=False)] ^= 1
@@ -42,7 +42,7 @@ def near() -> Callable[[bytes, int], PdqHash]:
     """A picture's hash at so many bits from `value`."""
 
     def make(value: bytes, distance: int, quality: int = 100) -> PdqHash:
-        bits = turned(np.frombuffer(value, np.uint8), distance, np.random.default_rng(distance))
+        bits = flipped(np.frombuffer(value, np.uint8), distance, np.random.default_rng(distance))
         return PdqHash(bits=bits.tobytes(), quality=quality)
 
     return make

@@ -27,7 +27,7 @@ def pdq(name: str, value: bytes = A, **more: object) -> Entry:
     return Entry(entry=name, kind=HashKind.PDQ, value=value, **more)  # type: ignore[arg-type]
 
 
-def told(matches: tuple[Match, ...]) -> list[tuple[str, str, int]]:
+def as_tuples(matches: tuple[Match, ...]) -> list[tuple[str, str, int]]:
     return [(match.list, match.entry, match.distance) for match in matches]
 
 
@@ -69,7 +69,7 @@ def test_changes_cannot_touch_the_test_card_or_widen_what_is_allowed() -> None:
 def test_the_smallest_lists_match(bank_of: BankOf, near: Near, count: int) -> None:
     """A list of one hash would not match (ThreatExchange #1318), or not from a snapshot."""
     bank = bank_of((ListSpec(name="own"), [pdq(f"e{place}", A) for place in range(count)]))
-    assert told(bank.match(near(A, 31))) == [("own", f"e{place}", 31) for place in range(count)]
+    assert as_tuples(bank.match(near(A, 31))) == [("own", f"e{place}", 31) for place in range(count)]
     assert bank.match(near(A, 32)) == ()
 
 
@@ -95,16 +95,16 @@ def test_each_list_keeps_to_its_distance_and_quality(bank_of: BankOf, near: Near
         changes = [BankChange.put_list(spec, at_ms=1) for spec, _ in lists]
         changes += [BankChange.add(spec.name, entry, at_ms=1) for spec, entries in lists for entry in entries]
         bank = Bank(delta=followed(*changes))
-    assert told(bank.match(near(A, 10))) == [("near", "n", 10), ("far", "f", 10), ("sure", "s", 10)]
-    assert told(bank.match(near(A, 11, quality=80))) == [("far", "f", 11), ("sure", "s", 11)]
-    assert told(bank.match(near(A, 11, quality=79))) == [("far", "f", 11)]
+    assert as_tuples(bank.match(near(A, 10))) == [("near", "n", 10), ("far", "f", 10), ("sure", "s", 10)]
+    assert as_tuples(bank.match(near(A, 11, quality=80))) == [("far", "f", 11), ("sure", "s", 11)]
+    assert as_tuples(bank.match(near(A, 11, quality=79))) == [("far", "f", 11)]
 
 
 def test_a_later_spec_applies_to_entries_of_the_snapshot(bank_of: BankOf, near: Near) -> None:
     """Narrowing a list would have no effect until the next compaction."""
     delta = followed(BankChange.put_list(ListSpec(name="own", max_distance=5), at_ms=1))
     bank = bank_of((ListSpec(name="own"), [pdq("e")]), delta=delta)
-    assert told(bank.match(near(A, 5))) == [("own", "e", 5)]
+    assert as_tuples(bank.match(near(A, 5))) == [("own", "e", 5)]
     assert bank.match(near(A, 6)) == ()
 
 
@@ -159,7 +159,7 @@ def test_the_nearest_matches_are_returned(bank_of: BankOf, near: Near) -> None:
     assert [match.distance for match in matches] == [d for d in range(8) for _ in range(2)] + [0]
     assert len(matches) == MAX_MATCHES_A_LIST + 1
     gone = followed(*(BankChange.remove("own", f"e{place}", at_ms=1) for place in range(60)))
-    assert told(Bank(snapshot=bank.snapshot, delta=gone).match(wanted)) == [
+    assert as_tuples(Bank(snapshot=bank.snapshot, delta=gone).match(wanted)) == [
         ("own", "e60", 29),
         ("own", "e61", 30),
         ("other", "e0", 0),
@@ -170,7 +170,7 @@ def test_many_hashes_of_one_id_do_not_crowd_out_others(bank_of: BankOf, near: Ne
     """Lists that use a series or a video as ID have it a hundred times, and would displace other matches."""
     same = [pdq("series", near(A, place % 5).bits) for place in range(200)]
     bank = bank_of((ListSpec(name="own"), [*same, pdq("other", near(A, 20).bits)]))
-    assert told(bank.match(PdqHash(bits=A, quality=100))) == [("own", "series", 0), ("own", "other", 20)]
+    assert as_tuples(bank.match(PdqHash(bits=A, quality=100))) == [("own", "series", 0), ("own", "other", 20)]
 
 
 def test_entries_are_added_withdrawn_and_removed_with_their_list(bank_of: BankOf, near: Near) -> None:
@@ -182,12 +182,12 @@ def test_entries_are_added_withdrawn_and_removed_with_their_list(bank_of: BankOf
         BankChange.drop_list("gone", at_ms=3),
     ]
     bank = bank_of(*lists, delta=followed(*changes))
-    assert told(bank.match(near(A, 2))) == [("own", "new", 2)]
+    assert as_tuples(bank.match(near(A, 2))) == [("own", "new", 2)]
     assert dict(bank.sizes) == {"selftest": 3, "confirmed": 0, "allow": 0, "own": 2}
     again = bank_of(*lists, delta=followed(*changes, BankChange.add("own", pdq("e1", A), at_ms=4)))
-    assert told(again.match(near(A, 2))) == [("own", "new", 2), ("own", "e1", 2)]
+    assert as_tuples(again.match(near(A, 2))) == [("own", "new", 2), ("own", "e1", 2)]
     reborn = bank_of(*lists, delta=followed(*changes, BankChange.put_list(ListSpec(name="gone"), at_ms=4)))
-    assert told(reborn.match(near(A, 2))) == [("own", "new", 2)]
+    assert as_tuples(reborn.match(near(A, 2))) == [("own", "new", 2)]
     assert reborn.sizes["gone"] == 0
 
 
@@ -198,7 +198,7 @@ def test_an_entry_added_again_replaces_the_old_one(bank_of: BankOf, near: Near) 
     )
     bank = bank_of((ListSpec(name="own"), [pdq("e", A, tags=("A",))]), delta=delta)
     assert [match.tags for match in bank.match(near(A, 0))] == [("B",)]
-    assert told(bank.match(near(B, 0))) == [("own", "e", 0)]
+    assert as_tuples(bank.match(near(B, 0))) == [("own", "e", 0)]
     assert bank.sizes["own"] == 2
     assert sorted(bank.entries("own"), key=lambda entry: entry.value) == [pdq("e", A, tags=("B",)), pdq("e", B)]
 
@@ -217,10 +217,10 @@ def test_digests_are_matched(bank_of: BankOf) -> None:
     bank = bank_of((ListSpec(name="vics"), [*entries, twin]), (ListSpec(name="own"), entries[:1]), delta=delta)
     for entry in entries[1:]:
         expected = [] if entry.entry == "md5-7" else [("vics", entry.entry, 0)]
-        assert told(bank.find(entry.kind, entry.value)) == expected
-    assert told(bank.find(HashKind.MD5, entries[0].value)) == [("vics", "md5-0", 0), ("own", "md5-0", 0)]
-    assert told(bank.find(HashKind.MD5, twin.value)) == [("vics", "begins alike", 0)]
-    assert told(bank.find(HashKind.SHA1, late.value)) == [("vics", "late", 0)]
+        assert as_tuples(bank.find(entry.kind, entry.value)) == expected
+    assert as_tuples(bank.find(HashKind.MD5, entries[0].value)) == [("vics", "md5-0", 0), ("own", "md5-0", 0)]
+    assert as_tuples(bank.find(HashKind.MD5, twin.value)) == [("vics", "begins alike", 0)]
+    assert as_tuples(bank.find(HashKind.SHA1, late.value)) == [("vics", "late", 0)]
     assert bank.find(HashKind.SHA256, bytes(32)) == ()
     with pytest.raises(BankError, match="expected 16"):
         bank.find(HashKind.MD5, bytes(20))
@@ -284,7 +284,7 @@ def test_compaction_copies_unchanged_entries(bank_of: BankOf) -> None:
     assert dict(after.sizes) == dict(before.sizes)
     for place in (7, 16_382, 16_385, 39_998):
         assert after.exact("big", f"e{place}") == before.exact("big", f"e{place}") != ()
-        assert told(after.find(HashKind.SHA1, place.to_bytes(20))) == [("big", f"e{place}", 0)]
+        assert as_tuples(after.find(HashKind.SHA1, place.to_bytes(20))) == [("big", f"e{place}", 0)]
     for place in gone:
         assert after.exact("big", f"e{place}") == ()
 

@@ -43,9 +43,9 @@ def test_view_of_a_padded_plane() -> None:
     inner = without_bars(plane[:, :640])
     assert inner is not None
     assert inner.shape == (272, 640)
-    turned = without_bars(plane[::-1, 639::-1])
-    assert turned is not None
-    assert turned.shape == (272, 640)
+    rotated = without_bars(plane[::-1, 639::-1])
+    assert rotated is not None
+    assert rotated.shape == (272, 640)
 
 
 @pytest.mark.parametrize("quality", [30, 60, 90])

@@ -21,7 +21,7 @@ def grey(rgb: Array, width: int, height: int) -> Array:
     return cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
-def turned(luma: Array) -> list[Array]:
+def transformed(luma: Array) -> list[Array]:
     """The picture, its mirror image, and its rotations by 90, 180 and 270 degrees, each as its own array."""
     return [luma, *(np.ascontiguousarray(view) for view in (luma[:, ::-1], *(np.rot90(luma, k) for k in (1, 2, 3))))]
 
@@ -35,7 +35,7 @@ def assert_same(found: PdqHash, plain: PdqHash) -> None:
 def assert_as_plain(luma: Array) -> None:
     upright, variants = hash_with_variants(luma, {Variant.MIRROR, Variant.ROTATE})
     found = [upright, *variants[Variant.MIRROR], *variants[Variant.ROTATE]]
-    for one, array in zip(found, turned(luma), strict=True):
+    for one, array in zip(found, transformed(luma), strict=True):
         assert_same(one, hash_luma(array))
 
 
@@ -83,7 +83,7 @@ def test_a_letterboxed_picture_is_hashed_without_its_bars(picture: Array) -> Non
     assert_same(cropped, hash_luma(luma))
     (_, mirrored) = variants[Variant.MIRROR]
     assert_same(mirrored, hash_luma(np.ascontiguousarray(luma[:, ::-1])))
-    for found, array in zip(variants[Variant.ROTATE][3:], turned(luma)[2:], strict=True):
+    for found, array in zip(variants[Variant.ROTATE][3:], transformed(luma)[2:], strict=True):
         assert_same(found, hash_luma(array))
 
 

@@ -30,7 +30,7 @@ def stand_in() -> Iterator[Decoder]:
         yield decoder
 
 
-def told(name: str) -> bytes:
+def input_for(name: str) -> bytes:
     """An input that makes the stand-in do that: long enough that its size refuses nothing."""
     return (LIE + name.encode()).ljust(INPUT_BYTES, b"\0")
 
@@ -40,7 +40,7 @@ def test_a_lie_counts_as_the_decoders_death(stand_in: Decoder, lie: str) -> None
     """A compromised decoder would crash the worker, fill its memory, or have a stream's gaps counted as moderated."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DecoderDiedError):
-        stand_in.sample(told(lie), profile=BALANCED, seed=b"")
+        stand_in.sample(input_for(lie), profile=BALANCED, seed=b"")
     assert stand_in.child_pid is None
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * 1024 < 64 * MIB
@@ -52,13 +52,13 @@ def test_an_endless_answer_is_stopped_in_time(slow: str) -> None:
     """A compromised decoder would block the worker, and all other streams, by sending a byte now and then."""
     with Decoder(program=STAND_IN, limits=Limits(wall_seconds=WALL_SECONDS)) as decoder:
         with pytest.raises(DecoderTimeoutError):
-            decoder.sample(told(slow), profile=BALANCED, seed=b"")
+            decoder.sample(input_for(slow), profile=BALANCED, seed=b"")
         assert decoder.sample(segment(), profile=BALANCED, seed=b"").frames
 
 
 def test_an_honest_answer_is_accepted(stand_in: Decoder) -> None:
     """The lies above would be refused for another reason than the one that they name."""
-    (frame,) = stand_in.sample(told("one picture"), profile=BALANCED, seed=b"").frames
+    (frame,) = stand_in.sample(input_for("one picture"), profile=BALANCED, seed=b"").frames
     assert frame.picture.luma().shape == (64, 64)
     assert set(TRUTHS) == {"one picture", "one picture, and work without end", "an error with control characters"}
 
@@ -66,7 +66,7 @@ def test_an_honest_answer_is_accepted(stand_in: Decoder) -> None:
 def test_a_decoder_uses_no_cpu_between_its_requests() -> None:
     """A compromised decoder would take half of the machine from all streams, after an ordinary answer."""
     with Decoder(program=STAND_IN, limits=Limits(wall_seconds=WALL_SECONDS)) as decoder:
-        decoder.sample(told("one picture, and work without end"), profile=BALANCED, seed=b"")
+        decoder.sample(input_for("one picture, and work without end"), profile=BALANCED, seed=b"")
         stat = Path(f"/proc/{decoder.child_pid}/stat")
         eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", within_seconds=20, what="it stops")
         with pytest.raises(DecoderTimeoutError):
@@ -84,7 +84,7 @@ def test_running_out_of_memory_costs_a_decoder_and_not_its_worker(stand_in: Deco
 def test_an_errors_text_is_short_and_harmless(stand_in: Decoder) -> None:
     """A compromised decoder could steer the operator's terminal."""
     with pytest.raises(UndecodableError) as caught:
-        stand_in.sample(told("an error with control characters"), profile=BALANCED, seed=b"")
+        stand_in.sample(input_for("an error with control characters"), profile=BALANCED, seed=b"")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) <= 500
 

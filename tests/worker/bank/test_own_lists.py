@@ -35,7 +35,7 @@ def picture(quality: int = 90) -> PdqHash:
     return PdqHash(bits=secrets.token_bytes(32), quality=quality)
 
 
-def turned(pdq: PdqHash, bits: int) -> PdqHash:
+def flipped(pdq: PdqHash, bits: int) -> PdqHash:
     mask = ((1 << bits) - 1) << (256 - bits)
     return PdqHash(bits=(int.from_bytes(pdq.bits) ^ mask).to_bytes(32), quality=pdq.quality)
 
@@ -164,8 +164,8 @@ rules:
         policy, pdq = policy_of(self.RULES), picture()
         listed(redis, bank, pdq)
         allow(redis, bank(), pdq, list_name="police", hours=1, actor=LEAD)
-        assert self.hits(policy, bank(), turned(pdq, 8)) == {"known": Severity.REVIEW}
-        assert self.hits(policy, bank(), turned(pdq, 9)) == {"known": Severity.CRITICAL}
+        assert self.hits(policy, bank(), flipped(pdq, 8)) == {"known": Severity.REVIEW}
+        assert self.hits(policy, bank(), flipped(pdq, 9)) == {"known": Severity.CRITICAL}
 
     def test_it_holds_for_its_list_only(
         self, redis: Redis, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]

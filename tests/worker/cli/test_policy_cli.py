@@ -288,7 +288,7 @@ class TestCases:
         assert reported in ran.message
 
 
-class TestNamesThatNoRuleGoesBy:
+class TestUnusedNames:
     """Names in cases that no rule refers to: a misspelt name tests nothing, yet a case may be about an unused list."""
 
     CASES = """
@@ -344,7 +344,7 @@ cases:
         )
 
 
-class TestRulesThatFail:
+class TestFailingRules:
     @pytest.fixture
     def failing(self, folder: Path) -> Path:
         level = (

@@ -288,7 +288,7 @@ def test_messages_sent_without_a_queue_are_shown(redis_url: str, redis: Redis) -
     assert 'queue="intake"' in checks["queue celery"]["advice"]
 
 
-class TestWhoWorks:
+class TestPresence:
     """Rows for workers, beat, backlog and streams."""
 
     @staticmethod

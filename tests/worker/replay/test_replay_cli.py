@@ -46,7 +46,7 @@ def replay(folder: Path, *arguments: object, store: str = "store") -> Ran:
     )  # fmt: skip
 
 
-class TestWhatIsLookedAt:
+class TestInput:
     def test_a_time_that_no_log_covers(self, folder: Path) -> None:
         """A typo would end in a traceback."""
         ran = replay(folder, "--since", "999999d")
@@ -121,7 +121,7 @@ class TestPlot:
         assert not (folder / "new.png").exists()
 
 
-class TestRulesThatFail:
+class TestFailingRules:
     LEVEL = "  - {name: level, when: 'score(\"open-nsfw/nsfw\") > 0.55 && stream.metadata.level > 3', severity: high}\n"
 
     def test_they_are_reported(self, folder: Path) -> None:
@@ -143,7 +143,7 @@ class TestRulesThatFail:
         assert replay(folder, "--json").of_type("warning") == []
 
 
-class TestModelsThatAreGone:
+class TestRemovedModels:
     OLD = "{name: old, when: 'score(\"gone/nsfw\") > 0.65', severity: high}"
 
     def test_they_are_tried_on_the_scores_in_the_log(self, folder: Path) -> None:

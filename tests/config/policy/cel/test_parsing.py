@@ -90,7 +90,7 @@ def test_operators_bind_as_in_the_engine(text: str) -> None:
     """A check would read another rule than the one that is evaluated."""
     if _taken_by_engine(text):
         tree = read_syntax(text)
-        assert _told(read_syntax(_bracketed(tree, text))) == _told(tree)
+        assert _structure(read_syntax(_bracketed(tree, text))) == _structure(tree)
         context = cel.Context(variables={"a": 5, "m": [1, 2], "stream": {"a": True}, "matches": [3]}, functions={})
         assert _outcome(_bracketed(tree, text), context) == _outcome(text, context)
 
@@ -105,8 +105,8 @@ def _bracketed(node: Node, text: str) -> str:
     return text[node.start : node.end]
 
 
-def _told(node: Node) -> object:
-    return (type(node).__name__, getattr(node, "operator", ""), [_told(part) for part in node.parts])
+def _structure(node: Node) -> object:
+    return (type(node).__name__, getattr(node, "operator", ""), [_structure(part) for part in node.parts])
 
 
 def _outcome(text: str, context: cel.Context) -> str:

@@ -11,7 +11,7 @@ from config.policy.cel.slips import corrected
 from config.policy.policy import parse_policy
 
 
-def told(text: str) -> list[tuple[int | None, str]]:
+def mistakes_in(text: str) -> list[tuple[int | None, str]]:
     with pytest.raises(ConditionError) as caught:
         parse_condition(text)
     return [(one.offset, str(one)) for one in caught.value.every]
@@ -47,7 +47,7 @@ def told(text: str) -> list[tuple[int | None, str]]:
 )
 def test_each_slip_has_its_own_message(text: str, at: str, expected: str) -> None:
     """`extraneous input 'and' expecting <EOF>` would send a policy author to a parser expert."""
-    assert told(text) == [(text.index(at), expected)]
+    assert mistakes_in(text) == [(text.index(at), expected)]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_text_searched_for_further_mistakes_is_equivalent(text: str, meant: 
 def test_both_slips_of_one_condition_are_reported() -> None:
     """Half of the comparison that follows would be reported as no condition."""
     text = 'not score("m/a") => 0.5'
-    assert told(text) == [
+    assert mistakes_in(text) == [
         (0, "CEL writes `!(x >= y)`, not `not x >= y`"),
         (text.index("=>"), "CEL writes `>=`, not `=>`"),
     ]
@@ -95,17 +95,17 @@ def test_correct_conditions_have_no_slip(text: str) -> None:
 def test_all_mistakes_of_a_condition_are_reported() -> None:
     """An author would find one mistake a run."""
     text = 'matchd("a") and score("m/x") = 90 or not (stream.idd == True && matches.exists(m, m.distanc < "a"))'
-    assert told(text) == sorted(
+    assert mistakes_in(text) == sorted(
         [
-            (text.index("matchd"), told('matchd("a")')[0][1]),
+            (text.index("matchd"), mistakes_in('matchd("a")')[0][1]),
             (text.index("and"), "CEL writes `&&`, not `and`"),
             (text.index("= 90"), "CEL writes `==`, not `=`"),
             (text.index("90"), "scores are 0.0 to 1.0: expected no 90 to compare one with"),
             (text.index("or not"), "CEL writes `||`, not `or`"),
             (text.index("not ("), "CEL writes `!`, not `not`"),
-            (text.index("idd"), told("stream.idd == 1")[0][1]),
+            (text.index("idd"), mistakes_in("stream.idd == 1")[0][1]),
             (text.index("True"), "CEL writes `true`, not `True`"),
-            (text.index("distanc"), told("matches.exists(m, m.distanc == 1)")[0][1]),
+            (text.index("distanc"), mistakes_in("matches.exists(m, m.distanc == 1)")[0][1]),
         ]
     )
 

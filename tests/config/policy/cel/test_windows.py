@@ -80,7 +80,7 @@ class TestCounting:
         assert found == min(expected, default=None)
 
 
-class TestAsking:
+class TestHits:
     def test_only_the_nearest_frame_of_a_picture_counts(self) -> None:
         """One picture that resembles many frames of a video would be a run."""
         (hit,) = policy().evaluate(LIVE, at([match("a", 28), match("b", 29), match("c", 30)])).hits

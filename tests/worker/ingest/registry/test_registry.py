@@ -149,7 +149,7 @@ def interrupted(url: str, meanwhile: list[Callable[[], object]]) -> Redis:
     return listening(url, sends)
 
 
-class TestChangesArePublished:
+class TestPublishedChanges:
     """Changes of a watched stream, published on `lw:operations`."""
 
     @pytest.fixture
