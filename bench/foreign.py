@@ -1,6 +1,5 @@
-"""Encoders of other makers than x264's and x265's, run as programs where they are installed; the sampler was not tuned
-on them. Debian: kvazaar, gstreamer1.0-tools, gstreamer1.0-plugins-bad (OpenH264), ffmpeg.
-"""
+"""Encoders other than x264 and x265, run as programs if they are installed; the sampler was not tuned on them. Debian:
+kvazaar, gstreamer1.0-tools, gstreamer1.0-plugins-bad (OpenH264), ffmpeg."""
 
 import shutil
 import subprocess

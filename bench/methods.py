@@ -66,7 +66,7 @@ def sampled(
 
 
 class Livewarden:
-    """Livewarden's sampler, segment by segment, each separately."""
+    """Livewarden's sampler, run on each segment separately."""
 
     name = "livewarden"
 

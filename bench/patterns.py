@@ -1,7 +1,7 @@
-"""What patterns of `matches()` cost beside their bounds: `python -m bench.patterns [SEED]`.
+"""The cost of patterns of `matches()` relative to their bounds: `python -m bench.patterns [SEED]`.
 
-Random patterns of letters, classes, groups and repetitions, and texts that reach far into them. Wanted: none costs more
-than its bound, which is worked out from the pattern's text alone (config/policy/cel/patterns.py).
+Random patterns of letters, classes, groups and repetitions, and texts that match long prefixes of them. Goal: none
+costs more than its bound, which is computed from the pattern's text alone (config/policy/cel/patterns.py).
 """
 
 import random

@@ -1,4 +1,4 @@
-"""The cost of a policy on one sample: twenty rules as a trust-and-safety team could have them."""
+"""The cost of a policy for one sample: twenty rules like those of a trust-and-safety team."""
 
 import time
 from collections.abc import Callable

@@ -63,7 +63,7 @@ REPORT_COLUMNS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How much is measured."""
+    """The extent of the measurement."""
 
     bases: tuple[str, ...]
     repeats: int

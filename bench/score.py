@@ -80,7 +80,7 @@ def judge(method: str, clip: Clip, samples: ClipSamples) -> Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Many results, to be filtered and summed."""
+    """Many results, which can be filtered and summed."""
 
     rows: tuple[Result, ...] = field(repr=False)
 

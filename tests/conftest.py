@@ -1,7 +1,7 @@
-"""What all tests share: a real Valkey, and the rules that hold for every test.
+"""Fixtures shared by all tests, and rules that hold for every test.
 
-- A service or an oracle that is missing skips on a laptop, with the reason, and fails where `CI` is set.
-- A log record at ERROR that the test did not announce with `@pytest.mark.expected_errors(PATTERN)` fails it.
+- A test whose service or reference implementation is missing is skipped on a laptop, and fails if `CI` is set.
+- A log record at ERROR that the test does not announce with `@pytest.mark.expected_errors(PATTERN)` fails it.
 - No process that a test started may outlive the session.
 """
 

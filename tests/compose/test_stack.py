@@ -1,6 +1,6 @@
-"""docker-compose.yml as an operator runs it: three workers, one of them killed; and Redis, which knows who asks.
+"""docker-compose.yml as an operator runs it: three workers, one of which is killed; and the access rights of Redis.
 
-Run by `make test-compose` with images that are built and a Docker engine that is there; not part of `make test`.
+Run by `make test-compose` with built images and a running Docker engine; not part of `make test`.
 """
 
 import json
@@ -39,8 +39,7 @@ rules:
 
 
 def compose(*arguments: str, check: bool = True, timeout_seconds: float = 120, given: str | None = None) -> str:
-    """Runs `docker compose` on the project and our origin, with `given` on standard input, and gives what it printed on
-    stdout."""
+    """Output of `docker compose` on the project and our origin, with `given` on standard input."""
     files = os.environ.get("COMPOSE_FILE", str(ROOT / "docker-compose.yml"))
     environment = {
         **os.environ,

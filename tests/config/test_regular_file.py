@@ -33,7 +33,7 @@ def test_a_pipe_is_refused(tmp_path: Path, reader: str) -> None:
 
 @pytest.mark.parametrize("path", [Path("/dev/zero"), Path("/"), Path("/a\0b"), Path("/none/there")])
 def test_other_file_types_are_refused(path: Path) -> None:
-    """A device would be read without end, and a wrong path would end in a traceback."""
+    """A device would be read endlessly, and a wrong path would end in a traceback."""
     with pytest.raises(OSError, match=r"expected|No such file"):
         open_regular(path)
 

@@ -30,7 +30,7 @@ def one_edit(text: str) -> set[str]:
 
 @given(_TEXTS, _TEXTS)
 def test_one_typo_is_one_edit(text: str, other: str) -> None:
-    """A newer version's variable would stop a rollout, or a misspelt one go unnoticed."""
+    """A newer version's variable would stop a rollout, or a misspelt one would go unnoticed."""
     assert one_typo(text, other) == (other in one_edit(text))
 
 

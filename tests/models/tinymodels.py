@@ -98,8 +98,8 @@ def endless_model(rounds: int = 2**40) -> bytes:
 
 
 def one_node_model(boxes: int = 400_000) -> bytes:
-    """One node of it compares so many boxes with each other, for a minute or so, unless the picture is black: nothing
-    can stop it between two nodes. Those before it take some hundredths of a second."""
+    """A single node compares so many boxes with each other, which takes about a minute, unless the picture is black: a
+    run can be stopped only between nodes. The nodes before it take some hundredths of a second."""
     nodes = [
         helper.make_node("ReduceMax", ["picture"], ["brightest"], keepdims=0),
         helper.make_node("Greater", ["brightest", "zero"], ["bright"]),

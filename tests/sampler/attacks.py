@@ -1,8 +1,8 @@
-"""Attacks of a process that was taken over, each system call by its number; run as `python attacks.py MODE`.
+"""Attacks by a compromised process, each system call by its number; run as `python attacks.py MODE`.
 
-A parent stands in for a worker: of a user that is not root, if it may choose, and dumpable; it has a file mapped, and a
-sibling of the attacker beside it. MODE says what the attacker gave up before: "nothing", "landlock" (that alone),
-"zygote" or "decoder". Prints JSON: {"missing": [...], "outcomes": {attempt: errno, 0 where it was done}, ...}.
+A parent stands in for a worker: not as root, if it may choose, and dumpable; it has mapped a file, and has a second
+child beside the attacker. MODE says which rights the attacker gave up before: "nothing", "landlock" (that alone),
+"zygote" or "decoder". Prints JSON: {"missing": [...], "outcomes": {attempt: errno, 0 for success}, ...}.
 """
 
 import ctypes
@@ -56,7 +56,7 @@ def text(value: str) -> int:
 
 
 def attempts(parents_file: str, sibling: int) -> dict[str, tuple[tuple[int | None, int | None], tuple[int, ...]]]:
-    """By name: number on x86_64 and on aarch64, and arguments."""
+    """Attempts by name: number on x86_64 and on aarch64, and arguments."""
     kept, here, name = text("kept"), -100 & (2**64 - 1), text("new")
     page = ctypes.addressof(ctypes.c_char.from_buffer(mapped := mmap.mmap(-1, 4096)))
     _held.append(mapped)

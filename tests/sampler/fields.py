@@ -1,7 +1,7 @@
-"""H.264 whose pictures are coded as pairs of fields (PAFF), which no encoder at hand makes: written bit by bit.
+"""H.264 whose pictures are coded as pairs of fields (PAFF), written bit by bit, because no available encoder makes it.
 
-Sections are those of ITU-T H.264. Macroblocks hold their samples as they are (I_PCM), or repeat those of the picture
-before (P_Skip), so that what a decoder must show is known to the bit.
+Sections are those of ITU-T H.264. Macroblocks contain raw samples (I_PCM), or repeat those of the previous picture
+(P_Skip), so that a decoder's output is known to the bit.
 """
 
 import io

@@ -1,7 +1,7 @@
-"""Recipes for encoded media whose every picture tells its own number.
+"""Recipes for encoded media whose every picture shows its own number.
 
-Each picture is a moving texture with a strip of ten blocks on top, dark or bright: its number in binary. So a test
-reads from a sample which picture it is, and compares it with the time the sampler gave it.
+Each picture is a moving texture with a strip of ten blocks on top, dark or bright: its number in binary. A test can
+thus read from a sample which picture it is, and compare it with the time that the sampler reports.
 """
 
 import io
@@ -31,7 +31,7 @@ DARK, BRIGHT = 40, 215
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a clip is encoded."""
+    """The encoder's settings of a clip."""
 
     codec: str = "libx264"
     options: dict[str, str] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""A stand-in for the decoder: speaks its protocol, from a real process, and lies as the input tells it to.
+"""A stand-in for the decoder: a real process that speaks its protocol, and lies as the input demands.
 
-`python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process as `sampler.child` is. An input
-that begins with `LIE` or `LATER` names a lie, up to a zero byte; any other is decoded as it should be.
+`python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process like `sampler.child`. An input
+that begins with `LIE` or `LATER` names a lie, up to a zero byte; any other is decoded normally.
 """
 
 import os

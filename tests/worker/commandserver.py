@@ -1,7 +1,7 @@
-"""`python commandserver.py DESCRIPTOR`: has `livewarden` loaded, and forks a process for each run that is asked for.
+"""`python commandserver.py DESCRIPTOR`: loads `livewarden`, and forks a process for each requested run.
 
-Importing decoders, models and Arrow takes longer than most runs. Each run is a process of its own all the same: it has
-its own environment, folder, output, time limit and end.
+Importing decoders, models and Arrow takes longer than most runs. Each run is still a separate process, with its own
+environment, folder, output, time limit and exit status.
 """
 
 import json

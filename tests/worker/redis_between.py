@@ -101,7 +101,7 @@ def _encode(command: Command) -> bytes:
 
 
 def _read_command(stream: BinaryIO) -> Command:
-    """Empty at the end."""
+    """The parts of a command; empty at the end of the connection."""
     line = stream.readline()
     if not line.startswith(b"*"):
         return []

@@ -241,8 +241,8 @@ class Life:
     def replay(
         self, policy: Policy | None = None, *, since_ms: int | None = None, as_of_rows: int | None = None
     ) -> ReplayResult:
-        """What a policy, or the one in force, would have raised; `since_ms` of Redis's clock, or from the beginning;
-        `as_of_rows`: replayed as a log of so many rows."""
+        """The result of a policy, by default the one in force, from `since_ms` of Redis's clock, by default the
+        beginning; `as_of_rows`: replayed like a log of so many rows."""
         record_outcomes(self.redis, self.store)
         tried = self.policy if policy is None else policy
         until_ms = now_ms(self.redis) + 3_600_000

@@ -24,7 +24,7 @@ ALMOST_SLOW_SECONDS = 0.7
 
 @dataclass
 class SlowOrigin:
-    """Serves `/{name}/index.m3u8` and its segments for each of `streams`, as that stream's way is.
+    """Serves `/{name}/index.m3u8` and its segments for each of `streams`, in that stream's way.
 
     A request is held until `released`, or until the client has gone.
     """

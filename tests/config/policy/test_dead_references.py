@@ -26,7 +26,7 @@ GONE = Nowhere(lists=frozenset(["gone", "away"]), scores=frozenset(["m/gone"]))
         'matches.exists(m, m.variant == "mirrored")',
     ],
 )
-def test_cannot_fire(text: str) -> None:
+def test_a_condition_that_can_never_hold_is_found(text: str) -> None:
     """A rule for the worst material could never hold, and would look sound."""
     assert GONE.never_holds(parse_condition(text).tree)
 
@@ -53,7 +53,7 @@ def test_cannot_fire(text: str) -> None:
         'stream.metadata.variant == "mirrored" || sample.reason == "cut"',
     ],
 )
-def test_may_fire(text: str) -> None:
+def test_a_condition_that_may_hold_is_not_reported(text: str) -> None:
     """A sound rule would be reported as dead, and be removed."""
     assert not GONE.never_holds(parse_condition(text).tree)
 

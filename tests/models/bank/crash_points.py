@@ -1,7 +1,7 @@
-"""Puts a new snapshot into force and dies before the n-th thing that it does to files, for every n: `CRASH_POINTS DIR`.
+"""Publishes a new snapshot and dies before its n-th file operation, for every n: `CRASH_POINTS DIR`.
 
-After each death it looks, as a worker that starts would, and prints which snapshot is in force. Ends where nothing was
-left to die before. It forks, so it is a script: a test's own process has threads.
+After each death it opens the folder as a worker that starts would, and prints which snapshot is in force. Ends when no
+operation is left. It forks, so it is a script: a test's own process has threads.
 """
 
 import os

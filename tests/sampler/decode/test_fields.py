@@ -1,4 +1,4 @@
-"""H.264 whose pictures are coded as two fields each (PAFF), as broadcast chains make it."""
+"""H.264 whose pictures are coded as two fields each (PAFF), as in broadcast chains."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -22,7 +22,7 @@ Bank = Callable[..., Ran]
 
 @pytest.fixture
 def bank(redis: Redis, redis_url: str, tmp_path: Path) -> Bank:
-    """Runs `livewarden bank …` on an empty bank of this test's own."""
+    """Runs `livewarden bank …` on an empty bank."""
     assert redis.ping()
     environment = {
         "LIVEWARDEN_REDIS_URL": redis_url,
@@ -66,7 +66,7 @@ def test_a_list_is_made_filled_queried_and_removed(bank: Bank, tmp_path: Path) -
 def test_hashes_on_standard_input_are_matched_one_a_line(
     bank: Bank, redis_url: str, tmp_path: Path, redis: Redis
 ) -> None:
-    """A script that checks a million hashes would start a million processes; one bad line must not stop it."""
+    """A script that checks a million hashes would start a million processes; or one bad line would stop it."""
     md5 = hashlib.md5(b"a file", usedforsecurity=False).hexdigest()
     bank("create", "own")
     for value, name in ((HASH, "picture"), (md5, "file")):
@@ -266,7 +266,7 @@ def test_an_impossible_request_is_refused_in_one_line(bank: Bank, arguments: tup
 
 
 def test_stats_show_processes_that_lag(bank: Bank, redis: Redis) -> None:
-    """An operator could not know whether a withdrawn hash still calls people somewhere."""
+    """An operator could not find out whether a withdrawn hash is still in force somewhere."""
     bank("create", "own")
     seconds, _ = redis.time()
     redis.hset(FOLLOWERS, "there:1", json.dumps({"position": "1-0", "at_ms": seconds * 1000}))

@@ -106,7 +106,7 @@ def test_a_host_without_disk_space_keeps_its_snapshot(
 def test_a_compaction_that_is_killed_changes_nothing_and_the_next_one_works(
     redis: Redis, redis_url: str, place: SnapshotPlace, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
-    """A power cut in the middle would leave no bank, lose changes, or keep all others from compacting."""
+    """A power cut during a compaction would leave no bank, lose changes, or keep all others from compacting."""
     imported, added = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"i": imported}), small_changes=0)
     path = list_file(200_000, "big")

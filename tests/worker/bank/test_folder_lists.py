@@ -40,7 +40,7 @@ def found(lists: FolderLists, text: str) -> list[tuple[str, str, int]]:
 
 
 def test_one_hash_is_a_list(tmp_path: Path) -> None:
-    """A list of one hash must match (ThreatExchange #1318), and be named by its line."""
+    """A list of one hash would not match (ThreatExchange #1318), or its match would not name the line."""
     written(tmp_path, "own", f"hash\n{A}\n")
     assert found(load_folder(tmp_path), A) == [("own", "2", 0)]
 
@@ -232,7 +232,7 @@ def test_files_are_looked_back_for_once(tmp_path: Path, redis: Redis) -> None:
 
 
 def test_a_store_that_fails_delays_the_look_back_for_files(tmp_path: Path, redis: Redis) -> None:
-    """A list that came while the store was away would never be looked back for."""
+    """A list added while the store is away would never be looked back for."""
     written(tmp_path, "own", f"hash,id\n{A},old\n")
     lists = load_folder(tmp_path)
     (tmp_path / "store").write_text("no folder")

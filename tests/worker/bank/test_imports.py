@@ -181,7 +181,7 @@ def test_no_file_is_imported_into_reviewed_lists(
 
 
 def test_a_missing_file_is_named(redis: Redis, place: SnapshotPlace, tmp_path: Path) -> None:
-    """An operator would not know which."""
+    """An operator would not know which file is missing."""
     with pytest.raises(LocalFileError, match=r"nowhere\.csv"):
         import_file(redis, place, "own", tmp_path / "nowhere.csv")
 
@@ -223,7 +223,7 @@ def test_entries_added_during_an_import_stay(
 
 
 def test_two_writers_do_not_undo_each_other(redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]) -> None:
-    """Two operators import at once: one of the lists would be gone."""
+    """If two operators import concurrently, one of the lists would be lost."""
     files = [list_file(200, "one"), list_file(200, "two")]
     threads = [
         threading.Thread(target=import_file, args=(redis, place, path.stem, path), kwargs={"small_changes": 0})

@@ -46,7 +46,7 @@ def lists_with(redis: Redis, place: SnapshotPlace, pdq: PdqHash) -> set[str]:
 
 @pytest.fixture
 def bank(redis: Redis, place: SnapshotPlace) -> Callable[[], Bank]:
-    """The bank as it is now; it has the list `police`."""
+    """The current bank; it has the list `police`."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
     return lambda: follow(redis, place).bank
 

@@ -188,7 +188,7 @@ def test_a_host_with_a_damaged_copy_fetches_it_again(
 def test_processes_that_start_together_all_load_it(
     redis: Redis, redis_url: str, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
 ) -> None:
-    """Of three workers that start on a new machine one would fetch, and the others refuse to start."""
+    """Of three workers that start on a new machine one would fetch the bank, and the others would refuse to start."""
     one, other = hosts
     import_file(redis, one, "own", list_file(100_000), small_changes=0)
     path = other.root / read_pointer(redis).name

@@ -29,7 +29,7 @@ def test_a_stream_whose_address_has_brackets(redis_url: str) -> None:
 
 
 def test_a_list_whose_source_has_brackets(redis_url: str, tmp_path: Path) -> None:
-    """Nobody could list what the bank holds."""
+    """The lists of the bank could not be shown."""
     environment = {
         "LIVEWARDEN_REDIS_URL": redis_url,
         "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),

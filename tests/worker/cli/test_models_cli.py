@@ -55,7 +55,7 @@ def test_list_shows_which_model_runs_where(environment: dict[str, str]) -> None:
 
 
 def test_verify_builds_each_model_and_names_the_broken_one(environment: dict[str, str]) -> None:
-    """An operator would learn of a broken model when the first worker does not start."""
+    """An operator would learn of a broken model only when the first worker does not start."""
     good = livewarden("models", "verify", environment=environment)
     assert (good.status, good.out.count(": ok, runs on cpu")) == (0, 3)
     folder = Path(environment["LIVEWARDEN_MANIFESTS_DIR"])

@@ -30,7 +30,7 @@ def test_bench_ends_when_a_model_hangs(tmp_path: Path, weights: bytes, problem: 
 
 
 def test_explain_ends_when_a_model_hangs(tmp_path: Path, card: Path) -> None:
-    """Likewise."""
+    """As above."""
     ran = livewarden("models", "explain", install(tmp_path, one_node_model(), **LIMITED), "--picture", card)
     assert ran.status == 2
     assert STUCK in ran.message

@@ -213,7 +213,7 @@ def processes(redis_url: str) -> Iterator[list[Ender]]:
 @pytest.mark.timeout(300)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=drawn_segments, seed=st.integers(0, 2**32))
-def test_same_raises_in_whatever_order_processes_end_segments(
+def test_the_same_is_raised_in_whatever_order_processes_end_segments(
     redis: Redis, processes: list[Ender], drawn: list[Drawn], seed: int
 ) -> None:
     """A slow worker would change whether a moderator is called, and about what."""

@@ -513,7 +513,7 @@ def test_a_match_that_could_not_be_raised_is_raised_later(
 def test_a_process_that_lost_its_lease_writes_nothing(
     redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
 ):
-    """A process that slept through its lease would set a look-back back, or end one that is not done."""
+    """A process that slept through its lease would undo the progress of a look-back, or end one that is not done."""
 
     class Slow(ObjectStore):
         def open(self, path: str) -> BinaryIO:

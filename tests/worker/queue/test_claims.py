@@ -456,7 +456,7 @@ class TestTrim:
         ],
     )
     def test_bound(self, groups: list[tuple[str, str | None]], bound: str | None) -> None:
-        """Entries that a group has not acknowledged would be dropped."""
+        """Entries that a group has not acknowledged would be trimmed."""
         progress = [GroupProgress(last_delivered_id=last, oldest_pending_id=oldest) for last, oldest in groups]
         assert trim_bound(progress) == bound
 

@@ -158,7 +158,7 @@ class TestSilence:
         assert scene.redis.hgetall(incidents_key("cam-1")) == state
         assert scene.settle("cam-1", seen_now(scene)).events == ()
 
-    def test_of_a_later_decision_stays(self, scene: Scene) -> None:
+    def test_a_later_decisions_silence_stays(self, scene: Scene) -> None:
         """Correcting a decision of last week would call moderators to a match that was decided a minute ago."""
         first = decided(scene, "harmless")
         later_ms = now_ms(scene.redis) + 86_400_000
@@ -171,7 +171,7 @@ class TestSilence:
         changed(scene.redis, first, "csea_apparent")
         assert scene.settle("cam-1", seen_now(scene, after_ms=1000)).events == ()
 
-    def test_of_consecutive_decisions_ends(self, scene: Scene) -> None:
+    def test_the_silence_of_consecutive_decisions_ends(self, scene: Scene) -> None:
         """The first of two consecutive decisions would go on to silence the match that it was wrong about."""
         first = decided(scene, "harmless")
         (second,) = scene.settle("cam-1", nearest(scene, now_ms(scene.redis))).events

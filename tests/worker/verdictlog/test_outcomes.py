@@ -67,7 +67,7 @@ def test_raised_changed_and_decided_incidents_are_recorded(scene: Scene, store: 
 
 
 def test_each_outcome_is_recorded_once_if_no_process_dies(scene: Scene, store: ObjectStore, url: str) -> None:
-    """The store would fill with copies of copies."""
+    """The store would fill with repeated copies."""
     scene.raise_incident("cam-1")
     for _ in range(3):
         record_outcomes(scene.redis, store)
@@ -148,7 +148,7 @@ def test_recording_does_not_wait_for_a_clock_that_went_back(scene: Scene, noted:
 
 
 def test_files_are_merged_and_purged_like_verdicts(scene: Scene, store: ObjectStore, url: str) -> None:
-    """A day would be thousands of files, and they would stay indefinitely."""
+    """A day would be thousands of files, which would stay indefinitely."""
     for number in range(3):
         scene.raise_incident(f"cam-{number}")
         record_outcomes(scene.redis, store)

@@ -396,7 +396,7 @@ def test_a_redirect_into_our_own_network_is_refused(origin: Origin, spelling: st
 
 
 def test_a_redirect_to_another_scheme_is_refused(origin: Origin, fetcher: Fetcher) -> None:
-    """A redirect could name a file of the worker."""
+    """A redirect could name a file on the worker's machine."""
     origin.other = "file:///etc/hostname"
     assert reason_of(fetcher, f"{origin.url}/to-other") == "bad_url"
 

@@ -307,7 +307,7 @@ def test_a_recording_replaced_while_it_waits_is_missed() -> None:
     assert sum(stretch.duration_ms for stretch in shortened.missed) == shortened.elapsed_ms == lost_ms
 
 
-def test_what_a_waiting_recording_drops_is_counted_once() -> None:
+def test_segments_dropped_by_a_waiting_recording_are_counted_once() -> None:
     """A recording whose start is cut off while it waits would lose it again at each poll."""
     cursor = advance(Cursor(generation=1, rendition="360"), playlist(0, 79, ended=True), now_ms=T0).cursor
     outcome = advance(cursor, playlist(70, 79, ended=True), now_ms=T0 + 2_000, pending=MAX_PENDING_SEGMENTS)

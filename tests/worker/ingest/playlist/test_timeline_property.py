@@ -35,7 +35,7 @@ def counted_ms(one: Published) -> int:
 
 @dataclass
 class Origin:
-    """A packager with a sliding window, which restarts, lags, and signs its URLs anew at every poll."""
+    """A packager with a sliding window, which restarts, lags, and re-signs its URLs at every poll."""
 
     window: int
     names_again: bool
@@ -77,7 +77,7 @@ class Origin:
 
 
 class Watch:
-    """A stream as it is read: the cursor goes through JSON at each step, as it does through Redis."""
+    """A stream as the poll reads it: the cursor goes through JSON at each step, as through Redis."""
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin

@@ -246,7 +246,7 @@ class TestEnded:
 
 
 def claim_again(redis: Redis) -> bool:
-    """Whether something waits; a dead reader's lease is over then."""
+    """True if a message waits; expires a dead reader's lease before."""
     redis.delete(REST)
     if redis.exists(CLAIM):
         redis.hset(CLAIM, "until_ms", 0)

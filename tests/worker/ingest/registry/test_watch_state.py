@@ -12,7 +12,7 @@ def record(state: str = "live", **ago_seconds: float) -> dict[str, str]:
 
 
 def unwatched_for(stream: dict[str, str], *, anybody_works: bool = True) -> float | None:
-    """Seconds."""
+    """Seconds for which the record counts as unwatched."""
     since = WatchState.of(stream, now_ms=NOW, anybody_works=anybody_works).unwatched_since_ms
     return None if since is None else (NOW - since) / 1000
 
