@@ -33,7 +33,7 @@ class Goal:
     text: str
     bound: float
     at_least: bool
-    """Whether the bound is a lower one; both include it."""
+    """True if the bound is a lower one; both kinds include it."""
     measured: float
     detail: str = ""
 

@@ -35,14 +35,14 @@ settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob
 settings.load_profile("deterministic")
 
 SESSION_VARIABLE = "LIVEWARDEN_TEST_SESSION"
-"""Inherited by every process that a test starts, so that orphans are recognised even after init has adopted them."""
+"""Set in every process that a test starts, so that orphans are recognised even after init has adopted them."""
 
 HELD_SECONDS = 2
-"""None of our commands may block Redis for as long; ours take milliseconds. Waits for the disk are not counted: a disk
-may stall for seconds."""
+"""Longest time for which one of our commands may block Redis; they take milliseconds. Waits for the disk are not
+counted: a disk may stall for seconds."""
 
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-"""As docker-compose.yml runs Redis: with the append-only file off, WAITAOF fails."""
+"""The settings of docker-compose.yml: with the append-only file off, WAITAOF fails."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -42,7 +42,7 @@ class Recipe:
     aspect: Fraction = Fraction(1)
     """Width by height of one pixel."""
     full_range: bool = False
-    """Whether luma uses 0 to 255, if the pixel format does not say."""
+    """True if luma uses 0 to 255, if the pixel format does not say."""
     fragment_seconds: float | None = None
     """Duration of the fragments of an MP4; None: each has one keyframe, at its beginning."""
     whole: bool = False
@@ -50,7 +50,7 @@ class Recipe:
 
     @property
     def uses_full_range(self) -> bool:
-        """Whether luma uses 0 to 255."""
+        """True if luma uses 0 to 255."""
         return self.full_range or self.pixel_format.startswith("yuvj")
 
     @property

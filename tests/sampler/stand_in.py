@@ -179,13 +179,13 @@ LIES: dict[str, Callable[[Liar], None]] = {
     ),
     "silence": lambda _: os._exit(3),
 }
-"""Each is nonsense, or the decoder's death."""
+"""Invalid answers, and the death of the decoder."""
 SLOW: dict[str, Callable[[Liar], None]] = {
     "a byte now and then": lambda liar: liar.drip(b" " * 1000),
     "no byte at all": lambda _: time.sleep(1000),
     "a picture now and then": lambda liar: [(time.sleep(DRIP_SECONDS), liar.more(1)) for _ in range(1000)] and None,
 }
-"""Each would go on for ever."""
+"""Answers that never end."""
 
 
 def work_without_end(liar: Liar) -> None:

@@ -26,7 +26,7 @@ from sampler.picture import Picture
 MP4_TICK_SECONDS = 0.001
 """More than a tick of any time base that FFmpeg's MP4 muxer chooses here."""
 SAME_PDQ = 16
-"""Of 256 bits: half of the distance of a match."""
+"""Bits, of 256: half of the distance of a match."""
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 from soak_origin import Planted
 
 LONGEST_WAIT_SECONDS = 30.0
-"""From the listing of a segment to its escalation, whatever was killed or happened to other streams."""
+"""Bound from the listing of a segment to its escalation, whatever was killed or happened to other streams."""
 AFTERMATH_SECONDS = 15.0
 """Time after a kill in which Celery and beat may still log about it, since they reconnect with backoff."""
 

@@ -129,7 +129,7 @@ class SentTwice:
     source: bytes
     first: bytes
     second: bytes
-    """Its raw answers."""
+    """The raw answers."""
     before: dict[bytes, Any]
     after: dict[bytes, Any]
     twice: dict[bytes, Any]

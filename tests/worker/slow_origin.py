@@ -32,7 +32,7 @@ class SlowOrigin:
     streams: dict[str, str] = field(default_factory=dict)
     """Stream name to one of the ways above, in which its segments are served."""
     slow_playlists: bool = False
-    """Whether playlists are served in the same way; there are no segments then."""
+    """True if playlists are served in the same way; there are no segments then."""
     segments: int = 6
     """Segments listed of each stream."""
     port: int = 0

@@ -13,7 +13,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import current_snapshot, make_current, open_snapshot, prune, verify_snapshot, write_snapshot
 
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "fcntl.flock"}
-"""Of Python's audit events (PEP 578): each is told before it is done."""
+"""Audit events of Python (PEP 578), each of which is raised before its operation."""
 
 
 def put_into_force(folder: Path, watermark: str) -> None:

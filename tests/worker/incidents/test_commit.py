@@ -191,7 +191,7 @@ OLD_STATE = (
     + ',"raised_ms":1,"published_ms":9999999999999,"cooldown_ms":60000,"interrupt_requested":false},"decided":null,'
     '"shadow_hits":0,"muted_hits":0,"hashes":[]}'
 )
-"""As version 0.1.0 wrote it, in the field `rule:known`."""
+"""The state that version 0.1.0 wrote into the field `rule:known`."""
 
 
 def as_of_0_1_0(scene: Scene, purpose: str) -> str:

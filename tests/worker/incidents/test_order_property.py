@@ -49,7 +49,7 @@ rules:
 """
 POLICY = parse_policy(RULES, "policy.yaml")
 AT_ONCE = {"alone", "thrice"}
-"""Evaluated as segments end: whether they raise must not depend on the order, but which segment brings it to light
+"""Rules evaluated as segments end: whether they raise must not depend on the order, but the segment that triggers them
 does."""
 
 
@@ -58,7 +58,7 @@ class Drawn:
     """One segment and what was seen in it; None: nothing was seen."""
 
     samples: tuple[tuple[int, float, tuple[str, int] | None], ...] | None
-    """When, score, and the listed entry that is matched with its distance."""
+    """Time, score, and the matched entry with its distance."""
     failed_seconds: float = 0.0
 
 
