@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench`. Each one measures ratios in one run, against what others would do in our place."""
+"""Benchmarks: `make bench`. Each one measures, in one run, the ratio of our cost to that of alternatives."""

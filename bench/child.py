@@ -28,10 +28,10 @@ from sampler.plan.plan import plan
 SIZES = ((640, 360), (1280, 720))
 SEGMENT_SECONDS = (2, 4)
 """One GOP each."""
-LOOKS = 100
+SAMPLINGS = 100
 """Samplings of one segment in a round: the kernel counts a child's CPU in hundredths of a second."""
-LOOKS_AT_ALL = 10
-"""Rounds with every picture decoded."""
+FULL_SAMPLINGS = 10
+"""Samplings of one segment in a round in which every picture is decoded."""
 ROUNDS = 7
 QUICK_ROUNDS = 3
 HEADINGS = (
@@ -80,15 +80,15 @@ def main(
 
 
 def _measure(segment: bytes, rounds: int) -> list[float]:
-    """Medians, in ms of CPU a segment: through processes that are shared, through fresh ones, in this process what is
-    planned, and every picture."""
+    """Medians, in ms of CPU a segment: through shared processes, through fresh ones, in this process for planned
+    pictures, and in this process for every picture."""
     with Decoder() as decoder, Decoder(inputs_a_process=1) as fresh:
         measured = [
             (
-                _through(decoder, segment) / LOOKS,
-                _through(fresh, segment) / LOOKS,
-                _here(segment, everything=False, looks=LOOKS) / LOOKS,
-                _here(segment, everything=True, looks=LOOKS_AT_ALL) / LOOKS_AT_ALL,
+                _through(decoder, segment) / SAMPLINGS,
+                _through(fresh, segment) / SAMPLINGS,
+                _here(segment, everything=False, samplings=SAMPLINGS) / SAMPLINGS,
+                _here(segment, everything=True, samplings=FULL_SAMPLINGS) / FULL_SAMPLINGS,
             )
             for _ in range(rounds)
         ]
@@ -96,7 +96,7 @@ def _measure(segment: bytes, rounds: int) -> list[float]:
 
 
 def _print(*cells: str) -> None:
-    """Prints a line immediately: the next one takes a minute."""
+    """Prints a line immediately, because the next one takes a minute."""
     first, *others = cells
     typer.echo(f"{first:<12}" + "".join(f"{cell:>{COLUMN_CHARACTERS}}" for cell in others))
 
@@ -106,23 +106,24 @@ def _through(decoder: Decoder, segment: bytes) -> float:
     decoder.sample(segment, profile=BALANCED, seed=SEED, consume=lambda _: None)
     assert decoder.zygote_pid is not None
     began = time.process_time() + _cpu_seconds(decoder.zygote_pid)
-    for _ in range(LOOKS):
+    for _ in range(SAMPLINGS):
         decoder.sample(segment, profile=BALANCED, seed=SEED, consume=lambda _: None)
     return time.process_time() + _cpu_seconds(decoder.zygote_pid) - began
 
 
 def _cpu_seconds(process: int) -> float:
-    """Of another process and of those that it forked and reaped (utime, stime, cutime and cstime of proc(5))."""
+    """CPU seconds of another process and of those that it forked and reaped (utime, stime, cutime, cstime of
+    proc(5))."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def _here(segment: bytes, *, everything: bool, looks: int) -> float:
-    """CPU seconds of demuxing, planning and decoding what is planned, or every picture."""
+def _here(segment: bytes, *, everything: bool, samplings: int) -> float:
+    """CPU seconds of demuxing, planning, and decoding the planned pictures or every picture."""
     descriptor = os.memfd_create("segment")
     os.write(descriptor, segment)
     began = time.process_time()
-    for _ in range(looks):
+    for _ in range(samplings):
         with closing(Demuxer(InputFile(descriptor, len(segment)), Limits())) as demuxer:
             context = demuxer.codec_context
             executor = Executor(context, Limits(), BALANCED)

@@ -1,4 +1,4 @@
-"""Clips with other content cut in where no keyframe shows it, encoded as by five kinds of live encoders."""
+"""Clips with other content cut in between keyframes, encoded as by five kinds of live encoders."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -16,19 +16,20 @@ from av.video.stream import VideoStream
 from bench.material import Reel
 
 FRAMES_PER_SECOND = 24
-"""With it, each of 0.25, 0.5, 1 and 2 s is a whole number of pictures."""
+"""At this rate each of 0.25, 0.5, 1 and 2 s is a whole number of pictures."""
 BITS_PER_PIXEL = 0.15
-"""Of the settings that have a bit rate: 207 kbit/s at 320 × 180, 829 kbit/s at 640 × 360, 3.3 Mbit/s at 720p."""
+"""Bits per pixel and picture of the settings with a bit rate: 207 kbit/s at 320 × 180, 829 kbit/s at 640 × 360, 3.3
+Mbit/s at 720p."""
 INTRA_REFRESH = "intra refresh"
 SLOT_SECONDS = 3
 """A GOP is divided into slots of about this length, each with one insert, so that long GOPs have several."""
 
 Films = Sequence[tuple[str, int]]
-"""For each picture of a clip the film and the number there that it is taken from."""
+"""For each picture of a clip, the film and the number of the picture in it."""
 
 
 class Encoder(Protocol):
-    """Makes streams; all with fixed closed GOPs, in which no cut makes a keyframe."""
+    """Makes streams with fixed closed GOPs, in which no cut causes a keyframe."""
 
     @property
     def name(self) -> str:
@@ -40,14 +41,14 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSetting:
-    """How x264 or x265 is run. All: fixed closed GOPs and `scenecut=0`, as live encoders do (platforms ask for a fixed
+    """Settings of x264 or x265: fixed closed GOPs and `scenecut=0`, as in live encoders (platforms ask for a fixed
     keyframe interval), so that keyframes depend on time alone."""
 
     name: str
     zero_latency: bool
     parameters: str
-    """The encoder's own; `{kbits}` is the bit rate in kbit/s, `{half}` and `{fifth}` so many kbit, `{third}` a third of
-    the rate."""
+    """The encoder's own parameters; `{kbits}` is the bit rate in kbit/s, `{half}` and `{fifth}` so many kbit, `{third}`
+    a third of the rate."""
     preset: str = "veryfast"
     codec: str = "libx264"
 
@@ -85,14 +86,14 @@ ENCODERS = (
         zero_latency=True,
         parameters="bitrate={kbits}:vbv-maxrate={kbits}:vbv-bufsize={kbits}",
     ),
-    # With filler, as OBS Studio's CBR has it: packets are padded where the picture needs fewer bits.
+    # With filler, as in OBS Studio's CBR: packets are padded where the picture needs fewer bits.
     EncoderSetting(
         name="CBR, B-frames",
         zero_latency=False,
         parameters="bframes=3:bitrate={kbits}:vbv-maxrate={kbits}:vbv-bufsize={kbits}:filler=1",
     ),
     EncoderSetting(name="CRF 23", zero_latency=False, parameters="bframes=3:crf=23"),
-    # A buffer of 0.2 s: a cut cannot cost more bits than that, and its picture comes out coarse instead.
+    # A buffer of 0.2 s: a cut cannot cost more bits than that, and its picture becomes coarse instead.
     EncoderSetting(
         name="tight VBV",
         zero_latency=True,
@@ -115,11 +116,11 @@ class Insert:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """Duration in seconds."""
         return self.end_seconds - self.start_seconds
 
     def is_seen(self, seen_seconds: Sequence[float]) -> bool:
-        """Whether one of these instants (ascending) lies in it; a quarter of a picture off is the same instant."""
+        """True if one of these instants (ascending) lies in it; a difference of a quarter of a picture is ignored."""
         tolerance = 0.25 / FRAMES_PER_SECOND
         after = bisect_left(seen_seconds, self.start_seconds - tolerance)
         return after < len(seen_seconds) and seen_seconds[after] < self.end_seconds - tolerance
@@ -140,7 +141,7 @@ class Clip:
     """Duration of each: one GOP or several."""
     frames_total: int
     inserts: tuple[Insert, ...]
-    """The hidden ones: those in which no keyframe lies."""
+    """The hidden inserts: those without a keyframe."""
 
     @property
     def duration_seconds(self) -> float:
@@ -148,13 +149,13 @@ class Clip:
         return self.frames_total / FRAMES_PER_SECOND
 
     def segment_start_seconds(self, index: int) -> float:
-        """When the first picture of a segment is shown, from the clip's first picture."""
+        """Presentation time of a segment's first picture, from the clip's first picture."""
         return float(index * self.segment_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Cut:
-    """Pictures [start, stop) come from another film, beginning at its picture `offset`."""
+    """Pictures [start, stop) are from another film, starting at its picture `offset`."""
 
     start: int
     stop: int
@@ -172,7 +173,7 @@ def make_clip(
     seed: tuple[int, ...],
 ) -> Clip:
     """A clip of `base` with one insert of each of `insert_seconds` that fits between two keyframes, in random order at
-    random instants; films of the inserts are the others of the reel."""
+    random instants; the inserts are from the other films of the reel."""
     random = np.random.default_rng(seed)
     gop_frames = gop_seconds * FRAMES_PER_SECOND
     films = [name for name in reel.loops if name != base]
@@ -184,7 +185,7 @@ def make_clip(
 def make_clean_clip(
     reel: Reel, *, encoder: Encoder, base: str, gop_seconds: int, seconds: int, segment_seconds: int = 0
 ) -> Clip:
-    """A clip of nothing but `base`; `segment_seconds` other than those of a GOP must be a multiple of them."""
+    """A clip of only `base`; `segment_seconds`, by default a GOP's duration, must be a multiple of it."""
     return _encoded(reel, encoder, base, gop_seconds, [], seconds * FRAMES_PER_SECOND, segment_seconds or gop_seconds)
 
 
@@ -236,7 +237,7 @@ def _encoded(
 
 
 def _segmented(stream: bytes, segment_frames: int) -> tuple[tuple[bytes, ...], set[int]]:
-    """The stream as a packager would cut it, and which pictures of it are flagged as keyframes."""
+    """The stream as a packager would cut it, and the flags of keyframes for all pictures."""
     with av.open(BytesIO(stream), "r", format="mpegts") as whole:
         video = whole.streams.video[0]
         packets = [packet for packet in whole.demux(video) if packet.size]
@@ -257,7 +258,7 @@ def seconds(timed: "Packet[VideoStream] | VideoFrame") -> float:
 
 
 def as_mp4(stream: bytes) -> bytes:
-    """The same pictures in a container that has an index of its keyframes, as seeking needs: MPEG-TS has none."""
+    """The same pictures in a container with an index of keyframes, which seeking needs and MPEG-TS lacks."""
     with av.open(BytesIO(stream), "r", format="mpegts") as whole:
         video = whole.streams.video[0]
         return _muxed([packet for packet in whole.demux(video) if packet.size], video, "mp4")

@@ -47,9 +47,9 @@ class InForce:
 
     median_seconds: float
     worst_seconds: float
-    """Of 2 × CHANGES changes."""
+    """Delays of the 2 × CHANGES changes."""
     matches_per_second: float
-    """Of all processes together."""
+    """Rate of all processes together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +58,12 @@ class Imported:
 
     entries: int
     seconds: float
-    """From the file to a bank that matches, on disk."""
+    """Time from the file to a bank on disk that matches."""
 
 
 @contextmanager
 def deployment(folder: Path) -> Iterator[tuple[str, SnapshotPlace]]:
-    """A real Valkey that writes all to disk, and a folder of snapshots."""
+    """A real Valkey that persists everything, and a folder of snapshots."""
     data = folder / "valkey"
     data.mkdir()
     with ValkeyServer(data_dir=data, config=PERSISTENCE) as server:
@@ -97,7 +97,7 @@ def write_csv(folder: Path, count: int) -> Path:
 
 
 def measure_changes(url: str, place: SnapshotPlace) -> InForce:
-    """Adds and withdraws an entry again and again, while WORKERS processes match all they can."""
+    """Repeatedly adds and withdraws an entry while WORKERS processes match at full speed."""
     value = secrets.token_bytes(32)
     with ExitStack() as stack:
         redis = stack.enter_context(connect(url))
@@ -142,7 +142,7 @@ def _next(process: subprocess.Popen[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    """One process: reports that it is ready, then each change of the wanted hash, and at last its matching rate."""
+    """One process: reports that it is ready, then each change of the wanted hash, and finally its matching rate."""
     url, folder, text = sys.argv[1:]
     wanted = PdqHash(bits=bytes.fromhex(text), quality=100)
     pictures = [PdqHash(bits=bits.tobytes(), quality=100) for bits in random_hashes(BATCH, np.random.default_rng())]

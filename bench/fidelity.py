@@ -1,5 +1,5 @@
-"""The fidelity of samples to the pictures that a player shows: a sampler that skips reference pictures would return
-pictures at the right times with the wrong content."""
+"""Fidelity of samples to the pictures that a player shows: a sampler that skips reference pictures would return wrong
+content at the right times."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,13 +14,13 @@ from sampler.child.decoder import Decoder
 from sampler.picture import Plane
 
 WRONG_LEVELS = 10
-"""Mean difference of the luma plane, in levels of 255, above which a picture is not the one shown. The sampler may
-leave out the loop filter: that drifted by up to 6 levels in these clips, most with a tight VBV, just after a cut."""
+"""Mean difference of the luma plane, in levels of 255, above which a picture is not the one shown. The sampler may omit
+the loop filter: that drifted by up to 6 levels in these clips, most with a tight VBV, just after a cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """The number of samples that are not what a player shows at their time."""
+    """Number of samples that differ from what a player shows at their time."""
 
     encoder: str
     wrong: int
@@ -30,7 +30,7 @@ class Fidelity:
 def compare(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Fidelity:
     """Compares each sample with FFmpeg's full decoding of the stream.
 
-    Concealed pictures claim nothing: a player does not show them.
+    Concealed pictures are left out: a player does not show them.
     """
     sampled_lumas: dict[int, Plane] = {}
     for start_seconds, segment in sampled(clip, decoder, profile):
@@ -44,7 +44,7 @@ def compare(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Fidelity:
 
 
 def _shown(stream: bytes, sampled_lumas: dict[int, Plane]) -> int:
-    """The number of luma planes, by the number of their picture, that are what a player shows at that time."""
+    """Number of luma planes, by picture number, that equal what a player shows at that time."""
     right = 0
     with av.open(BytesIO(stream), "r", format="mpegts") as container:
         for number, frame in enumerate(container.decode(video=0)):

@@ -1,6 +1,5 @@
-"""Encoders of other makers than x264's and x265's, run as programs where they are installed; the sampler was not tuned
-on them. Debian: kvazaar, gstreamer1.0-tools, gstreamer1.0-plugins-bad (OpenH264), ffmpeg.
-"""
+"""Encoders other than x264 and x265, run as programs if they are installed; the sampler was not tuned on them. Debian:
+kvazaar, gstreamer1.0-tools, gstreamer1.0-plugins-bad (OpenH264), ffmpeg."""
 
 import shutil
 import subprocess
@@ -18,8 +17,8 @@ class ForeignEncoder:
 
     name: str
     commands: tuple[str, ...]
-    """One after the other, `{es}` being a file between them; also `{width}`, `{height}`, `{rate}` (pictures a second),
-    `{gop}` (pictures) and `{bits}` (a second)."""
+    """Commands run in order, with `{es}` as a file between them; also `{width}`, `{height}`, `{rate}` (pictures a
+    second), `{gop}` (pictures) and `{bits}` (a second)."""
 
     @property
     def missing(self) -> str | None:
@@ -61,7 +60,7 @@ def _kvazaar(name: str, options: str) -> ForeignEncoder:
         commands=(
             "kvazaar --input {raw} --input-res {width}x{height} --input-fps {rate} --period {gop} --threads 0 --owf 0 "
             f"{options} --output {{es}}",
-            # Its pictures are coded in the order they are shown in; the elementary stream has no times.
+            # Pictures are coded in display order; the elementary stream has no times.
             "ffmpeg -v error -r {rate} -f hevc -i {es} -c copy -bsf:v setts=ts=N/({rate}*TB) -f mpegts {ts}",
         ),
     )

@@ -1,4 +1,4 @@
-"""Hashes to fill banks with: random ones, those of real pictures, and banks in which some crowd together."""
+"""Hashes to fill banks with: random ones, those of real pictures, and clustered ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,23 +22,23 @@ Lumas = list[NDArray[np.uint8]]
 WIDTH, HEIGHT = 144, 96
 """Size of the pictures whose crops are hashed. PDQ blurs most detail of a larger one, and hashing it costs more."""
 CROP_SHARES: Final = (0.45, 1.0)
-"""Sides of a crop, in parts of the picture's."""
+"""Sides of a crop, relative to the picture's."""
 HASHED: Final = 50_000
-"""Hashes that are computed from pictures, at most a tenth of a bank; the others are near-duplicates of those, as those
-of re-encoded pictures: some bits are flipped."""
+"""Hashes that are computed from pictures, at most a tenth of a bank; the others are near-duplicates of those, like
+those of re-encoded pictures, with some bits flipped."""
 FLIPPED_BITS: Final = 24
-"""The most that a near-duplicate has flipped."""
+"""Largest number of bits flipped in a near-duplicate."""
 CROWD: Final = 100
-"""Hashes near each other, as the frames of a video are."""
+"""Number of hashes near each other, as of a video's frames."""
 
 
 def random_hashes(count: int, random: np.random.Generator) -> Hashes:
-    """Uniformly random hashes: the best case of an index, and no real list."""
+    """Uniformly random hashes: the best case of an index, unlike any real list."""
     return random.integers(0, 256, (count, 32), np.uint8)
 
 
 def crowded_hashes(count: int, random: np.random.Generator) -> Hashes:
-    """Random hashes, a tenth of them in crowds of CROWD, each hash of a crowd up to 31 bits from another."""
+    """Random hashes, a tenth of them in clusters of CROWD, in which hashes differ by up to 31 bits."""
     hashes = random_hashes(count, random)
     places = random.permutation(count)[: count // 10]
     centers = random_hashes(max(1, len(places) // CROWD), random)
@@ -60,11 +60,11 @@ class Kind:
     name: str
     make: Callable[[int, np.random.Generator], Hashes]
     others: Callable[[int, np.random.Generator], Hashes]
-    """Makes hashes of the same nature that are not listed, though some may be near those that are."""
+    """Makes hashes of the same kind that are not listed, though some may be near listed ones."""
 
 
 def queries(kind: Kind, listed: Hashes, count: int, random: np.random.Generator) -> Hashes:
-    """Half are listed hashes with up to 31 bits flipped, half are others."""
+    """Queries: half are listed hashes with up to 31 bits flipped, half are others."""
     known = listed[random.integers(0, len(listed), count // 2)]
     return np.concatenate([flipped(known, 31, random), kind.others(count - count // 2, random)])
 

@@ -30,9 +30,9 @@ QUICK = (10**5, 10**6)
 """Entries of the banks."""
 IMPORTED = 10**6
 SOUGHT = 100
-"""New entries that are searched in the log."""
+"""New entries for which the log is searched."""
 REPORT_COLUMNS = 130
-"""Width of the widest table, where the output is no terminal."""
+"""Width of the widest table, if the output is no terminal."""
 
 
 def main(
@@ -149,7 +149,7 @@ def _look_back_goal(logged: int) -> Goal:
 
 
 def on_one_thread() -> None:
-    """Restarts this process where NumPy's BLAS would use more threads: it reads their number when it is loaded."""
+    """Restarts this process if NumPy's BLAS would use more threads: it reads their number when it is loaded."""
     if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
         os.execve(
             sys.executable,

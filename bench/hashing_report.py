@@ -12,11 +12,11 @@ from bench.search_speed import QUERIES, Searched
 from models.bank.index import MAX_DISTANCE
 
 RATIOS = {10**5: 1.0, 10**6: 0.2, 10**7: 0.08}
-"""Goals by entries: the time of a query ÷ that of faiss; at 10^5 there is none of the project's own."""
+"""Goals by number of entries: the time of a query ÷ that of faiss; the project has no goal for 10^5."""
 
 
 def pdq_goals(hashed: Sequence[Hashed]) -> Iterator[Goal]:
-    """Speed against the reference, of a 512×512 picture and of a 720p frame."""
+    """Speed relative to the reference, for a 512×512 picture and a 720p frame."""
     for one, bound in zip(hashed, (8.0, 15.0), strict=bool(hashed)):
         yield Goal(
             text=f"PDQ of {one.width}×{one.height}, times as fast as pdqhash",
@@ -28,7 +28,7 @@ def pdq_goals(hashed: Sequence[Hashed]) -> Iterator[Goal]:
 
 
 def search_goals(searched: Sequence[Searched]) -> Iterator[Goal]:
-    """Time against faiss's; none is good where a match was missed."""
+    """Time relative to faiss's; no goal is met if a match was missed."""
     for one in searched:
         yield Goal(
             text=f"query at {one.entries:.0e}, {one.kind}, ÷ faiss",
@@ -40,7 +40,7 @@ def search_goals(searched: Sequence[Searched]) -> Iterator[Goal]:
 
 
 def pdq_table(hashed: Sequence[Hashed]) -> Table | str:
-    """The table of PDQ's speed, or the reason why there is none."""
+    """The table of PDQ's speed, or the reason for its absence."""
     if not hashed:
         return "PDQ: left out, the reference binding is not installed; it is built where a C++ compiler is"
     table = Table(title="PDQ, ms a picture", box=box.SIMPLE_HEAD)

@@ -1,8 +1,8 @@
 """The cost of an import in memory and time, as the file grows: `python -m bench.importing` (`--quick`: to 10^6).
 
-Each import is a process of its own, which reads its own memory every few milliseconds: private pages (RssAnon of
-proc(5)). Pages of the snapshot that it writes and maps are the system's, which takes them back at need.
-`python -m bench.importing REDIS FOLDER FILE` is such a process.
+Each import is a separate process, which reads its own memory every few milliseconds: private pages (RssAnon of
+proc(5)). Pages of the snapshot that it writes and maps belong to the system, which reclaims them when needed. `python
+-m bench.importing REDIS FOLDER FILE` is such a process.
 """
 
 import json
@@ -35,14 +35,14 @@ class Cost:
 
     seconds: float
     cpu_seconds: float
-    """Of all its threads."""
+    """CPU seconds of all its threads."""
     megabytes: float
     """The largest growth of the process's own memory."""
     new: int
 
 
 def measure(count: int) -> tuple[Cost, Cost]:
-    """Measures the import of `count` random hashes into an empty list, and of the same file once more."""
+    """Measures the import of `count` random hashes into an empty list, and of the same file again."""
     with tempfile.TemporaryDirectory(prefix="livewarden-bench-") as name:
         folder = Path(name)
         with deployment(folder) as (url, _):

@@ -28,7 +28,7 @@ from worker.verdictlog.retention import MERGED_ROWS
 from worker.verdictlog.rows import SCHEMA, table_of
 
 SMALL_FILES = 600
-"""Ten processes write one each every ten seconds; what is over ten minutes old is merged."""
+"""Ten processes write a file each every ten seconds; files older than ten minutes are merged."""
 SMALL_ROWS = 50
 NOW_MS = 1_800_000_000_000
 DAY_MS = 24 * 3_600_000
@@ -53,7 +53,7 @@ ROW: dict[str, Any] = dict.fromkeys(SCHEMA.names) | {
 
 
 def logged_hashes(count: int, sought: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """(count, 32), uniformly random; every ten thousandth 0 to 40 bits from one of `sought`."""
+    """(count, 32), uniformly random; every ten thousandth is 0 to 40 bits from one of `sought`."""
     hashes = random.integers(0, 256, (count, 32), np.uint8)
     places = np.arange(0, count, 10_000)
     near = np.unpackbits(sought[random.integers(0, len(sought), len(places))], axis=1)
@@ -63,7 +63,7 @@ def logged_hashes(count: int, sought: npt.NDArray[np.uint8], random: np.random.G
 
 
 def write_log(store: ObjectStore, hashes: npt.NDArray[np.uint8]) -> None:
-    """Writes a day of them, on 10,007 streams: of one that repeats a picture for an hour only some are reported."""
+    """Writes a day of them, on 10,007 streams: a stream that repeats a picture for an hour is reported only partly."""
     small = min(SMALL_FILES * SMALL_ROWS, len(hashes) // 2)
     begin = 0
     full, rest = divmod(len(hashes) - small, MERGED_ROWS)
@@ -85,7 +85,7 @@ def write_log(store: ObjectStore, hashes: npt.NDArray[np.uint8]) -> None:
 
 
 def measure(logged: int, sought_count: int) -> dict[str, float]:
-    """Seconds of comparing in memory, and of the search from files to matches; and its CPU seconds."""
+    """Seconds of comparing in memory, and of the search from files to matches with its CPU seconds."""
     random = np.random.default_rng(1)
     sought = random.integers(0, 256, (sought_count, 32), np.uint8)
     hashes = logged_hashes(logged, sought, random)

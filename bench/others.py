@@ -1,4 +1,4 @@
-"""`python -m bench.others`: whether inserts are seen in settings that nothing was tuned on, and from other encoders."""
+"""`python -m bench.others`: detection of inserts in settings and encoders that the sampler was not tuned on."""
 
 from typing import Annotated
 
@@ -65,7 +65,7 @@ def main(
     repeats: Annotated[int, typer.Option(help="Inserts of each duration in each clip.")] = 3,
     seed: Annotated[int, typer.Option(help="Another one places the inserts elsewhere.")] = 0,
 ) -> None:
-    """Looks at inserts in many encoders' settings, with livewarden and with full decoding."""
+    """Samples clips with inserts in many encoders' settings, with livewarden and with full decoding."""
     reel = Reel(INSERTED, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
     table = Table(title="Inserts hidden between keyframes, settings that nothing was tuned on", box=box.SIMPLE_HEAD)
     table.add_column("encoder", no_wrap=True)
@@ -80,7 +80,9 @@ def main(
             makes = with_inserts(reel, BASES, setting, repeats=repeats, seed=(seed, number))
             clips = made(makes, progress, f"encoding: {setting.name}")
             every.append(
-                Results(rows=tuple(judge(method.name, clip, method.look(clip)) for clip in clips for method in methods))
+                Results(
+                    rows=tuple(judge(method.name, clip, method.sample(clip)) for clip in clips for method in methods)
+                )
             )
             _add_row(table, setting.name, every[-1])
     _add_row(table, "all", Results(rows=tuple(row for results in every for row in results.rows)))

@@ -1,7 +1,7 @@
-"""What patterns of `matches()` cost beside their bounds: `python -m bench.patterns [SEED]`.
+"""The cost of patterns of `matches()` relative to their bounds: `python -m bench.patterns [SEED]`.
 
-Random patterns of letters, classes, groups and repetitions, and texts that reach far into them. Wanted: none costs more
-than its bound, which is worked out from the pattern's text alone (config/policy/cel/patterns.py).
+Random patterns of letters, classes, groups and repetitions, and texts that match long prefixes of them. Goal: none
+costs more than its bound, which is computed from the pattern's text alone (config/policy/cel/patterns.py).
 """
 
 import random
@@ -17,7 +17,7 @@ from config.policy.cel.patterns import pattern_cost
 PATTERNS = 1_000
 CHARACTERS = 1_000
 TRIES = 3
-"""Of a call; the fastest counts, for the CPU time of a core that is shared differs by half."""
+"""Evaluations of a call, of which the fastest counts: the CPU time of a shared core differs by half."""
 _ATOMS = (
     *("a", "b", "kid", "school", "é", "x", "^", "$", r"\b", ".", r"\d", r"\s", r"\w", r"\W", r"\pL", r"\p{Any}"),
     *("[a-z]", "[^a]", "[0-9a-f]", r"[\w-]", r"[^\d]", r"[\x{0}-\x{ffff}]", r"[\x{0}-\x{10ffff}]"),
@@ -28,7 +28,7 @@ _MATCHES = cel.compile("text.matches(pattern)")
 
 
 def main() -> None:
-    """Prints by how much of its bound each pattern was missed or held."""
+    """Prints the ratio of each pattern's measured cost to its bound."""
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     drawn = random.Random(seed)
     measured: list[tuple[float, str]] = []

@@ -25,21 +25,21 @@ class Hashed:
     width: int
     height: int
     luma_milliseconds: float
-    """Median a picture: from a decoder's luma plane, as the pipeline does it."""
+    """Median time a picture from a decoder's luma plane, as in the pipeline."""
     rgb_milliseconds: float
-    """From the same RGB as the reference."""
+    """Median time from the same RGB as the reference."""
     reference_milliseconds: float
     bits_apart: int
     """The largest distance between RGB and reference, over all pictures."""
 
     @property
     def times_as_fast(self) -> float:
-        """From luma, against the reference."""
+        """Speed from luma, relative to the reference."""
         return self.reference_milliseconds / self.luma_milliseconds
 
 
 def measure() -> list[Hashed]:
-    """Hashes pictures of each size; none where the reference binding is not installed."""
+    """Hashes pictures of each size; empty if the reference binding is not installed."""
     try:
         from pdqhash import compute
     except ImportError:

@@ -1,4 +1,4 @@
-"""The cost of the pipeline beside its bare parts, and of the cascade beside its first stage."""
+"""The cost of the pipeline relative to its bare parts, and of the cascade relative to its first stage."""
 
 import os
 import time
@@ -39,15 +39,15 @@ WIDTH, HEIGHT = 640, 360
 """Size of the cheapest rendition that platforms send."""
 SEGMENT_SECONDS = 6
 CLIP_SECONDS = 24
-LOOKS = 5
+ROUNDS = 5
 """Rounds of each clip: the kernel counts a child's CPU in hundredths of a second."""
 SEED = b"bench"
 SECOND = "safety-s"
-"""The cascade's second stage; where its weights are not installed, the first model under another name."""
+"""The cascade's second stage; if its weights are not installed, the first model under another name."""
 CAUSE = 'scores["open-nsfw/nsfw"] >= 0.15'
 """The condition of the second stage."""
 EACH = 12
-"""One picture in so many of a film goes to the cascade: half a second apart, the densest that the sampler samples."""
+"""One picture in so many of a film is classified: half a second apart, the densest sampling."""
 
 ORIGIN = Origin(stream=StreamFacts(stream_id="bench"), capture_ms=0)
 
@@ -58,13 +58,13 @@ class PipelineCost:
 
     pipeline: float
     decode: float
-    """The codec's, for the pictures that the sampler decodes."""
+    """CPU of the codec, for the pictures that the sampler decodes."""
     hash: float
     match: float
     classify: float
-    """`session.run` with ready tensors."""
+    """CPU of `session.run` with ready tensors."""
     packets: float
-    """Demuxing all packets, and nothing else."""
+    """CPU of demuxing all packets only."""
     segments: int
     samples: int
     classified: int
@@ -80,7 +80,7 @@ class PipelineCost:
 
 
 def measure_pipeline(base: str) -> PipelineCost:
-    """All steps of a clip's segments, beside each part alone."""
+    """All steps for a clip's segments, and each part alone."""
     reel = Reel([base], width=WIDTH, height=HEIGHT)
     clip = make_clean_clip(
         reel, encoder=ENCODERS[0], base=base, gop_seconds=2, seconds=CLIP_SECONDS, segment_seconds=SEGMENT_SECONDS
@@ -99,10 +99,10 @@ def measure_pipeline(base: str) -> PipelineCost:
         pipeline.warm_up()
         verdicts = list(_moderated(pipeline, clip, keep))
         before = _cpu_of_both(decoder)
-        for _ in range(LOOKS):
+        for _ in range(ROUNDS):
             for _verdict in _moderated(pipeline, clip, None):
                 pass
-        spent = (_cpu_of_both(decoder) - before) / LOOKS
+        spent = (_cpu_of_both(decoder) - before) / ROUNDS
     hashes = [hash_luma(luma) for luma in lumas]
     classified = sum(verdict.turns[DEFAULT].looked for verdict in verdicts if DEFAULT in verdict.turns)
     bare = classifier.bare_run(_picture(reel.picture(base, 0)))
@@ -152,7 +152,7 @@ class _TimedCodec:
 
 
 def _codec_seconds(segment: bytes) -> float:
-    """Seconds of decoding what the sampler decodes, in this process; its probes of suspected cuts are not counted."""
+    """Seconds of decoding the sampled pictures in this process, without the probes of suspected cuts."""
     least = float("inf")
     for _ in range(3):
         with closing(_demuxer(segment)) as demuxer:
@@ -207,11 +207,11 @@ class CascadeCost:
     """CPU of the classifiers on benign pictures, in seconds."""
 
     first: float
-    """Of the first stage alone."""
+    """CPU of the first stage alone."""
     cascade: float
     second_name: str
     films: dict[str, tuple[int, int]]
-    """Of each film: pictures, and those that the second stage skipped."""
+    """For each film: its pictures, and those that the second stage skipped."""
 
     @property
     def pictures(self) -> int:

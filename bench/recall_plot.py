@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 SCALE = 2
-"""Pixels a unit, so that it is sharp on dense screens."""
+"""Pixels a unit, so that the plot is sharp on dense screens."""
 WIDTH, HEIGHT = 760, 440
 LEFT, TOP, RIGHT, BOTTOM = 70, 58, 30, 62
 """Margins around the plane."""
@@ -15,7 +15,7 @@ COLOURS = ("#c1121f", "#1d4ed8", "#b45309", "#374151", "#047857")
 OUTLINE_UNITS = 2
 LABEL_SIZE, LABEL_RIGHT = 13, 10
 LABEL_DOWN, LABEL_UP = (16, 34, 52, 70), (-14, -32, -50, -68)
-"""Units from a point to its label, the first place that is free."""
+"""Units from a point to its label; the first free place is used."""
 COST_STEP, RECALL_STEP = 0.5, 0.2
 
 Box = tuple[float, float, float, float]
@@ -38,7 +38,7 @@ class Series:
     all: Point
     low: float
     high: float
-    """Interval of the recall over all."""
+    """Confidence interval of the recall over all settings."""
     parts: tuple[Point, ...]
 
 
@@ -54,7 +54,7 @@ class _Plane:
         return x * SCALE, y * SCALE
 
     def text(self, x: float, y: float, text: str, *, fill: str, anchor: str, size: int = 12) -> None:
-        # A rim in the background colour keeps text legible over a point.
+        # An outline in the background colour keeps text legible over a point.
         self.draw.text(
             (x, y),
             text,
@@ -97,7 +97,7 @@ def draw(path: Path, series: list[Series], *, subtitle: str) -> None:
 
 
 def _label(plane: _Plane, one: Series, colour: str, labels: list[Box]) -> Box:
-    """Labels a method beside its point, where no label is yet; returns the place of the label."""
+    """Labels a method beside its point, where there is no label yet; returns the place of the label."""
     text = f"{one.name}: {one.all.recall:.1%} at {one.all.cost:.2f}"
     x, y = plane.at(one.all.cost, one.all.recall)
     # Further right it would leave the picture.
@@ -140,6 +140,6 @@ def _frame(plane: _Plane, steps: int, subtitle: str) -> None:
 
 
 def _paler(colour: str) -> str:
-    """The colour mixed with white, half and half."""
+    """The colour mixed with white in equal parts."""
     channels = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return "#" + "".join(f"{(channel + 255) // 2:02x}" for channel in channels)

@@ -29,7 +29,7 @@ PROCESSES = 4
 CHANGES = 12
 BOUND_SECONDS = 5.0
 LOOK_SECONDS = 0.02
-"""Between two readings of the processes' reports: the precision of the times."""
+"""Seconds between two readings of the processes' reports: the precision of the times."""
 GIVE_UP_SECONDS = 120.0
 
 

@@ -69,7 +69,7 @@ version: "bench"
 rules:
   - {name: every-picture, when: 'sample.quality >= 50 && score("open-nsfw/nsfw") >= 0.9', severity: review}
 """
-"""A rule with which no two pictures are equal, so that it is evaluated on each."""
+"""A rule for which no two pictures are equal, so that it is evaluated on each."""
 
 
 def write_log(store: ObjectStore, *, rows: int, until_ms: int) -> None:

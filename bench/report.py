@@ -33,13 +33,13 @@ class Goal:
     text: str
     bound: float
     at_least: bool
-    """Whether the bound is a lower one; both include it."""
+    """True if the bound is a lower one; both kinds include it."""
     measured: float
     detail: str = ""
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached."""
+        """True if the goal is met."""
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
 
 
@@ -162,7 +162,7 @@ def _costliest(expensive: Results, clean: Results) -> tuple[float, str]:
 def print_report(
     console: Console, hidden: Results, clean: Results, reached: Sequence[Goal], *, methods: Sequence[str]
 ) -> None:
-    """All tables."""
+    """Prints all tables."""
     console.print(_recall_table(hidden, methods))
     console.print(
         "Recall in per cent with its Wilson 95 % interval; n: hidden inserts. No insert of 2 s hides in a GOP of 2 s.\n"
@@ -173,12 +173,12 @@ def print_report(
     console.print(goal_table(reached))
     failed = sum(row.segments_failed for results in (hidden, clean) for row in results.rows)
     if failed:
-        console.print(f"livewarden could not look at {failed} segments at all: nothing in them counts as seen")
+        console.print(f"livewarden could not decode {failed} segments: nothing in them counts as seen")
 
 
 def _recall_table(hidden: Results, methods: Sequence[str]) -> Table:
     table = Table(title="Inserts hidden between keyframes", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("method to look", no_wrap=True)
+    table.add_column("method", no_wrap=True)
     table.add_column("x264", no_wrap=True)
     for heading in ("n", *(f"{seconds:g} s" for seconds in INSERT_SECONDS), "decoded", "CPU"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -245,7 +245,7 @@ def _clean_table(clean: Results) -> Table:
 
 
 def goal_table(reached: Sequence[Goal]) -> Table:
-    """The table of goals, and whether each is reached."""
+    """The table of goals, and whether each is met."""
     table = Table(title="Goals", box=box.SIMPLE_HEAD)
     for heading in ("goal", "bound", "measured", "", "of"):
         table.add_column(heading, no_wrap=heading != "of")

@@ -1,4 +1,5 @@
-"""The change of scores where a large picture is shrunk before its conversion to RGB, beside noise of one grey level."""
+"""The change of scores when a large picture is shrunk before its conversion to RGB, compared with noise of one grey
+level."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The cost of a policy on one sample: twenty rules as a trust-and-safety team could have them."""
+"""The cost of a policy for one sample: twenty rules like those of a trust-and-safety team."""
 
 import time
 from collections.abc import Callable
@@ -26,13 +26,13 @@ _STREAM = StreamFacts(stream_id="cam-1", risk_prior=0.6, metadata={"category": "
 
 
 def microseconds_alone() -> float:
-    """Time of one sample, with rules over it alone."""
+    """Time for one sample, with rules over the sample alone."""
     policy = _policy(_ALONE)
     return _median_microseconds(lambda sample: policy.evaluate(_STREAM, sample))
 
 
 def microseconds_in_order() -> float:
-    """Time of one sample in a segment of its own, with rules of which each sixth has a window of 30 s."""
+    """Time for one sample in its own segment, with rules of which each sixth has a window of 30 s."""
     policy = _policy((*_ALONE, _AROUND))
     state = OrderState()
 

@@ -53,38 +53,38 @@ CLEAN_WIDTH, CLEAN_HEIGHT = 640, 360
 picture would weigh too much."""
 CLEAN_GOP_SECONDS = 2
 CLEAN_SEGMENT_SECONDS = (2, 6)
-"""One GOP, as low-latency streams have it, and the 6 s that Apple's HLS authoring specification asks for."""
+"""One GOP, as in low-latency streams, and the 6 s that Apple's HLS authoring specification asks for."""
 ROUNDS = 3
-"""Looks at each clip whose CPU counts, of which the median by CPU is taken: these clips are short."""
+"""Measurements of each clip whose CPU counts, of which the median is taken: these clips are short."""
 STILL_SECONDS = 60
 REPORT_COLUMNS = 120
-"""Of the widest table, where the output is no terminal."""
+"""Width of the widest table, if the output is no terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How much is measured."""
+    """The extent of the measurement."""
 
     bases: tuple[str, ...]
     repeats: int
     """Inserts of each duration in each clip."""
     clean_seconds: int
-    dear_bases: tuple[str, ...]
+    expensive_bases: tuple[str, ...]
     """Films with inserts among which the most expensive clip is searched."""
     still_encoders: int
 
     @property
     def clips(self) -> int:
-        """Of an encoder's setting."""
+        """Number of clips of an encoder's setting."""
         return len(self.bases) * len(GOP_SECONDS)
 
 
-FULL = Extent(bases=BASES, repeats=6, clean_seconds=18, dear_bases=BASES, still_encoders=len(ENCODERS))
+FULL = Extent(bases=BASES, repeats=6, clean_seconds=18, expensive_bases=BASES, still_encoders=len(ENCODERS))
 """330 hidden inserts an encoder's setting."""
 QUICK = Extent(
-    bases=("bikes", "handheld"), repeats=1, clean_seconds=12, dear_bases=("carphone_pristine",), still_encoders=2
+    bases=("bikes", "handheld"), repeats=1, clean_seconds=12, expensive_bases=("carphone_pristine",), still_encoders=2
 )
-"""22 of them."""
+"""22 hidden inserts an encoder's setting."""
 
 Make = Callable[[], Clip]
 
@@ -102,10 +102,10 @@ def main(
         others: list[Method] = [KeyframesOnly(), Seeking(), VideoCapture()]
         if scenedetect_is_here():
             others.append(SceneDetect())
-        hidden, fidelity = _look_at_hidden(extent, seed, [ours, *others], decoder, progress)
-        clean = _look_at_clean(extent, [ours, KeyframesOnly(), VideoCapture()], progress)
-        expensive = _look_at_expensive(extent, seed, [ours, VideoCapture()], progress)
-        still = _look_at_still(extent, decoder, progress)
+        hidden, fidelity = _measure_hidden(extent, seed, [ours, *others], decoder, progress)
+        clean = _measure_clean(extent, [ours, KeyframesOnly(), VideoCapture()], progress)
+        expensive = _measure_expensive(extent, seed, [ours, VideoCapture()], progress)
+        still = _measure_still(extent, decoder, progress)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
@@ -116,7 +116,7 @@ def main(
         _draw(plot, hidden)
 
 
-def _look_at_hidden(
+def _measure_hidden(
     extent: Extent, seed: int, methods: Sequence[Method], decoder: Decoder, progress: Progress
 ) -> tuple[Results, list[Fidelity]]:
     """Results of all methods on all clips, and the fidelity of our samples of the clips of the first film."""
@@ -128,14 +128,14 @@ def _look_at_hidden(
         makes = with_inserts(reel, extent.bases, encoder, repeats=extent.repeats, seed=(seed, number))
         for clip in made(makes, progress, f"encoding: {encoder.name}"):
             for method in methods:
-                rows.append(judge(method.name, clip, method.look(clip)))
+                rows.append(judge(method.name, clip, method.sample(clip)))
                 progress.advance(task)
             if clip.base == extent.bases[0]:
                 fidelity.append(compare(clip, decoder, BALANCED))
     return Results(rows=tuple(rows)), fidelity
 
 
-def _look_at_clean(extent: Extent, methods: Sequence[Method], progress: Progress) -> Results:
+def _measure_clean(extent: Extent, methods: Sequence[Method], progress: Progress) -> Results:
     names = (*CLEAN, MONTAGE)
     reel = Reel(names, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
@@ -155,13 +155,13 @@ def _look_at_clean(extent: Extent, methods: Sequence[Method], progress: Progress
     return _timed(made(makes, progress, "encoding: clean"), methods, progress, "clean clips")
 
 
-def _look_at_expensive(extent: Extent, seed: int, methods: Sequence[Method], progress: Progress) -> Results:
-    """Clips with an insert every 3 s, for what they cost."""
+def _measure_expensive(extent: Extent, seed: int, methods: Sequence[Method], progress: Progress) -> Results:
+    """Results on clips with an insert every 3 s, for their cost."""
     reel = Reel(INSERTED, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
         make
         for number, encoder in enumerate(ENCODERS)
-        for make in with_inserts(reel, extent.dear_bases, encoder, repeats=1, seed=(seed, number))
+        for make in with_inserts(reel, extent.expensive_bases, encoder, repeats=1, seed=(seed, number))
     ]
     return _timed(made(makes, progress, "encoding: expensive"), methods, progress, "expensive clips")
 
@@ -169,7 +169,7 @@ def _look_at_expensive(extent: Extent, seed: int, methods: Sequence[Method], pro
 def with_inserts(
     reel: Reel, bases: Sequence[str], encoder: Encoder, *, repeats: int, seed: tuple[int, ...]
 ) -> list[Make]:
-    """Of each film and GOP a clip with inserts; another `seed` places them elsewhere."""
+    """A clip with inserts for each film and GOP; another `seed` places them elsewhere."""
     return [
         partial(
             make_clip,
@@ -188,12 +188,12 @@ def with_inserts(
 def _timed(clips: Sequence[Clip], methods: Sequence[Method], progress: Progress, description: str) -> Results:
     rows: list[Result] = []
     for clip in progress.track(clips, description=description):
-        rounds = [[judge(method.name, clip, method.look(clip)) for method in methods] for _ in range(ROUNDS)]
-        rows += [median_by_cpu(looks) for looks in zip(*rounds, strict=True)]
+        rounds = [[judge(method.name, clip, method.sample(clip)) for method in methods] for _ in range(ROUNDS)]
+        rows += [median_by_cpu(repeated) for repeated in zip(*rounds, strict=True)]
     return Results(rows=tuple(rows))
 
 
-def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> list[StillScene]:
+def _measure_still(extent: Extent, decoder: Decoder, progress: Progress) -> list[StillScene]:
     reel = Reel(["still"], width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
     makes = [
         partial(
@@ -209,7 +209,7 @@ def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> list
 
 
 def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
-    """For each picture taken of the clip whether the gate lets it through to the classifiers."""
+    """For each sampled picture of the clip, whether the gate passes it to the classifiers."""
     state: GateState | None = None
     for start_seconds, segment in sampled(clip, decoder, BALANCED):
         for frame in segment.frames if segment is not None else ():
@@ -226,7 +226,7 @@ def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
 
 
 def made(makes: Sequence[Make], progress: Progress, description: str) -> list[Clip]:
-    """The clips, encoded on all cores before anything is measured; libx264 lets go of the interpreter's lock."""
+    """The clips, encoded on all cores before anything is measured; libx264 releases the interpreter's lock."""
     task = progress.add_task(description, total=len(makes))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = [pool.submit(make) for make in makes]
@@ -237,7 +237,7 @@ def made(makes: Sequence[Make], progress: Progress, description: str) -> list[Cl
 
 
 def progress_bars() -> Progress:
-    """On standard error, so that tables can be kept."""
+    """Progress bars on standard error, so that tables can be redirected."""
     return Progress(
         TextColumn("{task.description:32}"),
         BarColumn(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.clips import INTRA_REFRESH, Clip
-from bench.methods import Look
+from bench.methods import ClipSamples
 
 Z95 = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
@@ -14,18 +14,18 @@ Z95 = 1.959964
 
 @dataclass(frozen=True, kw_only=True)
 class Recall:
-    """So many of so many inserts were seen."""
+    """A number of detected inserts, of a total."""
 
     seen: int
     total: int
 
     @property
     def share(self) -> float:
-        """Point estimate; NaN where there was nothing to see."""
+        """Point estimate; NaN if there was nothing to detect."""
         return self.seen / self.total if self.total else math.nan
 
     def wilson(self) -> tuple[float, float]:
-        """Its 95 % interval (E. B. Wilson, Probable inference, JASA 22, 1927)."""
+        """The 95 % interval (E. B. Wilson, Probable inference, JASA 22, 1927)."""
         if not self.total:
             return 0.0, 1.0
         spread = Z95**2 / self.total
@@ -49,9 +49,9 @@ class Result:
     cpu_seconds: float
     segments_failed: int
     longest_gap_seconds: float
-    """Between two pictures taken, or the clip's ends; segment boundaries do not count as samples."""
+    """Between two sampled pictures, or the clip's ends; segment boundaries do not count as samples."""
     outcomes: tuple[tuple[float, bool], ...]
-    """Of each hidden insert its duration in seconds and whether it was seen."""
+    """Duration in seconds of each hidden insert, and whether it was detected."""
 
     @property
     def clip(self) -> tuple[str, str, int, int]:
@@ -59,9 +59,9 @@ class Result:
         return (self.encoder, self.base, self.gop_seconds, self.segment_seconds)
 
 
-def judge(method: str, clip: Clip, look: Look) -> Result:
+def judge(method: str, clip: Clip, samples: ClipSamples) -> Result:
     """Compares the samples with the inserts."""
-    edges = [0.0, *look.seen_seconds, clip.duration_seconds]
+    edges = [0.0, *samples.seen_seconds, clip.duration_seconds]
     return Result(
         method=method,
         encoder=clip.encoder,
@@ -70,64 +70,64 @@ def judge(method: str, clip: Clip, look: Look) -> Result:
         segment_seconds=clip.segment_seconds,
         duration_seconds=clip.duration_seconds,
         frames_total=clip.frames_total,
-        frames_decoded=look.frames_decoded,
-        cpu_seconds=look.cpu_seconds,
-        segments_failed=look.segments_failed,
+        frames_decoded=samples.frames_decoded,
+        cpu_seconds=samples.cpu_seconds,
+        segments_failed=samples.segments_failed,
         longest_gap_seconds=max(after - before for before, after in pairwise(edges)),
-        outcomes=tuple((round(insert.seconds, 3), insert.is_seen(look.seen_seconds)) for insert in clip.inserts),
+        outcomes=tuple((round(insert.seconds, 3), insert.is_seen(samples.seen_seconds)) for insert in clip.inserts),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Many results, to be filtered and summed."""
+    """Many results, which can be filtered and summed."""
 
     rows: tuple[Result, ...] = field(repr=False)
 
     def where(self, *, method: str | None = None, encoder: str | None = None, base: str | None = None) -> "Results":
-        """The results of one method, of one encoder's setting, of one film; None: of any."""
+        """Results of a method, an encoder's setting and a film; None: of any."""
         return self._those(
             lambda row: method in (None, row.method) and encoder in (None, row.encoder) and base in (None, row.base)
         )
 
     def with_gops(self) -> "Results":
-        """Those without intra refresh, which has no keyframes but the first."""
+        """Results without intra refresh, which has no keyframes but the first."""
         return self._those(lambda row: row.encoder != INTRA_REFRESH)
 
     def in_segments(self, seconds: int) -> "Results":
-        """Those of clips in segments of that duration."""
+        """Results of clips in segments of that duration."""
         return self._those(lambda row: row.segment_seconds == seconds)
 
     def without(self, base: str) -> "Results":
-        """Those of all films but one."""
+        """Results of all films but one."""
         return self._those(lambda row: row.base != base)
 
     def _those(self, wanted: Callable[[Result], bool]) -> "Results":
         return Results(rows=tuple(row for row in self.rows if wanted(row)))
 
     def recall(self, wanted: Callable[[float], bool] = lambda _seconds: True) -> Recall:
-        """Of the inserts whose duration in seconds is wanted."""
+        """Recall of inserts of a duration in seconds, or of all."""
         outcomes = [seen for row in self.rows for seconds, seen in row.outcomes if wanted(seconds)]
         return Recall(seen=sum(outcomes), total=len(outcomes))
 
     @property
     def segment_durations(self) -> tuple[int, ...]:
-        """Of the clips, in seconds, ascending."""
+        """Segment durations of the clips, in seconds, ascending."""
         return tuple(sorted({row.segment_seconds for row in self.rows}))
 
     @property
     def decoded_share(self) -> float:
-        """Pictures decoded of all."""
+        """Share of pictures that were decoded."""
         return sum(row.frames_decoded for row in self.rows) / sum(row.frames_total for row in self.rows)
 
     @property
     def cpu_seconds(self) -> float:
-        """In all."""
+        """CPU seconds of all results."""
         return sum(row.cpu_seconds for row in self.rows)
 
     @property
     def stream_seconds(self) -> float:
-        """In all."""
+        """Stream seconds of all results."""
         return sum(row.duration_seconds for row in self.rows)
 
 

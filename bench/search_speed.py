@@ -1,4 +1,4 @@
-"""Queries against the bank's index and against faiss's flat one."""
+"""Queries of the bank's index compared with faiss's flat one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ class Searched:
     kind: str
     entries: int
     ours_milliseconds: float
-    """Median of a query, like faiss's."""
+    """Median time of a query, like faiss's."""
     slow_milliseconds: float
-    """Of one query in a hundred."""
+    """Time of the slowest query in a hundred."""
     faiss_milliseconds: float
     matches: int
     """Matches of faiss, over all queries."""
     missed: int
-    """Those of them that Livewarden missed, or found at another distance."""
+    """Matches of faiss that Livewarden missed, or found at another distance."""
 
     @property
     def ratio(self) -> float:
@@ -51,7 +51,8 @@ def compare(kind: str, listed: Hashes, near: Near, wanted: Hashes) -> Searched:
     """Queries both alternately, so that neither benefits from the cache; counts CPU time, since the clock would count
     other processes too.
 
-    faiss's range search is strict, so its radius is MAX_DISTANCE + 1."""
+    faiss's range search is strict, so its radius is MAX_DISTANCE + 1.
+    """
     faiss.omp_set_num_threads(1)
     flat = faiss.IndexBinaryFlat(256)
     flat.add(listed)

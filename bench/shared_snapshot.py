@@ -22,26 +22,26 @@ from models.bank.snapshot import open_snapshot
 from models.pdq.pdq import PdqHash
 
 QUERIES = 2000
-"""Queries of each process: they touch most pages that a query may."""
+"""Queries of each process: they touch most pages that a query can."""
 OTHERS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """The figures of a process."""
+    """The figures of one process."""
 
     seconds: float
-    """To open the snapshot, before the first query."""
+    """Time to open the snapshot, before the first query."""
     first_milliseconds: float
-    """The first query, which maps the pages that it touches."""
+    """Time of the first query, which maps the pages that it touches."""
     median_milliseconds: float
-    """Of `Bank.match`: search, entries, lists."""
+    """Time of `Bank.match`: search, entries, lists."""
     private_megabytes: float
     """Growth of its own memory: pages that it wrote, and its page tables. Pages of the snapshot are shared."""
 
 
 def measure(snapshot: Path) -> Opened:
-    """Opens a snapshot in a further process, beside OTHERS that have it open."""
+    """Opens a snapshot in a further process, while OTHERS have it open."""
     with ExitStack() as stack:
         for seed in range(OTHERS):
             stack.enter_context(_opened(snapshot, seed))
@@ -61,7 +61,7 @@ def _opened(snapshot: Path, seed: int) -> Iterator[Opened]:
 
 
 def main() -> None:
-    """One process."""
+    """Runs one process."""
     path, random = Path(sys.argv[1]), np.random.default_rng(int(sys.argv[2]))
     before = _own_kilobytes()
     started = perf_counter()

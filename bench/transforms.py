@@ -28,7 +28,7 @@ class Cost:
 
     name: str
     milliseconds: float
-    """Mean over the frames, of each the best round, since other work on the machine only adds to it. So frames count
+    """Mean over the frames, each with its best round, since other work on the machine only adds to it. So frames count
     for which rounding decides, and which cost ten times as much."""
 
 

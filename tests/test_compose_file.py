@@ -1,4 +1,4 @@
-"""docker-compose.yml as it is read, without an engine; tests/compose brings it up."""
+"""docker-compose.yml as parsed, without an engine; tests/compose starts it."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
 
 
 def redis_with(environment: dict[str, str]) -> tuple[dict[str, str], str]:
-    """The options that the service `redis` is started with, and what its container may use."""
+    """Options of the service `redis`, and the limits of its container."""
 
     def value(found: re.Match[str]) -> str:
         return environment.get(found[1]) or found[2]
@@ -48,14 +48,14 @@ def bytes_of(text: str) -> int:
         ({"LIVEWARDEN_REDIS_MAXMEMORY": "4gb", "LIVEWARDEN_REDIS_MEMORY_LIMIT": "8gb"}, "4gb", "8gb"),
     ],
 )
-def test_redis_has_a_limit_and_the_container_room_beyond(
+def test_redis_has_a_limit_well_below_the_containers(
     environment: dict[str, str], limit: str, container: str, tmp_path: Path
 ) -> None:
-    """Redis would grow until the kernel ends it, and be ended again each time it has read its file."""
+    """Redis would grow until the kernel kills it, and be killed again each time it has loaded its file."""
     options, memory = redis_with(environment)
     assert (options["maxmemory"], options["maxmemory-policy"], memory) == (limit, "noeviction", container)
     assert bytes_of(memory) >= 2 * bytes_of(limit)
-    # As the server reads it.
+    # As parsed by the server.
     config = {name: options[name] for name in ("maxmemory", "maxmemory-policy")}
     with ValkeyServer(data_dir=tmp_path, config=config) as server, Redis.from_url(server.connection_url) as redis:
         assert redis.info("memory")["maxmemory"] == bytes_of(limit)
@@ -67,8 +67,8 @@ def compose() -> dict[str, Any]:
     return found
 
 
-def test_every_setting_reaches_the_processes_and_may_be_left_out() -> None:
-    """An operator would set a variable in .env, and nothing would come of it; or none, and nothing would start."""
+def test_every_setting_reaches_the_processes_and_is_optional() -> None:
+    """A variable set in .env would have no effect; or without it nothing would start."""
     handed_on = compose()["x-as-worker"]
     for variable in VARIABLES:
         if variable.read_by not in {ReadBy.COMPOSE, ReadBy.TESTS}:
@@ -82,9 +82,9 @@ def test_every_setting_reaches_the_processes_and_may_be_left_out() -> None:
     assert settings.require_confinement
 
 
-def test_the_operators_folder_is_where_settings_look_and_cannot_be_written_to() -> None:
-    """No policy, list or model of the operator's own could be brought in; or a decoder exploit could change them, or a
-    moderator's container would hold the hash lists."""
+def test_the_operators_folder_is_mounted_where_settings_expect_it_and_read_only() -> None:
+    """An operator could not add a policy, a list or a model; or a decoder exploit could change them, or a moderator's
+    container would have the hash lists."""
     mounts = {name: service.get("volumes", ()) for name, service in compose()["services"].items()}
     mount = "${LIVEWARDEN_CONFIG_DIR:-./deployment}:/etc/livewarden:ro"
     assert {name for name, found in mounts.items() if mount in found} == {"worker", "beat", "operator"}
@@ -95,23 +95,23 @@ def test_the_operators_folder_is_where_settings_look_and_cannot_be_written_to() 
     assert "/etc/livewarden" in (COMPOSE.parent / "deployment/README.md").read_text()
 
 
-def test_the_operators_folder_as_it_ships_lets_a_worker_start() -> None:
-    """`docker compose up` on a fresh clone would bring up workers that end at once."""
+def test_a_worker_starts_with_the_shipped_operators_folder() -> None:
+    """`docker compose up` on a fresh clone would start workers that end immediately."""
     shipped = COMPOSE.parent / "deployment"
     environment = {f"{PREFIX}LISTS_DIR": str(shipped / "lists"), f"{PREFIX}MANIFESTS_DIR": str(shipped / "manifests")}
     settings = settings_of_worker(environment)
     assert known_packages(settings.manifests_dir)
 
 
-def test_every_services_log_has_a_bound() -> None:
-    """Logs would fill the disk on which Redis keeps what waits for moderators."""
+def test_every_services_log_is_bounded() -> None:
+    """Logs would fill the disk that Redis needs."""
     for name, service in compose()["services"].items():
         options = service["logging"]["options"]
         assert (options["max-size"], int(options["max-file"]) > 1) == ("20m", True), name
 
 
-def test_images_can_be_pinned_by_digest_and_are_tags_else() -> None:
-    """What was tested yesterday under a tag would be another image today, and nothing could be done about it."""
+def test_images_can_be_pinned_by_digest_and_default_to_tags() -> None:
+    """A tag tested yesterday could be another image today, and nobody could prevent it."""
     services = compose()["services"]
     assert services["redis"]["image"] == "${REDIS_IMAGE:-redis:8}"
     assert {service["build"]["args"]["BASE_IMAGE"] for service in services.values() if "build" in service} == {
@@ -121,8 +121,8 @@ def test_images_can_be_pinned_by_digest_and_are_tags_else() -> None:
     assert stages == ["FROM ${BASE_IMAGE} AS build", "FROM ${BASE_IMAGE}"]
 
 
-def test_networks_that_the_manual_names_are_there() -> None:
-    """An operator would ask Docker for a network that there is not, and not learn what to allow."""
+def test_networks_named_by_the_manual_exist() -> None:
+    """An operator would ask Docker for a network that does not exist, and not learn what to allow."""
     manual = [(COMPOSE.parent / "docs" / name).read_text() for name in ("operations.md", "platform.md")]
     named = [name for text in manual for name in re.findall(r"PROJECT_(\w+)", text)]
     assert named
@@ -130,8 +130,8 @@ def test_networks_that_the_manual_names_are_there() -> None:
     assert set(named) <= set(compose()["services"]["worker"]["networks"])
 
 
-def test_lists_are_for_containers_and_nobody_else(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
-    """Workers would not start for lists that they cannot read, or every user of the host could read them."""
+def test_lists_are_readable_by_containers_only(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
+    """Workers would not start because they cannot read the lists, or every user of the host could read them."""
     if os.geteuid() != 0:
         ci_or_skip("the command is for root")
     (command,) = re.findall(
@@ -144,7 +144,7 @@ def test_lists_are_for_containers_and_nobody_else(tmp_path: Path, ci_or_skip: Ca
     (deployment / "lists").chmod(0o700)
     os.chown(deployment / "lists/mine.csv", 1234, 1234)
     subprocess.run(command, shell=True, cwd=deployment, check=True)
-    # From there, since pytest's folders are for their owner alone.
+    # From there, since pytest's folders are readable by their owner only.
     deployment.chmod(0o755)
     read = ["cat", "lists/mine.csv"]
     status = {

@@ -1,4 +1,4 @@
-"""The documents: what they point to exists, and the README stays a page."""
+"""The documents: their references exist, and the README stays one page."""
 
 import ast
 import re
@@ -23,8 +23,8 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS])
-def test_links_lead_somewhere(path: Path) -> None:
-    """A reader would follow a link to a page or a heading that is not there."""
+def test_links_resolve(path: Path) -> None:
+    """A reader would follow a link to a missing page or heading."""
     for link in re.findall(r"\]\(([^)]*)\)", prose(path)):
         target, _, anchor = " ".join(link.split()).partition("#")
         if target.startswith("https:"):
@@ -35,8 +35,8 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS])
-def test_files_and_modules_that_are_named_exist(path: Path) -> None:
-    """A newcomer would look for a file that was moved, or for a module that was renamed."""
+def test_named_files_and_modules_exist(path: Path) -> None:
+    """A newcomer would look for a file that was moved, or a module that was renamed."""
     folders = "config|sampler|models|worker|tests|bench|tools"
     for name in re.findall(rf"`((?:{folders})/[\w./-]*)", prose(path)):
         assert (ROOT / name).exists(), name
@@ -63,8 +63,8 @@ def definitions(path: Path) -> set[str]:
     }
 
 
-def test_the_way_of_a_segment_names_functions_that_exist() -> None:
-    """Whoever looks for where an escalation is published would look in vain."""
+def test_functions_on_the_way_of_a_segment_exist() -> None:
+    """A developer would look for the code that publishes an escalation in vain."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     rows = re.findall(
         r"^\| [^|]+ \| `([\w/]+)/` \| (.+) \|$", text.partition("### The way of a segment")[2], re.MULTILINE
@@ -79,7 +79,7 @@ def test_the_way_of_a_segment_names_functions_that_exist() -> None:
 
 
 def test_the_readme_is_one_page() -> None:
-    """A newcomer would scroll through everything before the two commands."""
+    """A newcomer would have to scroll to the two commands."""
     lines = (ROOT / "README.md").read_text().splitlines()
     assert len(lines) <= 120
     assert [line for line in lines if len(line) > 100] == []

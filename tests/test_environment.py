@@ -1,4 +1,4 @@
-"""What is installed is what constraints.txt says, and nothing that would break it."""
+"""The installed packages are those of constraints.txt, without harmful ones."""
 
 import re
 import tomllib
@@ -22,7 +22,7 @@ def pins() -> dict[str, str]:
 
 
 def hashed(name: str) -> dict[str, str]:
-    """The version of each package in one file of requirements/ for this Python; fails where one has no hash."""
+    """The version of each package in one file of requirements/ for this Python; fails if one has no hash."""
     found = {}
     for block in re.split(r"\n(?! )", (ROOT / "requirements" / name).read_text().strip()):
         line, *hashes = [part.strip() for part in block.split("\\\n")]
@@ -35,7 +35,7 @@ def hashed(name: str) -> dict[str, str]:
 
 
 def installed(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[str, str]:
-    """Adds to `found` the installed versions of what `name` with `extras` needs, directly or not."""
+    """Adds to `found` the installed versions of the direct and indirect requirements of `name` with `extras`."""
     for text in distribution(name).requires or ():
         needed = Requirement(text)
         if needed.marker is not None and not any(needed.marker.evaluate({"extra": extra}) for extra in extras | {""}):
@@ -47,8 +47,8 @@ def installed(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[
     return found
 
 
-def test_everything_that_the_tests_ran_with_is_pinned() -> None:
-    """A newcomer gets other versions than the ones that were tested, and other results."""
+def test_every_package_used_by_the_tests_is_pinned() -> None:
+    """A newcomer would get other versions than the tested ones, and other results."""
     needed = installed("livewarden", frozenset({"dev"}), {})
     needed.pop("livewarden", None)
     assert len(needed) > 40
@@ -57,8 +57,8 @@ def test_everything_that_the_tests_ran_with_is_pinned() -> None:
 
 
 @pytest.mark.parametrize(("name", "extras"), [("run.txt", ()), ("dev.txt", ("dev",))])
-def test_what_is_installed_is_what_the_hashed_requirements_say(name: str, extras: tuple[str, ...]) -> None:
-    """The image, or a newcomer's environment, would lack a package, or have other bytes than those that were tested:
+def test_installed_packages_match_the_hashed_requirements(name: str, extras: tuple[str, ...]) -> None:
+    """The image, or a newcomer's environment, would lack a package, or have other files than the tested ones, because
     `make hashes` was forgotten."""
     needed = installed("livewarden", frozenset(extras), {})
     needed.pop("livewarden", None)
@@ -67,22 +67,22 @@ def test_what_is_installed_is_what_the_hashed_requirements_say(name: str, extras
 
 @pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
 def test_hashed_requirements_have_the_versions_of_constraints(path: Path) -> None:
-    """Whoever edits constraints.txt would believe that a version is out of use which is still installed; and an index's
-    name in the file would be asked whatever an operator has set up."""
+    """A developer who edits constraints.txt would believe that a version is out of use which is still installed; or an
+    index named in the file would override the operator's."""
     found = hashed(path.name)
     assert found.items() <= pins().items()
     assert found
     assert re.search(r"index|://|find-links|trusted-host", path.read_text()) is None
 
 
-def test_nothing_is_fetched_without_a_hash() -> None:
-    """One package that somebody took over would be in every image, and run where hash lists are."""
+def test_nothing_is_installed_without_a_hash() -> None:
+    """A compromised package would be in every image, and run beside the hash lists."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["build-system"]["requires"] == [f"setuptools=={pins()['setuptools']}"]
     assert hashed("build.txt") == {"setuptools": pins()["setuptools"]}
     calls = []
     for name in ("Dockerfile", "Makefile"):
-        # What a variable of make's holds is seen where it is used.
+        # A variable of make is checked where it is used.
         text = re.sub(r"(?m)^PIP := .*", "", (ROOT / name).read_text()).replace("$(HASHED)", "--require-hashes")
         calls += re.findall(r"(?:/pip|\$\(PIP\)) [^&|;\n]*", text.replace("\\\n", " "))
     fetching = [call for call in calls if not re.match(r"/pip (check|uninstall)", call)]

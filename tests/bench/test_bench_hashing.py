@@ -1,4 +1,4 @@
-"""The hash bank's benchmark: its figures may look good only where nothing was missed, and on banks as described."""
+"""The hash bank's benchmark: missed matches meet no goal, and banks are as described."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from models.bank.flat import search
 
 
 def measured(listed: Hashes, *, blind_to: int) -> Searched:
-    """By a search that never sees the first rows."""
+    """A measurement with a search that never sees the first rows."""
 
     def near(wanted: npt.NDArray[np.uint64], max_distance: int) -> Found:
         rows, apart = search(listed[blind_to:].view(np.uint64), wanted, max_distance=max_distance)
@@ -20,7 +20,7 @@ def measured(listed: Hashes, *, blind_to: int) -> Searched:
 
 
 def test_a_search_that_misses_meets_no_goal() -> None:
-    """However fast it is."""
+    """A fast search that misses matches would meet its goal."""
     listed = random_hashes(1000, np.random.default_rng(1))
     exact, blind = measured(listed, blind_to=0), measured(listed, blind_to=500)
     assert (exact.matches, exact.missed, exact.recall) == (50, 0, 1.0)
@@ -30,8 +30,8 @@ def test_a_search_that_misses_meets_no_goal() -> None:
     assert not goal.met
 
 
-def test_a_tenth_is_crowded() -> None:
-    """The bank that an index likes least must be what the table says it is."""
+def test_a_tenth_of_the_hashes_is_clustered() -> None:
+    """The bank that is hardest for an index would not be what the table describes."""
     hashes = crowded_hashes(20_000, np.random.default_rng(1))
     words = hashes.view(np.uint64)
     sizes = np.array([len(search(words, wanted, max_distance=31)[0]) for wanted in words[:1000]])
@@ -39,8 +39,8 @@ def test_a_tenth_is_crowded() -> None:
     assert np.median(sizes) == 1
 
 
-def test_near_duplicates_are_as_near_as_is_said() -> None:
-    """Queries that are further off would be no matches, and searching for nothing is fast."""
+def test_near_duplicates_are_within_the_stated_distance() -> None:
+    """Queries that are further away would have no matches, and searching for nothing is fast."""
     hashes = random_hashes(2000, np.random.default_rng(1))
     apart = np.bitwise_count(hashes ^ flipped(hashes, 31, np.random.default_rng(2))).sum(axis=1)
     assert apart.max() <= 31

@@ -1,4 +1,4 @@
-"""The benchmark of replays: a log without findings would be replayed in no time."""
+"""The benchmark of replays uses a log with findings."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ ROWS = 8 * STREAMS
 
 
 def test_the_replayed_log_has_findings(tmp_path: Path) -> None:
-    """Quick figures would be those of an empty log, or of rules that hold for nothing."""
+    """Fast figures would be those of an empty log, or of rules that never hold."""
     write_log(ObjectStore(str(tmp_path / "store")), rows=ROWS, until_ms=round(time.time() * 1000) - 60_000)
     for policy in (TWENTY, EACH):
         figures = measure(tmp_path, policy)

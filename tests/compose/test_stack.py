@@ -1,6 +1,6 @@
-"""docker-compose.yml as an operator runs it: three workers, one of them killed; and Redis, which knows who asks.
+"""docker-compose.yml as an operator runs it: three workers, one of which is killed; and the access rights of Redis.
 
-Run by `make test-compose` with images that are built and a Docker engine that is there; not part of `make test`.
+Run by `make test-compose` with built images and a running Docker engine; not part of `make test`.
 """
 
 import json
@@ -23,8 +23,7 @@ ORIGIN = "origin:8080"
 UP_SECONDS = 300
 WITHOUT = ROOT / "tests/worker/without.py"
 ALLOWED = f"{ORIGIN} 10.0.0.0/8:8080 172.16.0.0/12:8080 192.168.0.0/16:8080"
-"""A name on the list reaches private addresses of a listed network only: these are those that Docker takes its own
-from."""
+"""A name on the list reaches private addresses of a listed network only: Docker takes its networks from these."""
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -40,8 +39,7 @@ rules:
 
 
 def compose(*arguments: str, check: bool = True, timeout_seconds: float = 120, given: str | None = None) -> str:
-    """Runs `docker compose` on the project and our origin, with `given` on standard input, and gives what it printed on
-    stdout."""
+    """Output of `docker compose` on the project and our origin, with `given` on standard input."""
     files = os.environ.get("COMPOSE_FILE", str(ROOT / "docker-compose.yml"))
     environment = {
         **os.environ,
@@ -88,7 +86,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def livewarden(*arguments: str) -> str:
-    """Runs the command line in the worker that is asked first."""
+    """Runs the command line in the first worker."""
     return compose("exec", "-T", "worker", "livewarden", *arguments)
 
 
@@ -98,7 +96,7 @@ def watch(stream_id: str) -> None:
 
 
 def next_escalation() -> dict[str, Any]:
-    """Takes the next incident, as a moderator does, and decides it."""
+    """Takes and decides the next incident, as a moderator does."""
     event: dict[str, Any] = json.loads(livewarden("queue", "next", "--by", "tester", "--wait", "60", "--json"))
     livewarden("queue", "decide", event["data"]["incident_id"], "harmless", "--by", "tester", "--note", "a drill")
     return event
@@ -109,14 +107,15 @@ def worker_containers() -> list[str]:
     return compose("ps", "-q", "--status", "running", "worker").split()
 
 
-def test_an_escalation_comes_out_and_a_killed_worker_stops_nothing() -> None:
-    """An operator who follows the manual gets no escalations, or one lost container takes the deployment down."""
+def test_an_escalation_is_published_and_a_killed_worker_stops_nothing() -> None:
+    """An operator who follows the manual would get no escalations, or one lost container would take the deployment
+    down."""
     assert len(worker_containers()) == 3
     watch("drill-1")
     first = next_escalation()["data"]
     assert (first["stream_id"], first["drill"], first["matches"][0]["list"]) == ("drill-1", True, "selftest")
 
-    # The last one: `exec` goes on asking the first.
+    # The last one: `exec` uses the first.
     subprocess.run(["docker", "kill", worker_containers()[-1]], check=True, capture_output=True, timeout=30)
     watch("drill-2")
     assert next_escalation()["data"]["stream_id"] == "drill-2"
@@ -126,14 +125,14 @@ def test_an_escalation_comes_out_and_a_killed_worker_stops_nothing() -> None:
     assert lost == (0, 0, 0), ledger["reasons"]
 
 
-def test_workers_do_not_say_that_they_are_root() -> None:
-    """The first thing that an operator reads would be a warning of superuser privileges, which is wrong."""
+def test_workers_do_not_warn_about_root() -> None:
+    """The first line that an operator reads would be a wrong warning about superuser privileges."""
     logs = compose("logs", "--no-color", "worker", "beat")
     assert [line for line in logs.splitlines() if "superuser" in line or "SecurityWarning" in line] == []
 
 
-def test_what_a_stream_can_reach_is_little() -> None:
-    """A decoder exploit finds root, a writable disk, capabilities or a compiler in the container."""
+def test_a_compromised_container_can_reach_little() -> None:
+    """A decoder exploit would find root, a writable disk, capabilities or a compiler in the container."""
     script = """
         id -u
         grep CapEff /proc/self/status | cut -f2
@@ -145,9 +144,9 @@ def test_what_a_stream_can_reach_is_little() -> None:
     assert (uid, int(capabilities, 16), too_much) == ("10001", 0, [])
 
 
-def test_workers_refuse_to_decode_unconfined_and_are_confined() -> None:
-    """An engine that forbids seccomp filters would be noticed by nobody: pictures would be decoded by a process
-    that can do more than decode."""
+def test_workers_require_and_have_confinement() -> None:
+    """An engine that forbids seccomp filters would go unnoticed, and pictures would be decoded by an unconfined
+    process."""
     confined = """
         from config.environment import load_settings
         from worker.runtime.confinement import check_confinement
@@ -156,13 +155,13 @@ def test_workers_refuse_to_decode_unconfined_and_are_confined() -> None:
         print(settings.require_confinement, check_confinement(settings))
     """
     assert compose("exec", "-T", "worker", "python", "-c", textwrap.dedent(confined)).strip() == "True ()"
-    # Those that workers have started are held by it too; some of them end meanwhile.
+    # Children of workers have it too; some of them end meanwhile.
     look = (
         "grep -l sampler /proc/[0-9]*/cmdline | sed s/cmdline/status/ | xargs grep -shE '^(NoNewPrivs|Seccomp):'; true"
     )
     found = {tuple(line.split()) for line in compose("exec", "-T", "worker", "sh", "-c", look).splitlines()}
     assert found == {("NoNewPrivs:", "1"), ("Seccomp:", "2")}
-    # The same worker where nothing lets it set a filter.
+    # The same worker where no filter can be installed.
     worker = ["/opt/livewarden/bin/celery", "-A", "worker.app", "worker", "--concurrency", "1"]
     held_back = [
         *("env", "LIVEWARDEN_HEARTBEAT_FILE=/tmp/other"),
@@ -179,8 +178,8 @@ def test_workers_refuse_to_decode_unconfined_and_are_confined() -> None:
     assert status == "status 1"
 
 
-def test_redis_keeps_what_it_is_told() -> None:
-    """An escalation is lost with Redis: it lives in memory only, or is dropped to make room."""
+def test_redis_persists_and_does_not_evict() -> None:
+    """An escalation would be lost with Redis's memory, or be evicted."""
     checks = [json.loads(line) for line in as_person("operator", "doctor", "--json").splitlines()]
     found = {check["name"]: check["found"] for check in checks}
     assert found["redis appendonly"] == "yes"
@@ -196,13 +195,13 @@ def as_person(role: str, *arguments: str, given: str | None = None) -> str:
 
 
 def as_platform(script: str) -> str:
-    """What Python prints in a container of the platform's, with its password in `password`."""
+    """Output of Python code in a container of the platform, with its password in `password`."""
     before = "password = open('/run/livewarden/password').read().strip()\n"
     return compose("run", "--rm", "-T", "platform", before + textwrap.dedent(script)).strip()
 
 
-def test_a_platform_enqueues_and_hears_of_the_decision_and_that_is_all() -> None:
-    """A platform could not use the deployment, or a password that it loses would be worth the whole of it."""
+def test_a_platform_can_enqueue_and_read_decisions_and_nothing_else() -> None:
+    """A platform could not use the deployment, or a leaked password of a platform would expose all of it."""
     enqueue = f"""
         from celery import Celery
         livewarden = Celery(broker=f"redis://platform:{{password}}@redis:6379/0")
@@ -236,8 +235,8 @@ def test_a_platform_enqueues_and_hears_of_the_decision_and_that_is_all() -> None
     assert as_platform(attempts).split() == ["decided", *["refused"] * 6, *["unknown"] * 2]
 
 
-def test_redis_is_not_reached_from_where_streams_come_from() -> None:
-    """An origin, or what took over a decoder's network, would try passwords on Redis."""
+def test_redis_is_unreachable_from_the_network_of_origins() -> None:
+    """An origin, or a compromised decoder's network, could try passwords on Redis."""
     container = compose("ps", "-q", "redis").strip()
     addresses = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
     inspected = subprocess.run(
@@ -257,8 +256,8 @@ def test_redis_is_not_reached_from_where_streams_come_from() -> None:
     assert compose("exec", "-T", "worker", *tried).split() == ["reached", "reached"]
 
 
-def test_each_container_has_the_password_of_its_own_role_alone() -> None:
-    """Whoever breaks out of a decoder finds the passwords of moderators and platforms beside the worker's."""
+def test_each_container_has_only_its_own_roles_password() -> None:
+    """A decoder exploit would find the passwords of moderators and platforms beside the worker's."""
     look = [
         "sh",
         "-c",
@@ -274,8 +273,8 @@ def test_each_container_has_the_password_of_its_own_role_alone() -> None:
     assert [role for role in ("platform", "worker", "moderator", "operator") if password_of(role) in logs] == []
 
 
-def test_a_policy_a_list_and_a_model_of_the_operators_own_raise_an_escalation() -> None:
-    """An operator who follows the manual could bring nothing in: it would find the test card and no more."""
+def test_an_operators_policy_list_and_model_raise_an_escalation() -> None:
+    """An operator who follows the manual could not add a policy, a list or a model."""
     card = hash_rgb(cards.testcard(640, 360)).bits.hex()
     said = as_person("operator", "bank", "import", "brought-list", "-", "--json", given=f"hash,id\n{card},case-7\n")
     assert json.loads(said)["accepted"] == 1
@@ -303,12 +302,12 @@ def test_logs_are_rotated() -> None:
 
 
 def password_of(role: str) -> str:
-    """A role's password, as whoever administers the deployment reads it."""
+    """A role's password, as read by the deployment's administrator."""
     return compose("run", "--rm", "-T", "redis-users", "cat", f"/var/lib/livewarden-secrets/{role}/password").strip()
 
 
-def test_passwords_are_made_once_and_stay() -> None:
-    """A platform would be locked out by each restart of the stack."""
+def test_passwords_are_generated_once() -> None:
+    """Each restart of the stack would lock a platform out."""
     roles = ("platform", "worker", "moderator", "operator")
     before = [password_of(role) for role in roles]
     assert len(set(before)) == len(roles)

@@ -1,4 +1,4 @@
-"""Numbers with their nouns."""
+"""Numbers with their nouns and verbs."""
 
 import pytest
 
@@ -19,12 +19,12 @@ from config.counts import counted
         (0.5, "hour", "0.5 hours"),
     ],
 )
-def test_a_number_has_its_noun(number: float, noun: str, told: str) -> None:
-    """People read "1 pictures", and believe that the count is as careless."""
+def test_a_number_agrees_with_its_noun(number: float, noun: str, told: str) -> None:
+    """ "1 pictures" would make readers doubt the count."""
     assert counted(number, noun) == told
 
 
-def test_the_verb_goes_with_the_number() -> None:
+def test_the_verb_agrees_with_the_number() -> None:
     """As above: "1 stream are watched"."""
     assert [counted(number, "message", "wait") for number in (1, 2)] == ["1 message waits", "2 messages wait"]
     assert [counted(number, "stream", "are") for number in (1, 0)] == ["1 stream is", "0 streams are"]

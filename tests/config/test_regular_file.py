@@ -1,4 +1,4 @@
-"""Files that people name: what is none of them is told, and nobody waits for it."""
+"""Files named by users: other file types are refused, without waiting for them."""
 
 import os
 from collections.abc import Callable
@@ -22,8 +22,8 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("reader", READERS)
-def test_a_pipe_is_no_file(tmp_path: Path, reader: str) -> None:
-    """Who names one by mistake would wait for ever, and so would the thread that follows the policy."""
+def test_a_pipe_is_refused(tmp_path: Path, reader: str) -> None:
+    """A command, or the thread that follows the policy, would hang on a pipe."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     for name in ("pipe", "link"):
@@ -32,16 +32,16 @@ def test_a_pipe_is_no_file(tmp_path: Path, reader: str) -> None:
 
 
 @pytest.mark.parametrize("path", [Path("/dev/zero"), Path("/"), Path("/a\0b"), Path("/none/there")])
-def test_what_else_is_no_file(path: Path) -> None:
-    """A device would be read without end, and a wrong path would end in a traceback."""
+def test_other_file_types_are_refused(path: Path) -> None:
+    """A device would be read endlessly, and a wrong path would end in a traceback."""
     with pytest.raises(OSError, match=r"expected|No such file"):
         open_regular(path)
 
 
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}"])
-def test_what_was_given_open_is_read(name: str) -> None:
-    """A policy that another command writes could not be checked without a file between them."""
+def test_an_open_descriptor_is_read(name: str) -> None:
+    """A policy written by another command could not be checked without a temporary file."""
     reading, writing = os.pipe()
     try:
         os.write(writing, b"from a pipe")

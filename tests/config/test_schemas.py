@@ -15,8 +15,8 @@ OPERATIONS = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_schema_is_one(name: str) -> None:
-    """A platform could not use the schema to check what it reads."""
+def test_each_schema_is_valid(name: str) -> None:
+    """A platform could not validate its input with the schema."""
     Draft202012Validator.check_schema(schema(name))
 
 
@@ -34,7 +34,7 @@ def test_readers_survive_added_fields_and_we_add_none_by_mistake(name: str) -> N
 
 @pytest.mark.parametrize("kind", [kind for name in SCHEMAS for kind in schema(name)["properties"]["type"]["enum"]])
 def test_dataschema_leads_to_the_schema_of_data(kind: str) -> None:
-    """A reader could not find by `dataschema` what `data` is, or would check it against that of another type."""
+    """`dataschema` would not lead a reader to the schema of `data`, or to that of another type."""
     documents = [schema(name) for name in SCHEMAS]
     registry: Registry[Any] = Registry().with_resources(
         (document["$id"], Resource.from_contents(document)) for document in documents
@@ -46,8 +46,8 @@ def test_dataschema_leads_to_the_schema_of_data(kind: str) -> None:
     assert of_type["then"]["properties"]["data"] == {"$ref": data_schema(kind).removeprefix(document["$id"])}
 
 
-def test_what_several_files_describe_is_the_same() -> None:
-    """A match, or a time, would be one thing in an escalation and another in a decision."""
+def test_shared_definitions_are_equal() -> None:
+    """A match, or a time, would have one form in an escalation and another in a decision."""
     described: dict[str, Any] = {}
     for name in ("escalation.v1", "decision.v1", "interrupt.v1"):
         for part, text in schema(name)["$defs"].items():
@@ -55,20 +55,20 @@ def test_what_several_files_describe_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("event", [{}, {"type": 5}, {"type": "livewarden.escalation.raised.v9"}])
-def test_unknown_type_is_refused(event: dict[str, object]) -> None:
-    """An event of a type that nobody has described would be published."""
+def test_an_unknown_type_is_refused(event: dict[str, object]) -> None:
+    """An event of an undocumented type would be published."""
     with pytest.raises(SchemaError, match=r"type: .*expected one of livewarden\."):
         check_event(event)
 
 
-def test_error_names_the_field() -> None:
-    """Whoever changes an event would not find what is wrong with it."""
+def test_an_error_names_the_field() -> None:
+    """A developer who changes an event would not find the mistake."""
     with pytest.raises(SchemaError, match=r"livewarden\.decision\.made\.v1: \$"):
         check_event({"type": "livewarden.decision.made.v1"})
 
 
-def test_the_manual_lists_every_event_for_operators() -> None:
-    """An operator would not know what an event on `lw:operations` is about, or would wait for one that nobody sends."""
+def test_the_manual_lists_every_operator_event() -> None:
+    """An operator would not know what an event on `lw:operations` means, or would wait for one that is never sent."""
     (table,) = re.findall(r"^\| NAME \| published when \|\n\|---\|---\|\n((?:\|.*\n)+)", OPERATIONS, flags=re.MULTILINE)
     listed = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
     published = schema("operations.v1")["properties"]["type"]["enum"]

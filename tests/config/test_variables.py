@@ -1,4 +1,4 @@
-"""The table of variables, against what reads them and what documents them."""
+"""The table of environment variables, compared with their readers and their document."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ _TEXTS = st.text(alphabet="abc", max_size=6)
 
 
 def one_edit(text: str) -> set[str]:
-    """All texts that one edit makes of `text`."""
+    """All texts at one edit from `text`."""
     parts = [(text[:at], text[at:]) for at in range(len(text) + 1)]
     added = {before + letter + after for before, after in parts for letter in "abc"}
     replaced = {before + letter + after[1:] for before, after in parts for letter in "abc" if after}
@@ -30,12 +30,12 @@ def one_edit(text: str) -> set[str]:
 
 @given(_TEXTS, _TEXTS)
 def test_one_typo_is_one_edit(text: str, other: str) -> None:
-    """A newer version's variable would stop a rollout, or a misspelt one go unnoticed."""
+    """A newer version's variable would stop a rollout, or a misspelt one would go unnoticed."""
     assert one_typo(text, other) == (other in one_edit(text))
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
-    """A setting would be undocumented, or its documented default another one than that in force."""
+    """A setting would be undocumented, or its documented default be wrong."""
     assert [one.name for one in OF_PROCESSES] == [one.name for one in VARIABLES[: len(OF_PROCESSES)]]
     assert {one.name for one in OF_PROCESSES} == {variable_of(field) for field in Settings.model_fields}
     assert load_settings({one.name: one.default for one in VARIABLES}) == load_settings({})
@@ -49,8 +49,8 @@ def test_the_document_is_up_to_date() -> None:
     assert (ROOT / "docs/settings.md").read_text() == settings_docs.document()
 
 
-def test_every_name_that_something_reads_is_known() -> None:
-    """A deployment that sets a documented variable would be told that it is unknown, or not start."""
+def test_every_name_that_is_read_is_known() -> None:
+    """A deployment that sets a documented variable would read that it is unknown, or not start."""
     folders = ("config", "desk", "models", "worker", "tests/compose", "tests/soak")
     named = [path for folder in folders for path in (ROOT / folder).rglob("*.*") if path.suffix in {".py", ".yml"}]
     named += [ROOT / name for name in ("docker-compose.yml", "Makefile", ".ci/run", "tests/conftest.py")]
@@ -60,15 +60,15 @@ def test_every_name_that_something_reads_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", ["LIVEWARDEN_REDIS_ULR", "LIVEWARDEN_MAX_STREAM", "LIVEWARDE_MAX_STREAMS"])
-def test_a_misspelt_variable_is_refused_with_the_name_that_was_meant(name: str) -> None:
-    """A worker would run for weeks with a default that nobody wanted."""
+def test_a_misspelt_variable_is_refused_with_a_suggestion(name: str) -> None:
+    """A worker would run for weeks with an unwanted default."""
     meant = "LIVEWARDEN_REDIS_URL" if "REDIS" in name else "LIVEWARDEN_MAX_STREAMS"
     with pytest.raises(SettingsError, match=f"^{name}: unknown: did you mean {meant}\\?$"):
         load_settings({name: "1"})
     assert load_settings({name: ""}) == load_settings({})
 
 
-def test_a_variable_of_another_version_is_no_mistake() -> None:
+def test_a_variable_of_another_version_is_accepted() -> None:
     """During a rollout workers of the older version would not start."""
     environment = {"LIVEWARDEN_MAX_STREAMS_PER_ORIGIN": "7", "LIVEWARDEN_ZZZ": "", "PATH": "/bin"}
     assert load_settings(environment) == load_settings({})
@@ -77,13 +77,13 @@ def test_a_variable_of_another_version_is_no_mistake() -> None:
 
 
 @pytest.mark.parametrize("name", ["LIVEWARDEN_WOMBAT", "LIVEWARDEN_LOG_LEVEL", "LIVEWARDEN_TIMEOUT"])
-def test_an_unknown_name_that_is_like_no_other_suggests_none(name: str) -> None:
-    """The prefix made any two names alike: whoever set LIVEWARDEN_WOMBAT was asked whether LOG_FORMAT was meant."""
+def test_an_unknown_name_unlike_any_other_has_no_suggestion(name: str) -> None:
+    """The common prefix makes any two names similar: for LIVEWARDEN_WOMBAT the suggestion would be LOG_FORMAT."""
     assert unknown({name: "1"}) == {name: None}
 
 
-def test_all_mistakes_are_told_and_no_value_is_quoted() -> None:
-    """An operator would mend one a restart; or find a password in a log."""
+def test_all_mistakes_are_reported_and_no_value_is_quoted() -> None:
+    """An operator would correct one mistake a restart; or the log would show a password."""
     wrong = {
         "LIVEWARDEN_REDIS_URL": "redis://h/secret",
         "LIVEWARDEN_REDIS_PASSWORD_FILE": "/nowhere",

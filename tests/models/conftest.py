@@ -1,4 +1,4 @@
-"""The oracle, and the pictures that the tests of models share."""
+"""The reference implementation, and the pictures shared by the tests of models."""
 
 import importlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from models.pdq.pdq import PdqHash
 PictureArray = npt.NDArray[np.uint8]
 
 PACKAGED = Path(skimage.__file__).parent / "data"
-"""What the wheel holds; the rest of skimage.data would be fetched from the network."""
+"""The pictures in the wheel; the rest of skimage.data would be fetched from the network."""
 
 
 def _names() -> list[str]:
@@ -42,7 +42,7 @@ def photograph() -> Callable[[str], PictureArray]:
 
 @pytest.fixture
 def pdq_oracle(ci_or_skip: Callable[[str], NoReturn]) -> Callable[[PictureArray], PdqHash]:
-    """Facebook's C++ reference through `pdqhash`, as our value."""
+    """Facebook's C++ reference through `pdqhash`, as our type."""
     try:
         pdqhash = importlib.import_module("pdqhash")
     except ImportError:

@@ -46,8 +46,8 @@ def encode_and_decode(pictures: list[PictureArray], kilobits_a_second: int) -> l
 
 @pytest.mark.parametrize("aspect", [16 / 9, 4 / 3, 9 / 16])
 @pytest.mark.parametrize("height", KILOBITS_BY_HEIGHT)
-def test_found_in_low_bitrate_video(height: int, aspect: float) -> None:
-    """The card cut into a stream must be found from its first picture on, at every usual size."""
+def test_it_matches_in_low_bit_rate_video(height: int, aspect: float) -> None:
+    """The card cut into a stream would be missed at its first picture, or at a usual size."""
     width = round(height * aspect / 2) * 2
     moving = np.random.default_rng(1).integers(0, 256, (9, 16, 3), np.uint8)
     before = [cv2.resize(np.roll(moving, step, axis=1), (width, height)).astype(np.uint8) for step in range(3)]
@@ -60,8 +60,8 @@ def test_found_in_low_bitrate_video(height: int, aspect: float) -> None:
 @pytest.mark.parametrize(
     "size", [(1280, 720), (1920, 1080), (426, 240), (640, 480), (720, 1280), (512, 512), (1000, 400)]
 )
-def test_drawn_at_any_size_it_is_in_the_list(size: tuple[int, int]) -> None:
-    """`livewarden testcard` lets the user choose a size; whichever it is must raise the drill."""
+def test_it_matches_at_any_drawn_size(size: tuple[int, int]) -> None:
+    """A size chosen in `livewarden testcard` would not raise the drill."""
     card = draw_card(*size)
     assert card.shape == (size[1], size[0], 3)
     assert card.dtype == np.uint8
@@ -71,24 +71,24 @@ def test_drawn_at_any_size_it_is_in_the_list(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(200, 113), (512, 512), (1600, 1200)])
-def test_found_after_scaling(size: tuple[int, int]) -> None:
-    """Players and transcoders scale: the card must survive that in whatever shape."""
+def test_it_matches_after_scaling(size: tuple[int, int]) -> None:
+    """Players and transcoders scale: the card would be missed after that."""
     scaled = cv2.resize(draw_card(1280, 720), size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     assert distance_to_list(hash_rgb(scaled)) <= WELL_WITHIN
 
 
-def test_its_entries_are_of_one_family() -> None:
-    """A mistyped entry would stand alone."""
+def test_its_entries_are_near_each_other() -> None:
+    """A mistyped entry would go unnoticed."""
     assert max(one.distance(other) for one in ENTRIES for other in ENTRIES) <= WELL_WITHIN
 
 
 def test_pictures_are_far_from_it(picture: PictureArray) -> None:
-    """An ordinary picture that raised the drill's alarm would be a false alarm shown to moderators."""
+    """An ordinary picture would raise the drill's alarm."""
     assert distance_to_list(hash_rgb(picture)) > 60
 
 
 def test_color_bars_and_flat_pictures_are_far_from_it() -> None:
-    """Broadcasters show colour bars and black for hours."""
+    """Broadcasters show colour bars and black for hours, which would raise the drill's alarm."""
     bars = np.array([[235, 235, 16, 16, 235, 235, 16, 16], [235, 235, 235, 235, 16, 16, 16, 16]], np.uint8)
     bars = np.dstack([bars[0], bars[1], np.array([235, 16] * 4, np.uint8)])
     for picture in (np.repeat(np.repeat(bars, 480, axis=0), 80, axis=1), np.full((480, 640, 3), 128, np.uint8)):
@@ -96,7 +96,7 @@ def test_color_bars_and_flat_pictures_are_far_from_it() -> None:
 
 
 @pytest.mark.parametrize("size", [(4, 100), (100, 4), (100_000, 100)])
-def test_odd_sizes_are_refused(size: tuple[int, int]) -> None:
-    """A slip of the keyboard gets one clear line, not a machine out of memory."""
+def test_invalid_sizes_are_refused(size: tuple[int, int]) -> None:
+    """A typo would use up the machine's memory."""
     with pytest.raises(PictureError, match=f"{size[0]}×{size[1]}"):
         draw_card(*size)

@@ -1,4 +1,4 @@
-"""Tiny ONNX models, and manifests for them: what a platform's own classifier is made of, in little."""
+"""Tiny ONNX models and manifests, like a platform's own classifier in miniature."""
 
 import hashlib
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def build(
     constants: Sequence[TensorProto] = (),
     dtype: int = TensorProto.FLOAT,
 ) -> ModelProto:
-    """A graph of one input, `picture`."""
+    """A graph with one input, `picture`."""
     graph = helper.make_graph(
         list(nodes),
         "tiny",
@@ -38,7 +38,7 @@ def build(
 
 
 def mean_model(layout: str = "NCHW", *, name: str = "scores", width: int = 3) -> bytes:
-    """Its scores are the channels' means: it shows how a picture was laid out."""
+    """Scores are the channels' means, which shows how a picture was laid out."""
     shape = [1, 3, SIDE, SIDE] if layout == "NCHW" else [1, SIDE, SIDE, 3]
     axes = numpy_helper.from_array(np.array([2, 3] if layout == "NCHW" else [1, 2], np.int64), "axes")
     node = helper.make_node("ReduceMean", ["picture", "axes"], [name], keepdims=0)
@@ -46,7 +46,7 @@ def mean_model(layout: str = "NCHW", *, name: str = "scores", width: int = 3) ->
 
 
 def constant_model(values: Sequence[float]) -> bytes:
-    """It gives the same numbers for every picture."""
+    """Gives the same numbers for every picture."""
     nodes = [
         helper.make_node("ReduceMean", ["picture"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
@@ -63,7 +63,7 @@ def constant_model(values: Sequence[float]) -> bytes:
 
 
 def endless_model(rounds: int = 2**40) -> bytes:
-    """It multiplies matrices for longer than anybody waits, unless the picture is black, as when it is tried."""
+    """Multiplies matrices for longer than any time limit, unless the picture is black, as in the trial run."""
     body = helper.make_graph(
         [
             helper.make_node("MatMul", ["state", "state"], ["state_next"]),
@@ -98,8 +98,8 @@ def endless_model(rounds: int = 2**40) -> bytes:
 
 
 def one_node_model(boxes: int = 400_000) -> bytes:
-    """One node of it compares so many boxes with each other, for a minute or so, unless the picture is black: nothing
-    can stop it between two nodes. Those before it take some hundredths of a second."""
+    """A single node compares so many boxes with each other, which takes about a minute, unless the picture is black: a
+    run can be stopped only between nodes. The nodes before it take some hundredths of a second."""
     nodes = [
         helper.make_node("ReduceMax", ["picture"], ["brightest"], keepdims=0),
         helper.make_node("Greater", ["brightest", "zero"], ["bright"]),
@@ -108,7 +108,7 @@ def one_node_model(boxes: int = 400_000) -> bytes:
         helper.make_node("Add", ["more", "step"], ["count"]),
         helper.make_node("Range", ["start", "count", "step"], ["numbers"]),
         helper.make_node("Cast", ["numbers"], ["column"], to=TensorProto.FLOAT),
-        # Boxes of height 1 beside each other, of which none hides another.
+        # Boxes of height 1 side by side, none of which hides another.
         helper.make_node("Mul", ["column", "zero"], ["top"]),
         helper.make_node("Add", ["top", "one"], ["bottom"]),
         helper.make_node("Add", ["column", "one"], ["right"]),

@@ -1,8 +1,8 @@
-"""Attacks of a process that was taken over, each system call by its number; run as `python attacks.py MODE`.
+"""Attacks by a compromised process, each system call by its number; run as `python attacks.py MODE`.
 
-A parent stands in for a worker: of a user that is not root, if it may choose, and dumpable; it has a file mapped, and a
-sibling of the attacker beside it. MODE says what the attacker gave up before: "nothing", "landlock" (that alone),
-"zygote" or "decoder". Prints JSON: {"missing": [...], "outcomes": {attempt: errno, 0 where it was done}, ...}.
+A parent stands in for a worker: not as root, if it may choose, and dumpable; it has mapped a file, and has a second
+child beside the attacker. MODE says which rights the attacker gave up before: "nothing", "landlock" (that alone),
+"zygote" or "decoder". Prints JSON: {"missing": [...], "outcomes": {attempt: errno, 0 for success}, ...}.
 """
 
 import ctypes
@@ -42,7 +42,7 @@ arch_prctl 158 -, modify_ldt 154 -, setuid 105 146, setgid 106 144, setgroups 11
 setpgid 109 154, capset 126 91, seccomp 317 277, landlock_create_ruleset 444 444, landlock_restrict_self 446 446,
 timer_create 222 107, setitimer 38 103, syslog 103 116, sethostname 170 161
 """
-"""System calls that nobody needs, with no argument: a filter is asked before the kernel looks at one."""
+"""System calls that a decoder never needs, without arguments: a filter decides before the kernel reads them."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
@@ -50,13 +50,13 @@ _held: list[object] = []
 
 
 def text(value: str) -> int:
-    """The address of a text."""
+    """The address of a C string."""
     _held.append(ctypes.create_string_buffer(value.encode()))
     return ctypes.addressof(_held[-1])  # type: ignore[arg-type]
 
 
 def attempts(parents_file: str, sibling: int) -> dict[str, tuple[tuple[int | None, int | None], tuple[int, ...]]]:
-    """By name: number on x86_64 and on aarch64, and arguments."""
+    """Attempts by name: number on x86_64 and on aarch64, and arguments."""
     kept, here, name = text("kept"), -100 & (2**64 - 1), text("new")
     page = ctypes.addressof(ctypes.c_char.from_buffer(mapped := mmap.mmap(-1, 4096)))
     _held.append(mapped)
@@ -97,7 +97,7 @@ def attempts(parents_file: str, sibling: int) -> dict[str, tuple[tuple[int | Non
 
 
 def attempt(number: int, arguments: tuple[int, ...]) -> int:
-    """The error number, 0 for none."""
+    """The error number; 0 for success."""
     ctypes.set_errno(0)
     result = libc.syscall(ctypes.c_long(number), *(ctypes.c_ulong(argument) for argument in arguments))
     if result == -1:
@@ -120,7 +120,7 @@ def attack(mode: str, parents_file: str, sibling: int) -> dict[str, object]:
         for entry in BARE.replace("\n", " ").split(","):
             name, *numbers = entry.split()
             table[name] = (int(numbers[COLUMN]) if numbers[COLUMN].isdigit() else None, (0,) * 6)
-        # 0x10000000 is CLONE_NEWUSER. Where it is done, there are two of us.
+        # 0x10000000 is CLONE_NEWUSER. If it succeeds, there are two of us.
         table["a namespace"] = ((56, 220)[COLUMN], (0x10000000 | signal.SIGCHLD, 0, 0, 0, 0))
     if mode == "decoder":
         missing += confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)

@@ -1,7 +1,7 @@
-"""H.264 whose pictures are coded as pairs of fields (PAFF), which no encoder at hand makes: written bit by bit.
+"""H.264 whose pictures are coded as pairs of fields (PAFF), written bit by bit, because no available encoder makes it.
 
-Sections are those of ITU-T H.264. Macroblocks hold their samples as they are (I_PCM), or repeat those of the picture
-before (P_Skip), so that what a decoder must show is known to the bit.
+Sections are those of ITU-T H.264. Macroblocks contain raw samples (I_PCM), or repeat those of the previous picture
+(P_Skip), so that a decoder's output is known to the bit.
 """
 
 import io
@@ -42,12 +42,12 @@ class BitWriter:
             self._bits.append("0" * (len(code) - 1) + code)
 
     def samples(self, values: NDArray[np.uint8]) -> None:
-        """Whole bytes, from the next byte on."""
+        """Whole bytes, starting at the next byte."""
         self._align()
         self._bits.append("".join(f"{value:08b}" for value in values.tobytes()))
 
     def unit(self, header: int) -> bytes:
-        """The NAL unit with its start code; the bytes that would look like one are escaped (7.4.1)."""
+        """The NAL unit with its start code; bytes that would form one are escaped (7.4.1)."""
         self.put(1)
         self._align()
         bits = "".join(self._bits)
@@ -114,7 +114,7 @@ def _picture_parameters() -> bytes:
 
 
 def _field(luma: NDArray[np.float64], place: int, *, bottom: bool) -> bytes:
-    """One field of the picture `place` pictures after its IDR picture: all of it there, else its uppermost blocks."""
+    """One field of the picture `place` pictures after its IDR picture: complete, or only its uppermost blocks."""
     levels = np.rint(16 + luma[int(bottom) :: 2] * 219 / 255).astype(np.uint8)
     instant = place == 0 and not bottom
     bits = BitWriter()

@@ -1,4 +1,4 @@
-"""Segments as a hostile or broken broadcaster sends them: real media, damaged in ways that are written down."""
+"""Segments of hostile or broken broadcasters: real media with defined damage."""
 
 import struct
 import wave
@@ -18,7 +18,7 @@ WIDTH, HEIGHT, RATE = 160, 96, 25
 SAMPLE_RATE = 48_000
 TS_PACKET_BYTES = 188
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-"""As HLS carries MP4: no offset in it counts from the file's beginning, so boxes in front may grow."""
+"""MP4 as in HLS: no offset counts from the file's beginning, so boxes in front may grow."""
 KEY = "00112233445566778899aabbccddeeff"
 
 
@@ -36,7 +36,7 @@ def segment(
     encrypted: bool = False,
     codec: str = "libx264",
 ) -> bytes:
-    """Video of a square that moves over noise, a keyframe each second, beside silence; MP4 is fragmented."""
+    """Video of a square moving over noise, a keyframe each second, with silence; MP4 is fragmented."""
     options = dict(FRAGMENTED) if container in ("mp4", "mov") else {}
     if video_from_seconds and options:
         # Without it the first fragment would begin at 0, and its first picture last until the second one.
@@ -67,7 +67,7 @@ def segment(
 
 @cache
 def audio(container: str, codec: str = "aac") -> bytes:
-    """A second of silence and nothing else."""
+    """A second of silence without video."""
     encoded = BytesIO()
     options = FRAGMENTED if container == "mp4" else {}
     with av.open(encoded, "w", format=container, options=options) as output:
@@ -80,7 +80,7 @@ def audio(container: str, codec: str = "aac") -> bytes:
 
 @cache
 def many_pictures(count: int, *, container: str = "mpegts", rate: int = 500, stuffing: bytes = b"") -> bytes:
-    """`count` keyframes of 16×16: one encoded picture, repeated, with NAL units of no use in front."""
+    """`count` keyframes of 16×16: one encoded picture, repeated, with useless NAL units in front."""
     encoded = BytesIO()
     with av.open(BytesIO(segment(width=16, height=16, seconds=0.2))) as source:
         picture = stuffing + bytes(next(source.demux(video=0)))
@@ -97,7 +97,7 @@ def many_pictures(count: int, *, container: str = "mpegts", rate: int = 500, stu
 
 
 def wave_file() -> bytes:
-    """A container that HLS does not carry, though FFmpeg reads it."""
+    """A container that HLS does not use, though FFmpeg reads it."""
     encoded = BytesIO()
     with wave.open(encoded, "wb") as output:
         output.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
@@ -126,7 +126,7 @@ def _picture(index: int, width: int, height: int) -> av.VideoFrame:
 
 
 def ts_packets(data: bytes, pid: int) -> list[int]:
-    """Where the TS packets of a PID begin."""
+    """Offsets of the TS packets of a PID."""
     return [
         start
         for start in range(0, len(data), TS_PACKET_BYTES)
@@ -135,7 +135,7 @@ def ts_packets(data: bytes, pid: int) -> list[int]:
 
 
 def scrambled(data: bytes, pid: int = 0x100) -> bytes:
-    """TS whose video is scrambled as conditional access does it: control bits set, payloads unreadable."""
+    """TS whose video is scrambled as by conditional access: control bits set, payloads unreadable."""
     changed = bytearray(data)
     noise = np.random.default_rng(3).integers(0, 256, TS_PACKET_BYTES, np.uint8).tobytes()
     for start in ts_packets(data, pid):
@@ -147,7 +147,7 @@ def scrambled(data: bytes, pid: int = 0x100) -> bytes:
 
 
 def boxes_grown(data: bytes, path: tuple[bytes, ...], change: Callable[[bytes], bytes]) -> bytes:
-    """MP4 with the content of the first box at `path` changed; the boxes around it grow with it."""
+    """MP4 with the content of the first box at `path` changed; the enclosing boxes grow with it."""
     start = 0
     while start < len(data):
         length, kind = struct.unpack_from(">I4s", data, start)
@@ -160,7 +160,7 @@ def boxes_grown(data: bytes, path: tuple[bytes, ...], change: Callable[[bytes], 
 
 
 def naming_another(data: bytes, target: Path, kind: bytes) -> bytes:
-    """MOV whose only track says that its samples are in the file `target`: a `url ` or an `alis` data reference."""
+    """MOV whose only track refers to samples in the file `target`: a `url ` or an `alis` data reference."""
     name = str(target).encode()
     if kind == b"url ":
         content = b"file://" + name + b"\0"
@@ -174,7 +174,7 @@ def naming_another(data: bytes, target: Path, kind: bytes) -> bytes:
 
 
 def bomb_png(width: int, height: int) -> bytes:
-    """A valid PNG of black pixels: a thousand times smaller than what it unpacks to."""
+    """A valid PNG of black pixels, a thousandth of its unpacked size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -195,13 +195,13 @@ def still(extension: str) -> bytes:
 
 
 def init_and_fragments(data: bytes) -> tuple[bytes, bytes]:
-    """A fragmented MP4 as HLS carries it: EXT-X-MAP and media segment."""
+    """A fragmented MP4 as in HLS: EXT-X-MAP and media segment."""
     start = data.index(b"moof") - 4
     return data[:start], data[start:]
 
 
 def growing(container: str, codec: str) -> bytes:
-    """Video that goes over to pictures of four times the size after its first keyframe second."""
+    """Video that switches to pictures of four times the size after its first keyframe second."""
     small = segment(container, codec=codec, seconds=1.0)
     large = segment(container, codec=codec, seconds=1.0, width=2 * WIDTH, height=2 * HEIGHT)
     encoded = BytesIO()
@@ -220,13 +220,13 @@ def growing(container: str, codec: str) -> bytes:
 
 
 def entry_of_size(data: bytes, entry: bytes, width: int, height: int) -> bytes:
-    """MP4 whose sample entry tells another size than the stream has (ISO/IEC 14496-12, 12.1.3)."""
+    """MP4 whose sample entry has another size than the stream (ISO/IEC 14496-12, 12.1.3)."""
     at = data.index(entry) + 28
     return data[:at] + struct.pack(">HH", width, height) + data[at + 4 :]
 
 
 def with_damage(data: bytes, start: int, stop: int) -> bytes:
-    """TS in which pictures [start, stop), in decoding order, are noise behind their slices' first bytes."""
+    """TS in which pictures [start, stop), in decoding order, are noise after the first bytes of their slices."""
     noise = np.random.default_rng(9).integers(4, 256, len(data), np.uint8).tobytes()
     encoded = BytesIO()
     with av.open(BytesIO(data)) as source, av.open(encoded, "w", format="mpegts") as output:

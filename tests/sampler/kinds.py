@@ -1,4 +1,4 @@
-"""The kinds of encoded video that live streams come in, and what a player shows of them."""
+"""Kinds of encoded video in live streams, and what a player shows of them."""
 
 import io
 from contextlib import suppress
@@ -24,7 +24,7 @@ REFRESH = x264(intra_refresh=1, keyint=50, bframes=0, scenecut=0)
 
 
 def x265(**params: int | str) -> Recipe:
-    """A recipe with x265's own parameters, `_` for `-`."""
+    """A recipe with x265 parameters, `_` for `-`."""
     named: dict[str, int | str] = {"keyint": GOP, "min_keyint": GOP, "bframes": 3, "scenecut": 0, "log_level": "none"}
     pairs = ":".join(f"{name.replace('_', '-')}={value}" for name, value in (named | params).items())
     return Recipe(codec="libx265", options={"preset": "ultrafast", "x265-params": pairs})
@@ -32,7 +32,7 @@ def x265(**params: int | str) -> Recipe:
 
 HEVC = x265(open_gop=0)
 HEVC_OPEN_GOP = x265(open_gop=1)
-"""Its keyframes are CRA pictures, and RASL pictures follow them."""
+"""Keyframes are CRA pictures, followed by RASL pictures."""
 AV1 = Recipe(codec="libsvtav1", container="mp4", options={"preset": "12", "g": str(GOP), "svtav1-params": "lp=1"})
 VP9 = Recipe(codec="libvpx-vp9", container="mp4", options={"deadline": "realtime", "cpu-used": "8", "g": str(GOP)})
 MPEG2 = Recipe(codec="mpeg2video", options={"g": str(GOP), "bf": "2", "b": "1000000"})
@@ -93,19 +93,19 @@ def clip(name: str) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A part of a clip as a segment of its own."""
+    """A part of a clip as its own segment."""
 
     init: bytes
     data: bytes
     numbers: tuple[int, ...]
-    """Of its pictures, by presentation time; where it was cut among B-frames some are missing."""
+    """Presentation times of its pictures, ascending; where it was cut among B-frames some are missing."""
     right: frozenset[int]
-    """Of the pictures that a player which begins with it shows as they are."""
+    """Numbers of the pictures that a player which starts with it shows correctly."""
 
 
 @cache
 def pieces(name: str, *, at_keyframes: bool) -> tuple[Piece, ...]:
-    """The kind's clip cut at keyframes, or wherever it happens."""
+    """The kind's clip cut at keyframes, or anywhere."""
     recipe = KINDS[name]
     if recipe.container == "mpegts":
         edges = [*keyframes(clip(name)), PICTURES] if at_keyframes else [0, 40, 95, PICTURES]
@@ -138,13 +138,14 @@ def _stamps(data: bytes) -> list[Fraction]:
 
 
 def shown(data: bytes) -> dict[Fraction, NDArray[np.float64]]:
-    """What a player that begins with `data` shows, by its time stamp in seconds: luma, (H, W), full range, 0 to 255."""
+    """The pictures that a player which starts with `data` shows, by time stamp in seconds: luma, (H, W), full range, 0
+    to 255."""
     pictures: dict[Fraction, NDArray[np.float64]] = {}
     with av.open(io.BytesIO(data)) as source:
         stream = source.streams.video[0]
         stream.thread_count = 1
         for packet in source.demux(stream):
-            # Where what a picture leans on is missing, some decoders refuse it.
+            # Some decoders refuse a picture whose references are missing.
             with suppress(av.error.InvalidDataError):
                 for frame in packet.decode():
                     if frame.pts is not None:
@@ -154,7 +155,7 @@ def shown(data: bytes) -> dict[Fraction, NDArray[np.float64]]:
 
 @cache
 def reference(name: str) -> tuple[NDArray[np.float64], ...]:
-    """What a player shows of the whole clip of a kind, picture by picture."""
+    """The pictures that a player shows of the whole clip of a kind."""
     return tuple(shown(clip(name)).values())
 
 

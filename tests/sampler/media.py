@@ -1,7 +1,7 @@
-"""Recipes for encoded media whose every picture tells its own number.
+"""Recipes for encoded media whose every picture shows its own number.
 
-Each picture is a moving texture with a strip of ten blocks on top, dark or bright: its number in binary. So a test
-reads from a sample which picture it is, and compares it with the time the sampler gave it.
+Each picture is a moving texture with a strip of ten blocks on top, dark or bright: its number in binary. A test can
+thus read from a sample which picture it is, and compare it with the time that the sampler reports.
 """
 
 import io
@@ -31,7 +31,7 @@ DARK, BRIGHT = 40, 215
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a clip is encoded."""
+    """The encoder's settings of a clip."""
 
     codec: str = "libx264"
     options: dict[str, str] = field(default_factory=dict)
@@ -42,20 +42,20 @@ class Recipe:
     aspect: Fraction = Fraction(1)
     """Width by height of one pixel."""
     full_range: bool = False
-    """Whether luma uses 0 to 255, where the pixel format does not tell."""
+    """True if luma uses 0 to 255, if the pixel format does not say."""
     fragment_seconds: float | None = None
-    """Length of the fragments of an MP4; None: each begins with a keyframe, and has no other."""
+    """Duration of the fragments of an MP4; None: each has one keyframe, at its beginning."""
     whole: bool = False
-    """An MP4 without fragments, as files are."""
+    """An MP4 without fragments, as in files."""
 
     @property
     def uses_full_range(self) -> bool:
-        """Whether luma uses 0 to 255."""
+        """True if luma uses 0 to 255."""
         return self.full_range or self.pixel_format.startswith("yuvj")
 
     @property
     def muxer_options(self) -> dict[str, str]:
-        """Of FFmpeg's muxer for the container."""
+        """Options of FFmpeg's muxer for the container."""
         if self.container != "mp4" or self.whole:
             return {}
         if self.fragment_seconds is None:
@@ -65,7 +65,7 @@ class Recipe:
 
 
 def x264(*, preset: str = "veryfast", tune: str = "", **params: int | str) -> Recipe:
-    """A recipe with x264's own parameters, `_` for `-`."""
+    """A recipe with x264 parameters, `_` for `-`."""
     pairs = ":".join(f"{name.replace('_', '-')}={value}" for name, value in params.items())
     options = {"preset": preset, "x264-params": pairs}
     return Recipe(options=options | ({"tune": tune} if tune else {}))
@@ -96,7 +96,7 @@ def encode_pictures(recipe: Recipe, ticks: Sequence[int], luma: Callable[[int], 
         stream.codec_context.sample_aspect_ratio = recipe.aspect
         if recipe.full_range:
             stream.codec_context.color_range = ColorRange.JPEG
-        if recipe.codec == "mpeg2video":  # it takes none but the broadcast rates
+        if recipe.codec == "mpeg2video":  # it accepts only the broadcast rates
             stream.codec_context.time_base = Fraction(1, RATE)
         else:
             stream.codec_context.time_base = Fraction(1, CLOCK)
@@ -112,11 +112,11 @@ def encode_pictures(recipe: Recipe, ticks: Sequence[int], luma: Callable[[int], 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some consecutive packets of an MPEG-TS, as a segment of its own."""
+    """Some consecutive packets of an MPEG-TS, as their own segment."""
 
     data: bytes
     numbers: tuple[int, ...]
-    """Of its pictures, by presentation time."""
+    """Presentation times of its pictures."""
 
 
 def cut(data: bytes, edges: Sequence[int]) -> list[Part]:
@@ -150,7 +150,7 @@ def painted(recipe: Recipe, index: int, scene: int, *, still: bool = False) -> N
 
 
 def remux(data: bytes, retimed: Callable[[int, int], int | None]) -> bytes:
-    """The MPEG-TS with packets retimed: `retimed(index in decoding order, pts in ticks)`; None leaves it out."""
+    """The MPEG-TS with packets retimed: `retimed(index in decoding order, pts in ticks)`; None omits the packet."""
     file = io.BytesIO()
     with (
         av.open(io.BytesIO(data), format="mpegts") as source,
@@ -174,9 +174,9 @@ def fragments(data: bytes) -> tuple[bytes, list[bytes]]:
     return data[: starts[0]], [data[a:b] for a, b in zip(starts, [*starts[1:], end], strict=True)]
 
 
-def turned(data: bytes, clockwise_degrees: int, *, mirrored: bool = False) -> bytes:
-    """The MP4 with a display matrix in its track header (ISO/IEC 14496-12, 8.3.2) by which players exchange left and
-    right, if `mirrored`, and then turn it by quarters."""
+def rotated(data: bytes, clockwise_degrees: int, *, mirrored: bool = False) -> bytes:
+    """The MP4 with a display matrix in its track header (ISO/IEC 14496-12, 8.3.2) by which players first exchange left
+    and right, if `mirrored`, and then rotate by quarters."""
     at = data.index(b"tkhd")
     matrix = at + (44 if data[at + 4] == 0 else 56)
     cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_degrees]
@@ -187,7 +187,7 @@ def turned(data: bytes, clockwise_degrees: int, *, mirrored: bool = False) -> by
 
 
 def starting_at(data: bytes, *, seconds: int) -> bytes:
-    """The MP4 without fragments, its edit list changed to begin so much later (ISO/IEC 14496-12, 8.6.6)."""
+    """The MP4 without fragments, its edit list changed to begin later by that time (ISO/IEC 14496-12, 8.6.6)."""
     edit = data.index(b"elst") + 12
     media = data.index(b"mdhd") + 16
     (scale,) = struct.unpack_from(">I", data, media)
@@ -216,7 +216,7 @@ def filtered(data: bytes, bitstream_filter: str) -> bytes:
 
 
 def without_stamps(data: bytes, dropped: Callable[[int], bool]) -> bytes:
-    """The MPEG-TS without the time stamps of each picture for which `dropped(its place)` (ITU-T H.222.0, 2.4.3.6)."""
+    """The MPEG-TS without the time stamps of each picture for which `dropped(its index)` (ITU-T H.222.0, 2.4.3.6)."""
     patched = bytearray(data)
     place = 0
     for start in range(0, len(data), 188):
@@ -236,7 +236,7 @@ def number_in(luma: NDArray[np.uint8]) -> int:
 
 
 def level_error(luma: NDArray[np.uint8]) -> float:
-    """How far the strip's blocks are from the levels that were painted, on the average of 256."""
+    """Mean difference, of 256, between the strip's blocks and the painted levels."""
     return float(np.mean([min(abs(level - DARK), abs(level - BRIGHT)) for level in _levels(luma)]))
 
 
@@ -252,7 +252,7 @@ def _levels(luma: NDArray[np.uint8]) -> list[float]:
 
 @cache
 def _texture(width: int, height: int, scene: int) -> NDArray[np.float64]:
-    """Blurred noise, (H, W), 0 to 255, that closes upon itself from side to side."""
+    """Blurred noise, (H, W), 0 to 255, seamless from side to side."""
     noise = np.random.default_rng(scene).uniform(0, 255, (height // 6 + 2, width // 6 + 2))
     large = np.kron(noise, np.ones((6, 6)))[:height, :width]
     return (large + np.roll(large, 3, axis=1) + np.roll(large, 2, axis=0)) / 3
@@ -276,7 +276,7 @@ def _inside(start: int, stop: int, index: int, pts: int) -> int | None:
 
 
 def _boxes(data: bytes) -> list[tuple[int, bytes]]:
-    """Start and type of each box at the top level."""
+    """Start and type of each top-level box."""
     found = []
     position = 0
     while position < len(data):

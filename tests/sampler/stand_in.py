@@ -1,7 +1,7 @@
-"""A stand-in for the decoder: speaks its protocol, from a real process, and lies as the input tells it to.
+"""A stand-in for the decoder: a real process that speaks its protocol, and lies as the input demands.
 
-`python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process as `sampler.child` is. An input
-that begins with `LIE` or `LATER` names a lie, up to a zero byte; any other is decoded as it should be.
+`python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process like `sampler.child`. An input
+that begins with `LIE` or `LATER` names a lie, up to a zero byte; any other is decoded normally.
 """
 
 import os
@@ -21,7 +21,7 @@ from sampler.limits import Limits
 STAND_IN = (sys.executable, __file__)
 LIE = b"lie: "
 LATER = b"later: "
-"""Likewise, but it is the next input, another's, that the named lie is told of."""
+"""Likewise, but the named lie answers the next input, another stream's."""
 SIDE = 64
 PICTURE = {
     "layout": "grey",
@@ -64,16 +64,16 @@ DRIP_SECONDS = 0.2
 
 
 class Liar:
-    """What a decoder that was taken over can send."""
+    """Messages that a compromised decoder can send."""
 
     def __init__(self, sock: socket.socket, number: int) -> None:
         self.sock = sock
         self.number = number
 
     def send(self, **changes: Any) -> None:
-        """A true answer, but for the changes."""
+        """A true answer, except for the changes."""
         message = {**DONE, "number": self.number, **changes}
-        # Not by `wire.send`, which refuses what JSON has no number for.
+        # Not by `wire.send`, which refuses numbers that JSON lacks.
         self.raw(wire.json.dumps(message).encode())
 
     def raw(self, body: bytes) -> None:
@@ -81,21 +81,21 @@ class Liar:
         self.sock.sendall(wire.LENGTH.pack(len(body)) + body)
 
     def entry(self, **changes: Any) -> None:
-        """One picture that is described so."""
+        """One picture with this description."""
         self.send(pictures=[ENTRY | changes])
 
     def picture(self, **changes: Any) -> None:
-        """One picture that lies in memory so."""
+        """One picture with this memory layout."""
         self.entry(picture=PICTURE | changes)
 
     def more(self, times: int, **changes: Any) -> None:
-        """Messages of which each is followed by another."""
+        """Messages each of which announces another."""
         for _ in range(times):
             self.send(type="more", **changes)
             wire.await_go_on(self.sock)
 
     def drip(self, body: bytes) -> None:
-        """A byte at a time."""
+        """Sends a byte at a time."""
         for byte in wire.LENGTH.pack(len(body)) + body:
             time.sleep(DRIP_SECONDS)
             self.sock.sendall(bytes([byte]))
@@ -179,17 +179,17 @@ LIES: dict[str, Callable[[Liar], None]] = {
     ),
     "silence": lambda _: os._exit(3),
 }
-"""Each is nonsense, or the decoder's death."""
+"""Invalid answers, and the death of the decoder."""
 SLOW: dict[str, Callable[[Liar], None]] = {
     "a byte now and then": lambda liar: liar.drip(b" " * 1000),
     "no byte at all": lambda _: time.sleep(1000),
     "a picture now and then": lambda liar: [(time.sleep(DRIP_SECONDS), liar.more(1)) for _ in range(1000)] and None,
 }
-"""Each would go on for ever."""
+"""Answers that never end."""
 
 
 def work_without_end(liar: Liar) -> None:
-    """The answer is whole before that."""
+    """Keeps computing after its complete answer."""
     liar.send()
     while True:
         pass
@@ -202,7 +202,7 @@ TRUTHS: dict[str, Callable[[Liar], None]] = {
         type="error", error="UndecodableError", text="\x1b[2J\u202e" + "!" * 10_000
     ),
 }
-"""What is believed."""
+"""Lies that are accepted as true."""
 ALL = LIES | SLOW | TRUTHS
 
 

@@ -1,4 +1,4 @@
-"""Bad and hostile input: one reasoned answer each, and the same decoder works on."""
+"""Bad and hostile input: each gets one answer with a reason, and the same decoder goes on."""
 
 import ctypes
 import os
@@ -59,12 +59,12 @@ BAD = {
     "a TS packet and a half": (segment()[:282], "truncated"),
     "half of a TS packet": (segment()[:94], "truncated"),
 }
-"""Input by name, with the reason that the ledger is to show."""
+"""Input by name, with the reason that the ledger must show."""
 
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
-    """One for all tests here: what one input breaks, the next test shows."""
+    """One decoder for all tests here: if one input breaks it, the next test fails."""
     with Decoder() as started:
         yield started
 
@@ -74,14 +74,14 @@ def sample(decoder: Decoder, data: bytes) -> SampledSegment:
 
 
 def still_works(decoder: Decoder, pid: int | None) -> bool:
-    """Whether a good segment comes out whole, from the same child."""
+    """True if the same child samples a good segment completely."""
     seen = sample(decoder, segment())
     return len(seen.frames) >= 2 and seen.unmoderated == () and (pid is None or decoder.zygote_pid == pid)
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_segment_fails_for_its_own_reason(decoder: Decoder, name: str) -> None:
-    """The coverage ledger would tell operators a wrong reason, or the segment would count as looked at."""
+def test_a_bad_segment_fails_for_its_own_reason(decoder: Decoder, name: str) -> None:
+    """The coverage ledger would show operators a wrong reason, or the segment would count as moderated."""
     data, reason = BAD[name]
     pid = decoder.zygote_pid
     with pytest.raises(InputError) as caught:
@@ -92,8 +92,8 @@ def test_bad_segment_fails_for_its_own_reason(decoder: Decoder, name: str) -> No
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
-def test_truncated_segment_gives_what_is_there_or_a_reason(decoder: Decoder, container: str) -> None:
-    """A download that broke off would kill the decoder, or pass for a whole segment."""
+def test_a_truncated_segment_gives_its_pictures_or_a_reason(decoder: Decoder, container: str) -> None:
+    """An interrupted download would kill the decoder, or pass for a whole segment."""
     whole = segment(container)
     assert still_works(decoder, None)
     pid = decoder.zygote_pid
@@ -124,20 +124,20 @@ BAD_PAIRS = {
     "an init section twice": (*[init_and_fragments(segment("mp4"))[0]] * 2, "no_video"),
     "fragments of sound": (*init_and_fragments(audio("mp4")), "no_video"),
 }
-"""Init section and media segment by name, with the reason that the ledger is to show."""
+"""Init section and media segment by name, with the reason that the ledger must show."""
 
 
 @pytest.mark.parametrize("name", BAD_PAIRS)
-def test_bad_pair_fails_for_its_own_reason(decoder: Decoder, name: str) -> None:
-    """An error page behind a good init section would be a stream that has no video."""
+def test_a_bad_pair_fails_for_its_own_reason(decoder: Decoder, name: str) -> None:
+    """An error page after a good init section would look like a stream without video."""
     init, data, reason = BAD_PAIRS[name]
     with pytest.raises(InputError) as caught:
         decoder.sample(data, init=init, profile=BALANCED, seed=b"")
     assert caught.value.reason == reason
 
 
-def test_fragment_behind_its_init_section_may_break_off_anywhere(decoder: Decoder) -> None:
-    """A download of a fragment that broke off would kill the decoder."""
+def test_a_fragment_after_its_init_section_may_break_off_anywhere(decoder: Decoder) -> None:
+    """An interrupted download of a fragment would kill the decoder."""
     init, fragments = init_and_fragments(segment("mp4"))
     pid = decoder.zygote_pid
     random = Random(3)
@@ -157,11 +157,11 @@ STUFFING = {
     "parameter sets": b"\0\0\1\x67\x42\xc0\x0b\xda\x0a\x36\x84",
     "nothing": b"\0\0\1",
 }
-"""NAL units of no use."""
+"""Useless NAL units."""
 
 
 @pytest.mark.parametrize("name", STUFFING)
-def test_pictures_stuffed_with_tiny_units_are_cheap_to_read(decoder: Decoder, name: str) -> None:
+def test_pictures_stuffed_with_tiny_units_are_read_quickly(decoder: Decoder, name: str) -> None:
     """A segment of 20 MB would hold a worker for its whole wall time, three times over."""
     seen = sample(decoder, many_pictures(3_000, stuffing=STUFFING[name] * 480))
     assert seen.frames_total == 3_000
@@ -169,23 +169,23 @@ def test_pictures_stuffed_with_tiny_units_are_cheap_to_read(decoder: Decoder, na
     assert seen.cpu_seconds["demux"] < 3
 
 
-def test_ten_thousand_tiny_pictures_are_cheap_to_read(decoder: Decoder) -> None:
-    """Each costs more to look at than to send: a broadcaster of little would cost a worker much."""
+def test_ten_thousand_tiny_pictures_are_read_quickly(decoder: Decoder) -> None:
+    """Each costs more to read than to send: a cheap stream would be expensive for a worker."""
     seen = sample(decoder, many_pictures(10_000))
     assert seen.frames_total == 10_000
     # 0.3 s where it was measured.
     assert seen.cpu_seconds["demux"] < 2
 
 
-def test_message_of_empty_messages_is_cheap_to_read(decoder: Decoder) -> None:
-    """One NAL unit of megabytes would hold as many messages as it has byte pairs."""
+def test_a_message_of_empty_messages_is_read_quickly(decoder: Decoder) -> None:
+    """One NAL unit of megabytes could contain as many messages as it has byte pairs."""
     seen = sample(decoder, many_pictures(10, stuffing=b"\0\0\1\x06" + b"\x05\x00" * (1 << 20)))
     assert seen.frames_total == 10
     assert seen.cpu_seconds["demux"] < 1.5
 
 
 def test_init_section_and_fragment_belong_together(decoder: Decoder) -> None:
-    """fMP4 streams could not be looked at; or one without its init section would look like any other failure."""
+    """fMP4 streams could not be decoded; or one without its init section would look like any other failure."""
     whole = segment("mp4")
     start = whole.index(b"moof") - 4
     init, fragments = whole[:start], whole[start:]
@@ -199,8 +199,8 @@ def test_init_section_and_fragment_belong_together(decoder: Decoder) -> None:
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
-def test_second_video_stream_leaves_all_unmoderated(decoder: Decoder, container: str) -> None:
-    """A broadcaster would show one stream to us and the other one to viewers."""
+def test_a_second_video_stream_leaves_everything_unmoderated(decoder: Decoder, container: str) -> None:
+    """A broadcaster could show one stream to us and the other one to viewers."""
     seen = sample(decoder, segment(container, video_streams=2))
     assert "second_video_stream" in seen.notes
     whole = Stretch(start_seconds=0.0, end_seconds=seen.duration_seconds, reason="second_video_stream")
@@ -216,7 +216,7 @@ def test_second_video_stream_leaves_all_unmoderated(decoder: Decoder, container:
         (Limits(output_bytes=20_000), "20000 bytes"),
     ],
 )
-def test_limit_that_is_exceeded_is_named(limits: Limits, named: str) -> None:
+def test_an_exceeded_limit_is_named(limits: Limits, named: str) -> None:
     """A segment could cost a worker any time and memory; or an operator could not tell which limit to raise."""
     with Decoder(limits=limits) as decoder, pytest.raises(TooLargeError, match=named) as caught:
         sample(decoder, segment(audio_seconds=1.0))
@@ -224,7 +224,7 @@ def test_limit_that_is_exceeded_is_named(limits: Limits, named: str) -> None:
 
 
 def test_limits_are_inclusive() -> None:
-    """Segments that are just as large as allowed would be refused."""
+    """Segments exactly as large as allowed would be refused."""
     data = segment(audio_seconds=1.0)
     with Decoder(limits=Limits(input_bytes=len(data), frames=50, streams=2)) as decoder:
         assert sample(decoder, data).frames_total == 50
@@ -240,15 +240,15 @@ def test_limits_are_inclusive() -> None:
     ],
     ids=["bomb", "header of a bomb", "1×1", "15×4000"],
 )
-def test_still_of_an_impossible_size_is_refused(decoder: Decoder, data: bytes, error: type[InputError]) -> None:
-    """A picture of 1 MB that unpacks to 256 MB, or one that shows nothing, would be decoded and hashed."""
+def test_a_still_of_an_impossible_size_is_refused(decoder: Decoder, data: bytes, error: type[InputError]) -> None:
+    """A picture of 1 MB that unpacks to 256 MB, or one without pixels, would be decoded and hashed."""
     with pytest.raises(error):
         decoder.picture(data)
     assert still_works(decoder, decoder.zygote_pid)
 
 
 @pytest.mark.parametrize("extension", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif"])
-def test_damaged_still_is_told(decoder: Decoder, extension: str) -> None:
+def test_a_damaged_still_is_reported(decoder: Decoder, extension: str) -> None:
     """`livewarden hash` would crash on a broken file, or hash half a picture."""
     whole = still(extension)
     assert decoder.picture(whole).rgb().shape == (48, 64, 3)
@@ -262,15 +262,15 @@ def test_damaged_still_is_told(decoder: Decoder, extension: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"", VTT, segment(), Random(4).randbytes(5_000)], ids=["empty", "text", "TS", "noise"]
 )
-def test_what_is_no_picture_is_told(decoder: Decoder, data: bytes) -> None:
-    """A moderator who hashes the wrong file would get a hash of nothing."""
+def test_a_file_that_is_no_picture_is_reported(decoder: Decoder, data: bytes) -> None:
+    """A moderator who hashes the wrong file would get a meaningless hash."""
     with pytest.raises(InputError) as caught:
         decoder.picture(data)
     assert caught.value.reason in {"empty", "unsupported_container"}
 
 
 class Watched:
-    """A file, and whether anybody opened it (inotify(7))."""
+    """A file, and whether any process opened it (inotify(7))."""
 
     IN_OPEN = 0x20
 
@@ -281,7 +281,7 @@ class Watched:
         assert libc.inotify_add_watch(self._descriptor, os.fsencode(path), self.IN_OPEN) >= 0
 
     def opened(self) -> bool:
-        """Since the last time that this was asked."""
+        """True if it was opened since the last call."""
         try:
             return bool(os.read(self._descriptor, 4096))
         except BlockingIOError:
@@ -293,7 +293,7 @@ class Watched:
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Iterator[Watched]:
-    """A file with another video, which a hostile one names."""
+    """A file with another video, to which a hostile one refers."""
     path = tmp_path / "secret.ts"
     path.write_bytes(segment())
     watched = Watched(path)
@@ -302,7 +302,7 @@ def secret(tmp_path: Path) -> Iterator[Watched]:
 
 
 @pytest.mark.parametrize("kind", [b"alis", b"url "], ids=["alias", "URL"])
-def test_file_that_a_segment_names_is_never_opened(decoder: Decoder, secret: Watched, kind: bytes) -> None:
+def test_a_file_that_a_segment_refers_to_is_never_opened(decoder: Decoder, secret: Watched, kind: bytes) -> None:
     """A broadcaster would make the worker read files of its machine, or fetch addresses inside its network."""
     hostile = naming_another(segment("mov"), secret.path, kind)
     try:
@@ -313,10 +313,8 @@ def test_file_that_a_segment_names_is_never_opened(decoder: Decoder, secret: Wat
     assert still_works(decoder, decoder.zygote_pid)
 
 
-def test_file_that_a_segment_names_is_not_opened_without_the_kernels_help_either(
-    secret: Watched, tmp_path: Path
-) -> None:
-    """Where there is no seccomp, nothing would stop a segment that names a file."""
+def test_a_file_that_a_segment_refers_to_is_not_opened_without_seccomp_either(secret: Watched, tmp_path: Path) -> None:
+    """Without seccomp, nothing would stop a segment that refers to a file."""
     hostile = tmp_path / "hostile.mov"
     hostile.write_bytes(naming_another(segment("mov"), secret.path, b"alis"))
     with hostile.open("rb") as file, pytest.raises(NoVideoError):
@@ -324,8 +322,8 @@ def test_file_that_a_segment_names_is_not_opened_without_the_kernels_help_either
     assert not secret.opened()
 
 
-def test_attack_by_external_reference_works_on_a_careless_reader(secret: Watched) -> None:
-    """The tests above would prove nothing: their file would be one that FFmpeg never opens."""
+def test_the_attack_by_external_reference_works_on_a_careless_reader(secret: Watched) -> None:
+    """The tests above would prove nothing, if FFmpeg never opened the file anyway."""
     hostile = naming_another(segment("mov"), secret.path, b"alis")
     with av.open(BytesIO(hostile), options={"enable_drefs": "1", "use_absolute_path": "1"}):
         assert secret.opened()

@@ -24,7 +24,7 @@ EXPECTED = {
 
 
 def classes_below(root: type) -> Iterator[type]:
-    """`root` and all that derive from it."""
+    """`root` and all of its subclasses."""
     yield root
     for child in root.__subclasses__():
         yield from classes_below(child)
@@ -43,24 +43,24 @@ def test_every_libav_error_becomes_one_of_ours(kind: type[av.error.FFmpegError])
     assert "as FFmpeg says" in str(translated)
 
 
-def test_walk_saw_all_of_av_error() -> None:
-    """The test above would be empty of the classes that it is about."""
+def test_the_walk_includes_all_of_av_error() -> None:
+    """The test above would skip the classes that it is about."""
     public = {kind for kind in vars(av.error).values() if isinstance(kind, type) and issubclass(kind, Exception)}
     assert {kind for kind in public if issubclass(kind, av.error.FFmpegError)} == set(LIBAV_ERRORS)
     assert len(LIBAV_ERRORS) > 30
 
 
 @pytest.mark.parametrize("number", sorted(errno.errorcode))
-def test_every_error_number_of_the_system_becomes_one_of_ours(number: int) -> None:
-    """PyAV makes its classes from error numbers: one that it does not know would slip past the map."""
+def test_every_system_error_number_becomes_one_of_ours(number: int) -> None:
+    """PyAV creates classes from error numbers: one that it does not know would slip past the map."""
     with pytest.raises(av.error.FFmpegError) as caught:
         av.error.err_check(-number)
     assert isinstance(translate(caught.value), SamplerError)
 
 
 @pytest.mark.parametrize(("kind", "reason"), EXPECTED.items(), ids=lambda value: getattr(value, "__name__", value))
-def test_reasons_are_told_apart(kind: type[av.error.FFmpegError], reason: str) -> None:
-    """The ledger would blame damage on a codec that we do not decode, or the other way round."""
+def test_reasons_are_distinguished(kind: type[av.error.FFmpegError], reason: str) -> None:
+    """The ledger would report damage for a codec that we do not decode, or the other way round."""
     assert translate(kind(1, "words")).reason == reason
 
 
@@ -73,8 +73,8 @@ def test_reasons_are_unique_and_every_leaf_has_one() -> None:
     assert issubclass(SamplerError, LivewardenError)
 
 
-def test_tree_that_is_drawn_is_the_tree() -> None:
-    """Operators read the reasons there."""
+def test_the_drawn_tree_is_the_real_one() -> None:
+    """Operators would look up a reason in a wrong tree."""
     drawn = errors.__doc__ or ""
     for kind in SAMPLER_ERRORS:
         (line,) = [line for line in drawn.splitlines() if f" {kind.__name__} " in line]

@@ -1,4 +1,4 @@
-"""Mutated segments: whatever comes, the answer is a segment or an error of ours, and the worker lives."""
+"""Mutated segments: whatever the input, the answer is a segment or one of our errors, and the worker lives."""
 
 import os
 from collections import Counter
@@ -13,11 +13,12 @@ from sampler.child.decoder import Decoder
 from sampler.errors import DecoderDiedError, DecoderTimeoutError, SamplerError
 
 ROUNDS = int(os.environ.get("LIVEWARDEN_FUZZ_ROUNDS") or "150")
-"""Bounded on every run; `make fuzz` goes further. A round's seed is its number, so any one can be run again."""
+"""Bounded on every run; `make fuzz` runs more. A round's seed is its number, so any one can be repeated."""
 FOUND = (75, 124, 238, 2737, 4965)
-"""Rounds that did harm once: a track's number below 0, several new streams at once, parameters that open no decoder."""
+"""Rounds that once did harm: a track's number below 0, several new streams together, parameters that open no
+decoder."""
 HEADERS_BYTES = 2_000
-"""Where boxes, tables and parameter sets lie thickest."""
+"""The part in which boxes, tables and parameter sets are densest."""
 NASTY = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
 Mutation = Callable[[bytearray, Random], None]
@@ -30,18 +31,18 @@ def flip_bits(data: bytearray, random: Random) -> None:
 
 
 def flip_header_bits(data: bytearray, random: Random) -> None:
-    """Up to 8 bits in front."""
+    """Up to 8 bits near the beginning."""
     for _ in range(random.randint(1, 8)):
         data[random.randrange(min(len(data), HEADERS_BYTES))] ^= 1 << random.randrange(8)
 
 
 def truncate(data: bytearray, random: Random) -> None:
-    """The end is cut off."""
+    """Cuts off the end."""
     del data[random.randrange(1, len(data)) :]
 
 
 def splice(data: bytearray, random: Random) -> None:
-    """A stretch is put, or copied, to another place."""
+    """Moves or copies a stretch to another place."""
     start = random.randrange(len(data))
     stretch = data[start : start + random.randint(1, 4 * TS_PACKET_BYTES)]
     if random.random() < 0.5:
@@ -51,14 +52,14 @@ def splice(data: bytearray, random: Random) -> None:
 
 
 def drop_packets(data: bytearray, random: Random) -> None:
-    """Stretches of a TS packet's size get lost."""
+    """Removes stretches of a TS packet's size."""
     for _ in range(random.randint(1, 20)):
         start = random.randrange(len(data) // TS_PACKET_BYTES + 1) * TS_PACKET_BYTES
         del data[start : start + TS_PACKET_BYTES]
 
 
 def lie_about_lengths(data: bytearray, random: Random) -> None:
-    """Big-endian fields of 1, 2 or 4 bytes, three of four of them in front, take values at the edges."""
+    """Sets big-endian fields of 1, 2 or 4 bytes, three of four of them near the beginning, to extreme values."""
     for _ in range(random.randint(1, 4)):
         size = random.choice((1, 2, 4))
         reach = HEADERS_BYTES if random.random() < 0.75 else len(data)
@@ -119,7 +120,7 @@ def test_mutated_segments_never_harm_the_worker() -> None:
                 assert all(stretch.seconds > 0 for stretch in seen.unmoderated)
         assert harmed == []
         assert decoder.sample(segment(), profile=VIGILANT, seed=b"fuzz").frames
-    # Mutations that always, or never, leave something to see would try nothing.
+    # Mutations that always, or never, leave something to decode would test nothing.
     assert outcomes["seen"] > ROUNDS // 10
     assert outcomes.total() - outcomes["seen"] > ROUNDS // 10
 

@@ -1,4 +1,4 @@
-"""Every kind of encoded video: the picture is the one of its time, and no stretch goes without one."""
+"""Every kind of encoded video: each sample is the picture of its time, and no stretch is without one."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,8 +14,8 @@ from media import (
     in_mp4,
     level_error,
     number_in,
+    rotated,
     steady,
-    turned,
 )
 
 from config.profiles import BALANCED
@@ -26,7 +26,7 @@ from sampler.picture import Picture
 MP4_TICK_SECONDS = 0.001
 """More than a tick of any time base that FFmpeg's MP4 muxer chooses here."""
 SAME_PDQ = 16
-"""Of 256 bits: half of what a list's entry may be apart."""
+"""Bits, of 256: half of the distance of a match."""
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def decoder() -> Iterator[Decoder]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_is_seen_as_a_player_shows_it(decoder: Decoder, kind: str) -> None:
-    """A broadcaster's choice of encoder would show moderators the wrong pictures, or leave a stretch unseen."""
+def test_each_kind_is_sampled_as_a_player_shows_it(decoder: Decoder, kind: str) -> None:
+    """Some encoder's streams would show moderators the wrong pictures, or have unsampled stretches."""
     recipe = KINDS[kind]
     segment = decoder.sample(clip(kind), profile=BALANCED, seed=b"kinds")
 
@@ -61,8 +61,8 @@ def test_each_kind_is_seen_as_a_player_shows_it(decoder: Decoder, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_stretch_of_any_kind_goes_unseen(decoder: Decoder, kind: str) -> None:
-    """What an encoder does to time stamps, references and keyframes would open holes to hide in."""
+def test_no_stretch_of_any_kind_goes_unsampled(decoder: Decoder, kind: str) -> None:
+    """An encoder's time stamps, references and keyframes would open gaps to hide in."""
     segment = decoder.sample(clip(kind), profile=BALANCED, seed=b"kinds")
     times = [frame.pts_seconds for frame in segment.frames]
     longest = max(after - before for before, after in pairwise([*times, segment.duration_seconds]))
@@ -75,9 +75,9 @@ def test_no_stretch_of_any_kind_goes_unseen(decoder: Decoder, kind: str) -> None
 
 @pytest.mark.parametrize("mirrored", [False, True], ids=["", "mirrored"])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_a_turned_phone_is_shown_upright(decoder: Decoder, degrees: int, mirrored: bool) -> None:
-    """A hash of the picture lying on its side would match no list, and moderators would tilt their heads."""
-    data = turned(encode(in_mp4(H264), steady(20)), degrees, mirrored=mirrored)
+def test_a_rotated_phone_is_shown_upright(decoder: Decoder, degrees: int, mirrored: bool) -> None:
+    """A hash of the picture lying on its side would match no list, and moderators would see it rotated."""
+    data = rotated(encode(in_mp4(H264), steady(20)), degrees, mirrored=mirrored)
     picture = decoder.sample(data, profile=BALANCED, seed=b"turned").frames[0].picture
 
     assert_upright(picture, clockwise_degrees=degrees, mirrored=mirrored)
@@ -85,8 +85,8 @@ def test_a_turned_phone_is_shown_upright(decoder: Decoder, degrees: int, mirrore
 
 @pytest.mark.parametrize("flip", ["", ":flip=horizontal"], ids=["", "mirrored"])
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_what_the_bitstream_says_of_its_orientation_counts(decoder: Decoder, degrees: int, flip: str) -> None:
-    """MPEG-TS has no matrix, so a phone says in H.264 itself how it is held; hashes of it would match no list."""
+def test_the_orientation_in_the_bitstream_counts(decoder: Decoder, degrees: int, flip: str) -> None:
+    """MPEG-TS has no matrix, so a phone signals its orientation in H.264; without it hashes would match no list."""
     orientation = f"h264_metadata=display_orientation=insert:rotate={degrees}{flip}"
     data = filtered(clip("zerolatency"), orientation)
     picture = decoder.sample(data, profile=BALANCED, seed=b"turned").frames[0].picture
@@ -95,7 +95,7 @@ def test_what_the_bitstream_says_of_its_orientation_counts(decoder: Decoder, deg
 
 
 def assert_upright(picture: Picture, *, clockwise_degrees: int, mirrored: bool) -> None:
-    """It is the stored picture, mirrored, and then turned."""
+    """Asserts that it is the stored picture, mirrored, and then rotated."""
     upright = picture.luma()
     stored = np.rot90(upright, clockwise_degrees // 90)
     stored = stored[:, ::-1] if mirrored else stored

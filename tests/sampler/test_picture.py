@@ -1,4 +1,4 @@
-"""What is made of a decoded picture: its colours, its brightness, its upright self."""
+"""Conversions of a decoded picture: colours, brightness, orientation."""
 
 from itertools import product
 
@@ -23,7 +23,7 @@ RANGES = {"limited": False, "full": True}
 
 
 def coded(colour: tuple[int, int, int], matrix: str, *, full_range: bool) -> tuple[float, float, float]:
-    """Y, U, V on 8 bits of a colour, as ITU-T H.273, 8.3, has it."""
+    """8-bit Y, U, V of a colour, by ITU-T H.273, 8.3."""
     weights = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
     red, blue = weights[matrix]
     r, g, b = (value / 255 for value in colour)
@@ -45,8 +45,8 @@ def solid(levels: tuple[float, float, float], *, width: int = 8, height: int = 6
 @pytest.mark.parametrize("full_range", RANGES.values(), ids=RANGES.keys())
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS.keys())
-def test_a_known_colour_comes_out_right(colour: tuple[int, int, int], matrix: str, full_range: bool) -> None:
-    """The classifier would see green skin, and moderators with it."""
+def test_a_known_colour_is_converted_correctly(colour: tuple[int, int, int], matrix: str, full_range: bool) -> None:
+    """The classifier, and moderators, would see green skin."""
     planes = solid(coded(colour, matrix, full_range=full_range))
     picture = Picture(planes=planes, full_range=full_range, matrix=matrix)
 
@@ -57,7 +57,7 @@ def test_a_known_colour_comes_out_right(colour: tuple[int, int, int], matrix: st
 @pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize("full_range", RANGES.values(), ids=RANGES.keys())
 def test_grey_is_grey_by_every_matrix(matrix: str, full_range: bool) -> None:
-    """A tint over all pictures of a stream would move its scores."""
+    """A tint over all pictures of a stream would change its scores."""
     luma = np.arange(16, 236, dtype=np.uint8).reshape(1, -1)
     chroma = np.full_like(luma, 128)
     picture = Picture(planes=(luma, chroma, chroma), full_range=full_range, matrix=matrix)
@@ -73,7 +73,7 @@ def test_grey_is_grey_by_every_matrix(matrix: str, full_range: bool) -> None:
     ids=["limited", "full"],
 )
 def test_brightness_uses_all_levels(full_range: bool, stored: list[int], shown: list[int]) -> None:
-    """Black would be dark grey, and a hash of the picture be others than its list has."""
+    """Black would be dark grey, and a hash would differ from the listed one."""
     picture = Picture(planes=(np.array([stored], np.uint8),), full_range=full_range, matrix="bt601")
 
     assert picture.luma().tolist() == [shown]
@@ -81,7 +81,7 @@ def test_brightness_uses_all_levels(full_range: bool, stored: list[int], shown: 
 
 
 def test_brightness_of_rgb_is_that_of_the_reference_hash() -> None:
-    """A still picture would hash otherwise than with the list's makers."""
+    """A still picture would hash differently than with the list's authors."""
     rgb = np.random.default_rng(3).integers(0, 256, (20, 30, 3), np.uint8)
     picture = Picture(planes=(rgb,), full_range=True, matrix="bt601")
     expected = rgb @ np.array([0.299, 0.587, 0.114])
@@ -92,7 +92,7 @@ def test_brightness_of_rgb_is_that_of_the_reference_hash() -> None:
 
 @pytest.mark.parametrize(("degrees", "mirrored"), list(product([0, 90, 180, 270], [False, True])))
 def test_every_orientation_is_made_upright(degrees: int, mirrored: bool) -> None:
-    """One of eight ways to hold a phone would hash to nothing known."""
+    """One of eight orientations of a phone would hash to nothing known."""
     # Numbered quarters, as in tests of EXIF orientations: 1 2 over 3 4.
     stored = np.kron(np.array([[1, 2], [3, 4]], np.uint8), np.ones((2, 4), np.uint8)) * 50
     upright = {
@@ -122,8 +122,8 @@ def test_every_orientation_is_made_upright(degrees: int, mirrored: bool) -> None
     max_pixels=st.integers(1, 20_000),
     degrees=st.sampled_from([0, 90]),
 )
-def test_a_shrunk_picture_keeps_its_bound_and_its_shape(width: int, height: int, max_pixels: int, degrees: int) -> None:
-    """A large picture would cost the classifier its memory, or a thin one come out squashed or empty."""
+def test_a_shrunk_picture_keeps_its_limit_and_its_shape(width: int, height: int, max_pixels: int, degrees: int) -> None:
+    """A large picture would use up the classifier's memory, or a thin one would be distorted or empty."""
     chroma = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
     planes = (np.full((height, width), 90, np.uint8), chroma, chroma)
     picture = Picture(planes=planes, full_range=True, matrix="bt709", rotation_degrees=degrees)
@@ -139,7 +139,7 @@ def test_a_shrunk_picture_keeps_its_bound_and_its_shape(width: int, height: int,
 
 
 def taken(frame: av.VideoFrame) -> Picture:
-    """The picture as it comes out of the decoder child, without the child."""
+    """The picture as returned by the decoder child, without the child."""
     described, planes = store(frame, pixel_aspect=1.0)
     rows = [
         np.frombuffer(bytes(plane), np.uint8).reshape(height, stride)
@@ -166,8 +166,8 @@ STANDARDS = {"bt601": 6, "bt709": 1}
 @pytest.mark.parametrize("full_range", RANGES.values(), ids=RANGES.keys())
 @pytest.mark.parametrize("matrix", STANDARDS)
 @pytest.mark.parametrize("pixel_format", FORMATS)
-def test_every_pixel_format_gives_its_colour(pixel_format: str, matrix: str, full_range: bool) -> None:
-    """A camera that records in 10 bit would be seen through a veil."""
+def test_every_pixel_format_keeps_its_colour(pixel_format: str, matrix: str, full_range: bool) -> None:
+    """The pictures of a 10-bit camera would have wrong levels."""
     colour = COLOURS["skin"]
     frame = frame_of(coded(colour, matrix, full_range=full_range), pixel_format)
     frame.colorspace, frame.color_range = STANDARDS[matrix], 2 if full_range else 1
@@ -188,8 +188,8 @@ def test_video_in_rgb_keeps_its_colour(pixel_format: str) -> None:
 
 @pytest.mark.parametrize("full_range", RANGES.values(), ids=RANGES.keys())
 @pytest.mark.parametrize("pixel_format", ["gray", "gray10le", "gray12le"])
-def test_video_without_colours_keeps_its_levels(pixel_format: str, full_range: bool) -> None:
-    """A night camera's pictures would be seen through a veil."""
+def test_video_without_colour_keeps_its_levels(pixel_format: str, full_range: bool) -> None:
+    """A night camera's pictures would have wrong levels."""
     for colour in ((0, 0, 0), (153, 153, 153), (255, 255, 255)):
         frame = frame_of(coded(colour, "bt601", full_range=full_range), pixel_format)
         frame.color_range = 2 if full_range else 1
@@ -198,15 +198,15 @@ def test_video_without_colours_keeps_its_levels(pixel_format: str, full_range: b
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(576, "bt601"), (719, "bt601"), (720, "bt709"), (1080, "bt709")])
-def test_video_that_does_not_tell_its_matrix_is_seen_as_players_do(height: int, matrix: str) -> None:
-    """Most encoders tell nothing: reds would be orange."""
+def test_video_without_a_matrix_is_converted_as_players_do(height: int, matrix: str) -> None:
+    """Most encoders write no matrix: reds would be orange."""
     assert taken(frame_of((90, 100, 180), "yuv420p", width=16, height=height)).matrix == matrix
 
 
 def frame_of(
     levels: tuple[float, float, float], pixel_format: str, *, width: int = 8, height: int = 6
 ) -> av.VideoFrame:
-    """A frame of one colour, whose levels are given on 8 bits."""
+    """A frame of one colour, with 8-bit levels."""
     frame = av.VideoFrame(width, height, pixel_format)
     for plane, component in zip(frame.planes, levels, strict=False):
         bits = frame.format.components[0].bits

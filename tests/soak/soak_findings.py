@@ -1,4 +1,4 @@
-"""What a soak is judged by: what its logs may say, ledgers, and planted pictures against what was escalated."""
+"""Criteria of a soak: permitted log lines, ledgers, and planted pictures compared with escalations."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,9 +9,9 @@ from pathlib import Path
 from soak_origin import Planted
 
 LONGEST_WAIT_SECONDS = 30.0
-"""From the moment at which a segment is listed to its escalation, whatever was killed or happened to other streams."""
+"""Bound from the listing of a segment to its escalation, whatever was killed or happened to other streams."""
 AFTERMATH_SECONDS = 15.0
-"""How long after a kill Celery and beat may still write about it: their reconnecting backs off."""
+"""Time after a kill in which Celery and beat may still log about it, since they reconnect with backoff."""
 
 REDIS_KILLED = "Redis killed"
 CHILD_KILLED = "pool child killed"
@@ -29,19 +29,19 @@ _RAISED: Mapping[str, re.Pattern[str]] = {
     ),
     CHILD_KILLED: re.compile(r"billiard\.exceptions\.WorkerLostError\b"),
 }
-"""What a traceback of Celery's or beat's own may end with, by what was killed."""
+"""Permitted exceptions at the end of a traceback of Celery or beat, by what was killed."""
 _SAID: Mapping[str, re.Pattern[str]] = {
     REDIS_KILLED: re.compile(
         r"(consumer: Cannot connect to worker\.runtime\.broker\.Transport:|beat: Connection error: )"
     ),
     CHILD_KILLED: re.compile(r"Process '[^']+' pid:(?P<pid>\d+) exited with 'signal 9 \(SIGKILL\)'"),
 }
-"""What they may log as an error without a traceback; a process that is named must be one that the soak killed."""
+"""Permitted error lines without a traceback; a named process must be one that the soak killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Something that the soak did to the deployment."""
+    """An action of the soak against the deployment."""
 
     kind: str
     what: str
@@ -56,7 +56,7 @@ class LoggedProblem:
 
     log: str
     at: float | None
-    """Unix seconds; None where nothing before it has a time."""
+    """Unix seconds; None if no line before it has a time."""
     level: str
     said: str
     """First line, without time and process."""
@@ -68,7 +68,7 @@ class LoggedProblem:
 
     @property
     def ours(self) -> bool:
-        """A frame of it lies in livewarden's own code."""
+        """True if a frame of it is in livewarden's own code."""
         return any(_OURS.search(line) and not _SITE.search(line) for line in self.text.splitlines())
 
     @property
@@ -85,8 +85,8 @@ class LoggedProblem:
 
 
 def problems(log: Path) -> list[LoggedProblem]:
-    """All records of a log that are errors or have a traceback. What has no time of its own, such as the last words of
-    a process, belongs to the record before it."""
+    """All records of a log that are errors or have a traceback. Lines without a time, such as the last words of a
+    process, belong to the record before them."""
     found: list[LoggedProblem] = []
     record: list[str] = []
     at: float | None = None
@@ -134,29 +134,29 @@ def _is_of(found: LoggedProblem, kind: str, killed: Collection[int]) -> bool:
 
 
 def unaccounted_ms(ledger: Mapping[str, str], pending_ms: int) -> int:
-    """`elapsed` less all of its parts; 0 where the equation is whole."""
+    """`elapsed` minus all of its parts; 0 if the equation holds."""
     parts = sum(int(ms) for name, ms in ledger.items() if re.match(r"moderated$|(skipped|failed|missed): ", name))
     return int(ledger.get("elapsed", 0)) - parts - pending_ms
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What became of a planted picture."""
+    """The outcome of a planted picture."""
 
     planted: Planted
     raised_at: Sequence[float]
-    """Unix seconds of each escalation of its rule on its own stream; once is right."""
+    """Unix seconds of each escalation of its rule on its own stream; exactly one is right."""
     elsewhere: Sequence[str] = field(default=())
     """Other streams on which its rule was escalated: none is right."""
 
     @property
     def wait_seconds(self) -> float | None:
-        """From listed to escalated; None where it was never listed or never escalated."""
+        """Seconds from listed to escalated; None if it was never listed or never escalated."""
         if not self.raised_at or self.planted.listed_at is None:
             return None
         return self.raised_at[0] - self.planted.listed_at
 
 
 def clock(at: float) -> str:
-    """Unix seconds, for people."""
+    """Unix seconds as a readable time."""
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")

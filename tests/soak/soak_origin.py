@@ -1,4 +1,4 @@
-"""Live HLS channels on loopback in real time, the trouble that their origin can be in, and hostile playlists."""
+"""Live HLS channels on loopback in real time, faults of their origin, and hostile playlists."""
 
 import socket
 import struct
@@ -21,14 +21,14 @@ from loopback_http import http_server
 
 WINDOW_SEGMENTS = 8
 KEPT_SEGMENTS = 40
-"""Bodies outlive the playlist, as on every content network: 80 s."""
+"""Bodies outlive the playlist, as on every CDN: 80 s."""
 DRIP_SECONDS = 0.3
-"""Between two bytes."""
+"""Delay between two bytes."""
 FLOOD_SEGMENTS = 19_000
 
 
 class Trouble(StrEnum):
-    """What an honest channel's origin suffers from."""
+    """Faults of an honest channel's origin."""
 
     NONE = "none"
     SERVER_ERROR = "5xx"
@@ -44,13 +44,13 @@ def benign(shade: int) -> bytes:
 
 
 def listed_picture(index: int) -> Rgb:
-    """A smooth coloured noise of its own for each `index`: harmless, and far from all others in PDQ."""
+    """Smooth coloured noise, different for each `index`: harmless, and far from all others in PDQ."""
     noise = np.random.default_rng(index).integers(0, 256, (9, 16, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def segment_with(picture: Rgb) -> bytes:
-    """The picture, shown for half a second and hidden between keyframes."""
+    """A segment in which the picture is shown for half a second, hidden between keyframes."""
     around = [_drifting(frame) for frame in range(round(SEGMENT_SECONDS * RATE))]
     shown = [picture] * round(0.5 * RATE)
     return clip([*around[:20], *shown, *around[20 + len(shown) :]], gop_seconds=SEGMENT_SECONDS)
@@ -70,17 +70,17 @@ class Planted:
     channel: str
     body: bytes = field(repr=False)
     listed_at: float | None = None
-    """Unix seconds of the moment at which the playlist began to name it."""
+    """Unix seconds at which the playlist began to list it."""
 
     @property
     def list_name(self) -> str:
-        """The hash list that holds its picture, and the rule that asks for that list."""
+        """The hash list that contains its picture, and the name of the list's rule."""
         return f"plant-{self.index}"
 
 
 @dataclass
 class Channel:
-    """One live stream: a new segment each two seconds."""
+    """One live stream: a new segment every two seconds."""
 
     name: str
     trouble: Trouble = Trouble.NONE
@@ -115,7 +115,7 @@ class Channel:
             self._planted.append(planted)
 
     def restart(self) -> None:
-        """Starts over, as an origin whose broadcaster has reconnected."""
+        """Restarts, like an origin whose broadcaster has reconnected."""
         with self._lock:
             self._run, self._sequence = self._run + 1, 0
             self._listed.clear()
@@ -130,7 +130,7 @@ class Channel:
 
     @property
     def made_seconds(self) -> float:
-        """Of video since the channel began."""
+        """Seconds of video since the channel began."""
         return self._made * SEGMENT_SECONDS
 
     def body(self, name: str) -> bytes | None:
@@ -139,7 +139,7 @@ class Channel:
 
 
 def hostile_answer(kind: str, path: str, count: int) -> tuple[int, dict[str, str], bytes, bool]:
-    """What a hostile stream's origin answers: status, headers, body, and whether it drips."""
+    """Answer of a hostile stream's origin: status, headers, body, and whether it drips."""
     head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n"
     if not path.endswith(".m3u8"):
         return 200, {}, benign(0), kind == "drip"
@@ -163,7 +163,7 @@ def hostile_answer(kind: str, path: str, count: int) -> tuple[int, dict[str, str
 
 @dataclass
 class Origin:
-    """The one server that all streams come from, as a platform has one content network."""
+    """The server of all streams, like a platform's CDN."""
 
     channels: dict[str, Channel]
     port: int = 0
@@ -227,7 +227,7 @@ def _handler(origin: Origin) -> type[BaseHTTPRequestHandler]:
                     return
 
         def _reset(self) -> None:
-            """Closes with RST: no time to linger."""
+            """Closes with RST, by disabling linger."""
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.close_connection = True

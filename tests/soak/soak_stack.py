@@ -1,4 +1,4 @@
-"""A deployment on loopback, as compose runs one: Redis, two workers and beat, each restarted when it is gone."""
+"""A deployment on loopback, as compose runs one: Redis, two workers and beat, each restarted when it ends."""
 
 import os
 import signal
@@ -21,13 +21,13 @@ ROLES = ("worker", "worker", "beat")
 CONCURRENCY = 2
 TEND_SECONDS = 0.5
 FOUND_WITHIN_SECONDS = 40.0
-"""Who is to be killed may just be starting again after another kill."""
+"""A process to be killed may still be starting after another kill."""
 LEFT_SECONDS = 10.0
-"""For the kernel to end what a worker leaves behind."""
+"""Time for the kernel to end the remaining processes of a worker."""
 
 
 class Deployment:
-    """Processes that come back, and the ways to kill them."""
+    """Processes that are restarted, and ways to kill them."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
@@ -37,9 +37,9 @@ class Deployment:
         self._members: list[CeleryProcess] = []
         self.logs: list[Path] = []
         self.killed: set[int] = set()
-        """Processes that were sent SIGKILL from here."""
+        """Processes to which the soak sent SIGKILL."""
         self.ended: list[str] = []
-        """Members that ended by themselves, with their status: none should."""
+        """Members that ended without being killed, with their status: there should be none."""
         self._lock = threading.Lock()
 
     @property
@@ -47,7 +47,7 @@ class Deployment:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def redis(self) -> Redis:
-        """A client of one's own."""
+        """A separate client."""
         return Redis.from_url(self.url, decode_responses=True, socket_timeout=ANSWER_SECONDS)
 
     def start(self) -> None:
@@ -62,7 +62,7 @@ class Deployment:
         return member
 
     def tend(self) -> None:
-        """Restarts what is gone, as `restart: unless-stopped` does."""
+        """Restarts ended processes, as `restart: unless-stopped` does."""
         with self._lock:
             for place, (role, member) in enumerate(zip(ROLES, self._members, strict=True)):
                 status = member.process.poll()
@@ -72,7 +72,7 @@ class Deployment:
                     self._members[place] = self._started(role)
 
     def kill_worker(self, which: int) -> str:
-        """SIGKILL for a worker and its pool children at once."""
+        """SIGKILL for a worker and its pool children together."""
         with self._lock:
             member = self._members[which % 2]
             self.killed |= {member.process.pid, *(pid for pid, _ in self._below(member.process.pid))}
@@ -80,12 +80,12 @@ class Deployment:
         return f"worker {member.process.pid}"
 
     def kill_pool_child(self, which: int) -> str:
-        """SIGKILL for one process that works on segments: its worker is ready. One that dies while its worker begins
-        ends that, by Celery's rule, and whoever restarts workers starts another."""
+        """SIGKILL for one process that works on segments, once its worker is ready. A child that dies while its worker
+        starts ends the worker, by Celery's rule, and the supervisor restarts it."""
         return self._kill("pool child", which, lambda command: "celery" in command, ready=True)
 
     def kill_decoder(self, which: int) -> str:
-        """SIGKILL for a process that decodes, or for the one that it is forked from."""
+        """SIGKILL for a decoding process, or for the prepared one that forks it."""
         return self._kill("decoder", which, lambda command: "sampler" in command)
 
     def _kill(self, what: str, which: int, named: Callable[[str], bool], *, ready: bool = False) -> str:
@@ -98,14 +98,14 @@ class Deployment:
                 try:
                     os.kill(victim, signal.SIGKILL)
                 except ProcessLookupError:
-                    continue  # a decoder that ended by itself
+                    continue  # a decoder that had already ended
                 self.killed.add(victim)
                 return f"{what} {victim}"
             self._wait(0.05)
         raise AssertionError(f"no {what} was there to be killed")
 
     def _takes_messages(self, pid: int) -> bool:
-        """A worker gives signs of life once it does."""
+        """A worker reports its presence once it does."""
         with suppress(RedisError), self.redis() as redis:
             return any(one.pid == pid for one in present(redis, ProcessRole.WORKER))
         return False
@@ -130,7 +130,7 @@ class Deployment:
         return sorted(found)
 
     def kill_redis(self, away_seconds: float) -> str:
-        """SIGKILL for Redis, which comes back on the same data."""
+        """SIGKILL for Redis, which restarts on the same data."""
         self._valkey.terminate()
         self._wait(away_seconds)
         self._valkey = ValkeyServer(port=self._port, data_dir=self._folder / "valkey", config=PERSISTENCE)
@@ -154,7 +154,7 @@ class Deployment:
 
 @contextmanager
 def deployed(folder: Path, environment: Mapping[str, str]) -> Iterator[Deployment]:
-    """Runs one, tended by a thread, and ends it with the block."""
+    """Runs one, restarted by a thread, and ends it with the block."""
     deployment = Deployment(folder, environment)
     stopping = threading.Event()
 

@@ -1,4 +1,4 @@
-"""`make soak`: six honest channels, a fault at a time, and at the end everything must add up."""
+"""`make soak`: six honest channels, one fault at a time, and at the end all figures must add up."""
 
 import json
 import os
@@ -77,7 +77,7 @@ POLICY_HEAD = "version: soak\nupdate_seconds: 30\nrules:\n"
 
 @dataclass
 class Soak:
-    """What was done and found."""
+    """Faults and findings of a run."""
 
     deployment: Deployment
     origin: Origin
@@ -89,11 +89,11 @@ class Soak:
     nonsense: int = 0
     """Messages that were sent and must be refused."""
     not_done: list[str] = field(default_factory=list)
-    """Faults that did not happen, so that nothing was proved."""
+    """Faults that could not be carried out, so that nothing was proved."""
     chance: Random = field(default_factory=lambda: Random(11))
 
     def strike(self, number: int) -> None:
-        """One fault."""
+        """Carries out one fault."""
         kind = KINDS[number % len(KINDS)]
         channel = CHANNELS[number % len(CHANNELS)]
         which = self.chance.randrange(1000)
@@ -112,7 +112,7 @@ class Soak:
         begun_at = time.time()
         try:
             what = strikes[kind]()
-        except Exception as error:  # in a thread: it would go unnoticed
+        except Exception as error:  # in a thread, where it would go unnoticed
             what = f"did not happen: {error!r}"
             self.not_done.append(f"{kind} {what}")
         self.faults.append(Fault(kind=kind, what=what, begun_at=begun_at, over_at=time.time()))
@@ -136,7 +136,7 @@ class Soak:
         return ", ".join(kinds)
 
     def register(self, name: str, url: str) -> None:
-        """As a platform does, by task name."""
+        """Registers by task name, as a platform does."""
         with Celery(broker=self.deployment.url) as platform:
             platform.send_task("livewarden.watch_stream", args=[name, url], queue="intake")
 
@@ -147,14 +147,14 @@ class Soak:
         return f"{len(MALFORMED)} of them"
 
     def plant(self, index: int, number: int) -> None:
-        """Lets one channel show a listed picture: never the one whose origin is in trouble now, or will be next."""
+        """Lets one channel show a listed picture, never one whose origin has a fault now or next."""
         channel = CHANNELS[(number + 2 + 2 * (index % 2)) % len(CHANNELS)]
         planted = Planted(index=index, channel=channel, body=segment_with(listed_picture(index)))
         self.planted.append(planted)
         self.origin.channels[channel].plant(planted)
 
     def escalations(self) -> dict[str, list[tuple[str, float]]]:
-        """Stream and Unix seconds of each raised event by rule; and that no event is there twice."""
+        """Stream and Unix seconds of each raised event by rule; fails if an event is there twice."""
         raised: dict[str, list[tuple[str, float]]] = {}
         ids: list[str] = []
         for entry_id, fields in self.redis.xrange("lw:escalations:critical"):
@@ -178,7 +178,7 @@ class Soak:
         ]
 
     def ledger(self, stream_id: str) -> tuple[dict[str, str], int]:
-        """Ledger, and milliseconds pending, of one instant."""
+        """Ledger, and pending milliseconds, of one instant."""
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(f"lw:coverage:{stream_id}")
             pipe.hgetall(f"lw:pending:{stream_id}")
@@ -217,7 +217,7 @@ def soak(tmp_path: Path) -> Iterator[Soak]:
 
 @pytest.mark.timeout(SOAK_SECONDS + SETTLE_SECONDS + 240)
 def test_everything_adds_up_after_faults_of_every_kind(soak: Soak) -> None:
-    """A child on the screen is missed, or called for twice, because something else went wrong at the same time."""
+    """A planted picture would be missed, or escalated twice, because something else failed at the same time."""
     console = Console(width=120, highlight=False)
     for channel in CHANNELS:
         soak.register(channel, soak.origin.url(channel))
@@ -235,7 +235,7 @@ def test_everything_adds_up_after_faults_of_every_kind(soak: Soak) -> None:
 
 
 def _go_on(soak: Soak, console: Console) -> None:
-    """Strikes and plants in turn until the time is over."""
+    """Carries out faults and plants pictures in turn until the time is over."""
     begun = time.monotonic()
     halves = 0
     faults: list[threading.Thread] = []
@@ -257,7 +257,7 @@ def _go_on(soak: Soak, console: Console) -> None:
 
 
 def _forget_hostile(soak: Soak, number: int) -> None:
-    """The platform takes hostile streams off after two further faults."""
+    """Removes hostile streams after two further faults, as a platform does."""
     with Celery(broker=soak.deployment.url) as platform:
         for name in soak.hostile:
             if int(name.rpartition("-")[2]) == number - 2:
@@ -268,7 +268,7 @@ def _forget_hostile(soak: Soak, number: int) -> None:
 
 
 def _end(soak: Soak) -> list[str]:
-    """Ends all channels, waits until nothing is pending, and gives what does not add up."""
+    """Ends all channels, waits until nothing is pending, and gives the discrepancies."""
     raised = _patiently(lambda: all(seen.raised_at for seen in soak.seen()), SETTLE_SECONDS / 2)
     for channel in soak.origin.channels.values():
         channel.ended = True

@@ -1,4 +1,4 @@
-"""What the soak finds in logs: that nothing passes by it which is not Celery's own word about a kill."""
+"""Log findings of the soak: only Celery's own lines about a kill are excused."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def stamped(level: str, text: str, *, second: int = 10) -> str:
 
 
 def found(folder: Path, *lines: str, kind: str = REDIS_KILLED, killed: tuple[int, ...] = ()) -> list[bool]:
-    """Whether each problem in a log of these lines is excused by a kill in its ninth second."""
+    """True for each problem in a log of these lines that is excused by a kill in its ninth second."""
     log = folder / "worker-0.log"
     log.write_text(stamped("INFO", "ready", second=9) + "\n" + "\n".join(lines) + "\n")
     (first, *_) = problems_of_a_kill = problems(log) or [None]
@@ -48,15 +48,15 @@ def found(folder: Path, *lines: str, kind: str = REDIS_KILLED, killed: tuple[int
         (CHILD_KILLED, (stamped("ERROR", "Process 'ForkPoolWorker-2' pid:77 exited with 'signal 9 (SIGKILL)'"),)),
     ],
 )
-def test_celerys_own_word_about_a_kill_is_excused(tmp_path: Path, kind: str, lines: tuple[str, ...]) -> None:
-    """Each soak would fail for what Celery writes about it."""
+def test_celerys_own_lines_about_a_kill_are_excused(tmp_path: Path, kind: str, lines: tuple[str, ...]) -> None:
+    """Each soak would fail for Celery's lines about it."""
     assert found(tmp_path, *lines, kind=kind, killed=(77,)) == [True]
 
 
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [
-        # Without a traceback too, and whoever wrote it.
+        # Without a traceback too, and whoever logged it.
         (REDIS_KILLED, (stamped("ERROR", "this worker ends, since one of its processes cannot moderate: x"),)),
         (REDIS_KILLED, (stamped("CRITICAL", "Unrecoverable error: AttributeError"),)),
         (CHILD_KILLED, (stamped("ERROR", "Hard time limit (18s) exceeded for livewarden.segment[1]"),)),
@@ -68,7 +68,7 @@ def test_celerys_own_word_about_a_kill_is_excused(tmp_path: Path, kind: str, lin
         (CHILD_KILLED, (stamped("WARNING", "x"), TRACE, CELERYS, AWAY)),
         (REDIS_KILLED, (stamped("ERROR", "x"), TRACE, CELERYS, LOST)),
         (REDIS_KILLED, (stamped("ERROR", "x", second=40), TRACE, CELERYS, AWAY)),
-        # A process that ended by itself, and last words without a time of their own.
+        # A process that ended on its own, and last words without a time.
         (CHILD_KILLED, (stamped("ERROR", "Process 'ForkPoolWorker-2' pid:78 exited with 'signal 9 (SIGKILL)'"),)),
         (CHILD_KILLED, (stamped("ERROR", "Process 'ForkPoolWorker-2' pid:77 exited with 'signal 11 (SIGSEGV)'"),)),
         (
@@ -77,11 +77,11 @@ def test_celerys_own_word_about_a_kill_is_excused(tmp_path: Path, kind: str, lin
         ),
     ],
 )
-def test_nothing_else_is(tmp_path: Path, kind: str, lines: tuple[str, ...]) -> None:
-    """A crash of ours would go unnoticed because something was killed about then."""
+def test_nothing_else_is_excused(tmp_path: Path, kind: str, lines: tuple[str, ...]) -> None:
+    """A crash of ours would go unnoticed because something was killed at that time."""
     assert found(tmp_path, *lines, kind=kind, killed=(77,)) == [False]
 
 
 def test_a_quiet_log_has_no_problem(tmp_path: Path) -> None:
-    """The soak would fail for what is only noted."""
+    """The soak would fail for warnings."""
     assert found(tmp_path, stamped("WARNING", "intake is not read: Error 111 connecting")) == []

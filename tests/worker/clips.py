@@ -38,12 +38,12 @@ def card() -> Rgb:
 
 
 def held(picture: Rgb, seconds: float) -> list[Rgb]:
-    """`picture`, shown for a while."""
+    """`picture`, shown for some time."""
     return [picture] * round(seconds * RATE)
 
 
 def clip(pictures: Iterable[Rgb], *, container: str = "mpegts", gop_seconds: float = 2.0) -> bytes:
-    """H.264 of `pictures` at 25 a second, without B-frames, a keyframe every `gop_seconds` and nowhere else."""
+    """H.264 of `pictures` at 25 a second, without B-frames, with keyframes only every `gop_seconds`."""
     encoded = BytesIO()
     with av.open(encoded, "w", format=container) as output:
         stream: Any = output.add_stream("libx264", rate=RATE)

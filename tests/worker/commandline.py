@@ -1,4 +1,4 @@
-"""The installed command `livewarden`, run as a person would."""
+"""The installed command `livewarden`, run as a user runs it."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from commandserver import receive, send
 
 COMMAND = Path(sys.executable).with_name("livewarden")
 SECONDS = 60
-"""For one run, on a busy machine; a run takes 1 to 3 s."""
+"""Limit of one run on a busy machine; a run takes 1 to 3 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """What a run gave."""
+    """The result of a run."""
 
     status: int
     out: str
@@ -39,7 +39,7 @@ class Ran:
 
     @property
     def message(self) -> str:
-        """The one line that was told on stderr; fails if there is another or a traceback."""
+        """The one line on stderr; fails if there is another, or a traceback."""
         (line,) = self.err.splitlines()
         assert line.startswith("livewarden: ")
         assert "Traceback" not in line
@@ -47,7 +47,7 @@ class Ran:
 
 
 class CommandServer:
-    """Runs commands as processes that are forked from one which has everything loaded (`commandserver.py`)."""
+    """Runs commands as forks of one process that has everything loaded (`commandserver.py`)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class CommandServer:
         self._socket: socket.socket | None = None
 
     def run(self, request: Mapping[str, object], descriptors: list[int], *, seconds: float) -> int:
-        """Exit status of a run; subprocess.TimeoutExpired after `seconds`, when it has been killed."""
+        """Exit status of a run; raises subprocess.TimeoutExpired after `seconds`, once it has been killed."""
         with self._lock:
             sock = self._start()
             send(sock, request, descriptors)
@@ -101,9 +101,9 @@ def livewarden(
     folder: Path | None = None,
     through: Sequence[str] = (),
 ) -> Ran:
-    """Runs `livewarden` with `arguments`; of this process's environment it gets no setting of livewarden's.
+    """Runs `livewarden` with `arguments`, without this process's livewarden settings.
 
-    `through`: a command that starts it in the end, as a program of its own.
+    `through`: a command that finally executes it, as its own program.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVEWARDEN_")}
     called = [str(COMMAND), *map(str, arguments)]

@@ -1,7 +1,7 @@
-"""`python commandserver.py DESCRIPTOR`: has `livewarden` loaded, and forks a process for each run that is asked for.
+"""`python commandserver.py DESCRIPTOR`: loads `livewarden`, and forks a process for each requested run.
 
-Importing decoders, models and Arrow takes longer than most runs. Each run is a process of its own all the same: it has
-its own environment, folder, output, time limit and end.
+Importing decoders, models and Arrow takes longer than most runs. Each run is still a separate process, with its own
+environment, folder, output, time limit and exit status.
 """
 
 import json
@@ -23,7 +23,7 @@ def send(sock: socket.socket, message: object, descriptors: list[int] | None = N
 
 
 def receive(sock: socket.socket, descriptors: int = 0) -> tuple[dict, list[int]]:
-    """The next message; EOFError where the other side has gone."""
+    """The next message; EOFError if the peer has closed."""
     head, received, _, _ = socket.recv_fds(sock, LENGTH.size, descriptors)
     if len(head) < LENGTH.size:
         raise EOFError
@@ -38,7 +38,7 @@ def receive(sock: socket.socket, descriptors: int = 0) -> tuple[dict, list[int]]
 
 
 def _run(request: dict, descriptors: list[int]) -> NoReturn:
-    """In the forked process: becomes the command."""
+    """Becomes the command, in the forked process."""
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
         os.close(descriptor)
@@ -66,7 +66,7 @@ def _run(request: dict, descriptors: list[int]) -> NoReturn:
 
 
 def serve(sock: socket.socket) -> None:
-    """Forks for each request, and answers first with its process id, then with its exit status."""
+    """Forks for each request, and answers with the process ID, then with the exit status."""
     while True:
         try:
             request, descriptors = receive(sock, descriptors=3)

@@ -1,4 +1,4 @@
-"""What the tests of the worker share: an origin, what a deployment is given, and a policy with a rule of each kind."""
+"""Shared fixtures of the worker's tests: an origin, a deployment's settings, and a policy with a rule of each kind."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -35,21 +35,21 @@ def _command_server() -> Iterator[None]:
 
 @pytest.fixture
 def origin() -> Iterator[LiveOrigin]:
-    """A live origin with nothing on it yet."""
+    """A live origin that lists nothing yet."""
     with serving(LiveOrigin()) as served:
         yield served
 
 
 @pytest.fixture
 def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, str]:
-    """What a deployment is given, on an emptied Redis and allowed to fetch from `origin`."""
+    """Settings of a deployment on an emptied Redis, allowed to fetch from `origin`."""
     assert redis.ping()
     return {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
 
 
 @pytest.fixture
 def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[WorkerProcess]:
-    """What a pool child works with, allowed to fetch from `origin`."""
+    """The state of a pool child, allowed to fetch from `origin`."""
     redis.set(SEED, "s3cret")
     process = WorkerProcess(
         Settings.from_mapping(
@@ -84,13 +84,13 @@ def policy(policy_of: Callable[[str], Policy]) -> Policy:
 
 @pytest.fixture
 def scene(redis: Redis, policy: Policy) -> Scene:
-    """Nothing found yet."""
+    """A scene without findings."""
     return Scene(redis=redis, policy=policy)
 
 
 @pytest.fixture
 def list_file(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a CSV file of hashes, id to hex digits; of a number, that many random ones."""
+    """Writes a CSV file of hashes, id to hex digits; for a number, that many random ones."""
 
     def write(hashes: dict[str, str] | int, name: str = "list") -> Path:
         if isinstance(hashes, int):

@@ -1,4 +1,4 @@
-"""Messages as they may lie in `intake`: as Celery's producers write them, and as whoever may write there might."""
+"""Messages of `intake`: as Celery's producers write them, and as a hostile writer might."""
 
 import base64
 import bz2
@@ -27,8 +27,8 @@ def envelope(
     task: object = TASK,
     **changes: Any,
 ) -> dict[str, Any]:
-    """What kombu 5.7's Redis transport writes for a task by name, with `changes`: `headers` and `properties` are
-    added to, others replaced."""
+    """The message that kombu 5.7's Redis transport writes for a task by name, with `changes`: `headers` and
+    `properties` are added to, others replaced."""
     headers = {
         "lang": "py",
         "task": task,
@@ -75,7 +75,7 @@ def message(*args: Any, **changes: Any) -> bytes:
 
 
 def without(*names: str) -> bytes:
-    """An honest message that lacks a part: `headers`, or `properties.delivery_tag`."""
+    """An honest message without a part: `headers`, or `properties.delivery_tag`."""
     whole = envelope()
     for name in names:
         place: Any = whole
@@ -87,7 +87,7 @@ def without(*names: str) -> bytes:
 
 
 def with_body(body: object, **changes: Any) -> bytes:
-    """An honest message around that body, given as bytes of JSON or as what is put in as it is."""
+    """An honest message with that body, given as bytes of JSON or as the final value."""
     inside = base64.b64encode(body).decode() if isinstance(body, bytes) else body
     return json.dumps(envelope() | {"body": inside} | changes).encode()
 
@@ -190,4 +190,4 @@ ODD: dict[str, tuple[str, bytes]] = {
     "too large": ("too_large", message(["s", URL], {"metadata": {"x": "A" * 1_000_000}})),
     "large and not JSON": ("too_large", b"\x00" * 300_000),
 }
-"""Name to the reason for which it is refused, and the message. A few look as if they were honest but for one thing."""
+"""Name to the reason for refusal, and the message. A few look honest except for one detail."""

@@ -1,4 +1,4 @@
-"""Fetches at once, as a poll has them."""
+"""Concurrent fetches, as in a poll."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from worker.ingest.poll.poll import BATCH_STREAMS
 
 
 def fetch_as_they_come(fetcher: Fetcher, requests: Sequence[FetchRequest]) -> dict[int, Fetched | FetchError]:
-    """What came of each request, by its place, in the order of the answers; fails if one takes half a minute."""
+    """Results by request index, in order of arrival; fails if one takes half a minute."""
     answers: dict[int, Fetched | FetchError] = {}
     with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
         for place, request in enumerate(requests):
@@ -22,6 +22,6 @@ def fetch_as_they_come(fetcher: Fetcher, requests: Sequence[FetchRequest]) -> di
 
 
 def fetch_all(fetcher: Fetcher, requests: Sequence[FetchRequest]) -> list[Fetched | FetchError]:
-    """What came of each request, in the order asked."""
+    """Results in the order of the requests."""
     answers = fetch_as_they_come(fetcher, requests)
     return [answers[place] for place in range(len(requests))]

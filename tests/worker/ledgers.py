@@ -1,4 +1,4 @@
-"""What a deployment has on record of its streams."""
+"""Ledgers and escalations of a deployment's streams."""
 
 import json
 

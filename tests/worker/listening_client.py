@@ -1,4 +1,4 @@
-"""A client of Redis that shows what it sends: a test may let something happen between two commands."""
+"""A Redis client that exposes its commands, so that a test can act between two of them."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from redis.retry import Retry
 
 
 def listening(url: str, sends: Callable[[bytes], None]) -> Redis:
-    """A client that hands each command to `sends` before it is sent, as it is sent, and does not try again."""
+    """A client that passes each command to `sends` before it is sent, in wire format, and does not retry."""
 
     class Listening(Connection):
         def send_packed_command(self, command: bytes | list[bytes], check_health: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Real workers, as an operator starts them, on a Valkey of the test's own choice."""
+"""Real workers, started as by an operator, on a Valkey of the test."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class CeleryProcess:
-    """`celery -A worker.app worker|beat`, leading a process group of its own."""
+    """`celery -A worker.app worker|beat`, leading its own process group."""
 
     def __init__(
         self, role: str, environment: Mapping[str, str], folder: Path, *options: str, through: Sequence[str] = ()
@@ -19,7 +19,7 @@ class CeleryProcess:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*through, sys.executable, "-m", "celery", "-A", "worker.app", role, *options],
-                # What it keeps by default, it keeps below its home.
+                # Files that it keeps by default are below its home.
                 env={**os.environ, "HOME": str(folder), **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -33,12 +33,13 @@ class CeleryProcess:
         return [int(pid) for task in tasks for pid in task.read_text().split()]
 
     def kill_group(self) -> None:
-        """SIGKILL for the worker and all of its pool children at once, as the kernel's memory killer or a power cut."""
+        """SIGKILL for the worker and all of its pool children together, as by the kernel's OOM killer or a power
+        cut."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def end(self) -> None:
-        """Warm shutdown; what does not end is killed."""
+        """Warm shutdown, then SIGKILL if it does not end."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -54,7 +55,7 @@ class CeleryProcess:
 def celery(
     role: str, environment: Mapping[str, str], folder: Path, *options: str, through: Sequence[str] = ()
 ) -> Iterator[CeleryProcess]:
-    """Runs one, and ends it with the block. `through`: a command that starts it in the end."""
+    """Runs one, and ends it with the block. `through`: a command that finally executes it."""
     process = CeleryProcess(role, environment, folder, *options, through=through)
     try:
         yield process

@@ -1,4 +1,4 @@
-"""Rows of the verdict log, as the worker writes them, without looking at pictures."""
+"""Rows of the verdict log, written as by the worker, without pictures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from worker.verdictlog.rows import SCHEMA, table_of
 
 
 def a_hash(seed: int) -> bytes:
-    """32 bytes, those of one seed far from those of another."""
+    """32 bytes; hashes of different seeds are far apart."""
     return np.random.default_rng(seed).bytes(32)
 
 
@@ -26,7 +26,7 @@ def near(value: bytes, distance: int) -> bytes:
 
 
 def row(pdq: bytes | None = None, **fields: Any) -> Mapping[str, Any]:
-    """A row of the log: of a live stream on which nothing was found."""
+    """A row of the log: by default of a live stream without findings."""
     usual = dict.fromkeys(SCHEMA.names) | {
         "stream_id": "cam-1",
         "generation": 1,

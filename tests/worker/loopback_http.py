@@ -1,4 +1,4 @@
-"""An HTTP server on loopback, on a port of its own choice, for as long as a block lasts."""
+"""An HTTP server on loopback, on a free port, for the duration of a block."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,15 +10,15 @@ from typing import Any
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
-    """More at once than fit would connect a second later."""
+    """With a shorter backlog, simultaneous clients beyond it would connect a second later."""
 
     def handle_error(self, *_: Any) -> None:
-        """A client that is killed or gives up resets its connection: that is what some tests are about."""
+        """Ignores clients that reset their connection because they are killed or give up, as in some tests."""
 
 
 @contextmanager
 def http_server(handler: type[BaseHTTPRequestHandler], *, release: Callable[[], None]) -> Iterator[int]:
-    """Serves on the port that it gives; `release` is called at the end, and lets go of requests that are held."""
+    """Serves on the returned port; `release` is called at the end, and releases held requests."""
     server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

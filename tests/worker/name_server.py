@@ -1,4 +1,4 @@
-"""A DNS server on loopback that does not answer about some names."""
+"""A DNS server on loopback that does not answer for some names."""
 
 import socket
 import struct
@@ -10,19 +10,19 @@ from ipaddress import IPv4Address
 A, AAAA = 1, 28
 NXDOMAIN = 3
 SO_RCVBUFFORCE = 33
-"""Of Linux; the socket module does not have it."""
+"""A Linux constant that the socket module lacks."""
 
 
 class NameServer:
-    """Says 127.0.0.1 of every name, with exceptions by the name's first label."""
+    """Answers 127.0.0.1 for every name, with exceptions by the name's first label."""
 
     def __init__(self, port: int) -> None:
         self.address = f"127.0.0.1:{port}"
         self.asked: list[tuple[str, int]] = []
-        """Name and type of each question."""
+        """Name and type of each query."""
 
     def answer(self, query: bytes) -> bytes | None:
-        """`silent…`: never. `half…`: not about AAAA. `unknown…`: there is no such name."""
+        """`silent…`: never. `half…`: not for AAAA. `unknown…`: no such name."""
         labels, at = [], 12
         while length := query[at]:
             labels.append(query[at + 1 : at + 1 + length].decode().lower())
@@ -40,11 +40,11 @@ class NameServer:
 
 @contextmanager
 def name_server() -> Iterator[NameServer]:
-    """Runs one until the block ends."""
+    """Runs a server until the block ends."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as served:
         served.bind(("127.0.0.1", 0))
         server = NameServer(served.getsockname()[1])
-        # Bursts of a thousand questions; without privilege the kernel allows some 270, and lost ones are asked again.
+        # Bursts of a thousand queries; without privilege the kernel allows some 270, and lost ones are repeated.
         with suppress(PermissionError):
             served.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
 

@@ -1,4 +1,4 @@
-"""Streams of real origins that are polled when a test asks for it, while time passes by setting marks of it back."""
+"""Streams of real origins that are polled on demand; time passes by backdating their records."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from worker.ingest.status import show
 
 
 class Platform:
-    """Registers streams of real origins and polls them when told to; time passes by setting marks of it back."""
+    """Registers streams of real origins and polls them on demand; time passes by backdating their records."""
 
     def __init__(self, redis: Redis, origins: list[LiveOrigin]) -> None:
         self.redis, self.origins = redis, origins
@@ -45,7 +45,7 @@ class Platform:
         return record
 
     def let_pass(self, stream_id: str, ms: int) -> None:
-        """As if all that is known of the stream had happened `ms` earlier."""
+        """Backdates all records of the stream by `ms`."""
         key = stream_key(stream_id)
         fields = self.redis.hgetall(key)
         for name in ("registered_ms", "last_poll_ms", "missing_since_ms", "missing_from_ms", "gap_since_ms"):
@@ -64,7 +64,7 @@ class Platform:
                 self.redis.zincrby("lw:streams:missing", -ms, member)
 
     def settle(self, stream_id: str) -> None:
-        """Ends what is pending, as its settlement does."""
+        """Ends pending segments, as their settlement does."""
         pending = self.redis.hvals(pending_key(stream_id))
         self.redis.hincrby(f"lw:coverage:{stream_id}", "moderated", sum(json.loads(p)["duration_ms"] for p in pending))
         self.redis.delete(pending_key(stream_id))
@@ -82,6 +82,6 @@ class Platform:
 
 @contextmanager
 def origins_of_a_platform(number: int) -> Iterator[list[LiveOrigin]]:
-    """So many origins, each at a port of its own."""
+    """This many origins, each on its own port."""
     with ExitStack() as stack:
         yield [stack.enter_context(serving(LiveOrigin())) for _ in range(number)]

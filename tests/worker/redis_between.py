@@ -1,4 +1,4 @@
-"""What may happen between a client and Redis, done on purpose: commands that are sent twice, answers that are lost."""
+"""A proxy between a client and Redis that sends commands twice or loses answers on purpose."""
 
 import hashlib
 import socket
@@ -14,21 +14,21 @@ from redis import Redis
 
 Command = list[bytes]
 Send = Callable[[], bytes]
-"""Sends the command at hand to Redis and gives its raw answer, each time that it is called."""
+"""Sends the current command to Redis and gives its raw answer, each time it is called."""
 
 _RAW_FROM_HERE = {b"SUBSCRIBE", b"PSUBSCRIBE", b"MONITOR"}
 
 
 class Between(Protocol):
-    """What is done with a command."""
+    """The treatment of a command."""
 
     def __call__(self, command: Command, send: Send) -> bytes | None:
-        """The raw answer that the client is given; None: its connection breaks instead."""
+        """The raw answer for the client; None breaks its connection instead."""
 
 
 @contextmanager
 def redis_between(url: str, between: Between) -> Iterator[str]:
-    """A port before the Redis at `url`, as a URL; each command that comes in goes through `between`."""
+    """A port in front of the Redis at `url`, as a URL; each incoming command is passed to `between`."""
     parts = urlsplit(url)
     upstream = (str(parts.hostname), int(parts.port or 6379))
 
@@ -80,7 +80,7 @@ def _serve(client: socket.socket, redis: socket.socket, between: Between) -> Non
 
 
 def _copy(client: socket.socket, redis: socket.socket, commands: BinaryIO) -> None:
-    """Both ways as it comes, for connections on which Redis speaks unasked."""
+    """Copies both directions unchanged, for connections on which Redis pushes data."""
 
     def back() -> None:
         with suppress(OSError):
@@ -101,7 +101,7 @@ def _encode(command: Command) -> bytes:
 
 
 def _read_command(stream: BinaryIO) -> Command:
-    """Empty at the end."""
+    """The parts of a command; empty at the end of the connection."""
     line = stream.readline()
     if not line.startswith(b"*"):
         return []
@@ -109,7 +109,7 @@ def _read_command(stream: BinaryIO) -> Command:
 
 
 def _read_answer(stream: BinaryIO) -> bytes:
-    """One whole answer in RESP2 or RESP3, as it came."""
+    """One complete answer in RESP2 or RESP3, as received."""
     line = stream.readline()
     if not line:
         raise ConnectionError("Redis has closed the connection")
@@ -124,20 +124,20 @@ def _read_answer(stream: BinaryIO) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class SentTwice:
-    """A script that was sent twice."""
+    """The effect of sending a script twice."""
 
     source: bytes
     first: bytes
     second: bytes
-    """Its raw answers."""
+    """The raw answers."""
     before: dict[bytes, Any]
     after: dict[bytes, Any]
     twice: dict[bytes, Any]
-    """All that was in Redis before it, after the first time, and after the second."""
+    """Everything in Redis before the script, after the first time, and after the second."""
 
 
 class ScriptsTwice:
-    """Sends each script twice, one right after the other, and gives the client the second answer."""
+    """Sends each script twice in a row, and gives the client the second answer."""
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(url)
@@ -171,7 +171,7 @@ def _sha1(source: bytes) -> bytes:
 
 
 def contents(redis: Any) -> dict[bytes, Any]:
-    """All keys with their values, and of streams what their groups have read; without expiry times."""
+    """All keys with their values, and the read positions of streams' groups; without expiry times."""
     found: dict[bytes, Any] = {}
     for key in redis.scan_iter(count=1000):
         kind = redis.type(key)
@@ -194,9 +194,9 @@ def contents(redis: Any) -> dict[bytes, Any]:
 
 
 class LostAnswers:
-    """Every so many of our own commands Redis has run one of which the client hears nothing.
+    """Loses the answer of every n-th of our own commands after Redis has run it.
 
-    What Celery says to its broker comes through: how it takes lost answers is its own affair.
+    Celery's commands to its broker pass unchanged: how it handles lost answers is its own matter.
     """
 
     def __init__(self, every: int) -> None:
@@ -219,7 +219,7 @@ class LostAnswers:
 
 @contextmanager
 def before_the_script(url: str, act: Callable[[], object]) -> Iterator[Redis]:
-    """A client of Redis; between what it reads and the first script that it sends, `act` is done."""
+    """A client of Redis that runs `act` between its reads and the first script that it sends."""
     acts = [act]
 
     def between(command: Command, send: Send) -> bytes:

@@ -1,4 +1,4 @@
-"""A real Valkey whose clock a test can set, by libfaketime."""
+"""A real Valkey whose clock a test can set, through libfaketime."""
 
 import os
 import socket
@@ -28,11 +28,11 @@ class ServerWithClock:
     file: Path
 
     def set_back(self, seconds: int) -> None:
-        """Its clock is behind by so much from now on."""
+        """Sets its clock behind by so much from now on."""
         self._set(-seconds)
 
     def set_ahead(self, seconds: int) -> None:
-        """Its clock is ahead by so much from now on: what should be gone by then is."""
+        """Sets its clock ahead by so much from now on: keys that would expire by then are gone."""
         self._set(seconds)
 
     def _set(self, offset_seconds: int) -> None:
@@ -48,14 +48,14 @@ class ServerWithClock:
 
 
 def let_clock_count(redis: Redis) -> None:
-    """As if the clock, however far ahead, had gone on from where it is for an hour: things are as old as it says."""
+    """Lets the clock count as if it had run on for an hour from where it is, however far ahead: ages are as it says."""
     age_ms(redis)
     redis.hset(AGE_CLOCK, "went_on_ms", GOES_ON_MS)
 
 
 @contextmanager
 def server_with_clock(folder: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterator[ServerWithClock]:
-    """Runs it; its clock is right at first."""
+    """Runs it, with a correct clock at first."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if library is None:
         ci_or_skip("libfaketime is not installed (Debian package faketime)")

@@ -1,4 +1,4 @@
-"""A real server with the users that ship, and one of the tests' own who may do anything."""
+"""A real server with the shipped users, and one user of the tests who may do anything."""
 
 import socket
 import subprocess
@@ -21,7 +21,7 @@ _OPTIONS = {
     "appendfsync": "always",
     "maxmemory-policy": "noeviction",
     "save": "",
-    # Refused to everybody otherwise: whether a role may is to be seen.
+    # Otherwise DEBUG is refused to everybody, and its refusal to a role proves nothing.
     "enable-debug-command": "yes",
 }
 
@@ -34,11 +34,11 @@ class ServerWithUsers:
 
     @property
     def acl_file(self) -> Path:
-        """What the server reads."""
+        """The file that the server reads."""
         return self.folder.with_suffix(".acl")
 
     def write_users(self) -> None:
-        """Takes the users over as they are now, for the server's start or an ACL LOAD."""
+        """Writes the current users for the server's start or an ACL LOAD."""
         admin = f"user {ADMIN} on nopass allkeys allchannels +@all\n"
         self.acl_file.write_bytes((self.folder / "redis/users.acl").read_bytes() + admin.encode())
 
@@ -50,7 +50,7 @@ class ServerWithUsers:
         return f"redis://{role}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
 
     def environment(self, role: str) -> dict[str, str]:
-        """What an operator sets for a process in that role."""
+        """The settings of a process in that role."""
         return {
             "LIVEWARDEN_REDIS_URL": self.url(),
             "LIVEWARDEN_REDIS_USERNAME": role,
@@ -59,18 +59,18 @@ class ServerWithUsers:
 
     @contextmanager
     def client(self, role: str | None) -> Iterator[Redis]:
-        """A client in that role that gives text."""
+        """A client in that role that decodes to text."""
         with Redis.from_url(self.url(role), decode_responses=True) as redis:
             yield redis
 
     def empty(self) -> None:
-        """Forgets all data and what was refused."""
+        """Deletes all data and the log of refusals."""
         with self.client(ADMIN) as admin:
             admin.flushall()
             admin.acl_log_reset()
 
     def refused(self) -> list[Mapping[str, Any]]:
-        """What the server refused since `empty`: user, command or key, and why."""
+        """The refusals since `empty`: user, command or key, and reason."""
         with self.client(ADMIN) as admin:
             log: list[Mapping[str, Any]] = admin.acl_log()
             return log
@@ -78,7 +78,7 @@ class ServerWithUsers:
 
 @contextmanager
 def server_with_users(program: str, folder: Path) -> Iterator[ServerWithUsers]:
-    """Runs `program` (redis-server or valkey-server) on what `folder` has: data and passwords, if any."""
+    """Runs `program` (redis-server or valkey-server) on the data and passwords, if any, in `folder`."""
     users, data = folder / "users", folder / "data"
     make_users(users)
     data.mkdir(exist_ok=True)

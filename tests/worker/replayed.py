@@ -1,4 +1,4 @@
-"""Streams with findings that are settled, decided and logged as workers do, without pictures."""
+"""Streams with findings that are settled, decided and logged as by workers, without pictures."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -56,7 +56,7 @@ def sample(
     distance: int = 4,
     **more: Any,
 ) -> dict[str, Any]:
-    """What is found on one picture, `seconds` from the beginning of its segment."""
+    """The findings on one picture, `seconds` from the beginning of its segment."""
     matches = [
         {
             "list": name,
@@ -76,7 +76,7 @@ def sample(
 
 @dataclass(kw_only=True)
 class Life:
-    """A deployment's life, as far as a replay can see it."""
+    """The parts of a deployment's life that a replay can see."""
 
     redis: Redis
     policy: Policy
@@ -91,9 +91,9 @@ class Life:
         return ObjectStore(str(self.folder))
 
     def admit(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
-        """A segment, captured so many ms after the beginning, is seen in a playlist.
+        """Admits a segment captured so many ms after the beginning.
 
-        Rules that are judged in order wait for it only if it has a key as real ones: 1.1.sole.SEQUENCE.HEX.
+        Rules that are evaluated in order wait for it only if its key is like real ones: 1.1.sole.SEQUENCE.HEX.
         """
         record = SegmentRecord(
             key=segment_key,
@@ -117,7 +117,7 @@ class Life:
         loses: bool = False,
         **stream: Any,
     ) -> SettleResult:
-        """An admitted segment ends; `loses`: its worker dies before it is logged."""
+        """Settles an admitted segment; `loses`: its worker dies before it is logged."""
         begin_ms = self.began_ms + capture_ms
         rows = [
             row(
@@ -164,7 +164,7 @@ class Life:
         return settled
 
     def fail(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
-        """An admitted segment ends of which nothing was seen."""
+        """Ends an admitted segment without any moderated picture."""
         facts, begin_ms = stream_facts_of(row(stream_id=stream_id)), self.began_ms + capture_ms
         context = self._context(facts, segment_key)
         settled = settle(
@@ -199,12 +199,12 @@ class Life:
         )
 
     def quarantine(self, entry: str, *, for_ms: int) -> None:
-        """A lead has a listed hash, "list/entry", raise nothing for a while."""
+        """Lets a lead quarantine a listed hash, "list/entry", for some time."""
         note = {"until_ms": now_ms(self.redis) + for_ms, "by": "kim"}
         self.redis.hset(QUARANTINE, entry, json.dumps(note))
 
     def look_back(self, stream_id: str, segment_key: str, capture_ms: int, lists: Iterable[str]) -> None:
-        """A hash that came later is found on what was seen then, and raised as `worker.lookback.matches` does."""
+        """Matches a later hash with earlier pictures, and raises it as `worker.lookback.matches` does."""
         facts = StreamFacts(stream_id=stream_id)
         found = row(**sample(0.0, lists=lists), stream_id=stream_id)
         key = f"{segment_key}~0123456789ab"
@@ -221,7 +221,7 @@ class Life:
         )
 
     def decide(self, stream_id: str, rule: str, outcome: str = "harmless") -> bool:
-        """A person decides on one of the rule's incidents; False: none is open."""
+        """Decides on one of the rule's incidents; False: none is open."""
         for incident_id in self.incidents():
             record = self.redis.hgetall(f"lw:incident:{incident_id}")
             if (record["stream_id"], record["rule"]) == (stream_id, rule) and "outcome" not in record:
@@ -230,19 +230,19 @@ class Life:
         return False
 
     def revise(self, incident_id: str, outcome: str) -> None:
-        """A person changes what was decided."""
+        """Revises a decision."""
         revise(self.redis, incident_id, outcome, by="lea", note="looked again", deployment="test")
 
     def incidents(self) -> list[str]:
-        """The ids of all that was raised."""
+        """The IDs of all raised incidents."""
         keys = [key for key in self.redis.keys("lw:incident:*") if key.count(":") == 2]
         return sorted(key.rpartition(":")[2] for key in keys)
 
     def replay(
         self, policy: Policy | None = None, *, since_ms: int | None = None, as_of_rows: int | None = None
     ) -> ReplayResult:
-        """What a policy, or the one in force, would have raised; `since_ms` of Redis's clock, or from the beginning;
-        `as_of_rows`: replayed as a log of so many rows."""
+        """The result of a policy, by default the one in force, from `since_ms` of Redis's clock, by default the
+        beginning; `as_of_rows`: replayed like a log of so many rows."""
         record_outcomes(self.redis, self.store)
         tried = self.policy if policy is None else policy
         until_ms = now_ms(self.redis) + 3_600_000

@@ -1,4 +1,4 @@
-"""Streams on which things are found, without looking at pictures: for tests of incidents, queue and decisions."""
+"""Streams with findings, without pictures: for tests of incidents, queue and decisions."""
 
 import json
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from worker.incidents.segment_context import SegmentContext, Versions
 
 @dataclass(kw_only=True)
 class Scene:
-    """Streams on which things are found."""
+    """Streams with findings."""
 
     redis: Redis
     policy: Policy
@@ -34,7 +34,7 @@ class Scene:
     def hits(
         self, captures_ms: Iterable[int], *, lists: Iterable[str] = (), score: float = 0.0, purpose: str = "live"
     ) -> tuple[Hit, ...]:
-        """What the policy says of samples captured then."""
+        """Hits of the policy for samples captured at these times."""
         return tuple(
             hit
             for capture_ms in captures_ms
@@ -54,14 +54,14 @@ class Scene:
     def settle(
         self, stream_id: str, hits: tuple[Hit, ...], *, segment_key: str | None = None, purpose: str = "live"
     ) -> SettleResult:
-        """Ends a segment with those hits, as the worker does; each call is another segment unless it is named."""
+        """Settles a segment with those hits, as the worker does; each call is another segment unless it is named."""
         self.settled += 1
         key = f"segment-{self.settled}" if segment_key is None else segment_key
         self.redis.hset(f"lw:pending:{stream_id}", key, "{}")
         return self.settle_pending(stream_id, key, hits, purpose=purpose)
 
     def settle_pending(self, stream_id: str, key: str, hits: tuple[Hit, ...], *, purpose: str = "live") -> SettleResult:
-        """Ends a segment that is pending."""
+        """Settles a pending segment."""
         return settle(
             self.redis,
             context=self.context(stream_id, key, purpose),
@@ -74,7 +74,7 @@ class Scene:
     def raise_incident(
         self, stream_id: str, severity: Severity = Severity.CRITICAL, *, purpose: str = "live", capture_ms: int = 1000
     ) -> str:
-        """Raises an incident of that severity on a stream that has none; gives its ID."""
+        """Raises an incident of that severity on a stream without one; gives its ID."""
         found = {
             Severity.CRITICAL: self.hits([capture_ms], lists=["known"], purpose=purpose),
             Severity.HIGH: tuple(h for h in self.hits([capture_ms], score=0.95) if h.rule == "likely"),
@@ -84,12 +84,13 @@ class Scene:
         return event.incident_id
 
     def rise(self, stream_id: str, severity: Severity) -> None:
-        """The incident that `raise_incident` made of severity `review` becomes a graver one: another entry at once."""
+        """Raises the severity of the incident that `raise_incident` made as `review`, which publishes another entry
+        immediately."""
         (hit,) = self.hits([5000], score=0.6)
         self.settle(stream_id, (replace(hit, severity=severity),))
 
     def published(self, key: str) -> list[dict[str, Any]]:
-        """The events on one of the streams, oldest first; each is checked against its schema."""
+        """Events on one of the streams, oldest first; each is checked against its schema."""
         events = [json.loads(fields["event"]) for _, fields in self.redis.xrange(key)]
         for event in events:
             check_event(event)

@@ -1,4 +1,4 @@
-"""An origin on loopback that holds whoever fetches from it, in each of the ways in which one can."""
+"""An origin on loopback that is slow in each of the possible ways."""
 
 import contextlib
 import threading
@@ -12,29 +12,29 @@ from loopback_http import http_server
 
 SEGMENT_SECONDS = 2
 DRIP_SECONDS = 0.3
-"""Between two bytes of what drips."""
+"""Delay between two bytes of a dripping answer."""
 
 DRIP, SILENT, HEADERS, ALMOST_SLOW = "drip", "silent", "headers", "almost_slow"
-"""A byte each `DRIP_SECONDS`; a connection that is accepted and never answered; headers, and then nothing; an answer
-that comes after `ALMOST_SLOW_SECONDS`, to a playlist that lists everything anew each time."""
+"""A byte every `DRIP_SECONDS`; a connection that is accepted and never answered; headers without a body; an answer
+after `ALMOST_SLOW_SECONDS`, to a playlist that lists everything anew each time."""
 
 ALMOST_SLOW_SECONDS = 0.7
-"""Less than makes a stream slow."""
+"""Less than what marks a stream as slow."""
 
 
 @dataclass
 class SlowOrigin:
-    """Serves `/{name}/index.m3u8` and its segments for each of `streams`, as that stream's way is.
+    """Serves `/{name}/index.m3u8` and its segments for each of `streams`, in that stream's way.
 
     A request is held until `released`, or until the client has gone.
     """
 
     streams: dict[str, str] = field(default_factory=dict)
-    """Name to one of the ways above: how its segments are served."""
+    """Stream name to one of the ways above, in which its segments are served."""
     slow_playlists: bool = False
-    """Whether playlists are served likewise; segments are then not there."""
+    """True if playlists are served in the same way; there are no segments then."""
     segments: int = 6
-    """Listed of each stream."""
+    """Segments listed of each stream."""
     port: int = 0
     requests: list[str] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
@@ -45,7 +45,7 @@ class SlowOrigin:
         return f"127.0.0.1:{self.port}"
 
     def held(self) -> set[int]:
-        """Numbers of the requests that are held now; none is given twice."""
+        """Numbers of the requests that are held now; numbers are never reused."""
         return set(self._held)
 
     def url(self, name: str) -> str:
@@ -61,7 +61,7 @@ class SlowOrigin:
 
 @contextmanager
 def serving_slowly(origin: SlowOrigin) -> Iterator[SlowOrigin]:
-    """Serves `origin` on a port of its own choice."""
+    """Serves `origin` on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,9 +1,10 @@
-"""Characters that steer a terminal, and what is found of them."""
+"""Characters that control a terminal, and their detection."""
 
 STEERING = "\x1b[2J\x1b]0;owned\x07\x7f\x9b31m\u202egnp\u2066\u200f\u061c"
-"""Clears a screen, names a window, colours by C1, turns the direction of writing."""
+"""Clears a screen, sets a window's title, colours by C1, reverses the writing direction."""
 
 
 def steering_in(raw: bytes) -> list[str]:
-    """What of a log or a terminal's text is neither a visible character nor the end of a line; UTF-8 or it fails."""
+    """Characters of a log or a terminal's text that are neither visible nor the end of a line; fails unless it is
+    UTF-8."""
     return [character for character in raw.decode() if not character.isprintable() and character != "\n"]

@@ -1,5 +1,5 @@
-"""Policies and manifests that would take seconds or minutes to read: a worker reads its policy each second, and again
-with each process that it forks."""
+"""Policies and manifests that would take seconds or minutes to parse: a worker parses its policy each second, and again
+in each process that it forks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from config.policy.policy import load_policy, parse_policy
 from models.classifiers.package import read_package
 
 MOST_SECONDS = 2.0
-"""Seconds of CPU, on a slow machine; without its bound each of the files takes from three seconds to a quarter of an
+"""Seconds of CPU on a slow machine; without its limit each of the files takes from three seconds to a quarter of an
 hour."""
 
 ROOM = MAX_BYTES - 300
@@ -51,8 +51,8 @@ COSTLY = {
 
 
 @pytest.mark.parametrize("name", COSTLY)
-def test_a_policy_that_is_costly_to_read_is_refused(name: str) -> None:
-    """Whoever can write the policy's file, by mistake or not, would stop each worker that looks at it."""
+def test_a_policy_that_is_costly_to_parse_is_refused(name: str) -> None:
+    """A writer of the policy file, by mistake or on purpose, would block each worker that reads it."""
     text, expected = COSTLY[name]
     data = f"version: '1'\n{text}".encode()
     assert len(data) <= MAX_BYTES
@@ -65,8 +65,8 @@ def test_a_policy_that_is_costly_to_read_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["brackets", "keys", "some keys", "a key", "a number of base 60", "nesting"])
-def test_a_manifest_that_is_costly_to_read_is_refused(name: str, tmp_path: Path) -> None:
-    """A folder of manifests is read whole by each worker that starts."""
+def test_a_manifest_that_is_costly_to_parse_is_refused(name: str, tmp_path: Path) -> None:
+    """Each worker that starts would be blocked, since it parses all manifests of a folder."""
     path = tmp_path / "model.yaml"
     path.write_text(COSTLY[name][0])
     started = process_time()
@@ -76,7 +76,7 @@ def test_a_manifest_that_is_costly_to_read_is_refused(name: str, tmp_path: Path)
 
 
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
-    """A path that was mistyped may name a film."""
+    """A mistyped path, for example of a film, would fill the memory."""
     path = tmp_path / "policy.yaml"
     path.write_text(f"version: '1'\n{ONE}" + "# a comment\n" * (MAX_BYTES // 12))
     with pytest.raises(PolicyError, match=f"over {MAX_BYTES} bytes"):
@@ -90,14 +90,14 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value", ["!!int ''", "!!int x", "!!float ''", "!!bool x", "!!timestamp x", "!!timestamp 2020-99-99"]
 )
-def test_a_value_that_does_not_fit_its_tag_is_told_with_its_place(value: str) -> None:
+def test_a_value_that_does_not_fit_its_tag_is_reported_with_its_place(value: str) -> None:
     """PyYAML raises KeyError, IndexError and the like: a worker's log would show a traceback each second."""
     with pytest.raises(PolicyError, match=r"p\.yaml: line 2, column 4: expected YAML: a value that does not fit '\w+'"):
         parse_policy(f"version: '1'\nx: {value}\n{ONE}".encode(), "p.yaml")
 
 
-def test_the_largest_policy_that_people_may_need_is_read() -> None:
-    """A bound must not be in the way of who watches for many things."""
+def test_the_largest_plausible_policy_is_accepted() -> None:
+    """The limits would refuse a real policy with many rules."""
     text = rules(250, lambda number: f'matched("list-{number}") || score("m/label-{number}") >= 0.{number + 1}')
     started = process_time()
     assert len(parse_policy(f"version: '1'\n{text}".encode(), "policy.yaml").rules) == 250

@@ -1,4 +1,4 @@
-"""Mistakes in a policy: all of them at once, each at its place, and none that is only another one's shadow."""
+"""Mistakes in a policy: all are reported together, each at its place, without consequential ones."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ RULE = "{name: a, severity: high, when: 'true'}"
 
 
 def mistakes_in(text: str) -> list[str]:
-    """Each with its line and column in front."""
+    """Each mistake with its line and column in front."""
     with pytest.raises(PolicyError) as caught:
         parse_policy(text.encode(), "policy.yaml")
     return [f"{one.line}:{one.column} {one.field}: {one.text}" for one in caught.value.mistakes]
@@ -28,7 +28,7 @@ def beginnings(told: list[str], expected: list[str]) -> list[str]:
     ("text", "expected"),
     [
         (
-            # All that parts say of one another, beside mistakes in the parts themselves.
+            # Every mistake between parts, beside mistakes in the parts themselves.
             "version: '1'\n"
             "sampling: fast\n"
             "sampling_for:\n"
@@ -61,7 +61,7 @@ def beginnings(told: list[str], expected: list[str]) -> list[str]:
             ],
         ),
         (
-            # What is wrong with a part makes nothing of what refers to it a mistake too.
+            # A mistake in a part causes no further ones in the parts that refer to it.
             "version: '1'\n"
             "profiles: [mine]\n"
             "sampling: mine\n"
@@ -84,8 +84,8 @@ def beginnings(told: list[str], expected: list[str]) -> list[str]:
         ),
     ],
 )
-def test_all_is_told_at_once_and_where(text: str, expected: list[str]) -> None:
-    """Somebody in a hurry would correct one mistake, and come upon the next; or correct what is not wrong."""
+def test_all_mistakes_are_reported_together_with_their_places(text: str, expected: list[str]) -> None:
+    """An author in a hurry would find one mistake a run; or correct what is right."""
     told = mistakes_in(text)
     assert beginnings(told, expected) == expected, told
 
@@ -101,8 +101,8 @@ def test_all_is_told_at_once_and_where(text: str, expected: list[str]) -> None:
         "  - {a: 1, when: !stream.drill, severity: high}\n",
     ],
 )
-def test_a_condition_that_is_taken_for_a_tag(rule: str) -> None:
-    """`expected ' ', but found '"'` would tell nobody that quotes are missing."""
+def test_a_condition_that_is_parsed_as_a_tag(rule: str) -> None:
+    """`expected ' ', but found '"'` would not say that quotes are missing."""
     text = f"version: '1'\nrules:\n{rule}"
     line = text[: text.index("!")].count("\n") + 1
     column = text.index("!") - text.rindex("\n", 0, text.index("!"))
@@ -110,15 +110,15 @@ def test_a_condition_that_is_taken_for_a_tag(rule: str) -> None:
     assert told.startswith(f"{line}:{column} : a condition that begins with ! needs quotes around it"), told
 
 
-def test_other_yaml_mistakes_are_told_as_they_are() -> None:
-    """Who forgot a bracket would look for an exclamation mark."""
+def test_other_yaml_mistakes_are_reported_as_they_are() -> None:
+    """An author who forgot a bracket would look for an exclamation mark."""
     for text in ("a: '!x'\nb: [", "a: !!int x", "a: x != y\nb: {"):
         (told,) = mistakes_in(text)
         assert "expected YAML" in told
 
 
-def test_a_mistake_in_a_case_brings_no_other(tmp_path: Path) -> None:
-    """Who mistyped a field of the one case in a file would be told, too, that there is none."""
+def test_a_mistake_in_a_case_causes_no_other(tmp_path: Path) -> None:
+    """A mistyped field of the only case would also be reported as a file without cases."""
     path = tmp_path / "cases.yaml"
     path.write_text("version: '1'\ncases:\n  - {name: a, samples: [], raises: [], riases: []}\n")
     with pytest.raises(ReplayError) as caught:
@@ -146,14 +146,14 @@ def test_a_mistake_in_a_case_brings_no_other(tmp_path: Path) -> None:
         ('when: >-\r\n      true ||\r\n       matchd("x")\r\n', "6:8"),
     ],
 )
-def test_a_mistake_is_found_however_the_condition_is_written(rule: str, place: str) -> None:
-    """Who looks at line 4 of a condition that begins there would not find what is wrong in line 9."""
+def test_a_mistake_is_located_in_every_yaml_style(rule: str, place: str) -> None:
+    """A mistake in line 9 of a condition that begins in line 4 would be reported at line 4."""
     (told,) = mistakes_in(f'version: "1"\nrules:\n  - name: a\n    {rule}\n    severity: high\n')
     assert told.startswith(f"{place} rules[0].when: unknown function 'matchd'"), told
 
 
-def test_what_a_mapping_says_itself_counts_before_what_it_merges() -> None:
-    """A mistake in one rule would be looked for in another, which is right."""
+def test_a_mappings_own_values_precede_merged_ones() -> None:
+    """A mistake in one rule would be reported at another, which is right."""
     document = YamlText("b:\n  <<: {x: 1, y: 2}\n  y: 3\n")
     assert document.value["b"] == {"x": 1, "y": 3}
     assert document.place(("b", "y"), 0) == (3, 6)

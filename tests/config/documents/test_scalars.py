@@ -22,8 +22,8 @@ def scalar_in(text: str) -> yaml.ScalarNode:
 
 
 @given(TEXTS, st.sampled_from(["", "'", '"', "|", ">"]), st.integers(2, 6), st.sampled_from([12, 30, 1_000]))
-def test_each_character_stands_at_its_place(value: str, style: str, indent: int, width: int) -> None:
-    """A mistake would be told with the line and column of something else."""
+def test_each_character_is_located(value: str, style: str, indent: int, width: int) -> None:
+    """A mistake would be reported with the line and column of something else."""
     text = yaml.safe_dump(
         {"first": 1, "rules": [{"when": value}]}, default_style=style, indent=indent, width=width, allow_unicode=True
     )
@@ -47,8 +47,8 @@ def test_each_character_stands_at_its_place(value: str, style: str, indent: int,
             assert shown[0] == value[offset]
 
 
-def test_the_end_is_told_behind_the_last_line() -> None:
-    """A condition that ends too early would be told with the line of the next field."""
+def test_the_end_is_located_after_the_last_line() -> None:
+    """A condition that ends too early would be reported at the line of the next field."""
     for text, place in (
         ("when: |\n  a &&\n  b &&\n\nname: x\n", (3, 7)),
         ("when: >-\n  a &&\n  b &&\n\n\nname: x\n", (3, 7)),

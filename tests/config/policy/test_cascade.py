@@ -42,7 +42,7 @@ def test_a_stage_is_due_for_scores_matches_and_streams(tmp_path: Path) -> None:
 
 
 def test_without_the_section_there_is_no_cascade() -> None:
-    """Policies of before would look at less than they did."""
+    """Older policies would classify less than before."""
     assert load_policy(None).cascade is None
 
 
@@ -67,6 +67,6 @@ def test_without_the_section_there_is_no_cascade() -> None:
     ],
 )
 def test_a_cascade_with_a_mistake_is_refused(tmp_path: Path, cascade: str, expected: str) -> None:
-    """A stage that never runs, and nobody would notice."""
+    """A stage would never run, unnoticed."""
     with pytest.raises(PolicyError, match=expected):
         policy(tmp_path, cascade)

@@ -1,4 +1,4 @@
-"""Rules that ask for what is nowhere."""
+"""References of rules to lists, scores and values that do not exist."""
 
 import pytest
 
@@ -26,8 +26,8 @@ GONE = Nowhere(lists=frozenset(["gone", "away"]), scores=frozenset(["m/gone"]))
         'matches.exists(m, m.variant == "mirrored")',
     ],
 )
-def test_cannot_fire(text: str) -> None:
-    """A rule that was meant for the worst would hold for nothing, and be taken for one that may."""
+def test_a_condition_that_can_never_hold_is_found(text: str) -> None:
+    """A rule for the worst material could never hold, and would look sound."""
     assert GONE.never_holds(parse_condition(text).tree)
 
 
@@ -53,13 +53,13 @@ def test_cannot_fire(text: str) -> None:
         'stream.metadata.variant == "mirrored" || sample.reason == "cut"',
     ],
 )
-def test_may_fire(text: str) -> None:
-    """Somebody would take a rule out that calls people."""
+def test_a_condition_that_may_hold_is_not_reported(text: str) -> None:
+    """A sound rule would be reported as dead, and be removed."""
     assert not GONE.never_holds(parse_condition(text).tree)
 
 
-def test_each_name_is_told_with_its_place_and_the_nearest() -> None:
-    """A typing error in the name of a list is found by no reader of the rule."""
+def test_each_name_is_reported_with_its_place_and_the_nearest_name() -> None:
+    """A typo in the name of a list is easily overlooked."""
     policy = parse_policy(
         b"version: '1'\n"
         b"rules:\n"
@@ -91,8 +91,8 @@ def test_each_name_is_told_with_its_place_and_the_nearest() -> None:
         ('matches.exists(m, m.distance < 9 && m.variant != "none")', "none", None),
     ],
 )
-def test_what_a_field_never_is(when: str, name: str, nearest: str | None) -> None:
-    """A rule for drills only would be one for nothing, over a capital letter."""
+def test_a_value_that_a_field_never_has(when: str, name: str, nearest: str | None) -> None:
+    """A capital letter would turn a rule for drills into one that never holds."""
     policy = parse_policy(f"version: '1'\nrules: [{{name: a, severity: high, when: '{when}'}}]\n".encode(), "p.yaml")
     (found,) = dead_references(policy, lists=None, scores=frozenset())
     assert (found.kind, found.name, found.nearest) == ("value", name, nearest)

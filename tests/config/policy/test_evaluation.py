@@ -1,4 +1,4 @@
-"""The judge: what rules see of what came before a sample, and when they are asked."""
+"""Evaluation of rules: what they see of earlier samples, and when they are evaluated."""
 
 import random
 from collections.abc import Sequence
@@ -41,12 +41,12 @@ def sample(at_ms: int, score: float | None = None, *lists: str, looked_at: bool 
 
 
 def segment(number: int, *samples: SampleFacts, stream: StreamFacts = LIVE) -> SegmentFacts:
-    """Four seconds each."""
+    """A segment of four seconds."""
     return SegmentFacts(key=f"s{number:03}", series="1.0", capture_ms=number * 4_000, stream=stream, samples=samples)
 
 
 def judge_all(policy: Policy, segments: Sequence[SegmentFacts], state: OrderState | None = None) -> list[Judgement]:
-    """One after the other, each when nothing earlier is to come."""
+    """Evaluates segments one after another, each when no earlier one is to come."""
     state = OrderState() if state is None else state
     found: list[Judgement] = []
     for one in segments:
@@ -56,39 +56,39 @@ def judge_all(policy: Policy, segments: Sequence[SegmentFacts], state: OrderStat
 
 
 def held_at(policy: Policy, samples: Sequence[SampleFacts], rule: str = "a") -> list[int]:
-    """When a rule holds on samples, each of which is a segment's only one."""
+    """Instants at which a rule holds, for samples each of which is its segment's only one."""
     judged = judge_all(policy, [segment(number, one) for number, one in enumerate(samples)])
     return [hit.capture_ms for each in judged for hit in each.hits if hit.rule == rule]
 
 
 class TestWindows:
-    def test_count_reaches_back_and_no_further(self) -> None:
-        """Three pictures within ten seconds would be told of two, or of three within eleven."""
+    def test_a_count_reaches_back_to_its_span_and_no_further(self) -> None:
+        """Two pictures within ten seconds, or three within eleven, would count as three within ten."""
         policy = policy_of('window.count("m/a", 0.5, "10s") >= 3')
         seconds = [0, 5, 9.999, 20, 25, 30]
         assert held_at(policy, [sample(round(at * SECOND), 0.5) for at in seconds]) == [9_999]
 
     def test_low_scores_do_not_count(self) -> None:
-        """A window would count pictures that nobody has to worry about."""
+        """A window would count harmless pictures."""
         policy = policy_of('window.count("m/a", 0.5, "10s") >= 2')
         scores = [0.5, 0.49, 0.9, None, 0.6]
         assert held_at(policy, [sample(at * SECOND, score) for at, score in enumerate(scores)]) == [2_000, 3_000, 4_000]
 
     def test_samples_as_a_span(self) -> None:
-        """A rule over the last pictures would look at too many of them, or too few."""
+        """A rule over the last pictures would see too many of them, or too few."""
         policy = policy_of('window.count("m/a", 0.5, "3 samples") == 2')
         scores = [0.9, 0.1, 0.9, 0.1, 0.1]
         assert held_at(policy, [sample(at * 60 * SECOND, score) for at, score in enumerate(scores)]) == [120_000]
 
-    def test_share_leaves_out_what_nobody_looked_at(self) -> None:
-        """A broadcaster who damages pictures would thin out the share of bad ones."""
+    def test_a_share_leaves_out_unmoderated_pictures(self) -> None:
+        """A broadcaster could dilute the share of bad pictures by damaging some."""
         policy = policy_of('window.fraction("m/a", 0.5, "10s") > 0.6', 'window.samples("10s") == 2')
         shown = [sample(0, 0.9), *(sample(at, looked_at=False) for at in range(1, 9)), sample(9, 0.1), sample(10, 0.9)]
         assert held_at(policy, shown) == [*range(9), 10]
         assert held_at(policy, shown, "b") == [9]
 
     def test_largest_score_and_listed_pictures(self) -> None:
-        """A rule could not ask for the worst picture of a minute, nor for how often a list was matched."""
+        """A rule could not use the worst picture of a minute, nor the number of listed ones."""
         policy = policy_of('window.max("m/a", "60s") > 0.8', 'window.matched("x", "60s") == 2')
         shown = [sample(0, 0.9), sample(SECOND, 0.1, "x"), sample(2 * SECOND, None, "x", "y", looked_at=False)]
         assert held_at(policy, [*shown, sample(61 * SECOND, 0.1)]) == [0, 1_000, 2_000]
@@ -100,13 +100,13 @@ class TestWindows:
         (judged,) = judge_all(policy, [segment(0, sample(0, looked_at=False))])
         assert (len(judged.hits), judged.problems) == (1, ())
 
-    def test_epochs_have_windows_of_their_own(self) -> None:
-        """What was before a restart of the origin would be taken for a moment ago."""
+    def test_epochs_have_separate_windows(self) -> None:
+        """Pictures from before a restart of the origin would count as recent."""
         policy = policy_of('window.count("m/a", 0.5, "60s") >= 2')
         assert judge(policy, OrderState(), segment(0, sample(0, 0.9))).hits == ()
         assert judge(policy, OrderState(), segment(1, sample(SECOND, 0.9))).hits == ()
 
-    def test_what_is_remembered_is_bounded(self) -> None:
+    def test_stored_state_is_bounded(self) -> None:
         """A stream that is sampled densely, or watched for days, would fill Redis."""
         policy = policy_of('window.count("m/a", 0.5, "600s") >= 3', 'window.max("m/a", "5 samples") > 0.5')
         crowd = segment(0, *(sample(at, 0.9) for at in range(MAX_KEPT_SAMPLES + 50)))
@@ -120,15 +120,15 @@ class TestWindows:
 
 class TestCoverageAndSignals:
     def test_coverage_of_the_segment(self) -> None:
-        """A rule could not tell that a stream hides, by damaged pictures, what it shows."""
+        """A rule could not detect that a stream hides its content by damaged pictures."""
         policy = policy_of("coverage.failed_seconds > 1.0 && coverage.moderated_seconds < coverage.segment_seconds")
         whole = Coverage.of_ms(segment_ms=4_000, moderated_ms=4_000, unhashable_ms=0, failed_ms=0)
         torn = Coverage.of_ms(segment_ms=4_000, moderated_ms=2_500, unhashable_ms=0, failed_ms=1_500)
         segments = [replace(segment(0, sample(0)), coverage=whole), replace(segment(1, sample(4_000)), coverage=torn)]
         assert [len(judged.hits) for judged in judge_all(policy, segments)] == [0, 1]
 
-    def test_signals_as_they_were_when_the_segment_was_seen(self) -> None:
-        """A report that comes while a segment waits would count for pictures from before it."""
+    def test_signals_are_those_at_the_time_of_the_segment(self) -> None:
+        """A report that arrives while a segment waits would count for earlier pictures."""
         policy = policy_of(
             'signal("reports") >= 2.0 && window.count("m/a", 0.5, "60s") >= 1', 'signals["reports"] > 1.0'
         )
@@ -149,7 +149,7 @@ class TestOrder:
 
     @pytest.mark.parametrize("seed", range(20))
     def test_any_order_gives_the_same_hits(self, seed: int) -> None:
-        """Whether a person is called would depend on which worker was slow."""
+        """A slow worker would change whether a moderator is called."""
         policy = policy_of(*self.RULES)
         mixer = random.Random(seed)
         segments = [
@@ -176,8 +176,8 @@ class TestOrder:
         assert [(hit.rule, hit.ordinal, hit.segment) for hit in judged.hits] == [("b", None, "")]
         assert [one.key for one in judged.state.waiting] == ["s005"]
 
-    def test_a_segment_of_which_nothing_was_seen_lets_others_go_on(self) -> None:
-        """What came after a lost segment would never be judged."""
+    def test_a_segment_without_samples_releases_others(self) -> None:
+        """Segments after a lost one would never be evaluated."""
         policy = policy_of('window.matched("x", "9s") >= 1')
         waiting = judge(
             policy, OrderState(), segment(1, sample(4_000, None, "x")), earliest_pending=SegmentPlace(0, "s000")
@@ -187,7 +187,7 @@ class TestOrder:
         assert judged.state.waiting == ()
 
     def test_nothing_waits_for_ever(self) -> None:
-        """One segment that kills its workers would keep a stream's rules waiting for minutes."""
+        """One segment that kills its workers would block a stream's rules for minutes."""
         policy = policy_of('window.count("m/a", 0.5, "9s") >= 1')
         first = SegmentPlace(0, "s000")
         state, judged_at = OrderState(), []
@@ -200,8 +200,8 @@ class TestOrder:
         assert [hit.capture_ms for hit in late.hits][:1] == [0]
         assert late.state.waiting == ()
 
-    def test_what_waits_is_bounded(self) -> None:
-        """A stream with very dense samples would fill Redis while one of its segments is pending."""
+    def test_waiting_samples_are_bounded(self) -> None:
+        """A stream with dense samples would fill Redis while one of its segments is pending."""
         policy = policy_of('window.count("m/a", 0.5, "9s") >= 1')
         crowd = segment(1, *(sample(4_000 + at, 0.1) for at in range(MAX_WAITING_SAMPLES)))
         first = SegmentPlace(0, "s000")
@@ -210,8 +210,8 @@ class TestOrder:
         more = judge(policy, waiting, segment(2, sample(8_000, 0.1)), earliest_pending=first).state
         assert [one.key for one in more.waiting] == ["s002"]
 
-    def test_looking_back_a_sample_stands_alone(self) -> None:
-        """A new hash would never be found on old pictures by a rule that asks for two of five samples."""
+    def test_in_a_look_back_a_sample_stands_alone(self) -> None:
+        """A rule that needs two of five samples would never hold for a new hash on old pictures."""
         counted = "{name: b, severity: high, when: 'matched(\"x\")', persistence: {hits: 2, of_samples: 5}}"
         policy = policy_of('window.matched("x", "9s") >= 1', counted, 'matched("x")')
         found = judge_alone(policy, LIVE, sample(0, None, "x"))
@@ -219,8 +219,8 @@ class TestOrder:
         assert found.problems == ()
 
 
-def test_rules_see_the_most_telling_matches_of_a_crowd() -> None:
-    """A picture that is like a thousand listed ones would cost a second, or hide the one match that counts."""
+def test_rules_see_the_most_significant_of_many_matches() -> None:
+    """A picture that matches a thousand entries would take a second, or the match that counts would be left out."""
     crowd = [ListMatch(list="big", entry=str(number), distance=number % 20) for number in range(1_000)]
     crowd += [
         ListMatch(list="small", entry="1", distance=31),
@@ -232,8 +232,8 @@ def test_rules_see_the_most_telling_matches_of_a_crowd() -> None:
     assert [match.distance for match in hits[0].matches][:2] == [0, 0]
 
 
-def test_principles_of_a_rule() -> None:
-    """An escalation would not say what a rule is for, where its author knows better."""
+def test_a_rule_may_set_its_principles() -> None:
+    """An escalation would not name the principles that a rule's author has set."""
     policy = policy_of(
         "{name: a, severity: high, when: 'signal(\"reports\") > 1.0', principles: [3, 3, 1]}",
         'window.matched("x", "30s") >= 1 && score("m/a") > 0.5',
@@ -245,8 +245,8 @@ def test_principles_of_a_rule() -> None:
     assert principles == {"a": (1, 3, 5), "b": (1, 2, 5), "c": (5,)}
 
 
-def test_streams_are_sampled_by_what_is_known_of_them() -> None:
-    """A stream with reason to worry could not be looked at more closely than the rest."""
+def test_streams_are_sampled_by_their_risk() -> None:
+    """A stream with a high risk could not be sampled more closely than the rest."""
     policy = policy_of(
         'matched("x")',
         more="sampling: economy\nsampling_for:\n"
@@ -285,7 +285,7 @@ def test_streams_are_sampled_by_what_is_known_of_them() -> None:
     ],
 )
 def test_mistakes_and_costs_are_refused(tmp_path: Path, when: str, told: str) -> None:
-    """A rule that never holds, or that takes a second, would be found out on the night when it is needed."""
+    """A rule that never holds, or that takes a second, would be noticed only when it is needed."""
     path = tmp_path / "policy.yaml"
     path.write_text(f"version: '1'\nrules: [{{name: a, severity: high, when: '{when}'}}]\n")
     with pytest.raises(PolicyError) as caught:
@@ -293,8 +293,8 @@ def test_mistakes_and_costs_are_refused(tmp_path: Path, when: str, told: str) ->
     assert told in str(caught.value)
 
 
-def test_scores_that_no_model_gives_are_refused(tmp_path: Path) -> None:
-    """A misspelt score is always 0.0: the rule would call nobody, for ever."""
+def test_scores_that_no_model_computes_are_refused(tmp_path: Path) -> None:
+    """A misspelt score is always 0.0: the rule would never call anybody."""
     path = tmp_path / "policy.yaml"
     path.write_text(
         "version: '1'\nrules:\n"
@@ -309,7 +309,7 @@ def test_scores_that_no_model_gives_are_refused(tmp_path: Path) -> None:
     assert mistake.text == "unknown score 'm/nsfv': did you mean 'm/nsfw'? known are m/nsfw, m/sfw"
 
 
-def test_allowed_matches_ask_for_a_review_only() -> None:
+def test_allowed_matches_are_raised_for_review_only() -> None:
     """A picture that a lead has found harmless would be escalated as known material for ever."""
     policy = policy_of('matched("x")', 'matched("y")')
     allowed = ListMatch(list="x", entry="1", distance=3, allowed=True)
@@ -317,8 +317,8 @@ def test_allowed_matches_ask_for_a_review_only() -> None:
     assert {hit.rule: hit.severity for hit in hits} == {"a": Severity.REVIEW, "b": Severity.HIGH}
 
 
-def test_a_rule_that_takes_long_is_told() -> None:
-    """A stream would fall behind, and nobody would know which rule it waits for."""
+def test_a_slow_rule_is_reported() -> None:
+    """A stream would lag, and nobody would know which rule it waits for."""
     policy = policy_of("[1, 2, 3].all(a, stream.metadata.all(b, b != string(a)))", "stream.risk_prior == 0.0")
     crowded = replace(LIVE, metadata={f"note {number}": number for number in range(300_000)})  # none may have so many
     evaluation = policy.evaluate(crowded, sample(0, None, "x"))

@@ -1,4 +1,4 @@
-"""The policy: what it accepts, what it refuses and how it says so, and what it finds."""
+"""The policy: what it accepts, what it refuses with which message, and what it finds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -67,14 +67,14 @@ class TestDefault:
         assert [match.list for match in hit.matches] == ["ncmec"]
 
     def test_classifier_calls_for_review(self) -> None:
-        """What is not on any list would never be seen by a person."""
+        """Material that is on no list would never be seen by a person."""
         policy = load_policy(None)
         hits = policy.evaluate(LIVE, replace(SAMPLE, scores={"open-nsfw/nsfw": 0.97})).hits
         (hit,) = [hit for hit in hits if policy.rule(hit.rule).mode == "live"]
         assert (hit.severity, hit.principles) == (Severity.REVIEW, (2, 5))
 
-    def test_names_what_it_rests_on(self) -> None:
-        """Doctor could not tell that a rule asks for a score that no classifier gives."""
+    def test_names_its_dependencies(self) -> None:
+        """Doctor could not detect a rule over a score that no classifier computes."""
         policy = load_policy(None)
         assert policy.asked_scores == {"open-nsfw/nsfw"}
         assert policy.asked_lists == {"selftest", "allow"}
@@ -113,7 +113,7 @@ class TestRefusals:
     def test_condition(
         self, tmp_path: Path, condition: str, column: int | None, told: str, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """A typing error in a rule would be found out on the night when the rule is needed."""
+        """A typo in a rule would be noticed only when the rule is needed."""
         with pytest.raises(PolicyError) as caught:
             with_condition(tmp_path, condition)
         text = str(caught.value)
@@ -179,7 +179,7 @@ class TestRefusals:
         ],
     )
     def test_rule(self, tmp_path: Path, rule: str, told: str) -> None:
-        """An operator would not find the field that is wrong."""
+        """An operator would not find the faulty field."""
         path = write(tmp_path, f'version: "1"\nrules:\n  - {rule}\n')
         with pytest.raises(PolicyError) as caught:
             load_policy(path)
@@ -223,7 +223,7 @@ class TestRefusals:
         ],
     )
     def test_file(self, tmp_path: Path, data: bytes, told: str) -> None:
-        """An operator would see a traceback in place of what to correct."""
+        """An operator would see a traceback instead of the mistake."""
         path = tmp_path / "policy.yaml"
         path.write_bytes(data)
         with pytest.raises(PolicyError) as caught:
@@ -232,8 +232,8 @@ class TestRefusals:
         assert told in str(caught.value)
         assert "\n" not in str(caught.value)
 
-    def test_a_drill_may_try_an_interruption(self, tmp_path: Path) -> None:
-        """Whether the platform hears a request to interrupt would be found out when it matters."""
+    def test_a_drill_may_test_an_interruption(self, tmp_path: Path) -> None:
+        """Nobody could test whether the platform receives a request to interrupt."""
         rule = "{name: a, severity: high, when: 'true', action: interrupt, lists: [confirmed, selftest]}"
         policy = load_policy(write(tmp_path, f'version: "1"\nrules:\n  - {rule}\n'))
         assert policy.rules[0].lists == ("confirmed", "selftest")
@@ -244,7 +244,7 @@ class TestRefusals:
             with pytest.raises(PolicyError, match="cannot be read"):
                 load_policy(path)
 
-    def test_all_mistakes_at_once(self, tmp_path: Path) -> None:
+    def test_all_mistakes_are_reported_together(self, tmp_path: Path) -> None:
         """An operator would correct one mistake a restart."""
         path = write(tmp_path, "rules:\n  - {name: a, when: 'x > 1'}\n  - {name: b, severity: no, when: 'true'}\n")
         with pytest.raises(PolicyError) as caught:
@@ -263,14 +263,14 @@ class TestConditions:
             'stream.metadata["room"] == "blue"',
         ],
     )
-    def test_what_is_missing_does_not_hold(self, tmp_path: Path, condition: str) -> None:
-        """A sample without a score, or a stream without a note, would count as a failed check."""
+    def test_missing_data_does_not_hold(self, tmp_path: Path, condition: str) -> None:
+        """A sample without a score, or a stream without metadata, would count as a failed check."""
         evaluation = with_condition(tmp_path, condition).evaluate(LIVE, SAMPLE)
         assert evaluation.hits == ()
         assert evaluation.problems == ()
 
     def test_sees_all_facts(self, tmp_path: Path) -> None:
-        """A rule could not look at what the documentation promises."""
+        """A rule could not use documented facts."""
         condition = (
             'matches.exists(m, m.list == "x" && m.entry == "1" && m.distance <= 2) && scores["m/a"] > 0.5'
             ' && score("m/a") > 0.5 && matched("x") && stream.id == "cam-1" && stream.purpose == "drill"'
@@ -282,7 +282,7 @@ class TestConditions:
         policy = with_condition(tmp_path, condition)
         assert rules_hit(policy, stream, replace(near("x"), scores={"m/a": 1.0})) == ["mine"]
 
-    def test_failure_is_told_and_other_rules_go_on(self, tmp_path: Path) -> None:
+    def test_a_failure_is_reported_and_other_rules_go_on(self, tmp_path: Path) -> None:
         """One rule that cannot be evaluated would stop moderation, or fail unnoticed."""
         policy = load_policy(
             write(
@@ -297,12 +297,12 @@ class TestConditions:
         assert evaluation.problems == ("rule-failed:broken",)
 
     def test_hostile_metadata_stops_nothing(self, tmp_path: Path) -> None:
-        """A platform's note that CEL cannot hold would hide a match."""
+        """Metadata that CEL cannot represent would hide a match."""
         policy = with_condition(tmp_path, 'matched("x")')
         for notes in ({"a": "\ud800"}, {"a": 2**200}, {"a": [{"b": None}]}):
             assert [hit.rule for hit in policy.evaluate(replace(LIVE, metadata=notes), near("x")).hits] == ["mine"]
 
-    def test_scores_that_are_no_numbers_are_told(self, tmp_path: Path) -> None:
+    def test_scores_that_are_no_numbers_are_reported(self, tmp_path: Path) -> None:
         """NaN compares as false: a broken classifier would look like a clean stream."""
         policy = with_condition(tmp_path, 'score("m/a") > 0.5')
         evaluation = policy.evaluate(LIVE, replace(SAMPLE, scores={"m/a": float("nan")}))
@@ -310,7 +310,7 @@ class TestConditions:
 
     @given(st.text(max_size=60))
     def test_any_text_is_refused_or_usable(self, text: str) -> None:
-        """A typing error could end the worker with something other than a message."""
+        """A typo could end the worker without a message."""
         from config.policy.cel.expressions import Context
         from config.policy.cel.mistakes import ConditionError
         from config.policy.cel.trial import compile_condition
@@ -335,7 +335,7 @@ class TestPersistence:
         ],
     )
     def test_counts_instants_by_capture_time(self, captures_ms: list[int], met_at: int | None) -> None:
-        """A person would be called for one frame counted three times, or not for three that came out of order."""
+        """One frame counted three times would call a moderator, or three frames out of order would not."""
         assert Persistence(hits=3, within_seconds=10).met_by(map(RuleHeld, captures_ms)) == met_at
 
 
@@ -347,12 +347,12 @@ class TestSamplesInARow:
         [([1, 2, 3], 2_000), ([1, 3, 5], 2_000), ([1, 3, 6], None), ([1, 2, 6, 7, 8], 4_000), ([1, 2], None)],
     )
     def test_counts_samples_whenever_they_were_taken(self, ordinals: list[int], met_at: int | None) -> None:
-        """Three of five pictures would be three of four, or of six."""
+        """Three of five pictures would be counted as three of four, or of six."""
         seen = [RuleHeld(at * 1_000, (), ordinal) for at, ordinal in enumerate(ordinals)]
         assert self.COUNTED.met_by(seen) == met_at
         assert self.COUNTED.met_by(reversed(seen)) == met_at
 
-    def test_what_looking_back_finds_counts_with_what_is_near(self) -> None:
+    def test_look_back_findings_count_with_nearby_ones(self) -> None:
         """A new hash on three old pictures would call nobody, or one of last week would count with one of today."""
         assert self.COUNTED.met_by(map(RuleHeld, (0, 40_000, 120_000))) == 120_000
         assert self.COUNTED.met_by(map(RuleHeld, (0, 40_000, 120_001))) is None
@@ -368,14 +368,14 @@ class TestSamplesInARow:
             ({"of_samples": 5, "video_frames": 3}, "it stands in place of within_seconds"),
         ],
     )
-    def test_what_makes_no_sense_is_refused(self, given: dict[str, int], told: str) -> None:
+    def test_a_meaningless_persistence_is_refused(self, given: dict[str, int], told: str) -> None:
         """A rule could never hold, or would count something else than its author thinks."""
         with pytest.raises(ValidationError, match=told):
             Persistence(**given)
 
 
-def test_version_tells_two_files_apart(tmp_path: Path) -> None:
-    """Two policies that state the same version could not be told apart in an event."""
+def test_the_version_distinguishes_two_files(tmp_path: Path) -> None:
+    """Two policies that state the same version could not be distinguished in an event."""
     rule = "{name: a, severity: high, when: 'true'}"
     one = load_policy(write(tmp_path, f"version: 7\nrules: [{rule}]"))
     other = load_policy(write(tmp_path, f"version: 7\nrules: [{rule}]\n"))
@@ -391,7 +391,7 @@ def test_any_plain_version(tmp_path: Path, version: str) -> None:
 
 
 def test_profiles_change_built_in_ones(tmp_path: Path) -> None:
-    """An operator could not say how closely to look."""
+    """An operator could not change how closely streams are sampled."""
     text = (
         "version: '1'\nsampling: mine\nrules: [{name: a, severity: high, when: 'true'}]\n"
         "profiles: {mine: {max_gap_seconds: 1}, vigilant: {max_gap_seconds: 0.25}}\n"

@@ -1,4 +1,4 @@
-"""docs/policy.md: what it shows must work as it stands there."""
+"""docs/policy.md: its examples work as written."""
 
 import re
 from pathlib import Path
@@ -17,14 +17,14 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[f"example {number}" for number in range(1, len(EXAMPLES) + 1)])
 def test_examples_are_policies(example: str) -> None:
-    """Whoever begins with an example would begin with a refusal."""
+    """A user who copies an example would start with a refused policy."""
     if isinstance(yaml.safe_load(example), list):
         example = "version: '1'\nrules:\n" + example
     parse_policy(example.encode(), "docs/policy.md", known_scores={"open-nsfw/nsfw", "open-nsfw/sfw"})
 
 
-def test_all_names_are_told() -> None:
-    """A rule could ask for what nobody knows of."""
+def test_all_names_are_documented() -> None:
+    """Users would not learn about all names that a rule can use."""
     assert len(EXAMPLES) >= 5
     fields = {field for owner in FIELDS.values() for field in owner}
     of_match = names(Sizes(matches=1, tags=1))["matches"].element.fields
@@ -33,8 +33,8 @@ def test_all_names_are_told() -> None:
         assert re.search(rf"`[^`]*\b{re.escape(name)}\b[^`]*`", TEXT), name
 
 
-def test_mistake_is_told_as_shown() -> None:
-    """The text of a refusal would be another one than people were told to look for."""
+def test_the_message_is_as_documented() -> None:
+    """The text of a refusal would differ from the documented one."""
     broken = EXAMPLES[0].replace("matched", "matchd")
     with pytest.raises(PolicyError) as caught:
         parse_policy(broken.encode(), "policy.yaml")

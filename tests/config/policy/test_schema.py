@@ -1,4 +1,4 @@
-"""The JSON Schema of the policy file: what an editor tells while a rule is being written."""
+"""The JSON Schema of the policy file, which editors use while a rule is written."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -14,15 +14,15 @@ RULE = {"name": "a", "when": 'matched("x")', "severity": "high"}
 SCHEMA = Draft202012Validator(policy_schema())
 
 
-def test_file_is_the_schema_of_the_code() -> None:
-    """An editor would refuse what workers take, or the other way about. `python -m tools.schemas` writes it."""
+def test_the_file_is_the_codes_schema() -> None:
+    """An editor would refuse what workers accept, or the other way round. `python -m tools.schemas` writes it."""
     Draft202012Validator.check_schema(policy_schema())
     for path, text in texts().items():
         assert Path(path).read_text() == text
 
 
 def test_shipped_policy_fits() -> None:
-    """Everybody's first policy would be underlined in red."""
+    """Every user's first policy would be underlined in red."""
     SCHEMA.validate(yaml.safe_load(files("config").joinpath("policy.yaml").read_text()))
 
 
@@ -40,6 +40,6 @@ def test_shipped_policy_fits() -> None:
         ({"version": "1", "rules": [RULE | {"principles": []}]}, False),
     ],
 )
-def test_it_tells_right_from_wrong(policy: dict[str, Any], fits: bool) -> None:
-    """An editor would tell nothing, or cry wolf."""
+def test_it_accepts_valid_files_and_refuses_invalid_ones(policy: dict[str, Any], fits: bool) -> None:
+    """An editor would miss mistakes, or mark valid lines."""
     assert SCHEMA.is_valid(policy) is fits

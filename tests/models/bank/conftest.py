@@ -1,4 +1,4 @@
-"""Hashes that crowd as real ones do, and lists made of them."""
+"""Hashes that cluster as real ones do, and lists made of them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,20 +19,20 @@ Hashes = npt.NDArray[np.uint8]
 
 @pytest.fixture
 def crowded() -> Callable[[int], Hashes]:
-    """Makes n hashes, of which every third is near another, up to 40 bits away, and some are the same."""
+    """Makes n hashes, of which every third is up to 40 bits from another, and some are equal."""
 
     def make(count: int, seed: int = 0) -> Hashes:
         random = np.random.default_rng(seed)
         hashes = random.integers(0, 256, (count, 32), np.uint8)
         for place in range(1, count, 3):
-            hashes[place] = turned(hashes[random.integers(0, place)], int(random.integers(0, 41)), random)
+            hashes[place] = flipped(hashes[random.integers(0, place)], int(random.integers(0, 41)), random)
         return hashes
 
     return make
 
 
-def turned(bits: Hashes, count: int, random: np.random.Generator) -> Hashes:
-    """`bits` with `count` of them turned, anywhere."""
+def flipped(bits: Hashes, count: int, random: np.random.Generator) -> Hashes:
+    """`bits` with `count` random bits flipped."""
     flags = np.unpackbits(bits)
     flags[random.choice(256, count, replace=False)] ^= 1
     return np.packbits(flags)
@@ -40,10 +40,10 @@ def turned(bits: Hashes, count: int, random: np.random.Generator) -> Hashes:
 
 @pytest.fixture
 def near() -> Callable[[bytes, int], PdqHash]:
-    """A picture's hash so many bits from `value`."""
+    """A picture's hash at so many bits from `value`."""
 
     def make(value: bytes, distance: int, quality: int = 100) -> PdqHash:
-        bits = turned(np.frombuffer(value, np.uint8), distance, np.random.default_rng(distance))
+        bits = flipped(np.frombuffer(value, np.uint8), distance, np.random.default_rng(distance))
         return PdqHash(bits=bits.tobytes(), quality=quality)
 
     return make

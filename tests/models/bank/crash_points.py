@@ -1,7 +1,7 @@
-"""Puts a new snapshot into force and dies before the n-th thing that it does to files, for every n: `CRASH_POINTS DIR`.
+"""Publishes a new snapshot and dies before its n-th file operation, for every n: `CRASH_POINTS DIR`.
 
-After each death it looks, as a worker that starts would, and prints which snapshot is in force. Ends where nothing was
-left to die before. It forks, so it is a script: a test's own process has threads.
+After each death it opens the folder as a worker that starts would, and prints which snapshot is in force. Ends when no
+operation is left. It forks, so it is a script: a test's own process has threads.
 """
 
 import os
@@ -15,7 +15,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import current_snapshot, make_current, open_snapshot, snapshot_written, tidy, verify_snapshot
 
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "fcntl.flock"}
-"""Of Python's audit events (PEP 578): each is told before it is done."""
+"""Audit events of Python (PEP 578), each of which is raised before its operation."""
 
 
 def put_into_force(folder: Path, watermark: str) -> None:

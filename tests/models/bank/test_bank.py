@@ -1,4 +1,4 @@
-"""The bank in force: what a moderator is told must be what the lists say, now."""
+"""The bank in force: matches agree with the current lists."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def pdq(name: str, value: bytes = A, **more: object) -> Entry:
     return Entry(entry=name, kind=HashKind.PDQ, value=value, **more)  # type: ignore[arg-type]
 
 
-def told(matches: tuple[Match, ...]) -> list[tuple[str, str, int]]:
+def as_tuples(matches: tuple[Match, ...]) -> list[tuple[str, str, int]]:
     return [(match.list, match.entry, match.distance) for match in matches]
 
 
@@ -38,8 +38,8 @@ def followed(*changes: BankChange) -> Delta:
     )
 
 
-def test_the_built_in_lists_are_always_there() -> None:
-    """With nothing imported a drill must still go the whole way, and `confirmed` wait for its first entry."""
+def test_the_built_in_lists_always_exist() -> None:
+    """With nothing imported, a drill would stop half-way, or `confirmed` could not take its first entry."""
     bank = Bank()
     matches = bank.match(hash_rgb(draw_card(640, 360)))
     assert {match.list for match in matches} == {"selftest"}
@@ -49,7 +49,7 @@ def test_the_built_in_lists_are_always_there() -> None:
 
 
 def test_changes_cannot_touch_the_test_card_or_widen_what_is_allowed() -> None:
-    """A canary must work whatever arrives, and an allowed picture must not hide those that look like it."""
+    """A change could disable canaries, or an allowed picture would hide similar ones."""
     delta = followed(
         BankChange.drop_list("selftest", at_ms=1),
         BankChange.drop_list("confirmed", at_ms=1),
@@ -68,14 +68,14 @@ def test_changes_cannot_touch_the_test_card_or_widen_what_is_allowed() -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_smallest_lists_match(bank_of: BankOf, near: Near, count: int) -> None:
-    """A list of one hash must match (ThreatExchange #1318), out of a snapshot too."""
+    """A list of one hash would not match (ThreatExchange #1318), or not from a snapshot."""
     bank = bank_of((ListSpec(name="own"), [pdq(f"e{place}", A) for place in range(count)]))
-    assert told(bank.match(near(A, 31))) == [("own", f"e{place}", 31) for place in range(count)]
+    assert as_tuples(bank.match(near(A, 31))) == [("own", f"e{place}", 31) for place in range(count)]
     assert bank.match(near(A, 32)) == ()
 
 
-def test_an_empty_list_is_there_and_matches_nothing(bank_of: BankOf, near: Near) -> None:
-    """An operator may create a list before it has entries."""
+def test_an_empty_list_exists_and_matches_nothing(bank_of: BankOf, near: Near) -> None:
+    """An operator could not create a list before it has entries."""
     bank = bank_of((ListSpec(name="own"), []))
     assert bank.sizes["own"] == 0
     assert bank.match(near(A, 0)) == ()
@@ -84,7 +84,7 @@ def test_an_empty_list_is_there_and_matches_nothing(bank_of: BankOf, near: Near)
 
 @pytest.mark.parametrize("in_snapshot", [True, False])
 def test_each_list_keeps_to_its_distance_and_quality(bank_of: BankOf, near: Near, in_snapshot: bool) -> None:
-    """Lists come with terms: one that asks for distance 10 must not raise at 11, nor at a quality it does not trust."""
+    """A list that asks for distance 10 would raise at 11, or at a quality that its owner does not trust."""
     lists = [
         (ListSpec(name="near", max_distance=10), [pdq("n")]),
         (ListSpec(name="far"), [pdq("f")]),
@@ -96,27 +96,27 @@ def test_each_list_keeps_to_its_distance_and_quality(bank_of: BankOf, near: Near
         changes = [BankChange.put_list(spec, at_ms=1) for spec, _ in lists]
         changes += [BankChange.add(spec.name, entry, at_ms=1) for spec, entries in lists for entry in entries]
         bank = Bank(delta=followed(*changes))
-    assert told(bank.match(near(A, 10))) == [("near", "n", 10), ("far", "f", 10), ("sure", "s", 10)]
-    assert told(bank.match(near(A, 11, quality=80))) == [("far", "f", 11), ("sure", "s", 11)]
-    assert told(bank.match(near(A, 11, quality=79))) == [("far", "f", 11)]
+    assert as_tuples(bank.match(near(A, 10))) == [("near", "n", 10), ("far", "f", 10), ("sure", "s", 10)]
+    assert as_tuples(bank.match(near(A, 11, quality=80))) == [("far", "f", 11), ("sure", "s", 11)]
+    assert as_tuples(bank.match(near(A, 11, quality=79))) == [("far", "f", 11)]
 
 
-def test_a_spec_put_later_holds_for_what_the_snapshot_has(bank_of: BankOf, near: Near) -> None:
-    """Narrowing a list takes hold at once."""
+def test_a_later_spec_applies_to_entries_of_the_snapshot(bank_of: BankOf, near: Near) -> None:
+    """Narrowing a list would have no effect until the next compaction."""
     delta = followed(BankChange.put_list(ListSpec(name="own", max_distance=5), at_ms=1))
     bank = bank_of((ListSpec(name="own"), [pdq("e")]), delta=delta)
-    assert told(bank.match(near(A, 5))) == [("own", "e", 5)]
+    assert as_tuples(bank.match(near(A, 5))) == [("own", "e", 5)]
     assert bank.match(near(A, 6)) == ()
 
 
-def test_unhashable_is_not_no_match(near: Near) -> None:
-    """Nobody may take "too dark to say" for "clean"."""
+def test_unhashable_differs_from_no_match(near: Near) -> None:
+    """ "Too dark to say" would be taken for "clean"."""
     with pytest.raises(UnhashableError, match="quality 49"):
         Bank().match(near(A, 0, quality=49))
 
 
 def test_variants_are_searched_where_a_list_asks_for_them(bank_of: BankOf, near: Near) -> None:
-    """A mirrored copy is found in the list that wants it, is said to be mirrored, and is not told twice."""
+    """A mirrored copy would be missed, not be reported as mirrored, or be reported twice."""
     bank = bank_of(
         (ListSpec(name="plain"), [pdq("p", A)]),
         (ListSpec(name="mirrored", variants=(Variant.MIRROR,)), [pdq("m", A), pdq("both", B)]),
@@ -134,14 +134,14 @@ def test_variants_are_searched_where_a_list_asks_for_them(bank_of: BankOf, near:
 
 
 def test_a_letterboxed_picture_of_low_quality_is_found_by_its_crop(bank_of: BankOf, near: Near) -> None:
-    """Wide black bars lower the quality of the whole; the picture between them still counts."""
+    """Wide black bars lower the quality of the whole picture, and would hide the picture between them."""
     bank = bank_of((ListSpec(name="own", variants=(Variant.CROP,)), [pdq("e", A)]))
     matches = bank.match(near(B, 0, quality=20), variants={Variant.CROP: [near(A, 2)]})
     assert [(match.entry, match.variant) for match in matches] == [("e", Variant.CROP)]
 
 
-def test_a_match_tells_what_the_source_says_of_it(bank_of: BankOf, near: Near) -> None:
-    """Moderators sort by category; the window rule counts frames of one video."""
+def test_a_match_carries_the_sources_metadata(bank_of: BankOf, near: Near) -> None:
+    """Moderators could not sort by category; a rule over windows could not count frames of one video."""
     more = {"tags": ("A", "séries, 4"), "video": "v-1", "seconds": 12.5}
     for bank in (
         bank_of((ListSpec(name="own"), [pdq("x", B), pdq("e", A, **more)])),
@@ -151,8 +151,8 @@ def test_a_match_tells_what_the_source_says_of_it(bank_of: BankOf, near: Near) -
         assert match == Match(list="own", entry="e", distance=1, version=bank.versions["own"], **more)  # type: ignore[arg-type]
 
 
-def test_the_nearest_are_told(bank_of: BankOf, near: Near) -> None:
-    """A crowd gives its nearest 16, the nearest first; withdrawn entries do not take their places."""
+def test_the_nearest_matches_are_returned(bank_of: BankOf, near: Near) -> None:
+    """A cluster would return others than its nearest 16, or withdrawn entries would take their places."""
     crowd = [pdq(f"e{place}", near(A, place % 31).bits) for place in range(62)]
     wanted = PdqHash(bits=A, quality=100)
     bank = bank_of((ListSpec(name="own"), crowd), (ListSpec(name="other"), crowd[:1]))
@@ -160,7 +160,7 @@ def test_the_nearest_are_told(bank_of: BankOf, near: Near) -> None:
     assert [match.distance for match in matches] == [d for d in range(8) for _ in range(2)] + [0]
     assert len(matches) == MAX_MATCHES_A_LIST + 1
     gone = followed(*(BankChange.remove("own", f"e{place}", at_ms=1) for place in range(60)))
-    assert told(Bank(snapshot=bank.snapshot, delta=gone).match(wanted)) == [
+    assert as_tuples(Bank(snapshot=bank.snapshot, delta=gone).match(wanted)) == [
         ("own", "e60", 29),
         ("own", "e61", 30),
         ("other", "e0", 0),
@@ -168,14 +168,14 @@ def test_the_nearest_are_told(bank_of: BankOf, near: Near) -> None:
 
 
 def test_many_hashes_of_one_id_do_not_crowd_out_others(bank_of: BankOf, near: Near) -> None:
-    """Lists that name a series or a video as the id have it a hundred times."""
+    """Lists that use a series or a video as ID have it a hundred times, and would displace other matches."""
     same = [pdq("series", near(A, place % 5).bits) for place in range(200)]
     bank = bank_of((ListSpec(name="own"), [*same, pdq("other", near(A, 20).bits)]))
-    assert told(bank.match(PdqHash(bits=A, quality=100))) == [("own", "series", 0), ("own", "other", 20)]
+    assert as_tuples(bank.match(PdqHash(bits=A, quality=100))) == [("own", "series", 0), ("own", "other", 20)]
 
 
-def test_added_withdrawn_and_dropped(bank_of: BankOf, near: Near) -> None:
-    """A withdrawn entry stops matching and an added one begins to, without a new snapshot."""
+def test_entries_are_added_withdrawn_and_removed_with_their_list(bank_of: BankOf, near: Near) -> None:
+    """A withdrawn entry would match, or an added one would not, until the next snapshot."""
     lists = ((ListSpec(name="own"), [pdq("e1", A), pdq("e2", B)]), (ListSpec(name="gone"), [pdq("g", A)]))
     changes = [
         BankChange.remove("own", "e1", at_ms=1),
@@ -183,29 +183,29 @@ def test_added_withdrawn_and_dropped(bank_of: BankOf, near: Near) -> None:
         BankChange.drop_list("gone", at_ms=3),
     ]
     bank = bank_of(*lists, delta=followed(*changes))
-    assert told(bank.match(near(A, 2))) == [("own", "new", 2)]
+    assert as_tuples(bank.match(near(A, 2))) == [("own", "new", 2)]
     assert dict(bank.sizes) == {"selftest": 3, "confirmed": 0, "allow": 0, "own": 2}
     again = bank_of(*lists, delta=followed(*changes, BankChange.add("own", pdq("e1", A), at_ms=4)))
-    assert told(again.match(near(A, 2))) == [("own", "new", 2), ("own", "e1", 2)]
+    assert as_tuples(again.match(near(A, 2))) == [("own", "new", 2), ("own", "e1", 2)]
     reborn = bank_of(*lists, delta=followed(*changes, BankChange.put_list(ListSpec(name="gone"), at_ms=4)))
-    assert told(reborn.match(near(A, 2))) == [("own", "new", 2)]
+    assert as_tuples(reborn.match(near(A, 2))) == [("own", "new", 2)]
     assert reborn.sizes["gone"] == 0
 
 
-def test_an_entry_added_again_takes_the_place_of_the_old_one(bank_of: BankOf, near: Near) -> None:
-    """A source that corrects a category must not leave both; a second hash under one id is another entry."""
+def test_an_entry_added_again_replaces_the_old_one(bank_of: BankOf, near: Near) -> None:
+    """A corrected category would leave both entries; or a second hash under one ID would replace the first."""
     delta = followed(
         BankChange.add("own", pdq("e", A, tags=("B",)), at_ms=1), BankChange.add("own", pdq("e", B), at_ms=2)
     )
     bank = bank_of((ListSpec(name="own"), [pdq("e", A, tags=("A",))]), delta=delta)
     assert [match.tags for match in bank.match(near(A, 0))] == [("B",)]
-    assert told(bank.match(near(B, 0))) == [("own", "e", 0)]
+    assert as_tuples(bank.match(near(B, 0))) == [("own", "e", 0)]
     assert bank.sizes["own"] == 2
     assert sorted(bank.entries("own"), key=lambda entry: entry.value) == [pdq("e", A, tags=("B",)), pdq("e", B)]
 
 
-def test_digests_are_looked_up(bank_of: BankOf) -> None:
-    """A file that is known by its bytes is found, whichever of the three digests the list came with."""
+def test_digests_are_matched(bank_of: BankOf) -> None:
+    """A file would be missed if its list has another of the three digests."""
     random = np.random.default_rng(0)
     entries = [
         Entry(entry=f"{kind}-{place}", kind=kind, value=random.bytes(kind.size_bytes))
@@ -218,17 +218,17 @@ def test_digests_are_looked_up(bank_of: BankOf) -> None:
     bank = bank_of((ListSpec(name="vics"), [*entries, twin]), (ListSpec(name="own"), entries[:1]), delta=delta)
     for entry in entries[1:]:
         expected = [] if entry.entry == "md5-7" else [("vics", entry.entry, 0)]
-        assert told(bank.find(entry.kind, entry.value)) == expected
-    assert told(bank.find(HashKind.MD5, entries[0].value)) == [("vics", "md5-0", 0), ("own", "md5-0", 0)]
-    assert told(bank.find(HashKind.MD5, twin.value)) == [("vics", "begins alike", 0)]
-    assert told(bank.find(HashKind.SHA1, late.value)) == [("vics", "late", 0)]
+        assert as_tuples(bank.find(entry.kind, entry.value)) == expected
+    assert as_tuples(bank.find(HashKind.MD5, entries[0].value)) == [("vics", "md5-0", 0), ("own", "md5-0", 0)]
+    assert as_tuples(bank.find(HashKind.MD5, twin.value)) == [("vics", "begins alike", 0)]
+    assert as_tuples(bank.find(HashKind.SHA1, late.value)) == [("vics", "late", 0)]
     assert bank.find(HashKind.SHA256, bytes(32)) == ()
     with pytest.raises(BankError, match="expected 16"):
         bank.find(HashKind.MD5, bytes(20))
 
 
 def test_entries_are_found_by_id(bank_of: BankOf) -> None:
-    """`bank remove` and the audit of a match start from the id that an event tells."""
+    """`bank remove` and the audit of a match could not start from the ID in an event."""
     same = [pdq("one", A), Entry(entry="one", kind=HashKind.MD5, value=bytes(16)), pdq("übel, 2", B)]
     bank = bank_of((ListSpec(name="own"), same), (ListSpec(name="other"), [pdq("one", B)]))
     assert bank.exact("own", "one") == tuple(same[:2])
@@ -240,8 +240,8 @@ def test_entries_are_found_by_id(bank_of: BankOf) -> None:
     assert withdrawn.exact("other", "one") == (pdq("one", B),)
 
 
-def test_a_version_changes_with_its_own_list_only(bank_of: BankOf) -> None:
-    """An event names the list's version: it must lead to what the list held, and not move for nothing."""
+def test_a_version_changes_only_with_its_own_list(bank_of: BankOf) -> None:
+    """The version in an event would not identify the list's content, or change without cause."""
     lists = ((ListSpec(name="own"), [pdq("e", A)]), (ListSpec(name="other"), [pdq("e", A)]))
     before = bank_of(*lists)
     after = Bank(snapshot=before.snapshot, delta=followed(BankChange.remove("own", "e", at_ms=1)))
@@ -250,8 +250,8 @@ def test_a_version_changes_with_its_own_list_only(bank_of: BankOf) -> None:
     assert before.versions["own"] != before.versions["other"]
 
 
-def test_a_list_that_nobody_changed_keeps_its_version_when_others_are_compacted(bank_of: BankOf) -> None:
-    """Two events with one version must mean one content, and the other way round where that is cheap."""
+def test_an_unchanged_list_keeps_its_version_when_others_are_compacted(bank_of: BankOf) -> None:
+    """Two events with one version could mean different contents, or equal contents have two versions."""
     mixed = [
         Entry(entry=f"{place}", kind=kind, value=bytes([place % 256]) * kind.size_bytes)
         for place in range(20_000)
@@ -265,8 +265,8 @@ def test_a_list_that_nobody_changed_keeps_its_version_when_others_are_compacted(
     assert plain.versions == after.versions, "copied or written one by one"
 
 
-def test_compaction_copies_what_stays(bank_of: BankOf) -> None:
-    """A large list must not be taken apart for a few changes; what comes out is what the delta said."""
+def test_compaction_copies_unchanged_entries(bank_of: BankOf) -> None:
+    """A large list would be rebuilt for a few changes, or the result would differ from the delta."""
     entries = [
         Entry(entry=f"e{place}", kind=kind, value=place.to_bytes(kind.size_bytes), tags=("A",) * (place % 3))
         for place in range(40_000)
@@ -285,7 +285,7 @@ def test_compaction_copies_what_stays(bank_of: BankOf) -> None:
     assert dict(after.sizes) == dict(before.sizes)
     for place in (7, 16_382, 16_385, 39_998):
         assert after.exact("big", f"e{place}") == before.exact("big", f"e{place}") != ()
-        assert told(after.find(HashKind.SHA1, place.to_bytes(20))) == [("big", f"e{place}", 0)]
+        assert as_tuples(after.find(HashKind.SHA1, place.to_bytes(20))) == [("big", f"e{place}", 0)]
     for place in gone:
         assert after.exact("big", f"e{place}") == ()
 
@@ -313,10 +313,10 @@ CHANGES = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CHANGES, CHANGES)
-def test_a_snapshot_in_between_makes_no_difference(
+def test_an_intermediate_snapshot_makes_no_difference(
     tmp_path: Path, first: list[BankChange], then: list[BankChange]
 ) -> None:
-    """Compaction must be invisible: the same matches, sizes and entries as if every change were still in the delta."""
+    """Compaction would change matches, sizes or entries."""
     plain = Bank(delta=Delta().applied(*first, *then))
     path = write_snapshot(tmp_path, Bank(delta=Delta().applied(*first)).contents(), watermark="")
     compacted = Bank(snapshot=open_snapshot(path), delta=Delta().applied(*then))

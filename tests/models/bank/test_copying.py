@@ -1,4 +1,4 @@
-"""Snapshots that come from elsewhere: byte for byte what was published, or nothing."""
+"""Copied snapshots: byte for byte as published, or nothing."""
 
 import resource
 import signal
@@ -19,7 +19,7 @@ from models.bank.snapshot import (
 from models.errors import SnapshotError
 
 ENTRIES = 20_000
-"""Enough for an index."""
+"""Enough hashes for an index."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reading(path: Path, altered: dict[str, Callable[[bytes], bytes]]) -> Callable[[str], Iterator[bytes]]:
-    """Gives files in chunks; some not as they were."""
+    """Returns files in chunks; some are altered."""
 
     def read(name: str) -> Iterator[bytes]:
         data = altered.get(name, bytes)((path / name).read_bytes())
@@ -46,8 +46,8 @@ def copied(path: Path, folder: Path, **altered: Callable[[bytes], bytes]) -> Pat
     return copy_snapshot(folder, path.name, digest=manifest_digest(path), read=reading(path, files))
 
 
-def test_a_copy_is_what_was_published(published: Path, tmp_path: Path) -> None:
-    """A host would judge by something else than the others."""
+def test_a_copy_equals_the_published_snapshot(published: Path, tmp_path: Path) -> None:
+    """A host would match against other entries than the rest."""
     path = copied(published, tmp_path / "here")
     assert path == tmp_path / "here" / published.name
     verify_snapshot(path)
@@ -67,23 +67,23 @@ def test_a_copy_is_what_was_published(published: Path, tmp_path: Path) -> None:
         {"manifest__json": lambda _: b""},
     ],
 )
-def test_a_byte_that_is_not_as_it_was_is_refused(
+def test_an_altered_byte_is_refused(
     published: Path, tmp_path: Path, altered: dict[str, Callable[[bytes], bytes]]
 ) -> None:
-    """Whoever can write to the store, or a disk that errs, would take hashes out of force."""
+    """A writer to the store, or a faulty disk, would take hashes out of force."""
     with pytest.raises(SnapshotError, match="published"):
         copied(published, tmp_path / "here", **altered)
     assert list((tmp_path / "here").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["snapshot-../../x", "x", "snapshot-", "snapshot-a/b"])
-def test_a_name_leads_nowhere_else(published: Path, tmp_path: Path, name: str) -> None:
-    """Whoever can write to Redis would have files written anywhere."""
+def test_a_name_cannot_leave_the_folder(published: Path, tmp_path: Path, name: str) -> None:
+    """A writer to Redis could have files written anywhere."""
     with pytest.raises(SnapshotError, match="expected the name of a snapshot"):
         copy_snapshot(tmp_path / "here", name, digest=manifest_digest(published), read=reading(published, {}))
 
 
-def test_a_damaged_one_is_replaced(published: Path, tmp_path: Path) -> None:
+def test_a_damaged_copy_is_replaced(published: Path, tmp_path: Path) -> None:
     """A host whose disk lost half of a file would stay behind for ever."""
     path = copied(published, tmp_path / "here")
     with (path / "pdq.values.npy").open("r+b") as file:
@@ -93,8 +93,8 @@ def test_a_damaged_one_is_replaced(published: Path, tmp_path: Path) -> None:
     assert [one.name for one in (tmp_path / "here").iterdir()] == [published.name]
 
 
-def test_what_fails_on_the_way_leaves_nothing(published: Path, tmp_path: Path) -> None:
-    """Each try would take more of the disk."""
+def test_a_failed_copy_leaves_nothing(published: Path, tmp_path: Path) -> None:
+    """Each attempt would take more of the disk."""
 
     def read(name: str) -> Iterator[bytes]:
         yield from reading(published, {})(name) if name == "manifest.json" else [b"some"]
@@ -106,8 +106,8 @@ def test_what_fails_on_the_way_leaves_nothing(published: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told(published: Path, tmp_path: Path) -> None:
-    """The bank in force would be half of one."""
+def test_a_full_disk_is_reported(published: Path, tmp_path: Path) -> None:
+    """Half of a bank would be in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

@@ -1,4 +1,4 @@
-"""Changes: they come back from Redis as they were sent, and a broken one is refused without telling a hash."""
+"""Changes return from Redis as they were sent, and a broken one is refused without showing a hash."""
 
 import json
 
@@ -25,7 +25,7 @@ CHANGES = (
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.op)
 def test_a_change_survives_the_stream(change: BankChange) -> None:
-    """Each worker must read what was written, and know its place in the stream."""
+    """Workers would apply another change than the one written, or lose their place in the stream."""
     read = BankChange.from_json(change.to_json(), id="9-1")
     assert read.id == "9-1"
     assert (read.op, read.list, read.at_ms) == (change.op, change.list, change.at_ms)
@@ -49,8 +49,8 @@ def test_a_change_survives_the_stream(change: BankChange) -> None:
         "[" * 100_000,
     ],
 )
-def test_what_is_no_change_is_refused(text: str) -> None:
-    """A follower must be able to pass over a broken change and to log why; the log must not hold hashes."""
+def test_an_invalid_change_is_refused(text: str) -> None:
+    """A follower could not skip a broken change, or its log would contain hashes."""
     with pytest.raises(ChangeError) as refused:
         BankChange.from_json(text, id="9-1")
     assert "9-1" in str(refused.value)
@@ -59,13 +59,13 @@ def test_what_is_no_change_is_refused(text: str) -> None:
 
 
 def test_nothing_shows_a_hash() -> None:
-    """Entries end up in tracebacks and logs."""
+    """Entries end up in tracebacks and logs, which would contain hashes."""
     assert VALUE.hex() not in repr(ENTRY)
     assert repr(VALUE) not in repr(CHANGES[1])
 
 
-def test_changes_come_to_the_same_one_by_one_and_together() -> None:
-    """A worker that starts late reads at once what others followed step by step."""
+def test_changes_have_the_same_result_one_by_one_and_together() -> None:
+    """A worker that starts late would have another bank than those that followed step by step."""
     changes = [BankChange.from_json(change.to_json(), id=f"{place}-0") for place, change in enumerate(CHANGES * 2)]
     for end in range(len(changes) + 1):
         together, single = Delta().applied(*changes[:end]), Delta()
@@ -76,21 +76,21 @@ def test_changes_come_to_the_same_one_by_one_and_together() -> None:
 
 
 def test_a_delta_is_never_altered() -> None:
-    """A match that runs while a change arrives sees the bank before it, whole."""
+    """A match that runs while a change arrives would see half of the change."""
     before = Delta().applied(CHANGES[1])
     before.applied(BankChange.remove("own", "a, b", at_ms=3))
     assert Bank(delta=before).match(PdqHash(bits=VALUE, quality=100))[0].entry == "a, b"
 
 
-def test_an_entry_for_a_list_that_nobody_put_is_found_all_the_same() -> None:
-    """Events may overtake each other; a hash that is known must not be lost to that."""
+def test_an_entry_for_an_unknown_list_still_matches() -> None:
+    """If events overtake each other, a known hash would be lost."""
     bank = Bank(delta=Delta().applied(BankChange.add("police", ENTRY, at_ms=1, id="1-0")))
     assert [match.list for match in bank.match(PdqHash(bits=VALUE, quality=100))] == ["police"]
     assert bank.specs["police"] == ListSpec(name="police")
 
 
-def test_a_change_holds_nothing_but_json_values() -> None:
-    """Other languages may read the stream."""
+def test_a_change_contains_only_json_values() -> None:
+    """Programs in other languages could not read the stream."""
     assert json.loads(CHANGES[1].to_json()) == {
         "op": "add",
         "list": "own",

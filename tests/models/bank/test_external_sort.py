@@ -1,4 +1,4 @@
-"""Keys that are too many for memory: all come back, in their order."""
+"""Sorting of more keys than fit into memory: all are returned in order."""
 
 import tracemalloc
 from itertools import pairwise
@@ -14,10 +14,10 @@ from models.errors import SnapshotError
 
 @pytest.mark.parametrize("rows", [0, 1, 1_000, 5_000, 23_456])
 @pytest.mark.parametrize("spread", [1, 1 << 30, 1 << 64])
-def test_all_rows_come_back_in_the_order_of_their_keys(
+def test_all_rows_are_returned_in_key_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, spread: int
 ) -> None:
-    """An entry that got lost here could not be looked up, or would be told as new each day."""
+    """A lost entry could not be looked up, or would be reported as new each day."""
     monkeypatch.setattr(external_sort, "RUN_ROWS", 5_000)
     random = np.random.default_rng(rows)
     keys = random.integers(0, spread, rows, np.uint64, endpoint=spread < 1 << 64) if rows else np.empty(0, np.uint64)
@@ -37,8 +37,8 @@ def test_all_rows_come_back_in_the_order_of_their_keys(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_memory_does_not_grow_with_them(tmp_path: Path) -> None:
-    """A file of some gigabytes would take the machine's memory, and moderation with it."""
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """A file of some gigabytes would use up the machine's memory, and stop moderation."""
     random = np.random.default_rng(1)
     peaks = []
     for count in (1 << 20, 1 << 22):
@@ -52,14 +52,14 @@ def test_memory_does_not_grow_with_them(tmp_path: Path) -> None:
     assert peaks[1] < peaks[0] + 4_000_000
 
 
-def test_few_never_reach_the_disk() -> None:
+def test_few_rows_never_reach_the_disk() -> None:
     """An import of ten hashes would fail where there is no room for files."""
     with SortedRuns(1, Path("/proc/nowhere")) as sorted_runs:
         sorted_runs.append(np.arange(10))
         assert sum(part.shape[1] for part in sorted_runs.ranges()) == 10
 
 
-def test_a_disk_that_takes_nothing_is_told() -> None:
-    """A person would see a traceback, and not know that it is the disk."""
+def test_a_disk_that_accepts_nothing_is_reported() -> None:
+    """A user would see a traceback that does not name the disk."""
     with SortedRuns(1, Path("/proc/nowhere")) as sorted_runs, pytest.raises(SnapshotError, match="cannot be written"):
         sorted_runs.append(np.zeros(external_sort.RUN_ROWS, np.uint64))

@@ -1,4 +1,4 @@
-"""The index: a listed hash within the distance is found, whatever the size of the bank and however hashes crowd."""
+"""The index finds every listed hash within the distance, for any size of the bank and any clustering."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,7 +14,7 @@ from models.bank import index
 from models.bank.flat import distances, search
 from models.bank.index import MAX_DISTANCE, build, chunk_bits
 
-faiss.omp_set_num_threads(1)  # its threads cost small searches seconds where others work
+faiss.omp_set_num_threads(1)  # its threads delay small searches by seconds where others work
 
 Hashes = npt.NDArray[np.uint8]
 Crowded = Callable[..., Hashes]
@@ -25,7 +25,7 @@ def words(hashes: Hashes) -> npt.NDArray[np.uint64]:
 
 
 def by_faiss(listed: Hashes, wanted: Hashes, max_distance: int) -> set[tuple[int, int]]:
-    """(row, distance) by the field's own flat index, whose range search is strict."""
+    """(row, distance) by faiss's flat index, whose range search is strict."""
     flat = faiss.IndexBinaryFlat(256)
     flat.add(listed)
     _, apart, rows = flat.range_search(wanted[None], max_distance + 1)
@@ -34,7 +34,7 @@ def by_faiss(listed: Hashes, wanted: Hashes, max_distance: int) -> set[tuple[int
 
 @pytest.mark.parametrize("count", [1, 2, 3, 100, 5000, 40_000])
 def test_finds_what_faiss_finds(crowded: Crowded, count: int) -> None:
-    """A missed near-duplicate would be known material that goes on air."""
+    """A missed near-duplicate would be known material on air."""
     listed = crowded(count)
     made = build(words(listed))
     for wanted in (*crowded(20, 1), *listed[:: max(1, count // 40)]):
@@ -45,7 +45,7 @@ def test_finds_what_faiss_finds(crowded: Crowded, count: int) -> None:
 
 @pytest.mark.parametrize("max_distance", range(MAX_DISTANCE + 1))
 def test_each_distance_is_exact(crowded: Crowded, max_distance: int) -> None:
-    """Lists have distances of their own: at d all up to d, and nothing at d + 1."""
+    """A list's own distance d would include d + 1, or exclude d."""
     listed = crowded(5000)
     made = build(words(listed))
     for wanted in listed[1:600:3]:
@@ -54,8 +54,8 @@ def test_each_distance_is_exact(crowded: Crowded, max_distance: int) -> None:
         assert rows.tolist() == expected.tolist()
 
 
-def test_the_chunks_hold_up_against_the_worst_that_can_differ() -> None:
-    """Differing bits spread so as to hide: as many in each chunk as its radius allows, and all but one of those."""
+def test_the_chunks_tolerate_the_worst_distribution_of_differing_bits() -> None:
+    """Differing bits spread so that hardly any chunk is within its radius would be missed."""
     random = np.random.default_rng(5)
     listed = random.integers(0, 256, (5000, 32), np.uint8)
     made = build(words(listed))
@@ -70,8 +70,8 @@ def test_the_chunks_hold_up_against_the_worst_that_can_differ() -> None:
         assert (row, 31) in set(zip(rows.tolist(), apart.tolist(), strict=True))
 
 
-def test_a_crowd_is_found_whole() -> None:
-    """One picture listed thousands of times over must not cost a match, or minutes."""
+def test_a_cluster_is_found_completely() -> None:
+    """One picture listed thousands of times would be missed, or take minutes."""
     random = np.random.default_rng(3)
     crowd = np.repeat(random.integers(0, 256, (1, 32), np.uint8), 6000, axis=0)
     crowd[:, 31] = random.integers(0, 256, 6000, np.uint8)
@@ -81,14 +81,14 @@ def test_a_crowd_is_found_whole() -> None:
 
 
 def test_opposite_pictures_are_far_apart() -> None:
-    """256 bits apart would be 0 in a byte."""
+    """A distance of 256 bits would be 0 in a byte."""
     listed = np.zeros((3, 32), np.uint8)
     assert distances(words(listed), words(~listed[0])[0]).tolist() == [256] * 3
     assert len(search(words(listed), words(~listed[0])[0], max_distance=31)[0]) == 0
 
 
-def test_an_index_built_in_parts_is_the_same(crowded: Crowded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large bank would be built in parts, and miss what a small one finds."""
+def test_an_index_built_in_parts_is_equal(crowded: Crowded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large bank, which is built in parts, would miss matches that a small one finds."""
     listed = words(np.vstack([crowded(5000), np.zeros((300, 32), np.uint8)]))
     whole = build(listed)
     monkeypatch.setattr(index, "RANGE_ROWS", 700)
@@ -97,14 +97,14 @@ def test_an_index_built_in_parts_is_the_same(crowded: Crowded, monkeypatch: pyte
     assert np.array_equal(parts.rows, whole.rows)
 
 
-def test_tables_suit_the_bank() -> None:
-    """A small bank must not take the tables of a large one, and a large one not more than its share of memory."""
+def test_table_sizes_fit_the_bank() -> None:
+    """A small bank would take the tables of a large one, or a large one more than its share of memory."""
     assert [chunk_bits(count) for count in (4096, 10**5, 10**6, 10**7, 10**8)] == [14, 19, 22, 23, 23]
 
 
 @given(st.binary(min_size=32, max_size=32), st.lists(st.integers(0, 255), max_size=31, unique=True))
 def test_any_31_bits_may_differ(value: bytes, bits: list[int]) -> None:
-    """Exact means for every hash and every pattern of differing bits, not for random ones only."""
+    """Some pattern of differing bits would be missed, though random ones are found."""
     flags = np.unpackbits(np.frombuffer(value, np.uint8))
     flags[bits] ^= 1
     rows, apart = _haystack(value).search(words(np.packbits(flags))[0], max_distance=31)

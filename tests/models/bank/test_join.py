@@ -1,4 +1,4 @@
-"""Joining many hashes with many: the same as comparing every pair, whatever is within each distance."""
+"""Joining many hashes with many gives the result of comparing every pair."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ ALL = 1 << 20
 def copies(
     values: npt.NDArray[np.uint8], count: int, most_bits: int, random: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """(count, 32): some of `values`, each with 0 to `most_bits` bits turned."""
+    """(count, 32): some of `values`, each with 0 to `most_bits` bits flipped."""
     bits = random.random((count, 256)).argsort(axis=1) < random.integers(0, most_bits + 1, (count, 1))
     return np.packbits(np.unpackbits(values[random.integers(0, len(values), count)], axis=1) ^ bits, axis=1)
 
@@ -28,8 +28,8 @@ def pairs(near: NearPairs) -> set[tuple[int, int, int]]:
 
 
 @given(seed=st.integers(0, 2**32 - 1), sought=st.integers(0, 200), hashes=st.integers(0, 300), reach=st.integers(0, 31))
-def test_it_finds_what_a_look_at_every_pair_finds(seed: int, sought: int, hashes: int, reach: int) -> None:
-    """Of a list that comes in whole, some entries would never be looked back for."""
+def test_it_finds_all_near_pairs(seed: int, sought: int, hashes: int, reach: int) -> None:
+    """Some entries of an imported list would not be looked back for."""
     random = np.random.default_rng(seed)
     wanted = random.integers(0, 256, (sought, 32), np.uint8)
     limits = random.integers(0, reach + 1, sought).astype(np.uint8)
@@ -39,8 +39,8 @@ def test_it_finds_what_a_look_at_every_pair_finds(seed: int, sought: int, hashes
     assert pairs(join(logged, wanted, limits, nearest=ALL)) == pairs(sweep(logged, wanted, limits))
 
 
-def test_of_many_it_finds_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As above, where blocks, parts of candidates and tables are many."""
+def test_it_finds_all_pairs_of_many_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As above, with several blocks, parts of candidates and tables."""
     random = np.random.default_rng(1)
     wanted = random.integers(0, 256, (3_000, 32), np.uint8)
     logged = np.concatenate([random.integers(0, 256, (9_000, 32), np.uint8), copies(wanted, 1_000, 33, random)])
@@ -51,8 +51,8 @@ def test_of_many_it_finds_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pairs(join(logged, wanted, limits, nearest=ALL)) == expected
 
 
-def test_in_crowds_it_finds_all_and_gives_the_nearest() -> None:
-    """A video's frames are near each other: on a still picture of it each look-back would take hours, or memory."""
+def test_in_clusters_it_finds_all_and_returns_the_nearest() -> None:
+    """A video's frames are near each other: a still picture of it would cost each look-back hours, or much memory."""
     random = np.random.default_rng(2)
     crowd = copies(random.integers(0, 256, (1, 32), np.uint8), 2_000, 10, random)
     wanted = np.concatenate([crowd, random.integers(0, 256, (2_000, 32), np.uint8)])

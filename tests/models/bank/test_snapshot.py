@@ -1,4 +1,4 @@
-"""Snapshots: whole or not there, whatever dies, and whoever reads them meanwhile."""
+"""Snapshots are complete or absent, whichever process dies, and whoever reads them meanwhile."""
 
 import json
 import os
@@ -50,13 +50,13 @@ with snapshot_written(Path(sys.argv[1]), [(ListSpec(name="own"), entries())], wa
 
 
 def left(folder: Path) -> list[str]:
-    """What is in a folder of snapshots."""
+    """The contents of a folder of snapshots."""
     return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that stops half way through writing a snapshot."""
+    """A process that stops half-way through writing a snapshot."""
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     with subprocess.Popen(
@@ -68,8 +68,8 @@ def writer(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_what_was_written_is_read(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
-    """Export, compaction and matches all read from here: nothing of an entry may change on the way."""
+def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
+    """Export, compaction and matching would see altered entries."""
     entries = [
         *listed(crowded(20_000)),
         Entry(entry="schön ✓", kind=HashKind.PDQ, value=bytes(32), tags=("A", 'quo"te', "ü"), video="v", seconds=0.1),
@@ -92,7 +92,7 @@ def test_what_was_written_is_read(tmp_path: Path, crowded: Crowded, listed: List
 
 
 def test_the_index_on_disk_finds_every_entry(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
-    """A hash that is listed is found, at any row and of any list."""
+    """A listed hash would be missed at some row or in some list."""
     entries = listed(crowded(20_000))
     lists = [(ListSpec(name="a", max_distance=31), entries[:5000]), (ListSpec(name="b"), entries[5000:])]
     bank = Bank(snapshot=open_snapshot(write_snapshot(tmp_path, lists, watermark="")))
@@ -102,8 +102,8 @@ def test_the_index_on_disk_finds_every_entry(tmp_path: Path, crowded: Crowded, l
         assert f"e{place}" in told
 
 
-def test_the_pointer_leads_to_the_last_good_one(tmp_path: Path) -> None:
-    """A worker that starts takes what was last put into force, not what was written last."""
+def test_the_pointer_leads_to_the_last_published_snapshot(tmp_path: Path) -> None:
+    """A worker that starts would load the snapshot written last, not the one in force."""
     assert current_snapshot(tmp_path) is None
     first = write_snapshot(tmp_path, [(OWN, [])], watermark="1-0")
     assert current_snapshot(tmp_path) is None
@@ -115,7 +115,7 @@ def test_the_pointer_leads_to_the_last_good_one(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_dies_leaves_the_last_good_one(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
-    """kill -9 in the middle: the bank in force is untouched, and what is left over is cleared away once it is dead."""
+    """A kill -9 during writing would damage the bank in force, or leave files behind for good."""
     good = write_snapshot(tmp_path, [(OWN, [])], watermark="1-0")
     make_current(tmp_path, good)
     assert prune(tmp_path) == (), "a living writer's folder stays"
@@ -128,7 +128,7 @@ def test_a_writer_that_dies_leaves_the_last_good_one(tmp_path: Path, writer: sub
 
 
 def test_a_living_writer_finishes_beside_others(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
-    """Pruning while another process writes must not take its files away."""
+    """Pruning would remove the files of another process that is still writing."""
     make_current(tmp_path, write_snapshot(tmp_path, [(OWN, [])], watermark="1-0"))
     prune(tmp_path)
     writer.communicate("go on\n")
@@ -137,8 +137,8 @@ def test_a_living_writer_finishes_beside_others(tmp_path: Path, writer: subproce
     assert open_snapshot(other).sizes == {"own": 20_000}
 
 
-def test_a_crash_at_any_point_leaves_a_whole_snapshot_in_force(tmp_path: Path) -> None:
-    """Dead before any of the things done to files: the snapshot in force is the old one or the new one, to the byte."""
+def test_a_crash_at_any_point_leaves_a_complete_snapshot_in_force(tmp_path: Path) -> None:
+    """A crash between two file operations would leave neither the old nor the new snapshot intact."""
     environment = {**os.environ, "PYTHONPATH": f"{Path.cwd()}:{Path(__file__).parents[1]}", "OPENBLAS_NUM_THREADS": "1"}
     script = Path(__file__).with_name("crash_points.py")
     done = subprocess.run(
@@ -154,8 +154,8 @@ def test_a_crash_at_any_point_leaves_a_whole_snapshot_in_force(tmp_path: Path) -
     assert remains == ["left", "CURRENT", "snapshot", "snapshot"]
 
 
-def test_prune_keeps_what_is_in_force(tmp_path: Path) -> None:
-    """An operator may go back to an older one: being old is no reason to go."""
+def test_prune_keeps_the_snapshot_in_force(tmp_path: Path) -> None:
+    """If an operator goes back to an older snapshot, it would be removed for its age."""
     paths = [write_snapshot(tmp_path, [(OWN, [])], watermark=f"{place}-0") for place in range(5)]
     for place, path in enumerate(paths):
         os.utime(path, ns=(place, place))
@@ -166,7 +166,7 @@ def test_prune_keeps_what_is_in_force(tmp_path: Path) -> None:
 
 
 def test_a_removed_snapshot_stays_usable_where_it_is_open(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
-    """A worker that follows late must not stall or crash."""
+    """A worker that follows late would stall or crash."""
     entries = listed(crowded(17_000))
     bank = Bank(snapshot=open_snapshot(write_snapshot(tmp_path, [(OWN, entries)], watermark="")))
     newer = write_snapshot(tmp_path, [(OWN, [])], watermark="")
@@ -177,8 +177,8 @@ def test_a_removed_snapshot_stays_usable_where_it_is_open(tmp_path: Path, crowde
     assert len(list(bank.entries("own"))) == 17_000
 
 
-def test_an_import_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """A malformed file is refused whole: half of it must not lie about."""
+def test_a_failed_import_leaves_nothing(tmp_path: Path) -> None:
+    """Half of a malformed file would be left behind."""
 
     def entries() -> Iterator[Entry]:
         for place in range(20_000):
@@ -191,7 +191,7 @@ def test_an_import_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_lost_lease_stops_the_writing(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
-    """The heartbeat renews the lease of a compaction; when that is gone another process compacts."""
+    """After its lease is lost, a compaction would write while another process compacts."""
     beats = iter(range(8))
 
     def beat() -> None:
@@ -203,8 +203,9 @@ def test_a_lost_lease_stops_the_writing(tmp_path: Path, crowded: Crowded, listed
     assert left(tmp_path) == []
 
 
-def test_a_full_disk_is_told_and_changes_nothing(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
-    """A limit on the size of files stands in for a full disk: writes fail in the same place."""
+def test_a_full_disk_is_reported_and_changes_nothing(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
+    """A full disk would damage the bank in force. A limit on file size stands in for it: writes fail in the same
+    place."""
     make_current(tmp_path, write_snapshot(tmp_path, [(OWN, [])], watermark="1-0"))
     entries = listed(crowded(20_000))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -227,18 +228,18 @@ def _cut(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["pdq.values.npy", "pdq.rows.npy", "pdq.offsets.npy", "manifest.json"])
 @pytest.mark.parametrize("harm", [_cut, Path.unlink])
-def test_what_is_not_whole_is_refused(
+def test_an_incomplete_snapshot_is_refused(
     tmp_path: Path, crowded: Crowded, listed: Listed, name: str, harm: Callable[[Path], None]
 ) -> None:
-    """A cut file read through a map would kill the process, or miss entries in silence."""
+    """A truncated memory-mapped file would kill the process, or entries would silently be missed."""
     path = write_snapshot(tmp_path, [(OWN, listed(crowded(17_000)))], watermark="")
     harm(path / name)
     with pytest.raises(SnapshotError, match=name.replace(".", r"\.")):
         open_snapshot(path)
 
 
-def test_verify_finds_a_turned_bit(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
-    """Disks err; `bank verify` must say in which file."""
+def test_verify_finds_a_flipped_bit(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
+    """`bank verify` would not name the file that a faulty disk has altered."""
     path = write_snapshot(tmp_path, [(OWN, listed(crowded(17_000)))], watermark="")
     with (path / "pdq.values.npy").open("r+b") as file:
         file.seek(5000)
@@ -260,8 +261,8 @@ def _alter(manifest: dict[str, object]) -> Iterator[dict[str, object]]:
     yield manifest | {"lists": 3}
 
 
-def test_manifests_of_another_make_are_refused(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
-    """After an upgrade or a slip of the hand: a clear refusal, so that the bank is written anew."""
+def test_manifests_of_another_format_are_refused(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
+    """After an upgrade or an accidental edit, a snapshot would be misread instead of being written again."""
     path = write_snapshot(tmp_path, [(OWN, listed(crowded(9)))], watermark="")
     for manifest in _alter(json.loads((path / "manifest.json").read_text())):
         (path / "manifest.json").write_text(json.dumps(manifest))
@@ -270,30 +271,30 @@ def test_manifests_of_another_make_are_refused(tmp_path: Path, crowded: Crowded,
 
 
 @pytest.mark.parametrize("name", ["", "..", "snapshot-gone", "/etc", "snapshot-../.."])
-def test_a_pointer_to_nowhere_is_told(tmp_path: Path, name: str) -> None:
-    """ "No snapshot" would start a worker with empty lists."""
+def test_a_pointer_to_nowhere_is_reported(tmp_path: Path, name: str) -> None:
+    """A missing target read as "no snapshot" would start a worker with empty lists."""
     (tmp_path / "CURRENT").write_text(name)
     with pytest.raises(SnapshotError, match="CURRENT: names a snapshot that is not there"):
         current_snapshot(tmp_path)
 
 
 def test_only_a_snapshot_of_the_folder_becomes_current(tmp_path: Path) -> None:
-    """Processes of other hosts or containers find it by its name in the folder that they share."""
+    """Processes on other hosts or in containers could not find a snapshot outside the shared folder."""
     elsewhere = write_snapshot(tmp_path / "elsewhere", [(OWN, [])], watermark="")
     with pytest.raises(SnapshotError, match="expected a snapshot in"):
         make_current(tmp_path, elsewhere)
 
 
 @pytest.mark.parametrize("lists", [[(ListSpec(name="selftest"), [])], [(OWN, []), (OWN, [])]])
-def test_lists_that_cannot_be_are_refused(tmp_path: Path, lists: list[tuple[ListSpec, list[Entry]]]) -> None:
-    """The built-in list is not written, and no list can hide another of its name."""
+def test_invalid_lists_are_refused(tmp_path: Path, lists: list[tuple[ListSpec, list[Entry]]]) -> None:
+    """A list could replace a built-in one, or hide another of its name."""
     with pytest.raises(SnapshotError, match="built in, or was given twice"):
         write_snapshot(tmp_path, lists, watermark="")
     assert left(tmp_path) == []
 
 
-def test_tidying_up_keeps_what_is_in_force_however_old_and_never_points_back(tmp_path: Path) -> None:
-    """A writer that stood still, or a clock that was set back, would take the list in force from all who start."""
+def test_pruning_keeps_the_snapshot_in_force_however_old_and_never_points_back(tmp_path: Path) -> None:
+    """A suspended writer, or a clock set back, would take the list in force from all processes that start."""
     paths = [write_snapshot(tmp_path, [(OWN, [])], watermark=f"{place}-0") for place in range(4)]
     for place, path in enumerate(paths):
         os.utime(path, ns=(place, place))
@@ -305,8 +306,8 @@ def test_tidying_up_keeps_what_is_in_force_however_old_and_never_points_back(tmp
     assert current_snapshot(tmp_path) == paths[0]
 
 
-def test_a_snapshot_that_is_about_to_be_in_force_stays(tmp_path: Path) -> None:
-    """A host that tidies up while a large list is on its way into the store would put a list in force that is gone."""
+def test_a_snapshot_about_to_be_published_stays(tmp_path: Path) -> None:
+    """A host that prunes while a large list is uploaded would publish a snapshot that is gone."""
     in_force = write_snapshot(tmp_path, [(OWN, [])], watermark="1-0")
     with snapshot_written(tmp_path, [(OWN, [])], watermark="2-0") as path:
         os.utime(path, ns=(1, 1))

@@ -1,4 +1,4 @@
-"""Sweeping many hashes for a few: all that is near is found, and nothing else."""
+"""Sweeping many hashes for a few finds all near pairs, and no others."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ from models.bank.sweep import _BLOCK_HASHES, sweep
 
 
 def flipped(value: npt.NDArray[np.uint8], bits: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
-    """`value`, (32,), with those of its 256 bits turned over."""
+    """`value`, (32,), with those of its 256 bits flipped."""
     unpacked = np.unpackbits(value)
     unpacked[bits] ^= 1
     return np.packbits(unpacked)
@@ -18,7 +18,7 @@ def flipped(value: npt.NDArray[np.uint8], bits: npt.NDArray[np.intp]) -> npt.NDA
 def plain(
     hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], limits: npt.NDArray[np.uint8]
 ) -> set[tuple[int, int, int]]:
-    """The same by the plainest way."""
+    """The same result by brute force."""
     return {
         (row, place, distance)
         for row, one in enumerate(hashes)
@@ -38,7 +38,7 @@ def pairs(
 
 @given(seed=st.integers(0, 2**32 - 1), sought=st.integers(0, 5), hashes=st.integers(0, 60))
 def test_every_near_pair_is_found(seed: int, sought: int, hashes: int) -> None:
-    """A stream that showed what is now known would go untold, or one that did not would be told."""
+    """A stream that showed known material would be missed, or one that did not would be reported."""
     random = np.random.default_rng(seed)
     wanted = random.integers(0, 256, (sought, 32), np.uint8)
     limits = random.integers(0, 32, sought).astype(np.uint8)
@@ -49,8 +49,8 @@ def test_every_near_pair_is_found(seed: int, sought: int, hashes: int) -> None:
     assert pairs(logged, wanted, limits) == plain(logged, wanted, limits)
 
 
-def test_it_counts_past_a_byte_and_over_blocks() -> None:
-    """256 bits apart must not read as 0, and a match in a later block must be told by its own place."""
+def test_distances_over_a_byte_and_rows_over_blocks_are_correct() -> None:
+    """A distance of 256 bits would read as 0, or a match in a later block be reported at the wrong row."""
     wanted = np.zeros((1, 32), np.uint8)
     logged = np.full((_BLOCK_HASHES + 3, 32), 255, np.uint8)
     logged[-1] = flipped(wanted[0], np.arange(31))

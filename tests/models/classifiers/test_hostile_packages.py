@@ -1,4 +1,4 @@
-"""Model packages that somebody made with care, or by mistake: none of them holds, blinds or fools a worker."""
+"""Hostile or faulty model packages: none of them blocks, blinds or misleads a worker."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from models.classifiers.registry import SHIPPED, known_packages, read_all
 from models.classifiers.weights import presence
 from models.errors import ManifestError, OnnxFileError, WeightsError
 
-pytestmark = pytest.mark.timeout(30)  # what is to end at once would else hold the tests for minutes
+pytestmark = pytest.mark.timeout(30)  # a test that should end immediately would otherwise hang for minutes
 
 
 def refused(path: Path) -> str:
@@ -36,7 +36,7 @@ def write(path: Path, **changes: Any) -> Path:
 
 
 def halved(folder: Path, location: str) -> tuple[bytes, str]:
-    """The channels' means, halved by numbers in another file; and what that file's digest is to be."""
+    """The channels' means, halved by numbers in another file; and the expected digest of that file."""
     nodes = [
         helper.make_node("ReduceMean", ["picture", "axes"], ["means"], keepdims=0),
         helper.make_node("Mul", ["means", "halves"], ["scores"]),
@@ -53,15 +53,15 @@ def halved(folder: Path, location: str) -> tuple[bytes, str]:
 
 
 def test_an_alias_is_refused_with_its_line(tmp_path: Path) -> None:
-    """Aliases of aliases, a page of them, would hold every worker that starts."""
+    """A page of nested aliases would block every worker that starts."""
     path = tmp_path / "bomb.yaml"
     path.write_text(f"a: &a [x]\nb: [*a, *a]\n{yaml.safe_dump(manifest(b''))}")
     assert "bomb.yaml, line 2: expected YAML: *a is an alias: write its value out" in refused(path)
 
 
 @pytest.mark.parametrize("key", ["licence", "sha256"])
-def test_a_key_that_is_given_twice_is_refused_with_its_line(tmp_path: Path, key: str) -> None:
-    """The last would win: what a reviewer reads at the top would not be what runs."""
+def test_a_duplicate_key_is_refused_with_its_line(tmp_path: Path, key: str) -> None:
+    """The last one would win: a reviewer would read one value at the top, and another would be used."""
     path = write(tmp_path / "means.yaml")
     lines = path.read_text().splitlines()
     number = next(place for place, line in enumerate(lines) if line.strip().startswith(key))
@@ -70,8 +70,8 @@ def test_a_key_that_is_given_twice_is_refused_with_its_line(tmp_path: Path, key:
     assert refused(path) == f"{path}, line {number + 2}: expected YAML: '{key}' is given twice"
 
 
-def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
-    """A pipe that nobody writes to would hold a worker for ever, and /dev/zero would fill its memory."""
+def test_pipes_and_devices_are_refused_immediately(tmp_path: Path) -> None:
+    """A pipe without a writer would block a worker for ever, and /dev/zero would fill its memory."""
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
     assert refused(pipe) == f"{pipe}: the manifest cannot be read: expected a regular file, found a pipe"
@@ -94,7 +94,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_weights_are_not_read_through_a_link_out_of_the_folder(tmp_path: Path) -> None:
-    """A model from elsewhere would be one of the operator's other files, whoever put that there."""
+    """A package could use one of the operator's other files as its model."""
     folder = tmp_path / "models"
     folder.mkdir()
     path = install(folder, mean_model())
@@ -107,7 +107,7 @@ def test_weights_are_not_read_through_a_link_out_of_the_folder(tmp_path: Path) -
 
 @pytest.mark.parametrize("linked", ["sub", "sub/tensors.bin"])
 def test_external_tensors_are_not_read_through_a_link_out_of_the_folder(tmp_path: Path, linked: str) -> None:
-    """A file or a folder that is a link leads out as well as `..` does."""
+    """A linked file or folder would lead out of the package as `..` does."""
     folder = tmp_path / "models"
     weights, digest = halved(folder, "sub/tensors.bin")
     path = install(folder, weights, weights__external={"sub/tensors.bin": digest})
@@ -118,8 +118,8 @@ def test_external_tensors_are_not_read_through_a_link_out_of_the_folder(tmp_path
         Classifier(package(path)).verify()
 
 
-def test_links_as_kubernetes_makes_them_lead_to_the_model(tmp_path: Path) -> None:
-    """A ConfigMap is a folder of links through `..data`, and may be mounted behind one."""
+def test_links_of_kubernetes_lead_to_the_model(tmp_path: Path) -> None:
+    """A model in a ConfigMap, which is a folder of links through `..data`, could not be loaded."""
     mounted, inner = tmp_path / "mounted", tmp_path / "mounted" / "..2026_11_25"
     weights, digest = halved(inner, "tensors.bin")
     install(inner, weights, weights__external={"tensors.bin": digest})
@@ -132,8 +132,8 @@ def test_links_as_kubernetes_makes_them_lead_to_the_model(tmp_path: Path) -> Non
         assert list(one.scores(np.full((9, 9, 3), 51, np.uint8)).values()) == pytest.approx([0.1] * 3)
 
 
-def test_files_that_an_installer_linked_to_its_store_are_found(tmp_path: Path) -> None:
-    """uv and Nix link every file of a package to a store of theirs: the manifest and its weights alike."""
+def test_files_linked_to_an_installers_store_are_found(tmp_path: Path) -> None:
+    """uv and Nix link every file of a package to their store: such models could not be loaded."""
     store, folder = tmp_path / "store", tmp_path / "installed"
     store.mkdir()
     folder.mkdir()
@@ -144,15 +144,15 @@ def test_files_that_an_installer_linked_to_its_store_are_found(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("file", ["a\0b.onnx", "a\nb.onnx", "\x1b[2J.onnx"])
-def test_names_that_no_file_should_have_are_told(tmp_path: Path, file: str) -> None:
-    """A NUL would end in a traceback; a name that steers the terminal would hide what is told of it."""
+def test_invalid_file_names_are_reported(tmp_path: Path, file: str) -> None:
+    """A NUL would end in a traceback; or control characters would hide the message."""
     text = refused(write(tmp_path / "means.yaml", weights__file=file))
     assert "weights.file: expected the name of a file" in text
     assert text.isprintable()
 
 
-def test_weights_with_a_name_that_is_too_long_are_told(tmp_path: Path) -> None:
-    """The file system refuses to look: `models list` would end in a traceback."""
+def test_names_of_weights_that_are_too_long_are_reported(tmp_path: Path) -> None:
+    """The file system refuses such a name: `models list` would end in a traceback."""
     path = write(tmp_path / "means.yaml", weights__file="é" * 190 + ".onnx")
     assert presence(package(path)) == "unreadable"
     with pytest.raises(WeightsError, match="File name too long"):
@@ -179,8 +179,8 @@ def test_a_softmax_that_always_gives_one_is_refused(tmp_path: Path, output: dict
 
 
 @pytest.mark.parametrize("batch", [-1, 1, "n"])
-def test_sizes_that_are_open_are_taken_as_onnx_runtime_takes_them(tmp_path: Path, batch: int | str) -> None:
-    """Exporters write -1 for a batch of any size; such a model would be refused with a number of twenty digits."""
+def test_open_sizes_are_read_as_by_onnx_runtime(tmp_path: Path, batch: int | str) -> None:
+    """Exporters write -1 for any batch size: such a model would be refused with a number of twenty digits."""
     model = load_model_from_string(mean_model())
     for tensor in (*model.graph.input, *model.graph.output):
         dimension = tensor.type.tensor_type.shape.dim[0]
@@ -206,14 +206,14 @@ def test_a_network_of_doubles_runs(tmp_path: Path) -> None:
 
 
 def test_element_types_have_names() -> None:
-    """ "type 16" tells nobody that a graph takes bfloat16."""
+    """ "type 16" does not say that a graph takes bfloat16."""
     renamed = {"float": "float32", "double": "float64"}
     theirs = {number: name.lower() for name, number in TensorProto.DataType.items() if name != "UNDEFINED"}
     assert {number: renamed.get(name, name) for number, name in theirs.items()} == ELEMENT_TYPES
 
 
-def test_operators_of_a_later_onnx_are_told_in_a_line(tmp_path: Path) -> None:
-    """The reason would stand in a screen of C++, if at all, and first when a worker has forked."""
+def test_operators_of_a_later_onnx_are_reported_in_one_line(tmp_path: Path) -> None:
+    """The reason would be in a screen of C++ output, if at all, and only after a worker has forked."""
     model = load_model_from_string(mean_model())
     model.opset_import[0].version = 99
     install(tmp_path, model.SerializeToString())
@@ -224,8 +224,8 @@ def test_operators_of_a_later_onnx_are_told_in_a_line(tmp_path: Path) -> None:
     assert read_graph(model.SerializeToString()).opset == 18
 
 
-def test_a_digest_is_told_with_the_line_that_has_it(tmp_path: Path) -> None:
-    """Whoever exported a model anew looks for the place in the manifest."""
+def test_a_wrong_digest_is_reported_with_its_line(tmp_path: Path) -> None:
+    """After a new export, its author would have to search the manifest for the place."""
     path = install(tmp_path, mean_model())
     line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if "sha256" in text)
     (tmp_path / "means.onnx").write_bytes(b"altered")
@@ -234,14 +234,14 @@ def test_a_digest_is_told_with_the_line_that_has_it(tmp_path: Path) -> None:
     assert str(error.value).startswith(f"{path}, line {line}: weights.sha256: {tmp_path / 'means.onnx'}: ")
 
 
-def test_a_file_that_is_no_model_at_all_is_told(tmp_path: Path) -> None:
-    """A page that a download gave in place of the model."""
+def test_a_file_that_is_no_model_is_reported(tmp_path: Path) -> None:
+    """An error page saved in place of the model would end in a traceback."""
     with pytest.raises(OnnxFileError, match="expected an ONNX model"):
         read_graph(b"<!doctype html>")
 
 
-def test_what_is_broken_does_not_hide_the_others(tmp_path: Path) -> None:
-    """A typing error in one manifest would make all of them unfindable; yet no worker may start without it."""
+def test_a_broken_manifest_does_not_hide_the_others(tmp_path: Path) -> None:
+    """A typo in one manifest would hide all models; yet no worker may start with it."""
     install(tmp_path, mean_model())
     (tmp_path / "broken.yaml").write_text("name: [")
     shelf = read_all(tmp_path)
@@ -251,14 +251,14 @@ def test_what_is_broken_does_not_hide_the_others(tmp_path: Path) -> None:
         known_packages(tmp_path)
 
 
-def test_manifests_in_capitals_are_read(tmp_path: Path) -> None:
-    """A file from another system would be passed over in silence, and its model would not run."""
+def test_manifests_with_upper_case_suffixes_are_read(tmp_path: Path) -> None:
+    """A file from another system would be silently ignored, and its model would not run."""
     install(tmp_path, mean_model()).rename(tmp_path / "MEANS.YAML")
     assert "means" in known_packages(tmp_path)
 
 
-def test_the_operators_own_model_says_what_it_replaces(tmp_path: Path) -> None:
-    """Somebody would take its scores for those of the model that ships."""
+def test_an_operators_model_is_marked_as_replacing_a_shipped_one(tmp_path: Path) -> None:
+    """Its scores would be taken for those of the shipped model."""
     install(tmp_path, constant_model([0.5]), name="open-nsfw", outputs=[{"labels": labels("nsfw")}])
     replaced = known_packages(tmp_path)["open-nsfw"]
     assert (replaced.origin, replaced.replaces) == (str(tmp_path), "livewarden")
@@ -266,7 +266,7 @@ def test_the_operators_own_model_says_what_it_replaces(tmp_path: Path) -> None:
 
 
 def test_a_distribution_does_not_replace_a_shipped_model(tmp_path: Path) -> None:
-    """Whatever is installed beside livewarden could put a model that sees nothing in the place of its default."""
+    """A distribution installed beside livewarden could replace the default model with one that detects nothing."""
     folder = tmp_path / "evil_models"
     folder.mkdir()
     install(folder, constant_model([0.0]), name="open-nsfw", outputs=[{"labels": labels("nsfw")}])

@@ -1,4 +1,4 @@
-"""Pixels as libvips makes them, held against libvips."""
+"""Resized pixels, compared with libvips."""
 
 import importlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from models.classifiers.libvips import Pixels, resized
 
 @pytest.fixture(scope="module")
 def vips(ci_or_skip: Callable[[str], NoReturn]) -> Callable[[Pixels, int, int], Pixels]:
-    """Resizes by libvips itself, which comes with the extra `safety-s`."""
+    """Resizes by libvips, from the extra `safety-s`."""
     try:
         pyvips: Any = importlib.import_module("pyvips")
     except ImportError:
@@ -29,7 +29,7 @@ def vips(ci_or_skip: Callable[[str], NoReturn]) -> Callable[[Pixels, int, int], 
 
 
 def pattern(width: int, height: int, *channels: int) -> Pixels:
-    """Edges and slopes, up to full black and white."""
+    """Edges and slopes, including full black and white."""
     chance = np.random.default_rng(width * height)
     coarse = chance.integers(0, 256, (height // 5 + 2, width // 5 + 2, *channels), np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -49,16 +49,16 @@ def pattern(width: int, height: int, *channels: int) -> Pixels:
         pytest.param((224, 224), (224, 224), id="stays"),
     ],
 )
-def test_pixels_are_those_of_libvips(
+def test_pixels_equal_those_of_libvips(
     vips: Callable[[Pixels, int, int], Pixels], old: tuple[int, int], new: tuple[int, int]
 ) -> None:
-    """Of some networks one grey level moves the score by hundredths."""
+    """In some networks one grey level changes the score by hundredths."""
     for pixels in (pattern(*old, 3), pattern(*old)):
         assert (resized(pixels, *new) == vips(pixels, *new)).all()
 
 
 def test_any_size(vips: Callable[[Pixels, int, int], Pixels]) -> None:
-    """libvips adds up where a pixel lies: where that is between two of its 64 places, it may take the other one."""
+    """libvips accumulates a pixel's position: between two of its 64 positions, it may take the other one."""
     chance = np.random.default_rng(7)
     for _ in range(40):
         width, height, wide, high = map(int, chance.integers([20, 20, 1, 1], [1500, 1500, 300, 300]))

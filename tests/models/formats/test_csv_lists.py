@@ -1,4 +1,4 @@
-"""Our own lists: what an operator wrote is in the bank as written, or the list is refused at the line that is wrong."""
+"""Our own list format: entries are imported as written, or the list is refused at the faulty line."""
 
 import io
 
@@ -22,24 +22,24 @@ def pdq(entry: str, digits: str = A) -> Entry:
     return Entry(entry=entry, kind=HashKind.PDQ, value=bytes.fromhex(digits))
 
 
-def test_hashes_alone_are_told_by_their_lines() -> None:
-    """Whoever gets an escalation must find the entry in the file."""
+def test_hashes_alone_are_identified_by_their_lines() -> None:
+    """A moderator could not find the matched entry in the file."""
     assert records(f"hash\n{A}\n{B}\n") == [pdq("2"), pdq("3", B)]
 
 
-def test_windows_files_and_quoted_ids_are_read() -> None:
-    """Lists come out of spreadsheets, with a byte-order mark, CRLF and empty lines at the end."""
+def test_windows_files_and_quoted_ids_are_accepted() -> None:
+    """Lists exported from spreadsheets, with a byte-order mark, CRLF and empty lines at the end, would be refused."""
     text = f'\ufeffhash,id\r\n{A.upper()},"a, ""b"""\r\n {A} , twin \r\n{A},\r\n\r\n \r\n'
     assert records(text) == [pdq('a, "b"'), pdq("twin"), pdq("4")]
 
 
-def test_an_empty_list_is_a_list() -> None:
-    """An operator may prepare a list before it has entries."""
+def test_an_empty_list_is_accepted() -> None:
+    """An operator could not prepare a list before it has entries."""
     assert records("hash,id\n") == []
 
 
-def test_every_column_is_read_in_any_order() -> None:
-    """Frames of videos, tags and file digests come back from an export."""
+def test_columns_may_be_in_any_order() -> None:
+    """Frames of videos, tags and file digests of an export could not be imported again."""
     text = f'hash,kind,id,seconds,video,tags\n{A},,f1,1.5,film 7,"series:x;a, b;;series:x"\n{MD5.upper()},MD5,f1,,,\n'
     assert records(text) == [
         Entry(
@@ -88,7 +88,7 @@ def test_the_digest_of_an_empty_file_is_dropped() -> None:
     ],
 )
 def test_a_bad_line_refuses_the_list_whole(text: str, line: int, expected: str) -> None:
-    """Half a list would look like a whole one; the message must lead to the line, and quote no hash into a log."""
+    """Half a list would look like a whole one; or the log would quote a hash, or lack the line number."""
     with pytest.raises(ListFormatError) as refused:
         records(text)
     assert refused.value.place == f"line {line}"
@@ -98,26 +98,26 @@ def test_a_bad_line_refuses_the_list_whole(text: str, line: int, expected: str) 
 
 
 def test_text_that_is_not_utf_8_is_refused_at_its_line() -> None:
-    """A Latin-1 id must not become another id in silence."""
+    """A Latin-1 ID would silently become another ID."""
     with pytest.raises(ListFormatError, match=r"^line 4: expected text in UTF-8$"):
         list(read(io.BytesIO(f"hash,id\n{A},é\n\n{A},".encode() + b"\xe9\n")))
 
 
-def test_a_line_without_end_is_refused_in_bounded_memory() -> None:
-    """A file of one endless line is no list, and must not fill the memory before that is said."""
+def test_an_endless_line_is_refused_in_bounded_memory() -> None:
+    """A file of one endless line would fill the memory before it is refused."""
     with pytest.raises(ListFormatError, match=r"^line 2: expected a line of at most"):
         list(read(io.BytesIO(b"hash,id\n" + b"0" * (3 << 20))))
 
 
 @pytest.mark.parametrize("filler", [" ", '"', '""', '",', " ,", "\t\v"])
-def test_a_line_made_to_be_slow_is_not(filler: str) -> None:
-    """A megabyte of blanks or quotes on one line must not hold up an import for hours."""
+def test_a_line_crafted_to_be_slow_is_read_quickly(filler: str) -> None:
+    """A megabyte of blanks or quotes on one line would block an import for hours."""
     line = f'{A},{filler * (900_000 // len(filler))}x"\n'
     with pytest.raises(ListFormatError, match=r"^line 2: "):
         records(f"hash,id\n{line}")
 
 
-def test_ours_is_recognised() -> None:
-    """`bank import own own.csv` needs no --format."""
+def test_our_format_is_recognised() -> None:
+    """`bank import own own.csv` would need --format."""
     for header in ("hash", "hash,id", "\ufeffhash , id\r", "hash,kind,tags"):
         assert sniff(f"{header}\n{A}\n".encode()) is Format.CSV

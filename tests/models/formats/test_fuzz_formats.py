@@ -1,4 +1,4 @@
-"""Whatever a file holds: records, or one refusal that quotes no hash; never another error, and never in between."""
+"""Any file yields records, or one refusal that quotes no hash; never another error, and never both."""
 
 import io
 import json
@@ -77,20 +77,20 @@ def check(data: bytes, layout: Format | None) -> None:
 
 
 @pytest.mark.parametrize("layout", SAMPLES)
-def test_the_samples_are_sound(layout: Format) -> None:
-    """Else what follows would test refusals alone."""
+def test_the_samples_are_valid(layout: Format) -> None:
+    """The tests below would test refusals only."""
     assert any(isinstance(record, Entry) for record in read(io.BytesIO(SAMPLES[layout].encode())))
 
 
 @given(st.binary(max_size=300), FORMATS | st.none())
 def test_any_bytes(data: bytes, layout: Format | None) -> None:
-    """A wrong file is given by mistake every day."""
+    """A wrong file, given by mistake, would end in a traceback."""
     check(data, layout)
 
 
 @given(st.data(), FORMATS)
 def test_damaged_files(data: st.DataObject, layout: Format) -> None:
-    """Files are cut, edited by hand, joined, and made to harm."""
+    """A truncated, edited, joined or malicious file would end in a traceback."""
     raw = SAMPLES[layout].encode()
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(raw)))
@@ -101,8 +101,8 @@ def test_damaged_files(data: st.DataObject, layout: Format) -> None:
 
 
 @given(st.data(), FORMATS, FORMATS)
-def test_a_file_named_wrongly(data: st.DataObject, layout: Format, named: Format) -> None:
-    """--format with the wrong word is a refusal, or reads what is there."""
+def test_a_file_with_the_wrong_format_name(data: st.DataObject, layout: Format, named: Format) -> None:
+    """The wrong word after --format would end in a traceback."""
     check(SAMPLES[layout].encode(), named)
 
 
@@ -117,7 +117,7 @@ FIELDS = st.sampled_from(
 
 
 @given(st.lists(st.dictionaries(FIELDS, JSON_VALUES, max_size=6), max_size=4))
-def test_media_of_any_make(media: list[dict[str, object]]) -> None:
-    """Tools write fields as numbers, texts, lists and nothing."""
+def test_media_with_fields_of_any_type(media: list[dict[str, object]]) -> None:
+    """Tools write fields as numbers, texts, lists and null: some would end in a traceback."""
     context = "http://github.com/ICMEC/ProjectVic/DataModels/1.3.xml#Media"
     check(json.dumps({"odata.metadata": context, "value": media}).encode(), None)

@@ -1,4 +1,4 @@
-"""NCMEC's hash sharing: the newest word on every id counts, and XML that is made to harm does none."""
+"""NCMEC's hash sharing: the newest record of every ID counts, and malicious XML does no harm."""
 
 import io
 import re
@@ -54,7 +54,7 @@ def entry(name: str, kind: HashKind, digits: str, media: str = "image", grade: s
 
 
 def test_a_page_gives_entries_and_tombstones() -> None:
-    """Every hash that the bank can keep comes in; PhotoDNA is counted; what a member withdrew is taken out."""
+    """Usable hashes would be lost, PhotoDNA go uncounted, or a withdrawn hash stay."""
     images = item("image1", f"<md5>{MD5}</md5><SHA1>{SHA1}</SHA1><pdna>a1a1</pdna><pdq>{PDQ}</pdq>")
     images += item("image4", None, kind="deletedImage", grade="")
     videos = item("video1", f"\n <md5>\n{MD5}\n</md5><tmk_pdqf>{'x' * 300_000}</tmk_pdqf>", kind="video", grade="")
@@ -71,8 +71,8 @@ def test_a_page_gives_entries_and_tombstones() -> None:
     ]
 
 
-def test_the_newest_word_counts_in_any_order() -> None:
-    """Pages are not in the order of time: no older tombstone may take out a renewed entry, nor an older entry stay."""
+def test_the_newest_record_counts_in_any_order() -> None:
+    """Pages are not ordered by time: an older tombstone would remove a renewed entry, or an older entry stay."""
     early, late = "2019-11-24T15:10:00Z", "2019-11-25T15:10:00.5+00:00"
     renewed = item("renewed", at=late) + item("renewed", None, kind="deletedImage", at=early)
     withdrawn = item("withdrawn", None, kind="deletedImage", at=late) + item("withdrawn", at=early)
@@ -101,8 +101,8 @@ def test_the_newest_word_counts_in_any_order() -> None:
 
 
 @pytest.mark.parametrize("joint", ["", "\n", "\n\n  ", "\ufeff", "\n<!-- page -->\n"])
-def test_pages_joined_in_a_file_are_read_as_one(joint: str) -> None:
-    """`cat page*.xml`: a fetch of a million entries is a thousand pages, and only together are they in order."""
+def test_concatenated_pages_are_read_as_one(joint: str) -> None:
+    """A fetch of a million entries is a thousand pages, which only `cat page*.xml` brings into one import."""
     pages = [page(item("a", None, kind="deletedImage", at="2020-01-01T00:00:00Z"), ""), page(item("b")), page()]
     pages.append(page(item("a", at="2019-01-01T00:00:00Z")).removeprefix(HEAD))
     assert records(joint.join(pages)) == [
@@ -113,7 +113,7 @@ def test_pages_joined_in_a_file_are_read_as_one(joint: str) -> None:
 
 
 def test_pages_may_meet_anywhere_in_a_block() -> None:
-    """A block of the file may end within the next page's first words."""
+    """A block that ends within the next page's first words would break the import."""
 
     class Short(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -126,13 +126,13 @@ def test_pages_may_meet_anywhere_in_a_block() -> None:
 
 
 def test_a_broken_page_refuses_the_file_at_its_line() -> None:
-    """Lines are counted through all pages, as an editor does."""
+    """The reported line would not be the editor's, which counts through all pages."""
     with pytest.raises(ListFormatError, match=r"^line 6, column [0-9]+: expected XML in UTF-8: mismatched tag"):
         records(page(item("a")) + "\n" + page(item("b")) + "\n" + page(item("c")).replace("</image>", "</b>"))
 
 
-def test_what_gives_no_entry_is_counted() -> None:
-    """The empty file's digest, an item without a hash, another classification than asked for."""
+def test_skipped_items_are_counted() -> None:
+    """The empty file's digest, items without a hash and other classifications would be skipped without a count."""
     images = item("a", f"<md5>{EMPTY_MD5}</md5>") + item("b", "") + item("c", "<md5/>") + item("d", grade="B2")
     assert records(page(images), categories=("A1", "A2")) == [
         Skip(place="image 1", reason=SkipReason.EMPTY_FILE),
@@ -142,8 +142,8 @@ def test_what_gives_no_entry_is_counted() -> None:
     ]
 
 
-def test_what_a_member_withdrew_is_taken_out_whatever_classifications_are_asked_for() -> None:
-    """A hash that was withdrawn would go on calling people: a tombstone has no classification, or another by now."""
+def test_a_withdrawn_hash_is_removed_whatever_classifications_are_requested() -> None:
+    """A withdrawn hash would go on matching: a tombstone has no classification, or another one by now."""
     images = (
         item("a") + item("b", None, kind="deletedImage", grade="") + item("c", None, kind="deletedImage", grade="B2")
     )
@@ -154,8 +154,8 @@ def test_what_a_member_withdrew_is_taken_out_whatever_classifications_are_asked_
     ]
 
 
-def test_a_page_without_items_is_a_page() -> None:
-    """The last page of a day on which nothing happened."""
+def test_a_page_without_items_is_accepted() -> None:
+    """The last page of a day without changes would be refused."""
     assert records(page()) == []
     assert records(f"{HEAD}{ROOT}</queryResult>") == []
 
@@ -185,8 +185,9 @@ def test_a_page_without_items_is_a_page() -> None:
         (ROOT + "<a>" * 1_000_000, "after element 0", "levels"),
     ],
 )
-def test_what_is_malformed_refuses_the_file(data: str, place: str | re.Pattern[str], expected: str) -> None:
-    """Half a list would look like a whole one; the refusal leads to the element, and quotes no hash into a log."""
+def test_a_malformed_file_is_refused(data: str, place: str | re.Pattern[str], expected: str) -> None:
+    """Half a list would look like a whole one; or the refusal would not name the element, or quote a hash into a
+    log."""
     with pytest.raises(ListFormatError) as refused:
         records(data)
     if isinstance(place, str):
@@ -210,8 +211,8 @@ LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 30))
         "<!DOCTYPE queryResult>",
     ],
 )
-def test_entity_bombs_are_refused_at_sight(doctype: str) -> None:
-    """A few hundred bytes must not become gigabytes, nor read a file of the machine."""
+def test_entity_bombs_are_refused_immediately(doctype: str) -> None:
+    """A few hundred bytes would become gigabytes, or read a file of the machine."""
     data = page(item("&l29;")).replace(HEAD, HEAD + doctype)
     with pytest.raises(ListFormatError, match=r"^start of file: expected XML without a document type"):
         records(data)
@@ -219,21 +220,21 @@ def test_entity_bombs_are_refused_at_sight(doctype: str) -> None:
 
 @pytest.mark.parametrize("filler", [' b="', "<!--", "<b c='d'/>", "<?x "])
 def test_an_endless_element_is_refused_in_bounded_memory(filler: str) -> None:
-    """What never ends must be refused before it is in memory."""
+    """An endless element would fill the memory before it is refused."""
     data = ROOT + "<images><image" + (">" if filler[0] == "<" else "") + filler + filler.rstrip('"') * 2_000_000
     with pytest.raises(ListFormatError):
         records(data)
 
 
 def test_another_encoding_is_refused() -> None:
-    """What the head of the file says of Latin-1 is not believed: an id must not change in silence."""
+    """An ID would silently change if the declared Latin-1 were decoded."""
     data = page(item("é")).replace("UTF-8", "ISO-8859-1").encode("latin-1")
     with pytest.raises(ListFormatError, match=r"^line 2, column [0-9]+: expected XML in UTF-8: not well-formed"):
         records(data)
 
 
 def test_progress_never_goes_back() -> None:
-    """A file is read twice, for the newest word on each id; the bar must not jump to the start halfway."""
+    """A file is read twice, for the newest record of each ID: the bar would jump back half-way."""
     data = page("".join(item(f"image{n}") for n in range(3000))).encode()
     told: list[int] = []
     list(read(io.BytesIO(data), progress=told.append))
@@ -241,6 +242,6 @@ def test_progress_never_goes_back() -> None:
     assert told[-1] == len(data)
 
 
-def test_it_is_recognised() -> None:
-    """Of XML we read this alone; another kind is refused by what it is."""
+def test_the_format_is_recognised() -> None:
+    """The user would have to name the format, or another kind of XML be refused without saying what it is."""
     assert sniff(b"\xef\xbb\xbf\n" + page().encode()) is Format.NCMEC

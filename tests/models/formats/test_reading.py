@@ -1,4 +1,4 @@
-"""Every format is recognised or refused clearly, in bounded memory, and never read from a file in motion."""
+"""Every format is recognised or clearly refused, in bounded memory, and never read from a changing file."""
 
 import io
 import json
@@ -72,8 +72,8 @@ def written(path: Path, chunks: Iterator[str]) -> Path:
     return path
 
 
-def test_each_is_recognised_and_read_whole(layout: Format, tmp_path: Path) -> None:
-    """`bank import LIST FILE` is all that an operator needs to say."""
+def test_each_format_is_recognised_and_read_completely(layout: Format, tmp_path: Path) -> None:
+    """`bank import LIST FILE` would need further options."""
     path = written(tmp_path / "list", LISTS[layout](1000))
     with path.open("rb") as file:
         assert sniff(file.read(4096)) is layout
@@ -83,7 +83,7 @@ def test_each_is_recognised_and_read_whole(layout: Format, tmp_path: Path) -> No
 
 
 def test_memory_does_not_grow_with_the_file(layout: Format, tmp_path: Path) -> None:
-    """A list of a gigabyte is imported on a machine of a gigabyte."""
+    """A list of a gigabyte could not be imported on a machine with a gigabyte of memory."""
 
     def peak_bytes(entries: int) -> int:
         path = written(tmp_path / f"{entries}", LISTS[layout](entries))
@@ -100,7 +100,7 @@ def test_memory_does_not_grow_with_the_file(layout: Format, tmp_path: Path) -> N
 
 
 def test_progress_ends_at_the_size_of_the_file(layout: Format, tmp_path: Path) -> None:
-    """A bar that stops at 99 % looks like an import that hangs."""
+    """A bar that stops at 99 % would look like an import that hangs."""
     path = written(tmp_path / "list", LISTS[layout](5000))
     told: list[int] = []
     with path.open("rb") as file:
@@ -128,7 +128,7 @@ def rewritten(path: Path, layout: Format) -> None:
 def test_a_file_that_changes_while_it_is_read_is_refused(
     layout: Format, change: Callable[[Path, Format], None], tmp_path: Path
 ) -> None:
-    """A list that is still being copied would come in by half, and look whole."""
+    """Half of a list that is still being copied would be imported, and look complete."""
     path = written(tmp_path / "list", LISTS[layout](20_000))
     with path.open("rb") as file:
         records = read(file)
@@ -139,8 +139,8 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
                 pass
 
 
-def test_what_the_change_was_is_told_where_the_file_stays_well_formed(tmp_path: Path) -> None:
-    """Whoever reads the refusal should not look for a mistake in the list."""
+def test_a_change_is_reported_where_the_file_stays_well_formed(tmp_path: Path) -> None:
+    """The user would look for a mistake in the list."""
     path = written(tmp_path / "list", csv_list(20_000))
     with path.open("rb") as file:
         records = read(file)
@@ -152,15 +152,15 @@ def test_what_the_change_was_is_told_where_the_file_stays_well_formed(tmp_path: 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_utf_16_is_named(layout: Format, encoding: str) -> None:
-    """Spreadsheets save it, and "malformed" would send the operator looking for a bad line."""
+    """Spreadsheets write it, and "malformed" would make the operator look for a bad line."""
     data = "".join(LISTS[layout](3)).encode(encoding)
     for named in (None, layout):
         with pytest.raises(ListFormatError, match="found UTF-16: save the file as UTF-8"):
             list(read(io.BytesIO(data), format=named))
 
 
-def test_an_empty_file_is_no_list(layout: Format) -> None:
-    """A copy that failed must not empty a list."""
+def test_an_empty_file_is_refused(layout: Format) -> None:
+    """A failed copy would empty a list."""
     for named in (None, layout):
         with pytest.raises(ListFormatError, match="found an empty file"):
             list(read(io.BytesIO(b""), format=named))
@@ -179,14 +179,14 @@ def test_an_empty_file_is_no_list(layout: Format) -> None:
         b"\xff\xd8\xff",
     ],
 )
-def test_what_is_no_list_of_ours_is_refused_with_what_would_be(head: bytes) -> None:
-    """The message says what can be named with --format."""
+def test_an_unknown_format_is_refused_with_the_supported_ones(head: bytes) -> None:
+    """The message would not say what can be named with --format."""
     with pytest.raises(ListFormatError, match="csv, pdq, vpdq, vics, ncmec, threatexchange"):
         list(read(io.BytesIO(head)))
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """A disk that fails halfway must not end in a traceback."""
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    """A disk that fails half-way would end in a traceback."""
 
     class Failing(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -199,7 +199,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_refused() -> None:
-    """It cannot be read twice, and what was looked at to recognise it would be missing."""
+    """It cannot be read twice, and the bytes read to recognise it would be missing."""
     receiving, sending = os.pipe()
     os.close(sending)
     with os.fdopen(receiving, "rb") as file, pytest.raises(ListFormatError, match="not a pipe"):

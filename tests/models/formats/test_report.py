@@ -1,4 +1,4 @@
-"""Report of an import: everything that a file held is accounted for."""
+"""The report of an import accounts for everything in the file."""
 
 import io
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ def count_import(records: Iterable[Record]) -> ImportReport:
 
 
 def test_everything_in_a_file_is_counted() -> None:
-    """An operator sees what came in, what did not and why, and where to look."""
+    """An operator would not see what was imported, what was not and why."""
     text = f"signal_type,value\npdq,{A}\npdq,{B}\nmd5,{MD5}\nmd5,{EMPTY_MD5}\nurl,x\nurl,y\npdq,{A.upper()}\n"
     assert count_import(read(io.BytesIO(text.encode()))).to_record() == {
         "accepted": 4,
@@ -33,29 +33,29 @@ def test_everything_in_a_file_is_counted() -> None:
     }
 
 
-def test_ids_at_odds_are_told() -> None:
-    """Two hashes under one id are both kept, and somebody should ask the source which is meant."""
+def test_conflicting_ids_are_reported() -> None:
+    """Two hashes under one ID are both kept, and nobody would ask the source which is right."""
     text = f"hash,id\n{A},one\n{B},one\n{A},two\n{A},two\n{B},three\n{A},three\n{'0' * 64},three\n"
     report = count_import(read(io.BytesIO(text.encode())))
     assert report.contradictions == 2
     assert report.duplicates == 4
 
 
-def test_hashes_of_two_kinds_under_one_id_are_no_contradiction() -> None:
-    """Sources give a picture's MD5 and PDQ side by side; and one text may be PDQ and SHA-256."""
+def test_hashes_of_two_kinds_under_one_id_are_no_conflict() -> None:
+    """Sources list a picture's MD5 and PDQ together, and one text may be PDQ and SHA-256: each would be reported."""
     text = f"hash,id,kind\n{A},one,pdq\n{A},one,sha256\n{MD5},one,md5\n"
     report = count_import(read(io.BytesIO(text.encode())))
     assert (report.contradictions, report.duplicates, report.total_accepted) == (0, 0, 3)
 
 
-def test_what_a_list_takes_in_is_passed_on() -> None:
-    """Counting goes with the import, not before it."""
+def test_records_are_passed_on_while_they_are_counted() -> None:
+    """Counting would need a separate pass before the import."""
     entry = Entry(entry="a", kind=HashKind.PDQ, value=bytes(32))
     count = ImportCount()
     assert list(count.count([entry, Removal(entry="b")])) == [entry, Removal(entry="b")]
     assert (count.report().total_accepted, count.report().removed) == (1, 1)
 
 
-def test_nothing_is_a_report_as_well() -> None:
-    """A list without entries is imported, and says so."""
+def test_an_empty_list_has_a_report_too() -> None:
+    """A list without entries would be imported without a word."""
     assert count_import([]).to_record()["accepted"] == 0

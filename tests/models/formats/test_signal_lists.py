@@ -25,13 +25,13 @@ def pdq(entry: str, digits: str = A, video: str | None = None, seconds: float | 
 
 
 def test_pdq_text_lists_pictures() -> None:
-    """The plainest list there is."""
+    """The simplest list format could not be imported."""
     assert records(f"{A}\n{B.upper()}\r\n") == [pdq("1"), pdq("2", B)]
 
 
 @pytest.mark.parametrize("header", ["", "hash,quality,timestamp\n"])
 def test_pdq_text_with_times_lists_frames(header: str) -> None:
-    """A frame keeps its video and time, so that a run of weak matches can count."""
+    """A frame would lose its video and time, and a run of weak matches could not count."""
     first = 2 if header else 1
     assert records(f"{header}{A},100,0.0\n{B},50,1.001\n", video="clip") == [
         pdq(f"clip#{first}", video="clip", seconds=0.0),
@@ -41,7 +41,7 @@ def test_pdq_text_with_times_lists_frames(header: str) -> None:
 
 @pytest.mark.parametrize("header", ["", "frame,quality,hash,timestamp_seconds\n", "frame,quality,hash,timestamp\n"])
 def test_vpdq_text_lists_the_frames_of_one_video(header: str) -> None:
-    """A frame's id tells video and frame; noise is left out, and told."""
+    """A frame's ID would not name video and frame; or dropped noise would go unreported."""
     number = 2 if header else 1
     assert records(f"{header}0,100,{A},0.000\n30,49,{A},1.0\n60,50,{B},2\n", video="clip") == [
         pdq("clip#0", video="clip", seconds=0.0),
@@ -51,8 +51,8 @@ def test_vpdq_text_lists_the_frames_of_one_video(header: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["signal_type,value\n", "signal_type,signal_str\n"])
-def test_signals_of_every_kind_that_the_bank_keeps(header: str) -> None:
-    """HMA's names and ThreatExchange's are both understood; what we cannot match is counted, not lost in silence."""
+def test_signals_of_every_supported_kind(header: str) -> None:
+    """HMA's or ThreatExchange's names would not be understood, or unsupported signals be dropped without a count."""
     text = (
         f"{header}pdq,{A}\nHASH_PDQ,{B}\nvideo_md5,{MD5}\nHASH_SHA1,{SHA1}\n"
         f'sha256,{EMPTY_SHA256}\nurl,"https://example.org/a,b"\nphotodna,AAAA\n'
@@ -69,7 +69,7 @@ def test_signals_of_every_kind_that_the_bank_keeps(header: str) -> None:
 
 
 def test_a_vpdq_signal_is_a_video() -> None:
-    """HMA exchanges whole videos as one signal."""
+    """HMA exchanges a whole video as one signal, which could not be imported."""
     signal = json.dumps([f"{A},100,0.0", f"{B},7,1.0", f"{B},90,2.0"]).replace('"', '""')
     assert records(f'vpdq,"{signal}"\n', video="hma") == [
         pdq("hma/1#1", video="hma/1", seconds=0.0),
@@ -101,8 +101,8 @@ def test_a_vpdq_signal_is_a_video() -> None:
         (Format.THREATEXCHANGE, f'vpdq,"[""{A},x,0""]"\n', "line 1, frame 1", "0 to 100"),
     ],
 )
-def test_what_is_malformed_refuses_the_list(format: Format, text: str, place: str, expected: str) -> None:  # noqa: A002
-    """Half a list would look like a whole one; the refusal leads to the line, and quotes no hash into a log."""
+def test_a_malformed_list_is_refused(format: Format, text: str, place: str, expected: str) -> None:  # noqa: A002
+    """Half a list would look like a whole one; or the refusal would not name the line, or quote a hash into a log."""
     with pytest.raises(ListFormatError) as refused:
         records(text, format)
     assert refused.value.place == place
@@ -123,6 +123,6 @@ def test_what_is_malformed_refuses_the_list(format: Format, text: str, place: st
         (f'vpdq,"[""{A},100,0.0"",', Format.THREATEXCHANGE),
     ],
 )
-def test_they_are_recognised(line: str, format: Format) -> None:  # noqa: A002
-    """Whoever brings a list in need not know what its shape is called."""
+def test_the_formats_are_recognised(line: str, format: Format) -> None:  # noqa: A002
+    """The user would have to know the name of a list's format."""
     assert sniff(f"\ufeff{line}\r\n".encode()) is format

@@ -1,4 +1,4 @@
-"""Project VIC and CAID files: every hash that the bank can keep comes in, and no broken file comes in by half."""
+"""Project VIC and CAID files: every supported hash is imported, and no broken file is imported in part."""
 
 import io
 import json
@@ -39,7 +39,8 @@ def entry(kind: HashKind, digits: str, name: str = "7", tags: tuple[str, ...] = 
 
 @pytest.mark.parametrize("context", [MEDIA_20, MEDIA_13, MEDIA_12])
 def test_media_give_an_entry_for_each_hash(context: dict[str, str]) -> None:
-    """Upper-case hashes, a byte-order mark, booleans as texts: as the tools of the police write them."""
+    """Files written by police tools, with upper-case hashes, a byte-order mark and booleans as texts, would be
+    refused."""
     media = {
         "MediaID": 7,
         "Category": 1,
@@ -66,8 +67,8 @@ def test_media_give_an_entry_for_each_hash(context: dict[str, str]) -> None:
     ]
 
 
-def test_cases_are_walked_into() -> None:
-    """A file of cases holds its media a level deeper; ids of two cases are kept apart."""
+def test_media_inside_cases_are_read() -> None:
+    """Media of a file of cases, one level deeper, would be missed, or IDs of two cases be confused."""
     cases = [
         {"CaseID": "x", "Media": [{"MediaID": 1, "MD5": MD5}], "SourceApplicationName": "t"},
         {"CaseID": "y", "Media": []},
@@ -97,8 +98,8 @@ def test_empty_hashes_and_those_of_an_empty_file_are_left_out() -> None:
     ]
 
 
-def test_categories_are_taken_as_asked() -> None:
-    """Their numbers differ by country, and some mean harmless: who imports says which are meant."""
+def test_only_requested_categories_are_imported() -> None:
+    """Category numbers differ by country, and some mean harmless: those would be imported as known material."""
     media = [{"MediaID": n, "Category": category, "MD5": MD5} for n, category in enumerate([1, "2", 0, None])]
     assert records(listed(*media), categories=("1", "2")) == [
         entry(HashKind.MD5, MD5, "0", ("category:1",)),
@@ -109,22 +110,22 @@ def test_categories_are_taken_as_asked() -> None:
     assert len(records(listed(*media))) == 4
 
 
-def test_no_comment_of_theirs_refuses_a_list() -> None:
-    """Free text with line ends, or without end, becomes tags that can be shown."""
+def test_no_comment_refuses_a_list() -> None:
+    """Free text with line ends, or of any length, would refuse the list or break its display."""
     media = {"MediaID": 7, "MD5": MD5, "Series": "a\nb", "Tags": ["", " \t", "x" * 1000, *map(str, range(90))]}
     (found,) = records(listed(media))
     assert isinstance(found, Entry)
     assert found.tags == ("series:a b", "x" * 200, *map(str, range(30)))
 
 
-def test_hashes_at_odds_are_all_kept() -> None:
-    """Which of two is right cannot be told here; to keep one would lose what the other finds."""
+def test_conflicting_hashes_are_all_kept() -> None:
+    """Dropping one of two conflicting hashes might drop the right one."""
     media = {"MediaID": 7, "MD5": MD5, "Hashes": [{"HashName": "MD5", "HashValue": "0" * 32}]}
     assert records(listed(media)) == [entry(HashKind.MD5, MD5), entry(HashKind.MD5, "0" * 32)]
 
 
 def test_elements_are_read_across_blocks() -> None:
-    """A block of the file ends anywhere: within a hash, a number, an escape, a letter of two bytes."""
+    """A block may end within a hash, a number, an escape or a letter of two bytes: such a file would be refused."""
     media = [
         {"MediaID": n, "Category": n % 5, "MD5": f"{n:032X}", "Tags": "ä\u2028\\é" * (n % 7)} for n in range(12_000)
     ]
@@ -166,8 +167,9 @@ def test_elements_are_read_across_blocks() -> None:
         (OPEN_20 + f'{{"MD5": "{MD5}\n"}}]}}', "value[0]", "well-formed"),
     ],
 )
-def test_what_is_malformed_refuses_the_file(data: str, place: str, expected: str) -> None:
-    """Half a list would look like a whole one; the refusal leads to the element, and quotes no hash into a log."""
+def test_a_malformed_file_is_refused(data: str, place: str, expected: str) -> None:
+    """Half a list would look like a whole one; or the refusal would not name the element, or quote a hash into a
+    log."""
     with pytest.raises(ListFormatError) as refused:
         records(data)
     assert refused.value.place == place
@@ -188,27 +190,27 @@ def test_what_is_malformed_refuses_the_file(data: str, place: str, expected: str
 )
 @pytest.mark.parametrize("nested", ["[", '{"a":'])
 def test_a_file_nested_a_million_deep_is_refused(start: str, nested: str) -> None:
-    """Such a file crashes readers that go down with it."""
+    """Such a file would crash a recursive reader."""
     with pytest.raises(ListFormatError):
         list(read(io.BytesIO((start + nested * 1_000_000).encode()), format=Format.VICS))
 
 
 @pytest.mark.parametrize("filler", ["x", "\\n", " ", "0"])
 def test_an_endless_element_is_refused_in_bounded_memory(filler: str) -> None:
-    """An element that never ends must be refused before it is in memory."""
+    """An endless element would fill the memory before it is refused."""
     quote = "" if filler in (" ", "0") else '"'
     text = OPEN_20 + f'{{"MD5":{quote}{filler * 6_000_000}'
     with pytest.raises(ListFormatError, match=r"^value\[0\]: "):
         records(text)
 
 
-def test_what_is_not_utf_8_is_refused_at_its_element() -> None:
-    """An id in another encoding must not become another id in silence."""
+def test_text_that_is_not_utf_8_is_refused_at_its_element() -> None:
+    """An ID in another encoding would silently become another ID."""
     data = listed({"MD5": MD5}, {"MD5": MD5, "MediaID": "é"}).encode().replace(b"\\u00e9", b"\xe9")
     with pytest.raises(ListFormatError, match=r"^value\[1\]: expected text in UTF-8$"):
         records(data)
 
 
-def test_it_is_recognised() -> None:
-    """With a byte-order mark and line ends before, too."""
+def test_the_format_is_recognised() -> None:
+    """A byte-order mark or leading line ends would hide the format."""
     assert sniff(b'\xef\xbb\xbf\r\n {\r\n"@odata.context":') is Format.VICS

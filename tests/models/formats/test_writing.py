@@ -1,4 +1,4 @@
-"""Exports hold the entries of the bank, and other programs can read them."""
+"""Exports contain the bank's entries, and other programs can read them."""
 
 import io
 
@@ -29,8 +29,8 @@ def entries(draw: st.DrawFn) -> Entry:
 
 
 @given(st.lists(entries(), max_size=10))
-def test_an_exported_list_is_imported_as_it_was(listed: list[Entry]) -> None:
-    """A list moved to another deployment by file finds the same pictures under the same ids."""
+def test_an_exported_list_is_imported_unchanged(listed: list[Entry]) -> None:
+    """A list moved to another deployment would match other pictures, or under other IDs."""
     file = io.StringIO()
     assert write_csv(listed, file) == len(listed)
     data = file.getvalue().encode()
@@ -39,8 +39,8 @@ def test_an_exported_list_is_imported_as_it_was(listed: list[Entry]) -> None:
 
 
 @given(st.lists(entries(), max_size=10))
-def test_signals_hold_every_hash(listed: list[Entry]) -> None:
-    """ThreatExchange text has no room for ids and tags; hashes go across whole."""
+def test_signals_contain_every_hash(listed: list[Entry]) -> None:
+    """ThreatExchange text has no room for IDs and tags; hashes would be lost with them."""
     file = io.StringIO()
     assert write_signals(listed, file) == len(listed)
     data = file.getvalue().encode()
@@ -49,8 +49,8 @@ def test_signals_hold_every_hash(listed: list[Entry]) -> None:
     assert found == [(entry.kind, entry.value) for entry in listed]
 
 
-def test_signals_are_written_as_threatexchange_has_them() -> None:
-    """Other people's tools read it."""
+def test_signals_are_written_in_threatexchange_format() -> None:
+    """Other tools could not read the export."""
     file = io.StringIO()
     write_signals([Entry(entry="a", kind=HashKind.PDQ, value=bytes(range(32)))], file)
     assert file.getvalue() == f"signal_type,value\npdq,{bytes(range(32)).hex()}\n"

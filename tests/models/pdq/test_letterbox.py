@@ -1,4 +1,4 @@
-"""Black bars: what is cut off, and what is left alone."""
+"""Black bars: which are cut off, and which borders are left alone."""
 
 import cv2
 import numpy as np
@@ -29,7 +29,7 @@ def boxed(picture: Array, top: int, bottom: int, left: int, right: int, level: i
     ids=["letterbox", "pillarbox", "all around", "above", "right", "uneven"],
 )
 def test_bars_are_cut_off(bars: tuple[int, int, int, int], level: int) -> None:
-    """A picture with bars would be found in no list."""
+    """A picture with bars would match no list."""
     picture = scene(272, 640)
     inner = without_bars(boxed(picture, *bars, level))
     assert inner is not None
@@ -37,21 +37,21 @@ def test_bars_are_cut_off(bars: tuple[int, int, int, int], level: int) -> None:
 
 
 def test_view_of_a_padded_plane() -> None:
-    """Planes of decoded frames are padded: what is beyond their width would be taken for a bar."""
+    """Planes of decoded frames are padded: the padding would be taken for a bar."""
     plane = np.zeros((360, 704), np.uint8)
     plane[:, :640] = boxed(scene(272, 640), 44, 44, 0, 0)
     inner = without_bars(plane[:, :640])
     assert inner is not None
     assert inner.shape == (272, 640)
-    turned = without_bars(plane[::-1, 639::-1])
-    assert turned is not None
-    assert turned.shape == (272, 640)
+    rotated = without_bars(plane[::-1, 639::-1])
+    assert rotated is not None
+    assert rotated.shape == (272, 640)
 
 
 @pytest.mark.parametrize("quality", [30, 60, 90])
 @pytest.mark.parametrize("scale", [0.4, 0.75, 1.3])
-def test_after_scaling_and_coding(quality: int, scale: float) -> None:
-    """Bars that a broadcaster's scaler and codec have smeared would stay in the picture, and hide it."""
+def test_bars_are_cut_off_after_scaling_and_coding(quality: int, scale: float) -> None:
+    """Bars blurred by a broadcaster's scaler and codec would stay in the picture, and prevent a match."""
     picture = scene(272, 640)
     scaled = cv2.resize(boxed(picture, 44, 44, 0, 0), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     coded = cv2.imdecode(cv2.imencode(".jpg", scaled, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
@@ -62,7 +62,7 @@ def test_after_scaling_and_coding(quality: int, scale: float) -> None:
 
 
 def test_pictures_are_left_alone(picture: Array) -> None:
-    """Night scenes and drawings would lose their borders; what is cut of one must be black all over."""
+    """Night scenes and drawings would lose borders that are not black."""
     luma = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
     inner = without_bars(luma)
     if inner is not None:
@@ -84,8 +84,8 @@ def test_nothing_worth_cutting(luma: Array) -> None:
     assert without_bars(luma) is None
 
 
-def test_text_in_a_bar_is_no_bar() -> None:
-    """A subtitle that lies in the bar belongs to what is seen: the other bar is still cut."""
+def test_a_bar_with_text_is_kept() -> None:
+    """A subtitle in a bar would be cut off, or keep the other bar from being cut."""
     luma = boxed(scene(272, 640), 44, 44, 0, 0)
     cv2.putText(luma, "a subtitle", (200, 345), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2)
     inner = without_bars(luma)

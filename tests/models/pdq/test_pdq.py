@@ -1,4 +1,4 @@
-"""PDQ against the reference: our hashes must find what others listed, and the other way round."""
+"""PDQ against the reference: our hashes match those of other implementations."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def assert_as_reference(rgb: PictureArray, oracle: Oracle) -> None:
 
 @st.composite
 def made_pictures(draw: st.DrawFn) -> PictureArray:
-    """Mosaics of few or many grey levels and colours: even steps between tiles are where rounding decides."""
+    """Mosaics of few or many grey levels and colours: rounding decides at even steps between tiles."""
     rows, columns = draw(st.integers(1, 48)), draw(st.integers(1, 48))
     levels = draw(st.sampled_from([2, 3, 6, 256]))
     channels = draw(st.sampled_from([1, 3]))
@@ -42,7 +42,7 @@ def made_pictures(draw: st.DrawFn) -> PictureArray:
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_512_pictures_hash_as_the_reference(picture: PictureArray, scaling: int, pdq_oracle: Oracle) -> None:
-    """Lists from elsewhere would miss known material if our bits differed."""
+    """Foreign lists would miss known material."""
     square = cv2.resize(picture, (512, 512), interpolation=scaling).astype(np.uint8)
     assert_as_reference(square, pdq_oracle)
     assert_as_reference(np.ascontiguousarray(square[:, ::-1]), pdq_oracle)
@@ -50,26 +50,26 @@ def test_512_pictures_hash_as_the_reference(picture: PictureArray, scaling: int,
 
 @pytest.mark.parametrize("size", [(1280, 720), (640, 360), (360, 640), (65, 63)])
 def test_native_sizes_hash_as_the_reference(picture: PictureArray, size: tuple[int, int], pdq_oracle: Oracle) -> None:
-    """Video frames, which are no squares, would be hashed less well than pictures."""
+    """Video frames, which are not square, would be hashed less accurately than pictures."""
     assert_as_reference(cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8), pdq_oracle)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rgb=made_pictures())
 def test_any_picture_hashes_as_the_reference(rgb: PictureArray, pdq_oracle: Oracle) -> None:
-    """Drawings and screens, whose frequencies tie, would be missed though photographs are found."""
+    """Drawings and screens, whose frequencies tie, would be missed though photographs are matched."""
     assert_as_reference(rgb, pdq_oracle)
 
 
-def test_ties_are_settled_by_the_reference_order(pdq_oracle: Oracle) -> None:
-    """A symmetric picture has many frequencies at the median: sums rounded in another order would turn its bits."""
+def test_ties_are_broken_in_the_references_order(pdq_oracle: Oracle) -> None:
+    """A symmetric picture has many frequencies at the median: sums rounded in another order would flip its bits."""
     tiles = np.kron(np.indices((16, 16)).sum(axis=0) % 2, np.ones((32, 32))) * 255
     rgb = np.repeat(tiles.astype(np.uint8)[:, :, None], 3, axis=2)
     assert hash_rgb(rgb) == pdq_oracle(rgb)
 
 
 def test_referee_agrees_with_the_reference_on_every_bit(picture: PictureArray, pdq_oracle: Oracle) -> None:
-    """The referee of close calls must itself be right where it is seldom asked."""
+    """The exact computation for close calls, which is rarely needed, would itself be wrong."""
     rgb = cv2.resize(picture, (320, 200), interpolation=cv2.INTER_AREA).astype(np.uint8)
     frequencies = reference.frequencies(reference.sample(reference.luma_of(rgb)))
     median = np.sort(frequencies, axis=None)[127]
@@ -77,21 +77,21 @@ def test_referee_agrees_with_the_reference_on_every_bit(picture: PictureArray, p
 
 
 def test_luma_hashes_as_the_grey_picture(picture: PictureArray) -> None:
-    """Decoded video comes as luma; its hash must be that of the same picture in RGB, in either number format."""
+    """Decoded video comes as luma; its hash would differ from that of the same picture in RGB."""
     luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8)
     grey = np.repeat(luma[:, :, None], 3, axis=2)
     assert hash_luma(luma) == hash_luma(luma.astype(np.float32)) == hash_rgb(grey)
 
 
 def test_a_view_hashes_as_its_copy() -> None:
-    """Planes of a decoded frame are padded views: a stride taken for a width would give a hash of nothing real."""
+    """Planes of a decoded frame are padded views: a stride taken for a width would give a meaningless hash."""
     padded = np.random.default_rng(7).integers(0, 256, (300, 512), np.uint8)
     padded = cv2.GaussianBlur(padded, (0, 0), 9).astype(np.uint8)
     assert hash_luma(padded[:, :400]) == hash_luma(padded[:, :400].copy())
 
 
 def test_flat_pictures_are_not_hashable() -> None:
-    """A black screen must count as unhashable, not as a picture that is in no list."""
+    """A black screen would count as a picture that is in no list."""
     black = hash_luma(np.zeros((360, 640), np.uint8))
     assert black.quality == 0
     assert not black.hashable
@@ -99,7 +99,7 @@ def test_flat_pictures_are_not_hashable() -> None:
 
 @pytest.mark.parametrize("quality", [0, 49, 50, 100])
 def test_hashable_from_quality_50(quality: int) -> None:
-    """The bound is the standard's: one more would drop pictures that others match."""
+    """The bound is the standard's: a higher one would drop pictures that others match."""
     assert PdqHash(bits=bytes(32), quality=quality).hashable == (quality >= 50)
 
 
@@ -113,30 +113,30 @@ def test_hashable_from_quality_50(quality: int) -> None:
         np.zeros((64, 64, 3), np.uint8),
     ],
 )
-def test_what_is_no_luma_is_refused(array: npt.NDArray[np.generic]) -> None:
-    """A picture of 1×1 from a hostile stream must end in a typed error, not in a worker's death."""
+def test_an_invalid_luma_is_refused(array: npt.NDArray[np.generic]) -> None:
+    """A picture of 1×1 from a hostile stream would end the worker."""
     with pytest.raises(PictureError, match=str(array.shape[0])):
         hash_luma(array)
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 3), (64, 64), (64, 64, 4)])
-def test_what_is_no_rgb_is_refused(shape: tuple[int, ...]) -> None:
-    """RGBA or a lone plane taken for RGB would hash to another picture."""
+def test_an_invalid_rgb_is_refused(shape: tuple[int, ...]) -> None:
+    """RGBA or a single plane taken for RGB would give another hash."""
     with pytest.raises(PictureError):
         hash_rgb(np.zeros(shape, np.uint8))
 
 
 @given(bits=st.binary(min_size=32, max_size=32), other=st.binary(min_size=32, max_size=32))
 def test_hex_and_distance(bits: bytes, other: bytes) -> None:
-    """A hash that is printed and read again must be the same, and distances those of the bits."""
+    """A printed hash would be read as another, or its distances be wrong."""
     one, two = PdqHash(bits=bits, quality=80), PdqHash(bits=other, quality=80)
     assert bytes.fromhex(one.hex) == bits
     expected = np.unpackbits(np.frombuffer(bits, np.uint8)) != np.unpackbits(np.frombuffer(other, np.uint8))
     assert one.distance(two) == two.distance(one) == expected.sum()
 
 
-def test_hash_of_wrong_shape_cannot_be_made() -> None:
-    """A value that exists is right: 32 bytes, quality 0 to 100."""
+def test_a_hash_of_the_wrong_shape_cannot_be_made() -> None:
+    """A value other than 32 bytes and a quality of 0 to 100 could exist."""
     with pytest.raises(HashFormatError, match="32"):
         PdqHash(bits=bytes(31), quality=80)
     with pytest.raises(HashFormatError, match="0 to 100"):

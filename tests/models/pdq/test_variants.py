@@ -1,4 +1,4 @@
-"""Hashes of turned pictures against the plain way: turn the array, then hash it."""
+"""Hashes of transformed pictures, against transforming the array and hashing it."""
 
 import cv2
 import numpy as np
@@ -21,8 +21,8 @@ def grey(rgb: Array, width: int, height: int) -> Array:
     return cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
-def turned(luma: Array) -> list[Array]:
-    """The picture, its mirror image, and it rotated by 90, 180 and 270 degrees: arrays of their own."""
+def transformed(luma: Array) -> list[Array]:
+    """The picture, its mirror image, and its rotations by 90, 180 and 270 degrees, each as its own array."""
     return [luma, *(np.ascontiguousarray(view) for view in (luma[:, ::-1], *(np.rot90(luma, k) for k in (1, 2, 3))))]
 
 
@@ -35,13 +35,13 @@ def assert_same(found: PdqHash, plain: PdqHash) -> None:
 def assert_as_plain(luma: Array) -> None:
     upright, variants = hash_with_variants(luma, {Variant.MIRROR, Variant.ROTATE})
     found = [upright, *variants[Variant.MIRROR], *variants[Variant.ROTATE]]
-    for one, array in zip(found, turned(luma), strict=True):
+    for one, array in zip(found, transformed(luma), strict=True):
         assert_same(one, hash_luma(array))
 
 
 @pytest.mark.parametrize("size", [(512, 512), (1280, 720), (360, 640), (65, 63), (64, 64)])
-def test_turned_pictures_hash_as_turned_arrays(picture: Array, size: tuple[int, int]) -> None:
-    """A list of pictures would miss them mirrored or rotated, or match what they are not."""
+def test_transformed_pictures_hash_as_transformed_arrays(picture: Array, size: tuple[int, int]) -> None:
+    """Mirrored or rotated pictures would be missed, or match what they are not."""
     assert_as_plain(grey(picture, *size))
 
 
@@ -53,20 +53,20 @@ def test_turned_pictures_hash_as_turned_arrays(picture: Array, size: tuple[int, 
     size=st.sampled_from([(512, 512), (320, 240), (97, 130), (64, 64), (5, 200), (200, 5)]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_turned_picture(rows: int, columns: int, levels: int, size: tuple[int, int], seed: int) -> None:
+def test_any_transformed_picture(rows: int, columns: int, levels: int, size: tuple[int, int], seed: int) -> None:
     """Drawings and screens, whose frequencies tie, would hash to something that no list has."""
     tiles = np.random.default_rng(seed).integers(0, levels, (rows, columns)) * (255 // (levels - 1))
     assert_as_plain(cv2.resize(tiles.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.uint8))
 
 
 def test_symmetric_picture(picture: Array) -> None:
-    """A picture that equals its mirror image has many frequencies at the median: their order would turn bits."""
+    """A picture that equals its mirror image has many frequencies at the median: their order would flip bits."""
     half = grey(picture, 256, 512)
     assert_as_plain(np.ascontiguousarray(np.hstack([half, half[:, ::-1]])))
 
 
-def test_only_what_is_wanted(picture: Array) -> None:
-    """Lists that ask for nothing would pay for it on every frame, or get matches that they did not ask for."""
+def test_only_requested_variants_are_computed(picture: Array) -> None:
+    """Lists without variants would pay for them on every frame, or get matches that they did not ask for."""
     luma = grey(picture, 320, 240)
     assert hash_with_variants(luma, frozenset())[1] == {}
     assert hash_with_variants(luma, frozenset())[0] == hash_luma(luma)
@@ -74,8 +74,8 @@ def test_only_what_is_wanted(picture: Array) -> None:
     assert [len(hashes) for hashes in hash_with_variants(luma, {Variant.ROTATE})[1].values()] == [3]
 
 
-def test_letterboxed_picture_is_hashed_without_its_bars(picture: Array) -> None:
-    """A film in a frame of another shape would be found in no list, even if it is mirrored on top."""
+def test_a_letterboxed_picture_is_hashed_without_its_bars(picture: Array) -> None:
+    """A film in a frame of another shape would match no list, even if it is also mirrored."""
     luma = np.maximum(grey(picture, 640, 272), 70)  # no dark border of its own
     boxed = cv2.copyMakeBorder(luma, 44, 44, 0, 0, cv2.BORDER_CONSTANT, value=0).astype(np.uint8)
     variants = hash_with_variants(boxed, ALL)[1]
@@ -83,7 +83,7 @@ def test_letterboxed_picture_is_hashed_without_its_bars(picture: Array) -> None:
     assert_same(cropped, hash_luma(luma))
     (_, mirrored) = variants[Variant.MIRROR]
     assert_same(mirrored, hash_luma(np.ascontiguousarray(luma[:, ::-1])))
-    for found, array in zip(variants[Variant.ROTATE][3:], turned(luma)[2:], strict=True):
+    for found, array in zip(variants[Variant.ROTATE][3:], transformed(luma)[2:], strict=True):
         assert_same(found, hash_luma(array))
 
 
@@ -100,8 +100,8 @@ def test_floating_point_luma(picture: Array) -> None:
 
 
 @pytest.mark.parametrize("wanted", [ALL, frozenset([Variant.CROP]), frozenset()])
-def test_what_is_no_luma_is_refused(wanted: frozenset[Variant]) -> None:
-    """A picture of 1×1 from a hostile stream must end in a typed error, not in a worker's death."""
+def test_an_invalid_luma_is_refused(wanted: frozenset[Variant]) -> None:
+    """A picture of 1×1 from a hostile stream would end the worker."""
     for array in (np.zeros((4, 100), np.uint8), np.zeros((64, 64, 3), np.uint8), np.zeros((0, 0), np.uint8)):
         with pytest.raises(PictureError):
             hash_with_variants(array, wanted)

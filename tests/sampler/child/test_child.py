@@ -1,4 +1,4 @@
-"""The decoder's processes: fresh ones for every few inputs, gone with their parent, and shut off from all else."""
+"""The decoder's processes: a fresh one for every few inputs, ended with their parent, and isolated."""
 
 import json
 import os
@@ -34,7 +34,7 @@ from sampler.limits import MIB, Limits
 
 REPOSITORY = Path(__file__).parents[3]
 END_SECONDS = 20
-"""For the kernel to end a process on a loaded machine."""
+"""Time for the kernel to end a process on a loaded machine."""
 
 
 @pytest.fixture
@@ -44,21 +44,21 @@ def decoder() -> Iterator[Decoder]:
 
 
 def look(decoder: Decoder) -> SampledSegment:
-    """Looks at a good segment."""
+    """Samples a good segment."""
     seen = decoder.sample(segment(), profile=BALANCED, seed=b"seed")
     assert seen.frames
     return seen
 
 
 def zygote_of(decoder: Decoder) -> int:
-    """Of its prepared process, which must be there."""
+    """The process ID of its prepared process, which must exist."""
     pid = decoder.zygote_pid
     assert pid is not None
     return pid
 
 
 def end(pid: int, how: signal.Signals = signal.SIGKILL) -> None:
-    """Sends a process a deadly signal and waits until it is dead, whoever reaps it."""
+    """Sends a process a deadly signal and waits until it is dead, whichever process reaps it."""
     watched = os.pidfd_open(pid)
     try:
         os.kill(pid, how)
@@ -68,7 +68,7 @@ def end(pid: int, how: signal.Signals = signal.SIGKILL) -> None:
 
 
 def while_decoding(decoder: Decoder, do: Callable[[int], None]) -> SampledSegment:
-    """Does something to the process that decodes, once, when its first pictures are here and more are to come."""
+    """Acts on the decoding process once, when its first pictures have arrived and more are to come."""
     done = []
 
     def consume(_frame: SampledFrame) -> None:
@@ -82,13 +82,13 @@ def while_decoding(decoder: Decoder, do: Callable[[int], None]) -> SampledSegmen
 
 @cache
 def large_pictures() -> bytes:
-    """4K video, of which `VIGILANT` takes more than a batch."""
+    """4K video, of which `VIGILANT` samples more than a batch."""
     return segment(width=3840, height=2160, seconds=1.2, rate=10)
 
 
 @pytest.mark.parametrize("inputs_a_process", [1, 2])
-def test_processes_work_on_so_many_inputs_and_no_more(inputs_a_process: int) -> None:
-    """A segment that takes FFmpeg over would see, and judge, the pictures of every stream after it."""
+def test_a_process_handles_a_limited_number_of_inputs(inputs_a_process: int) -> None:
+    """A segment that takes over FFmpeg could read and alter the pictures of every later stream."""
     with Decoder(inputs_a_process=inputs_a_process) as decoder:
         seen: list[int] = []
 
@@ -104,8 +104,8 @@ def test_processes_work_on_so_many_inputs_and_no_more(inputs_a_process: int) -> 
     assert len(set(seen)) == 3
 
 
-def test_no_process_works_on_more_than_twenty_inputs(decoder: Decoder) -> None:
-    """Whoever sets nothing, as a worker does, would have one process for all streams."""
+def test_no_process_handles_more_than_twenty_inputs(decoder: Decoder) -> None:
+    """A caller with default settings, such as a worker, would use one process for all streams."""
     seen = set()
     for _ in range(21):
         decoder.picture(bomb_png(100, 100))
@@ -113,8 +113,8 @@ def test_no_process_works_on_more_than_twenty_inputs(decoder: Decoder) -> None:
     assert len(seen - {None}) > 1
 
 
-def test_no_process_outlives_an_input_that_failed(decoder: Decoder) -> None:
-    """What a damaged segment did to the decoder would be done to the streams after it."""
+def test_a_process_ends_after_an_input_that_failed(decoder: Decoder) -> None:
+    """A damaged segment's effects on the decoder would reach later streams."""
     look(decoder)
     first = decoder.child_pid
     look(decoder)
@@ -124,8 +124,8 @@ def test_no_process_outlives_an_input_that_failed(decoder: Decoder) -> None:
     assert decoder.child_pid is None
 
 
-def test_process_that_died_between_calls_is_replaced(decoder: Decoder) -> None:
-    """The kernel's OOM killer takes an idle decoder, and the next segment would be called deadly."""
+def test_a_process_that_died_between_calls_is_replaced(decoder: Decoder) -> None:
+    """After the OOM killer ends an idle decoder, the next segment would be counted as one that kills decoders."""
     look(decoder)
     assert decoder.child_pid is not None
     end(decoder.child_pid)
@@ -145,8 +145,8 @@ def test_one_prepared_process_serves_all_calls(decoder: Decoder) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-def test_prepared_process_that_died_between_calls_is_replaced(decoder: Decoder, how: signal.Signals) -> None:
-    """After the kernel's OOM killer took an idle decoder, the worker would never decode again."""
+def test_a_prepared_process_that_died_between_calls_is_replaced(decoder: Decoder, how: signal.Signals) -> None:
+    """After the OOM killer ends an idle prepared process, the worker would never decode again."""
     look(decoder)
     first = zygote_of(decoder)
     end(first, how)
@@ -155,9 +155,9 @@ def test_prepared_process_that_died_between_calls_is_replaced(decoder: Decoder, 
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
-def test_death_within_a_call_is_a_typed_failure(decoder: Decoder, how: signal.Signals) -> None:
-    """A segment that crashes FFmpeg would take the worker along, or hang it."""
-    # More than a batch: the process waits for us to be done with the first one, so the call is not over.
+def test_a_death_within_a_call_is_a_typed_failure(decoder: Decoder, how: signal.Signals) -> None:
+    """A segment that crashes FFmpeg would end or hang the worker."""
+    # More than a batch: the process waits until we have consumed the first one, so the call is still running.
     with pytest.raises(DecoderDiedError, match=how.name) as caught:
         while_decoding(decoder, lambda pid: end(pid, how))
     assert caught.value.reason == "decoder_died"
@@ -168,8 +168,8 @@ def test_death_within_a_call_is_a_typed_failure(decoder: Decoder, how: signal.Si
     assert decoder.zygote_pid == first
 
 
-def test_prepared_process_that_dies_within_a_call_takes_the_decoder_along(decoder: Decoder) -> None:
-    """A decoder that nobody can end any more would hold the machine's memory, and a stream's pictures."""
+def test_a_prepared_process_that_dies_within_a_call_takes_the_decoder_with_it(decoder: Decoder) -> None:
+    """An orphaned decoder would keep the machine's memory, and a stream's pictures."""
     decoding: list[int] = []
 
     def kill(pid: int) -> None:
@@ -185,8 +185,8 @@ def test_prepared_process_that_dies_within_a_call_takes_the_decoder_along(decode
     look(decoder)
 
 
-def test_hanging_child_is_killed_at_its_wall_time() -> None:
-    """A segment that makes FFmpeg loop for ever would hold the worker, and its stream, for ever."""
+def test_a_hanging_child_is_killed_at_its_wall_time() -> None:
+    """A segment that makes FFmpeg loop would block the worker, and its stream, for ever."""
     with Decoder(limits=Limits(wall_seconds=6)) as decoder:
         look(decoder)
         hanging: list[int] = []
@@ -202,8 +202,8 @@ def test_hanging_child_is_killed_at_its_wall_time() -> None:
         look(decoder)
 
 
-def test_prepared_process_that_hangs_is_replaced() -> None:
-    """A prepared process that the machine stopped would hold the worker for ever."""
+def test_a_prepared_process_that_hangs_is_replaced() -> None:
+    """A stopped prepared process would block the worker for ever."""
     with Decoder(limits=Limits(wall_seconds=1.5), inputs_a_process=1) as decoder:
         look(decoder)
         first = zygote_of(decoder)
@@ -214,8 +214,8 @@ def test_prepared_process_that_hangs_is_replaced() -> None:
         look(decoder)
 
 
-def test_reader_that_gives_up_half_way_gets_no_stale_answers(decoder: Decoder) -> None:
-    """An error of the worker's own would make the next segment's pictures those of this one."""
+def test_a_reader_that_gives_up_half_way_gets_no_stale_answers(decoder: Decoder) -> None:
+    """After an error of the worker, the next segment would get this one's pictures."""
 
     class GivingUpError(Exception):
         pass
@@ -262,7 +262,7 @@ def test_decoders_die_with_their_parent() -> None:
         zygote, child = map(int, parent.stdout.readline().split())
         watched = [os.pidfd_open(zygote), os.pidfd_open(child)]
         try:
-            # Stopped, they cannot end because a socket closes: only the kernel's signal ends them.
+            # Stopped processes cannot react to a closed socket: only the kernel's signal ends them.
             os.kill(child, signal.SIGSTOP)
             os.kill(zygote, signal.SIGSTOP)
             parent.kill()
@@ -294,13 +294,13 @@ decoder.close()
 """
 
 
-def test_process_that_forks_shares_no_decoder() -> None:
-    """Celery forks its pool: two workers at one decoder, or in one input's memory, would get each other's pictures."""
+def test_a_process_that_forks_shares_no_decoder() -> None:
+    """Celery forks its pool: two workers with one decoder would get each other's pictures."""
     subprocess.run([sys.executable, "-c", FORKED], cwd=REPOSITORY, input=segment(), timeout=60, check=True)
 
 
 def test_no_descriptor_stays_open(decoder: Decoder) -> None:
-    """A worker would run out of them after some thousand segments, and the prepared process much sooner."""
+    """A worker would run out of descriptors after some thousand segments, and the prepared process much sooner."""
     look(decoder)
     first = zygote_of(decoder)
     opened = [Path("/proc/self/fd"), Path(f"/proc/{first}/fd")]
@@ -321,7 +321,7 @@ def wrapped(folder: Path, script: str) -> list[str]:
 
 
 def test_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A hostile segment that takes FFmpeg over would read the deployment's secrets."""
+    """A hostile segment that takes over FFmpeg would read the deployment's secrets."""
     monkeypatch.setenv("LIVEWARDEN_SECRET", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     shown = tmp_path / "environment"
@@ -329,12 +329,12 @@ def test_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     with Decoder(program=wrapped(tmp_path, script)) as decoder:
         look(decoder)
     names = {line.partition("=")[0] for line in shown.read_text().splitlines()}
-    # The shell adds the last four by itself.
+    # The shell adds the last four.
     assert names <= {*ENVIRONMENT, "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
 
 
-def test_limits_of_the_kernel_are_in_force(decoder: Decoder) -> None:
-    """Core dumps would put broadcasters' pictures on disk, and a bomb would eat the machine's memory."""
+def test_kernel_limits_are_in_force(decoder: Decoder) -> None:
+    """Core dumps would write broadcasters' pictures to disk, and a bomb would use up the machine's memory."""
     tables: list[str] = []
     while_decoding(decoder, lambda pid: tables.append(Path(f"/proc/{pid}/limits").read_text()))
     rows = tables[0].splitlines()
@@ -345,8 +345,8 @@ def test_limits_of_the_kernel_are_in_force(decoder: Decoder) -> None:
         assert int(bound) < 16 << 30
 
 
-def test_child_is_filtered_or_says_that_it_is_not(decoder: Decoder) -> None:
-    """Operators would take a decoder for confined that is not."""
+def test_the_child_is_filtered_or_reports_that_it_is_not(decoder: Decoder) -> None:
+    """Operators would take an unconfined decoder for confined."""
     statuses: list[str] = []
     while_decoding(decoder, lambda pid: statuses.append(Path(f"/proc/{pid}/status").read_text()))
     fields = dict(line.split(":\t", 1) for line in statuses[0].splitlines() if ":\t" in line)
@@ -384,8 +384,8 @@ os.write(1, json.dumps({"missing": missing, "outcomes": outcomes}).encode())
 """
 
 
-def test_confined_process_reaches_nothing(tmp_path: Path) -> None:
-    """A hostile segment that takes FFmpeg over would read files, reach the network or start programs."""
+def test_a_confined_process_reaches_nothing(tmp_path: Path) -> None:
+    """A hostile segment that takes over FFmpeg would read files, reach the network or start programs."""
     (tmp_path / "kept").touch()
     command = [sys.executable, "-c", PROBE]
     environment = {"PYTHONPATH": str(REPOSITORY)}
@@ -398,7 +398,7 @@ def test_confined_process_reaches_nothing(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
-def test_child_that_cannot_be_started_is_named(tmp_path: Path) -> None:
+def test_a_child_that_cannot_be_started_is_reported(tmp_path: Path) -> None:
     """A broken installation would look like broken segments."""
     with (
         Decoder(program=wrapped(tmp_path, "#!/bin/sh\nexit 1\n")) as decoder,
@@ -409,12 +409,13 @@ def test_child_that_cannot_be_started_is_named(tmp_path: Path) -> None:
 
 
 SMALL_BYTES = 24 * MIB
-"""Of memory: enough for the media of other tests, and less than one picture of 4K takes."""
+"""Memory in bytes: enough for the media of other tests, and less than one 4K picture needs."""
 
 
 @pytest.mark.parametrize("extension", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif"])
-def test_still_over_the_memory_bound_is_named_and_the_next_one_is_seen(extension: str) -> None:
-    """A picture that unpacks to more than the decoder may hold would be called damaged, or leave a sick decoder."""
+def test_a_still_over_the_memory_bound_is_reported_and_the_next_one_decodes(extension: str) -> None:
+    """A picture that unpacks to more than the decoder's memory would be reported as damaged, or leave a broken
+    decoder."""
     done, encoded = cv2.imencode(extension, np.full((2160, 3840, 3), 90, np.uint8))
     assert done
     with Decoder(limits=Limits(memory_bytes=SMALL_BYTES)) as decoder:
@@ -425,16 +426,17 @@ def test_still_over_the_memory_bound_is_named_and_the_next_one_is_seen(extension
         look(decoder)
 
 
-def test_still_of_the_largest_size_over_the_memory_bound_is_named() -> None:
-    """The bound on pixels lets it through, and the bound on memory must not."""
+def test_a_still_of_the_largest_size_over_the_memory_bound_is_reported() -> None:
+    """The limit on pixels accepts it, so without the limit on memory it would be decoded."""
     with Decoder(limits=Limits(memory_bytes=128 * MIB)) as decoder:
         with pytest.raises(DecoderMemoryError):
             decoder.picture(bomb_png(8_000, 8_000))
         look(decoder)
 
 
-def test_video_over_the_memory_bound_is_named_and_the_next_one_is_seen() -> None:
-    """H.264's decoder calls a picture damaged for which it has no memory: the ledger would blame the broadcaster."""
+def test_a_video_over_the_memory_bound_is_reported_and_the_next_one_decodes() -> None:
+    """The H.264 decoder reports a picture as damaged when it runs out of memory: the ledger would blame the
+    broadcaster."""
     with Decoder(limits=Limits(memory_bytes=SMALL_BYTES)) as decoder:
         look(decoder)
         with pytest.raises(DecoderMemoryError) as caught:
@@ -444,7 +446,7 @@ def test_video_over_the_memory_bound_is_named_and_the_next_one_is_seen() -> None
 
 
 def peak_bytes(pid: int) -> int:
-    """The most address space that a process has had (VmPeak of proc(5))."""
+    """The peak address space of a process (VmPeak of proc(5))."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmPeak:")[2].split()[0]) * 1024
 
@@ -459,7 +461,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_memory_stays_under_its_bound(name: str) -> None:
-    """A hostile segment would take the machine's memory, and with it the workers beside."""
+    """A hostile segment would use up the machine's memory, and harm the other workers."""
     bound = 256 * MIB
     peaks = []
     with Decoder(limits=Limits(memory_bytes=bound), inputs_a_process=100) as decoder:
@@ -475,14 +477,14 @@ def test_memory_stays_under_its_bound(name: str) -> None:
     assert max(peaks) <= ordinary + bound
 
 
-def test_pictures_wait_until_the_reader_is_done_with_those_before(decoder: Decoder) -> None:
-    """While a worker classifies, the decoder would write over the pictures that are being looked at."""
+def test_pictures_wait_until_the_reader_has_consumed_the_previous_ones(decoder: Decoder) -> None:
+    """The decoder would overwrite pictures that a worker is still classifying."""
     differing = []
 
     def look_long(frame: SampledFrame) -> None:
         before = frame.picture.planes[0].copy()
         began = time.monotonic()
-        # On a machine so slow that nothing would have been written anyway this says nothing, and never lies.
+        # On a machine too slow to have written anything this proves nothing, but it never fails wrongly.
         while time.monotonic() < began + 0.1:
             pass
         differing.append((before != frame.picture.planes[0]).any())
@@ -492,8 +494,8 @@ def test_pictures_wait_until_the_reader_is_done_with_those_before(decoder: Decod
     assert not any(differing)
 
 
-def test_time_that_the_reader_takes_is_not_the_decoders() -> None:
-    """A worker that is slow to classify would have its decoder killed for it, and the segment given up."""
+def test_the_readers_time_does_not_count_as_the_decoders() -> None:
+    """A worker that is slow to classify would have its decoder killed, and the segment given up."""
     with Decoder(limits=Limits(wall_seconds=3.0)) as decoder:
         began = time.monotonic()
         seen = 0

@@ -1,4 +1,4 @@
-"""Confinement of a decoder that was taken over: attacks by a process of the worker's own user."""
+"""Confinement of a compromised decoder: attacks by a process of the worker's own user."""
 
 import errno
 import json
@@ -48,7 +48,7 @@ POSSIBLE = {
     "executable memory",
     "memory made executable",
 }
-"""Attempts that any process of the same user makes with success."""
+"""Attempts that succeed for any process of the same user."""
 
 
 @cache
@@ -77,7 +77,7 @@ def confined(mode: str) -> dict[str, Any]:
     return told
 
 
-def test_attacks_succeed_where_nothing_is_confined() -> None:
+def test_attacks_succeed_without_confinement() -> None:
     """The attacks below would be refused for another reason than the confinement."""
     told = attacked("nothing")
     assert {name for name in POSSIBLE if told["outcomes"][name] == 0} == POSSIBLE
@@ -86,8 +86,8 @@ def test_attacks_succeed_where_nothing_is_confined() -> None:
     assert told["memory_readable"]
 
 
-def test_a_decoder_that_was_taken_over_reaches_nothing() -> None:
-    """It would truncate files that its worker has mapped, kill other workers, or bring in code of its own."""
+def test_a_compromised_decoder_reaches_nothing() -> None:
+    """It would truncate files that its worker has mapped, kill other workers, or load its own code."""
     told = confined("decoder")
     assert {name: number for name, number in told["outcomes"].items() if number != errno.EPERM} == {}
     assert set(told["outcomes"]) >= POSSIBLE
@@ -96,11 +96,11 @@ def test_a_decoder_that_was_taken_over_reaches_nothing() -> None:
     assert told["files"] == ["kept", "mapped"]
 
 
-def test_the_prepared_process_may_fork_and_not_much_else() -> None:
-    """What a decoder finds to attack beside itself would be a process that can open files."""
+def test_the_prepared_process_may_fork_and_little_else() -> None:
+    """A compromised decoder could attack a process next to it that may open files."""
     told = confined("zygote")
     beyond = {name for name, number in told["outcomes"].items() if number != errno.EPERM}
-    # Of processes outside, Landlock keeps them: a filter cannot tell whose child a process is.
+    # Only Landlock, from version 6 on, protects processes outside: a filter cannot tell whose child a process is.
     assert beyond <= (set() if landlock_version() >= 6 else {"kill a sibling"})
     assert told["mapped_bytes"] == 4096
     assert told["files"] == ["kept", "mapped"]
@@ -108,12 +108,12 @@ def test_the_prepared_process_may_fork_and_not_much_else() -> None:
 
 @pytest.mark.parametrize("mode", ["zygote", "decoder"])
 def test_no_other_process_of_the_same_user_reads_a_decoder(mode: str) -> None:
-    """A broadcaster's pictures could be read from a decoder's memory, or dumped by a handler of core files."""
+    """A broadcaster's pictures could be read from a decoder's memory, or dumped by a core handler."""
     assert not confined(mode)["memory_readable"]
 
 
-def test_landlock_alone_holds_files_and_signals() -> None:
-    """A mistake in the list of system calls would have nothing behind it."""
+def test_landlock_alone_blocks_files_and_signals() -> None:
+    """A mistake in the list of system calls would have no second line of defence."""
     if not landlock_version():
         pytest.skip("this kernel has no Landlock")
     told = attacked("landlock")
@@ -164,7 +164,7 @@ os.write(1, json.dumps([missing, statuses, list(shared[:2])]).encode())
 
 
 def test_the_prepared_process_forks_confined_decoders_and_reaps_them() -> None:
-    """A fresh process for each segment is worth nothing if it is not confined, or if it cannot be made."""
+    """A fresh process for each segment would be unconfined, or could not be forked."""
     command = [sys.executable, "-c", FORKING]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -195,8 +195,8 @@ except OSError as error:
 """
 
 
-def test_what_a_decoder_writes_to_memory_files_is_bounded() -> None:
-    """It would fill the machine's memory through files that no limit of address space counts."""
+def test_memory_files_of_a_decoder_are_bounded() -> None:
+    """It would fill the machine's memory through files, which no limit on address space counts."""
     command = [sys.executable, "-c", CROWDING]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -227,7 +227,7 @@ for rows, expected in ((512, None), (2048, DecoderMemoryError), (512, None), (1,
 
 
 def test_pictures_over_the_bound_of_a_file_are_an_error_and_no_death() -> None:
-    """A picture of a size that nobody thought of would be counted as a decoder that died, and end as quarantined."""
+    """A picture of an unforeseen size would count as a decoder's death, and end in quarantine."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-c", FILLING, str(theirs.fileno())]
@@ -238,12 +238,12 @@ def test_pictures_over_the_bound_of_a_file_are_an_error_and_no_death() -> None:
 
 
 def test_the_largest_picture_fits_into_a_file() -> None:
-    """A picture that the limits allow would be refused for its size in memory."""
+    """A picture within the limits would be refused for its size in memory."""
     assert BATCH_BYTES + 3 * Limits().picture_pixels < FILE_BYTES
 
 
 def decide(program: bytes, machine: str, number: int, *arguments: int, arch: int | None = None) -> int:
-    """What the kernel would answer: a machine for the classic BPF of a seccomp filter (linux/filter.h)."""
+    """The kernel's decision: an interpreter of the classic BPF of a seccomp filter (linux/filter.h)."""
     data = struct.pack("=iIQ6Q", number, AUDIT_ARCH[machine] if arch is None else arch, 0, *(*arguments, *[0] * 6)[:6])
     lines = [struct.unpack_from("=HBBI", program, offset) for offset in range(0, len(program), 8)]
     place = value = 0
@@ -265,8 +265,8 @@ def decide(program: bytes, machine: str, number: int, *arguments: int, arch: int
 
 @pytest.mark.parametrize("machine", AUDIT_ARCH)
 @pytest.mark.parametrize("role", ["zygote", "decoder"])
-def test_the_filter_lets_through_what_is_named_and_nothing_else(machine: str, role: Role) -> None:
-    """On the architecture that this machine has not, a wrong jump would open all or close the decoder."""
+def test_the_filter_allows_exactly_the_listed_calls(machine: str, role: Role) -> None:
+    """On the other architecture a wrong jump would allow everything or nothing."""
     program = filter_program(machine, role)
     column = list(AUDIT_ARCH).index(machine)
     calls = DECODER_CALLS if role == "decoder" else {**DECODER_CALLS, **ZYGOTE_CALLS}
@@ -309,8 +309,8 @@ def test_the_filter_lets_through_what_is_named_and_nothing_else(machine: str, ro
     ("column", "header"),
     [(0, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), (1, "/usr/include/asm-generic/unistd.h")],
 )
-def test_numbers_are_the_kernels(column: int, header: str) -> None:
-    """A number that is another call's would be let through in its place."""
+def test_system_call_numbers_are_the_kernels(column: int, header: str) -> None:
+    """A wrong number would allow another call."""
     if not Path(header).exists():
         pytest.skip(f"{header} is not installed, or this is {platform.machine()}")
     text = Path(header).read_text()

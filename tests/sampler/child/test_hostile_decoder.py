@@ -1,5 +1,5 @@
-"""Decoders that were taken over, and time limits at any instant: no answer is believed that an honest decoder could not
-give, and none reaches another stream."""
+"""Compromised decoders, and time limits at any instant: answers that an honest decoder could not give are refused, and
+no answer reaches another stream."""
 
 import os
 import resource
@@ -21,7 +21,7 @@ from sampler.limits import MIB, Limits
 REPOSITORY = Path(__file__).parents[3]
 WALL_SECONDS = 2.0
 INPUT_BYTES = 1000
-"""More than a message may have pictures."""
+"""More pictures than a message may have."""
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +30,17 @@ def stand_in() -> Iterator[Decoder]:
         yield decoder
 
 
-def told(name: str) -> bytes:
-    """An input upon which the stand-in does that: long enough that its size alone refuses nothing."""
+def input_for(name: str) -> bytes:
+    """An input that makes the stand-in do that: long enough that its size refuses nothing."""
     return (LIE + name.encode()).ljust(INPUT_BYTES, b"\0")
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_is_taken_for_the_decoders_death(stand_in: Decoder, lie: str) -> None:
-    """A decoder that was taken over would crash the worker, fill its memory, or have a stream's gaps called seen."""
+def test_a_lie_counts_as_the_decoders_death(stand_in: Decoder, lie: str) -> None:
+    """A compromised decoder would crash the worker, fill its memory, or have a stream's gaps counted as moderated."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DecoderDiedError):
-        stand_in.sample(told(lie), profile=BALANCED, seed=b"")
+        stand_in.sample(input_for(lie), profile=BALANCED, seed=b"")
     assert stand_in.child_pid is None
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * 1024 < 64 * MIB
@@ -48,25 +48,25 @@ def test_a_lie_is_taken_for_the_decoders_death(stand_in: Decoder, lie: str) -> N
 
 
 @pytest.mark.parametrize("slow", SLOW)
-def test_an_answer_without_end_is_stopped_in_time(slow: str) -> None:
-    """A decoder that was taken over would hold the worker by a byte now and then, and all other streams with it."""
+def test_an_endless_answer_is_stopped_in_time(slow: str) -> None:
+    """A compromised decoder would block the worker, and all other streams, by sending a byte now and then."""
     with Decoder(program=STAND_IN, limits=Limits(wall_seconds=WALL_SECONDS)) as decoder:
         with pytest.raises(DecoderTimeoutError):
-            decoder.sample(told(slow), profile=BALANCED, seed=b"")
+            decoder.sample(input_for(slow), profile=BALANCED, seed=b"")
         assert decoder.sample(segment(), profile=BALANCED, seed=b"").frames
 
 
-def test_the_truth_is_believed(stand_in: Decoder) -> None:
+def test_an_honest_answer_is_accepted(stand_in: Decoder) -> None:
     """The lies above would be refused for another reason than the one that they name."""
-    (frame,) = stand_in.sample(told("one picture"), profile=BALANCED, seed=b"").frames
+    (frame,) = stand_in.sample(input_for("one picture"), profile=BALANCED, seed=b"").frames
     assert frame.picture.luma().shape == (64, 64)
     assert set(TRUTHS) == {"one picture", "one picture, and work without end", "an error with control characters"}
 
 
-def test_a_decoder_takes_no_cpu_between_its_requests() -> None:
-    """One that was taken over would take half of the machine from all streams, after an answer like any other."""
+def test_a_decoder_uses_no_cpu_between_its_requests() -> None:
+    """A compromised decoder would take half of the machine from all streams, after an ordinary answer."""
     with Decoder(program=STAND_IN, limits=Limits(wall_seconds=WALL_SECONDS)) as decoder:
-        decoder.sample(told("one picture, and work without end"), profile=BALANCED, seed=b"")
+        decoder.sample(input_for("one picture, and work without end"), profile=BALANCED, seed=b"")
         stat = Path(f"/proc/{decoder.child_pid}/stat")
         eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", within_seconds=20, what="it stops")
         with pytest.raises(DecoderTimeoutError):
@@ -74,17 +74,17 @@ def test_a_decoder_takes_no_cpu_between_its_requests() -> None:
         assert decoder.sample(segment(), profile=BALANCED, seed=b"").frames
 
 
-def test_memory_that_runs_out_costs_a_decoder_and_not_its_worker(stand_in: Decoder) -> None:
-    """The kernel would end the worker, or Redis, for what a hostile input made a decoder take."""
+def test_running_out_of_memory_costs_a_decoder_and_not_its_worker(stand_in: Decoder) -> None:
+    """The kernel would kill the worker, or Redis, for the memory of a decoder with a hostile input."""
     stand_in.sample(segment(), profile=BALANCED, seed=b"")
     assert Path(f"/proc/{stand_in.child_pid}/oom_score_adj").read_text().strip() == "1000"
     assert Path(f"/proc/{os.getpid()}/oom_score_adj").read_text().strip() != "1000"
 
 
 def test_an_errors_text_is_short_and_harmless(stand_in: Decoder) -> None:
-    """A decoder that was taken over would write to the operator's terminal what it obeys."""
+    """A compromised decoder could steer the operator's terminal."""
     with pytest.raises(UndecodableError) as caught:
-        stand_in.sample(told("an error with control characters"), profile=BALANCED, seed=b"")
+        stand_in.sample(input_for("an error with control characters"), profile=BALANCED, seed=b"")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) <= 500
 
@@ -159,7 +159,7 @@ INSTANTS = 40
 
 @pytest.mark.parametrize("inputs_a_process", [1, 20])
 def test_a_time_limit_at_any_instant_gives_no_stream_anothers_pictures(inputs_a_process: int) -> None:
-    """An innocent stream would be escalated with another's picture: the answer that came after the limit."""
+    """An innocent stream would be escalated with another's picture, whose answer arrived after the limit."""
     first, second = segment(), segment(width=192, height=112)
     arguments = [str(len(first)), str(len(second)), str(INSTANTS), str(inputs_a_process)]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Other content cut in between keyframes is seen, and told as a cut."""
+"""Other content cut in between keyframes is sampled, and reported as a cut."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +18,7 @@ GOP = 100
 INSERT = 13
 """Pictures: half a second."""
 STARTS = [7, 31, 44, 62, 80]
-"""Of inserts that end before the next keyframe."""
+"""Inserts that end before the next keyframe."""
 BIT_RATE = {"bitrate": 300, "vbv_maxrate": 300, "vbv_bufsize": 300}
 CLOSED = {"keyint": GOP, "min_keyint": GOP, "scenecut": 0}
 ENCODERS = {
@@ -40,7 +40,7 @@ OTHERS = {
     "vp9": replace(VP9, options=VP9.options | {"g": str(GOP)}),
     "mpeg-2": replace(MPEG2, options=MPEG2.options | {"g": str(GOP), "sc_threshold": "1000000000"}),
 }
-"""Encoders that are asked for keyframes at the beginning of GOPs only, too."""
+"""Encoders configured for keyframes only at the beginning of GOPs."""
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +50,15 @@ def decoder() -> Iterator[Decoder]:
 
 
 def with_insert(decoder: Decoder, recipe: Recipe, start: int, stop: int) -> SampledSegment:
-    """Two GOPs of one scene, in which pictures [start, stop) are of another."""
+    """Two GOPs of one scene, in which pictures [start, stop) show another."""
     data = encode(recipe, steady(2 * GOP), lambda index: 1 if start <= index < stop else 0)
     return decoder.sample(data, profile=BALANCED, seed=b"cuts")
 
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("recipe", (ENCODERS | OTHERS).values(), ids=(ENCODERS | OTHERS).keys())
-def test_an_insert_between_keyframes_is_seen_as_a_cut(decoder: Decoder, recipe: Recipe, start: int) -> None:
-    """Half a second of forbidden material, placed where keyframe samplers never look, would go out unseen."""
+def test_an_insert_between_keyframes_is_sampled_as_a_cut(decoder: Decoder, recipe: Recipe, start: int) -> None:
+    """Half a second of forbidden material between keyframes would go unseen."""
     segment = with_insert(decoder, recipe, start, start + INSERT)
     cuts = [frame for frame in segment.frames if frame.reason is SampleReason.CUT]
     hits = [frame for frame in cuts if start * FRAME_SECONDS <= frame.pts_seconds < (start + INSERT) * FRAME_SECONDS]
@@ -69,8 +69,8 @@ def test_an_insert_between_keyframes_is_seen_as_a_cut(decoder: Decoder, recipe: 
 
 
 @pytest.mark.parametrize("recipe", ENCODERS.values(), ids=ENCODERS.keys())
-def test_the_picture_before_a_cut_is_taken_with_it(decoder: Decoder, recipe: Recipe) -> None:
-    """Where only the end of an insert shows in the packets, the insert itself would still go unseen."""
+def test_the_picture_before_a_cut_is_sampled_with_it(decoder: Decoder, recipe: Recipe) -> None:
+    """If only the end of an insert shows in the packets, the insert itself would go unseen."""
     start = 44
     segment = with_insert(decoder, recipe, start, start + INSERT)
     numbers = {number_in(frame.picture.luma()) for frame in segment.frames if frame.reason is SampleReason.CUT}
@@ -79,23 +79,24 @@ def test_the_picture_before_a_cut_is_taken_with_it(decoder: Decoder, recipe: Rec
 
 
 @pytest.mark.parametrize("name", ["av1", "vp9", "mpeg-2"])
-def test_where_packets_tell_nothing_both_sides_of_every_cut_are_taken_and_little_else(
+def test_where_packets_show_nothing_both_sides_of_every_cut_are_sampled_and_little_else(
     decoder: Decoder, name: str
 ) -> None:
-    """AV1's rhythm looks like cuts all the time: real ones would hide among them, and quiet streams be taken whole."""
+    """AV1's packet sizes vary as if there were cuts all the time: real ones would be missed, or quiet streams decoded
+    completely."""
     start = 44
     segment = with_insert(decoder, OTHERS[name], start, start + INSERT)
     cuts = {number_in(frame.picture.luma()) for frame in segment.frames if frame.reason is SampleReason.CUT}
 
     both = {start - 1, start, start + INSERT - 1, start + INSERT}
     assert both <= cuts
-    # The first change may be motion, and the painted numbers' strip turns over at 32 and 128.
+    # The first change may be motion, and the painted numbers' strip changes completely at 32 and 128.
     assert cuts - both <= {1, 31, 32, 127, 128}
 
 
 @pytest.mark.parametrize("name", ["av1", "vp9", "mpeg-2"])
-def test_a_flicker_is_not_taken_whole(decoder: Decoder, name: str) -> None:
-    """A stream of flashes would cost the hashes and classifiers of all others."""
+def test_a_flicker_is_not_sampled_completely(decoder: Decoder, name: str) -> None:
+    """A stream of flashes would use up the hashing and classifying of all others."""
     data = encode(OTHERS[name], steady(2 * GOP), lambda index: index % 2)
     segment = decoder.sample(data, profile=BALANCED, seed=b"cuts")
     seconds = 2 * GOP * FRAME_SECONDS
@@ -106,7 +107,7 @@ def test_a_flicker_is_not_taken_whole(decoder: Decoder, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["zerolatency", "b-frames"])
 def test_a_steady_scene_shows_no_cuts(decoder: Decoder, name: str) -> None:
-    """Ordinary streams would be decoded nearly whole, at four times the price."""
+    """Ordinary streams would be decoded almost completely, at four times the cost."""
     segment = with_insert(decoder, ENCODERS[name], 0, 0)
 
     assert [frame for frame in segment.frames if frame.reason is SampleReason.CUT] == []
@@ -114,8 +115,8 @@ def test_a_steady_scene_shows_no_cuts(decoder: Decoder, name: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", [ENCODERS["zerolatency"], ENCODERS["b-frames"]], ids=["zerolatency", "b-frames"])
-def test_an_insert_in_a_window_over_a_still_ground_is_seen_as_a_cut(decoder: Decoder, recipe: Recipe) -> None:
-    """A broadcaster could show anything beside a face camera: most of such a picture is predicted, cut or not."""
+def test_an_insert_in_a_window_over_a_still_background_is_sampled_as_a_cut(decoder: Decoder, recipe: Recipe) -> None:
+    """Content beside a face camera would go unseen: most of such a picture is predicted, cut or not."""
     rows, columns = recipe.height * 2 // 3, recipe.width * 2 // 3
     start, stop = 31, 31 + INSERT
 

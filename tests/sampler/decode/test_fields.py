@@ -1,4 +1,4 @@
-"""H.264 whose pictures are coded as two fields each (PAFF), as broadcast chains make it."""
+"""H.264 whose pictures are coded as two fields each (PAFF), as in broadcast chains."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -28,7 +28,7 @@ def stream(request: pytest.FixtureRequest) -> bytes:
 def test_both_fields_are_in_the_picture_of_their_time(
     decoder: Decoder, stream: bytes, profile: SamplingProfile
 ) -> None:
-    """Half a picture, its other lines grey or those of the picture before, would match nothing."""
+    """Half a picture, its other lines grey or from the previous picture, would match nothing."""
     segment = decoder.sample(stream, profile=profile, seed=b"fields")
 
     assert len(segment.frames) >= 2
@@ -39,10 +39,10 @@ def test_both_fields_are_in_the_picture_of_their_time(
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
-def test_pictures_of_two_fields_are_seen_within_the_bound(
+def test_pictures_of_two_fields_are_sampled_within_the_bound(
     decoder: Decoder, stream: bytes, profile: SamplingProfile
 ) -> None:
-    """Broadcast chains code fields: whole seconds would go unseen for want of a picture's second half."""
+    """Broadcast chains code fields: whole seconds would go unseen because a picture's second field is missing."""
     segment = decoder.sample(stream, profile=profile, seed=b"fields")
     times = [frame.pts_seconds for frame in segment.frames]
     longest = max(after - before for before, after in pairwise([0, *times, PICTURES * FRAME_SECONDS]))
@@ -51,8 +51,8 @@ def test_pictures_of_two_fields_are_seen_within_the_bound(
     assert segment.unmoderated == ()
 
 
-def test_two_fields_are_one_picture(decoder: Decoder, stream: bytes) -> None:
-    """The ledger would count twice the pictures, and a frame rate of 50 where there are 25."""
+def test_two_fields_count_as_one_picture(decoder: Decoder, stream: bytes) -> None:
+    """The ledger would count twice the pictures, and show a frame rate of 50 in place of 25."""
     segment = decoder.sample(stream, profile=PROFILES["balanced"], seed=b"fields")
 
     assert segment.frames_total == PICTURES

@@ -1,4 +1,4 @@
-"""A picture is probed for a cut, decoded alone."""
+"""Probes for a cut: a picture is decoded without its references."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ from sampler.limits import Limits
 
 PICTURES = 60
 START, STOP = 20, 33
-"""Pictures [START, STOP) are of another scene, where there is one."""
+"""Pictures [START, STOP) show another scene, if there is one."""
 SHARE = 0.5
-"""Of a picture that may be predicted, and it still be a cut."""
+"""Share of a picture that may be predicted although it is a cut."""
 CLOSED = {"keyint": PICTURES, "min_keyint": PICTURES, "scenecut": 0}
 RECIPES = {
     "zerolatency": x264(tune="zerolatency", **CLOSED),
@@ -60,7 +60,7 @@ def probed() -> Iterator[Callable[[bytes], Probed]]:
 
 
 def believed(probed: Probed) -> set[int]:
-    """Numbers of the pictures, keyframe aside, that say that they are new content."""
+    """Numbers of the pictures, except the keyframe, that count as new content."""
     window, prepared = probed
     first = min(packet.seconds for packet in window.packets)
     return {
@@ -71,7 +71,7 @@ def believed(probed: Probed) -> set[int]:
 
 
 def photographed(recipe: Recipe, index: int) -> NDArray[np.float64]:
-    """Luma of a photograph that moves by; of another one within [START, STOP)."""
+    """Luma of a moving photograph; of another one within [START, STOP)."""
     photograph = skimage.data.coffee() if START <= index < STOP else skimage.data.astronaut()
     grey = cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY)
     scaled = cv2.resize(grey, (recipe.width, recipe.height), interpolation=cv2.INTER_AREA)
@@ -80,22 +80,22 @@ def photographed(recipe: Recipe, index: int) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 def test_pictures_of_one_scene_are_no_cuts(probed: Callable[[bytes], Probed], recipe: Recipe) -> None:
-    """Ordinary motion would be decoded like a cut, at ten times the price of keyframes."""
+    """Ordinary motion would be decoded like a cut, at ten times the cost of keyframes."""
     assert believed(probed(encode(recipe, steady(PICTURES)))) == set()
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
-def test_an_insert_is_told_by_one_of_its_ends(probed: Callable[[bytes], Probed], recipe: Recipe) -> None:
-    """A cut that is taken for motion is never looked at."""
+def test_an_insert_is_detected_at_one_of_its_ends(probed: Callable[[bytes], Probed], recipe: Recipe) -> None:
+    """A cut taken for motion would never be decoded."""
     told = believed(probed(encode_pictures(recipe, steady(PICTURES), lambda index: photographed(recipe, index))))
 
-    # With B-frames a scene is first coded in a later picture that they lean on.
+    # With B-frames a scene is first coded in a later picture that they reference.
     assert told & set(range(START, STOP + 9))
 
 
 @pytest.mark.parametrize("name", ["zerolatency", "hevc"])
-def test_a_picture_that_cannot_be_decoded_is_looked_at(probed: Callable[[bytes], Probed], name: str) -> None:
-    """Whoever damages a packet could hide what it shows."""
+def test_a_picture_that_cannot_be_decoded_counts_as_a_cut(probed: Callable[[bytes], Probed], name: str) -> None:
+    """A broadcaster could hide a picture by damaging its packet."""
     window, prepared = probed(encode(RECIPES[name], steady(PICTURES)))
     damaged = window.payloads[START]
     damaged.update(bytes(damaged)[:12] + b"\xff" * (damaged.size - 12))

@@ -1,4 +1,4 @@
-"""Encrypted video, in every wrapping that HLS has: told as encrypted, never as damaged and never as seen."""
+"""Encrypted video, in every wrapping of HLS: reported as encrypted, never as damaged or moderated."""
 
 import struct
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from sampler.errors import EncryptedError
 ENTRIES = {"libx264": b"avc1", "libx265": b"hev1", "libsvtav1": b"av01", "libvpx-vp9": b"vp09"}
 """Sample entry of each encoder's MP4."""
 STREAM_TYPE = b"\x1b\xe1\x00"
-"""H.264 on PID 0x100, as a program map says it."""
+"""H.264 on PID 0x100, as in a program map."""
 PIFF_UUID = bytes.fromhex("a2394f525a9b4f14a2446c427c648df4")
 
 
@@ -24,17 +24,17 @@ def decoder() -> Iterator[Decoder]:
 
 
 def without_parameters(data: bytes) -> bytes:
-    """CENC whose sample entry tells no default parameters: FFmpeg then takes its samples for clear."""
+    """CENC whose sample entry has no default parameters: FFmpeg then takes its samples for unencrypted."""
     return data.replace(b"tenc", b"free")
 
 
 def behind_free_space(data: bytes) -> bytes:
-    """The MP4 behind so much of nothing that no look at its first bytes shows a sample entry."""
+    """The MP4 behind so much free space that its first bytes show no sample entry."""
     return struct.pack(">I4s", 200_008, b"free") + bytes(200_000) + data
 
 
 def as_piff(fragments: bytes) -> bytes:
-    """The fragments with `senc` under its older name. The size of what stands in front grows by 16."""
+    """The fragments with `senc` under its older name. The size of the preceding data grows by 16."""
     for name in (b"moof", b"traf", b"senc"):
         at = fragments.index(name) - 4
         (size,) = struct.unpack_from(">I", fragments, at)
@@ -72,24 +72,24 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_encrypted_segment_is_told_as_encrypted(decoder: Decoder, name: str) -> None:
-    """Operators would look for damage where a key is missing, or garbage would count as seen."""
+def test_an_encrypted_segment_is_reported_as_encrypted(decoder: Decoder, name: str) -> None:
+    """Operators would look for damage where a key is missing, or garbage would count as moderated."""
     with pytest.raises(EncryptedError) as caught:
         decoder.sample(WHOLE[name], profile=BALANCED, seed=b"")
     assert caught.value.reason == "encrypted"
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_encrypted_fragment_with_its_init_section_is_told_as_encrypted(decoder: Decoder, name: str) -> None:
-    """fMP4 streams say it in another file than the one that is looked at."""
+def test_an_encrypted_fragment_with_its_init_section_is_reported_as_encrypted(decoder: Decoder, name: str) -> None:
+    """In fMP4 streams only the init section says that the fragment is encrypted."""
     init, fragments = PAIRS[name]
     with pytest.raises(EncryptedError):
         decoder.sample(fragments, init=init, profile=BALANCED, seed=b"")
 
 
 @pytest.mark.parametrize("encoder", ENTRIES)
-def test_encryption_is_told_for_every_codec(decoder: Decoder, encoder: str) -> None:
-    """A codec whose damage FFmpeg does not notice (AV1, VP9) would give clean garbage."""
+def test_encryption_is_detected_for_every_codec(decoder: Decoder, encoder: str) -> None:
+    """Codecs whose damage FFmpeg does not notice (AV1, VP9) would decode to clean garbage."""
     clear = segment("mp4", codec=encoder)
     assert decoder.sample(clear, profile=BALANCED, seed=b"").frames
     cenc = segment("mp4", codec=encoder, encrypted=True)
@@ -98,15 +98,15 @@ def test_encryption_is_told_for_every_codec(decoder: Decoder, encoder: str) -> N
             decoder.sample(data, profile=BALANCED, seed=b"")
 
 
-def test_audio_that_is_scrambled_leaves_the_pictures_to_be_seen(decoder: Decoder) -> None:
-    """A broadcaster would hide pictures that everybody sees behind sound that nobody hears."""
+def test_scrambled_audio_does_not_hide_the_pictures(decoder: Decoder) -> None:
+    """A broadcaster would hide visible pictures behind audio that nobody can play."""
     both = segment(audio_seconds=2)
     assert decoder.sample(scrambled(both, pid=0x101), profile=BALANCED, seed=b"").frames
     assert decoder.sample(both.replace(b"mp4a", b"enca"), profile=BALANCED, seed=b"").frames
 
 
-def test_names_that_look_like_encryption_are_no_encryption(decoder: Decoder) -> None:
-    """A broadcaster would get out of moderation by a word in a title."""
+def test_names_that_resemble_encryption_are_no_encryption(decoder: Decoder) -> None:
+    """A broadcaster could evade moderation by a word in a title."""
     name = b"encv senc tenc"
     titled = struct.pack(">I4s", 8 + len(name), b"free") + name + CLEAR
     assert decoder.sample(titled, profile=BALANCED, seed=b"").frames

@@ -1,4 +1,4 @@
-"""Segments that begin where they happen to: what a player shows right is seen, what is made up is told as such."""
+"""Segments that begin anywhere: correct pictures are sampled, concealed ones are reported as such."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -30,7 +30,7 @@ TICKS_SECONDS = 0.002
 """More than two ticks of any time base here."""
 PROFILES = {
     "balanced": BALANCED,
-    # Looks at many pictures, to find those that are broken and not told as such.
+    # Samples many pictures, to find broken ones that are not reported as such.
     "vigilant, audited": VIGILANT.model_copy(update={"audits_per_minute": 60.0}),
 }
 
@@ -42,7 +42,7 @@ def decoder() -> Iterator[Decoder]:
 
 
 def look(decoder: Decoder, piece: Piece, profile: SamplingProfile) -> SampledSegment | None:
-    """What is taken of one piece by itself; None: nothing of it can be decoded."""
+    """The samples of one piece alone; None: nothing can be decoded."""
     try:
         return decoder.sample(piece.data, init=piece.init, profile=profile, seed=b"joining")
     except UndecodableError:
@@ -50,20 +50,20 @@ def look(decoder: Decoder, piece: Piece, profile: SamplingProfile) -> SampledSeg
 
 
 def number_of(frame: SampledFrame, piece: Piece) -> int:
-    """Which picture of the clip a sample must be, by its time."""
+    """The number of the clip's picture that a sample must show, by its time."""
     return piece.numbers[0] + round(frame.pts_seconds * RATE)
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 @pytest.mark.parametrize("at_keyframes", [True, False], ids=["at keyframes", "anywhere"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_bound_holds_across_segments_of_every_kind(
+def test_the_bound_holds_across_segments_of_every_kind(
     decoder: Decoder, kind: str, at_keyframes: bool, profile: SamplingProfile
 ) -> None:
-    """The end of one segment and the start of the next would together hide what neither may hide alone."""
+    """The end of one segment and the start of the next would together hide more than either may."""
     right: set[int] = set()
     seen: set[int] = set()
-    for piece in reversed(pieces(kind, at_keyframes=at_keyframes)):  # in any order: each stands by itself
+    for piece in reversed(pieces(kind, at_keyframes=at_keyframes)):  # in any order: each is sampled on its own
         segment = look(decoder, piece, profile)
         right |= piece.right
         if segment is not None:
@@ -78,8 +78,8 @@ def test_bound_holds_across_segments_of_every_kind(
 
 @pytest.mark.parametrize("at_keyframes", [True, False], ids=["at keyframes", "anywhere"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_picture_that_counts_as_seen_is_what_a_player_shows(decoder: Decoder, kind: str, at_keyframes: bool) -> None:
-    """Grey smear, made up for want of the segment before, would match nothing, and count as moderated."""
+def test_a_moderated_picture_is_what_a_player_shows(decoder: Decoder, kind: str, at_keyframes: bool) -> None:
+    """Grey concealment of a missing segment would match nothing, and count as moderated."""
     for piece in pieces(kind, at_keyframes=at_keyframes):
         segment = look(decoder, piece, PROFILES["vigilant, audited"])
         for frame in segment.frames if segment is not None else ():
@@ -88,15 +88,15 @@ def test_a_picture_that_counts_as_seen_is_what_a_player_shows(decoder: Decoder, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_nobody_could_see_is_told(decoder: Decoder, kind: str) -> None:
-    """Whole segments of a stream would be in the ledger as moderated, with not one picture in them that is right."""
+def test_undecodable_stretches_are_reported(decoder: Decoder, kind: str) -> None:
+    """Whole segments without one correct picture would be in the ledger as moderated."""
     for piece in pieces(kind, at_keyframes=False):
         segment = look(decoder, piece, BALANCED)
         first = min(piece.right, default=piece.numbers[-1] + 1)
         blind_seconds = (first - piece.numbers[0]) * FRAME_SECONDS
         told_seconds = sum(stretch.seconds for stretch in segment.unmoderated) if segment is not None else blind_seconds
 
-        # A sample moderates what lies up to `max_gap_seconds` before it, so only the rest must be told.
+        # A sample covers up to `max_gap_seconds` before it, so only the rest must be reported.
         reach_seconds = BALANCED.max_gap_seconds if piece.right else 0
         assert told_seconds >= blind_seconds - reach_seconds - 2 * FRAME_SECONDS
 
@@ -109,8 +109,8 @@ def stretches(numbers: set[int]) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("recipe", [x264(open_gop=1, bframes=3, **CLOSED), HEVC_OPEN_GOP], ids=["h264", "hevc"])
-def test_leading_pictures_of_an_open_gop_are_passed_over(decoder: Decoder, recipe: Recipe) -> None:
-    """Pictures broken for want of the segment before would be hashed, and match nothing."""
+def test_leading_pictures_of_an_open_gop_are_skipped(decoder: Decoder, recipe: Recipe) -> None:
+    """Pictures broken for lack of the previous segment would be hashed, and match nothing."""
     data = encode(recipe, steady(150))
     second = keyframes(data)[1]
     (part,) = cut(data, [second, 150])
@@ -126,11 +126,11 @@ def test_leading_pictures_of_an_open_gop_are_passed_over(decoder: Decoder, recip
 
 @pytest.mark.parametrize("bframes", [0, 3])
 def test_intra_refresh_is_joined_where_it_has_recovered(decoder: Decoder, bframes: int) -> None:
-    """A stream without keyframes, cut anywhere, would be all undecodable, or be seen as nothing but grey smear."""
+    """A stream without keyframes, cut anywhere, would be undecodable, or sampled as grey concealment."""
     data = encode(x264(intra_refresh=1, keyint=50, bframes=bframes, scenecut=0), steady(260))
     columns = 192 // 16
     recovered = 50 + columns * (1 + bframes) + 1
-    """Pictures after which a refresh has begun, and passed over every column of blocks, wherever the cut is."""
+    """Pictures after which a refresh has begun and covered every column of blocks, wherever the cut is."""
     for part in cut(data, [20, 140, 260]):
         segment = decoder.sample(part.data, profile=BALANCED, seed=b"joining")
         clean = [frame for frame in segment.frames if not frame.concealed]
@@ -144,9 +144,9 @@ def test_intra_refresh_is_joined_where_it_has_recovered(decoder: Decoder, bframe
 
 
 @pytest.mark.parametrize("first", [48, 96, 144, 192])
-def test_intra_refresh_is_joined_whatever_its_first_picture_counts(decoder: Decoder, first: int) -> None:
-    """Where frame_num begins at 0, FFmpeg refuses the first picture: pictures of every other segment would be called
-    right, and be far from what is shown."""
+def test_intra_refresh_is_joined_whatever_its_first_frame_number(decoder: Decoder, first: int) -> None:
+    """If frame_num begins at 0, FFmpeg refuses the first picture: pictures of every other segment would count as
+    correct, and differ from what is shown."""
     data = encode(x264(tune="zerolatency", intra_refresh=1, keyint=48, scenecut=0, threads=1), steady(240))
     pictures = tuple(shown(data).values())
     (part,) = cut(data, [first, first + 48])
@@ -159,7 +159,7 @@ def test_intra_refresh_is_joined_whatever_its_first_picture_counts(decoder: Deco
 
 
 @pytest.mark.parametrize("bframes", [0, 3])
-def test_a_segment_cut_inside_a_gop_is_seen_from_its_keyframe(decoder: Decoder, bframes: int) -> None:
+def test_a_segment_cut_inside_a_gop_is_sampled_from_its_keyframe(decoder: Decoder, bframes: int) -> None:
     """A packager that cuts by the clock would have whole segments dropped for their broken beginnings."""
     data = encode(x264(bframes=bframes, keyint=50, min_keyint=50, scenecut=0), steady(200), lambda index: index // 37)
     (part,) = cut(data, [80, 200])
@@ -179,8 +179,8 @@ def test_a_segment_cut_inside_a_gop_is_seen_from_its_keyframe(decoder: Decoder, 
     [(x264(keyint=1), True), (H264, False), (HEVC_OPEN_GOP, False)],
     ids=["intra", "h264", "hevc"],
 )
-def test_a_segment_of_a_single_picture_is_judged(decoder: Decoder, recipe: Recipe, whole: bool) -> None:
-    """Low-latency parts hold a picture or two: each would be an error, or be skipped."""
+def test_a_segment_of_a_single_picture_is_sampled(decoder: Decoder, recipe: Recipe, whole: bool) -> None:
+    """Low-latency parts contain a picture or two: each would be an error, or be skipped."""
     for part in cut(encode(recipe, steady(10)), range(4)):
         (number,) = part.numbers
         if number == 0 or whole:
@@ -200,8 +200,8 @@ def test_a_segment_of_a_single_picture_is_judged(decoder: Decoder, recipe: Recip
     [in_mp4(H264), in_mp4(HEVC_OPEN_GOP), AV1, VP9],
     ids=["h264", "hevc", "av1", "vp9"],
 )
-def test_fragments_need_no_more_than_their_init_section(decoder: Decoder, recipe: Recipe) -> None:
-    """A worker that takes a stream's later segments, or takes them in any order, would see nothing of them."""
+def test_fragments_need_only_their_init_section(decoder: Decoder, recipe: Recipe) -> None:
+    """A worker that gets later segments of a stream, or gets them in any order, could decode none."""
     init, parts = fragments(encode(recipe, steady(150)))
     firsts = []
     for part in reversed(parts):
@@ -218,8 +218,8 @@ def test_fragments_need_no_more_than_their_init_section(decoder: Decoder, recipe
     assert firsts == [75, 0]
 
 
-def test_pictures_made_up_by_the_decoder_do_not_count_as_seen(decoder: Decoder) -> None:
-    """Segments cut inside a GOP would be grey smear, match nothing, and be in the ledger as moderated."""
+def test_concealed_pictures_do_not_count_as_moderated(decoder: Decoder) -> None:
+    """Segments cut inside a GOP would be grey concealment, match nothing, and be in the ledger as moderated."""
     recipe = in_mp4(x264(bframes=0, keyint=500, scenecut=0), fragment_seconds=6)
     init, parts = fragments(encode(recipe, steady(300)))
     segment = decoder.sample(parts[1], init=init, profile=BALANCED, seed=b"joining")
@@ -234,10 +234,10 @@ def test_pictures_made_up_by_the_decoder_do_not_count_as_seen(decoder: Decoder) 
 
 @pytest.mark.parametrize("lost", [{20}, {21}, {30, 31, 32}], ids=["one", "another", "three"])
 @pytest.mark.parametrize("kind", ["b-frames", "zerolatency", "slices", "intra refresh", "hevc", "mpeg-2"])
-def test_after_a_loss_what_a_player_shows_is_seen_or_the_hole_is_told(
+def test_after_a_loss_correct_pictures_are_sampled_or_the_gap_is_reported(
     decoder: Decoder, kind: str, lost: set[int]
 ) -> None:
-    """A broadcaster who leaves out a packet would have the rest of the GOP passed over, and called moderated."""
+    """A broadcaster who omits a packet would have the rest of the GOP skipped, and counted as moderated."""
     data = remux(clip(kind), lambda index, pts: None if index in lost else pts)
     pictures = shown(data)
     origin = min(pictures)
@@ -247,7 +247,7 @@ def test_after_a_loss_what_a_player_shows_is_seen_or_the_hole_is_told(
 
     for frame in segment.frames:
         number = round(frame.pts_seconds * RATE)
-        # What is made up for a lost picture depends on what else was decoded, so only what is right is compared.
+        # The concealment of a lost picture depends on what else was decoded, so only correct pictures are compared.
         if distance(by_number[number], reference(kind)[number]) < SAME:
             assert distance(frame.picture.luma(), reference(kind)[number]) < SAME
     for before, after in pairwise([0.0, *times, segment.duration_seconds]):
@@ -257,10 +257,10 @@ def test_after_a_loss_what_a_player_shows_is_seen_or_the_hole_is_told(
 
 @pytest.mark.parametrize("profile", [BALANCED, VIGILANT], ids=["balanced", "vigilant"])
 @pytest.mark.parametrize("first", [10, 30, 51])
-def test_intra_refresh_is_joined_however_long_its_recovery_point_is_away(
+def test_intra_refresh_is_joined_however_distant_its_recovery_point_is(
     decoder: Decoder, first: int, profile: SamplingProfile
 ) -> None:
-    """A segment cut right after a recovery point would be undecodable, though most of it can be seen."""
+    """A segment cut right after a recovery point would count as undecodable, though most of it can be decoded."""
     recipe = x264(tune="zerolatency", preset="ultrafast", intra_refresh=1, keyint=50, scenecut=0)
     (part,) = cut(encode(recipe, steady(200)), [first, 199])
     segment = decoder.sample(part.data, profile=profile, seed=b"joining")

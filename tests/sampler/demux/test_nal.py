@@ -1,4 +1,4 @@
-"""What H.264 and H.265 packets tell, against what the encoder was told to do."""
+"""Facts read from H.264 and H.265 packets, against the encoder's settings."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from sampler.demux.nal import NalCodec, NalReader, PictureHead
 PICTURES = 60
 QUANTISER = 30
 EVEN = {"qp": QUANTISER, "ipratio": 1, "pbratio": 1, "aq_mode": 0, "scenecut": 0}
-"""x264's parameters for one and the same QP in every picture."""
+"""x264 parameters for the same QP in every picture."""
 SHORT = {"keyint": 20, "min_keyint": 20}
 H264 = {
     "cabac": x264(**EVEN),
@@ -50,7 +50,7 @@ REFERENCES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Packet:
-    """A packet as the demuxer gives it."""
+    """A packet from the demuxer."""
 
     data: bytes
     flagged: bool
@@ -74,7 +74,7 @@ def codec_of(recipe: Recipe) -> NalCodec:
 
 
 def heads_of(recipe: Recipe, data: bytes) -> list[PictureHead]:
-    """What each packet tells, in decoding order."""
+    """The facts of each packet, in decoding order."""
     extradata, packets = packets_of(data)
     reader = NalReader(codec_of(recipe), extradata)
     return [reader.read(packet.data, flagged=packet.flagged) for packet in packets]
@@ -89,27 +89,27 @@ def sample_packets(codec: NalCodec) -> tuple[bytes, ...]:
 
 @pytest.mark.parametrize("wrap", CONTAINERS.values(), ids=CONTAINERS.keys())
 @pytest.mark.parametrize("recipe", H264.values(), ids=H264.keys())
-def test_the_quantiser_is_that_of_the_encoder(recipe: Recipe, wrap: Callable[[Recipe], Recipe]) -> None:
-    """Where rate control is tight a cut shows in the quantiser only: read wrongly, cuts would be missed, or seen all
-    over."""
+def test_the_quantiser_is_the_encoders(recipe: Recipe, wrap: Callable[[Recipe], Recipe]) -> None:
+    """Under tight rate control a cut shows only in the quantiser: misread, cuts would be missed, or found
+    everywhere."""
     heads = heads_of(recipe, encode(wrap(recipe), steady(PICTURES)))
 
     assert {head.quantiser for head in heads} == {QUANTISER}
 
 
-def test_each_kind_of_picture_has_its_own_quantiser() -> None:
-    """One that was guessed from the parameter set, not read from the slice, would be blind to rate control."""
+def test_each_picture_type_has_its_own_quantiser() -> None:
+    """A quantiser taken from the parameter set, not from the slice, would be blind to rate control."""
     recipe = x264(qp=QUANTISER, scenecut=0, bframes=3, b_pyramid="none", **SHORT)
     heads = heads_of(recipe, encode(recipe, steady(PICTURES)))
 
-    # x264 makes I pictures 1.4 times as fine, and B pictures 1.3 times as coarse, as P pictures.
+    # x264 gives I pictures a 1.4 times finer, and B pictures a 1.3 times coarser quantiser than P pictures.
     assert {head.quantiser for head in heads if head.begins} == {QUANTISER - 3}
     assert {head.quantiser for head in heads if not head.reference} == {QUANTISER + 2}
     assert {head.quantiser for head in heads if head.reference and not head.begins} == {QUANTISER}
 
 
-def test_ten_bits_have_a_scale_that_goes_below_zero() -> None:
-    """10-bit streams would have no quantiser at all."""
+def test_ten_bit_quantisers_may_be_negative() -> None:
+    """10-bit streams would have no quantiser."""
     recipe = replace(x264(**EVEN | {"qp": 8}), pixel_format="yuv420p10le")
     heads = heads_of(recipe, encode(recipe, steady(10)))
 
@@ -119,8 +119,8 @@ def test_ten_bits_have_a_scale_that_goes_below_zero() -> None:
 
 @pytest.mark.parametrize("wrap", CONTAINERS.values(), ids=CONTAINERS.keys())
 @pytest.mark.parametrize("recipe", REFERENCES.values(), ids=REFERENCES.keys())
-def test_nothing_leans_on_what_is_called_a_leaf(recipe: Recipe, wrap: Callable[[Recipe], Recipe]) -> None:
-    """Pictures left out of decoding would leave smears in those that lean on them."""
+def test_pictures_marked_as_leaves_are_not_referenced(recipe: Recipe, wrap: Callable[[Recipe], Recipe]) -> None:
+    """Pictures left out of decoding would leave smears in those that reference them."""
     data = encode(wrap(recipe), steady(PICTURES))
     heads = heads_of(recipe, data)
     whole = decoded(data, range(PICTURES))
@@ -133,7 +133,7 @@ def test_nothing_leans_on_what_is_called_a_leaf(recipe: Recipe, wrap: Callable[[
 
 
 def decoded(data: bytes, places: Sequence[int]) -> dict[int, np.ndarray]:
-    """Luma, by time stamp, of what comes of the packets at these places, in decoding order."""
+    """Luma by time stamp, decoded from the packets at these places, in decoding order."""
     pictures = {}
     with av.open(io.BytesIO(data)) as source:
         stream = source.streams.video[0]
@@ -151,8 +151,8 @@ def decoded(data: bytes, places: Sequence[int]) -> dict[int, np.ndarray]:
     [x264(**SHORT, bframes=3), x264(**SHORT, open_gop=1, bframes=3), x265(**SHORT, open_gop=0), x265(**SHORT)],
     ids=["h264", "h264, open gop", "hevc", "hevc, open gop"],
 )
-def test_decoding_begins_where_the_encoder_lets_it(recipe: Recipe, wrap: Callable[[Recipe], Recipe]) -> None:
-    """Each GOP would be decoded from the one before, or from a picture that leans on what is missing."""
+def test_decoding_starts_where_the_encoder_allows_it(recipe: Recipe, wrap: Callable[[Recipe], Recipe]) -> None:
+    """Each GOP would be decoded from the previous one, or from a picture whose references are missing."""
     data = encode(wrap(recipe), steady(PICTURES))
     _, packets = packets_of(data)
     heads = heads_of(recipe, data)
@@ -163,7 +163,7 @@ def test_decoding_begins_where_the_encoder_lets_it(recipe: Recipe, wrap: Callabl
 
 
 def test_a_predicted_picture_is_no_keyframe_whatever_the_container_says() -> None:
-    """A broadcaster who flags every picture as a keyframe would have us see nothing but smear."""
+    """If a broadcaster flags every picture as a keyframe, all samples would be smeared."""
     for recipe in (x264(bframes=0, **CLOSED), HEVC):
         extradata, packets = packets_of(encode(recipe, steady(20)))
         reader = NalReader(codec_of(recipe), extradata)
@@ -173,8 +173,8 @@ def test_a_predicted_picture_is_no_keyframe_whatever_the_container_says() -> Non
 
 
 @pytest.mark.parametrize("wrap", CONTAINERS.values(), ids=CONTAINERS.keys())
-def test_recovery_points_tell_when_all_is_right(wrap: Callable[[Recipe], Recipe]) -> None:
-    """A stream with intra refresh would have no place to be joined at, or be believed while it is half smear."""
+def test_recovery_points_mark_when_pictures_are_correct(wrap: Callable[[Recipe], Recipe]) -> None:
+    """A stream with intra refresh could not be joined anywhere, or would be trusted while it is half smeared."""
     recipe = x264(intra_refresh=1, keyint=20, bframes=0, scenecut=0)
     heads = heads_of(recipe, encode(wrap(recipe), steady(PICTURES)))
     points = {place: head.recovery_frames for place, head in enumerate(heads) if head.recovery_frames is not None}
@@ -184,8 +184,8 @@ def test_recovery_points_tell_when_all_is_right(wrap: Callable[[Recipe], Recipe]
     assert [place for place, head in enumerate(heads) if head.begins] == [0]
 
 
-def test_filler_is_no_picture() -> None:
-    """With padding a broadcaster would make all packets alike, and hide every cut among them."""
+def test_filler_does_not_count_as_picture_data() -> None:
+    """By padding, a broadcaster could make all packets equally large, and hide every cut."""
     recipe = x264(nal_hrd="cbr", filler=1, bitrate=2000, vbv_maxrate=2000, vbv_bufsize=1000, bframes=0, aud=1, **CLOSED)
     padded = encode(recipe, steady(PICTURES))
     bare = filtered(padded, "filter_units=remove_types=12")
@@ -197,7 +197,7 @@ def test_filler_is_no_picture() -> None:
 
 @pytest.mark.parametrize("recipe", [x264(slices=4, aud=1, **CLOSED), x265(slices=2, aud=1)], ids=["h264", "hevc"])
 def test_the_size_is_that_of_the_slices(recipe: Recipe) -> None:
-    """Parameter sets and messages, repeated at will, would look like new content."""
+    """Repeated parameter sets and messages would look like new content."""
     data = encode(recipe, steady(30))
     slices = "1-5" if recipe.codec == "libx264" else "0-31"
     _, bare = packets_of(filtered(data, f"filter_units=pass_types={slices}"))
@@ -210,7 +210,7 @@ def test_the_size_is_that_of_the_slices(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(192, 108), (164, 92), (320, 178)])
 @pytest.mark.parametrize("interlaced", [0, 1])
-def test_the_pictures_size_is_known_before_decoding(width: int, height: int, interlaced: int) -> None:
+def test_the_picture_size_is_known_before_decoding(width: int, height: int, interlaced: int) -> None:
     """Pictures over the limit would be decoded before they are refused."""
     recipe = replace(x264(tff=interlaced), pixel_format="yuv444p", width=width, height=height)
     extradata, packets = packets_of(encode(recipe, steady(3)))
@@ -223,8 +223,8 @@ def test_the_pictures_size_is_known_before_decoding(width: int, height: int, int
 
 @pytest.mark.parametrize("codec", NalCodec)
 @given(extradata=st.binary(max_size=80), packets=st.lists(st.binary(max_size=300), max_size=4))
-def test_garbage_is_survived(codec: NalCodec, extradata: bytes, packets: list[bytes]) -> None:
-    """One bad packet would end the segment, and what else is in it go unseen."""
+def test_garbage_raises_nothing(codec: NalCodec, extradata: bytes, packets: list[bytes]) -> None:
+    """One bad packet would end the segment, and the rest of it would go unseen."""
     reader = NalReader(codec, extradata)
     for packet in [*packets, b"\0\0\1" + b"".join(packets)]:
         head = reader.read(packet, flagged=True)
@@ -235,7 +235,7 @@ def test_garbage_is_survived(codec: NalCodec, extradata: bytes, packets: list[by
 
 @pytest.mark.parametrize("codec", NalCodec)
 @given(data=st.data())
-def test_damage_is_survived(codec: NalCodec, data: st.DataObject) -> None:
+def test_damage_raises_nothing(codec: NalCodec, data: st.DataObject) -> None:
     """A flipped bit in a parameter set would do the same, or keep the child busy for ever."""
     reader = NalReader(codec, b"")
     for original in sample_packets(codec):

@@ -1,4 +1,4 @@
-"""The bound on pixels: told before anything is decoded, wherever the size is written."""
+"""The limit on pixels: enforced before decoding, wherever the size is written."""
 
 from collections.abc import Iterator
 
@@ -25,21 +25,21 @@ VIDEO = {
 }
 ENTRIES = {"libx264": b"avc1", "libx265": b"hev1", "libsvtav1": b"av01", "libvpx-vp9": b"vp09"}
 GROWING = {name: media for name, media in VIDEO.items() if name != "H.264 in MP4" and name != "HEVC in MP4"}
-"""Where parameter sets are in the stream: MP4 has them in its head only."""
+"""Kinds with parameter sets in the stream: MP4 has them in its header only."""
 ODD = (162, 98)
-"""No whole macroblocks: coded as 176×112, shown as they are."""
+"""Not whole macroblocks: coded as 176×112, shown as they are."""
 
 
 @pytest.fixture(scope="module", params=[0, -1], ids=["at the bound", "over it by one pixel"])
 def bounded(request: pytest.FixtureRequest) -> Iterator[tuple[Decoder, int]]:
-    """A decoder whose bound is a picture of the media, or one pixel less."""
+    """A decoder whose limit is one picture of the media, or one pixel less."""
     with Decoder(limits=Limits(picture_pixels=PIXELS + request.param)) as started:
         yield started, request.param
 
 
 @pytest.mark.parametrize("name", VIDEO)
-def test_bound_on_pixels_is_inclusive(bounded: tuple[Decoder, int], name: str) -> None:
-    """Video just as large as allowed would be refused, or larger one be called damaged."""
+def test_the_limit_on_pixels_is_inclusive(bounded: tuple[Decoder, int], name: str) -> None:
+    """A video exactly as large as allowed would be refused, or a larger one be reported as damaged."""
     decoder, over = bounded
     container, codec = VIDEO[name]
     data = segment(container, codec=codec)
@@ -53,8 +53,8 @@ def test_bound_on_pixels_is_inclusive(bounded: tuple[Decoder, int], name: str) -
 
 
 @pytest.mark.parametrize("name", VIDEO)
-def test_size_that_is_no_multiple_of_a_block_counts_as_it_is_shown(name: str) -> None:
-    """Video of 1080 lines, coded as 1088, would be refused at a bound of 1920×1080."""
+def test_a_size_that_is_no_multiple_of_a_block_counts_as_shown(name: str) -> None:
+    """Video of 1080 lines, coded as 1088, would be refused at a limit of 1920×1080."""
     container, codec = VIDEO[name]
     width, height = ODD
     with Decoder(limits=Limits(picture_pixels=width * height)) as decoder:
@@ -63,8 +63,8 @@ def test_size_that_is_no_multiple_of_a_block_counts_as_it_is_shown(name: str) ->
 
 
 @pytest.mark.parametrize("codec", ENTRIES)
-def test_container_that_tells_a_small_size_is_not_believed(bounded: tuple[Decoder, int], codec: str) -> None:
-    """A broadcaster would get a picture bomb past a small number in a header."""
+def test_a_small_size_in_the_container_is_not_trusted(bounded: tuple[Decoder, int], codec: str) -> None:
+    """A broadcaster could pass a picture bomb with a small number in a header."""
     decoder, over = bounded
     data = entry_of_size(segment("mp4", codec=codec), ENTRIES[codec], 64, 64)
     if not over:
@@ -75,8 +75,8 @@ def test_container_that_tells_a_small_size_is_not_believed(bounded: tuple[Decode
 
 
 @pytest.mark.parametrize("name", GROWING)
-def test_stream_that_grows_over_the_bound_is_too_large(bounded: tuple[Decoder, int], name: str) -> None:
-    """Pictures over the bound would be told as damaged ones, and operators would look for damage."""
+def test_a_stream_that_grows_over_the_limit_is_too_large(bounded: tuple[Decoder, int], name: str) -> None:
+    """Pictures over the limit would be reported as damaged, and operators would look for damage."""
     decoder, over = bounded
     data = growing(*GROWING[name])
     with pytest.raises(TooLargeError):
@@ -88,8 +88,8 @@ def test_stream_that_grows_over_the_bound_is_too_large(bounded: tuple[Decoder, i
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_size_is_known_from_the_stream_alone(bounded: tuple[Decoder, int], codec: str) -> None:
-    """MPEG-TS tells no size: a segment that begins within a GOP tells it with its next keyframe only."""
+def test_the_size_is_read_from_the_stream_alone(bounded: tuple[Decoder, int], codec: str) -> None:
+    """MPEG-TS has no size field: a segment that begins inside a GOP has its size only at the next keyframe."""
     decoder, over = bounded
     whole = segment(codec=codec)
     cut = ts_packets(whole, 0x100)[3]
@@ -102,8 +102,8 @@ def test_size_is_known_from_the_stream_alone(bounded: tuple[Decoder, int], codec
 
 
 @pytest.mark.parametrize("extension", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif"])
-def test_bound_on_stills_is_inclusive(bounded: tuple[Decoder, int], extension: str) -> None:
-    """A picture just as large as allowed would be refused, or a larger one decoded."""
+def test_the_limit_on_stills_is_inclusive(bounded: tuple[Decoder, int], extension: str) -> None:
+    """A picture exactly as large as allowed would be refused, or a larger one be decoded."""
     decoder, over = bounded
     done, encoded = cv2.imencode(extension, np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
     assert done
@@ -114,8 +114,8 @@ def test_bound_on_stills_is_inclusive(bounded: tuple[Decoder, int], extension: s
         decoder.picture(bytes(encoded))
 
 
-def test_default_bound_is_sixty_four_million_pixels() -> None:
-    """A phone's largest pictures would be refused, or a bomb decoded."""
+def test_the_default_limit_is_sixty_four_million_pixels() -> None:
+    """A phone's largest pictures would be refused, or a bomb be decoded."""
     with Decoder() as decoder:
         assert decoder.picture(bomb_png(8_000, 8_000)).width == 8_000
         with pytest.raises(TooLargeError):
@@ -123,8 +123,8 @@ def test_default_bound_is_sixty_four_million_pixels() -> None:
 
 
 @pytest.mark.parametrize("codec", ["hevc", "av1", "vp9", "mpeg2video"])
-def test_head_that_makes_no_sense_tells_nothing(codec: str) -> None:
-    """A cut head would end the decoder child."""
+def test_an_invalid_header_gives_no_size(codec: str) -> None:
+    """A truncated header would end the decoder child."""
     for head in (b"", b"\0", bytes(600), b"\xff" * 600, b"\0\0\1\x42\x01" + b"\xff" * 40, b"\x0a\xff" * 20):
         assert announced_pixels(codec, head) >= 0
         assert announced_pixels(codec, head, head) >= 0

@@ -1,4 +1,4 @@
-"""One timeline from whatever time stamps a broadcaster sends."""
+"""One timeline from any time stamps that a broadcaster sends."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -18,13 +18,13 @@ Stamp = tuple[int | None, int | None]
 
 
 def placed(stamps: list[Stamp], time_base: Fraction = CLOCK) -> list[float]:
-    """Where each picture, in decoding order, comes to lie."""
+    """The position of each picture, in decoding order."""
     timeline = Timeline(time_base)
     return [timeline.place(pts, dts) for pts, dts in stamps]
 
 
 def frames(*places: float) -> list[float]:
-    """Seconds of so many frames of a 25th second."""
+    """Duration in seconds of this many frames at 25 a second."""
     return [pytest.approx(place / 25) for place in places]
 
 
@@ -52,15 +52,15 @@ def frames(*places: float) -> list[float]:
         pytest.param([(0, 0), (-WRAP, 3600), (7200, 7200)], frames(0, 1, 2), id="shown a day before"),
     ],
 )
-def test_each_picture_gets_its_place(stamps: list[Stamp], expected: list[float]) -> None:
-    """A finding would be shown at the wrong instant, or a segment's length be off by hours."""
+def test_each_picture_gets_its_position(stamps: list[Stamp], expected: list[float]) -> None:
+    """A finding would be shown at the wrong instant, or a segment's duration be off by hours."""
     assert placed(stamps) == expected
 
 
 @pytest.mark.parametrize(
     ("pts", "dts", "jumps", "missing"), [(None, None, 0, 1), (10**9, 10**9, 1, 0), (7200, 7200, 0, 0)]
 )
-def test_what_was_bridged_is_counted(pts: int | None, dts: int | None, jumps: int, missing: int) -> None:
+def test_bridged_faults_are_counted(pts: int | None, dts: int | None, jumps: int, missing: int) -> None:
     """An operator would not learn why times are off."""
     timeline = Timeline(CLOCK)
     timeline.place(3600, 3600)
@@ -74,7 +74,7 @@ def test_what_was_bridged_is_counted(pts: int | None, dts: int | None, jumps: in
     [(Fraction(1, 1000), 40), (Fraction(1, 12_800), 512), (Fraction(1001, 30_000), 1), (Fraction(1), 1)],
     ids=["milliseconds", "mp4", "one tick a picture", "seconds"],
 )
-def test_every_time_base_counts_alike(time_base: Fraction, step: int) -> None:
+def test_every_time_base_gives_the_same_times(time_base: Fraction, step: int) -> None:
     """Another packager would give other times for the same pictures."""
     timeline = Timeline(time_base)
     times = [timeline.place(number * step, number * step) for number in range(5)]
@@ -86,8 +86,8 @@ def test_every_time_base_counts_alike(time_base: Fraction, step: int) -> None:
 @pytest.mark.parametrize(
     ("step", "frame_seconds"), [(1800, 0.02), (45_000, 0.5), (45_001, 0.04), (8 * 90_000, 0.04), (0, 0.04)]
 )
-def test_only_a_plausible_step_tells_how_long_a_picture_is_shown(step: int, frame_seconds: float) -> None:
-    """A pause would make the segment's last picture last for seconds, and count them as moderated."""
+def test_only_a_plausible_step_sets_a_pictures_duration(step: int, frame_seconds: float) -> None:
+    """After a pause, the segment's last picture would count as moderated for seconds."""
     timeline = Timeline(CLOCK)
     timeline.place(0, 0)
     timeline.place(step, step)
@@ -96,8 +96,8 @@ def test_only_a_plausible_step_tells_how_long_a_picture_is_shown(step: int, fram
 
 
 @given(st.lists(st.integers(1, 9 * 90_000), min_size=1, max_size=30), st.integers(-WRAP, WRAP))
-def test_a_sound_clock_is_left_alone(steps: list[int], origin: int) -> None:
-    """Times of a stream without faults would be changed."""
+def test_a_sound_clock_is_not_changed(steps: list[int], origin: int) -> None:
+    """Times of a stream without faults would be altered."""
     stamps = [origin]
     for step in steps:
         stamps.append(stamps[-1] + step)
@@ -112,8 +112,8 @@ STAMPS = st.none() | STEPS | st.integers(-WRAP, WRAP)
 
 
 @given(st.lists(st.tuples(STAMPS, STAMPS), min_size=1, max_size=30))
-def test_no_stamps_make_time_leap(stamps: list[Stamp]) -> None:
-    """A broadcaster who lies about time could stretch a segment to days, and drown its ledger in them."""
+def test_no_time_stamps_make_time_jump(stamps: list[Stamp]) -> None:
+    """A broadcaster could stretch a segment to days with false time stamps, and flood its ledger."""
     times = placed(stamps)
     latest = [max(times[: place + 1]) for place in range(len(times))]
 
@@ -122,8 +122,8 @@ def test_no_stamps_make_time_leap(stamps: list[Stamp]) -> None:
 
 
 @given(st.lists(st.integers(0, 89_000), min_size=1, max_size=100))
-def test_small_steps_back_do_not_add_up(steps: list[int]) -> None:
-    """A clock that creeps back would lay a minute over the minute before, and leave it out of the count."""
+def test_small_steps_back_do_not_accumulate(steps: list[int]) -> None:
+    """A clock that creeps back would map a minute onto the previous one, and omit it from the count."""
     stamps = [0]
     for step in steps:
         stamps.append(stamps[-1] - step)
@@ -134,7 +134,7 @@ def test_small_steps_back_do_not_add_up(steps: list[int]) -> None:
 
 @given(st.lists(st.tuples(STAMPS, STAMPS), min_size=1, max_size=30), st.integers(-WRAP, WRAP))
 def test_only_differences_matter(stamps: list[Stamp], offset: int) -> None:
-    """The same segment at another time of the day would be sampled otherwise."""
+    """The same segment at another time of day would be sampled differently."""
     moved = [(None if pts is None else pts + offset, None if dts is None else dts + offset) for pts, dts in stamps]
     first, again = placed([(0, 0), *stamps]), placed([(offset, offset), *moved])
 

@@ -1,4 +1,4 @@
-"""Time stamps as broadcasters make them: every picture is told at its own time, and none is lost for its stamp."""
+"""Time stamps of real and hostile broadcasters: every picture keeps its own time, and none is lost for its stamp."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -51,7 +51,7 @@ def look(decoder: Decoder, data: bytes, profile: SamplingProfile = BALANCED) -> 
 def assert_pictures_of_their_time(
     segment: SampledSegment, times: Sequence[float], *, first_number: int = 0, tolerance_seconds: float = TICK_SECONDS
 ) -> None:
-    """Each sample shows what was painted for its time; times[i] is that of picture first_number + i."""
+    """Each sample shows the picture painted for its time; times[i] is that of picture first_number + i."""
     for frame in segment.frames:
         luma = frame.picture.luma()
         number = number_in(luma) - first_number
@@ -64,7 +64,7 @@ def assert_pictures_of_their_time(
 def assert_bounded(
     segment: SampledSegment, *, profile: SamplingProfile = BALANCED, frame_seconds: float = FRAME_SECONDS
 ) -> None:
-    """The first picture is taken, the bound holds from end to end, and the segment says the same of itself."""
+    """The first picture is sampled, the bound holds from end to end, and the segment reports the same."""
     times = [frame.pts_seconds for frame in segment.frames]
     longest = max(after - before for before, after in pairwise([*times, segment.duration_seconds]))
     assert times[0] == 0
@@ -75,7 +75,7 @@ def assert_bounded(
 
 @pytest.mark.parametrize("recipe", UNEVEN.values(), ids=UNEVEN.keys())
 def test_variable_frame_rate_keeps_its_times(decoder: Decoder, recipe: Recipe) -> None:
-    """A phone's uneven frame rate would put the moderator's clip at the wrong instant, or hide a slow passage."""
+    """A phone's uneven frame rate would shift the moderator's clip, or hide a slow passage."""
     steps = [FRAME_TICKS, 3 * FRAME_TICKS, FRAME_TICKS // 2, 20_000]
     ticks = [0]
     while ticks[-1] < 6 * CLOCK:
@@ -90,8 +90,10 @@ def test_variable_frame_rate_keeps_its_times(decoder: Decoder, recipe: Recipe) -
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 @pytest.mark.parametrize("recipe", [LONG_GOP, in_mp4(LONG_GOP)], ids=["mpeg-ts", "mp4"])
-def test_a_screen_of_one_picture_a_second_is_seen(decoder: Decoder, recipe: Recipe, profile: SamplingProfile) -> None:
-    """A shared screen comes at the pace at which it changes, then in a burst: both would be counted as 25 a second."""
+def test_a_screen_share_of_one_picture_a_second_is_sampled(
+    decoder: Decoder, recipe: Recipe, profile: SamplingProfile
+) -> None:
+    """A shared screen sends pictures as it changes, then a burst: both would be counted as 25 a second."""
     slow = [second * CLOCK for second in range(12)]
     ticks = [*slow, *(slow[-1] + (place + 1) * FRAME_TICKS for place in range(50))]
     segment = look(decoder, encode(recipe, ticks), profile)
@@ -103,8 +105,8 @@ def test_a_screen_of_one_picture_a_second_is_seen(decoder: Decoder, recipe: Reci
 
 
 @pytest.mark.parametrize("recipe", [LONG_GOP, x265(keyint=750, min_keyint=750)], ids=["h264", "hevc"])
-def test_a_gop_of_thirty_seconds_is_seen_from_end_to_end(decoder: Decoder, recipe: Recipe) -> None:
-    """An encoder left at its defaults sets a keyframe in half a minute; all between would go unseen."""
+def test_a_gop_of_thirty_seconds_is_sampled_from_end_to_end(decoder: Decoder, recipe: Recipe) -> None:
+    """An encoder with default settings writes a keyframe every half minute; everything between would go unseen."""
     segment = look(decoder, encode(recipe, steady(750)))
 
     assert segment.frames_total == 750
@@ -113,7 +115,7 @@ def test_a_gop_of_thirty_seconds_is_seen_from_end_to_end(decoder: Decoder, recip
 
 
 def test_a_jump_of_the_clock_inside_a_segment_is_bridged(decoder: Decoder) -> None:
-    """An encoder's restart within a segment would count as minutes unseen, or end the sampling there."""
+    """An encoder's restart within a segment would count as minutes unseen, or end the sampling."""
     data = encode(OPEN_GOP, steady(PICTURES))
     segment = look(decoder, remux(data, lambda index, pts: pts + (100 * CLOCK if index >= GOP else 0)))
 
@@ -125,8 +127,8 @@ def test_a_jump_of_the_clock_inside_a_segment_is_bridged(decoder: Decoder) -> No
     assert {0, GOP} <= {number_in(frame.picture.luma()) for frame in segment.frames}
 
 
-def test_a_clock_that_falls_back_inside_a_segment_is_bridged(decoder: Decoder) -> None:
-    """What comes after an encoder's clock was set back would be laid over what came before, and be lost."""
+def test_a_clock_set_back_inside_a_segment_is_bridged(decoder: Decoder) -> None:
+    """Pictures after the step would be mapped onto earlier ones, and be lost."""
     data = clip("b-frames")
     before = remux(data, lambda index, pts: pts + 100 * CLOCK if index < GOP else None)
     after = remux(data, lambda index, pts: pts if index >= GOP else None)
@@ -140,8 +142,8 @@ def test_a_clock_that_falls_back_inside_a_segment_is_bridged(decoder: Decoder) -
 
 @pytest.mark.parametrize("kind", ["b-frames", "hevc, open gop", "mpeg-2"])
 @pytest.mark.parametrize("first_tick", [2**33 - 3 * CLOCK, 2**33 - CLOCK // 2, 2**33 - 10 * FRAME_TICKS])
-def test_the_wrap_of_the_33_bit_clock_is_not_seen(decoder: Decoder, kind: str, first_tick: int) -> None:
-    """Once in 26.5 hours of every stream a segment would be lost."""
+def test_the_wrap_of_the_33_bit_clock_is_bridged(decoder: Decoder, kind: str, first_tick: int) -> None:
+    """Every 26.5 hours a segment of every stream would be lost."""
     segment = look(decoder, remux(clip(kind), lambda index, pts: pts + first_tick))
 
     assert segment.notes == ()
@@ -152,7 +154,7 @@ def test_the_wrap_of_the_33_bit_clock_is_not_seen(decoder: Decoder, kind: str, f
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_pictures_without_time_stamps_are_seen_too(decoder: Decoder, every: int) -> None:
+def test_pictures_without_time_stamps_are_sampled_too(decoder: Decoder, every: int) -> None:
     """A sloppy muxer would leave most of a stream unseen."""
     data = encode(x264(tune="zerolatency", **CLOSED), steady(PICTURES))
     segment = look(decoder, without_stamps(data, lambda place: place % every == every - 1))
@@ -166,7 +168,7 @@ def test_pictures_without_time_stamps_are_seen_too(decoder: Decoder, every: int)
 
 @pytest.mark.parametrize("recipe", [H264, HEVC_OPEN_GOP], ids=["h264", "hevc"])
 def test_the_edit_list_for_b_frames_moves_no_picture(decoder: Decoder, recipe: Recipe) -> None:
-    """An uploaded MP4 begins with an edit that makes up for its B-frames' delay; every time would be off by it."""
+    """An uploaded MP4 begins with an edit that compensates its B-frames' delay; every time would be off by it."""
     segment = look(decoder, encode(in_mp4(recipe, whole=True), steady(PICTURES)))
 
     assert segment.frames_total == PICTURES
@@ -175,8 +177,8 @@ def test_the_edit_list_for_b_frames_moves_no_picture(decoder: Decoder, recipe: R
     assert_bounded(segment)
 
 
-def test_what_an_edit_list_hides_is_not_taken(decoder: Decoder) -> None:
-    """A trimmed clip would be judged by what was cut away, or have none of its pictures judged."""
+def test_pictures_hidden_by_an_edit_list_are_not_sampled(decoder: Decoder) -> None:
+    """A trimmed clip would be judged by what was cut away, or none of its pictures would be."""
     data = starting_at(encode(in_mp4(H264, whole=True), steady(PICTURES)), seconds=1)
     segment = look(decoder, data)
 

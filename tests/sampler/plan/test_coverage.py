@@ -1,4 +1,4 @@
-"""What counts as unmoderated: nothing longer than the profile's gap goes untold."""
+"""Unmoderated stretches: nothing longer than the profile's gap goes unreported."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def decoder() -> Iterator[Decoder]:
 
 
 def unseen(samples: list[int], *, pictures: int, gap: int) -> list[tuple[int, int]]:
-    """Stretches, in pictures, of an input with a picture a second."""
+    """Unmoderated stretches, in pictures, of an input with a picture a second."""
     shown = [float(second) for second in range(pictures)]
     found = unseen_stretches(
         [
@@ -39,8 +39,8 @@ def unseen(samples: list[int], *, pictures: int, gap: int) -> list[tuple[int, in
     return [(round(stretch.start_seconds), round(stretch.end_seconds)) for stretch in found]
 
 
-def test_sample_speaks_for_what_follows_it_and_the_first_for_what_comes_before() -> None:
-    """A hole of up to twice the promised gap would count as looked at."""
+def test_a_sample_covers_what_follows_it_and_the_first_also_what_precedes_it() -> None:
+    """A hole of up to twice the promised gap would count as moderated."""
     assert unseen([0, 3], pictures=6, gap=2) == []
     assert unseen([0, 4], pictures=6, gap=2) == [(3, 4)]
     assert unseen([0, 9], pictures=12, gap=2) == [(3, 9)]
@@ -50,7 +50,7 @@ def test_sample_speaks_for_what_follows_it_and_the_first_for_what_comes_before()
 
 
 @given(samples=st.sets(st.integers(0, 40), min_size=1), gap=st.integers(1, 6))
-def test_each_picture_is_spoken_for_or_told(samples: set[int], gap: int) -> None:
+def test_each_picture_is_covered_or_reported(samples: set[int], gap: int) -> None:
     """A picture would be in neither column of the ledger, or in both."""
     told = unseen(sorted(samples), pictures=41, gap=gap)
     first = min(samples)
@@ -60,8 +60,8 @@ def test_each_picture_is_spoken_for_or_told(samples: set[int], gap: int) -> None
 
 
 @pytest.mark.parametrize("profile", [ECONOMY, BALANCED, VIGILANT], ids=lambda profile: profile.name)
-def test_hole_between_two_samples_is_told(decoder: Decoder, profile: SamplingProfile) -> None:
-    """Damage that a broadcaster times well would hide twice as much as the profile promises, and nobody would know."""
+def test_a_hole_between_two_samples_is_reported(decoder: Decoder, profile: SamplingProfile) -> None:
+    """Well-timed damage would hide twice as much as the profile promises, unnoticed."""
     first, last = RATE + 1, RATE * (1 + round(2 * profile.max_gap_seconds)) - 1
     data = with_damage(segment(seconds=last * FRAME_SECONDS + 3), first, last + 1)
     seen = decoder.sample(data, profile=profile, seed=b"")
@@ -75,8 +75,8 @@ def test_hole_between_two_samples_is_told(decoder: Decoder, profile: SamplingPro
     assert {stretch.reason for stretch in seen.unmoderated} <= {"concealed", "undecodable"}
 
 
-def test_picture_that_is_shown_for_long_is_no_hole(decoder: Decoder) -> None:
-    """A slide show, every picture of which is looked at, would report gaps all the time."""
+def test_a_picture_shown_for_long_is_no_hole(decoder: Decoder) -> None:
+    """A slide show whose pictures are all sampled would report gaps all the time."""
     ticks = [index * 5 * CLOCK for index in range(4)]
     seen = decoder.sample(encode(x264(keyint=1), ticks), profile=BALANCED, seed=b"")
     assert [round(frame.pts_seconds) for frame in seen.frames] == [0, 5, 10, 15]
@@ -84,8 +84,9 @@ def test_picture_that_is_shown_for_long_is_no_hole(decoder: Decoder) -> None:
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
-def test_time_before_the_first_picture_is_told(decoder: Decoder, container: str) -> None:
-    """A segment with sound from the start and pictures in its last second would count as a short one, seen whole."""
+def test_time_before_the_first_picture_is_reported(decoder: Decoder, container: str) -> None:
+    """A segment with sound from the start and pictures only in its last second would count as short and wholly
+    moderated."""
     data = segment(container, seconds=4.0, audio_seconds=4.0, video_from_seconds=3.0)
     seen = decoder.sample(data, profile=BALANCED, seed=b"")
     assert seen.duration_seconds == pytest.approx(1.0)
@@ -94,14 +95,14 @@ def test_time_before_the_first_picture_is_told(decoder: Decoder, container: str)
     assert stretch.seconds == pytest.approx(3.0, abs=0.05)
 
 
-def test_sound_that_begins_a_little_earlier_is_no_gap(decoder: Decoder) -> None:
-    """Every segment of a packager that cuts sound and pictures apart by some frames would report a gap."""
+def test_sound_that_begins_slightly_earlier_is_no_gap(decoder: Decoder) -> None:
+    """Every segment of a packager that cuts sound and pictures some frames apart would report a gap."""
     seen = decoder.sample(segment(audio_seconds=2.0, video_from_seconds=0.3), profile=BALANCED, seed=b"")
     assert seen.unmoderated == ()
 
 
-def test_longest_gap_includes_both_ends() -> None:
-    """A scan that sampled only the middle of a file would claim to have seen all of it."""
+def test_the_longest_gap_includes_both_ends() -> None:
+    """A scan that sampled only the middle of a file would claim to cover all of it."""
     assert longest_gap_seconds([3.0, 4.0], 10.0) == 6.0
     assert longest_gap_seconds([3.0, 9.0, 9.5], 10.0) == 6.0
     assert longest_gap_seconds([5.5], 10.0) == 5.5

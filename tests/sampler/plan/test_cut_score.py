@@ -1,4 +1,4 @@
-"""What counts as a hidden cut, told from packets alone."""
+"""Detection of hidden cuts from packets alone."""
 
 from collections.abc import Sequence
 
@@ -41,13 +41,13 @@ def with_b_frames(predicted_bytes: Sequence[int], b_bytes: int) -> list[VideoPac
 
 
 def found(packets: Sequence[VideoPacket], threshold: float = BALANCED.cut_doublings) -> list[int]:
-    """Which packets are taken for cuts."""
+    """Packets that are taken for cuts."""
     return sorted(cut.index for cut in find_cuts(packets, 0, len(packets), threshold))
 
 
 @pytest.mark.parametrize("at", [1, 2, 5, 24, 46, 47, 48])
 def test_a_packet_as_large_as_a_keyframe_is_a_cut(at: int) -> None:
-    """An insert anywhere in a GOP, at its very ends too, would not show."""
+    """An insert anywhere in a GOP, even at its very ends, would not be detected."""
     sizes = list(QUIET)
     sizes[at] = 15_000
 
@@ -55,21 +55,21 @@ def test_a_packet_as_large_as_a_keyframe_is_a_cut(at: int) -> None:
 
 
 def test_a_quiet_scene_has_no_cuts() -> None:
-    """Every stream would be decoded whole."""
+    """Every stream would be decoded completely."""
     for profile in (ECONOMY, BALANCED, VIGILANT):
         assert found(forward(QUIET), profile.cut_doublings) == []
 
 
 def test_both_ends_of_an_insert_are_cuts() -> None:
-    """An insert that begins softly would be missed, though it ends hard."""
+    """An insert with a soft beginning would be missed, though its end is hard."""
     sizes = list(QUIET)
     sizes[20] = sizes[30] = 12_000
 
     assert found(forward(sizes)) == [20, 30]
 
 
-def test_a_cut_that_rate_control_has_starved_shows_in_its_quantiser() -> None:
-    """Under a tight buffer a new scene takes hardly more bits than an old one: it would not show."""
+def test_a_cut_starved_by_rate_control_shows_in_its_quantiser() -> None:
+    """Under a tight buffer a new scene takes hardly more bits than an old one: it would not be detected."""
     starved = [20] * 49
     starved[24] = 47
     sizes = list(QUIET)
@@ -79,32 +79,32 @@ def test_a_cut_that_rate_control_has_starved_shows_in_its_quantiser() -> None:
     assert found(forward(sizes, starved)) == [24]
 
 
-def test_the_rhythm_of_b_frames_is_none() -> None:
-    """P-frames are many times as large as the B-frames among them: each would be decoded for a cut."""
+def test_the_size_pattern_of_b_frames_is_no_cut() -> None:
+    """P-frames are many times as large as the B-frames between them: each would be decoded as a cut."""
     assert found(with_b_frames([4000] * 16, 300)) == []
 
 
 def test_a_cut_at_a_p_frame_stands_out_among_p_frames() -> None:
-    """With B-frames around it a cut would be lost in their rhythm."""
+    """With B-frames around it a cut would be lost among their sizes."""
     sizes = [2000] * 16
     sizes[7] = 18_000
     packets = with_b_frames(sizes, 300)
     (cut,) = find_cuts(packets, 0, len(packets), BALANCED.cut_doublings)
 
     assert cut.index == 1 + 3 * 7
-    # What was there before is seen best in the P-frame that is shown last before it.
+    # The scene before is best seen in the P-frame that is shown last before it.
     assert packets[cut.before].seconds == pytest.approx(packets[cut.index].seconds - 3 / 25)
 
 
 @given(st.lists(st.integers(41, 30_000), min_size=2, max_size=60), st.integers(2, 50))
 def test_only_ratios_count(sizes: list[int], factor: int) -> None:
-    """What is seen would depend on the stream's bit rate."""
+    """Detection would depend on the stream's bit rate."""
     assert found(forward(sizes)) == found(forward([factor * size for size in sizes]))
 
 
 @given(st.lists(st.integers(0, 100_000), min_size=1, max_size=60), st.floats(-4, 16), st.floats(0, 4))
-def test_a_lower_threshold_sees_no_less(sizes: list[int], threshold: float, less: float) -> None:
-    """A closer profile would miss what a cheaper one sees."""
+def test_a_lower_threshold_finds_no_fewer_cuts(sizes: list[int], threshold: float, less: float) -> None:
+    """A closer profile would miss cuts that a cheaper one finds."""
     packets = forward(sizes)
 
     assert set(found(packets, threshold)) <= set(found(packets, threshold - less))
@@ -125,7 +125,7 @@ def test_a_lower_threshold_sees_no_less(sizes: list[int], threshold: float, less
     ),
     st.data(),
 )
-def test_any_packets_are_weighed(packets: list[VideoPacket], data: st.DataObject) -> None:
+def test_any_packets_are_scored(packets: list[VideoPacket], data: st.DataObject) -> None:
     """One odd packet would end the segment."""
     start = data.draw(st.integers(0, len(packets) - 1))
     stop = data.draw(st.integers(start + 1, len(packets)))

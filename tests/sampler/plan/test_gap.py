@@ -1,4 +1,4 @@
-"""The bounded gap: no stretch longer than the profile's `max_gap_seconds` goes without a picture, borders included."""
+"""The bounded gap: no stretch longer than the profile's `max_gap_seconds` is without a sample, borders included."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -22,7 +22,7 @@ STREAMS = {
 LONG_GOP = x264(bframes=3, keyint=500, scenecut=0)
 ROUNDING_SECONDS = 1e-6
 AUDITED = BALANCED.model_copy(update={"audits_per_minute": 60.0})
-"""An audit for every second: so a run of five seconds has one for certain."""
+"""An audit each second, so that five seconds surely have one."""
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +44,15 @@ def longest_gap(times: list[float], end_seconds: float) -> float:
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 @pytest.mark.parametrize("recipe", STREAMS.values(), ids=STREAMS.keys())
-def test_bound_holds_across_the_borders_of_segments(decoder: Decoder, recipe: Recipe, profile: SamplingProfile) -> None:
-    """The end of one segment and the start of the next would together hide what each alone may not."""
+def test_the_bound_holds_across_the_borders_of_segments(
+    decoder: Decoder, recipe: Recipe, profile: SamplingProfile
+) -> None:
+    """The end of one segment and the start of the next would together hide more than either may."""
     data = encode(recipe, steady(PICTURES))
     edges = [*keyframes(data), PICTURES]
     parts = cut(data, edges if len(edges) < 10 else [*edges[:-1:60], PICTURES])
     times: list[float] = []
-    for part in reversed(parts):  # each is planned by itself: the order must not matter
+    for part in reversed(parts):  # each is planned on its own: the order must not matter
         segment = decoder.sample(part.data, profile=profile, seed=b"borders")
         start_seconds = part.numbers[0] * FRAME_SECONDS
         times += [start_seconds + frame.pts_seconds for frame in segment.frames]
@@ -65,8 +67,8 @@ def test_bound_holds_across_the_borders_of_segments(decoder: Decoder, recipe: Re
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 @pytest.mark.parametrize("pictures", [1, 2, 49, 50, 51, 52, 101, 175])
-def test_bound_holds_at_every_length(decoder: Decoder, pictures: int, profile: SamplingProfile) -> None:
-    """A segment of an awkward length would leave its end, or its only picture, unseen."""
+def test_the_bound_holds_at_every_duration(decoder: Decoder, pictures: int, profile: SamplingProfile) -> None:
+    """A segment of an odd duration would leave its end, or its only picture, unsampled."""
     segment = decoder.sample(encode(LONG_GOP, steady(pictures)), profile=profile, seed=b"lengths")
     times = [frame.pts_seconds for frame in segment.frames]
 
@@ -79,8 +81,8 @@ def test_bound_holds_at_every_length(decoder: Decoder, pictures: int, profile: S
     assert longest_gap(times, pictures * FRAME_SECONDS) <= profile.max_gap_seconds + FRAME_SECONDS + ROUNDING_SECONDS
 
 
-def test_bound_holds_where_pictures_are_shown_for_long(decoder: Decoder) -> None:
-    """A slide show, a picture every 1.5 s, would be sampled as if pictures came 25 times a second, and missed."""
+def test_the_bound_holds_where_pictures_are_shown_for_long(decoder: Decoder) -> None:
+    """A slide show, a picture every 1.5 s, would be sampled as at 25 pictures a second, and missed."""
     ticks = [index * CLOCK * 3 // 2 for index in range(8)]
     segment = decoder.sample(encode(LONG_GOP, ticks), profile=BALANCED, seed=b"slides")
     times = [frame.pts_seconds for frame in segment.frames]
@@ -91,8 +93,8 @@ def test_bound_holds_where_pictures_are_shown_for_long(decoder: Decoder) -> None
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 @pytest.mark.parametrize("kind", ["b-frames in mp4", "open gop", "intra refresh", "hevc, open gop", "av1", "mpeg-2"])
-def test_bound_holds_across_the_windows_of_a_file(windowed: Decoder, kind: str, profile: SamplingProfile) -> None:
-    """A film is not held in memory whole: where one window ends and the next begins nothing may go unseen."""
+def test_the_bound_holds_across_the_windows_of_a_file(windowed: Decoder, kind: str, profile: SamplingProfile) -> None:
+    """A film is read in windows: pictures at their borders would go unsampled."""
     segment = windowed.sample(clip(kind), profile=profile, seed=b"windows")
     times = [frame.pts_seconds for frame in segment.frames]
 
@@ -120,8 +122,8 @@ def test_a_storm_of_cuts_breaks_neither_the_bound_nor_the_budget(decoder: Decode
     assert segment.frames_decoded <= 250
 
 
-def test_a_closer_look_takes_more_pictures(decoder: Decoder) -> None:
-    """An operator who asks for vigilance would pay for it in nothing, or get less than with economy."""
+def test_a_closer_profile_takes_more_samples(decoder: Decoder) -> None:
+    """An operator who chooses vigilance would get no more samples, or fewer than with economy."""
     data = encode(LONG_GOP, steady(250))
     taken = [
         len(decoder.sample(data, profile=profile, seed=b"profiles").frames) for profile in (ECONOMY, BALANCED, VIGILANT)
@@ -131,12 +133,12 @@ def test_a_closer_look_takes_more_pictures(decoder: Decoder) -> None:
 
 
 def choices(segment: SampledSegment) -> list[tuple[float, SampleReason, bytes]]:
-    """What was taken, why, and what it shows."""
+    """The samples: time, reason and content."""
     return [(frame.pts_seconds, frame.reason, frame.picture.luma().tobytes()) for frame in segment.frames]
 
 
-def test_the_same_seed_takes_the_same_pictures(decoder: Decoder) -> None:
-    """A segment worked through again after a crash would raise other hits, and be judged twice."""
+def test_the_same_seed_gives_the_same_samples(decoder: Decoder) -> None:
+    """A segment processed again after a crash would raise other hits, and be judged twice."""
     data = encode(LONG_GOP, steady(125))
     first = choices(decoder.sample(data, profile=AUDITED, seed=b"one"))
     with Decoder() as another:
@@ -147,7 +149,7 @@ def test_the_same_seed_takes_the_same_pictures(decoder: Decoder) -> None:
 
 
 def test_another_seed_audits_other_pictures(decoder: Decoder) -> None:
-    """Who has read our source would know which pictures are never looked at, and put theirs there."""
+    """Anyone who has read our source would know which pictures are never sampled."""
     data = encode(LONG_GOP, steady(125))
     seen = [decoder.sample(data, profile=AUDITED, seed=bytes([value])) for value in range(12)]
     audits = {frame.pts_seconds for segment in seen for frame in segment.frames if frame.reason is SampleReason.AUDIT}
@@ -158,4 +160,4 @@ def test_another_seed_audits_other_pictures(decoder: Decoder) -> None:
 
     assert len(audits) >= 6
     assert max(audits) - min(audits) > 1
-    assert len(others) <= 2  # an audit may fall on a picture that is taken anyway
+    assert len(others) <= 2  # an audit may fall on a picture that is sampled anyway

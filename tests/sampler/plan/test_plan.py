@@ -1,4 +1,4 @@
-"""What is promised of every plan, whatever the packets: bounds, and no dependence on what it must not depend on."""
+"""Guarantees of every plan, whatever the packets: bounds, and independence of irrelevant input."""
 
 import math
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def gops(draw: st.DrawFn, start_seconds: float) -> list[VideoPacket]:
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[VideoPacket]:
-    """Some GOPs; the first may have lost its keyframe, and some pictures may be hidden, or be recovery points."""
+    """Some GOPs; the first may lack its keyframe, and some pictures may be hidden, or be recovery points."""
     packets: list[VideoPacket] = []
     for _ in range(draw(st.integers(1, 5))):
         packets += draw(gops(max((packet.seconds for packet in packets), default=-0.04) + 0.04))
@@ -94,13 +94,13 @@ def end_of(packets: Sequence[VideoPacket]) -> float:
 def targets_of(
     packets: Sequence[VideoPacket], profile: SamplingProfile = BALANCED, seed: bytes = b"plan"
 ) -> list[PlannedPicture]:
-    """All pictures that are taken."""
+    """All pictures in the plan."""
     planned = plan(packets, profile=profile, seed=seed, end_seconds=end_of(packets))
     return [target for part in planned for target in part.targets]
 
 
 def decodable(packets: Sequence[VideoPacket]) -> set[int]:
-    """Pictures that are shown, and come out right of their run."""
+    """Visible pictures that decode correctly within their run."""
     return {
         index
         for run in runs(packets)
@@ -110,10 +110,10 @@ def decodable(packets: Sequence[VideoPacket]) -> set[int]:
 
 
 @given(packets=ANY, profile=ANY_PROFILE)
-def test_no_stretch_goes_without_a_sure_sample(packets: list[VideoPacket], profile: SamplingProfile) -> None:
-    """Somewhere in an odd stream would be a hole to hide in."""
+def test_no_stretch_is_without_a_certain_sample(packets: list[VideoPacket], profile: SamplingProfile) -> None:
+    """An unusual stream would have a stretch to hide in."""
     times = sorted(packets[index].seconds for index in decodable(packets))
-    # Targets with proofs are dropped where the cut turns out to be none.
+    # Targets with proofs are dropped if the cut turns out to be none.
     sure = sorted(packets[target.index].seconds for target in targets_of(packets, profile) if not target.proofs)
     edges = [*times, end_of(packets)]
 
@@ -125,8 +125,8 @@ def test_no_stretch_goes_without_a_sure_sample(packets: list[VideoPacket], profi
 
 
 @given(packets=ANY, profile=ANY_PROFILE)
-def test_only_what_can_be_shown_is_taken_and_once(packets: list[VideoPacket], profile: SamplingProfile) -> None:
-    """Pictures that no viewer ever sees would raise alarms, or the same one two."""
+def test_only_visible_pictures_are_planned_and_each_once(packets: list[VideoPacket], profile: SamplingProfile) -> None:
+    """Pictures that no viewer ever sees would raise alarms, or one picture would raise two."""
     taken = targets_of(packets, profile)
     indices = [target.index for target in taken]
 
@@ -141,7 +141,7 @@ def test_only_what_can_be_shown_is_taken_and_once(packets: list[VideoPacket], pr
 
 @given(packets=ANY, profile=ANY_PROFILE)
 def test_reasons_are_true(packets: list[VideoPacket], profile: SamplingProfile) -> None:
-    """Who reads a record would look for a cut where none is."""
+    """A reader of a record would look for a cut where there is none."""
     for target in targets_of(packets, profile):
         if target.reason is SampleReason.KEYFRAME:
             assert packets[target.index].keyframe
@@ -151,7 +151,7 @@ def test_reasons_are_true(packets: list[VideoPacket], profile: SamplingProfile) 
 
 @given(packets=ANY, profile=ANY_PROFILE)
 def test_a_plan_depends_on_nothing_else(packets: list[VideoPacket], profile: SamplingProfile) -> None:
-    """A segment done again after a crash would give other samples, and other verdicts."""
+    """A segment repeated after a crash would give other samples, and other verdicts."""
     assert targets_of(packets, profile) == targets_of(list(packets), profile)
 
 
@@ -159,7 +159,7 @@ def test_a_plan_depends_on_nothing_else(packets: list[VideoPacket], profile: Sam
 def test_the_seed_moves_audits_only(
     packets: list[VideoPacket], profile: SamplingProfile, seeds: tuple[bytes, bytes]
 ) -> None:
-    """Whether a cut is seen would be a matter of luck."""
+    """Detecting a cut would depend on chance."""
     first, second = ({target.index: target for target in targets_of(packets, profile, seed)} for seed in seeds)
     for index in first.keys() | second.keys():
         found = {first.get(index), second.get(index)} - {None}
@@ -169,7 +169,7 @@ def test_the_seed_moves_audits_only(
 
 @given(packets=streams(), offset=st.sampled_from([0.5, 7.0, 1000.0]))
 def test_only_differences_in_time_matter(packets: list[VideoPacket], offset: float) -> None:
-    """The same pictures would be sampled otherwise in the middle of a file than at its start."""
+    """The same pictures would be sampled differently in the middle of a file than at its start."""
     unaudited = BALANCED.model_copy(update={"audits_per_minute": 0.0})
     moved = [changed(packet, seconds=packet.seconds + offset) for packet in packets]
 
@@ -231,20 +231,22 @@ INSERT = [20_000, *[500] * 39, 18_000, *[500] * 11, 18_000, *[500] * 47]
         ),
     ],
 )
-def test_what_is_taken(packets: list[VideoPacket], profile: SamplingProfile, expected: list[tuple[int, str]]) -> None:
-    """Samples would not be where the content changes, or be many where it does not."""
+def test_planned_pictures(
+    packets: list[VideoPacket], profile: SamplingProfile, expected: list[tuple[int, str]]
+) -> None:
+    """Samples would miss changes of content, or be dense where nothing changes."""
     assert taken_at(packets, profile) == expected
 
 
-def test_vigilance_looks_twice_a_second() -> None:
+def test_vigilance_samples_twice_a_second() -> None:
     """The closest profile would leave half a second to hide in."""
     times = [index / 25 for index, _ in taken_at(steady(CALM), VIGILANT)]
 
     assert max(after - before for before, after in pairwise([*times, 4.0])) <= 0.54
 
 
-def test_pictures_between_those_of_other_gops_are_taken_too() -> None:
-    """GOPs in another order than they are shown in would leave a hole of seconds to hide in."""
+def test_pictures_that_interleave_with_other_gops_are_planned_too() -> None:
+    """GOPs in another order than they are shown in would leave seconds to hide in."""
     begins = (0.0, 10.0, 2.0)
     packets = [
         VideoPacket(seconds=begin + number / 25, size_bytes=500 if number else 20_000, keyframe=number == 0)
@@ -260,7 +262,7 @@ def test_pictures_between_those_of_other_gops_are_taken_too() -> None:
 
 @pytest.mark.parametrize("seconds", [2, 8])
 def test_audits_come_by_the_minute_and_fall_anywhere(seconds: int) -> None:
-    """A broadcaster who sends long segments would be audited seldom, or only at the beginning of each."""
+    """Long segments would be audited rarely, or only at their beginning."""
     profile = ECONOMY.model_copy(update={"audits_per_minute": 6.0, "max_gap_seconds": 60.0})
     packets = steady([20_000, *[500] * (25 * seconds - 1)])
     audited = [
@@ -275,8 +277,9 @@ def test_audits_come_by_the_minute_and_fall_anywhere(seconds: int) -> None:
     assert sum(index > len(packets) / 2 for index in audited) == pytest.approx(expected / 2, rel=0.2)
 
 
-def test_a_run_without_a_keyframe_is_taken_where_it_has_recovered_first() -> None:
-    """With intra refresh a segment would be seen only from its last refresh on, though it is right from the first."""
+def test_a_run_without_a_keyframe_is_sampled_from_its_first_recovery() -> None:
+    """With intra refresh a segment would be sampled only from its last refresh on, though it is correct from the
+    first."""
     packets = [
         VideoPacket(
             seconds=number / 25, size_bytes=5000, keyframe=False, recovery_frames=5 if number in (10, 30) else None

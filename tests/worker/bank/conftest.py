@@ -1,4 +1,4 @@
-"""A bank of this test's own: an emptied Valkey and a folder."""
+"""A bank for each test: an emptied Valkey and a folder."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ from worker.bank.place import SnapshotPlace
 
 @pytest.fixture
 def place(tmp_path: Path) -> SnapshotPlace:
-    """Where the bank's snapshots lie."""
+    """The folder of the bank's snapshots."""
     return SnapshotPlace(root=tmp_path / "bank", shared=True)

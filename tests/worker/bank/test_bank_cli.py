@@ -1,4 +1,4 @@
-"""`livewarden bank`, as operators and scripts run it."""
+"""`livewarden bank` as operators and scripts run it."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ Bank = Callable[..., Ran]
 
 @pytest.fixture
 def bank(redis: Redis, redis_url: str, tmp_path: Path) -> Bank:
-    """Runs `livewarden bank …` on an empty bank of this test's own."""
+    """Runs `livewarden bank …` on an empty bank."""
     assert redis.ping()
     environment = {
         "LIVEWARDEN_REDIS_URL": redis_url,
@@ -32,8 +32,8 @@ def bank(redis: Redis, redis_url: str, tmp_path: Path) -> Bank:
     return lambda *arguments, **more: livewarden("bank", *arguments, environment=environment | more, folder=tmp_path)
 
 
-def test_a_list_from_its_making_to_its_end(bank: Bank, tmp_path: Path) -> None:
-    """The everyday of an operator."""
+def test_a_list_is_made_filled_queried_and_removed(bank: Bank, tmp_path: Path) -> None:
+    """An operator's daily commands would fail or disagree with each other."""
     assert (
         bank(
             "create",
@@ -63,10 +63,10 @@ def test_a_list_from_its_making_to_its_end(bank: Bank, tmp_path: Path) -> None:
     assert "police" not in {record["list"] for record in bank("list", "--json").records}
 
 
-def test_hashes_on_standard_input_are_looked_up_one_a_line(
+def test_hashes_on_standard_input_are_matched_one_a_line(
     bank: Bank, redis_url: str, tmp_path: Path, redis: Redis
 ) -> None:
-    """A script that checks a million hashes would start a million processes; one bad line must not stop it."""
+    """A script that checks a million hashes would start a million processes; or one bad line would stop it."""
     md5 = hashlib.md5(b"a file", usedforsecurity=False).hexdigest()
     bank("create", "own")
     for value, name in ((HASH, "picture"), (md5, "file")):
@@ -111,10 +111,10 @@ def piped(redis: Redis, redis_url: str, tmp_path: Path) -> Callable[..., subproc
     return run
 
 
-def test_a_list_comes_in_by_standard_input_all_of_it_or_nothing(
+def test_import_from_standard_input_is_all_or_nothing(
     bank: Bank, piped: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """Nothing could be brought into a container without copying it there first; or half a list would be in force."""
+    """A list could be imported into a container only after copying it there; or half a list would be in force."""
     many = "".join(f"{secrets.token_hex(32)},case-{number}\n" for number in range(20_000))  # more than a pipe holds
     done = piped("import", "police", "-", "--json", given=f"hash,id\n{many}{HASH},case\n")
     assert (done.returncode, done.stderr) == (0, "")
@@ -142,7 +142,7 @@ def test_a_list_comes_in_by_standard_input_all_of_it_or_nothing(
 def test_frames_of_a_video_from_standard_input_need_its_name(
     bank: Bank, piped: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    """The frames of two videos would count together as one: strangers' frames would make a film."""
+    """Frames of two videos would be counted as one video: any two unrelated matches would look like a run."""
     frames = f"0,100,{HASH},0.0\n1,100,{NEAR},1.0\n"
     done = piped("import", "films", "-", given=frames)
     assert (done.returncode, "name of the video" in done.stderr) == (2, True)
@@ -151,8 +151,8 @@ def test_frames_of_a_video_from_standard_input_need_its_name(
     assert found == {"case-9#0", "case-9#1"}
 
 
-def test_a_malformed_file_is_named_with_its_place_and_nothing_has_changed(bank: Bank, tmp_path: Path) -> None:
-    """An operator would not find the line; and no hash may end up in a log."""
+def test_a_malformed_file_is_reported_with_its_line_and_changes_nothing(bank: Bank, tmp_path: Path) -> None:
+    """An operator would not find the line; or the log would quote a hash."""
     (tmp_path / "known.csv").write_text(f"hash,id\n{HASH},case-7\n")
     bank("import", "own", "known.csv")
     before = bank("list", "--json").records
@@ -166,8 +166,8 @@ def test_a_malformed_file_is_named_with_its_place_and_nothing_has_changed(bank: 
     assert (ran.status, "vpdq" in ran.message) == (2, True)
 
 
-def test_only_the_categories_asked_for_are_taken(bank: Bank, tmp_path: Path) -> None:
-    """Police files list harmless media too: each of them would call moderators as known material."""
+def test_only_the_requested_categories_are_imported(bank: Bank, tmp_path: Path) -> None:
+    """Police files also list harmless media: each would call moderators as known material."""
     media = [
         {"MediaID": number, "Category": category, "MD5": f"{number:032X}", "MediaSize": 1}
         for number, category in ((1, 1), (2, 2), (3, 4))
@@ -181,10 +181,10 @@ def test_only_the_categories_asked_for_are_taken(bank: Bank, tmp_path: Path) -> 
     assert [len(record["matches"]) for record in found] == [1, 0]
 
 
-def test_what_is_said_of_a_list_can_be_changed_and_its_entries_stay(bank: Bank, tmp_path: Path) -> None:
-    """A list that calls people too often would have to be dropped, and with it what it knows."""
+def test_settings_of_a_list_can_be_changed_and_its_entries_stay(bank: Bank, tmp_path: Path) -> None:
+    """An operator could quiet a list that calls moderators too often only by removing all its entries."""
     (tmp_path / "known.csv").write_text(f"hash,id\n{HASH},case-7\n")
-    bank("import", "police", "known.csv")  # nobody has said anything of it yet
+    bank("import", "police", "known.csv")  # no settings yet
     assert bank("create", "police", "--change", "--source", "a force", "--max-distance", 0).status == 0
     (changed,) = bank("create", "police", "--change", "--variants", "mirror", "--json").records
     assert (changed["source"], changed["max_distance"], changed["variants"]) == ("a force", 0, ["mirror"])
@@ -193,8 +193,8 @@ def test_what_is_said_of_a_list_can_be_changed_and_its_entries_stay(bank: Bank, 
     assert "built in" in bank("create", "selftest", "--change", "--max-distance", 0).message
 
 
-def test_only_own_and_exportable_lists_leave(bank: Bank, tmp_path: Path) -> None:
-    """A platform would break the terms under which it has an authority's list."""
+def test_only_own_and_exportable_lists_are_exported(bank: Bank, tmp_path: Path) -> None:
+    """A platform would break the terms on which an authority gave it a list."""
     bank("create", "own")
     bank("create", "theirs", "--source", "NCMEC")
     bank("create", "shared", "--source", "StopNCII", "--exportable")
@@ -216,11 +216,11 @@ def test_only_own_and_exportable_lists_leave(bank: Bank, tmp_path: Path) -> None
         "shared",
         "again",
     ]
-    assert bank("export", "again").status == 2  # nobody has said whose it is
+    assert bank("export", "again").status == 2  # no origin set yet
 
 
-def test_people_confirm_allow_and_quarantine(bank: Bank) -> None:
-    """The desk is not always there; and who did it must be on record."""
+def test_confirm_allow_and_quarantine_from_the_command_line(bank: Bank) -> None:
+    """Where the desk is down nobody could act on a hash; or no record would name who did."""
     confirm = ("add", "confirmed", HASH, "--quality", 93, "--role", "moderator", "--json")
     assert bank(*confirm, "--by", "alice").records[0]["confirmed"] is False
     assert bank(*confirm, "--by", "alice").status == 2
@@ -258,15 +258,15 @@ def test_people_confirm_allow_and_quarantine(bank: Bank) -> None:
         (("export", "nowhere"), "no list 'nowhere'"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_one_line(bank: Bank, arguments: tuple, problem: str) -> None:
-    """A person would get a traceback, or believe that it was done."""
+def test_an_impossible_request_is_refused_in_one_line(bank: Bank, arguments: tuple, problem: str) -> None:
+    """A user would get a traceback, or believe that the command succeeded."""
     ran = bank(*arguments)
     assert ran.status == 2
     assert problem in ran.message
 
 
-def test_stats_show_who_is_behind(bank: Bank, redis: Redis) -> None:
-    """An operator could not know whether a withdrawn hash still calls people somewhere."""
+def test_stats_show_processes_that_lag(bank: Bank, redis: Redis) -> None:
+    """An operator could not find out whether a withdrawn hash is still in force somewhere."""
     bank("create", "own")
     seconds, _ = redis.time()
     redis.hset(FOLLOWERS, "there:1", json.dumps({"position": "1-0", "at_ms": seconds * 1000}))
@@ -275,8 +275,8 @@ def test_stats_show_who_is_behind(bank: Bank, redis: Redis) -> None:
     assert (stats["processes"], stats["processes_behind"], stats["changes"]) == (1, ["there:1"], 1)
 
 
-def test_verify_finds_what_is_altered(bank: Bank, tmp_path: Path, redis: Redis) -> None:
-    """A flipped bit on the disk would be a picture that is never found."""
+def test_verify_finds_altered_snapshots(bank: Bank, tmp_path: Path, redis: Redis) -> None:
+    """A flipped bit on disk would hide a picture from every search."""
     lines = "".join(f"{secrets.token_hex(32)},{number}\n" for number in range(6_000))
     (tmp_path / "known.csv").write_text(f"hash,id\n{lines}")
     assert bank("import", "own", "known.csv").status == 0
@@ -296,23 +296,23 @@ def test_verify_finds_what_is_altered(bank: Bank, tmp_path: Path, redis: Redis) 
     assert "1 change cannot be read" in bank("verify").out
 
 
-def test_without_redis_the_reason_is_told(tmp_path: Path) -> None:
-    """An empty bank would look like one that has no match."""
+def test_without_redis_the_reason_is_printed(tmp_path: Path) -> None:
+    """An unreachable bank would look like one without a match."""
     ran = livewarden("bank", "match", HASH, environment={"LIVEWARDEN_REDIS_URL": "redis://127.0.0.1:1/0"})
     assert ran.status == 2
     assert ran.message.startswith("Redis: ")
 
 
-def test_lists_of_the_folder_are_looked_up_too(bank: Bank, tmp_path: Path) -> None:
-    """`match` would say "no match" of what workers match."""
+def test_match_includes_lists_of_the_folder(bank: Bank, tmp_path: Path) -> None:
+    """`match` would print "no match" for hashes that workers match."""
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "files.csv").write_text(f"hash,id\n{HASH},f\n")
     (found,) = bank("match", HASH, "--json", LIVEWARDEN_LISTS_DIR=str(tmp_path / "lists")).records
     assert found["matches"] == [{"list": "files", "entry": "f", "distance": 0}]
 
 
-def test_who_did_what_stays_known(bank: Bank, redis: Redis, tmp_path: Path) -> None:
-    """Nobody could say who listed a picture, or took one out, once the change is part of a snapshot."""
+def test_authors_of_changes_stay_on_record(bank: Bank, redis: Redis, tmp_path: Path) -> None:
+    """Once a change is part of a snapshot, nobody could find out who listed or removed a picture."""
     (tmp_path / "more.csv").write_text(f"hash,id\n{'a5' * 32},more\n")
     kim = ("--by", "kim", "--role", "operator")
     lea = ("--by", "lea", "--role", "lead")

@@ -1,4 +1,4 @@
-"""The bank under real workers: entries that are added, and snapshots that are compacted, while they run."""
+"""The bank under real workers: entries are added and snapshots compacted while they run."""
 
 import json
 import time
@@ -34,16 +34,16 @@ def environment(redis_url: str, redis: Redis, origin: LiveOrigin, tmp_path: Path
 
 
 def following(redis: Redis) -> dict[str, tuple[int, int]]:
-    """How far each process has come."""
+    """The position that each process has reached."""
     reports = {str(name): json.loads(str(text)) for name, text in redis.hgetall(FOLLOWERS).items()}
     return {name: position(one["position"]) for name, one in reports.items()}
 
 
 @pytest.mark.timeout(150)
-def test_a_hash_added_while_workers_run_is_in_force_on_all_of_them(
+def test_a_hash_added_while_workers_run_is_in_force_in_all_of_them(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Known material is re-streamed within minutes: nobody may have to restart workers for a hash."""
+    """Known material is re-streamed within minutes: adding a hash must not need a restart of workers."""
     with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
         assert livewarden("bank", "create", "police", "--source", "a force", environment=environment).status == 0
         eventually(lambda: len(following(redis)) == 2, within_seconds=60, what=worker.text)
@@ -61,8 +61,8 @@ def test_a_hash_added_while_workers_run_is_in_force_on_all_of_them(
 
 
 @pytest.mark.timeout(150)
-def test_workers_compact_by_themselves(redis: Redis, environment: dict[str, str], tmp_path: Path) -> None:
-    """Redis would fill, and matching slow down, with every hash that is ever added."""
+def test_workers_compact_the_bank(redis: Redis, environment: dict[str, str], tmp_path: Path) -> None:
+    """Every added hash would take memory in Redis and slow down matching for good."""
     hashes = tmp_path / "many.csv"
     for part in range(3):
         hashes.write_text(
@@ -82,7 +82,7 @@ def test_workers_compact_by_themselves(redis: Redis, environment: dict[str, str]
 
 @pytest.mark.timeout(60)
 def test_a_worker_without_the_bank_does_not_start(redis: Redis, environment: dict[str, str], tmp_path: Path) -> None:
-    """It would take segments and call them harmless."""
+    """It would settle segments as harmless without matching them."""
     redis.hset(SNAPSHOT, mapping={"name": "snapshot-elsewhere", "watermark": "1-0"})
     with celery("worker", environment, tmp_path) as worker:
         assert worker.process.wait(40) != 0

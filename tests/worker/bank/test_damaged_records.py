@@ -1,4 +1,4 @@
-"""Foreign or damaged records of the bank in Redis, or of a later version: each costs its own content, no more."""
+"""Records of the bank in Redis that are foreign, damaged or of a later version: each costs only its own content."""
 
 import json
 import secrets
@@ -52,10 +52,10 @@ def tree(folder: Path) -> set[Path]:
 
 
 @pytest.mark.parametrize("bank_id", PATHS)
-def test_a_banks_name_that_is_a_path_leads_nowhere(
+def test_a_bank_name_that_is_a_path_is_refused(
     redis: Redis, tmp_path: Path, list_file: Callable[..., Path], bank_id: str
 ) -> None:
-    """Whoever may write to Redis could have a worker write and remove folders anywhere on its disk and in its store."""
+    """A writer to Redis could make a worker write and remove folders anywhere on its disk and in its store."""
     roots = [tmp_path / name / "deep" / "inside" for name in ("own", "host", "store")]
     own = SnapshotPlace(root=roots[0], shared=False)
     host = SnapshotPlace(root=roots[1], shared=True, store_url=str(roots[2]))
@@ -79,10 +79,10 @@ def test_a_banks_name_that_is_a_path_leads_nowhere(
 
 @pytest.mark.parametrize("field", ["name", "watermark", "edition", "previous", "digest"])
 @pytest.mark.parametrize("value", ["../../x", "snapshot-../x", "no number", "-1-0"])
-def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_changes(
+def test_a_pointer_without_a_snapshot_keeps_the_last_good_one_with_all_changes(
     redis: Redis, redis_url: str, place: SnapshotPlace, list_file: Callable[..., Path], field: str, value: str
 ) -> None:
-    """One damaged field would end every worker, have it open what lies elsewhere, or follow nothing any more."""
+    """One damaged field would end every worker, open files outside the bank, or stop it from following changes."""
     imported, later = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"i": imported}), small_changes=0)
     follower = Follower(redis, place, None)
@@ -112,7 +112,7 @@ def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_chan
 
 
 def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redis, place: SnapshotPlace) -> None:
-    """One record that cannot be read would keep the whole overview, or a worker's bank, from being seen or followed."""
+    """One unreadable record would hide the whole overview, or stop a worker from following the bank."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
     edits.create(redis, follow(redis, place).bank, ListSpec(name="fresh", refresh_seconds=60))
     redis.hset(REFRESHED, "fresh", "not a number")
@@ -138,8 +138,8 @@ def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redi
     assert finds(follower, text)
 
 
-def test_what_people_noted_and_nobody_can_read_is_asked_for_again(redis: Redis, place: SnapshotPlace) -> None:
-    """A damaged note would keep a picture from ever being confirmed, or hide all that is in quarantine."""
+def test_a_damaged_proposal_or_quarantine_costs_only_itself(redis: Redis, place: SnapshotPlace) -> None:
+    """A damaged note would keep a picture from ever being confirmed, or hide all quarantined hashes."""
     pdq = PdqHash(bits=a_hash(5), quality=90)
     kim, lee = (Actor(name=name, role=Role.LEAD) for name in ("kim", "lee"))
     own_lists.confirm(redis, pdq, actor=kim)
@@ -155,10 +155,10 @@ def test_what_people_noted_and_nobody_can_read_is_asked_for_again(redis: Redis, 
 
 
 @pytest.mark.expected_errors("is not looked back for|cannot be read")
-def test_damaged_records_of_look_backs_keep_no_other_waiting(
+def test_damaged_look_back_records_do_not_block_others(
     redis: Redis, tmp_path: Path, policy: Policy, scene: Scene, place: SnapshotPlace
 ) -> None:
-    """One record that cannot be read would stop all looking back."""
+    """One unreadable record would stop every look-back."""
     store, now = ObjectStore(str(tmp_path / "store")), now_ms(redis)
     follower = Follower(redis, place, None)
     edits.create(redis, follow(redis, place).bank, ListSpec(name="known"))

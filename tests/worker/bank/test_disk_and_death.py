@@ -1,4 +1,4 @@
-"""A disk that is really full, and a compaction that dies: what was in force stays, and the next one works."""
+"""A full disk, and a compaction that is killed: the bank in force stays, and the next attempt works."""
 
 import os
 import secrets
@@ -52,7 +52,7 @@ def finds(redis: Redis, place: SnapshotPlace, text: str) -> bool:
 def test_an_import_that_fills_the_disk_changes_nothing(
     redis: Redis, redis_url: str, small_disk: Path, list_file: Callable[..., Path]
 ) -> None:
-    """The bank in force would be half of one, or the disk stay full of what nobody needs."""
+    """Half of a bank would be in force, or unneeded files would keep the disk full."""
     place, known = SnapshotPlace(root=small_disk / "bank", shared=True), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"1": known}), small_changes=0)
     before, room = read_pointer(redis), shutil.disk_usage(small_disk).free
@@ -67,10 +67,10 @@ def test_an_import_that_fills_the_disk_changes_nothing(
     assert import_file(redis, place, "own", list_file(100, "small"), small_changes=0).entries == 101
 
 
-def test_a_full_store_holds_no_import_up(
+def test_a_full_store_does_not_delay_an_import(
     redis: Redis, small_disk: Path, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
-    """Known material would wait for room on a disk that this host has no need of."""
+    """Known material would wait for room in a store that this host does not need."""
     place = SnapshotPlace(root=tmp_path / "bank", shared=True, store_url=str(small_disk / "store"))
     filler = small_disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 100_000))
@@ -83,10 +83,10 @@ def test_a_full_store_holds_no_import_up(
     assert fetch_missing(redis, other)
 
 
-def test_a_host_without_room_goes_on_with_what_it_has(
+def test_a_host_without_disk_space_keeps_its_snapshot(
     redis: Redis, small_disk: Path, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
-    """It would judge by half a list, or by none."""
+    """It would match against half a list, or none."""
     one = SnapshotPlace(root=tmp_path / "bank", shared=True, store_url=str(tmp_path / "store"))
     other = SnapshotPlace(root=small_disk / "bank", shared=True, store_url=one.store_url)
     known = secrets.token_hex(32)
@@ -106,7 +106,7 @@ def test_a_host_without_room_goes_on_with_what_it_has(
 def test_a_compaction_that_is_killed_changes_nothing_and_the_next_one_works(
     redis: Redis, redis_url: str, place: SnapshotPlace, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
-    """A power cut in the middle would leave no bank, lose changes, or keep all others from compacting."""
+    """A power cut during a compaction would leave no bank, lose changes, or keep all others from compacting."""
     imported, added = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"i": imported}), small_changes=0)
     path = list_file(200_000, "big")

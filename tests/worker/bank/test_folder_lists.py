@@ -1,4 +1,4 @@
-"""LIVEWARDEN_LISTS_DIR: a broken list must never pass for a complete one."""
+"""LIVEWARDEN_LISTS_DIR: a broken list never passes for a complete one."""
 
 import os
 from pathlib import Path
@@ -40,27 +40,27 @@ def found(lists: FolderLists, text: str) -> list[tuple[str, str, int]]:
 
 
 def test_one_hash_is_a_list(tmp_path: Path) -> None:
-    """A list of one hash must match (ThreatExchange #1318), and be named by its line."""
+    """A list of one hash would not match (ThreatExchange #1318), or its match would not name the line."""
     written(tmp_path, "own", f"hash\n{A}\n")
     assert found(load_folder(tmp_path), A) == [("own", "2", 0)]
 
 
-def test_windows_files_and_duplicates_are_read(tmp_path: Path) -> None:
-    """Lists come out of spreadsheets and are joined from many sources."""
+def test_windows_line_ends_and_duplicates_are_accepted(tmp_path: Path) -> None:
+    """Lists are exported from spreadsheets and joined from many sources: such files would be refused."""
     written(tmp_path, "own", f'\ufeffhash,id\r\n{A.upper()},"a, ""b"""\r\n{A},twin\r\n{A},twin\r\n\r\n')
     assert [entry for _, entry, _ in found(load_folder(tmp_path), A)] == ['a, "b"', "twin"]
 
 
 def test_an_empty_list_matches_nothing(tmp_path: Path) -> None:
-    """An operator may prepare a list before it has entries."""
+    """An operator could not prepare a list before it has entries."""
     written(tmp_path, "own", "hash\n")
     lists = load_folder(tmp_path)
     assert bank_of(lists).sizes["own"] == 0
     assert found(lists, A) == []
 
 
-def test_digests_in_a_file_are_looked_up(tmp_path: Path) -> None:
-    """A file of MD5s in the folder would be refused, or be in force for nothing."""
+def test_file_digests_in_a_list_are_matched(tmp_path: Path) -> None:
+    """A file of MD5s in the folder would be refused, or never match."""
     written(tmp_path, "own", f"hash,id,kind\n{'5a' * 16},f,md5\n")
     (match,) = bank_of(load_folder(tmp_path)).find(HashKind.MD5, bytes.fromhex("5a" * 16))
     assert (match.list, match.entry) == ("own", "f")
@@ -71,7 +71,7 @@ def test_digests_in_a_file_are_looked_up(tmp_path: Path) -> None:
     [("", 1), (f"{A}\n", 1), (f"hash\n{A}\n{A[:-1]}\n", 3), (f"hash\n{A[:-1]}x\n", 2), (f"hash,id\n{A}\n", 2)],
 )
 def test_a_bad_line_refuses_the_list_whole(tmp_path: Path, text: str, line: int) -> None:
-    """Half a list would look like a whole one; the message must lead to the line, and quote no hash into a log."""
+    """Half a list would look like a whole one; or the log would quote a hash, or lack the line number."""
     path = written(tmp_path, "own", text)
     with pytest.raises(HashListError) as refused:
         load_folder(tmp_path)
@@ -91,15 +91,15 @@ def test_a_bad_line_refuses_the_list_whole(tmp_path: Path, text: str, line: int)
     ],
 )
 def test_odd_names_are_refused(tmp_path: Path, file: str, expected: str) -> None:
-    """A list that is skipped silently would not be missed until it mattered; and a file of `confirmed`
-    would be known material that no second person reviewed."""
+    """A list that is skipped silently would not be missed until it mattered; a file for `confirmed` would be known
+    material that no second person has reviewed."""
     (tmp_path / file).write_text(f"hash\n{A}\n")
     with pytest.raises(HashListError, match=expected):
         load_folder(tmp_path)
 
 
-def test_missing_folder_and_unreadable_file_are_told(tmp_path: Path) -> None:
-    """A mistyped folder must not mean "no lists"."""
+def test_a_missing_folder_and_an_unreadable_file_are_reported(tmp_path: Path) -> None:
+    """A mistyped folder would mean "no lists"."""
     with pytest.raises(HashListError, match="nowhere: expected a folder"):
         load_folder(tmp_path / "nowhere")
     (tmp_path / "own.csv").mkdir()
@@ -108,15 +108,15 @@ def test_missing_folder_and_unreadable_file_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_a_pipe_is_no_list(tmp_path: Path) -> None:
-    """A worker would wait for it at its start indefinitely."""
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """A worker would hang on it at start."""
     os.mkfifo(tmp_path / "own.csv")
     with pytest.raises(HashListError, match=r"own\.csv: cannot be read: expected a regular file"):
         load_folder(tmp_path)
 
 
-def test_all_refusals_are_counted(tmp_path: Path) -> None:
-    """An operator who repairs one list should know that another waits."""
+def test_all_refusals_are_reported(tmp_path: Path) -> None:
+    """An operator who repairs one list would not know that another is broken too."""
     for name in ("a", "b", "c"):
         written(tmp_path, name, "nonsense")
     with pytest.raises(HashListError, match=r"a\.csv.*and 2 more refused"):
@@ -124,7 +124,7 @@ def test_all_refusals_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_refused_list_keeps_its_last_good_version(tmp_path: Path) -> None:
-    """A broken upload must not take known material out of force, nor hide that it is broken."""
+    """A broken upload would take known material out of force, or go unnoticed."""
     written(tmp_path, "own", f"hash\n{A}\n")
     written(tmp_path, "other", f"hash\n{B}\n")
     before = load_folder(tmp_path)
@@ -145,7 +145,7 @@ def test_a_refused_list_keeps_its_last_good_version(tmp_path: Path) -> None:
 
 
 def test_a_lost_folder_leaves_everything_in_force(tmp_path: Path) -> None:
-    """A volume that is not mounted must not empty the bank."""
+    """A volume that is not mounted would empty the bank."""
     written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
     after = reload_folder(before, tmp_path / "gone")
@@ -154,14 +154,14 @@ def test_a_lost_folder_leaves_everything_in_force(tmp_path: Path) -> None:
 
 
 def test_a_removed_file_withdraws_its_list(tmp_path: Path) -> None:
-    """A list that an authority withdrew must stop matching."""
+    """A list that an authority withdrew would go on matching."""
     path = written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
     path.unlink()
     assert found(reload_folder(before, tmp_path), A) == []
 
 
-def test_nothing_is_read_where_nothing_has_changed(tmp_path: Path) -> None:
+def test_unchanged_files_are_not_read_again(tmp_path: Path) -> None:
     """Every process would parse every list each second."""
     written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
@@ -169,7 +169,7 @@ def test_nothing_is_read_where_nothing_has_changed(tmp_path: Path) -> None:
 
 
 def test_versions_follow_the_content(tmp_path: Path) -> None:
-    """An event names the list's version: same content, same version, on every worker; an id changed, another one."""
+    """The version in an event would differ between workers with equal lists, or stay the same after a change."""
     written(tmp_path, "one", f"hash,id\n{A},x\n")
     written(tmp_path, "same", f"\ufeffhash,id\r\n{A.upper()},x\r\n")
     written(tmp_path, "other", f"hash,id\n{A},y\n")
@@ -177,8 +177,8 @@ def test_versions_follow_the_content(tmp_path: Path) -> None:
     assert versions["one"] == versions["same"] != versions["other"]
 
 
-def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
-    """Whichever of the two is searched, known material would be missed."""
+def test_a_list_in_folder_and_bank_is_the_union_of_both(tmp_path: Path) -> None:
+    """Entries of one of the two would never match."""
     written(tmp_path, "own", f"hash,id\n{A},file\n")
     entry = Entry(entry="bank", kind=HashKind.PDQ, value=bytes.fromhex(B))
     deployed = Deployed(bank=Bank(delta=Delta().applied(BankChange.add("own", entry, at_ms=0, id="1-0"))))
@@ -186,8 +186,8 @@ def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
     assert [bank.match(PdqHash(bits=bytes.fromhex(text), quality=100))[0].entry for text in (A, B)] == ["file", "bank"]
 
 
-def test_bank_and_folder_are_asked_as_one(tmp_path: Path) -> None:
-    """Any user of the bank (scan, doctor, export, look-back) would miss one of the two."""
+def test_bank_and_folder_are_queried_together(tmp_path: Path) -> None:
+    """Every user of the bank (scan, doctor, export, look-back) would miss one of the two."""
     written(tmp_path, "own", f"hash,id\n{A},file\n{A},both\n")
     written(tmp_path, "files", f"hash,id\n{A},f\n")
     added = [Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(A)) for name in ("bank", "both")]
@@ -205,8 +205,8 @@ def test_bank_and_folder_are_asked_as_one(tmp_path: Path) -> None:
     assert len(bank.match(PdqHash(bits=bytes.fromhex(TESTCARD_HASHES["testcard-16x9"]), quality=100))) == 3
 
 
-def test_a_change_of_the_bank_costs_nothing_of_the_files_size(tmp_path: Path) -> None:
-    """Every hash that is added would stall workers that have large lists in files."""
+def test_a_change_of_the_bank_does_not_reload_the_files(tmp_path: Path) -> None:
+    """Every added hash would stall workers that have large lists in files."""
     written(tmp_path, "own", f"hash\n{A}\n")
     lists = load_folder(tmp_path)
     before, after = in_force(Deployed(), lists).bank, in_force(Deployed(), lists).bank
@@ -215,8 +215,9 @@ def test_a_change_of_the_bank_costs_nothing_of_the_files_size(tmp_path: Path) ->
     assert before.files is after.files
 
 
-def test_lists_of_files_are_looked_back_for_once_whenever_they_come(tmp_path: Path, redis: Redis) -> None:
-    """A file put there before a worker starts would never be; or each worker, and each restart, search the log anew."""
+def test_files_are_looked_back_for_once(tmp_path: Path, redis: Redis) -> None:
+    """A file added before a worker starts would never be looked back for; or each worker and each restart would search
+    the log again."""
     store = ObjectStore(str(tmp_path / "store"))
     written(tmp_path, "own", f"hash,id\n{A},old\n")
     at_start = load_folder(tmp_path)
@@ -226,12 +227,12 @@ def test_lists_of_files_are_looked_back_for_once_whenever_they_come(tmp_path: Pa
     changed = reload_folder(at_start, tmp_path)
     assert [look_back_for_files(redis, store, changed, hours=24) for _ in range(2)] == [2, 0]
     assert look_back_for_files(redis, store, at_start, hours=24) == 0  # a worker that has not seen the change yet
-    assert look_back_for_files(redis, store, load_folder(tmp_path), hours=24) == 0  # or was started again
+    assert look_back_for_files(redis, store, load_folder(tmp_path), hours=24) == 0  # a worker that was restarted
     assert redis.hlen(JOBS) == 2
 
 
 def test_a_store_that_fails_delays_the_look_back_for_files(tmp_path: Path, redis: Redis) -> None:
-    """A list that came while the store was away would never be looked back for."""
+    """A list added while the store is away would never be looked back for."""
     written(tmp_path, "own", f"hash,id\n{A},old\n")
     lists = load_folder(tmp_path)
     (tmp_path / "store").write_text("no folder")

@@ -1,4 +1,4 @@
-"""Every process follows the bank: changes are in force within seconds, and nothing ever empties it."""
+"""Every process follows the bank: changes are in force within seconds, and nothing empties it."""
 
 import json
 import secrets
@@ -25,7 +25,7 @@ from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError
 
 IN_FORCE_SECONDS = 5.0
-"""The issue's promise."""
+"""The delay that the project promises."""
 
 
 def entry_of(text: str, name: str = "e") -> Entry:
@@ -38,7 +38,7 @@ def finds(follower: Follower, text: str) -> bool:
 
 @pytest.fixture
 def followers(redis_url: str, place: SnapshotPlace) -> Iterator[list[Follower]]:
-    """Two that follow in threads of their own, as two worker processes do."""
+    """Two followers in their own threads, like two worker processes."""
     clients = [Redis.from_url(redis_url, decode_responses=True) for _ in range(2)]
     made = [Follower(client, place, None) for client in clients]
     for follower in made:
@@ -50,10 +50,10 @@ def followers(redis_url: str, place: SnapshotPlace) -> Iterator[list[Follower]]:
         client.close()
 
 
-def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
+def test_a_hash_is_added_and_removed_within_seconds_during_matching(
     redis: Redis, place: SnapshotPlace, followers: list[Follower]
 ) -> None:
-    """Re-streaming of known material is a matter of minutes; and a hash listed in error must stop calling people."""
+    """Known material is re-streamed within minutes; and a hash listed in error would go on calling moderators."""
     wanted, done, matched = secrets.token_hex(32), threading.Event(), 0
 
     def at_full_speed() -> None:
@@ -81,10 +81,10 @@ def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
     assert matched > 100
 
 
-def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
+def test_a_new_snapshot_is_loaded_with_the_changes_after_it(
     redis: Redis, place: SnapshotPlace, followers: list[Follower], list_file: Callable[..., Path]
 ) -> None:
-    """An import of a large list would need a restart, or undo what was added meanwhile."""
+    """Importing a large list would need a restart, or undo changes made meanwhile."""
     imported, added = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, place, "big", list_file({"i": imported}), small_changes=0)
     edits.add(redis, follow(redis, place).bank, "big", [entry_of(added)])
@@ -99,7 +99,7 @@ def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
 def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
     redis: Redis, place: SnapshotPlace, followers: list[Follower], list_file: Callable[..., Path]
 ) -> None:
-    """Known material would be lost each time the bank tidies up."""
+    """Each compaction of the bank would lose known material."""
     kept, withdrawn = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"kept": kept, "gone": withdrawn}))
     edits.remove(redis, follow(redis, place).bank, "own", ["gone"])
@@ -117,18 +117,18 @@ def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
     expected = [True, True, True, False]
     eventually(lambda: all(in_force(one) == expected for one in followers), within_seconds=IN_FORCE_SECONDS, what="all")
     assert [finds_now(redis, place, text) for text in (kept, later, last, withdrawn)] == expected
-    assert redis.xlen(CHANGES) == 3  # what two snapshots hold is not kept in Redis as well
+    assert redis.xlen(CHANGES) == 3  # the content of two snapshots is not also kept in Redis
 
 
 def finds_now(redis: Redis, place: SnapshotPlace, text: str) -> bool:
-    """As a process finds it that starts now."""
+    """The answer of a process that starts now."""
     return bool(follow(redis, place).bank.match(PdqHash(bits=bytes.fromhex(text), quality=100)))
 
 
-def test_a_process_far_behind_catches_up_over_a_snapshot(
+def test_a_process_far_behind_catches_up_from_a_snapshot(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ):
-    """A laptop wakes up, a worker was stopped: its position is gone from the stream."""
+    """A process that was suspended would stay behind for good: its position is gone from the stream."""
     first, second, third = (secrets.token_hex(32) for _ in range(3))
     import_file(redis, place, "own", list_file({"1": first}))
     behind = follow(redis, place)
@@ -140,8 +140,10 @@ def test_a_process_far_behind_catches_up_over_a_snapshot(
     assert now.degraded == ()
 
 
-def test_redis_may_go_and_come_back(place: SnapshotPlace, tmp_path: Path, list_file: Callable[..., Path]) -> None:
-    """Moderation would stop, or go on without lists, each time Redis is restarted."""
+def test_followers_survive_a_restart_of_redis(
+    place: SnapshotPlace, tmp_path: Path, list_file: Callable[..., Path]
+) -> None:
+    """Each restart of Redis would stop moderation, or take the lists away from it."""
     known, later = secrets.token_hex(32), secrets.token_hex(32)
     options = {"appendonly": "yes", "appendfsync": "always"}
     server = ValkeyServer(data_dir=tmp_path / "valkey", config=options)
@@ -154,7 +156,7 @@ def test_redis_may_go_and_come_back(place: SnapshotPlace, tmp_path: Path, list_f
         server.terminate()
         follower.look()
         assert finds(follower, known)
-        # A process that starts meanwhile has the folder's snapshot, and reports that it lacks the rest.
+        # A process that starts meanwhile loads the folder's snapshot, and reports that it lacks later changes.
         starting = Follower(redis, place, None)
         assert finds(starting, known)
         assert starting.in_force().degraded == (UNFOLLOWED,)
@@ -170,7 +172,7 @@ def test_redis_may_go_and_come_back(place: SnapshotPlace, tmp_path: Path, list_f
 def test_a_redis_that_lost_everything_does_not_empty_the_bank(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
-    """A Redis without its volume would take all known material out of force, silently."""
+    """A Redis without its volume would silently take all known material out of force."""
     known, later = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"1": known}), small_changes=0)
     running = Follower(redis, place, None)
@@ -179,17 +181,17 @@ def test_a_redis_that_lost_everything_does_not_empty_the_bank(
     running.look()
     assert finds(running, known)
     assert "bank-behind" in running.in_force().degraded
-    assert finds_now(redis, place, known)  # a process that starts now takes the folder's snapshot
+    assert finds_now(redis, place, known)  # a process that starts now loads the folder's snapshot
     edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
     running.look()
     assert finds(running, later)
     assert running.in_force().degraded == ()
 
 
-def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
+def test_a_missing_snapshot_is_reported_and_the_last_good_one_stays(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
-    """A worker with another folder than the rest would go on without the new list, and nobody would know."""
+    """A worker with another folder would go on without the new list, unnoticed."""
     old, new, added = (secrets.token_hex(32) for _ in range(3))
     import_file(redis, place, "own", list_file({"1": old}), small_changes=0)
     first = Path(place.root / str(redis.hget(SNAPSHOT, "name")))
@@ -208,7 +210,7 @@ def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
 
 
 def test_a_change_of_a_later_version_is_reported_and_skipped(redis: Redis, place: SnapshotPlace) -> None:
-    """During a rollout the old workers would stop to follow, for one element that they do not know."""
+    """During a rollout, old workers would stop following the bank over one element that they do not know."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
     redis.xadd(CHANGES, {"change": '{"op":"merge_lists","list":"own","at_ms":1}', "by": "a later version"})
     text = secrets.token_hex(32)
@@ -224,7 +226,7 @@ def test_a_change_of_a_later_version_is_reported_and_skipped(redis: Redis, place
 def test_a_stale_list_is_reported_and_stays_in_force(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
-    """A feed that broke months ago would look as good as new; and moderation must not stop for it."""
+    """A feed that broke months ago would look fresh; or moderation would stop for it."""
     known = secrets.token_hex(32)
     edits.create(redis, follow(redis, place).bank, ListSpec(name="feed", refresh_seconds=0.001))
     eventually(lambda: follow(redis, place).stale == ("feed",), within_seconds=5, what="nothing is read into it")
@@ -239,7 +241,7 @@ def test_a_stale_list_is_reported_and_stays_in_force(
 
 
 def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: SnapshotPlace) -> None:
-    """Whoever makes a list and fetches its file next would be called immediately, and events marked."""
+    """A list that was just made, whose first import is still to come, would be reported as stale and mark events."""
     for name, change in (("feed", {}), ("later", {"refresh_seconds": 3600.0})):
         edits.create(redis, follow(redis, place).bank, ListSpec(name=name, refresh_seconds=None if change else 3600))
         if change:
@@ -252,11 +254,11 @@ def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: 
     assert stale_lists(specs, {}, now_ms=min(filter(None, made_ms)) + 3_600_000) == ()
     assert stale_lists(specs, {}, now_ms=max(filter(None, made_ms)) + 3_600_001) == ("feed", "later")
     compact(redis, place, changes=1)
-    assert follow(redis, place).stale == ()  # a snapshot remembers when a list was made
+    assert follow(redis, place).stale == ()  # a snapshot records when a list was made
 
 
 def test_a_stale_list_is_published_once(redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]) -> None:
-    """Each worker would call them each minute; or nobody would, and the feed stay broken."""
+    """Each worker would call operators each minute; or none would, and the feed would stay broken."""
     spec = ListSpec(name="feed", source="NCMEC", owner="trust@example.org", refresh_seconds=0.001)
     edits.create(redis, follow(redis, place).bank, spec)
     eventually(lambda: follow(redis, place).stale, within_seconds=5, what="nothing is read into it")
@@ -276,10 +278,10 @@ def test_a_stale_list_is_published_once(redis: Redis, place: SnapshotPlace, list
     assert again["data"]["refreshed"] is not None
 
 
-def test_a_damaged_snapshot_leaves_the_one_before_with_all_changes_since(
+def test_a_damaged_snapshot_falls_back_to_the_previous_one_with_all_changes_since(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
-    """A disk error in one file would leave every worker that starts without any list."""
+    """A disk error in one file would leave every worker that starts without lists."""
     old, later = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"1": old}), small_changes=0)
     edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
@@ -290,7 +292,7 @@ def test_a_damaged_snapshot_leaves_the_one_before_with_all_changes_since(
     assert follower.in_force().degraded == ("bank-behind",)
 
 
-def test_what_was_read_before_the_fork_is_not_read_again(
+def test_lists_read_before_the_fork_are_not_read_again(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """Each pool child would parse a million lines before its first task, and be killed for being late."""

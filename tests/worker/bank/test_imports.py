@@ -1,4 +1,4 @@
-"""Imports of files into lists: all of a file or nothing, whatever is in it and whichever process dies."""
+"""Imports of files into lists: all of a file or nothing, whatever it contains and whichever process dies."""
 
 import os
 import resource
@@ -47,16 +47,16 @@ def found(redis: Redis, place: SnapshotPlace, text: str) -> list[tuple[str, str]
 
 
 def state(redis: Redis, place: SnapshotPlace) -> tuple[dict[str, int], dict[str, str]]:
-    """What is in force: sizes and versions."""
+    """The sizes and versions in force."""
     bank = follow(redis, place).bank
     return dict(bank.sizes), dict(bank.versions)
 
 
 @pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
-def test_what_a_list_has_stays_unless_the_file_is_all_of_it(
+def test_an_import_keeps_other_entries_unless_it_replaces_the_list(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], small_changes: int
 ) -> None:
-    """Known material would go with the second file of a feed; or what a source withdrew would stay indefinitely."""
+    """The second file of a feed would remove the first; or entries withdrawn by the source would stay for good."""
     a, b, c = (secrets.token_hex(32) for _ in range(3))
 
     def take(hashes: dict[str, str], *, replace: bool) -> tuple[int, int, int]:
@@ -71,10 +71,11 @@ def test_what_a_list_has_stays_unless_the_file_is_all_of_it(
     assert found(redis, place, c) == [("own", "1"), ("own", "3")]
 
 
-def test_a_large_list_is_brought_in_again(
+def test_a_large_list_is_imported_again(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What waits on disk would be compared wrongly: entries twice in the list, or all of it sought again each day."""
+    """The comparison with the entries on disk would be wrong: entries twice in the list, or a daily look-back for all
+    of it."""
     monkeypatch.setattr(external_sort, "RUN_ROWS", 1_000)
     store = ObjectStore(str(tmp_path / "store"))
     path = list_file(40_000)
@@ -98,7 +99,7 @@ def test_a_large_list_is_brought_in_again(
 
 @pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
 def test_tombstones_withdraw(redis: Redis, place: SnapshotPlace, tmp_path: Path, small_changes: int) -> None:
-    """What a source took back would go on calling people."""
+    """Hashes that the source withdrew would go on calling moderators."""
     kept, gone = secrets.token_hex(32), secrets.token_hex(32)
 
     def page(inner: str) -> Path:
@@ -156,7 +157,7 @@ def test_a_malformed_file_changes_nothing(
 def test_a_file_that_changes_while_it_is_read_changes_nothing(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
-    """A download that is not over would be taken for the whole list."""
+    """An unfinished download would pass for the whole list."""
     path = list_file(50_000)
     before = state(redis, place)
 
@@ -171,22 +172,22 @@ def test_a_file_that_changes_while_it_is_read_changes_nothing(
 
 
 @pytest.mark.parametrize("name", ["selftest", "confirmed", "allow", "a/b", "", "x" * 101])
-def test_no_file_goes_where_people_decide_one_by_one(
+def test_no_file_is_imported_into_reviewed_lists(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], name: str
 ) -> None:
-    """`confirmed` would hold pictures that no second person reviewed; and a name must not lead out of the bank."""
+    """`confirmed` would hold pictures that no second person reviewed; or a list's name would lead out of the bank."""
     with pytest.raises(BankRequestError, match=r"takes no files|expected a name"):
         import_file(redis, place, name, list_file(1))
 
 
 def test_a_missing_file_is_named(redis: Redis, place: SnapshotPlace, tmp_path: Path) -> None:
-    """An operator would not know which."""
+    """An operator would not know which file is missing."""
     with pytest.raises(LocalFileError, match=r"nowhere\.csv"):
         import_file(redis, place, "own", tmp_path / "nowhere.csv")
 
 
-def test_a_pipe_is_refused_with_what_to_do_instead(redis: Redis, place: SnapshotPlace, tmp_path: Path) -> None:
-    """`bank import own <(zcat list.gz)` would end in a traceback, and a pipe with a name wait indefinitely."""
+def test_a_pipe_is_refused_with_an_alternative(redis: Redis, place: SnapshotPlace, tmp_path: Path) -> None:
+    """`bank import own <(zcat list.gz)` would end in a traceback, and a named pipe would hang."""
     os.mkfifo(tmp_path / "pipe")
     end = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
@@ -198,10 +199,10 @@ def test_a_pipe_is_refused_with_what_to_do_instead(redis: Redis, place: Snapshot
         os.close(end)
 
 
-def test_what_is_added_while_a_file_is_written_stays(
+def test_entries_added_during_an_import_stay(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
-    """An urgent hash would be lost to an import that happened to run."""
+    """An import would remove an urgent hash that was added while it ran."""
     urgent, listed = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"l": listed}))
     added = False
@@ -222,7 +223,7 @@ def test_what_is_added_while_a_file_is_written_stays(
 
 
 def test_two_writers_do_not_undo_each_other(redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]) -> None:
-    """Two operators import at once: one of the lists would be gone."""
+    """If two operators import concurrently, one of the lists would be lost."""
     files = [list_file(200, "one"), list_file(200, "two")]
     threads = [
         threading.Thread(target=import_file, args=(redis, place, path.stem, path), kwargs={"small_changes": 0})
@@ -239,7 +240,7 @@ def test_two_writers_do_not_undo_each_other(redis: Redis, place: SnapshotPlace, 
 def test_a_writer_that_lost_its_lease_changes_nothing(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
-    """A writer that slept would undo what another has imported since."""
+    """A writer that was suspended would undo later imports."""
     import_file(redis, place, "own", list_file(10), small_changes=0)
     before = state(redis, place)
 
@@ -254,8 +255,8 @@ def test_a_writer_that_lost_its_lease_changes_nothing(
     assert len(list(place.root.glob("snapshot-*"))) == 1
 
 
-def test_a_writer_at_work_is_told(redis: Redis, place: SnapshotPlace) -> None:
-    """A person would wait without knowing what for."""
+def test_a_running_writer_is_reported(redis: Redis, place: SnapshotPlace) -> None:
+    """A user would wait without knowing for what."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
     with leased(redis, WRITER) as lease:
         assert lease is not None
@@ -264,7 +265,7 @@ def test_a_writer_at_work_is_told(redis: Redis, place: SnapshotPlace) -> None:
 
 
 def test_a_full_disk_changes_nothing(redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]) -> None:
-    """The bank in force would be half of one."""
+    """Half of a bank would be in force."""
     import_file(redis, place, "own", list_file(10), small_changes=0)
     before = state(redis, place)
     path = list_file(20_000, "big")
@@ -278,7 +279,7 @@ def test_a_full_disk_changes_nothing(redis: Redis, place: SnapshotPlace, list_fi
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
     assert state(redis, place) == before
-    assert len(list(place.root.iterdir())) == 2  # the snapshot and the pointer: no remains fill the disk
+    assert len(list(place.root.iterdir())) == 2  # the snapshot and the pointer: no leftovers fill the disk
     assert not redis.exists(WRITER)
 
 
@@ -320,7 +321,7 @@ def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
 def test_new_hashes_of_a_large_file_are_looked_back_for(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Streams that showed the material an hour ago would not be found; or all of a list be sought again each day."""
+    """Streams that showed the material an hour ago would not be found; or a whole list would be searched for daily."""
     store = ObjectStore(str(tmp_path / "store"))
     import_file(redis, place, "own", list_file(20), small_changes=0, look_back=partial(enqueue, redis, store))
     redis.delete(JOBS)
@@ -336,10 +337,10 @@ def test_new_hashes_of_a_large_file_are_looked_back_for(
     assert pq.read_table(tmp_path / "store" / "lookback" / f"{job}.parquet")["entry"].to_pylist() == ["newer"]
 
 
-def test_a_large_import_is_recorded_with_what_it_did(
+def test_a_large_import_is_recorded_with_its_author(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
-    """Nobody could say who replaced a list."""
+    """Nobody could find out who replaced a list."""
     import_file(redis, place, "own", list_file(20), small_changes=0, by="kim", role="operator")
     import_file(redis, place, "own", list_file(5), small_changes=0, by="lea", replace=True)
     acts = [(act.did, act.list, act.by, act.role, dict(act.more)) for act in read_history(redis)]
@@ -349,10 +350,10 @@ def test_a_large_import_is_recorded_with_what_it_did(
     ]
 
 
-def test_a_store_that_is_away_is_reported_and_holds_no_import_up(
+def test_an_unreachable_store_is_reported_and_delays_no_import(
     redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Known material would wait for a disk that has nothing to do with it, or an operator believe it was looked for."""
+    """Known material would wait for an unrelated disk, or an operator would believe that the look-back ran."""
     (tmp_path / "store").write_text("no folder")
     done = import_file(
         redis,
@@ -367,7 +368,9 @@ def test_a_store_that_is_away_is_reported_and_holds_no_import_up(
     assert done.to_record()["not_looked_back"] == done.not_looked_back
 
 
-def test_a_default_place_keeps_deployments_apart(redis: Redis, tmp_path: Path, list_file: Callable[..., Path]) -> None:
+def test_deployments_in_one_default_folder_keep_their_lists_apart(
+    redis: Redis, tmp_path: Path, list_file: Callable[..., Path]
+) -> None:
     """Two deployments on one machine would swap their lists."""
     place = SnapshotPlace(root=tmp_path / "state", shared=False)
     import_file(redis, place, "own", list_file(10), small_changes=0)

@@ -1,4 +1,4 @@
-"""Writers of snapshots that were stopped until others took the lease: nothing that is in force is removed."""
+"""Writers of snapshots that were suspended until others took their lease: they remove nothing that is in force."""
 
 import secrets
 import threading
@@ -25,7 +25,7 @@ from worker.store.redis_client import run_script
 
 @dataclass(frozen=True, kw_only=True)
 class Stalling(SnapshotPlace):
-    """A host whose store stands still: before a call of `method`, until it may go on."""
+    """A host whose store blocks before a call of `method`, until it is released."""
 
     method: str
     reached: threading.Event = field(default_factory=threading.Event)
@@ -57,7 +57,7 @@ class Stalling(SnapshotPlace):
 
 @contextmanager
 def standing_still(place: Stalling, work: Callable[[], object]) -> Iterator[None]:
-    """Runs `work` until it stands still, and lets it end with the block."""
+    """Runs `work` until it blocks, and releases it at the end of the block."""
 
     def run() -> None:
         with suppress(LivewardenError):  # that it lost its lease
@@ -78,10 +78,10 @@ def importing(redis: Redis, place: SnapshotPlace, path: Path) -> str:
 
 
 @pytest.mark.parametrize("method", ["all_names", "remove"])
-def test_a_writer_that_lost_its_lease_tidies_nothing_away_that_is_in_force(
+def test_a_writer_that_lost_its_lease_removes_nothing_in_force(
     redis: Redis, tmp_path: Path, list_file: Callable[..., Path], method: str
 ) -> None:
-    """A writer that was stopped after its import would remove the next one's list, and no other host could fetch it."""
+    """A writer resumed after its import would remove the next writer's list, and no other host could fetch it."""
     url = str(tmp_path / "store")
     late = Stalling(root=tmp_path / "host-0", shared=True, store_url=url, method=method)
     one, other = (SnapshotPlace(root=tmp_path / f"host-{number}", shared=True, store_url=url) for number in (1, 2))
@@ -101,10 +101,10 @@ def test_a_writer_that_lost_its_lease_tidies_nothing_away_that_is_in_force(
     assert follow(redis, other).bank.sizes["own"] == 5
 
 
-def test_a_writer_that_is_late_does_not_take_the_store_for_that_of_another(
+def test_a_late_writer_does_not_forget_that_the_store_has_a_snapshot(
     redis: Redis, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
-    """What is in the store would count as not there, and hosts that need it would wait for whoever wrote it."""
+    """A snapshot in the store would count as missing, and hosts that need it would wait for its writer."""
     url = str(tmp_path / "store")
     late = Stalling(root=tmp_path / "host-0", shared=True, store_url=url, method="put")
     other = SnapshotPlace(root=tmp_path / "host-1", shared=True, store_url=url)
@@ -118,8 +118,8 @@ def test_a_writer_that_is_late_does_not_take_the_store_for_that_of_another(
     assert fetch_missing(redis, other)
 
 
-def test_a_snapshot_is_put_in_force_once_however_often_that_is_sent(redis: Redis) -> None:
-    """A writer that did not get the answer and lost its lease would take what it put in force for garbage."""
+def test_publishing_a_snapshot_twice_has_the_effect_of_once(redis: Redis) -> None:
+    """A writer whose answer and lease were lost would remove the snapshot that it has just put in force."""
     redis.set(WRITER, "token")
     redis.hset(SNAPSHOT, mapping={"name": "snapshot-before", "watermark": "5-0", "changes": "7", "edition": "1"})
     for number in range(4, 9):

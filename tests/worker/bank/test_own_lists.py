@@ -1,4 +1,4 @@
-"""Additions of people to the lists `confirmed` and `allow`, and quarantines: what each role may do."""
+"""Additions by people to the lists `confirmed` and `allow`, and quarantines: the rights of each role."""
 
 import json
 import secrets
@@ -35,7 +35,7 @@ def picture(quality: int = 90) -> PdqHash:
     return PdqHash(bits=secrets.token_bytes(32), quality=quality)
 
 
-def turned(pdq: PdqHash, bits: int) -> PdqHash:
+def flipped(pdq: PdqHash, bits: int) -> PdqHash:
     mask = ((1 << bits) - 1) << (256 - bits)
     return PdqHash(bits=(int.from_bytes(pdq.bits) ^ mask).to_bytes(32), quality=pdq.quality)
 
@@ -46,7 +46,7 @@ def lists_with(redis: Redis, place: SnapshotPlace, pdq: PdqHash) -> set[str]:
 
 @pytest.fixture
 def bank(redis: Redis, place: SnapshotPlace) -> Callable[[], Bank]:
-    """The bank as it is now; it has the list `police`."""
+    """The current bank; it has the list `police`."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
     return lambda: follow(redis, place).bank
 
@@ -56,9 +56,9 @@ def listed(redis: Redis, bank: Callable[[], Bank], pdq: PdqHash) -> None:
 
 
 class TestConfirmed:
-    """The platform's own known material: one person's word is not enough."""
+    """The platform's own known material needs the judgement of two people."""
 
-    def test_a_picture_is_known_once_a_second_person_confirms_it(self, redis: Redis, place: SnapshotPlace) -> None:
+    def test_a_picture_is_listed_once_a_second_person_confirms_it(self, redis: Redis, place: SnapshotPlace) -> None:
         """One moderator's mistake would call every colleague to harmless streams."""
         pdq = picture()
         first = confirm(redis, pdq, actor=ALICE)
@@ -74,8 +74,8 @@ class TestConfirmed:
         assert match.tags == ("proposed-by:alice", "confirmed-by:bob")
         assert redis.hlen(PROPOSED) == 0
 
-    def test_what_one_person_put_forward_is_forgotten_after_a_week(self, redis: Redis, place: SnapshotPlace) -> None:
-        """A word that nobody backed would become known material by a colleague's mistake of months later."""
+    def test_a_proposal_is_forgotten_after_a_week(self, redis: Redis, place: SnapshotPlace) -> None:
+        """A proposal that nobody backed would become known material months later by a colleague's mistake."""
 
         def let_pass(hours: int) -> None:
             ((key, text),) = redis.hgetall(PROPOSED).items()
@@ -92,26 +92,26 @@ class TestConfirmed:
         assert confirm(redis, pdq, actor=ALICE).confirmed
         assert lists_with(redis, place, pdq) == {"confirmed"}
 
-    def test_a_poor_picture_is_not_confirmed(self, redis: Redis) -> None:
-        """Its hash is near those of pictures that have nothing to do with it."""
+    def test_a_picture_of_low_quality_is_not_confirmed(self, redis: Redis) -> None:
+        """Its hash would match unrelated pictures."""
         with pytest.raises(BankRequestError, match="quality 79"):
             confirm(redis, picture(79), actor=ALICE)
 
     @pytest.mark.parametrize("role", [Role.PLATFORM, Role.OPERATOR, Role.AUDITOR])
-    def test_only_who_moderates_confirms(self, redis: Redis, role: Role) -> None:
-        """Material would be declared known by people who have not seen it."""
+    def test_only_moderators_confirm(self, redis: Redis, role: Role) -> None:
+        """People who have not seen the material could declare it known."""
         with pytest.raises(BankRequestError, match="only a moderator or lead"):
             confirm(redis, picture(), actor=Actor(name="x", role=role))
 
     def test_nothing_else_adds_to_it(self, redis: Redis, bank: Callable[[], Bank]) -> None:
-        """A script would fill it."""
+        """A script could fill it."""
         entry = Entry(entry="e", kind=HashKind.PDQ, value=bytes(32))
         for name in ("confirmed", "allow", "selftest"):
             with pytest.raises(BankRequestError, match="takes no such entry"):
                 edits.add(redis, bank(), name, [entry])
 
-    def test_only_a_lead_takes_from_it(self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank]) -> None:
-        """Known material would vanish without anybody answering for it."""
+    def test_only_a_lead_removes_from_it(self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank]) -> None:
+        """Known material could be removed without anybody answering for it."""
         pdq = picture()
         confirm(redis, pdq, actor=ALICE)
         entry = confirm(redis, pdq, actor=BOB).entry
@@ -124,7 +124,7 @@ class TestConfirmed:
 
 
 class TestAllow:
-    """A lead found a picture harmless that an authority lists."""
+    """A lead allows a picture that an authority lists."""
 
     RULES = """
 version: "1"
@@ -146,10 +146,10 @@ rules:
         )
         return {hit.rule: hit.severity for hit in evaluate(policy, STREAM, sample, now_ms=now_ms).hits}
 
-    def test_it_lowers_and_hides_nothing(
+    def test_it_lowers_the_severity_and_hides_nothing(
         self, redis: Redis, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
     ) -> None:
-        """A mistake of an authority would call people immediately and always; an allowed picture must still be seen."""
+        """An authority's mistake would call moderators each time; or an allowed picture would not be seen at all."""
         policy, pdq = policy_of(self.RULES), picture()
         listed(redis, bank, pdq)
         assert self.hits(policy, bank(), pdq) == {"known": Severity.CRITICAL}
@@ -157,20 +157,20 @@ rules:
         assert self.hits(policy, bank(), pdq) == {"known": Severity.REVIEW}
         assert self.hits(policy, bank(), pdq, score=0.9) == {"known": Severity.REVIEW, "nude": Severity.HIGH}
 
-    def test_it_holds_for_the_very_picture_only(
+    def test_it_holds_for_the_exact_picture_only(
         self, redis: Redis, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
     ) -> None:
-        """A picture that looks like the allowed one may be the known one."""
+        """A picture similar to the allowed one may be the known one."""
         policy, pdq = policy_of(self.RULES), picture()
         listed(redis, bank, pdq)
         allow(redis, bank(), pdq, list_name="police", hours=1, actor=LEAD)
-        assert self.hits(policy, bank(), turned(pdq, 8)) == {"known": Severity.REVIEW}
-        assert self.hits(policy, bank(), turned(pdq, 9)) == {"known": Severity.CRITICAL}
+        assert self.hits(policy, bank(), flipped(pdq, 8)) == {"known": Severity.REVIEW}
+        assert self.hits(policy, bank(), flipped(pdq, 9)) == {"known": Severity.CRITICAL}
 
     def test_it_holds_for_its_list_only(
         self, redis: Redis, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
     ) -> None:
-        """What another authority lists as well is no mistake of one."""
+        """An entry that another authority lists too would be allowed along with it."""
         policy, pdq = policy_of(self.RULES), picture()
         listed(redis, bank, pdq)
         edits.create(redis, bank(), ListSpec(name="ncmec", source="NCMEC"))
@@ -178,10 +178,10 @@ rules:
         allow(redis, bank(), pdq, list_name="police", hours=1, actor=LEAD)
         assert self.hits(policy, bank(), pdq) == {"known": Severity.CRITICAL}
 
-    def test_it_ends_and_is_cleared_away(
+    def test_it_expires_and_is_removed(
         self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
     ) -> None:
-        """What was harmless in one case would be let pass indefinitely."""
+        """A picture that was harmless in one case would be allowed for good."""
         policy, pdq = policy_of(self.RULES), picture()
         listed(redis, bank, pdq)
         entry = allow(redis, bank(), pdq, list_name="police", hours=1e-8, actor=LEAD)
@@ -191,8 +191,8 @@ rules:
         assert compact(redis, place, changes=1)
         assert bank().sizes["allow"] == 0
 
-    def test_an_allowed_match_is_no_frame_to_interrupt_for(self, policy_of: Callable[[str], Policy]) -> None:
-        """A stream would be cut off for a picture that a lead found harmless."""
+    def test_an_allowed_match_does_not_count_towards_an_interruption(self, policy_of: Callable[[str], Policy]) -> None:
+        """A stream would be interrupted for a picture that a lead found harmless."""
         matches = (
             ListMatch(list="police", entry="case-7", distance=0),
             ListMatch(list="allow", entry="a", distance=0, tags=allow_tags("police", 1000, "lea")),
@@ -213,21 +213,19 @@ rules:
             ("confirmed", 1, LEAD, "expected the list"),
         ],
     )
-    def test_it_is_a_leads_for_a_list_and_a_time(
+    def test_it_needs_a_lead_a_list_and_an_end(
         self, redis: Redis, bank: Callable[[], Bank], name: str, hours: float, actor: Actor, problem: str
     ) -> None:
-        """Anybody could have known material pass."""
+        """Anybody could allow known material."""
         with pytest.raises(BankRequestError, match=problem):
             allow(redis, bank(), picture(), list_name=name, hours=hours, actor=actor)
 
 
 class TestQuarantine:
-    """A hash that floods."""
+    """A quarantine for a hash that floods."""
 
-    def test_it_is_written_as_moderation_reads_it_and_can_be_lifted(
-        self, redis: Redis, bank: Callable[[], Bank]
-    ) -> None:
-        """A flood would go on although a lead has ended it; or known material stay silent."""
+    def test_moderation_reads_it_and_a_lead_lifts_it(self, redis: Redis, bank: Callable[[], Bank]) -> None:
+        """A flood would go on after a lead has quarantined it; or known material would stay silent."""
         listed(redis, bank, picture())
         made = set_quarantine(redis, bank(), "police", "case-7", hours=2, reason="a logo", actor=LEAD)
         assert json.loads(redis.hget(QUARANTINE, "police/case-7")) == {
@@ -251,17 +249,17 @@ class TestQuarantine:
             ("case-8", 1, "a logo", LEAD, "has no entry"),
         ],
     )
-    def test_it_is_a_leads_for_a_reason_and_a_time(
+    def test_it_needs_a_lead_a_reason_and_an_end(
         self, redis: Redis, bank: Callable[[], Bank], entry: str, hours: float, reason: str, actor: Actor, problem: str
     ) -> None:
-        """Anybody could silence known material indefinitely."""
+        """Anybody could silence known material for good."""
         listed(redis, bank, picture())
         with pytest.raises(BankRequestError, match=problem):
             set_quarantine(redis, bank(), "police", entry, hours=hours, reason=reason, actor=actor)
 
 
 @pytest.mark.parametrize(("by", "role"), [(None, "lead"), ("lea", None), ("lea", "boss"), ("", "lead")])
-def test_a_person_has_a_name_and_a_role(by: str | None, role: str | None) -> None:
-    """Nobody would answer for what was done."""
+def test_an_author_has_a_name_and_a_role(by: str | None, role: str | None) -> None:
+    """Nobody would answer for the change."""
     with pytest.raises((BankRequestError, QueueError)):
         Actor.of(by, role)

@@ -22,7 +22,7 @@ ListFile = Callable[..., Path]
 
 
 class Worker:
-    """A worker's main process, as far as the bank goes."""
+    """The bank-related part of a worker's main process."""
 
     def __init__(self, redis: Redis, place: SnapshotPlace) -> None:
         self._redis, self._place = redis, place
@@ -30,7 +30,7 @@ class Worker:
         self._epochs = EpochWatch(deployment="test")
 
     def goes_on(self) -> None:
-        """As its threads do, again and again."""
+        """Runs the steps of its threads repeatedly."""
         self._epochs.look(self._redis, SNAPSHOT)
         self.bank.look()
 
@@ -58,16 +58,16 @@ def entry_of(text: str, name: str) -> Entry:
 
 
 def entries(redis: Redis, place: SnapshotPlace) -> dict[str, set[str]]:
-    """What a process that starts now has."""
+    """The entries that a process has which starts now."""
     bank = follow(redis, place).bank
     found = {name: {entry.entry for entry in bank.entries(name)} for name in bank.specs}
     return {name: ids for name, ids in found.items() if ids and name != "selftest"}
 
 
-def test_what_was_in_redis_alone_is_written_anew(
+def test_changes_that_were_only_in_redis_are_restored(
     redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
-    """Hashes of the last days would be gone, and withdrawn ones be back, without anybody noticing."""
+    """Recent hashes would be gone, and withdrawn ones be back, without anybody noticing."""
     import_file(redis, place, "police", list_file({"1": ONE, "2": TWO}))
     compact(redis, place, changes=1)
     edits.remove(redis, follow(redis, place).bank, "police", "1")
@@ -90,7 +90,7 @@ def test_what_was_in_redis_alone_is_written_anew(
     assert entries(redis, place) == {"police": {"2", "3"}}
     assert follow(redis, place).bank.specs["made"].source == "own"
     assert redis.hgetall(REFRESHED) == refreshed
-    # And once more, for what is held belongs to one loss.
+    # Then a second loss: a worker's copy restores only the loss that it lived through.
     edits.add(redis, follow(redis, place).bank, "police", [entry_of(FOUR, "4")])
     one.goes_on()
     redis.flushall()
@@ -98,10 +98,10 @@ def test_what_was_in_redis_alone_is_written_anew(
     assert entries(redis, place) == {"police": {"2", "3", "4"}}
 
 
-def test_what_was_changed_since_the_loss_stays(
+def test_changes_made_after_the_loss_stay(
     redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
-    """An operator who imports a list immediately would see it overwritten with an older one."""
+    """A list that an operator imports right after the loss would be overwritten with an older one."""
     import_file(redis, place, "police", list_file({"1": ONE}))
     import_file(redis, place, "own", list_file({"a": TWO}))
     one, _ = workers
@@ -117,7 +117,7 @@ def test_what_was_changed_since_the_loss_stays(
 def test_an_empty_bank_is_complete_immediately(
     redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker]
 ) -> None:
-    """Events of a deployment that goes by classifiers alone would be marked indefinitely."""
+    """Events of a deployment without lists would be marked as degraded for good."""
     one, _ = workers
     one.goes_on()
     redis.flushall()
@@ -128,10 +128,10 @@ def test_an_empty_bank_is_complete_immediately(
     assert redis.hget(SNAPSHOT, "name") is None
 
 
-def test_the_folder_of_somebody_who_starts_anew_does_not_win(
+def test_the_folder_of_a_new_process_does_not_win(
     redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
-    """A command that an operator runs meanwhile takes the folder's snapshot, and would take the newest hashes away."""
+    """A command that an operator runs meanwhile loads the folder's snapshot, and would remove the newest hashes."""
     import_file(redis, place, "police", list_file({"1": ONE}))
     compact(redis, place, changes=1)
     edits.add(redis, follow(redis, place).bank, "police", [entry_of(TWO, "2")])
@@ -145,10 +145,10 @@ def test_the_folder_of_somebody_who_starts_anew_does_not_win(
     assert entries(redis, place) == {"police": {"1", "2"}}
 
 
-def test_where_nobody_lived_operators_bring_each_list_in_again(
+def test_where_no_process_survived_operators_import_each_list_again(
     redis: Redis, place: SnapshotPlace, list_file: ListFile
 ) -> None:
-    """A bank of last week would pass for today's, or events stay marked indefinitely."""
+    """A bank of last week would pass for today's, or events would stay marked for good."""
     import_file(redis, place, "police", list_file({"1": ONE}))
     import_file(redis, place, "other", list_file({"2": TWO}))
     compact(redis, place, changes=1)
@@ -166,10 +166,10 @@ def test_where_nobody_lived_operators_bring_each_list_in_again(
     new.bank.close()
 
 
-def test_a_worker_that_starts_after_the_loss_leaves_it_to_those_who_held_the_bank(
+def test_a_worker_started_after_the_loss_leaves_recovery_to_older_ones(
     redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
-    """The first list that an operator brings in would pass for all of them."""
+    """The first list that an operator imports would pass for the whole bank."""
     import_file(redis, place, "police", list_file({"1": ONE}))
     import_file(redis, place, "own", list_file({"2": TWO}))
     one, new = workers
@@ -183,10 +183,8 @@ def test_a_worker_that_starts_after_the_loss_leaves_it_to_those_who_held_the_ban
     assert entries(redis, place) == {"police": {"1"}, "own": {"2"}}
 
 
-def test_a_bank_in_a_folder_of_the_users_own_is_written_anew_too(
-    redis: Redis, tmp_path: Path, list_file: ListFile
-) -> None:
-    """Its folder has the name that Redis lost with the rest."""
+def test_a_bank_in_a_folder_of_the_users_own_is_restored_too(redis: Redis, tmp_path: Path, list_file: ListFile) -> None:
+    """The name of its folder was lost with Redis."""
     place = SnapshotPlace(root=tmp_path / "bank", shared=False)
     import_file(redis, place, "police", list_file({"1": ONE}))
     compact(redis, place, changes=1)

@@ -1,4 +1,4 @@
-"""Hosts without a shared disk: each has a folder of its own, and gets the bank through the store."""
+"""Hosts without a shared disk: each has its own folder, and gets the bank through the store."""
 
 import json
 import secrets
@@ -35,14 +35,14 @@ from worker.errors import ObjectStoreError
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> list[SnapshotPlace]:
-    """Two, and a store that both reach."""
+    """Two hosts, and a store that both reach."""
     store = str(tmp_path / "store")
     return [SnapshotPlace(root=tmp_path / f"host-{number}", shared=True, store_url=store) for number in range(2)]
 
 
 @contextmanager
 def away(folder: Path) -> Iterator[None]:
-    """The store is away."""
+    """Makes the store unreachable."""
     folder.mkdir(exist_ok=True)
     aside = folder.with_name("aside")
     folder.rename(aside)
@@ -61,10 +61,10 @@ def finds(follower: Follower, text: str) -> bool:
     return bool(follower.in_force().bank.match(PdqHash(bits=bytes.fromhex(text), quality=100)))
 
 
-def test_another_host_fetches_what_was_imported(
+def test_another_host_fetches_an_imported_list(
     redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Workers on a second machine would refuse to start, or never know of the list."""
+    """Workers on a second machine would refuse to start, or never load the list."""
     one, other = hosts
     imported, later = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, one, "own", list_file({"i": imported}), small_changes=0)
@@ -77,7 +77,7 @@ def test_another_host_fetches_what_was_imported(
     follower.look()
     assert [finds(follower, text) for text in (imported, later)] == [True, True]
     assert follower.in_force().degraded == ()
-    # The other way round, and what is old goes everywhere.
+    # The other way round; superseded snapshots are removed everywhere.
     for number in range(3):
         import_file(redis, other, "own", list_file({f"n{number}": secrets.token_hex(32)}), small_changes=0)
         assert fetch_missing(redis, one)
@@ -90,7 +90,7 @@ def test_another_host_fetches_what_was_imported(
 def test_a_compaction_leaves_no_host_behind(
     redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
 ) -> None:
-    """Each compaction would mark the events of all other hosts, which have all that is in it."""
+    """Each compaction would mark the events of all other hosts as degraded, though they have the same entries."""
     one, other = hosts
     texts = [secrets.token_hex(32) for _ in range(4)]
     import_file(redis, one, "own", list_file({"0": texts[0]}), small_changes=0)
@@ -106,7 +106,7 @@ def test_a_compaction_leaves_no_host_behind(
     follower.look()
     assert [finds(follower, text) for text in texts] == [True] * 4
     assert follower.in_force().degraded == ()
-    asleep.look()  # of what it lacks the first part is in no stream any more
+    asleep.look()  # the first part of what it lacks is in no stream any more
     assert asleep.in_force().degraded == ("bank-behind",)
     assert fetch_missing(redis, other)
     for one_of_them in (follower, asleep):
@@ -115,10 +115,10 @@ def test_a_compaction_leaves_no_host_behind(
         assert one_of_them.in_force().degraded == ()
 
 
-def test_a_store_that_is_away_holds_no_import_up_and_is_made_up_for(
+def test_an_unreachable_store_delays_no_import_and_is_filled_later(
     redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Known material would wait for a disk; or other hosts wait for a list that nobody brings them."""
+    """Known material would wait for a disk; or other hosts would never receive the list."""
     one, other = hosts
     old, imported, added = (secrets.token_hex(32) for _ in range(3))
     import_file(redis, one, "own", list_file({"o": old}), small_changes=0)
@@ -136,7 +136,7 @@ def test_a_store_that_is_away_holds_no_import_up_and_is_made_up_for(
         follower.look()
         assert [finds(follower, text) for text in (old, imported, added)] == [True, False, True]
         assert follower.in_force().degraded == ("bank-behind",)
-    assert not store_again(redis, other)  # it has nothing to give
+    assert not store_again(redis, other)  # it has nothing to upload
     assert store_again(redis, one)
     assert not store_again(redis, one)
     assert fetch_missing(redis, other)
@@ -145,10 +145,10 @@ def test_a_store_that_is_away_holds_no_import_up_and_is_made_up_for(
     assert follower.in_force().degraded == ()
 
 
-def test_altered_bytes_in_the_store_come_into_force_nowhere(
+def test_altered_bytes_in_the_store_are_never_loaded(
     redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Whoever can write to the store could take known material out of force."""
+    """A writer to the store could take known material out of force."""
     one, other = hosts
     old, imported = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, one, "own", list_file({"o": old}), small_changes=0)
@@ -169,10 +169,10 @@ def test_altered_bytes_in_the_store_come_into_force_nowhere(
     assert finds(follower, imported)
 
 
-def test_a_host_whose_copy_is_damaged_fetches_it_anew(
+def test_a_host_with_a_damaged_copy_fetches_it_again(
     redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
 ) -> None:
-    """Somebody would have to find out, and to copy files by hand."""
+    """An operator would have to notice it and copy files by hand."""
     one, other = hosts
     import_file(redis, one, "own", list_file(10), small_changes=0)
     fetch_missing(redis, other)
@@ -185,10 +185,10 @@ def test_a_host_whose_copy_is_damaged_fetches_it_anew(
     verify_snapshot(path)
 
 
-def test_processes_that_start_together_all_find_it(
+def test_processes_that_start_together_all_load_it(
     redis: Redis, redis_url: str, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
 ) -> None:
-    """Of three workers that start on a new machine one would fetch, and the others refuse to start."""
+    """Of three workers that start on a new machine one would fetch the bank, and the others would refuse to start."""
     one, other = hosts
     import_file(redis, one, "own", list_file(100_000), small_changes=0)
     path = other.root / read_pointer(redis).name
@@ -203,10 +203,11 @@ def test_processes_that_start_together_all_find_it(
 
 
 @pytest.mark.timeout(240)
-def test_workers_of_two_hosts_and_one_that_is_killed_while_it_fetches(
+def test_workers_of_two_hosts_and_one_killed_while_it_fetches(
     redis: Redis, redis_url: str, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
-    """A second machine needs no disk of the first one's; and a power cut in the middle must not leave it without."""
+    """A second machine would need the first one's disk; and a power cut during the fetch would leave it without a
+    bank."""
     environments = [
         {
             "LIVEWARDEN_REDIS_URL": redis_url,
@@ -263,10 +264,10 @@ def test_workers_of_two_hosts_and_one_that_is_killed_while_it_fetches(
     assert in_force(added) == [["a"], ["a"]]
 
 
-def test_a_host_that_waits_for_the_first_list_of_all_follows_single_hashes_meanwhile(
+def test_a_host_that_waits_for_its_first_list_follows_single_hashes(
     redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
 ) -> None:
-    """While the first large list is on its way, a hash that the police phoned in would be in force late."""
+    """While the first large list is fetched, a hash that the police phoned in would be in force late."""
     one, other = hosts
     follower, added = Follower(redis, other, None), secrets.token_hex(32)
     follower.look()

@@ -1,4 +1,4 @@
-"""The command `livewarden` as such, and its small subcommands."""
+"""The command `livewarden` and its small subcommands."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ SUBCOMMANDS = ("scan", "hash", "testcard", "sample", "doctor", "demo", "streams"
 
 
 def test_help_and_version() -> None:
-    """A newcomer could not find out what there is."""
+    """A newcomer could not find out which commands exist."""
     assert all(f" {name} " in livewarden("--help").out for name in SUBCOMMANDS)
     assert livewarden("--version").out.startswith("livewarden 0.")
 
@@ -32,14 +32,14 @@ def test_light_commands_import_nothing_heavy() -> None:
 
 
 def test_wrong_setting_is_one_line_with_status_2(tmp_path: Path) -> None:
-    """An operator would get a traceback for a typing error."""
+    """An operator would get a traceback for a typo."""
     ran = livewarden("scan", tmp_path / "a.ts", environment={"LIVEWARDEN_DEPLOYMENT": "not a name!"})
     assert ran.status == 2
     assert "LIVEWARDEN_DEPLOYMENT" in ran.message
 
 
 def test_hash_prints_good_pictures_and_names_bad_ones(tmp_path: Path) -> None:
-    """One broken file among a thousand would cost the other hashes, or pass unnoticed."""
+    """One broken file among a thousand would cost the other hashes, or go unnoticed."""
     good = tmp_path / "good one.png"
     Image.fromarray(photo("astronaut", 512, 512)).save(good)
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
@@ -56,7 +56,7 @@ def test_hash_prints_good_pictures_and_names_bad_ones(tmp_path: Path) -> None:
     assert all("Traceback" not in message for message in messages)
 
 
-def test_hash_of_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+def test_hash_of_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     """Files with old names could not be hashed."""
     name = os.fsencode(tmp_path) + b"/caf\xe9.png"
     Image.fromarray(photo("coffee", 64, 64)).save(os.fsdecode(name))
@@ -66,7 +66,7 @@ def test_hash_of_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 def test_test_card_is_written_as_picture_and_as_video(tmp_path: Path) -> None:
-    """An operator could not try the way to the moderators."""
+    """An operator could not test the path to the moderators."""
     assert livewarden("testcard", tmp_path / "card.png").status == 0
     assert np.asarray(Image.open(tmp_path / "card.png")).shape == (720, 1280, 3)
     assert livewarden("testcard", tmp_path / "card.MP4").status == 0
@@ -77,15 +77,15 @@ def test_test_card_is_written_as_picture_and_as_video(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["card.gif", "card", "nowhere/card.png"])
 def test_test_card_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
-    """A file that is none would be shown on a stream, and the drill fail for no visible reason."""
+    """A file that is no test card would be shown on a stream, and the drill would fail for no visible reason."""
     ran = livewarden("testcard", tmp_path / name)
     assert ran.status == 2
     assert str(tmp_path / name) in ran.message
     assert not (tmp_path / name).exists()
 
 
-def test_sample_prints_the_plan_as_it_was_executed(tmp_path: Path) -> None:
-    """Whoever tunes a profile would tune by something that did not happen."""
+def test_sample_prints_the_executed_plan(tmp_path: Path) -> None:
+    """A profile would be tuned by a plan that was not executed."""
     media = tmp_path / "a.ts"
     media.write_bytes(clip(held(photo("coffee"), 3) + held(card(), 1)))
     ran = livewarden("sample", media, "--json", "--profile", "vigilant", "--plot", tmp_path / "plot.png")
@@ -110,15 +110,15 @@ def test_sample_prints_the_plan_as_it_was_executed(tmp_path: Path) -> None:
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_sample_of_no_video_is_one_line_with_status_2(tmp_path: Path) -> None:
-    """A person would get a traceback."""
+def test_sample_of_a_file_without_video_is_one_line_with_status_2(tmp_path: Path) -> None:
+    """A user would get a traceback."""
     (tmp_path / "a.ts").write_text("not a segment")
     ran = livewarden("sample", tmp_path / "a.ts", "--json")
     assert (ran.status, ran.out) == (2, "")
     assert str(tmp_path / "a.ts") in ran.message
 
 
-def test_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     """`livewarden … | head` would end in a traceback."""
     Image.fromarray(photo("coffee", 64, 64)).save(tmp_path / "a.png")
     read_end, write_end = os.pipe()

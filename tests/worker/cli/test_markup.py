@@ -1,4 +1,4 @@
-"""Names and texts that people wrote, in tables: brackets in them are no markup, and nothing steers the terminal."""
+"""Names and texts written by people, in tables: brackets are not read as markup, and nothing steers the terminal."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from config.policy.policy import read_policy
 
 
 def test_a_policy_in_a_folder_with_brackets(tmp_path: Path) -> None:
-    """A check would name another file than was checked, or end in a traceback."""
+    """A check would name another file than it read, or end in a traceback."""
     policy = tmp_path / "[prod]" / "p[a].yaml"
     policy.parent.mkdir()
     policy.write_bytes(read_policy(None))
@@ -18,7 +18,7 @@ def test_a_policy_in_a_folder_with_brackets(tmp_path: Path) -> None:
 
 
 def test_a_stream_whose_address_has_brackets(redis_url: str) -> None:
-    """An operator would look for an address that is not the stream's."""
+    """An operator would read a wrong address of the stream."""
     url, environment = "https://cdn.example/[live]/[/a]/index.m3u8", {"LIVEWARDEN_REDIS_URL": redis_url}
     added = livewarden("streams", "add", "s", "--url", url, "--json", environment=environment)
     (record,) = added.records
@@ -29,7 +29,7 @@ def test_a_stream_whose_address_has_brackets(redis_url: str) -> None:
 
 
 def test_a_list_whose_source_has_brackets(redis_url: str, tmp_path: Path) -> None:
-    """Nobody could list what the bank holds."""
+    """The lists of the bank could not be shown."""
     environment = {
         "LIVEWARDEN_REDIS_URL": redis_url,
         "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),

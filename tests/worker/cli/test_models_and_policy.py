@@ -1,4 +1,4 @@
-"""`livewarden models` beside a policy that workers refuse: it still lists the models, and reports the problem."""
+"""`livewarden models` beside a policy that workers refuse: it lists the models, and reports the problem."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def written(folder: Path, cascade: str) -> dict[str, str]:
     ],
 )
 def test_models_are_listed_beside_a_policy_that_workers_refuse(tmp_path: Path, cascade: str, reported: str) -> None:
-    """Whoever mistyped a model's name could not look up what it is called."""
+    """After a typo in a model's name in the policy, its author could not look up the right one."""
     environment = written(tmp_path, cascade)
     listed = livewarden("models", "list", "--json", environment=environment)
     assert listed.status == 1
@@ -43,7 +43,7 @@ def test_models_are_listed_beside_a_policy_that_workers_refuse(tmp_path: Path, c
 
 
 def test_an_added_model_about_minors_runs_nowhere_and_the_list_shows_why(tmp_path: Path) -> None:
-    """An operator would not know why it gives no score; or worse, it would run on everybody."""
+    """An operator would not know why it gives no score; or it would run on every picture."""
     folder = tmp_path / "models"
     folder.mkdir()
     install(folder, constant_model([0.5]), name="guess", outputs=MINOR)

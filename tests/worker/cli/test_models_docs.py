@@ -1,4 +1,4 @@
-"""docs/models.md: what it shows must work as it stands there."""
+"""docs/models.md: its examples work as written."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ MANIFEST, POLICY = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_manifest_works_with_a_model_of_that_shape(tmp_path: Path) -> None:
-    """People copy it."""
+    """Users who copy the manifest would have a model that does not load."""
     nodes = [helper.make_node("ReduceMean", ["picture", "axes"], ["logits"], keepdims=0)]
     axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
     model = build(nodes, shape=["n", 3, 224, 224], outputs={"logits": ["n", 3]}, constants=[axes])
@@ -34,8 +34,8 @@ def test_the_manifest_works_with_a_model_of_that_shape(tmp_path: Path) -> None:
     assert abs(sum(scores.values()) - 1) < 1e-6
 
 
-def test_the_cascade_is_a_policy() -> None:
-    """A worker would not start with it."""
+def test_the_cascade_is_a_valid_policy() -> None:
+    """A worker would not start with the documented cascade."""
     known = {key for one in known_packages(None).values() for key in Classifier(one).keys}
     policy = parse_policy(POLICY.encode(), "docs/models.md", known_scores=known)
     assert policy.cascade is not None
@@ -43,15 +43,15 @@ def test_the_cascade_is_a_policy() -> None:
 
 
 def test_all_shipped_models_are_documented() -> None:
-    """Somebody would find a model that nobody explains."""
+    """A user would find a model without an explanation."""
     for name, one in known_packages(None).items():
         assert f"| `{name}` |" in TEXT
         assert yaml.safe_load(one.path.read_text())["known_limits"]
 
 
 @pytest.mark.parametrize("command", ["list", "verify", "bench", "explain"])
-def test_the_fields_of_json_are_those_that_are_printed(tmp_path: Path, command: str) -> None:
-    """A program would wait for a field that never comes, or nobody would know what one means."""
+def test_json_fields_are_the_documented_ones(tmp_path: Path, command: str) -> None:
+    """A program would wait for a field that does not exist, or nobody would know what a field means."""
     rows = re.findall(r"^\| (`[^|]*`) \| ([a-z, ]+) \| [^|]+ \|$", TEXT, re.MULTILINE)
     reported = {name for names, of in rows if command in of.split(", ") for name in re.findall(r"`(\w+)`", names)}
     install(tmp_path, mean_model())

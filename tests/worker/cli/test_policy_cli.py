@@ -1,4 +1,4 @@
-"""`livewarden policy check` and `policy test`, as policy people run them."""
+"""`livewarden policy check` and `policy test` as policy authors run them."""
 
 import re
 import secrets
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 class TestCheck:
     def test_a_good_policy_is_reported_rule_by_rule(self, folder: Path) -> None:
-        """Who wrote it would not know whether it was read as it was meant."""
+        """An author could not check that a policy was read as intended."""
         ran = livewarden("policy", "check", folder / "policy.yaml")
         assert ran.status == 0
         assert "3 in 10 s" in ran.out
@@ -54,7 +54,7 @@ class TestCheck:
         assert (record["ok"], record["version"]) == (True, load_policy(folder / "policy.yaml").version)
 
     def test_all_mistakes_are_reported_with_their_places(self, folder: Path) -> None:
-        """Each would be found by another try, the last of them on the night."""
+        """Each mistake would take another run to find."""
         (folder / "policy.yaml").write_text(
             'version: "7"\n'
             "rules:\n"
@@ -85,7 +85,7 @@ class TestCheck:
         assert (summary["ok"], summary["mistakes"]) == (False, 3)
 
     def test_an_unknown_score_is_reported(self, folder: Path) -> None:
-        """The rule would never hold, and look as good as the others."""
+        """A rule with a misspelt score would never hold, and look like the others."""
         (folder / "policy.yaml").write_text(POLICY.replace("> 0.5'", '> 0.5 && score("safety-s/nsfw") > 0.5\''))
         ran = livewarden("policy", "check", "policy.yaml", folder=folder)
         assert ran.status == 0
@@ -94,7 +94,7 @@ class TestCheck:
         assert (warning["type"], warning["rule"], record["ok"]) == ("warning", "nude", True)
 
     def test_a_list_that_a_deployment_lacks_is_reported(self, folder: Path, redis_url: str, redis: Redis) -> None:
-        """The rule for the worst material would never hold, for one wrong letter."""
+        """A typo would keep the rule for the worst material from ever holding."""
         (folder / "policy.yaml").write_text(POLICY.replace('matched("known")', 'matched("ncmecc")'))
         (folder / "lists").mkdir()
         (folder / "lists" / "police.csv").write_text(f"hash\n{secrets.token_hex(32)}\n")
@@ -137,8 +137,8 @@ class TestCheck:
         ).records
         assert record["ok"]
 
-    def test_an_unknown_model_is_a_mistake_as_others_are(self, folder: Path) -> None:
-        """Whoever mistypes a model's name would get no place and no hint, and a program no record."""
+    def test_an_unknown_model_is_reported_with_place_and_hint(self, folder: Path) -> None:
+        """An author who mistypes a model's name would get no place and no hint, and a program no record."""
         cascade = "cascade:\n  - {model: open-nsfw}\n  - {model: open-nfsw2}\n  - {model: safetys}\n"
         (folder / "policy.yaml").write_text(POLICY + cascade)
         first = POLICY.count("\n") + 3
@@ -155,42 +155,42 @@ class TestCheck:
         assert (mistake["line"], mistake["column"], mistake["text"]) == (first, 13, hint)
         assert (last["ok"], last["mistakes"]) == (False, 2)
 
-    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
-        """A mistyped path would look like a policy with a mistake."""
+    def test_a_missing_file(self, tmp_path: Path) -> None:
+        """A mistyped path would look like a mistake in the policy."""
         ran = livewarden("policy", "check", tmp_path / "none.yaml")
         assert ran.status == 2
         assert ran.message == f"{tmp_path}/none.yaml: cannot be read: No such file or directory"
 
 
 class TestCases:
-    def test_the_policy_that_ships_raises_what_it_is_meant_to(self) -> None:
-        """A rule that is changed on one's way would be found out on the night when it is needed."""
+    def test_the_shipped_policy_raises_what_its_cases_expect(self) -> None:
+        """A rule changed by accident would be noticed only when it is needed."""
         ran = livewarden("policy", "test")
         assert (ran.status, ran.err) == (0, "")
         assert "FAIL" not in ran.out
 
     def test_the_examples_of_the_manual_are_right(self, tmp_path: Path) -> None:
-        """Whoever begins by copying them would begin with something that fails."""
+        """A user who copies an example would start with a failing case."""
         text = (Path(__file__).parents[3] / "docs" / "policy-tests.md").read_text()
         policy, cases = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
         (tmp_path / "policy.yaml").write_text(policy)
         (tmp_path / "policy-tests.yaml").write_text(cases)
         ran = livewarden("policy", "test", tmp_path / "policy-tests.yaml")
         assert (ran.status, ran.out.splitlines()[-1]) == (0, "4 of 4 cases passed"), ran.out
-        # What the manual shows of a case that fails.
+        # The manual's output of a failing case.
         (tmp_path / "new.yaml").write_text(policy.replace("hits: 3", "hits: 2"))
         reported = livewarden("policy", "test", tmp_path / "policy-tests.yaml", "--policy", tmp_path / "new.yaml").out
         shown = [line[4:] for line in text.splitlines() if line.startswith("          ")]
         assert shown
         assert all(line in reported for line in shown), reported
 
-    def test_cases_that_pass(self, folder: Path) -> None:
-        """Rules in shadow and those over windows could not be tested."""
+    def test_passing_cases(self, folder: Path) -> None:
+        """Shadow rules and rules over windows could not be tested."""
         ran = livewarden("policy", "test", folder / "cases.yaml")
         assert (ran.status, ran.out) == (0, "ok    three in a row\n1 of 1 cases passed\n")
 
     def test_a_failed_case_shows_the_raised_incidents(self, folder: Path) -> None:
-        """Whoever changed a number would have to guess what it does."""
+        """An author who changed a threshold could not see its effect."""
         (folder / "policy.yaml").write_text(POLICY.replace("hits: 3", "hits: 2"))
         ran = livewarden("policy", "test", "cases.yaml", folder=folder)
         assert ran.status == 1
@@ -206,15 +206,15 @@ class TestCases:
         assert case["unexpected"] == [{"rule": "nude", "severity": "review", "at": 6.0, "mode": "live"}]
         assert summary == {"type": "summary", "cases": 1, "failed": 1}
 
-    def test_another_policy_can_be_tried_on_the_same_cases(self, folder: Path) -> None:
-        """The cases would have to be copied for each new version."""
+    def test_another_policy_can_be_run_on_the_same_cases(self, folder: Path) -> None:
+        """The cases would have to be copied for each version."""
         (folder / "new.yaml").write_text(POLICY.replace("> 0.5", "> 0.95"))
         ran = livewarden("policy", "test", folder / "cases.yaml", "--policy", folder / "new.yaml")
         assert ran.status == 1
         assert "- nude" in ran.out
 
-    def test_a_policy_that_no_worker_takes_is_not_tried(self, folder: Path) -> None:
-        """It would pass its cases, and then no worker would start."""
+    def test_a_policy_that_workers_refuse_is_not_tested(self, folder: Path) -> None:
+        """It would pass its cases, and no worker would start with it."""
         unknown = POLICY + "cascade: [{model: open-nsfw}, {model: age}]\n"
         (folder / "new.yaml").write_text(unknown)
         for command in (
@@ -231,7 +231,7 @@ class TestCases:
         assert "unknown score 'open-nsfw/nswf': did you mean 'open-nsfw/nsfw'?" in ran.message
 
     def test_decisions_and_coverage_count(self, folder: Path) -> None:
-        """What a cooldown does, or a stream that cannot be moderated, could not be tested."""
+        """The effect of a cooldown, or of a stream that cannot be moderated, could not be tested."""
         (folder / "policy.yaml").write_text(
             POLICY + "  - {name: dark, when: 'coverage.moderated_seconds < 1.0', severity: high}\n"
         )
@@ -288,8 +288,8 @@ class TestCases:
         assert reported in ran.message
 
 
-class TestNamesThatNoRuleGoesBy:
-    """What is misspelt tests nothing, and what no rule goes by may be what a case is about."""
+class TestUnusedNames:
+    """Names in cases that no rule refers to: a misspelt name tests nothing, yet a case may be about an unused list."""
 
     CASES = """
 version: "1"
@@ -310,20 +310,20 @@ cases:
 
     SIGNALS = 'signal("reports") > 5.0 && matched("known")'
 
-    def test_those_that_rules_go_by(self, folder: Path) -> None:
-        """Every run of good cases would teach people to read over warnings."""
+    def test_used_names_give_no_warning(self, folder: Path) -> None:
+        """Warnings in every good run would train users to ignore them."""
         assert self.run(folder, self.SIGNALS).out == "ok    quiet\n1 of 1 cases passed\n"
 
-    def test_one_that_is_nearly_another(self, folder: Path) -> None:
-        """A case with a typing error always passes, whatever becomes of the rule."""
+    def test_a_name_similar_to_a_used_one_gives_a_warning(self, folder: Path) -> None:
+        """A case with a typo would always pass, even if the rule breaks."""
         reported = self.run(folder, self.SIGNALS, signal="reprots")
         assert reported.status == 2
         assert reported.message.startswith(
             "cases.yaml: line 6, column 24: cases[0].stream.signals.reprots: unknown signal "
         )
 
-    def test_one_that_is_like_no_other(self, folder: Path) -> None:
-        """That a rule leaves other lists alone could not be tested."""
+    def test_a_name_unlike_any_used_one_gives_no_warning(self, folder: Path) -> None:
+        """A case could not show that a rule ignores other lists."""
         ran = self.run(folder, self.SIGNALS, name="wallpapers")
         assert ran.status == 0
         assert ran.out.splitlines()[0] == "cases.yaml:7:34: no rule names the list 'wallpapers'"
@@ -332,8 +332,8 @@ cases:
             (7, "cases[0].samples[0].matches[0].list")
         ]
 
-    def test_where_any_list_counts(self, folder: Path) -> None:
-        """Whoever has a rule for all lists would have to name each in it."""
+    def test_a_rule_for_any_list_uses_all_names(self, folder: Path) -> None:
+        """A rule for all lists would have to name each of them."""
         when = 'matches.exists(m, m.list in ["known", "other"] && m.distance < 0) && signals["reports"] > 5.0'
         assert self.run(folder, when, name="wallpapers").out.startswith("ok ")
         assert self.run(folder, when, name="other").out.startswith("ok ")
@@ -344,7 +344,7 @@ cases:
         )
 
 
-class TestRulesThatFail:
+class TestFailingRules:
     @pytest.fixture
     def failing(self, folder: Path) -> Path:
         level = (
@@ -362,8 +362,8 @@ class TestRulesThatFail:
         )
         return folder
 
-    def test_fail_the_case(self, failing: Path) -> None:
-        """A rule that can never hold passes every case in which it is to be silent."""
+    def test_they_fail_the_case(self, failing: Path) -> None:
+        """A rule that can never hold would pass every case in which it should stay silent."""
         ran = livewarden("policy", "test", "cases.yaml", folder=failing)
         assert ran.status == 1
         assert ran.out.splitlines() == [
@@ -379,21 +379,21 @@ class TestRulesThatFail:
             ["rule-failed:level"],
         )
 
-    def test_may_be_what_is_to_happen(self, failing: Path) -> None:
-        """That the others go on where one fails could not be tested."""
+    def test_a_case_may_expect_the_failure(self, failing: Path) -> None:
+        """A case could not show that other rules go on when one fails."""
         cases = failing / "cases.yaml"
         cases.write_text(cases.read_text() + "    degraded: [rule-failed:level]\n")
         assert livewarden("policy", "test", cases).status == 0
         cases.write_text(cases.read_text().replace("level: high", "level: 1").replace("failed:level", "slow:level"))
-        assert livewarden("policy", "test", cases).status == 0  # whether a rule is slow is a matter of the machine
+        assert livewarden("policy", "test", cases).status == 0  # whether a rule is slow depends on the machine
         cases.write_text(cases.read_text().replace("slow:level", "failed:level"))
         ran = livewarden("policy", "test", "cases.yaml", folder=failing)
         assert ran.status == 1
         assert ran.out.splitlines()[1] == "      - rule-failed:level"
 
 
-def test_editors_know_the_format_of_cases() -> None:
-    """Valid cases would be marked as wrong in an editor."""
+def test_the_schema_of_cases_accepts_valid_files() -> None:
+    """Editors would mark valid cases as wrong."""
     written = schema("policy-tests.v1")
     assert {
         key: value for key, value in written.items() if key not in ("$schema", "$id")
@@ -401,8 +401,8 @@ def test_editors_know_the_format_of_cases() -> None:
     Draft202012Validator.check_schema(written)
 
 
-def test_cases_are_no_other_file(tmp_path: Path) -> None:
-    """A policy given by mistake would end in a traceback."""
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """A policy passed by mistake would end in a traceback."""
     for text in ("", "[]", "1", '{"version": "1", "cases": []}', "a: &a [*a]"):
         path = tmp_path / "cases.yaml"
         path.write_text(text)

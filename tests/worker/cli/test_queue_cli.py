@@ -1,4 +1,4 @@
-"""`livewarden queue` as people and scripts run it: real processes, their output and their status."""
+"""`livewarden queue` as users and scripts run it: real processes, their output and their status."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def run(environment: dict[str, str]) -> Run:
 
 
 def test_next_prints_the_event_on_one_line(scene: Scene, run: Run) -> None:
-    """A script could not read what it has taken."""
+    """A script could not read the incident that it has taken."""
     incident = scene.raise_incident("cam-1")
     done = run("next", "--by", "ann", "--json")
     assert (done.returncode, done.stderr) == (0, "")
@@ -48,22 +48,22 @@ def test_next_prints_the_event_on_one_line(scene: Scene, run: Run) -> None:
     assert event["data"]["incident_id"] == incident
 
 
-def test_nothing_to_take_is_status_3(scene: Scene, run: Run) -> None:
+def test_an_empty_queue_is_status_3(scene: Scene, run: Run) -> None:
     """A script could not tell an empty queue from a failure."""
     done = run("next", "--by", "ann", "--wait", "0.1", "--json")
     assert (done.returncode, done.stdout) == (3, "")
 
 
-def test_people_read_what_was_found(scene: Scene, run: Run) -> None:
-    """A moderator would not see what it is about, or take a drill for real."""
+def test_the_text_output_shows_the_findings(scene: Scene, run: Run) -> None:
+    """A moderator would not see what an incident is about, or would take a drill for real."""
     incident = scene.raise_incident("cam-1", purpose="drill")
     text = run("next", "--by", "ann").stdout
     for part in (incident, "critical", "cam-1", "DRILL", "known", "list known, entry 7, distance 4"):
         assert part in text
 
 
-def test_people_read_what_is_known_of_a_match(scene: Scene, run: Run) -> None:
-    """A moderator would compare the stream with a picture that is rotated, or not know that it is of a video."""
+def test_the_text_output_describes_a_match(scene: Scene, run: Run) -> None:
+    """A moderator would compare the stream with a rotated picture, or not know that the match is from a video."""
     match = ListMatch(
         list="known", entry="v/3", distance=9, video="v", seconds=12.5, variant="mirror", tags=("A1", "\x1b[2J")
     )
@@ -73,8 +73,8 @@ def test_people_read_what_is_known_of_a_match(scene: Scene, run: Run) -> None:
     assert "list known, entry v/3, distance 9, mirrored, video v at 12.5 s, tags A1, \\u001b[2J" in text
 
 
-def test_people_read_which_streams_a_flood_is_on(scene: Scene, run: Run) -> None:
-    """A lead would see one stream of many, and a moderator not that it is for a lead."""
+def test_the_text_output_lists_the_streams_of_a_flood(scene: Scene, run: Run) -> None:
+    """A lead would see one stream of many, and a moderator would not see that the incident is for a lead."""
     scene.policy = scene.policy.model_copy(update={"flood": Flood(streams=2)})
     for stream in ("cam-1", "cam-2"):
         scene.settle(stream, scene.hits([1000], lists=["known"]))
@@ -89,7 +89,7 @@ def test_people_read_which_streams_a_flood_is_on(scene: Scene, run: Run) -> None
 
 
 def test_decide_and_refuse(scene: Scene, run: Run) -> None:
-    """A decision would be lost, or a refused one look as if it counted."""
+    """A decision would be lost, or a refused one look accepted."""
     incident = scene.raise_incident("cam-1")
     done = run("decide", incident, "harmless", "--by", "ann", "--note", "a cat", "--json")
     assert done.returncode == 0
@@ -100,8 +100,8 @@ def test_decide_and_refuse(scene: Scene, run: Run) -> None:
 
 
 def test_two_terminals(scene: Scene, redis_url: str) -> None:
-    """A moderator could neither get back what was on a terminal that died, nor keep it, give it away, look it up or
-    correct it, but by typing 24 characters each time."""
+    """A moderator could only get back an incident of a dead terminal, extend, release, look it up or correct it by
+    typing 24 characters each time."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url}
 
     def queue(*arguments: str, status: int = 0) -> Ran:
@@ -154,8 +154,8 @@ def test_two_terminals(scene: Scene, redis_url: str) -> None:
     assert "expected its id, or at least the first 4" in queue("show", "12", status=2).message
 
 
-def test_list_shows_whole_ids(scene: Scene, run: Run) -> None:
-    """A lead could not see what waits, or not copy its ID."""
+def test_list_shows_complete_ids(scene: Scene, run: Run) -> None:
+    """A lead could not see what waits, or could not copy its ID."""
     raised = [scene.raise_incident(f"a-stream-with-quite-a-long-name-{n}", Severity.REVIEW) for n in range(3)]
     text = run("list").stdout
     assert all(incident in text for incident in raised)
@@ -163,7 +163,7 @@ def test_list_shows_whole_ids(scene: Scene, run: Run) -> None:
     assert [json.loads(line)["incident_id"] for line in lines] == raised
 
 
-def test_list_of_nothing(scene: Scene, run: Run) -> None:
+def test_list_of_an_empty_queue(scene: Scene, run: Run) -> None:
     """An empty table would look like a failure."""
     assert run("list").stdout == "no open incidents\n"
     assert run("list", "--json").stdout == ""

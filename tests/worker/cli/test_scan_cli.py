@@ -1,4 +1,4 @@
-"""`livewarden scan` as a person runs it, on files and on an origin."""
+"""`livewarden scan` as a user runs it, on files and on an origin."""
 
 import hashlib
 import http.server
@@ -34,12 +34,12 @@ FRAME = 1 / RATE
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Tests read stderr."""
+        """Keeps stderr, which tests read, free of access logs."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VOD of three segments: benign, benign with the test card in it, benign; and what can be wrong."""
+    """A VOD of three segments (benign, benign with the test card, benign), and various faulty files."""
     folder = tmp_path_factory.mktemp("vod")
     benign = clip(held(photo("coffee"), 2))
     (folder / "a.ts").write_bytes(benign)
@@ -79,7 +79,7 @@ def origin(folder: Path) -> Iterator[str]:
 
 
 def test_playlist_is_scanned_on_one_timeline(folder: Path) -> None:
-    """A program that reads the output could not find the picture again, or break on an undocumented format."""
+    """A program that reads the output could not locate the picture, or would break on an undocumented format."""
     ran = livewarden("scan", folder / "vod.m3u8", "--json")
     assert (ran.status, ran.err) == (1, "")
     assert [record["type"] for record in ran.records[-2:]] == ["finding", "summary"]
@@ -103,15 +103,15 @@ def test_playlist_is_scanned_on_one_timeline(folder: Path) -> None:
 
 
 def test_master_playlist_on_an_origin_named_by_hand(origin: str) -> None:
-    """A person could not scan what a browser plays, or would have to allow the host in the settings first."""
+    """A user could not scan what a browser plays, or would have to allow the host in the settings first."""
     ran = livewarden("scan", f"{origin}/master.m3u8?token=s3cret", "--json")
     assert ran.status == 1
     assert ran.of_type("summary")[0]["frames_total"] == 8 * RATE
     assert "s3cret" not in ran.out + ran.err
 
 
-def test_hosts_that_a_playlist_names_are_not_allowed(folder: Path, origin: str) -> None:
-    """A playlist could make the person's machine fetch from their own network."""
+def test_hosts_named_by_a_playlist_are_not_allowed(folder: Path, origin: str) -> None:
+    """A playlist could make the user's machine fetch from their own network."""
     (folder / "elsewhere.m3u8").write_text(_playlist((f"{origin}/a.ts", 2)))
     ran = livewarden("scan", folder / "elsewhere.m3u8", "--json")
     assert ran.status == 2
@@ -125,8 +125,8 @@ def test_clean_media_ends_with_0(folder: Path) -> None:
     assert "No findings" in ran.out
 
 
-def test_what_was_found_is_said_first(folder: Path) -> None:
-    """Whoever scans an hour of video would look for the findings below forty samples."""
+def test_findings_are_printed_first(folder: Path) -> None:
+    """For an hour of video, the findings would be below forty samples."""
     ran = livewarden("scan", folder / "card.mp4", environment={"COLUMNS": "80"})
     first, heading, finding, *rest = ran.out.splitlines()
     assert (ran.status, first, heading.split()) == (1, "Findings", ["at", "severity", "rule"])
@@ -164,7 +164,7 @@ def test_missing_segment_ends_with_2_and_is_reported(folder: Path) -> None:
     ],
 )
 def test_media_that_cannot_be_opened_is_named_in_one_line(folder: Path, name: str, reported: str) -> None:
-    """A person would get a traceback, or not know which of their files is broken."""
+    """A user would get a traceback, or not know which of the files is broken."""
     ran = livewarden("scan", folder / name, "--json")
     assert (ran.status, ran.out) == (2, "")
     assert name.removesuffix(".m3u8") in ran.message or str(folder) in ran.message
@@ -172,7 +172,7 @@ def test_media_that_cannot_be_opened_is_named_in_one_line(folder: Path, name: st
 
 
 def test_404_is_named_in_one_line_without_the_query(origin: str) -> None:
-    """Signed URLs would end up in logs."""
+    """Signed URLs would be in logs."""
     ran = livewarden("scan", f"{origin}/gone.m3u8?token=s3cret")
     assert ran.status == 2
     assert "404" in ran.message
@@ -189,7 +189,7 @@ def lists(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_listed_picture_is_found_and_its_sheet_is_grey_and_blurred(folder: Path, lists: Path, tmp_path: Path) -> None:
-    """An operator's own list would never be queried, or known material be written to disk in the clear."""
+    """An operator's own list would never be searched, or known material would be written to disk in the clear."""
     sheet = tmp_path / "sheet.png"
     ran = livewarden("scan", folder / "a.ts", "--json", "--lists", lists, "--contact-sheet", sheet, "--clear")
     assert ran.status == 1
@@ -200,7 +200,7 @@ def test_listed_picture_is_found_and_its_sheet_is_grey_and_blurred(folder: Path,
 
 
 def test_bad_line_of_a_list_is_named(folder: Path, tmp_path: Path) -> None:
-    """A list would be half in force, and nobody could find the line."""
+    """A list would be half in force, and its faulty line could not be found."""
     (tmp_path / "known.csv").write_text("hash\n" + "ab" * 32 + "\nnot-a-hash\n")
     ran = livewarden("scan", folder / "a.ts", "--lists", tmp_path)
     assert ran.status == 2
@@ -208,7 +208,7 @@ def test_bad_line_of_a_list_is_named(folder: Path, tmp_path: Path) -> None:
     assert "3" in ran.message
 
 
-def test_typo_in_the_policy_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_typo_in_the_policy_is_reported(folder: Path, tmp_path: Path) -> None:
     """A rule would silently not exist."""
     policy = tmp_path / "policy.yaml"
     policy.write_text('version: "1"\nrules:\n  - {name: a, wehn: "true", severity: review}\n')
@@ -231,10 +231,8 @@ def test_typo_in_the_policy_is_named(folder: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_policy_that_workers_refuse_is_not_scanned_with(
-    folder: Path, tmp_path: Path, text: str, reported: str
-) -> None:
-    """A rule that can never hold would be tried on a clip, and be taken for one that finds nothing."""
+def test_a_policy_that_workers_refuse_is_not_used(folder: Path, tmp_path: Path, text: str, reported: str) -> None:
+    """A rule that can never hold would look like one that finds nothing in the clip."""
     policy = tmp_path / "policy.yaml"
     policy.write_text(f'version: "1"\n{text}\n')
     ran = livewarden("scan", folder / "a.ts", environment={"LIVEWARDEN_POLICY_FILE": str(policy)})
@@ -244,7 +242,7 @@ def test_a_policy_that_workers_refuse_is_not_scanned_with(
 
 
 def test_altered_weights_are_named(folder: Path, tmp_path: Path) -> None:
-    """Scores would come from another model than the one that was validated."""
+    """Scores would come from another model than the validated one."""
     weights = install(tmp_path, mean_model()).with_suffix(".onnx")
     environment = {"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)}
     weights.unlink()
@@ -258,8 +256,8 @@ def test_altered_weights_are_named(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_classifier_that_fails_is_reported(folder: Path, tmp_path: Path) -> None:
-    """Whoever scans would take a picture that nobody judged for a clean one."""
-    install(tmp_path, mean_model(), input__scale=[1.0, 1.0, 1.0])  # its scores are grey levels, and no probabilities
+    """A picture that was not classified would be taken for a clean one."""
+    install(tmp_path, mean_model(), input__scale=[1.0, 1.0, 1.0])  # its scores are grey levels, not probabilities
     Image.fromarray(photo("astronaut")).save(tmp_path / "still.png")
     for media, seconds in ((tmp_path / "still.png", 0.0), (folder / "a.ts", 2.0)):
         ran = livewarden("scan", media, "--json", environment={"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)})
@@ -273,14 +271,14 @@ def test_a_classifier_that_fails_is_reported(folder: Path, tmp_path: Path) -> No
 
 
 def test_unknown_profile_is_named(folder: Path) -> None:
-    """A typing error would scan less closely than was meant."""
+    """A typo would scan less closely than intended."""
     ran = livewarden("scan", folder / "a.ts", "--profile", "vigilnat")
     assert ran.status == 2
     assert "vigilant" in ran.message
 
 
 def test_clear_sheet_of_the_test_card(folder: Path, tmp_path: Path) -> None:
-    """Nobody could see that the sheet shows what was sampled."""
+    """Nobody could check that the sheet shows what was sampled."""
     sheet = tmp_path / "sheet.png"
     ran = livewarden("scan", folder / "card.mp4", "--contact-sheet", sheet, "--clear")
     assert (ran.status, ran.err) == (1, "")
@@ -288,14 +286,14 @@ def test_clear_sheet_of_the_test_card(folder: Path, tmp_path: Path) -> None:
 
 
 def _colourfulness(path: Path) -> int:
-    """The widest distance of two channels inside the first thumbnail: 0 where it is grey."""
+    """The largest difference of two channels inside the first thumbnail: 0 where it is grey."""
     thumb = np.asarray(Image.open(path).convert("RGB")).astype(int)[50:160, 30:230]
     return int((thumb.max(axis=2) - thumb.min(axis=2)).max())
 
 
 @pytest.mark.parametrize("kind", ["md5", "sha1", "sha256"])
-def test_listed_file_is_found_by_its_digest_although_it_is_no_video(tmp_path: Path, kind: str) -> None:
-    """Sources list most files by MD5 alone; an archive or an encrypted film would pass."""
+def test_a_listed_file_is_found_by_its_digest_although_it_is_no_video(tmp_path: Path, kind: str) -> None:
+    """Sources list most files by MD5 only; an archive or an encrypted film would pass."""
     (tmp_path / "upload.bin").write_bytes(b"no video at all " * 100)
     digest = hashlib.new(kind, (tmp_path / "upload.bin").read_bytes(), usedforsecurity=False).hexdigest()
     lists = tmp_path / "lists"
@@ -305,11 +303,11 @@ def test_listed_file_is_found_by_its_digest_although_it_is_no_video(tmp_path: Pa
     assert ran.status == 1
     assert ran.of_type("file")[0]["matches"] == [{"list": "files", "entry": "file-7", "distance": 0}]
     assert ran.of_type("finding")[0]["rule"] == "known-material"
-    assert "upload.bin" in ran.err  # that nothing of it could be moderated is reported all the same
+    assert "upload.bin" in ran.err  # that nothing of it could be moderated is reported as well
 
 
-def test_film_that_is_listed_by_its_digest_is_still_classified(folder: Path, tmp_path: Path) -> None:
-    """A listed file would keep what else is in it from being seen."""
+def test_a_film_listed_by_its_digest_is_still_classified(folder: Path, tmp_path: Path) -> None:
+    """A listed file would hide its other content."""
     digest = hashlib.md5((folder / "a.ts").read_bytes(), usedforsecurity=False).hexdigest()
     (tmp_path / "files.csv").write_text(f"hash,id,kind\n{digest},file-7,md5\n")
     ran = livewarden("scan", folder / "a.ts", "--json", "--lists", tmp_path)
@@ -318,8 +316,8 @@ def test_film_that_is_listed_by_its_digest_is_still_classified(folder: Path, tmp
     assert "this very file" in livewarden("scan", folder / "a.ts", "--lists", tmp_path).out
 
 
-def test_still_picture_is_scanned(tmp_path: Path) -> None:
-    """People are sent pictures, not only films."""
+def test_a_still_picture_is_scanned(tmp_path: Path) -> None:
+    """Users receive pictures too, and could scan only films."""
     assert livewarden("testcard", tmp_path / "card.png").status == 0
     ran = livewarden("scan", tmp_path / "card.png", "--json")
     assert ran.status == 1
@@ -330,8 +328,8 @@ def test_still_picture_is_scanned(tmp_path: Path) -> None:
     assert (cut.status, "cut.png" in cut.message) == (2, True)
 
 
-def test_deployed_bank_is_queried(folder: Path, redis_url: str, tmp_path: Path) -> None:
-    """A person could not find in a recording what workers find on the stream; and an absent bank must be reported."""
+def test_the_deployed_bank_is_searched(folder: Path, redis_url: str, tmp_path: Path) -> None:
+    """A user would not find in a recording what workers find on the stream; or an absent bank would go unreported."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
     hashed = livewarden("scan", folder / "a.ts", "--json").of_type("sample")[0]["pdq"]
     assert livewarden("bank", "create", "police", environment=environment).status == 0
@@ -342,8 +340,8 @@ def test_deployed_bank_is_queried(folder: Path, redis_url: str, tmp_path: Path) 
     assert "bank-unfollowed" in livewarden("scan", folder / "a.ts", "--json", environment=away).err
 
 
-def test_rules_that_are_judged_in_order(folder: Path, tmp_path: Path) -> None:
-    """Whoever writes a rule over a window could not try it on a recording."""
+def test_rules_that_are_evaluated_in_order(folder: Path, tmp_path: Path) -> None:
+    """The author of a rule over a window could not try it on a recording."""
     rules = (
         'version: "1"\n'
         "rules:\n"

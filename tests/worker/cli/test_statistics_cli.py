@@ -1,4 +1,4 @@
-"""`livewarden statistics` as somebody types it who writes a transparency report."""
+"""`livewarden statistics`, as the author of a transparency report runs it."""
 
 from collections import Counter
 
@@ -17,8 +17,8 @@ from worker.store.redis_client import now_ms
 from worker.store.redis_keys import DAY_TOTALS
 
 
-def test_what_was_raised_and_decided_is_counted_by_day(redis: Redis, redis_url: str, policy: Policy):
-    """A report of last quarter cannot be written from keys that are gone."""
+def test_raised_and_decided_incidents_are_counted_by_day(redis: Redis, redis_url: str, policy: Policy):
+    """A report on the last quarter could not be written, since the incidents' keys have expired."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url}
     empty = livewarden("statistics", environment=environment)
     assert (empty.status, empty.out) == (0, "Nothing was counted for live streams in 7 days.\n")
@@ -37,21 +37,21 @@ def test_what_was_raised_and_decided_is_counted_by_day(redis: Redis, redis_url: 
     assert "harmless" in shown.out
 
 
-def test_days_beyond_those_that_are_kept_are_refused(redis_url: str):
-    """Whoever asks for two years must not take what comes for all of it."""
+def test_a_period_beyond_retention_is_refused(redis_url: str):
+    """Totals of the retained days would be taken for those of two years."""
     ran = livewarden("statistics", "--days", "401", environment={"LIVEWARDEN_REDIS_URL": redis_url})
     assert ran.status == 2
 
 
 def test_unknown_purposes_are_refused(redis_url: str):
-    """A typo would read as a week in which nothing was raised."""
+    """A typo would look like a week in which nothing was raised."""
     ran = livewarden("statistics", "--purpose", "lvie", environment={"LIVEWARDEN_REDIS_URL": redis_url})
     assert ran.status == 2
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80])
-def test_severity_stays_at_any_width(redis: Redis, redis_url: str, policy: Policy, columns: int):
-    """What is critical and what is to be reviewed would read alike in a narrow terminal, or on half a screen."""
+def test_severity_is_readable_at_any_width(redis: Redis, redis_url: str, policy: Policy, columns: int):
+    """Critical and review would look alike in a narrow terminal."""
     scene = Scene(redis=redis, policy=policy)
     for stream_id, severity in (("one", Severity.CRITICAL), ("two", Severity.REVIEW)):
         incident = scene.raise_incident(stream_id, severity)
@@ -66,8 +66,8 @@ def test_severity_stays_at_any_width(redis: Redis, redis_url: str, policy: Polic
     assert max(map(len, shown.out.splitlines())) <= columns
 
 
-def test_what_others_wrote_into_a_day_ends_no_report(redis: Redis, redis_url: str):
-    """Moderators may write to totals: a password that leaked would cost the report of all 400 days."""
+def test_foreign_fields_of_a_day_end_no_report(redis: Redis, redis_url: str):
+    """Moderators may write to totals: a leaked password could make the report of all 400 days fail."""
     today = DAY_TOTALS.of(str(now_ms(redis) // 86_400_000))
     redis.hset(today, mapping={"live streams": 3, "live raised r high": "9" * 5_000, "live ms elapsed": "x"})
     redis.execute_command("HINCRBY", today, b"live \xff", 1)

@@ -1,4 +1,4 @@
-"""`livewarden streams` as a platform engineer types it, against a real Valkey."""
+"""`livewarden streams` as a platform engineer runs it, against a real Valkey."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ def environment(redis_url: str) -> dict[str, str]:
 
 
 def test_add_show_list_remove(environment: dict[str, str]):
-    """Scripts of platforms read these fields; a renamed one would break them all."""
+    """Scripts of platforms read these fields; a renamed one would break them."""
     added = livewarden(
         "streams", "add", "a:1", "--url", URL, "--purpose", "drill", "--risk-prior", "0.5", "--metadata",
         '{"channel": "cooking"}', "--json", environment=environment,
@@ -46,8 +46,7 @@ def test_add_show_list_remove(environment: dict[str, str]):
 
 
 def test_signals_of_a_platform(environment: dict[str, str]):
-    """A rule that looks at viewers' reports would never learn of one, or hold those of yesterday's broadcast against
-    today's."""
+    """A rule over viewers' reports would never see one, or would apply yesterday's to today's broadcast."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment)
     livewarden("streams", "signal", "s", "viewer-reports=1", "age=14.5", environment=environment)
     reported = livewarden("streams", "signal", "s", "viewer-reports=2", "--json", environment=environment)
@@ -59,8 +58,8 @@ def test_signals_of_a_platform(environment: dict[str, str]):
     assert again.records[0]["signals"] == {}
 
 
-def test_what_does_not_work_is_shown(environment: dict[str, str], redis: Redis):
-    """A stream on which a rule cannot be evaluated would look as well as the others."""
+def test_degraded_marks_are_shown(environment: dict[str, str], redis: Redis):
+    """A stream on which a rule cannot be evaluated would look healthy."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment)
     assert "degraded" not in livewarden("streams", "show", "s", environment=environment).out
     redis.hset("lw:stream:s", "degraded", '["rule-failed:level", "stale-list:police"]')
@@ -81,7 +80,7 @@ def test_what_does_not_work_is_shown(environment: dict[str, str], redis: Redis):
 def test_a_damaged_record_hides_no_other_stream(
     environment: dict[str, str], redis: Redis, damage: dict[str, str] | None
 ):
-    """An operator could not list any stream, because of one."""
+    """One damaged record would keep an operator from listing any stream."""
     for name in ("a", "b"):
         livewarden("streams", "add", name, "--url", URL, environment=environment)
     if damage is None:
@@ -99,10 +98,10 @@ def test_a_damaged_record_hides_no_other_stream(
 
 @pytest.mark.parametrize("key", ["lw:stream:a", "lw:coverage:a", "lw:pending:a", "lw:signals:a", "lw:slow:playlist:a"])
 @pytest.mark.parametrize("field", [None, "elapsed", "moderated", "missed: unreachable", "reports", "since_ms"])
-def test_what_is_damaged_of_one_stream_hides_no_other(
+def test_a_damaged_key_of_one_stream_hides_no_other(
     environment: dict[str, str], redis: Redis, key: str, field: str | None
 ):
-    """One key of one stream would keep an operator from seeing any stream, and whether anybody works at all."""
+    """One key of one stream would hide all streams, and whether any worker is present."""
     for name in ("a", "b"):
         watch(redis, register(name, URL, url_template="", legal_basis=""))
     if field is None:
@@ -122,16 +121,16 @@ def test_what_is_damaged_of_one_stream_hides_no_other(
 
 
 def test_tables_for_people(environment: dict[str, str]):
-    """Without --json a person reads the state and what was not seen."""
+    """Without --json a user could not read the state and the unmoderated time."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment)
     assert "waiting" in livewarden("streams", "show", "s", environment=environment).out
     assert "not seen" in livewarden("streams", "list", environment=environment).out
 
 
-def test_a_terminal_of_80_columns_shows_state_seconds_and_who_is_unwatched(
+def test_a_terminal_of_80_columns_shows_state_seconds_and_unwatched_streams(
     environment: dict[str, str], redis: Redis
 ) -> None:
-    """An operator in an incident read `unrea… http_…` and `unwat… since…`, for each stream."""
+    """An operator in an incident would read `unrea… http_…` and `unwat… since…` for each stream."""
     for name in ("s", "cooking-with-kim-4711", "a-drill"):
         purpose = "drill" if name == "a-drill" else "live"
         livewarden("streams", "add", name, "--url", URL, "--purpose", purpose, environment=environment)
@@ -163,15 +162,15 @@ def test_a_terminal_of_80_columns_shows_state_seconds_and_who_is_unwatched(
         (("remove", "nobody"), "nobody"),
     ],
 )
-def test_says_in_one_line_what_is_wrong(environment: dict[str, str], arguments: tuple[str, ...], reported: str):
-    """A platform engineer sees which field to mend, and no traceback."""
+def test_an_error_is_one_line(environment: dict[str, str], arguments: tuple[str, ...], reported: str):
+    """A platform engineer would get a traceback, or not know which field to correct."""
     ran = livewarden("streams", *arguments, environment=environment)
     assert ran.status == 2
     assert reported in ran.message
 
 
 def test_refused_messages_are_shown(redis: Redis, redis_url: str, environment: dict[str, str]):
-    """A platform engineer whose stream is not watched could not see why; a terminal would obey whoever sends."""
+    """A platform engineer would not see why a stream is not watched; or a message could steer the terminal."""
     redis.lpush("intake", message(["no good/id", URL]), b"\x1b[2J[red]hello?token=SECRET", message(task="os.system"))
     MessageReader(redis, Settings(), threading.Event()).read_batch()
     shown = livewarden("streams", "refused", environment=environment | {"COLUMNS": "200"})
@@ -188,7 +187,8 @@ def test_refused_messages_are_shown(redis: Redis, redis_url: str, environment: d
 def test_refused_messages_name_their_stream(
     redis: Redis, environment: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """`purpose: 'party'` of some stream among ten thousand: a platform engineer could not tell which is not watched."""
+    """With `purpose: 'party'` on some stream among ten thousand, a platform engineer could not tell which is not
+    watched."""
     redis.lpush("intake", message(["stream-4711", URL, None, "party"]))
     MessageReader(redis, Settings(), threading.Event()).read_batch()
     (text,) = redis.lrange("lw:intake:refused", 0, -1)
@@ -197,8 +197,8 @@ def test_refused_messages_name_their_stream(
     assert "watch_stream of stream-4711 refused" in caplog.text
 
 
-def test_a_change_by_hand_is_published(redis: Redis, environment: dict[str, str]):
-    """A colleague would not learn who took a stream out of sight."""
+def test_a_manual_change_is_published(redis: Redis, environment: dict[str, str]):
+    """Colleagues would not learn who removed a stream."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment | {"LIVEWARDEN_DEPLOYMENT": "here"})
     livewarden("streams", "remove", "s", environment=environment | {"LIVEWARDEN_DEPLOYMENT": "here"})
     ((_, fields),) = redis.xrange("lw:operations")

@@ -1,4 +1,4 @@
-"""Commands that let a model look which does not come back: they end, and say why."""
+"""Commands that run a model which never returns: they end, and report the reason."""
 
 from pathlib import Path
 
@@ -21,23 +21,23 @@ def card(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("weights", "problem"), [(one_node_model(), STUCK), (endless_model(), "stopped after 1 s")])
-def test_bench_ends_where_a_model_does_not(tmp_path: Path, weights: bytes, problem: str) -> None:
-    """It hung, and could not be interrupted but by killing it."""
+def test_bench_ends_when_a_model_hangs(tmp_path: Path, weights: bytes, problem: str) -> None:
+    """The command would hang, and could only be killed."""
     ran = livewarden("models", "bench", install(tmp_path, weights, **LIMITED), "--rounds", "1")
     assert ran.status == 2
     assert ran.err.splitlines()[-1].startswith(f"livewarden: means: {problem}")  # after ONNX Runtime's own
     assert "Traceback" not in ran.err
 
 
-def test_explain_ends_where_a_model_does_not(tmp_path: Path, card: Path) -> None:
-    """Likewise."""
+def test_explain_ends_when_a_model_hangs(tmp_path: Path, card: Path) -> None:
+    """As above."""
     ran = livewarden("models", "explain", install(tmp_path, one_node_model(), **LIMITED), "--picture", card)
     assert ran.status == 2
     assert STUCK in ran.message
 
 
-def test_scan_ends_where_a_model_does_not(tmp_path: Path, card: Path) -> None:
-    """A platform's batch of uploads would stand still at one file, and nobody would know at which model."""
+def test_scan_ends_when_a_model_hangs(tmp_path: Path, card: Path) -> None:
+    """A platform's batch of uploads would hang at one file without naming the model."""
     folder = tmp_path / "models"
     folder.mkdir()
     install(folder, one_node_model(), **LIMITED)
@@ -46,8 +46,8 @@ def test_scan_ends_where_a_model_does_not(tmp_path: Path, card: Path) -> None:
     assert ran.message.startswith(f"means: {STUCK}")
 
 
-def test_doctor_ends_where_a_model_does_not(tmp_path: Path) -> None:
-    """What an operator runs first would hang as everything else does."""
+def test_doctor_ends_when_a_model_hangs(tmp_path: Path) -> None:
+    """The first command that an operator runs would hang like everything else."""
     install(tmp_path, one_node_model(), **LIMITED)
     environment = {"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path), "LIVEWARDEN_REDIS_URL": "redis://127.0.0.1:1/0"}
     ran = livewarden("doctor", environment=environment)

@@ -1,4 +1,4 @@
-"""`livewarden demo` as a person runs it: a real process with all its children."""
+"""`livewarden demo` as a user runs it: a real process with all its children."""
 
 import os
 import select
@@ -18,19 +18,19 @@ ProcessesIn = Callable[[Path], dict[int, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """A demo that has been started."""
+    """A running demo."""
 
     process: subprocess.Popen[str]
     folder: Path
-    """Its temporary folder: what is in it afterwards was left behind."""
+    """Its temporary folder: files left in it afterwards are leftovers."""
     processes_in: ProcessesIn
 
     def children(self) -> dict[int, str]:
-        """What it started and what that started, by process ID: all of it works in the temporary folder."""
+        """The demo's direct and indirect children by process ID: all of them work in the temporary folder."""
         return self.processes_in(self.folder)
 
     def wait_for(self, text: str) -> None:
-        """Reads what it prints until `text` is in it."""
+        """Reads its output until `text` is in it."""
         assert self.process.stdout is not None
         seen = []
         for line in self.process.stdout:
@@ -42,7 +42,7 @@ class Demo:
 
 @pytest.fixture
 def start(tmp_path: Path, processes_in: ProcessesIn) -> Iterator[Callable[..., Demo]]:
-    """Starts a demo with the given arguments; what is left of it is killed afterwards."""
+    """Starts a demo with the given arguments; kills its remaining processes afterwards."""
     demos: list[Demo] = []
 
     def run(*arguments: str) -> Demo:
@@ -65,7 +65,7 @@ def start(tmp_path: Path, processes_in: ProcessesIn) -> Iterator[Callable[..., D
 
 
 def test_once_ends_with_the_first_escalation_and_leaves_nothing(start: Callable[..., Demo]) -> None:
-    """A newcomer's first command fails, or litters their machine."""
+    """A newcomer's first command would fail, or leave files and processes behind."""
     demo = start("--once")
     output, _ = demo.process.communicate(timeout=110)
     assert demo.process.returncode == 0, output
@@ -86,7 +86,7 @@ def test_once_ends_with_the_first_escalation_and_leaves_nothing(start: Callable[
 def test_ends_within_three_seconds_when_interrupted(
     start: Callable[..., Demo], number: signal.Signals, when: str
 ) -> None:
-    """Ctrl-C hangs, prints a traceback, or leaves processes or files behind."""
+    """Ctrl-C would hang, print a traceback, or leave processes or files behind."""
     demo = start()
     demo.wait_for(when)
     demo.process.send_signal(number)
@@ -98,11 +98,11 @@ def test_ends_within_three_seconds_when_interrupted(
 
 
 def test_nothing_survives_a_killed_demo(start: Callable[..., Demo]) -> None:
-    """A demo that is killed leaves workers behind that poll, encode and hold ports indefinitely."""
+    """A killed demo would leave workers behind that poll, encode and hold ports indefinitely."""
     demo = start()
     demo.wait_for("Watching")
     children = {pid: os.pidfd_open(pid) for pid in demo.children()}
-    assert len(children) >= 5  # the origin, Valkey and what holds it, worker, beat
+    assert len(children) >= 5  # the origin, Valkey and its supervisor, worker, beat
     demo.process.kill()
     demo.process.communicate(timeout=ENDS_WITHIN_SECONDS + 7)
     for pid, descriptor in children.items():
@@ -111,8 +111,8 @@ def test_nothing_survives_a_killed_demo(start: Callable[..., Demo]) -> None:
         assert ended, f"{pid} is still running"
 
 
-def test_a_stream_that_is_not_there_is_reported(start: Callable[..., Demo]) -> None:
-    """Someone who mistypes the URL of their own stream waits for nothing, without a reason."""
+def test_a_missing_stream_is_reported(start: Callable[..., Demo]) -> None:
+    """A user who mistypes the URL of a stream would wait without seeing a reason."""
     demo = start("--url", "http://127.0.0.1:9/live.m3u8")
     demo.wait_for("unreachable")
     demo.process.send_signal(signal.SIGINT)

@@ -22,7 +22,7 @@ def segment(media_sequence: int) -> LiveSegment:
 
 
 def test_window_slides_and_stays_bounded() -> None:
-    """A demo left running fills the memory, or a reader is a moment late and its segment has gone."""
+    """A demo left running would fill the memory; or the segment of a slightly late reader would be gone."""
     window = BroadcastWindow()
     assert window.playlist() is None
     for number in range(20):
@@ -35,14 +35,14 @@ def test_window_slides_and_stays_bounded() -> None:
 
 
 def test_card_cuts_in_every_twenty_seconds() -> None:
-    """The demo shows nothing to find, or nothing else."""
+    """The demo would show nothing to find, or nothing else."""
     on = [tenth / 10 for tenth in range(500) if shows_card(tenth / 10)]
     assert [second for second in on if not shows_card(second - 0.1)] == [6, 26, 46]
     assert len(on) == pytest.approx(90, abs=1)
 
 
 def test_scene_is_no_test_card_and_moves() -> None:
-    """The harmless part of the demo raises alarms, or stands still and is taken for a frozen picture."""
+    """The harmless part of the demo would raise alarms, or be taken for a frozen picture."""
     scene = Scene(320, 180)
     clock = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     first, later, card = scene.picture(0.0, clock), scene.picture(1.0, clock), scene.picture(6.0, clock)
@@ -62,8 +62,8 @@ def origin() -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.kill()
 
 
-def test_segment_stands_alone(origin: tuple[subprocess.Popen[str], str]) -> None:
-    """A worker that gets one segment cannot decode it, or finds other GOPs than it is meant to."""
+def test_a_segment_is_decodable_on_its_own(origin: tuple[subprocess.Popen[str], str]) -> None:
+    """A worker that gets one segment could not decode it, or would find other GOPs than intended."""
     _, url = origin
     playlist = m3u8.loads(urllib.request.urlopen(url, timeout=10).read().decode())
     assert playlist.segments[0].uri == "0.ts"
@@ -75,8 +75,8 @@ def test_segment_stands_alone(origin: tuple[subprocess.Popen[str], str]) -> None
     assert (frames[0].width, frames[0].height) == (640, 360)
 
 
-def test_what_is_not_there_is_404(origin: tuple[subprocess.Popen[str], str]) -> None:
-    """A wrong name takes the origin down or gets a body."""
+def test_an_unknown_path_is_404(origin: tuple[subprocess.Popen[str], str]) -> None:
+    """A wrong name would crash the origin or get a body."""
     _, url = origin
     for name in ("999.ts", "-1.ts", "9999999999999.ts", "other.m3u8", "../etc/passwd"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
@@ -84,7 +84,7 @@ def test_what_is_not_there_is_404(origin: tuple[subprocess.Popen[str], str]) -> 
 
 
 def test_ends_cleanly_when_asked(origin: tuple[subprocess.Popen[str], str]) -> None:
-    """Ctrl-C on the demo, or `docker stop`, leaves a broadcaster behind or prints a traceback."""
+    """Ctrl-C on the demo, or `docker stop`, would leave a broadcaster behind or print a traceback."""
     process, _ = origin
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=10)

@@ -1,4 +1,4 @@
-"""What the demo shows, as text."""
+"""Text output of the demo."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def shown(renderable: Any) -> list[str]:
 
 
 def test_the_table_fits_a_plain_terminal() -> None:
-    """On 80 columns a newcomer sees ellipses instead of figures."""
+    """On 80 columns a newcomer would see ellipses in place of figures."""
     text = "\n".join(shown(stream_table(RECORD)))
     reported = ("demo", "live", "14", "32", "45 of 60 s moderated, 5 s pending", "1.2 s", "open-nsfw/nsfw 0.100")
     for expected in reported:
@@ -35,7 +35,7 @@ def test_the_table_fits_a_plain_terminal() -> None:
 
 
 def test_coverage_colours_what_was_not_moderated() -> None:
-    """A stream of which half was lost looks like one that is well looked after."""
+    """A stream of which half was lost would look well moderated."""
     bar = coverage(RECORD)
     cells = {str(span.style): span.end - span.start for span in bar.spans[:3]}
     assert cells == {"green": 18, "cyan": 2, "red": 4}
@@ -43,7 +43,7 @@ def test_coverage_colours_what_was_not_moderated() -> None:
 
 
 def test_an_escalation_is_one_line() -> None:
-    """An escalation is printed over several lines, or without what was found."""
+    """An escalation would be printed over several lines, or without the finding."""
     data = {
         "severity": "critical",
         "stream_id": "demo",

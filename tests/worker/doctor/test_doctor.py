@@ -1,4 +1,4 @@
-"""`livewarden doctor`, on a real Valkey set up well and badly."""
+"""`livewarden doctor` on a real Valkey, with good and bad settings."""
 
 import json
 import threading
@@ -42,8 +42,8 @@ def examine(redis_url: str, environment: Mapping[str, str] | None = None) -> tup
     return ran, {check["name"]: check for check in ran.records}
 
 
-def test_sound_deployment_has_nothing_that_fails(redis_url: str, redis: Redis, tmp_path: Path) -> None:
-    """An operator would chase faults that are none."""
+def test_a_sound_deployment_has_no_failures(redis_url: str, redis: Redis, tmp_path: Path) -> None:
+    """An operator would look for faults where there are none."""
     (tmp_path / "known.csv").write_text("hash\n" + "5a" * 32 + "\n")
     sound = {
         "LIVEWARDEN_LISTS_DIR": str(tmp_path),
@@ -59,8 +59,8 @@ def test_sound_deployment_has_nothing_that_fails(redis_url: str, redis: Redis, t
     assert redis.pttl(probe) > 0
 
 
-def test_a_group_that_stands_still_is_named(redis: Redis) -> None:
-    """A platform whose reader died a week ago loses decisions after a month, and nobody else would notice."""
+def test_a_stalled_consumer_group_is_named(redis: Redis) -> None:
+    """A platform whose reader died a week ago would lose decisions after a month, unnoticed."""
     day_ms = 24 * 3_600_000
     for days, key in ((2, DECISIONS), (0, OPERATIONS)):
         redis.xadd(key, {"event": "{}"}, id=f"{now_ms(redis) - days * day_ms - 1}-0")
@@ -77,7 +77,7 @@ def test_a_group_that_stands_still_is_named(redis: Redis) -> None:
 
 
 def test_slow_streams_are_named(redis_url: str, redis: Redis) -> None:
-    """An operator would see lag grow for some streams only, and not know why."""
+    """An operator would see lag grow for some streams, and not know why."""
     for name in ("quick", "drips"):
         watch(redis, register(name, "https://cdn.example/a", url_template="", legal_basis=""))
     note_slowness(redis, SlowPart.SEGMENTS, "drips", slow=True, held_seconds=5.0)
@@ -88,8 +88,8 @@ def test_slow_streams_are_named(redis_url: str, redis: Redis) -> None:
     assert "-Q segments.slow,control.slow" in checks["slow streams"]["advice"]
 
 
-def test_a_flood_of_streams_and_a_redis_that_fills_up_are_reported(redis_url: str, redis: Redis) -> None:
-    """Somebody registers streams by the thousand, and nobody knows before Redis is full and nothing is moderated."""
+def test_a_flood_of_streams_and_a_filling_redis_are_reported(redis_url: str, redis: Redis) -> None:
+    """Thousands of registrations would go unnoticed until Redis is full and moderation stops."""
     redis.zadd("lw:due.new", {f"s{number}": 0 for number in range(2_000)})
     before = redis.config_get("maxmemory")["maxmemory"]
     redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] * 1.2))
@@ -103,8 +103,8 @@ def test_a_flood_of_streams_and_a_redis_that_fills_up_are_reported(redis_url: st
     assert (found["redis memory"]["state"], found["intake"]["state"]) == ("warn", "warn")
 
 
-def test_redis_that_forgets_fails_with_advice(tmp_path: Path) -> None:
-    """Escalations would be lost with the first restart, and nobody would know."""
+def test_redis_without_persistence_fails_with_advice(tmp_path: Path) -> None:
+    """The first restart would lose escalations, without a warning."""
     forgetful = {"appendonly": "no", "appendfsync": "no", "maxmemory-policy": "allkeys-lru"}
     with ValkeyServer(data_dir=tmp_path, config=forgetful) as server:
         ran, checks = examine(f"{server.connection_url}/0")
@@ -115,7 +115,7 @@ def test_redis_that_forgets_fails_with_advice(tmp_path: Path) -> None:
 
 
 def test_redis_without_passwords_is_reported(valkey: ValkeyServer, redis_url: str, tmp_path: Path) -> None:
-    """Whoever reaches Redis could empty it, or read every stream's URL; and nobody would have been warned."""
+    """Anyone who reaches Redis could empty it, or read every stream's URL, without a warning to the operator."""
     _, checks = examine(redis_url.replace("127.0.0.1", "0.0.0.0"))  # no loopback address, though it leads there
     assert checks["redis users"]["state"] == "warn"
     assert "without a password" in checks["redis users"]["found"]
@@ -128,7 +128,7 @@ def test_redis_without_passwords_is_reported(valkey: ValkeyServer, redis_url: st
 
 
 def test_one_run_reports_all_problems(tmp_path: Path) -> None:
-    """An operator would mend one fault a run."""
+    """An operator would fix one fault a run."""
     (tmp_path / "known.csv").write_text("hash\nnot-a-hash\n")
     policy = tmp_path / "policy.yaml"
     policy.write_text('version: "1"\nrules:\n  - {name: a, wehn: "true", severity: review}\n')
@@ -158,8 +158,8 @@ def test_one_run_reports_all_problems(tmp_path: Path) -> None:
     }
 
 
-def test_rules_that_name_what_does_not_exist_are_reported(tmp_path: Path) -> None:
-    """A misspelt score never holds: the rule would never call anybody."""
+def test_rules_with_dead_references_are_reported(tmp_path: Path) -> None:
+    """A rule with a misspelt score never holds, and would never call anybody."""
     policy = tmp_path / "policy.yaml"
     rule = """{name: a, when: 'score("open-nsfw/nsfv") > 0.5', severity: review}"""
     policy.write_text(f'version: "1"\nrules:\n  - {rule}\n')
@@ -169,7 +169,7 @@ def test_rules_that_name_what_does_not_exist_are_reported(tmp_path: Path) -> Non
 
 
 def test_rules_that_fail_on_streams_are_reported(redis_url: str, redis: Redis) -> None:
-    """A rule that the types in a platform's metadata make fail calls nobody, and all that it names exists."""
+    """A rule that fails on the types in a platform's metadata would call nobody, although all its references exist."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url}
     for name in ("a", "b", "gone"):
         livewarden("streams", "add", name, "--url", "https://cdn.example/a.m3u8", environment=environment)
@@ -186,13 +186,13 @@ def test_rules_that_fail_on_streams_are_reported(redis_url: str, redis: Redis) -
 
 
 def test_password_of_redis_is_not_shown() -> None:
-    """It would end up in tickets."""
+    """The password would be copied into tickets."""
     ran, _ = examine("redis://:s3cret@127.0.0.1:1/0")
     assert "s3cret" not in ran.out + ran.err
 
 
-def test_people_read_one_line_a_check_on_eighty_columns(redis_url: str) -> None:
-    """An operator in an incident would search screens of frames and blanks for what is wrong."""
+def test_the_text_output_is_one_line_a_check_on_eighty_columns(redis_url: str) -> None:
+    """An operator in an incident would search screens of borders and blanks for the fault."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "COLUMNS": "80"}
     ran = livewarden("doctor", environment=environment)
     lines = ran.out.splitlines()
@@ -209,7 +209,7 @@ def test_people_read_one_line_a_check_on_eighty_columns(redis_url: str) -> None:
 
 
 def test_a_store_that_cannot_be_written_is_reported(redis_url: str, tmp_path: Path) -> None:
-    """An operator would learn on the day of a new hash that nothing can be looked back on."""
+    """An operator would notice on the day of a new hash that look-backs find nothing."""
     (tmp_path / "file").touch()
     for url in (str(tmp_path / "file" / "store"), "nosuch://host/log"):
         _, checks = examine(redis_url, {"LIVEWARDEN_STORE_URL": url})
@@ -221,7 +221,7 @@ def test_a_store_that_cannot_be_written_is_reported(redis_url: str, tmp_path: Pa
 
 
 def test_state_of_the_bank_is_reported(redis_url: str, redis: Redis, tmp_path: Path) -> None:
-    """A feed that broke, or a worker whose folder is not the one of the others, would be noticed by nobody."""
+    """A broken feed, or a worker with another folder than the rest, would go unnoticed."""
     bank = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
     lists = tmp_path / "lists"
     lists.mkdir()
@@ -240,7 +240,7 @@ def test_state_of_the_bank_is_reported(redis_url: str, redis: Redis, tmp_path: P
 
 
 def test_rules_over_models_that_do_not_run_are_reported(tmp_path: Path) -> None:
-    """A rule that was written for a model that nobody switched on would call nobody, and look as if it worked."""
+    """A rule over a model that is not enabled would call nobody, and look as if it worked."""
     policy = tmp_path / "policy.yaml"
     rules = """{name: a, when: 'score("safety-s/nsfl") > 0.5 && matched("plice")', severity: review}"""
     policy.write_text(f'version: "1"\nrules:\n  - {rules}\n')
@@ -251,8 +251,8 @@ def test_rules_over_models_that_do_not_run_are_reported(tmp_path: Path) -> None:
     assert "unknown list 'plice': did you mean 'police'?" in checks["rules"]["found"]
 
 
-def test_messages_that_wait_or_were_refused_are_reported(redis_url: str, redis: Redis) -> None:
-    """Platforms' streams would go unwatched, and nobody would look where that can be seen."""
+def test_waiting_and_refused_messages_are_reported(redis_url: str, redis: Redis) -> None:
+    """Platforms' streams would go unwatched without a visible reason."""
     settings = Settings(redis_url=SecretStr(redis_url))
     redis.lpush("intake", *[b"x"] * 3)
     (waiting,) = examine_intake(redis)
@@ -266,8 +266,8 @@ def test_messages_that_wait_or_were_refused_are_reported(redis_url: str, redis: 
     assert (flooded.state, "who sends so much" in flooded.advice) == ("warn", True)
 
 
-def test_a_listed_name_that_leads_into_a_private_network_is_reported_with_its_entry(tmp_path: Path) -> None:
-    """Every fetch from the operator's own origin is refused, and nothing says what to write."""
+def test_a_listed_name_with_a_private_address_is_reported_with_the_missing_entry(tmp_path: Path) -> None:
+    """Every fetch from the operator's own origin would be refused, without advice what to add."""
     _, checks = examine(NOBODY, {"LIVEWARDEN_ALLOWED_ORIGINS": "localhost:8080"})
     reported = checks["origin names"]
     assert reported["state"] == "warn"
@@ -277,7 +277,7 @@ def test_a_listed_name_that_leads_into_a_private_network_is_reported_with_its_en
     assert checks["origin names"]["state"] == "ok"
 
 
-def test_messages_for_which_a_platform_forgot_the_queue_are_shown(redis_url: str, redis: Redis) -> None:
+def test_messages_sent_without_a_queue_are_shown(redis_url: str, redis: Redis) -> None:
     """A platform's streams would never be watched, and nobody would see where its messages went."""
     with Celery(broker=redis_url) as platform:
         platform.send_task("livewarden.watch_stream", args=["s", "https://cdn.example/a"])
@@ -288,7 +288,7 @@ def test_messages_for_which_a_platform_forgot_the_queue_are_shown(redis_url: str
     assert 'queue="intake"' in checks["queue celery"]["advice"]
 
 
-class TestWhoWorks:
+class TestPresence:
     """Rows for workers, beat, backlog and streams."""
 
     @staticmethod
@@ -303,13 +303,13 @@ class TestWhoWorks:
         return presence
 
     def test_unread_messages_fail(self, redis: Redis) -> None:
-        """A platform's first streams would wait indefinitely in a deployment that looks sound."""
+        """A platform's first streams would wait indefinitely in a deployment that looks healthy."""
         assert {row.state for row in self.rows(redis).values()} == {State.OK}
         redis.lpush("intake", "{}")
         assert self.rows(redis)["workers"].state is State.FAIL
 
-    def test_a_queue_that_no_worker_takes_fails(self, redis: Redis) -> None:
-        """Workers started for slow streams alone would look like a deployment."""
+    def test_a_queue_without_workers_fails(self, redis: Redis) -> None:
+        """Workers started for slow streams only would look like a complete deployment."""
         watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
         one = self.here(redis, queues=("segments.slow", "control.slow"))
         assert "none takes segments.urgent, control, segments" in self.rows(redis)["workers"].found
@@ -318,8 +318,8 @@ class TestWhoWorks:
         assert self.rows(redis)["workers"].state is State.OK
         assert "2 workers with 4 processes" in self.rows(redis)["workers"].found
 
-    def test_what_is_odd_of_a_worker_is_shown(self, redis: Redis) -> None:
-        """Half an update, or a host without confinement, would go unseen."""
+    def test_oddities_of_a_worker_are_shown(self, redis: Redis) -> None:
+        """Half an update, or a host without confinement, would go unnoticed."""
         one = self.here(redis, version="0.0.9")
         self.here(redis, pid=one.pid + 1)
         assert "of versions 0.0.9, " in self.rows(redis)["workers"].found
@@ -327,15 +327,15 @@ class TestWhoWorks:
         assert "not confined" in self.rows(redis)["workers"].found
         assert self.rows(redis)["workers"].state is State.WARN
 
-    def test_a_sign_of_another_version_is_read(self, redis: Redis) -> None:
+    def test_a_presence_record_of_another_version_is_read(self, redis: Redis) -> None:
         """During an update `doctor` would end with a traceback."""
         one = self.here(redis)
         text = json.dumps({"role": "worker", "host": "h", "pid": 1, "started_ms": 1, "new": {}})
         redis.set(sign_key(ProcessRole.WORKER, one.name), text)
         assert "h:1" in self.rows(redis)["workers"].found
 
-    def test_beat_that_is_gone_is_missed_though_workers_tick(self, redis: Redis) -> None:
-        """Polls would come a second late each time, and nobody would know why."""
+    def test_missing_beat_is_reported_although_workers_tick(self, redis: Redis) -> None:
+        """Polls would each be a second late, without a visible reason."""
         self.here(redis)
         redis.set(TICK, now_ms(redis))
         watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
@@ -345,8 +345,8 @@ class TestWhoWorks:
         redis.set(TICK, now_ms(redis) - 11_000)
         assert self.rows(redis)["beat"].state is State.FAIL
 
-    def test_streams_that_wait_for_stuck_workers_are_named(self, redis: Redis) -> None:
-        """Workers whose processes are all stuck would look like workers."""
+    def test_streams_waiting_for_stuck_workers_are_named(self, redis: Redis) -> None:
+        """Workers whose processes are all stuck would look healthy."""
         self.here(redis)
         redis.set(TICK, now_ms(redis))
         for name in ("a", "b"):
@@ -359,7 +359,7 @@ class TestWhoWorks:
         assert self.rows(redis)["streams"].state is State.FAIL
 
     def test_a_backlog_shows_its_age(self, redis: Redis) -> None:
-        """An operator would not know that there are too few workers."""
+        """An operator would not notice that there are too few workers."""
         now = now_ms(redis)
         for key, age_ms in (("k1", 2_000), ("k2", 45_000)):
             redis.hset("lw:pending:s", key, json.dumps({"admitted_ms": now - age_ms}))
@@ -371,15 +371,15 @@ class TestWhoWorks:
         assert "segments 2," in row.found
 
 
-def test_a_bank_of_one_machine_lacks_no_store(redis: Redis) -> None:
-    """Without LIVEWARDEN_BANK_DIR no other host fetches snapshots, and an operator would read a warning for ever."""
+def test_a_bank_of_one_machine_needs_no_store(redis: Redis) -> None:
+    """Without LIVEWARDEN_BANK_DIR no other host fetches snapshots, and an operator would see a permanent warning."""
     deployed = Deployed(pointer=Pointer(name="snapshot-1", watermark="1-0"))
     (shown,) = [one for one in examine_bank(deployed, Settings.from_mapping({})) if one.name == "hash bank"]
     assert shown.state is State.OK
 
 
 def test_a_redis_that_goes_away_while_doctor_runs_fails(tmp_path: Path) -> None:
-    """All rows about Redis would be missing without a word, and the rest be ok."""
+    """All rows about Redis would be silently missing, and the rest be ok."""
     with ValkeyServer(data_dir=tmp_path) as server:
         redis, row = reach(f"{server.connection_url}/0")
         assert row is None

@@ -1,4 +1,4 @@
-"""docs/events.md: its tables are those of the schemas, and its reader works as written."""
+"""docs/events.md: its tables match the schemas, and its reader works as written."""
 
 import json
 import re
@@ -27,10 +27,10 @@ PLATFORM = (Path(__file__).parents[3] / "docs" / "platform.md").read_text()
 STREAMS = ("lw:escalations:critical", "lw:decisions", STREAM_EVENTS)
 
 
-def test_tables_are_those_of_the_schemas() -> None:
-    """A platform would read of fields and types that are not there, or not of those that are.
+def test_tables_match_the_schemas() -> None:
+    """A platform would read about fields and types that do not exist, or miss some.
 
-    Mend it with `python -m tools.event_docs docs/events.md`.
+    To fix the tables: `python -m tools.event_docs docs/events.md`.
     """
     assert with_tables(TEXT) == TEXT
     for name in SCHEMAS:
@@ -71,7 +71,7 @@ def reader(redis: Redis, tmp_path: Path) -> Any:
 
 
 def happen(scene: Scene) -> None:
-    """An event of each kind that the reader handles, really made."""
+    """Causes a real event of each kind that the reader handles."""
     registered = register("cam-2", "https://cdn.example/2.m3u8", url_template="", legal_basis="")
     watch(scene.redis, registered)
     unwatch(scene.redis, "cam-2")
@@ -90,7 +90,7 @@ HAPPENED = {
 
 
 def test_reader_handles_each_event_once(reader: Reader, scene: Scene) -> None:
-    """A platform that began with it would miss events, or interrupt a stream again and again."""
+    """A platform that uses the reader would miss events, or interrupt a stream repeatedly."""
     happen(scene)
     assert sorted(reader.read()) == sorted(HAPPENED)
     for name in STREAMS:
@@ -101,7 +101,7 @@ def test_reader_handles_each_event_once(reader: Reader, scene: Scene) -> None:
 
 
 def test_reader_survives_later_versions_and_dead_readers(reader: Reader, scene: Scene) -> None:
-    """It would stop at the first event of the next version, or leave out what a reader that died had taken."""
+    """The reader would stop at the first event of the next version, or skip events taken by a dead reader."""
     happen(scene)
     for name in STREAMS:
         scene.redis.xreadgroup("mine", "dead", {name: ">"})
@@ -116,8 +116,8 @@ def test_reader_survives_later_versions_and_dead_readers(reader: Reader, scene: 
     assert reader.read(idle_ms=0) == []
 
 
-def test_reader_makes_its_groups_again(reader: Reader, scene: Scene) -> None:
-    """After Redis lost its state, it would end, or read nothing any more."""
+def test_reader_recreates_its_groups(reader: Reader, scene: Scene) -> None:
+    """After Redis lost its state the reader would end, or read nothing any more."""
     scene.redis.flushall()
     happen(scene)
     assert reader.read() == []
@@ -125,7 +125,7 @@ def test_reader_makes_its_groups_again(reader: Reader, scene: Scene) -> None:
 
 
 def test_reader_acts_again_when_killed_before_its_note(reader: Reader, scene: Scene) -> None:
-    """An event would never be acted on whose reader was killed between its note and the effect."""
+    """An event whose reader was killed between its note and the effect would never be acted on."""
     happen(scene)
 
     def killed(line: str) -> None:
@@ -136,8 +136,8 @@ def test_reader_acts_again_when_killed_before_its_note(reader: Reader, scene: Sc
     assert sorted(reader.read("two", idle_ms=0)) == sorted(HAPPENED)
 
 
-def test_reader_goes_on_after_bad_entries(reader: Reader, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    """One bad entry would end every reader that takes it, and nothing behind it would ever be read."""
+def test_reader_continues_after_bad_entries(reader: Reader, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    """One bad entry would end every reader that takes it, and block all later ones."""
     bad: tuple[dict[Any, Any], ...] = (
         {"other": "secret"},
         {"event": "{secret"},
@@ -157,8 +157,8 @@ def test_reader_goes_on_after_bad_entries(reader: Reader, scene: Scene, capsys: 
     assert reader.read(idle_ms=0) == []
 
 
-def test_readers_outlast_a_quiet_stream(reader: Reader, redis_url: str) -> None:
-    """A platform's reader would end with a traceback after five quiet seconds, and miss what comes then."""
+def test_readers_survive_a_quiet_stream(reader: Reader, redis_url: str) -> None:
+    """A platform's reader would end with a traceback after five quiet seconds, and miss later events."""
     client = reader.names["connect"](redis_url)
     block_seconds = signature(reader.names["read"]).parameters["block_ms"].default / 1000
     assert client.get_connection_kwargs()["socket_timeout"] > block_seconds
@@ -169,10 +169,10 @@ def test_readers_outlast_a_quiet_stream(reader: Reader, redis_url: str) -> None:
     assert int(timeout) > int(block_ms) / 1000
 
 
-def test_reader_sets_apart_what_it_never_handles(
+def test_reader_sets_aside_entries_that_it_never_handles(
     reader: Reader, scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An entry that cannot be handled would be tried for ever; or be acknowledged, and nobody could look at it."""
+    """An entry that cannot be handled would be retried for ever; or be acknowledged, and lost for inspection."""
     reader.names["MOST_DELIVERIES"] = 3
     scene.redis.xadd("lw:decisions", {"event": "{secret"})
     for _ in range(3):
@@ -187,8 +187,8 @@ def test_reader_sets_apart_what_it_never_handles(
     assert "secret" not in said
 
 
-def test_an_entry_that_ends_its_reader_is_set_apart_alone(reader: Reader, scene: Scene) -> None:
-    """One entry that ends every process which takes it would have those around it set apart, too, without a try."""
+def test_an_entry_that_kills_its_reader_is_set_aside_alone(reader: Reader, scene: Scene) -> None:
+    """An entry that kills every process which takes it would have its neighbours set aside too, untried."""
     reader.names["MOST_DELIVERIES"] = 3
     happen(scene)
     acted: list[str] = []
@@ -206,8 +206,8 @@ def test_an_entry_that_ends_its_reader_is_set_apart_alone(reader: Reader, scene:
     assert sorted(acted) == sorted(HAPPENED - {"[drill] cam-1: closed: csea_suspected"})
 
 
-def test_entries_that_cannot_be_handled_hide_none_behind_them(reader: Reader, scene: Scene) -> None:
-    """What a reader that died had taken would never be handled behind a hundred entries that nobody can handle."""
+def test_unhandled_entries_hide_none_behind_them(reader: Reader, scene: Scene) -> None:
+    """Entries taken by a dead reader would never be handled behind a hundred that cannot be."""
     happen(scene)
     for name in STREAMS:
         good = [fields for _, fields in scene.redis.xrange(name)]
@@ -219,7 +219,7 @@ def test_entries_that_cannot_be_handled_hide_none_behind_them(reader: Reader, sc
 
 
 def test_reader_runs_as_a_program(scene: Scene, redis_url: str, tmp_path: Path) -> None:
-    """Whoever copies it would copy a program that does not start, or that forgets with its end what it has handled."""
+    """A copied reader would not start, or would forget at its end which events it has handled."""
     (tmp_path / "read_events.py").write_text(READER)
     command = [sys.executable, "read_events.py", redis_url, "mine", "one", *STREAMS]
 
@@ -240,7 +240,8 @@ def test_reader_runs_as_a_program(scene: Scene, redis_url: str, tmp_path: Path) 
 
 
 def test_reader_goes_on_when_redis_comes_back(scene: Scene, redis_url: str, tmp_path: Path) -> None:
-    """A platform's reader would end with each restart of Redis, and read no decision until somebody noticed."""
+    """A platform's reader would end with each restart of Redis, and decisions would stay unread until somebody
+    notices."""
     (tmp_path / "read_events.py").write_text(READER)
     away = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A deployment whose processes are gone, seen by who looks at it: real workers, real beat, SIGKILL."""
+"""A deployment whose processes are gone, as an observer sees it: real workers, real beat, SIGKILL."""
 
 import time
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ def doctor(environment: dict[str, str]) -> tuple[Ran, dict[str, dict[str, str]]]
 
 
 @pytest.mark.timeout(240)
-def test_a_deployment_that_is_dead_looks_dead_and_recovers(
+def test_a_dead_deployment_looks_dead_and_recovers(
     redis: Redis, environment: dict[str, str], origin: LiveOrigin, tmp_path: Path
 ) -> None:
-    """Everything would look healthy while nobody watches a single stream."""
+    """Everything would look healthy although no stream is watched."""
     origin.status["/wrong/index.m3u8"] = 404
     watch(redis, register("s", origin.url, url_template="", legal_basis=""))
     with (

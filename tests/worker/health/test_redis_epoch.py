@@ -1,4 +1,4 @@
-"""Which Redis has lost its state, and which only looks as if: empty, an older copy, a clock that goes back."""
+"""Detection of lost state in Redis: empty, an older copy, or only a clock that goes back."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from worker.store.redis_client import connect
 
 
 class Living:
-    """A process that gives signs."""
+    """A process that reports its presence."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis, self._watch = redis, EpochWatch(deployment="test")
@@ -32,7 +32,7 @@ class Living:
         return self._watch.look(self._redis, SNAPSHOT)
 
     def signs_for(self, milliseconds: int) -> Epoch:
-        """Gives signs until Redis's clock is so much further."""
+        """Reports presence until Redis's clock has advanced by so much."""
         begun = self.sign()
         eventually(lambda: self.sign().alive_ms - begun.alive_ms > milliseconds, within_seconds=30, what="it goes on")
         return self.sign()
@@ -74,7 +74,7 @@ def test_an_emptied_redis_is_noticed_by_all_and_published_once(redis: Redis) -> 
 
 
 def test_a_process_that_starts_first_hides_no_loss(redis: Redis) -> None:
-    """A worker that restarts with Redis would make the loss look like a new deployment."""
+    """A worker that restarts together with Redis would make the loss look like a new deployment."""
     one = Living(redis)
     before = one.sign()
     redis.flushall()
@@ -83,8 +83,8 @@ def test_a_process_that_starts_first_hides_no_loss(redis: Redis) -> None:
     assert one.sign().lost == new.sign().lost == before.id
 
 
-def test_an_older_copy_is_a_loss_and_a_second_of_writes_is_none(redis: Redis) -> None:
-    """A Redis that comes back from yesterday's backup would pass for what it was."""
+def test_an_older_copy_is_a_loss_and_a_second_of_lost_writes_is_none(redis: Redis) -> None:
+    """A Redis restored from yesterday's backup would pass for current."""
     one, other = Living(redis), Living(redis)
     first, copy = one.sign(), redis.dump(EPOCH)
     other.sign()
@@ -103,8 +103,8 @@ def test_an_older_copy_is_a_loss_and_a_second_of_writes_is_none(redis: Redis) ->
     assert second.id == first.id
 
 
-def test_a_copy_of_an_epoch_before_is_a_loss(redis: Redis) -> None:
-    """A Redis restored from before it was emptied would pass for a newer one, and what is lost go unsaid."""
+def test_a_copy_of_an_earlier_epoch_is_a_loss(redis: Redis) -> None:
+    """A Redis restored from before it was emptied would pass for a newer one, and the loss would go unreported."""
     one, other = Living(redis), Living(redis)
     first = one.sign()
     copy = redis.dump(EPOCH)
@@ -121,7 +121,7 @@ def test_a_copy_of_an_epoch_before_is_a_loss(redis: Redis) -> None:
 
 
 def test_a_process_that_starts_first_on_an_older_copy_hides_no_loss(redis: Redis) -> None:
-    """Where a worker is started together with the restored Redis, nobody would hear that hours of it are lost."""
+    """If a worker starts together with the restored Redis, the loss of hours would go unreported."""
     one = Living(redis)
     first, copy = one.sign(), redis.dump(EPOCH)
     one.signs_for(FORGIVEN_MS + 1_000)
@@ -133,7 +133,7 @@ def test_a_process_that_starts_first_on_an_older_copy_hides_no_loss(redis: Redis
 
 
 def test_a_clock_that_goes_back_loses_nothing(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
-    """Platforms would be asked to register everything anew whenever a host is set right."""
+    """Platforms would be asked to register everything again whenever a host's clock is corrected."""
     with server_with_clock(tmp_path / "server", ci_or_skip) as server, connect(server.url) as redis:
         one = Living(redis)
         before = one.sign()
@@ -144,8 +144,8 @@ def test_a_clock_that_goes_back_loses_nothing(tmp_path: Path, ci_or_skip: Callab
         assert one.sign().lost == before.id, "and yet an emptied one is noticed"
 
 
-def test_a_loss_that_nobody_lived_through_is_known_by_the_folder_of_the_bank(redis: Redis) -> None:
-    """Who loses Redis and all workers at once would hear nothing of it."""
+def test_a_loss_without_surviving_processes_is_detected_by_the_banks_folder(redis: Redis) -> None:
+    """The loss of Redis and all workers together would go unreported."""
     redis.hset(SNAPSHOT, mapping={"name": "snapshot-1", "watermark": "1-0", "adopted": 1})
     one = Living(redis)
     epoch = one.sign()
@@ -155,8 +155,8 @@ def test_a_loss_that_nobody_lived_through_is_known_by_the_folder_of_the_bank(red
     assert loss["since"] is None
 
 
-def test_a_segment_that_begins_right_after_a_loss_has_audits(redis: Redis, process: WorkerProcess) -> None:
-    """Each would fail until somebody gives a sign."""
+def test_a_segment_begun_right_after_a_loss_has_audits(redis: Redis, process: WorkerProcess) -> None:
+    """Each segment would fail until some process reports its presence."""
     before = process.seed("segment")
     redis.flushall()
     after = process.seed("segment")
@@ -166,8 +166,8 @@ def test_a_segment_that_begins_right_after_a_loss_has_audits(redis: Redis, proce
     assert process.seed("segment") == after
 
 
-def test_who_sends_through_an_exchange_is_heard_after_a_loss(redis: Redis, redis_url: str) -> None:
-    """kombu binds a queue once: every message that is sent later would vanish without an error."""
+def test_a_producer_that_uses_an_exchange_still_arrives_after_a_loss(redis: Redis, redis_url: str) -> None:
+    """kombu binds a queue once: every later message would vanish without an error."""
     queue = Queue("intake", Exchange("intake"), routing_key="intake")
     epochs = EpochWatch(deployment="test", begin=lambda client: bind_queues(client, ["intake"]))
     epochs.look(redis, SNAPSHOT)
@@ -185,8 +185,8 @@ def test_who_sends_through_an_exchange_is_heard_after_a_loss(redis: Redis, redis
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_doctor_shows_a_loss_for_a_day_or_until_the_bank_is_whole(whole: bool) -> None:
-    """An operator who comes back from a weekend would not learn that lists are missing."""
+def test_doctor_shows_a_loss_for_a_day_or_until_the_bank_is_complete(whole: bool) -> None:
+    """An operator who returns from a weekend would not learn that lists are missing."""
     epoch = Epoch(id="b", begun_ms=0, alive_ms=1, lost="a", since_ms=0, bank="whole" if whole else "behind")
     assert diagnose(epoch, 3600_000).state is State.WARN
     assert diagnose(epoch, 48 * 3600_000).state is (State.OK if whole else State.WARN)

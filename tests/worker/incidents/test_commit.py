@@ -1,4 +1,4 @@
-"""The end of a segment in a real Valkey: once, all of it, and on disk."""
+"""Settlement of segments in a real Valkey: once, completely, and on disk."""
 
 import os
 import signal
@@ -31,8 +31,8 @@ def own_server(tmp_path: Path) -> Iterator[ValkeyServer]:
         yield server
 
 
-def test_what_is_no_record_of_a_streams_incidents_hides_nothing(scene: Scene) -> None:
-    """Segments of that stream would end as lost one after the other, with all that was found on them."""
+def test_a_foreign_incident_record_does_not_block_its_stream(scene: Scene) -> None:
+    """Every segment of that stream would be lost together with its findings."""
     scene.redis.set("lw:incidents:cam-1", "foreign")
     result = scene.settle("cam-1", scene.hits([1000], lists=["known"]))
     assert result.outcome is Settled.SETTLED
@@ -41,7 +41,7 @@ def test_what_is_no_record_of_a_streams_incidents_hides_nothing(scene: Scene) ->
 
 
 def test_a_hit_becomes_an_escalation(scene: Scene) -> None:
-    """What was found would not reach the queue, or the segment would stay pending."""
+    """A finding would not reach the queue, or its segment would stay pending."""
     result = scene.settle("cam-1", scene.hits([1000], lists=["known"]))
     assert result.outcome is Settled.SETTLED
     (event,) = scene.published("lw:escalations:critical")
@@ -53,8 +53,8 @@ def test_a_hit_becomes_an_escalation(scene: Scene) -> None:
     assert (group["name"], group["last-delivered-id"]) == ("moderators", "0-0")
 
 
-def test_each_rule_that_a_segment_hits_has_its_escalation(scene: Scene) -> None:
-    """Of two incidents that one segment raises only one would be published, and the other wait without end."""
+def test_each_rule_that_a_segment_hits_is_escalated(scene: Scene) -> None:
+    """Of two incidents that one segment raises only one would be published."""
     result = scene.settle("cam-1", scene.hits([1000], lists=["known", "stop"], score=0.95))
     raised = [
         event["data"]["rule"] for key in ("critical", "high") for event in scene.published(f"lw:escalations:{key}")
@@ -83,8 +83,8 @@ def test_a_segment_without_hits_is_accounted(scene: Scene) -> None:
     assert not scene.redis.exists("lw:incidents:cam-1")
 
 
-def test_redelivered_segment_is_published_once(scene: Scene) -> None:
-    """A worker that dies after it has published would make two escalations of one, and count a second twice."""
+def test_a_redelivered_segment_is_published_once(scene: Scene) -> None:
+    """A worker that dies after publishing would cause a second escalation, and count the segment's seconds twice."""
     hits = scene.hits([1000], lists=["known"])
     scene.settle("cam-1", hits, segment_key="s")
     again = settle(
@@ -101,8 +101,8 @@ def test_redelivered_segment_is_published_once(scene: Scene) -> None:
     assert not scene.redis.exists("lw:stream:cam-1")
 
 
-def test_two_workers_on_one_segment(scene: Scene, redis_url: str) -> None:
-    """A segment that two workers have at once would be escalated twice."""
+def test_two_workers_on_one_segment_publish_once(scene: Scene, redis_url: str) -> None:
+    """A segment that two workers process concurrently would be escalated twice."""
     hits = scene.hits([1000], lists=["known"])
     scene.redis.hset("lw:pending:cam-1", "s", "{}")
 
@@ -123,8 +123,8 @@ def test_two_workers_on_one_segment(scene: Scene, redis_url: str) -> None:
     assert len(scene.published("lw:escalations:critical")) == 1
 
 
-def test_segments_of_one_stream_settle_at_once(scene: Scene, redis_url: str) -> None:
-    """Segments that end at the same time would raise an incident each, or lose one another's hits."""
+def test_segments_of_one_stream_settle_concurrently(scene: Scene, redis_url: str) -> None:
+    """Segments that end at the same time would each raise an incident, or lose each other's hits."""
     hits = [scene.hits([number * 100], lists=["known"]) for number in range(24)]
     for number in range(24):
         scene.redis.hset("lw:pending:cam-1", f"s{number}", "{}")
@@ -147,8 +147,8 @@ def test_segments_of_one_stream_settle_at_once(scene: Scene, redis_url: str) -> 
     assert scene.redis.hget("lw:coverage:cam-1", "moderated_ms") == "24"
 
 
-def test_a_rise_moves_the_incident(scene: Scene, policy_of: Callable[[str], Policy]) -> None:
-    """Moderators would find an incident under the severity that it had yesterday."""
+def test_a_rise_in_severity_moves_the_incident(scene: Scene, policy_of: Callable[[str], Policy]) -> None:
+    """Moderators would find an incident under its former severity."""
     rule = "version: '1'\nrules: [{name: nude, when: 'score(\"m/nsfw\") > 0.5', severity: SEVERITY}]"
     scene.policy = policy_of(rule.replace("SEVERITY", "review"))
     (event,) = scene.settle("cam-1", scene.hits([1], score=0.6)).events
@@ -163,7 +163,7 @@ def test_a_rise_moves_the_incident(scene: Scene, policy_of: Callable[[str], Poli
 
 @pytest.mark.parametrize("before", ["canary", "drill"])
 def test_each_purpose_has_its_own_incident(scene: Scene, before: str) -> None:
-    """A stream that was a canary or a drill and is live now would show known material, and no one be called."""
+    """A former canary or drill that is live now would show known material without calling anyone."""
     (trial,) = scene.settle("cam-1", scene.hits([1000], lists=["known"]), purpose=before).events
     (event,) = scene.settle("cam-1", scene.hits([2000], lists=["known"])).events
     assert event.incident_id != trial.incident_id
@@ -173,8 +173,8 @@ def test_each_purpose_has_its_own_incident(scene: Scene, before: str) -> None:
     assert hits == ["2", "1"]
 
 
-def test_hits_of_a_canary_do_not_add_up_with_live_ones(scene: Scene) -> None:
-    """A rule that needs three hits would call a person for one, and two that a test made."""
+def test_hits_of_a_canary_do_not_count_with_live_ones(scene: Scene) -> None:
+    """A rule that needs three hits would call a moderator for one live hit and two of a test."""
     scene.settle("cam-1", scene.hits([1000, 2000], score=0.6), purpose="canary")
     assert scene.settle("cam-1", scene.hits([3000], score=0.6)).events == ()
     assert len(scene.settle("cam-1", scene.hits([4000, 5000], score=0.6)).events) == 1
@@ -191,7 +191,7 @@ OLD_STATE = (
     + ',"raised_ms":1,"published_ms":9999999999999,"cooldown_ms":60000,"interrupt_requested":false},"decided":null,'
     '"shadow_hits":0,"muted_hits":0,"hashes":[]}'
 )
-"""As version 0.1.0 wrote it, in the field `rule:known`."""
+"""The state that version 0.1.0 wrote into the field `rule:known`."""
 
 
 def as_of_0_1_0(scene: Scene, purpose: str) -> str:
@@ -203,8 +203,8 @@ def as_of_0_1_0(scene: Scene, purpose: str) -> str:
     return incident
 
 
-def test_an_incident_of_an_older_version_goes_on(scene: Scene) -> None:
-    """An upgrade would raise each open incident a second time, or leave some that no one can decide."""
+def test_an_incident_of_version_0_1_0_goes_on(scene: Scene) -> None:
+    """An upgrade would raise each open incident a second time, or leave some that nobody can decide."""
     incident = as_of_0_1_0(scene, "drill")
     (live,) = scene.settle("cam-1", scene.hits([2000], lists=["known"])).events
     assert live.incident_id != incident
@@ -216,15 +216,15 @@ def test_an_incident_of_an_older_version_goes_on(scene: Scene) -> None:
     assert scene.settle("cam-1", scene.hits([3000], lists=["known"]), purpose="drill").events == ()
 
 
-def test_an_untouched_incident_of_an_older_version_can_be_decided(scene: Scene) -> None:
-    """Moderators would be refused for good what was open during the upgrade."""
+def test_an_untouched_incident_of_version_0_1_0_can_be_decided(scene: Scene) -> None:
+    """Incidents open during the upgrade could never be decided."""
     incident = as_of_0_1_0(scene, "live")
     take(scene.redis, "ann")
     decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
     assert scene.settle("cam-1", scene.hits([3000], lists=["known"])).events == ()
 
 
-def test_canary_goes_to_operations(scene: Scene) -> None:
+def test_a_canary_goes_to_operations(scene: Scene) -> None:
     """A canary would call a moderator."""
     scene.settle("cam-1", scene.hits([1], lists=["known"], purpose="canary"), purpose="canary")
     (event,) = scene.published("lw:operations")
@@ -232,8 +232,8 @@ def test_canary_goes_to_operations(scene: Scene) -> None:
     assert not scene.redis.exists("lw:escalations:critical", "lw:open:critical")
 
 
-def test_restarted_server_knows_all(policy: Policy, tmp_path: Path) -> None:
-    """An escalation that was reported as published would be gone after a crash of Redis, or its script unknown."""
+def test_a_restarted_server_keeps_everything(policy: Policy, tmp_path: Path) -> None:
+    """A crash of Redis would lose a published escalation, or its scripts."""
     server = ValkeyServer(data_dir=tmp_path, config=PERSISTENT, persist=True)
     server.start()
     port = server.port
@@ -248,8 +248,8 @@ def test_restarted_server_knows_all(policy: Policy, tmp_path: Path) -> None:
             assert len(mine.published("lw:escalations:critical")) == 2
 
 
-def test_unconfirmed_disk_is_an_error(scene: Scene, own_server: ValkeyServer) -> None:
-    """An escalation would be reported as safe on a Redis that keeps nothing."""
+def test_an_unconfirmed_write_to_disk_is_an_error(scene: Scene, own_server: ValkeyServer) -> None:
+    """An escalation would be reported as safe on a Redis that persists nothing."""
     with connect(own_server.connection_url) as redis:
         redis.config_set("appendonly", "no")
         with pytest.raises(StoreError, match=r"has no append-only file .*set appendonly yes"):
@@ -257,7 +257,7 @@ def test_unconfirmed_disk_is_an_error(scene: Scene, own_server: ValkeyServer) ->
 
 
 def end_segment(scene: Scene, hits: tuple[Hit, ...], *, key: str = "s", reason: str = "moderated") -> SettleResult:
-    """Settles as a worker does that had begun the segment, whether it is pending still or not."""
+    """Settles as a worker that has begun the segment, even if it is no longer pending."""
     context = scene.context("cam-1", key)
     return settle(
         scene.redis,
@@ -277,8 +277,8 @@ def end_segment(scene: Scene, hits: tuple[Hit, ...], *, key: str = "s", reason: 
     )
 
 
-def test_what_only_the_slower_of_two_workers_found_is_published(scene: Scene) -> None:
-    """A worker whose lease was over would drop the child that it saw, since the other could not fetch the segment."""
+def test_findings_of_only_the_slower_of_two_workers_are_published(scene: Scene) -> None:
+    """A worker whose lease has expired would drop its finding because the other worker could not fetch the segment."""
     scene.redis.hset("lw:pending:cam-1", "s", "{}")
     assert end_segment(scene, (), reason="failed").outcome is Settled.SETTLED
     hits = scene.hits([1000], lists=["known"])
@@ -292,8 +292,8 @@ def test_what_only_the_slower_of_two_workers_found_is_published(scene: Scene) ->
     assert scene.redis.hget(f"lw:incident:{event['data']['incident_id']}", "hits") == "2"
 
 
-def test_what_both_of_two_workers_found_is_counted_once(scene: Scene) -> None:
-    """A lease that is over would show moderators twice as many hits as there were."""
+def test_findings_of_both_workers_are_counted_once(scene: Scene) -> None:
+    """An expired lease would show moderators twice as many hits as there were."""
     scene.redis.hset("lw:pending:cam-1", "s", "{}")
     hits = scene.hits([1000, 1500], lists=["known"])
     assert [end_segment(scene, hits).outcome for _ in range(2)] == [Settled.SETTLED, Settled.ENDED]
@@ -301,8 +301,8 @@ def test_what_both_of_two_workers_found_is_counted_once(scene: Scene) -> None:
     assert scene.redis.hget(f"lw:incident:{event['data']['incident_id']}", "hits") == "2"
 
 
-def test_a_segment_is_settled_however_often_others_come_in_between(scene: Scene, redis_url: str) -> None:
-    """Where many workers share a busy stream, one would give up and fetch and decode its segment once more."""
+def test_a_segment_is_settled_despite_many_concurrent_changes(scene: Scene, redis_url: str) -> None:
+    """Where many workers share a busy stream, one would give up, and fetch and decode its segment again."""
     scene.redis.hset("lw:pending:cam-1", "s", "{}")
 
     def keep_changing() -> None:
@@ -321,7 +321,7 @@ def test_a_segment_is_settled_however_often_others_come_in_between(scene: Scene,
 
 
 def test_48_workers_settle_on_one_stream(scene: Scene, redis_url: str) -> None:
-    """A stream with a long backlog would have its segments moderated over and over."""
+    """A stream with a long backlog would have its segments moderated repeatedly."""
     for number in range(96):
         scene.redis.hset("lw:pending:cam-1", f"s{number}", "{}")
 

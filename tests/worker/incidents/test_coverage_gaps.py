@@ -1,4 +1,4 @@
-"""Streams that alone cannot be seen: moderators are called once a gap, and for no outage."""
+"""Single streams that cannot be seen call moderators once a gap; outages do not."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ MINUTE_MS = 60_000
 
 
 class Site(Platform):
-    """Each stream has a playlist of its own, which its origin may refuse."""
+    """An origin at which each stream has its own playlist and status."""
 
     def __init__(self, redis: Redis, origins: list[LiveOrigin], *, policy: Policy) -> None:
         super().__init__(redis, origins)
@@ -48,7 +48,7 @@ class Site(Platform):
             assert self.poll(stream_id)["state"] == "live"
 
     def answer(self, status: int, *stream_ids: str, at: int = 0, since_ms: int = 2 * MINUTE_MS) -> None:
-        """What the origin answers for their playlists, for so long by now."""
+        """Sets the status of the streams' playlists, as if for `since_ms`."""
         for stream_id in stream_ids:
             self.origins[at].status[f"/live/{stream_id}.m3u8"] = status
             self.poll(stream_id)
@@ -62,7 +62,7 @@ class Site(Platform):
         assert self.poll(stream_id)["state"] == "live"
 
     def raised(self) -> list[dict[str, Any]]:
-        """What is published once all that is due is raised."""
+        """Publishes all due incidents, and gives their events."""
         self.redis.delete(COUNTED)
         raise_coverage_gaps(self.redis, deployment="test", policy=self.policy)
         entries = [entry for severity in Severity for entry in self.redis.xrange(f"lw:escalations:{severity}")]
@@ -78,8 +78,8 @@ def site(redis: Redis) -> Iterator[Site]:
         yield site
 
 
-def test_a_stream_that_alone_cannot_be_read_calls_a_moderator(site: Site) -> None:
-    """A broadcaster whose server answers everyone but livewarden would be seen by viewers, and by no moderator."""
+def test_a_single_unreadable_stream_calls_a_moderator(site: Site) -> None:
+    """A broadcaster whose server refuses only livewarden would be seen by viewers and by no moderator."""
     site.live("a", "b", "c", "d", "e")
     site.answer(503, "c", since_ms=50_000)
     assert site.raised() == [], "it may be over in a moment"
@@ -96,8 +96,8 @@ def test_a_stream_that_alone_cannot_be_read_calls_a_moderator(site: Site) -> Non
     assert (incident.incident_id, incident.rule) == (data["incident_id"], COVERAGE_GAP_RULE)
 
 
-def test_an_outage_that_lasts_is_looked_at_now_and_then(site: Site) -> None:
-    """Two seconds apart, ten thousand streams that are down would be read again and again, for as long as it lasts."""
+def test_a_lasting_outage_is_checked_rarely(site: Site) -> None:
+    """Ten thousand unreachable streams would be read every two seconds for as long as the outage lasts."""
     site.live("a", "b", "c", "d", "e")
     site.answer(503, "a", "b", "c")
     assert site.raised() == []
@@ -106,8 +106,8 @@ def test_an_outage_that_lasts_is_looked_at_now_and_then(site: Site) -> None:
     assert "cmdstat_hmget" not in site.redis.info("commandstats")
 
 
-def test_an_outage_is_the_operators(site: Site) -> None:
-    """A hundred moderators' incidents would be about one server that is down."""
+def test_an_outage_is_reported_to_operators_only(site: Site) -> None:
+    """A hundred incidents in the moderators' queue would be about one server that is down."""
     site.live("a", "b", "c", "d", "e")
     site.live("f", "g", at=1)
     site.answer(503, "a", "b", "c")
@@ -115,7 +115,7 @@ def test_an_outage_is_the_operators(site: Site) -> None:
     assert [event["type"] for event in site.events()] == ["livewarden.operations.origin_gap.v1"]
 
 
-def test_what_began_before_the_gap_or_never_was_there_is_no_outage(site: Site) -> None:
+def test_wrong_urls_and_ended_streams_do_not_make_an_outage(site: Site) -> None:
     """Some wrong URLs and ended broadcasts would keep every hidden stream of a CDN from moderators."""
     site.live("a", "b", "c", "over-1", "over-2")
     site.answer(404, "over-1", "over-2", since_ms=5 * MINUTE_MS)
@@ -126,16 +126,17 @@ def test_what_began_before_the_gap_or_never_was_there_is_no_outage(site: Site) -
     assert [event["subject"] for event in site.raised()] == ["b"]
 
 
-def test_an_outage_in_which_most_streams_look_ended_is_the_operators(site: Site) -> None:
-    """A CDN that loses its files answers 404 for most and 503 for some: each of these would call a moderator."""
+def test_an_outage_in_which_most_streams_look_ended_is_reported_to_operators_only(site: Site) -> None:
+    """A CDN that loses its files answers 404 for most streams and 503 for some: each of these would call a
+    moderator."""
     site.live("a", "b", "c", "d", "e")
     site.answer(404, "a", "c", "d")
     site.answer(503, "b")
     assert site.raised() == []
 
 
-def test_streams_that_never_could_be_read_are_compared_with_one_another(site: Site) -> None:
-    """An origin that is missing in LIVEWARDEN_ALLOWED_ORIGINS would call a moderator for each of its streams."""
+def test_streams_that_were_never_readable_are_compared_with_each_other(site: Site) -> None:
+    """An origin missing in LIVEWARDEN_ALLOWED_ORIGINS would call a moderator for each of its streams."""
     site.live("a", "b", "c", "d", "e", at=1)
     for name in ("first", "second", "third"):
         site.watch(name, site.origins[0], path=f"{name}.m3u8")
@@ -143,8 +144,8 @@ def test_streams_that_never_could_be_read_are_compared_with_one_another(site: Si
     assert site.raised() == []
 
 
-def test_an_origin_of_one_stream_is_compared_with_the_others(site: Site) -> None:
-    """A broadcaster with a server of his own evades most easily; and where our own line is down, no one does."""
+def test_an_origin_with_one_stream_is_compared_with_other_origins(site: Site) -> None:
+    """A broadcaster with an own server could hide; or an outage of our own connection would call moderators."""
     site.live("own", at=0)
     site.live("a", "b", "c", "d", at=1)
     site.answer(502, "own")
@@ -157,9 +158,9 @@ def test_an_origin_of_one_stream_is_compared_with_the_others(site: Site) -> None
 
 
 @pytest.mark.parametrize("status", [503, 404])
-def test_outages_that_stay_short_and_come_again_are_one_gap(site: Site, status: int) -> None:
-    """Who refuses livewarden for 59 s of each minute, and numbers on as if nothing had been, would be unseen without
-    end: no second missed, no one called."""
+def test_short_repeated_outages_are_one_gap(site: Site, status: int) -> None:
+    """A server that refuses livewarden for 59 s of each minute, with continuous numbering, would stay unseen: no second
+    missed, nobody called."""
     site.live("a", "b", "c", "d")
     for _ in range(3):
         site.answer(status, "c", since_ms=59_000)
@@ -170,8 +171,8 @@ def test_outages_that_stay_short_and_come_again_are_one_gap(site: Site, status: 
     assert [event["type"] for event in site.events()] == ["livewarden.operations.origin_gap.v1"]
 
 
-def test_an_outage_through_which_the_sequence_went_on_is_over_with_it(site: Site) -> None:
-    """An origin whose balancer fails now and then, while all is listed after it, would call moderators."""
+def test_an_outage_ends_when_the_sequence_continues_through_it(site: Site) -> None:
+    """An origin whose load balancer fails now and then, without losing segments, would call moderators."""
     site.live("a", "b", "c")
     for _ in range(4):
         site.answer(503, "b", since_ms=30_000)
@@ -184,14 +185,14 @@ def test_an_outage_through_which_the_sequence_went_on_is_over_with_it(site: Site
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_what_may_have_ended_calls_nobody(site: Site, status: int) -> None:
+def test_a_stream_that_may_have_ended_calls_nobody(site: Site, status: int) -> None:
     """Each broadcast that ends without ENDLIST would be an incident."""
     site.live("a", "b", "c")
     site.answer(status, "b")
     assert site.raised() == []
 
 
-def test_a_stream_that_was_never_there_calls_nobody(site: Site) -> None:
+def test_a_stream_that_never_existed_calls_nobody(site: Site) -> None:
     """A platform that registers streams before they begin would call a moderator for each."""
     site.live("a", "b", "c")
     site.watch("early", site.origins[0], path="early.m3u8")
@@ -200,16 +201,16 @@ def test_a_stream_that_was_never_there_calls_nobody(site: Site) -> None:
     assert site.raised() == []
 
 
-def test_a_stream_that_never_could_be_read_does(site: Site) -> None:
-    """Who refuses livewarden from the beginning would be safer than who begins later."""
+def test_a_stream_that_was_never_readable_calls_a_moderator(site: Site) -> None:
+    """A server that refuses livewarden from the beginning would escape, while one that refuses later would not."""
     site.live("a", "b", "c")
     site.watch("hidden", site.origins[0], path="hidden.m3u8")
     site.answer(403, "hidden")
     assert [event["subject"] for event in site.raised()] == ["hidden"]
 
 
-def test_what_is_not_seen_after_a_decision_is_a_new_incident(site: Site) -> None:
-    """A decision would hide every later gap; or the same gap would come back without end."""
+def test_a_gap_after_a_decision_is_a_new_incident(site: Site) -> None:
+    """A decision would hide every later gap; or the same gap would be raised repeatedly."""
     site.live("a", "b", "c")
     site.answer(503, "b")
     (first,) = site.raised()
@@ -241,8 +242,8 @@ def test_a_second_gap_joins_the_open_incident(site: Site) -> None:
     assert incident.hits == 2
 
 
-def test_a_watch_that_is_over_raises_nothing(site: Site) -> None:
-    """A stream that the platform has taken off would call a moderator."""
+def test_a_finished_watch_raises_nothing(site: Site) -> None:
+    """A stream that the platform stopped watching would call a moderator."""
     site.live("a", "b", "c")
     site.answer(503, "b")
     unwatch(site.redis, "b")
@@ -259,8 +260,8 @@ def test_a_canary_calls_nobody(site: Site) -> None:
     assert [event["data"]["rule"] for event in published if "escalation" in event["type"]] == ["coverage-gap"]
 
 
-def test_the_policy_says_after_how_long_and_how_soon(site: Site) -> None:
-    """A team could neither have its moderators called earlier, nor spare them."""
+def test_the_policy_sets_delay_and_cooldown(site: Site) -> None:
+    """A team could neither call its moderators earlier nor spare them."""
     text = "version: '1'\nrules: [{name: a, severity: high, when: 'true'}]\ncoverage_gap: "
     site.live("a", "b", "c")
     site.answer(503, "b", since_ms=40_000)
@@ -270,8 +271,8 @@ def test_the_policy_says_after_how_long_and_how_soon(site: Site) -> None:
     assert [event["data"]["severity"] for event in site.raised()] == ["critical"]
 
 
-def test_it_is_among_the_outcomes(site: Site) -> None:
-    """A replay, and a report on what moderators were called for, would not know of it."""
+def test_gaps_are_in_the_recorded_outcomes(site: Site) -> None:
+    """A replay, or a report on why moderators were called, would lack them."""
     site.live("a", "b", "c")
     site.answer(503, "b")
     (event,) = site.raised()
@@ -281,8 +282,8 @@ def test_it_is_among_the_outcomes(site: Site) -> None:
     assert row["captured_ms"] == row["captured_first_ms"]
 
 
-def test_a_moderator_reads_why(site: Site, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A moderator would search for a picture that does not exist."""
+def test_the_event_gives_the_reason(site: Site, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moderator would look for a picture that does not exist."""
     site.live("a", "b", "c")
     site.answer(503, "b")
     (event,) = site.raised()
@@ -294,7 +295,7 @@ def test_a_moderator_reads_why(site: Site, redis_url: str, monkeypatch: pytest.M
 
 
 def settle_segment(site: Site, stream_id: str, **parts_ms: int) -> None:
-    """Ends a segment of the stream with these parts of it in the ledger."""
+    """Settles a segment of the stream with these ledger parts."""
     site.redis.hset(f"lw:pending:{stream_id}", "k", "{}")
     facts = stream_facts(site.redis, stream_id)
     settle(
@@ -318,8 +319,8 @@ def blind(site: Site, *stream_ids: str, for_ms: int = 70_000) -> None:
         settle_segment(site, stream_id, failed_encrypted=2_000)
 
 
-def test_a_stream_whose_segments_cannot_be_looked_at_calls_a_moderator(site: Site) -> None:
-    """Who encrypts his stream, or breaks it for our decoder, would be seen by viewers without end, and by no
+def test_a_stream_whose_segments_cannot_be_moderated_calls_a_moderator(site: Site) -> None:
+    """A broadcaster who encrypts a stream, or breaks it for our decoder only, would be seen by viewers and by no
     moderator."""
     site.live("a", "b", "c", "d")
     blind(site, "b", for_ms=50_000)
@@ -334,8 +335,8 @@ def test_a_stream_whose_segments_cannot_be_looked_at_calls_a_moderator(site: Sit
     assert site.raised() == [event], "once"
 
 
-def test_segments_that_could_be_looked_at_end_the_gap(site: Site) -> None:
-    """A stream would be called unseen for the one segment in a minute that its origin lost."""
+def test_moderated_segments_end_the_gap(site: Site) -> None:
+    """A stream would be reported as unseen for the one segment a minute that its origin lost."""
     site.live("a", "b", "c", "d")
     blind(site, "b")
     settle_segment(site, "b", moderated=1_500, failed_short=500)
@@ -346,23 +347,23 @@ def test_segments_that_could_be_looked_at_end_the_gap(site: Site) -> None:
     assert [event["subject"] for event in site.raised()] == ["c"], "a picture now and then is not enough"
 
 
-def test_two_of_one_server_that_cannot_be_looked_at_hide_one_another_from_nobody(site: Site) -> None:
-    """A broadcaster with two encrypted streams on his own server would pass for an outage, which no one reads about."""
+def test_two_unreadable_streams_of_one_server_do_not_hide_each_other(site: Site) -> None:
+    """A broadcaster with two encrypted streams on one server would pass for an outage."""
     site.live("a", "b", "c", "d", "e", "f", "g")
     site.live("x", "y", at=1)
     blind(site, "x", "y")
     assert sorted(event["subject"] for event in site.raised()) == ["x", "y"]
 
 
-def test_where_many_cannot_be_looked_at_it_is_no_one_streams_fault(site: Site) -> None:
+def test_many_unreadable_streams_are_not_raised_singly(site: Site) -> None:
     """Our own decoder's failure would fill the queue with every stream."""
     site.live("a", "b", "c", "d")
     blind(site, "a", "b")
     assert site.raised() == []
 
 
-def test_a_new_watch_begins_seen(site: Site) -> None:
-    """A stream that is put right and registered again would be raised for what was before."""
+def test_a_new_watch_starts_without_a_gap(site: Site) -> None:
+    """A stream that is fixed and registered again would be raised for the gap before."""
     site.live("a", "b", "c", "d")
     blind(site, "b")
     unwatch(site.redis, "b")
@@ -388,10 +389,10 @@ def gap(stream_id: str = "s", origin: str = "o:80") -> LastingGap:
         (0, 0, 2, 1, False),
     ],
 )
-def test_a_quarter_of_the_others_may_be_missing(
+def test_a_gap_is_raised_while_up_to_a_quarter_of_the_others_are_missing(
     seen: int, missing: int, elsewhere_seen: int, elsewhere_missing: int, alone: bool
 ) -> None:
-    """One other stream that ends just then would hide who evades; or an outage would count as many who do."""
+    """One other stream that ends just then would hide an evading one; or an outage would be raised stream by stream."""
     here, elsewhere = (
         Watched(stream_id="", origin="o:80", missing=False),
         Watched(stream_id="", origin="p:80", missing=False),
@@ -415,10 +416,10 @@ WATCHED = st.builds(
 
 
 @given(st.lists(WATCHED, max_size=12), st.booleans(), st.booleans(), st.sampled_from([None, 0, 1]))
-def test_thousands_are_compared_as_one_by_one(
+def test_counting_in_bulk_agrees_with_counting_one_by_one(
     watched: list[Watched], seen_before: bool, blind: bool, own: int | None
 ) -> None:
-    """A person would be called for an outage, or no one for a gap, depending on how streams are counted."""
+    """Depending on how streams are counted, an outage would call a moderator, or a gap would not."""
     watched = [replace(one, stream_id=f"{index}") for index, one in enumerate(watched)]
     name = "elsewhere" if own is None else f"{own}"
     lasts = replace(gap(name), seen_before=seen_before, blind=blind)

@@ -1,4 +1,4 @@
-"""Earlier decisions on a stream, as its events carry them, in a real Valkey."""
+"""Earlier decisions on a stream in its events, in a real Valkey."""
 
 from scene import Scene
 
@@ -12,18 +12,18 @@ CRITICAL, HIGH = "lw:escalations:critical", "lw:escalations:high"
 
 
 def later_ms(scene: Scene, days: int) -> int:
-    """Long after whatever was decided by now."""
+    """A time long after all decisions so far."""
     return (int(scene.redis.time()[0]) + 86_400 * days) * 1000
 
 
 def named(scene: Scene, key: str = CRITICAL) -> list[tuple[str, str, str]]:
-    """Of the newest event: rule, outcome, and who decided."""
+    """Rule, outcome and author of each earlier decision in the newest event."""
     decisions = scene.published(key)[-1]["data"]["earlier_decisions"]
     return [(one["rule"], one["outcome"], one["decided_by"]) for one in decisions]
 
 
-def test_who_looks_next_reads_what_was_decided(scene: Scene) -> None:
-    """A moderator would decide the fifth time on a stream that colleagues know, without knowing that they do."""
+def test_an_event_lists_earlier_decisions_on_its_stream(scene: Scene) -> None:
+    """A moderator would decide the fifth time on a stream without knowing of colleagues' decisions."""
     first = scene.raise_incident("cam-1", Severity.HIGH)
     assert named(scene, HIGH) == []
     decide(scene.redis, first, "adult_tos", by="ann", deployment="test")
@@ -37,8 +37,8 @@ def test_who_looks_next_reads_what_was_decided(scene: Scene) -> None:
     assert newest["decided"] == scene.published("lw:decisions")[-1]["data"]["times"]["decided"]
 
 
-def test_what_was_decided_elsewhere_is_none_of_this_stream(scene: Scene) -> None:
-    """A drill's decision, or another stream's, would speak for what is live here."""
+def test_decisions_of_other_streams_and_purposes_are_left_out(scene: Scene) -> None:
+    """A drill's decision, or another stream's, would pass for one on this live stream."""
     for stream, purpose in (("cam-1", "drill"), ("cam-2", "live")):
         incident = scene.raise_incident(stream, purpose=purpose)
         decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
@@ -46,8 +46,8 @@ def test_what_was_decided_elsewhere_is_none_of_this_stream(scene: Scene) -> None
     assert named(scene) == []
 
 
-def test_only_the_newest_are_told(scene: Scene) -> None:
-    """Events would grow with each decision on a stream that runs for months."""
+def test_only_the_newest_decisions_are_listed(scene: Scene) -> None:
+    """Events of a stream that runs for months would grow with each decision."""
     for number in range(MAX_RECENT + 2):
         (event,) = scene.settle("cam-1", scene.hits([later_ms(scene, number)], lists=["known"])).events
         decide(scene.redis, event.incident_id, "harmless", by=f"moderator {number}", note="a puppet", deployment="test")
@@ -55,8 +55,8 @@ def test_only_the_newest_are_told(scene: Scene) -> None:
     assert [by for _, _, by in named(scene)] == [f"moderator {number}" for number in range(6, 1, -1)]
 
 
-def test_a_changed_or_damaged_record_stops_nothing(scene: Scene) -> None:
-    """A decision that was changed would be shown as it was, and one that cannot be read keep a segment from ending."""
+def test_a_revised_decision_is_shown_revised_and_a_damaged_one_left_out(scene: Scene) -> None:
+    """A revised decision would be shown unrevised, or an unreadable one would block settlement."""
     incidents = [scene.raise_incident("cam-1", severity) for severity in (Severity.HIGH, Severity.REVIEW)]
     for incident in incidents:
         decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
@@ -71,8 +71,8 @@ def test_a_changed_or_damaged_record_stops_nothing(scene: Scene) -> None:
     assert named(scene) == []
 
 
-def test_state_of_version_0_1_0_knows_its_last_decision(scene: Scene) -> None:
-    """After an upgrade, no event would show what was decided before it."""
+def test_state_of_version_0_1_0_keeps_its_last_decision(scene: Scene) -> None:
+    """After an upgrade, no event would show earlier decisions."""
     incident = scene.raise_incident("cam-1")
     decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     field = "rule:live:known"
@@ -83,8 +83,8 @@ def test_state_of_version_0_1_0_knows_its_last_decision(scene: Scene) -> None:
     assert named(scene) == [("known", "harmless", "ann")]
 
 
-def test_a_decision_on_a_group_is_one_on_its_streams(scene: Scene) -> None:
-    """A moderator would not know that a lead has decided on this very stream among others."""
+def test_a_decision_on_a_group_counts_for_its_streams(scene: Scene) -> None:
+    """A moderator would not know that a lead has decided on this stream as part of a group."""
     scene.policy = scene.policy.model_copy(update={"flood": Flood(streams=2)})
     scene.settle("cam-1", scene.hits([1000], lists=["known"]))
     scene.settle("cam-2", scene.hits([1000], lists=["known"]))

@@ -1,4 +1,4 @@
-"""Events as others read them."""
+"""Events as their readers see them."""
 
 import json
 from dataclasses import replace
@@ -98,8 +98,8 @@ def every_event() -> list[Event]:
     ]
 
 
-def test_raised_tells_what_a_person_needs() -> None:
-    """A moderator would not know what was found, where, when, and on what it rests."""
+def test_a_raised_event_has_what_a_reviewer_needs() -> None:
+    """A moderator would not know what was found, where, when, and on which evidence."""
     event = json.loads(raised().text)
     assert event["specversion"] == "1.0"
     assert event["source"] == "/livewarden/test"
@@ -156,8 +156,8 @@ def test_raised_tells_what_a_person_needs() -> None:
     }
 
 
-def test_what_platforms_act_on_tells_why() -> None:
-    """A platform would look up its own notes and the grounds of a decision by hand, or act without them."""
+def test_events_for_platforms_carry_reasons_and_metadata() -> None:
+    """A platform would have to look up its own metadata and the grounds of a decision, or act without them."""
     written = {event.type: json.loads(event.text)["data"] for event in every_event()}
     for kind in ("livewarden.decision.made.v1", "livewarden.interrupt.requested.v1"):
         assert written[kind]["metadata"] == {"room": "\ud800 blue\n"}
@@ -165,8 +165,8 @@ def test_what_platforms_act_on_tells_why() -> None:
         assert written[kind]["principles"] == [1, 5]
 
 
-def test_a_closed_incident_does_not_pass_for_live() -> None:
-    """A reader that ranks by what is live would show what was live when it was raised."""
+def test_a_closed_incident_is_not_marked_live() -> None:
+    """A reader that ranks live incidents first would show incidents that were live when they were raised."""
     closed = escalation_closed(json.loads(raised().text), outcome="harmless", deployment="test", now_ms=NOW)
     assert "stream_state" not in json.loads(closed.text)["data"]
 
@@ -190,8 +190,8 @@ def test_a_closed_incident_does_not_pass_for_live() -> None:
         ),
     ],
 )
-def test_a_condition_tells_its_thresholds(rule: dict[str, Any], condition: dict[str, Any]) -> None:
-    """A moderator would not know how far above its threshold a score is, or would see another one."""
+def test_a_condition_carries_its_thresholds(rule: dict[str, Any], condition: dict[str, Any]) -> None:
+    """A moderator would not know how far a score is above its threshold, or would see the wrong threshold."""
     rule = {"name": "r", "severity": "high"} | rule
     assert rule_condition(Rule.model_validate(rule)) == condition | {"when": rule["when"]}
 
@@ -200,12 +200,12 @@ def test_a_condition_tells_its_thresholds(rule: dict[str, Any], condition: dict[
     "condition", [flood_condition(Flood(streams=10)), gap_condition(CoverageGap()), rule_condition(RULE)]
 )
 def test_conditions_fit_the_schema(condition: dict[str, Any]) -> None:
-    """A group's incident, or a coverage gap's, could not be published, and its segments would not end."""
+    """A group incident or a coverage gap could not be published, and its segments would not be settled."""
     escalation(CONTEXT, INCIDENT, HIT, previous_severity=None, now_ms=NOW, condition=condition)
 
 
-def test_what_changes_meanwhile_makes_no_other_event() -> None:
-    """The same work done again would be another event for readers, for the stream ended or a report came meanwhile."""
+def test_changes_of_the_stream_do_not_change_an_event_id() -> None:
+    """Repeated work would look like a new event, because the stream ended or a report arrived in between."""
     stream = replace(CONTEXT.stream, state="ended", signals={"viewer-reports": 9.0}, metadata={}, risk_prior=1.0)
     again = raised(of=replace(CONTEXT, stream=stream), now_ms=NOW + 5_000, earlier=())
     assert json.loads(again.text)["id"] == json.loads(raised().text)["id"]
@@ -214,7 +214,7 @@ def test_what_changes_meanwhile_makes_no_other_event() -> None:
 
 
 def test_an_incident_may_have_no_picture() -> None:
-    """What was found without one, as version 0.1.0 cannot have it, could be neither published nor decided."""
+    """A finding without a picture, as version 0.1.0 stored it, could be neither published nor decided."""
     event = json.loads(raised().text)
     for name in ("sample", "segment", "hits"):
         del event["data"][name]
@@ -226,15 +226,15 @@ def test_an_incident_may_have_no_picture() -> None:
     assert json.loads(closed.text)["data"]["outcome"] == "cannot_judge"
 
 
-def test_rules_may_serve_any_principle() -> None:
-    """A rule on grooming (`principles: [3]`) would find something, and no segment that it holds for would end."""
+def test_rules_may_name_any_principle() -> None:
+    """A segment that hits a rule on grooming (`principles: [3]`) could not be settled."""
     finding = replace(INCIDENT.finding, principles=(3, 5))
     event = escalation(CONTEXT, replace(INCIDENT, finding=finding), HIT, previous_severity=None, now_ms=NOW)
     assert json.loads(event.text)["data"]["principles"] == [3, 5]
 
 
 def test_a_refused_event_is_not_quoted() -> None:
-    """The hash of a picture, or what a platform notes, would be in the log with the error."""
+    """The log would contain a picture's hash or a platform's metadata."""
     event = json.loads(raised().text)
     event["data"]["sample"]["pdq"] = "0f" * 31
     for change in ({}, {"sample": {"pdq": "0f" * 31}}, {"metadata": "secret"}):
@@ -245,7 +245,7 @@ def test_a_refused_event_is_not_quoted() -> None:
 
 
 def test_events_are_bounded() -> None:
-    """Redis would be filled by one stream with long notes, many signals and many matches."""
+    """One stream with long metadata, many signals and many matches would fill Redis."""
     text = "\U0001f600" * 100
     matches = tuple(
         ListMatch(
@@ -273,8 +273,9 @@ def test_events_are_bounded() -> None:
     assert len(event.text) < 200_000
 
 
-def test_a_match_tells_what_is_known_of_it() -> None:
-    """A person who reads a match would not know of which version of a list, video or turned picture it speaks."""
+def test_a_match_carries_version_video_and_variant() -> None:
+    """A moderator would not know to which version of a list, which video or which transformed picture a match
+    refers."""
     match = ListMatch(
         list="known",
         entry="v/12",
@@ -320,8 +321,8 @@ def test_each_is_a_cloudevent_on_one_line(event: Event) -> None:
     assert read.get_data()["incident_id"] == event.incident_id  # type: ignore[index, call-overload]
 
 
-def test_ids_are_told_apart() -> None:
-    """Readers, who deduplicate by id, would drop one of two different events."""
+def test_ids_differ_between_events() -> None:
+    """Readers deduplicate by ID, and would drop one of two different events."""
     assert len({json.loads(event.text)["id"] for event in every_event()}) == 6
 
 
@@ -347,8 +348,8 @@ def test_nothing_is_published_without_its_own_dataschema(named: str | None) -> N
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_schema_refuses_what_it_does_not_describe(change: dict[str, Any]) -> None:
-    """A mistake in an event, or a picture in one, would reach a platform."""
+def test_schema_rejects_unknown_content(change: dict[str, Any]) -> None:
+    """A faulty event, or a picture in one, would reach a platform."""
     event = json.loads(raised().text)
     event["data"] |= change
     with pytest.raises(SchemaError, match=r"livewarden\.escalation\.raised\.v1: \$"):
@@ -356,14 +357,14 @@ def test_schema_refuses_what_it_does_not_describe(change: dict[str, Any]) -> Non
 
 
 def _with_more(value: object) -> object:
-    """With a field of a later version in each object that the schemas describe."""
+    """The event with an additional field of a later version in each object that the schemas describe."""
     if isinstance(value, dict):
         return {name: _with_more(part) for name, part in value.items()} | {"of_a_later_version": 1}
     return [_with_more(part) for part in value] if isinstance(value, list) else value
 
 
 def test_an_incident_of_a_later_version_can_be_closed() -> None:
-    """During a rollout no one could decide on what the first new worker raised, until his own machine is updated."""
+    """During a rollout nobody with an older version could decide on incidents that new workers raise."""
     written = json.loads(raised().text)
     numbers = {name: written["data"].pop(name) for name in ("scores", "signals")}
     versions = written["data"].pop("versions")
@@ -379,7 +380,7 @@ def test_an_incident_of_a_later_version_can_be_closed() -> None:
 
 @pytest.mark.parametrize("event", every_event(), ids=lambda event: event.type)
 def test_readers_survive_added_fields(event: Event) -> None:
-    """A platform that checks what it reads would stop at the first event of the next version."""
+    """A platform that validates its input would stop at the first event of the next version."""
     (name,) = (one for one in SCHEMAS if event.type in schema(one)["properties"]["type"]["enum"])
     readers = Draft202012Validator(schema(name))
     written = json.loads(event.text)
@@ -394,7 +395,7 @@ def test_readers_survive_added_fields(event: Event) -> None:
 
 
 def test_events_of_version_0_1_0_are_read() -> None:
-    """Readers would stop at what is still on the streams after an upgrade, and no one could decide on it."""
+    """After an upgrade, readers would stop at events still on the streams, and nobody could decide on them."""
     event = json.loads(raised().text)
     del event["dataschema"]
     for name in ("condition", "segment", "risk_prior", "signals", "stream_state", "earlier_decisions"):
@@ -410,16 +411,16 @@ def test_events_of_version_0_1_0_are_read() -> None:
         *("times", "matches", "scores", "versions"),
     ],
 )
-def test_schema_requires_what_was_promised(field: str) -> None:
-    """A reader could not rely on what the queue's description promises."""
+def test_schema_requires_the_documented_fields(field: str) -> None:
+    """A reader could not rely on the documented fields."""
     event = json.loads(raised().text)
     del event["data"][field]
     with pytest.raises(SchemaError, match=field):
         check_event(event)
 
 
-def test_nothing_unfit_is_published() -> None:
-    """An event that does not fit its schema would be built, and published."""
+def test_an_event_that_violates_its_schema_is_not_published() -> None:
+    """Readers would receive events that do not fit the published schema."""
     with pytest.raises(SchemaError, match="sample"):
         escalation(CONTEXT, INCIDENT, replace(HIT, reason="guess"), previous_severity=None, now_ms=NOW)
 
@@ -428,5 +429,5 @@ def test_nothing_unfit_is_published() -> None:
     ("ms", "text"), [(0, "1970-01-01T00:00:00.000Z"), (1_795_610_750_134, "2026-11-25T12:45:50.134Z")]
 )
 def test_times_are_exact(ms: int, text: str) -> None:
-    """Times would be off by a millisecond of floating point."""
+    """Floating point would shift times by a millisecond."""
     assert rfc3339(ms) == text

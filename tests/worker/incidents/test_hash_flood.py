@@ -1,4 +1,4 @@
-"""Hashes that match many streams at once, and hashes in quarantine, in a real Valkey."""
+"""Hashes that match many streams at the same time, and quarantined hashes, in a real Valkey."""
 
 import json
 from collections.abc import Callable
@@ -61,7 +61,7 @@ class Town:
     def show(
         self, stream: str, *entries: str, at: int = 1000, purpose: str = "live", score: float = 0.0, segment: str = ""
     ) -> Settled:
-        """A segment of the stream ends in which these were seen, as "list/entry"."""
+        """Settles a segment of the stream in which these entries, "list/entry", were matched."""
         hits = self.hits(*entries, at=at, purpose=purpose, score=score)
         return self.scene.settle(stream, hits, purpose=purpose, segment_key=segment or None).outcome
 
@@ -69,13 +69,13 @@ class Town:
         return [event | event["data"] for event in self.scene.published(key)]
 
     def groups(self) -> list[dict[str, Any]]:
-        """Group incidents as raised, oldest first."""
+        """Group incidents in the order in which they were raised."""
         return [
             event for event in self.events() if event["rule"] == "hash-flood" and event["type"].endswith("raised.v1")
         ]
 
     def publish(self) -> list[str]:
-        """The time for updates comes; gives the streams that the newest event of the newest group names."""
+        """Publishes due updates; gives the streams named by the newest event of the newest group."""
         for member, _ in self.redis.zscan_iter("lw:floods:due"):
             self.redis.zadd("lw:floods:due", {member: 1})
         publish_due(self.redis, deployment="test", policy=self.scene.policy)
@@ -83,7 +83,7 @@ class Town:
         return list(newest["streams"])
 
     def take_all(self, by: str) -> dict[str, str]:
-        """Takes whatever there is, what he holds and has changed first; gives the events, by incident."""
+        """Takes all available incidents, changed ones that are held first; gives the events by incident."""
         given = {}
         taken = take(self.redis, by)
         while taken is not None:
@@ -92,7 +92,7 @@ class Town:
         return given
 
     def alone(self) -> list[str]:
-        """Streams that have an incident of their own."""
+        """Streams with an incident of their own."""
         return [each.stream_id for each in open_incidents(self.redis) if each.rule != "hash-flood"]
 
     def muted(self, stream: str, rule: str = "known") -> int:
@@ -118,7 +118,7 @@ def flood(town: Town, *entries: str, streams: int = 4, **more: Any) -> list[str]
 
 class TestGroup:
     def test_many_streams_become_one_incident_for_a_lead(self, town: Town) -> None:
-        """A raid, or a bad entry, would bury all other incidents under a thousand of its own."""
+        """A raid, or a bad list entry, would bury all other incidents under a thousand of its own."""
         names = flood(town, streams=9)
         (group,) = town.groups()
         assert (group["severity"], group["needs_role"]) == ("critical", "lead")
@@ -130,8 +130,9 @@ class TestGroup:
         (shown,) = [each for each in open_incidents(town.redis) if each.rule == "hash-flood"]
         assert (shown.streams, shown.hits) == (9, 9)
 
-    def test_incidents_of_single_streams_before_it_are_linked(self, town: Town) -> None:
-        """A lead would decide on the group, and moderators go on with the same hash one stream at a time, unknowing."""
+    def test_earlier_incidents_of_single_streams_are_linked(self, town: Town) -> None:
+        """A lead would decide on the group while moderators, unaware of it, review the same hash one stream at a
+        time."""
         town.show("cam-0", "stop/9", "known/7")
         flood(town, streams=4)
         (group,) = town.groups()
@@ -143,29 +144,31 @@ class TestGroup:
         newest = [event for event in town.events() if event["rule"] == "hash-flood"][-1]
         assert newest["incidents"] == group["incidents"]
 
-    def test_a_group_counts_once_in_the_totals_of_the_day(self, town: Town) -> None:
-        """A report would have twice as many of the gravest incidents as there were."""
+    def test_a_group_counts_once_in_the_daily_totals(self, town: Town) -> None:
+        """A report would show twice as many critical incidents as there were."""
         flood(town, "a")
         (day,) = totals(town.redis, days=1)
         raised = [row for row in day.counts["raised"] if row["rule"] == "flood" or "flood" in str(row["rule"])]
         assert [row["count"] for row in raised] == [1]
 
-    def test_operators_are_told(self, town: Town) -> None:
-        """Those who run lists would not learn that one of them is at fault."""
+    def test_operators_are_notified(self, town: Town) -> None:
+        """Operators of lists would not learn that one of their lists is at fault."""
         flood(town)
         (copy,) = town.events("lw:operations")
         assert copy["id"] == town.groups()[0]["id"]
 
-    def test_fewer_are_incidents_of_their_own(self, town: Town) -> None:
-        """Single streams would wait for a lead."""
+    def test_fewer_streams_have_their_own_incidents(self, town: Town) -> None:
+        """Incidents of single streams would wait for a lead."""
         names = flood(town, streams=3)
         for name in names * 3:
             town.show(name, "known/7", at=2000)
         assert town.groups() == []
         assert sorted(town.alone()) == names
 
-    def test_without_flood_every_stream_has_its_own(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
-        """A policy that says nothing of floods would have its incidents grouped."""
+    def test_without_flood_settings_every_stream_has_its_own_incident(
+        self, town: Town, policy_of: Callable[[str], Policy]
+    ) -> None:
+        """A policy without flood settings would have its incidents grouped."""
         town.scene.policy = policy_of(RULES.replace("flood: {streams: 4, within_seconds: 600}", ""))
         assert flood(town, streams=6) == sorted(town.alone())
         assert town.groups() == []
@@ -178,14 +181,14 @@ class TestGroup:
         assert [match["entry"] for match in event["matches"]] == ["8"]
         assert "cam-9" in town.publish()
 
-    def test_classifiers_are_heard(self, town: Town) -> None:
+    def test_classifiers_still_raise(self, town: Town) -> None:
         """New material would hide behind a hash that floods."""
         flood(town)
         town.show("cam-9", "known/7", score=0.9)
         assert [event["stream_id"] for event in town.events("lw:escalations:high")] == ["cam-9"]
 
     def test_near_duplicates_in_a_list_are_one_group(self, town: Town) -> None:
-        """One picture would be as many group incidents as the lists have copies of it."""
+        """One picture would raise as many group incidents as the lists have copies of it."""
         flood(town, "known/7", "known/8", "other/1")
         town.show("cam-8", "other/1")
         town.show("cam-9", "known/8", "known/9")
@@ -198,13 +201,13 @@ class TestGroup:
         assert {"cam-8", "cam-9"} <= set(town.publish())
 
     def test_updates_are_bounded(self, town: Town) -> None:
-        """A thousand streams would be a thousand messages to a lead."""
+        """A lead would get a thousand messages for a thousand streams."""
         flood(town, streams=20)
         assert len([event for event in town.events() if event["rule"] == "hash-flood"]) == 1
         assert len(town.publish()) == 20
         assert town.redis.zcard("lw:floods:due") == 0
 
-    def test_flood_interrupts_nothing(self, town: Town) -> None:
+    def test_a_flood_interrupts_nothing(self, town: Town) -> None:
         """One bad entry would interrupt every stream that shows a station's logo."""
         flood(town, "stop/1")
         for at in (2000, 3000, 4000):
@@ -212,8 +215,8 @@ class TestGroup:
         requests = [event for event in town.events("lw:decisions") if event["type"].startswith("livewarden.interrupt")]
         assert requests == []
 
-    def test_drills_are_apart(self, town: Town) -> None:
-        """A drill would make a real incident of few, or a real flood would be marked as a drill."""
+    def test_drills_are_counted_separately(self, town: Town) -> None:
+        """A drill would turn a few real matches into a flood, or a real flood would be marked as a drill."""
         flood(town, streams=3)
         for number in range(3):
             town.show(f"drill-{number}", "known/7", purpose="drill")
@@ -224,13 +227,13 @@ class TestGroup:
         assert group["streams"] == ["drill-0", "drill-1", "drill-2", "drill-9"]
 
     @pytest.mark.parametrize(("listed", "purpose"), [("selftest/1", "drill"), ("known/7", "canary")])
-    def test_tests_are_no_flood(self, town: Town, listed: str, purpose: str) -> None:
+    def test_tests_make_no_flood(self, town: Town, listed: str, purpose: str) -> None:
         """An exercise on many streams would be taken for a flood."""
         flood(town, listed, streams=8, purpose=purpose)
         assert town.groups() == []
 
-    def test_what_a_lead_allowed_is_no_flood(self, town: Town) -> None:
-        """A station's logo that a lead has allowed would be a critical incident for him all the same."""
+    def test_allowed_entries_make_no_flood(self, town: Town) -> None:
+        """A station's logo that a lead has allowed would still raise a critical incident."""
         tags = allow_tags("known", 2**52, "lea")
         matches = (
             ListMatch(list="known", entry="7", distance=4),
@@ -243,8 +246,8 @@ class TestGroup:
         assert town.groups() == []
         assert len(town.events("lw:escalations:review")) == 6
 
-    def test_a_damaged_group_keeps_no_other_from_being_published(self, town: Town) -> None:
-        """Leads would not read which streams have joined any group, for one that cannot be read."""
+    def test_a_damaged_group_does_not_block_others(self, town: Town) -> None:
+        """One unreadable group would keep all groups from publishing which streams have joined."""
         flood(town, streams=4)
         ((incident, _),) = town.redis.zrange("lw:open:critical", 0, -1, withscores=True)[-1:]
         states = town.redis.hgetall(incidents_key(groups_owner("live")))
@@ -255,22 +258,23 @@ class TestGroup:
         assert "cam-9" in town.publish()
         assert town.redis.zscore("lw:floods:due", "drill known/7") is None
 
-    def test_what_only_shadow_rules_see_is_no_flood(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
-        """A list on trial would call a lead, though its rule calls no one."""
+    def test_shadow_rules_make_no_flood(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A list on trial would call a lead, though its rule calls nobody."""
         town.scene.policy = policy_of(RULES.replace("severity: critical}", "severity: critical, mode: shadow}", 1))
         flood(town, streams=6)
         assert town.events() == []
 
     def test_old_matches_do_not_count(self, town: Town) -> None:
-        """A picture that turns up once a day would be a flood after a while."""
+        """A picture that appears once a day would become a flood after a while."""
         flood(town, streams=3)
         for name in ("cam-0", "cam-1"):
             town.redis.zincrby("lw:flood:live:known/7", -601_000, name)
         town.show("cam-9", "known/7")
         assert town.groups() == []
 
-    def test_redelivered_segment_joins_once(self, town: Town) -> None:
-        """A worker that dies between joining and settling would make two group incidents, or count a stream twice."""
+    def test_a_redelivered_segment_joins_once(self, town: Town) -> None:
+        """A worker that dies between joining and settling would cause a second group incident, or count a stream
+        twice."""
         flood(town, streams=3)
         for _ in range(2):
             town.show("cam-3", "known/7", segment="s")
@@ -278,7 +282,7 @@ class TestGroup:
         assert town.publish() == ["cam-0", "cam-1", "cam-2", "cam-3"]
 
     def test_death_between_joining_and_settling(self, town: Town) -> None:
-        """A worker that dies there would make a group of a stream that is then counted again, or never settled."""
+        """A segment whose worker dies there would join the group again and be counted twice, or never be settled."""
         flood(town, streams=3)
         for _ in range(2):
             divert(
@@ -292,8 +296,8 @@ class TestGroup:
         assert town.publish() == ["cam-0", "cam-1", "cam-2", "cam-3"]
         assert town.muted("cam-3") == 1
 
-    def test_streams_at_once(self, town: Town, redis_url: str) -> None:
-        """Workers that find the flood at the same moment would raise an incident each, or lose a stream."""
+    def test_streams_that_join_concurrently(self, town: Town, redis_url: str) -> None:
+        """Workers that detect the flood at the same moment would each raise an incident, or lose a stream."""
 
         def show(number: int) -> None:
             with connect(redis_url) as redis:
@@ -310,7 +314,7 @@ class TestGroup:
 
 
 class TestDecision:
-    def test_is_for_every_stream(self, town: Town) -> None:
+    def test_applies_to_every_stream(self, town: Town) -> None:
         """A platform would act on one stream of many."""
         names = flood(town, streams=6)
         group = town.groups()[0]["incident_id"]
@@ -325,7 +329,7 @@ class TestDecision:
         assert [each.rule for each in open_incidents(town.redis)] == ["known"] * 3
 
     def test_covers_its_streams_and_no_others(self, town: Town) -> None:
-        """A lead would be called again for what is decided, or never for a stream that is not decided."""
+        """A lead would be called again for decided streams, or never for an undecided one."""
         flood(town)
         decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         flood(town, at=2000)
@@ -334,7 +338,7 @@ class TestDecision:
         assert [group["streams"] for group in town.groups()] == [["cam-0", "cam-1", "cam-2", "cam-3"], ["cam-9"]]
 
     def test_holds_while_another_hash_floods(self, town: Town) -> None:
-        """A lead would be called back to what was decided minutes ago, whenever something else is shown everywhere."""
+        """Whenever another hash floods, a lead would be called again for what was decided minutes ago."""
         flood(town)
         (first,) = town.groups()
         decide(town.redis, first["incident_id"], "harmless", by="lea", note="seen", deployment="test")
@@ -343,8 +347,8 @@ class TestDecision:
         town.show("cam-0", "known/7", at=2000)
         assert len(town.groups()) == 2
 
-    def test_a_stream_that_joined_after_it_was_shown_is_not_decided(self, town: Town) -> None:
-        """A lead's decision would close what a stream shows that he never heard of."""
+    def test_a_stream_that_joined_after_the_group_was_shown_is_not_decided(self, town: Town) -> None:
+        """A lead's decision would cover a stream that was never shown to them."""
         names = flood(town)
         group = town.groups()[0]["incident_id"]
         assert group in town.take_all("lea")
@@ -361,7 +365,7 @@ class TestDecision:
             later["incident_id"],
             later["streams"],
         )
-        # What is decided stays decided, and what is open goes on.
+        # Decided streams stay decided, and open ones go on.
         flood(town, at=2000)
         town.show("cam-7", "known/7")
         assert town.publish() == ["cam-8", "cam-9", "cam-7"]
@@ -373,8 +377,8 @@ class TestDecision:
             town.show(name, "known/7", at=3000)
         assert len(town.groups()) == 3
 
-    def test_a_nearer_match_is_published_at_once_and_bars_the_decision(self, town: Town) -> None:
-        """A lead would close an exact match with the weak ones that he was shown."""
+    def test_a_nearer_match_is_published_immediately_and_bars_the_decision(self, town: Town) -> None:
+        """A lead would close an exact match together with the weak ones that were shown."""
         flood(town, "other/1", "known/7")  # known/7 at distance 4
         group = town.groups()[0]["incident_id"]
         town.take_all("lea")
@@ -397,7 +401,7 @@ class TestDecision:
         assert [group["streams"] for group in town.groups()][1:] == [["cam-2"]]
 
     def test_the_script_decides_on_no_stream_that_joins_meanwhile(self, town: Town) -> None:
-        """A stream that joins between reading and writing would be decided unseen."""
+        """A stream that joins between read and write would be decided unseen."""
         flood(town)
         group = town.groups()[0]["incident_id"]
         kept = incidents_key(groups_owner("live"))
@@ -428,8 +432,8 @@ class TestDecision:
         assert (before, attempt(4), town.redis.xlen("lw:decisions")) == (["clash"], ["clash"], 0)
         assert attempt(5) == ["decided"]
 
-    def test_looking_back_is_not_covered(self, town: Town) -> None:
-        """What a new hash finds in the past would be taken for decided on."""
+    def test_look_back_findings_are_not_covered(self, town: Town) -> None:
+        """A past match of a new hash would count as decided."""
         flood(town)
         decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         town.redis.hset("lw:pending:cam-0", "back", "{}")
@@ -444,7 +448,7 @@ class TestDecision:
         assert [group["streams"] for group in town.groups()][1:] == [["cam-0"]]
 
     def test_while_streams_join(self, town: Town, redis_url: str) -> None:
-        """A stream that joins with the decision would be decided unseen, or lost."""
+        """A stream that joins during the decision would be decided unseen, or lost."""
         flood(town)
         group = town.groups()[0]["incident_id"]
 
@@ -465,7 +469,7 @@ class TestDecision:
 
 class TestQuarantine:
     def test_raises_nothing_and_is_recorded(self, town: Town) -> None:
-        """A hash that a lead has taken out of play would go on calling people, or leave no trace."""
+        """A quarantined hash would go on calling moderators, or its matches would leave no trace."""
         town.quarantine("known/7")
         flood(town, streams=6)
         assert town.events() == []
@@ -473,7 +477,7 @@ class TestQuarantine:
         assert town.redis.zcard("lw:flood:live:known/7") == 6
 
     def test_as_a_lead_sets_and_lifts_it(self, town: Town) -> None:
-        """What a lead does would not be what workers read."""
+        """Workers would read another format than the one in which leads write."""
         added = Entry(entry="7/a b", kind=HashKind.PDQ, value=bytes(32))
         bank = Bank(delta=Delta().applied(BankChange.add("known", added, at_ms=1)))
         lead = Actor(name="lea", role=Role.LEAD)
@@ -485,14 +489,14 @@ class TestQuarantine:
         assert len(town.events()) == 1
 
     def test_other_hashes_raise(self, town: Town) -> None:
-        """A quarantined hash would hide what else a picture matches."""
+        """A quarantined hash would hide other matches of the same picture."""
         town.quarantine("known/7")
         town.show("cam-1", "known/7", "known/8")
         (event,) = town.events()
         assert [match["entry"] for match in event["matches"]] == ["8"]
 
-    def test_counts_as_no_frame_of_a_listed_video(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
-        """A wall in a listed film, taken out of play by a lead, would make a film of any one picture of it."""
+    def test_does_not_count_as_a_frame_of_a_listed_video(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A wall in a listed film, quarantined by a lead, would turn any matching picture into a run of the film."""
         town.scene.policy = policy_of(
             "version: '1'\nrules: [{name: film, when: 'matched(\"known\")', severity: critical,"
             " persistence: {video_frames: 2, within_seconds: 60}}]"
@@ -514,21 +518,21 @@ class TestQuarantine:
         assert {match["entry"] for match in event["matches"]} == {"1", "2"}
 
     def test_interrupts_nothing(self, town: Town) -> None:
-        """A stream would be interrupted for a hash that a lead has found to be wrong."""
+        """A stream would be interrupted because of a hash that a lead has found to be wrong."""
         town.quarantine("stop/1")
         for at in (1000, 2000, 3000):
             town.show("cam-1", "stop/1", "known/8", at=at)
         assert town.events("lw:decisions") == []
         assert [event["rule"] for event in town.events()] == ["known"]
 
-    def test_ends_by_itself(self, town: Town) -> None:
-        """A hash would stay out of play because a person forgot it."""
+    def test_expires(self, town: Town) -> None:
+        """A hash would stay silent because somebody forgot to lift the quarantine."""
         town.quarantine("known/7", until_ms=1)
         town.show("cam-1", "known/7")
         assert len(town.events()) == 1
 
-    def test_works_without_flood(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
-        """A policy that says nothing of floods could quarantine nothing."""
+    def test_works_without_flood_settings(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A policy without flood settings could not quarantine."""
         town.scene.policy = policy_of(RULES.replace("flood: {streams: 4, within_seconds: 600}", ""))
         town.quarantine("known/7")
         town.show("cam-1", "known/7")

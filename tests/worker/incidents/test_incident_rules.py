@@ -1,4 +1,4 @@
-"""From hits to incidents, without Redis."""
+"""Incidents computed from hits, without Redis."""
 
 import json
 from dataclasses import replace
@@ -49,7 +49,7 @@ def hit(capture_ms: int, severity: Severity = Severity.HIGH, *, distance: int = 
 
 
 class Stream:
-    """A stream on which segments end, one after the other."""
+    """A stream whose segments end one after another."""
 
     def __init__(self, policy: Policy, purpose: str = "live") -> None:
         self.policy = policy
@@ -62,7 +62,7 @@ class Stream:
         return self.state.rules.get("rule", RuleState())
 
     def end_segment(self, *hits: Hit, now_ms: int = T0, segment_key: str = "s1") -> list[dict[str, object]]:
-        """Gives what is published, as others read it."""
+        """The published events, as readers see them."""
         step = advance(
             self.state,
             context=context(segment_key, self.purpose),
@@ -92,7 +92,7 @@ severities = st.sampled_from(Severity)
 def test_order_of_segments_changes_nothing(
     found: list[tuple[int, Severity, int]], needed: int, within: float, random: object
 ) -> None:
-    """A worker that is slow for once would decide whether a person is called, or what the event says."""
+    """One slow worker would change whether a moderator is called, or what the event contains."""
     policy = policy_with(persistence={"hits": needed, "within_seconds": within})
     hits = [hit(at, severity, distance=distance, lists=("known",)) for at, severity, distance in found]
     shuffled = list(hits)
@@ -118,7 +118,7 @@ def test_order_of_segments_changes_nothing(
     random=st.randoms(use_true_random=False),
 )
 def test_order_of_segments_changes_no_run(found: list[tuple[int, str, str]], random: object) -> None:
-    """A worker that is slow for once would decide whether a listed video is noticed."""
+    """One slow worker would change whether a listed video is detected."""
     policy = policy_with(persistence={"video_frames": 3, "within_seconds": 20})
     hits = [replace(hit(at), frames=(VideoFrame("known", video, entry),)) for at, entry, video in found]
     shuffled = list(hits)
@@ -138,7 +138,7 @@ def test_order_of_segments_changes_no_run(found: list[tuple[int, str, str]], ran
 
 
 def test_a_run_of_weak_matches_raises() -> None:
-    """A listed video that is shown blurred would be one coincidence after the other."""
+    """A listed video that is shown blurred would pass for unrelated coincidences."""
     stream = Stream(policy_with(severity="critical", persistence={"video_frames": 3, "within_seconds": 60}))
     weak = [replace(hit(n * 5_000), frames=(VideoFrame("known", "v", str(n)),)) for n in (1, 2, 3)]
     assert stream.end_segment(weak[0], weak[2]) == []
@@ -147,8 +147,8 @@ def test_a_run_of_weak_matches_raises() -> None:
     assert event["type"] == EventType.RAISED
 
 
-def test_a_run_of_long_ago_raises_beside_what_waits() -> None:
-    """A listed video that is found by looking back would be forgotten, because a newer match waits for more."""
+def test_an_old_run_raises_beside_waiting_hits() -> None:
+    """A listed video found by look-back would be dropped because a newer match waits for more hits."""
     stream = Stream(policy_with(persistence={"video_frames": 3, "within_seconds": 60}))
     frames = [replace(hit(n * 5_000), frames=(VideoFrame("known", "v", str(n)),)) for n in (1, 2, 3)]
     assert stream.end_segment(replace(frames[0], capture_ms=T0)) == []
@@ -156,8 +156,8 @@ def test_a_run_of_long_ago_raises_beside_what_waits() -> None:
     assert event["type"] == EventType.RAISED
 
 
-def test_a_run_names_its_frames_only() -> None:
-    """What is remembered while a run is waited for would grow by all that the pictures are like."""
+def test_a_run_stores_only_matches_of_its_video() -> None:
+    """The stored state of an incomplete run would grow by all other entries that its frames match."""
     seen = ListMatch(list="known", entry="1", distance=30, video="v")
     others = tuple(ListMatch(list="known", entry=str(n), distance=31, video="v") for n in range(2, 17))
     one = replace(hit(1), frames=(VideoFrame("known", "v", "1"),), grounds=(seen,), matches=(seen, *others))
@@ -167,7 +167,7 @@ def test_a_run_names_its_frames_only() -> None:
 
 
 @given(captures)
-def test_what_waits_is_bounded(captures_ms: list[int]) -> None:
+def test_waiting_hits_are_bounded(captures_ms: list[int]) -> None:
     """A rule that never persists would fill Redis on a stream that runs for weeks."""
     stream = Stream(policy_with(persistence={"hits": 3, "within_seconds": 1}))
     for number, at in enumerate(captures_ms):
@@ -189,14 +189,14 @@ def test_late_segment_raises() -> None:
 
 
 def test_one_instant_counts_once() -> None:
-    """A frame sampled twice, by two renditions, would look like persistence."""
+    """One frame sampled from two renditions would count as persistence."""
     stream = Stream(policy_with(persistence={"hits": 2, "within_seconds": 5}))
     assert stream.end_segment(hit(1000), hit(1000)) == []
     assert stream.end_segment(hit(1000)) == []
 
 
-def test_same_work_gives_the_same_ids() -> None:
-    """A segment that is moderated again would be a second escalation to readers."""
+def test_repeated_work_gives_the_same_ids() -> None:
+    """Readers would see a second escalation for a segment that is moderated again."""
     one, other = Stream(policy_with()), Stream(policy_with())
     (first,) = one.end_segment(hit(1000))
     (again,) = other.end_segment(hit(1000), now_ms=T0 + 999)
@@ -206,7 +206,7 @@ def test_same_work_gives_the_same_ids() -> None:
 
 
 def test_updates_are_bounded() -> None:
-    """A thousand hits would be a thousand messages to a moderator."""
+    """A moderator would get a thousand messages for a thousand hits."""
     stream = Stream(policy_with())
     for number in range(1000):
         # Four hits a second of Redis's clock: 250 s.
@@ -220,8 +220,8 @@ def test_updates_are_bounded() -> None:
     assert all(before < after for before, after in pairwise(times))
 
 
-def test_an_update_shows_what_made_it_worse() -> None:
-    """A moderator who is called again would be shown a picture that he knows, and not the nearer match."""
+def test_an_update_shows_the_worse_match() -> None:
+    """A moderator who is called again would be shown the picture they already know instead of the nearer match."""
     stream = Stream(policy_with())
     stream.end_segment(matched_hit(0, Severity.HIGH, "a", 9))
     known, nearer = matched_hit(1_000, Severity.HIGH, "a", 9), matched_hit(2_000, Severity.HIGH, "a", 2)
@@ -229,8 +229,8 @@ def test_an_update_shows_what_made_it_worse() -> None:
     assert event["data"]["sample"]["pts_seconds"] == 2.0  # type: ignore[index]
 
 
-def test_a_rise_in_severity_is_told_at_once() -> None:
-    """A moderator would learn half a minute late that something is worse than it looked."""
+def test_a_rise_in_severity_is_published_immediately() -> None:
+    """A moderator would learn half a minute late that an incident became worse."""
     stream = Stream(policy_with(severity="review"))
     stream.end_segment(hit(0, Severity.REVIEW))
     (event,) = stream.end_segment(hit(1, Severity.CRITICAL), segment_key="s2", now_ms=T0 + 1)
@@ -244,8 +244,8 @@ def test_a_rise_in_severity_is_told_at_once() -> None:
 
 
 class TestCooldown:
-    def test_what_was_captured_until_its_end_is_decided(self) -> None:
-        """A moderator would be called again for the very pictures he has decided on."""
+    def test_captures_until_the_end_of_the_cooldown_are_decided(self) -> None:
+        """A moderator would be called again for pictures already decided on."""
         stream = Stream(policy_with(cooldown_seconds=60))
         stream.end_segment(hit(T0))
         stream.decide(T0 + 10_000)
@@ -253,15 +253,15 @@ class TestCooldown:
         (event,) = stream.end_segment(hit(T0 + 70_000), now_ms=T0 + 70_001, segment_key="s9")
         assert event["type"] == EventType.RAISED
 
-    def test_late_segment_of_a_decided_incident_is_decided(self) -> None:
-        """A slow worker would call the moderator back to what is over."""
+    def test_a_late_segment_of_a_decided_incident_is_decided(self) -> None:
+        """A slow worker would call the moderator again for an incident that is closed."""
         stream = Stream(policy_with(cooldown_seconds=0))
         stream.end_segment(hit(T0))
         stream.decide(T0 + 10_000)
         assert stream.end_segment(hit(T0 + 9_999), now_ms=T0 + 11_000) == []
 
-    def test_what_is_listed_after_the_silence_is_not_decided_whatever_its_capture_time(self) -> None:
-        """Who says that each segment lasts an hour would have all that he shows decided for good."""
+    def test_a_segment_listed_after_the_cooldown_raises_whatever_its_capture_time(self) -> None:
+        """A broadcaster who claims durations of an hour would have all later pictures covered by one decision."""
         stream = Stream(policy_with(cooldown_seconds=300))
         stream.end_segment(hit(T0))
         stream.decide(T0 + 10_000)
@@ -272,8 +272,8 @@ class TestCooldown:
         in_time = replace(late, listed_ms=T0 + 300_000)
         assert not advance(stream.state, context=in_time, hits=hits, now_ms=T0 + 401_000, policy=stream.policy).events
 
-    def test_a_capture_time_in_the_past_does_not_spare_a_rule_its_persistence(self) -> None:
-        """One picture would raise what needs two, since it looked worse than what was decided."""
+    def test_a_past_capture_time_does_not_bypass_persistence(self) -> None:
+        """One picture would raise a rule that needs two, because it looked worse than the decided ones."""
         stream = Stream(policy_with(cooldown_seconds=300, persistence={"hits": 2, "within_seconds": 5}))
         stream.end_segment(hit(T0), hit(T0 + 1))
         stream.decide(T0 + 10_000)
@@ -281,16 +281,16 @@ class TestCooldown:
         hits = [hit(T0 - 3_600_000)]
         assert not advance(stream.state, context=late, hits=hits, now_ms=T0 + 401_000, policy=stream.policy).events
 
-    def test_worse_is_not_covered(self) -> None:
-        """Deciding on something harmless would hide something grave for the length of the cooldown."""
+    def test_a_worse_match_is_not_covered(self) -> None:
+        """Deciding on a harmless match would hide a severe one for the length of the cooldown."""
         stream = Stream(policy_with(severity="review", cooldown_seconds=600))
         stream.end_segment(hit(T0, Severity.REVIEW))
         stream.decide(T0 + 1)
         (event,) = stream.end_segment(hit(T0 + 2, Severity.CRITICAL), segment_key="s2")
         assert event["data"]["severity"] == "critical"  # type: ignore[index]
 
-    def test_what_was_decided_stays_decided_when_something_else_is_decided_too(self) -> None:
-        """A broadcaster who shows two listed pictures by turns would call a moderator each time, for the same two."""
+    def test_a_decision_holds_after_another_decision(self) -> None:
+        """A broadcaster who alternates two listed pictures would call a moderator again and again for the same two."""
         stream = Stream(policy_with(cooldown_seconds=600))
         for number, entry in enumerate("ab"):
             (event,) = stream.end_segment(matched_hit(number, Severity.HIGH, entry, 3), segment_key=f"s{number}")
@@ -317,7 +317,7 @@ def test_order_of_segments_changes_nothing_after_a_decision(
     needed: int,
     random: object,
 ) -> None:
-    """A worker that is slow for once would decide whether a person is shown what is worse than what he decided on."""
+    """One slow worker would change whether anybody is shown a match worse than the decided one."""
     policy = policy_with(persistence={"hits": needed, "within_seconds": 100.0}, cooldown_seconds=50)
     hits = [matched_hit(*one) for one in after]
     shuffled = list(hits)
@@ -338,7 +338,7 @@ def test_order_of_segments_changes_nothing_after_a_decision(
     assert one.decided is not None
     if one.incident is not None and other.incident is not None:
         assert one.incident.finding == other.incident.finding
-    # Whatever was worse than what was decided on has been published, whenever it was captured.
+    # Every match worse than the decided one has been published, whenever it was captured.
     severities_decided = min(severity.rank for _, severity, _, _ in before)
     nearest = {entry: min(d for _, _, e, d in before if e == entry) for _, _, entry, _ in before}
     for stream in (in_order, out_of_order):
@@ -354,8 +354,8 @@ def test_order_of_segments_changes_nothing_after_a_decision(
 
 
 @given(found=matched_hits, random=st.randoms(use_true_random=False))
-def test_all_that_an_incident_holds_is_published(found: list[tuple[int, Severity, str, int]], random: object) -> None:
-    """A moderator would decide on evidence that only the database has."""
+def test_all_evidence_of_an_incident_is_published(found: list[tuple[int, Severity, str, int]], random: object) -> None:
+    """A moderator would decide on an incident without seeing all of its evidence."""
     stream = Stream(policy_with())
     for number, one in enumerate(found):
         stream.end_segment(matched_hit(*one), segment_key=f"s{number}")
@@ -365,8 +365,8 @@ def test_all_that_an_incident_holds_is_published(found: list[tuple[int, Severity
         assert newest.surpassed_by(finding.severity, finding.matches) == ""
 
 
-def test_each_list_has_its_nearest() -> None:
-    """The only match on a list would be pushed out by twenty nearer ones on another, and no one would see it."""
+def test_the_nearest_match_of_each_list_is_kept() -> None:
+    """Twenty nearer matches of one list would displace the only match of another, and nobody would see it."""
     stream = Stream(policy_with())
     crowd = tuple(ListMatch(list="many", entry=str(n), distance=1) for n in range(30))
     stream.end_segment(replace(hit(1), matches=crowd))
@@ -378,7 +378,7 @@ def test_each_list_has_its_nearest() -> None:
 
 
 def test_updates_of_a_long_listed_video_are_bounded() -> None:
-    """A listed video would be a message for each of its frames."""
+    """A listed video would publish a message for each of its frames."""
     stream = Stream(policy_with())
     for number in range(500):
         match = ListMatch(list="known", entry=str(number), distance=5)
@@ -386,7 +386,7 @@ def test_updates_of_a_long_listed_video_are_bounded() -> None:
     assert len(stream.events) < 60
 
 
-def test_shadow_rule_counts_and_calls_nobody() -> None:
+def test_a_shadow_rule_counts_and_calls_nobody() -> None:
     """An operator could not try a rule without flooding moderators."""
     stream = Stream(policy_with(mode="shadow"))
     assert stream.end_segment(hit(1), hit(2)) == []
@@ -406,14 +406,14 @@ class TestInterrupt:
         return [event for event in events if event["type"] == EventType.INTERRUPT_REQUESTED]
 
     def test_two_frames_ask_once(self) -> None:
-        """A stream that shows known material would go on, or the platform would be asked without end."""
+        """A stream that shows known material would go on, or the platform would be asked repeatedly."""
         found = [hit(at, Severity.CRITICAL, lists=("confirmed",)) for at in (1, 2, 3)]
         (event,) = self.interrupts(*found)
         assert event["stream"] == "lw:decisions"
         assert len(event["data"]["frames"]) == 2  # type: ignore[index]
 
     def test_frames_are_bounded(self) -> None:
-        """A request, and what is remembered of the stream, would grow with each frame."""
+        """A request, and the stored state of the stream, would grow with each frame."""
         stream = Stream(self.policy)
         (event, _) = stream.end_segment(*(hit(at, Severity.CRITICAL, lists=("confirmed",)) for at in range(50)))
         assert len(event["data"]["frames"]) == 2  # type: ignore[index]
@@ -428,8 +428,8 @@ class TestInterrupt:
         ],
         ids=["one frame", "one frame twice", "another list", "no list at all"],
     )
-    def test_less_asks_nothing(self, hits: list[Hit]) -> None:
-        """A stream would be interrupted on the strength of one picture, or of a score."""
+    def test_weaker_evidence_asks_nothing(self, hits: list[Hit]) -> None:
+        """A stream would be interrupted because of one picture, or of a score."""
         assert self.interrupts(*hits) == []
 
     def test_canary_asks_nothing(self) -> None:
@@ -442,8 +442,8 @@ class TestInterrupt:
     ("purpose", "stream_key", "drill"),
     [("live", "lw:escalations:high", False), ("drill", "lw:escalations:high", True), ("canary", "lw:operations", True)],
 )
-def test_purpose_says_who_is_called(purpose: str, stream_key: str, drill: bool) -> None:
-    """A canary would wake a moderator, or a drill would be taken for real."""
+def test_purpose_selects_the_audience(purpose: str, stream_key: str, drill: bool) -> None:
+    """A canary would call a moderator, or a drill would be taken for real."""
     (event,) = Stream(policy_with(), purpose).end_segment(hit(1))
     assert event["stream"] == stream_key
     assert event["data"]["drill"] is drill  # type: ignore[index]
@@ -462,7 +462,7 @@ def test_evidence_is_bounded() -> None:
 
 
 def test_state_survives_redis() -> None:
-    """What is remembered of a stream would change by being stored."""
+    """A stream's state would change by being stored."""
     stream = Stream(policy_with(persistence={"hits": 2, "within_seconds": 5}))
     stream.end_segment(hit(1, lists=("known",)))
     assert decode(encode(stream.rule)) == stream.rule
@@ -473,11 +473,11 @@ def test_state_survives_redis() -> None:
 
 
 def test_foreign_state_is_one_clear_error() -> None:
-    """A hand-edited key in Redis would be a traceback in a worker's log."""
+    """A hand-edited key in Redis would cause a traceback in a worker's log."""
     with pytest.raises(StoreError, match="expected what livewarden writes"):
         decode('{"waiting": 5}')
 
 
 def test_default_persistence_is_once() -> None:
-    """A rule without `persistence` would wait for more than it says."""
+    """A rule without `persistence` would wait for further hits."""
     assert Rule(name="a", when="true", severity=Severity.HIGH).persistence.hits == 1

@@ -1,4 +1,5 @@
-"""Rules that are evaluated in order, on a real Valkey: whatever order segments end in, the same is raised."""
+"""Rules that are evaluated in order, on a real Valkey: the order in which segments end does not change what is
+raised."""
 
 import json
 import os
@@ -48,16 +49,16 @@ rules:
 """
 POLICY = parse_policy(RULES, "policy.yaml")
 AT_ONCE = {"alone", "thrice"}
-"""Evaluated as segments end: whether they raise must not depend on the order, but which segment brings it to light
+"""Rules evaluated as segments end: whether they raise must not depend on the order, but the segment that triggers them
 does."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One segment: what was seen in it; None: nothing was."""
+    """One segment and what was seen in it; None: nothing was seen."""
 
     samples: tuple[tuple[int, float, tuple[str, int] | None], ...] | None
-    """When, score, and the listed entry that is matched with its distance."""
+    """Time, score, and the matched entry with its distance."""
     failed_seconds: float = 0.0
 
 
@@ -140,7 +141,7 @@ def end(redis: Redis, segment: SegmentFacts, policy: Policy = POLICY) -> None:
 
 
 def raised(redis: Redis) -> set[tuple[str, ...]]:
-    """What came out, of the rules whose findings must not depend on the order."""
+    """The raised incidents of rules whose findings must not depend on the order."""
     found = set()
     for key in ("lw:escalations:critical", "lw:escalations:high", "lw:escalations:review"):
         for _, fields in redis.xrange(key):
@@ -159,7 +160,7 @@ def named(event: dict) -> tuple[str, ...] | None:
 
 
 def expected(segments: Sequence[SegmentFacts]) -> set[tuple[str, ...]]:
-    """In order, in one process, without Redis."""
+    """The expected incidents, computed in order, in one process, without Redis."""
     order, incidents = OrderState(), StreamIncidents()
     found = set()
     for segment in segments:
@@ -172,7 +173,7 @@ def expected(segments: Sequence[SegmentFacts]) -> set[tuple[str, ...]]:
 
 
 class Ender:
-    """A process that ends the segments that it is given, one after the other."""
+    """A process that ends its segments one after another."""
 
     def __init__(self, url: str) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -212,10 +213,10 @@ def processes(redis_url: str) -> Iterator[list[Ender]]:
 @pytest.mark.timeout(300)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=drawn_segments, seed=st.integers(0, 2**32))
-def test_same_raises_in_whatever_order_processes_end_segments(
+def test_the_same_is_raised_in_whatever_order_processes_end_segments(
     redis: Redis, processes: list[Ender], drawn: list[Drawn], seed: int
 ) -> None:
-    """Whether a person is called, and about what, would depend on which worker was slow."""
+    """A slow worker would change whether a moderator is called, and about what."""
     redis.flushdb()
     segments = [facts("cam", number, one) for number, one in enumerate(drawn)]
     pend(redis, segments)
@@ -236,10 +237,10 @@ def test_same_raises_in_whatever_order_processes_end_segments(
 @pytest.mark.timeout(300)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=drawn_segments, seed=st.integers(0, 2**32))
-def test_whatever_is_seen_is_shown_to_somebody_though_people_decide_meanwhile(
+def test_every_match_is_shown_to_somebody_despite_concurrent_decisions(
     redis: Redis, processes: list[Ender], drawn: list[Drawn], seed: int
 ) -> None:
-    """A match would be closed by a decision on another one, because its segment ended a moment too late."""
+    """A decision on another match would close a match because its segment ended a moment too late."""
     redis.flushdb()
     segments = [facts("cam", number, one) for number, one in enumerate(drawn)]
     pend(redis, segments)
@@ -254,7 +255,7 @@ def test_whatever_is_seen_is_shown_to_somebody_though_people_decide_meanwhile(
             process.wait()
         while (taken := take(redis, "ann")) is not None:
             shown.setdefault(taken.incident_id, []).append(json.loads(taken.event)["data"])
-            with suppress(QueueError):  # something worse came since: it is given again
+            with suppress(QueueError):  # a worse match arrived: it is given again
                 decide(redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
                 decided += 1
     assert (decided > 0) == bool(raised(redis))
@@ -265,12 +266,12 @@ def test_whatever_is_seen_is_shown_to_somebody_though_people_decide_meanwhile(
     ]
     for match in seen:
         assert any(one["entry"] == match.entry and one["distance"] <= match.distance for one in named)
-    # Each match that is worse than what was decided on has one incident, and no other.
+    # Each match worse than the decided one has exactly one incident.
     assert sum(events[0]["rule"] == "alone" for events in shown.values()) <= 3
 
 
 def serve(url: str) -> None:
-    """What a process of `Ender` does until nothing comes any more."""
+    """Main loop of an `Ender` process: ends segments until its queue is closed."""
     with connect(url) as redis:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""State in Redis of rules that are evaluated in order: which segment waits for which, and when it is forgotten."""
+"""State in Redis of rules that are evaluated in order: which segment waits for which, and when state expires."""
 
 import json
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ PLAIN = parse_policy(b"version: 1\nrules: [{name: a, severity: high, when: 'scor
 
 @dataclass
 class Stream:
-    """A stream whose segments of 4 s end when the test says so."""
+    """A stream whose 4 s segments end when the test says so."""
 
     redis: Redis
 
@@ -92,15 +92,15 @@ def stream(redis: Redis) -> Stream:
     return Stream(redis)
 
 
-def test_a_policy_without_such_rules_keeps_nothing(stream: Stream) -> None:
-    """Every deployment would pay for what few rules need."""
+def test_a_policy_without_ordered_rules_stores_nothing(stream: Stream) -> None:
+    """Every deployment would pay for a feature that few rules need."""
     assert stream.end(stream.admit(0), 0.9, policy=PLAIN).events
     stream.end(stream.admit(1), 0.1, policy=PLAIN)
     assert stream.remembered == {}
 
 
-def test_what_is_remembered_ends_with_the_epoch_and_with_silence(stream: Stream) -> None:
-    """Streams of years ago would fill Redis."""
+def test_state_expires_with_its_epoch_and_after_silence(stream: Stream) -> None:
+    """State of streams that ended years ago would fill Redis."""
     old, waiting, new = stream.admit(0), stream.admit(1), stream.admit(9, epoch=1)
     stream.end(waiting, 0.9)
     stream.end(new, 0.9)
@@ -112,8 +112,8 @@ def test_what_is_remembered_ends_with_the_epoch_and_with_silence(stream: Stream)
     assert 0 < stream.redis.ttl(windows_key("cam")) <= KEPT_SECONDS
 
 
-def test_what_looking_back_found_keeps_nobody_waiting(stream: Stream) -> None:
-    """A search that takes minutes would hold up all rules over windows."""
+def test_look_back_findings_do_not_block_settlement(stream: Stream) -> None:
+    """A search that takes minutes would delay all rules over windows."""
     record = SegmentRecord.from_json(str(stream.redis.hget(pending_key("cam"), stream.admit(0))))
     stream.redis.delete(pending_key("cam"))
     looked_back = replace(record, key=f"{record.key}~found", epoch=0, sequence=0, url="", duration_ms=0)
@@ -121,8 +121,8 @@ def test_what_looking_back_found_keeps_nobody_waiting(stream: Stream) -> None:
     assert stream.end(stream.admit(1), 0.9, 0.9).events
 
 
-def test_the_earliest_of_a_long_backlog_is_waited_for(stream: Stream) -> None:
-    """After an outage rules would be evaluated in the order of names, 10 before 9."""
+def test_a_long_backlog_is_evaluated_in_numeric_order(stream: Stream) -> None:
+    """After an outage rules would be evaluated in order of names, 10 before 9."""
     keys = [stream.admit(number) for number in range(8, 36)]
     for key in reversed(keys[1:]):
         assert stream.end(key, 0.9).events == ()
@@ -130,8 +130,8 @@ def test_the_earliest_of_a_long_backlog_is_waited_for(stream: Stream) -> None:
     assert json.loads(event.text)["data"]["sample"]["segment"] == keys[1]
 
 
-def test_a_change_of_policy_does_not_break_what_waits(stream: Stream) -> None:
-    """A segment would be tried again and again, since a rule that it had to do with is gone."""
+def test_a_policy_change_does_not_break_waiting_segments(stream: Stream) -> None:
+    """A segment would be retried endlessly because a rule that it waited for is gone."""
     first, second = stream.admit(0), stream.admit(1)
     stream.end(second, 0.9, 0.9)
     other = parse_policy(
@@ -143,8 +143,8 @@ def test_a_change_of_policy_does_not_break_what_waits(stream: Stream) -> None:
     assert stream.end(stream.admit(2), 0.9, policy=PLAIN).events
 
 
-def test_hashes_in_quarantine_count_in_no_window(stream: Stream) -> None:
-    """A hash that a lead took out, since it matches a popular title, would still call moderators on each stream."""
+def test_quarantined_hashes_count_in_no_window(stream: Stream) -> None:
+    """A hash that a lead quarantined because it matches a popular title would still call moderators for each stream."""
     policy = parse_policy(
         b'version: 1\nrules: [{name: a, severity: high, when: \'window.matched("x", "60s") >= 2\'}]', "policy.yaml"
     )
@@ -157,8 +157,8 @@ def test_hashes_in_quarantine_count_in_no_window(stream: Stream) -> None:
     assert json.loads(event.text)["data"]["rule"] == "a"
 
 
-def test_a_hash_that_no_window_counts_is_named_by_no_other_rule(stream: Stream) -> None:
-    """A moderator would be shown a match that a lead took out of play, and the verdict log say that there was none."""
+def test_a_quarantined_match_is_left_out_of_other_rules(stream: Stream) -> None:
+    """A moderator would be shown a quarantined match."""
     policy = parse_policy(
         b'version: 1\nrules: [{name: a, severity: high, when: \'window.matched("x", "60s") >= 2\'},'
         b" {name: nude, severity: high, when: 'score(\"m/a\") > 0.5'}]",
@@ -171,8 +171,8 @@ def test_a_hash_that_no_window_counts_is_named_by_no_other_rule(stream: Stream) 
     assert (data["rule"], data["matches"]) == ("nude", [])
 
 
-def test_what_somebody_else_wrote_begins_anew(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
-    """None of the stream's segments would be settled any more, or rules be evaluated on nonsense."""
+def test_foreign_window_records_are_reset(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
+    """None of the stream's segments would be settled any more, or rules would be evaluated on garbage."""
     stream.redis.hset(windows_key("cam"), "1.0", "nonsense")
     stream.end(stream.admit(0), 0.9)
     assert "windows in Redis begin anew: 'nonsense'" in caplog.text
@@ -180,7 +180,7 @@ def test_what_somebody_else_wrote_begins_anew(stream: Stream, caplog: pytest.Log
     assert stream.redis.xlen("lw:escalations:high") == 1
 
 
-def test_what_is_no_record_of_windows_hides_nothing(stream: Stream) -> None:
+def test_a_foreign_key_of_windows_does_not_block_settlement(stream: Stream) -> None:
     """None of the stream's segments would be settled any more."""
     stream.redis.set(windows_key("cam"), "foreign")
     stream.end(stream.admit(0), 0.9)

@@ -1,4 +1,4 @@
-"""Celery's connection to a Redis that goes away while a worker has messages in hand."""
+"""Celery's connection to a Redis that becomes unreachable while a worker has unacknowledged messages."""
 
 import pytest
 from kombu import Connection
@@ -7,8 +7,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from worker.runtime.broker import TRANSPORT
 
 
-def test_a_channel_that_closes_after_its_transport_raises_what_celery_expects(redis_url: str):
-    """Each worker of a deployment would end with each restart of Redis, and see nothing until it has started again."""
+def test_a_channel_closed_after_its_transport_raises_the_error_that_celery_expects(redis_url: str):
+    """Each restart of Redis would end every worker of a deployment."""
     connection = Connection(redis_url, transport=TRANSPORT)
     channel = connection.channel()
     connection.transport.client = None

@@ -1,4 +1,4 @@
-"""Redis's clock is a month ahead for a moment, as of a host that starts with a wrong time: nothing is lost by it."""
+"""Redis's clock jumps a month ahead for a moment, as of a host that boots with a wrong time: nothing is lost."""
 
 import json
 import logging
@@ -54,8 +54,8 @@ def upkeep(redis: Redis) -> int:
     return trim(redis, held_from=unrecorded_from(redis))
 
 
-def test_events_outlive_a_clock_that_is_wrong_for_a_moment(server: ServerWithClock, redis: Redis, scene: Scene) -> None:
-    """All that was published would be gone within two seconds, read or not."""
+def test_events_outlive_a_clock_that_is_briefly_wrong(server: ServerWithClock, redis: Redis, scene: Scene) -> None:
+    """All published events would be gone within two seconds, read or not."""
     decide(redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
     scene.raise_incident("cam-2")
     redis.xadd(OPERATIONS, {"event": "{}"})
@@ -70,10 +70,10 @@ def test_events_outlive_a_clock_that_is_wrong_for_a_moment(server: ServerWithClo
     assert redis.hkeys(AGE_CLOCK) == ["counts_ms"]
 
 
-def test_a_clock_that_goes_on_from_there_counts(
+def test_a_clock_that_keeps_running_ahead_counts(
     server: ServerWithClock, redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A host that is set right, or a deployment that was away for a month, would keep all events for good."""
+    """After a host's clock is corrected, or a deployment was off for a month, all events would be kept for good."""
     caplog.set_level(logging.INFO)
     scene.raise_incident("cam-1")
     upkeep(redis)
@@ -89,8 +89,8 @@ def test_a_clock_that_goes_on_from_there_counts(
     )
 
 
-def test_a_clock_that_jumps_again_does_not_count(server: ServerWithClock, redis: Redis) -> None:
-    """Two jumps an hour apart would look like a clock that went on for an hour."""
+def test_a_second_jump_does_not_count(server: ServerWithClock, redis: Redis) -> None:
+    """Two jumps an hour apart would look like a clock that ran on for an hour."""
     first = age_ms(redis)
     for seconds in (30 * DAY, 30 * DAY + 2 * HOUR, 40 * DAY):
         server.set_ahead(seconds)
@@ -98,21 +98,21 @@ def test_a_clock_that_jumps_again_does_not_count(server: ServerWithClock, redis:
     assert redis.hget(AGE_CLOCK, "went_on_ms") == "0"
     server.set_ahead(40 * DAY + 600)
     age_ms(redis)
-    assert redis.hget(AGE_CLOCK, "went_on_ms") == str(STEP_MS)  # ten minutes in which no one saw it prove little
+    assert redis.hget(AGE_CLOCK, "went_on_ms") == str(STEP_MS)  # ten minutes without an observer prove little
 
 
-def test_a_clock_that_goes_back_counts_at_once(server: ServerWithClock, redis: Redis) -> None:
-    """What is kept by a clock that was ahead would be kept for so much longer."""
+def test_a_clock_that_goes_back_counts_immediately(server: ServerWithClock, redis: Redis) -> None:
+    """Events would be kept for longer by as much as the clock had been ahead."""
     age_ms(redis)
     server.set_back(10 * DAY)
     assert abs(age_ms(redis) - now_ms(redis)) < 5_000
 
 
-def test_what_is_not_copied_into_the_store_outlives_it(
+def test_events_not_yet_in_the_store_outlive_it(
     server: ServerWithClock, redis: Redis, scene: Scene, tmp_path: Path
 ) -> None:
-    """What every reader has acknowledged would be missing from every replay, though the store was there: two hours are
-    enough."""
+    """Events that every reader has acknowledged would be missing from every replay, although the store works: a jump of
+    two hours is enough."""
     decide(redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
     take(redis, "ann")
     assert upkeep(redis) == 0
@@ -123,7 +123,7 @@ def test_what_is_not_copied_into_the_store_outlives_it(
 
 
 def test_the_verdict_log_outlives_it(server: ServerWithClock, redis: Redis, scene: Scene, tmp_path: Path) -> None:
-    """One slice of keeping the log would remove all of it."""
+    """One pass of log retention would remove the whole log."""
     store = ObjectStore(str(tmp_path / "store"))
     scene.raise_incident("cam-1")
     record_outcomes(redis, store)
@@ -136,14 +136,14 @@ def test_the_verdict_log_outlives_it(server: ServerWithClock, redis: Redis, scen
 
 
 def test_proposals_outlive_it(server: ServerWithClock, redis: Redis) -> None:
-    """What moderators put forward this week would be gone before a lead has seen it."""
+    """Moderators' proposals of this week would be gone before a lead has seen them."""
     redis.hset(PROPOSED, "entry", json.dumps({"at_ms": now_ms(redis)}))
     assert forget_past(redis) == 0
     server.set_ahead(AHEAD_SECONDS)
     assert forget_past(redis) == 0
 
 
-def test_outcomes_are_copied_after_it(server: ServerWithClock, redis: Redis, scene: Scene, tmp_path: Path) -> None:
+def test_outcomes_are_copied_afterwards(server: ServerWithClock, redis: Redis, scene: Scene, tmp_path: Path) -> None:
     """Nothing would be copied until the time that the clock had shown."""
     store = ObjectStore(str(tmp_path / "store"))
     server.set_ahead(AHEAD_SECONDS)

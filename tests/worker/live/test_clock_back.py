@@ -1,4 +1,5 @@
-"""Redis's clock goes back by ten minutes: a host is set right, or another one takes over. Nothing may rest so long."""
+"""Redis's clock goes back by ten minutes: a host is corrected, or another one takes over. Nothing may stop for so
+long."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -91,17 +92,17 @@ def redis(server: ServerWithClock) -> Iterator[Redis]:
 
 
 def test_a_lease_outlives_the_time_limit():
-    """Two workers would work on each segment that takes long."""
+    """Two workers would moderate each slow segment."""
     assert LEASE_MS > HARD_LIMIT_SECONDS * 1000
 
 
-def test_no_delay_between_polls_reads_as_a_clock_that_went_back():
-    """Streams would be polled without a pause, or two workers poll the same one."""
+def test_no_poll_interval_looks_like_a_clock_set_back():
+    """Streams would be polled without pause, or by two workers."""
     assert 2 * max(POLL_LEASE_MS, LONGEST_IDLE_DELAY_MS) < LONGEST_DUE_MS
 
 
-def test_what_is_due_is_due(server: ServerWithClock, redis: Redis):
-    """Every stream would go unwatched for ten minutes, and no segment be sent again."""
+def test_due_work_stays_due(server: ServerWithClock, redis: Redis):
+    """No stream would be polled for ten minutes, and no segment sent again."""
     for stream in ("s", "slow"):
         watch(redis, register(stream, "http://o.example/live.m3u8", url_template="", legal_basis=""))
     note_slowness(redis, SlowPart.PLAYLIST, "slow", slow=True, held_seconds=3.0)
@@ -130,8 +131,8 @@ def test_what_is_due_is_due(server: ServerWithClock, redis: Redis):
     assert [taken.stream_id for taken in take_due(redis, 10, due=DUE_SLOW)] == ["slow"]
 
 
-def test_leases_of_the_dead_are_over(server: ServerWithClock, redis: Redis):
-    """What a worker held that died just then would rest for ten minutes: segments, platforms' messages, look-backs."""
+def test_leases_of_dead_workers_expire(server: ServerWithClock, redis: Redis):
+    """Segments, platforms' messages and look-backs of a worker that died just then would be blocked for ten minutes."""
     redis.hset(pending_key("s"), RECORD.key, RECORD.to_json())
     first = begin(redis, "s", RECORD.key, slow_too=False)
     assert isinstance(first, Begun)
@@ -142,7 +143,7 @@ def test_leases_of_the_dead_are_over(server: ServerWithClock, redis: Redis):
     redis.zadd(UNCHECKED, {"0/file": now_ms(redis) + look_back_jobs.LONGEST_DUE_MS})
     server.set_back(BACK_SECONDS)
     second = begin(redis, "s", RECORD.key, slow_too=False)
-    # The trial of the one that died goes on for as long as a trial may.
+    # The trial of the dead worker lasts as long as any trial may.
     assert second is None
     assert redis.pttl("lw:trial:s") <= 3_000
     end_trial(redis, "s", quick=True)
@@ -167,8 +168,8 @@ def test_leases_of_the_dead_are_over(server: ServerWithClock, redis: Redis):
     assert redis.pttl(WRITER) <= LEASE_SECONDS * 1000
 
 
-def test_a_hold_lasts_no_longer_than_a_hold(server: ServerWithClock, redis: Redis, policy: Policy):
-    """What a moderator took who went home would stay hers for ten minutes more, and no one could decide it."""
+def test_a_moderators_lease_is_not_extended(server: ServerWithClock, redis: Redis, policy: Policy):
+    """An incident held by a moderator who went home would be blocked for ten minutes more."""
     scene = Scene(redis=redis, policy=policy)
     first, second = (scene.raise_incident(stream) for stream in ("cam-1", "cam-2"))
     for _ in range(2):
@@ -185,8 +186,8 @@ def test_a_hold_lasts_no_longer_than_a_hold(server: ServerWithClock, redis: Redi
     assert decide(redis, second, "harmless", by="ann", note="seen", deployment="test").by == "ann"
 
 
-def test_what_goes_on_is_published_as_before(server: ServerWithClock, redis: Redis, policy: Policy):
-    """Moderators would not read for ten minutes that an incident goes on."""
+def test_updates_are_published_as_before(server: ServerWithClock, redis: Redis, policy: Policy):
+    """For ten minutes moderators would not learn that an incident goes on."""
     scene = Scene(redis=redis, policy=policy)
     scene.raise_incident("cam-1")
     server.set_back(BACK_SECONDS)
@@ -195,16 +196,18 @@ def test_what_goes_on_is_published_as_before(server: ServerWithClock, redis: Red
     assert scene.settle("cam-1", scene.hits([6000], lists=["known"])).events == ()
 
 
-def test_a_model_is_asked_again(server: ServerWithClock, redis: Redis):
-    """No picture would be classified for ten minutes more than a model that got stuck is left out."""
+def test_a_suspended_model_is_tried_again(server: ServerWithClock, redis: Redis):
+    """A model suspended after a hang would stay suspended for ten minutes more, and no picture would be classified."""
     leave_out(redis, StuckRun(model="m", version="1", sha256="5a" * 32, limit_seconds=1.0, on_trial=False))
     assert stuck_models(redis, ["m"]) == {"m"}
     server.set_back(BACK_SECONDS)
     assert stuck_models(redis, ["m"]) == frozenset()
 
 
-def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis, origin: LiveOrigin, tmp_path: Path):
-    """People would be called for what a lead has just allowed, on those workers whose clocks are not Redis's."""
+def test_an_allowance_ends_by_the_clock_of_redis(
+    server: ServerWithClock, redis: Redis, origin: LiveOrigin, tmp_path: Path
+):
+    """Workers whose clocks differ from Redis's would call moderators for pictures that a lead has just allowed."""
     server.set_back(BACK_SECONDS)
     redis.set(SEED, "s3cret")
     place, lead = SnapshotPlace(root=tmp_path / "bank", shared=True), Actor(name="lea", role=ActorRole.LEAD)
@@ -221,7 +224,7 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
         pdq = PdqHash(bits=bytes.fromhex(sample.pdq), quality=100)
         edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
         edits.add(redis, follow(redis, place).bank, "police", [Entry(entry="7", kind=HashKind.PDQ, value=pdq.bits)])
-        # By this machine's clock that is over.
+        # By this machine's clock it has expired.
         allow(redis, follow(redis, place).bank, pdq, list_name="police", hours=BACK_SECONDS / 2 / 3600, actor=lead)
         process.bank.look()
         origin.add("0.ts", segment_bytes(card=True))
@@ -234,8 +237,8 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
     assert not redis.exists("lw:escalations:critical")
 
 
-def test_who_is_dead_is_not_taken_to_be_there(server: ServerWithClock, redis: Redis):
-    """`doctor` would find workers for ten minutes that died before the clock went back."""
+def test_dead_processes_are_not_reported_as_present(server: ServerWithClock, redis: Redis):
+    """`doctor` would list workers for ten minutes that died before the clock went back."""
     presence = Presence.of_this_process(ProcessRole.WORKER)
     give_sign(redis, presence)
     assert len(present(redis, ProcessRole.WORKER)) == 1
@@ -245,8 +248,8 @@ def test_who_is_dead_is_not_taken_to_be_there(server: ServerWithClock, redis: Re
     assert len(present(redis, ProcessRole.WORKER)) == 1
 
 
-def test_a_slow_stream_goes_back(server: ServerWithClock, redis: Redis):
-    """A stream that was slow once would share the slow queue for ten minutes."""
+def test_a_slow_mark_expires(server: ServerWithClock, redis: Redis):
+    """A stream that was slow once would stay in the slow queue for ten minutes."""
     note_slowness(redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
     server.set_back(BACK_SECONDS)
     assert not note_slowness(redis, SlowPart.PLAYLIST, "s", slow=False, held_seconds=0.1)
@@ -254,8 +257,8 @@ def test_a_slow_stream_goes_back(server: ServerWithClock, redis: Redis):
 
 
 @pytest.mark.timeout(200)
-def test_a_live_stream_goes_on(server: ServerWithClock, redis: Redis, tmp_path: Path):
-    """A deployment would watch nothing for ten minutes, and look as if nothing was wrong."""
+def test_a_live_stream_is_still_watched(server: ServerWithClock, redis: Redis, tmp_path: Path):
+    """A deployment would watch nothing for ten minutes, and look healthy."""
     with serving(LiveOrigin()) as origin:
         origin.add("0.ts", segment_bytes(card=False))
         watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
@@ -265,7 +268,7 @@ def test_a_live_stream_goes_on(server: ServerWithClock, redis: Redis, tmp_path: 
             server.set_back(BACK_SECONDS)
             origin.add("1.ts", segment_bytes(card=True))
             eventually(lambda: redis.xlen("lw:escalations:high"), within_seconds=30, what=worker.text)
-            # What is listed still may be read once more: the origin's playlist rested meanwhile.
+            # Listed segments may be read once more: the origin's playlist did not change meanwhile.
             eventually(lambda: moderated(redis) >= 4, within_seconds=30, what=lambda: str(show(redis, "s")))
 
 

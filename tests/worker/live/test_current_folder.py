@@ -1,4 +1,4 @@
-"""`celery -A worker.app`, run where other things have the names of our packages."""
+"""`celery -A worker.app` in a folder whose files have the names of our packages."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ SHADOWING = "import pathlib, sys\npathlib.Path(sys.argv[0] and {marker!r}).touch
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Such as projects have: packages and modules that end whoever imports them, and leave a mark."""
+    """A folder such as projects have: packages and modules that end their importer, and leave a mark."""
     marker = str(tmp_path / "imported")
     folder = tmp_path / "here"
     for package in ("config", "worker", "sampler"):
@@ -31,7 +31,8 @@ def folder(tmp_path: Path) -> Path:
 def test_nothing_of_the_current_folder_is_imported(
     folder: Path, environment: dict[str, str], role: str, sign: str
 ) -> None:
-    """A project's own `config.py` would be taken for ours: no worker starts, or somebody else's code runs in it."""
+    """A project's own `config.py` would be imported in place of ours: no worker would start, or foreign code would run
+    in it."""
     log = folder.parent / "log"
     options = ["--loglevel=INFO", *(["--concurrency=1"] if role == "worker" else [])]
     with log.open("wb") as written:
@@ -44,7 +45,7 @@ def test_nothing_of_the_current_folder_is_imported(
             cwd=folder,
         )
     try:
-        # A worker tries its models first, in a process of its own; its pool child starts the decoder's.
+        # A worker tries its models first, in their own process; its pool child starts the decoder's.
         eventually(lambda: sign in log.read_text() or process.poll() is not None, within_seconds=60, what=log.read_text)
         assert process.poll() is None, log.read_text()
     finally:

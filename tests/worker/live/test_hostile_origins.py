@@ -1,4 +1,4 @@
-"""Origins that answer with what no player would want, beside honest streams, on real workers."""
+"""Origins with hostile answers beside honest streams, on real workers."""
 
 import gzip
 import io
@@ -26,14 +26,14 @@ from worker.ingest.registry.slow_streams import SlowPart, slow_key
 from worker.ingest.status import show
 
 SEGMENTS, PRIVATE = 3, 6
-"""Segments listed of each stream; of the one whose segments redirect, each to another place."""
+"""Segments listed of each stream; the stream whose segments redirect has one for each target."""
 HONEST = ("honest-0", "honest-1")
 
 
 @cache
 def slow_to_decode() -> bytes:
-    """MPEG-TS of 2 s, 4K, 1,500 pictures in one GOP: a keyframe, and one picture that repeats it over and over. A core
-    decodes it for 8 s (measured by PyAV with one thread)."""
+    """MPEG-TS of 2 s, 4K, 1,500 pictures in one GOP: a keyframe, and one picture that repeats it. Takes one core 8 s to
+    decode (measured with PyAV and one thread)."""
     width, height, rate = 3840, 2160, 750
     out = io.BytesIO()
     with av.open(out, "w", format="mpegts") as container:
@@ -55,13 +55,13 @@ def slow_to_decode() -> bytes:
 
 @cache
 def bomb() -> bytes:
-    """70 MiB of zeros, above what a segment may have, in 70 kB."""
+    """70 MiB of zeros in 70 kB, above the limit of a segment."""
     return gzip.compress(bytes(70 << 20))
 
 
 @dataclass
 class HostileOrigin:
-    """Serves `/{name}/index.m3u8` and segments of each name, each name in its own way."""
+    """Serves `/{name}/index.m3u8` and the segments of each name, each name with its own fault."""
 
     inner: str
     """Host and port of a service that only the worker's machine can reach."""
@@ -102,7 +102,7 @@ class HostileOrigin:
 
 @contextmanager
 def hostile(origin: HostileOrigin) -> Iterator[HostileOrigin]:
-    """Serves `origin` on a port of its own choice."""
+    """Serves `origin` on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -173,8 +173,8 @@ HOSTILE = (
 
 
 @pytest.mark.timeout(200)
-def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, redis_url: str, tmp_path: Path):
-    """A broadcaster with an origin of his own would switch moderation off, or reach what only workers reach."""
+def test_hostile_origins_cost_honest_streams_nothing(redis: Redis, redis_url: str, tmp_path: Path):
+    """A broadcaster's own origin could stop moderation, or reach services that only workers can reach."""
     slow_to_decode(), bomb()  # before the test waits for them
     with ExitStack() as stack:
         inner = stack.enter_context(serving(LiveOrigin()))
@@ -190,7 +190,7 @@ def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, 
         stack.enter_context(celery("beat", environment, tmp_path))
 
         for name in HOSTILE:
-            # Sampled closely: else it is chance whether a late picture of the slow one is wanted.
+            # Sampled closely: otherwise it is chance whether a late picture of the slow segment is wanted.
             risk_prior = 0.9 if name == "slow-media" else 0.0
             watch(
                 redis,
@@ -210,7 +210,7 @@ def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, 
         }
 
         def failed() -> dict[str, dict[str, float]]:
-            """What failed; of a playlist that does not go on, time is missed besides."""
+            """The failed seconds; a playlist that does not go on causes missed seconds besides."""
             return {
                 name: {what: seconds for what, seconds in show(redis, name)["reasons"].items() if "failed" in what}
                 for name in expected
@@ -227,7 +227,7 @@ def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, 
             assert show(redis, name)["moderated_seconds"] == 0
         # The playlist that names another section at each poll has each of its segments moderated once.
         assert origin.requested("maps", ".ts") == SEGMENTS
-        # Nor is a key of a broadcaster's requested, which could be any URL.
+        # A broadcaster's key is never requested, since its URL could be any.
         assert {path.rpartition("/")[2] for path in origin.requests if path.startswith("/keys/")} == {"index.m3u8"}
         assert escalated(redis) == set(HONEST)
         assert "Traceback" not in worker.text()

@@ -1,4 +1,5 @@
-"""Texts of streams and messages, made to trip a parser or to steer a terminal, on their way to a log and a terminal."""
+"""Texts of streams and messages that try to break a parser or steer a terminal, on their way to a log and a
+terminal."""
 
 import subprocess
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
 
 @pytest.fixture
 def origin() -> Iterator[LiveOrigin]:
-    """One honest stream, and one of each hostile kind."""
+    """One honest stream, and one stream of each hostile kind."""
     with serving(LiveOrigin()) as served:
         served.add("0.ts", segment_bytes(card=False))
         served.ended = True
@@ -59,7 +60,7 @@ def watch_all(redis: Redis, origin: LiveOrigin) -> None:
 
 
 def test_hostile_urls_cost_no_other_stream_of_their_batch_its_poll(redis: Redis, origin: LiveOrigin) -> None:
-    """One stream whose redirect, rendition or segment trips a URL parser would stop up to fifty, for good."""
+    """One stream whose redirect, rendition or segment breaks a URL parser would stop up to fifty for good."""
     watch_all(redis, origin)
     fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
     sent: list[str] = []
@@ -72,10 +73,10 @@ def test_hostile_urls_cost_no_other_stream_of_their_batch_its_poll(redis: Redis,
 
 
 @pytest.mark.timeout(200)
-def test_nothing_of_a_stream_steers_a_log_or_a_terminal(
+def test_no_text_of_a_stream_steers_a_log_or_a_terminal(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
-    """A broadcaster could forge lines of the log, hide their own, or run what a terminal's sequences run."""
+    """A broadcaster could forge or hide log lines, or run what a terminal's escape sequences run."""
     watch_all(redis, origin)
     platform = Celery(broker=redis_url)
     forged = f"x\n[2026-01-01 00:00:00,000: INFO/MainProcess] forged {STEERING}"
@@ -96,7 +97,7 @@ def test_nothing_of_a_stream_steers_a_log_or_a_terminal(
     assert "\\u001b[2J" in text
     assert "\\u202e" in text
     assert not any(line.startswith("[2026-01-01 00:00:00") for line in text.splitlines())
-    # Celery's own, about a task that does not exist.
+    # Celery's own error, about an unknown task.
     assert text.count("Traceback") == text.count("strategy = strategies[type_]")
     for command in (["streams", "list"], *(["streams", "show", name] for name in ("name", "segment"))):
         done = subprocess.run(
@@ -135,7 +136,7 @@ def steering_redis() -> Iterator[int]:
 
 
 def test_nothing_steers_the_log_of_beat(tmp_path: Path) -> None:
-    """The text of an error, which Redis or a proxy before it makes of what it was sent, would steer a terminal."""
+    """The text of an error, which Redis or a proxy composes from what it was sent, would steer a terminal."""
     with steering_redis() as port:
         environment = {"LIVEWARDEN_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
         with celery("beat", environment, tmp_path, "--loglevel=DEBUG") as beat:

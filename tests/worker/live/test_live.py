@@ -1,4 +1,4 @@
-"""Workers as an operator runs them: real Celery, real Valkey, a real origin, real deaths."""
+"""Workers as an operator runs them: real Celery, real Valkey, a real origin, real process deaths."""
 
 import json
 from datetime import datetime
@@ -31,16 +31,17 @@ def events(redis: Redis, key: str = DRILLS) -> list[dict]:
 
 
 def settled(redis: Redis) -> dict | None:
-    """The stream's record once it has ended and nothing of it is pending."""
+    """The stream's record once it has ended and none of its segments is pending."""
     record = show(redis, "s")
     return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
 
 
 @pytest.mark.timeout(150)
-def test_a_platform_enqueues_by_name_and_a_worker_alone_does_the_rest(
+def test_a_platform_enqueues_by_name_and_a_worker_without_beat_does_the_rest(
     redis: Redis, redis_url: str, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ):
-    """A platform knows a task's name and a queue; and a deployment whose beat has died must go on."""
+    """A platform that knows only a task's name and a queue could not enqueue; or a deployment would stop with its
+    beat."""
     for index in range(3):
         origin.add(f"{index}.ts", segment_bytes(card=index == 1))
     origin.ended = True
@@ -57,10 +58,10 @@ def test_a_platform_enqueues_by_name_and_a_worker_alone_does_the_rest(
 
 
 @pytest.mark.timeout(150)
-def test_a_worker_killed_in_the_middle_of_a_segment_loses_and_doubles_nothing(
+def test_a_worker_killed_during_a_segment_loses_and_doubles_nothing(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ):
-    """The machine under a worker may vanish at any instant; the child on the screen must be seen all the same."""
+    """When the machine under a worker fails, the segment in hand would go unmoderated, or be escalated twice."""
     origin.add("0.ts", segment_bytes(card=True))
     origin.ended = True
     gate = origin.hold("0.ts")
@@ -72,7 +73,7 @@ def test_a_worker_killed_in_the_middle_of_a_segment_loses_and_doubles_nothing(
         gate.opened.set()
         assert show(redis, "s")["pending_seconds"] == 2
         with celery("worker", environment, tmp_path, "--concurrency=1"):
-            # Its own start counts in: a container that is restarted begins as cold.
+            # Includes the worker's own start: a restarted container begins as cold.
             record = eventually(lambda: settled(redis), within_seconds=30, what="another worker moderates it")
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 2
     assert [event["type"] for event in events(redis)] == ["livewarden.escalation.raised.v1"]
@@ -82,7 +83,7 @@ def test_a_worker_killed_in_the_middle_of_a_segment_loses_and_doubles_nothing(
 def test_segments_whose_messages_were_lost_are_moderated_with_the_next_message(
     redis: Redis, redis_url: str, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ):
-    """A worker that dies just as it receives messages would leave segments waiting until the reconciler finds them."""
+    """Segments of a worker that dies just as it receives messages would wait for the reconciler."""
     for index in range(4):
         origin.add(f"{index}.ts", segment_bytes(card=False))
     origin.ended = True
@@ -102,11 +103,11 @@ def test_segments_whose_messages_were_lost_are_moderated_with_the_next_message(
 def test_a_wrong_url_is_published_within_20_seconds(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ):
-    """A platform that registers a wrong URL believes that its stream is watched, unnoticed by others."""
+    """A platform that registers a wrong URL would believe that its stream is watched."""
     origin.add("0.ts", segment_bytes(card=False))
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         watch(redis, register("right", origin.url, purpose="drill", url_template="", legal_basis=""))
-        # A worker that starts is no part of the 20 seconds.
+        # The start of a worker is not part of the 20 seconds.
         eventually(lambda: show(redis, "right")["elapsed_seconds"], within_seconds=60, what=worker.text)
         origin.ended = True
         url = origin.url.replace("index", "wrong")
@@ -126,8 +127,8 @@ def test_a_wrong_url_is_published_within_20_seconds(
 
 
 @pytest.mark.timeout(60)
-def test_a_worker_that_could_not_judge_does_not_start(redis_url: str, tmp_path: Path):
-    """A worker without its hash lists would take segments and call them harmless."""
+def test_a_worker_without_hash_lists_does_not_start(redis_url: str, tmp_path: Path):
+    """It would settle segments as harmless without matching them."""
     lists = tmp_path / "lists"
     lists.mkdir()
     (lists / "police.csv").write_text("hash\nnot a hash\n")
@@ -140,8 +141,7 @@ def test_a_worker_that_could_not_judge_does_not_start(redis_url: str, tmp_path: 
 
 @pytest.mark.timeout(150)
 def test_redis_killed_and_restarted_loses_and_doubles_nothing(origin: LiveOrigin, tmp_path: Path):
-    """Redis is restarted by every deployment one day; what it acknowledged must still hold, and workers must come
-    back."""
+    """A restart of Redis would lose acknowledged work, or workers would not reconnect."""
     for index in range(2):
         origin.add(f"{index}.ts", segment_bytes(card=index == 0))
     data = tmp_path / "valkey"
@@ -170,7 +170,7 @@ def test_redis_killed_and_restarted_loses_and_doubles_nothing(origin: LiveOrigin
 
 @pytest.mark.timeout(200)
 def test_a_redis_that_is_full_for_a_while_ends_no_worker(origin: LiveOrigin, tmp_path: Path):
-    """All workers would end, and start again and again, until an operator came."""
+    """All workers would end and restart in a loop until an operator intervenes."""
     for index in range(2):
         origin.add(f"{index}.ts", segment_bytes(card=index == 1))
     with ValkeyServer(data_dir=tmp_path / "valkey", config=VALKEY_PERSISTENCE) as valkey:

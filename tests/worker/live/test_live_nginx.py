@@ -1,4 +1,4 @@
-"""Against nginx-rtmp, as a small platform would run it: RTMP in, live HLS out, restarted in between."""
+"""nginx-rtmp as a small platform runs it: RTMP in, live HLS out, restarted in between."""
 
 import json
 import os
@@ -44,7 +44,7 @@ http {{
 
 @contextmanager
 def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program in a process group of its own, ended with the block."""
+    """A program in its own process group, ended with the block."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -62,14 +62,14 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two different ports that are free."""
+    """Two different free ports."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         return one.getsockname()[1], two.getsockname()[1]
 
 
 @contextmanager
 def listening(port: int) -> Iterator[None]:
-    """Begins once a server listens on the port."""
+    """Enters the block once a server listens on the port."""
 
     def answers() -> bool:
         with socket.socket() as probe:
@@ -80,7 +80,7 @@ def listening(port: int) -> Iterator[None]:
 
 
 def broadcast(rtmp: int, card: Path) -> tuple[str, ...]:
-    """ffmpeg publishes a moving test pattern in real time, with our test card over it for 3 s."""
+    """Publishes a moving test pattern with ffmpeg in real time, with our test card over it for 3 s."""
     return (
         "ffmpeg", "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25",
         "-loop", "1", "-framerate", "25", "-i", str(card),
@@ -94,8 +94,8 @@ def broadcast(rtmp: int, card: Path) -> tuple[str, ...]:
 def test_a_real_stream_survives_a_restart_of_its_origin(
     redis: Redis, redis_url: str, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]
 ):
-    """The test card, on the air for 3 s, is escalated while its segment is still in the live window; the origin's
-    restart, with numbers back at 0 and the same names, loses nothing and doubles nothing."""
+    """A test card shown for 3 s would be escalated after its segment has left the live window; or a restart of the
+    origin, with the same names and numbers from 0, would lose or double segments."""
     if not (shutil.which("nginx") and MODULE.exists() and shutil.which("ffmpeg")):
         ci_or_skip("nginx with libnginx-mod-rtmp, or ffmpeg, is not installed")
     import cv2
@@ -130,7 +130,7 @@ def test_a_real_stream_survives_a_restart_of_its_origin(
                 lambda: (r := show(redis, "s"))["moderated_seconds"] >= 14 and r, within_seconds=60, what=story
             )
         assert before["epoch"] == 0
-        # nginx-rtmp goes on from a playlist that it finds; in a new container there is none, and numbers begin at 0.
+        # nginx-rtmp continues from a playlist that it finds; in a new container there is none, and numbers begin at 0.
         for left in (tmp_path / "hls").iterdir():
             left.unlink()
         with running(*nginx), listening(rtmp), running(*broadcast(rtmp, card)):

@@ -1,4 +1,4 @@
-"""What worker, beat and the command line print, where streams, platforms and people plant what must be in no log."""
+"""Output of worker, beat and the command line, where streams, platforms and users plant secrets."""
 
 import json
 import re
@@ -25,7 +25,7 @@ _OF_A_PICTURE = re.compile(r"[A-Za-z0-9+/=]{400}|(\\x[0-9a-f]{2}){16}|array\(")
 
 @contextmanager
 def redis_with_password(folder: Path) -> Iterator[tuple[str, Redis]]:
-    """A server of the test's own that wants a password: its URL with that, and a client."""
+    """The test's own server, which requires a password: its URL with the password, and a client."""
     config = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
     folder.mkdir()
     with ValkeyServer(data_dir=folder, config=config) as server:
@@ -38,7 +38,7 @@ def redis_with_password(folder: Path) -> Iterator[tuple[str, Redis]]:
 
 
 def plant(origin: LiveOrigin) -> dict[str, str]:
-    """Serves streams that quote secrets, and what steers a terminal, in each place; gives their URLs by ID."""
+    """Serves streams that quote secrets and terminal escape sequences in each place; gives their URLs by ID."""
     for index in range(3):
         origin.add(f"{index}.ts", segment_bytes(card=index == 1))
     origin.listed = [f"{name}{SIGNED}" for name in origin.listed]
@@ -65,7 +65,7 @@ def sent_by_a_platform(redis_url: str, urls: dict[str, str]) -> None:
         with_user = f"http://user:{SECRET}@{SECRET[::-1]}.example/x{SIGNED}"
         platform.send_task("livewarden.watch_stream", args=["with-user", with_user], queue="intake")
         platform.send_task("livewarden.watch_stream", args=[f"id{STEERING}", with_user], queue="intake")
-        # Into a queue of ours by mistake: Celery quotes all of it.
+        # Into one of our queues by mistake: Celery quotes all of it.
         platform.send_task("livewarden.none", args=["x", with_user], kwargs={"url": with_user}, queue="control")
 
 
@@ -107,7 +107,7 @@ def test_no_secret_no_query_and_no_control_byte_is_logged(log_format: str, tmp_p
             )
             for text in (*expected, "a watched stream was changed", "redirected", "livewarden.none"):
                 eventually(lambda text=text: text in worker.text(), within_seconds=40, what=f"{text}\n{worker.text()}")
-            # Who reconnects is refused from now on, and says so.
+            # New connections are refused from now on, with an error.
             redis.config_set("requirepass", f"another {SECRET}")
             redis.client_kill_filter(_type="normal", skipme=True)
             for process in (worker, beat):

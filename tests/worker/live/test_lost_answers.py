@@ -1,4 +1,4 @@
-"""A real worker whose connection to Redis breaks again and again, each time after a command was done."""
+"""A real worker whose connection to Redis repeatedly breaks after a command was executed."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def settled(redis: Redis) -> list[dict] | None:
     return records if over else None
 
 
-def test_what_is_not_on_disk_is_not_confirmed_though_the_answer_was_lost(tmp_path: Path):
+def test_an_unpersisted_write_is_not_confirmed_after_a_lost_answer(tmp_path: Path):
     """A moderator would read that a decision is recorded, and a power cut would undo it."""
     unsafe = {"appendonly": "yes", "appendfsync": "no"}
     with ValkeyServer(data_dir=tmp_path / "valkey", config=unsafe, persist=True) as server:
@@ -42,8 +42,8 @@ def test_what_is_not_on_disk_is_not_confirmed_though_the_answer_was_lost(tmp_pat
 
 
 @pytest.mark.timeout(200)
-def test_a_worker_that_hears_no_answer_loses_and_doubles_nothing(redis: Redis, redis_url: str, tmp_path: Path):
-    """A switch that drops connections would break the ledger, or show moderators one picture twice or never."""
+def test_a_worker_with_lost_answers_loses_and_doubles_nothing(redis: Redis, redis_url: str, tmp_path: Path):
+    """A switch that drops connections would break the ledger, or escalate a picture twice or never."""
     answers = LostAnswers(every=7)
     with redis_between(redis_url, answers) as url, serving(LiveOrigin()) as origin:
         for index in range(5):

@@ -1,4 +1,4 @@
-"""A real worker, and the harm that a writer to `intake` can do."""
+"""A real worker, and hostile messages in `intake`."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,10 @@ from worker.ingest.status import show
 
 
 @pytest.mark.timeout(150)
-def test_no_message_ends_a_worker_or_holds_an_honest_one_up(
+def test_no_message_ends_a_worker_or_delays_an_honest_one(
     redis: Redis, redis_url: str, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """A writer to `intake` could end every worker, without end: the messages are there again after a restart."""
+    """A writer to `intake` could end every worker repeatedly: the messages are still there after a restart."""
     origin.add("0.ts", segment_bytes(card=True))
     origin.ended = True
     for index, (_, raw) in enumerate(ODD.values()):
@@ -43,7 +43,7 @@ def test_no_message_ends_a_worker_or_holds_an_honest_one_up(
 def test_odd_messages_in_celerys_own_queues_end_no_worker_either(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Only workers write there; a bug in one, or a program that has its password, could end all others."""
+    """Only workers write there; but a bug in one, or a program with its password, could end all others."""
     origin.add("0.ts", segment_bytes(card=True))
     origin.ended = True
     for queue in ("control", "segments"):

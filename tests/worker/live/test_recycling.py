@@ -1,4 +1,4 @@
-"""Pool children that are replaced after so many tasks: a real worker, in which it happens every few seconds."""
+"""Replacement of pool children after so many tasks: a real worker that replaces one every few seconds."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ SEGMENTS = 12
 
 
 def left_behind(worker: CeleryProcess) -> list[str]:
-    """Processes of the worker's whose parent is gone: what a child did not take along."""
+    """Processes of the worker whose parent is gone."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -39,7 +39,7 @@ def left_behind(worker: CeleryProcess) -> list[str]:
 
 
 def pool_children(worker: CeleryProcess) -> set[int]:
-    """Those that live now; what is forked to become another program is none."""
+    """Living pool children, without forks that become another program."""
     of_main = Path(f"/proc/{worker.process.pid}/cmdline").read_bytes()
     found = set()
     for pid in worker.children():
@@ -50,14 +50,15 @@ def pool_children(worker: CeleryProcess) -> set[int]:
 
 
 def tasks_per_child(environment: dict[str, str]) -> int:
-    """As the app has it, in a process of its own: importing it would take core files from the whole suite."""
+    """The app's setting, read in another process: importing the app here would disable core files for the whole
+    suite."""
     program = "from worker.app import app; print(app.conf.worker_max_tasks_per_child)"
     command = [sys.executable, "-c", program]
     return int(subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def processes(redis: Redis, key: str) -> set[int]:
-    """Process IDs that have reported themselves."""
+    """IDs of the processes that have reported themselves."""
     return {int(str(name).rpartition(":")[2]) for name in redis.hkeys(key)}
 
 
@@ -65,7 +66,7 @@ def processes(redis: Redis, key: str) -> set[int]:
 def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Every few hours a segment would go unmoderated, be counted as a process's death, or a decoder stay behind."""
+    """Every few hours a segment would be unmoderated or count as a process's death, or a decoder would stay behind."""
     assert tasks_per_child(environment) > 1_000
     for index in range(SEGMENTS):
         origin.add(f"{index}.ts", segment_bytes(card=index == 9), window=SEGMENTS)
@@ -97,9 +98,9 @@ def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
     assert "WorkerLost" not in worker.text()
 
 
-def test_a_process_that_ends_is_forgotten_at_once(process: WorkerProcess, redis: Redis) -> None:
-    """For a minute and a half after each replacement `bank stats` would name a process that lies behind, and `doctor` a
-    policy that no process has."""
+def test_a_process_that_ends_is_forgotten_immediately(process: WorkerProcess, redis: Redis) -> None:
+    """For a minute and a half after each replacement `bank stats` would show a process that lags, and `doctor` a policy
+    that no process has."""
     edits.create(redis, process.bank.in_force().bank, ListSpec(name="own"))
     process.warm_up()
     hashes = {FOLLOWERS, IN_FORCE}

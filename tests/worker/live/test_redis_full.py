@@ -1,4 +1,4 @@
-"""Redis at its `maxmemory`: people decide, readers read, what was seen is written; new work waits, and is counted."""
+"""Redis at its `maxmemory`: decisions, readers and settlement go on; new work waits, and is accounted for."""
 
 import json
 from collections.abc import Iterator
@@ -107,7 +107,7 @@ def polled(redis: Redis, stream: DueStream, first: int, *, at_ms: int) -> list[s
 
 class TestPeople:
     def test_a_moderator_takes_and_decides(self, scene: Scene, redis: Redis) -> None:
-        """An escalation would wait for a person who is there, while an operator searches for what fills Redis."""
+        """While an operator looks for what fills Redis, escalations would wait although moderators are available."""
         redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
         incident = scene.raise_incident("cam-1")
         fill(redis)
@@ -131,11 +131,10 @@ class TestPeople:
         with pytest.raises(OutOfMemoryError):
             redis.set("more", 1)
 
-    def test_what_was_decided_is_trimmed_and_makes_room(
+    def test_decided_incidents_are_trimmed_and_make_room(
         self, scene: Scene, redis: Redis, process: WorkerProcess
     ) -> None:
-        """Redis would be full of what every reader has acknowledged, and nothing in it could be taken out but by
-        hand."""
+        """Redis would stay full of events that every reader has acknowledged, until someone deletes them by hand."""
         redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
         incident = scene.raise_incident("cam-1")
         note = "x" * 2_000
@@ -156,7 +155,7 @@ class TestPeople:
         assert redis.xlen(DECISIONS) == 0
         redis.set("more", 1)
 
-    def test_readers_read(self, scene: Scene, redis: Redis, server: ValkeyServer) -> None:
+    def test_readers_still_read(self, scene: Scene, redis: Redis, server: ValkeyServer) -> None:
         """`doctor`, `streams` and the queue would fail just when an operator looks for what fills Redis."""
         registered(redis)
         unwatch(redis, "s")
@@ -173,8 +172,8 @@ class TestPeople:
 
 
 class TestSegments:
-    def test_what_was_seen_is_settled_with_its_escalation(self, scene: Scene, redis: Redis) -> None:
-        """What was found while Redis is full would reach no one."""
+    def test_a_moderated_segment_is_settled_with_its_escalation(self, scene: Scene, redis: Redis) -> None:
+        """Findings made while Redis is full would reach nobody."""
         redis.hset("lw:pending:cam-1", "s", "{}")
         fill(redis)
         found = scene.hits([1000], lists=["known"])
@@ -185,8 +184,8 @@ class TestSegments:
         assert redis.hgetall(coverage_key("cam-1")) == {"moderated_ms": "4000"}
         assert not redis.exists("lw:pending:cam-1")
 
-    def test_a_segment_in_hand_goes_its_way(self, redis: Redis) -> None:
-        """A worker that is at a segment when Redis fills up would leave it under its lease, and count it as lost."""
+    def test_a_segment_in_progress_is_settled(self, redis: Redis) -> None:
+        """A segment in progress when Redis fills up would stay under its lease, and count as lost."""
         registered(redis)
         keys = polled(redis, taken(redis), 0, at_ms=9_000)
         fill(redis)
@@ -199,10 +198,10 @@ class TestSegments:
         assert isinstance(again, Begun)
         assert (again.fetches, again.losses) == (1, 0)
 
-    def test_segments_that_wait_for_a_trial_cost_the_one_in_hand_nothing(
+    def test_segments_that_wait_for_a_trial_do_not_affect_the_one_in_progress(
         self, redis: Redis, server: ValkeyServer, origin: LiveOrigin, tmp_path: Path
     ) -> None:
-        """What is found in a stream's first segment would be lost over a message that a full Redis does not take."""
+        """A finding in a stream's first segment would be lost because a full Redis refuses messages for the others."""
         process = process_on(server, tmp_path, allowed=origin.host)
         redis.set(SEED, "s3cret")
         origin.add("0.ts", segment_bytes(card=True))
@@ -224,8 +223,8 @@ class TestSegments:
         assert redis.hkeys("lw:pending:s") == [other]
         assert redis.xlen("lw:escalations:high") == 1
 
-    def test_no_work_is_admitted_and_what_went_unread_is_accounted_for(self, redis: Redis) -> None:
-        """Time without moderation would be in no ledger."""
+    def test_no_work_is_admitted_and_the_time_is_missed(self, redis: Redis) -> None:
+        """Unmoderated time would be in no ledger."""
         registered(redis)
         start = now_ms(redis)
         polled(redis, taken(redis), 0, at_ms=start)
@@ -239,14 +238,14 @@ class TestSegments:
             take_due(redis, 10)
         assert {key: redis.hgetall(key) for key in before} == before
         make_room(redis)
-        # Ten segments were listed meanwhile that are not any more.
+        # Ten segments were listed meanwhile and have left the playlist.
         polled(redis, taken(redis), 13, at_ms=start + 32_000)
         ledger = show(redis, "s")
         assert ledger["missed_seconds"] == 20
         assert ledger["elapsed_seconds"] == ledger["missed_seconds"] + ledger["pending_seconds"] == 32
 
-    def test_a_stream_that_is_gone_when_there_is_room_again_missed_the_time(self, redis: Redis) -> None:
-        """An origin that fails when Redis has room again would hide how long nothing was moderated."""
+    def test_a_stream_that_is_gone_afterwards_missed_the_time(self, redis: Redis) -> None:
+        """An origin that fails when Redis has room again would hide for how long nothing was moderated."""
         registered(redis)
         start = now_ms(redis) - 60_000
         polled(redis, taken(redis), 0, at_ms=start)
@@ -259,8 +258,8 @@ class TestSegments:
         assert ledger["elapsed_seconds"] == pytest.approx(ledger["missed_seconds"] + ledger["pending_seconds"])
 
     @pytest.mark.parametrize("state", ["live", "starting"])
-    def test_a_watch_that_ends_while_nobody_can_poll_owes_the_time(self, redis: Redis, state: str) -> None:
-        """A platform that takes a stream off while Redis is full would take the time off the ledger too."""
+    def test_a_watch_that_ends_meanwhile_still_missed_the_time(self, redis: Redis, state: str) -> None:
+        """Ending a watch while Redis is full would remove its unmoderated time from the ledger."""
         registered(redis)
         polled(redis, taken(redis), 0, at_ms=now_ms(redis))
         long_ago = now_ms(redis) - 60_000
@@ -275,8 +274,8 @@ class TestSegments:
 
 
 class TestMessages:
-    def test_messages_are_worked_off(self, server: ValkeyServer, redis: Redis) -> None:
-        """A worker would end all segments in hand as soon as it takes a message, and again each time."""
+    def test_messages_are_consumed(self, server: ValkeyServer, redis: Redis) -> None:
+        """A worker would abort all its segments as soon as it takes a message, repeatedly."""
         app = Celery(broker=server.connection_url)
         app.conf.broker_transport = TRANSPORT
         app.send_task("livewarden.segment", queue="segments")
@@ -295,8 +294,8 @@ class TestMessages:
 
 
 class TestOperators:
-    def test_they_hear_of_it_once_an_hour(self, redis: Redis) -> None:
-        """No one would know why nothing is moderated, or operators be called every few seconds."""
+    def test_they_are_notified_once_an_hour(self, redis: Redis) -> None:
+        """Nobody would know why nothing is moderated, or operators would be called every few seconds."""
         assert not publish_redis_memory(redis, deployment="test").full
         assert redis.xlen(OPERATIONS) == 0
         fill(redis)
@@ -316,8 +315,8 @@ class TestOperators:
         publish_redis_memory(redis, deployment="test")
         assert len(operations(redis)) == 2
 
-    def test_they_hear_before_it_is_full(self, redis: Redis) -> None:
-        """The first that an operator hears of would be that nothing is moderated."""
+    def test_they_are_notified_before_it_is_full(self, redis: Redis) -> None:
+        """The first that an operator hears would be that nothing is moderated."""
         used = RedisMemory.read(redis).used_bytes
         redis.config_set("maxmemory", round(used / 0.95))
         publish_redis_memory(redis, deployment="test")
@@ -328,12 +327,12 @@ class TestOperators:
         assert [one["data"]["refuses"] for one in operations(redis)] == [False, True]
 
     def test_a_redis_without_a_limit_is_never_full(self, redis: Redis) -> None:
-        """Operators would be called by a Redis that refuses nothing."""
+        """Operators would be called for a Redis that refuses nothing."""
         assert not publish_redis_memory(redis, deployment="test").full
         assert not RedisMemory(used_bytes=5, limit_bytes=0).full
 
-    def test_workers_are_there(self, redis: Redis) -> None:
-        """`doctor` would say that all workers are dead, where it is Redis that needs room."""
+    def test_workers_are_still_present(self, redis: Redis) -> None:
+        """`doctor` would report all workers as dead, although the problem is Redis."""
         fill(redis)
         give_sign(redis, Presence.of_this_process(ProcessRole.WORKER))
         assert len(present(redis, ProcessRole.WORKER)) == 1
@@ -346,8 +345,8 @@ def operations(redis: Redis) -> list[dict[str, object]]:
     return events
 
 
-def test_each_script_says_whether_it_runs_where_redis_is_full() -> None:
-    """A new script would be refused where it must go on, or add to what is full, without a decision."""
+def test_each_script_declares_whether_it_runs_on_a_full_redis() -> None:
+    """A new script would be refused where it must go on, or fill Redis further, without anybody having decided so."""
     for entry in files("worker.store").joinpath("lua").iterdir():
         if not entry.name.endswith(".lua") or entry.name == "common.lua":
             continue

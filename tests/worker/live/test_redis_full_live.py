@@ -1,4 +1,4 @@
-"""A real worker whose Redis fills up while streams are live, and has room again."""
+"""A real worker whose Redis fills up while streams are live, and has room again later."""
 
 import json
 from collections.abc import Iterator
@@ -45,9 +45,9 @@ def published(redis: Redis) -> list[str]:
 
 
 @pytest.mark.timeout(240)
-def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
-    """An operator who searches for what fills Redis would find dead workers and a queue without decisions; and when
-    there is room again, streams would stay unwatched, and the time be in no ledger."""
+def test_a_deployment_keeps_deciding_and_recovers(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
+    """An operator who looks for what fills Redis would find dead workers and a queue without decisions; and when there
+    is room again, streams would stay unwatched, and the time would be in no ledger."""
     environment = {
         "LIVEWARDEN_REDIS_URL": server.connection_url,
         "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
@@ -70,7 +70,7 @@ def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: Valk
             decide(redis, held.incident_id, "harmless", by="ann", note="seen", deployment="test")
             ((_, entries),) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
             redis.xack(DECISIONS, "platform", entries[0][0])
-            # Copied into the store and then trimmed, by a worker that is sent no message.
+            # Copied into the store and then trimmed, by a worker that receives no message.
             eventually(lambda: not redis.xlen(DECISIONS), within_seconds=60, what=worker.text)
             checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
             assert checks["redis memory"]["state"] == "fail"
@@ -93,8 +93,8 @@ def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: Valk
 def test_a_worker_that_starts_while_redis_is_full_makes_room(
     redis: Redis, server: ValkeyServer, tmp_path: Path
 ) -> None:
-    """Who restarts all workers of a full Redis would have none left that trims what was read, or says that it is
-    full: nothing would ever be polled again, and logs would grow by gigabytes."""
+    """After a restart of all workers on a full Redis, none would trim read events or report the problem: nothing would
+    ever be polled again, and logs would grow by gigabytes."""
     environment = {"LIVEWARDEN_REDIS_URL": server.connection_url, "LIVEWARDEN_STORE_URL": str(tmp_path / "store")}
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         eventually(lambda: redis.zcard("lw:present:workers"), within_seconds=60, what=worker.text)
@@ -111,7 +111,7 @@ def test_a_worker_that_starts_while_redis_is_full_makes_room(
 
 @pytest.mark.timeout(120)
 def test_beat_fills_no_disk_while_redis_is_full(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
-    """A traceback a second would make a gigabyte of log a day, on the disk that Redis may share."""
+    """A traceback a second would write a gigabyte of log a day, perhaps on Redis's own disk."""
     environment = {"LIVEWARDEN_REDIS_URL": server.connection_url}
     with celery("beat", environment, tmp_path) as beat:
         eventually(lambda: redis.llen("control") >= 2, within_seconds=60, what=beat.text)

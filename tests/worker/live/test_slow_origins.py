@@ -1,4 +1,4 @@
-"""Hostile origins beside honest streams, on real workers: no drip may cost another stream its watch."""
+"""Hostile origins beside honest streams, on real workers: no slow origin may cost another stream its watch."""
 
 import os
 import signal
@@ -36,10 +36,10 @@ def honest() -> Iterator[dict[str, LiveOrigin]]:
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("slow_playlists", [False, True], ids=["segments", "playlists"])
-def test_eight_streams_that_drip_cost_four_honest_ones_nothing(
+def test_eight_dripping_streams_cost_four_honest_ones_nothing(
     redis: Redis, redis_url: str, honest: dict[str, LiveOrigin], tmp_path: Path, slow_playlists: bool
 ):
-    """A broadcaster whose origin drips would switch moderation off for all others."""
+    """A broadcaster with a dripping origin could stop moderation for all others."""
     with serving_slowly(SlowOrigin(streams=HOSTILE, slow_playlists=slow_playlists)) as hostile:
         allowed = ",".join([hostile.host, *(origin.host for origin in honest.values())])
         environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": allowed}
@@ -50,7 +50,7 @@ def test_eight_streams_that_drip_cost_four_honest_ones_nothing(
             eventually(lambda: redis.exists("lw:tick"), within_seconds=60, what=worker.text)
             for name in HOSTILE:
                 watch(redis, register(name, hostile.url(name), purpose="drill", url_template="", legal_basis=""))
-            # Once they hold what they can hold: all that a hostile stream has was requested at least once.
+            # Once they hold all that they can: each segment of a hostile stream was requested at least once.
             eventually(lambda: len(hostile.requests) > len(HOSTILE), within_seconds=30, what=worker.text)
             for name, origin in honest.items():
                 watch(redis, register(name, origin.url, purpose="drill", url_template="", legal_basis=""))
@@ -65,10 +65,10 @@ def test_eight_streams_that_drip_cost_four_honest_ones_nothing(
 
 
 @pytest.mark.timeout(360)
-def test_streams_that_are_almost_slow_and_list_without_end_cost_an_honest_one_a_few_turns(
+def test_almost_slow_streams_with_endless_playlists_cost_an_honest_one_a_few_turns(
     redis: Redis, redis_url: str, honest: dict[str, LiveOrigin], tmp_path: Path
 ):
-    """Eight streams of which nothing is slow would have hundreds of segments fetched before the next of others."""
+    """Eight streams that are never marked as slow would have hundreds of segments fetched before the next of others."""
     names = [f"hostile-{index}" for index in range(8)]
     with serving_slowly(SlowOrigin(streams=dict.fromkeys(names, ALMOST_SLOW), segments=64)) as hostile:
         allowed = ",".join([hostile.host, *(origin.host for origin in honest.values())])
@@ -106,7 +106,9 @@ def cut_connections(_: CeleryProcess, redis: Redis) -> None:
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("disturb", [kill_pool_children, cut_connections])
-def test_what_ends_a_slow_segment_gives_its_place_back(tmp_path: Path, disturb: Callable[[CeleryProcess, Redis], None]):
+def test_a_slow_segment_gives_its_place_back_however_it_ends(
+    tmp_path: Path, disturb: Callable[[CeleryProcess, Redis], None]
+):
     """After one lost process or connection slow streams would have no place in this worker until it is restarted."""
     with (
         ValkeyServer(data_dir=tmp_path / "valkey", config=VALKEY_PERSISTENCE) as server,
@@ -120,8 +122,8 @@ def test_what_ends_a_slow_segment_gives_its_place_back(tmp_path: Path, disturb: 
         watch(redis, register("silent", origin.url("silent"), url_template="", legal_basis=""))
         with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
             for _ in range(3):
-                # One that is fetched in vain for a second, in a shared queue, makes the stream slow; what is requested
-                # after that, slow segments ask for.
+                # A segment fetched in vain for a second in a shared queue marks the stream as slow; all later requests
+                # are those of slow segments.
                 eventually(lambda: redis.exists("lw:slow:segments:silent"), within_seconds=60, what=worker.text)
                 held = eventually(lambda: origin.held(), within_seconds=60, what=worker.text)
                 disturb(worker, redis)

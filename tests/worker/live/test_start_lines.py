@@ -1,4 +1,4 @@
-"""What worker and beat log where they begin and where the policy asks for an interruption, as real processes."""
+"""Log lines of real worker and beat processes at start, and when the policy asks for an interruption."""
 
 import json
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from worker.runtime.event_log import LOGGED
 
 
 def lines_of(process: CeleryProcess, message: str) -> list[dict[str, Any]]:
-    """The whole lines of its log, as JSON, that say this."""
+    """Complete lines of its log, as JSON, with this message."""
     found = [json.loads(line) for line in process.text().splitlines(keepends=True) if line.endswith("\n")]
     return [line for line in found if line["message"] == message]
 
@@ -26,8 +26,8 @@ def json_environment(environment: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_beat_says_once_that_it_is_ready(json_environment: dict[str, str], tmp_path: Path, log_format: str) -> None:
-    """After a rollout no one could see from the log that beat runs, of which version and for which deployment."""
+def test_beat_logs_once_that_it_is_ready(json_environment: dict[str, str], tmp_path: Path, log_format: str) -> None:
+    """After a rollout the log would not show that beat runs, in which version and for which deployment."""
     expected = {"level": "info", "version": version("livewarden"), "deployment": "blue"}
     with celery("beat", json_environment | {"LIVEWARDEN_LOG_FORMAT": log_format}, tmp_path, "--loglevel=INFO") as beat:
         eventually(lambda: "beat is ready" in beat.text(), within_seconds=60, what=beat.text)
@@ -42,10 +42,10 @@ def test_beat_says_once_that_it_is_ready(json_environment: dict[str, str], tmp_p
 
 
 @pytest.mark.timeout(120)
-def test_a_worker_logs_that_it_is_ready_and_what_is_to_be_interrupted(
+def test_a_worker_logs_that_it_is_ready_and_each_request_to_interrupt(
     redis: Redis, scene: Scene, json_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """An operator who asks why a stream was cut off would find no trace of it, nor the policy of the worker."""
+    """An operator who asks why a stream was cut off would find no trace of it, nor of the worker's policy."""
     with celery("worker", json_environment, tmp_path, "--concurrency=2", "--loglevel=INFO") as worker:
         (ready,) = eventually(lambda: lines_of(worker, "the worker is ready"), within_seconds=90, what=worker.text)
         assert (ready["level"], ready["deployment"], ready["processes"]) == ("info", "blue", 2)

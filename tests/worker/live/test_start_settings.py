@@ -1,4 +1,4 @@
-"""What a worker and beat say of settings with which they cannot start, or come into Redis."""
+"""Messages of a worker and beat about settings with which they cannot start, or cannot log in to Redis."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from worker.runtime.environment import settings_of_worker
 
 @pytest.mark.parametrize("role", ["worker", "beat"])
 def test_a_password_file_that_is_missing_is_one_line(role: str, tmp_path: Path) -> None:
-    """An operator would look for the reason in a traceback of Celery's."""
+    """An operator would look for the reason in one of Celery's tracebacks."""
     missing = tmp_path / "missing"
     with celery(role, {"LIVEWARDEN_REDIS_PASSWORD_FILE": str(missing)}, tmp_path) as process:
         assert process.process.wait(40) == 1
@@ -50,7 +50,7 @@ PLACES = {
 OF_WORKERS = {name: place for name, place in PLACES.items() if name != "HEARTBEAT_FILE"}
 """Beat needs none of them."""
 NEWER = {"LIVEWARDEN_MAX_STREAMS_PER_ORIGIN": "7"}
-"""Of a version to come."""
+"""A variable of a later version."""
 
 
 def environment_of(variables: dict[str, str]) -> dict[str, str]:
@@ -58,7 +58,7 @@ def environment_of(variables: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("role", ["worker", "beat"])
-def test_a_service_tells_all_that_is_wrong_in_a_line_each(role: str, tmp_path: Path) -> None:
+def test_a_service_reports_each_mistake_in_one_line(role: str, tmp_path: Path) -> None:
     """An operator would correct one variable a restart, or read 49 lines of traceback for it."""
     given = environment_of(MISTAKES | PLACES)
     wrong = given.keys() - (environment_of(OF_WORKERS).keys() if role == "beat" else set())
@@ -71,12 +71,12 @@ def test_a_service_tells_all_that_is_wrong_in_a_line_each(role: str, tmp_path: P
 
 
 def test_beat_starts_without_the_folders_of_workers(environment: dict[str, str], tmp_path: Path) -> None:
-    """Beat on a host or in a container of its own would not start for a folder that it never opens."""
+    """Beat on its own host or in its own container would not start for a folder that it never opens."""
     with celery("beat", environment | environment_of(OF_WORKERS), tmp_path, "--loglevel=INFO") as beat:
         eventually(lambda: "beat is ready" in beat.text(), within_seconds=60, what=beat.text)
 
 
-def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_path: Path) -> None:
+def test_a_store_that_is_no_folder_is_refused_and_a_missing_one_is_made(tmp_path: Path) -> None:
     """A worker would moderate for weeks before an operator notices that look-backs find nothing."""
     (tmp_path / "file").touch()
     wrong = {"LIVEWARDEN_STORE_URL": str(tmp_path / "file")}
@@ -88,21 +88,21 @@ def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_
     assert not (tmp_path / "beats").exists(), "a health check would find a worker alive that has not begun"
 
 
-def test_a_pipe_for_the_heartbeat_is_a_mistake(tmp_path: Path) -> None:
-    """The worker would wait without end for a reader, and log nothing."""
+def test_a_pipe_for_the_heartbeat_is_refused(tmp_path: Path) -> None:
+    """The worker would wait for a reader without end, and log nothing."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SettingsError, match=r"^LIVEWARDEN_HEARTBEAT_FILE: .*/pipe: expected a regular file"):
         settings_of_worker(environment_of({"HEARTBEAT_FILE": str(tmp_path / "pipe")}))
 
 
-def test_a_blank_variable_is_not_set() -> None:
-    """A space that a template left would be the legal basis for watching private streams, or a folder's name."""
+def test_a_blank_variable_counts_as_unset() -> None:
+    """A space left by a template would be the legal basis for watching private streams, or a folder's name."""
     settings = settings_of_worker(environment_of({"LEGAL_BASIS": "  ", "DEPLOYMENT": " \t"}))
     assert (settings.legal_basis, settings.deployment) == ("", "local")
 
 
-def test_a_command_tells_all_that_is_wrong_with_what_it_uses() -> None:
-    """It would take a run for each mistake; or a moderator could not work where only a worker's folders are missing."""
+def test_a_command_reports_all_mistakes_in_the_settings_that_it_uses() -> None:
+    """Each mistake would take another run; or a moderator could not work because a worker's folder is missing."""
     ran = livewarden("streams", "list", environment=environment_of(MISTAKES | PLACES))
     names = [line.removeprefix("livewarden: LIVEWARDEN_").partition(":")[0] for line in ran.err.splitlines()]
     assert (ran.status, sorted(names), ran.out) == (2, sorted(MISTAKES), "")
@@ -111,7 +111,7 @@ def test_a_command_tells_all_that_is_wrong_with_what_it_uses() -> None:
     assert (ran.status, names) == (2, ["LISTS_DIR", "BANK_DIR"])
 
 
-def test_a_template_with_another_placeholder_is_a_mistake() -> None:
+def test_a_template_with_another_placeholder_is_refused() -> None:
     """Every stream without a URL would be requested under a name with braces in it, and be unreachable."""
     wrong = {"LIVEWARDEN_URL_TEMPLATE": "https://{region}.cdn.example/{stream_id}"}
     ran = livewarden("streams", "add", "s", environment=wrong)
@@ -120,7 +120,7 @@ def test_a_template_with_another_placeholder_is_a_mistake() -> None:
 
 @pytest.mark.parametrize("role", ["worker", "beat", "command"])
 def test_a_variable_of_a_newer_version_is_logged(role: str, environment: dict[str, str], tmp_path: Path) -> None:
-    """Half a rollout would not start, or no one would learn that a variable does nothing."""
+    """Half of a rollout would not start, or nobody would learn that a variable has no effect."""
     said = "LIVEWARDEN_MAX_STREAMS_PER_ORIGIN is not read by this version (did you mean LIVEWARDEN_MAX_STREAMS?)"
     if role == "command":
         ran = livewarden("streams", "list", environment=environment | NEWER)
@@ -130,7 +130,7 @@ def test_a_variable_of_a_newer_version_is_logged(role: str, environment: dict[st
         eventually(lambda: said in process.text(), within_seconds=60, what=process.text)
 
 
-def test_what_keeps_a_worker_from_starting_is_a_line_of_json_too(tmp_path: Path) -> None:
+def test_the_reason_for_a_failed_start_is_a_line_of_json_too(tmp_path: Path) -> None:
     """A collector that reads JSON would drop the only line that says why nothing works."""
     (tmp_path / "policy.yaml").write_text("rules: 7")
     environment = {"LIVEWARDEN_LOG_FORMAT": "json", "LIVEWARDEN_POLICY_FILE": str(tmp_path / "policy.yaml")}
@@ -143,16 +143,16 @@ def test_what_keeps_a_worker_from_starting_is_a_line_of_json_too(tmp_path: Path)
         assert all("superuser" in other["message"] for other in others)
 
 
-def test_a_format_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    """An operator would wait for JSON, and get lines."""
+def test_an_unknown_log_format_is_refused(tmp_path: Path) -> None:
+    """An operator would wait for JSON, and get text lines."""
     with celery("beat", {"LIVEWARDEN_LOG_FORMAT": "xml"}, tmp_path) as process:
         assert process.process.wait(40) == 1
     assert "LIVEWARDEN_LOG_FORMAT: " in process.text()
 
 
 @pytest.mark.timeout(120)
-def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path) -> None:
-    """The password, which may be another deployment's, would stand in every log."""
+def test_a_wrong_password_is_reported_and_not_shown(tmp_path: Path) -> None:
+    """The password, which may be another deployment's, would be in every log."""
     (tmp_path / "password").write_text("hunter2/@:%")
     with server_with_users(str(get_binary_path()), tmp_path) as server:
         environment = server.environment("worker") | {"LIVEWARDEN_REDIS_PASSWORD_FILE": str(tmp_path / "password")}

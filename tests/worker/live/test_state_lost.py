@@ -1,4 +1,4 @@
-"""Redis comes back without its state under real workers and beat: they notice, go on, and say what is not known."""
+"""Redis comes back without its state under real workers and beat: they notice, go on, and report what is unknown."""
 
 import json
 import threading
@@ -32,7 +32,7 @@ NOTICED_SECONDS = 15
 
 
 class Server:
-    """A server of the test's own, which loses what it has."""
+    """The test's own server, which can lose its data."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._lives = folder, 0
@@ -51,7 +51,7 @@ class Server:
             redis.flushall()
 
     def restart_empty(self) -> None:
-        """Killed, and started with a data folder that is empty: its volume is gone."""
+        """Kills it and starts it with an empty data folder, as when its volume is gone."""
         port = self._server.port
         self._server.terminate()
         self._server = ValkeyServer(port=port, data_dir=self._new_folder(), config=PERSISTENT)
@@ -133,7 +133,7 @@ def test_workers_go_on_where_redis_lost_its_state(
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """No worker would watch anything, or miss the hashes that were only in Redis, and every check would look
+    """No worker would watch anything, or would miss the hashes that were only in Redis, and every check would look
     healthy."""
     platform = Celery(broker=server.url)
 
@@ -159,11 +159,11 @@ def test_workers_go_on_where_redis_lost_its_state(
             eventually(lambda: redis.hlen(FOLLOWERS) == 2, within_seconds=30, what=logs)
             # Its numbers show that it was live before the loss.
             eventually(lambda: origin.media_sequence >= 2, within_seconds=30, what=logs)
-        # What is under way when the state goes is matched with a bank that was complete.
+        # Segments in progress during the loss are matched with a bank that was complete.
         eventually(lambda: settled(redis, "s"), within_seconds=30, what=logs)
 
         lose(server)
-        # Another writer is at work on the bank, so that it stays as it is.
+        # Another writer holds the bank, so that it stays as it is.
         redis.set(WRITER, "somebody", px=120_000)
         (loss,) = eventually(lambda: losses(redis), within_seconds=NOTICED_SECONDS, what=logs)
         since = datetime.fromisoformat(loss["since"]).timestamp()
@@ -195,7 +195,7 @@ def test_workers_go_on_where_redis_lost_its_state(
 
 
 def take_and_decide(redis: Redis) -> None:
-    """As a moderator who never logs out."""
+    """Acts as a moderator who never logs out."""
     taken = take(redis, "mo")
     assert taken is not None
     decide(redis, taken.incident_id, "harmless", by="mo", note="seen", deployment="local")

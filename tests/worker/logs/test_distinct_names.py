@@ -1,4 +1,4 @@
-"""Names are counted in memory that does not grow with them."""
+"""Counting of distinct names in bounded memory."""
 
 import sys
 
@@ -8,8 +8,8 @@ from worker.logs.distinct_names import DistinctNames
 
 
 @pytest.mark.parametrize("count", [1, 1_000, 100_000])
-def test_a_window_s_names_are_counted_once_it_is_over(count: int) -> None:
-    """Operators would read that ten streams are in trouble, or a million, where a thousand are."""
+def test_names_of_a_window_are_counted_once_when_it_ends(count: int) -> None:
+    """Operators would read that ten streams are in trouble, or a million, where it is a thousand."""
     names = DistinctNames(60.0)
     for _ in range(2):
         for number in range(count):
@@ -21,10 +21,10 @@ def test_a_window_s_names_are_counted_once_it_is_over(count: int) -> None:
 
 
 def test_a_name_is_known_in_its_window_and_the_next() -> None:
-    """Trouble that lasts would begin with each window."""
+    """Lasting trouble would be reported as new in each window."""
     names = DistinctNames(60.0)
     assert names.add("cam", 100.0)
     assert not names.add("cam", 159.0)
     assert not names.add("cam", 219.0)
     assert names.add("cam", 400.0)
-    assert names.ended(1_000.0) == 0  # too long ago to be news
+    assert names.ended(1_000.0) == 0  # ended too long ago to be reported

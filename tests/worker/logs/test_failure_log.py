@@ -1,4 +1,4 @@
-"""Trouble that lasts: begin, each ten minutes, end; and no flood, whoever names it."""
+"""Log lines of lasting failures: at the beginning, every ten minutes, and at the end; bounded for hostile names."""
 
 import logging
 import os
@@ -27,16 +27,16 @@ def troubles(clock: Clock) -> FailureLog:
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What an operator reads who has debug switched off; and forgets it."""
+    """Log messages at info and above since the last call."""
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
     caplog.clear()
     return lines
 
 
-def test_trouble_is_logged_when_it_begins_each_ten_minutes_and_when_it_ends(
+def test_a_failure_is_logged_when_it_begins_every_ten_minutes_and_when_it_ends(
     troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An hour without Redis would be 3,600 lines a process; or one, and nobody knows whether it is over."""
+    """An hour without Redis would be 3,600 lines a process; or one, without a line when it is over."""
     for _ in range(1_500):
         troubles.met("redis", "not read: %s", "away")
         clock.now += 1
@@ -50,7 +50,7 @@ def test_trouble_is_logged_when_it_begins_each_ten_minutes_and_when_it_ends(
     ]
 
 
-def test_what_comes_and_goes_is_not_logged_each_time(
+def test_an_intermittent_failure_is_not_logged_each_time(
     troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server that fails every other second would fill the log with beginnings and ends."""
@@ -65,10 +65,10 @@ def test_what_comes_and_goes_is_not_logged_each_time(
     assert warned(caplog) == ["failed"]  # it is news again
 
 
-def test_what_was_not_met_for_long_begins_anew(
+def test_a_failure_after_a_long_pause_begins_anew(
     troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of what nothing says that it went well, a second failure next week would be said to have lasted a week."""
+    """Without reports of success, a second failure next week would be logged as having lasted a week."""
     troubles.met("fetch", "failed")
     clock.now += 7 * 24 * 3600
     troubles.met("fetch", "failed")
@@ -78,13 +78,13 @@ def test_what_was_not_met_for_long_begins_anew(
 def test_hostile_names_cost_neither_memory_nor_lines(
     troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Ten thousand streams that fail at once, or that a platform makes up, would fill both."""
+    """Ten thousand failing or made-up stream names would fill memory and log."""
     for number in range(2 * MOST_NAMES):
         troubles.met(f"cam-{number}", "stream %s: no", f"cam-{number}")
     assert len(warned(caplog)) == BEGINNINGS_A_MINUTE
     assert len(troubles._memory) == MOST_NAMES
     clock.now += 61
-    for number in range(10):  # one may be taken for another, of which there is no room to remember the name
+    for number in range(10):  # some may be confused with another whose name there was no room to remember
         troubles.met(f"one more {number}", "no")
     first, *others = warned(caplog)
     began, _, rest = first.removeprefix("no (").partition(" ")
@@ -93,8 +93,8 @@ def test_hostile_names_cost_neither_memory_nor_lines(
     assert set(others) == {"no"}
 
 
-def test_a_forked_process_has_no_failures_of_its_parent(troubles: FailureLog, caplog: pytest.LogCaptureFixture) -> None:
-    """It would log the end of something that it never met, or wait for a lock for ever."""
+def test_a_forked_process_does_not_inherit_failures(troubles: FailureLog, caplog: pytest.LogCaptureFixture) -> None:
+    """It would log the end of a failure that it never had, or wait for a lock for ever."""
     troubles.met("redis", "away")
     pid = os.fork()
     if not pid:
@@ -106,10 +106,10 @@ def test_a_forked_process_has_no_failures_of_its_parent(troubles: FailureLog, ca
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
 
 
-def test_lines_that_trouble_lasts_or_is_over_are_bounded(
+def test_lines_about_lasting_and_ended_failures_are_bounded(
     troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An outage of a thousand streams, each logged at first, would end in a thousand lines at once."""
+    """An outage of a thousand streams would end in a thousand lines."""
     for number in range(180):
         troubles.met(f"cam-{number}", "no")
         clock.now += 1
@@ -123,17 +123,17 @@ def test_lines_that_trouble_lasts_or_is_over_are_bounded(
     assert warned(caplog) == ["no", "again (120 more lines are left out) (after 0 s, once)"]
 
 
-def test_more_names_than_are_remembered_do_not_begin_again_and_again(
+def test_more_names_than_are_remembered_do_not_begin_repeatedly(
     troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A cluster of five thousand streams whose CDN is down would log beginnings for as long as it is, 60 a minute."""
+    """A CDN outage of five thousand streams would log 60 beginnings a minute for as long as it lasts."""
     names = [f"cam-{number}" for number in range(MOST_NAMES + 1_000)]
     lines: list[str] = []
     for minute in range(25):
         for name in names:
             troubles.met(name, "stream %s: no", name)
         if minute == 1:
-            warned(caplog)  # who began, as far as there is room for lines
+            warned(caplog)  # beginnings, as far as there is room for lines
         if minute > 1:
             lines += warned(caplog)
         clock.now += 60
@@ -145,8 +145,8 @@ def test_more_names_than_are_remembered_do_not_begin_again_and_again(
     assert len(troubles._memory) == MOST_NAMES
 
 
-def test_what_is_over_makes_room(troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """After an outage of everything new trouble would go unnamed."""
+def test_ended_failures_make_room(troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """After an outage of everything, new failures would be logged without their names."""
     for number in range(MOST_NAMES):
         troubles.met(f"cam-{number}", "no")
     for number in range(10):
@@ -158,10 +158,10 @@ def test_what_is_over_makes_room(troubles: FailureLog, clock: Clock, caplog: pyt
     assert [line.partition(" (")[0] for line in warned(caplog)] == ["no more", "again"]
 
 
-def test_what_made_room_is_no_news_when_it_comes_again(
+def test_a_failure_that_made_room_is_not_new_when_it_returns(
     troubles: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Streams that come and go by the thousand would begin and end each time, since none is remembered."""
+    """Thousands of streams that fail intermittently would log beginnings and ends each time."""
     for _ in range(5):
         for number in range(2 * MOST_NAMES):
             troubles.met(f"cam-{number}", "no")

@@ -1,4 +1,4 @@
-"""What a record looks like in both formats, and what never is in it."""
+"""Log records in both formats, and what must never be in them."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from worker.runtime.degraded_marks import GONE_SECONDS, DegradedMarks
 
 
 class Written:
-    """A logger that writes as our processes do."""
+    """A logger configured as in our processes."""
 
     def __init__(self, log_format: LogFormat) -> None:
         self.out = io.StringIO()
@@ -33,8 +33,8 @@ class Written:
         return self.out.getvalue()
 
 
-def test_fields_stand_behind_the_message_and_are_keys_of_json() -> None:
-    """Nobody could search for all lines of an incident, or of one stream, but by guessing at our sentences."""
+def test_fields_follow_the_message_and_are_keys_of_json() -> None:
+    """Searching all lines of an incident or a stream would mean guessing our wording."""
     told = fields(incident_id="3f0c", lists=["ncmec", "own"], media_sequence=7, reason="", note="two words", none=None)
     console, of_json = Written("console"), Written("json")
     for written in (console, of_json):
@@ -57,15 +57,15 @@ def test_fields_stand_behind_the_message_and_are_keys_of_json() -> None:
 
 
 def test_a_line_about_a_stream_has_its_id_and_segment_as_keys() -> None:
-    """A search for one stream would miss each line that has it in its sentence only."""
+    """A search for a stream would miss lines that name it only in their message."""
     written = Written("json")
     written.log.warning("stream %s segment %s: %s", "cam-1", "3.0.1280x720.4711.00ff", "no")
     record = json.loads(written.text())
     assert (record["stream_id"], record["media_sequence"]) == ("cam-1", 4711)
 
 
-def test_json_is_one_line_also_with_a_traceback_and_hostile_names() -> None:
-    """A collector would drop, or misread, what follows a broken line; and a field could pass for the time."""
+def test_json_is_one_line_even_with_a_traceback_and_hostile_names() -> None:
+    """A collector would drop or misread the lines after a broken one; or a field could pass for the time."""
     written = Written("json")
     try:
         raise ValueError('x\n{"forged": 1}\x1b\x7f\u2028 http://h/p?token=s3cret')
@@ -85,8 +85,8 @@ def test_json_is_one_line_also_with_a_traceback_and_hostile_names() -> None:
     assert "s3cret" not in line
 
 
-def test_what_nobody_catches_is_json_too() -> None:
-    """The one line that says why a process ended would not be found by level."""
+def test_an_uncaught_exception_is_json_too() -> None:
+    """The one line that explains why a process ended would not be found by its level."""
     script = """
         import logging
         from worker.logs.setup import log_format_of, set_up_logging
@@ -113,12 +113,12 @@ def test_what_nobody_catches_is_json_too() -> None:
         ("http://h/p?a=hunter\n2&b=hunter2", "http://h/p?…"),
     ],
 )
-def test_no_user_and_no_query_of_a_url_is_logged(text: str, shown: str) -> None:
-    """Whoever may read logs could watch private streams, or log in to Redis."""
+def test_user_and_query_of_a_url_are_not_logged(text: str, shown: str) -> None:
+    """Readers of logs could watch private streams, or log in to Redis."""
     assert loggable(text) == shown
 
 
-def test_endless_texts_are_cut() -> None:
+def test_long_texts_are_truncated() -> None:
     """A name of megabytes would fill the disk in a few lines."""
     written = Written("console")
     written.log.warning("x" * 10**6, extra=fields(name="y" * 10**6, lists=[str(number) for number in range(10**4)]))
@@ -129,7 +129,7 @@ def test_endless_texts_are_cut() -> None:
 @pytest.mark.expected_errors("raised unexpected")
 @pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
 def test_celerys_lines_about_single_tasks_are_at_debug(level: int) -> None:
-    """Of 1,600 lines a minute 1,540 said that a task was received, and that it succeeded."""
+    """Of 1,600 lines a minute, 1,540 would be about received and succeeded tasks."""
     out = io.StringIO()
     celery = logging.getLogger("celery")
     handler, before = logging.StreamHandler(out), celery.level
@@ -154,7 +154,7 @@ def test_celerys_lines_about_single_tasks_are_at_debug(level: int) -> None:
 
 @pytest.mark.expected_errors("Cannot connect")
 @pytest.mark.expected_errors("another")
-def test_celery_says_once_that_it_cannot_connect() -> None:
+def test_celery_logs_once_that_it_cannot_connect() -> None:
     """A night without Redis would be a thousand errors a worker."""
     out = io.StringIO()
     log = logging.getLogger("celery.worker.consumer.consumer")
@@ -170,8 +170,8 @@ def test_celery_says_once_that_it_cannot_connect() -> None:
     assert len(out.getvalue().splitlines()) == 2
 
 
-def test_a_degraded_mark_is_logged_when_it_comes_and_when_it_goes(caplog: pytest.LogCaptureFixture) -> None:
-    """Verdicts would be worth less for hours, one mark a segment in Redis, and the log would say nothing."""
+def test_a_degraded_mark_is_logged_when_it_appears_and_when_it_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+    """Verdicts would be degraded for hours, with marks in Redis only and nothing in the log."""
     now = [0.0]
     marks = DegradedMarks(clock=lambda: now[0])
 
@@ -181,7 +181,7 @@ def test_a_degraded_mark_is_logged_when_it_comes_and_when_it_goes(caplog: pytest
         return [record.getMessage() for record in caplog.records]
 
     assert judged("model-stuck:m") == ["verdicts are degraded: model-stuck:m"]
-    for marked in ((), ("model-stuck:m",)) * 3:  # not each segment asks each model
+    for marked in ((), ("model-stuck:m",)) * 3:  # not each segment runs each model
         now[0] += GONE_SECONDS / 2
         assert judged(*marked) == []
     for _ in range(100):

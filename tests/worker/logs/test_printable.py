@@ -1,4 +1,4 @@
-"""Texts of others in a log, on standard output and in tables."""
+"""Foreign texts in a log, on standard output and in tables."""
 
 import io
 import json
@@ -29,14 +29,14 @@ def test_each_steering_character_is_escaped(character: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "Füße", "直播", "x y", "a\\b", "{}[]", ""])
-def test_what_can_be_read_stays(text: str) -> None:
-    """Names of streams in people's own languages would not be readable."""
+def test_readable_text_stays(text: str) -> None:
+    """Names of streams in other scripts would not be readable."""
     assert printable(text) == text
 
 
 @given(texts)
-def test_what_is_printable_is_one_line_that_encodes(text: str) -> None:
-    """A log that is not UTF-8 cannot be read by what collects it."""
+def test_printable_text_is_one_line_that_encodes(text: str) -> None:
+    """A log that is not valid UTF-8 could not be read by its collector."""
     shown = printable(text)
     assert shown.isprintable()
     assert shown.encode().decode() == shown
@@ -45,13 +45,13 @@ def test_what_is_printable_is_one_line_that_encodes(text: str) -> None:
 
 @given(st.recursive(texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=5))
 def test_json_stays_json(record: object) -> None:
-    """Scripts that read `--json` would stumble over a stream's name."""
+    """Scripts that read `--json` would fail on a stream's name."""
     assert json.loads(printable(json.dumps(record))) == record
 
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_json_that_is_not_ascii_stays_json(text: str) -> None:
-    """As above, of the commands that print names as they are."""
+    """As above, for the commands that print names unescaped."""
     assert json.loads(printable(json.dumps(text, ensure_ascii=False))) == text
 
 
@@ -68,14 +68,14 @@ def logged(record_level: int = logging.WARNING, *arguments: object, error: Excep
 
 
 def test_a_record_is_one_line() -> None:
-    """A broadcaster could write records of their own into the log."""
+    """A broadcaster could write its own records into the log."""
     text = logged(logging.WARNING, "stream %s", f"x\n[ERROR] forged{HOSTILE}")
     assert text.startswith("[WARNING] stream x\\u000a[ERROR] forged\\u001b[2J")
     assert text.count("\n") == 1
 
 
 def test_a_traceback_keeps_its_lines_and_forges_none() -> None:
-    """A broadcaster could write records of their own by way of an exception's text."""
+    """A broadcaster could write its own records through an exception's text."""
     try:
         raise KeyError if False else ValueError("x\n[ERROR] forged\x1b[2J")
     except ValueError as error:
@@ -86,15 +86,15 @@ def test_a_traceback_keeps_its_lines_and_forges_none() -> None:
 
 
 class _TaskFormatter(logging.Formatter):
-    """As Celery's: it puts the task's ID in when it formats."""
+    """Like Celery's: adds the task's ID when it formats."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.__dict__["task_id"] = f"id\n{HOSTILE}"
         return super().format(record)
 
 
-def test_what_a_formatter_adds_is_escaped_too() -> None:
-    """A malformed task ID would reach the log raw, for Celery's formatter adds it last."""
+def test_additions_of_a_formatter_are_escaped_too() -> None:
+    """A malformed task ID would reach the log raw, because Celery's formatter adds it last."""
     record = logging.LogRecord("x", logging.INFO, "x.py", 1, "message", None, None)
     text = PrintableFormatter(_TaskFormatter("%(task_id)s %(message)s")).format(record)
     assert text.isprintable()
@@ -102,7 +102,7 @@ def test_what_a_formatter_adds_is_escaped_too() -> None:
 
 
 def test_standard_output_of_the_command_line_is_escaped() -> None:
-    """A subcommand that prints a stream's text without thinking would hand the terminal over."""
+    """A subcommand that prints a stream's text would let it steer the terminal."""
     out = io.StringIO()
     stream = PrintableStream(out)
     print(f"a{HOSTILE}", file=stream)  # type: ignore[call-overload]
@@ -111,8 +111,8 @@ def test_standard_output_of_the_command_line_is_escaped() -> None:
     assert "\\u001b[2J" in text
 
 
-def test_a_table_shows_no_steering() -> None:
-    """`streams list` would run what a stream's state or a rule's name tells the terminal."""
+def test_a_table_contains_no_control_characters() -> None:
+    """A stream's state or a rule's name in `streams list` could steer the terminal."""
     out = io.StringIO()
     table = Table("a", "b")
     table.add_row(f"cell{HOSTILE.strip()}", "[bold]styled[/]")
@@ -124,14 +124,14 @@ def test_a_table_shows_no_steering() -> None:
 
 
 class Terminal(io.StringIO):
-    """What standard error is for a person."""
+    """Standard error as a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def test_a_progress_bar_moves_the_cursor_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for an import would see `\\u001b[2K` and never the bar, for our own escaping."""
+def test_a_progress_bar_may_move_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """During an import a user would see `\\u001b[2K` and never the bar, because of our own escaping."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", PrintableStream(terminal))
     with progress_bar(description="a\x1b[31m[red]", total=2) as update:
@@ -143,8 +143,8 @@ def test_a_progress_bar_moves_the_cursor_itself(monkeypatch: pytest.MonkeyPatch)
     assert "\x1b[2J" not in text
 
 
-def test_what_nobody_catches_is_escaped() -> None:
-    """An error that nobody foresaw prints what a stream sent, traceback and all."""
+def test_an_uncaught_exception_is_escaped() -> None:
+    """An unforeseen error would print a stream's text raw in its traceback."""
     script = """
         import logging, threading
         from worker.logs.setup import set_up_logging
@@ -164,7 +164,7 @@ def test_what_nobody_catches_is_escaped() -> None:
 
 
 def test_one_stream_does_not_flood_the_log() -> None:
-    """A stream that lists what fails would fill the disk that Redis writes to, and hide the lines of all others."""
+    """A failing stream would fill the disk that Redis writes to, and hide the lines of all others."""
     now, written = [0.0], list[str]()
     lines = StreamLines(clock=lambda: now[0])
 
@@ -187,7 +187,7 @@ def test_one_stream_does_not_flood_the_log() -> None:
 
 
 def test_the_log_of_every_process_is_bounded_by_stream() -> None:
-    """As above: the bound would be there, and no logger would have it."""
+    """As above: the bound would exist, and no logger would use it."""
     out = io.StringIO()
     logger = logging.Logger("bounded")
     logger.addHandler(logging.StreamHandler(out))

@@ -1,4 +1,4 @@
-"""Secrets in texts that are logged, wherever they stand."""
+"""Redaction of secrets in logged texts, wherever they occur."""
 
 import logging
 
@@ -22,8 +22,10 @@ PLACES = (
 
 
 @given(before=FILLING, filling=FILLING, place=st.sampled_from(PLACES), blank=st.sampled_from(["", " ", "\n"]))
-def test_no_secret_of_a_url_is_logged_wherever_the_cut_is(before: int, filling: int, place: str, blank: str) -> None:
-    """Whoever may read logs could log in to Redis or watch signed streams, if only the URL is long enough."""
+def test_no_secret_of_a_url_is_logged_wherever_the_text_is_cut(
+    before: int, filling: int, place: str, blank: str
+) -> None:
+    """Readers of logs could log in to Redis or watch signed streams whenever the URL is long enough."""
     text = "x" * before + blank + place.format(filling="y" * filling, secret=SECRET)
     record = logging.makeLogRecord(fields(note=text))
     assert SECRET not in loggable(text)
@@ -31,6 +33,6 @@ def test_no_secret_of_a_url_is_logged_wherever_the_cut_is(before: int, filling: 
 
 
 @pytest.mark.parametrize("text", ["redis://user:**@h.example/0", "is it so?", "really?yes"])
-def test_what_is_no_secret_is_shown(text: str) -> None:
+def test_texts_without_secrets_are_shown(text: str) -> None:
     """An operator could not see which broker is meant, or read a question."""
     assert loggable(text) == text

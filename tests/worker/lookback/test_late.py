@@ -1,4 +1,4 @@
-"""Late files of the verdict log, in a real Valkey and a real folder: their lists changed since they were judged."""
+"""Late files of the verdict log, in a real Valkey and a real folder: lists changed after their rows were matched."""
 
 import json
 import secrets
@@ -51,7 +51,7 @@ def place(tmp_path: Path) -> SnapshotPlace:
 
 @pytest.fixture
 def follower(redis: Redis, place: SnapshotPlace) -> Follower:
-    """Follows when called, and so lags when it is not."""
+    """A follower that lags until it is called."""
     append_changes(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
     follower = Follower(redis, place, None)
     follower.look()
@@ -66,7 +66,7 @@ def looking(redis: Redis, store: ObjectStore, policy: Policy, place: SnapshotPla
 def looking_from(
     redis: Redis, store: ObjectStore, policy: Policy, place: SnapshotPlace, lists_dir: Path | None = None
 ) -> Lookback:
-    """Looks back on a host, with the bank as it is followed there."""
+    """A look-back on a host, with the bank that the host follows."""
     return looking_by(redis, store, policy, Follower(redis, place, lists_dir))
 
 
@@ -88,7 +88,7 @@ def add(redis: Redis, value: bytes = SHOWN, entry: str = "case-7", *, to: str = 
 
 
 def look(looking: Lookback) -> None:
-    """All that is due now, and what is due once the half minute has passed after which a look-back ends."""
+    """Runs all due look-backs, including the final pass half a minute later."""
     for _ in range(3):
         while look_back(looking):
             pass
@@ -101,7 +101,7 @@ def look(looking: Lookback) -> None:
 
 
 def let_pass(redis: Redis, milliseconds: int) -> None:
-    """Time passes for what is registered."""
+    """Lets time pass for registered files."""
     for path, due_ms in redis.zrange(UNCHECKED, 0, -1, withscores=True):
         redis.zadd(UNCHECKED, {path: due_ms - milliseconds})
         record = json.loads(str(redis.hget(JUDGED, str(path))))
@@ -109,15 +109,15 @@ def let_pass(redis: Redis, milliseconds: int) -> None:
 
 
 def raised(scene: Scene) -> dict[str, list[str]]:
-    """Stream -> entries of which people were called."""
+    """Stream to the entries of its escalation."""
     events = scene.published(CRITICAL)
     return {event["data"]["stream_id"]: [match["entry"] for match in event["data"]["matches"]] for event in events}
 
 
-def test_what_a_slow_store_takes_late_is_compared_with_what_came_meanwhile(
+def test_a_late_file_is_compared_with_changes_made_meanwhile(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
 ) -> None:
-    """A store that takes a minute for a file would hide what is in it from each look-back of that minute."""
+    """If the store takes a minute for a file, each look-back of that minute would miss its rows."""
     answered, requested = Event(), Event()
 
     class Slow(ObjectStore):
@@ -144,10 +144,10 @@ def test_what_a_slow_store_takes_late_is_compared_with_what_came_meanwhile(
     assert not is_due(redis)
 
 
-def test_what_is_logged_in_time_is_not_compared_twice(
+def test_a_file_written_in_time_is_not_compared_twice(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
 ) -> None:
-    """Each file of the log would be read again, for nothing, and workers ask in a circle."""
+    """Each file of the log would be read again, and workers would keep polling for it."""
     now = now_ms(redis)
     writer = writer_to(redis, store)
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=follower.in_force().mark)
@@ -159,10 +159,10 @@ def test_what_is_logged_in_time_is_not_compared_twice(
 
 
 @pytest.mark.parametrize("withdrawn", [True, False])
-def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
+def test_a_hash_removed_and_added_again_is_compared_as_it_is_now(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, *, withdrawn: bool
 ) -> None:
-    """Of a hash that was taken back people would be called, or of one that is back nobody."""
+    """A withdrawn hash would call moderators, or a restored one would not."""
     now = now_ms(redis)
     add(redis)
     look(looking)
@@ -181,7 +181,7 @@ def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
     assert not redis.exists(UNCHECKED)
 
 
-def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_has(
+def test_rows_of_a_host_that_lacks_the_list_are_compared_by_another(
     redis: Redis,
     store: ObjectStore,
     follower: Follower,
@@ -191,7 +191,7 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     tmp_path: Path,
     list_file: Callable[..., Path],
 ) -> None:
-    """A host that fetches a large list for minutes judges without it, and the look-back for the list ends before."""
+    """A host that fetches a large list for minutes matches without it, and the look-back for the list ends before."""
     one, other = place, SnapshotPlace(root=tmp_path / "host-1", shared=True, store_url=place.store_url)
     there = Follower(redis, other, None)
     there.look()
@@ -211,7 +211,7 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     writer = writer_to(redis, store)
     writer.add(rows, now_ms=now, judged_by=there.in_force().mark)
     assert writer.flush()
-    while look_back(looking_by(redis, store, policy, there)):  # it has not the list either
+    while look_back(looking_by(redis, store, policy, there)):  # it does not have the list either
         pass
     assert raised(scene) == {}
     assert not is_due(redis)
@@ -226,10 +226,10 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     assert raised(scene)["turned"] == ["case-7"]
 
 
-def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
+def test_changes_that_left_the_stream_are_still_compared(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, place: SnapshotPlace, scene: Scene
 ) -> None:
-    """A worker that stood still while the bank was compacted twice would have its pictures compared with nothing."""
+    """Pictures of a worker suspended during two compactions would be compared with nothing."""
     now, mark = now_ms(redis), follower.in_force().mark
     add(redis)
     assert compact(redis, place, changes=1)
@@ -244,10 +244,11 @@ def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
 
 
 @pytest.mark.parametrize("record", [None, "", "[]", '{"since_ms": 1, "judged_by": "no JSON", "of": "later"}'])
-def test_a_writer_that_dies_over_a_file_leaves_it_to_others(
+def test_a_file_of_a_dead_writer_is_checked_by_others(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, record: str | None
 ) -> None:
-    """A file whose writer was killed before it read what came meanwhile, or whose record is damaged, would be lost."""
+    """A file whose writer was killed before it read the changes, or whose record is damaged, would never be
+    compared."""
     now, mark = now_ms(redis), follower.in_force().mark
     add(redis)
     look(looking)
@@ -255,7 +256,7 @@ def test_a_writer_that_dies_over_a_file_leaves_it_to_others(
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
     assert writer.flush()
     (path,) = redis.zrange(UNCHECKED, 0, -1)
-    redis.zadd(UNCHECKED, {path: now_ms(redis) + 60_000})  # as it was announced
+    redis.zadd(UNCHECKED, {path: now_ms(redis) + 60_000})  # as announced
     if record is not None:
         redis.hset(JUDGED, path, record)
     assert not is_due(redis)
@@ -266,10 +267,10 @@ def test_a_writer_that_dies_over_a_file_leaves_it_to_others(
     assert not redis.exists(UNCHECKED, JUDGED)
 
 
-def test_a_file_that_never_came_is_given_up(
+def test_a_file_that_never_arrives_is_given_up(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback
 ) -> None:
-    """Workers would look for files of a killed one indefinitely."""
+    """Workers would look for files of a killed worker indefinitely."""
     look(looking)
     path = "verdicts/date=2026-11-26/hour=10/1-1-1-1-0123456789abcdef.parquet"
     with registered(redis, path, follower.in_force().mark):
@@ -284,7 +285,7 @@ def test_a_file_that_never_came_is_given_up(
         assert not redis.exists(UNCHECKED, JUDGED)
 
 
-def test_what_was_merged_meanwhile_is_found_in_the_file_that_holds_it(
+def test_rows_of_a_merged_late_file_are_found(
     redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
 ) -> None:
     """A late file is merged with others after ten minutes, and would be gone when its turn comes."""
@@ -296,7 +297,7 @@ def test_what_was_merged_meanwhile_is_found_in_the_file_that_holds_it(
         rows = [row(SHOWN, stream_id=f"cam-{number}", capture_ms=now), *[row(a_hash(9))] * (ROWS_A_STEP - number)]
         writer.add(rows, now_ms=now, judged_by=mark)
         assert writer.flush()
-    redis.hdel(JUDGED, str(redis.zrange(UNCHECKED, 0, -1)[1]))  # of which nobody knows by what it was judged
+    redis.hdel(JUDGED, str(redis.zrange(UNCHECKED, 0, -1)[1]))  # the version by which it was matched is unknown
 
     class Held:
         def check(self) -> None: ...
@@ -312,10 +313,10 @@ def test_what_was_merged_meanwhile_is_found_in_the_file_that_holds_it(
     assert not redis.exists(UNCHECKED, JUDGED)
 
 
-def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that_one_judged(
+def test_a_list_file_that_reaches_a_host_late_is_compared_with_that_hosts_rows(
     redis: Redis, store: ObjectStore, place: SnapshotPlace, policy: Policy, scene: Scene, tmp_path: Path
 ) -> None:
-    """A list copied from host to host is looked back for at the first; what the last judged till then would be lost."""
+    """A list copied from host to host is looked back for on the first: rows of the last host would be missed."""
     folders = [tmp_path / "lists-0", tmp_path / "lists-1"]
     for folder in folders:
         folder.mkdir()
@@ -338,8 +339,8 @@ def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that
     assert not redis.exists(UNCHECKED, JUDGED)
 
 
-def test_what_was_found_in_a_late_file_is_written_down_once_however_often_that_is_sent(redis: Redis) -> None:
-    """A lost answer would have people called twice, or a file that was registered anew forgotten."""
+def test_matches_of_a_late_file_are_recorded_once_however_often_they_are_sent(redis: Redis) -> None:
+    """A lost answer would call moderators twice, or lose a file that was registered again."""
     redis.set(LEASE, "token")
     redis.zadd(UNCHECKED, {"a": 5, "b": 5})
     redis.hset(JUDGED, mapping={"a": "{}", "b": "{}"})

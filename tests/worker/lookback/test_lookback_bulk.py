@@ -33,7 +33,7 @@ from worker.store.redis_client import now_ms
 CRITICAL = "lw:escalations:critical"
 SHOWN = a_hash(1)
 MANY = 2_500
-"""More than are swept."""
+"""More hashes than are swept."""
 
 
 @pytest.fixture
@@ -59,23 +59,23 @@ def looking_with(redis: Redis, store: ObjectStore, policy: Policy, bank: BankSou
 
 
 def let_settle(redis: Redis) -> None:
-    """The half minute passes after which the last pass goes over what was written meanwhile."""
+    """Lets the half minute pass after which the final pass checks rows written meanwhile."""
     for job_id, text in redis.hgetall(JOBS).items():
         job = json.loads(str(text))
         redis.hset(JOBS, str(job_id), json.dumps(job | {"arrived_ms": job["arrived_ms"] - 30_000}))
 
 
 def raise_all(looking: Lookback) -> None:
-    """What tasks do meanwhile."""
+    """Runs what tasks do in a deployment."""
     while look_back(looking):
         pass
 
 
 @pytest.mark.parametrize("part", [1_000, MANY])
-def test_streams_that_showed_what_a_large_list_brings_are_escalated(
+def test_streams_that_match_a_large_new_list_are_escalated(
     redis: Redis, store: ObjectStore, policy: Policy, scene: Scene, part: int
 ) -> None:
-    """Of a list of a hundred thousand entries nothing would be looked back for, and nobody called."""
+    """A list of a hundred thousand entries would not be looked back for, and nobody called."""
     now = now_ms(redis)
     entries = [entry_of(number) for number in range(MANY)]
     bank = holding(ListSpec(name="known", max_distance=20, min_quality=60), entries)
@@ -99,7 +99,7 @@ def test_streams_that_showed_what_a_large_list_brings_are_escalated(
     }
     assert raised["first"][0]["distance"] == 20
     assert raised["first"][0]["tags"] == ["series:x"]
-    late = row(a_hash(3), stream_id="late", capture_ms=now - 100)  # judged before the list came, written after
+    late = row(a_hash(3), stream_id="late", capture_ms=now - 100)  # matched before the list arrived, written after it
     write(store, [late], written_ms=now + 9_000)
     assert not is_bulk_due(redis)
     let_settle(redis)
@@ -111,10 +111,10 @@ def test_streams_that_showed_what_a_large_list_brings_are_escalated(
     assert store.names("lookback") == []
 
 
-def test_what_was_withdrawn_meanwhile_is_not_told(
+def test_a_list_withdrawn_meanwhile_is_not_reported(
     redis: Redis, store: ObjectStore, policy: Policy, scene: Scene
 ) -> None:
-    """A list that was imported by mistake would go on calling people after it was taken back."""
+    """A list imported by mistake would call moderators after it was withdrawn."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
     enqueue(redis, store, "known", [entry_of(1)])
@@ -137,8 +137,8 @@ def test_single_hashes_do_not_wait_for_a_list(redis: Redis, store: ObjectStore, 
     assert len(scene.published(CRITICAL)) == 1
 
 
-def test_a_store_that_is_away_is_waited_for(redis: Redis, tmp_path: Path, policy: Policy, scene: Scene) -> None:
-    """An outage of the store would cost the look-back of a whole list, or have workers ask in a circle."""
+def test_an_unreachable_store_is_waited_for(redis: Redis, tmp_path: Path, policy: Policy, scene: Scene) -> None:
+    """An outage of the store would lose the look-back of a whole list, or make workers poll in a loop."""
     url, now = tmp_path / "store", now_ms(redis)
     store = ObjectStore(str(url))
     write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
@@ -162,7 +162,7 @@ def test_a_store_that_is_away_is_waited_for(redis: Redis, tmp_path: Path, policy
 def test_a_job_without_its_file_ends(
     redis: Redis, store: ObjectStore, policy: Policy, left: bytes | str | None
 ) -> None:
-    """A file that somebody removed, or that a full disk cut short, would be requested indefinitely."""
+    """A file that was removed, or cut short by a full disk, would be requested indefinitely."""
     enqueue(redis, store, "known", [entry_of(1)])
     (name,) = store.names("lookback")
     if left is None:
@@ -208,10 +208,11 @@ RUN = """
 
 
 @pytest.mark.timeout(180)
-def test_killed_at_any_instant_it_goes_on_and_raises_each_once(
+def test_a_look_back_killed_at_any_instant_resumes_and_raises_each_match_once(
     redis: Redis, redis_url: str, store: ObjectStore, policy: Policy, scene: Scene, tmp_path: Path
 ) -> None:
-    """A process that dies over a large list would lose streams, begin anew each time, or call people twice for one."""
+    """A process that dies during a large look-back would lose streams, restart from the beginning each time, or call
+    moderators twice."""
     now, streams = now_ms(redis), 120
     for number in range(streams):
         shown = row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000 - number)
@@ -228,7 +229,7 @@ def test_killed_at_any_instant_it_goes_on_and_raises_each_once(
             killed += child.poll() is None
             os.kill(child.pid, signal.SIGKILL)
         assert wanted == 0 or redis.hlen("lw:lookback:found") >= wanted
-        redis.delete(BULK_LEASE)  # its time passes
+        redis.delete(BULK_LEASE)  # its lease expires
     assert killed >= 3
     looking = looking_with(redis, store, policy, holding(ListSpec(name="known"), [entry_of(1)]))
     look_back_in_bulk(looking)
@@ -239,10 +240,10 @@ def test_killed_at_any_instant_it_goes_on_and_raises_each_once(
 
 
 @pytest.mark.timeout(150)
-def test_a_file_that_is_there_when_a_worker_starts_is_looked_back_for(
+def test_a_file_present_when_a_worker_starts_is_looked_back_for(
     redis: Redis, redis_url: str, store: ObjectStore, tmp_path: Path
 ) -> None:
-    """Whoever brings a list in with a restart would not learn of the streams of the hour before."""
+    """A list added with a restart would not be looked back for in the hour before."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 60_000)], written_ms=now - 50_000)
     (tmp_path / "lists").mkdir()
@@ -258,10 +259,10 @@ def test_a_file_that_is_there_when_a_worker_starts_is_looked_back_for(
     assert (data["stream_id"], data["matches"][0]["entry"]) == ("cam-1", "case-1")
 
 
-def test_a_policy_file_that_is_refused_stops_no_look_back_of_a_list(
+def test_a_refused_policy_file_stops_no_look_back_of_a_list(
     redis: Redis, redis_url: str, store: ObjectStore, tmp_path: Path
 ) -> None:
-    """Workers go on with the last good policy; but a typing error would stop all look-backs for whole lists."""
+    """Workers go on with the last good policy; a typo must not stop all look-backs for whole lists."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
     (tmp_path / "lists").mkdir()

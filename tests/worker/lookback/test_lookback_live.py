@@ -26,7 +26,7 @@ CRITICAL = "lw:escalations:critical"
 
 
 def let_settle(redis: Redis) -> bool:
-    """The half minute passes after which the last pass begins; whether there is a job that waits for it."""
+    """Lets the half minute pass after which the final pass begins; False while a job is not ready for it."""
     for job_id, text in redis.hgetall(JOBS).items():
         job = json.loads(str(text))
         if not job["last_pass"]:
@@ -36,10 +36,10 @@ def let_settle(redis: Redis) -> bool:
 
 
 @pytest.mark.timeout(240)
-def test_a_stream_that_is_over_is_escalated_within_a_minute_of_its_hash(
+def test_an_ended_stream_is_escalated_within_a_minute_of_its_hash(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ):
-    """Material that becomes known while or after it is shown would never be found on the streams that showed it."""
+    """Material that becomes known during or after a stream would never be found on it."""
     url = str(tmp_path / "store")
     environment = {
         "LIVEWARDEN_REDIS_URL": redis_url,
@@ -53,7 +53,7 @@ def test_a_stream_that_is_over_is_escalated_within_a_minute_of_its_hash(
     with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
         eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
         eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
-    # The warm end of the worker has written what was in its buffers.
+    # The warm shutdown of the worker has written its buffers.
     rows = [row for batch in read_log(url, 0, 2**62) for row in batch.to_pylist()]
     assert {row["stream_id"] for row in rows} == {"s"}
     assert sum(row["pdq"] is not None for row in rows) == len(rows) >= 3
@@ -75,10 +75,10 @@ def test_a_stream_that_is_over_is_escalated_within_a_minute_of_its_hash(
 
 
 @pytest.mark.timeout(240)
-def test_what_a_worker_that_stood_still_had_judged_is_compared_with_what_came_meanwhile(
+def test_rows_of_a_suspended_worker_are_compared_with_changes_made_meanwhile(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ):
-    """A worker that is stopped writes what it saw when the look-back for a new hash is over: nobody would be called."""
+    """A suspended worker writes its rows after the look-back for a new hash is over: nobody would be called."""
     environment = {
         "LIVEWARDEN_REDIS_URL": redis_url,
         "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,

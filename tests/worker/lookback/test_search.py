@@ -1,4 +1,4 @@
-"""Look-back for single hashes, in a real Valkey and a real folder: streams that showed what is known only now."""
+"""Look-back for single hashes, in a real Valkey and a real folder: streams that showed material before it was known."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> ObjectStore:
 
 
 def of_lists(*specs: ListSpec) -> BankSource:
-    """A bank that has these lists."""
+    """A bank with these lists."""
     delta = Delta().applied(*(BankChange.put_list(spec, at_ms=1, id="1-1") for spec in specs))
     return always(InForce(bank=Bank(delta=delta)))
 
@@ -64,19 +64,19 @@ def looking(redis: Redis, store: ObjectStore, policy: Policy) -> Lookback:
 
 
 def publish(redis: Redis, *changes: BankChange) -> None:
-    """Puts changes into the bank's stream, as whoever makes them does."""
+    """Appends changes to the bank's stream, as their authors do."""
     for change in changes:
         redis.xadd(CHANGES, {"change": change.to_json(), "by": "kim"})
 
 
 def look(looking: Lookback) -> None:
-    """All that is due now."""
+    """Runs all due look-backs."""
     while look_back(looking):
         pass
 
 
 def let_settle(redis: Redis) -> None:
-    """The half minute passes after which the last pass goes over what was written meanwhile."""
+    """Lets the half minute pass after which the final pass checks rows written meanwhile."""
     for job_id, text in redis.hgetall(JOBS).items():
         job = json.loads(str(text))
         redis.hset(JOBS, str(job_id), json.dumps(job | {"arrived_ms": job["arrived_ms"] - 30_000}))
@@ -86,11 +86,13 @@ def events(scene: Scene) -> list[dict[str, Any]]:
     return scene.published(CRITICAL)
 
 
-def test_a_stream_that_showed_it_is_escalated(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """A child is on a stream of an hour ago, and only now anybody knows: nobody would be called."""
+def test_a_stream_that_showed_new_known_material_is_escalated(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A stream of an hour ago showed abuse that is known only now: nobody would be called."""
     now = now_ms(redis)
     hour = 3_600_000
-    # By now it is watched anew, so that what was shown then is over.
+    # It is watched again by now, so the earlier watch is over.
     redis.hset(stream_key("cam-1"), mapping={"state": "live", "generation": 2})
     write(
         store,
@@ -134,7 +136,7 @@ def test_a_stream_that_showed_it_is_escalated(redis: Redis, store: ObjectStore, 
 
 
 def test_nothing_is_raised_twice(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """A hash that is delivered again, or searched for again, would call people again for what they know."""
+    """A hash that is delivered or searched for again would call moderators for the same match."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
     change = added("known", "case-7", SHOWN, at_ms=now)
@@ -152,8 +154,8 @@ def test_nothing_is_raised_twice(redis: Redis, store: ObjectStore, looking: Look
     assert redis.keys("lw:lookback:sought:*") == []
 
 
-def test_what_was_in_a_buffer_is_seen_later(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """What was judged just before the hash came is written to the log just after: it would fall between the two."""
+def test_rows_in_a_buffer_are_found_later(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """Rows matched just before the hash arrives are written to the log just after: they would be missed."""
     now = now_ms(redis)
     publish(redis, added("known", "case-7", SHOWN, at_ms=now))
     look(looking)
@@ -170,7 +172,7 @@ def test_what_was_in_a_buffer_is_seen_later(redis: Redis, store: ObjectStore, lo
 def test_a_decision_made_without_the_hash_does_not_cover_it(
     redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
 ):
-    """A moderator who found a stream harmless did not know; the picture that is known now would never be reviewed."""
+    """A moderator decided without knowing the hash; the picture that is known now would never be reviewed."""
     now = now_ms(redis)
     incident = scene.raise_incident("cam-1", capture_ms=now - 60_000)
     decide(redis, incident, "harmless", by="kim", note="seen", deployment="test")
@@ -182,10 +184,10 @@ def test_a_decision_made_without_the_hash_does_not_cover_it(
     assert redis.zscore("lw:open:critical", raised[-1]["data"]["incident_id"]) is not None
 
 
-def test_a_rule_that_held_before_calls_only_for_what_is_new(
+def test_a_rule_that_held_before_raises_only_new_matches(
     redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
 ):
-    """A classifier raised its finding then; raising it again would bury new ones."""
+    """A classifier's finding was raised at that time; raising it again would bury new ones."""
     now = now_ms(redis)
     nude = [("m/nsfw", 0.95)]
     write(store, [row(SHOWN, scores=nude, capture_ms=now - 9_000 + ms) for ms in range(4)], written_ms=now - 1000)
@@ -195,10 +197,11 @@ def test_a_rule_that_held_before_calls_only_for_what_is_new(
     assert not redis.exists("lw:escalations:high", "lw:escalations:review")
 
 
-def test_rules_see_what_the_platform_reported_then(
+def test_rules_see_the_signals_of_that_time(
     redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene, policy_of: Callable[[str], Policy]
 ):
-    """Viewers reported a stream that showed what is known only now: a rule that asks for both would keep still."""
+    """A rule over both viewers' reports and matches would stay silent on a stream that was reported then and matches
+    now."""
     text = (
         "version: '1'\nrules: [{name: r, when: 'matched(\"known\") && signal(\"reports\") >= 3.0', severity: critical}]"
     )
@@ -218,21 +221,21 @@ def test_rules_see_what_the_platform_reported_then(
 
 
 def test_looking_back_interrupts_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """A stream that is harmless by now would be cut off for what was shown an hour ago."""
+    """A stream that is harmless now would be interrupted for its content of an hour ago."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 9_000 + ms) for ms in (0, 2000)], written_ms=now - 1000)
     publish(redis, added("stop", "case-7", SHOWN, at_ms=now))
     look(looking)
     assert [event["data"]["rule"] for event in events(scene)] == ["stop"]
     assert not redis.exists("lw:decisions")
-    # It is shown still: now it counts with what was shown before.
+    # It is still shown: now it counts together with the earlier match.
     scene.settle("cam-1", scene.hits([now], lists=["stop"]))
     (request,) = scene.published("lw:decisions")
     assert request["type"] == "livewarden.interrupt.requested.v1"
 
 
-def test_a_list_brought_in_again_is_no_news(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """Each refresh of a list would call people again for every match of the day."""
+def test_a_list_imported_again_is_not_searched_again(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """Each refresh of a list would call moderators again for every match of the day."""
     now = now_ms(redis)
     seen = {"list": "known", "entry": "case-7", "distance": 0, "version": "v1", "tags": []}
     matches = [dict.fromkeys(("video", "seconds", "variant")) | seen]
@@ -245,8 +248,8 @@ def test_a_list_brought_in_again_is_no_news(redis: Redis, store: ObjectStore, lo
     assert {match["entry"] for event in events(scene) for match in event["data"]["matches"]} == {"case-7", "another"}
 
 
-def test_limits_of_the_list_hold(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """Looking back would call people for what a live match would not."""
+def test_limits_of_the_list_apply(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A look-back would call moderators for matches that are not raised live."""
     now = now_ms(redis)
     strict = replace(looking, bank=of_lists(ListSpec(name="known", max_distance=10, min_quality=80)))
     rows = [
@@ -265,10 +268,10 @@ def test_limits_of_the_list_hold(redis: Redis, store: ObjectStore, looking: Look
     assert [event["data"]["stream_id"] for event in events(scene)] == ["found"]
 
 
-def test_a_picture_turned_is_found_where_the_list_asks(
+def test_a_transformed_picture_is_found_if_the_list_asks_for_it(
     redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
 ):
-    """A mirrored copy that was streamed before its hash came would go untold, though a live one would be found."""
+    """A mirrored copy streamed before its hash was listed would be missed, though a live one is found."""
     now = now_ms(redis)
     turned = [
         {"variant": "rotate", "pdq": a_hash(9), "quality": 90},
@@ -288,8 +291,8 @@ def test_a_picture_turned_is_found_where_the_list_asks(
     assert [match["variant"] for match in raised["cam-2", "stop"]["matches"]] == ["mirror"]
 
 
-def test_a_withdrawn_hash_is_sought_no_more(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """A hash that was added by mistake would go on calling people after it was taken back."""
+def test_a_withdrawn_hash_is_not_searched_for(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A hash added by mistake would call moderators after it was withdrawn."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
     publish(
@@ -305,8 +308,8 @@ def test_a_withdrawn_hash_is_sought_no_more(redis: Redis, store: ObjectStore, lo
 
 
 @pytest.mark.expected_errors("damaged, and left out")
-def test_a_damaged_file_costs_only_itself(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """One file cut short by a full disk would keep everything older from being searched."""
+def test_a_damaged_file_costs_only_its_own_rows(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """One file cut short by a full disk would keep all older ones from being searched."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 50_000)], written_ms=now - 40_000)
     file = write(store, [row(SHOWN, stream_id="cam-2", capture_ms=now - 9000)], written_ms=now - 1000)
@@ -316,8 +319,8 @@ def test_a_damaged_file_costs_only_itself(redis: Redis, store: ObjectStore, look
     assert [event["data"]["stream_id"] for event in events(scene)] == ["cam-1"]
 
 
-def test_a_store_that_is_away_is_waited_for(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """An outage of the store must not cost a look-back, nor have workers ask in a circle."""
+def test_an_unreachable_store_is_waited_for(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """An outage of the store would lose a look-back, or make workers poll in a loop."""
 
     class Away(ObjectStore):
         def names(self, folder: str) -> list[str]:
@@ -359,10 +362,10 @@ RUN = """
 
 
 @pytest.mark.timeout(180)
-def test_killed_at_any_instant_it_goes_on_and_raises_each_once(
+def test_a_look_back_killed_at_any_instant_resumes_and_raises_each_match_once(
     redis: Redis, redis_url: str, store: ObjectStore, looking: Lookback, scene: Scene, tmp_path: Path
 ):
-    """A worker that dies over a look-back would lose streams, or call people twice for one."""
+    """A worker that dies during a look-back would lose streams, or call moderators twice."""
     now, streams = now_ms(redis), 120
     for number in range(streams):
         shown = row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000 - number)
@@ -380,7 +383,7 @@ def test_killed_at_any_instant_it_goes_on_and_raises_each_once(
                 pass
             killed += child.poll() is None
             child.kill()  # it may have ended just now
-        redis.delete(LEASE)  # its time passes
+        redis.delete(LEASE)  # its lease expires
     assert killed
     look(looking)
     let_settle(redis)
@@ -393,8 +396,8 @@ def test_killed_at_any_instant_it_goes_on_and_raises_each_once(
     assert redis.hlen(FOUND) == 0
 
 
-def test_files_that_are_merged_under_a_look_back_are_not_missed(redis: Redis, store: ObjectStore):
-    """A file that is searched in part and then merged would be taken for done, or a day be begun again and again."""
+def test_files_merged_during_a_look_back_are_not_missed(redis: Redis, store: ObjectStore):
+    """A file searched in part and then merged would count as done, or a day be searched again and again."""
     now = now_ms(redis)
     begin = (now - 2 * 3_600_000) // MERGE_MS * MERGE_MS
     older, newer = begin - MERGE_MS, begin + MERGE_MS
@@ -413,8 +416,8 @@ def test_files_that_are_merged_under_a_look_back_are_not_missed(redis: Redis, st
     assert again.name not in {file.name for file in files_left(store, half)}
 
 
-def test_files_of_one_instant_are_each_searched(redis: Redis, store: ObjectStore):
-    """Two processes that write in the same millisecond: a look-back that goes on between their files would pass one."""
+def test_files_of_one_millisecond_are_all_searched(redis: Redis, store: ObjectStore):
+    """If two processes write in the same millisecond, a look-back that resumes between their files would skip one."""
     now = now_ms(redis)
     for number in range(3):
         write(store, [row(a_hash(number))], written_ms=now - 1000)
@@ -426,8 +429,8 @@ def test_files_of_one_instant_are_each_searched(redis: Redis, store: ObjectStore
     assert [list(files_left(store, step.job)) for step in steps] == [files[1:], files[2:], []]
 
 
-def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
-    """A file that took long to be uploaded would be searched by neither pass."""
+def test_the_final_pass_sees_late_files(redis: Redis, store: ObjectStore):
+    """A file with a slow upload would be searched by neither pass."""
     now = now_ms(redis)
     at = {name: write(store, [row(SHOWN)], written_ms=now + ms) for name, ms in (("old", -70_000), ("slow", -50_000))}
     at["new"] = write(store, [row(SHOWN)], written_ms=now + 9_000)
@@ -436,8 +439,8 @@ def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
     assert list(files_left(store, replace(job, last_pass=True))) == [at["new"], at["slow"]]
 
 
-def test_a_flood_is_raised_in_parts(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """A hash that stands on a thousand streams would stop Redis, and moderation with it, while it is written down."""
+def test_a_flood_of_matches_is_raised_in_parts(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """Recording the matches of a hash on a thousand streams would block Redis, and with it moderation."""
     now = now_ms(redis)
     rows = [row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000) for number in range(PART_HITS + 1)]
     rows += [row(SHOWN, stream_id="still", capture_ms=now - 9_000 + number) for number in range(3 * MOST_FRAMES)]
@@ -451,10 +454,10 @@ def test_a_flood_is_raised_in_parts(redis: Redis, store: ObjectStore, looking: L
     assert raised
 
 
-def test_what_dies_between_two_parts_finds_the_rest_again(
+def test_a_search_that_dies_between_two_parts_finds_the_rest_again(
     redis: Redis, redis_url: str, store: ObjectStore, looking: Lookback, scene: Scene
 ):
-    """A worker that dies while it writes a large find down would lose all streams but the first five hundred."""
+    """A worker that dies while it records many matches would lose all streams but the first five hundred."""
 
     class Dying(Redis):
         """Loses Redis for good before the second part is written."""
@@ -471,7 +474,7 @@ def test_what_dies_between_two_parts_finds_the_rest_again(
     run_script(redis, "lookback_found", keys=[LEASE, JOBS, TOLD, FOUND], args=["none", "", "", 0, "[]"])  # it is known
     now, streams = now_ms(redis), PART_HITS + 3
     shown = [a_hash(number) for number in range(streams)]
-    # Written so long ago that the last pass, for what is written meanwhile, does not come to it.
+    # Written so long ago that the final pass, for rows written meanwhile, does not reach it.
     at_ms = now - 600_000
     rows = [row(shown[number], stream_id=f"cam-{number}", capture_ms=at_ms + number) for number in range(streams)]
     write(store, rows, written_ms=at_ms)
@@ -479,7 +482,7 @@ def test_what_dies_between_two_parts_finds_the_rest_again(
     with Dying.from_url(redis_url, decode_responses=True) as dying, pytest.raises(StoreError):
         look_back(replace(looking, redis=dying))
     assert 0 < redis.zcard(TOLD) < streams
-    redis.delete(LEASE)  # its time passes
+    redis.delete(LEASE)  # its lease expires
     look(looking)
     let_settle(redis)
     look(looking)
@@ -489,8 +492,10 @@ def test_what_dies_between_two_parts_finds_the_rest_again(
     assert {event["data"]["hits"] for event in events(scene)} == {1}
 
 
-def test_what_could_not_be_raised_is_raised_later(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """A stream would be found and be forgotten, if Redis or the worker fails before it is raised."""
+def test_a_match_that_could_not_be_raised_is_raised_later(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A found stream would be forgotten if Redis or the worker fails before it is raised."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 600_000)], written_ms=now - 600_000)
     publish(redis, added("known", "case-7", SHOWN, at_ms=now))
@@ -505,8 +510,10 @@ def test_what_could_not_be_raised_is_raised_later(redis: Redis, store: ObjectSto
     assert [event["data"]["stream_id"] for event in events(scene)] == ["cam-1"]
 
 
-def test_who_lost_the_lease_writes_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
-    """A process that slept through its lease would set a look-back back, or end one that is not done."""
+def test_a_process_that_lost_its_lease_writes_nothing(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A process that slept through its lease would undo the progress of a look-back, or end one that is not done."""
 
     class Slow(ObjectStore):
         def open(self, path: str) -> BinaryIO:

@@ -12,7 +12,7 @@ INSTANTS = st.lists(SECONDS, max_size=20)
 
 @st.composite
 def stretches(draw: st.DrawFn) -> list[Stretch]:
-    """Stretches in order that do not overlap, as a verdict has them."""
+    """Ordered, disjoint stretches, as in a verdict."""
     marks = sorted(draw(st.lists(SECONDS, max_size=12, unique=True)))
     reasons = st.sampled_from(["gap", "undecodable", "classifier_failed"])
     return [
@@ -24,22 +24,22 @@ def stretches(draw: st.DrawFn) -> list[Stretch]:
 
 @given(extinf_ms=st.integers(0, 60_000), duration=SECONDS, dark=stretches(), unhashable=SECONDS)
 def test_shares_sum_to_extinf_exactly(extinf_ms: int, duration: float, dark: list[Stretch], unhashable: float) -> None:
-    """Else elapsed = moderated + failed + … would drift apart by a millisecond a segment, and cry wolf without end."""
+    """The coverage equation would be off by a millisecond a segment, and raise false alarms."""
     share = account(extinf_ms, duration_seconds=duration, unmoderated=dark, unhashable_seconds=unhashable)
     assert share.moderated_ms + sum(share.failed_ms.values()) == extinf_ms
     assert 0 <= share.unhashable_ms <= share.moderated_ms
     assert all(part > 0 for part in share.failed_ms.values())
 
 
-def test_segment_shorter_than_promised_is_failed_short() -> None:
-    """A segment cut off on its way would count as watched to its end."""
+def test_a_segment_shorter_than_declared_is_failed_short() -> None:
+    """A truncated segment would count as moderated to its end."""
     share = account(4_000, duration_seconds=2.5, unmoderated=(), unhashable_seconds=0)
     assert share.failed_ms == {"short": 1_500}
     assert share.moderated_ms == 2_500
 
 
 def test_rounded_extinf_is_no_loss() -> None:
-    """Old playlists round EXTINF to whole seconds: each of their segments would report a gap that is none."""
+    """Older playlists round EXTINF to whole seconds: each of their segments would report a gap."""
     for duration in (3.5, 3.7, 4.4):
         share = account(4_000, duration_seconds=duration, unmoderated=(), unhashable_seconds=0)
         assert share.moderated_ms == 4_000
@@ -47,7 +47,7 @@ def test_rounded_extinf_is_no_loss() -> None:
 
 
 def test_nothing_decoded_is_nothing_moderated() -> None:
-    """A segment of a few frames' EXTINF without a picture would count as watched."""
+    """A segment with an EXTINF of a few frames and no picture would count as moderated."""
     share = account(400, duration_seconds=0, unmoderated=(), unhashable_seconds=0)
     assert share.moderated_ms == 0
     assert share.failed_ms == {"short": 400}
@@ -65,9 +65,9 @@ def test_unmoderated_stretches_keep_their_reasons() -> None:
     assert (share.moderated_ms, share.unhashable_ms) == (2_000, 250)
 
 
-def test_what_was_not_seen_is_shared_out_by_extinf() -> None:
-    """Where EXTINF and the pictures differ a little, one part would be counted by another clock than the rest: half of
-    a segment unseen would read as more, or as less, than half of it."""
+def test_unmoderated_time_is_scaled_to_extinf() -> None:
+    """Where EXTINF and the pictures differ slightly, parts would be counted by different clocks: half of a segment
+    unseen would be shown as more, or less, than half."""
     dark = [Stretch(start_seconds=1.1, end_seconds=3.3, reason="undecodable")]
     share = account(4_000, duration_seconds=4.4, unmoderated=dark, unhashable_seconds=1.1)
     assert (share.moderated_ms, share.failed_ms, share.unhashable_ms) == (2_000, {"undecodable": 2_000}, 1_000)
@@ -76,8 +76,8 @@ def test_what_was_not_seen_is_shared_out_by_extinf() -> None:
     assert (share.moderated_ms, share.failed_ms, share.unhashable_ms) == (2_000, {"undecodable": 2_000}, 1_000)
 
 
-def test_time_before_the_first_picture_is_why_a_segment_is_short() -> None:
-    """Sound without pictures would be counted as a lost end, or be taken off what was seen."""
+def test_time_before_the_first_picture_explains_a_short_segment() -> None:
+    """Sound without pictures would count as a truncated end, or be subtracted from the moderated time."""
     before = Stretch(start_seconds=-3.02, end_seconds=0, reason="no_pictures")
     share = account(4_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
     assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})
@@ -87,17 +87,17 @@ def test_time_before_the_first_picture_is_why_a_segment_is_short() -> None:
     assert (share.moderated_ms, share.failed_ms) == (1_000, {})
 
 
-def test_hole_between_two_samples_is_not_filled_from_behind() -> None:
-    """A sample would vouch for what was shown before it: a hole could be twice as long as the profile promises."""
+def test_a_hole_between_two_samples_is_not_filled_from_behind() -> None:
+    """A sample would count for the time before it: a hole could be twice as long as the profile promises."""
     assert reach([0, 4], 2, 5) == [(0, 2), (4, 5)]
     assert reach([1, 4], 2, 5) == [(0, 3), (4, 5)]
 
 
 @given(instants=INSTANTS, reach_seconds=st.floats(0.1, 5), duration=SECONDS)
-def test_each_instant_is_either_reached_or_further_away_than_the_reach(
+def test_each_instant_is_either_reached_or_beyond_the_reach(
     instants: list[float], reach_seconds: float, duration: float
 ) -> None:
-    """The ledger would call stretches moderated that no sample speaks for."""
+    """The ledger would call stretches moderated that no sample covers."""
     reached = reach(instants, reach_seconds, duration)
     dark = without([(0.0, duration)], reached)
     assert abs(length(reached) + length(dark) - duration) < 1e-6

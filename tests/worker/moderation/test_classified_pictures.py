@@ -1,4 +1,4 @@
-"""Pictures as the decoder gives them, scored: in planes of YUV, turned, mirrored, of any size."""
+"""Scores of pictures as the decoder returns them: YUV planes, rotated, mirrored, of any size."""
 
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,15 @@ def opennsfw() -> Classifier:
 
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png"])
 @pytest.mark.parametrize("size", [(640, 360), (360, 640)])
-def test_small_pictures_score_as_a_player_would_show_them(
-    opennsfw: Classifier, name: str, size: tuple[int, int]
-) -> None:
+def test_small_pictures_score_as_shown_by_a_player(opennsfw: Classifier, name: str, size: tuple[int, int]) -> None:
     """A threshold tuned on screenshots would mean something else on a stream."""
     picture = as_yuv(photo(name, *size))
     assert opennsfw.scores(picture) == pytest.approx(opennsfw.scores(picture.rgb()), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png"])
-def test_large_pictures_are_shrunk_before_they_get_colours(opennsfw: Classifier, name: str) -> None:
-    """It is meant to save time, not to change what the network sees."""
+def test_large_pictures_are_shrunk_before_colour_conversion(opennsfw: Classifier, name: str) -> None:
+    """The optimisation would change what the network sees."""
     picture = as_yuv(photo(name, 1280, 720))
     how = opennsfw.manifest.input
     apart = np.abs(network_input(picture, how) - network_input(RgbPicture(picture.rgb()), how))
@@ -65,10 +63,10 @@ def test_large_pictures_are_shrunk_before_they_get_colours(opennsfw: Classifier,
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("shape", [(720, 1280), (180, 320)])
-def test_turned_pictures_are_scored_upright(
+def test_rotated_pictures_are_scored_upright(
     tmp_path: Path, rotation: int, mirrored: bool, shape: tuple[int, int]
 ) -> None:
-    """A telephone held upright would be scored lying on its side."""
+    """The stream of a phone held upright would be scored lying on its side."""
     height, width = shape
     resize = {"width": 3 * SIDE, "height": 2 * SIDE, "filter": "bilinear"}
     means = classifier(tmp_path, mean_model(), input__resize=resize, input__crop={"width": SIDE, "height": SIDE})
@@ -82,7 +80,7 @@ def test_turned_pictures_are_scored_upright(
     np.testing.assert_allclose(seen, upright, atol=3 / 255)
 
 
-def test_the_card_for_benchmarks_is_the_card() -> None:
-    """Figures would be of a picture that no stream has."""
+def test_the_benchmark_card_is_the_test_card() -> None:
+    """Benchmarks would measure a picture that no stream shows."""
     scores = load_classifiers(None)[-1].scores(card_picture(640, 360))
     assert scores["testcard/card"] > 0.95

@@ -22,7 +22,7 @@ def fingerprint(rgb: Rgb) -> Fingerprint:
 
 
 def classified(pictures: Iterable[Rgb], *, every_seconds: float, flat: bool = False) -> list[float]:
-    """Runs pictures through the gate at an even pace; the seconds at which one goes to the classifiers."""
+    """Runs pictures through the gate at an even pace; gives the seconds at which one is passed to the classifiers."""
     state: GateState | None = None
     looked: list[float] = []
     for index, picture in enumerate(pictures):
@@ -35,7 +35,7 @@ def classified(pictures: Iterable[Rgb], *, every_seconds: float, flat: bool = Fa
 
 
 def coded(pictures: Sequence[Rgb], quality: int) -> list[Rgb]:
-    """Pictures after lossy coding, each on its own."""
+    """Pictures after lossy coding, each encoded separately."""
     return [
         np.asarray(cv2.imdecode(cv2.imencode(".jpg", one, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1), np.uint8)
         for one in pictures
@@ -43,7 +43,7 @@ def coded(pictures: Sequence[Rgb], quality: int) -> list[Rgb]:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_still_scene_reaches_the_classifier_at_most_once_in_ten(scene: str) -> None:
+def test_a_still_scene_reaches_the_classifier_at_most_once_in_ten(scene: str) -> None:
     """Static streams, the most common kind, would cost as much as moving ones."""
     random = np.random.default_rng(7)
     still = photo(scene).astype(np.float32)
@@ -54,8 +54,8 @@ def test_still_scene_reaches_the_classifier_at_most_once_in_ten(scene: str) -> N
 
 
 @pytest.mark.parametrize("every_seconds", [1.0, 2.0])
-def test_cross_fade_of_a_minute_does_not_slip_through(every_seconds: float) -> None:
-    """Content brought in slowly would never be classified, as with gates that compare with the last picture seen."""
+def test_a_cross_fade_of_a_minute_does_not_slip_through(every_seconds: float) -> None:
+    """Content faded in slowly would never be classified, as with gates that compare with the previous picture."""
     start, end = photo("coffee").astype(np.float32), photo("astronaut").astype(np.float32)
     count = round(60 / every_seconds) + 1
     fade = [(start + (end - start) * index / (count - 1)).astype(np.uint8) for index in range(count)]
@@ -66,8 +66,8 @@ def test_cross_fade_of_a_minute_does_not_slip_through(every_seconds: float) -> N
 
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("same_mean", [False, True])
-def test_new_content_in_a_tenth_of_a_still_scene_is_looked_at(scene: str, same_mean: bool) -> None:
-    """A small picture-in-picture over a still background would hide whatever it shows."""
+def test_new_content_in_a_tenth_of_a_still_scene_is_classified(scene: str, same_mean: bool) -> None:
+    """A small picture-in-picture over a still background would never be classified."""
     contents = [name for name in ("coffee", "astronaut", "rocket", "coins") if name != scene]
     for left, top in ((0, 0), (WIDTH // 2 - 20, HEIGHT // 2 - 50), (WIDTH - WINDOW_WIDTH, HEIGHT - WINDOW_HEIGHT)):
         windows = [photo(name, WINDOW_WIDTH, WINDOW_HEIGHT).astype(np.float32) for name in contents]
@@ -81,14 +81,14 @@ def test_new_content_in_a_tenth_of_a_still_scene_is_looked_at(scene: str, same_m
         assert len(classified(pictures, every_seconds=2)) == len(contents)
 
 
-def test_no_classification_answers_for_more_than_30_seconds() -> None:
-    """Whatever fools the measures would be out of sight for as long as it likes."""
+def test_no_classification_is_reused_for_more_than_30_seconds() -> None:
+    """Content that fools the similarity measures would be unclassified indefinitely."""
     looked = classified([photo("chelsea")] * 70, every_seconds=1)
     assert max(after - before for before, after in pairwise(looked)) <= 31
     assert MAX_SKIP_MS == 30_000
 
 
-def test_repeated_picture_counts_with_the_scores_of_the_one_it_repeats() -> None:
+def test_a_repeated_picture_counts_with_the_scores_of_the_one_it_repeats() -> None:
     """A rule that wants three pictures in a row would never hold on a still scene."""
     first = view(None, fingerprint(photo("coffee")), capture_ms=0, flat=False).classified({"m/label": 0.97})
     again = view(first, fingerprint(photo("coffee")), capture_ms=2_000, flat=False)
@@ -96,25 +96,25 @@ def test_repeated_picture_counts_with_the_scores_of_the_one_it_repeats() -> None
     assert again.repeated.scores == {"m/label": 0.97}
 
 
-def test_picture_older_than_the_last_classified_is_looked_at() -> None:
-    """Of segments that end out of order, one look would answer for 30 s on both of its sides."""
+def test_a_picture_older_than_the_last_classified_is_classified() -> None:
+    """When segments end out of order, one classification would be reused for 30 s in both directions."""
     later = view(None, fingerprint(photo("coffee")), capture_ms=10_000, flat=False).classified({})
     assert view(later, fingerprint(photo("coffee")), capture_ms=8_000, flat=False).repeated is None
 
 
-def test_dark_pictures_that_cannot_be_hashed_are_each_looked_at() -> None:
-    """In a dark room PDQ's bits are noise: taken for a likeness, they would hide what happens there."""
+def test_dark_pictures_that_cannot_be_hashed_are_each_classified() -> None:
+    """In a dark room PDQ's bits are noise: taken as similarity, they would hide content."""
     dim = [(photo(name).astype(np.float32) / 40).astype(np.uint8) for name in ("coffee", "astronaut")]
     assert len(classified([dim[0], dim[0], dim[1], dim[1]], every_seconds=2)) == 4
 
 
-def test_black_screen_is_looked_at_twice_a_minute_only() -> None:
-    """A stream that shows nothing would cost as much as one that shows something."""
+def test_a_black_screen_is_classified_only_twice_a_minute() -> None:
+    """A black stream would cost as much as one with content."""
     assert classified([shade(16)] * 30, every_seconds=2, flat=True) == [0, 32]
 
 
-def test_freeze_is_told_from_its_beginning_across_classifications() -> None:
-    """A frozen stream would look like a new picture every 30 s, and no operator would see the freeze."""
+def test_a_freeze_is_reported_from_its_beginning_across_classifications() -> None:
+    """A frozen stream would look like a new picture every 30 s, and no operator would notice the freeze."""
     state: GateState | None = None
     frozen = []
     for seconds in range(0, 90, 2):
@@ -126,8 +126,8 @@ def test_freeze_is_told_from_its_beginning_across_classifications() -> None:
     assert not moved.frozen
 
 
-def test_state_survives_its_way_through_redis() -> None:
-    """The next segment, on another worker, would compare with something else than what was classified."""
+def test_state_survives_redis() -> None:
+    """The next segment, on another worker, would be compared with something else than the classified picture."""
     state = view(None, fingerprint(photo("coins")), capture_ms=123, flat=False).classified({"m/a": 0.25, "m/b": 0.75})
     assert GateState.from_json(state.to_json()) == state
 

@@ -1,4 +1,4 @@
-"""How a policy may use scores about minors: they raise and never clear, and no age is estimated without cause."""
+"""Limits of scores about minors in a policy: they only raise, and no age is estimated without cause."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ SAMPLE = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quali
 
 
 def models(use: Use = Use.LIVE) -> list[Manifest]:
-    """The models that ship, as if their policy named them; `use` of the one about minors."""
+    """The shipped models, as if their policy named them; `use` of the one about minors."""
     known = known_packages(None)
     age = known["age"].manifest.model_copy(update={"use": use})
     return [known["open-nsfw"].manifest, known["safety-s"].manifest, age]
@@ -40,7 +40,7 @@ def policy(rule: str = "matched('l')", *, when: str | None = LOOKS, mode: str = 
 
 
 def _quoted(text: str) -> str:
-    """For YAML, such that columns are those of the text."""
+    """Quoted for YAML such that columns equal those of the text."""
     return "'" + text + "'" if "'" not in text else '"' + text + '"'
 
 
@@ -80,7 +80,7 @@ def test_a_rule_that_a_higher_score_would_make_fail_is_refused(rule: str) -> Non
     text = f"  - {{name: r, severity: review, mode: shadow, when: {_quoted(rule)}}}"
     assert first.column is not None
     part = text[first.column - 1 :].partition(" && ")[0]
-    assert "age/minor" in part  # what is shown is the part at fault, not the beginning of the rule
+    assert "age/minor" in part  # the message quotes the faulty part, not the beginning of the rule
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_rule_that_a_higher_score_would_make_fail_is_refused(rule: str) -> Non
         'score("open-nsfw/nsfw") >= 0.9 ? signal("x") > 1.0 : matched("l")',
     ],
 )
-def test_a_rule_that_a_higher_score_only_raises_is_taken(rule: str) -> None:
-    """No rule could raise a severity where a person looks young."""
+def test_a_rule_that_a_higher_score_only_raises_is_accepted(rule: str) -> None:
+    """No rule could raise the severity where a person looks young."""
     check_models(policy(rule), models())
 
 
@@ -121,16 +121,16 @@ def test_a_rule_that_a_higher_score_only_raises_is_taken(rule: str) -> None:
         (Use.SHADOW, "shadow", "may raise and never clear"),
     ],
 )
-def test_scores_without_a_name_are_refused(rule: str, use: Use, mode: str, expected: str) -> None:
-    """A live rule would read what is being measured, or one would clear, in a way that is not checked."""
+def test_indirect_access_to_scores_is_refused(rule: str, use: Use, mode: str, expected: str) -> None:
+    """A live rule would read a score under evaluation, or a score could clear a picture, unchecked."""
     with pytest.raises(PolicyError, match=expected) as refused:
         check_models(policy(rule, mode=mode), models(use))
     (mistake,) = refused.value.mistakes
     assert mistake.text.startswith('expected scores by name, as in score("MODEL/LABEL"): this may be age/minor')
 
 
-def test_scores_without_a_name_are_good_where_no_model_is_sensitive() -> None:
-    """Rules over all scores would be refused to those who have no model about minors."""
+def test_indirect_access_to_scores_is_accepted_where_no_model_is_sensitive() -> None:
+    """Rules over all scores would be refused to deployments without a model about minors."""
     others = [model for model in models() if not model.about_minors]
     text = (
         'version: "1"\ncascade: [{model: open-nsfw}, {model: safety-s}]\n'
@@ -139,15 +139,15 @@ def test_scores_without_a_name_are_good_where_no_model_is_sensitive() -> None:
     check_models(parse_policy(text.encode(), "policy.yaml"), others)
 
 
-def test_names_of_shadow_scores_are_found_however_they_are_written() -> None:
-    """A blank before the parenthesis would let a live rule read what is being measured."""
+def test_names_of_shadow_scores_are_found_in_any_spelling() -> None:
+    """A blank before the parenthesis would let a live rule read a score under evaluation."""
     for rule in ('score ("age/minor") >= 0.5', 'scores [ "age/minor" ] >= 0.5', "score('age/minor') >= 0.5"):
         with pytest.raises(PolicyError, match="age/minor is for rules with `mode: shadow` only"):
             check_models(policy(rule, mode="live"), models(Use.SHADOW))
 
 
-def test_a_stage_may_not_ask_for_a_low_score_about_minors_either() -> None:
-    """A model would be kept from looking by an estimate of age."""
+def test_a_stage_may_not_require_a_low_score_about_minors_either() -> None:
+    """An estimate of age would keep a model from running."""
     text = (
         'version: "1"\n'
         f'cascade: [{{model: open-nsfw}}, {{model: age, when: "{LOOKS}"}},\n'
@@ -182,8 +182,8 @@ CAUSELESS = [
 
 
 @pytest.mark.parametrize("when", CAUSELESS)
-def test_age_is_estimated_where_something_was_found_and_nowhere_else(when: str | None) -> None:
-    """Everyone's age would be estimated, or that of all who stream in private."""
+def test_age_is_estimated_only_where_something_was_found(when: str | None) -> None:
+    """Everyone's age would be estimated, or that of everybody in a private stream."""
     with pytest.raises(PolicyError, match=r"line 2, .*cascade\[2\]"):
         check_models(policy(when=when), models(Use.SHADOW))
 
@@ -200,7 +200,7 @@ def test_age_is_estimated_where_something_was_found_and_nowhere_else(when: str |
         '(score("open-nsfw/nsfw") + score("safety-s/nsfw") >= 0.3 || size(matches) > 0) && !stream.drill',
     ],
 )
-def test_a_stage_with_cause_is_taken(when: str) -> None:
+def test_a_stage_with_cause_is_accepted(when: str) -> None:
     """A model about minors could not be used at all."""
     check_models(policy(when=when), models(Use.SHADOW))
 
@@ -214,7 +214,7 @@ OTHERS = ["matched('l')", "!matched('l')", "matches.exists(m, m.distance > 3)", 
 
 
 def joined(*scores: str) -> st.SearchStrategy[str]:
-    """Conditions over scores at some level and other things, joined in all ways."""
+    """Conditions over scores at some level and other facts, combined in all ways."""
     return st.recursive(
         st.one_of(
             st.sampled_from([f"{score} {level}" for score in scores for level in LEVELS]), st.sampled_from(OTHERS)
@@ -232,7 +232,7 @@ def joined(*scores: str) -> st.SearchStrategy[str]:
 
 
 def taken(policy_text: Callable[[], Policy], known: Sequence[Manifest]) -> bool:
-    """Whether a worker would take it; what CEL cannot evaluate at all is refused as well."""
+    """True if a worker accepts it; conditions that CEL cannot evaluate are refused as well."""
     try:
         check_models(policy_text(), known)
     except PolicyError:
@@ -259,10 +259,8 @@ def _holds(text: str, stream: StreamFacts, facts: SampleFacts, highest: float) -
 
 @settings(max_examples=500)
 @given(joined(*FOUND, *MINORS), streams, found, st.sampled_from([0.0, 0.5, 1.0]))
-def test_no_rule_that_is_taken_clears(
-    text: str, stream: StreamFacts, matches: tuple[ListMatch, ...], other: float
-) -> None:
-    """The proof would let through what it should hold back."""
+def test_no_accepted_rule_clears(text: str, stream: StreamFacts, matches: tuple[ListMatch, ...], other: float) -> None:
+    """The proof would accept rules that it should refuse."""
     if not taken(lambda: policy(text), LIVE):
         return
     held = False
@@ -278,7 +276,7 @@ def test_no_rule_that_is_taken_clears(
 
 @settings(max_examples=500)
 @given(joined(*FOUND), streams)
-def test_no_stage_that_is_taken_looks_where_nothing_was_found(text: str, stream: StreamFacts) -> None:
+def test_no_accepted_stage_runs_where_nothing_was_found(text: str, stream: StreamFacts) -> None:
     """Everyone's age would be estimated."""
     if not taken(lambda: policy(when=text), LIVE):
         return
@@ -287,11 +285,11 @@ def test_no_stage_that_is_taken_looks_where_nothing_was_found(text: str, stream:
         try:
             assert not _holds(text, stream, replace(SAMPLE, scores=scores), 0.0)
         except ValueError:
-            continue  # a model about minors does not look where a condition fails
+            continue  # a model about minors does not run where a condition fails
 
 
-def test_a_model_about_minors_is_known_by_any_of_its_labels() -> None:
-    """One with a further label would classify everyone."""
+def test_a_model_about_minors_is_recognised_by_any_of_its_labels() -> None:
+    """A model with an additional label would classify everyone."""
     labels = [{"name": "adult", "category": "other"}, {"name": "minor", "category": "minor"}]
     made = Manifest.model_validate(tiny(mean_model(), outputs=[{"labels": labels}]))
     assert made.about_minors

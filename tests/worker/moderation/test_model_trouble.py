@@ -33,10 +33,10 @@ def worker_environment(redis_url: str, origin: LiveOrigin, folder: Path) -> dict
 
 
 @pytest.mark.timeout(240)
-def test_a_model_that_hangs_costs_its_time_and_nothing_else(
+def test_a_model_that_hangs_costs_only_its_own_time(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
-    """One model would take every worker, one after the other, and known material would go through."""
+    """One model would block every worker, one after another, and known material would go unnoticed."""
     install(
         tmp_path,
         endless_model(),
@@ -64,10 +64,11 @@ def test_a_model_that_hangs_costs_its_time_and_nothing_else(
 
 
 @pytest.mark.timeout(150)
-def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
+def test_a_model_that_never_returns_is_suspended_and_known_material_is_raised(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
-    """One node of one model took worker after worker, each segment with a listed picture was lost, unnoticed."""
+    """One operation of one model would end worker after worker, and each segment with a listed picture would be
+    lost."""
     only = [{"labels": labels("only")}]
     path = install(tmp_path, one_node_model(), outputs=only, runtime={"time_limit_seconds": 1.0}, name="stuck")
     for index in range(SEGMENTS):
@@ -99,7 +100,7 @@ def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
 
 
 def with_an_unknown_operator() -> bytes:
-    """A model that fits its manifest, and that ONNX Runtime cannot build."""
+    """A model that fits its manifest, but that ONNX Runtime cannot build."""
     model = load_model_from_string(mean_model())
     model.graph.node[0].op_type = "NobodyKnowsIt"
     return bytes(model.SerializeToString())
@@ -115,7 +116,7 @@ def with_an_unknown_operator() -> bytes:
 def test_a_worker_does_not_start_with_a_model_that_does_not_work(
     redis_url: str, origin: LiveOrigin, tmp_path: Path, weights: bytes, problem: str
 ) -> None:
-    """It said that it was ready, and moderated nothing."""
+    """The worker would report that it is ready, and moderate nothing."""
     install(tmp_path, weights)
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path) as worker:
         assert worker.process.wait(60) != 0
@@ -126,14 +127,14 @@ def test_a_worker_does_not_start_with_a_model_that_does_not_work(
 
 
 @pytest.mark.timeout(150)
-def test_a_worker_ends_where_a_new_child_cannot_judge(
+def test_a_worker_ends_when_a_new_child_cannot_load_its_models(
     redis: Redis,
     redis_url: str,
     origin: LiveOrigin,
     tmp_path: Path,
     processes_in: Callable[[Path], dict[int, str]],
 ) -> None:
-    """A child died, and the one after it took segments for years without looking at one."""
+    """After a child's death its replacement would take segments without classifying any."""
     models = tmp_path / "models"
     models.mkdir()
     install(models, mean_model())
@@ -153,7 +154,7 @@ def test_a_worker_ends_where_a_new_child_cannot_judge(
 def test_a_worker_does_not_start_with_a_manifest_for_another_model(
     redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
-    """It would score everything with nonsense, or fail at each picture."""
+    """Every picture would get meaningless scores, or fail."""
     path = install(tmp_path, mean_model("NHWC"))
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path) as worker:
         assert worker.process.wait(60) != 0

@@ -1,4 +1,4 @@
-"""The pipeline on real clips: its own decoder child, hash lists and classifier."""
+"""The pipeline on real clips, with its own decoder child, hash lists and classifier."""
 
 import time
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def decoder() -> Iterator[Decoder]:
 
 @pytest.fixture(scope="module")
 def pipeline(decoder: Decoder) -> Pipeline:
-    """With what livewarden ships."""
+    """The pipeline with the shipped lists and models."""
     return Pipeline(
         decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=load_classifiers(None), policy=load_policy(None)
     )
@@ -59,8 +59,8 @@ def lost_classifier(tmp_path: Path) -> Classifier:
     return lost
 
 
-def test_test_card_in_a_drill_is_matched_and_hits_a_rule(pipeline: Pipeline) -> None:
-    """No one could prove that the way to the moderators works."""
+def test_the_test_card_in_a_drill_is_matched_and_hits_a_rule(pipeline: Pipeline) -> None:
+    """Nobody could test the path to the moderators."""
     verdict = pipeline.moderate(clip(held(photo("coffee"), 2) + held(card(), 2)), origin=DRILL, seed=SEED)
     hits = [hit for hit in verdict.hits if hit.rule == "selftest"]
     assert hits
@@ -68,15 +68,15 @@ def test_test_card_in_a_drill_is_matched_and_hits_a_rule(pipeline: Pipeline) -> 
     assert hits[0].capture_ms == DRILL.capture_ms + round(hits[0].pts_seconds * 1000)
 
 
-def test_test_card_on_a_live_stream_hits_nothing(pipeline: Pipeline) -> None:
-    """A broadcaster could call moderators to anything by showing it."""
+def test_the_test_card_on_a_live_stream_hits_nothing(pipeline: Pipeline) -> None:
+    """A broadcaster could call moderators by showing it."""
     verdict = pipeline.moderate(clip(held(card(), 2)), origin=LIVE, seed=SEED)
     assert verdict.samples[0].matches
     assert not verdict.hits
 
 
-def test_a_made_up_picture_is_hashed_and_speaks_for_nothing(pipeline: Pipeline) -> None:
-    """With intra refresh each segment begins in smear: classifiers would classify it, at twice the cost."""
+def test_a_concealed_picture_is_hashed_and_covers_nothing(pipeline: Pipeline) -> None:
+    """With intra refresh each segment begins with concealed pictures: classifying them would double the cost."""
     stream = encode(x264(intra_refresh=1, keyint=50, bframes=0, scenecut=0), steady(150))
     (part,) = cut(stream, [60, 150])
     verdict = pipeline.moderate(part.data, origin=LIVE, seed=SEED)
@@ -89,17 +89,17 @@ def test_a_made_up_picture_is_hashed_and_speaks_for_nothing(pipeline: Pipeline) 
     assert verdict.degraded == ()
 
 
-def test_segment_with_pictures_in_its_last_second_only_is_told(pipeline: Pipeline) -> None:
-    """The ledger would call three unseen seconds moderated, or blame a download that was cut off."""
+def test_a_segment_with_pictures_only_in_its_last_second_is_reported(pipeline: Pipeline) -> None:
+    """The ledger would call three unseen seconds moderated, or blame a truncated download."""
     data = segment(seconds=4.0, audio_seconds=4.0, video_from_seconds=3.0)
     verdict = pipeline.moderate(data, origin=LIVE, seed=SEED)
     share = verdict.ledger_share(4_000)
     assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})
-    # What was live at the segment's end is not counted with what was live at its beginning.
+    # The picture is dated at the segment's end, not at its beginning.
     assert verdict.samples[0].capture_ms == pytest.approx(LIVE.capture_ms + 3_000, abs=100)
 
 
-def test_segment_with_pictures_is_moderated_whole(pipeline: Pipeline) -> None:
+def test_a_segment_with_pictures_is_moderated_completely(pipeline: Pipeline) -> None:
     """The ledger would show gaps where there are none, and operators would stop reading it."""
     verdict = pipeline.moderate(clip(held(photo("astronaut"), 4)), origin=LIVE, seed=SEED)
     assert verdict.unmoderated == ()
@@ -109,8 +109,8 @@ def test_segment_with_pictures_is_moderated_whole(pipeline: Pipeline) -> None:
     assert all(sample.looked_at for sample in verdict.samples)
 
 
-def test_black_is_moderated_and_told_as_unhashable(pipeline: Pipeline) -> None:
-    """No match would be claimed of pictures that no list can say anything about."""
+def test_black_is_moderated_and_reported_as_unhashable(pipeline: Pipeline) -> None:
+    """Pictures that no list can match would be shown as checked."""
     verdict = pipeline.moderate(clip(held(shade(16), 4)), origin=LIVE, seed=SEED)
     assert all(sample.pdq is None and not sample.matches for sample in verdict.samples)
     assert verdict.unhashable_seconds == pytest.approx(4, abs=0.1)
@@ -118,7 +118,7 @@ def test_black_is_moderated_and_told_as_unhashable(pipeline: Pipeline) -> None:
     assert verdict.ledger_share(4_000).moderated_ms == 4_000
 
 
-def test_picture_beside_black_speaks_for_what_it_reaches(pipeline: Pipeline) -> None:
+def test_a_picture_beside_black_covers_what_it_reaches(pipeline: Pipeline) -> None:
     """A fade to black between scenes would be shown as a stretch that lists could not check."""
     pictures = held(photo("coffee"), 1) + held(shade(16), 4)
     verdict = pipeline.moderate(clip(pictures, gop_seconds=1), origin=LIVE, seed=SEED)
@@ -128,8 +128,8 @@ def test_picture_beside_black_speaks_for_what_it_reaches(pipeline: Pipeline) -> 
     assert verdict.unhashable_seconds == pytest.approx(5 - (last_hashed_seconds + reach_seconds), abs=0.1)
 
 
-def test_still_scene_is_classified_once_and_counts_each_time(pipeline: Pipeline) -> None:
-    """A still stream would cost a classifier's run for each sample, or lose its scores without."""
+def test_a_still_scene_is_classified_once_and_counts_each_time(pipeline: Pipeline) -> None:
+    """A still stream would cost a classifier run for each sample, or lose its scores."""
     data = clip(held(photo("chelsea"), 4))
     first = pipeline.moderate(data, origin=LIVE, seed=SEED)
     assert [sample.deduplicated for sample in first.samples] == [False] + [True] * (len(first.samples) - 1)
@@ -139,8 +139,8 @@ def test_still_scene_is_classified_once_and_counts_each_time(pipeline: Pipeline)
     assert all(sample.scores == first.samples[0].scores for sample in second.samples)
 
 
-def test_a_scene_that_changes_slowly_is_looked_at_again(pipeline: Pipeline) -> None:
-    """Content brought in so slowly that each picture is like the one before would never be classified."""
+def test_a_scene_that_changes_slowly_is_classified_again(pipeline: Pipeline) -> None:
+    """Content faded in so slowly that each picture resembles the previous one would never be classified."""
     picture, pictures = photo("chelsea").copy(), []
     for second in range(12):
         picture[10:16, 10 + 10 * second : 16 + 10 * second] = 255
@@ -151,8 +151,8 @@ def test_a_scene_that_changes_slowly_is_looked_at_again(pipeline: Pipeline) -> N
     assert max(after - before for before, after in pairwise([*classified, 12.0])) <= 6
 
 
-def test_a_late_segment_leaves_what_a_later_one_classified(pipeline: Pipeline) -> None:
-    """What comes next would be compared with a scene that was over before, or be given its scores."""
+def test_a_late_segment_keeps_the_gate_state_of_a_later_one(pipeline: Pipeline) -> None:
+    """Later pictures would be compared with a scene that had ended before, or get its scores."""
     later = Origin(stream=LIVE.stream, capture_ms=LIVE.capture_ms + 10_000)
     gate = pipeline.moderate(clip(held(photo("coffee"), 2)), origin=later, seed=SEED).gate
     late = pipeline.moderate(clip(held(photo("rocket"), 2)), origin=LIVE, seed=SEED, gate=gate)
@@ -160,17 +160,17 @@ def test_a_late_segment_leaves_what_a_later_one_classified(pipeline: Pipeline) -
     assert late.gate == gate
 
 
-def test_known_material_is_looked_for_in_repeated_pictures_too(pipeline: Pipeline) -> None:
+def test_repeated_pictures_are_matched_too(pipeline: Pipeline) -> None:
     """The gate would hide a known picture that is held for long."""
     verdict = pipeline.moderate(clip(held(card(), 4)), origin=DRILL, seed=SEED)
     assert len(verdict.samples) >= 2
     assert all(sample.matches for sample in verdict.samples)
 
 
-def test_failing_classifier_degrades_and_does_not_stop_the_hash_check(
+def test_a_failing_classifier_degrades_and_does_not_stop_the_hash_check(
     decoder: Decoder, lost_classifier: Classifier
 ) -> None:
-    """A broken model would switch off the search for known material; or would count as having looked."""
+    """A broken model would stop the search for known material, or count as having classified."""
     pipeline = Pipeline(
         decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=[lost_classifier], policy=load_policy(None)
     )
@@ -181,8 +181,8 @@ def test_failing_classifier_degrades_and_does_not_stop_the_hash_check(
     assert verdict.gate is None
 
 
-def test_picture_is_shown_to_an_observer_only_with_its_matches(pipeline: Pipeline) -> None:
-    """Evidence or a picture sheet would get pictures that were never checked against the lists."""
+def test_an_observer_gets_a_picture_only_with_its_matches(pipeline: Pipeline) -> None:
+    """Evidence or a picture sheet would contain pictures that were not checked against the lists."""
     seen: list[SampleVerdict] = []
 
     def observe(picture: Picture, sample: SampleVerdict) -> None:
@@ -195,13 +195,13 @@ def test_picture_is_shown_to_an_observer_only_with_its_matches(pipeline: Pipelin
 
 
 def test_cpu_of_all_stages_is_within_the_total(pipeline: Pipeline) -> None:
-    """Capacity would be planned by figures that leave something out."""
+    """Capacity would be planned with incomplete figures."""
     cpu = pipeline.moderate(clip(held(photo("rocket"), 2)), origin=LIVE, seed=SEED).cpu_seconds
     assert min(cpu.decode, cpu.hash, cpu.classify) > 0
     assert cpu.demux + cpu.decode + cpu.hash + cpu.match + cpu.classify <= cpu.total + 1e-6
 
 
-def test_bytes_without_a_picture_are_refused_with_a_reason(pipeline: Pipeline) -> None:
+def test_bytes_without_a_picture_fail_with_a_reason(pipeline: Pipeline) -> None:
     """The ledger could not say why a stretch was not moderated."""
     for data in (b"", b"<html>not a segment</html>", bytes(range(256)) * 40):
         with pytest.raises(SamplerError) as caught:
@@ -209,8 +209,8 @@ def test_bytes_without_a_picture_are_refused_with_a_reason(pipeline: Pipeline) -
         assert caught.value.reason
 
 
-def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pipeline: Pipeline) -> None:
-    """Turning a film around would make known material unknown; and a moderator must know that it is turned."""
+def test_a_mirrored_picture_is_found_if_a_list_asks_for_it(decoder: Decoder, pipeline: Pipeline) -> None:
+    """Mirroring a film would hide known material; and a moderator must know that the match is mirrored."""
     film = clip(held(photo("coffee"), 2))
     pdq = pipeline.moderate(film, origin=LIVE, seed=SEED).samples[0].pdq
     assert pdq is not None
@@ -239,8 +239,10 @@ def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pi
     assert match.distance <= 10
 
 
-def test_an_allowed_picture_asks_for_a_review_while_that_lasts(decoder: Decoder, pipeline: Pipeline) -> None:
-    """What a lead allowed would go on calling people, or known material pass unseen for good."""
+def test_an_allowed_picture_is_raised_for_review_while_the_allowance_lasts(
+    decoder: Decoder, pipeline: Pipeline
+) -> None:
+    """A picture that a lead allowed would go on calling moderators, or known material would be hidden for good."""
     film = clip(held(photo("coffee"), 2))
     pdq = pipeline.moderate(film, origin=LIVE, seed=SEED).samples[0].pdq
     assert pdq is not None
@@ -261,8 +263,8 @@ def test_an_allowed_picture_asks_for_a_review_while_that_lasts(decoder: Decoder,
 @pytest.mark.parametrize(
     "lie", ["silence", "no byte at all", "an error with control characters", "an infinite duration"]
 )
-def test_a_decoder_that_one_stream_took_over_costs_the_next_one_no_segment(lie: str) -> None:
-    """A broadcaster would have other people's segments called undecodable, or quarantined."""
+def test_a_compromised_decoder_costs_the_next_stream_no_segment(lie: str) -> None:
+    """A broadcaster could have other streams' segments reported as undecodable, or quarantined."""
     with Decoder(program=STAND_IN, limits=Limits(wall_seconds=2.0)) as taken_over:
         pipeline = Pipeline(
             decoder=taken_over, bank=always(InForce(bank=Bank())), classifiers=(), policy=load_policy(None)
@@ -272,7 +274,7 @@ def test_a_decoder_that_one_stream_took_over_costs_the_next_one_no_segment(lie: 
 
 
 def test_an_input_that_kills_its_own_decoder_is_tried_once() -> None:
-    """Each try of a hostile segment takes the decoder's whole time from others."""
+    """Each retry of a hostile segment would take the decoder's whole time limit from others."""
     with Decoder(program=STAND_IN) as decoder:
         pipeline = Pipeline(
             decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=(), policy=load_policy(None)

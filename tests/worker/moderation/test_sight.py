@@ -1,4 +1,4 @@
-"""How much of a segment its samples speak for, where some had no classifier turn."""
+"""Coverage of a segment by its samples, some of which were not classified."""
 
 import pytest
 
@@ -29,8 +29,8 @@ def sample(seconds: float, *, looked_at: bool, hashed: bool) -> tuple[float, Sam
 
 
 @pytest.mark.parametrize(("hashed", "unhashable_seconds"), [((True, False), 0), ((False, True), 2)])
-def test_only_what_is_moderated_can_be_unhashable(hashed: tuple[bool, bool], unhashable_seconds: float) -> None:
-    """Time that failed would count as unhashable too, or hide that the lists could say nothing of the rest."""
+def test_only_moderated_time_can_be_unhashable(hashed: tuple[bool, bool], unhashable_seconds: float) -> None:
+    """Failed time would count as unhashable too, or hide that the lists could not check the rest."""
     segment = SampledSegment(
         frames=(),
         duration_seconds=4.0,

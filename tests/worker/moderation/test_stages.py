@@ -1,4 +1,4 @@
-"""The stages of classifiers: which classify which picture, and models that fail, hang or give nonsense."""
+"""Stages of classifiers: which classify which picture, and models that fail, hang or return invalid scores."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -71,8 +71,9 @@ def brightness(folder: Path) -> Classifier:
     return classifier(folder, mean_model())
 
 
-def test_a_later_stage_looks_only_where_an_earlier_one_gave_cause(decoder: Decoder, tmp_path: Path) -> None:
-    """Capacity would be planned for a cascade that never saves anything; or what gave cause would go unseen."""
+def test_a_later_stage_runs_only_where_an_earlier_one_gave_cause(decoder: Decoder, tmp_path: Path) -> None:
+    """Capacity would be planned for a cascade that never saves anything; or pictures with cause would not be
+    classified."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     in_force = policy(tmp_path, "cascade: [{model: means}, {model: costly, when: 'scores[\"means/first\"] >= 0.5'}]")
     verdict = moderated(decoder, models, in_force, "rocket", "coffee")
@@ -90,14 +91,14 @@ def test_a_later_stage_looks_only_where_an_earlier_one_gave_cause(decoder: Decod
     assert verdict.counts["looked at by costly"] == costly.looked
 
 
-def test_without_a_cascade_all_look_at_all(decoder: Decoder, tmp_path: Path) -> None:
-    """Existing policies would classify less than they did."""
+def test_without_a_cascade_all_models_classify_all_pictures(decoder: Decoder, tmp_path: Path) -> None:
+    """Existing policies would classify less than before."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     verdict = moderated(decoder, models, policy(tmp_path), "rocket")
     assert all("costly/only" in sample.scores for sample in verdict.samples)
 
 
-def test_a_condition_that_fails_lets_the_model_look(decoder: Decoder, tmp_path: Path) -> None:
+def test_a_condition_that_fails_lets_the_model_run(decoder: Decoder, tmp_path: Path) -> None:
     """A mistake that shows on some streams only would keep pictures from being classified."""
     cascade = "cascade: [{model: means}, {model: costly, when: 'stream.metadata.viewers > 10'}]"
     origin = Origin(stream=StreamFacts(stream_id="s", metadata={"viewers": "many"}), capture_ms=0)
@@ -108,7 +109,7 @@ def test_a_condition_that_fails_lets_the_model_look(decoder: Decoder, tmp_path: 
 
 
 def test_a_condition_that_fails_is_no_cause_to_estimate_age(decoder: Decoder, tmp_path: Path) -> None:
-    """Everyone's age would be estimated on a stream whose notes are not as the policy thinks."""
+    """Everyone's age would be estimated on a stream whose metadata has other types than the policy expects."""
     cascade = "cascade: [{model: means}, {model: age, when: 'matched(\"l\") || stream.metadata.level >= 3'}]"
     origin = Origin(stream=StreamFacts(stream_id="s", metadata={"level": "high"}), capture_ms=0)
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
@@ -118,7 +119,7 @@ def test_a_condition_that_fails_is_no_cause_to_estimate_age(decoder: Decoder, tm
     assert (verdict.turns["age"].looked, verdict.turns["age"].passed_over) == (0, verdict.turns["means"].looked)
 
 
-def test_a_model_about_minors_looks_at_nobody_without_a_stage(decoder: Decoder, tmp_path: Path) -> None:
+def test_a_model_about_minors_does_not_run_without_a_stage(decoder: Decoder, tmp_path: Path) -> None:
     """Everyone's age would be estimated where a policy has no cascade."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
     verdict = moderated(decoder, models, policy(tmp_path), "rocket")
@@ -127,7 +128,7 @@ def test_a_model_about_minors_looks_at_nobody_without_a_stage(decoder: Decoder, 
 
 
 def test_the_test_card_gives_no_cause_on_a_live_stream(decoder: Decoder, tmp_path: Path) -> None:
-    """A broadcaster could make every picture costly by showing it."""
+    """A broadcaster could raise the cost of every picture by showing it."""
     cascade = "cascade: [{model: means}, {model: costly, when: 'matched(\"selftest\")'}]"
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     live = moderated(decoder, models, policy(tmp_path, cascade), "card")
@@ -140,7 +141,7 @@ def share(verdict: SegmentVerdict) -> LedgerShare:
 
 
 def test_a_model_that_hangs_is_stopped_once_a_segment(decoder: Decoder, tmp_path: Path) -> None:
-    """One picture would hold a worker past its hard time limit, and each segment would be tried without end."""
+    """One picture would hold a worker past its hard time limit, and each segment would be retried without end."""
     slow = classifier(
         tmp_path,
         endless_model(),
@@ -158,8 +159,8 @@ def test_a_model_that_hangs_is_stopped_once_a_segment(decoder: Decoder, tmp_path
     assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
 
 
-def test_nonsense_is_told_and_counts_as_not_moderated(decoder: Decoder, tmp_path: Path) -> None:
-    """Infinity would hold every rule with `>=`, and what is not a number none."""
+def test_invalid_scores_are_reported_and_count_as_not_moderated(decoder: Decoder, tmp_path: Path) -> None:
+    """Infinity would satisfy every rule with `>=`, and NaN none."""
     broken = classifier(tmp_path, mean_model(), input__scale=[1e36, 1e36, 1e36])
     verdict = moderated(decoder, [broken], policy(tmp_path), "coffee")
     assert verdict.degraded == ("score-unusable:means",)
@@ -167,8 +168,8 @@ def test_nonsense_is_told_and_counts_as_not_moderated(decoder: Decoder, tmp_path
     assert share(verdict).moderated_ms == 0
 
 
-def test_a_model_that_is_left_out_costs_its_time_and_no_match(decoder: Decoder, tmp_path: Path) -> None:
-    """A worker would be killed at its first picture, and listed material on it would reach no one."""
+def test_a_suspended_model_costs_its_time_and_no_match(decoder: Decoder, tmp_path: Path) -> None:
+    """A worker would be killed at its first picture, and listed material on it would reach nobody."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     in_force = policy(tmp_path, rules="{name: a, when: 'matched(\"selftest\")', severity: high}")
     verdict = moderated(decoder, models, in_force, "card", origin=DRILL, stuck={"costly"})
@@ -180,7 +181,7 @@ def test_a_model_that_is_left_out_costs_its_time_and_no_match(decoder: Decoder, 
     assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
 
 
-def test_a_model_that_only_shadow_rules_ask_costs_no_live_time(decoder: Decoder, tmp_path: Path) -> None:
+def test_a_model_used_only_by_shadow_rules_costs_no_live_time(decoder: Decoder, tmp_path: Path) -> None:
     """A new model on trial would cost a live platform coverage."""
     tried = classifier(
         tmp_path, mean_model(), name="tried", weights__file="tried.onnx", use="shadow", input__scale=[1e36, 1e36, 1e36]
@@ -197,7 +198,7 @@ def test_a_model_that_only_shadow_rules_ask_costs_no_live_time(decoder: Decoder,
 
 
 def test_a_live_model_that_fails_beside_one_in_shadow_costs_its_time(decoder: Decoder, tmp_path: Path) -> None:
-    """Unseen time would count as moderated."""
+    """Unmoderated time would count as moderated."""
     broken = classifier(tmp_path, mean_model(), input__scale=[1e36, 1e36, 1e36])
     models = [broken, half(tmp_path, 0.7, name="tried", use="shadow")]
     in_force = policy(tmp_path, "cascade: [{model: means}, {model: tried}]")
@@ -220,8 +221,10 @@ def test_a_live_model_that_fails_beside_one_in_shadow_costs_its_time(decoder: De
         ),
     ],
 )
-def test_what_gives_a_live_model_cause_is_not_in_shadow(tmp_path: Path, cascade: str, expected: set[str]) -> None:
-    """A live model would skip pictures that it should classify, unnoticed."""
+def test_a_model_that_gives_a_live_model_cause_is_not_in_shadow(
+    tmp_path: Path, cascade: str, expected: set[str]
+) -> None:
+    """A live model would silently skip pictures that it should classify."""
     models = [
         brightness(tmp_path),
         half(tmp_path, 0.7, name="tried", use="shadow"),
@@ -234,8 +237,8 @@ def test_what_gives_a_live_model_cause_is_not_in_shadow(tmp_path: Path, cascade:
     assert models_in_shadow([model.manifest for model in models if model.name in running], stages) == expected
 
 
-def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_path: Path) -> None:
-    """On a live stream showing the test card gains nothing; on a drill it shows that scores come through."""
+def test_the_self_test_model_runs_on_drills_only(decoder: Decoder, tmp_path: Path) -> None:
+    """Showing the test card would have an effect on live streams; or a drill would not show that scores arrive."""
     models = load_classifiers(None)
     drill = moderated(decoder, models, policy(tmp_path), "card", origin=DRILL)
     assert all(sample.scores["testcard/card"] > 0.9 for sample in drill.samples)
@@ -259,10 +262,8 @@ def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_pat
         ("when: 'stream.risk_prior > 0.5'", 'matched("l")', "runs only where an earlier stage gave cause"),
     ],
 )
-def test_what_a_policy_may_not_ask_of_a_model_is_refused(
-    tmp_path: Path, cascade: str, rule: str, expected: str
-) -> None:
-    """An unmeasured estimate of age would call moderators, or be made of everyone."""
+def test_forbidden_uses_of_a_model_are_refused(tmp_path: Path, cascade: str, rule: str, expected: str) -> None:
+    """An unmeasured estimate of age would call moderators, or be made for everyone."""
     models = [brightness(tmp_path), half(tmp_path, 0.5, name="age", use="shadow", outputs=MINOR)]
     stage = f"cascade: [{{model: means}}, {{model: age, {cascade}}}]"
     in_force = policy(tmp_path, stage, f"{{name: a, when: '{rule}', severity: high}}")
@@ -296,8 +297,8 @@ def test_a_score_about_minors_raises_and_never_clears(tmp_path: Path, rule: str,
         check_models(in_force, manifests)
 
 
-def test_shadow_rules_may_ask_for_shadow_scores(tmp_path: Path) -> None:
-    """No one could measure the model that is to be measured."""
+def test_shadow_rules_may_use_shadow_scores(tmp_path: Path) -> None:
+    """A model under evaluation could not be measured."""
     models = [brightness(tmp_path), half(tmp_path, 0.5, name="age", use="shadow", outputs=MINOR)]
     stage = "cascade: [{model: means}, {model: age, when: 'score(\"means/first\") > 0.1'}]"
     rule = "{name: a, when: 'score(\"age/minor\") > 0.5', severity: high, mode: shadow}"
@@ -305,7 +306,7 @@ def test_shadow_rules_may_ask_for_shadow_scores(tmp_path: Path) -> None:
     assert np.float32(models[1].scores(np.zeros((9, 9, 3), np.uint8))["age/minor"]) == np.float32(0.5)
 
 
-def test_age_is_estimated_only_where_there_is_cause_and_nothing_of_a_face_is_kept(
+def test_age_is_estimated_only_with_cause_and_nothing_of_a_face_is_stored(
     decoder: Decoder, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]
 ) -> None:
     """Everyone's age would be estimated, and faces of bystanders would end up in logs."""
@@ -329,8 +330,8 @@ def test_age_is_estimated_only_where_there_is_cause_and_nothing_of_a_face_is_kep
     }  # fmt: skip
 
 
-def test_an_estimate_that_is_being_measured_is_shown_to_nobody(tmp_path: Path) -> None:
-    """Moderators would take an unmeasured estimate of age for a finding: it stood in every event of the stream."""
+def test_an_estimate_under_evaluation_is_shown_to_nobody(tmp_path: Path) -> None:
+    """Moderators would take an unmeasured estimate of age for a finding."""
     folder = tmp_path / "models"
     folder.mkdir()
     half(folder, 0.5, name="guess", use="shadow", outputs=MINOR)

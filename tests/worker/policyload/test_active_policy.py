@@ -1,4 +1,4 @@
-"""What a process judges by: a policy that fits the models there are."""
+"""The active policy of a process: it must fit the available models."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ cascade:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A platform that measured a model about minors on streams of its own, and lets live rules ask it."""
+    """Settings of a platform that has measured a model about minors on its own streams, and lets live rules use it."""
     folder = tmp_path / "models"
     folder.mkdir()
     labels = [{"name": "minor", "category": "minor"}]
@@ -34,13 +34,13 @@ def names(text: str, settings: Settings) -> list[str]:
     return [classifier.name for classifier in classifiers]
 
 
-def test_age_is_estimated_only_where_a_cascade_says_so(settings: Settings) -> None:
+def test_age_is_estimated_only_where_a_cascade_asks_for_it(settings: Settings) -> None:
     """An added model about minors would classify every picture of every stream."""
     assert names(PLAIN, settings) == ["open-nsfw", "testcard"]
     assert names(CASCADE, settings) == ["open-nsfw", "guess", "testcard"]
 
 
-def test_a_model_about_minors_for_self_tests_looks_at_no_film(settings: Settings) -> None:
+def test_a_self_test_model_about_minors_does_not_run_in_a_scan(settings: Settings) -> None:
     """`scan` would let it classify any film."""
     assert settings.manifests_dir is not None
     path = settings.manifests_dir / "guess.yaml"
@@ -61,7 +61,7 @@ def test_a_model_about_minors_for_self_tests_looks_at_no_film(settings: Settings
         ("guess/minor", "guess/miner", r"line 5, column 33: .*unknown score 'guess/miner': did you mean 'guess/minor'"),
     ],
 )
-def test_what_does_not_fit_the_models_is_refused_wherever_a_policy_is_tried(
+def test_a_policy_that_does_not_fit_the_models_is_refused_by_every_tool(
     settings: Settings, tmp_path: Path, old: str, new: str, problem: str
 ) -> None:
     """A policy would pass all trials, and then no worker would start with it."""
@@ -74,7 +74,7 @@ def test_what_does_not_fit_the_models_is_refused_wherever_a_policy_is_tried(
 
 
 def test_trying_a_policy_reads_no_weights(settings: Settings, tmp_path: Path) -> None:
-    """An author of rules would need all models' weights on their own machine."""
+    """Rule authors would need all models' weights on their own machine."""
     assert settings.manifests_dir is not None
     (settings.manifests_dir / "means.onnx").unlink()
     path = tmp_path / "policy.yaml"

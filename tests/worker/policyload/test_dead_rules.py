@@ -1,4 +1,4 @@
-"""References of rules that name nothing, published to operators by workers."""
+"""Dead references of rules, published to operators by workers."""
 
 import json
 import threading
@@ -47,7 +47,7 @@ def settings(redis_url: str, tmp_path: Path) -> Settings:
 
 @contextmanager
 def workers(settings: Settings, count: int, list_names: ListNames | None = None) -> Iterator[None]:
-    """So many that watch the policy, each with a bank and a connection of its own."""
+    """Workers that watch the policy, each with its own bank and connection."""
     stopping, threads, processes = threading.Event(), [], []
     for _ in range(count):
         process = WorkerProcess(settings)
@@ -77,8 +77,8 @@ def published(redis: Redis) -> list[dict[str, Any]]:
     return [json.loads(fields["event"]) for _, fields in redis.xrange(OPERATIONS)]
 
 
-def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> None:
-    """A rule that holds for nothing would be noticed on the night when it is needed; or fifty workers publish it."""
+def test_dead_references_are_published_once_a_version(redis: Redis, settings: Settings) -> None:
+    """A rule that can never hold would be noticed only when it is needed; or fifty workers would publish it."""
     assert settings.policy_file is not None
     edits.create(redis, follow(redis, SnapshotPlace.of(settings)).bank, ListSpec(name="ncmec"))
     with workers(settings, 3):
@@ -124,12 +124,12 @@ def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> 
 
         with workers(settings, 1, names):
             eventually(seen.copy, within_seconds=30, what="it is looked for")
-    # It goes away when the list comes, and is known when that goes: a reference is published once a version.
+    # It disappears when the list appears, and is known when that is removed: a reference is published once a version.
     assert len(published(redis)) == 2
 
 
-def test_nothing_is_told_of_lists_that_nobody_can_see(redis: Redis, settings: Settings) -> None:
-    """While the bank cannot be read each list would seem to be gone."""
+def test_nothing_is_published_while_the_bank_is_unreadable(redis: Redis, settings: Settings) -> None:
+    """While the bank cannot be read, every list would seem to be missing."""
     requested = threading.Event()
 
     def unknown() -> None:

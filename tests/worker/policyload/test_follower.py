@@ -1,4 +1,4 @@
-"""The policy file as it is changed: what is taken, when, and what is not."""
+"""Changes of the policy file: which are loaded, when, and which are not."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def text(name: str) -> str:
 
 
 class Watched:
-    """A policy file, and a follower whose looks are a test's own."""
+    """A policy file, and a follower that checks it when the test says so."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,7 +37,8 @@ class Watched:
         return policy
 
     def write(self, data: str) -> None:
-        """As an editor does; each time is another one, also where the clock of files is coarse."""
+        """Writes as an editor does, always with a new modification time, even where the file system's clock is
+        coarse."""
         self.written += 1
         self.path.write_text(data)
         os.utime(self.path, (self.written, self.written))
@@ -52,8 +53,8 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path / "policy.yaml")
 
 
-def test_a_change_is_taken_at_the_second_look(watched: Watched) -> None:
-    """A file would come into force while it is half written, and rules at its end would be gone."""
+def test_a_change_is_loaded_at_the_second_check(watched: Watched) -> None:
+    """A half-written file would come into force, without the rules at its end."""
     assert watched.version == "first"
     watched.write("version: half\nrules: [{name: half, severity: high, when: 'true'}]\n")
     assert not watched.follower.look()
@@ -66,7 +67,7 @@ def test_a_change_is_taken_at_the_second_look(watched: Watched) -> None:
 
 
 def test_nothing_is_done_where_nothing_changes(watched: Watched) -> None:
-    """Each second of each process would cost a policy's compilation."""
+    """Each second of each process would cost a compilation of the policy."""
     assert watched.version == "first"
     for _ in range(3):
         assert not watched.follower.look()
@@ -79,7 +80,7 @@ def test_nothing_is_done_where_nothing_changes(watched: Watched) -> None:
 @refuses
 @pytest.mark.parametrize("broken", ["rules: [", "version: 2\nrules: []\n", text("x").replace("true", "matchd('x')")])
 def test_a_broken_file_changes_nothing(watched: Watched, broken: str) -> None:
-    """A typing error would end moderation, or replace rules by none."""
+    """A typo would stop moderation, or remove all rules."""
     assert watched.version == "first"
     watched.write(broken)
     for _ in range(3):
@@ -96,7 +97,7 @@ def test_a_broken_file_changes_nothing(watched: Watched, broken: str) -> None:
 
 @refuses
 def test_a_missing_file_changes_nothing(watched: Watched) -> None:
-    """A volume that is away for a moment would end moderation."""
+    """A volume that is briefly unmounted would stop moderation."""
     assert watched.version == "first"
     kept = watched.path.rename(watched.path.with_suffix(".away"))
     for _ in range(2):
@@ -113,8 +114,8 @@ def test_a_missing_file_changes_nothing(watched: Watched) -> None:
     assert watched.version == "second"
 
 
-def test_a_file_that_is_away_at_one_look_is_not_told(watched: Watched) -> None:
-    """Each time a person saves with an editor that moves the old file away first, operators would be called."""
+def test_a_file_missing_at_one_check_is_not_reported(watched: Watched) -> None:
+    """Operators would be called each time somebody saves with an editor that first moves the old file away."""
     assert watched.version == "first"
     for _ in range(3):
         kept = watched.path.rename(watched.path.with_suffix(".away"))
@@ -124,8 +125,8 @@ def test_a_file_that_is_away_at_one_look_is_not_told(watched: Watched) -> None:
         assert watched.follower.problem == ""
 
 
-def test_a_change_is_taken_whatever_the_file_says_of_itself(watched: Watched) -> None:
-    """A rule added by `tar` or `cp -p`, which keep times, or written in place, would never come into force."""
+def test_a_change_is_loaded_whatever_the_files_metadata(watched: Watched) -> None:
+    """A rule copied with `tar` or `cp -p`, which keep times, or written in place, would never come into force."""
     assert watched.version == "first"
     before = watched.path.stat()
     with watched.path.open("r+") as file:
@@ -139,8 +140,8 @@ def test_a_change_is_taken_whatever_the_file_says_of_itself(watched: Watched) ->
 
 @refuses
 @pytest.mark.timeout(10)
-def test_a_pipe_in_the_place_of_the_file_stops_nobody(watched: Watched) -> None:
-    """Each policy thread would wait for a writer without end, and the good file that follows would not be taken."""
+def test_a_pipe_in_place_of_the_file_does_not_block(watched: Watched) -> None:
+    """Each policy thread would wait for a writer without end, and the next good file would not be loaded."""
     assert watched.version == "first"
     watched.path.unlink()
     os.mkfifo(watched.path)
@@ -157,7 +158,8 @@ def test_a_pipe_in_the_place_of_the_file_stops_nobody(watched: Watched) -> None:
 
 @refuses
 def test_a_refused_file_that_is_touched_is_tried_again(tmp_path: Path) -> None:
-    """Who puts the model there that a policy lacks could not bring it into force without a change of the policy."""
+    """After the model that a policy lacks is installed, the policy could come into force only by a change of its
+    text."""
     path, missing = tmp_path / "policy.yaml", tmp_path / "missing"
 
     def build(data: bytes) -> Policy:
@@ -181,8 +183,8 @@ def test_a_refused_file_that_is_touched_is_tried_again(tmp_path: Path) -> None:
 
 
 @refuses
-def test_a_process_that_begins_while_the_file_is_broken(watched: Watched) -> None:
-    """A pool child that dies at such a time would not come back, and its worker would stop working."""
+def test_a_process_that_starts_while_the_file_is_broken(watched: Watched) -> None:
+    """A replacement for a dead pool child would not start, and its worker would stop working."""
     assert watched.version == "first"
     watched.write("rules: [")
     with pytest.raises(PolicyError):
@@ -197,8 +199,8 @@ def test_a_process_that_begins_while_the_file_is_broken(watched: Watched) -> Non
     assert (heir.in_force.stated_version, heir.problem) == ("second", "")
 
 
-def test_the_policy_that_ships_stays(tmp_path: Path) -> None:
-    """A deployment without a policy of its own would look for a file that is not there."""
+def test_the_shipped_policy_stays(tmp_path: Path) -> None:
+    """A deployment without its own policy would look for a file that does not exist."""
     follower = PolicyFollower(None, lambda data: parse_policy(data, "config/policy.yaml"))
     first = follower.in_force
     assert not follower.look()

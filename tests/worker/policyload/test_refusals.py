@@ -1,4 +1,4 @@
-"""Events about a policy file that breaks, and about one that is usable again."""
+"""Events about a policy file that becomes unusable, and usable again."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from worker.store.redis_client import now_ms
 
 @dataclass
 class Reports:
-    """Workers of a deployment, and what became news of what they said."""
+    """Workers of a deployment, and the events that their reports cause."""
 
     redis: Redis
 
@@ -31,7 +31,7 @@ class Reports:
 
     @property
     def news(self) -> list[str]:
-        """Of all events, in order: what is refused, or `usable`."""
+        """All events in order: the refused version, or `usable`."""
         events = [json.loads(fields["event"]) for _, fields in self.redis.xrange("lw:operations")]
         assert len({event["id"] for event in events}) == len(events)
         kinds = {event["type"].split(".")[2] for event in events}
@@ -39,7 +39,7 @@ class Reports:
         return [event["data"].get("refused", "usable") for event in events]
 
     def passed(self, worker: str, milliseconds: int) -> None:
-        """So long ago `worker` said something for the last time."""
+        """Ages the last report of `worker` by so much."""
         said = json.loads(self.redis.hget(REFUSING, worker) or "")
         self.redis.hset(REFUSING, worker, json.dumps(said | {"at_ms": now_ms(self.redis) - milliseconds}))
 
@@ -49,7 +49,7 @@ def reports(redis: Redis) -> Reports:
     return Reports(redis)
 
 
-def test_each_time_it_breaks_is_published(reports: Reports) -> None:
+def test_each_failure_is_published(reports: Reports) -> None:
     """A file that is deleted again, or broken in the same way, would be published once in 30 days."""
     for _ in range(2):
         for refused in ("unreadable", "unreadable", "", ""):
@@ -57,14 +57,14 @@ def test_each_time_it_breaks_is_published(reports: Reports) -> None:
     assert reports.news == ["unreadable", "usable", "unreadable", "usable"]
 
 
-def test_a_good_file_is_no_news(reports: Reports) -> None:
+def test_a_good_file_is_not_published(reports: Reports) -> None:
     """Each worker that starts would call operators."""
     assert not reports.add("a:1", "")
     assert reports.news == []
 
 
-def test_one_mistake_in_place_of_another_is_published(reports: Reports) -> None:
-    """Operators would correct what is not wrong any more."""
+def test_a_new_mistake_is_published(reports: Reports) -> None:
+    """Operators would correct a mistake that no longer exists."""
     for refused in ("aa", "bb", ""):
         reports.add("a:1", refused)
     assert reports.news == ["aa", "bb", "usable"]
@@ -81,7 +81,7 @@ def test_many_workers_publish_it_once(reports: Reports) -> None:
     assert reports.news == ["aa", "usable", "aa", "usable"]
 
 
-def test_it_is_usable_when_it_is_for_the_last_worker(reports: Reports) -> None:
+def test_it_is_usable_once_the_last_worker_has_it(reports: Reports) -> None:
     """Operators would think that all is well while half of the hosts have the broken file."""
     reports.add("a:1", "aa")
     reports.add("b:1", "aa")
@@ -90,8 +90,8 @@ def test_it_is_usable_when_it_is_for_the_last_worker(reports: Reports) -> None:
     assert reports.news == ["aa", "usable"]
 
 
-def test_a_worker_that_is_gone_keeps_nothing_broken(reports: Reports) -> None:
-    """After a restart, which takes the good file, its recovery would never be published."""
+def test_a_dead_worker_does_not_keep_it_broken(reports: Reports) -> None:
+    """After a restart that loads the good file, its recovery would never be published."""
     reports.add("a:1", "aa")
     reports.passed("a:1", ALIVE_MS - 10_000)
     assert not reports.add("a:2", "")
@@ -100,8 +100,8 @@ def test_a_worker_that_is_gone_keeps_nothing_broken(reports: Reports) -> None:
     assert reports.news == ["aa", "usable"]
 
 
-def test_a_worker_that_was_busy_publishes_nothing_twice(reports: Reports) -> None:
-    """Trying a model's sessions takes minutes, and after each one operators would be called anew."""
+def test_a_busy_worker_publishes_nothing_twice(reports: Reports) -> None:
+    """Trying a model's sessions takes minutes, and operators would be called again after each."""
     reports.add("a:1", "aa")
     reports.passed("a:1", 5 * ALIVE_MS)
     assert not reports.add("a:1", "aa")

@@ -1,4 +1,4 @@
-"""A policy that is changed under running workers, and one that is broken under them."""
+"""A policy that is changed, or broken, under running workers."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def rules(name: str, when: str = 'matched("selftest")') -> str:
 
 @pytest.fixture
 def origins() -> Iterator[list[LiveOrigin]]:
-    """One for each stream, with one segment of the test card."""
+    """An origin for each stream, with one segment of the test card."""
     with ExitStack() as stack:
         served = [stack.enter_context(serving(LiveOrigin())) for _ in range(3)]
         for origin in served:
@@ -42,7 +42,7 @@ def origins() -> Iterator[list[LiveOrigin]]:
 
 
 def raised(redis: Redis) -> dict[str, tuple[str, str]]:
-    """Stream to the rule and the policy's version."""
+    """Stream to the rule and policy version of its incident."""
     events = [json.loads(fields["event"])["data"] for _, fields in redis.xrange("lw:escalations:high")]
     return {data["stream_id"]: (data["rule"], data["versions"]["policy"]) for data in events}
 
@@ -57,10 +57,10 @@ def in_force(redis: Redis) -> set[str]:
 
 
 @pytest.mark.timeout(240)
-def test_workers_take_a_good_policy_and_never_a_broken_one(
+def test_workers_load_a_good_policy_and_never_a_broken_one(
     redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
 ) -> None:
-    """A rule that is changed in an emergency would need a deployment; a typing error in it would end all moderation."""
+    """An urgent change of a rule would need a redeployment; or a typo in it would stop all moderation."""
     policy = tmp_path / "policy.yaml"
     policy.write_text(rules("first"))
     first = load_policy(policy).version
@@ -122,7 +122,7 @@ def test_workers_take_a_good_policy_and_never_a_broken_one(
 def test_a_policy_whose_model_does_not_work_never_comes_into_force(
     redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
 ) -> None:
-    """A model switched on for all workers would end all moderation, then or when a child is started anew."""
+    """A model enabled for all workers would stop all moderation, now or when a child is restarted."""
     models = tmp_path / "models"
     models.mkdir()
     install(models, constant_model([float("nan")] * 3))
@@ -159,7 +159,7 @@ def test_a_policy_whose_model_does_not_work_never_comes_into_force(
 def test_a_policy_brings_its_models_with_it(
     redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
 ) -> None:
-    """A cascade that is switched on would need a restart, or rules would use scores that no model gives."""
+    """Enabling a cascade would need a restart, or rules would use scores that no model computes."""
     (tmp_path / "models").mkdir()
     install(tmp_path / "models", mean_model())
     policy = tmp_path / "policy.yaml"

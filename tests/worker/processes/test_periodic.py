@@ -1,4 +1,4 @@
-"""Steps that threads of workers repeat."""
+"""Periodic steps of workers' threads."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _log = logging.getLogger("worker.test")
 
 
 class Waits(Event):
-    """Is set at the wait after `steps` steps, and waits for nothing; notes how long it should have waited."""
+    """An event that is set after `steps` waits, never blocks, and records how long it should have waited."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ def failing(*errors: Exception | None) -> Callable[[], None]:
     return step
 
 
-def test_a_step_sets_its_own_pause_and_a_failure_rests() -> None:
-    """Redis would be asked without a pause while it is away; or what is due would wait for minutes."""
+def test_a_step_sets_its_own_pause_and_a_failure_pauses() -> None:
+    """Redis would be queried without pause while it is away; or due work would wait for minutes."""
     pauses = iter([0.5, None, 7.0])
     assert repeat(lambda: next(pauses), steps=3) == [2.0, 0.5, 2.0, 7.0]
     assert repeat(failing(StoreError("away"), None), steps=2) == [2.0, 60.0, 2.0]
@@ -63,8 +63,10 @@ def test_a_step_sets_its_own_pause_and_a_failure_rests() -> None:
 
 
 @pytest.mark.parametrize("error", [StoreError("it is away"), RedisConnectionError("it is away"), OSError("it is away")])
-def test_what_is_foreseen_is_a_line_and_its_end_another(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
-    """A restart of Redis would fill the log with tracebacks, and nobody would read that it is over."""
+def test_an_expected_failure_is_one_line_and_its_end_another(
+    caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """A restart of Redis would fill the log with tracebacks, without a line when it is over."""
     repeat(failing(error, error, None, None), steps=4)
     assert [(one.levelname, one.exc_info) for one in caplog.records] == [("WARNING", None), ("WARNING", None)]
     begun, over = caplog.messages
@@ -74,8 +76,8 @@ def test_what_is_foreseen_is_a_line_and_its_end_another(caplog: pytest.LogCaptur
 
 @pytest.mark.expected_errors("the thing is not done")
 @pytest.mark.parametrize("error", [ValueError("a bug"), SchemaError("no such field")])
-def test_a_bug_ends_no_thread_and_shows_where_it_is(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
-    """No list would be followed any more, or no message read, and nobody would know; or where to look."""
+def test_a_bug_ends_no_thread_and_is_logged_with_its_place(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
+    """A thread would silently stop following lists or reading messages, and nobody would know where to look."""
     seconds = repeat(failing(error, None), steps=2)
     assert seconds == [2.0, 60.0, 2.0]
     shown = caplog.records[0]

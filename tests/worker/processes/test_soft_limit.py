@@ -1,4 +1,4 @@
-"""The soft time limit, struck by real signals where the code is at its worst: within a model's run, within a rule."""
+"""The soft time limit, delivered by real signals at the worst instants: within a model's run, within a rule."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ from worker.runtime.segment_task import MAX_LOSSES, moderate_segment
 from worker.runtime.worker_process import SEED, WorkerProcess
 
 pytestmark = pytest.mark.timeout(method="thread")
-"""By no signal of its own: the one that it would take is the limit's."""
+"""Timeouts of these tests use a thread: pytest-timeout's signal is the one of the soft limit."""
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) ->
 
 @pytest.fixture
 def handled() -> Iterator[None]:
-    """The handlers that a pool child has."""
+    """Installs the signal handlers of a pool child."""
     before = signal.signal(signal.SIGUSR1, soft_timeout_sighandler), signal.getsignal(signal.SIGALRM)
     soft_limit.install()
     yield
@@ -67,7 +67,8 @@ def handled() -> Iterator[None]:
 
 @contextmanager
 def striking_in_a_run() -> Iterator[threading.Event]:
-    """Sends this process the signal, once, while its main thread is in a model's run. Gives what tells so."""
+    """Sends this process the signal, once, while its main thread is in a model's run. Gives an event that is set
+    then."""
     struck, over = threading.Event(), threading.Event()
     main = threading.main_thread().ident
     assert main is not None
@@ -93,8 +94,8 @@ def striking_in_a_run() -> Iterator[threading.Event]:
 
 @contextmanager
 def striking_in_a_rule(event: str, function: str, called: str | None = None) -> Iterator[threading.Event]:
-    """Likewise, where the interpreter reports that event of a function of rules' conditions; `called`: by
-    it, from C. They take microseconds."""
+    """Likewise, at that interpreter event of a function of rules' conditions; `called`: the C function that it calls.
+    They take microseconds."""
     struck = threading.Event()
 
     def watch_and_strike(frame: FrameType, kind: str, argument: object) -> None:
@@ -121,7 +122,7 @@ PLACES: dict[str, Callable[[], AbstractContextManager[threading.Event]]] = {
 
 
 def admitted(process: WorkerProcess, origin: LiveOrigin) -> str:
-    """Watches a stream that shows the test card, in a process that is warmed up; gives the key of its one segment."""
+    """Watches a stream that shows the test card, in a warmed-up process; gives the key of its one segment."""
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     process.warm_up()
     origin.add("0.ts", segment_bytes(card=True))
@@ -133,16 +134,17 @@ def admitted(process: WorkerProcess, origin: LiveOrigin) -> str:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
+def test_a_segment_that_is_out_of_time_is_deferred_wherever_the_signal_arrives(
     process: WorkerProcess, origin: LiveOrigin, handled: None, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was taken for a model or a rule that failed: the segment was settled as seen, without what it was to find."""
+    """The signal would count as a failed model or rule: the segment would be settled as moderated, without its
+    findings."""
     key = admitted(process, origin)
     caplog.clear()
     with PLACES[place]() as struck, soft_limit.task():
         moderate_segment(process, "s", key)
     assert struck.is_set()
-    # CEL logs by itself what is raised in the functions that it calls.
+    # CEL logs what is raised in the functions that it calls.
     logged = [record.getMessage() for record in caplog.records if record.name != "cel"]
     assert logged == [f"stream s segment {key}: out of time"]
     record = show(process.redis, "s")
@@ -158,10 +160,10 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
     assert process.redis.xlen("lw:escalations:high") == 1
 
 
-def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth(
+def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth_try(
     process: WorkerProcess, origin: LiveOrigin, handled: None
 ) -> None:
-    """One poisonous segment would take the whole of a task's time again and again, and never be in the ledger."""
+    """One poisonous segment would use the whole time of a task again and again, and never be in the ledger."""
     key = admitted(process, origin)
     for _ in range(MAX_LOSSES):
         with striking_in_a_run() as struck, soft_limit.task():
@@ -178,7 +180,7 @@ def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth(
 def test_a_stream_whose_segment_was_out_of_time_is_slow(
     process: WorkerProcess, origin: LiveOrigin, handled: None
 ) -> None:
-    """Eight times a segment it would hold a process of everybody's for the whole of a task's time."""
+    """Eight times a segment it would hold a shared process for the whole time of a task."""
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     origin.add("0.ts", segment_bytes(card=True))
     process.redis.zadd(DUE, {"s": 0}, xx=True)
@@ -203,14 +205,14 @@ def test_a_stream_whose_segment_was_out_of_time_is_slow(
     assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
 
 
-def test_a_late_answer_of_redis_is_not_taken_for_the_next_ones(process: WorkerProcess, handled: None) -> None:
-    """After a slow Redis cost a task its time, the next task would read what the one before had asked for."""
+def test_a_late_answer_of_redis_is_not_read_by_the_next_task(process: WorkerProcess, handled: None) -> None:
+    """After a slow Redis cost a task its time, the next task would read the answer to the previous one's command."""
     redis = process.redis
     redis.mset({"mine": "of this task", "other": "of the task before"})
     struck = threading.Event()
 
     def watch_and_strike(frame: FrameType, kind: str, _argument: object) -> None:
-        # redis-py drops the connection itself where it is broken in upon while it sends or reads, and not in between.
+        # redis-py drops the connection where it is interrupted while it sends or reads, but not in between.
         if kind == "return" and frame.f_code.co_name == "send_command":
             sys.setprofile(None)
             struck.set()
@@ -232,8 +234,8 @@ def struck_by_itself() -> None:
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
-def test_what_is_swallowed_is_not_committed(handled: None) -> None:
-    """A library that calls back from C swallows every exception: what comes after would be settled out of time."""
+def test_a_swallowed_signal_prevents_the_commit(handled: None) -> None:
+    """A library that calls back from C swallows every exception: the segment would be settled out of time."""
     done = []
 
     def work() -> None:
@@ -250,8 +252,8 @@ def test_what_is_swallowed_is_not_committed(handled: None) -> None:
     assert done == ["swallowed"]
 
 
-def test_a_commit_is_done_whole(handled: None) -> None:
-    """Half a settlement would be published and not logged."""
+def test_a_commit_is_not_interrupted(handled: None) -> None:
+    """Half of a settlement would be published and not logged."""
     done = []
     with soft_limit.task(), soft_limit.commit():
         struck_by_itself()
@@ -260,8 +262,8 @@ def test_a_commit_is_done_whole(handled: None) -> None:
 
 
 class StrikeAt:
-    """As the kernel's signal at one of the instants at which the interpreter handles them and a profiler sees it: where
-    a function begins, and after one that is made in C."""
+    """Acts as the kernel's signal at one of the instants at which the interpreter handles signals and a profiler sees
+    it: at the start of a function, and after a call into C."""
 
     def __init__(self, instant: int) -> None:
         self.left = instant
@@ -276,7 +278,7 @@ class StrikeAt:
 
 
 def free(lock: Any) -> bool:
-    """Whether another thread than this one gets the lock."""
+    """True if another thread can acquire the lock."""
     answers = []
 
     def take() -> None:
@@ -290,9 +292,9 @@ def free(lock: Any) -> bool:
     return bool(answers[0])
 
 
-def test_what_is_taken_is_given_back_wherever_it_strikes(handled: None) -> None:
+def test_resources_are_released_wherever_the_signal_arrives(handled: None) -> None:
     """The fetcher's loop would wait for a lock for ever, and every later task of the process for the loop; or a model's
-    run that has ended would still be watched, and its process ended for it."""
+    finished run would still be watched, and its process ended for it."""
     lock, handler = threading.Condition(), logging.StreamHandler(StringIO())
     assert handler.lock is not None
     record = logging.makeLogRecord({"msg": "text"})
@@ -322,7 +324,7 @@ def test_what_is_taken_is_given_back_wherever_it_strikes(handled: None) -> None:
 
     for instant in range(1000):
         strike = StrikeAt(instant)
-        # Its traceback is kept until all is looked at: a context manager that is thrown away cleans up in the end.
+        # Its traceback is kept until all is checked: a context manager that is garbage collected cleans up as well.
         caught = None
         try:
             work(strike)
@@ -362,24 +364,24 @@ def postponed_strike_came() -> None:
     eventually(lambda: signal.getitimer(signal.ITIMER_REAL)[0] == 0, within_seconds=20, what="the signal comes")
 
 
-def test_what_is_postponed_does_not_strike_the_next_task(handled: None) -> None:
-    """It would be out of time in place of the one before."""
+def test_a_postponed_signal_does_not_hit_the_next_task(handled: None) -> None:
+    """It would be out of time in place of the previous one."""
     with suppress(OutOfTimeError), soft_limit.task():
         struck_where_it_is_postponed()
     with soft_limit.task():
         postponed_strike_came()
 
 
-def test_what_is_postponed_strikes_once(handled: None) -> None:
-    """A task that is out of time would be stopped again while it gives back its segment."""
+def test_a_postponed_signal_is_raised_once(handled: None) -> None:
+    """A task that is out of time would be stopped again while it releases its segment."""
     with soft_limit.task():
         with pytest.raises(OutOfTimeError):
             struck_and_committing()
         postponed_strike_came()
 
 
-def test_a_signal_that_comes_too_late_stops_nothing(handled: None) -> None:
-    """It would end the pool child between two tasks, or the next task in the place of the one it was for."""
+def test_a_signal_that_arrives_too_late_stops_nothing(handled: None) -> None:
+    """It would end the pool child between two tasks, or the next task in place of its own."""
     with soft_limit.task():
         pass
     struck_by_itself()
@@ -387,8 +389,8 @@ def test_a_signal_that_comes_too_late_stops_nothing(handled: None) -> None:
         pass
 
 
-def test_it_takes_the_place_of_billiards_handler_only() -> None:
-    """Celery's main process dumps its threads on the same signal."""
+def test_it_replaces_billiards_handler_only() -> None:
+    """Celery's main process dumps its threads on the same signal: that handler would be lost."""
     limit = SoftLimit()
     before = signal.getsignal(signal.SIGUSR1)
     try:
@@ -441,10 +443,11 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
 
 
 @pytest.mark.timeout(150)
-def test_a_task_that_is_out_of_time_is_tried_once_more(
+def test_a_task_that_is_out_of_time_is_retried_once(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
-    """A platform's message that met a slow moment would be lost; one that always takes too long would come for ever."""
+    """A platform's message that met a slow moment would be lost; or one that always takes too long would be retried for
+    ever."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
     origin.add("0.ts", segment_bytes(card=True))
     gate = origin.hold("index.m3u8")

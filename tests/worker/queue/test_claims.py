@@ -26,11 +26,11 @@ from worker.store.redis_client import connect
 
 CRITICAL, HIGH, REVIEW = (f"lw:escalations:{severity}" for severity in Severity)
 LATE_SECONDS = RECHECK_SECONDS + 2.0
-"""By which a wait that is checked again in time has ended on a busy machine; one that is not waits for 5 s."""
+"""Bound on a busy machine for a wait that is checked again in time; one that is not takes 5 s."""
 
 
 def pending(redis: Redis, key: str) -> dict[str, str]:
-    """Entry ID to the consumer that has it."""
+    """Maps entry IDs to their consumers."""
     return {entry["message_id"]: entry["consumer"] for entry in redis.xpending_range(key, "moderators", "-", "+", 1000)}
 
 
@@ -40,8 +40,8 @@ def taken_by(redis: Redis, by: str) -> str | None:
 
 
 class TestTake:
-    def test_what_a_holder_had_before_the_upgrade_is_given_again_where_it_became_worse(self, scene: Scene) -> None:
-        """He would be sent to take it again, and be given another."""
+    def test_an_incident_held_before_an_upgrade_is_given_again_when_it_rises(self, scene: Scene) -> None:
+        """Its holder would be asked to take it again, and be given another incident."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         assert taken_by(scene.redis, "ann") == incident
         scene.redis.delete(*scene.redis.keys("lw:held:*"))
@@ -50,8 +50,8 @@ class TestTake:
         scene.redis.zadd("lw:open:critical", {incident: 0})
         assert taken_by(scene.redis, "ann") == incident
 
-    def test_what_is_decided_is_given_to_nobody(self, scene: Scene) -> None:
-        """A record that somebody has damaged would come back to the head of the queue indefinitely."""
+    def test_a_decided_incident_is_given_to_nobody(self, scene: Scene) -> None:
+        """A damaged record would come back to the head of the queue indefinitely."""
         decided, sound = scene.raise_incident("cam-1"), scene.raise_incident("cam-2", Severity.HIGH)
         scene.redis.hset(f"lw:incident:{decided}", "outcome", "harmless")
         assert taken_by(scene.redis, "ann") == sound
@@ -66,8 +66,8 @@ class TestTake:
             {"holder": "zoe", "lease_until_ms": "soon", "delivered": "x", "raised_ms": "x"},
         ],
     )
-    def test_a_damaged_incident_keeps_nobody_from_the_others(self, scene: Scene, damage: dict[str, str | None]) -> None:
-        """Nobody could take or list anything any more, for the most urgent incident comes first."""
+    def test_a_damaged_incident_does_not_block_others(self, scene: Scene, damage: dict[str, str | None]) -> None:
+        """Nobody could take or list any incident, since the most urgent one comes first."""
         damaged, sound = scene.raise_incident("cam-1"), scene.raise_incident("cam-2", Severity.HIGH)
         key = f"lw:incident:{damaged}"
         for field, text in damage.items():
@@ -87,7 +87,7 @@ class TestTake:
         assert listed[damaged].severity is Severity.CRITICAL, "as it is in the queue"
 
     def test_most_urgent_first_then_oldest(self, scene: Scene) -> None:
-        """A moderator would look at nudity while known material waits."""
+        """A moderator would review nudity while known material waits."""
         review = scene.raise_incident("cam-1", Severity.REVIEW)
         high = scene.raise_incident("cam-2", Severity.HIGH)
         old = scene.raise_incident("cam-3")
@@ -96,7 +96,7 @@ class TestTake:
         assert [taken_by(scene.redis, by) for by in "abcde"] == [old, new, high, review, None]
 
     def test_gives_the_newest_event(self, scene: Scene) -> None:
-        """A moderator would judge what the incident was, not what it is."""
+        """A moderator would judge the state of an incident that has changed since."""
         incident = scene.raise_incident("cam-1")
         taken = take(scene.redis, "ann")
         assert taken is not None
@@ -106,8 +106,8 @@ class TestTake:
         assert event == scene.published(CRITICAL)[-1], "the published event has no lease"
         assert "\n" not in taken.event
 
-    def test_two_at_once_get_different_incidents(self, scene: Scene, redis_url: str) -> None:
-        """Two people would do the same work, and both would see what one need not."""
+    def test_two_moderators_get_different_incidents(self, scene: Scene, redis_url: str) -> None:
+        """Two people would do the same work, and both would be exposed to what only one has to see."""
         raised = {scene.raise_incident(f"cam-{number}") for number in range(12)}
 
         def one(number: int) -> str | None:
@@ -119,8 +119,9 @@ class TestTake:
         assert taken.count(None) == 4
         assert {incident for incident in taken if incident is not None} == raised
 
-    def test_what_one_holds_is_given_again(self, scene: Scene) -> None:
-        """A moderator whose terminal died would be given something else, and his incident lie there for ten minutes."""
+    def test_a_held_incident_is_given_again(self, scene: Scene) -> None:
+        """A moderator whose terminal died would be given another incident, and the first would be blocked for ten
+        minutes."""
         incident = scene.raise_incident("cam-1")
         first = take(scene.redis, "ann")
         scene.raise_incident("cam-2")
@@ -133,15 +134,15 @@ class TestTake:
         assert take(scene.redis, "cyd") is None
 
     def test_giving_again_renews_the_lease(self, scene: Scene) -> None:
-        """Another would be given what somebody was shown a moment ago."""
+        """Another moderator would be given an incident that was shown a moment ago."""
         scene.raise_incident("cam-1")
         take(scene.redis, "ann", lease_seconds=300)
         assert take(scene.redis, "ann") is not None
         (only,) = open_incidents(scene.redis)
         assert only.lease_seconds > 500
 
-    def test_another_on_purpose(self, scene: Scene) -> None:
-        """A lead who has to compare two streams could hold only one of them."""
+    def test_a_second_incident_can_be_taken_on_request(self, scene: Scene) -> None:
+        """A lead could not hold two incidents to compare their streams."""
         raised = {scene.raise_incident("cam-1"), scene.raise_incident("cam-2")}
         first = take(scene.redis, "ann", another=True)
         second = take(scene.redis, "ann", another=True)
@@ -151,8 +152,8 @@ class TestTake:
         assert (first.others, second.others) == ((), (first.incident_id,))
         assert take(scene.redis, "ann", another=True) is None
 
-    def test_what_is_more_urgent_comes_before_what_one_holds(self, scene: Scene) -> None:
-        """Known material would wait until the only moderator has made up his mind about nudity."""
+    def test_a_more_urgent_incident_comes_before_a_held_one(self, scene: Scene) -> None:
+        """Known material would wait until the only moderator has decided on nudity."""
         review = scene.raise_incident("cam-1", Severity.REVIEW)
         assert taken_by(scene.redis, "ann") == review
         critical = scene.raise_incident("cam-2")
@@ -162,8 +163,8 @@ class TestTake:
         decide(scene.redis, critical, "harmless", by="ann", note="seen", deployment="test")
         assert taken_by(scene.redis, "ann") == review
 
-    def test_what_ended_is_not_given_as_held(self, scene: Scene) -> None:
-        """What another took since, or decided, would be shown as one's own."""
+    def test_an_incident_lost_or_decided_is_not_given_as_held(self, scene: Scene) -> None:
+        """A moderator would be shown an incident as their own that another has taken since, or that is decided."""
         first, second = scene.raise_incident("cam-1"), scene.raise_incident("cam-2")
         assert {taken_by(scene.redis, "ann"), taken_by(scene.redis, "bob")} == {first, second}
         held = next(one.incident_id for one in open_incidents(scene.redis) if one.holder == "ann")
@@ -174,7 +175,7 @@ class TestTake:
         decide(scene.redis, third, "harmless", by="ann", note="seen", deployment="test")
         assert take(scene.redis, "ann") is None
 
-    def test_ended_lease_lets_another_take_it(self, scene: Scene) -> None:
+    def test_an_expired_lease_lets_another_take_the_incident(self, scene: Scene) -> None:
         """An incident taken by someone who went home would never be reviewed."""
         incident = scene.raise_incident("cam-1")
         assert take(scene.redis, "ann", lease_seconds=0) is not None
@@ -182,7 +183,7 @@ class TestTake:
         assert set(pending(scene.redis, CRITICAL).values()) == {"bob"}
 
     def test_new_entry_is_given_to_the_holder(self, scene: Scene) -> None:
-        """Whoever works on an incident would not learn that it got worse, or another would be shown it too."""
+        """The holder of an incident would not learn that it became worse, or a second person would be shown it too."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         assert taken_by(scene.redis, "ann") == incident
         scene.rise("cam-1", Severity.HIGH)
@@ -193,8 +194,8 @@ class TestTake:
         assert json.loads(again.event)["data"]["severity"] == "high"
         assert take(scene.redis, "ann", another=True) is None
 
-    def test_new_entry_waits_its_turn(self, scene: Scene) -> None:
-        """News of something harmless would come before known material."""
+    def test_a_new_entry_of_a_held_incident_does_not_jump_the_queue(self, scene: Scene) -> None:
+        """An update of a less severe incident would come before known material."""
         risen = scene.raise_incident("cam-1", Severity.REVIEW)
         assert taken_by(scene.redis, "ann") == risen
         scene.rise("cam-1", Severity.HIGH)
@@ -203,8 +204,9 @@ class TestTake:
         decide(scene.redis, critical, "csea_apparent", by="ann", deployment="test")
         assert taken_by(scene.redis, "ann") == risen
 
-    def test_news_comes_before_what_is_known(self, scene: Scene) -> None:
-        """Who holds two of one severity could not be shown what is worse of the second, and so never decide on it."""
+    def test_held_incidents_with_new_entries_come_first(self, scene: Scene) -> None:
+        """The holder of two incidents of one severity could not see an update of the second, and so never decide on
+        it."""
         one, other = (scene.raise_incident(f"cam-{number}", Severity.REVIEW) for number in range(2))
         assert [taken_by(scene.redis, "ann")] == [one]
         assert take(scene.redis, "ann", another=True) is not None
@@ -214,8 +216,8 @@ class TestTake:
         assert set(given) == {one, other}
         assert given[0] != given[1]
 
-    def test_entries_of_an_expired_lease_go_along(self, scene: Scene) -> None:
-        """Part of an incident would stay with someone who has left, and could not be trimmed."""
+    def test_entries_of_an_expired_lease_move_to_the_new_holder(self, scene: Scene) -> None:
+        """Some entries of an incident would stay with a moderator who has left, and could not be trimmed."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         take(scene.redis, "ann", lease_seconds=0)
         scene.rise("cam-1", Severity.HIGH)
@@ -223,14 +225,14 @@ class TestTake:
         assert {*pending(scene.redis, HIGH).values(), *pending(scene.redis, REVIEW).values()} == {"bob"}
 
     def test_entries_beyond_the_drained_reach_the_holder(self, scene: Scene) -> None:
-        """A backlog would make incidents that nobody can take."""
+        """A backlog would leave incidents that nobody can take."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         # As if a take had read nothing new yet: the group stands at the beginning.
         scene.redis.xgroup_setid(REVIEW, "moderators", "$")
         assert taken_by(scene.redis, "ann") == incident
         assert set(pending(scene.redis, REVIEW).values()) == {"ann"}
 
-    def test_foreign_entries_stop_nothing(self, scene: Scene) -> None:
+    def test_foreign_entries_do_not_block_the_queue(self, scene: Scene) -> None:
         """One malformed entry would block the queue for everybody."""
         for fields in (
             {"event": "{"},
@@ -244,8 +246,8 @@ class TestTake:
         assert taken_by(scene.redis, "ann") == incident
         assert len(pending(scene.redis, CRITICAL)) == 1
 
-    def test_many_held_do_not_hide_one(self, scene: Scene) -> None:
-        """With over a hundred incidents being worked on, the next would not be found."""
+    def test_many_held_incidents_do_not_hide_a_free_one(self, scene: Scene) -> None:
+        """With over a hundred incidents under review, the next one would not be found."""
         raised = [scene.raise_incident(f"cam-{number}") for number in range(120)]
         taken = [take(scene.redis, "ann", another=True) for _ in range(120)]
         assert {one.incident_id for one in taken if one is not None} == set(raised)
@@ -253,11 +255,11 @@ class TestTake:
         assert taken_by(scene.redis, "bob") == last
 
     def test_empty_queue(self, redis: Redis) -> None:
-        """On a new deployment `next` would fail where it should say that there is nothing."""
+        """On a new deployment `next` would fail instead of reporting an empty queue."""
         assert take(redis, "ann") is None
 
-    def test_group_made_by_a_reader_before_anything_happened(self, scene: Scene) -> None:
-        """A platform whose own group comes first would keep moderators from seeing what is published."""
+    def test_a_reader_may_create_the_group_before_the_first_event(self, scene: Scene) -> None:
+        """A platform's own group would keep moderators from seeing what is published."""
         scene.redis.xgroup_create(CRITICAL, "platform", id="0", mkstream=True)
         incident = scene.raise_incident("cam-1")
         assert taken_by(scene.redis, "ann") == incident
@@ -266,16 +268,17 @@ class TestTake:
 
 @dataclass(kw_only=True)
 class Waiting:
-    """Somebody who waits for something to take, on a connection of his own."""
+    """A moderator who waits for an incident on a separate connection."""
 
     taken: list[Claim | None]
     ended: float = 0.0
-    """When the wait ended, by the monotonic clock."""
+    """Time at which the wait ended, by the monotonic clock."""
 
 
 @pytest.fixture
 def waiting(redis: Redis, redis_url: str) -> Callable[[], AbstractContextManager[Waiting]]:
-    """Begins to wait as bob. The block is entered when Redis holds his read; when it is left the wait must end."""
+    """Starts a wait as bob. The block is entered once Redis holds the read, and the wait must end when the block is
+    left."""
 
     @contextmanager
     def begin() -> Iterator[Waiting]:
@@ -300,15 +303,15 @@ class TestWait:
     def test_wakes_when_something_is_published(
         self, scene: Scene, waiting: Callable[[], AbstractContextManager[Waiting]]
     ) -> None:
-        """A waiting moderator would not be called."""
+        """A waiting moderator would not be notified."""
         with waiting() as bob:
             incident = scene.raise_incident("cam-1", Severity.HIGH)
         assert [one.incident_id for one in bob.taken if one is not None] == [incident]
 
-    def test_sees_what_is_given_back(
+    def test_sees_an_incident_that_is_released(
         self, scene: Scene, waiting: Callable[[], AbstractContextManager[Waiting]]
     ) -> None:
-        """An urgent incident would lie for five seconds beside somebody who waits for it."""
+        """An urgent incident would wait five seconds although a moderator is waiting for it."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
         with waiting() as bob:
@@ -317,10 +320,11 @@ class TestWait:
         assert [one.incident_id for one in bob.taken if one is not None] == [incident]
         assert bob.ended - released < LATE_SECONDS
 
-    def test_sees_what_a_lease_has_ended_for(
+    def test_sees_an_incident_whose_lease_has_expired(
         self, scene: Scene, waiting: Callable[[], AbstractContextManager[Waiting]]
     ) -> None:
-        """Likewise, where who held it went away; and each wait would write to Redis's disk once a second."""
+        """An urgent incident would wait after its holder has left; and each wait would write to Redis's disk once a
+        second."""
         incident = scene.raise_incident("cam-1")
         lease_seconds = 1.5
         take(scene.redis, "ann", lease_seconds=lease_seconds)
@@ -333,29 +337,29 @@ class TestWait:
         assert len(scene.redis.keys("lw:once:*")) - calls == 2, "the first look, and the one that takes"
 
     @pytest.mark.parametrize("damage", [{"event": "{"}, {"outcome": "harmless"}])
-    def test_is_not_woken_by_what_nobody_can_take(self, scene: Scene, damage: dict[str, str]) -> None:
-        """One damaged record would have every waiting moderator write to Redis's disk without end."""
+    def test_is_not_woken_by_an_incident_that_nobody_can_take(self, scene: Scene, damage: dict[str, str]) -> None:
+        """One damaged record would make every waiting moderator write to Redis's disk endlessly."""
         incident = scene.raise_incident("cam-1")
         assert anything_free(scene.redis)
         scene.redis.hset(f"lw:incident:{incident}", mapping=damage)
         assert not anything_free(scene.redis)
         assert take(scene.redis, "bob") is None
 
-    def test_ends_with_nothing(self, redis: Redis) -> None:
+    def test_ends_without_an_incident(self, redis: Redis) -> None:
         """`next --wait` would hang on a quiet night."""
         assert take_or_wait(redis, "ann", wait_seconds=0.01) is None
 
 
 class TestFollow:
     def test_from_start(self, scene: Scene) -> None:
-        """An operator could not see what has happened so far."""
+        """An operator could not see past events."""
         scene.raise_incident("cam-1", Severity.REVIEW)
         scene.rise("cam-1", Severity.HIGH)
         events = follow(scene.redis, from_start=True)
         assert {next(events).stream_key for _ in range(2)} == {HIGH, REVIEW}
 
     def test_from_now(self, scene: Scene, redis_url: str) -> None:
-        """`watch` would repeat yesterday, or miss what comes between two looks."""
+        """`watch` would repeat yesterday's events, or miss those published between two reads."""
         scene.raise_incident("cam-old")
         seen: list[str] = []
 
@@ -381,8 +385,8 @@ class TestFollow:
 
 
 class TestOpenIncidents:
-    def test_shows_who_holds_what(self, scene: Scene) -> None:
-        """A lead could not see what waits, for how long, and who is at it."""
+    def test_shows_holders(self, scene: Scene) -> None:
+        """A lead could not see what waits, for how long, and who works on it."""
         scene.raise_incident("cam-1", Severity.REVIEW)
         held = scene.raise_incident("cam-2", purpose="drill")
         take(scene.redis, "ann")
@@ -391,14 +395,14 @@ class TestOpenIncidents:
         assert 0 < first.lease_seconds <= 600
         assert (second.stream_id, second.holder, second.lease_seconds, second.hits) == ("cam-1", None, 0, 3)
 
-    def test_nobody_holds_what_a_lease_has_ended_for(self, scene: Scene) -> None:
-        """A lead would wait for someone who went home, while anybody could take it."""
+    def test_an_expired_lease_has_no_holder(self, scene: Scene) -> None:
+        """A lead would wait for someone who went home, although anybody could take the incident."""
         scene.raise_incident("cam-1")
         take(scene.redis, "ann", lease_seconds=0)
         (only,) = open_incidents(scene.redis)
         assert (only.holder, only.lease_seconds) == (None, 0)
 
-    def test_leaves_out_what_is_decided(self, scene: Scene) -> None:
+    def test_leaves_out_decided_incidents(self, scene: Scene) -> None:
         """Decided incidents would look as if they were waiting."""
         incident = scene.raise_incident("cam-1")
         decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
@@ -406,13 +410,13 @@ class TestOpenIncidents:
 
 
 class TestTrim:
-    def test_slow_second_group_loses_nothing(self, scene: Scene) -> None:
+    def test_a_slow_second_group_loses_nothing(self, scene: Scene) -> None:
         """A platform that reads slowly would never see some escalations."""
         scene.redis.xgroup_create(CRITICAL, "platform", id="0", mkstream=True)
         for number in range(3):
             incident = scene.raise_incident(f"cam-{number}")
             decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
-        take(scene.redis, "ann")  # passes the decided over
+        take(scene.redis, "ann")  # skips the decided ones
         assert trim(scene.redis, held_from={}) == 0
         read = scene.redis.xreadgroup("platform", "p", {CRITICAL: ">"}, count=2)
         ((_, entries),) = read
@@ -422,19 +426,19 @@ class TestTrim:
         assert trim(scene.redis, held_from={}) == 1
         assert scene.redis.xlen(CRITICAL) == 4
 
-    def test_what_is_not_decided_stays(self, scene: Scene) -> None:
-        """An incident that a moderator works on would lose its entries."""
+    def test_undecided_incidents_stay(self, scene: Scene) -> None:
+        """An incident under review would lose its entries."""
         scene.raise_incident("cam-1")
         take(scene.redis, "ann")
         assert trim(scene.redis, held_from={}) == 0
 
-    def test_queue_without_moderators_is_left_alone(self, scene: Scene) -> None:
-        """What was published before the first moderator came would be gone."""
+    def test_a_queue_without_moderators_is_not_trimmed(self, scene: Scene) -> None:
+        """Events published before the first moderator connects would be lost."""
         scene.redis.xadd(CRITICAL, {"event": "{}"})
         scene.redis.xgroup_create(CRITICAL, "platform", id="$")
         assert trim(scene.redis, held_from={}) == 0
 
-    def test_decisions_nobody_reads_are_kept(self, scene: Scene) -> None:
+    def test_decisions_that_nobody_reads_are_kept(self, scene: Scene) -> None:
         """A platform that connects late would miss decisions."""
         decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
         assert trim(scene.redis, held_from={}) == 0
@@ -452,7 +456,7 @@ class TestTrim:
         ],
     )
     def test_bound(self, groups: list[tuple[str, str | None]], bound: str | None) -> None:
-        """Entries that a group has not acknowledged would be dropped."""
+        """Entries that a group has not acknowledged would be trimmed."""
         progress = [GroupProgress(last_delivered_id=last, oldest_pending_id=oldest) for last, oldest in groups]
         assert trim_bound(progress) == bound
 
@@ -462,17 +466,17 @@ class TestNames:
         "name", ["", "  ", "a" * 101, "a\nb", "a\x1b[31m", "a\x00", "a\u2028x", "a\u202ex", "\udcff"]
     )
     def test_unusable_names_are_refused(self, redis: Redis, name: str) -> None:
-        """Who decided what could not be read, or would steer the reader's terminal."""
+        """A name could be unreadable in the record of a decision, or steer the reader's terminal."""
         with pytest.raises(QueueError, match=r"--by: .*expected a name of 1 to 100"):
             take(redis, name)
 
-    def test_names_of_people(self) -> None:
+    def test_names_in_other_scripts_are_accepted(self) -> None:
         """People whose names are not English could not work."""
         assert check_name(" Zoë Ōkubo ") == "Zoë Ōkubo"
 
     @given(st.text())
-    def test_what_is_accepted_can_be_stored(self, name: str) -> None:
-        """A name could break a script in the middle."""
+    def test_accepted_names_can_be_stored(self, name: str) -> None:
+        """A name could break a script half-way."""
         try:
             accepted = check_name(name)
         except QueueError:
@@ -481,7 +485,7 @@ class TestNames:
         assert 1 <= len(accepted) <= 100
 
 
-def test_no_server_is_one_clear_error() -> None:
+def test_a_missing_server_is_one_clear_error() -> None:
     """A moderator would see a traceback when Redis is away."""
     with pytest.raises(StoreError, match="Redis: "), connect("redis://127.0.0.1:1/0") as redis:
         take(redis, "ann")
@@ -489,7 +493,7 @@ def test_no_server_is_one_clear_error() -> None:
 
 @pytest.mark.parametrize("url", ["http://:hunter2@example", "redis://worker:hunter2/3@example/0"])
 def test_bad_url_does_not_show_the_password(url: str) -> None:
-    """A typing error in a setting would write the password into a log."""
+    """A typo in a setting would write the password into a log."""
     with pytest.raises(StoreError, match="LIVEWARDEN_REDIS_URL: expected redis://") as caught:
         connect(url)
     assert "hunter2" not in str(caught.value)

@@ -21,8 +21,8 @@ def unacknowledged(redis: Redis) -> int:
     return sum(int(redis.xpending(key, "moderators")["pending"]) for key in KEYS if redis.exists(key))
 
 
-def test_decision_is_recorded_and_told(scene: Scene) -> None:
-    """A platform would not learn what a person found, or would learn it of the wrong stream."""
+def test_decision_is_recorded_and_published(scene: Scene) -> None:
+    """A platform would not learn of a decision, or would apply it to the wrong stream."""
     incident = scene.raise_incident("cam-1", purpose="drill")
     take(scene.redis, "ann")
     decision = decide(scene.redis, incident, "csea_apparent", by="ann", note="seen twice", deployment="test")
@@ -46,7 +46,7 @@ def test_decision_is_recorded_and_told(scene: Scene) -> None:
 
 
 def test_every_entry_is_acknowledged(scene: Scene) -> None:
-    """Entries of a decided incident would come back to moderators, or stay indefinitely."""
+    """Entries of a decided incident would be given to moderators again, or stay for good."""
     incident = scene.raise_incident("cam-1", Severity.REVIEW)
     take(scene.redis, "ann")
     scene.rise("cam-1", Severity.HIGH)
@@ -58,8 +58,8 @@ def test_every_entry_is_acknowledged(scene: Scene) -> None:
     assert unacknowledged(scene.redis) == 0
 
 
-def test_other_readers_learn_that_it_is_closed(scene: Scene) -> None:
-    """A platform's own review tool would go on showing what is decided."""
+def test_other_readers_learn_that_the_incident_is_closed(scene: Scene) -> None:
+    """A platform's own review tool would go on showing a decided incident."""
     incident = scene.raise_incident("cam-1")
     decide(scene.redis, incident, "adult_tos", by="ann", deployment="test")
     raised, closed = scene.published("lw:escalations:critical")
@@ -68,8 +68,8 @@ def test_other_readers_learn_that_it_is_closed(scene: Scene) -> None:
     assert (closed["data"]["incident_id"], closed["data"]["outcome"]) == (incident, "adult_tos")
 
 
-def test_decided_incident_is_open_no_more(scene: Scene) -> None:
-    """The next incident on the stream would be taken for the old one."""
+def test_a_decided_incident_is_no_longer_open(scene: Scene) -> None:
+    """The next incident on the stream would be added to the decided one."""
     first = scene.raise_incident("cam-1", capture_ms=1000)
     decide(scene.redis, first, "harmless", by="ann", note="seen", deployment="test")
     assert scene.settle("cam-1", scene.hits([2000], lists=["known"])).events == ()
@@ -80,7 +80,7 @@ def test_decided_incident_is_open_no_more(scene: Scene) -> None:
 
 
 def contents(redis: Redis) -> dict[str, object]:
-    """All that is kept, by key; answers to scripts are not, which are there for some seconds."""
+    """All keys with their contents, except the answers kept for repeated scripts, which expire within seconds."""
     read = {
         "hash": redis.hgetall,
         "zset": lambda key: redis.zrange(key, 0, -1),
@@ -97,7 +97,7 @@ def contents(redis: Redis) -> dict[str, object]:
 
 
 def refused(scene: Scene, incident: str, outcome: str = "harmless", *, by: str = "bob", note: str = "") -> str:
-    """The text that a person gets; nothing may have been written."""
+    """The text that a user gets; fails if anything was written."""
     before = contents(scene.redis)
     with pytest.raises(QueueError) as caught:
         decide(scene.redis, incident, outcome, by=by, note=note, deployment="test")
@@ -108,7 +108,7 @@ def refused(scene: Scene, incident: str, outcome: str = "harmless", *, by: str =
 
 class TestRefusals:
     def test_unknown_incident(self, scene: Scene) -> None:
-        """A typing error would record a decision about nothing."""
+        """A typo would record a decision on nothing."""
         assert "incident 'x' is not known" in refused(scene, "x")
 
     def test_unknown_outcome(self, scene: Scene) -> None:
@@ -117,20 +117,20 @@ class TestRefusals:
         assert "'harmles': expected one of csea_apparent, csea_suspected, child_at_risk, adult_tos" in text
 
     def test_decided_already(self, scene: Scene) -> None:
-        """The second of two people would believe that his decision counts."""
+        """The second of two moderators would believe that their decision counts."""
         incident = scene.raise_incident("cam-1")
         decide(scene.redis, incident, "csea_suspected", by="ann", deployment="test")
         assert refused(scene, incident) == f"incident {incident} was decided already: csea_suspected, by ann"
         assert "by ann" in refused(scene, incident, "csea_suspected", by="ann")
 
     def test_held_by_another(self, scene: Scene) -> None:
-        """Someone would decide what another is looking at."""
+        """A moderator would decide an incident that another is reviewing."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
         assert "is held by ann for another 600 s" in refused(scene, incident)
 
     def test_name_and_note(self, scene: Scene) -> None:
-        """A decision could not be published to a platform, or would fill Redis."""
+        """A decision could not be published, or would fill Redis."""
         incident = scene.raise_incident("cam-1")
         assert "--by: " in refused(scene, incident, by="")
         assert "--note: 2001 characters: expected at most 2000" in refused(scene, incident, note="x" * 2001)
@@ -138,7 +138,7 @@ class TestRefusals:
 
 
 def matched(scene: Scene, listed: str, distance: int, *, at: int = 1000) -> tuple[Hit, ...]:
-    """Hits of a picture that is so near to "list/entry"."""
+    """Hits of a picture at these distances from listed entries, "list/entry"."""
     name, _, entry = listed.partition("/")
     sample = SampleFacts(
         capture_ms=at,
@@ -154,13 +154,13 @@ WORSE = [("known/7", 0, "a nearer match"), ("known/8", 25, "a match on another e
 
 
 class TestShown:
-    """Evidence that nobody was shown is never closed."""
+    """An incident is never closed over evidence that nobody was shown."""
 
     @pytest.mark.parametrize(("listed", "distance", "problem"), WORSE)
-    def test_what_is_worse_is_published_at_once_and_bars_the_decision(
+    def test_a_worse_match_is_published_immediately_and_bars_the_decision(
         self, scene: Scene, listed: str, distance: int, problem: str
     ) -> None:
-        """An exact match would be closed as harmless with the weak one that came half a minute before it."""
+        """An exact match would be closed as harmless together with a weak one from half a minute before."""
         (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
         take(scene.redis, "ann")
         (worse,) = scene.settle("cam-1", matched(scene, listed, distance, at=2000)).events
@@ -176,21 +176,21 @@ class TestShown:
         assert "shown" not in scene.redis.hgetall(incident_key(weak.incident_id))
 
     def test_a_higher_severity_bars_the_decision(self, scene: Scene) -> None:
-        """Something critical would be closed with the review that it had been."""
+        """A critical incident would be closed by a review of what it was before."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         take(scene.redis, "ann")
         scene.rise("cam-1", Severity.HIGH)
         assert "a higher severity came since: take it again" in refused(scene, incident, by="ann")
 
-    def test_the_holder_comes_first(self, scene: Scene) -> None:
-        """Someone would be asked to take what another holds."""
+    def test_the_holder_is_named_first(self, scene: Scene) -> None:
+        """A moderator would be asked to take an incident that another holds."""
         (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
         take(scene.redis, "ann")
         scene.settle("cam-1", matched(scene, "known/7", 0))
         assert "is held by ann" in refused(scene, weak.incident_id, by="bob")
 
-    def test_more_of_the_same_bars_nothing(self, scene: Scene) -> None:
-        """Of a stream that goes on no incident could ever be decided."""
+    def test_more_matches_of_the_same_kind_do_not_bar_the_decision(self, scene: Scene) -> None:
+        """An incident on a stream that goes on could never be decided."""
         (weak,) = scene.settle("cam-1", matched(scene, "known/8", 10)).events
         take(scene.redis, "ann")
         for at, distance in ((2000, 10), (3000, 31), (500, 12)):
@@ -199,7 +199,7 @@ class TestShown:
 
     @pytest.mark.parametrize(("listed", "distance", "problem"), WORSE)
     @pytest.mark.parametrize("at", [10, 2000], ids=["captured before", "captured after"])
-    def test_what_is_worse_than_what_was_decided_is_another_incident(
+    def test_a_worse_match_after_the_decision_is_another_incident(
         self, scene: Scene, listed: str, distance: int, problem: str, at: int
     ) -> None:
         """A decision on a weak match would silence an exact one for the length of the cooldown."""
@@ -215,7 +215,7 @@ class TestShown:
         assert taken is not None
         assert taken.incident_id == worse.incident_id
 
-    def test_two_matches_that_take_turns_call_nobody_again(self, scene: Scene) -> None:
+    def test_two_alternating_matches_raise_nothing_after_their_decisions(self, scene: Scene) -> None:
         """A moderator would decide on the same two pictures for as long as the stream shows them."""
         raised = []
         for number, listed in enumerate(("known/8", "known/9") * 3):
@@ -225,8 +225,8 @@ class TestShown:
             raised.append(len(events))
         assert raised == [1, 1, 0, 0, 0, 0]
 
-    def test_what_is_worse_needs_no_second_sample(self, scene: Scene) -> None:
-        """A single exact match among decided ones would wait for two more that never come."""
+    def test_a_worse_match_after_the_decision_needs_no_second_sample(self, scene: Scene) -> None:
+        """A single exact match after a decision would wait for two more that never come."""
         score = scene.hits([1000, 2000, 3000], score=0.6)
         (weak,) = scene.settle("cam-1", score).events
         decide(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
@@ -235,7 +235,7 @@ class TestShown:
         assert len(scene.settle("cam-1", seen).events) == 1
 
 
-def test_ended_lease_does_not_bar_others(scene: Scene) -> None:
+def test_an_expired_lease_does_not_bar_others(scene: Scene) -> None:
     """An incident taken by someone who went home could not be decided."""
     incident = scene.raise_incident("cam-1")
     take(scene.redis, "ann", lease_seconds=0)
@@ -243,7 +243,7 @@ def test_ended_lease_does_not_bar_others(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("note", ["", "x" * 2000, "\"}'", "\n\r\x00\x1b[31m", "{{1}} %s \u2028 \U0001f600"])
-def test_any_note_is_kept_as_it_is(scene: Scene, note: str) -> None:
+def test_any_note_is_stored_verbatim(scene: Scene, note: str) -> None:
     """A note could break the event that carries it."""
     decide(scene.redis, scene.raise_incident("cam-1"), "adult_tos", by="ann", note=note, deployment="test")
     (event,) = scene.published("lw:decisions")
@@ -251,15 +251,15 @@ def test_any_note_is_kept_as_it_is(scene: Scene, note: str) -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_each_outcome_can_be_told(scene: Scene, outcome: Outcome) -> None:
-    """A person could not record what he found."""
+def test_each_outcome_can_be_recorded(scene: Scene, outcome: Outcome) -> None:
+    """A moderator could not record a finding."""
     decide(scene.redis, scene.raise_incident("cam-1"), outcome, by="ann", note="seen", deployment="test")
     (event,) = scene.published("lw:decisions")
     assert event["data"]["outcome"] == outcome
 
 
-def test_two_decide_at_once(scene: Scene, redis_url: str) -> None:
-    """Two decisions on one incident would reach the platform, and contradict each other."""
+def test_of_two_simultaneous_decisions_one_counts(scene: Scene, redis_url: str) -> None:
+    """Two contradictory decisions on one incident would reach the platform."""
     incident = scene.raise_incident("cam-1")
 
     def one(number: int) -> str:
@@ -279,7 +279,7 @@ def test_two_decide_at_once(scene: Scene, redis_url: str) -> None:
 
 
 def test_deciding_while_segments_end(scene: Scene, redis_url: str) -> None:
-    """A hit that comes with the decision would reopen the incident, or be lost with it."""
+    """A hit that arrives during the decision would reopen the incident, or be lost."""
     incident = scene.raise_incident("cam-1")
     hits = [scene.hits([2000 + number], lists=["known"]) for number in range(40)]
 

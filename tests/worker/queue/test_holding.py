@@ -1,4 +1,4 @@
-"""Leases of incidents, and incidents named by the beginning of their ids, in a real Valkey."""
+"""Leases of incidents, and lookup of incidents by the beginning of their IDs, in a real Valkey."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ QUEUES = tuple(f"lw:escalations:{severity}" for severity in Severity)
 
 
 def holders(redis: Redis) -> set[str]:
-    """Who has entries of the queue."""
+    """Consumers that hold entries of the queue."""
     found: set[str] = set()
     for key in QUEUES:
         if redis.exists(key):
@@ -38,8 +38,9 @@ def let_the_lease_end(redis: Redis, incident: str) -> None:
 
 
 class TestRelease:
-    def test_anybody_may_have_it_at_once(self, scene: Scene) -> None:
-        """What a moderator cannot judge would lie with him for ten minutes, while a colleague waits for work."""
+    def test_anybody_may_take_it_immediately(self, scene: Scene) -> None:
+        """An incident that a moderator cannot judge would be blocked for ten minutes while a colleague waits for
+        work."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
         assert take(scene.redis, "bob") is None
@@ -53,7 +54,7 @@ class TestRelease:
         assert holders(scene.redis) == {"bob"}
 
     def test_not_by_others(self, scene: Scene) -> None:
-        """Somebody's work would be taken from his hands."""
+        """Another could take away an incident under review."""
         incident = scene.raise_incident("cam-1")
         with pytest.raises(QueueError, match="is held by nobody"):
             release(scene.redis, incident, "bob")
@@ -66,8 +67,8 @@ class TestRelease:
         with pytest.raises(QueueError, match="'0123' is not known"):
             release(scene.redis, "0123", "ann")
 
-    def test_what_was_shown_still_bars_what_is_worse(self, scene: Scene) -> None:
-        """By giving an incident back and deciding on it, one would close evidence that nobody was shown."""
+    def test_a_released_incident_still_cannot_be_decided_over_unseen_evidence(self, scene: Scene) -> None:
+        """By releasing an incident and then deciding it, a moderator would close evidence that nobody was shown."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         take(scene.redis, "ann")
         release(scene.redis, incident, "ann")
@@ -75,8 +76,8 @@ class TestRelease:
         with pytest.raises(QueueError, match="a higher severity came since: take it again"):
             decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
 
-    def test_release_decide_and_take_at_once(self, scene: Scene, redis_url: str) -> None:
-        """An incident would be decided twice, or lie there decided and held by the person who reviews it."""
+    def test_release_decide_and_take_concurrently(self, scene: Scene, redis_url: str) -> None:
+        """An incident would be decided twice, or stay held although it is decided."""
         for number in range(15):
             incident = scene.raise_incident(f"cam-{number}")
             take(scene.redis, "ann")
@@ -94,7 +95,7 @@ class TestRelease:
             decisions = [one for one in (done[1], done[3]) if one is not None]
             record = show(scene.redis, incident)
             if isinstance(done[2], Claim):
-                # Whoever was given it is the one who decides, if nobody had before.
+                # Its new holder decides it, unless it was decided before.
                 assert done[0] is not None
                 assert (record["state"], record["holder"], decisions) == ("held", "bob", [])
                 decide(scene.redis, incident, "adult_tos", by="bob", deployment="test")
@@ -106,8 +107,8 @@ class TestRelease:
 
 
 class TestExtend:
-    def test_for_its_holder_alone(self, scene: Scene) -> None:
-        """A long recording would go to another while somebody watches it; or anybody could keep anything."""
+    def test_only_the_holder_extends(self, scene: Scene) -> None:
+        """Another would take the incident of a long recording during its review; or anybody could hold any incident."""
         incident = scene.raise_incident("cam-1")
         with pytest.raises(QueueError, match="is held by nobody"):
             extend(scene.redis, incident, "ann")
@@ -121,7 +122,7 @@ class TestExtend:
         assert take(scene.redis, "bob") is None
 
     def test_two_terminals_do_not_add_up(self, scene: Scene, redis_url: str) -> None:
-        """Who asks twice would hold an incident for longer than anybody may who goes home."""
+        """Extending from two terminals would hold an incident for longer than the maximum."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
 
@@ -132,8 +133,8 @@ class TestExtend:
         with ThreadPoolExecutor(2) as pool:
             assert max(pool.map(ask, range(2))) <= now_ms(scene.redis) + 600_000
 
-    def test_after_its_end_unless_another_has_it(self, scene: Scene) -> None:
-        """Who asks a second late would have to start again; or two would hold the same incident."""
+    def test_an_expired_lease_can_be_extended_unless_another_holds_it(self, scene: Scene) -> None:
+        """A request a second late would mean starting over; or two moderators would hold the same incident."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
         let_the_lease_end(scene.redis, incident)
@@ -147,8 +148,8 @@ class TestExtend:
         with pytest.raises(QueueError, match="is held by bob"):
             extend(scene.redis, incident, "ann")
 
-    def test_reports_that_it_has_become_worse(self, scene: Scene) -> None:
-        """Somebody would think for ten minutes about what it no longer is, and then be refused."""
+    def test_reports_that_the_incident_became_worse(self, scene: Scene) -> None:
+        """A moderator would spend ten minutes on an outdated view of the incident, and then be refused."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         take(scene.redis, "ann")
         scene.rise("cam-1", Severity.CRITICAL)
@@ -157,8 +158,8 @@ class TestExtend:
         assert not extend(scene.redis, incident, "ann").changed
 
 
-def test_the_lease_runs_out_while_one_decides(scene: Scene) -> None:
-    """Two people would decide on one incident, or the second be given what is decided."""
+def test_the_lease_expires_during_a_decision(scene: Scene) -> None:
+    """Two people would decide one incident, or the second would be given a decided one."""
     incident = scene.raise_incident("cam-1")
     take(scene.redis, "ann")
     let_the_lease_end(scene.redis, incident)
@@ -171,10 +172,10 @@ def test_the_lease_runs_out_while_one_decides(scene: Scene) -> None:
 
 
 class TestMeanwhile:
-    """What another terminal does between the reading and the writing of a decision."""
+    """Actions of another terminal between the read and the write of a decision."""
 
-    def test_the_lease_ends_and_another_takes_it(self, scene: Scene, redis_url: str) -> None:
-        """Somebody would be looking at what is decided."""
+    def test_the_lease_expires_and_another_takes_it(self, scene: Scene, redis_url: str) -> None:
+        """A moderator would review an incident that is already decided."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
 
@@ -186,7 +187,7 @@ class TestMeanwhile:
             decide(redis, incident, "adult_tos", by="ann", deployment="test")
 
     def test_it_becomes_worse(self, scene: Scene, redis_url: str) -> None:
-        """What came in the last millisecond would be closed unseen."""
+        """A match that arrived in the last millisecond would be closed unseen."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         take(scene.redis, "ann")
         with (
@@ -196,8 +197,8 @@ class TestMeanwhile:
             decide(redis, incident, "adult_tos", by="ann", deployment="test")
 
     @pytest.mark.parametrize("taken", [False, True])
-    def test_it_is_given_back(self, scene: Scene, redis_url: str, taken: bool) -> None:
-        """A decision would be lost; or one be made on what another was given a moment before."""
+    def test_it_is_released(self, scene: Scene, redis_url: str, taken: bool) -> None:
+        """A decision would be lost; or one would be made on an incident that another has just been given."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
 
@@ -215,28 +216,28 @@ class TestMeanwhile:
         assert scene.redis.exists("lw:decisions") == (not taken)
 
 
-def test_what_one_holds_is_kept_no_longer_than_a_lease(scene: Scene) -> None:
-    """A key for each person who was ever there would stay in Redis."""
+def test_the_record_of_held_incidents_expires_with_the_lease(scene: Scene) -> None:
+    """Redis would keep a key for each person who ever reviewed."""
     scene.raise_incident("cam-1")
     take(scene.redis, "ann")
     assert 0 < scene.redis.pttl(held_key("ann")) <= 600_000
 
 
 class TestFind:
-    def test_by_a_beginning(self, scene: Scene) -> None:
-        """People would type 24 characters for each decision."""
+    def test_by_the_beginning_of_an_id(self, scene: Scene) -> None:
+        """Moderators would type 24 characters for each decision."""
         incident = scene.raise_incident("cam-1")
         for given in (incident, incident[:4], incident[:9].upper(), f" {incident[:23]}"):
             assert find_incident(scene.redis, given) == incident
 
     @pytest.mark.parametrize("given", ["", "abc", "xyz1", "0123*", "a" * 25, "\udcff" * 4])
-    def test_what_is_no_beginning(self, scene: Scene, given: str) -> None:
-        """A slip of the finger would be taken for some incident."""
+    def test_invalid_beginnings(self, scene: Scene, given: str) -> None:
+        """A typo would match some incident."""
         with pytest.raises(QueueError, match="expected its id, or at least the first 4 characters"):
             find_incident(scene.redis, given)
 
-    def test_one_that_is_decided_makes_an_open_one_ambiguous(self, scene: Scene) -> None:
-        """Who means what was decided yesterday would decide on what is open now, or the other way round."""
+    def test_a_beginning_shared_with_a_decided_incident_is_ambiguous(self, scene: Scene) -> None:
+        """A decision meant for yesterday's incident would be made on an open one, or the other way round."""
         decided = scene.raise_incident("cam-1")
         decide(scene.redis, decided, "adult_tos", by="ann", deployment="test")
         opened = f"{decided[:5]}{'0' * 19}"
@@ -250,8 +251,8 @@ class TestFind:
         assert f"{opened} (stream cam-2, rule nude, open)" in text
         assert find_incident(scene.redis, decided[:7]) == decided
 
-    def test_looks_at_those_alone_that_begin_alike(self, scene: Scene) -> None:
-        """With a year of incidents on record each command would keep Redis busy for seconds."""
+    def test_reads_only_ids_with_the_same_beginning(self, scene: Scene) -> None:
+        """With a year of incidents on record, each command would block Redis for seconds."""
         raised = [scene.raise_incident(f"cam-{number}") for number in range(30)]
         before = scene.redis.info("commandstats")
         assert find_incident(scene.redis, raised[7][:8]) == raised[7]
@@ -264,8 +265,8 @@ class TestFind:
         assert calls("cmdstat_hmget") <= 2
         assert calls("cmdstat_scan") + calls("cmdstat_keys") + calls("cmdstat_zrange") == 0
 
-    def test_those_that_are_gone_leave(self, scene: Scene) -> None:
-        """A beginning would be ambiguous by what nobody can show any more, and what is noted grow indefinitely."""
+    def test_ids_of_removed_incidents_are_forgotten(self, scene: Scene) -> None:
+        """A beginning would be ambiguous because of incidents that are gone, and the index would grow indefinitely."""
         incident = scene.raise_incident("cam-1")
         gone = f"{incident[:4]}{'0' * 20}"
         alike = f"lw:ids:{incident[:4]}"
@@ -279,7 +280,7 @@ class TestFind:
 
 class TestShow:
     def test_open_held_and_decided(self, scene: Scene) -> None:
-        """A lead could not see what became of an incident that is not his, or no longer open."""
+        """A lead could not look up an incident that another holds, or that is no longer open."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         record = show(scene.redis, incident)
         assert (record["state"], record["holder"], record["decisions"], record["kept_until"]) == (
@@ -308,8 +309,8 @@ class TestShow:
         assert record["kept_until"] is not None
         json.dumps(record)
 
-    def test_takes_nothing_and_counts_as_nothing_shown(self, scene: Scene) -> None:
-        """Who looks on would hold up others; or evidence be closed that its holder was not given."""
+    def test_takes_nothing_and_does_not_count_as_shown(self, scene: Scene) -> None:
+        """Looking up an incident would block its holder; or evidence would be closed that its holder was not shown."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         take(scene.redis, "ann")
         scene.rise("cam-1", Severity.HIGH)
@@ -318,7 +319,7 @@ class TestShow:
         assert scene.redis.hgetall(incident_key(incident)) == before
 
     def test_damaged(self, scene: Scene) -> None:
-        """What is broken is just what people want to inspect."""
+        """A damaged incident could not be inspected."""
         incident = scene.raise_incident("cam-1")
         scene.redis.hset(incident_key(incident), mapping={"event": "{", "raised_ms": "soon", "decisions": "x"})
         record = show(scene.redis, incident)
@@ -329,6 +330,6 @@ class TestShow:
             assert show(scene.redis, incident)["stream_id"] in ("cam-1", "unreadable")
 
     def test_unknown(self, redis: Redis) -> None:
-        """An empty page would look like an incident of which nothing was found."""
+        """An empty page would look like an incident without findings."""
         with pytest.raises(QueueError, match="is not known"):
             show(redis, "0" * 24)

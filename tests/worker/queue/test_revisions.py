@@ -32,18 +32,19 @@ def changed(redis: Redis, incident: str, outcome: str, *, by: str = "lea", was: 
 
 
 def seen_now(scene: Scene, *, after_ms: int = 0) -> tuple[Hit, ...]:
-    """The same match as before, live at this moment."""
+    """The same match as before, live now."""
     return scene.hits([now_ms(scene.redis) + after_ms], lists=["known"])
 
 
 def nearest(scene: Scene, at_ms: int) -> tuple[Hit, ...]:
-    """The listed picture itself: worse than what was seen before."""
+    """The listed picture itself: a nearer match than the one before."""
     (hit,) = scene.hits([at_ms], lists=["known"])
     return (replace(hit, matches=(ListMatch(list="known", entry="7", distance=0),)),)
 
 
-def test_a_silence_that_a_revision_ended_comes_back_with_no_later_decision(scene: Scene) -> None:
-    """What a person has just called apparent abuse would raise nothing, for something else was found harmless."""
+def test_a_later_decision_does_not_restore_a_revoked_silence(scene: Scene) -> None:
+    """A match that a person has just called apparent abuse would raise nothing, because another match was found
+    harmless."""
     first = decided(scene, "harmless")
     (hit,) = seen_now(scene)
     other = replace(hit, matches=(ListMatch(list="known", entry="8", distance=4),))
@@ -54,7 +55,7 @@ def test_a_silence_that_a_revision_ended_comes_back_with_no_later_decision(scene
 
 
 def test_a_revision_is_recorded_and_published(scene: Scene) -> None:
-    """A platform would go on acting on what somebody found to be wrong, or not know who changed it and why."""
+    """A platform would go on acting on a wrong decision, or not know who changed it and why."""
     incident = decided(scene, "harmless")
     decision = changed(scene.redis, incident, "csea_apparent")
     made, revised = scene.published("lw:decisions")
@@ -86,8 +87,8 @@ def test_a_revision_is_recorded_and_published(scene: Scene) -> None:
 
 
 class TestRefusals:
-    def test_texts(self, scene: Scene) -> None:
-        """A decision would change by a slip of the finger, without a reason, or behind somebody's back."""
+    def test_invalid_texts(self, scene: Scene) -> None:
+        """A decision would be changed by a typo, without a reason, or behind somebody's back."""
         incident = scene.raise_incident("cam-1")
         with pytest.raises(QueueError, match="is not decided yet: there is nothing to revise"):
             changed(scene.redis, incident, "harmless")
@@ -103,8 +104,8 @@ class TestRefusals:
             changed(scene.redis, "0" * 24, "harmless")
         assert scene.redis.xlen("lw:decisions") == 1
 
-    def test_no_end_of_revisions(self, scene: Scene) -> None:
-        """Two people who disagree by a script would fill Redis."""
+    def test_revisions_are_bounded(self, scene: Scene) -> None:
+        """Two people who overrule each other by a script would fill Redis."""
         incident = decided(scene, "harmless")
         for number in range(MAX_REVISIONS):
             changed(scene.redis, incident, ("csea_apparent", "harmless")[number % 2])
@@ -112,8 +113,8 @@ class TestRefusals:
             changed(scene.redis, incident, "csea_apparent")
 
 
-def test_of_those_who_change_the_same_decision_one_does(scene: Scene, redis_url: str) -> None:
-    """The second would overrule the first without having seen what he found."""
+def test_one_of_two_concurrent_revisions_counts(scene: Scene, redis_url: str) -> None:
+    """The second moderator would overrule the first without having seen the first one's outcome."""
     incident = decided(scene, "harmless")
     with (
         before_the_script(redis_url, lambda: changed(scene.redis, incident, "adult_tos", by="bob")) as redis,
@@ -123,8 +124,8 @@ def test_of_those_who_change_the_same_decision_one_does(scene: Scene, redis_url:
     assert len(scene.published("lw:decisions")) == 2
 
 
-def test_what_ends_meanwhile_is_not_lost(scene: Scene, redis_url: str) -> None:
-    """A worse match that comes with the change would be raised twice, or never be decided."""
+def test_a_segment_that_ends_during_a_revision_is_not_lost(scene: Scene, redis_url: str) -> None:
+    """A worse match that arrives with the change would be raised twice, or never be decided."""
     incident = decided(scene, "harmless")
     at_ms = now_ms(scene.redis) + 10_000
     worse = nearest(scene, at_ms)
@@ -136,10 +137,10 @@ def test_what_ends_meanwhile_is_not_lost(scene: Scene, redis_url: str) -> None:
 
 
 class TestSilence:
-    """What a decision silences after it rests on that decision."""
+    """The cooldown after a decision depends on that decision."""
 
-    def test_ends_where_it_was_not_harmless(self, scene: Scene) -> None:
-        """What was called harmless by mistake could be shown for minutes more, and nobody would be called."""
+    def test_ends_when_the_outcome_is_no_longer_harmless(self, scene: Scene) -> None:
+        """Abuse that was called harmless by mistake could be shown for minutes more without calling anybody."""
         incident = decided(scene, "harmless")
         before = seen_now(scene)
         assert scene.settle("cam-1", before).events == ()
@@ -149,29 +150,29 @@ class TestSilence:
         assert event.type == "livewarden.escalation.raised.v1"
         assert event.incident_id != incident
 
-    def test_gets_no_longer_where_it_was_harmless(self, scene: Scene) -> None:
-        """A revision would hide what the stream shows by now, which nobody has reviewed."""
+    def test_is_not_extended_when_the_outcome_becomes_harmless(self, scene: Scene) -> None:
+        """A revision would hide what the stream shows now, which nobody has reviewed."""
         incident = decided(scene, "csea_apparent")
         state = scene.redis.hgetall(incidents_key("cam-1"))
         changed(scene.redis, incident, "harmless")
         assert scene.redis.hgetall(incidents_key("cam-1")) == state
         assert scene.settle("cam-1", seen_now(scene)).events == ()
 
-    def test_of_a_later_decision_stays(self, scene: Scene) -> None:
-        """Who corrects what was decided last week would call everybody to what was decided a minute ago."""
+    def test_a_later_decisions_silence_stays(self, scene: Scene) -> None:
+        """Correcting a decision of last week would call moderators to a match that was decided a minute ago."""
         first = decided(scene, "harmless")
         later_ms = now_ms(scene.redis) + 86_400_000
         (event,) = scene.settle("cam-1", scene.hits([later_ms], lists=["known"])).events
         field = "rule:live:known"
         state = json.loads(str(scene.redis.hget(incidents_key("cam-1"), field)))
-        state["decided"]["quiet_until_ms"] = 1  # that silence is long over
+        state["decided"]["quiet_until_ms"] = 1  # that silence ended long ago
         scene.redis.hset(incidents_key("cam-1"), field, json.dumps(state))
         decide(scene.redis, event.incident_id, "harmless", by="ann", note="seen", deployment="test")
         changed(scene.redis, first, "csea_apparent")
         assert scene.settle("cam-1", seen_now(scene, after_ms=1000)).events == ()
 
-    def test_of_decisions_that_rest_on_one_another_ends(self, scene: Scene) -> None:
-        """The first of two decisions in a row would go on to silence what it was wrong about."""
+    def test_the_silence_of_consecutive_decisions_ends(self, scene: Scene) -> None:
+        """The first of two consecutive decisions would go on to silence the match that it was wrong about."""
         first = decided(scene, "harmless")
         (second,) = scene.settle("cam-1", nearest(scene, now_ms(scene.redis))).events
         decide(scene.redis, second.incident_id, "harmless", by="ann", note="seen", deployment="test")
@@ -180,7 +181,7 @@ class TestSilence:
         assert len(scene.settle("cam-1", seen_now(scene, after_ms=1000)).events) == 1
 
     def test_an_open_incident_stays_open(self, scene: Scene) -> None:
-        """By changing an old decision one would close what nobody has reviewed."""
+        """Changing an old decision would close an incident that nobody has reviewed."""
         incident = decided(scene, "csea_apparent")
         scene.redis.hset(incidents_key("cam-1"), "rule:live:known", "{}")
         (event,) = scene.settle("cam-1", seen_now(scene)).events
@@ -192,8 +193,8 @@ class TestSilence:
         assert taken.incident_id == event.incident_id
 
 
-def test_a_group_is_called_again_and_its_streams_are_named(redis: Redis, policy_of: Callable[[str], Policy]) -> None:
-    """A platform would correct one stream of many, and a lead hear nothing of what goes on in all of them."""
+def test_a_group_is_raised_again_and_its_streams_are_named(redis: Redis, policy_of: Callable[[str], Policy]) -> None:
+    """A platform would correct one stream of many, and a lead would not learn what goes on in all of them."""
     flood = "flood: {streams: 2, within_seconds: 600}"
     scene = Scene(
         redis=redis,
@@ -217,16 +218,16 @@ def test_a_group_is_called_again_and_its_streams_are_named(redis: Redis, policy_
     assert again.incident_id != group
 
 
-def test_a_stream_that_is_forgotten_stays_so(scene: Scene) -> None:
-    """A decision could not be corrected any more, or what was forgotten of the stream would begin to exist again."""
+def test_a_forgotten_stream_stays_forgotten(scene: Scene) -> None:
+    """A decision could not be corrected any more, or the correction would restore records of a forgotten stream."""
     incident = decided(scene, "harmless")
     scene.redis.delete(incidents_key("cam-1"))
     changed(scene.redis, incident, "csea_apparent")
     assert not scene.redis.exists(incidents_key("cam-1"))
 
 
-def test_what_an_older_version_decided_can_be_changed(scene: Scene) -> None:
-    """What was decided wrongly before an upgrade would stay so indefinitely."""
+def test_a_decision_of_an_older_version_can_be_changed(scene: Scene) -> None:
+    """A wrong decision made before an upgrade could never be corrected."""
     incident = decided(scene, "harmless")
     (made,) = scene.published("lw:decisions")
     scene.redis.hdel(incident_key(incident), "decisions")
@@ -237,11 +238,11 @@ def test_what_an_older_version_decided_can_be_changed(scene: Scene) -> None:
 
 
 class TestHarmless:
-    """Somebody has seen a listed picture before, and called it known material."""
+    """Outcome `harmless` on a picture that somebody has listed as known material."""
 
     @pytest.mark.parametrize("note", ["", "  \n\t"])
     def test_needs_a_note_where_a_list_is_matched(self, scene: Scene, note: str) -> None:
-        """Known material would be waved through with one word, and nobody could say why."""
+        """Known material would be dismissed without a recorded reason."""
         incident = scene.raise_incident("cam-1")
         with pytest.raises(
             QueueError, match=r"it matches list known: `harmless` needs a note that says why \(--note\)"
@@ -250,14 +251,14 @@ class TestHarmless:
         assert scene.redis.xlen("lw:decisions") == 0
         decide(scene.redis, incident, "harmless", by="ann", note="a list's mistake", deployment="test")
 
-    def test_needs_none_elsewhere(self, scene: Scene) -> None:
-        """Moderators would type a reason for each picture of a beach."""
+    def test_needs_no_note_elsewhere(self, scene: Scene) -> None:
+        """Moderators would have to type a reason for each picture of a beach."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         decide(scene.redis, incident, "harmless", by="ann", deployment="test")
         decide(scene.redis, scene.raise_incident("cam-2"), "csea_apparent", by="ann", deployment="test")
 
-    def test_the_holder_comes_first(self, scene: Scene) -> None:
-        """Somebody would write a note for what is not his to decide."""
+    def test_the_holder_is_named_first(self, scene: Scene) -> None:
+        """A moderator would write a note for an incident that another holds."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
         with pytest.raises(QueueError, match="is held by ann"):
@@ -275,7 +276,7 @@ class TestHarmless:
     ],
 )
 def test_the_schema_is_strict_about_revisions(scene: Scene, change: dict[str, object]) -> None:
-    """A platform would learn that something has changed, but not what, why and by whom."""
+    """A platform would learn that a decision changed, but not how, why and by whom."""
     event = json.loads(changed(scene.redis, decided(scene, "harmless"), "csea_apparent").event)
     check_event(event)
     kind = change.get("type")

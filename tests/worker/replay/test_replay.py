@@ -1,4 +1,5 @@
-"""A policy is tried on the verdict log, beside the raised incidents, in a real Valkey and a real folder."""
+"""A policy is replayed on the verdict log, and compared with the raised incidents, in a real Valkey and a real
+folder."""
 
 import io
 import random
@@ -52,7 +53,7 @@ def live(
     scores: Sequence[float | None] = BUSY,
     late: Callable[[random.Random], float] = lambda chance: chance.uniform(0, 6),
 ) -> None:
-    """Segments end in any order or fail, people decide meanwhile, and a hash is silent at times.
+    """Segments end in any order or fail, people decide meanwhile, and a hash is temporarily silent.
 
     `late`: by how many segments one ends later.
     """
@@ -96,16 +97,16 @@ def assert_raises_what_was_raised(life: Life) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_policy_that_was_in_force_raises_what_was_raised(life: Life, seed: int) -> None:
-    """Nobody could believe what a replay says of another policy."""
+def test_the_policy_in_force_raises_the_recorded_incidents(life: Life, seed: int) -> None:
+    """Nobody could trust a replay of another policy."""
     live(life, seed)
     assert len(life.incidents()) > 10
     assert_raises_what_was_raised(life)
 
 
 def live_variedly(life: Life, seed: int, *, first: int = 0, segments: int = 60, revised: float = 0.0) -> None:
-    """Streams change their purpose, matches are nearer and farther, and many decisions silence what follows; of these
-    some are changed."""
+    """Streams change their purpose, matches get nearer and farther, and decisions silence what follows; some are
+    revised."""
     chance = random.Random(seed)
     for number in range(first, first + segments):
         stream, key = f"cam-{chance.randrange(2)}", f"1.1.sole.{number}.{seed:x}"
@@ -132,19 +133,19 @@ LONG_SILENCE = RULES.replace("cooldown_seconds: 0.05", "cooldown_seconds: 600")
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_purposes_and_what_is_worse_than_what_was_decided_are_replayed(
+def test_purposes_and_worse_matches_after_decisions_are_replayed(
     redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path, seed: int
 ) -> None:
-    """A replay would show incidents that nobody was called for, or hide some that were."""
+    """A replay would show incidents that were never raised, or miss some that were."""
     life = Life(redis=redis, policy=policy_of(LONG_SILENCE + IN_ORDER), folder=tmp_path / "store")
     live_variedly(life, seed)
     assert_raises_what_was_raised(life)
 
 
-def test_what_was_decided_before_the_replayed_time_is_known_by_its_matches(
+def test_decisions_before_the_replayed_time_are_known_by_their_matches(
     redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path
 ) -> None:
-    """The first days of a replay would show a crowd of incidents that people had decided on long before."""
+    """The first days of a replay would show many incidents that people had decided on long before."""
     life = Life(redis=redis, policy=policy_of(LONG_SILENCE), folder=tmp_path / "store")
     live_variedly(life, 5)
     since_ms = now_ms(redis) + 1
@@ -157,10 +158,10 @@ def test_what_was_decided_before_the_replayed_time_is_known_by_its_matches(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_changed_decisions_are_replayed(
+def test_revised_decisions_are_replayed(
     redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path, seed: int
 ) -> None:
-    """After each decision that somebody corrected, a replay would show incidents that nobody was called for."""
+    """After each revised decision a replay would show incidents that were never raised."""
     life = Life(redis=redis, policy=policy_of(LONG_SILENCE), folder=tmp_path / "store")
     live_variedly(life, seed, revised=0.2)
     since_ms = now_ms(redis) + 1
@@ -178,16 +179,16 @@ def test_changed_decisions_are_replayed(
 
 
 @pytest.mark.parametrize("seed", [22, 24])
-def test_so_it_does_where_little_happens_and_some_of_it_ends_late(life: Life, seed: int) -> None:
-    """What waited for a segment on which nothing was found would seem to be raised at once, or never."""
+def test_sparse_findings_and_late_segments_are_replayed(life: Life, seed: int) -> None:
+    """Findings that waited for a segment without findings would seem to be raised too early, or never."""
     live(life, seed, segments=120, scores=CALM, late=lambda chance: chance.uniform(0, 90) * (chance.random() < 0.2))
     assert life.incidents()
     assert_raises_what_was_raised(life)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_it_is_so_from_any_moment_on(life: Life, seed: int) -> None:
-    """A replay of the last day begins in the middle: with incidents that are open, decided, or about to be raised."""
+def test_a_replay_may_start_at_any_moment(life: Life, seed: int) -> None:
+    """A replay of the last day starts with incidents that are open, decided, or about to be raised."""
     live(life, seed, segments=30)
     since_ms = now_ms(life.redis)
     before = life.incidents()
@@ -202,7 +203,7 @@ def test_it_is_so_from_any_moment_on(life: Life, seed: int) -> None:
 
 
 def changes(result: ReplayResult) -> list[tuple[str, str, str]]:
-    """What became of incidents: change, stream, rule."""
+    """Changes of incidents: change, stream, rule."""
     return [(str(one.change), one.stream_id, one.rule) for one in result.compared]
 
 
@@ -214,14 +215,14 @@ def simple(redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path) -> 
 
 
 def show(life: Life, stream: str, scores: Sequence[float], *, begin: int = 0, **more: Any) -> None:
-    """A picture each 2 s on a stream, each a segment."""
+    """Shows a picture every 2 s on a stream, each in its own segment."""
     for number, score in enumerate(scores, begin):
         life.admit(stream, f"{stream}-{number}", 2000 * number)
         life.settle(stream, f"{stream}-{number}", 2000 * number, [sample(0.5, score=score)], **more)
 
 
 def test_another_policy_raises_what_it_would_have_raised(simple: Life, policy_of: Callable[[str], Policy]) -> None:
-    """Policy people would find out what a number does by what it does to people."""
+    """The effect of a changed threshold could be found out only in production."""
     show(simple, "cam-a", [0.6] * 5)
     show(simple, "cam-b", [0.92])
     show(simple, "cam-c", [0.45] * 5)
@@ -251,8 +252,8 @@ def test_another_policy_raises_what_it_would_have_raised(simple: Life, policy_of
     assert (summary["was"], summary["would_be"], summary["pictures"], summary["streams"]) == (2, 4, 13, 4)
 
 
-def test_people_see_it_on_eighty_columns(simple: Life, policy_of: Callable[[str], Policy]) -> None:
-    """Whoever decides about a policy would see ellipses in place of numbers."""
+def test_the_table_fits_eighty_columns(simple: Life, policy_of: Callable[[str], Policy]) -> None:
+    """Policy authors would see ellipses in place of numbers."""
     show(simple, "cam-a", [0.6] * 5)
     show(simple, "cam-b", [0.92])
     console = Console(width=80, file=io.StringIO(), record=True)
@@ -266,11 +267,9 @@ def test_people_see_it_on_eighty_columns(simple: Life, policy_of: Callable[[str]
     assert rows["cam-b"] == ["0", "1", "1"]
 
 
-def test_the_plot_says_how_many_pictures_lie_right_of_each_cut(
-    simple: Life, policy_of: Callable[[str], Policy]
-) -> None:
-    """Whoever sets a threshold would count bars on a logarithmic scale; a score that is just it belongs where the rule
-    puts it."""
+def test_the_plot_counts_the_pictures_beyond_each_threshold(simple: Life, policy_of: Callable[[str], Policy]) -> None:
+    """An author of a threshold would have to count bars on a logarithmic scale; a score equal to it must be on the
+    rule's side."""
     show(simple, "cam-a", [0.25, 0.5, 0.5, 0.75, 1.0])
     show(simple, "cam-b", [0.92, None])
     rules = {"over": "> 0.5", "from": ">= 0.5", "below": "< 0.5", "not-over": "<= 0.5", "over-half": "> 0.93"}
@@ -291,7 +290,7 @@ def test_the_plot_says_how_many_pictures_lie_right_of_each_cut(
 
 
 def test_the_plot_has_titles_on_both_axes() -> None:
-    """A picture that is passed on would not say what it counts, of which score."""
+    """A forwarded plot would not say what it counts, of which score."""
     threshold = Threshold(score="m/nsfw", value=0.5, rule="nude")
     plots = []
     for right in (1, 22):
@@ -308,12 +307,12 @@ def test_the_plot_has_titles_on_both_axes() -> None:
     assert differing.max() < floor - 200  # the label, and nothing else
 
 
-def test_what_people_decided_keeps_being_decided(simple: Life, policy_of: Callable[[str], Policy]) -> None:
-    """A stricter policy would seem to call people again and again for what they have judged."""
+def test_decisions_stay_in_effect(simple: Life, policy_of: Callable[[str], Policy]) -> None:
+    """A stricter policy would seem to call moderators again and again for what they have decided."""
     show(simple, "cam-a", [0.6] * 4)
     assert simple.decide("cam-a", "nude")
     show(simple, "cam-a", [0.6] * 4, begin=4)
-    # What is captured within the cooldown of the decision belongs to it; the second incident came later than a second.
+    # A capture within the cooldown of the decision belongs to it; the second incident came later than a second.
     quiet = policy_of(RULES.replace("cooldown_seconds: 1}", "cooldown_seconds: 600}"))
     reported = {
         name: Counter(changes(simple.replay(of))) for name, of in (("in force", simple.policy), ("quiet", quiet))
@@ -322,7 +321,9 @@ def test_what_people_decided_keeps_being_decided(simple: Life, policy_of: Callab
     assert (reported["quiet"]["same", "cam-a", "nude"], reported["quiet"]["gone", "cam-a", "nude"]) == (1, 1)
 
 
-def test_what_the_log_does_not_hold_is_taken_as_it_was(simple: Life, policy_of: Callable[[str], Policy]) -> None:
+def test_incidents_without_logged_pictures_are_kept_as_recorded(
+    simple: Life, policy_of: Callable[[str], Policy]
+) -> None:
     """An incident whose pictures are lost would seem to be gone with the new policy, and be raised by the next hit."""
     simple.admit("cam-a", "lost", 0)
     simple.settle("cam-a", "lost", 0, [sample(0.5, score=0.95)], loses=True)
@@ -332,8 +333,8 @@ def test_what_the_log_does_not_hold_is_taken_as_it_was(simple: Life, policy_of: 
     assert ("gone", "cam-a", "likely") in changes(simple.replay(without))
 
 
-def test_hashes_that_were_silent_stay_silent(simple: Life) -> None:
-    """A hash in quarantine would seem to have been missed by everybody."""
+def test_silent_hashes_stay_silent(simple: Life) -> None:
+    """A quarantined hash would seem to have been missed by everybody."""
     simple.quarantine("known/7", for_ms=60_000)
     simple.admit("cam-a", "one", 0)
     simple.settle("cam-a", "one", 0, [sample(0.5, score=0.1, lists=["known"])])
@@ -344,8 +345,8 @@ def test_hashes_that_were_silent_stay_silent(simple: Life) -> None:
     assert changes(simple.replay()) == [("same", "cam-a", "known")]
 
 
-def test_what_looking_back_found_is_taken_as_it_was(simple: Life) -> None:
-    """The log of then does not know the hash: the incident would be gone, and the next hit would raise another."""
+def test_look_back_findings_are_kept_as_recorded(simple: Life) -> None:
+    """The log of that time does not know the hash: the incident would be gone, and the next hit would raise another."""
     show(simple, "cam-a", [0.1] * 3)
     simple.look_back("cam-a", "cam-a-1", 2500, ["known"])
     simple.admit("cam-a", "later", 8000)
@@ -353,15 +354,15 @@ def test_what_looking_back_found_is_taken_as_it_was(simple: Life) -> None:
     assert changes(simple.replay()) == [("given", "cam-a", "known")]
 
 
-def test_a_stream_of_which_nothing_is_left(simple: Life) -> None:
-    """Where a worker died with all that it had seen of a stream, its incidents would be in no count."""
+def test_a_stream_without_rows_in_the_log(simple: Life) -> None:
+    """Incidents of a stream whose rows died with their worker would be in no count."""
     simple.admit("cam-a", "lost", 0)
     simple.settle("cam-a", "lost", 0, [sample(0.5, score=0.95)], loses=True)
     show(simple, "cam-b", [0.1])
     assert changes(simple.replay()) == [("given", "cam-a", "likely")]
 
 
-def test_a_flood_is_taken_as_it_was(redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path) -> None:
+def test_a_flood_is_kept_as_recorded(redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path) -> None:
     """Hundreds of incidents that are one would seem to have been raised, or missed."""
     text = RULES.replace("rules:", "flood: {streams: 3}\nrules:")
     life = Life(redis=redis, policy=policy_of(text), folder=tmp_path / "store")
@@ -374,7 +375,7 @@ def test_a_flood_is_taken_as_it_was(redis: Redis, policy_of: Callable[[str], Pol
 
 
 def test_a_full_disk_is_reported(simple: Life, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The reason would be a traceback of a library's, hours into a long log."""
+    """A library's traceback would be the only explanation, hours into a long log."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     show(simple, "cam-a", [0.1])
     with pytest.raises(ReplayError, match="none: No such file or directory: TMPDIR may name a folder with more room"):
@@ -382,7 +383,7 @@ def test_a_full_disk_is_reported(simple: Life, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_long_log_is_replayed_in_parts(life: Life) -> None:
-    """A day of a thousand streams fits no memory."""
+    """A day of a thousand streams would not fit into memory."""
     live(life, 7)
     whole, parted = life.replay(), life.replay(as_of_rows=5 * PART_ROWS)
     assert whole.compared == parted.compared
@@ -392,6 +393,6 @@ def test_a_long_log_is_replayed_in_parts(life: Life) -> None:
 
 
 def test_an_empty_log(life: Life) -> None:
-    """On the first day there is nothing to see, and that is no error."""
+    """On the first day, without any rows, a replay would fail."""
     result = life.replay()
     assert (result.rows, result.compared) == (0, ())

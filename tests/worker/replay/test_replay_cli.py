@@ -1,4 +1,4 @@
-"""`livewarden policy replay`, as policy people run it, on a log in a real folder."""
+"""`livewarden policy replay` as policy authors run it, on a log in a real folder."""
 
 import time
 from pathlib import Path
@@ -20,7 +20,7 @@ rules:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With a policy, and a log of ten pictures that were seen ten minutes ago."""
+    """A folder with a policy, and a log of ten pictures of ten minutes ago."""
     (tmp_path / "policy.yaml").write_text(POLICY)
     begin_ms = round(time.time() * 1000) - 600_000
     rows = [
@@ -46,9 +46,9 @@ def replay(folder: Path, *arguments: object, store: str = "store") -> Ran:
     )  # fmt: skip
 
 
-class TestWhatIsLookedAt:
-    def test_a_time_that_no_log_reaches(self, folder: Path) -> None:
-        """A typing error would end in a traceback."""
+class TestInput:
+    def test_a_time_that_no_log_covers(self, folder: Path) -> None:
+        """A typo would end in a traceback."""
         ran = replay(folder, "--since", "999999d")
         assert ran.status == 2
         assert "expected at most 3650d" in ran.err
@@ -62,15 +62,15 @@ class TestWhatIsLookedAt:
             assert (ran.status, ran.out) == (2, "")
             assert "there is no verdict log: expected LIVEWARDEN_STORE_URL to name" in ran.message
 
-    def test_a_time_in_which_nothing_was_logged(self, folder: Path) -> None:
-        """That nothing differs would be true of anything."""
+    def test_a_time_without_logged_rows(self, folder: Path) -> None:
+        """A replay of nothing would report that nothing differs."""
         ran = replay(folder, "--since", "5m")
         assert ran.status == 0
         assert "Nothing was logged in that time." in ran.out
         assert "No incident differs." not in ran.out
 
-    def test_a_file_that_is_damaged(self, folder: Path) -> None:
-        """One file of many would keep a policy from being tried at all; or what it held be missing, and nobody know."""
+    def test_a_damaged_file(self, folder: Path) -> None:
+        """One file of many would make a replay impossible; or its rows would be missing, unnoticed."""
         begin_ms = round(time.time() * 1000) - 500_000
         file = write(ObjectStore(str(folder / "store")), [row(capture_ms=begin_ms)], written_ms=begin_ms)
         (folder / "store" / file.path).write_bytes(b"PAR1 and not much more")
@@ -87,8 +87,8 @@ class TestPlot:
         ("name", "begins"),
         [("s.png", b"\x89PNG"), ("s.JPG", b"\xff\xd8\xff"), ("s.webp", b"RIFF"), ("s.pdf", b"%PDF"), ("s.tif", b"II*")],
     )
-    def test_is_what_its_name_says(self, folder: Path, name: str, begins: bytes) -> None:
-        """A file that is not what it is called is opened by nothing."""
+    def test_has_the_format_of_its_suffix(self, folder: Path, name: str, begins: bytes) -> None:
+        """No viewer would open a file whose content does not match its name."""
         ran = replay(folder, "--plot", name)
         assert ran.status == 0, ran.err
         assert (folder / name).read_bytes().startswith(begins)
@@ -105,15 +105,15 @@ class TestPlot:
             ("none/s.png", "none/s.png: cannot be written: No such file or directory"),
         ],
     )
-    def test_what_cannot_be_drawn_is_reported_before_the_replay(self, folder: Path, name: str, reported: str) -> None:
-        """Whoever waited for a long replay would have to wait for it again."""
+    def test_an_impossible_plot_is_reported_before_the_replay(self, folder: Path, name: str, reported: str) -> None:
+        """A user would have to repeat a long replay."""
         ran = replay(folder, "--plot", name)
         assert (ran.status, ran.out) == (2, "")
         assert ran.message.startswith(reported)
         assert not (folder / name).exists()
 
-    def test_trying_whether_it_can_be_written_leaves_what_is_there(self, folder: Path) -> None:
-        """The picture of before would be lost to a mistyped store."""
+    def test_checking_the_path_leaves_an_existing_file(self, folder: Path) -> None:
+        """A mistyped store would cost the previous plot."""
         (folder / "s.png").write_bytes(b"before")
         assert replay(folder, "--plot", "s.png", store="stor").status == 2
         assert (folder / "s.png").read_bytes() == b"before"
@@ -121,11 +121,11 @@ class TestPlot:
         assert not (folder / "new.png").exists()
 
 
-class TestRulesThatFail:
+class TestFailingRules:
     LEVEL = "  - {name: level, when: 'score(\"open-nsfw/nsfw\") > 0.55 && stream.metadata.level > 3', severity: high}\n"
 
-    def test_are_reported(self, folder: Path) -> None:
-        """A rule that can never call anybody would look like one that nothing gave cause to."""
+    def test_they_are_reported(self, folder: Path) -> None:
+        """A rule that can never hold would look like one without cause to."""
         (folder / "policy.yaml").write_text(POLICY + self.LEVEL)
         ran = replay(folder)
         assert ran.status == 0
@@ -137,17 +137,17 @@ class TestRulesThatFail:
         assert [one["rule"] for one in records.of_type("warning")] == ["level"]
         assert records.of_type("summary")[0]["rules_failed"] == {"level": 4}
 
-    def test_where_none_does_nothing_is_reported(self, folder: Path) -> None:
-        """Notes of nought would teach people to read over them."""
+    def test_nothing_is_reported_where_none_fails(self, folder: Path) -> None:
+        """Notes about zero failures would train users to ignore them."""
         assert "failed" not in replay(folder).out
         assert replay(folder, "--json").of_type("warning") == []
 
 
-class TestModelsThatAreGone:
+class TestRemovedModels:
     OLD = "{name: old, when: 'score(\"gone/nsfw\") > 0.65', severity: high}"
 
-    def test_are_tried_on_the_scores_in_the_log(self, folder: Path) -> None:
-        """Once a model is replaced, nobody could tell what became better by it."""
+    def test_they_are_tried_on_the_scores_in_the_log(self, folder: Path) -> None:
+        """After a model is replaced, nobody could measure the improvement."""
         cascade = "cascade: [{model: open-nsfw}, {model: gone, when: 'score(\"open-nsfw/nsfw\") > 0.1'}]\n"
         for begin in ("", cascade):
             (folder / "policy.yaml").write_text(f'version: "6"\n{begin}rules:\n  - {self.OLD}\n')
@@ -165,15 +165,15 @@ class TestModelsThatAreGone:
             ("high", "hihg", "rules[0].severity (rule 'old'): "),
         ],
     )
-    def test_are_none_that_nobody_ever_had(self, folder: Path, old: str, new: str, reported: str) -> None:
-        """A typing error would be a rule that never holds, and no incident would differ."""
+    def test_unknown_models_are_refused(self, folder: Path, old: str, new: str, reported: str) -> None:
+        """A typo would be a rule that never holds, and no incident would differ."""
         text = f'version: "6"\nrules:\n  - {self.OLD}\n'
         (folder / "policy.yaml").write_text(text.replace(old, new))
         ran = replay(folder)
         assert (ran.status, ran.out) == (2, "")
         assert reported in ran.message
 
-    def test_are_known_of_the_replayed_time_only(self, folder: Path) -> None:
+    def test_only_models_of_the_replayed_time_are_known(self, folder: Path) -> None:
         """All scores would be 0.0, and the policy would seem to raise nothing."""
         (folder / "policy.yaml").write_text(f'version: "6"\nrules:\n  - {self.OLD}\n')
         ran = replay(folder, "--since", "5m")

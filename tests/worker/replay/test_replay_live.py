@@ -1,4 +1,4 @@
-"""A replay of what real workers moderated, as policy people run it: real Celery, real Valkey, a real origin."""
+"""A replay of what real workers moderated, as policy authors run it: real Celery, real Valkey, a real origin."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ STREAMS = ("a", "b")
 
 
 def raised(redis: Redis) -> dict[str, str]:
-    """Incident to what is known of it as text: severity with which it was raised, stream, rule."""
+    """Incident to its severity when raised, stream and rule, as text."""
     found = {}
     for severity in ("critical", "high", "review"):
         for _, fields in redis.xrange(f"lw:escalations:{severity}"):
@@ -44,10 +44,10 @@ def raised(redis: Redis) -> dict[str, str]:
 
 
 @pytest.mark.timeout(240)
-def test_replaying_what_workers_did_gives_what_they_raised(
+def test_a_replay_gives_the_incidents_that_workers_raised(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
-    """Nobody could believe what a replay says of another policy."""
+    """Nobody could trust a replay of another policy."""
     url = str(tmp_path / "store")
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
@@ -89,7 +89,7 @@ def test_replaying_what_workers_did_gives_what_they_raised(
             within_seconds=60,
             what=worker.text,
         )
-    # The warm end of the worker has written what was in its buffers.
+    # The warm shutdown of the worker has written its buffers.
     was = raised(redis)
     assert {text.split()[2] for text in was.values()} == {"card", "cards", "any"}
     assert decisions >= 4
@@ -111,7 +111,7 @@ def test_replaying_what_workers_did_gives_what_they_raised(
     with Image.open(picture) as image:
         assert image.format == "PNG"
 
-    # Another policy: what it would have done is reported, and nothing is changed by asking.
+    # Another policy: its effect is reported, and the replay changes nothing.
     new = tmp_path / "new.yaml"
     new.write_text(POLICY.replace("name: cards", "name: many").replace("hits: 3", "hits: 100"))
     ran = livewarden("policy", "replay", "--policy", new, *options, environment=environment)
@@ -126,7 +126,7 @@ def test_replaying_what_workers_did_gives_what_they_raised(
 
 
 def recorded(url: str) -> set[tuple[str, str]]:
-    """Kind and incident of what is in the store."""
+    """Kind and incident of the records in the store."""
     columns = ["kind", "incident_id"]
     return {
         (row["kind"], row["incident_id"])

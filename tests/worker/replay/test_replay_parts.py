@@ -1,4 +1,4 @@
-"""Parts of a replay: rows read as rules saw them, and rows that are skipped."""
+"""Parts of a replay: rows are read as rules saw them, and irrelevant rows are skipped."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -37,10 +37,10 @@ from worker.verdictlog.rows import rows_of, table_of
     allowed=st.booleans(),
     signals=st.dictionaries(st.text(max_size=5), st.floats(-10, 10), max_size=2),
 )
-def test_a_segment_is_read_as_it_was_judged(
+def test_a_segment_is_read_from_the_log_as_it_was_evaluated(
     capture_ms: int, pts: list[float], score: float, allowed: bool, signals: dict[str, float]
 ) -> None:
-    """Anything that a rule can see and the log does not keep would be judged otherwise."""
+    """A fact that rules see and the log does not keep would be evaluated differently."""
     stream = StreamFacts(
         stream_id="cam-1",
         purpose="drill",
@@ -135,7 +135,7 @@ EVER = Times(start_ms=0, since_ms=0, until_ms=10**12)
 
 
 def seen(seed: int) -> pa.Table:
-    """Many quiet pictures, and some that are not, of streams whose segments end in any order."""
+    """Many quiet pictures, and some others, of streams whose segments end in any order."""
     chance = random.Random(seed)
     rows = []
     for stream in range(4):
@@ -170,7 +170,7 @@ def seen(seed: int) -> pa.Table:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER + REPORTED])
 def test_skipped_pictures_would_have_raised_nothing(policy_of: Callable[[str], Policy], rules: str, seed: int) -> None:
-    """A replay that is quick and wrong is worse than none."""
+    """A replay would be quick and wrong."""
     table = seen(seed)
     quick = Replayer(policy_of(rules), EVER).part(table, {})
     slow = Replayer(policy_of(rules + NO_SIEVE), EVER).part(table, {})
@@ -204,7 +204,7 @@ rules:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_where_rules_fail_is_counted_though_much_is_skipped(policy_of: Callable[[str], Policy], seed: int) -> None:
+def test_failing_rules_are_counted_although_much_is_skipped(policy_of: Callable[[str], Policy], seed: int) -> None:
     """A rule that cannot be evaluated would look like one that never holds."""
     table = seen(seed)
 
@@ -219,8 +219,8 @@ def test_where_rules_fail_is_counted_though_much_is_skipped(policy_of: Callable[
     assert kept.sum() < 0.7 * len(kept)
 
 
-def test_what_lies_between_pictures_counts_though_it_is_skipped(policy_of: Callable[[str], Policy]) -> None:
-    """Two pictures with an hour between them would be two of three in a row."""
+def test_skipped_pictures_count_as_distance_between_others(policy_of: Callable[[str], Policy]) -> None:
+    """Two pictures an hour apart would count as two of three in a row."""
     rules = """
 version: "1"
 rules:
@@ -273,7 +273,7 @@ rules:
     ],
 )
 def test_conditions_that_only_compare(condition: str, sure: bool) -> None:
-    """Where more is done with a score than that, two on the same side of a number are not the same."""
+    """Where a score is used otherwise, two scores on the same side of a threshold are not equivalent."""
     assert only_compares(read_syntax(condition)) is sure
 
 
@@ -292,8 +292,8 @@ def test_conditions_that_only_compare(condition: str, sure: bool) -> None:
         ('stream.id == "score(\\"a/b\\") > 0.5"', []),
     ],
 )
-def test_thresholds_are_where_rules_cut(condition: str, lines: list[tuple[str, float, bool]]) -> None:
-    """A line in the picture of a replay would stand where no rule cuts, or be left out."""
+def test_thresholds_are_those_of_rules(condition: str, lines: list[tuple[str, float, bool]]) -> None:
+    """The plot of a replay would mark a threshold that no rule has, or lack one."""
     found = thresholds(Rule(name="r", when=condition, severity=Severity.HIGH))
     assert [(one.score, one.value, one.behind) for one in found] == lines
 
@@ -306,13 +306,13 @@ def test_thresholds_are_where_rules_cut(condition: str, lines: list[tuple[str, f
         ('window.samples("60s") > 2 + 2', (0, 3, 4, 5)),
     ],
 )
-def test_all_ways_in_which_a_number_of_samples_compares(condition: str, counts: tuple[int, ...]) -> None:
-    """A replay would leave out pictures for which a rule holds once there are enough of them."""
+def test_all_comparisons_of_a_number_of_samples(condition: str, counts: tuple[int, ...]) -> None:
+    """A replay would skip pictures for which a rule holds once there are enough of them."""
     assert sample_counts(Rule(name="r", when=condition, severity=Severity.HIGH)) == counts
 
 
 class TestBegin:
-    """In the middle of a stream's life."""
+    """A replay that starts in the middle of a stream's life."""
 
     RULES = """
 version: "1"
@@ -354,16 +354,18 @@ rules:
             replay.settle(self.segment(number))
         return [one.segment_key for one in replay.raised.values()]
 
-    def test_what_a_policy_would_have_raised_before_is_not_open(self, policy_of: Callable[[str], Policy]) -> None:
-        """A new rule that held all the time would be in no count."""
+    def test_an_incident_that_a_policy_would_have_raised_before_is_not_open(
+        self, policy_of: Callable[[str], Policy]
+    ) -> None:
+        """A new rule that holds all the time would be in no count."""
         assert self.raised(policy_of(self.RULES), [], numbers=[101, 102]) == ["101"]
 
-    def test_what_was_open_stays_open(self, policy_of: Callable[[str], Policy]) -> None:
-        """An incident that people had before them would be raised again."""
+    def test_open_incidents_stay_open(self, policy_of: Callable[[str], Policy]) -> None:
+        """An incident that was open at the start would be raised again."""
         assert self.raised(policy_of(self.RULES), [self.was()], numbers=[101, 102]) == []
 
-    def test_what_had_waited_for_a_failed_segment_counts(self, policy_of: Callable[[str], Policy]) -> None:
-        """An incident that was raised just after the beginning, and here just before it, would seem to have moved."""
+    def test_findings_that_waited_for_a_failed_segment_count(self, policy_of: Callable[[str], Policy]) -> None:
+        """An incident raised just after the start, and in the replay just before it, would seem to have moved."""
         policy = policy_of(self.RULES)
         replay = StreamReplay(policy, "cam-1")
         replay.settle(self.segment(1))
@@ -372,7 +374,7 @@ rules:
         replay.settle(self.segment(101))
         assert list(replay.raised) == [raised]
 
-    def test_what_was_decided_stays_decided(self, policy_of: Callable[[str], Policy]) -> None:
-        """What belongs to a decision of before would call people again."""
+    def test_decided_matches_stay_decided(self, policy_of: Callable[[str], Policy]) -> None:
+        """Matches covered by an earlier decision would call moderators again."""
         decided = self.was(decided_ms=90_000, outcome="harmless")
         assert self.raised(policy_of(self.RULES), [decided], numbers=[101, 689, 691]) == ["691"]

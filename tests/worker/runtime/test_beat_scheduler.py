@@ -1,4 +1,4 @@
-"""Beat, as an operator starts and ends it."""
+"""Beat as an operator starts and stops it."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from live_stack import celery
 from redis import Redis
 
 
-def test_beat_ends_when_asked_while_it_sends_a_tick(redis: Redis, environment: dict[str, str], tmp_path: Path) -> None:
-    """One stop in fifty or so would go unheard, and the supervisor kill beat when its patience is over."""
+def test_beat_ends_on_request_while_it_sends_a_tick(redis: Redis, environment: dict[str, str], tmp_path: Path) -> None:
+    """One stop in fifty or so would be ignored, and the supervisor would kill beat after its grace period."""
     with celery("beat", environment, tmp_path, "--loglevel=INFO") as beat:
         eventually(lambda: redis.llen("control"), within_seconds=60, what=beat.text)
         redis.client_pause(20_000, all=False)

@@ -1,4 +1,4 @@
-"""Workers whose decoder cannot be confined, and what of a worker's memory others could come by."""
+"""Workers whose decoder cannot be confined, and the parts of a worker's memory that others could read."""
 
 import errno
 import json
@@ -46,7 +46,7 @@ def pool_children(worker: CeleryProcess) -> list[int]:
 def test_an_unconfined_decoder_is_logged_once_and_marks_each_event(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """On a machine without seccomp, a hostile segment would own the worker, unnoticed."""
+    """On a machine without seccomp a hostile segment could take over the worker, unnoticed."""
     origin.add("0.ts", segment_bytes(card=True))
     origin.ended = True
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
@@ -61,8 +61,10 @@ def test_an_unconfined_decoder_is_logged_once_and_marks_each_event(
 
 
 @pytest.mark.timeout(120)
-def test_a_worker_that_requires_confinement_does_not_start_without(environment: dict[str, str], tmp_path: Path) -> None:
-    """An operator who has forbidden it would have hostile segments decoded unconfined all the same."""
+def test_a_worker_that_requires_confinement_does_not_start_without_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Hostile segments would be decoded unconfined although the operator forbids it."""
     required = {**environment, "LIVEWARDEN_REQUIRE_CONFINEMENT": "1"}
     with celery("worker", required, tmp_path, "--concurrency=1", through=WITHOUT_SECCOMP) as worker:
         assert worker.process.wait(60) == 1
@@ -76,8 +78,8 @@ def test_a_worker_that_requires_confinement_does_not_start_without(environment: 
 def test_a_worker_whose_decoder_does_not_start_is_not_taken_for_confined(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """A worker that requires confinement would start without knowing of any; of another one, no one would know why each
-    of its segments fails."""
+    """A worker that requires confinement would start without it; and without the requirement, nobody would know why
+    each segment fails."""
     required = {**environment, "LIVEWARDEN_REQUIRE_CONFINEMENT": "1"}
     with celery("worker", required, tmp_path, "--concurrency=1", through=WITHOUT_DECODER) as worker:
         assert worker.process.wait(60) == 1
@@ -90,8 +92,8 @@ def test_a_worker_whose_decoder_does_not_start_is_not_taken_for_confined(
 
 
 @pytest.mark.timeout(120)
-def test_a_worker_that_requires_confinement_starts_with(environment: dict[str, str], tmp_path: Path) -> None:
-    """docker-compose.yml requires it: no worker at all would start."""
+def test_a_worker_that_requires_confinement_starts_with_it(environment: dict[str, str], tmp_path: Path) -> None:
+    """docker-compose.yml requires it: no worker would start."""
     required = {**environment, "LIVEWARDEN_REQUIRE_CONFINEMENT": "1"}
     with celery("worker", required, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
         eventually(lambda: "ready." in worker.text(), within_seconds=60, what="the worker starts")
@@ -99,7 +101,7 @@ def test_a_worker_that_requires_confinement_starts_with(environment: dict[str, s
 
 
 def test_doctor_finds_an_unconfined_decoder(redis_url: str, tmp_path: Path) -> None:
-    """An operator asks the doctor why events are marked, or why workers do not start."""
+    """An operator could not find out why events are marked, or why workers do not start."""
     for required, state in (("0", "warn"), ("1", "fail")):
         settings = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_STORE_URL": str(tmp_path / "store")}
         settings["LIVEWARDEN_REQUIRE_CONFINEMENT"] = required
@@ -127,7 +129,7 @@ def may_leave_cores() -> bool:
 
 @pytest.mark.timeout(120)
 def test_a_worker_that_crashes_leaves_no_core_file(environment: dict[str, str], tmp_path: Path) -> None:
-    """Broadcasters' pictures and the password of Redis would lie on the disk, in the clear."""
+    """Broadcasters' pictures and the password of Redis would be on disk in the clear."""
     if not may_leave_cores():
         pytest.skip("no process leaves core files in its folder here")
     control = tmp_path / "control"
@@ -191,7 +193,7 @@ sys.stdout.write(os.read(reading, 4096).decode())
 
 
 def test_another_process_of_the_same_user_cannot_read_a_worker() -> None:
-    """A decoder that got round its filter would read the bank, pictures and passwords through /proc."""
+    """A decoder that escapes its filter would read the bank, pictures and passwords through /proc."""
     outcomes = {}
     for mode in ("bare", "guarded"):
         with tempfile.TemporaryDirectory() as folder:
@@ -210,8 +212,8 @@ def test_another_process_of_the_same_user_cannot_read_a_worker() -> None:
     assert set(outcomes["guarded"].values()) <= {errno.EACCES, errno.EPERM}
 
 
-def test_what_the_child_is_given_for_audits_is_no_secret(redis: Redis, redis_url: str) -> None:
-    """A decoder that was taken over once would know for good where audits look, on every stream."""
+def test_the_childs_audit_instants_reveal_no_secret(redis: Redis, redis_url: str) -> None:
+    """A decoder taken over once would know for good where audits sample, on every stream."""
     redis.set(SEED, "s3cret")
     one, other = (WorkerProcess(Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url})) for _ in range(2))
     seeds = {segment: one.seed(segment) for segment in ("s 1.0.1", "s 1.0.2", "t 1.0.1")}

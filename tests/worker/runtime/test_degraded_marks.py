@@ -1,4 +1,4 @@
-"""Marks of verdicts in the log: each that goes has come."""
+"""Log lines for degraded verdicts: each mark that is reported as gone was reported before."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from worker.runtime.degraded_marks import GONE_SECONDS, LINES_A_MINUTE, MOST_MAR
 
 
 def test_a_mark_is_logged_as_gone_only_if_it_is_gone_and_was_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """An operator would read that a model works again that still fails, or of marks that never came."""
+    """An operator would read that a failing model works again, or that marks are gone which were never reported."""
     now = [1_000.0]
     marks = DegradedMarks(clock=lambda: now[0])
 

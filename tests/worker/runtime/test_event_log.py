@@ -1,4 +1,4 @@
-"""Incidents, decisions and changes of streams in the log: each once, whichever program made them."""
+"""Incidents, decisions and changes of streams in the log: each once, whichever program caused them."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ Logged = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 @pytest.fixture
 def logged(redis: Redis, caplog: pytest.LogCaptureFixture) -> Logged:
-    """Logs what was published since, as a worker does every two seconds; gives the lines at info with their fields."""
+    """Logs what was published since, as a worker does every two seconds; gives the info lines with their fields."""
     caplog.set_level(logging.INFO)
 
     def log() -> list[tuple[str, dict[str, Any]]]:
@@ -46,10 +46,10 @@ def logged(redis: Redis, caplog: pytest.LogCaptureFixture) -> Logged:
     return log
 
 
-def test_an_incident_is_logged_when_it_is_raised_and_when_it_is_decided_each_once(
+def test_an_incident_is_logged_once_when_raised_and_once_when_decided(
     redis: Redis, scene: Scene, logged: Logged
 ) -> None:
-    """An operator who is called at night would find no trace of the incident in the log, or three of it."""
+    """An operator on call would find no trace of the incident in the log, or three."""
     hits = scene.hits([1000], lists=["known"])
     scene.settle("cam-1", hits, segment_key="1.0.sole.4711.00ff")
     scene.settle_pending("cam-1", "1.0.sole.4711.00ff", hits)  # delivered again
@@ -81,8 +81,8 @@ def test_an_incident_is_logged_when_it_is_raised_and_when_it_is_decided_each_onc
     assert logged() == []
 
 
-def test_an_incident_that_becomes_more_urgent_is_logged(scene: Scene, logged: Logged) -> None:
-    """The log would go on calling critical what it calls review."""
+def test_a_rise_in_severity_is_logged(scene: Scene, logged: Logged) -> None:
+    """The log would go on showing a critical incident as one for review."""
     scene.raise_incident("cam-1", Severity.REVIEW)
     scene.rise("cam-1", Severity.CRITICAL)
     (_, _), (said, line_fields) = sorted(logged(), key=lambda line: "raised" not in line[0])
@@ -90,8 +90,9 @@ def test_an_incident_that_becomes_more_urgent_is_logged(scene: Scene, logged: Lo
     assert (line_fields["previous_severity"], line_fields["severity"]) == ("review", "critical")
 
 
-def test_who_takes_a_stream_out_of_sight_is_logged_without_tokens(redis: Redis, logged: Logged) -> None:
-    """The command line has no log: no one would see that a stream was taken off, or its token would be read by all."""
+def test_the_author_of_an_unwatch_is_logged_without_tokens(redis: Redis, logged: Logged) -> None:
+    """The command line writes no log: nobody would see that a stream was removed, or every reader would see its
+    token."""
     watch(redis, register("cam-1", "http://o.example/1?token=s3cret", url_template="", legal_basis=""))
     unwatch(redis, "cam-1")
     ((said, line_fields),) = logged()
@@ -99,8 +100,8 @@ def test_who_takes_a_stream_out_of_sight_is_logged_without_tokens(redis: Redis, 
     assert line_fields == {"stream_id": "cam-1", "changed": ["unwatched"], "by": "command line", "purpose": "live"}
 
 
-def test_what_concerns_operators_is_logged(redis: Redis, logged: Logged) -> None:
-    """Who reads logs and no Redis stream would not learn that an origin is down, or a policy refused."""
+def test_events_for_operators_are_logged(redis: Redis, logged: Logged) -> None:
+    """Readers of logs would not learn that an origin is down, or a policy refused."""
     data = {"model": "m", "version": "1", "sha256": "0" * 64, "time_limit_seconds": 5.0, "left_out_seconds": 300}
     alert_operators(redis, MODEL_STUCK, "0" * 64, subject="m", data=data, deployment="test", now_ms=0)
     ((said, line_fields),) = logged()
@@ -109,7 +110,7 @@ def test_what_concerns_operators_is_logged(redis: Redis, logged: Logged) -> None
 
 
 class Overtaken(Redis):
-    """A client that another is quicker than, between what it reads and what it writes."""
+    """A client that another client overtakes between its read and its write."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -131,9 +132,7 @@ def test_two_workers_log_an_event_once(redis: Redis, redis_url: str, scene: Scen
     assert logged() == []
 
 
-def test_the_incident_of_a_hash_that_floods_is_logged_once(
-    redis: Redis, policy_of: Callable[[str], Policy], logged: Logged
-) -> None:
+def test_a_hash_flood_is_logged_once(redis: Redis, policy_of: Callable[[str], Policy], logged: Logged) -> None:
     """It is published for moderators and for operators: one flood would look like two."""
     scene = Scene(redis=redis, policy=policy_of(FLOODED))
     for number in range(2):
@@ -145,8 +144,8 @@ def test_the_incident_of_a_hash_that_floods_is_logged_once(
     ]
 
 
-def test_what_others_put_on_a_stream_stops_nothing(redis: Redis, scene: Scene, logged: Logged) -> None:
-    """One malformed entry would end the log of all incidents."""
+def test_foreign_entries_on_a_stream_stop_nothing(redis: Redis, scene: Scene, logged: Logged) -> None:
+    """One malformed entry would stop the log of all incidents."""
     for event in ("", "null", "[]", '{"type": "livewarden.escalation.raised.v1"}', '{"type": 1, "data": {}}'):
         redis.xadd(OPERATIONS, {"event": event})
         redis.xadd("lw:escalations:critical", {"event": event})
@@ -188,8 +187,8 @@ def test_a_damaged_position_silences_no_stream(redis: Redis, scene: Scene, caplo
     assert "incident raised" in [record.getMessage() for record in caplog.records]
 
 
-def test_a_deployment_begins_with_what_is_new(redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    """With its first start a new version would log a month of incidents, or none of those that come first."""
+def test_a_new_deployment_logs_only_new_events(redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """At its first start a new version would log a month of incidents, or miss the first ones."""
     scene.raise_incident("cam-1")
     ((_, found),) = redis.xrange("lw:escalations:critical")
     old = int(redis.time()[0]) * 1000 - 2 * FIRST_MS
@@ -202,8 +201,8 @@ def test_a_deployment_begins_with_what_is_new(redis: Redis, scene: Scene, caplog
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_upkeep_logs_what_was_published(process: Any, scene: Scene, caplog: pytest.LogCaptureFixture, full: bool):
-    """No step would call it; or nothing would be logged as long as Redis is full."""
+def test_upkeep_logs_published_events(process: Any, scene: Scene, caplog: pytest.LogCaptureFixture, full: bool):
+    """The log would never be called, or be silent as long as Redis is full."""
     scene.raise_incident("cam-1")
     caplog.set_level(logging.INFO)
     if full:
@@ -216,7 +215,7 @@ def test_upkeep_logs_what_was_published(process: Any, scene: Scene, caplog: pyte
 def test_a_clock_that_was_ahead_does_not_silence_the_log(
     redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of a deployment whose first go saw next year's time nothing would be logged until then."""
+    """A deployment that started with next year's time would log nothing until then."""
     caplog.set_level(logging.INFO)
     with monkeypatch.context() as ahead:
         ahead.setattr("worker.runtime.event_log.now_ms", lambda _: 4_000_000_000_000)
@@ -230,7 +229,7 @@ def test_a_clock_that_was_ahead_does_not_silence_the_log(
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_position_beyond_its_stream_does_not_silence_the_log(redis: Redis, logged: Logged, is_there: bool) -> None:
-    """An older version noted the time of a clock that was ahead, or the stream is new: the log would be silent."""
+    """After an older version noted a time that was ahead, or the stream was made anew, the log would be silent."""
     if is_there:
         redis.xadd(OPERATIONS, {"event": "{}"})
     redis.hset(LOGGED, OPERATIONS, "4000000000000-0")

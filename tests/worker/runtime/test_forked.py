@@ -1,4 +1,4 @@
-"""A pool child is forked while threads of its worker's main process use Redis and follow the bank."""
+"""A pool child forked while threads of its worker's main process use Redis and follow the bank."""
 
 import os
 import signal
@@ -10,8 +10,8 @@ from redis import Redis
 from worker.runtime.worker_process import WorkerProcess
 
 
-def test_a_child_does_not_wait_for_locks_of_the_process_that_it_was_forked_from(process: WorkerProcess, redis: Redis):
-    """A child that replaces one which died would hang, and what it was given wait for a minute."""
+def test_a_child_does_not_wait_for_locks_of_its_parent(process: WorkerProcess, redis: Redis):
+    """A child that replaces a dead one would hang, and its task would wait for a minute."""
     process.bank.look()
     gate = Gate()
 

@@ -1,4 +1,4 @@
-"""Nothing grows without bound: what streams leave behind is gone after its life, and what people need outlives it."""
+"""Retention in Redis: nothing grows without bound, and what people need outlives a stream."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -49,11 +49,11 @@ def server(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterator[Se
 
 
 def look_after(redis: Redis) -> None:
-    """All that upkeep does about what is over, for as long as there is something to do, where the clock is right."""
+    """Runs all retention steps of upkeep with a correct clock, until there is nothing left to do."""
     let_clock_count(redis)
     while pay_owed(redis):
         pass
-    for _ in range(2):  # what it gives a life in the first round may keep something else from one
+    for _ in range(2):  # an expiry set in the first round may defer another key's
         while give_lives(redis) or redis.get(SWEPT.name) != "0":
             pass
     while redis.zcard(STREAMS) and forget_gone(redis):
@@ -63,7 +63,7 @@ def look_after(redis: Redis) -> None:
 
 
 def all_keys(redis: Redis) -> dict[str, Key]:
-    """Every key, by the pattern of the table that it belongs to."""
+    """Every key, by its pattern in the table of keys."""
     names = [str(name) for name in redis.scan_iter(count=1_000)]
     found = {name: key_of(name) for name in names}
     assert not [name for name, key in found.items() if key is None]
@@ -75,10 +75,10 @@ def of_streams(redis: Redis) -> list[str]:
 
 
 @pytest.mark.timeout(240)
-def test_a_thousand_streams_leave_nothing_but_what_the_table_says(
+def test_a_thousand_streams_leave_only_what_the_table_lists(
     server: ServerWithClock, origin: LiveOrigin, policy: Policy
 ) -> None:
-    """10,000 streams a day would otherwise fill Redis within a year, and moderation would stop."""
+    """10,000 streams a day would fill Redis within a year, and stop moderation."""
     origin.add("0.ts", segment_bytes(card=False))
     every = ids = [f"s{number}" for number in range(STREAMS_WATCHED)]
     for stream_id in ids:
@@ -142,7 +142,7 @@ def test_a_thousand_streams_leave_nothing_but_what_the_table_says(
         kept = sorted(name for name in redis.scan_iter("lw:incident:*") if name.count(":") == 2)
         assert kept == sorted(incident_key(one) for one in opened)
         assert [redis.xlen(key) for key in (DECISIONS, OPERATIONS, STREAM_EVENTS)] == [0, 0, 0]
-        # What a report needs is there still.
+        # What a report needs is still there.
         (day,) = totals(redis, days=40)
         assert (day.streams, day.seconds["elapsed"]) == (STREAMS_WATCHED, elapsed_ms / 1000)
         assert day.counts["decided"] == (
@@ -159,8 +159,8 @@ def test_a_thousand_streams_leave_nothing_but_what_the_table_says(
         assert [name for name, key in left.items() if key.seconds and key not in (DAY_TOTALS, ONCE)] == []
 
 
-def test_what_an_older_version_left_without_a_life_goes(redis: Redis) -> None:
-    """Deployments that are upgraded have years of it."""
+def test_keys_without_expiry_from_an_older_version_expire(redis: Redis) -> None:
+    """Upgraded deployments would keep years of them."""
     redis.hset(coverage_key("gone"), "elapsed", 1)
     redis.hset(stream_key("ended"), mapping={"state": "ended", "stream_id": "ended"})
     redis.hset(coverage_key("watched"), "elapsed", 1)
@@ -185,8 +185,10 @@ def test_what_an_older_version_left_without_a_life_goes(redis: Redis) -> None:
     ],
     ids=repr,
 )
-def test_a_damaged_key_costs_no_other_its_life(redis: Redis, damage: tuple[str | bytes | int, ...]) -> None:
-    """All that lies beside it would stay for good, and nothing but a line of the log says so."""
+def test_a_damaged_key_does_not_affect_the_expiry_of_others(
+    redis: Redis, damage: tuple[str | bytes | int, ...]
+) -> None:
+    """All keys listed with it would stay for good, with nothing but a log line about it."""
     redis.hset(coverage_key("gone"), "elapsed", 1)
     redis.hset(incident_key("abcd-1"), mapping={"raised_ms": 1, "outcome": "harmless"})
     redis.execute_command(*damage)
@@ -195,8 +197,8 @@ def test_a_damaged_key_costs_no_other_its_life(redis: Redis, damage: tuple[str |
     assert redis.ttl(incident_key("abcd-1")) > 0
 
 
-def test_the_names_of_one_call_are_told_apart_quickly(redis: Redis) -> None:
-    """It comes every two seconds: half a second of each call once took a third of a processor."""
+def test_names_of_one_call_are_grouped_quickly(redis: Redis) -> None:
+    """The call runs every two seconds: half a second for each once took a third of a processor."""
     names = [coverage_key(f"s{number}") for number in range(MOST_KEYS)]
     key_of(names[0])
     began = process_time()
@@ -204,7 +206,7 @@ def test_the_names_of_one_call_are_told_apart_quickly(redis: Redis) -> None:
     assert process_time() - began < 0.25
 
 
-def test_a_canary_that_nobody_decides_is_gone_in_a_month(redis: Redis, policy: Policy) -> None:
+def test_an_undecided_canary_is_gone_in_a_month(redis: Redis, policy: Policy) -> None:
     """A canary each minute would leave half a million incidents a year."""
     watch(redis, register("canary", "https://origin.example/x.m3u8", purpose="canary", url_template="", legal_basis=""))
     scene = Scene(redis=redis, policy=policy)
@@ -216,8 +218,8 @@ def test_a_canary_that_nobody_decides_is_gone_in_a_month(redis: Redis, policy: P
     assert 0 < redis.ttl(incidents_key("canary")) <= 30 * DAY
 
 
-def test_an_incident_that_goes_on_for_days_keeps_its_newest_entries(redis: Redis, policy: Policy) -> None:
-    """A stream that shows known material all day would add an entry each half minute, without end."""
+def test_an_incident_that_lasts_for_days_keeps_its_newest_entries(redis: Redis, policy: Policy) -> None:
+    """A stream that shows known material all day would add an entry every half minute without bound."""
     scene = Scene(redis=redis, policy=policy)
     scene.raise_incident("s", Severity.REVIEW)
     (incident,) = open_incidents(redis)
@@ -229,8 +231,8 @@ def test_an_incident_that_goes_on_for_days_keeps_its_newest_entries(redis: Redis
     assert redis.lindex(entries, -1).startswith("lw:escalations:critical ")
 
 
-def test_entries_of_decided_incidents_go_while_an_older_one_waits(redis: Redis, policy: Policy) -> None:
-    """One incident that no one can decide must not keep all that came after it in memory."""
+def test_entries_of_decided_incidents_expire_while_an_older_one_waits(redis: Redis, policy: Policy) -> None:
+    """One incident that nobody can decide would keep all later ones in memory."""
     scene = Scene(redis=redis, policy=policy)
     for stream_id in ("waits", "decided"):
         scene.settle(stream_id, scene.hits([1_000], lists=["known"]))
@@ -247,7 +249,7 @@ def test_entries_of_decided_incidents_go_while_an_older_one_waits(redis: Redis, 
 
 
 def test_decisions_stay_for_a_month_whoever_has_read_them(server: ServerWithClock, policy: Policy) -> None:
-    """A platform whose reader was set up late, or lost what it read, finds them all."""
+    """A platform whose reader was set up late, or lost its data, would miss decisions."""
     with connect(server.url) as redis:
         scene = Scene(redis=redis, policy=policy)
         scene.settle("s", scene.hits([1_000], lists=["known"]))
@@ -263,7 +265,7 @@ def test_decisions_stay_for_a_month_whoever_has_read_them(server: ServerWithCloc
             assert redis.xlen(DECISIONS) == there, days
 
 
-def test_what_is_no_stream_keeps_no_other_from_being_trimmed(redis: Redis) -> None:
+def test_a_damaged_stream_key_does_not_stop_trimming_of_others(redis: Redis) -> None:
     """Redis would fill up over one damaged key."""
     redis.set(ESCALATION_KEYS[0], "x")
     redis.set(DECISIONS, "x")
@@ -274,15 +276,15 @@ def test_what_is_no_stream_keeps_no_other_from_being_trimmed(redis: Redis) -> No
 
 
 def test_an_incident_of_an_older_version_is_found_by_its_beginning(redis: Redis, policy: Policy) -> None:
-    """A moderator would decide another incident, the only one that is noted under what was typed."""
+    """A moderator would decide another incident, the only one indexed under the typed beginning."""
     incident_id = Scene(redis=redis, policy=policy).raise_incident("s")
     redis.delete(ids_key(incident_id))
     look_after(redis)
     assert find_incident(redis, incident_id[:6]) == incident_id
 
 
-def test_what_is_remembered_of_a_stream_stays_as_long_as_it_is_watched(redis: Redis, policy: Policy) -> None:
-    """Of a stream that is watched for months a moderator would not see what was decided in the first."""
+def test_state_of_a_watched_stream_does_not_expire(redis: Redis, policy: Policy) -> None:
+    """On a stream watched for months a moderator would not see the decisions of the first."""
     watch(redis, register("s", "https://origin.example/x.m3u8", url_template="", legal_basis=""))
     incident_id = Scene(redis=redis, policy=policy).raise_incident("s")
     decide(redis, incident_id, "csea_apparent", by="kim", deployment="test")
@@ -290,16 +292,16 @@ def test_what_is_remembered_of_a_stream_stays_as_long_as_it_is_watched(redis: Re
     assert redis.ttl(incidents_key("s")) == -1
 
 
-def test_totals_are_of_the_purpose_that_a_segment_was_admitted_for(redis: Redis, policy: Policy) -> None:
-    """A drill that becomes a live stream would flatter what was moderated of live ones."""
+def test_totals_count_the_purpose_at_admission(redis: Redis, policy: Policy) -> None:
+    """A drill that becomes a live stream would be counted as moderated live time."""
     watch(redis, register("s", "https://origin.example/x.m3u8", url_template="", legal_basis=""))
     Scene(redis=redis, policy=policy).settle("s", (), purpose="drill")
     (day,) = totals(redis, days=1)
     assert day.purpose == "drill"
 
 
-def test_a_url_without_its_token_is_what_an_ended_stream_shows(redis: Redis) -> None:
-    """Signed tokens outlive the stream, and a reader of Redis's disk could use them."""
+def test_an_ended_stream_shows_its_url_without_token(redis: Redis) -> None:
+    """Signed tokens would outlive the stream, and a reader of Redis's disk could use them."""
     watch(redis, register("s", f"https://origin.example/x.m3u8?{TOKEN}", url_template="", legal_basis=""))
     assert redis.hget(stream_key("s"), "url") == f"https://origin.example/x.m3u8?{TOKEN}"
     unwatch(redis, "s")

@@ -1,4 +1,4 @@
-"""The order in which workers ask the queues."""
+"""Order in which workers read the queues."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ class Worker:
 
 
 def gaps(served: Sequence[str | None], available: Sequence[set[str]], queue: str) -> int:
-    """The most turns in a row that had messages of `queue` waiting and took others."""
+    """The longest run of turns in which `queue` had messages waiting and others were taken."""
     longest = row = 0
     for taken, full in zip(served, available, strict=True):
         row = row + 1 if queue in full and taken != queue else 0
@@ -43,7 +43,7 @@ def gaps(served: Sequence[str | None], available: Sequence[set[str]], queue: str
 
 @given(st.lists(st.sets(st.sampled_from(CONSUMED)), max_size=120))
 def test_no_queue_is_starved_whatever_the_others_hold(available: list[set[str]]):
-    """A flood of polls would keep urgent streams from being seen, or a flood of urgent ones all others."""
+    """A flood of polls would starve urgent streams, or a flood of urgent segments all others."""
     worker = Worker()
     served = [worker.take(full) for full in available]
     turns = [(taken, full) for taken, full in zip(served, available, strict=True) if full]
@@ -59,15 +59,15 @@ def test_no_queue_is_starved_whatever_the_others_hold(available: list[set[str]])
     st.lists(st.sets(st.sampled_from([queue for queue in CONSUMED if queue != URGENT])), min_size=8, max_size=60),
 )
 def test_urgent_segments_have_most_of_the_turns(others: list[set[str]]):
-    """A stream that gave cause for worry must not wait behind ordinary ones."""
+    """Urgent streams would wait behind ordinary ones."""
     worker = Worker()
     served = [worker.take(full | {URGENT}) for full in others]
     for at in range(len(served) - 7):
         assert served[at : at + 8].count(URGENT) >= 4
 
 
-def test_control_that_is_never_empty_leaves_urgent_streams_their_turns():
-    """Today's fault: with polls always waiting, no urgent segment was ever taken."""
+def test_constant_polls_leave_urgent_streams_their_turns():
+    """With polls always waiting, no urgent segment would ever be taken."""
     worker = Worker()
     served = [worker.take({CONTROL, URGENT, SEGMENTS}) for _ in range(8 * 10)]
     assert {queue: served.count(queue) for queue in (URGENT, CONTROL, SEGMENTS)} == {
@@ -79,14 +79,14 @@ def test_control_that_is_never_empty_leaves_urgent_streams_their_turns():
 
 @pytest.mark.parametrize("queue", CONSUMED)
 def test_an_idle_queue_costs_nothing(queue: str):
-    """A waiting message is taken immediately where no other waits."""
+    """A message would wait although no other queue has any."""
     worker = Worker()
     assert [worker.take({queue}) for _ in range(20)] == [queue] * 20
 
 
 @pytest.mark.parametrize(("processes", "most"), [(2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (16, 4)])
 def test_slow_streams_hold_a_quarter_of_the_processes(processes: int, most: int):
-    """Origins that drip would hold every process, and no other stream were watched."""
+    """Slow origins would hold every process, and no other stream would be watched."""
     worker = Worker(processes)
     while worker.take(SLOW_QUEUES) is not None:
         worker.slow += 1
@@ -97,14 +97,14 @@ def test_slow_streams_hold_a_quarter_of_the_processes(processes: int, most: int)
     assert worker.take(SLOW_QUEUES) is not None
 
 
-def test_slow_polls_and_slow_segments_take_turns():
-    """Playlists that drip would keep every segment of a slow origin from being fetched."""
+def test_slow_polls_and_slow_segments_alternate():
+    """Slow playlists would keep every segment of a slow origin from being fetched."""
     worker = Worker()
     assert [worker.take(SLOW_QUEUES) for _ in range(4)] == [CONTROL_SLOW, SEGMENTS_SLOW] * 2
 
 
 def test_a_worker_with_one_process_gives_slow_streams_a_quarter_of_its_time():
-    """The smallest deployment would watch nothing but the slowest origin."""
+    """The smallest deployment would serve only the slowest origin."""
     worker = Worker(processes=1)
     assert worker.take({SEGMENTS_SLOW}) == SEGMENTS_SLOW
     worker.now_seconds += 5
@@ -115,22 +115,22 @@ def test_a_worker_with_one_process_gives_slow_streams_a_quarter_of_its_time():
     assert worker.take({SEGMENTS_SLOW}) == SEGMENTS_SLOW
 
 
-def test_a_worker_started_for_slow_queues_alone_gives_them_all_it_has():
-    """An operator whose origins are slow adds processes for them with `-Q segments.slow`."""
+def test_a_worker_for_slow_queues_alone_uses_all_its_processes():
+    """Processes that an operator adds for slow origins with `-Q segments.slow` would stay idle."""
     worker = Worker(processes=2)
     worker.order.update([SEGMENTS_SLOW])
     worker.slow = 1
     assert worker.take({SEGMENTS_SLOW}) == SEGMENTS_SLOW
 
 
-def test_the_wheel_names_each_queue():
-    """A slot too few, and a queue's least share is none."""
+def test_the_wheel_contains_each_queue():
+    """With a slot too few, a queue would have no guaranteed share."""
     assert len(WHEEL) == 8
     assert {*WHEEL} == {URGENT, CONTROL, SEGMENTS, "slow"}
 
 
 def test_kombu_takes_messages_in_this_order(redis_url: str):
-    """An order that the broker's client does not ask for is none."""
+    """The broker's client would ignore our order."""
     options = {"queue_order_strategy": "worker.runtime.queue_order.WeightedQueueOrder"}
     taken: list[str] = []
     with Connection(redis_url, transport_options=options) as connection:

@@ -1,4 +1,4 @@
-"""Segments that take long, on their way through the real pipeline: who waits for them, and who does not."""
+"""Slow segments in the real pipeline: which processes wait for them, and which do not."""
 
 import threading
 import time
@@ -62,7 +62,7 @@ def process(
 
 
 def admit(process: WorkerProcess, stream_id: str, url: str) -> list[str]:
-    """Registers the stream and polls it; gives the keys of its segments."""
+    """Registers and polls the stream; gives the keys of its segments."""
     keys: list[str] = []
     watch(process.redis, register(stream_id, url, purpose="drill", url_template="", legal_basis=""))
     process.redis.zadd(DUE, {stream_id: 0}, xx=True)
@@ -71,7 +71,7 @@ def admit(process: WorkerProcess, stream_id: str, url: str) -> list[str]:
 
 
 class SlowQueue:
-    """What was passed on."""
+    """Records the segments passed on."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -81,10 +81,8 @@ class SlowQueue:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_segment_that_takes_long_is_passed_on_and_nothing_is_counted_against_it(
-    process: WorkerProcess, hostile: SlowOrigin, way: str
-):
-    """A slow origin's segment would be lost, or be failed for the little time that a shared queue has."""
+def test_a_slow_segment_is_passed_on_without_counting_a_try(process: WorkerProcess, hostile: SlowOrigin, way: str):
+    """A slow origin's segment would be lost, or fail for the short time that a shared queue allows."""
     slow = SlowQueue()
     first, *rest = admit(process, way, hostile.url(way))
     begin_seconds = time.monotonic()
@@ -102,7 +100,7 @@ def test_a_segment_that_takes_long_is_passed_on_and_nothing_is_counted_against_i
     assert record["slow"] == ["segments"]
 
 
-def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: WorkerProcess, honest: LiveOrigin):
+def test_a_new_stream_holds_one_process_until_its_pace_is_known(process: WorkerProcess, honest: LiveOrigin):
     """A hostile stream with a dozen segments would hold a dozen processes for its first second."""
     for index in range(3):
         honest.add(f"{index}.ts", segment_bytes(card=False))
@@ -130,8 +128,8 @@ def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: Worke
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 3 * SEGMENT_SECONDS
 
 
-def test_what_waits_for_a_trial_whose_process_died_is_not_lost(process: WorkerProcess, honest: LiveOrigin):
-    """A worker killed at the start of a watch would leave the stream's first segments unseen."""
+def test_segments_waiting_for_a_trial_survive_the_death_of_its_process(process: WorkerProcess, honest: LiveOrigin):
+    """A worker killed at the start of a watch would leave the stream's first segments unmoderated."""
     for index in range(2):
         honest.add(f"{index}.ts", segment_bytes(card=False))
     first, second = admit(process, "s", honest.url)
@@ -145,8 +143,8 @@ def test_what_waits_for_a_trial_whose_process_died_is_not_lost(process: WorkerPr
     assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
-def test_a_slow_segment_has_its_full_time_where_slow_ones_share(process: WorkerProcess, honest: LiveOrigin):
-    """A stream whose origin takes two seconds would never be seen."""
+def test_a_slow_segment_has_its_full_time_in_the_slow_queue(process: WorkerProcess, honest: LiveOrigin):
+    """A stream whose origin takes two seconds would never be moderated."""
     honest.add("0.ts", segment_bytes(card=True))
     gate = honest.hold("0.ts")
     slow = SlowQueue()
@@ -160,8 +158,8 @@ def test_a_slow_segment_has_its_full_time_where_slow_ones_share(process: WorkerP
     assert record["slow"] == ["segments"], "held for a while"
 
 
-def test_a_stream_that_is_quick_again_goes_back(process: WorkerProcess, honest: LiveOrigin):
-    """An honest stream with one bad second would share with the slow ones for good."""
+def test_a_stream_that_is_quick_again_leaves_the_slow_queue(process: WorkerProcess, honest: LiveOrigin):
+    """An honest stream with one bad second would stay in the slow queue for good."""
     honest.add("0.ts", segment_bytes(card=False))
     (key,) = admit(process, "s", honest.url)
     process.pipeline.warm_up(when_stuck=process.stuck_model.end)
@@ -173,7 +171,7 @@ def test_a_stream_that_is_quick_again_goes_back(process: WorkerProcess, honest: 
 
 
 def test_segment_and_initialisation_section_share_the_short_time(process: WorkerProcess, honest: LiveOrigin):
-    """An origin whose EXT-X-MAP drips would have twice the time."""
+    """An origin with a slow EXT-X-MAP would have twice the time."""
     init, segment = fragmented_mp4(card=True)
     honest.bodies["/live/init.mp4"] = init
     honest.add("0.m4s", segment)
@@ -188,8 +186,8 @@ def test_segment_and_initialisation_section_share_the_short_time(process: Worker
     assert slow.keys == [key]
 
 
-def test_an_origin_that_fails_at_once_is_tried_again_as_before(process: WorkerProcess, honest: LiveOrigin):
-    """A missing segment of an origin at the edge would hold slow streams up, and be counted as slow itself."""
+def test_an_origin_that_fails_quickly_is_not_slow(process: WorkerProcess, honest: LiveOrigin):
+    """A segment that an edge does not have yet would delay slow streams, and mark its own stream as slow."""
     honest.add("0.ts", segment_bytes(card=False))
     honest.status["/live/0.ts"] = 503
     slow = SlowQueue()
@@ -200,8 +198,8 @@ def test_an_origin_that_fails_at_once_is_tried_again_as_before(process: WorkerPr
     assert not is_slow(process.redis, SlowPart.SEGMENTS, "s")
 
 
-def test_what_drips_is_a_gap_with_its_reason_in_the_end(process: WorkerProcess, hostile: SlowOrigin):
-    """An unreadable stream would be pending for good, and no rule about gaps could see it."""
+def test_an_endlessly_slow_segment_becomes_a_gap_with_its_reason(process: WorkerProcess, hostile: SlowOrigin):
+    """An unreadable stream would stay pending, and no rule about gaps would apply to it."""
     key, *_ = admit(process, "silent", hostile.url("silent"))
     for _ in range(6):
         moderate_segment(process, "silent", key)
@@ -210,8 +208,8 @@ def test_what_drips_is_a_gap_with_its_reason_in_the_end(process: WorkerProcess, 
     assert record["failed_seconds"] + record["pending_seconds"] == record["elapsed_seconds"] == 3 * 2
 
 
-def test_pictures_that_take_long_are_slow_too():
-    """A hostile stream whose pictures take the decoder five seconds would hold every process without any drip."""
+def test_pictures_that_decode_slowly_count_as_slow():
+    """A hostile stream whose pictures take five seconds to decode would hold every process without a slow origin."""
     assert not SegmentPace(fetch_seconds=QUICK_SECONDS, decode_seconds=QUICK_DECODE_SECONDS).slow
     assert SegmentPace(fetch_seconds=0.1, decode_seconds=QUICK_DECODE_SECONDS + 0.1).slow
     assert SegmentPace(fetch_seconds=QUICK_SECONDS + 0.1).slow
@@ -219,10 +217,10 @@ def test_pictures_that_take_long_are_slow_too():
     assert SegmentPace(fetch_seconds=QUICK_FAILURE_SECONDS + 0.1).failed_slowly
 
 
-def test_a_segment_that_ended_its_process_twice_is_tried_again_where_slow_ones_share(
+def test_a_segment_that_ended_its_process_twice_is_tried_again_in_the_slow_queue(
     process: WorkerProcess, honest: LiveOrigin
 ):
-    """A stream whose pictures end or hold processes would do it eight times a segment to shared processes."""
+    """A stream whose pictures end or hang processes would do so eight times a segment to shared ones."""
     honest.add("0.ts", segment_bytes(card=False))
     (key,) = admit(process, "ends", honest.url)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""One segment's way through the real pipeline, real models and a real Valkey."""
+"""The segment task with the real pipeline, real models and a real Valkey."""
 
 import json
 import threading
@@ -36,11 +36,11 @@ from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"
 DRILLS = "lw:escalations:high"
-"""Where the default policy has the test card's incidents."""
+"""Stream on which the default policy publishes the test card's incidents."""
 
 
 def admit(process: WorkerProcess, origin: LiveOrigin, purpose: str = "drill") -> list[str]:
-    """Registers the stream and polls it; gives the keys of what is new, in the order of the stream."""
+    """Registers and polls the stream; gives the keys of new segments in stream order."""
     keys: list[str] = []
     watch(process.redis, register("s", origin.url, purpose=purpose, url_template="", legal_basis=""))
     process.redis.zadd(DUE, {"s": 0}, xx=True)
@@ -57,9 +57,7 @@ def check_equation(record: dict) -> None:
     assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
 
 
-def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(
-    process: WorkerProcess, origin: LiveOrigin
-):
+def test_a_late_segment_does_not_move_the_seen_position_back(process: WorkerProcess, origin: LiveOrigin):
     """Segments end in any order: operators would see lag where there is none."""
     for index in range(2):
         origin.add(f"{index}.ts", segment_bytes(card=False))
@@ -70,8 +68,8 @@ def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(
     assert process.redis.hget("lw:stream:s", "settled_until_ms") == seen_until_ms
 
 
-def test_an_hour_that_a_segment_claims_hides_no_lag(process: WorkerProcess, origin: LiveOrigin):
-    """A broadcaster who says that each segment lasts an hour would have a lag of 0 while his stream goes unseen."""
+def test_a_claimed_duration_of_an_hour_hides_no_lag(process: WorkerProcess, origin: LiveOrigin):
+    """A broadcaster who declares segments of an hour would have a lag of 0 while the stream goes unseen."""
     for name in ("0.ts", "1.ts"):
         origin.add(name, segment_bytes(card=False))
         origin.playlist = origin.playlist_text().replace(b"DURATION:2", b"DURATION:3600").replace(b":2.000,", b":3600,")
@@ -85,10 +83,8 @@ def test_an_hour_that_a_segment_claims_hides_no_lag(process: WorkerProcess, orig
 
 
 @pytest.mark.parametrize(("says", "short"), [("0.1", 1), ("2.0", None)])
-def test_a_segment_that_says_it_is_shorter_is_counted(
-    process: WorkerProcess, origin: LiveOrigin, says: str, short: int
-):
-    """A ledger with seconds of a broadcast of hours would look like a short broadcast, wholly seen."""
+def test_a_segment_longer_than_declared_is_counted(process: WorkerProcess, origin: LiveOrigin, says: str, short: int):
+    """A broadcast of hours with a ledger of seconds would look short and wholly moderated."""
     origin.add("0.ts", segment_bytes(card=False))
     origin.playlist = origin.playlist_text().replace(b":2.000,", f":{says},".encode())
     (key,) = admit(process, origin)
@@ -98,10 +94,8 @@ def test_a_segment_that_says_it_is_shorter_is_counted(
     assert record["counts"].get("short_extinf") == short
 
 
-def test_what_a_late_segment_classified_does_not_take_the_place_of_what_a_later_one_did(
-    process: WorkerProcess, origin: LiveOrigin
-):
-    """The scores that count for a still scene would be those of another one that was over before it."""
+def test_a_late_segment_does_not_replace_what_a_later_one_classified(process: WorkerProcess, origin: LiveOrigin):
+    """A still scene would count with the scores of another scene that ended before it."""
     for name, scene in (("0.ts", "coffee"), ("1.ts", "astronaut"), ("2.ts", "astronaut")):
         origin.add(name, clip(held(photo(scene), SEGMENT_SECONDS)))
     first, second, third = admit(process, origin)
@@ -110,7 +104,7 @@ def test_what_a_late_segment_classified_does_not_take_the_place_of_what_a_later_
     moderate_segment(process, "s", second)
     before = show(process.redis, "s")["counts"]
     assert before["samples"] - before["deduplicated"] == 2
-    # A slow worker writes what it kept of the first one only now.
+    # A slow worker writes the gate state of the first one only now.
     args = [series, json.loads(kept)["capture_ms"], kept, 300]
     run_script(process.redis, "keep_gate", keys=[gate_key("s")], args=args)
     moderate_segment(process, "s", third)
@@ -120,7 +114,7 @@ def test_what_a_late_segment_classified_does_not_take_the_place_of_what_a_later_
 
 
 def test_a_known_picture_is_escalated_once(process: WorkerProcess, origin: LiveOrigin):
-    """A message delivered twice must neither lose nor double an escalation."""
+    """A message delivered twice would lose or double an escalation."""
     origin.add("0.ts", segment_bytes(card=False))
     origin.add("1.ts", segment_bytes(card=True))
     for key in admit(process, origin) * 2:
@@ -138,10 +132,8 @@ def test_a_known_picture_is_escalated_once(process: WorkerProcess, origin: LiveO
     assert set(record["last_scores"]) == {"open-nsfw/nsfw", "open-nsfw/sfw", "testcard/card"}
 
 
-def test_an_escalation_leads_to_the_picture_and_to_what_is_known_of_its_stream(
-    process: WorkerProcess, origin: LiveOrigin
-):
-    """A platform could not find the segment in its recordings, or would find its tokens in events and logs."""
+def test_an_escalation_carries_segment_and_stream_data_without_tokens(process: WorkerProcess, origin: LiveOrigin):
+    """A platform could not find the segment in its recordings, or events and logs would contain its tokens."""
     origin.add("8.ts", segment_bytes(card=False))
     origin.media_sequence = 7
     origin.add("9.ts", segment_bytes(card=True))
@@ -168,8 +160,8 @@ def distance(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
-def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: WorkerProcess, origin: LiveOrigin):
-    """Low-latency and CMAF origins serve fMP4; without EXT-X-MAP's bytes not one picture of it could be seen."""
+def test_fragmented_mp4_is_moderated_with_its_initialisation_section(process: WorkerProcess, origin: LiveOrigin):
+    """Low-latency and CMAF origins serve fMP4: without the bytes of EXT-X-MAP no picture can be decoded."""
     init, segment = fragmented_mp4(card=True)
     origin.bodies["/live/init.mp4"] = init
     origin.add("0.m4s", segment)
@@ -181,8 +173,10 @@ def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: WorkerP
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
-def test_segments_that_share_a_file_are_seen_each_by_itself(process: WorkerProcess, origin: LiveOrigin, container: str):
-    """What one segment shows would be found in all of them, or nothing in any of an fMP4 that is one file."""
+def test_segments_that_share_a_file_are_moderated_separately(
+    process: WorkerProcess, origin: LiveOrigin, container: str
+):
+    """The findings of one segment would appear in all of them, or an fMP4 in one file could not be decoded."""
     head = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:2"]
     if container == "mp4":
         init, first = fragmented_mp4(card=False)
@@ -202,8 +196,8 @@ def test_segments_that_share_a_file_are_seen_each_by_itself(process: WorkerProce
     assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
 
 
-def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: WorkerProcess, origin: LiveOrigin):
-    """One bad minute of a model would end its work for good, or each of its stuck runs would take a worker."""
+def test_a_suspended_model_is_used_again_when_its_time_is_over(process: WorkerProcess, origin: LiveOrigin):
+    """One bad minute would end a model's work for good, or each of its stuck runs would end a worker."""
     run = StuckRun(model="open-nsfw", version="1", sha256="5a" * 32, limit_seconds=1.0, on_trial=False)
     leave_out(process.redis, run)
     assert 0 < process.redis.ttl("lw:stuck:open-nsfw") <= STUCK_SECONDS
@@ -223,8 +217,8 @@ def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: 
     assert record["moderated_seconds"] == SEGMENT_SECONDS
 
 
-def test_the_test_card_is_nothing_to_a_live_stream(process: WorkerProcess, origin: LiveOrigin):
-    """A broadcaster who shows the test card must gain nothing by it, nor call a person."""
+def test_the_test_card_has_no_effect_on_a_live_stream(process: WorkerProcess, origin: LiveOrigin):
+    """A broadcaster could evade moderation, or call moderators, by showing the test card."""
     origin.add("0.ts", segment_bytes(card=True))
     for key in admit(process, origin, purpose="live"):
         moderate_segment(process, "s", key)
@@ -233,7 +227,7 @@ def test_the_test_card_is_nothing_to_a_live_stream(process: WorkerProcess, origi
 
 
 def test_a_canary_calls_nobody(process: WorkerProcess, origin: LiveOrigin):
-    """The self-check that runs day and night must not fill the moderators' queue."""
+    """The continuous self-check would fill the moderators' queue."""
     origin.add("0.ts", segment_bytes(card=True))
     for key in admit(process, origin, purpose="canary"):
         moderate_segment(process, "s", key)
@@ -241,15 +235,15 @@ def test_a_canary_calls_nobody(process: WorkerProcess, origin: LiveOrigin):
     assert process.redis.xlen("lw:operations") == 1
 
 
-def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: WorkerProcess, origin: LiveOrigin):
-    """A broadcaster who lets his capture time lie hours back would be decided on once and for all."""
+def test_a_segment_with_an_old_capture_time_is_still_escalated(process: WorkerProcess, origin: LiveOrigin):
+    """A broadcaster who backdates captures by hours would have them all covered by one decision."""
     origin.add("0.ts", segment_bytes(card=True))
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
     taken = take(process.redis, "ann")
     assert taken is not None
     decide(process.redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
-    # As if that had been ten minutes ago.
+    # As if the decision had been made ten minutes ago.
     state = json.loads(process.redis.hget("lw:incidents:s", "rule:drill:selftest") or "")
     state["decided"]["quiet_until_ms"] -= 600_000
     process.redis.hset("lw:incidents:s", "rule:drill:selftest", json.dumps(state))
@@ -263,8 +257,8 @@ def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: WorkerPr
 
 
 def test_a_late_segment_keeps_the_purpose_of_its_watch(process: WorkerProcess, origin: LiveOrigin):
-    """A canary's last segment would call moderators once its stream is watched live, or a live one's would call no one
-    once it is a drill."""
+    """A canary's last segment would call moderators once its stream is live, or a live one's would call nobody once the
+    stream is a drill."""
     origin.add("0.ts", segment_bytes(card=True))
     canary = admit(process, origin, purpose="canary")
     live = admit(process, origin, purpose="live")
@@ -283,7 +277,7 @@ def test_a_late_segment_keeps_the_purpose_of_its_watch(process: WorkerProcess, o
 
 
 def test_a_pending_segment_of_an_older_version_has_the_streams_purpose(process: WorkerProcess, origin: LiveOrigin):
-    """Segments that were pending during an upgrade would be lost, or be moderated as something else."""
+    """Segments pending during an upgrade would be lost, or be moderated for another purpose."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin, purpose="drill")
     record = json.loads(str(process.redis.hget(pending_key("s"), key)))
@@ -302,8 +296,10 @@ def test_a_pending_segment_of_an_older_version_has_the_streams_purpose(process: 
         (segment_bytes(card=False)[: 188 * 3], "truncated"),
     ],
 )
-def test_what_cannot_be_seen_is_told(process: WorkerProcess, origin: LiveOrigin, body: bytes, reason: str):
-    """A segment that could not be moderated must not read as one that was harmless."""
+def test_an_unmoderated_segment_is_accounted_with_its_reason(
+    process: WorkerProcess, origin: LiveOrigin, body: bytes, reason: str
+):
+    """A segment that could not be moderated would look harmless."""
     origin.add("0.ts", body)
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
@@ -315,8 +311,8 @@ def test_what_cannot_be_seen_is_told(process: WorkerProcess, origin: LiveOrigin,
     assert shown == f"failed: {reason}" or reason == "truncated"
 
 
-def test_another_rendition_is_watched_where_the_chosen_one_has_no_pictures(process: WorkerProcess, origin: LiveOrigin):
-    """A master playlist that begins with sound, or names a dead rendition first, would never be watched."""
+def test_another_rendition_is_used_where_the_chosen_one_has_no_pictures(process: WorkerProcess, origin: LiveOrigin):
+    """A stream whose master playlist begins with audio, or with a dead rendition, would never be watched."""
     origin.bodies["/live/master.m3u8"] = (
         b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nsound.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\ngone.m3u8\n"
         b"#EXT-X-STREAM-INF:BANDWIDTH=2\nindex.m3u8\n"
@@ -357,8 +353,8 @@ def test_another_rendition_is_watched_where_the_chosen_one_has_no_pictures(proce
     assert poll() == "1bps"
 
 
-def test_an_encrypted_segment_is_told_without_asking_the_origin(process: WorkerProcess, origin: LiveOrigin):
-    """A stream that encrypts evades moderation, and the ledger has to say so."""
+def test_an_encrypted_segment_is_accounted_without_a_request(process: WorkerProcess, origin: LiveOrigin):
+    """An encrypted stream would evade moderation without a trace in the ledger."""
     origin.add("0.ts", b"x")
     origin.extra["0.ts"] = '#EXT-X-KEY:METHOD=AES-128,URI="key"'
     for key in admit(process, origin):
@@ -366,8 +362,8 @@ def test_an_encrypted_segment_is_told_without_asking_the_origin(process: WorkerP
     assert show(process.redis, "s")["reasons"] == {"failed: encrypted": float(SEGMENT_SECONDS)}
 
 
-def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: WorkerProcess, origin: LiveOrigin):
-    """One refused connection must not cost a segment; a dead origin must not cost a worker without end."""
+def test_a_failing_origin_is_retried_and_then_leaves_a_gap(process: WorkerProcess, origin: LiveOrigin):
+    """One refused connection would cost a segment; or a dead origin would occupy a worker without end."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     origin.status["/live/0.ts"] = 503
@@ -385,8 +381,8 @@ def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: WorkerPro
     assert show(process.redis, "s")["reasons"] == {"failed: http_503": float(SEGMENT_SECONDS)}
 
 
-def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: WorkerProcess, origin: LiveOrigin):
-    """Edges list a segment before they have it: what it shows would be given up at the first 404, and be lost."""
+def test_a_segment_that_an_edge_does_not_have_yet_is_requested_again(process: WorkerProcess, origin: LiveOrigin):
+    """Edges list a segment before they have it: it would be given up at the first 404."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     for status in (404, 410):
@@ -400,8 +396,8 @@ def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: Wo
     assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
-def test_a_segment_that_the_origin_has_no_more_is_lost(process: WorkerProcess, origin: LiveOrigin):
-    """After an outage of the workers the ledger shows what they came too late for."""
+def test_a_segment_that_the_origin_no_longer_has_is_lost(process: WorkerProcess, origin: LiveOrigin):
+    """After an outage of the workers the ledger would not show which segments they were too late for."""
     origin.add("0.ts", b"x")
     (key,) = admit(process, origin)
     record = json.loads(str(process.redis.hget(pending_key("s"), key)))
@@ -411,8 +407,8 @@ def test_a_segment_that_the_origin_has_no_more_is_lost(process: WorkerProcess, o
     assert show(process.redis, "s")["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
 
 
-def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: WorkerProcess, origin: LiveOrigin):
-    """One poisonous segment must not keep killing pool children without end."""
+def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth_try(process: WorkerProcess, origin: LiveOrigin):
+    """One poisonous segment would kill pool children without end."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     process.redis.hset(f"lw:tries:s {key}", "begun", MAX_LOSSES - 1)
@@ -425,10 +421,10 @@ def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: Worke
     assert show(process.redis, "s")["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
 
 
-def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
+def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third_try(
     process: WorkerProcess, origin: LiveOrigin, redis_url: str
 ):
-    """A stream made to crash the decoder costs three children, never a worker, and is in the ledger."""
+    """A stream made to crash the decoder would occupy workers without end, or be missing from the ledger."""
     starved = WorkerProcess(process.settings, limits=Limits(memory_bytes=0))
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
@@ -445,7 +441,7 @@ def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
 def test_a_listed_hash_is_critical_on_any_stream(
     process: WorkerProcess, origin: LiveOrigin, tmp_path: Path, redis_url: str
 ):
-    """The platform's own list, dropped into the folder, finds its picture on a live stream."""
+    """A platform's own list, put into the folder, would not match on a live stream."""
     (tmp_path / "police.csv").write_text(f"hash,id\n{hash_rgb(card_picture(320, 180)).hex},case-7\n")
     listed = WorkerProcess(
         Settings.from_mapping(
@@ -468,10 +464,10 @@ def test_a_listed_hash_is_critical_on_any_stream(
     assert set(event["data"]["versions"]["lists"]) == {"police", "selftest"}
 
 
-def test_rules_over_windows_wait_for_an_earlier_segment_and_for_none_that_is_lost(
+def test_rules_over_windows_wait_for_earlier_segments_but_not_for_lost_ones(
     origin: LiveOrigin, redis: Redis, redis_url: str, tmp_path: Path
 ):
-    """What is raised would depend on which worker is slow, or nothing would be raised once a segment is lost."""
+    """A slow worker would change what is raised, or a lost segment would keep everything from being raised."""
     redis.set(SEED, "s3cret")
     (tmp_path / "policy.yaml").write_text(
         "version: '1'\nrules:\n"
@@ -513,19 +509,19 @@ def test_rules_over_windows_wait_for_an_earlier_segment_and_for_none_that_is_los
 
 
 def _older(record: str) -> str:
-    """Admitted so long ago that an origin's edges do not lag any more."""
+    """Backdates the admission, so that edges do not lag any more."""
     return json.dumps(json.loads(record) | {"admitted_ms": 0})
 
 
 def test_the_ledger_names_each_kind():
-    """Operators read skipped, failed and missed apart."""
+    """Operators could not distinguish skipped, failed and missed time."""
     ledger = summary({"elapsed": "9000", "moderated": "4000", "failed: lost": "2000", "missed: outage": "3000"}, 0)
     assert (ledger["failed_seconds"], ledger["missed_seconds"], ledger["skipped_seconds"]) == (2, 3, 0)
     assert ledger["reasons"] == {"failed: lost": 2.0, "missed: outage": 3.0}
 
 
-def test_what_was_judged_is_logged_once(process: WorkerProcess, origin: LiveOrigin):
-    """A message delivered twice would log each picture twice; one that is missing could not be looked back on."""
+def test_moderated_pictures_are_logged_once(process: WorkerProcess, origin: LiveOrigin):
+    """A message delivered twice would log each picture twice, or a picture would be missing for look-backs."""
     origin.add("0.ts", segment_bytes(card=False))
     origin.add("1.ts", segment_bytes(card=True))
     for key in admit(process, origin) * 2:
@@ -542,8 +538,8 @@ def test_what_was_judged_is_logged_once(process: WorkerProcess, origin: LiveOrig
     assert "selftest" in dict(shown["list_versions"])
 
 
-def test_what_two_workers_judged_at_once_is_logged_once(process: WorkerProcess, origin: LiveOrigin):
-    """A segment whose lease ran out would be in the log twice, and what is replayed would be another stream."""
+def test_a_segment_moderated_by_two_workers_is_logged_once(process: WorkerProcess, origin: LiveOrigin):
+    """A segment whose lease expired would be in the log twice, and a replay would see another stream."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     gate = origin.hold("0.ts")
@@ -565,8 +561,8 @@ def test_what_two_workers_judged_at_once_is_logged_once(process: WorkerProcess, 
     assert len(rows) == show(process.redis, "s")["counts"]["samples"]
 
 
-def test_what_could_not_be_settled_is_logged_when_it_is(process: WorkerProcess, origin: LiveOrigin, redis_url: str):
-    """The log would have what counts nowhere, and have it twice once the segment is tried again."""
+def test_a_segment_is_logged_only_when_it_is_settled(process: WorkerProcess, origin: LiveOrigin, redis_url: str):
+    """The log would contain verdicts that count nowhere, and have them twice once the segment is retried."""
     refuses = True
 
     def refuse_settling(command: Command, send: Send) -> bytes:
@@ -590,8 +586,8 @@ def test_what_could_not_be_settled_is_logged_when_it_is(process: WorkerProcess, 
     assert len(rows) == show(process.redis, "s")["counts"]["samples"]
 
 
-def test_what_nobody_saw_is_logged_with_its_reason(process: WorkerProcess, origin: LiveOrigin):
-    """A reader of the log would take an unseen stretch for one on which nothing was found."""
+def test_an_unseen_segment_is_logged_with_its_reason(process: WorkerProcess, origin: LiveOrigin):
+    """A reader of the log would take an unseen stretch for one without findings."""
     origin.add("0.ts", b"no segment")
     (key,) = admit(process, origin)
     moderate_segment(process, "s", key)
@@ -606,7 +602,7 @@ def test_what_nobody_saw_is_logged_with_its_reason(process: WorkerProcess, origi
 def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
     process: WorkerProcess, origin: LiveOrigin, tmp_path: Path
 ):
-    """A full disk must not stop moderation, and moderators must know that look-backs will miss what is seen now."""
+    """A full disk would stop moderation, or moderators would not know that look-backs will miss this time."""
     (tmp_path / "store").touch()
     origin.add("0.ts", segment_bytes(card=False))
     origin.add("1.ts", segment_bytes(card=True))

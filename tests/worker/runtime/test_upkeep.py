@@ -1,4 +1,4 @@
-"""What is done every few seconds goes on, whatever one stream left in Redis."""
+"""Periodic steps of upkeep go on, whatever one stream has left in Redis."""
 
 import logging
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ def process(redis: Redis, redis_url: str) -> Iterator[WorkerProcess]:
     process.close()
 
 
-def test_a_step_that_fails_costs_no_other_step(process: WorkerProcess, redis: Redis, caplog: pytest.LogCaptureFixture):
-    """A damaged record of one origin would stop new hashes from being looked back for, as long as it is there."""
+def test_a_failing_step_does_not_stop_others(process: WorkerProcess, redis: Redis, caplog: pytest.LogCaptureFixture):
+    """A damaged record of one origin would stop look-backs for new hashes for as long as it exists."""
     redis.set(TOLD, "no hash")
     housekeeping: list[str] = []
     with caplog.at_level(logging.WARNING):

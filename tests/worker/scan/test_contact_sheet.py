@@ -1,4 +1,4 @@
-"""The picture sheet of a scan: nobody is shown more than they need to see."""
+"""The picture sheet of a scan: nobody is exposed to more than they need to see."""
 
 from io import BytesIO
 
@@ -56,8 +56,8 @@ def pixels(png: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
-def test_blurring_takes_away_what_a_hash_could_still_recognise(name: str) -> None:
-    """A sheet that lies about, or is sent by mail, would hold the pictures themselves."""
+def test_blurring_removes_what_a_hash_could_still_recognise(name: str) -> None:
+    """A sheet that is left lying about, or mailed, would contain the pictures themselves."""
     luma = np.asarray(cv2.cvtColor(photo(name), cv2.COLOR_RGB2GRAY), np.uint8)
     small = blurred(luma)
     assert max(small.shape) <= 14
@@ -65,8 +65,8 @@ def test_blurring_takes_away_what_a_hash_could_still_recognise(name: str) -> Non
     assert hash_luma(enlarged).distance(hash_luma(luma)) > 31
 
 
-def test_sheet_is_grey_even_if_it_was_collected_clear() -> None:
-    """Refusing `--clear` after the scan would still write what was found."""
+def test_the_sheet_is_grey_even_if_it_was_collected_in_colour() -> None:
+    """Withdrawing `--clear` after the scan would still write the findings in colour."""
     sheet = ContactSheet(clear=True)
     sheet.add(picture(photo("coffee")), sample(0))
     grey = pixels(sheet.png("title", clear=False))[60:150, 30:220].astype(int)
@@ -75,8 +75,8 @@ def test_sheet_is_grey_even_if_it_was_collected_clear() -> None:
     assert (clear.max(axis=2) - clear.min(axis=2)).max() > 50
 
 
-def test_each_sample_has_its_place() -> None:
-    """A person would look for a time that is not on the sheet."""
+def test_each_sample_is_on_the_sheet() -> None:
+    """A user would look for a time that is not on the sheet."""
     sheet = ContactSheet()
     for second in range(COLUMNS + 1):
         sheet.add(picture(photo("coffee")), sample(second))
@@ -85,8 +85,8 @@ def test_each_sample_has_its_place() -> None:
     assert height >= 2 * THUMB_HEIGHT
 
 
-def test_hits_stay_when_there_are_too_many_samples() -> None:
-    """On the sheet of a long film, just what was found might be missing."""
+def test_hits_are_kept_when_there_are_too_many_samples() -> None:
+    """The sheet of a long film might lack just the findings."""
     sheet = ContactSheet()
     for index in range(MAX_CELLS + 200):
         sheet.add(picture(photo("coffee", 64, 36)), sample(index, hit=index == MAX_CELLS + 100))
@@ -97,7 +97,7 @@ def test_hits_stay_when_there_are_too_many_samples() -> None:
 
 
 def test_pictures_of_any_shape_fit() -> None:
-    """An upright stream from a phone, or one of a single line, would break the sheet."""
+    """An upright stream from a phone, or a picture of a single line, would break the sheet."""
     sheet = ContactSheet()
     for width, height in ((360, 640), (4000, 16), (16, 4000), (16, 16)):
         sheet.add(picture(photo("coffee", width, height)), sample(0))

@@ -20,14 +20,14 @@ def packets(count: int) -> list[PacketSummary]:
 
 
 def columns_of(png: bytes, colour: tuple[int, int, int]) -> np.ndarray:
-    """Pixel columns, right of the axis and above the legend, that hold `colour`."""
+    """Pixel columns, right of the axis and above the legend, that contain `colour`."""
     drawn = np.asarray(Image.open(BytesIO(png)).convert("RGB"))
     assert drawn.shape == (HEIGHT, WIDTH, 3)
     return np.flatnonzero((drawn[:470] == colour).all(axis=2).any(axis=0))
 
 
-def test_pictures_taken_are_marked_where_they_were_taken_in_the_colour_of_their_reason() -> None:
-    """The plot would explain a plan other than the one that was executed."""
+def test_samples_are_marked_at_their_time_in_the_colour_of_their_reason() -> None:
+    """The plot would explain another plan than the executed one."""
     png = packet_plot(
         packets(100), [(0.0, SampleReason.KEYFRAME), (3.0, SampleReason.CUT)], duration_seconds=4, title="x"
     )

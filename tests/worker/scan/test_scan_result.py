@@ -1,4 +1,4 @@
-"""The findings and the summary of a scan."""
+"""Findings and summary of a scan."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def sample(seconds: float, *, held: bool = False) -> SampleVerdict:
 def test_a_finding_is_a_run_of_pictures_on_which_a_rule_persists(
     persistence: dict[str, float], held: set[int], found: list[float]
 ) -> None:
-    """A scan would report what calls nobody on a stream, or leave out the second scene of a film."""
+    """A scan would report findings that raise nothing on a stream, or leave out the second scene of a film."""
     rule = {"name": "shown", "when": "true", "severity": "high", "persistence": persistence}
     policy = Policy.model_validate({"version": "1", "rules": [rule]})
     result = ScanResult(samples=[sample(at, held=at in held) for at in range(12)])
@@ -62,7 +62,7 @@ def test_a_finding_is_a_run_of_pictures_on_which_a_rule_persists(
 @pytest.mark.parametrize(
     ("seconds", "gap"), [([3.0, 4.0], 6.0), ([3.0, 9.0, 9.5], 6.0), ([9.5, 3.0, 9.0], 6.0), ([5.5], 5.5), ([], 10.0)]
 )
-def test_longest_gap_includes_both_ends(seconds: list[float], gap: float) -> None:
-    """A scan that sampled only the middle of a file would claim to have seen all of it."""
+def test_the_longest_gap_includes_both_ends(seconds: list[float], gap: float) -> None:
+    """A scan that sampled only the middle of a file would claim to cover all of it."""
     result = ScanResult(samples=[sample(at) for at in seconds], duration_seconds=10.0)
     assert result.summary()["max_gap_seconds"] == gap

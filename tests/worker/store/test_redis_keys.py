@@ -1,4 +1,4 @@
-"""The table of all names in Redis is the truth: what is written elsewhere, read by whom, and told to people."""
+"""The table of all key names in Redis: no other place writes them, and the documents match it."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ READS = {
 
 
 def test_no_name_is_written_anywhere_else():
-    """Who looks for what a key holds, or how long, finds all of them in one place."""
+    """The meaning or lifetime of a key could not be found in one place."""
     sources = [path for room in ("worker", "models", "sampler", "config") for path in (ROOT / room).rglob("*.py")]
     found = [
         f"{path}: {node.value}"
@@ -45,17 +45,17 @@ def test_no_name_is_written_anywhere_else():
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
 def test_a_name_belongs_to_its_own_pattern(key: Key):
-    """Else its life would be another's."""
+    """The expiry of a key would be that of another pattern."""
     assert key_of(sample(key)) is key
 
 
-def test_what_people_read_is_up_to_date():
-    """`python -m tools.redis_keys > docs/redis-keys.md` writes it."""
+def test_the_document_is_up_to_date():
+    """The document would be outdated; `python -m tools.redis_keys > docs/redis-keys.md` writes it."""
     assert (ROOT / "docs/redis-keys.md").read_text() == redis_keys.document()
 
 
-def test_who_may_read_a_key_is_who_the_document_says(tmp_path: Path):
-    """An operator relies on it for what may be shown to whom."""
+def test_readers_of_a_key_are_the_documented_ones(tmp_path: Path):
+    """An operator relies on the document to know which data each role can see."""
     with server_with_users(str(get_binary_path()), tmp_path) as server, server.client(ADMIN) as admin:
         wrong = [
             f"{role} {'may' if may else 'may not'} read {key.pattern}"
@@ -72,7 +72,7 @@ def _may_read(admin: Redis, role: str, key: Key) -> bool:
 
 
 def sample(key: Key) -> str:
-    """A name of the pattern."""
+    """A name that matches the pattern."""
     parts = {"incident": "0a1b2c", "stream": "a-stream:1", "day": "20783", "severity": "critical", "role": "worker"}
     named = {"lane": "shared", "part": "polls", "purpose": "live"}
     return re.sub(r"{(\w+)}", lambda found: (parts | named).get(found[1], "x1"), key.pattern)

@@ -1,4 +1,4 @@
-"""What each role may do on Redis and what not, tried on real servers; and the real programs in their roles."""
+"""Rights of each role in Redis, on real servers; and the real programs in their roles."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -56,15 +56,15 @@ OF_THE_SERVER: tuple[Command, ...] = (
     ("MIGRATE", "127.0.0.1", 1, "lw:seed", 0, 1),
     ("SLOWLOG", "GET"),
 )
-"""No role may do these: they end, empty or reconfigure the server, or show what others do on it."""
+"""Forbidden to every role: commands that end, empty or reconfigure the server, or show what others do on it."""
 
 FOREIGN = ("SET", "elsewhere", 1)
-"""No key of ours."""
+"""Not one of our keys."""
 
 REFUSED: dict[str, tuple[Command, ...]] = {
     "platform": (
         FOREIGN,
-        # It only adds to `intake`, and sees nothing of it.
+        # It only appends to `intake`, and reads nothing of it.
         *((name, "intake") for name in ("LPOP", "RPOP", "DEL", "UNLINK", "TYPE", "EXISTS", "DUMP")),
         ("LRANGE", "intake", 0, -1),
         ("BRPOP", "intake", 1),
@@ -218,7 +218,7 @@ ALLOWED: dict[str, tuple[Command, ...]] = {
         ("XRANGE", "lw:operations", "-", "+"),
         ("LLEN", "intake"),
         ("INFO",),
-        # What a stream that is taken off missed is noted for workers, since the ledger is not an operator's to write.
+        # Missed time of a removed stream is noted for workers, since operators may not write to the ledger.
         ("EVAL", "return redis.call('ZREM', 'lw:streams:missing', 'x')", 0),
         ("EVAL", "return redis.call('SADD', 'lw:streams:owing', 's')", 0),
         ("EVAL", "return redis.call('HINCRBY', 'lw:stream:s', 'owed_missed_ms', 1)", 0),
@@ -249,7 +249,7 @@ def server(running: ServerWithUsers) -> ServerWithUsers:
 
 
 def denied(redis: Redis, command: Command) -> bool:
-    """Whether the server refuses a command for lack of rights; what else it says of it does not matter here."""
+    """True if the server refuses a command for lack of rights; other errors do not matter here."""
     try:
         redis.execute_command(*command)
     except ResponseError as error:
@@ -258,8 +258,8 @@ def denied(redis: Redis, command: Command) -> bool:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_may_not_do_what_is_not_its_own(server: ServerWithUsers, role: str) -> None:
-    """A password that leaks at a platform or a moderator's desk would be worth the whole deployment."""
+def test_a_role_may_do_nothing_beyond_its_rights(server: ServerWithUsers, role: str) -> None:
+    """A password leaked by a platform or a moderator would expose the whole deployment."""
     with server.client(role) as redis:
         allowed = [command for command in (*OF_THE_SERVER, *REFUSED[role]) if not denied(redis, command)]
     assert allowed == []
@@ -268,17 +268,17 @@ def test_a_role_may_not_do_what_is_not_its_own(server: ServerWithUsers, role: st
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_may_do_what_it_is_for(server: ServerWithUsers, role: str) -> None:
-    """The rules would be right on paper and keep a platform or a worker from its work."""
+def test_a_role_may_do_what_it_needs(server: ServerWithUsers, role: str) -> None:
+    """The rules would keep a platform or a worker from its work."""
     with server.client(role) as redis:
         assert [command for command in ALLOWED[role] if denied(redis, command)] == []
 
 
 @pytest.mark.parametrize("role", ["operator", "moderator"])
-def test_doctor_tells_a_wrong_user_or_password_from_a_redis_that_is_away(
+def test_doctor_distinguishes_a_wrong_user_or_password_from_an_unreachable_redis(
     server: ServerWithUsers, role: str, tmp_path: Path
 ) -> None:
-    """An operator on the first day would start a second Redis, where a password is wrong or the role is another."""
+    """With a wrong password or role, a new operator would start a second Redis."""
     (tmp_path / "password").write_text("guess\n")
     environment = server.environment(role)
     if role == "operator":
@@ -294,10 +294,10 @@ def test_doctor_tells_a_wrong_user_or_password_from_a_redis_that_is_away(
     ("role", "command"),
     [("moderator", ("streams", "list")), ("moderator", ("bank", "list")), ("platform", ("queue", "list"))],
 )
-def test_a_command_of_another_role_says_what_it_needs(
+def test_a_command_of_another_role_says_which_role_it_needs(
     server: ServerWithUsers, role: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """A moderator would read of keys and pipelines, and not learn that somebody else may do this."""
+    """A moderator would read about keys and pipelines, and not learn that another role may do this."""
     ran = livewarden(*command, environment=server.environment(role) | {"HOME": str(tmp_path)})
     assert ran.status == 2
     assert ran.message.startswith("Redis: ")
@@ -305,8 +305,8 @@ def test_a_command_of_another_role_says_what_it_needs(
     assert "docs/redis-users.md" in ran.message
 
 
-def test_nobody_comes_in_without_a_name_and_its_password(server: ServerWithUsers) -> None:
-    """Whoever reaches the port would be a worker."""
+def test_nobody_connects_without_a_name_and_its_password(server: ServerWithUsers) -> None:
+    """Anyone who reaches the port would have a worker's rights."""
     with server.client(None) as nobody, pytest.raises(AuthenticationError):
         nobody.ping()
     for user in ("default", "health", *ROLES):
@@ -319,8 +319,8 @@ def test_nobody_comes_in_without_a_name_and_its_password(server: ServerWithUsers
         assert denied(health, ("LLEN", "intake"))
 
 
-def test_what_scripts_wrote_is_there_after_a_restart(program: str, tmp_path: Path) -> None:
-    """Every escalation would be lost with the first restart of Redis: it replays transactions, which scripts are in its
+def test_writes_of_scripts_survive_a_restart(program: str, tmp_path: Path) -> None:
+    """The first restart of Redis would lose every escalation: it replays transactions, which scripts are in its
     append-only file, under the rights of the user `default`, and drops what that user may not do."""
     script = "redis.call('HSET', KEYS[1], 'a', 1); redis.call('ZADD', KEYS[2], 1, 'a'); return 1"
     with server_with_users(program, tmp_path) as server, server.client("worker") as redis:
@@ -344,11 +344,11 @@ OLDER_MODERATOR = """
   (-@all +xgroup|create +xreadgroup +xclaim +xack +xadd +xread +xrevrange ~lw:escalations:*)
   (-@all +xadd ~lw:decisions)
 """
-"""The rules before there were sets of ids and totals of days."""
+"""The rules before there were sets of IDs and daily totals."""
 
 
-def test_a_decision_is_whole_where_redis_still_has_older_rules(server: ServerWithUsers, policy: Policy) -> None:
-    """In an update that Redis has not followed yet it would be recorded, and never published."""
+def test_a_decision_is_complete_while_redis_still_has_older_rules(server: ServerWithUsers, policy: Policy) -> None:
+    """During an update that Redis has not received yet, a decision would be recorded and never published."""
     rules = " ".join(OLDER_MODERATOR.split()).replace("(", "\n(").replace(")", ")\n").split("\n")
     words = [part.strip() if part.startswith("(") else part.split() for part in rules if part.strip()]
     flat = [word for part in words for word in ([part] if isinstance(part, str) else part)]
@@ -363,7 +363,7 @@ def test_a_decision_is_whole_where_redis_still_has_older_rules(server: ServerWit
 
 @pytest.mark.timeout(60)
 def test_a_platform_sends_tasks_by_celery_and_reads_decisions(server: ServerWithUsers) -> None:
-    """A platform could not enqueue a stream, at any priority, or would not hear what was decided."""
+    """A platform could not enqueue a stream, at any priority, or would not receive decisions."""
     with Celery("platform", broker=server.url("platform")) as platform:
         for priority in (0, 3, 6, 9):
             platform.send_task("livewarden.watch_stream", args=["s"], queue="intake", priority=priority)
@@ -379,7 +379,7 @@ def test_a_platform_sends_tasks_by_celery_and_reads_decisions(server: ServerWith
 
 
 def settled(redis: Redis) -> dict | None:
-    """The stream's record once it has ended and nothing of it is pending."""
+    """The stream's record once it has ended and none of its segments is pending."""
     if not redis.exists("lw:stream:s"):
         return None
     record = show_stream(redis, "s")
@@ -389,7 +389,7 @@ def settled(redis: Redis) -> dict | None:
 def test_a_moderator_decides_on_a_group_that_streams_joined(
     server: ServerWithUsers, policy_of: Callable[[str], Policy]
 ) -> None:
-    """A lead would be refused by Redis when many streams show the same, which is seldom tried."""
+    """Redis would refuse a lead's decision when many streams show the same, a case rarely exercised."""
     flood = "flood: {streams: 2, within_seconds: 600}"
     policy = policy_of(f"version: '1'\n{flood}\nrules: [{{name: known, when: matched(\"known\"), severity: critical}}]")
     with server.client("worker") as worker, server.client("moderator") as moderator:
@@ -414,7 +414,7 @@ def test_a_moderator_decides_on_a_group_that_streams_joined(
 
 @pytest.mark.timeout(400)
 def test_all_of_a_deployment_runs_in_its_roles(server: ServerWithUsers, origin: LiveOrigin, tmp_path: Path) -> None:
-    """A right that is missing shows once it is needed: with the first escalation, at night."""
+    """A missing right would show only when it is needed: at the first escalation, at night."""
     for index in range(3):
         origin.add(f"{index}.ts", segment_bytes(card=index == 1))
     origin.ended = True

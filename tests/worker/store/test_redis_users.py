@@ -1,4 +1,4 @@
-"""`livewarden redis-users`: the files that it makes, keeps and changes."""
+"""`livewarden redis-users`: the files that it creates, keeps and changes."""
 
 import hashlib
 import stat
@@ -26,7 +26,7 @@ def hash_of(password: str) -> str:
 
 
 def test_a_second_start_changes_no_password(tmp_path: Path) -> None:
-    """Each restart of the stack would lock platforms and moderators out."""
+    """Each restart of the stack would lock out platforms and moderators."""
     ran = made(tmp_path)
     first = passwords(tmp_path)
     assert ran.status == 0
@@ -38,8 +38,8 @@ def test_a_second_start_changes_no_password(tmp_path: Path) -> None:
     assert (made(tmp_path).out, passwords(tmp_path), rules.read_bytes()) == ("", first, before)
 
 
-def test_only_the_owner_reads_a_password_and_redis_reads_hashes_alone(tmp_path: Path) -> None:
-    """Another user of the machine, or whoever gets at Redis's own files, would have every role's password."""
+def test_only_the_owner_reads_a_password_and_redis_reads_only_hashes(tmp_path: Path) -> None:
+    """Another user of the machine, or anyone with access to Redis's own files, would have every role's password."""
     folder = tmp_path / "secrets"
     made(folder)
     for role in ROLES:
@@ -50,12 +50,12 @@ def test_only_the_owner_reads_a_password_and_redis_reads_hashes_alone(tmp_path: 
     for password in passwords(folder).values():
         assert password.strip() not in rules
         assert f"#{hash_of(password)} " in rules
-    # Redis refuses an `aclfile` with anything but users in it.
+    # Redis refuses an `aclfile` that contains anything but users.
     assert [line for line in rules.splitlines() if not line.startswith("user ")] == []
 
 
-def test_an_own_password_is_kept(tmp_path: Path) -> None:
-    """Who brings passwords from a vault would find them replaced."""
+def test_a_custom_password_is_kept(tmp_path: Path) -> None:
+    """Passwords supplied from a vault would be replaced."""
     (tmp_path / "worker").mkdir()
     (tmp_path / "worker/password").write_text("from a vault\n")
     made(tmp_path)
@@ -64,7 +64,7 @@ def test_an_own_password_is_kept(tmp_path: Path) -> None:
 
 
 def test_an_empty_password_is_refused(tmp_path: Path) -> None:
-    """A disk that was full once would leave a role open to everybody, or closed for good, and nobody would know."""
+    """A disk that was full once would leave a role open to everybody, or locked for good, unnoticed."""
     (tmp_path / "worker").mkdir()
     (tmp_path / "worker/password").write_text("")
     ran = made(tmp_path)
@@ -72,7 +72,7 @@ def test_an_empty_password_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_password_changes_without_a_gap(tmp_path: Path) -> None:
-    """A platform would be locked out from the moment in which its password changes until it has the new one."""
+    """A platform would be locked out from the change of its password until it has the new one."""
     folder = tmp_path / "server"
     folder.mkdir()
     with server_with_users(str(get_binary_path()), folder) as server:
@@ -101,8 +101,8 @@ def answers(url: str) -> bool:
             return False
 
 
-def test_a_role_that_is_none_is_named(tmp_path: Path) -> None:
-    """A typing error would leave the old password in force, and look like a success."""
+def test_an_unknown_role_is_named(tmp_path: Path) -> None:
+    """A typo would leave the old password in force, and look like a success."""
     ran = made(tmp_path, "--rotate", "plattform")
     assert ran.status == 2
     assert "plattform" in ran.err

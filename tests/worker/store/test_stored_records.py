@@ -1,6 +1,6 @@
-"""What other versions of ours left in Redis, and what is damaged there: it costs nobody else anything.
+"""Records of other versions, and damaged ones, in Redis: they affect nothing else.
 
-records-0.1.0 has records as version 0.1.0 wrote them.
+records-0.1.0 contains records as version 0.1.0 wrote them.
 """
 
 import json
@@ -47,12 +47,12 @@ def kept(name: str) -> Any:
 
 
 def newer(text: str) -> str:
-    """With a field that this version does not know."""
+    """The record with an additional field that this version does not know."""
     return text.replace("{", '{"of_a_later_version":[{"a":1}],', 1)
 
 
-def test_what_version_0_1_0_wrote_is_read():
-    """An upgrade would stop every stream, and a way back would do so again."""
+def test_records_of_version_0_1_0_are_read():
+    """An upgrade, or a downgrade, would stop every stream."""
     cursor = Cursor.from_json(kept("cursor"))
     assert (cursor.next_sequence, cursor.state, len(cursor.seen)) == (3, "live", 3)
     assert Cursor.from_json(newer(kept("cursor"))) == cursor
@@ -67,7 +67,7 @@ def test_what_version_0_1_0_wrote_is_read():
 
 @pytest.mark.parametrize("of", [str, newer])
 def test_incidents_of_version_0_1_0_go_on(of: Any, redis: Redis):
-    """Open incidents would be raised again after an upgrade, and decided ones come back."""
+    """Open incidents would be raised again after an upgrade, and decided ones reopened."""
     put = {name: of(text) if name.startswith("rule:") else text for name, text in kept("incidents").items()}
     redis.hset(incidents_key("cam"), mapping=put)
     rules = read_incidents(redis, "cam", "live").rules
@@ -90,7 +90,7 @@ def test_incidents_of_version_0_1_0_go_on(of: Any, redis: Redis):
 
 @pytest.mark.parametrize("of", [str, newer])
 def test_look_backs_of_version_0_1_0_go_on(of: Any, redis: Redis):
-    """Hashes that came before an upgrade would never be looked for."""
+    """Hashes that arrived before an upgrade would never be looked back for."""
     redis.hset(JOBS, mapping={"5a5a": of(kept("job")), "damaged": '{"id": "dam'})
     job = next_job(redis, hours=1.0)
     assert job is not None
@@ -108,7 +108,7 @@ def origin() -> Iterator[LiveOrigin]:
 
 @pytest.fixture
 def keys(process: WorkerProcess, origin: LiveOrigin) -> list[str]:
-    """Of the stream's pending segments, in its order."""
+    """Keys of the stream's pending segments, in stream order."""
     keys: list[str] = []
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     process.redis.zadd(DUE, {"s": 0}, xx=True)
@@ -128,7 +128,7 @@ def keys(process: WorkerProcess, origin: LiveOrigin) -> list[str]:
     ],
 )
 def test_a_damaged_segment_is_closed_with_its_time(damage: Any, process: WorkerProcess, keys: list[str]):
-    """Its message would go round for ever, its time be lost, and the stream's other segments be judged never."""
+    """Its message would circulate for ever, its time be lost, and the stream's other segments never be settled."""
     redis = process.redis
     text = str(redis.hget(pending_key("s"), keys[0]))
     redis.hset(pending_key("s"), keys[0], damage(text))
@@ -142,8 +142,8 @@ def test_a_damaged_segment_is_closed_with_its_time(damage: Any, process: WorkerP
     assert redis.xlen(DRILLS) == 1
 
 
-def test_what_else_is_damaged_stops_no_segment(process: WorkerProcess, keys: list[str]):
-    """A child on the screen would go unseen because of a note that cannot be read."""
+def test_other_damaged_records_stop_no_segment(process: WorkerProcess, keys: list[str]):
+    """A finding would be lost because of an unreadable record."""
     redis = process.redis
     series = ".".join(keys[0].split(".")[:2])
     redis.hset(gate_key("s"), series, '{"capture_ms"')
@@ -163,8 +163,8 @@ def test_what_else_is_damaged_stops_no_segment(process: WorkerProcess, keys: lis
     assert GateState.read(str(redis.hget(gate_key("s"), series))) is not None
 
 
-def test_reports_of_processes_are_read_beside_damaged_ones(redis: Redis, tmp_path: Path):
-    """`doctor` and `bank stats` would end in a traceback, or processes report for ever what none hears."""
+def test_process_reports_are_read_beside_damaged_ones(redis: Redis, tmp_path: Path):
+    """`doctor` and `bank stats` would end in a traceback, or reports of processes would be ignored."""
     now = now_ms(redis)
     damaged = {"a": "{", "b": "[]", "c": '{"at_ms": "soon"}', "d": "7"}
     redis.hset(IN_FORCE, mapping=damaged | {"e": json.dumps({"at_ms": now, "version": "1", "problem": "", "more": 1})})
@@ -176,8 +176,8 @@ def test_reports_of_processes_are_read_beside_damaged_ones(redis: Redis, tmp_pat
     assert quarantines(redis) == ()
 
 
-def test_a_damaged_report_of_one_worker_keeps_no_other_from_telling(redis: Redis, scene: Scene):
-    """Operators would not hear that the policy's file is refused."""
+def test_a_damaged_report_of_one_worker_does_not_block_others(redis: Redis, scene: Scene):
+    """Operators would not learn that the policy file is refused."""
     redis.hset(REFUSING, mapping={"other:1": "{", "other:2": "[]", "other:3": '{"refused": "x"}'})
     told = {"file": "policy.yaml", "refused": "5a" * 32, "problem": "line 3", "in_force": "1", "deployment": "test"}
     assert report_policy_file(redis, worker="host:1", **told)

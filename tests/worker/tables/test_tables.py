@@ -1,4 +1,4 @@
-"""Tables on terminals of any width: what people copy from them is whole."""
+"""Tables on terminals of any width: IDs that people copy from them are complete."""
 
 import ast
 import io
@@ -30,7 +30,7 @@ def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shown(table: RenderableType, width: int | None = None) -> list[str]:
-    """Lines as a terminal of that width has them; None: it goes into a file."""
+    """Lines on a terminal of that width; None: as written into a file."""
     out = io.StringIO()
     options = {} if width is None else {"width": width}
     Screen(file=out, **options).print(table)
@@ -52,8 +52,8 @@ def queue(*streams: str) -> Listing:
     return table
 
 
-def test_columns_go_in_their_order_and_ids_stay() -> None:
-    """A moderator could not copy the stream that is cut, or would take `hits` for what matters more than the rule."""
+def test_columns_are_dropped_in_order_and_ids_stay() -> None:
+    """A moderator could not copy a truncated stream ID, or would see `hits` in place of the more important rule."""
     wide = shown(queue("cam-1", UUID), 140)
     assert wide[0].split() == ["severity", "incident", "hits", "stream", "rule", "held", "by"]
     middle = shown(queue("cam-1", UUID), 100)
@@ -68,8 +68,8 @@ def test_columns_go_in_their_order_and_ids_stay() -> None:
     ]
 
 
-def test_one_long_id_takes_no_columns_from_the_others() -> None:
-    """A broadcaster with an id of 200 characters would hide rules and holders of all other streams."""
+def test_one_long_id_takes_no_columns_from_other_rows() -> None:
+    """A broadcaster with an ID of 200 characters would hide rules and holders of all other streams."""
     lines = shown(queue("cam-1", LONGEST, "cam-2"), 80)
     assert lines[0].split() == ["severity", "incident", "stream", "rule", "held", "by"]
     assert LONGEST in "".join(line.strip() for line in lines)
@@ -81,8 +81,8 @@ def test_one_long_id_takes_no_columns_from_the_others() -> None:
     assert ("".join(longest), one.split(), state.split()) == (LONGEST, ["cam-1", "live"], ["live"])
 
 
-def test_into_a_file_each_record_is_one_line() -> None:
-    """`livewarden queue list | grep ID` would find half an id."""
+def test_in_a_file_each_record_is_one_line() -> None:
+    """`livewarden queue list | grep ID` would find half an ID."""
     lines = shown(queue("cam-1", LONGEST))
     assert [len(line.split("  ")) >= 6 for line in lines] == [True] * 3
     assert LONGEST in lines[2]
@@ -94,18 +94,16 @@ def test_into_a_file_each_record_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(("columns", "bounded"), [("60", True), ("0", False), ("", False), ("many", False)])
-def test_columns_is_the_width_of_what_goes_into_a_file(
-    columns: str, bounded: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever asks for a width would not get it; a shell that exports COLUMNS=0 would get an empty table."""
+def test_columns_sets_the_width_in_a_file(columns: str, bounded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A requested width would be ignored; or a shell that exports COLUMNS=0 would get an empty table."""
     monkeypatch.setenv("COLUMNS", columns)
     lines = shown(queue(LONGEST))
     assert (max(map(len, lines)) <= 60) is bounded
     assert (LONGEST in "\n".join(lines)) is not bounded
 
 
-def test_where_nothing_fits_records_stand_below_one_another() -> None:
-    """On a phone in portrait, or half a split screen, columns would run into one another."""
+def test_on_a_narrow_terminal_records_are_shown_one_below_another() -> None:
+    """On a phone in portrait, or half a split screen, columns would run into each other."""
     lines = shown(queue(UUID), 40)
     assert lines[0].split() == ["severity", "critical"]
     assert UUID in "".join(line.strip() for line in lines).replace("stream", "")
@@ -116,7 +114,7 @@ names = st.text(st.characters(), max_size=60)
 
 
 @given(st.lists(st.tuples(names, names), min_size=1, max_size=4), st.integers(20, 130))
-def test_nothing_is_cut_and_nothing_breaks_the_line(records: list[tuple[str, str]], width: int) -> None:
+def test_nothing_is_cut_and_no_character_breaks_a_line(records: list[tuple[str, str]], width: int) -> None:
     """Names with emoji, Chinese or control characters would shift columns, steer the terminal, or lose their end."""
     table, facts = Listing(ids("stream"), numbers("lag"), texts("state"), left_out_first=("lag",)), Facts()
     for stream, state in records:
@@ -132,8 +130,8 @@ def test_nothing_is_cut_and_nothing_breaks_the_line(records: list[tuple[str, str
             assert "".join(printable(reported).split()) in together
 
 
-def test_brackets_of_others_are_no_markup() -> None:
-    """A stream called `[red]` would vanish from the table, or `[/]` end the command."""
+def test_brackets_in_foreign_texts_are_no_markup() -> None:
+    """A stream called `[red]` would vanish from the table, or `[/]` would end the command."""
     table = Listing(ids("stream"), texts("state"))
     table.add("[red]a[/]", "[/b]")
     facts = Facts(title="[bold]t")
@@ -149,8 +147,8 @@ def test_brackets_of_others_are_no_markup() -> None:
         assert all(one in text for one in reported)
 
 
-def test_the_order_in_which_columns_go_is_documented() -> None:
-    """An operator would look for a column at 80 columns and not know why it is not there."""
+def test_the_order_of_dropped_columns_is_documented() -> None:
+    """An operator would look for a column at 80 columns and not know why it is missing."""
     documented = (ROOT / "docs" / "tables.md").read_text()
     orders = [
         ", ".join(ast.literal_eval(keyword.value))
@@ -172,8 +170,9 @@ class TestChecks:
         checks.add(Text("ok"), "clock", "right", advice="", well=True)
         return checks
 
-    def test_what_is_well_is_one_line_at_any_width(self) -> None:
-        """An operator would look for what is wrong among the lines of what is not; an id that is cut is another id."""
+    def test_a_passed_check_is_one_line_at_any_width(self) -> None:
+        """An operator would search for the fault among lines of passed checks; or a truncated ID would pass for
+        another."""
         for width in (80, 200):
             lines = shown(self.table(), width)
             assert max(map(len, lines)) <= width
@@ -182,8 +181,8 @@ class TestChecks:
             assert set(policy.replace(",", "").split()[6:-1]) <= {UUID}
             assert lines[-1] == "ok    clock   right"
 
-    def test_what_is_not_well_is_whole_with_what_to_do_on_its_own_line(self) -> None:
-        """The end of an error says what to mend."""
+    def test_a_failed_check_is_complete_with_its_advice_on_its_own_line(self) -> None:
+        """The end of an error, which says what to fix, would be cut off."""
         lines = shown(self.table(), 80)
         begin = next(number for number, line in enumerate(lines) if line.startswith("fail"))
         advice = next(number for number, line in enumerate(lines) if "→" in line)

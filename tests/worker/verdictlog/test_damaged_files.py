@@ -1,4 +1,4 @@
-"""Unreadable files of the verdict log: they cost their own rows, and nothing else."""
+"""Unreadable files of the verdict log cost only their own rows."""
 
 import io
 import json
@@ -51,7 +51,7 @@ def _with_column(name: str, column: pa.Array) -> bytes:
 
 
 def _flipped(data: bytes) -> bytes:
-    """In the middle of its pages, which have no checksum; the directory at its end is whole."""
+    """The bytes with damage in the pages, which have no checksum; the directory at the end is intact."""
     return data[:4] + bytes(byte ^ 0x5A for byte in data[4:200]) + data[200:]
 
 
@@ -90,7 +90,7 @@ def store(url: str) -> ObjectStore:
 
 
 def ruin(store: ObjectStore, url: str, *, at_ms: int, merged: bool = False) -> dict[str, str]:
-    """A file of each kind, written from `at_ms` on; what is wrong with it, by path."""
+    """A file of each kind, written from `at_ms` on; path to its damage."""
     found = {}
     for number, (name, damage) in enumerate(RUINED.items()):
         file = write(store, [row(SHOWN, capture_ms=at_ms)], written_ms=at_ms + number)
@@ -117,10 +117,10 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.expected_errors("damaged, and left out")
 @pytest.mark.parametrize("merged", [False, True])
-def test_damaged_files_cost_nothing_but_themselves(
+def test_damaged_files_cost_only_themselves(
     redis: Redis, store: ObjectStore, url: str, merged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One disk that was full for a minute: no hash would be looked back for any more, and nothing purged."""
+    """After one minute with a full disk, no hash would be looked back for any more, and nothing purged."""
     now = now_ms(redis)
     begin = (now - 2 * HOUR) // MERGE_MS * MERGE_MS
     damaged = ruin(store, url, at_ms=begin, merged=merged)
@@ -134,7 +134,7 @@ def test_damaged_files_cost_nothing_but_themselves(
     merged_good = [path for path in paths(store) if path.endswith("-merged.parquet") and path not in damaged]
     assert len(merged_good) == 1
     noted = set(map(str, redis.hkeys(DAMAGED)))
-    # Of one that was merged only the directory was read so far: what it holds is not merged again.
+    # Only the directory of the one that was merged has been read: its content is not merged again.
     assert noted < damaged.keys() if merged else noted == damaged.keys()
     assert len(logged(caplog)) == len(noted)
     (event,) = published(redis)
@@ -162,8 +162,8 @@ def paths(store: ObjectStore) -> list[str]:
     return [f"{folder}/{name}" for _, folder in folders(store) for name in store.all_names(folder)]
 
 
-def test_what_a_damaged_merged_file_holds_stays(store: ObjectStore, url: str) -> None:
-    """The last copy of what was judged would be removed, for another is there that nobody can read."""
+def test_sources_of_a_damaged_merged_file_stay(store: ObjectStore, url: str) -> None:
+    """The last copy of verdicts would be removed because of an unreadable merged file."""
     now = 1_800_014_400_000
     files = [write(store, [row(SHOWN, capture_ms=number)], written_ms=now + number) for number in range(3)]
     _merge(store, files, now)
@@ -184,8 +184,8 @@ def test_what_a_damaged_merged_file_holds_stays(store: ObjectStore, url: str) ->
 
 
 @pytest.mark.expected_errors("damaged, and left out")
-def test_what_a_damaged_merged_file_holds_is_read_and_merged_again(redis: Redis, store: ObjectStore, url: str) -> None:
-    """Rows that are whole on the disk would be seen by no look-back and no replay."""
+def test_sources_of_a_damaged_merged_file_are_read_and_merged_again(redis: Redis, store: ObjectStore, url: str) -> None:
+    """Intact rows on disk would be missed by every look-back and replay."""
     now = now_ms(redis)
     begin = (now - 2 * HOUR) // MERGE_MS * MERGE_MS
     files = [write(store, [row(SHOWN, capture_ms=begin + number)], written_ms=begin + number) for number in range(3)]
@@ -207,8 +207,8 @@ def captures(url: str) -> list[int]:
 
 
 @pytest.mark.expected_errors("damaged, and left out")
-def test_each_damaged_file_is_read_again_in_the_end(redis: Redis) -> None:
-    """A disk that came back: files behind a few slow ones would be left out indefinitely, though they are whole."""
+def test_each_damaged_file_is_eventually_read_again(redis: Redis) -> None:
+    """After a disk recovers, intact files behind a few slow ones would be left out indefinitely."""
     names = [f"{number}-1-1-1-0123456789abcdef.parquet" for number in range(1, 9)]
     for name in names:
         file = LogFile.parse("verdicts/date=2026-11-26/hour=12", name)
@@ -236,7 +236,7 @@ def test_each_damaged_file_is_read_again_in_the_end(redis: Redis) -> None:
 
 
 class Refusing:
-    """A store that refuses, slowly, to remove some files."""
+    """A store that slowly refuses to remove some files."""
 
     def __init__(self, store: ObjectStore, refused: set[str], until: Callable[[], float]) -> None:
         self._remove, self._refused, self._until = store.remove, refused, until
@@ -254,7 +254,8 @@ class Refusing:
 def test_files_that_cannot_be_removed_do_not_end_merging(
     redis: Redis, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One folder with other rights: small files would never be merged again, and the task be sent without a pause."""
+    """One folder with other permissions: small files would never be merged again, and the task be sent without
+    pause."""
     now = now_ms(redis)
     refused = {write(store, [row(SHOWN)], written_ms=now - 30 * HOUR + number).path for number in range(5)}
     begin = (now - 2 * HOUR) // MERGE_MS * MERGE_MS
@@ -265,13 +266,13 @@ def test_files_that_cannot_be_removed_do_not_end_merging(
     monkeypatch.setattr(store, "remove", stubborn.remove)
     assert not keep_log(redis, store, hours=24, seconds=3)
     assert redis.exists(KEPT)
-    assert len([path for path in paths(store) if path.endswith("-merged.parquet")]) == 1  # no new copy of what is due
+    assert len([path for path in paths(store) if path.endswith("-merged.parquet")]) == 1  # no new copy of due files
 
 
-def test_a_folder_that_refuses_does_not_use_up_the_time_of_others(
+def test_a_refusing_folder_does_not_use_up_the_time_of_others(
     redis: Redis, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that takes 0.2 s to refuse each of a thousand files: nothing else would be purged with that slice."""
+    """If a store takes 0.2 s to refuse each of a thousand files, nothing else would be purged in that slice."""
     hour = now_ms(redis) // HOUR * HOUR
     refused = {write(store, [row(SHOWN)], written_ms=hour - 30 * HOUR + number).path for number in range(20)}
     due = {write(store, [row(SHOWN)], written_ms=hour - hours * HOUR).path for hours in range(31, 41)}
@@ -283,8 +284,8 @@ def test_a_folder_that_refuses_does_not_use_up_the_time_of_others(
     assert len(refused.intersection(stubborn.removed)) == len(stubborn.removed) - len(due) == 3
 
 
-def test_what_is_no_file_is_one_damaged_file(redis: Redis, store: ObjectStore, url: str) -> None:
-    """A pipe would be waited for indefinitely, and a link that leads to itself be taken for a store that is away."""
+def test_a_path_that_is_no_file_counts_as_one_damaged_file(redis: Redis, store: ObjectStore, url: str) -> None:
+    """A pipe would block indefinitely, or a link to itself would look like an unreachable store."""
     now = now_ms(redis)
     whole = write(store, [row(SHOWN, capture_ms=now)], written_ms=now)
     pipe, loop = (whole.path.replace("-1-", f"-{number}-", 1) for number in (2, 3))
@@ -300,7 +301,7 @@ def test_what_is_no_file_is_one_damaged_file(redis: Redis, store: ObjectStore, u
 
 
 def test_folders_that_are_no_hours_are_skipped(store: ObjectStore, url: str) -> None:
-    """A folder that somebody made by hand would end every reader of the log."""
+    """A folder made by hand would end every reader of the log."""
     write(store, [row(SHOWN)], written_ms=1_000_000)
     for name in ("date=2026-02-30/hour=12", "date=2026-01-01/hour=99", "date=0000-01-01/hour=00"):
         (Path(url) / "verdicts" / name).mkdir(parents=True)
@@ -308,8 +309,8 @@ def test_folders_that_are_no_hours_are_skipped(store: ObjectStore, url: str) -> 
 
 
 @pytest.mark.expected_errors("damaged, and left out")
-def test_a_file_that_was_half_there_is_searched_once_it_is_intact(redis: Redis, store: ObjectStore, url: str) -> None:
-    """A log that is copied to another disk: what was being copied when a hash came would never be compared with it."""
+def test_a_file_that_was_incomplete_is_searched_once_it_is_intact(redis: Redis, store: ObjectStore, url: str) -> None:
+    """While a log is copied to another disk, files in transit would never be compared with a new hash."""
     now = now_ms(redis)
     file = write(store, [row(SHOWN, capture_ms=now - 9000)], written_ms=now - 5000)
     path = Path(url) / file.path
@@ -325,7 +326,7 @@ def test_a_file_that_was_half_there_is_searched_once_it_is_intact(redis: Redis, 
     late = next_late(redis)
     assert late is not None
     assert late.path == file.path
-    assert late.judged_by.lacks_deployed(late.judged_by)  # compared with all that is in force
+    assert late.judged_by.lacks_deployed(late.judged_by)  # compared with all entries in force
     path.unlink()
     damage_recorder(redis)(file, ObjectStoreError("gone by then", damaged=True))
     redis.delete(KEPT)
@@ -341,10 +342,11 @@ def found(redis: Redis, store: ObjectStore, now: int) -> int:
     )
 
 
-def test_a_store_that_fails_is_no_damaged_file(
+def test_a_failing_store_does_not_make_files_damaged(
     redis: Redis, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a disk cannot be read, each file would be taken for damaged, and a look-back be over that saw nothing."""
+    """While a disk cannot be read, each file would count as damaged, and a look-back would end without having
+    searched."""
     now = now_ms(redis)
     write(store, [row(SHOWN)], written_ms=now)
     opened = store._files.open
@@ -367,7 +369,7 @@ def _fails(*_: object) -> bytes:
 
 @pytest.mark.expected_errors("damaged, and left out")
 def test_doctor_names_damaged_files(redis: Redis) -> None:
-    """Hours of the log would be gone, and the deployment look well."""
+    """Hours of the log would be gone, and the deployment look healthy."""
     name = f"{now_ms(redis)}-1-1-1-0123456789abcdef.parquet"
     file = LogFile.parse("verdicts/date=2026-11-26/hour=12", name)
     assert file is not None

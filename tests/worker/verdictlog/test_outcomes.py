@@ -1,4 +1,4 @@
-"""Outcomes of verdicts, in a real folder, from a real Valkey: what was really raised and decided, for replays."""
+"""Outcomes in a real folder, from a real Valkey: the raised and decided incidents, recorded for replays."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,8 +39,8 @@ def recorded(url: str) -> list[Mapping[str, Any]]:
     return [row for batch in read_log(url, 0, 2**62, of=OUTCOMES) for row in batch.to_pylist()]
 
 
-def test_what_was_raised_changed_and_decided_is_recorded(scene: Scene, store: ObjectStore, url: str) -> None:
-    """Nobody could say what a new policy would have done otherwise."""
+def test_raised_changed_and_decided_incidents_are_recorded(scene: Scene, store: ObjectStore, url: str) -> None:
+    """A replay could not say what a new policy would have changed."""
     incident = scene.raise_incident("cam-1", Severity.REVIEW, capture_ms=4000)
     scene.rise("cam-1", Severity.CRITICAL)
     made = decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
@@ -66,8 +66,8 @@ def test_what_was_raised_changed_and_decided_is_recorded(scene: Scene, store: Ob
     assert not any("ann" in str(value) for row in recorded(url) for value in row.values())
 
 
-def test_each_is_recorded_once_where_nobody_dies(scene: Scene, store: ObjectStore, url: str) -> None:
-    """The store would fill with copies of copies."""
+def test_each_outcome_is_recorded_once_if_no_process_dies(scene: Scene, store: ObjectStore, url: str) -> None:
+    """The store would fill with repeated copies."""
     scene.raise_incident("cam-1")
     for _ in range(3):
         record_outcomes(scene.redis, store)
@@ -76,8 +76,8 @@ def test_each_is_recorded_once_where_nobody_dies(scene: Scene, store: ObjectStor
     assert [row["stream_id"] for row in recorded(url)] == ["cam-1", "cam-2"]
 
 
-def test_who_dies_between_file_and_note_leaves_a_copy_that_is_known(scene: Scene, store: ObjectStore, url: str) -> None:
-    """An incident would count twice, or be lost."""
+def test_a_death_between_file_and_note_leaves_a_known_copy(scene: Scene, store: ObjectStore, url: str) -> None:
+    """An incident would be counted twice, or be lost."""
     scene.raise_incident("cam-1")
     record_outcomes(scene.redis, store)
     scene.redis.delete(POSITION)
@@ -86,18 +86,18 @@ def test_who_dies_between_file_and_note_leaves_a_copy_that_is_known(scene: Scene
     assert one["id"] == other["id"]
 
 
-def test_what_is_not_recorded_yet_is_not_trimmed(scene: Scene, store: ObjectStore, url: str) -> None:
-    """Readers are often quicker than the store: what they have read would be missing from every replay."""
+def test_unrecorded_events_are_not_trimmed(scene: Scene, store: ObjectStore, url: str) -> None:
+    """Readers are often faster than the store: events that they have read would be missing from every replay."""
     decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
-    take(scene.redis, "ann")  # passes the decided over: every group has read all of it
+    take(scene.redis, "ann")  # skips the decided ones: every group has read everything
     assert trim(scene.redis, held_from=unrecorded_from(scene.redis)) == 0
     record_outcomes(scene.redis, store)
     assert trim(scene.redis, held_from=unrecorded_from(scene.redis)) == 2
     assert [row["kind"] for row in recorded(url)] == ["raised", "decided"]
 
 
-def test_a_store_that_is_away_does_not_fill_redis(scene: Scene, tmp_path: Path) -> None:
-    """What is in nobody's way after an hour would stop moderation after a week."""
+def test_an_unreachable_store_does_not_fill_redis(scene: Scene, tmp_path: Path) -> None:
+    """Events kept for a store that is away for a week would stop moderation."""
     (tmp_path / "file").touch()
     old = now_ms(scene.redis) - HELD_MS - 1000
     scene.redis.xadd(CRITICAL, {"event": "{}"}, id=f"{old}-0")
@@ -109,7 +109,7 @@ def test_a_store_that_is_away_does_not_fill_redis(scene: Scene, tmp_path: Path) 
 
 
 def test_other_events_are_skipped(scene: Scene, store: ObjectStore, url: str) -> None:
-    """One entry that is nothing to us, or of a newer version, would hold up all that follow."""
+    """One irrelevant entry, or one of a newer version, would block all that follow."""
     for text in ("", "[]", "{}", "no json", '{"type": "livewarden.escalation.raised.v1", "id": "1", "data": {}}'):
         scene.redis.xadd(CRITICAL, {"event": text})
     scene.redis.xadd(CRITICAL, {"other": "field"})
@@ -118,7 +118,7 @@ def test_other_events_are_skipped(scene: Scene, store: ObjectStore, url: str) ->
     assert [row["stream_id"] for row in recorded(url)] == ["cam-1"]
 
 
-def test_it_is_due_when_something_is_new(scene: Scene, store: ObjectStore) -> None:
+def test_recording_is_due_when_an_event_is_new(scene: Scene, store: ObjectStore) -> None:
     """Workers would write a file each every two seconds, or none at all."""
     assert not outcomes.is_due(scene.redis)
     scene.raise_incident("cam-1")
@@ -136,8 +136,8 @@ def test_it_is_due_when_something_is_new(scene: Scene, store: ObjectStore) -> No
 
 
 @pytest.mark.parametrize("noted", ["9999999999999", "x", "\u0663"])
-def test_what_is_due_does_not_wait_for_a_clock_that_went_back(scene: Scene, noted: str) -> None:
-    """The log of a deployment whose clock was a year ahead would be neither written nor purged for a year."""
+def test_recording_does_not_wait_for_a_clock_that_went_back(scene: Scene, noted: str) -> None:
+    """A deployment whose clock was a year ahead would neither write nor purge its log for a year."""
     scene.raise_incident("cam-1")
     scene.redis.set(RECORDED, noted)
     assert outcomes.is_due(scene.redis)
@@ -148,7 +148,7 @@ def test_what_is_due_does_not_wait_for_a_clock_that_went_back(scene: Scene, note
 
 
 def test_files_are_merged_and_purged_like_verdicts(scene: Scene, store: ObjectStore, url: str) -> None:
-    """A day would be thousands of files, and they would stay indefinitely."""
+    """A day would be thousands of files, which would stay indefinitely."""
     for number in range(3):
         scene.raise_incident(f"cam-{number}")
         record_outcomes(scene.redis, store)
@@ -170,8 +170,8 @@ def test_files_are_merged_and_purged_like_verdicts(scene: Scene, store: ObjectSt
 
 
 def test_a_position_beyond_its_stream_stops_nothing(scene: Scene, store: ObjectStore, url: str) -> None:
-    """A stream that was made anew once the clock was right again: nothing of it would be copied for a month, and what
-    is not copied would be trimmed."""
+    """After a stream is recreated with a corrected clock, nothing would be copied for a month, and uncopied events
+    would be trimmed."""
     scene.redis.hset(POSITION, CRITICAL, "4000000000000-0")
     scene.raise_incident("cam-1", Severity.CRITICAL)
     take(scene.redis, "ann")

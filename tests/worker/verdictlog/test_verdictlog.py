@@ -1,4 +1,4 @@
-"""The verdict log in a real folder: rows are read back, completely, for the configured time and no longer."""
+"""The verdict log in a real folder: rows are read back completely, for the configured time and no longer."""
 
 import io
 import stat
@@ -37,7 +37,7 @@ MARK = BankMark(position="5-0")
 
 
 def nowhere(_: str, __: BankMark) -> AbstractContextManager[None]:
-    """Where files are registered that concern nobody."""
+    """A registration of files that does nothing."""
     return nullcontext()
 
 
@@ -68,8 +68,8 @@ def paths(store: ObjectStore) -> list[str]:
     return [f"{folder}/{name}" for _, folder in folders(store) for name in store.all_names(folder)]
 
 
-def test_what_a_rule_could_see_is_read_back(writer: VerdictWriter, url: str) -> None:
-    """A replay would judge other samples than those that were judged."""
+def test_all_facts_visible_to_rules_are_read_back(writer: VerdictWriter, url: str) -> None:
+    """A replay would evaluate other samples than the original ones."""
     matches = [
         {
             "list": "known",
@@ -99,8 +99,8 @@ def test_what_a_rule_could_see_is_read_back(writer: VerdictWriter, url: str) -> 
     assert first["frozen"] is True
 
 
-def test_the_log_is_cut_by_time_of_capture(store: ObjectStore, url: str) -> None:
-    """A reader of one hour would get other hours, miss what was written late, or read a day to find it."""
+def test_the_log_is_partitioned_by_capture_time(store: ObjectStore, url: str) -> None:
+    """A reader of one hour would get other hours, miss rows written late, or read a whole day."""
     write(store, [row(capture_ms=NOON - 1), row(capture_ms=NOON)], written_ms=NOON + 5)
     write(store, [row(capture_ms=NOON + 1)], written_ms=NOON + 3 * HOUR)  # the store was away
     write(store, [row(capture_ms=NOON + HOUR)], written_ms=NOON + HOUR + 5)
@@ -109,14 +109,14 @@ def test_the_log_is_cut_by_time_of_capture(store: ObjectStore, url: str) -> None
     assert captures(url, NOON + 2, NOON + 2) == []
 
 
-def test_nobody_else_on_the_machine_reads_it(store: ObjectStore, url: str) -> None:
-    """It records what people showed and when: personal data."""
+def test_no_other_user_of_the_machine_reads_it(store: ObjectStore, url: str) -> None:
+    """The log is personal data: it records what people showed and when."""
     write(store, [row()], written_ms=NOON)
     assert stat.S_IMODE(Path(url).stat().st_mode) == 0o700
 
 
 def test_an_older_file_lacks_newer_columns(store: ObjectStore, url: str) -> None:
-    """After an update the log of the day before could not be read."""
+    """After an update the previous day's log could not be read."""
     file = write(store, [row(a_hash(1))], written_ms=NOON)
     data = io.BytesIO()
     pq.write_table(pa.table({"capture_ms": [5], "stream_id": ["s"]}), data)
@@ -125,8 +125,8 @@ def test_an_older_file_lacks_newer_columns(store: ObjectStore, url: str) -> None
     assert batch.to_pylist() == [{"stream_id": "s", "pdq": None}]
 
 
-def test_what_waits_is_written_at_the_end(writer: VerdictWriter, store: ObjectStore, url: str) -> None:
-    """Each restart of a worker would leave a hole in the log."""
+def test_buffered_rows_are_written_at_shutdown(writer: VerdictWriter, store: ObjectStore, url: str) -> None:
+    """Each restart of a worker would leave a gap in the log."""
     writer.add([row(capture_ms=1)], now_ms=NOON, judged_by=MARK)
     writer.add([row(capture_ms=2)], now_ms=NOON + 1000, judged_by=MARK)
     writer.close()
@@ -138,15 +138,15 @@ def test_what_waits_is_written_at_the_end(writer: VerdictWriter, store: ObjectSt
     assert NOON + 1000 <= file.written_ms < NOON + 20_000
 
 
-def test_a_busy_worker_does_not_wait_for_the_time(writer: VerdictWriter, url: str) -> None:
-    """A busy process would hold ten seconds of rows however many they are."""
+def test_a_full_buffer_is_written_before_its_time(writer: VerdictWriter, url: str) -> None:
+    """A busy process would hold all rows of ten seconds, however many."""
     writer.add([row(capture_ms=number) for number in range(FLUSH_ROWS)], now_ms=NOON, judged_by=MARK)
     eventually(lambda: len(captures(url)) == FLUSH_ROWS, within_seconds=8, what="the log is written")
 
 
 @pytest.mark.expected_errors("the verdict log cannot be written")
-def test_a_failing_store_stops_nothing_and_is_told(tmp_path: Path) -> None:
-    """A full disk would stop moderation, or cost what was judged meanwhile without anybody knowing."""
+def test_a_failing_store_stops_nothing_and_is_reported(tmp_path: Path) -> None:
+    """A full disk would stop moderation, or lose verdicts unnoticed."""
     (tmp_path / "store").write_text("a file where the folder should be")
     marks: list[BankMark] = []
 
@@ -172,9 +172,11 @@ def test_a_failing_store_stops_nothing_and_is_told(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_what_cannot_be_registered_waits_and_is_not_lost_at_the_end(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Rows in the log that nobody compares with what came meanwhile, or, of a worker that ends, no rows at all; or an
-    error that calls an operator for each restart of Redis, which loses none of them."""
+def test_rows_that_cannot_be_registered_wait_and_are_not_lost_at_shutdown(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log would have rows that are never compared with changes made meanwhile, or a worker that ends would lose its
+    rows; or each restart of Redis, which loses none of them, would log an error that calls an operator."""
 
     def away(_: str, __: BankMark) -> AbstractContextManager[None]:
         raise StoreError("Redis: it is away")
@@ -191,7 +193,7 @@ def test_what_cannot_be_registered_waits_and_is_not_lost_at_the_end(url: str, ca
 
 
 @pytest.mark.expected_errors("the verdict log cannot be written")
-def test_a_store_that_fails_after_redis_is_an_error_all_the_same(tmp_path: Path) -> None:
+def test_a_store_failure_after_a_redis_failure_is_still_an_error(tmp_path: Path) -> None:
     """An alert on errors would come ten minutes late."""
     failures = [StoreError("Redis: it is away")]
 
@@ -210,8 +212,8 @@ def test_a_store_that_fails_after_redis_is_an_error_all_the_same(tmp_path: Path)
 
 
 @pytest.mark.expected_errors("the verdict log cannot be written")
-def test_an_unknown_store_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """An operator with a typing error in the URL must read which setting it is, and no password."""
+def test_an_unknown_store_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """An operator would not learn which setting has the typo, or the message would show a password."""
     writer = VerdictWriter(lambda: ObjectStore("nosuch://user:secret@host/x"), registered=nowhere)
     writer.add([row()], now_ms=NOON, judged_by=MARK)
     assert not writer.flush()
@@ -220,8 +222,8 @@ def test_an_unknown_store_is_told(caplog: pytest.LogCaptureFixture) -> None:
     writer.close()
 
 
-def test_a_store_that_hangs_holds_up_nobody(url: str) -> None:
-    """A store that does not answer would stop moderation."""
+def test_a_store_that_hangs_blocks_nobody(url: str) -> None:
+    """An unresponsive store would stop moderation."""
     answered, asked = Event(), Event()
 
     class Hanging(ObjectStore):
@@ -242,8 +244,8 @@ def test_a_store_that_hangs_holds_up_nobody(url: str) -> None:
     assert len(captures(url)) == FLUSH_ROWS + 1
 
 
-def test_one_row_that_cannot_be_kept_costs_no_other(writer: VerdictWriter, url: str) -> None:
-    """A name with half a character in it, as a list may have, would keep all rows of a process from being written."""
+def test_one_row_that_cannot_be_stored_costs_no_other(writer: VerdictWriter, url: str) -> None:
+    """A name with an incomplete character, as a list may have, would keep all rows of a process from being written."""
     writer.add([row(capture_ms=1), row(capture_ms=2, reason="\ud800"), row(capture_ms=3)], now_ms=NOON, judged_by=MARK)
     assert writer.flush()
     assert captures(url) == [1, 3]
@@ -266,8 +268,8 @@ ObjectStore(sys.argv[1]).write(sys.argv[2], bytes(5000))
 
 
 @pytest.mark.parametrize(("script", "left", "problem"), [(DYING, 1, ""), (FULL, 0, "ObjectStoreError: store: writing")])
-def test_half_a_file_is_never_read(store: ObjectStore, url: str, script: str, left: int, problem: str) -> None:
-    """A worker killed while it writes, or a full disk, would leave a file that breaks every reader."""
+def test_an_incomplete_file_is_never_read(store: ObjectStore, url: str, script: str, left: int, problem: str) -> None:
+    """A worker killed while writing, or a full disk, would leave a file that breaks every reader."""
     path = f"{folder_of(NOON)}/{NOON}-1-1-1-0123456789abcdef.parquet"
     done = subprocess.run(
         [sys.executable, "-c", script, url, path],
@@ -294,7 +296,7 @@ assert len(os.listdir("/proc/self/task")) == before
 
 
 def test_reading_leaves_no_thread_behind(store: ObjectStore, url: str) -> None:
-    """A command that ends as soon as it has read would die by SIGABRT now and then."""
+    """A command that ends right after reading would sometimes die by SIGABRT."""
     write(store, [row()], written_ms=1_000_000)
     done = subprocess.run(
         [sys.executable, "-c", READS, url],
@@ -306,7 +308,7 @@ def test_reading_leaves_no_thread_behind(store: ObjectStore, url: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_what_is_too_old_is_removed(redis: Redis, store: ObjectStore, url: str) -> None:
+def test_expired_files_are_removed(redis: Redis, store: ObjectStore, url: str) -> None:
     """Personal data would be kept for longer than the operator has promised."""
     now = now_ms(redis)
     for hours in (30.0, 24.01, 23.9, 0.1):
@@ -323,8 +325,8 @@ def test_what_is_too_old_is_removed(redis: Redis, store: ObjectStore, url: str) 
     assert not redis.exists(LEASE)
 
 
-def test_small_files_become_one_and_no_row_is_read_twice(redis: Redis, store: ObjectStore, url: str) -> None:
-    """A day of small files could not be searched within a minute; a row that is read twice would be judged twice."""
+def test_small_files_are_merged_and_no_row_is_read_twice(redis: Redis, store: ObjectStore, url: str) -> None:
+    """A day of small files could not be searched within a minute; a row read twice would be evaluated twice."""
     now = now_ms(redis)
     begin = (now - HOUR) // MERGE_MS * MERGE_MS
     rows = [row(a_hash(number), capture_ms=begin + number) for number in range(60)]
@@ -345,8 +347,8 @@ def test_small_files_become_one_and_no_row_is_read_twice(redis: Redis, store: Ob
     reader.close()
 
 
-def test_what_a_merged_file_holds_is_removed_in_the_end(store: ObjectStore, url: str) -> None:
-    """The log would take twice the room."""
+def test_sources_of_a_merged_file_are_eventually_removed(store: ObjectStore, url: str) -> None:
+    """The log would take twice the space."""
     files = [write(store, [row(capture_ms=number)], written_ms=NOON + number) for number in range(5)]
     _merge(store, files, NOON + HOUR)
     for later_ms, left in ((60_000, 6), (700_000, 1)):
@@ -355,8 +357,8 @@ def test_what_a_merged_file_holds_is_removed_in_the_end(store: ObjectStore, url:
         assert sorted(captures(url)) == [0, 1, 2, 3, 4]
 
 
-def test_another_kind_of_store_does_as_well(redis: Redis) -> None:
-    """Operators keep files in an object store: nothing may rest on renaming, nor on folders that are there."""
+def test_another_kind_of_store_works_too(redis: Redis) -> None:
+    """Operators who use an object store, without renaming or real folders, could have no log."""
     url = "memory://livewarden-test/log"
     store = ObjectStore(url)
     assert captures(url) == []

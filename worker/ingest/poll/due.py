@@ -19,9 +19,15 @@ from worker.ingest.registry.registry import DUE, LONGEST_DUE_MS, stream_key
 from worker.store import redis_keys
 from worker.store.redis_client import run_script, unless_full
 
-POLL_LEASE_MS = 20_000
-"""Lease of a stream: above the hard time limit of a task (18 s), so that a running poll is never overtaken, and a poll
-whose process died is soon repeated by another."""
+POLL_LEASE_MS = 3_000
+"""Lease of a stream, which the running poll renews. After its process died another poll has the stream again before a
+window of 6 s, the shortest that RFC 8216 allows for segments of 2 s, has passed."""
+
+ENDS_ITS_PROCESS = 4
+"""Polls of a stream in a row that never ended: by then it is polled alone."""
+
+_ENDS_PROCESS_LEASE_MS = 20_000
+"""Lease of a stream after that: each of its polls may cost another process."""
 
 SOLE_RENDITION = "sole"
 """Rendition name of a stream without a master playlist."""
@@ -117,7 +123,7 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[DuePoll]:
         redis,
         "take_due",
         keys=[due, _BATCHES + token_hex(16), EPOCH],
-        args=[most, POLL_LEASE_MS, stream_key(""), LONGEST_DUE_MS, REGISTERED_ANEW_MS],
+        args=take_args(most),
     )
     return [
         DuePoll(
@@ -128,6 +134,19 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[DuePoll]:
             begun=int(begun) if str(begun).isdigit() else 0,
         )
         for stream_id, token, *fields, begun in rows
+    ]
+
+
+def take_args(most: int) -> list[str | int]:
+    """Arguments of the script that takes streams."""
+    return [
+        most,
+        POLL_LEASE_MS,
+        stream_key(""),
+        LONGEST_DUE_MS,
+        REGISTERED_ANEW_MS,
+        ENDS_ITS_PROCESS,
+        _ENDS_PROCESS_LEASE_MS,
     ]
 
 
@@ -153,12 +172,21 @@ def offered(redis: Redis) -> int:
     return int(places or 0) if left_ms <= LONGEST_OFFER_SECONDS * 1000 else 0
 
 
+def renew(redis: Redis, streams: Sequence[DuePoll]) -> None:
+    """Renews the leases of streams whose poll goes on."""
+    _of_batch(redis, "renew_due", streams, POLL_LEASE_MS)
+
+
 def release(redis: Redis, streams: Sequence[DuePoll]) -> None:
     """Makes streams that were taken and not polled due immediately."""
+    _of_batch(redis, "release_due", streams)
+
+
+def _of_batch(redis: Redis, script: str, streams: Sequence[DuePoll], *args: int) -> None:
     if streams:
-        args = [part for stream in streams for part in (stream.stream_id, stream.token)]
+        leases = [part for stream in streams for part in (stream.stream_id, stream.token)]
         # A batch takes from one due set.
-        run_script(redis, "release_due", keys=[streams[0].due], args=[stream_key(""), *args])
+        run_script(redis, script, keys=[streams[0].due], args=[stream_key(""), *args, *leases])
 
 
 def note_error(redis: Redis, stream: DuePoll) -> None:

@@ -17,7 +17,16 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.errors import FetchError, OutOfTimeError
 from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest, FetchRound
-from worker.ingest.poll.due import DuePoll, note_error, offer, release, take_due
+from worker.ingest.poll.due import (
+    ENDS_ITS_PROCESS,
+    POLL_LEASE_MS,
+    DuePoll,
+    note_error,
+    offer,
+    release,
+    renew,
+    take_due,
+)
 from worker.ingest.poll.stream_poll import Fetching, SendSegment, StreamPolls
 from worker.ingest.registry.registry import DUE_SLOW
 from worker.logs.exception_place import place_of
@@ -39,11 +48,11 @@ _TAKE_EVERY_SECONDS = 1.0
 """While a batch waits for slow origins it takes other due streams: the process has nothing else to do, and no other
 process need wait with it."""
 
+_RENEW_EVERY_SECONDS = POLL_LEASE_MS / 4 / 1000
+"""A step of one stream's poll takes some 30 ms, so a running batch renews its leases in time on a busy machine too."""
+
 _TAKE_LEAST_SECONDS = 1.0
 """Least rest of the budget with which more streams are taken. Those not done at its end are due again immediately."""
-
-ENDS_ITS_PROCESS = 4
-"""Polls of a stream in a row that never ended: by then it is polled alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +126,7 @@ class _Batch:
         """Taken and not begun."""
         self._underway: dict[str, _Underway] = {}
         self._polled = 0
+        self._renew_at = monotonic() + _RENEW_EVERY_SECONDS
 
     def run(self) -> int:
         """Polls until all is done or the budget is used up; streams not reached are due again immediately.
@@ -136,7 +146,10 @@ class _Batch:
     def _give_back(self) -> None:
         if not self._slow:
             offer(self._redis, 0)
-        release(self._redis, [*self._waiting, *(one.taken for one in self._underway.values())])
+        release(self._redis, self._held())
+
+    def _held(self) -> list[DuePoll]:
+        return [*self._waiting, *(one.taken for one in self._underway.values())]
 
     def _run(self) -> None:
         until = monotonic() + self._budget_seconds
@@ -152,7 +165,8 @@ class _Batch:
             if now >= until:
                 self._give_up_comparing()
                 return
-            answered = self._fetches.answer(within_seconds=min(until - now, _TAKE_EVERY_SECONDS))
+            self._renew()
+            answered = self._fetches.answer(within_seconds=min(until - now, _RENEW_EVERY_SECONDS))
             if answered is not None and answered[0] in self._underway:
                 self._go_on(*answered)
 
@@ -163,10 +177,17 @@ class _Batch:
             self._waiting = take_due(self._redis, most)
             offer(self._redis, most - len(self._waiting), within_seconds=2 * _TAKE_EVERY_SECONDS)
         while self._waiting:
+            self._renew()
             stream = self._waiting.pop(0)
             if stream.begun > ENDS_ITS_PROCESS:
                 self._failures.append(PollFailure(stream_id=stream.stream_id, error="worker_lost", place="poll"))
             self._step(stream, self._polls.begin(stream), None)
+
+    def _renew(self) -> None:
+        now = monotonic()
+        if now >= self._renew_at:
+            self._renew_at = now + _RENEW_EVERY_SECONDS
+            renew(self._redis, self._held())
 
     def _go_on(self, stream_id: str, answer: Fetched | Exception) -> None:
         underway = self._underway.pop(stream_id)

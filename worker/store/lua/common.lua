@@ -55,6 +55,13 @@ local function count_due(set, now_ms, longest_ms)
     + redis.call('ZCOUNT', set, string.format('(%.0f', now_ms + longest_ms), '+inf')
 end
 
+-- Whether the poll with this token has the stream still: it has not ended, and no other poll has taken the stream. A
+-- damaged record is no poll's.
+local function poll_has(stream, token)
+  local found = redis.pcall('HMGET', stream, 'poll_token', 'polled_token')
+  return found[1] == token and found[2] ~= token
+end
+
 -- Shortens the life of a key to the longest that is ever set: expiry follows the clock, which may have gone back.
 local function expire_within(key, longest_ms)
   if redis.call('PTTL', key) > tonumber(longest_ms) then

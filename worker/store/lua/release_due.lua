@@ -6,8 +6,7 @@
 local now_ms = redis_ms()
 for place = 2, #ARGV, 2 do
   local stream = ARGV[1] .. ARGV[place]
-  if redis.call('HGET', stream, 'poll_token') == ARGV[place + 1]
-    and redis.call('HGET', stream, 'polled_token') ~= ARGV[place + 1] then
+  if poll_has(stream, ARGV[place + 1]) then
     redis.call('HSET', stream, 'polls_begun', 0)
     redis.call('ZADD', KEYS[1], 'XX', now_ms, ARGV[place])
   end

@@ -4,7 +4,7 @@
 -- are taken with it, so that it is soon alone.
 -- KEYS: due set, mark of this batch, epoch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes,
 --   longest time in ms for which a stream is not due, time in ms after a loss of state within which streams are
---   registered again.
+--   registered again, polls begun in a row above which a stream ends its process, lease of such a stream.
 -- Returns for each: id, poll token, generation, url, cursor ('' if none), risk prior, rendition's url ('' if none),
 --   failed renditions as JSON ('' if none), rendition without pictures ('' if none), registration time ('' if unknown),
 --   purpose, since when it may have been watched in state that was lost ('' if it was not), polls begun in a row, with
@@ -43,7 +43,10 @@ else
       -- A token that is no number is skipped: it must not stop the others.
       local token = redis.pcall('HINCRBY', stream, 'poll_token', 1)
       if type(token) == 'number' then
-        redis.pcall('HINCRBY', stream, 'polls_begun', 1)
+        local begun = redis.pcall('HINCRBY', stream, 'polls_begun', 1)
+        if type(begun) == 'number' and begun > tonumber(ARGV[6]) then
+          redis.call('ZADD', KEYS[1], now_ms + ARGV[7], id)
+        end
         table.insert(ids, id)
         table.insert(marks, id .. ' ' .. token)
       end

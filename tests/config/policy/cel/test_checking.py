@@ -1,4 +1,4 @@
-"""config/policy/cel/checking.py: what can never work is found behind any guard; what can is let through."""
+"""config/policy/cel/checking.py: expressions that can never work are found behind any guard; others are accepted."""
 
 from itertools import product
 from typing import Any
@@ -62,8 +62,10 @@ WRONG = [
 
 @pytest.mark.parametrize("guard", ["", *GUARDS])
 @pytest.mark.parametrize(("condition", "before", "told"), WRONG, ids=[one[0] for one in WRONG])
-def test_what_cannot_work_is_found_behind_a_guard(guard: str, condition: str, before: str, told: str) -> None:
-    """A misspelt field would be accepted, and the rule would call nobody, for ever."""
+def test_an_expression_that_cannot_work_is_found_behind_a_guard(
+    guard: str, condition: str, before: str, told: str
+) -> None:
+    """A misspelt field would be accepted, and the rule would never call anybody."""
     if condition == "stream.id.exists(c, c == 'x')" or condition.startswith("stream.risk_prior ?"):
         condition = f"({condition})"
     text = guard + condition
@@ -96,7 +98,7 @@ UNARY += [f"({{}}).{name}()" for name in types.FUNCTIONS if name not in types.OF
 
 
 def _runs(text: str) -> bool:
-    """True if the engine can evaluate it, perhaps with nothing under a key."""
+    """True if the engine can evaluate it, possibly with no value under a key."""
     try:
         cel.compile(text).execute(cel.Context(variables={}, functions={}))
     except (KeyError, IndexError):
@@ -115,14 +117,14 @@ def _passes(text: str) -> bool:
 
 
 def _cases() -> list[tuple[str, ...]]:
-    """The same expression with texts that read differently."""
+    """The same expression with texts that parse differently."""
     found = [tuple(form.format(one) for one in ones) for form, ones in product(UNARY, SAMPLES.values())]
     for form, left, right in product(BINARY, SAMPLES.values(), SAMPLES.values()):
         found.append(tuple(form.format(one, other) for one, other in product(left, right)))
     return found
 
 
-def test_refuses_what_the_engine_cannot_do_and_nothing_else() -> None:
+def test_refuses_exactly_what_the_engine_cannot_evaluate() -> None:
     """A rule that fails on each picture would be accepted, or one that works refused."""
     wrong = [texts[0] for texts in _cases() if any(map(_runs, texts)) != _passes(texts[0])]
     assert len(_cases()) > 2_000
@@ -155,13 +157,13 @@ def test_refuses_what_the_engine_cannot_do_and_nothing_else() -> None:
         'string(sample.capture_ms) + "x" != "x"',
     ],
 )
-def test_what_may_work_is_let_through(condition: str) -> None:
-    """A rule that asks a platform's notes could not be written, for nobody knows what these are."""
+def test_an_expression_that_may_work_is_accepted(condition: str) -> None:
+    """A rule over a platform's metadata, whose types are unknown, could not be written."""
     assert compile_condition(condition).text == condition
 
 
-def test_fields_are_those_that_conditions_see() -> None:
-    """A field could be asked for that is not there, or not be asked for though it is."""
+def test_fields_are_those_of_the_context() -> None:
+    """A rule could use a missing field, or not use an existing one."""
     from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts
     from config.policy.cel.expressions import _match, _sample, _stream
 

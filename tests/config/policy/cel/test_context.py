@@ -1,4 +1,4 @@
-"""The context that conditions see of a sample."""
+"""The context of a sample for conditions."""
 
 import gc
 from weakref import ref
@@ -7,12 +7,12 @@ from config.facts import SampleFacts, StreamFacts
 from config.policy.cel.expressions import Context
 
 
-def test_nothing_is_left_of_a_sample_that_was_judged() -> None:
+def test_an_evaluated_sample_is_released() -> None:
     """A worker would grow by 5 kB with each picture, until the kernel kills it in the middle of a stream."""
     sample = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quality=90, scores={"m/nsfw": 0.5})
     context = Context(StreamFacts(stream_id="cam-1"), sample)
     left = ref(context)
-    gc.disable()  # what holds itself through the CEL binding is not collected at all
+    gc.disable()  # a reference cycle through the CEL binding is never collected
     try:
         del context
         assert left() is None

@@ -1,4 +1,4 @@
-"""config/policy/cel/cost.py: no condition can stop a worker, whatever hides its cost from a trial."""
+"""config/policy/cel/cost.py: no condition can block a worker, even if its cost is hidden from a trial."""
 
 from dataclasses import replace
 from time import thread_time
@@ -72,8 +72,8 @@ CHEAP = [
 
 @pytest.mark.parametrize("guard", ["", "stream.risk_prior >= 0.5 && ", "coverage.failed_seconds > 1.0 && "])
 @pytest.mark.parametrize("condition", EXPENSIVE)
-def test_what_could_cost_too_much_is_refused_behind_a_guard(guard: str, condition: str) -> None:
-    """A policy that passed `policy check` would kill each worker that meets such a picture, over and over."""
+def test_a_possibly_costly_condition_is_refused_behind_a_guard(guard: str, condition: str) -> None:
+    """A policy that passed `policy check` would repeatedly kill each worker that meets such a picture."""
     began = thread_time()
     with pytest.raises(
         ConditionError, match=f"s of CPU on one picture, most of it in .* expected at most {MAX_SECONDS} s"
@@ -84,7 +84,8 @@ def test_what_could_cost_too_much_is_refused_behind_a_guard(guard: str, conditio
 
 @pytest.mark.parametrize("condition", CHEAP)
 def test_costs_no_more_than_the_bound(condition: str) -> None:
-    """A bound that is too low lets through what stops moderation; one on what people write refuses their rules."""
+    """A bound that is too low would accept a condition that stops moderation; one that is too high would refuse real
+    rules."""
     bound = cost_of(compile_condition(condition).tree).seconds
     assert bound <= MAX_SECONDS
     policy = _policy(condition)
@@ -104,20 +105,20 @@ def _seconds(policy: Policy) -> float:
 
 
 def _seconds_of_context() -> float:
-    """Cost of the context that all rules share."""
+    """Cost of the context, which all rules share."""
     return min(_seconds(_policy("matches.exists(m, true) && stream.metadata.size() >= 0")) for _ in range(5))
 
 
 @pytest.mark.parametrize("condition", [CHEAP[2], CHEAP[-2], "matches.filter(m, m.distance <= 10).size() >= 2"])
 def test_many_rules_cost_no_more_than_their_bounds(condition: str) -> None:
-    """Each rule would be affordable, and what is done again for each of them not counted."""
+    """Each rule would be affordable, but work repeated for each of them would not be counted."""
     bound = cost_of(compile_condition(condition).tree).seconds
     policy = _policy(*[condition] * int(MAX_POLICY_SECONDS / bound))
     policy.evaluate(NOTED, CROWDED)
     assert min(_seconds(policy) for _ in range(3)) < MAX_POLICY_SECONDS
 
 
-def test_rules_are_bounded_together() -> None:
+def test_the_total_cost_of_rules_is_bounded() -> None:
     """Each of two hundred rules would be affordable, and a picture would take seconds."""
     expensive = "matches.filter(m, m.distance <= 10).size() >= 2"
     _policy(*[CHEAP[2]] * 60, expensive)
@@ -128,23 +129,23 @@ def test_rules_are_bounded_together() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["stream.id", '"a" + stream.id', "stream.metadata.pattern"])
-def test_patterns_are_constant(pattern: str) -> None:
-    """A pattern that costs a second could come with a stream."""
+def test_patterns_must_be_constant(pattern: str) -> None:
+    """A stream could bring a pattern that costs a second."""
     with pytest.raises(ConditionError, match="expected the pattern of matches") as caught:
         compile_condition(f"stream.drill && stream.id.matches({pattern})")
     assert caught.value.offset == 34
 
 
 def test_a_pattern_costs_as_often_as_it_is_evaluated() -> None:
-    """One that takes a millisecond may stand where it is evaluated once, not where it is evaluated for each tag."""
+    """A pattern that takes a millisecond would be accepted where it is evaluated for each tag."""
     pattern = r'matches("(?i)\\w{1,9}x")'
     compile_condition(f"stream.id.{pattern}")
     with pytest.raises(ConditionError, match="most of it in"):
         compile_condition(f"matches.exists(m, m.tags.exists(t, t.{pattern}))")
 
 
-def test_grounds_are_as_of_the_whole_condition() -> None:
-    """A hit would name wrong grounds: only the parts that are about matches are evaluated again."""
+def test_grounds_count_as_parts_of_the_whole_condition() -> None:
+    """A hit would name wrong grounds: only the parts about matches are evaluated again."""
     policy = _policy(
         'stream.risk_prior >= 0.5 && (matched("police") || matched("own")) && matches.exists(m, m.distance < 9)'
     )
@@ -153,6 +154,6 @@ def test_grounds_are_as_of_the_whole_condition() -> None:
     assert hit.grounds == (near,)
 
 
-def test_read_syntax_is_shared() -> None:
-    """A policy of many rules would be measured again at each look at it."""
+def test_parsed_syntax_is_shared() -> None:
+    """A policy of many rules would be measured again at each check."""
     assert cost_of(read_syntax(CHEAP[0])) is cost_of(read_syntax(CHEAP[0]))

@@ -1,4 +1,4 @@
-"""Conditions taken apart: what a proof rests on must be what CEL makes of the same text."""
+"""Decomposition of conditions: proofs rest on the structure that CEL gives the same text."""
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ MATCHED = (ListMatch(list="l", entry="1", distance=0),)
 
 
 def shape(tree: Node, text: str) -> object:
-    """As nested tuples: the operator, then its parts, down to atoms."""
+    """Nested tuples: the operator, then its parts, down to atoms."""
     if list(atoms(tree)) == [tree]:
         return text[tree.start : tree.end]
     assert isinstance(tree, Operation)
@@ -44,8 +44,8 @@ def sample(scores: dict[str, float], matches: tuple[ListMatch, ...] = ()) -> Sam
         ("\n a\n  && b ", ("&&", "a", "b")),
     ],
 )
-def test_what_negates_or_chooses_is_not_taken_apart(text: str, expected: object) -> None:
-    """A part would count as proved that the whole turns into its opposite."""
+def test_negation_and_choice_are_not_decomposed(text: str, expected: object) -> None:
+    """A part would count as proved whose effect the whole reverses."""
     assert shape(read_syntax(text), text) == expected
 
 
@@ -63,7 +63,7 @@ conditions = st.recursive(
 
 
 def value(tree: Node, text: str, context: Context) -> bool:
-    """As joined by Python; atoms are evaluated by CEL."""
+    """Combined by Python; atoms are evaluated by CEL."""
     if list(atoms(tree)) == [tree]:
         return context.holds(compile_condition(text[tree.start : tree.end]))
     assert isinstance(tree, Operation)
@@ -73,8 +73,8 @@ def value(tree: Node, text: str, context: Context) -> bool:
 
 @settings(max_examples=500)
 @given(conditions, st.sampled_from([0.0, 0.3, 1.0]), st.booleans())
-def test_the_parts_together_say_what_the_whole_says(text: str, level: float, matched: bool) -> None:
-    """What is proved of the parts would not hold for the condition that runs."""
+def test_the_parts_are_equivalent_to_the_whole(text: str, level: float, matched: bool) -> None:
+    """A proof about the parts would not hold for the condition that runs."""
     context = Context(STREAM, sample({"m/a": level, "m/b": level}, MATCHED if matched else ()))
     assert value(read_syntax(text), text, context) == context.holds(compile_condition(text))
 
@@ -94,8 +94,8 @@ def test_the_parts_together_say_what_the_whole_says(text: str, level: float, mat
         ('window.fraction("m/a", 0.8, "20 samples") >= 2.5e-1', 0.25),
     ],
 )
-def test_floors_are_known_in_all_forms(text: str, least: float) -> None:
-    """A good rule over a score about minors would be refused."""
+def test_lower_bounds_are_recognised_in_all_forms(text: str, least: float) -> None:
+    """A sound rule over a score about minors would be refused."""
     (atom,) = atoms(read_syntax(text))
     assert floor(atom) == least
     condition = compile_condition(text)
@@ -127,8 +127,8 @@ def test_floors_are_known_in_all_forms(text: str, least: float) -> None:
         'score("m\\u002fa") >= 0.5',
     ],
 )
-def test_what_does_not_surely_grow_is_no_floor(text: str) -> None:
-    """It would be taken for one, and clear somebody where the score is higher."""
+def test_what_may_decrease_is_no_lower_bound(text: str) -> None:
+    """It would be accepted, and clear somebody whose score is higher."""
     assert [floor(atom) for atom in atoms(read_syntax(text))] == [None]
 
 
@@ -150,8 +150,8 @@ def test_what_does_not_surely_grow_is_no_floor(text: str) -> None:
         ("signal('x') >= 1.0", False),
     ],
 )
-def test_what_needs_a_match_is_known(text: str, needs: bool) -> None:
-    """Age would be estimated where no list matched; or a match would count for no cause."""
+def test_conditions_that_require_a_match_are_recognised(text: str, needs: bool) -> None:
+    """Age would be estimated where no list matched; or a match would not count as a cause."""
     (atom,) = atoms(read_syntax(text))
     assert needs_match(atom) == needs
     if needs:
@@ -159,8 +159,8 @@ def test_what_needs_a_match_is_known(text: str, needs: bool) -> None:
         assert Context(STREAM, sample({}, MATCHED)).holds(compile_condition(text))
 
 
-def test_both_sides_of_or_are_needed_and_one_of_and() -> None:
-    """A condition would pass for proved by what need not hold."""
+def test_or_needs_both_sides_and_and_one() -> None:
+    """A condition would count as proved by a part that need not hold."""
 
     def left(text: str) -> int | None:
         part = unproved(read_syntax(text), lambda atom: text[atom.start : atom.end] == "p")
@@ -196,6 +196,6 @@ def test_both_sides_of_or_are_needed_and_one_of_and() -> None:
         ('{"x": scores}.x["m/a"] > 0.5', 6),
     ],
 )
-def test_scores_that_are_not_named_are_found(text: str, place: int | None) -> None:
-    """A live rule would read a score by a way that nobody looks at."""
+def test_indirect_access_to_scores_is_found(text: str, place: int | None) -> None:
+    """A live rule would read a score in a way that is not checked."""
     assert unnamed_scores(read_syntax(text)) == place

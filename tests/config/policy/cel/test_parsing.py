@@ -1,4 +1,4 @@
-"""config/policy/cel/parsing.py: CEL's grammar, beside the engine's own parser."""
+"""config/policy/cel/parsing.py: CEL's grammar, compared with the engine's own parser."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ _IN_YAML = re.compile(r"\bwhen: *(?:>-?|\|-?)\n((?: +.*\n)+)|\bwhen: *(.+)")
 
 
 def _written() -> list[str]:
-    """What stands behind `when:` in what ships."""
+    """The conditions behind `when:` in the shipped files."""
     texts: set[str] = set()
     for folder, pattern in (("config", "*.yaml"), ("docs", "*.md"), (".", "README.md"), ("tests", "**/*.py")):
         for path in (ROOT / folder).glob(pattern):
@@ -65,20 +65,20 @@ def _taken_by_engine(text: str) -> bool:
 
 
 @pytest.mark.parametrize("text", _written())
-def test_conditions_that_are_written_are_read(text: str) -> None:
-    """A policy that ran until now would be refused."""
+def test_shipped_conditions_are_parsed(text: str) -> None:
+    """A working policy would be refused."""
     if _taken_by_engine(text):
         assert read_syntax(text).end <= len(text)
 
 
-def test_there_are_conditions_to_read() -> None:
-    """The test above would hold for nothing."""
+def test_there_are_shipped_conditions() -> None:
+    """The test above would check nothing."""
     assert sum(map(_taken_by_engine, _written())) >= 30
 
 
 @given(st.recursive(_NAMES | _CONSTANTS, _larger, max_leaves=12))
-def test_what_the_engine_takes_is_read(text: str) -> None:
-    """A rule would be refused although the engine can ask it."""
+def test_everything_the_engine_accepts_is_parsed(text: str) -> None:
+    """A rule would be refused although the engine can evaluate it."""
     if _taken_by_engine(text):
         for node in nodes(read_syntax(text)):
             assert 0 <= node.start < node.end <= len(text)
@@ -86,17 +86,17 @@ def test_what_the_engine_takes_is_read(text: str) -> None:
 
 
 @given(st.recursive(_NAMES | _CONSTANTS, _larger, max_leaves=12))
-def test_binds_as_the_engine_does(text: str) -> None:
-    """A check would look at another rule than the one that is asked."""
+def test_operators_bind_as_in_the_engine(text: str) -> None:
+    """A check would read another rule than the one that is evaluated."""
     if _taken_by_engine(text):
         tree = read_syntax(text)
-        assert _told(read_syntax(_bracketed(tree, text))) == _told(tree)
+        assert _structure(read_syntax(_bracketed(tree, text))) == _structure(tree)
         context = cel.Context(variables={"a": 5, "m": [1, 2], "stream": {"a": True}, "matches": [3]}, functions={})
         assert _outcome(_bracketed(tree, text), context) == _outcome(text, context)
 
 
 def _bracketed(node: Node, text: str) -> str:
-    """The text, with what each operator takes in parentheses."""
+    """The text, with the operands of each operator in parentheses."""
     if isinstance(node, Operation):
         parts = [f"({_bracketed(part, text)})" for part in node.operands]
         if len(parts) == 1:
@@ -105,8 +105,8 @@ def _bracketed(node: Node, text: str) -> str:
     return text[node.start : node.end]
 
 
-def _told(node: Node) -> object:
-    return (type(node).__name__, getattr(node, "operator", ""), [_told(part) for part in node.parts])
+def _structure(node: Node) -> object:
+    return (type(node).__name__, getattr(node, "operator", ""), [_structure(part) for part in node.parts])
 
 
 def _outcome(text: str, context: cel.Context) -> str:
@@ -117,7 +117,7 @@ def _outcome(text: str, context: cel.Context) -> str:
 
 
 def test_places_are_those_of_the_text() -> None:
-    """A mistake would be told where it is not."""
+    """A mistake would be reported at the wrong place."""
     text = 'matched("a") && (matches.exists(m, m.list == "b") || x)'
     found = {text[node.start : node.end] for node in nodes(read_syntax(text))}
     assert {'matched("a")', '(matches.exists(m, m.list == "b") || x)', 'm.list == "b"', "x"} <= found
@@ -125,8 +125,8 @@ def test_places_are_those_of_the_text() -> None:
 
 
 @pytest.mark.parametrize("text", ["(" * 4_000, "(" * 2_000 + "1" + ")" * 2_000, "!" * 4_000 + "a", "-" * 4_000, ""])
-def test_what_is_nested_too_deeply_is_refused(text: str) -> None:
-    """A text could end a worker that reads its policy."""
+def test_deep_nesting_is_refused(text: str) -> None:
+    """A policy's text could end the worker that parses it."""
     try:
         depth = read_syntax(text).depth
     except ConditionError:

@@ -1,4 +1,4 @@
-"""config/policy/cel/patterns.py: the cost of a regular expression is bounded by its text, on each machine alike."""
+"""config/policy/cel/patterns.py: the cost of a regular expression is bounded by its text, equally on each machine."""
 
 from itertools import pairwise
 from time import thread_time
@@ -27,7 +27,7 @@ ORDINARY = [
     "(?i)[а-я]+",
     r"\w{8}",
 ]
-"""Patterns that people write for a title."""
+"""Patterns as people write them for a title."""
 
 COSTLY = [
     r"\w{40}",
@@ -52,14 +52,14 @@ COSTLY = [
 
 
 @pytest.mark.parametrize("pattern", ORDINARY)
-def test_ordinary_patterns_pass(pattern: str) -> None:
+def test_ordinary_patterns_are_accepted(pattern: str) -> None:
     """An operator's rule on a title would be refused."""
     compile_condition(f"stream.metadata.title.matches({_quoted(pattern)})")
 
 
 @pytest.mark.parametrize("pattern", COSTLY)
 def test_costly_patterns_are_refused(pattern: str) -> None:
-    """A worker would compile them for each picture, with nothing to interrupt it."""
+    """A worker would compile them for each picture, without a way to interrupt it."""
     began = thread_time()
     with pytest.raises(
         ConditionError, match=r"letters.*: expected at most 2,000\. Write \+ or \* in place of"
@@ -70,8 +70,8 @@ def test_costly_patterns_are_refused(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["[ab]*a[ab]{50}c", r"(?:\b.*){100}q", "(?:.*a){50}x", "(a|b|ab|ba){100}c"])
-def test_a_pattern_that_goes_on_in_many_ways_is_refused_for_a_long_text(pattern: str) -> None:
-    """The search of a title of 16 kB would follow each of them at each character."""
+def test_a_pattern_with_many_continuations_is_refused_for_a_long_text(pattern: str) -> None:
+    """The search of a title of 16 kB would follow all of them at each character."""
     compile_condition(f"stream.id.matches({_quoted(pattern)})")
     with pytest.raises(ConditionError, match="s of CPU on one picture"):
         compile_condition(f"stream.metadata.title.matches({_quoted(pattern)})")
@@ -91,15 +91,15 @@ def test_a_pattern_that_goes_on_in_many_ways_is_refused_for_a_long_text(pattern:
         ("a\\", "no regular expression: incomplete escape"),
     ],
 )
-def test_what_is_no_pattern_is_refused(pattern: str, told: str) -> None:
+def test_an_invalid_pattern_is_refused(pattern: str, told: str) -> None:
     """An operator would not learn what to write instead."""
     with pytest.raises(ConditionError, match=told):
         pattern_cost(pattern)
 
 
 @pytest.mark.parametrize("form", ["a{{{}}}", "(a|b){{{},}}", "[a-z]{{0,{}}}", "(?i)(?:ab?){{{}}}", r"(?:\b.){{{}}}"])
-def test_the_bound_grows_with_what_is_repeated(form: str) -> None:
-    """A pattern that is refused would pass when it is made larger."""
+def test_the_bound_grows_with_the_repeated_part(form: str) -> None:
+    """A refused pattern would be accepted once it is made larger."""
     costs = [pattern_cost(form.format(times)) for times in (1, 2, 5, 20, 60)]
     assert all(less.compiling_seconds < more.compiling_seconds for less, more in pairwise(costs))
     assert all(less.per_character_seconds <= more.per_character_seconds for less, more in pairwise(costs))
@@ -127,7 +127,7 @@ MEASURED = {
 
 @pytest.mark.parametrize("pattern", MEASURED)
 def test_the_bound_is_no_less_than_the_measured_cost(pattern: str) -> None:
-    """A bound that is too low lets through what stops moderation."""
+    """A pattern that stops moderation would be accepted."""
     compiling, searching = MEASURED[pattern]
     bound = pattern_cost(pattern)
     text = MAX_NOTE_CHARACTERS
@@ -136,7 +136,7 @@ def test_the_bound_is_no_less_than_the_measured_cost(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", [*ORDINARY, "(?:.*a){50}x"])
-def test_the_bound_is_the_same_each_time(pattern: str) -> None:
+def test_the_bound_is_deterministic(pattern: str) -> None:
     """One host would refuse the policy that is in force on another."""
     first = pattern_cost(pattern)
     pattern_cost.cache_clear()
@@ -144,7 +144,7 @@ def test_the_bound_is_the_same_each_time(pattern: str) -> None:
 
 
 def test_the_largest_pattern_fits_the_budget_of_a_rule() -> None:
-    """A pattern that passes alone would be refused in every rule."""
+    """A pattern that is accepted alone would be refused in every rule."""
     cost = pattern_cost(f"a{{{MAX_LETTERS - 10}}}")
     assert cost.compiling_seconds + cost.per_character_seconds * MAX_NOTE_CHARACTERS < MAX_SECONDS
 

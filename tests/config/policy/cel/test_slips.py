@@ -1,4 +1,4 @@
-"""Conditions as people write them who know another language: each slip is told in its own words, and all of them."""
+"""Conditions written in the style of another language: each slip has its own message, and all are reported."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from config.policy.cel.slips import corrected
 from config.policy.policy import parse_policy
 
 
-def told(text: str) -> list[tuple[int | None, str]]:
+def mistakes_in(text: str) -> list[tuple[int | None, str]]:
     with pytest.raises(ConditionError) as caught:
         parse_condition(text)
     return [(one.offset, str(one)) for one in caught.value.every]
@@ -45,9 +45,9 @@ def told(text: str) -> list[tuple[int | None, str]]:
         ("matches.any(m, m.distance < 3)", "any", "any(): CEL writes `matches.exists(m, …)`"),
     ],
 )
-def test_slips_are_told_in_their_own_words(text: str, at: str, expected: str) -> None:
-    """`extraneous input 'and' expecting <EOF>` sends a person of policy to somebody who writes parsers."""
-    assert told(text) == [(text.index(at), expected)]
+def test_each_slip_has_its_own_message(text: str, at: str, expected: str) -> None:
+    """`extraneous input 'and' expecting <EOF>` would send a policy author to a parser expert."""
+    assert mistakes_in(text) == [(text.index(at), expected)]
 
 
 @pytest.mark.parametrize(
@@ -62,17 +62,17 @@ def test_slips_are_told_in_their_own_words(text: str, at: str, expected: str) ->
         ("stream.id not in", "stream.id in"),
     ],
 )
-def test_what_is_searched_for_more_mistakes_says_the_same(text: str, meant: str) -> None:
-    """Mistakes would be told of the opposite condition, and of parts that stand elsewhere than people put them."""
+def test_the_text_searched_for_further_mistakes_is_equivalent(text: str, meant: str) -> None:
+    """Mistakes would be reported for the opposite condition, or at wrong places."""
     found = corrected(text)
     assert found is not None
     assert found.text.replace(" ", "") == meant.replace(" ", "")
 
 
-def test_both_are_told_of_one_condition() -> None:
-    """Half of the comparison that follows would be told to be no condition."""
+def test_both_slips_of_one_condition_are_reported() -> None:
+    """Half of the comparison that follows would be reported as no condition."""
     text = 'not score("m/a") => 0.5'
-    assert told(text) == [
+    assert mistakes_in(text) == [
         (0, "CEL writes `!(x >= y)`, not `not x >= y`"),
         (text.index("=>"), "CEL writes `>=`, not `=>`"),
     ]
@@ -86,32 +86,32 @@ def test_both_are_told_of_one_condition() -> None:
         "matches.exists(android, android.distance < 3) || !stream.drill && 1 <= 2 && 2 >= 1 && 1 != 2",
     ],
 )
-def test_what_is_right_is_no_slip(text: str) -> None:
-    """A list that is called "cats and dogs" would be corrected."""
+def test_correct_conditions_have_no_slip(text: str) -> None:
+    """A list called "cats and dogs" would be corrected."""
     assert parse_condition(text).text == text
     assert corrected(text) is None
 
 
-def test_all_of_a_condition_is_told() -> None:
-    """Who corrects one mistake and checks again comes upon the next, and the next."""
+def test_all_mistakes_of_a_condition_are_reported() -> None:
+    """An author would find one mistake a run."""
     text = 'matchd("a") and score("m/x") = 90 or not (stream.idd == True && matches.exists(m, m.distanc < "a"))'
-    assert told(text) == sorted(
+    assert mistakes_in(text) == sorted(
         [
-            (text.index("matchd"), told('matchd("a")')[0][1]),
+            (text.index("matchd"), mistakes_in('matchd("a")')[0][1]),
             (text.index("and"), "CEL writes `&&`, not `and`"),
             (text.index("= 90"), "CEL writes `==`, not `=`"),
             (text.index("90"), "scores are 0.0 to 1.0: expected no 90 to compare one with"),
             (text.index("or not"), "CEL writes `||`, not `or`"),
             (text.index("not ("), "CEL writes `!`, not `not`"),
-            (text.index("idd"), told("stream.idd == 1")[0][1]),
+            (text.index("idd"), mistakes_in("stream.idd == 1")[0][1]),
             (text.index("True"), "CEL writes `true`, not `True`"),
-            (text.index("distanc"), told("matches.exists(m, m.distanc == 1)")[0][1]),
+            (text.index("distanc"), mistakes_in("matches.exists(m, m.distanc == 1)")[0][1]),
         ]
     )
 
 
-def test_they_are_told_with_line_and_column_and_beside_unknown_scores() -> None:
-    """A condition of ten lines is searched for what is meant."""
+def test_slips_are_reported_with_line_and_column_and_beside_unknown_scores() -> None:
+    """An author would have to search a condition of ten lines."""
     policy = (
         "version: '1'\nrules:\n  - name: a\n    severity: high\n    when: >-\n"
         '      matchd("x") and\n      score("m/b") = 0.5 && window.cuont("m/b", 0.5, "9s") > 1\n'
@@ -129,8 +129,8 @@ def test_they_are_told_with_line_and_column_and_beside_unknown_scores() -> None:
 
 
 @given(st.text(alphabet='andornotis=<>|&! "“”m.x()≥\n', max_size=60))
-def test_what_is_corrected_keeps_its_places(text: str) -> None:
-    """A mistake would be told at a place where there is none, or end the reader."""
+def test_the_corrected_text_keeps_its_places(text: str) -> None:
+    """A mistake would be reported at a place that does not exist, or end the process."""
     found = corrected(text)
     if found is None:
         return

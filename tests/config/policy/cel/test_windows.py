@@ -1,4 +1,4 @@
-"""Frames of one listed video, counted over time: when a run of them is enough, and when it only looks like one."""
+"""Frames of one listed video, counted over time: what is a run, and what only looks like one."""
 
 import random
 from collections.abc import Sequence
@@ -52,11 +52,11 @@ class TestCounting:
         ids=["three", "too slow", "out of order", "one frame", "one picture", "standing still", "later", "nothing"],
     )
     def test_distinct_frames_at_distinct_instants(self, seen: list[tuple[int, str]], met_at: int | None) -> None:
-        """A title that is shown for a minute would count as a video, or a video that is shown would not."""
+        """A title shown for a minute would count as a video, or a video that is shown would not."""
         assert THREE.met_by(RuleHeld(capture_ms, [frame(entry)]) for capture_ms, entry in seen) == met_at
 
-    def test_videos_are_counted_apart(self) -> None:
-        """Coincidences with three videos, or with two lists, would add up to one."""
+    def test_videos_are_counted_separately(self) -> None:
+        """Coincidental matches with three videos, or with two lists, would count as a run of one."""
         frames = [frame("a", "u"), frame("b", "v"), frame("c", "v", "y"), frame("d", "v")]
         seen = [RuleHeld(at, [one]) for at, one in enumerate(frames)]
         assert THREE.met_by(seen) is None
@@ -66,8 +66,8 @@ class TestCounting:
         seen=st.lists(st.tuples(st.integers(0, 30_000), st.sampled_from("abcd"), st.sampled_from("uv")), max_size=12),
         seed=st.integers(0, 2**32),
     )
-    def test_as_if_every_window_were_tried(self, seen: list[tuple[int, str, str]], seed: int) -> None:
-        """A run would be missed, or made up, by the order in which segments end."""
+    def test_agrees_with_trying_every_window(self, seen: list[tuple[int, str, str]], seed: int) -> None:
+        """The order in which segments end would hide or invent a run."""
         mixed = list(seen)
         random.Random(seed).shuffle(mixed)
         found = THREE.met_by(RuleHeld(capture_ms, [frame(entry, video)]) for capture_ms, entry, video in mixed)
@@ -80,29 +80,29 @@ class TestCounting:
         assert found == min(expected, default=None)
 
 
-class TestAsking:
-    def test_nearest_frame_of_a_picture_counts(self) -> None:
-        """One picture that is like many frames of a video would be a run by itself."""
+class TestHits:
+    def test_only_the_nearest_frame_of_a_picture_counts(self) -> None:
+        """One picture that resembles many frames of a video would be a run."""
         (hit,) = policy().evaluate(LIVE, at([match("a", 28), match("b", 29), match("c", 30)])).hits
         assert hit.frames == (frame("a"),)
 
-    def test_equally_near_frames_count_as_seen(self) -> None:
-        """A video that stands still, with the same hash for each second, would never be a run."""
+    def test_equally_near_frames_all_count(self) -> None:
+        """A still video, with the same hash for each second, would never be a run."""
         (hit,) = policy().evaluate(LIVE, at([match("a", 28), match("b", 28)])).hits
         assert set(hit.frames) == {frame("a"), frame("b")}
 
-    def test_each_video_is_asked_by_itself(self) -> None:
+    def test_each_video_is_tested_separately(self) -> None:
         """Weak matches would count for a rule because another list's match fulfilled it."""
         rule = policy('matches.exists(m, m.list == "y" && m.video != "")')
         (hit,) = rule.evaluate(LIVE, at([match("a"), match("b", listed="y")])).hits
         assert hit.frames == (frame("b", listed="y"),)
 
-    def test_pictures_are_no_frames(self) -> None:
+    def test_pictures_do_not_count_as_frames(self) -> None:
         """Matches of single pictures would count as frames of a video."""
         assert policy("matches.size() > 0").evaluate(LIVE, at([match("a", video=None)])).hits == ()
 
-    def test_condition_sees_video_variant_and_tags(self) -> None:
-        """A rule could not look at what the documentation promises."""
+    def test_a_condition_sees_video_variant_and_tags(self) -> None:
+        """A rule could not use documented fields."""
         rule = policy('matches.exists(m, m.video == "v" && m.variant == "mirror" && "series" in m.tags)')
         seen = replace(match("a"), variant="mirror", tags=("series", "\ud800"))
         assert len(rule.evaluate(LIVE, at([seen])).hits) == 1
@@ -110,21 +110,21 @@ class TestAsking:
 
 
 class TestGrounds:
-    def test_what_alone_is_enough(self) -> None:
-        """A hash that floods would be taken for the reason of a hit that has another one."""
+    def test_a_match_that_is_enough_alone(self) -> None:
+        """A hash that floods would be taken for the ground of a hit that has another one."""
         rule = policy('matched("x") || score("m/a") > 0.5', persistence={"hits": 1})
         found = at([match("a"), match("b"), match("c", listed="y")])
         (hit,) = rule.evaluate(LIVE, found).hits
         assert [ground.entry for ground in hit.grounds] == ["a", "b"]
 
-    def test_none_where_it_holds_anyhow(self) -> None:
-        """A classifier's finding would fall silent because the picture is also like a quarantined one."""
+    def test_none_where_the_rule_holds_anyway(self) -> None:
+        """A classifier's finding would be silenced because the picture also matches a quarantined hash."""
         rule = policy('matched("x") || score("m/a") > 0.5', persistence={"hits": 1})
         (hit,) = rule.evaluate(LIVE, replace(at([match("a")]), scores={"m/a": 0.9})).hits
         assert hit.grounds == ()
 
     def test_none_where_several_are_needed_together(self) -> None:
-        """A hit would be held for groundless, and dropped."""
+        """A hit would count as groundless, and be dropped."""
         (hit,) = (
             policy("matches.size() >= 2", persistence={"hits": 1}).evaluate(LIVE, at([match("a"), match("b")])).hits
         )
@@ -132,15 +132,15 @@ class TestGrounds:
 
 
 class TestDefault:
-    def test_one_weak_frame_is_looked_at_after_the_rest(self) -> None:
+    def test_one_weak_frame_ranks_below_a_run(self) -> None:
         """A match on known material would call nobody, or one frame of a wall would come before everything else."""
         hits = load_policy(None).evaluate(LIVE, at([match("a", 30)])).hits
         assert [(hit.rule, hit.severity) for hit in hits if not hit.frames] == [("known-video-frame", Severity.HIGH)]
         assert [(hit.rule, hit.severity) for hit in hits if hit.frames] == [("known-video", Severity.CRITICAL)]
 
     @pytest.mark.parametrize("found", [match("a", 24), match("a", 31, video=None)])
-    def test_near_frames_and_pictures_are_critical_at_once(self, found: ListMatch) -> None:
-        """Known material would wait for more of it."""
+    def test_near_frames_and_pictures_are_critical_immediately(self, found: ListMatch) -> None:
+        """Known material would wait for further matches."""
         (hit,) = load_policy(None).evaluate(LIVE, at([found])).hits
         assert (hit.rule, hit.severity) == ("known-material", Severity.CRITICAL)
 
@@ -156,8 +156,8 @@ class TestDefault:
         ("{video_frame: 3}", "unknown field 'video_frame': did you mean 'video_frames'? known are hits, of_samples"),
     ],
 )
-def test_what_is_no_window_is_refused(tmp_path: Path, persistence: str, told: str) -> None:
-    """An operator would not find what is wrong with the rule."""
+def test_an_invalid_window_is_refused(tmp_path: Path, persistence: str, told: str) -> None:
+    """An operator would not find the mistake in the rule."""
     path = tmp_path / "policy.yaml"
     path.write_text(f"version: '1'\nrules: [{{name: a, severity: high, when: 'true', persistence: {persistence}}}]\n")
     with pytest.raises(PolicyError) as caught:

@@ -1,4 +1,4 @@
-"""Fetching from real servers on loopback, most of which mean harm."""
+"""Fetches from real servers on loopback, most of them hostile."""
 
 import gzip
 import os
@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def log_message(self, *args: object) -> None:
-        """Servers that are attacked are quiet in tests."""
+        """Keeps the output of attacked servers out of the tests."""
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
@@ -188,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Origin(ThreadingHTTPServer):
-    """A server that remembers what it was asked."""
+    """A server that records its requests."""
 
     daemon_threads = True
 
@@ -207,7 +207,7 @@ class Origin(ThreadingHTTPServer):
         return len({client for *_, client in self.asked})
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up on an attacker is what these tests are about."""
+        """Ignores errors of clients that hang up, as they must on an attacker."""
 
 
 @pytest.fixture
@@ -221,13 +221,13 @@ def origin() -> Iterator[Origin]:
 
 
 def loopback(port: int) -> AllowedOrigins:
-    """May go to all of loopback at that port."""
+    """A fetcher that may go to all of loopback at that port."""
     return AllowedOrigins.parse([f"127.0.0.0/8:{port}", f"[::1]:{port}"])
 
 
 @pytest.fixture
 def fetcher(origin: Origin) -> Iterator[Fetcher]:
-    """May go to `origin`, by whatever address of loopback."""
+    """A fetcher that may go to `origin`, by any address of loopback."""
     opened = Fetcher(loopback(origin.server_port))
     yield opened
     opened.close()
@@ -238,7 +238,7 @@ def fetch(fetcher: Fetcher, url: str, byte_range: ByteRange | None = None, timeo
 
 
 def reason_of(fetcher: Fetcher, url: str, byte_range: ByteRange | None = None, timeout_seconds: float = 20) -> str:
-    """The reason of the failure, after a look at what is told of it: no secret, in one line, with what was expected."""
+    """The reason of the failure; its text must be one line, say what was expected and contain no secret."""
     with pytest.raises(FetchError, match="expected") as failure:
         fetch(fetcher, f"{url}?{TOKEN}", byte_range, timeout_seconds)
     told = "".join(traceback.format_exception(failure.value))
@@ -247,8 +247,8 @@ def reason_of(fetcher: Fetcher, url: str, byte_range: ByteRange | None = None, t
     return failure.value.reason
 
 
-def test_what_an_origin_says_is_kept(origin: Origin, fetcher: Fetcher) -> None:
-    """Bytes would be altered on the way, or a restarted origin not be told by its validators."""
+def test_body_and_headers_are_returned_unaltered(origin: Origin, fetcher: Fetcher) -> None:
+    """Bytes would be altered on the way, or a restarted origin could not be detected by its validators."""
     fetched = fetch(fetcher, f"{origin.url}/body")
     assert fetched.body == BODY
     assert fetched.status == 200
@@ -260,22 +260,22 @@ def test_what_an_origin_says_is_kept(origin: Origin, fetcher: Fetcher) -> None:
 
 
 def test_head_asks_for_no_body(origin: Origin, fetcher: Fetcher) -> None:
-    """Comparing validators would cost as much as the segment."""
+    """Comparing validators would transfer the whole segment."""
     fetched = fetcher.fetch_sync(f"{origin.url}/body", max_bytes=0, timeout_seconds=20, method="HEAD")
     assert fetched.body == b""
     assert fetched.validators.length_bytes == len(BODY)
 
 
-def test_a_signed_url_is_asked_as_it_was_written(origin: Origin, fetcher: Fetcher) -> None:
-    """An origin that checks signatures would refuse a URL that was spelled anew."""
+def test_a_signed_url_is_requested_as_written(origin: Origin, fetcher: Fetcher) -> None:
+    """An origin that checks signatures would refuse a URL that was re-encoded."""
     fetch(fetcher, f"{origin.url}/a%2Fb%20c/body?{TOKEN}&x=a b|ü#fragment")
     assert origin.asked[0][0] == f"/a%2Fb%20c/body?{TOKEN}&x=a%20b|%C3%BC"
 
 
-def test_connections_are_kept_and_carry_nothing_over(
+def test_connections_are_reused_and_carry_nothing_over(
     origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each poll would cost a handshake; or a proxy of the environment would see around the guard."""
+    """Each poll would cost a handshake; or a proxy from the environment would bypass the guard."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     fetch(fetcher, f"{origin.url}/cookie")
     fetch(fetcher, f"{origin.url}/body")
@@ -310,14 +310,14 @@ def test_connections_are_kept_and_carry_nothing_over(
         ("deeper", "redirect_loop"),
     ],
 )
-def test_an_answer_that_is_of_no_use_has_its_reason(origin: Origin, fetcher: Fetcher, path: str, reason: str) -> None:
-    """A worker would hang, fill its memory, or moderate other bytes than were meant, and the ledger not say why."""
+def test_an_unusable_answer_fails_with_its_reason(origin: Origin, fetcher: Fetcher, path: str, reason: str) -> None:
+    """A worker would hang, fill its memory, or moderate wrong bytes; and the ledger would not give the reason."""
     assert reason_of(fetcher, f"{origin.url}/{path}") == reason
     assert fetch(fetcher, f"{origin.url}/body").body == BODY
 
 
 def test_only_404_and_410_are_gone() -> None:
-    """A segment would be given up for an origin's passing trouble, or asked for until its deadline."""
+    """A segment would be given up for a passing fault of its origin, or requested until its deadline."""
     assert FetchError("", "http_404").gone
     assert FetchError("", "http_410").gone
     assert not FetchError("", "http_503").gone
@@ -326,7 +326,7 @@ def test_only_404_and_410_are_gone() -> None:
 
 @pytest.mark.parametrize("path", ["trickle", "silence"])
 def test_a_slow_answer_ends_in_time(origin: Origin, fetcher: Fetcher, path: str) -> None:
-    """One origin that sends a byte at a time would hold a worker for ever."""
+    """One origin that sends a byte at a time would block a worker for ever."""
     assert reason_of(fetcher, f"{origin.url}/{path}", timeout_seconds=0.2) == "timeout"
 
 
@@ -338,15 +338,15 @@ def test_a_body_compressed_unasked_is_decoded(origin: Origin, fetcher: Fetcher, 
     assert fetched.validators.length_bytes is None
 
 
-def test_bytes_after_the_declared_length_are_no_answer(origin: Origin, fetcher: Fetcher) -> None:
-    """An origin could answer for the next request on the connection, which may be another stream's."""
+def test_bytes_beyond_the_declared_length_are_discarded(origin: Origin, fetcher: Fetcher) -> None:
+    """An origin could answer the next request on the connection, which may be another stream's."""
     assert fetch(fetcher, f"{origin.url}/longer").body == b"12345"
     assert fetch(fetcher, f"{origin.url}/body").body == BODY
 
 
 @pytest.mark.parametrize("path", ["ranges", "body"])
 def test_a_byte_range_is_cut_out_by_the_server_or_by_us(origin: Origin, fetcher: Fetcher, path: str) -> None:
-    """Segments that share a file would be moderated as the whole file, or not at all where a server knows no ranges."""
+    """Segments that share a file would be moderated as the whole file, or not at all where a server ignores ranges."""
     fetched = fetch(fetcher, f"{origin.url}/{path}", ByteRange(offset=100, length=50))
     assert fetched.body == BODY[100:150]
     assert fetched.validators.length_bytes == len(BODY)
@@ -364,15 +364,16 @@ def test_a_byte_range_is_cut_out_by_the_server_or_by_us(origin: Origin, fetcher:
         ("endless", 150_000, 10, "too_large"),
     ],
 )
-def test_a_byte_range_that_is_not_what_was_asked(
+def test_a_wrong_byte_range_is_refused(
     origin: Origin, fetcher: Fetcher, path: str, offset: int, length: int, reason: str
 ) -> None:
-    """Other bytes than the playlist names would be moderated in their place."""
+    """Bytes other than those in the playlist would be moderated."""
     assert reason_of(fetcher, f"{origin.url}/{path}", ByteRange(offset=offset, length=length)) == reason
 
 
 def test_a_redirect_is_followed_to_its_end(origin: Origin, fetcher: Fetcher) -> None:
-    """Origins behind a balancer could not be watched, or relative URIs be resolved against the wrong place."""
+    """Origins behind a load balancer could not be watched, or relative URIs would be resolved against the wrong
+    base."""
     fetched = fetch(fetcher, f"{origin.url}/live/moved")
     assert fetched.url == f"{origin.url}/elsewhere/body?{TOKEN}"
     assert fetched.body == BODY
@@ -380,7 +381,7 @@ def test_a_redirect_is_followed_to_its_end(origin: Origin, fetcher: Fetcher) -> 
 
 @pytest.mark.parametrize("spelling", ["127.0.0.1", "localhost", "0x7f.1", "2130706433", "127.1", "[::ffff:127.0.0.1]"])
 def test_a_redirect_into_our_own_network_is_refused(origin: Origin, spelling: str) -> None:
-    """A broadcaster's redirect would make the worker ask services that only it can reach."""
+    """A broadcaster's redirect would make the worker request services that only it can reach."""
     fetcher = Fetcher(AllowedOrigins.parse([]).with_named(origin.url))
     with Origin() as inner:
         thread = threading.Thread(target=inner.serve_forever, kwargs={"poll_interval": 0.01})
@@ -395,13 +396,13 @@ def test_a_redirect_into_our_own_network_is_refused(origin: Origin, spelling: st
 
 
 def test_a_redirect_to_another_scheme_is_refused(origin: Origin, fetcher: Fetcher) -> None:
-    """A redirect could name a file of the worker."""
+    """A redirect could name a file on the worker's machine."""
     origin.other = "file:///etc/hostname"
     assert reason_of(fetcher, f"{origin.url}/to-other") == "bad_url"
 
 
 class Resolver:
-    """A name server that changes its mind: each question has the next answer, and the last one stays."""
+    """A name server whose answers change: each query gets the next answer, and the last one repeats."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
@@ -415,8 +416,8 @@ class Resolver:
         return [ip_address(address) for address in answer]
 
 
-def test_the_address_that_was_judged_is_the_one_connected_to(origin: Origin) -> None:
-    """A name that resolves to an allowed address when checked, and to another one when used, would get in."""
+def test_the_checked_address_is_the_one_connected_to(origin: Origin) -> None:
+    """A name that resolves to an allowed address for the check and to another for the connection would get in."""
     resolver = Resolver(["127.0.0.1"], ["127.0.0.2"])
     fetcher = Fetcher(AllowedOrigins.parse([f"127.0.0.1/32:{origin.server_port}"]), resolve=resolver)
     fetched = fetch(fetcher, f"http://rebound.example:{origin.server_port}/body")
@@ -424,13 +425,13 @@ def test_the_address_that_was_judged_is_the_one_connected_to(origin: Origin) -> 
     assert resolver.asked == ["rebound.example"]
     assert origin.asked[0][1] == f"rebound.example:{origin.server_port}"
     fetcher.close()
-    # Opened again it has to ask again, and now the answer is refused.
+    # A new connection resolves the name again, and now the answer is refused.
     assert reason_of(fetcher, f"http://rebound.example:{origin.server_port}/body") == "refused_origin"
     assert len(origin.asked) == 1
     fetcher.close()
 
 
-def test_of_several_addresses_only_permitted_ones_are_tried(origin: Origin) -> None:
+def test_only_permitted_addresses_of_a_name_are_tried(origin: Origin) -> None:
     """A name with one allowed address would lead to its forbidden ones too."""
     fetcher = Fetcher(
         AllowedOrigins.parse([f"127.0.0.1/32:{origin.server_port}"]), resolve=Resolver(["127.0.0.9", "127.0.0.1"])
@@ -440,7 +441,7 @@ def test_of_several_addresses_only_permitted_ones_are_tried(origin: Origin) -> N
 
 
 def test_an_origin_that_is_not_there() -> None:
-    """A stream whose origin is down would be told as malformed, or with a traceback."""
+    """An unreachable origin would be reported as malformed, or with a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     fetcher = Fetcher(loopback(port))
@@ -451,7 +452,7 @@ def test_an_origin_that_is_not_there() -> None:
     unknown.close()
 
 
-def test_a_batch_gives_what_came_of_each(origin: Origin, fetcher: Fetcher) -> None:
+def test_a_batch_returns_the_result_of_each_request(origin: Origin, fetcher: Fetcher) -> None:
     """One bad stream would fail the polls of all that share its batch."""
     paths = ["body", "missing", "trickle", "body"]
     requests = [FetchRequest(url=f"{origin.url}/{path}", max_bytes=100_000, timeout_seconds=1) for path in paths]
@@ -464,8 +465,8 @@ def test_a_batch_gives_what_came_of_each(origin: Origin, fetcher: Fetcher) -> No
     ]
 
 
-def test_a_batch_is_fetched_at_once() -> None:
-    """Streams would be polled one after the other, and a slow origin delay all of them."""
+def test_a_batch_is_fetched_concurrently() -> None:
+    """Streams would be polled one after another, and a slow origin would delay all of them."""
     together = threading.Barrier(8, timeout=30)
 
     class Patient(Handler):
@@ -487,7 +488,7 @@ def test_a_batch_is_fetched_at_once() -> None:
 
 
 def test_closing_twice_and_opening_again(origin: Origin) -> None:
-    """A worker that shuts down while another hook already closed would die with a traceback, or leave a thread."""
+    """Closing twice at shutdown would end in a traceback, or leave a thread."""
     fetcher = Fetcher(loopback(origin.server_port))
     fetcher.close()
     fetch(fetcher, f"{origin.url}/body")
@@ -499,7 +500,7 @@ def test_closing_twice_and_opening_again(origin: Origin) -> None:
 
 
 def test_a_fetcher_used_before_a_fork_works_after_it(origin: Origin) -> None:
-    """A pool child of Celery would wait for ever on a thread that only its parent has."""
+    """A Celery pool child would wait for ever for a thread that exists only in its parent."""
     script = textwrap.dedent(
         """
         import os, sys
@@ -534,7 +535,7 @@ def test_a_fetcher_used_before_a_fork_works_after_it(origin: Origin) -> None:
 
 
 def test_a_certificate_that_does_not_verify_is_refused(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
-    """Whoever sits between the worker and an origin could show the worker another stream."""
+    """An attacker between worker and origin could serve another stream."""
     openssl = shutil.which("openssl")
     if openssl is None:
         ci_or_skip("openssl is not installed")

@@ -1,4 +1,4 @@
-"""Fetches that go on while their answers are taken one by one."""
+"""Rounds of fetches whose answers are processed one by one."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
@@ -31,8 +31,8 @@ def request(url: str) -> FetchRequest:
     return FetchRequest(url=url, max_bytes=1_000, timeout_seconds=30)
 
 
-def test_answers_come_as_they_come(fetcher: Fetcher, origin: LiveOrigin):
-    """The slowest origin would be waited for before any other is read."""
+def test_answers_arrive_in_order_of_completion(fetcher: Fetcher, origin: LiveOrigin):
+    """Every stream would wait for the slowest origin."""
     origin.add("slow.ts", b"slow")
     origin.add("quick.ts", b"quick")
     gate = origin.hold("slow.ts")
@@ -50,7 +50,7 @@ def test_answers_come_as_they_come(fetcher: Fetcher, origin: LiveOrigin):
 
 
 @pytest.mark.expected_errors("broken.example.*RuntimeError")
-def test_whatever_a_fetch_raises_is_its_own_answer(fetcher: Fetcher, origin: LiveOrigin):
+def test_an_exception_of_one_fetch_is_its_own_result(fetcher: Fetcher, origin: LiveOrigin):
     """A fault in one fetch would end the whole round."""
     with fetcher.begin_round(most=4) as fetches:
         fetches.ask("broken", request(f"http://broken.example:{origin.port}/"))
@@ -62,8 +62,8 @@ def test_whatever_a_fetch_raises_is_its_own_answer(fetcher: Fetcher, origin: Liv
     assert answers["gone"].reason == "http_404"
 
 
-def test_what_is_left_is_cancelled(fetcher: Fetcher, origin: LiveOrigin):
-    """Connections to slow origins would pile up, round by round."""
+def test_remaining_fetches_are_cancelled(fetcher: Fetcher, origin: LiveOrigin):
+    """Connections to slow origins would pile up with each round."""
     origin.add("slow.ts", b"x")
     gate = origin.hold("slow.ts")
     with fetcher.begin_round(most=1) as fetches:
@@ -77,15 +77,15 @@ def test_what_is_left_is_cancelled(fetcher: Fetcher, origin: LiveOrigin):
     assert fetches.answer(within_seconds=0) is None
 
 
-def test_the_answer_to_an_earlier_question_is_not_taken_for_the_later_one(fetcher: Fetcher, origin: LiveOrigin):
-    """A stream whose URL is changed while it is polled would be watched by what its old URL answers."""
+def test_an_answer_to_an_earlier_request_is_not_taken_for_a_later_one(fetcher: Fetcher, origin: LiveOrigin):
+    """A stream whose URL changes while it is polled would be judged by the answer of its old URL."""
     origin.add("old.ts", b"old")
     origin.add("new.ts", b"new")
     gate = origin.hold("fence.ts")
     origin.add("fence.ts", b"fence")
     with fetcher.begin_round(most=1) as fetches:
         fetches.ask("s", request(f"http://{origin.host}/live/old.ts"))
-        # One at a time: by when this one is begun, the first has its answer.
+        # One at a time: when this request starts, the first has its answer.
         fetches.ask("fence", request(f"http://{origin.host}/live/fence.ts"))
         assert gate.reached.wait(10)
         fetches.ask("s", request(f"http://{origin.host}/live/new.ts"))

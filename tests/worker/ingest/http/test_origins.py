@@ -1,4 +1,4 @@
-"""Which addresses may be connected to: the guard between a hostile playlist and the operator's own network."""
+"""Allowed addresses: the guard between a hostile playlist and the operator's own network."""
 
 from ipaddress import ip_address
 
@@ -50,13 +50,13 @@ def test_public_addresses_are_allowed_without_entries(address: str) -> None:
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_our_own_network_is_refused_without_entries(address: str) -> None:
-    """A broadcaster could read a cloud's metadata, or a service beside the worker."""
+    """A broadcaster could read a cloud's metadata, or a service next to the worker."""
     assert not AllowedOrigins.parse([]).permits(UrlTarget(host="cdn.example", port=80), ip_address(address))
 
 
 @given(st.ip_addresses())
-def test_what_python_calls_private_is_never_public(address: object) -> None:
-    """A network that the standard library knows as private, and our table does not, would be reachable."""
+def test_addresses_that_python_calls_private_are_never_public(address: object) -> None:
+    """A network that is private to the standard library, and missing in our table, would be reachable."""
     ip = ip_address(str(address))
     if ip.is_private or ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
         embeds_v4 = ip.version == 6 and ip.ipv4_mapped is not None
@@ -77,7 +77,7 @@ def test_what_python_calls_private_is_never_public(address: object) -> None:
         ("bücher.example", "xn--bcher-kva.example", 443, True),
     ],
 )
-def test_a_name_entry_names_a_host_and_its_ports(entry: str, host: str, port: int, allowed: bool) -> None:
+def test_a_name_entry_allows_a_host_and_its_ports(entry: str, host: str, port: int, allowed: bool) -> None:
     """An operator's list would allow more, or less, than it says."""
     origins = AllowedOrigins.parse([entry])
     assert origins.permits(UrlTarget(host=host, port=port), ip_address("93.184.216.34")) is allowed
@@ -106,24 +106,24 @@ def test_a_name_entry_names_a_host_and_its_ports(entry: str, host: str, port: in
     ],
 )
 @pytest.mark.parametrize("host", ["literal", "origin.internal"])
-def test_an_address_or_network_entry_is_for_its_addresses_and_ports(
+def test_an_address_or_network_entry_allows_its_addresses_and_ports(
     entry: str, address: str, port: int, allowed: bool, host: str
 ) -> None:
-    """A listed network would lead to every port of every machine in it, or not to what the operator named."""
+    """A listed network would allow every port of its machines, or not what the operator listed."""
     target = UrlTarget(host=address if host == "literal" else host, port=port)
     assert AllowedOrigins.parse([entry]).permits(target, ip_address(address)) is allowed
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_a_listed_name_does_not_lead_into_our_own_network(address: str) -> None:
-    """Whoever runs the name servers of a listed CDN could read services that only the worker can reach."""
+    """The owner of a listed CDN's name servers could read services that only the worker can reach."""
     target = UrlTarget(host="cdn.example", port=443)
     assert not AllowedOrigins.parse(["cdn.example"]).permits(target, ip_address(address))
     assert not AllowedOrigins.parse(["cdn.example", "203.0.113.0/24"]).permits(target, ip_address(address))
 
 
 def test_a_listed_name_reaches_a_private_address_that_is_listed_too() -> None:
-    """Origins in an operator's own network could not be named at all."""
+    """Origins in an operator's own network could not be allowed."""
     origins = AllowedOrigins.parse(["origin:8080", "10.1.0.0/16:8080"])
     assert origins.permits(UrlTarget(host="origin", port=8080), ip_address("10.1.2.3"))
     assert not origins.permits(UrlTarget(host="origin", port=8080), ip_address("10.2.2.3"))
@@ -144,14 +144,14 @@ METADATA = {
 
 @pytest.mark.parametrize(("address", "network"), METADATA.items())
 def test_metadata_needs_an_entry_of_its_own(address: str, network: str) -> None:
-    """A wide private network on the list would hand the machine's credentials to a broadcaster's redirect."""
+    """A wide private network on the list would expose the machine's credentials to a broadcaster's redirect."""
     target = UrlTarget(host=address, port=80)
     assert not AllowedOrigins.parse([network, "cdn.example"]).permits(target, ip_address(address))
     assert AllowedOrigins.parse([network, address]).permits(target, ip_address(address))
 
 
 def test_a_refusal_names_the_entry_that_would_allow_it() -> None:
-    """An operator would see an origin refused and not know what to write."""
+    """An operator would see a refused origin without knowing which entry to add."""
     origins = AllowedOrigins.parse(["origin:8080", "cdn.example"])
     private = [ip_address("10.1.2.3")]
     listed = origins.refusal(UrlTarget(host="origin", port=8080), private)
@@ -162,8 +162,8 @@ def test_a_refusal_names_the_entry_that_would_allow_it() -> None:
     assert "entry [fd00::7]:443" in origins.refusal(UrlTarget(host="fd00::7", port=443), ())
 
 
-def test_a_refusal_tells_nothing_of_our_own_network() -> None:
-    """A broadcaster could map the operator's network by names of their own, wherever a refusal is shown."""
+def test_a_refusal_reveals_nothing_of_our_own_network() -> None:
+    """A broadcaster could map the operator's network through DNS names, wherever a refusal is shown."""
     private = [ip_address("10.1.2.3")]
     for entries in ([], ["origin:8080"]):
         text = AllowedOrigins.parse(entries).refusal(UrlTarget(host="evil.example", port=443), private)
@@ -171,8 +171,8 @@ def test_a_refusal_tells_nothing_of_our_own_network() -> None:
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))
-def test_the_entry_for_an_address_allows_it(address: object, port: int) -> None:
-    """The entry that a refusal names would not be one, or not help."""
+def test_the_entry_named_in_a_refusal_allows_the_address(address: object, port: int) -> None:
+    """The entry that a refusal suggests would be invalid, or have no effect."""
     ip = ip_address(str(address))
     origins = AllowedOrigins.parse([entry_for(ip, port)])
     assert origins.permits(UrlTarget(host=str(ip), port=port), ip)
@@ -183,8 +183,8 @@ def test_the_entry_for_an_address_allows_it(address: object, port: int) -> None:
     ("address", "allowed"),
     [("10.0.3.4", True), ("::ffff:10.0.3.4", True), ("10.1.0.1", False), ("93.184.216.34", False), ("fd00::5", True)],
 )
-def test_a_network_allows_what_a_name_resolves_to(address: str, allowed: bool) -> None:
-    """Origins in a private network could not be allowed by their network, or a public one would slip in."""
+def test_a_network_entry_allows_names_that_resolve_into_it(address: str, allowed: bool) -> None:
+    """Origins in a private network could not be allowed by their network, or a public address would slip in."""
     origins = AllowedOrigins.parse(["10.0.0.0/16", "fd00::/64"])
     assert origins.permits(UrlTarget(host="origin.internal", port=80), ip_address(address)) is allowed
 
@@ -207,14 +207,15 @@ def test_a_network_allows_what_a_name_resolves_to(address: str, allowed: bool) -
     ],
 )
 def test_a_bad_entry_is_quoted(entry: str) -> None:
-    """An operator would not find the entry that keeps the worker from starting, or it would allow nothing unseen."""
+    """An operator would not find the entry that keeps the worker from starting, or a bad entry would silently allow
+    nothing."""
     with pytest.raises(OriginEntryError, match="allowed origin ") as refusal:
         AllowedOrigins.parse(["cdn.example", entry])
     assert repr(entry) in str(refusal.value)
     assert "expected" in str(refusal.value)
 
 
-def test_a_named_url_allows_itself_and_nothing_else() -> None:
+def test_a_named_url_allows_only_itself() -> None:
     """`livewarden scan` of a local server would be refused, or its playlist could name any other local server."""
     origins = AllowedOrigins.parse([]).with_named("http://LOCALHOST:8080/live.m3u8?x=1")
     local = ip_address("127.0.0.1")
@@ -240,7 +241,7 @@ def test_a_named_url_adds_to_entries() -> None:
     ],
 )
 def test_only_plain_http_urls_have_a_target(url: str) -> None:
-    """A URL of another kind would reach a parser that sees another host in it."""
+    """A URL of another kind would reach a parser that reads a different host from it."""
     with pytest.raises(FetchError, match="expected") as refusal:
         target_of(url)
     assert refusal.value.reason == "bad_url"
@@ -255,6 +256,6 @@ def test_only_plain_http_urls_have_a_target(url: str) -> None:
         ("http://１２７.0.0.1/", UrlTarget(host="127.0.0.1", port=80)),
     ],
 )
-def test_one_host_has_one_spelling(url: str, target: UrlTarget) -> None:
-    """An allowed host would be refused for its spelling, or a refused one slip through."""
+def test_spellings_of_a_host_are_equal(url: str, target: UrlTarget) -> None:
+    """An allowed host would be refused for its spelling, or a forbidden one would slip through."""
     assert target_of(url) == target

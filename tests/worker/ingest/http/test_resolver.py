@@ -1,4 +1,4 @@
-"""Name servers that do not answer, as hostile streams bring them along."""
+"""Name servers that do not answer, as a hostile stream's URL can involve them."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.http.resolver import Names
 
 TIMEOUT_SECONDS = 5.0
-"""As the poll has it."""
+"""The poll's value."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def origin() -> Iterator[LiveOrigin]:
 
 @pytest.fixture
 def fetcher(origin: LiveOrigin, servers: NameServer) -> Iterator[Fetcher]:
-    """Asks `servers`; may go to `origin`, by whatever name."""
+    """A fetcher that queries `servers` and may go to `origin`, by any name."""
     opened = Fetcher(AllowedOrigins.parse([f"127.0.0.1:{origin.port}"]), name_servers=[servers.address])
     yield opened
     opened.close()
@@ -49,13 +49,13 @@ def outcome(result: Fetched | FetchError) -> object:
 
 
 @pytest.mark.parametrize("silent", [6, 60, 600])
-def test_names_that_nobody_answers_cost_only_their_own_streams(
+def test_unanswered_names_cost_only_their_own_streams(
     fetcher: Fetcher, origin: LiveOrigin, servers: NameServer, silent: int
 ) -> None:
-    """Six name servers that a broadcaster lets hang would stop every fetch of the worker.
+    """Six unresponsive name servers of one broadcaster would stop every fetch of the worker.
 
-    Honest fetches that had to wait for silent ones, being last in the batch, would be answered last; here most are
-    answered before half of the silent ones are given up.
+    Honest fetches come last in the batch: if they waited for silent names they would be answered last, but most are
+    answered before half of the silent ones time out.
     """
     hostile = [request(origin, f"silent{number}") for number in range(silent)]
     honest = [request(origin, f"honest{number}") for number in range(10)]
@@ -69,45 +69,45 @@ def test_names_that_nobody_answers_cost_only_their_own_streams(
     assert seventh_honest - 6 < silent / 2
 
 
-def test_a_silent_name_says_so(fetcher: Fetcher, origin: LiveOrigin) -> None:
-    """An operator could not tell a name server that hangs from an origin that is down."""
+def test_a_silent_name_server_is_reported(fetcher: Fetcher, origin: LiveOrigin) -> None:
+    """An operator could not distinguish an unresponsive name server from an unreachable origin."""
     (result,) = fetch_all(fetcher, [request(origin, "silent")])
     assert isinstance(result, FetchError)
     assert "no name server answers about silent.example" in str(result)
 
 
-def test_a_silent_name_is_not_asked_for_again_at_once(
+def test_a_silent_name_is_not_queried_again_immediately(
     fetcher: Fetcher, origin: LiveOrigin, servers: NameServer
 ) -> None:
-    """Each segment of a playlist on a silent name would hold a worker for the whole deadline."""
+    """Each segment of a playlist with a silent name would block a worker for the whole deadline."""
     assert outcome(fetch_all(fetcher, [request(origin, "silent")])[0]) == "unreachable"
     asked = len(servers.asked)
     assert outcome(fetch_all(fetcher, [request(origin, "silent", timeout_seconds=0.5)])[0]) == "unreachable"
     assert len(servers.asked) == asked
 
 
-def test_a_server_that_is_silent_about_one_family_is_got_around(
+def test_a_server_silent_about_one_family_still_resolves(
     fetcher: Fetcher, origin: LiveOrigin, servers: NameServer
 ) -> None:
-    """Origins behind a broken but common name server, which ignores AAAA, could not be watched."""
+    """Origins behind a common broken kind of name server, which ignores AAAA, could not be watched."""
     assert outcome(fetch_all(fetcher, [request(origin, "half")])[0]) == b"honest"
     assert ("half.example", AAAA) in servers.asked
 
 
-def test_a_batch_asks_once_for_a_name(fetcher: Fetcher, origin: LiveOrigin, servers: NameServer) -> None:
-    """A platform's fifty streams on one CDN would ask its name servers fifty times a poll."""
+def test_a_batch_queries_a_name_once(fetcher: Fetcher, origin: LiveOrigin, servers: NameServer) -> None:
+    """Fifty streams on one CDN would cost fifty DNS queries a poll."""
     results = fetch_all(fetcher, [request(origin, "cdn")] * 50)
     assert [outcome(result) for result in results] == [b"honest"] * 50
     assert sorted(servers.asked) == [("cdn.example", 1), ("cdn.example", AAAA)]
 
 
 def test_a_name_that_does_not_exist_is_unreachable(fetcher: Fetcher, origin: LiveOrigin) -> None:
-    """A typing mistake in a stream's URL would read as a hostile answer."""
+    """A typo in a stream's URL would look like a hostile answer."""
     assert outcome(fetch_all(fetcher, [request(origin, "unknown")])[0]) == "unreachable"
 
 
 def test_names_of_this_machine_resolve_without_a_server(origin: LiveOrigin) -> None:
-    """Origins that an operator has in the hosts file, or on the machine itself, could not be watched."""
+    """Origins in the hosts file, or on the machine itself, could not be watched."""
     fetcher = Fetcher(AllowedOrigins.parse([f"127.0.0.1:{origin.port}"]))
     fetched = fetcher.fetch_sync(
         f"http://localhost:{origin.port}/body", max_bytes=1000, timeout_seconds=TIMEOUT_SECONDS
@@ -120,7 +120,7 @@ async def _no_address(host: str, port: int) -> list[object]:
     raise OSError(f"no address of {host}")
 
 
-def test_names_are_forgotten_in_the_end() -> None:
+def test_names_are_evicted() -> None:
     """Hostile playlists that name ever new hosts would fill a worker's memory."""
     from worker.ingest.http.resolver import _MAX_KEPT
 

@@ -1,4 +1,4 @@
-"""URLs that are made to trip a parser, alone and beside an honest stream."""
+"""URLs made to break a parser, alone and beside an honest stream."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -65,7 +65,7 @@ HOSTS = [
     ),
     *("0x7f.1", "127.1", "2130706433", "1.2.3.4.5", "-a", "a-", "*", "a b", "a,b", "{}", "$", "'", '"', "<x>", "|"),
 ]
-"""What may stand after http://; most of it may not."""
+"""Authorities after http://, most of them invalid."""
 
 NASTY = [
     *(f"http://{host}/x" for host in HOSTS),
@@ -117,7 +117,7 @@ urls = st.one_of(
 
 
 def uses(url: str) -> list[Callable[[], object]]:
-    """All that a stream's URL goes through."""
+    """Every use that is made of a stream's URL."""
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{url}\n"
     master = f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{url}\n"
     init = f'#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI="{url}"\n#EXTINF:2,\na.ts\n'
@@ -135,8 +135,8 @@ def uses(url: str) -> list[Callable[[], object]]:
 
 @given(urls)
 @example("http://[v1.::1]:8080/x")
-def test_nothing_but_our_own_errors_comes_of_a_url(url: str) -> None:
-    """One hostile URL would stop the poll of the fifty streams that share its batch, for ever."""
+def test_any_url_raises_our_own_errors_only(url: str) -> None:
+    """One hostile URL would permanently stop the poll of the fifty streams in its batch."""
     for use in uses(url):
         with suppress(FetchError, PlaylistError, RegistryError):
             use()
@@ -147,14 +147,14 @@ def test_nothing_but_our_own_errors_comes_of_a_url(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", NASTY)
-def test_each_nasty_url_gives_our_own_errors_only(url: str) -> None:
-    """As above, of what is known to trip parsers, whatever the generator draws."""
-    test_nothing_but_our_own_errors_comes_of_a_url.hypothesis.inner_test(url)  # type: ignore[attr-defined]
+def test_each_known_nasty_url_raises_our_own_errors_only(url: str) -> None:
+    """As above, for URLs known to break parsers, whatever the generator draws."""
+    test_any_url_raises_our_own_errors_only.hypothesis.inner_test(url)  # type: ignore[attr-defined]
 
 
 @given(urls)
-def test_what_may_be_fetched_has_one_reading(url: str) -> None:
-    """The guard would judge one host, and the connection go to another."""
+def test_a_fetchable_url_is_parsed_in_one_way(url: str) -> None:
+    """The guard would check one host, and the connection go to another."""
     parsed = None
     with suppress(FetchError):
         parsed = parse(url)
@@ -173,14 +173,14 @@ def test_what_may_be_fetched_has_one_reading(url: str) -> None:
 
 
 @given(st.text(st.characters(), max_size=30))
-def test_a_joined_url_is_text_that_json_and_redis_take(reference: str) -> None:
-    """A redirect with bytes that are not UTF-8 would break what is stored of the stream, and the batch with it."""
+def test_a_joined_url_can_be_stored_in_json_and_redis(reference: str) -> None:
+    """A redirect with bytes that are not UTF-8 would break the stream's record, and with it the batch."""
     with suppress(FetchError):
         join("http://h/x", reference).encode()
 
 
-def test_names_of_segments_stay_as_they_were() -> None:
-    """After an update every listed segment would be taken for a new one, and moderated again."""
+def test_names_of_segments_stay_stable() -> None:
+    """After an update every listed segment would look new, and be moderated again."""
     segment = Segment(sequence=7, uri="https://cdn.example/live/a%20b.ts?sig=1#x", duration_ms=2000)
     assert segment.name == "19161471538a8afa093511c240e31503"
 
@@ -190,8 +190,8 @@ async def _breaks(host: str, port: int) -> list[Address]:
 
 
 @pytest.mark.expected_errors("a fetch failed with an unexpected error: KeyError in resolver.py")
-def test_an_unforeseen_exception_is_one_fetch_s_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """A fault in a library, found by one hostile stream, would stop the polls of all that share its batch."""
+def test_an_unforeseen_exception_affects_one_fetch_only(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault in a library, triggered by one hostile stream, would stop the polls of its whole batch."""
     with serving(LiveOrigin(bodies={"/body": b"honest"})) as origin:
         fetcher = Fetcher(AllowedOrigins.parse([origin.host]), resolve=_breaks)
         urls = ["http://broken.example/body", f"http://{origin.host}/body"]

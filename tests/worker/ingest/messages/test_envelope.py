@@ -1,4 +1,4 @@
-"""What a message asks for, and for what it is refused."""
+"""The call that a message asks for, or the reason why it is refused."""
 
 import json
 from contextlib import suppress
@@ -14,12 +14,12 @@ from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, PlatformCall, par
 NOW_MS = 1_790_000_000_000  # in 2026
 
 LATER = ("arguments", "refused", "too_large")
-"""Told by whoever makes the call, or takes the message."""
+"""Reasons found when the message is taken or its call is made, not by the parser."""
 
 
 @pytest.mark.parametrize("name", [name for name, (reason, _) in ODD.items() if reason not in LATER])
 def test_an_odd_message_is_refused(name: str) -> None:
-    """A message that says more than one call of three would have a worker do something else."""
+    """A message could make a worker do something else than its three calls."""
     reason, raw = ODD[name]
     with pytest.raises(IntakeError) as refused:
         parse(raw, now_ms=NOW_MS)
@@ -43,12 +43,12 @@ def test_an_honest_message_is_a_call() -> None:
         {"more": True},
     ],
 )
-def test_what_has_no_effect_is_passed_over(changes: dict) -> None:
-    """Producers of other versions and other settings add what we need not know."""
+def test_irrelevant_fields_are_ignored(changes: dict) -> None:
+    """Messages of producers with other versions or settings would be refused for fields that we do not need."""
     assert parse(message(**changes), now_ms=NOW_MS).args == ["s", URL]
 
 
-def test_protocol_1_is_read_too() -> None:
+def test_protocol_1_is_accepted() -> None:
     """Platforms whose Celery is set to `task_protocol = 1` would be shut out."""
     body = {"task": TASK, "id": "1", "args": ["s", URL], "kwargs": {}, "eta": None, "expires": None, "utc": True}
     raw = with_body(json.dumps(body | {"callbacks": None, "chord": None, "retries": 0}).encode(), headers={})
@@ -65,14 +65,14 @@ def test_protocol_1_is_read_too() -> None:
         assert refused.value.reason == reason
 
 
-def test_a_body_that_is_no_base64_where_the_producer_says_so() -> None:
-    """kombu's transport option `body_encoding` may be `utf-8`."""
+def test_a_body_that_is_not_base64_is_accepted_if_declared() -> None:
+    """Producers whose kombu option `body_encoding` is `utf-8` would be refused."""
     raw = envelope(properties={"body_encoding": "utf-8"}) | {"body": json.dumps([["s"], {}, EMBED])}
     assert parse(json.dumps(raw).encode(), now_ms=NOW_MS).args == ["s"]
 
 
 def test_the_longest_honest_message_fits() -> None:
-    """A platform with long notes would be told that its message is too large."""
+    """A platform with long metadata would have its message refused as too large."""
     notes = {"metadata": {"note": "x" * (16 * 1024 - 20)}}
     assert len(message(["s" * 200, "https://h/" + "u" * 4_000], notes)) < MAX_MESSAGE_BYTES / 2
 
@@ -96,7 +96,7 @@ json_values = st.recursive(
     )
     | st.integers(0, len(body_of())).map(lambda cut: with_body(body_of()[:cut]))
 )
-def test_whatever_lies_there_is_a_call_or_is_refused(raw: bytes) -> None:
-    """Anything else would go through the thread that reads."""
+def test_any_message_is_a_call_or_is_refused(raw: bytes) -> None:
+    """Any other exception would end the reading thread."""
     with suppress(IntakeError):
         assert parse(raw, now_ms=NOW_MS).task.startswith("livewarden.")

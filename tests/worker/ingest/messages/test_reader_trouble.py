@@ -1,4 +1,4 @@
-"""Readers of `intake` that die, lose Redis or lose their lease within a batch: no message is lost or refused for it."""
+"""Readers of `intake` that die, or lose Redis or their lease within a batch: no message is lost or refused for it."""
 
 import threading
 from collections.abc import Callable
@@ -23,11 +23,11 @@ SETTINGS = Settings(deployment="d")
 
 
 class Died(BaseException):
-    """What stands for SIGKILL: nothing of the reader's runs after it but what Python runs in any case."""
+    """Stands for SIGKILL: none of the reader's handlers run after it."""
 
 
 def at(stream_id: str, act: Callable[[], None]) -> Callable[[bytes], None]:
-    """Acts before each command about that stream."""
+    """Runs `act` before each command about that stream."""
 
     def sends(command: bytes) -> None:
         if f"lw:stream:{stream_id}\r\n".encode() in command:
@@ -52,7 +52,7 @@ def look(redis: Redis) -> float:
 
 
 def lease_is_over(redis: Redis) -> None:
-    """Some seconds later."""
+    """Lets the reader's lease expire."""
     redis.hset(CLAIM, "until_ms", 0)
 
 
@@ -62,8 +62,8 @@ def taken(redis: Redis) -> Batch:
     return batch
 
 
-def test_a_message_that_ends_its_readers_is_refused_and_those_around_it_are_not(redis: Redis, redis_url: str) -> None:
-    """One message would end worker after worker, or take honest ones along."""
+def test_a_message_that_kills_readers_is_refused_alone(redis: Redis, redis_url: str) -> None:
+    """One message would end worker after worker, or honest messages would be refused with it."""
     send(redis, "before", "killer", "after")
     dying = listening(redis_url, at("killer", raising(Died())))
     deaths = 0
@@ -73,7 +73,7 @@ def test_a_message_that_ends_its_readers_is_refused_and_those_around_it_are_not(
         except Died:
             deaths += 1
             lease_is_over(redis)
-    # The first one did not know yet that something in the batch ends readers, and had nothing of it dropped.
+    # The first reader did not know yet that the batch kills readers, and removed nothing from it.
     assert deaths == 1 + MAX_TRIES
     assert stream_ids(redis) == ["before", "after"]
     assert [record["reason"] for record in refused_messages(redis)] == ["internal"]
@@ -93,8 +93,8 @@ def test_a_message_that_ends_its_readers_is_refused_and_those_around_it_are_not(
     ],
     ids=lambda error: f"{type(error).__name__} {error}"[:30],
 )
-def test_what_ails_redis_is_not_held_against_a_message(redis: Redis, redis_url: str, error: Exception) -> None:
-    """Streams that platforms enqueue while Redis is away or full would be refused, and nobody would watch them."""
+def test_a_failure_of_redis_does_not_count_against_a_message(redis: Redis, redis_url: str, error: Exception) -> None:
+    """Streams enqueued while Redis is away or full would be refused, and never be watched."""
     send(redis, "a", "b", "c")
     with pytest.raises((RedisError, OSError)):
         look(listening(redis_url, at("b", raising(error))))
@@ -106,8 +106,9 @@ def test_what_ails_redis_is_not_held_against_a_message(redis: Redis, redis_url: 
     assert refused_messages(redis) == []
 
 
-def test_a_reader_whose_batch_another_has_stops(redis: Redis, redis_url: str) -> None:
-    """One that was asleep for its lease would apply what another applies: an unwatch before its watch."""
+def test_a_reader_that_lost_its_batch_stops(redis: Redis, redis_url: str) -> None:
+    """A reader that slept through its lease would apply messages again that another applies: an unwatch before its
+    watch."""
     send(redis, "a", "b")
     taken(redis)
     lease_is_over(redis)
@@ -124,7 +125,7 @@ def test_a_reader_whose_batch_another_has_stops(redis: Redis, redis_url: str) ->
 
 
 def test_a_reader_that_is_slow_keeps_its_batch(redis: Redis, redis_url: str) -> None:
-    """Where Redis's disk is slow, readers would take batches from one another all the time."""
+    """With a slow disk under Redis, readers would constantly take batches from each other."""
     send(redis, "a", "b")
     until_ms: list[int] = []
 
@@ -140,8 +141,8 @@ def test_a_reader_that_is_slow_keeps_its_batch(redis: Redis, redis_url: str) -> 
     assert until_ms[-1] >= until_ms[0] + RENEW_SECONDS * 1000
 
 
-def test_readers_rest_so_that_a_flood_costs_streams_nothing(redis: Redis, redis_url: str) -> None:
-    """Whoever floods the queue would take the processor from those who moderate."""
+def test_readers_pause_so_that_a_flood_costs_streams_nothing(redis: Redis, redis_url: str) -> None:
+    """A flood of messages would take the processor from moderation."""
     redis.lpush(QUEUE, *[b"x"] * 200)
     commands: list[bytes] = []
     pause = look(listening(redis_url, commands.append))
@@ -159,8 +160,8 @@ def test_readers_rest_so_that_a_flood_costs_streams_nothing(redis: Redis, redis_
 
 
 @pytest.mark.expected_errors("intake is not read")
-def test_an_error_that_nobody_thought_of_ends_no_reader(redis: Redis, redis_url: str) -> None:
-    """Platforms' messages would lie there until workers are restarted."""
+def test_an_unforeseen_error_ends_no_reader(redis: Redis, redis_url: str) -> None:
+    """Platforms' messages would stay unread until workers are restarted."""
     errors = [ValueError("a bug of ours")]
 
     def sends(command: bytes) -> None:

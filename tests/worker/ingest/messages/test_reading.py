@@ -1,4 +1,4 @@
-"""The reader of `intake`, on a real Valkey: at least once, in order, and no message costs another."""
+"""The reader of `intake` on a real Valkey: at least once, in order, and no message affects another."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ SETTINGS = Settings(deployment="d")
 
 
 def send(redis: Redis, *messages: bytes, to: str = QUEUE) -> None:
-    """As kombu does, all at once."""
+    """Sends messages as kombu does, all in one batch."""
     redis.lpush(to, *messages)
 
 
@@ -39,7 +39,7 @@ def reader(redis: Redis) -> MessageReader:
 
 
 def read_all(redis: Redis) -> None:
-    """Reads until nothing waits; readers' rest is cut short."""
+    """Reads until nothing waits, without the readers' pauses."""
     ours = reader(redis)
     while waiting(redis):
         ours.read_batch()
@@ -48,7 +48,7 @@ def read_all(redis: Redis) -> None:
 
 
 def lease_is_over(redis: Redis) -> None:
-    """Some seconds later."""
+    """Lets the reader's lease expire."""
     redis.hset(CLAIM, "until_ms", 0)
 
 
@@ -78,7 +78,7 @@ def events(redis: Redis) -> list[dict]:
 
 
 def test_a_platforms_three_calls_are_made(redis: Redis) -> None:
-    """A platform could not enqueue a stream, report on it, or take it off."""
+    """A platform could not watch a stream, report on it, or end its watch."""
     send(redis, message(["s", URL], {"metadata": {"room": "blue"}, "risk_prior": 0.5}), reporting("s", reports=3))
     read_all(redis)
     record = show(redis, "s")
@@ -90,8 +90,8 @@ def test_a_platforms_three_calls_are_made(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("protocol", [1, 2])
-def test_real_producers_of_many_settings_are_understood(redis: Redis, redis_url: str, protocol: int) -> None:
-    """A platform whose Celery is set up in another way could not have its streams watched."""
+def test_real_producers_with_many_settings_are_understood(redis: Redis, redis_url: str, protocol: int) -> None:
+    """A platform with other Celery settings could not have its streams watched."""
     options: list[dict] = [
         {},
         {"priority": 0},
@@ -116,8 +116,8 @@ def test_real_producers_of_many_settings_are_understood(redis: Redis, redis_url:
     assert set(stream_ids(redis)) == {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "by-name", "g0", "g1"}
 
 
-def test_each_odd_message_is_refused_for_its_reason_and_costs_no_other(redis: Redis) -> None:
-    """An operator would not know who sends what; an honest stream would wait behind rubbish."""
+def test_each_odd_message_is_refused_with_its_reason_and_affects_no_other(redis: Redis) -> None:
+    """An operator would not know who sends invalid messages; an honest stream would wait behind them."""
     for _, raw in ODD.values():
         send(redis, raw)
     send(redis, message(["honest", URL]))
@@ -133,7 +133,7 @@ def test_each_odd_message_is_refused_for_its_reason_and_costs_no_other(redis: Re
 
 
 def test_no_secret_of_a_refused_message_is_kept(redis: Redis) -> None:
-    """Whoever may read what was refused could open the platform's origin, or read its notes."""
+    """A reader of refused messages could get at the platform's origin, or read its metadata."""
     secret_url = "https://me:SECRET@cdn.example/a?token=SECRET#SECRET"
     send(
         redis,
@@ -145,7 +145,7 @@ def test_no_secret_of_a_refused_message_is_kept(redis: Redis) -> None:
         message(["s", secret_url]) + b"x" * 70_000,
         f"hello {secret_url}".encode(),
         message(task=secret_url),
-        # What tells a password apart lies beyond what is shown.
+        # The part of the URL that shows it contains a password lies beyond the cut.
         message(task=f"{'x' * 170}//me:SECRET{'y' * 60}@cdn.example"),
     )
     read_all(redis)
@@ -157,7 +157,7 @@ def test_no_secret_of_a_refused_message_is_kept(redis: Redis) -> None:
 
 
 def test_a_message_beyond_the_limit_never_leaves_redis(redis: Redis) -> None:
-    """A worker would be filled with what nobody can read anyway."""
+    """Unusable messages would fill a worker's memory."""
     send(redis, b"{" + b"x" * 3_000_000)
     batch = taken(redis)
     assert len(batch.messages[0]) < 100
@@ -167,8 +167,8 @@ def test_a_message_beyond_the_limit_never_leaves_redis(redis: Redis) -> None:
     assert (record["reason"], record["size_bytes"]) == ("too_large", 3_000_001)
 
 
-def test_a_batch_whose_reader_died_is_applied_by_another_from_where_it_was(redis: Redis) -> None:
-    """A worker that is killed while it reads would take streams along that nobody watches."""
+def test_a_batch_of_a_dead_reader_is_continued_by_another(redis: Redis) -> None:
+    """A worker killed while reading would lose streams, and nobody would watch them."""
     send(redis, *named(["a", "b", "c"]))
     dead = taken(redis)
     assert done(redis, dead, 1)
@@ -182,8 +182,8 @@ def test_a_batch_whose_reader_died_is_applied_by_another_from_where_it_was(redis
     assert stream_ids(redis) == ["b", "c"]
 
 
-def test_what_was_applied_already_is_not_applied_again(redis: Redis) -> None:
-    """A stream that was taken off would be watched again, and a new watch would begin for nothing."""
+def test_applied_messages_are_not_applied_again(redis: Redis) -> None:
+    """An unwatched stream would be watched again, or a new watch would begin needlessly."""
     send(redis, *named(["s"]), unwatching("s"), *named(["s"], purpose="drill"), reporting("s", reports=1))
     redis.set(GENERATIONS, 0)
     batch = taken(redis)
@@ -198,7 +198,7 @@ def test_what_was_applied_already_is_not_applied_again(redis: Redis) -> None:
 
 
 def test_done_goes_by_place_and_batch_not_by_count(redis: Redis) -> None:
-    """Sent twice, or by a reader that was asleep, it would drop messages that nobody has applied."""
+    """Sent twice, or by a reader that slept, it would drop messages that nobody has applied."""
     send(redis, *named(["a", "b", "c"]))
     sleeper = taken(redis)
     assert done(redis, sleeper, 1)
@@ -218,8 +218,8 @@ def test_done_goes_by_place_and_batch_not_by_count(redis: Redis) -> None:
     assert taken(redis).tries == 1
 
 
-def test_a_claim_that_is_sent_again_gives_the_same_batch(redis: Redis) -> None:
-    """A client sends a script again whose answer was lost: the messages would be gone until the lease is over."""
+def test_a_repeated_claim_gives_the_same_batch(redis: Redis) -> None:
+    """A client repeats a script whose answer was lost: the messages would be blocked until the lease expires."""
     send(redis, *named(["a", "b"]))
     batch = taken(redis)
     assert redis.hget(CLAIM, "token") == batch.token == batch.batch_id
@@ -234,8 +234,8 @@ def taken_with(redis: Redis, token: str) -> list:
     return list(run_script(redis, "intake_claim", keys=keys, args=[token, 5_000, 64, 524_288, 65_536, 64, 8, 65_536]))
 
 
-def test_a_failure_that_nobody_thought_of_costs_its_message_only(redis: Redis) -> None:
-    """One stream's record that is broken would hold up all platforms."""
+def test_an_unforeseen_failure_costs_its_message_only(redis: Redis) -> None:
+    """One stream's broken record would hold up all platforms."""
     redis.set("lw:stream:broken", "no hash")
     send(redis, *named(["a", "broken", "b"]))
     read_all(redis)
@@ -245,8 +245,8 @@ def test_a_failure_that_nobody_thought_of_costs_its_message_only(redis: Redis) -
     assert record["problem"].startswith("ResponseError at ")
 
 
-def test_the_more_urgent_come_first_and_none_is_starved(redis: Redis) -> None:
-    """Whoever floods one priority would shut the others out."""
+def test_urgent_messages_come_first_and_none_is_starved(redis: Redis) -> None:
+    """A flood at one priority would block the others."""
     for priority, key in enumerate(LISTS):
         send(redis, *named(f"{priority}-{index}" for index in range(200)), to=key)
     got = [json.loads(raw)["headers"]["argsrepr"].split("'")[1] for raw in taken(redis).messages]
@@ -256,7 +256,7 @@ def test_the_more_urgent_come_first_and_none_is_starved(redis: Redis) -> None:
 
 
 def test_large_messages_make_small_batches_and_starve_nobody(redis: Redis) -> None:
-    """A batch of the largest messages would take long, and hold the others up."""
+    """A batch of the largest messages would take long, and block the others."""
     for key in LISTS:
         send(redis, *[b"x" * 60_000] * 20, to=key)
     batch = taken(redis)
@@ -265,7 +265,7 @@ def test_large_messages_make_small_batches_and_starve_nobody(redis: Redis) -> No
 
 
 def test_many_readers_apply_each_message_once_and_in_order(redis: Redis) -> None:
-    """With as many readers as workers an unwatch would overtake its watch."""
+    """With one reader a worker, an unwatch would overtake its watch."""
     streams = [f"s{index}" for index in range(40)]
     for _ in range(3):
         send(redis, *named(streams), *map(unwatching, streams))
@@ -294,8 +294,8 @@ def test_many_readers_apply_each_message_once_and_in_order(redis: Redis) -> None
     assert refused_counts(redis) == {"refused": 1}
 
 
-def test_a_reader_that_is_stopped_gives_back_what_it_has(redis: Redis) -> None:
-    """A worker that ends would hold up platforms' messages until its lease is over."""
+def test_a_stopped_reader_releases_its_batch(redis: Redis) -> None:
+    """A worker that ends would block platforms' messages until its lease expires."""
     send(redis, *named(["a", "b"]))
     stopping = threading.Event()
     stopping.set()
@@ -303,7 +303,7 @@ def test_a_reader_that_is_stopped_gives_back_what_it_has(redis: Redis) -> None:
     assert taken(redis).tries == 1
 
 
-def test_a_flood_of_refused_messages_is_bounded_wherever_it_is_told(redis: Redis, caplog) -> None:
+def test_reports_of_refused_messages_are_bounded(redis: Redis, caplog) -> None:
     """Redis would fill up, operators would read nothing else, and the log would fill the disk."""
     send(redis, *[b"x"] * (KEPT + 300))
     read_all(redis)
@@ -323,7 +323,7 @@ def test_a_flood_of_refused_messages_is_bounded_wherever_it_is_told(redis: Redis
     ("changes", "problem"),
     [({"eta": "2030-01-01T00:00:00"}, "eta: "), ({"expires": "2020-01-01T00:00:00"}, "expires: ")],
 )
-def test_a_platform_learns_that_a_stream_sent_in_a_wrong_way_is_not_watched(
+def test_a_platform_learns_that_a_wrongly_sent_stream_is_not_watched(
     redis: Redis, changes: dict[str, str], problem: str
 ) -> None:
     """A platform that sends with a countdown, or too late, would believe that its stream is watched."""
@@ -336,8 +336,8 @@ def test_a_platform_learns_that_a_stream_sent_in_a_wrong_way_is_not_watched(
     assert event["data"]["problem"].startswith(problem)
 
 
-def test_lines_that_were_left_out_are_counted() -> None:
-    """An operator would think that nothing more was refused."""
+def test_omitted_log_lines_are_counted() -> None:
+    """An operator would think that no further messages were refused."""
     lines = LineLimit(2)
     assert [lines.next(now) for now in (0.0, 1.0, 2.0, 3.0, 60.0, 61.0, 62.0)] == [0, 0, None, None, 2, 0, None]
 
@@ -345,8 +345,8 @@ def test_lines_that_were_left_out_are_counted() -> None:
 @pytest.mark.parametrize(
     "junk", [b"x" * 60_000, b"x" * 600_000, message(["s", URL], {"metadata": {"x": "A" * 15_000}})]
 )
-def test_redis_that_messages_have_filled_is_emptied_by_reading_them(redis: Redis, junk: bytes) -> None:
-    """Whoever may write to `intake` could stop the deployment for ever: nothing is written, and nobody makes room."""
+def test_reading_empties_a_redis_filled_by_messages(redis: Redis, junk: bytes) -> None:
+    """A writer to `intake` could stop the deployment for ever: no write succeeds, and nothing frees memory."""
     before = redis.config_get("maxmemory")
     send(redis, *named(["honest", "over"]), unwatching("over"))
     redis.config_set("maxmemory", redis.info("memory")["used_memory"] + 3_000_000)
@@ -354,7 +354,7 @@ def test_redis_that_messages_have_filled_is_emptied_by_reading_them(redis: Redis
         with suppress(OutOfMemoryError):
             while True:
                 send(redis, junk)
-        # Full for certain, whatever the server frees by itself, until messages are read.
+        # Surely full, whatever the server frees on its own, until messages are read.
         redis.config_set("maxmemory", redis.info("memory")["used_memory"] - 500_000)
         with pytest.raises(OutOfMemoryError):
             redis.set("lw:once:more", "x")
@@ -371,7 +371,7 @@ def test_redis_that_messages_have_filled_is_emptied_by_reading_them(redis: Redis
 
 @pytest.mark.timeout(60)
 def test_reading_goes_on_when_redis_is_back(tmp_path: Path) -> None:
-    """After a restart of Redis, streams that platforms enqueue would go unwatched until workers are restarted too."""
+    """After a restart of Redis, enqueued streams would stay unwatched until workers are restarted too."""
     config = {"appendonly": "yes", "appendfsync": "always"}
     first = ValkeyServer(data_dir=tmp_path, config=config)
     first.start()

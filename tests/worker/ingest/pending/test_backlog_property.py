@@ -1,5 +1,6 @@
-"""Whatever an origin lists, renames, jumps over and ends, and however slowly its segments are moderated: no more of a
-stream is pending than may be, the ledger is whole, and a recording loses nothing. Through the text of playlists."""
+"""Bounds of a stream's backlog, whatever an origin lists, renames, jumps over and ends, and however slow moderation is:
+pending segments are bounded, the ledger adds up, and a recording loses nothing. Playlists go through their text
+form."""
 
 from dataclasses import dataclass, field
 
@@ -15,13 +16,13 @@ from worker.ingest.playlist.timeline import SEEN_SEGMENTS, advance, failed_poll
 
 T0 = 1_700_000_000_000
 MOST = 40
-"""Entries parsed of one playlist; less than in earnest, so that it matters more often."""
+"""Entries parsed of one playlist; less than in production, so that the limit is hit more often."""
 SEGMENT_MS = 2_000
 
 
 @dataclass
 class Stream:
-    """An origin, and what the ledger has of it. All segments are equally long, so that time tells their number."""
+    """An origin and the ledger's view of it. All segments have the same duration, so time gives their number."""
 
     life: int = 0
     first: int = 0
@@ -37,7 +38,7 @@ class Stream:
     missed_ms: int = 0
     skipped_ms: int = 0
     accounted: int = 0
-    """Numbers that the ledger has to have, by what was listed when."""
+    """Segment numbers that the ledger must account for, by what was listed when."""
 
     def text(self) -> str:
         lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{self.first}"]
@@ -82,7 +83,7 @@ class Stream:
         self.cursor = Cursor.from_json(outcome.cursor.to_json())
 
     def _account(self, before: Cursor, playlist: MediaPlaylist, reading: Reading | None, after: Cursor) -> None:
-        """What elapses: each number that the cursor passed, and what a recording took back."""
+        """Elapsed time: each number that the cursor passed, and what a recording withdrew."""
         waited = max(0, before.listed_until - (before.next_sequence or 0))
         assert after.next_sequence is not None or not playlist.segments
         passed_to = after.next_sequence or 0
@@ -93,7 +94,7 @@ class Stream:
         else:
             self.accounted += passed_to - (before.next_sequence or 0)
         if after.state is StreamState.ENDED and playlist.ended and reading is not Reading.RESET:
-            # A shorter recording took the place of the one that waited: the rest of that will never come.
+            # A shorter recording replaced the one that waited: the rest of the old one will never come.
             self.accounted += max(0, before.listed_until - passed_to)
 
     @property
@@ -120,8 +121,8 @@ steps = st.lists(
 @settings(max_examples=max(200, settings().max_examples))
 @given(steps)
 @example([("record", 41), ("record", 41), ("record", 1)])
-def test_the_ledger_is_whole_whatever_is_listed(steps: list[tuple[str, int]]) -> None:
-    """After some order of floods, restarts, ends and slow workers a stretch would be lost, or the queue be flooded."""
+def test_the_ledger_adds_up_whatever_is_listed(steps: list[tuple[str, int]]) -> None:
+    """Some order of floods, restarts, ends and slow workers would lose a stretch, or flood the queue."""
     stream = Stream()
     for step, amount in steps:
         stream.now_ms += 1_000
@@ -152,7 +153,7 @@ def test_the_ledger_is_whole_whatever_is_listed(steps: list[tuple[str, int]]) ->
 
 @given(st.integers(1, 400), st.integers(0, 1_000), st.lists(st.integers(1, 64), min_size=1, max_size=8), st.booleans())
 def test_a_recording_is_admitted_whole(length: int, first: int, settled: list[int], live_before: bool) -> None:
-    """A recording that is longer than what may be pending would lose what did not fit."""
+    """A recording longer than the bound of pending segments would lose the rest."""
     stream = Stream(first=first, last=first + length - 1, ended=not live_before)
     if live_before:
         stream.last = first + (length - 1) % MOST

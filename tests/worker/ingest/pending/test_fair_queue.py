@@ -1,4 +1,4 @@
-"""The turns of streams among themselves."""
+"""Fair shares of streams in a lane."""
 
 import json
 
@@ -30,7 +30,7 @@ def lane(request: pytest.FixtureRequest) -> Lane:
 
 
 def note(redis: Redis, lane: Lane, stream_id: str, held_seconds: float) -> None:
-    """What a stream held a process for."""
+    """Notes for how long a stream held a process."""
     if lane is Lane.SLOW:
         note_slowness(redis, SlowPart.SEGMENTS, stream_id, slow=True, held_seconds=held_seconds)
     else:
@@ -50,15 +50,15 @@ def serve(redis: Redis, lane: Lane, held_seconds: dict[str, float], turns: int) 
     return served
 
 
-def test_a_stream_that_was_slow_once_does_not_wait_behind_all_that_drips(redis: Redis, lane: Lane):
-    """An honest stream with one bad second would go unwatched for as long as hostile ones fill the slow queue."""
+def test_a_stream_that_was_slow_once_does_not_wait_behind_slow_ones(redis: Redis, lane: Lane):
+    """An honest stream with one bad second would stay unwatched for as long as hostile ones fill the slow queue."""
     held = {f"hostile-{index}": 5.0 for index in range(8)} | {"honest": 0.3}
     for stream_id in held:
         note(redis, lane, stream_id, 1.0)
     for stream_id in list(held)[:-1]:
         for index in range(60):
             add_waiting(redis, lane, stream_id, f"{index}")
-    serve(redis, lane, held, 30)  # they have been at it for a while
+    serve(redis, lane, held, 30)  # they have had the processes for a while
     for index in range(6):
         add_waiting(redis, lane, "honest", f"{index}")
     served = serve(redis, lane, held, 12)
@@ -67,7 +67,7 @@ def test_a_stream_that_was_slow_once_does_not_wait_behind_all_that_drips(redis: 
 
 
 def test_time_is_shared_evenly(redis: Redis, lane: Lane):
-    """The stream that holds a process longest would have most of the time."""
+    """The stream that holds a process longest would get most of the time."""
     held = {"long": 4.0, "short": 1.0}
     for stream_id in held:
         note(redis, lane, stream_id, 1.0)
@@ -77,8 +77,8 @@ def test_time_is_shared_evenly(redis: Redis, lane: Lane):
     assert served.count("short") in range(39, 42)
 
 
-def test_a_segment_that_is_sent_again_waits_once(redis: Redis, lane: Lane):
-    """The reconciler's repetitions would fetch a dripping segment over and over."""
+def test_a_resent_segment_waits_once(redis: Redis, lane: Lane):
+    """The reconciler's repetitions would fetch a slow segment again and again."""
     for _ in range(3):
         add_waiting(redis, lane, "s", "k")
     assert waiting_streams(redis, lane) == 1
@@ -88,15 +88,15 @@ def test_a_segment_that_is_sent_again_waits_once(redis: Redis, lane: Lane):
 
 
 def test_segments_of_one_stream_keep_their_order(redis: Redis, lane: Lane):
-    """Rules that are judged in order would wait for what was passed over."""
+    """Rules that are evaluated in order would wait for skipped segments."""
     for key in ("9", "10", "11"):
         add_waiting(redis, lane, "s", key)
         redis.zadd(waiting_key(lane, "s"), {key: int(key)})
     assert [take_waiting(redis, lane) for _ in range(3)] == [("s", "9"), ("s", "10"), ("s", "11")]
 
 
-def test_a_segment_that_was_taken_and_never_begun_waits_again(redis: Redis, lane: Lane):
-    """A worker killed just after it took a segment would leave it pending for ever, and unseen."""
+def test_a_segment_taken_but_never_begun_waits_again(redis: Redis, lane: Lane):
+    """A worker killed just after taking a segment would leave it pending and unmoderated."""
     redis.hset(pending_key("s"), "k", "{}")
     add_waiting(redis, lane, "s", "k")
     assert take_waiting(redis, lane) == ("s", "k")
@@ -105,8 +105,8 @@ def test_a_segment_that_was_taken_and_never_begun_waits_again(redis: Redis, lane
     assert take_waiting(redis, lane) == ("s", "k")
 
 
-def test_a_stream_of_which_nothing_waits_any_more_keeps_nobody_waiting(redis: Redis, lane: Lane):
-    """What waited of a stream is dropped after an hour: messages would find that stream, and take nothing."""
+def test_a_stream_with_nothing_waiting_blocks_nobody(redis: Redis, lane: Lane):
+    """Waiting segments expire after an hour: messages would select that stream, and take nothing."""
     for stream_id in ("gone", "s"):
         add_waiting(redis, lane, stream_id, "k")
     redis.delete(waiting_key(lane, "gone"))
@@ -115,7 +115,7 @@ def test_a_stream_of_which_nothing_waits_any_more_keeps_nobody_waiting(redis: Re
 
 
 def test_streams_that_come_and_go_leave_nothing_behind(redis: Redis, lane: Lane):
-    """A thousand broadcasts a day would fill Redis in the course of months."""
+    """A thousand broadcasts a day would fill Redis within months."""
     for number in range(200):
         add_waiting(redis, lane, f"s{number}", "k")
         taken = take_waiting(redis, lane)
@@ -125,8 +125,8 @@ def test_streams_that_come_and_go_leave_nothing_behind(redis: Redis, lane: Lane)
     assert kept == [f"lw:lane:clock:{lane}"]
 
 
-def test_turns_are_even_after_years(redis: Redis, lane: Lane):
-    """A clock that grows with each turn would round the shares away, or stop."""
+def test_shares_are_even_after_years(redis: Redis, lane: Lane):
+    """A clock that grows with each turn would lose precision, or stop."""
     redis.set(f"lw:lane:clock:{lane}", 10 * 365 * 86_400_000 * 64)  # ten years of 64 processes
     held = {"a": 1.0, "b": 1.0}
     for stream_id in held:
@@ -166,16 +166,16 @@ def messages(redis: Redis, lane: Lane) -> Messages:
     return Messages(redis, lane)
 
 
-def test_a_lane_that_is_never_empty_gathers_no_messages(messages: Messages):
-    """Each repetition of the reconciler would leave a message behind, 400 MB a day of eight hostile streams, until
-    Redis is full and nothing is watched."""
+def test_a_busy_lane_accumulates_no_messages(messages: Messages):
+    """Each repetition of the reconciler would leave a message behind, 400 MB a day for eight hostile streams, until
+    Redis is full."""
     for _ in range(20):
         for stream_id in ("a", "b"):
             for index in range(64):
                 messages.send(stream_id, f"{index}")
     assert messages.count() == 2 * 64, "one for each that waits"
     for index in range(200):
-        # What was taken comes back: it was passed on, or its worker was killed.
+        # A taken segment comes back: it was passed on, or its worker was killed.
         assert messages.receive()
         taken = messages.take()
         assert taken is not None
@@ -184,8 +184,8 @@ def test_a_lane_that_is_never_empty_gathers_no_messages(messages: Messages):
     assert messages.count() <= 2 * 64
 
 
-def test_one_message_is_enough_for_all_that_waits(redis: Redis, messages: Messages):
-    """Segments whose messages were lost together would wait two minutes for the reconciler, one after another."""
+def test_one_message_serves_all_waiting_segments(redis: Redis, messages: Messages):
+    """Segments whose messages were lost together would each wait two minutes for the reconciler."""
     for stream_id in ("a", "b", "c"):
         for index in range(20):
             messages.send(stream_id, f"{index}")
@@ -201,7 +201,7 @@ def test_one_message_is_enough_for_all_that_waits(redis: Redis, messages: Messag
 
 
 def test_the_reconciler_sends_a_message_where_none_is_left(redis: Redis, messages: Messages):
-    """A segment whose message was lost would be pending for ever."""
+    """A segment whose message was lost would stay pending for ever."""
     redis.hset(pending_key("s"), "k", "{}")
     messages.send("s", "k")
     assert messages.receive()  # and its worker was killed before it took anything
@@ -216,8 +216,8 @@ STEPS = ("new", "new", "again", "receive", "receive", "take", "take", "lose", "r
 
 @given(st.lists(st.sampled_from(STEPS), max_size=60))
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_lost_no_segment_waits_without_a_message(redis: Redis, steps: list[str]):
-    """A segment would stay unseen for as long as its origin has it; or messages become more and more."""
+def test_no_segment_waits_without_a_message_whatever_is_lost(redis: Redis, steps: list[str]):
+    """A segment would stay unmoderated for as long as its origin has it; or messages would accumulate."""
     redis.flushdb()
     messages = Messages(redis, Lane.SHARED)
     received = most_received = unacknowledged = restored = 0
@@ -250,14 +250,14 @@ def test_whatever_is_lost_no_segment_waits_without_a_message(redis: Redis, steps
 
 
 def reach_a_deadline(messages: Messages) -> None:
-    """The deadline of one segment, if any waits: the reconciler sends it again."""
+    """Lets one waiting segment, if any, reach its deadline: the reconciler sends it again."""
     for stream_id in messages.redis.zrange(f"lw:lane:order:{messages.lane}", 0, 0):
         messages.send(stream_id, messages.redis.zrange(waiting_key(messages.lane, stream_id), 0, 0)[0])
 
 
 @pytest.mark.parametrize("which", ["waiting", "mark", "number"])
-def test_damaged_keys_of_one_stream_cost_no_other_its_turn(redis: Redis, lane: Lane, which: str):
-    """Nobody's segments would be moderated as long as the damaged key is there: each turn would begin with it."""
+def test_damaged_keys_of_one_stream_cost_others_no_turn(redis: Redis, lane: Lane, which: str):
+    """No segment would be moderated as long as the damaged key exists: each turn would begin with it."""
     for stream_id in ("damaged", "sound"):
         note(redis, lane, stream_id, 1.0)
         for index in range(2):
@@ -274,8 +274,8 @@ def test_damaged_keys_of_one_stream_cost_no_other_its_turn(redis: Redis, lane: L
 
 
 @pytest.mark.parametrize("key", ["waiting", "pending", "cursor"])
-def test_damaged_keys_of_one_stream_cost_no_other_its_overdue_segments(redis: Redis, key: str):
-    """Segments whose worker was killed would be lost on all streams because of one."""
+def test_damaged_keys_of_one_stream_cost_others_no_overdue_segments(redis: Redis, key: str):
+    """One stream would keep lost segments of all streams from being sent again."""
     for stream_id in ("damaged", "sound"):
         redis.hset(pending_key(stream_id), "k", json.dumps({"stream_id": stream_id}))
         redis.zadd(OVERDUE, {f"{stream_id} k": 0})

@@ -1,4 +1,4 @@
-"""What Redis knows of a segment that is not settled: leases, counts and deadlines."""
+"""Records of unsettled segments in Redis: leases, counts and deadlines."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ RECORD = SegmentRecord(
 
 @pytest.fixture
 def pending(redis: Redis) -> Redis:
-    """One segment that was admitted, and whose message is overdue."""
+    """One admitted segment whose message is overdue."""
     redis.hset(pending_key("s"), RECORD.key, RECORD.to_json())
     redis.zadd(OVERDUE, {member("s", RECORD.key): 0})
     return redis
 
 
 class AnswersLost(Redis):
-    """A client whose first answer to everything is lost, so that it sends it again."""
+    """A client that loses the first answer to every command, and repeats the command."""
 
     def __init__(self, redis: Redis) -> None:
         super().__init__(connection_pool=redis.connection_pool)
@@ -57,7 +57,7 @@ def begun_by(redis: Redis) -> Begun:
 
 
 def test_two_workers_do_not_begin_the_same_segment(pending: Redis):
-    """A message that is delivered twice must not cost the work twice."""
+    """A message delivered twice would cost the work twice."""
     begun = begin(pending, "s", RECORD.key)
     assert begun is not None
     assert begun.record == RECORD
@@ -65,12 +65,12 @@ def test_two_workers_do_not_begin_the_same_segment(pending: Redis):
 
 
 def test_a_settled_segment_is_not_begun(redis: Redis):
-    """A late message about what is done is no work."""
+    """A late message would moderate a settled segment again."""
     assert begin(redis, "s", RECORD.key) is None
 
 
-def test_counts_what_never_ended(pending: Redis):
-    """A segment that kills its worker each time is known by its count, whoever begins it next."""
+def test_counts_attempts_that_never_ended(pending: Redis):
+    """A segment that kills its worker each time would be retried without limit."""
     for losses in range(3):
         begun = begin(pending, "s", RECORD.key)
         assert begun is not None
@@ -78,8 +78,8 @@ def test_counts_what_never_ended(pending: Redis):
         pending.hdel(f"lw:tries:{member('s', RECORD.key)}", "leased_until_ms")  # the lease runs out
 
 
-def test_counts_decoder_deaths_and_fetches_apart(pending: Redis):
-    """A slow origin must not read as a segment that kills decoders."""
+def test_counts_decoder_deaths_and_fetches_separately(pending: Redis):
+    """A segment of a slow origin would look like one that kills decoders."""
     for counts in ("deaths", "fetches", "fetches"):
         defer(pending, "s", begun_by(pending), delay_ms=0, counts=counts)
     begun = begin(pending, "s", RECORD.key)
@@ -87,8 +87,8 @@ def test_counts_decoder_deaths_and_fetches_apart(pending: Redis):
     assert (begun.losses, begun.deaths, begun.fetches) == (0, 1, 2)
 
 
-def test_an_answer_that_was_lost_costs_no_lease_and_counts_once(pending: Redis):
-    """With each lost answer of Redis a segment waits until its lease is over, or is nearer to being given up."""
+def test_a_lost_answer_costs_no_lease_and_counts_once(pending: Redis):
+    """Each lost answer of Redis would block a segment until its lease expires, or bring it nearer to being given up."""
     twice = AnswersLost(pending)
     begun = begun_by(twice)
     assert (begun.losses, begun.deaths) == (0, 0)
@@ -97,8 +97,8 @@ def test_an_answer_that_was_lost_costs_no_lease_and_counts_once(pending: Redis):
     assert (begun.losses, begun.deaths) == (0, 1)
 
 
-def test_who_was_away_for_too_long_takes_no_segment_from_who_has_it_now(pending: Redis):
-    """A worker that was stopped for half a minute would have a third one begin what the second works on."""
+def test_a_worker_that_lost_its_lease_does_not_release_the_new_one(pending: Redis):
+    """A worker suspended for half a minute would let a third one begin the segment that the second works on."""
     stopped = begun_by(pending)
     pending.hdel(f"lw:tries:{member('s', RECORD.key)}", "leased_until_ms")  # the lease runs out
     begun_by(pending)
@@ -106,8 +106,8 @@ def test_who_was_away_for_too_long_takes_no_segment_from_who_has_it_now(pending:
     assert begin(pending, "s", RECORD.key) is None
 
 
-def test_sends_what_is_overdue_less_and_less_often(pending: Redis):
-    """A lost message is made good; a long queue is not made longer without end."""
+def test_overdue_segments_are_resent_less_and_less_often(pending: Redis):
+    """A lost message would never be replaced, or a long queue would grow without bound."""
     assert take_overdue(pending, 10) == [("s", RECORD.key)]
     first = pending.zscore(OVERDUE, member("s", RECORD.key))
     assert take_overdue(pending, 10) == []
@@ -120,7 +120,7 @@ def test_sends_what_is_overdue_less_and_less_often(pending: Redis):
 
 
 def test_forgets_deadlines_of_settled_segments(redis: Redis):
-    """The reconciler's list does not grow with what is done."""
+    """The reconciler's list would grow with every settled segment."""
     redis.zadd(OVERDUE, {"s gone": 0})
     assert take_overdue(redis, 10) == []
     assert redis.zcard(OVERDUE) == 0

@@ -1,4 +1,4 @@
-"""Capture times stay with the clock, whatever an origin's clock, encoder and EXTINF do."""
+"""Capture times follow the clock, whatever an origin's clock, encoder and EXTINF do."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def fresh() -> Cursor:
 
 
 class Clocked:
-    """A watch of which each capture time is checked as it is given."""
+    """A watch that checks each capture time as it is assigned."""
 
     def __init__(self, target: float = 4.0) -> None:
         self.cursor = fresh()
@@ -57,8 +57,9 @@ class Clocked:
         return outcome
 
 
-def test_hiccups_of_an_encoder_do_not_add_up() -> None:
-    """After eight hours pictures would be dated 22 minutes early, and hits on them count as older than a decision."""
+def test_encoder_hiccups_do_not_accumulate() -> None:
+    """After eight hours pictures would be dated 22 minutes early, and their hits would count as older than a
+    decision."""
     watch, now_ms, published = Clocked(), T0, 6
     watch.read(0, [4_000] * 6, now_ms)
     while now_ms < T0 + 8 * HOUR_MS:
@@ -71,8 +72,8 @@ def test_hiccups_of_an_encoder_do_not_add_up() -> None:
     assert watch.furthest_ms <= 24_000
 
 
-def test_hiccups_do_not_add_up_where_all_of_a_broadcast_is_listed() -> None:
-    """An event's playlist lists hours: its window bounds nothing that matters."""
+def test_hiccups_do_not_accumulate_where_the_whole_broadcast_is_listed() -> None:
+    """The playlist of an event lists hours, so its window would not bound the error."""
     watch, now_ms, published = Clocked(), T0, 6
     watch.read(0, [4_000] * published, now_ms)
     for _ in range(30):
@@ -83,15 +84,15 @@ def test_hiccups_do_not_add_up_where_all_of_a_broadcast_is_listed() -> None:
 
 
 def test_an_origin_that_lists_more_than_real_time_does_not_run_ahead() -> None:
-    """Pictures would be dated in the future: what is hit after a decision on them would count as older."""
+    """Pictures would be dated in the future, and hits after a decision would count as older."""
     watch = Clocked()
     watch.read(0, [4_000] * 6, T0)
     for step in range(1, 500):
         watch.read(step * 3, [4_000] * 6, T0 + step * 2_000)
 
 
-def test_a_clock_that_is_set_back_is_met_again() -> None:
-    """Ten minutes would be dated as one instant, in which everything counts as at once; or the dates stay ahead."""
+def test_a_clock_set_back_is_caught_up_with() -> None:
+    """Ten minutes would all be dated to one instant; or the dates would stay ahead."""
     cursor = advance(fresh(), playlist(0, [4_000] * 6), now_ms=T0).cursor
     captured, now_ms = [T0 - 4_000], T0 - 600_000
     for published in range(7, 307):
@@ -110,8 +111,8 @@ def test_a_clock_that_is_set_back_is_met_again() -> None:
     st.integers(1, 6),
     st.lists(st.tuples(st.integers(500, 30_000), st.lists(st.integers(1, 60_000), max_size=8)), max_size=60),
 )
-def test_whatever_is_listed_whenever(window: int, polls: list[tuple[int, list[int]]]) -> None:
-    """Some order of pauses, bursts and lengths would date pictures outside of what can be."""
+def test_capture_times_stay_plausible_whatever_is_listed(window: int, polls: list[tuple[int, list[int]]]) -> None:
+    """Some order of pauses, bursts and durations would give impossible capture times."""
     watch, now_ms, listed = Clocked(), T0, [4_000]
     watch.read(0, listed, now_ms)
     for pause_ms, durations_ms in polls:
@@ -121,8 +122,8 @@ def test_whatever_is_listed_whenever(window: int, polls: list[tuple[int, list[in
         watch.read(len(listed) - len(shown), shown, now_ms)
 
 
-def test_a_duration_above_what_the_playlist_promises_counts_as_promised() -> None:
-    """One entry of an hour would be an hour elapsed, and date all that follows by it."""
+def test_a_duration_above_the_target_counts_as_the_target() -> None:
+    """One entry of an hour would add an hour of elapsed time, and shift all later dates by it."""
     cursor = advance(fresh(), playlist(0, [4_000] * 6), now_ms=T0).cursor
     outcome = advance(cursor, playlist(1, [4_000] * 5 + [3_600_000]), now_ms=T0 + 4_000)
     assert [new.segment.duration_ms for new in outcome.segments] == [4_000]
@@ -133,15 +134,15 @@ def test_a_duration_above_what_the_playlist_promises_counts_as_promised() -> Non
     assert outcome.cursor.window_ms == 24_000
 
 
-def test_a_duration_that_only_rounds_to_what_is_promised_counts_whole() -> None:
-    """Segments of 4.004 s under a target of 4 s are the rule (29.97 pictures a second): each would be noted."""
+def test_a_duration_that_rounds_to_the_target_counts_whole() -> None:
+    """Segments of 4.004 s under a target of 4 s (29.97 pictures a second) are common: each would be logged."""
     outcome = advance(fresh(), playlist(0, [4_004, 4_500]), now_ms=T0)
     assert outcome.elapsed_ms == 8_504
     assert outcome.counts == {}
 
 
-def test_a_recording_is_dated_from_the_window_that_it_lists() -> None:
-    """A long recording is admitted in portions: the later ones would be dated by when it was their turn."""
+def test_a_recording_is_dated_from_the_window_that_lists_it() -> None:
+    """A long recording is admitted in portions: later ones would be dated by their admission."""
     recording = playlist(0, [4_000] * 100, ended=True)
     first = advance(fresh(), recording, now_ms=T0)
     later = advance(first.cursor, recording, now_ms=T0 + HOUR_MS)
@@ -149,8 +150,8 @@ def test_a_recording_is_dated_from_the_window_that_it_lists() -> None:
     assert captured == [T0 - 400_000 + 4_000 * place for place in range(100)]
 
 
-def test_an_origins_own_clock_is_kept_where_it_is_credible() -> None:
-    """A report would give the broadcaster's time of day as the origin has it, which may be years off."""
+def test_an_origins_clock_is_kept_where_it_is_credible() -> None:
+    """A report would give the origin's time of day, which may be years off."""
     at = datetime.fromtimestamp((T0 - 8_000) / 1000, UTC) + timedelta(seconds=3)
     listed = playlist(0, [4_000, 4_000])
     for shift, kept in ((timedelta(0), True), (timedelta(days=365), False), (timedelta(hours=-1), False)):

@@ -1,4 +1,4 @@
-"""Time that is not seen, by the wall clock: it grows while nobody knows better, and is counted once."""
+"""Missed time by the wall clock: provisional while its cause is unknown, and counted once."""
 
 from dataclasses import replace
 
@@ -30,17 +30,17 @@ def playlist(first: int, last: int, *, life: str = "a", ended: bool = False) -> 
 
 
 def registered() -> Cursor:
-    """Registered at T0, and not read yet."""
+    """A stream registered at T0 and not read yet."""
     return Cursor(generation=1, rendition="360", watched_since_ms=T0)
 
 
 def live() -> Cursor:
-    """Of which 10 to 15 were read at T0."""
+    """A stream whose segments 10 to 15 were read at T0."""
     return advance(registered(), playlist(10, 15), now_ms=T0).cursor
 
 
 def failing(cursor: Cursor, *, from_ms: int, until_ms: int, reason: str) -> PollAdvance:
-    """Polled each 10 s, in vain."""
+    """Polls every 10 s, all of which fail."""
     for now_ms in range(from_ms, until_ms + 1, 10_000):
         outcome = failed_poll(cursor, now_ms=now_ms, reason=reason)
         cursor = outcome.cursor
@@ -57,8 +57,8 @@ def counted(outcome: PollAdvance) -> list[tuple[MissedReason, int]]:
     return [(stretch.reason, stretch.duration_ms) for stretch in outcome.missed]
 
 
-def test_an_outage_begins_where_the_stream_was_read_last() -> None:
-    """Time in which the playlist was read, and had nothing new yet, would be told to be missed."""
+def test_an_outage_begins_at_the_last_reading() -> None:
+    """Time in which the playlist was read, but had nothing new, would count as missed."""
     cursor = advance(live(), playlist(10, 15), now_ms=T0 + 3_000).cursor
     cursor = failed_poll(cursor, now_ms=T0 + 5_000, reason="unreachable").cursor
     found = missing(cursor)
@@ -66,8 +66,8 @@ def test_an_outage_begins_where_the_stream_was_read_last() -> None:
     assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0 + 3_000)
 
 
-def test_a_wrong_url_is_missed_since_it_was_registered() -> None:
-    """A stream that answers 404 from the start would show no second missed, and nobody learn of it."""
+def test_a_wrong_url_is_missed_since_its_registration() -> None:
+    """A stream that answers 404 from the start would show no missed second, and nobody would notice."""
     cursor = failed_poll(registered(), now_ms=T0 + 300, reason="http_404").cursor
     found = missing(cursor)
     assert found is not None
@@ -78,8 +78,8 @@ def test_a_wrong_url_is_missed_since_it_was_registered() -> None:
     assert missing(outcome.cursor) is None, "or it would count twice"
 
 
-def test_a_stream_that_lists_nothing_yet_is_missed_too() -> None:
-    """A broadcast whose packager hangs before its first segment would read as watched."""
+def test_a_stream_with_an_empty_playlist_is_missed_too() -> None:
+    """A broadcast whose packager hangs before its first segment would look watched."""
     cursor = advance(registered(), playlist(1, 0), now_ms=T0 + 1_000).cursor
     later = advance(cursor, playlist(1, 0), now_ms=T0 + 60_000).cursor
     assert (missing(cursor), missing(later)) == (missing(later), missing(cursor))
@@ -91,8 +91,9 @@ def test_a_stream_that_lists_nothing_yet_is_missed_too() -> None:
     assert counted(outcome) == [(MissedReason.UNREACHABLE, ENDED_AFTER_STALL_MS + 1_000)]
 
 
-def test_a_first_reading_tells_what_was_streamed_unseen() -> None:
-    """Minutes that an origin could not be read would vanish with its first playlist, or what it lists count twice."""
+def test_the_first_reading_counts_what_was_streamed_unseen() -> None:
+    """Minutes in which an origin was unreadable would vanish with its first playlist, or its listed segments count
+    twice."""
     cursor = failing(registered(), from_ms=T0, until_ms=T0 + 2 * MINUTE_MS, reason="http_503").cursor
     outcome = advance(cursor, playlist(100, 105), now_ms=T0 + 2 * MINUTE_MS + 4_000)
     assert counted(outcome) == [(MissedReason.UNREACHABLE, 2 * MINUTE_MS + 4_000 - 6 * SEGMENT_MS)]
@@ -100,22 +101,22 @@ def test_a_first_reading_tells_what_was_streamed_unseen() -> None:
     assert missing(outcome.cursor) is None
 
 
-def test_a_broadcast_that_began_after_it_was_registered_missed_nothing() -> None:
-    """A stream that is registered before it is live would be told to have lost the time before its beginning."""
+def test_a_broadcast_that_began_after_its_registration_missed_nothing() -> None:
+    """A stream registered before it is live would show the time before its beginning as missed."""
     cursor = failing(registered(), from_ms=T0, until_ms=T0 + 2 * MINUTE_MS, reason="http_404").cursor
     assert counted(advance(cursor, playlist(0, 1), now_ms=T0 + 2 * MINUTE_MS + 4_000)) == []
     a_little = advance(cursor, playlist(3, 5), now_ms=T0 + 2 * MINUTE_MS + 4_000)
     assert counted(a_little) == [(MissedReason.UNREACHABLE, 3 * SEGMENT_MS)]
 
 
-def test_a_stream_read_at_once_missed_nothing_before() -> None:
-    """Each stream would begin with the gap between its registration and its first poll."""
+def test_a_stream_read_immediately_missed_nothing_before() -> None:
+    """Each stream would begin with a gap from its registration to its first poll."""
     assert counted(advance(registered(), playlist(10, 15), now_ms=T0 + 2_000)) == []
 
 
 @pytest.mark.parametrize("reason", ["http_503", "timeout", "dns", "refused", "malformed"])
-def test_an_outage_grows_until_the_sequence_tells_what_it_was(reason: str) -> None:
-    """An operator would see a healthy ledger during the outage, or the same time twice after it."""
+def test_an_outage_grows_until_the_sequence_shows_its_length(reason: str) -> None:
+    """The ledger would look healthy during the outage, or count the same time twice after it."""
     cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 40_000, reason=reason).cursor
     found = missing(cursor)
     assert found is not None
@@ -130,7 +131,7 @@ def test_an_outage_grows_until_the_sequence_tells_what_it_was(reason: str) -> No
 
 
 def test_an_outage_that_never_ends_is_missed_for_good() -> None:
-    """The end of a broadcast behind an origin that broke would vanish when its watch is given up."""
+    """The end of a broadcast behind a broken origin would vanish when its watch ends."""
     outcome = failing(live(), from_ms=T0, until_ms=T0 + ENDED_AFTER_FAILING_MS, reason="http_503")
     assert outcome.cursor.state is StreamState.ENDED
     assert counted(outcome) == [(MissedReason.UNREACHABLE, ENDED_AFTER_FAILING_MS)]
@@ -139,7 +140,7 @@ def test_an_outage_that_never_ends_is_missed_for_good() -> None:
 
 @pytest.mark.parametrize("reason", ["http_404", "http_410"])
 def test_a_broadcast_whose_playlist_goes_away_has_ended(reason: str) -> None:
-    """Each broadcast that ends without ENDLIST would be ten minutes of gap."""
+    """Each broadcast that ends without ENDLIST would leave a gap of ten minutes."""
     outcome = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + MINUTE_MS, reason=reason)
     found = missing(outcome.cursor)
     assert found is not None
@@ -149,8 +150,8 @@ def test_a_broadcast_whose_playlist_goes_away_has_ended(reason: str) -> None:
     assert (counted(outcome), outcome.counts) == ([], {"after_end": 1})
 
 
-def test_a_stall_grows_and_is_taken_back() -> None:
-    """A stream that hangs would read as watched; or one that was paused or has ended, as lost."""
+def test_a_stall_grows_and_is_withdrawn() -> None:
+    """A hanging stream would look watched; or one that was paused or has ended would look missed."""
     stalled = advance(live(), playlist(10, 15), now_ms=T0 + 20_000).cursor
     found = missing(stalled)
     assert found is not None
@@ -162,29 +163,29 @@ def test_a_stall_grows_and_is_taken_back() -> None:
     assert (counted(over), over.counts, missing(over.cursor)) == ([], {"after_end": 1}, None)
 
 
-def test_a_stall_that_turns_into_an_outage_is_one_stretch() -> None:
-    """The seconds shown would fall back when an origin that hung breaks altogether."""
+def test_a_stall_that_becomes_an_outage_is_one_stretch() -> None:
+    """The shown seconds would drop when a hanging origin fails altogether."""
     stalled = advance(live(), playlist(10, 15), now_ms=T0 + 20_000).cursor
     found = missing(failed_poll(stalled, now_ms=T0 + 30_000, reason="http_502").cursor)
     assert found is not None
     assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0)
 
 
-def test_a_recording_that_waits_misses_nothing_by_the_clock() -> None:
+def test_a_waiting_recording_misses_nothing_by_the_clock() -> None:
     """Segments of a recording that are still to come would be counted as missed, and then again."""
     cursor = advance(registered(), playlist(0, 99, ended=True), now_ms=T0).cursor
     assert missing(failed_poll(cursor, now_ms=T0 + 60_000, reason="http_503").cursor) is None
 
 
 def over() -> Cursor:
-    """A recording that was read whole at T0."""
+    """A recording that was read completely at T0."""
     outcome = advance(registered(), playlist(0, 5, ended=True), now_ms=T0)
     assert (outcome.cursor.state, outcome.cursor.reason) == (StreamState.ENDED, "endlist")
     return outcome.cursor
 
 
-def test_an_old_endlist_is_looked_at_again_for_minutes() -> None:
-    """A broadcaster who comes back while his old playlist is still served would never be watched."""
+def test_an_old_endlist_is_polled_for_some_minutes() -> None:
+    """A broadcaster who comes back while the old playlist is still served would never be watched."""
     cursor, now_ms, polls = over(), T0, 0
     while True:
         outcome = advance(cursor, playlist(0, 5, ended=True), now_ms=now_ms)
@@ -199,8 +200,8 @@ def test_an_old_endlist_is_looked_at_again_for_minutes() -> None:
     assert polls == 30
 
 
-def test_a_long_broadcast_that_ends_is_looked_at_again_too() -> None:
-    """A broadcaster whose encoder restarts would go unseen if his packager closes the playlist for it."""
+def test_a_long_broadcast_that_ends_is_polled_for_some_minutes() -> None:
+    """A broadcaster whose encoder restarts would stay unseen if the packager closes the playlist in between."""
     cursor, now_ms = live(), T0 + 20 * POLLED_AFTER_END_MS
     outcome = advance(cursor, playlist(12, 17, ended=True), now_ms=now_ms)
     assert (outcome.cursor.state, outcome.next_poll_in_ms) == (StreamState.ENDED, 10_000)
@@ -209,7 +210,7 @@ def test_a_long_broadcast_that_ends_is_looked_at_again_too() -> None:
 
 
 def test_a_broadcast_that_replaces_an_old_endlist_is_watched() -> None:
-    """The new broadcast would go unseen from its beginning, or be taken for the old one where names come again."""
+    """The new broadcast would be unseen from its beginning, or be taken for the old one where names repeat."""
     outcome = advance(over(), playlist(0, 1, life="b"), now_ms=T0 + MINUTE_MS)
     assert outcome.reading is Reading.RESET
     assert [new.segment.sequence for new in outcome.segments] == [0, 1]
@@ -220,16 +221,16 @@ def test_a_broadcast_that_replaces_an_old_endlist_is_watched() -> None:
     assert doubts(over(), playlist(0, 5, ended=True), now_ms=T0 + 10_000) == ()
 
 
-def test_a_broadcast_that_goes_on_after_endlist_is_watched() -> None:
-    """A broadcaster who reconnects to a packager that had closed its playlist would go unseen."""
+def test_a_broadcast_that_continues_after_endlist_is_watched() -> None:
+    """A broadcaster who reconnects to a packager that had closed its playlist would stay unseen."""
     outcome = advance(over(), playlist(2, 7), now_ms=T0 + MINUTE_MS, validators_changed=False)
     assert [new.segment.sequence for new in outcome.segments] == [6, 7]
     assert outcome.segments[0].capture_ms == T0 + MINUTE_MS - 2 * SEGMENT_MS, "not right after what was before"
     assert (outcome.cursor.state, counted(outcome)) == (StreamState.LIVE, [])
 
 
-def test_what_is_over_and_goes_away_stays_ended() -> None:
-    """A recording that is deleted after its moderation would read as an outage."""
+def test_an_ended_stream_whose_playlist_goes_away_stays_ended() -> None:
+    """A recording deleted after its moderation would look like an outage."""
     gone = failed_poll(over(), now_ms=T0 + 10_000, reason="http_404")
     assert (gone.cursor.state, gone.cursor.reason) == (StreamState.ENDED, "endlist")
     assert gone.next_poll_in_ms == 10_000
@@ -240,7 +241,7 @@ def test_what_is_over_and_goes_away_stays_ended() -> None:
 
 
 def test_an_ended_recording_that_is_cut_is_counted_once() -> None:
-    """Each look at it would count what it took back again."""
+    """Each poll would count again what the recording withdrew."""
     cursor = advance(registered(), playlist(0, 99, ended=True), now_ms=T0).cursor
     cut = playlist(0, 63, ended=True)
     outcome = advance(cursor, cut, now_ms=T0 + 2_000)
@@ -249,7 +250,7 @@ def test_an_ended_recording_that_is_cut_is_counted_once() -> None:
 
 
 def test_a_cursor_of_another_version_is_read() -> None:
-    """A worker that is upgraded would start each stream anew."""
+    """An upgraded worker would start every stream anew."""
     old = replace(live(), missing_since_ms=None, watched_since_ms=None)
     text = old.to_json().replace('"missing_since_ms":null,', "").replace('"watched_since_ms":null,', "")
     assert "missing" not in text
@@ -257,8 +258,8 @@ def test_a_cursor_of_another_version_is_read() -> None:
     assert missing(failed_poll(old, now_ms=T0 + 4_000, reason="timeout").cursor) is not None
 
 
-def test_what_failed_before_the_playlist_was_gone_is_missed() -> None:
-    """Who refuses livewarden for nine minutes would have all of it taken back by one 404 at the end."""
+def test_time_that_failed_before_a_404_stays_missed() -> None:
+    """An origin that refuses livewarden for nine minutes could have them withdrawn by one 404 at the end."""
     cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 310_000, reason="http_503").cursor
     gone = failed_poll(cursor, now_ms=T0 + 320_000, reason="http_404")
     found = missing(gone.cursor)
@@ -271,8 +272,7 @@ def test_what_failed_before_the_playlist_was_gone_is_missed() -> None:
 
 
 def test_an_outage_is_remembered_until_the_stream_was_read_for_long() -> None:
-    """Who is refused for a minute once would be called out for a hiccup hours later; or who refuses again and again
-    never."""
+    """One refused minute would call a moderator at a hiccup hours later; or repeated refusals never would."""
     cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 50_000, reason="http_503").cursor
     back = advance(cursor, playlist(11, 16), now_ms=T0 + 59_000)
     assert back.counts == {"outage_seconds_unshown": 55}

@@ -1,4 +1,4 @@
-"""The part of a long playlist that is parsed says what the whole says."""
+"""Partial parsing of a long playlist agrees with parsing the whole."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ ENTRY = st.tuples(st.lists(TAGS, max_size=3), st.integers(1, 4_000), st.sampled_
 
 
 def written(entries: list[tuple[list[str], int, str]], sequence: int, *, ended: bool, line_end: str) -> str:
-    """A playlist in which byte ranges go on only where they may."""
+    """A playlist in which byte ranges continue only where they may."""
     lines = [*HEAD.splitlines(), f"#EXT-X-MEDIA-SEQUENCE:{sequence}"]
     ranged = False
     for number, (tags, duration_ms, byte_range) in enumerate(entries):
@@ -58,10 +58,10 @@ def written(entries: list[tuple[list[str], int, str]], sequence: int, *, ended: 
     st.integers(-5, 40),
     st.sampled_from(["\n", "\r\n"]),
 )
-def test_a_part_says_what_the_whole_says(
+def test_a_part_parses_like_the_whole(
     entries: list[tuple[list[str], int, str]], sequence: int, ended: bool, most: int, begin: int, line_end: str
 ) -> None:
-    """A segment of a long playlist would have another number, key, initialisation section or byte range."""
+    """A segment of a long playlist would get another number, key, initialisation section or byte range."""
     text = written(entries, sequence, ended=ended, line_end=line_end)
     whole, part = media(text), media(text, most, sequence + begin)
     first = max(0, len(entries) - most)
@@ -77,8 +77,8 @@ def test_a_part_says_what_the_whole_says(
     assert replace(part, segments=whole.segments, earlier=0, later=0) == whole
 
 
-def test_a_recording_is_read_from_its_start_where_nothing_was_read() -> None:
-    """A recording's beginning would be passed over."""
+def test_an_unread_recording_is_parsed_from_its_start() -> None:
+    """The beginning of a recording would be skipped."""
     text = HEAD + "".join(f"#EXTINF:4,\n{number}.ts\n" for number in range(500)) + "#EXT-X-ENDLIST\n"
     playlist = media(text, 200)
     assert (playlist.earlier, len(playlist.segments), playlist.later) == (0, 200, 300)
@@ -108,23 +108,23 @@ def test_a_recording_is_read_from_its_start_where_nothing_was_read() -> None:
         (HEAD + "#EXTINF:4,\n" + "a" * 9_000, "URI of at most 4096"),
     ],
 )
-def test_what_is_too_much_says_so(text: str, expected: str) -> None:
-    """A playlist made to cost time would be taken for another fault, or end the poll."""
+def test_excess_is_reported(text: str, expected: str) -> None:
+    """A playlist made to consume time would be reported as another fault, or end the poll."""
     with pytest.raises(PlaylistError, match=expected) as refusal:
         parse_playlist(text, URL, most=200)
     assert len(str(refusal.value)) < 400
 
 
 def test_many_renditions_are_cut() -> None:
-    """A master playlist of a million renditions would take a batch's time."""
+    """A master playlist with a million renditions would use up a batch's time."""
     text = "#EXTM3U\n" + "".join(f"#EXT-X-STREAM-INF:BANDWIDTH={number}\n{number}.m3u8\n" for number in range(9_000))
     master = parse_playlist(text, URL, most=200)
     assert isinstance(master, MasterPlaylist)
     assert [rendition.bandwidth for rendition in master.renditions] == list(range(MAX_RENDITIONS))
 
 
-def test_names_of_renditions_tell_them_apart_and_are_short() -> None:
-    """A redundant rendition could not be tried in place of a broken one, or a segment's key be of any length."""
+def test_rendition_names_are_distinct_and_short() -> None:
+    """A redundant rendition could not replace a broken one, or a segment's key could have any length."""
     text = "#EXTM3U\n" + ("#EXT-X-STREAM-INF:BANDWIDTH=" + "9" * 300 + "\na.m3u8\n") * 3
     master = parse_playlist(text, URL, most=200)
     assert isinstance(master, MasterPlaylist)

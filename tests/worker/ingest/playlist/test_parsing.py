@@ -1,4 +1,4 @@
-"""Playlists as live servers write them are read, and for what is none it is said what was expected."""
+"""Playlists of real live servers are parsed, and errors say what was expected."""
 
 import contextlib
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ def listing(*lines: str, target: str = "#EXT-X-TARGETDURATION:4") -> str:
     return "\n".join(("#EXTM3U", target, *lines))
 
 
-def test_what_nginx_rtmp_writes() -> None:
+def test_playlists_of_nginx_rtmp() -> None:
     """Streams of the most used open RTMP server could not be watched."""
     assert media(NGINX_RTMP) == MediaPlaylist(
         url=URL,
@@ -80,8 +80,8 @@ def test_what_nginx_rtmp_writes() -> None:
     assert media(NGINX_RTMP).window_ms == 9967
 
 
-def test_parts_of_low_latency_are_passed_over() -> None:
-    """A part would be taken for a segment, or a tag that nobody needs make the stream unreadable."""
+def test_low_latency_parts_are_ignored() -> None:
+    """A part would be taken for a segment, or an unknown tag would make the stream unreadable."""
     playlist = media(LOW_LATENCY)
     assert [segment.sequence for segment in playlist.segments] == [266, 267]
     assert [segment.duration_ms for segment in playlist.segments] == [4000, 4000]
@@ -91,16 +91,16 @@ def test_parts_of_low_latency_are_passed_over() -> None:
     assert playlist.segments[0].program_date_time == datetime(2026, 2, 14, 2, 13, 36, 106000, tzinfo=UTC)
 
 
-def test_windows_line_ends_a_mark_and_whole_seconds() -> None:
-    """A playlist that was edited on Windows, or follows version 2, would be refused."""
+def test_windows_line_ends_byte_order_mark_and_whole_seconds() -> None:
+    """A playlist edited on Windows, or one of version 2, would be refused."""
     text = "\ufeff" + listing("#EXTINF:4", "a.ts", "", "# a comment", "#EXTINF: 3 ,title, with comma", " b.ts ")
     playlist = media(text.replace("\n", "\r\n").encode())
     assert [segment.uri.rpartition("/")[2] for segment in playlist.segments] == ["a.ts", "b.ts"]
     assert playlist.segments[0].sequence == 0
 
 
-def test_byte_ranges_go_on_where_the_one_before_ended() -> None:
-    """Segments that share a file would all be the same bytes."""
+def test_byte_ranges_continue_after_the_previous_one() -> None:
+    """Segments that share a file would all have the same bytes."""
     playlist = media(
         listing(
             *("#EXTINF:4,", "#EXT-X-BYTERANGE:100@50", "all.ts"),
@@ -117,7 +117,7 @@ def test_byte_ranges_go_on_where_the_one_before_ended() -> None:
 
 
 def test_keys_gaps_and_the_end() -> None:
-    """An encrypted segment would be reported as broken, and a recording be polled for ever."""
+    """An encrypted segment would be reported as broken, and a recording would be polled for ever."""
     playlist = media(
         listing(
             '#EXT-X-KEY:METHOD=AES-128,URI="key.bin?a=b,c"',
@@ -134,15 +134,15 @@ def test_keys_gaps_and_the_end() -> None:
     assert playlist.ended
 
 
-def test_a_wrong_clock_is_no_reason_not_to_watch() -> None:
-    """An encoder that writes a bad date could not be watched."""
+def test_a_wrong_date_does_not_stop_a_watch() -> None:
+    """A stream whose encoder writes a bad date could not be watched."""
     for date in ("yesterday", "0000-00-00T00:00:00Z", "9999-12-31T23:59:59Z", ""):
         playlist = media(listing(f"#EXT-X-PROGRAM-DATE-TIME:{date}", "#EXTINF:4,", "a.ts"))
         assert playlist.segments[0].program_date_time is None
 
 
-def test_uris_are_resolved_against_where_the_playlist_came_from() -> None:
-    """Segments would be asked from another place than the one they are at."""
+def test_uris_are_resolved_against_the_playlists_url() -> None:
+    """Segments would be requested from the wrong place."""
     playlist = media(
         listing(*("#EXTINF:4,", "/root.ts?sig=a%2Fb+c"), *("#EXTINF:4,", "../x.ts"), *("#EXTINF:4,", "//other/y.ts"))
     )
@@ -154,7 +154,7 @@ def test_uris_are_resolved_against_where_the_playlist_came_from() -> None:
 
 
 def test_a_live_playlist_may_be_empty() -> None:
-    """A stream registered a moment before its first segment would be called malformed."""
+    """A stream registered a moment before its first segment would be reported as malformed."""
     assert media(listing()).segments == ()
 
 
@@ -196,8 +196,9 @@ def test_a_live_playlist_may_be_empty() -> None:
         (listing(*["#EXTINF:4,\na.ts"] * (MAX_SEGMENTS + 1)), f"expected at most {MAX_SEGMENTS} segments"),
     ],
 )
-def test_what_is_no_playlist_says_what_was_expected(content: bytes | str, expected: str) -> None:
-    """A platform engineer could not tell a login page from a cut playlist, or would find a token in the log."""
+def test_an_invalid_playlist_error_says_what_was_expected(content: bytes | str, expected: str) -> None:
+    """A platform engineer could not distinguish a login page from a truncated playlist, or the log would show a
+    token."""
     with pytest.raises(PlaylistError) as refusal:
         parse_playlist(content, URL)
     text = str(refusal.value)
@@ -249,14 +250,14 @@ audio.m3u8
     [(360, "360-cheap"), (361, "1080"), (240, "240"), (1, "240"), (1080, "1080"), (2160, "1080")],
 )
 def test_the_smallest_rendition_at_or_above_a_height_is_chosen(height_pixels: int, name: str) -> None:
-    """Every stream would cost as much as its best rendition, or be watched in one too small to see anything."""
+    """Every stream would cost as much as its best rendition, or be watched in one too small to show anything."""
     master = parse_playlist(MASTER, URL)
     assert isinstance(master, MasterPlaylist)
     assert choose_rendition(master, height_pixels).uri == f"https://cdn.example/live/one/{name}.m3u8"
 
 
-def test_without_sizes_the_cheapest_with_video_is_chosen() -> None:
-    """A stream whose master playlist tells no sizes would be watched by its sound."""
+def test_without_sizes_the_cheapest_rendition_with_video_is_chosen() -> None:
+    """A stream whose master playlist gives no sizes would be watched in its audio rendition."""
     master = MasterPlaylist(
         url=URL,
         renditions=(
@@ -268,8 +269,8 @@ def test_without_sizes_the_cheapest_with_video_is_chosen() -> None:
     assert choose_rendition(master, 360).uri == "c"
 
 
-def test_a_rendition_of_no_use_is_passed_over() -> None:
-    """A stream whose first choice is dead, or has no pictures, would never be watched."""
+def test_an_unusable_rendition_is_skipped() -> None:
+    """A stream whose first choice is gone, or has no pictures, would never be watched."""
     master = parse_playlist(MASTER, URL)
     assert isinstance(master, MasterPlaylist)
     tried: dict[str, int] = {}
@@ -282,15 +283,15 @@ def test_a_rendition_of_no_use_is_passed_over() -> None:
     assert choose_rendition(master, 360, tried=tried).uri.endswith("/360-cheap.m3u8"), "all were tried: the first again"
 
 
-def test_a_master_of_sound_alone_is_refused() -> None:
-    """A radio stream would be registered as watched."""
+def test_an_audio_only_master_is_refused() -> None:
+    """A radio stream would be shown as watched."""
     master = MasterPlaylist(url=URL, renditions=(Rendition(uri="a", bandwidth=64_000, codecs="mp4a.40.2"),))
     with pytest.raises(PlaylistError, match="expected a rendition with video") as refusal:
         choose_rendition(master, 360)
     assert "SECRET" not in str(refusal.value)
 
 
-def test_a_key_is_made_of_what_tells_segments_apart() -> None:
+def test_a_key_contains_exactly_the_identity_of_a_segment() -> None:
     """A re-signed URL would be moderated twice, or a restarted origin's segment not at all."""
     plain = Segment(sequence=5, uri="https://cdn.example/a.ts?sig=1", duration_ms=4000)
     signed_anew = Segment(sequence=5, uri="https://edge.example/a.ts?sig=2", duration_ms=3999, discontinuity=True)
@@ -311,7 +312,7 @@ def test_a_key_is_made_of_what_tells_segments_apart() -> None:
 
 
 def test_a_local_playlist_names_files_below_its_folder(tmp_path: Path) -> None:
-    """`livewarden scan` of a downloaded playlist would not find its segments, or read any file of the machine."""
+    """`livewarden scan` of a downloaded playlist would not find its segments, or could read any file of the machine."""
     folder = tmp_path / "recording"
     folder.mkdir()
     playlist = media(listing(*("#EXTINF:4,", "sub/a%20b.ts?x=1"), *("#EXTINF:4,", "https://cdn.example/c.ts")), folder)

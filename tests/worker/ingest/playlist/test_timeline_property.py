@@ -1,5 +1,5 @@
 """Whatever an origin does and whenever it is polled: nothing is admitted twice, nothing listed is lost, and elapsed
-time is that of what was admitted and what was missed."""
+time equals that of admitted and missed segments."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ STALE_BY_SEGMENTS = 4
 
 @dataclass
 class Published:
-    """A segment as the origin knows it, whatever it is called."""
+    """A segment as its origin published it, under whatever name."""
 
     life: int
     sequence: int
@@ -29,17 +29,17 @@ class Published:
 
 
 def counted_ms(one: Published) -> int:
-    """What is above the target duration, 4 s, when rounded to seconds, counts as that."""
+    """Durations above the target duration of 4 s, when rounded to seconds, count as the target."""
     return one.duration_ms if one.duration_ms <= 4_500 else 4_000
 
 
 @dataclass
 class Origin:
-    """A packager with a sliding window, which restarts, lags, and signs its URLs anew at every poll."""
+    """A packager with a sliding window, which restarts, lags, and re-signs its URLs at every poll."""
 
     window: int
     names_again: bool
-    """After a restart the same numbers have the same names; only validators tell the lives apart."""
+    """After a restart the same numbers have the same names; only validators distinguish the runs."""
     life: int = 0
     published: list[Published] = field(default_factory=list)
     asked: int = 0
@@ -77,7 +77,7 @@ class Origin:
 
 
 class Watch:
-    """A stream as it is read: the cursor goes through JSON at each step, as it does through Redis."""
+    """A stream as the poll reads it: the cursor goes through JSON at each step, as through Redis."""
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
@@ -93,7 +93,7 @@ class Watch:
 
     @property
     def shown_ms(self) -> int:
-        """What has elapsed as the ledger shows it, with what is provisional."""
+        """Elapsed time as the ledger shows it, including provisional time."""
         found = missing(self.cursor)
         return self.elapsed_ms + (0 if found is None else self.now_ms - found.since_ms)
 
@@ -185,7 +185,7 @@ def run(watch: Watch, steps: list[tuple[str, object]], *, last_poll: bool = True
 @settings(max_examples=max(500, settings().max_examples))
 @given(st.integers(1, 8), st.lists(st.one_of(publish, publish, pause, poll, poll, fail, restart), max_size=40))
 def test_an_origin_that_restarts_under_new_names(window: int, steps: list[tuple[str, object]]) -> None:
-    """After some order of restarts, outages and skipped polls a stretch would be lost or moderated twice."""
+    """Some order of restarts, outages and skipped polls would lose a stretch or moderate it twice."""
     watch = Watch(Origin(window=window, names_again=False))
     watch.origin.publish(4_000)
     run(watch, steps)
@@ -197,8 +197,7 @@ even = st.tuples(st.just("publish"), st.integers(1, 8).map(lambda count: [4_000]
 
 @given(st.integers(1, 8), st.lists(st.one_of(even, even, pause, poll, fail, fail), max_size=40))
 def test_no_time_is_counted_twice(window: int, steps: list[tuple[str, object]]) -> None:
-    """After some order of outages, stalls and returns more would have elapsed than the clock shows, or an outage be
-    seen in no figure."""
+    """Some order of outages, stalls and returns would add more time than the clock shows, or hide an outage."""
     watch = Watch(Origin(window=window, names_again=False))
     watch.cursor = replace(watch.cursor, watched_since_ms=T0 - 4_000)
     watch.origin.publish(4_000)
@@ -218,12 +217,12 @@ def test_no_time_is_counted_twice(window: int, steps: list[tuple[str, object]]) 
 
 @given(st.integers(6, 8), st.lists(st.one_of(publish, pause, poll, poll, fail, stale), max_size=40))
 def test_an_edge_that_lags(window: int, steps: list[tuple[str, object]]) -> None:
-    """A content network whose edges are not of one mind would have segments lost or moderated twice."""
+    """A CDN with inconsistent edges would have segments lost or moderated twice."""
     watch = Watch(Origin(window=window, names_again=False))
     watch.origin.publish(4_000)
     before_poll: list[tuple[str, object]] = []
     for step in steps:
-        # With a poll after each few segments no number is jumped over, so that the sequence is wholly known.
+        # With a poll after every few segments no number is skipped, so that the sequence is fully known.
         before_poll += [(step[0], step[1][:2]), ("poll", None)] if step[0] == "publish" else [step]  # type: ignore[index]
     run(watch, before_poll)
     watch.check()
@@ -234,7 +233,7 @@ def test_an_edge_that_lags(window: int, steps: list[tuple[str, object]]) -> None
 
 @given(st.integers(3, 8), st.lists(st.lists(durations_ms, min_size=1, max_size=6), min_size=1, max_size=12))
 def test_an_origin_that_restarts_under_its_old_names(window: int, lives: list[list[int]]) -> None:
-    """A restart would be taken for an old playlist wherever the origin does give validators."""
+    """A restart would be taken for an old playlist although the origin sends validators."""
     watch = Watch(Origin(window=window, names_again=True))
     for durations in lives:
         watch.origin.restart()
@@ -248,8 +247,8 @@ def test_an_origin_that_restarts_under_its_old_names(window: int, lives: list[li
 
 
 @given(st.integers(2, 8), st.lists(durations_ms, min_size=1, max_size=60), st.data())
-def test_polling_when_told_to_misses_nothing(window: int, durations: list[int], data: st.DataObject) -> None:
-    """The delay between two polls would be longer than what the origin lists."""
+def test_polling_on_schedule_misses_nothing(window: int, durations: list[int], data: st.DataObject) -> None:
+    """The delay between two polls would be longer than the window of the playlist."""
     watch = Watch(Origin(window=window, names_again=False))
     watch.origin.publish(4_000)
     due_ms = watch.now_ms

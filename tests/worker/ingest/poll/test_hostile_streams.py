@@ -27,11 +27,11 @@ HOSTILE = [f"hostile-{number}" for number in range(8)]
 HONEST = [f"honest-{number}" for number in range(4)]
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
 BAD_URL = "http://[v1.::1]:8080/x"
-"""A URL library raises something else than ValueError on it."""
+"""A URL library raises another error than ValueError for it."""
 
 
 class Batch:
-    """Streams with playlists of their own, hostile ones before honest ones, polled when told to."""
+    """Streams with their own playlists, hostile ones before honest ones, polled on demand."""
 
     def __init__(self, redis: Redis, origin: LiveOrigin) -> None:
         self.redis, self.origin = redis, origin
@@ -65,11 +65,11 @@ class Batch:
         )
 
     def order(self) -> None:
-        """The hostile ones are due first: those that were registered within one millisecond go by name."""
+        """Makes the hostile streams due first; streams registered within one millisecond are ordered by name."""
         self.redis.zadd(DUE, {name: place for place, name in enumerate([*HOSTILE, *HONEST])}, xx=True)
 
     def make_doubtful(self) -> None:
-        """All are read, and the hostile ones fail once: the next reading of theirs asks for a comparison."""
+        """Reads all streams, and lets the hostile ones fail once: their next reading asks for a comparison."""
         self.poll()
         for stream_id, key in self.sent:
             if stream_id in HOSTILE:
@@ -157,8 +157,8 @@ def giant_keys(batch: Batch, name: str) -> None:
 
 
 @pytest.mark.parametrize("harm", [damaged_cursor, odd_cursor, odd_prior, odd_pending])
-def test_a_damaged_record_is_its_own_stream_s_failure(batch: Batch, harm: Callable[[Batch, str], None]):
-    """One damaged record would stop the watch of up to 49 other streams, for ever, and nobody would know."""
+def test_a_damaged_record_fails_only_its_own_stream(batch: Batch, harm: Callable[[Batch, str], None]):
+    """One damaged record would stop the watch of up to 49 other streams, unnoticed."""
     for name in HOSTILE:
         harm(batch, name)
     batch.poll()
@@ -176,8 +176,8 @@ def test_a_damaged_record_is_its_own_stream_s_failure(batch: Batch, harm: Callab
     assert show(batch.redis, "honest-0")["state"] == "live"
 
 
-def test_operators_are_told_of_a_failed_poll_once(batch: Batch, caplog: pytest.LogCaptureFixture):
-    """A stream that can never be polled would go unnoticed, or fill the operators' stream."""
+def test_a_failed_poll_is_published_to_operators_once(batch: Batch, caplog: pytest.LogCaptureFixture):
+    """A stream that can never be polled would go unnoticed, or flood the operators' stream."""
     damaged_cursor(batch, "hostile-0")
     for _ in range(3):
         batch.poll()
@@ -202,8 +202,8 @@ def damaged_all_over(batch: Batch, name: str) -> None:
 
 
 @pytest.mark.parametrize("harm", [odd_token, odd_record, damaged_all_over])
-def test_a_record_that_cannot_be_taken_is_passed_over(batch: Batch, harm: Callable[[Batch, str], None]):
-    """A record that is no stream's would stop all polls."""
+def test_an_invalid_stream_id_is_skipped(batch: Batch, harm: Callable[[Batch, str], None]):
+    """A record whose name is no stream ID would stop all polls."""
     for name in HOSTILE:
         harm(batch, name)
     batch.poll()
@@ -212,8 +212,8 @@ def test_a_record_that_cannot_be_taken_is_passed_over(batch: Batch, harm: Callab
 
 
 @pytest.mark.parametrize("harm", [redirect, rendition, segment])
-def test_a_hostile_url_is_its_own_stream_s_failure(batch: Batch, harm: Callable[[Batch, str], None]):
-    """One redirect to a URL that nobody can parse would stop the watch of a whole batch."""
+def test_a_hostile_url_fails_only_its_own_stream(batch: Batch, harm: Callable[[Batch, str], None]):
+    """One redirect to a URL that cannot be parsed would stop the watch of a whole batch."""
     for name in HOSTILE:
         harm(batch, name)
     for _ in range(2):
@@ -224,7 +224,7 @@ def test_a_hostile_url_is_its_own_stream_s_failure(batch: Batch, harm: Callable[
 
 @pytest.mark.parametrize("harm", [flood, giant_line, giant_comments, giant_master, giant_keys])
 def test_a_giant_playlist_costs_the_others_nothing(batch: Batch, harm: Callable[[Batch, str], None]):
-    """Giant playlists would use up a batch's time, so that none of its streams is ever admitted."""
+    """Giant playlists would use up a batch's time, so that none of its streams is admitted."""
     for name in HOSTILE:
         harm(batch, name)
     assert batch.poll() == 12
@@ -232,8 +232,8 @@ def test_a_giant_playlist_costs_the_others_nothing(batch: Batch, harm: Callable[
     batch.check_equations()
 
 
-def test_a_playlist_whose_names_all_change_floods_nobody(batch: Batch):
-    """A hostile origin would make thousands of tasks in seconds, and the ledger would not tell what was left out."""
+def test_a_playlist_whose_names_all_change_does_not_flood_the_queue(batch: Batch):
+    """A hostile origin would create thousands of tasks in seconds, and the ledger would not show what was skipped."""
     for poll in range(4):
         for name in HOSTILE:
             entries = (f"#EXTINF:2,\n{name}-{poll}-{number}.ts\n" for number in range(2_000))
@@ -251,14 +251,14 @@ def test_a_playlist_whose_names_all_change_floods_nobody(batch: Batch):
     batch.check_equations()
 
 
-def test_streams_are_admitted_as_they_come(batch: Batch):
+def test_streams_are_admitted_as_their_answers_arrive(batch: Batch):
     """A stream would wait for the slowest origin of its batch."""
     gates = [batch.origin.hold(f"{name}.m3u8") for name in HOSTILE]
     polling = threading.Thread(target=batch.poll)
     polling.start()
     eventually(lambda: batch.honest_admitted, within_seconds=4, what="honest streams wait for hostile ones")
     assert all(gate.reached.is_set() for gate in gates)
-    # The process that waits takes others that come due meanwhile, and says so.
+    # The waiting process takes other streams that come due meanwhile, and announces it.
     assert offered(batch.redis) > 0
     batch.list("honest-0", HEAD + "#EXTINF:2,\nhonest-0.ts\n#EXTINF:2,\nlater.ts\n")
     batch.redis.zadd(DUE, {"honest-0": 0})
@@ -266,13 +266,13 @@ def test_streams_are_admitted_as_they_come(batch: Batch):
     for gate in gates:
         gate.opened.set()
     polling.join()
-    # Ordinary polls leave what takes long to slow ones.
+    # Ordinary polls leave slow playlists to slow polls.
     poll_due(batch.redis, batch.fetcher, height_pixels=360, send=batch.send, slow=True)
     assert {stream_id for stream_id, _ in batch.sent} == {*HOSTILE, *HONEST}
     assert offered(batch.redis) == 0
 
 
-def test_doubts_of_a_batch_are_settled_at_once(batch: Batch):
+def test_comparisons_of_a_batch_run_concurrently(batch: Batch):
     """Four origins that are slow to answer HEAD would keep the rest of a batch from being admitted."""
     batch.make_doubtful()
     for name in [*HOSTILE, *HONEST]:
@@ -289,7 +289,7 @@ def test_doubts_of_a_batch_are_settled_at_once(batch: Batch):
     batch.check_equations()
 
 
-def test_what_a_batchs_budget_does_not_reach_is_due_at_once(batch: Batch):
+def test_streams_beyond_a_batchs_budget_are_due_immediately(batch: Batch):
     """Origins that answer just within each time-out would hold a poll beyond its task's time limit, with all its
     streams."""
     held = [batch.origin.hold(f"{name}.m3u8") for name in HOSTILE]
@@ -304,7 +304,7 @@ def test_what_a_batchs_budget_does_not_reach_is_due_at_once(batch: Batch):
     batch.check_equations()
 
 
-def test_a_comparison_that_a_batchs_budget_does_not_reach_is_given_up(batch: Batch):
+def test_a_comparison_beyond_a_batchs_budget_is_given_up(batch: Batch):
     """An origin that never answers HEAD would keep its stream from ever being admitted again."""
     batch.make_doubtful()
     for name in HOSTILE:
@@ -318,8 +318,8 @@ def test_a_comparison_that_a_batchs_budget_does_not_reach_is_given_up(batch: Bat
     batch.check_equations()
 
 
-def test_what_a_batch_does_not_reach_is_due_at_once(batch: Batch):
-    """A poll that runs out of time would leave its streams unread until its lease is over, for ever the same ones."""
+def test_streams_that_a_batch_does_not_reach_are_due_immediately(batch: Batch):
+    """A poll that runs out of time would leave its streams unread until its lease expires, the same ones each time."""
 
     def out_of_time(stream_id: str, key: str, _: float) -> None:
         raise OutOfTimeError
@@ -337,8 +337,8 @@ def test_what_a_batch_does_not_reach_is_due_at_once(batch: Batch):
     batch.check_equations()
 
 
-def test_streams_whose_polls_end_their_process_are_set_apart(batch: Batch):
-    """A playlist that kills the process that reads it would take 49 others along each time."""
+def test_streams_whose_polls_kill_their_process_are_set_apart(batch: Batch):
+    """A playlist that kills the process that reads it would stop 49 other streams each time."""
     for name in HOSTILE:
         batch.redis.hset(stream_key(name), "polls_begun", 5)
     batch.order()
@@ -353,7 +353,7 @@ def test_streams_whose_polls_end_their_process_are_set_apart(batch: Batch):
 
 @pytest.mark.parametrize("letter", ["a", "\x9b", "\U0001f600"], ids=["ascii", "control", "emoji"])
 def test_long_names_of_one_stream_take_little_of_redis(batch: Batch, letter: str) -> None:
-    """Some streams would fill Redis, which has no memory left then for what all others are told by."""
+    """A few streams would fill Redis, and stop all others."""
     named = "".join(f"#EXTINF:2,\n{index}{letter * 4_000}\n" for index in range(64))
     batch.list(HOSTILE[0], f'{HEAD}#EXT-X-MAP:URI="{letter * 4_000}"\n{named}')
     batch.poll()
@@ -363,8 +363,8 @@ def test_long_names_of_one_stream_take_little_of_redis(batch: Batch, letter: str
     batch.check_equations()
 
 
-def test_renditions_that_are_named_anew_at_each_poll_are_forgotten(batch: Batch) -> None:
-    """The record of a stream, which each poll reads, would grow for an hour."""
+def test_renditions_renamed_at_each_poll_are_forgotten(batch: Batch) -> None:
+    """A stream's record, which each poll reads, would grow for an hour."""
     for number in range(150):
         batch.list(HOSTILE[0], f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={number}\nnone.m3u8\n")
         batch.redis.zadd(DUE, dict.fromkeys([*HOSTILE, *HONEST], now_ms(batch.redis) + LONGEST_DUE_MS - 1_000))

@@ -1,4 +1,4 @@
-"""A broadcaster who says what he likes of his segments' numbers, durations and end: by the clock he gains nothing."""
+"""Hostile segment numbers, durations and ENDLIST tags: a broadcaster gains no unseen time by them."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,9 +31,9 @@ def watched() -> Cursor:
     return Cursor(generation=1, rendition="360", watched_since_ms=T0)
 
 
-def test_a_list_that_was_a_recording_once_hides_no_outage() -> None:
-    """Who lists thousands of segments with ENDLIST once could refuse every poll for days: nothing would be missed, and
-    nobody called."""
+def test_a_former_recording_hides_no_outage() -> None:
+    """A broadcaster who once lists thousands of segments with ENDLIST could refuse every poll for days without missed
+    time or an incident."""
     cursor = advance(watched(), playlist(0, 500, ended=True), now_ms=T0).cursor
     live = advance(cursor, playlist(64, 4), now_ms=T0 + 2_000)
     assert live.segments[-1].capture_ms == T0 + 2_000 - 4_000
@@ -43,8 +43,8 @@ def test_a_list_that_was_a_recording_once_hides_no_outage() -> None:
     assert (found.since_ms, found.kept) == (T0 + 2_000, True)
 
 
-def test_what_is_jumped_over_takes_time_though_its_durations_are_nothing() -> None:
-    """Who says that segments last 0 seconds could leave out most of them: nothing would be missed."""
+def test_skipped_segments_count_although_their_durations_are_zero() -> None:
+    """A broadcaster who declares durations of 0 s could leave out most segments without any missed time."""
     cursor = advance(watched(), playlist(0, 3, duration_ms=0), now_ms=T0).cursor
     outcome = advance(cursor, playlist(5, 3, duration_ms=0), now_ms=T0 + 30_000)
     assert [(one.reason, one.duration_ms) for one in outcome.missed] == [(MissedReason.LEFT_WINDOW, 8_000)]
@@ -52,8 +52,8 @@ def test_what_is_jumped_over_takes_time_though_its_durations_are_nothing() -> No
     assert outcome.elapsed_ms == 30_000, "no more than the clock says"
 
 
-def test_who_starts_over_at_each_reading_hides_nothing_between() -> None:
-    """One short segment a poll, under new names each time, would be all that the stream ever had."""
+def test_a_restart_at_each_reading_hides_nothing_between() -> None:
+    """One short segment a poll, under new names each time, would count as the whole stream."""
     cursor, now_ms, elapsed_ms = advance(watched(), playlist(0, 1, duration_ms=500), now_ms=T0).cursor, T0, 0
     for number in range(20):
         now_ms += 2_000
@@ -62,8 +62,8 @@ def test_who_starts_over_at_each_reading_hides_nothing_between() -> None:
     assert elapsed_ms == 20 * 2_000 - RESETS_AT_ONCE * 1_500
 
 
-def test_paths_that_are_signed_anew_at_each_reading_lose_nothing() -> None:
-    """An origin whose names change with each request would have time counted as lost that it lists."""
+def test_paths_re_signed_at_each_reading_lose_nothing() -> None:
+    """An origin whose names change with each request would have time counted as missed that it lists."""
     cursor = advance(watched(), playlist(0, 4), now_ms=T0).cursor
     for number in range(1, 20):
         outcome = advance(cursor, playlist(number, 4, life=str(number)), now_ms=T0 + 4_000 * number)
@@ -86,8 +86,8 @@ steps = st.lists(
 
 
 @given(steps)
-def test_nothing_is_dated_after_it_was_listed(steps: list[tuple[int, int, int, int, str, bool]]) -> None:
-    """Hits would be later than all decisions to come, and a stream that nobody looks at would have no lag for hours."""
+def test_nothing_is_dated_later_than_it_was_listed(steps: list[tuple[int, int, int, int, str, bool]]) -> None:
+    """Hits would be later than all decisions to come, and an unwatched stream would show no lag for hours."""
     cursor, now_ms, at = watched(), T0, 100
     for later_ms, on, count, duration_ms, life, ended in steps:
         now_ms, at = now_ms + later_ms, max(0, at + on)

@@ -1,4 +1,4 @@
-"""Streams that are registered by the thousand, by mistake or in anger: those that are watched keep their polls."""
+"""Thousands of registrations, by mistake or as an attack: watched streams keep their polls."""
 
 from collections.abc import Iterator
 
@@ -44,7 +44,7 @@ class Deployment:
         watch(self.redis, register(name, url, url_template="", legal_basis=""))
 
     def tick(self) -> int:
-        """As if the last one was a while ago; gives how many polls it sends."""
+        """Ticks as if the last tick was a while ago; gives the number of polls sent."""
         self.redis.delete(TICK)
         return tick(self.redis, waiting_polls=0, send=lambda _: None)
 
@@ -63,8 +63,8 @@ def deployment(redis: Redis) -> Iterator[Deployment]:
         made.fetcher.close()
 
 
-def test_streams_that_nobody_can_read_leave_the_others_their_polls(deployment: Deployment) -> None:
-    """Some thousand streams registered with a wrong URL would end the watch of all others."""
+def test_unreadable_streams_do_not_delay_the_polls_of_others(deployment: Deployment) -> None:
+    """Thousands of streams registered with a wrong URL would end the watch of all others."""
     for name in HONEST:
         deployment.watch(name)
     deployment.poll()
@@ -83,8 +83,8 @@ def test_streams_that_nobody_can_read_leave_the_others_their_polls(deployment: D
     assert {*deployment.redis.zrange(DUE, 0, -1)} >= {*HONEST}
 
 
-def test_many_that_can_be_read_are_all_watched(deployment: Deployment) -> None:
-    """A platform that registers all of its streams at once would have some of them never watched."""
+def test_many_readable_streams_are_all_watched(deployment: Deployment) -> None:
+    """A platform that registers all its streams together would have some of them never watched."""
     for number in range(MANY):
         deployment.watch(f"new-{number}")
     assert deployment.redis.zcard(DUE) == NEW_AT_ONCE, "these need not wait"
@@ -96,7 +96,7 @@ def test_many_that_can_be_read_are_all_watched(deployment: Deployment) -> None:
 
 
 def test_a_stream_in_line_can_be_changed_and_removed(deployment: Deployment) -> None:
-    """A stream that was removed while it waited in line would be polled, or one that is changed lose its place."""
+    """A stream removed while it waits in line would be polled, or a changed one would lose its place."""
     for number in range(NEW_AT_ONCE + 2):
         deployment.watch(f"new-{number}")
     last = f"new-{NEW_AT_ONCE + 1}"
@@ -108,9 +108,9 @@ def test_a_stream_in_line_can_be_changed_and_removed(deployment: Deployment) -> 
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_a_record_is_kept_for_days_where_something_was_read(deployment: Deployment, reads: bool) -> None:
-    """What became of a stream could not be read any more; or whoever registers and removes streams in a loop would fill
-    Redis with records of nothing."""
+def test_a_record_is_kept_for_days_only_if_the_stream_was_read(deployment: Deployment, reads: bool) -> None:
+    """The outcome of a watch would be lost; or registering and removing streams in a loop would fill Redis with empty
+    records."""
     deployment.watch("s")
     if reads:
         deployment.poll()
@@ -126,7 +126,7 @@ def test_a_record_is_kept_for_days_where_something_was_read(deployment: Deployme
 
 
 def test_a_watched_stream_whose_url_changes_does_not_wait_in_line(deployment: Deployment) -> None:
-    """A platform that signs a URL anew while others register many would lose sight of its stream."""
+    """A platform that re-signs a URL while others register many streams would have its stream unwatched."""
     deployment.watch("honest-0")
     deployment.poll()
     for number in range(2 * NEW_AT_ONCE):
@@ -136,8 +136,8 @@ def test_a_watched_stream_whose_url_changes_does_not_wait_in_line(deployment: De
     assert deployment.redis.zscore(DUE_NEW, "honest-0") is None
 
 
-def test_no_more_streams_are_watched_than_the_operator_allows(redis: Redis) -> None:
-    """Whoever may register streams could fill Redis, and then nothing is watched any more."""
+def test_watched_streams_are_limited(redis: Redis) -> None:
+    """Anyone who may register streams could fill Redis, and stop all watches."""
     for name in ("a", "b"):
         watch(redis, register(name, "https://cdn.example/a", url_template="", legal_basis=""), max_streams=2)
     with pytest.raises(RegistryError, match="2 streams are watched, as many as LIVEWARDEN_MAX_STREAMS allows"):
@@ -150,8 +150,8 @@ def test_no_more_streams_are_watched_than_the_operator_allows(redis: Redis) -> N
     )
 
 
-def test_streams_whose_record_is_gone_are_forgotten_with_their_ledgers(redis: Redis) -> None:
-    """`streams list` would take longer each month, and Redis more memory, until it is full and polls nothing."""
+def test_ledgers_of_streams_without_a_record_are_removed(redis: Redis) -> None:
+    """`streams list` would take longer each month, and Redis would fill up."""
     gone = {f"gone-{number}" for number in range(200)}
     redis.zadd("lw:streams", dict.fromkeys(gone, 0))
     for name in gone:

@@ -21,7 +21,7 @@ from worker.ingest.status import show
 
 
 class Poller:
-    """Polls when told to, whatever the schedule says."""
+    """Polls on demand, independent of the schedule."""
 
     def __init__(self, redis: Redis, origin: LiveOrigin) -> None:
         self.redis, self.origin = redis, origin
@@ -47,7 +47,7 @@ def accounted(record: dict) -> float:
 
 
 def test_admits_each_segment_once(poller: Poller):
-    """A segment that stays in the window over many polls is moderated once; none is overlooked."""
+    """A segment that stays in the window over many polls would be moderated repeatedly, or be overlooked."""
     for index in range(8):
         poller.origin.add(f"{index}.ts?token={index}", b"x")
         poller.poll()
@@ -58,8 +58,8 @@ def test_admits_each_segment_once(poller: Poller):
     assert record["elapsed_seconds"] == accounted(record) == 16
 
 
-def test_a_watch_begins_with_what_is_shown_now(poller: Poller):
-    """What is shown while a stream is registered would be seen after all that was shown before."""
+def test_a_watch_begins_with_the_newest_segment(poller: Poller):
+    """The current picture of a new stream would be moderated after all earlier ones."""
     for index in range(4):
         poller.origin.add(f"{index}.ts", b"x")
     poller.poll()
@@ -70,8 +70,8 @@ def test_a_watch_begins_with_what_is_shown_now(poller: Poller):
     assert [int(key.split(".")[3]) for key in poller.sent[4:]] == [4, 5]
 
 
-def test_segments_that_the_origin_says_it_does_not_have_are_all_missed(poller: Poller):
-    """Of several gaps that one poll finds only the last would be in the ledger, and the others be in nothing."""
+def test_segments_that_the_origin_declares_missing_are_all_missed(poller: Poller):
+    """Of several gaps found by one poll only the last would be in the ledger."""
     for index in range(4):
         poller.origin.add(f"{index}.ts", b"x")
         if index in (1, 3):
@@ -82,7 +82,7 @@ def test_segments_that_the_origin_says_it_does_not_have_are_all_missed(poller: P
 
 
 def test_a_recording_is_admitted_from_its_start_in_portions(poller: Poller):
-    """A recording that is longer than what may be pending would lose its middle, or fill the queue."""
+    """A recording longer than the bound of pending segments would lose its middle, or fill the queue."""
     for index in range(300):
         poller.origin.add(f"{index}.ts", b"x", window=300)
     poller.origin.ended = True
@@ -101,8 +101,8 @@ def test_a_recording_is_admitted_from_its_start_in_portions(poller: Poller):
     assert record["skipped_seconds"] == 0
 
 
-def test_counts_what_left_the_window_unseen(poller: Poller):
-    """After a pause of the workers the ledger tells how much nobody can see any more."""
+def test_counts_segments_that_left_the_window_unseen(poller: Poller):
+    """After a pause of the workers the ledger would not show the time that nobody can see any more."""
     poller.origin.add("0.ts", b"x")
     poller.poll()
     for index in range(1, 12):
@@ -115,22 +115,22 @@ def test_counts_what_left_the_window_unseen(poller: Poller):
 @pytest.mark.parametrize(
     ("playlist", "state"), [(b"<html>no</html>", "malformed"), (b"", "malformed"), (b"\x00\xff" * 50, "malformed")]
 )
-def test_says_what_is_no_playlist(poller: Poller, playlist: bytes, state: str):
-    """An operator sees in the registry that an origin answers, and with nonsense."""
+def test_a_response_that_is_no_playlist_is_reported(poller: Poller, playlist: bytes, state: str):
+    """An operator could not see that an origin answers with something other than a playlist."""
     poller.origin.playlist = playlist
     record = poller.poll()
     assert (record["state"], record["reason"]) == (state, "malformed")
 
 
-def test_says_why_a_playlist_cannot_be_had(poller: Poller):
-    """An operator sees the status that an origin answers with."""
+def test_the_reason_for_an_unreadable_playlist_is_reported(poller: Poller):
+    """An operator could not see the status with which an origin answers."""
     poller.origin.status["/live/index.m3u8"] = 404
     record = poller.poll()
     assert (record["state"], record["reason"]) == ("unreachable", "http_404")
 
 
 def test_fetches_nothing_from_hosts_that_are_not_allowed(poller: Poller):
-    """A playlist or a platform's mistake must not make workers fetch from the inner network."""
+    """A playlist, or a platform's mistake, would make workers fetch from the internal network."""
     watch(poller.redis, register("s", "http://127.0.0.1:1/x.m3u8", url_template="", legal_basis=""))
     assert poller.poll()["reason"] == "refused_origin"
 
@@ -151,8 +151,8 @@ def test_follows_a_master_playlist_to_the_wanted_rendition(poller: Poller):
     assert len(poller.sent) == 2
 
 
-def test_an_origin_that_starts_over_is_a_new_epoch(poller: Poller):
-    """After a restart the numbers begin at 0 again, and what they name now has not been seen."""
+def test_an_origin_that_restarts_is_a_new_epoch(poller: Poller):
+    """After a restart numbers begin at 0 again: new segments would pass for moderated ones."""
     for index in range(4):
         poller.origin.add(f"{index}.ts", b"x")
     poller.poll()
@@ -163,8 +163,8 @@ def test_an_origin_that_starts_over_is_a_new_epoch(poller: Poller):
     assert len(poller.sent) == len(set(poller.sent)) == 5
 
 
-def test_a_restart_to_the_same_names_is_told_by_validators(poller: Poller):
-    """nginx numbers its files from 0 after each restart: same names, other pictures."""
+def test_a_restart_with_the_same_names_is_detected_by_validators(poller: Poller):
+    """nginx numbers its files from 0 after each restart: other pictures under the same names would not be moderated."""
     for index in range(3):
         poller.origin.add(f"{index}.ts", b"old")
     poller.poll()
@@ -178,8 +178,8 @@ def test_a_restart_to_the_same_names_is_told_by_validators(poller: Poller):
     assert len(poller.sent) == 5
 
 
-def test_an_ended_stream_is_polled_no_more(poller: Poller):
-    """A recording is moderated once and whole, and leaves the schedule when nobody came back within minutes."""
+def test_an_ended_stream_is_no_longer_polled(poller: Poller):
+    """A recording would be moderated again and again, or stay on the schedule for good."""
     poller.origin.add("0.ts", b"x")
     poller.origin.ended = True
     record = poller.poll()
@@ -198,7 +198,7 @@ def test_an_ended_stream_is_polled_no_more(poller: Poller):
 
 
 def test_a_broadcaster_who_comes_back_is_watched(poller: Poller):
-    """A new broadcast under an old URL begins while the old ENDLIST playlist is still served: it would go unseen."""
+    """A new broadcast that begins while the old ENDLIST playlist is still served would be unseen."""
     poller.origin.add("0.ts", b"x")
     poller.origin.ended = True
     assert poller.poll()["state"] == "ended"
@@ -214,8 +214,8 @@ def test_a_broadcaster_who_comes_back_is_watched(poller: Poller):
     assert poller.redis.ttl(stream_key("s")) == -1
 
 
-def test_a_poll_that_was_overtaken_writes_nothing(poller: Poller):
-    """A stream taken off while it was polled must not come back."""
+def test_a_poll_of_a_removed_stream_writes_nothing(poller: Poller):
+    """A stream removed while it is polled would come back."""
     poller.origin.add("0.ts", b"x")
     gate = poller.origin.hold("index.m3u8")
     polling = threading.Thread(target=poller.poll)

@@ -1,4 +1,4 @@
-"""Ticks: how often playlists are read, whoever ticks."""
+"""Ticks: how often playlists are read, whichever process ticks."""
 
 from redis import Redis
 
@@ -11,7 +11,7 @@ from worker.ingest.registry.registry import DUE, watch
 
 
 def test_two_beats_send_no_poll_twice(redis: Redis):
-    """A second beat, started by mistake, must not double the load on origins."""
+    """A second beat, started by mistake, would double the load on origins."""
     watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
     sent: list[str] = []
     assert tick_is_late(redis)
@@ -21,8 +21,8 @@ def test_two_beats_send_no_poll_twice(redis: Redis):
     assert sent == ["reconcile", "poll"]
 
 
-def test_polls_that_wait_already_are_not_sent_again(redis: Redis):
-    """While workers are behind, ticks must not pile up messages."""
+def test_waiting_polls_are_not_sent_again(redis: Redis):
+    """While workers are behind, ticks would pile up messages."""
     redis.zadd(DUE, {f"s{i}": 0 for i in range(3 * BATCH_STREAMS)})
     sent: list[str] = []
     tick(redis, waiting_polls=2, send=sent.append)
@@ -31,8 +31,8 @@ def test_polls_that_wait_already_are_not_sent_again(redis: Redis):
     assert polls_needed(-1) == 0
 
 
-def test_a_poll_that_waits_takes_what_is_due(redis: Redis):
-    """Origins that drip would take one process after another from the segments, each for a batch of its own."""
+def test_a_waiting_poll_takes_due_streams(redis: Redis):
+    """Slow origins would take one process after another from the segments, each for its own batch."""
     redis.zadd(DUE, {f"s{i}": 0 for i in range(40)})
     offer(redis, 40, within_seconds=60)
     sent: list[str] = []
@@ -45,15 +45,15 @@ def test_a_poll_that_waits_takes_what_is_due(redis: Redis):
     assert tick(redis, waiting_polls=0, send=sent.append) == 1
 
 
-def test_a_late_tick_is_seen_by_redis_time(redis: Redis):
-    """If beat dies, workers notice, whatever their own clocks say."""
+def test_a_late_tick_is_detected_by_redis_time(redis: Redis):
+    """Workers whose clocks are wrong would not notice that beat died."""
     redis.set(TICK, 0)
     assert tick_is_late(redis)
     assert redis.get(RECONCILED) is None
 
 
-def test_a_damaged_record_keeps_no_other_stream_waiting(redis: Redis):
-    """Segments of all streams whose messages were lost would wait, and in the end be lost, because of one."""
+def test_a_damaged_record_does_not_block_other_streams(redis: Redis):
+    """One stream would keep the lost messages of all others from being sent again."""
     redis.hset("lw:stream:a", "risk_prior", "much")
     for name in ("a", "b"):
         redis.hset(pending_key(name), "k", "{}")
@@ -64,7 +64,7 @@ def test_a_damaged_record_keeps_no_other_stream_waiting(redis: Redis):
 
 
 def test_a_lost_message_is_sent_again(redis: Redis):
-    """A segment whose message the broker lost is moderated all the same."""
+    """A segment whose message the broker lost would never be moderated."""
     redis.hset("lw:stream:s", "risk_prior", "0.9")
     redis.hset(pending_key("s"), "k", "{}")
     redis.zadd(OVERDUE, {"s k": 0})

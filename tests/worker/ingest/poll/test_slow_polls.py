@@ -1,4 +1,4 @@
-"""Polls of real origins whose playlists take long, beside one that does not."""
+"""Polls of real origins with slow playlists, next to an honest one."""
 
 import time
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def honest() -> Iterator[LiveOrigin]:
 
 
 class Poller:
-    """Polls when told to, whatever the schedule says."""
+    """Polls on demand, independent of the schedule."""
 
     def __init__(self, redis: Redis, *hosts: str) -> None:
         self.redis = redis
@@ -62,10 +62,8 @@ def poller(redis: Redis, hostile: SlowOrigin, honest: LiveOrigin) -> Iterator[Po
     poller.fetcher.close()
 
 
-def test_playlists_that_take_long_hold_an_ordinary_poll_for_a_moment_only(
-    poller: Poller, hostile: SlowOrigin, honest: LiveOrigin
-):
-    """Every stream of the batch would wait five seconds for one whose playlist drips, and so would a process."""
+def test_slow_playlists_hold_an_ordinary_poll_only_briefly(poller: Poller, hostile: SlowOrigin, honest: LiveOrigin):
+    """One slow playlist would delay every stream of its batch, and hold a process, for five seconds."""
     for way in WAYS:
         poller.watch(way, hostile.url(way))
     poller.watch("honest", honest.url)
@@ -85,15 +83,15 @@ def test_playlists_that_take_long_hold_an_ordinary_poll_for_a_moment_only(
     assert len(hostile.requests) == asked, "ordinary polls leave marked streams to slow ones"
 
 
-def test_a_slow_poll_gives_the_full_time_and_then_counts(poller: Poller, hostile: SlowOrigin):
-    """A stream that cannot be read would read as waiting for ever, and its gap would be nobody's."""
+def test_a_slow_poll_waits_the_full_time_and_then_counts_a_failure(poller: Poller, hostile: SlowOrigin):
+    """An unreadable stream would be shown as waiting for ever, and its gap would be reported to nobody."""
     poller.watch("silent", hostile.url("silent"))
     poller.poll()
     assert poller.poll(slow=True) == 1
     record = show(poller.redis, "silent")
     assert (record["state"], record["reason"]) == ("unreachable", "timeout")
     assert poller.redis.zrange(DUE, 0, -1) == []
-    # It was never read: it comes to slow polls again by way of the line of new streams.
+    # It was never read: it reaches slow polls again through the line of new streams.
     assert poller.redis.zrange(DUE_NEW, 0, -1) == ["silent"]
     poller.redis.zadd(DUE_NEW, {"silent": 0})
     tick(poller.redis, waiting_polls=0, send=lambda _: None)
@@ -102,7 +100,7 @@ def test_a_slow_poll_gives_the_full_time_and_then_counts(poller: Poller, hostile
 
 
 def test_a_slow_playlist_is_read_and_its_segments_are_admitted(poller: Poller, honest: LiveOrigin):
-    """A stream whose origin takes two seconds for a playlist would not be watched at all."""
+    """A stream whose origin takes two seconds for a playlist would not be watched."""
     note_slowness(poller.redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
     poller.watch("s", honest.url)
     assert poller.poll() == 0
@@ -111,7 +109,7 @@ def test_a_slow_playlist_is_read_and_its_segments_are_admitted(poller: Poller, h
     assert poller.redis.zrange(DUE_SLOW, 0, -1) == ["s"], "held for a while"
 
 
-def test_a_playlist_that_is_quick_again_goes_back(poller: Poller, honest: LiveOrigin):
+def test_a_playlist_that_is_quick_again_returns_to_ordinary_polls(poller: Poller, honest: LiveOrigin):
     """A stream with one bad second would be polled late for ever."""
     note_slowness(poller.redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
     poller.redis.hset(slow_key(SlowPart.PLAYLIST, "s"), "until_ms", 0)
@@ -122,8 +120,8 @@ def test_a_playlist_that_is_quick_again_goes_back(poller: Poller, honest: LiveOr
     assert (poller.redis.zrange(DUE, 0, -1), poller.redis.zrange(DUE_SLOW, 0, -1)) == (["s"], [])
 
 
-def test_a_slow_stream_that_is_taken_off_is_polled_no_more(poller: Poller, hostile: SlowOrigin):
-    """The platform would see a removed stream come back to life."""
+def test_a_removed_slow_stream_is_no_longer_polled(poller: Poller, hostile: SlowOrigin):
+    """A removed stream would come back."""
     poller.watch("silent", hostile.url("silent"))
     poller.poll()
     unwatch(poller.redis, "silent")
@@ -131,8 +129,8 @@ def test_a_slow_stream_that_is_taken_off_is_polled_no_more(poller: Poller, hosti
     assert show(poller.redis, "silent")["state"] == "removed"
 
 
-def test_a_slow_stream_with_another_url_is_polled_once(poller: Poller, hostile: SlowOrigin, honest: LiveOrigin):
-    """Two polls at a time would read the same playlist twice."""
+def test_a_slow_stream_with_a_new_url_is_polled_once(poller: Poller, hostile: SlowOrigin, honest: LiveOrigin):
+    """Two concurrent polls would read the same playlist."""
     poller.watch("silent", hostile.url("silent"))
     poller.poll()
     poller.watch("silent", honest.url)
@@ -142,7 +140,7 @@ def test_a_slow_stream_with_another_url_is_polled_once(poller: Poller, hostile: 
     assert poller.sent == ["silent"]
 
 
-def test_one_slow_poll_waits_at_most(redis: Redis):
+def test_at_most_one_slow_poll_waits(redis: Redis):
     """While the slow share is busy, each second would leave another message behind."""
     redis.zadd(DUE_SLOW, {"s": 0})
     sent: list[str] = []

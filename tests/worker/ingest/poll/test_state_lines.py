@@ -1,4 +1,4 @@
-"""What the log says of a stream while it is polled: a line for each change of its state, and none for a poll."""
+"""Log lines of a polled stream: one for each change of its state, none for a poll."""
 
 import logging
 
@@ -14,12 +14,12 @@ from worker.ingest.registry.registry import DUE, DUE_NEW, watch
 from worker.logs.fields import all_fields
 
 
-def test_a_stream_s_changes_of_state_are_logged_each_once(
+def test_each_change_of_a_streams_state_is_logged_once(
     redis: Redis, origin: LiveOrigin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A platform asks why a stream was not seen at noon: the log would have nothing of it, or a line for each poll."""
+    """A platform asks why a stream was not seen at noon: the log would be silent, or have a line for each poll."""
     caplog.set_level(logging.INFO)
-    # Each poller as a process of its own: what one has logged, another does not know.
+    # Each poller stands for its own process: it does not know what another has logged.
     fetchers = [Fetcher(AllowedOrigins.parse([origin.host])) for _ in range(2)]
     watch(redis, register("s", f"{origin.url}?token=s3cret", url_template="", legal_basis=""))
 

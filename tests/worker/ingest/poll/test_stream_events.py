@@ -1,4 +1,4 @@
-"""What a platform reads on `lw:streams:events` of the streams that it asked to have watched."""
+"""Events about watched streams on `lw:streams:events`, for their platform."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ Poll = Callable[[], dict]
 
 @pytest.fixture
 def poll(redis: Redis, origin: LiveOrigin) -> Iterator[Poll]:
-    """Polls the stream `s`, whatever the schedule says, and gives its record."""
+    """Polls the stream `s`, independent of the schedule, and gives its record."""
     fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
 
     def go() -> dict:
@@ -49,7 +49,7 @@ def begin(redis: Redis, origin: LiveOrigin) -> int:
 
 
 def fail_for(redis: Redis, seconds: float) -> None:
-    """As if polls had failed for so long."""
+    """Makes polls appear to have failed for so long."""
     cursor = json.loads(redis.hget(stream_key("s"), "cursor"))
     cursor["failing_since_ms"] -= round(seconds * 1000)
     redis.hset(stream_key("s"), "cursor", json.dumps(cursor))
@@ -69,7 +69,7 @@ def kinds(redis: Redis) -> list[tuple[str, str]]:
 
 
 class TestRefused:
-    """A `watch_stream` that comes to nothing."""
+    """A `watch_stream` that is refused."""
 
     @staticmethod
     def read(redis: Redis, *messages: bytes) -> None:
@@ -79,8 +79,8 @@ class TestRefused:
         while claim_again(redis):
             reader.read_batch()
 
-    def test_each_one_is_published_with_the_argument_that_was_refused(self, redis: Redis) -> None:
-        """A platform would take a stream for watched that nobody looks at."""
+    def test_each_one_is_published_with_the_refused_argument(self, redis: Redis) -> None:
+        """A platform would believe that an unwatched stream is watched."""
         secret = "https://me:SECRET@cdn.example/a?token=SECRET"
         self.read(
             redis,
@@ -111,8 +111,8 @@ class TestRefused:
         assert odd["data"]["given"].startswith("no good/")
         assert odd["data"]["given"].isprintable()
 
-    def test_a_message_that_two_readers_read_is_published_once(self, redis: Redis) -> None:
-        """A platform would register anew what it has long corrected."""
+    def test_a_message_read_twice_is_published_once(self, redis: Redis) -> None:
+        """A platform would register a stream again that it corrected long ago."""
         self.read(redis)
         redis.lpush(QUEUE, message(["s1", "ftp://cdn.example/a"]))
         batch = claim(redis).batch
@@ -126,7 +126,7 @@ class TestRefused:
         assert not done(redis, batch, 1)
 
     def test_a_flood_does_not_fill_redis(self, redis: Redis) -> None:
-        """A platform with a mistake in a loop would fill Redis, and stop everybody's moderation."""
+        """A platform with a bug in a loop would fill Redis, and stop all moderation."""
         with redis.pipeline() as pipe:
             for _ in range(MAX_EVENTS + 200):
                 pipe.xadd(STREAM_EVENTS, {"event": "{}"})
@@ -139,7 +139,7 @@ class TestUnreachable:
     """A stream that cannot be read."""
 
     def test_a_wrong_url_is_published_once(self, redis: Redis, origin: LiveOrigin, poll: Poll) -> None:
-        """A platform that registers a wrong URL would never learn that nobody watches its stream."""
+        """A platform that registers a wrong URL would never learn that its stream is not watched."""
         origin.status["/live/index.m3u8"] = 404
         poll()
         fail_for(redis, 14)
@@ -174,8 +174,8 @@ class TestUnreachable:
         assert kinds(redis) == [("unreachable", "http_503")] * 2
         assert [event["data"]["never_read"] for event in published(redis)] == [False, False]
 
-    def test_a_short_hiccup_is_nobodys_business(self, redis: Redis, origin: LiveOrigin, poll: Poll) -> None:
-        """A platform would stop reading events that come with every restart of an origin."""
+    def test_a_brief_failure_is_not_published(self, redis: Redis, origin: LiveOrigin, poll: Poll) -> None:
+        """Every restart of an origin would publish an event, and platforms would stop reading them."""
         origin.add("0.ts", b"x")
         poll()
         origin.status["/live/index.m3u8"] = 503
@@ -184,8 +184,8 @@ class TestUnreachable:
         poll()
         assert published(redis) == []
 
-    def test_what_is_no_playlist_counts_too(self, redis: Redis, origin: LiveOrigin, poll: Poll) -> None:
-        """A URL of a web page answers 200, and nobody would learn that there is nothing to watch."""
+    def test_a_response_that_is_no_playlist_counts_too(self, redis: Redis, origin: LiveOrigin, poll: Poll) -> None:
+        """The URL of a web page answers 200, and nobody would learn that there is nothing to watch."""
         origin.playlist = b"<html>"
         poll()
         fail_for(redis, 16)
@@ -194,10 +194,10 @@ class TestUnreachable:
 
 
 class TestEnded:
-    """A stream that is not watched any more."""
+    """A stream that is no longer watched."""
 
     def test_by_its_playlist(self, redis: Redis, origin: LiveOrigin, poll: Poll) -> None:
-        """A platform whose broadcaster goes on elsewhere would think that he is still watched."""
+        """A platform whose broadcaster goes on elsewhere would think that the stream is still watched."""
         origin.add("0.ts", b"x")
         poll()
         origin.ended = True
@@ -212,7 +212,7 @@ class TestEnded:
         }
 
     def test_by_ten_minutes_without_a_playlist(self, redis: Redis, origin: LiveOrigin, poll: Poll) -> None:
-        """Livewarden gave up, and the platform would not know."""
+        """Livewarden would give up without the platform knowing."""
         origin.status["/live/index.m3u8"] = 410
         poll()
         fail_for(redis, 700)
@@ -221,7 +221,7 @@ class TestEnded:
         assert published(redis)[-1]["data"]["detail"] == "http_410"
 
     def test_by_a_stall(self, redis: Redis, origin: LiveOrigin, poll: Poll) -> None:
-        """A broadcaster who pauses for an hour comes back unwatched, and the platform would not know."""
+        """A broadcaster who comes back after an hour's pause would be unwatched without the platform knowing."""
         origin.add("0.ts", b"x")
         poll()
         cursor = Cursor.from_json(redis.hget(stream_key("s"), "cursor"))
@@ -231,7 +231,7 @@ class TestEnded:
         assert poll()["state"] == "ended"
         assert kinds(redis) == [("ended", "stalled")]
 
-    def test_by_somebodys_word_once(self, redis: Redis, origin: LiveOrigin) -> None:
+    def test_by_unwatch_once(self, redis: Redis, origin: LiveOrigin) -> None:
         """Two services of one platform would not know of each other's unwatch."""
         begin(redis, origin)
         for _ in range(2):
@@ -246,7 +246,7 @@ class TestEnded:
 
 
 def claim_again(redis: Redis) -> bool:
-    """Whether something waits; a dead reader's lease is over then."""
+    """True if a message waits; expires a dead reader's lease before."""
     redis.delete(REST)
     if redis.exists(CLAIM):
         redis.hset(CLAIM, "until_ms", 0)

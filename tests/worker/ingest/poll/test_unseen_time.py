@@ -1,4 +1,4 @@
-"""Time that nobody can see, in a real Valkey: in the ledger while it grows, and published by origin."""
+"""Time that cannot be seen, in a real Valkey: in the ledger while it grows, and published by origin."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def platform(redis: Redis) -> Iterator[Platform]:
 
 
 def test_a_wrong_url_counts_its_seconds(platform: Platform):
-    """A platform registers a wrong URL, and the stream shows no second missed."""
+    """A stream registered with a wrong URL would show no missed second."""
     platform.watch("s", platform.origins[0], path="nothing.m3u8")
     registered_ms = int(platform.redis.hget(stream_key("s"), "registered_ms"))
     record = platform.poll("s")
@@ -47,7 +47,7 @@ def test_a_wrong_url_counts_its_seconds(platform: Platform):
     assert platform.show("s")["missed_seconds"] == record["missed_seconds"]
 
 
-def test_an_outage_is_replaced_by_what_the_numbers_tell(platform: Platform):
+def test_an_outage_is_replaced_by_the_skipped_numbers(platform: Platform):
     """The ledger would show an outage twice, or nothing while it lasts."""
     origin = platform.origins[0]
     for index in range(6):
@@ -69,8 +69,8 @@ def test_an_outage_is_replaced_by_what_the_numbers_tell(platform: Platform):
     assert record["elapsed_seconds"] == 30
 
 
-def test_a_stall_is_shown_and_taken_back(platform: Platform):
-    """A stream that hangs would read as watched; one that ended so, as a gap."""
+def test_a_stall_is_shown_and_withdrawn(platform: Platform):
+    """A hanging stream would look watched; an ended one would leave a gap."""
     origin = platform.origins[0]
     origin.add("0.ts", b"x")
     platform.watch("s", origin)
@@ -86,8 +86,8 @@ def test_a_stall_is_shown_and_taken_back(platform: Platform):
 
 
 @pytest.mark.parametrize("how", ["unwatch", "another url"])
-def test_what_was_missed_stays_when_the_platform_gives_up(platform: Platform, how: str):
-    """Minutes that a wrong URL cost would vanish from the ledger as soon as it is put right."""
+def test_missed_time_stays_when_the_platform_gives_up(platform: Platform, how: str):
+    """Minutes lost to a wrong URL would vanish from the ledger when it is corrected."""
     platform.watch("s", platform.origins[0], path="nothing.m3u8")
     platform.poll("s")
     platform.let_pass("s", 60_000)
@@ -105,8 +105,8 @@ def test_what_was_missed_stays_when_the_platform_gives_up(platform: Platform, ho
     assert platform.redis.zcard("lw:streams:missing") == 0
 
 
-def test_a_broadcast_that_ended_is_no_gap_when_it_is_taken_off(platform: Platform):
-    """Each broadcast whose platform takes it off after its playlist is gone would leave a gap."""
+def test_an_ended_broadcast_leaves_no_gap_when_it_is_removed(platform: Platform):
+    """Each broadcast removed after its playlist is gone would leave a gap."""
     origin = platform.origins[0]
     origin.add("0.ts", b"x")
     platform.watch("s", origin)
@@ -121,8 +121,8 @@ def test_a_broadcast_that_ended_is_no_gap_when_it_is_taken_off(platform: Platfor
     assert platform.show("s")["counts"] == record["counts"]
 
 
-def test_what_failed_before_a_playlist_was_gone_stays_missed_when_it_is_taken_off(platform: Platform):
-    """Whoever refuses livewarden for minutes would answer 404 in the end, and nothing of it be in the ledger."""
+def test_time_that_failed_before_a_404_stays_missed_after_removal(platform: Platform):
+    """An origin that refuses livewarden for minutes and answers 404 in the end would leave nothing in the ledger."""
     origin = platform.origins[0]
     origin.add("0.ts", b"x")
     platform.watch("s", origin)
@@ -142,8 +142,9 @@ def test_what_failed_before_a_playlist_was_gone_stays_missed_when_it_is_taken_of
     assert record["counts"]["after_end"] == 1
 
 
-def test_a_stream_stands_for_one_gap_at_a_time(platform: Platform):
-    """An origin whose streams hang and then break would be published with twice as many, and never as recovered."""
+def test_a_stream_counts_for_one_gap_at_a_time(platform: Platform):
+    """An origin whose streams hang and then fail would be published with twice as many streams, and never as
+    recovered."""
     origin = platform.origins[0]
     origin.add("0.ts", b"x")
     platform.watch("s", origin)
@@ -160,8 +161,8 @@ def test_a_stream_stands_for_one_gap_at_a_time(platform: Platform):
     assert platform.redis.zcard("lw:streams:missing") == 0
 
 
-def test_an_error_of_ours_counts_too(platform: Platform):
-    """A damaged record would stop the polls of a stream, and the ledger go on as if nothing were missed."""
+def test_an_error_of_ours_counts_as_missed_too(platform: Platform):
+    """A damaged record would stop a stream's polls, and the ledger would show no missed time."""
     platform.watch("s", platform.origins[0])
     platform.redis.hset(stream_key("s"), "cursor", "{broken")
     record = platform.poll("s")
@@ -172,7 +173,7 @@ def test_an_error_of_ours_counts_too(platform: Platform):
 
 
 def test_an_error_after_a_pause_between_two_watches_counts_from_the_second(platform: Platform):
-    """Days for which a platform had taken a stream off would be in its ledger as missed."""
+    """Days without a watch would be in the ledger as missed."""
     platform.origins[0].add("0.ts", b"x")
     platform.watch("s", platform.origins[0])
     platform.poll("s")
@@ -185,8 +186,8 @@ def test_an_error_after_a_pause_between_two_watches_counts_from_the_second(platf
     assert record["missed_seconds"] < 60
 
 
-def test_operators_hear_of_an_origin_once(platform: Platform):
-    """An origin that goes down would be an event for each of its streams, or none."""
+def test_an_origins_outage_is_published_once(platform: Platform):
+    """An origin's outage would cause an event for each of its streams, or none."""
     down, other = platform.origins
     other.add("0.ts", b"x")
     platform.watch("fine", other)
@@ -221,7 +222,7 @@ def test_operators_hear_of_an_origin_once(platform: Platform):
     assert len(platform.events()) == 3, "and once"
 
 
-def test_two_who_tell_tell_once(platform: Platform):
+def test_an_outage_seen_by_two_workers_is_published_once(platform: Platform):
     """Each worker would publish the same outage."""
     platform.watch("s", platform.origins[0], path="nothing.m3u8")
     platform.poll("s")
@@ -231,8 +232,8 @@ def test_two_who_tell_tell_once(platform: Platform):
     assert len(platform.events()) == 1
 
 
-def test_an_operator_reads_since_when(platform: Platform, monkeypatch: pytest.MonkeyPatch):
-    """Somebody who looks at a stream would see that it lacks time, and not since when."""
+def test_the_start_of_an_outage_is_shown(platform: Platform, monkeypatch: pytest.MonkeyPatch):
+    """An operator would see that a stream misses time, but not since when."""
     platform.watch("s", platform.origins[0], path="nothing.m3u8")
     platform.poll("s")
     kwargs = platform.redis.connection_pool.connection_kwargs
@@ -246,13 +247,13 @@ def test_an_operator_reads_since_when(platform: Platform, monkeypatch: pytest.Mo
 
 
 def lost(platform: Platform, *, since_ms: int, begun_ms: int) -> None:
-    """Redis lost its state: last seen then, and noticed then, in ms before now."""
+    """Marks that Redis lost its state: time last seen and time noticed, in ms before now."""
     now = now_ms(platform.redis)
     platform.redis.hset(EPOCH, mapping={"id": "b", "since_ms": now - since_ms, "begun_ms": now - begun_ms, "lost": "a"})
 
 
-def test_time_of_a_state_that_was_lost_is_missed_once(platform: Platform):
-    """A platform registers its streams anew, and nobody would know for how long they went unseen."""
+def test_time_of_a_lost_state_is_missed_once(platform: Platform):
+    """After its platform registers a stream again, nobody would know for how long it was not watched."""
     origin = platform.origins[0]
     for index in range(100):
         origin.add(f"{index}.ts", b"x")
@@ -266,18 +267,18 @@ def test_time_of_a_state_that_was_lost_is_missed_once(platform: Platform):
     platform.settle("s")
     origin.add("100.ts", b"x")
     assert platform.poll("s")["missed_seconds"] == record["missed_seconds"]
-    # What is registered anew and cannot be read is missed for its own reason, from then on.
+    # A stream registered again that cannot be read is missed for its own reason from then on.
     platform.poll("wrong")
     platform.let_pass("wrong", MINUTE_MS)
     assert set(platform.show("wrong")["reasons"]) == {"missed: unreachable"}
-    # Taken off and registered again it is another watch, and nothing was lost before that.
+    # Removed and registered again it is another watch, which lost nothing before.
     unwatch(platform.redis, "s")
     platform.watch("s", origin)
     assert platform.poll("s")["reasons"]["missed: state_lost"] == record["missed_seconds"]
 
 
-def test_what_the_first_poll_comes_late_for_is_not_missed_for_a_lost_state(platform: Platform):
-    """The ledger would blame Redis for what is an origin's fault."""
+def test_a_late_first_poll_is_not_counted_as_lost_state(platform: Platform):
+    """The ledger would blame Redis for a fault of the origin."""
     origin = platform.origins[0]
     for index in range(100):
         origin.add(f"{index}.ts", b"x")
@@ -290,8 +291,8 @@ def test_what_the_first_poll_comes_late_for_is_not_missed_for_a_lost_state(platf
 
 
 @pytest.mark.parametrize("listed", [4, 6])
-def test_a_broadcast_that_began_later_has_lost_nothing(platform: Platform, listed: int):
-    """Each broadcast that begins after a loss would seem to have been missed for minutes."""
+def test_a_broadcast_that_began_later_lost_nothing(platform: Platform, listed: int):
+    """Each broadcast that begins after a loss would show minutes of missed time."""
     origin = platform.origins[0]
     for index in range(listed):
         origin.add(f"{index}.ts", b"x")
@@ -300,8 +301,8 @@ def test_a_broadcast_that_began_later_has_lost_nothing(platform: Platform, liste
     assert platform.poll("s")["missed_seconds"] == 0
 
 
-def test_a_stream_that_is_registered_long_after_a_loss_has_lost_nothing(platform: Platform):
-    """Every new stream of the following weeks would count time that nobody had asked for."""
+def test_a_stream_registered_long_after_a_loss_lost_nothing(platform: Platform):
+    """Every new stream of the following weeks would count time for which no watch was requested."""
     origin = platform.origins[0]
     for index in range(1_000):
         origin.add(f"{index}.ts", b"x")

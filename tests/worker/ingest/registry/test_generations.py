@@ -1,4 +1,4 @@
-"""Watch generations over the life of a deployment: a stream ID that comes back is another watch, for ever."""
+"""Watch generations over the life of a deployment: a stream ID that comes back is another watch, always."""
 
 import json
 
@@ -24,7 +24,7 @@ def begin(redis: Redis, stream_id: str, url: str = "https://cdn.example/a.m3u8")
 
 
 def watch_and_moderate(process: WorkerProcess, origin: LiveOrigin) -> None:
-    """The stream's watch from registration to the last segment listed."""
+    """Watches the stream from registration to the last listed segment."""
     keys: list[str] = []
     begin(process.redis, "s", origin.url)
     process.redis.zadd(DUE, {"s": 0}, xx=True)
@@ -34,7 +34,7 @@ def watch_and_moderate(process: WorkerProcess, origin: LiveOrigin) -> None:
 
 
 def let_record_pass(redis: Redis, stream_id: str) -> None:
-    """As 7 days after the watch's end."""
+    """Expires the record, as 7 days after the watch's end."""
     redis.delete(stream_key(stream_id))
     redis.zrem(DUE, stream_id)
     redis.zrem(STREAMS, stream_id)
@@ -45,10 +45,11 @@ def let_record_pass(redis: Redis, stream_id: str) -> None:
             redis.hset(incidents_key(stream_id), rule, json.dumps(state))
 
 
-def test_what_comes_back_after_its_record_is_gone_is_escalated_anew_and_handed_out_once(
+def test_a_stream_that_returns_after_its_record_expired_is_escalated_and_given_once(
     process: WorkerProcess, origin: LiveOrigin
 ) -> None:
-    """The new watch's escalation had the old one's id: readers dropped it, and `queue next` gave it for ever."""
+    """The new watch's escalation would have the old one's ID: readers would drop it, and `queue next` would give it for
+    ever."""
     origin.add("0.ts", segment_bytes(card=True))
     watch_and_moderate(process, origin)
     first = take(process.redis, "ann")
@@ -69,8 +70,8 @@ def test_what_comes_back_after_its_record_is_gone_is_escalated_anew_and_handed_o
     assert take(process.redis, "ann") is None
 
 
-def test_a_deployment_begins_at_its_first_second_and_counts_on(redis: Redis) -> None:
-    """Generations of a Redis that was set up anew would repeat those whose events readers have on file."""
+def test_a_deployment_starts_from_its_first_second_and_counts_on(redis: Redis) -> None:
+    """After Redis is set up again, generations would repeat those of events that readers have on file."""
     began = now_ms(redis) // 1000
     first, other = begin(redis, "a"), begin(redis, "b")
     assert began < first <= now_ms(redis) // 1000 + 1
@@ -79,8 +80,8 @@ def test_a_deployment_begins_at_its_first_second_and_counts_on(redis: Redis) -> 
     assert begin(redis, "a") == first + 2 == int(redis.get(GENERATIONS))
 
 
-def test_a_watch_of_version_0_1_0_goes_on_in_its_generation(redis: Redis) -> None:
-    """An upgrade would moderate everything that is listed a second time."""
+def test_a_watch_of_version_0_1_0_keeps_its_generation(redis: Redis) -> None:
+    """An upgrade would moderate all listed segments a second time."""
     began = now_ms(redis) // 1000
     begin(redis, "a")
     redis.hset(stream_key("a"), mapping={"generation": 3, "state": "live"})

@@ -1,4 +1,4 @@
-"""The registry is where platforms' words come in."""
+"""The registry, where platforms' input arrives."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def test_refuses_ids_that_could_break_a_url_or_a_key(stream_id: object):
         ask(stream_id)
 
 
-def test_an_id_that_is_a_number_is_said_to_be_one():
+def test_a_numeric_id_is_refused_as_a_number():
     """An engineer who sends 4711 would read that '4711' is refused for its characters, which are allowed."""
     with pytest.raises(RegistryError, match=r"^stream_id: int: expected a text of 1 to 200 characters"):
         ask(4711)
@@ -37,8 +37,8 @@ def test_an_id_that_is_a_number_is_said_to_be_one():
 @pytest.mark.parametrize(
     "url", ["ftp://x/a", "file:///etc/passwd", "http://", "https://a b", "x" * 5000, 7, "http://x:0/", "http://[x/"]
 )
-def test_refuses_what_is_no_http_url(url: object):
-    """A bad URL is told at once, not at the first poll."""
+def test_refuses_urls_that_are_not_http(url: object):
+    """A bad URL would be reported only at the first poll."""
     with pytest.raises(RegistryError, match="url"):
         ask(url=url)
 
@@ -58,29 +58,30 @@ def test_refuses_what_is_no_http_url(url: object):
         ("metadata", {"x": float("inf")}),
     ],
 )
-def test_names_the_field_that_is_wrong(field: str, value: object):
-    """A platform engineer sees which field to mend."""
+def test_names_the_invalid_field(field: str, value: object):
+    """A platform engineer would not know which field to correct."""
     with pytest.raises(RegistryError, match=field):
         ask(**{field: value})
 
 
 def test_private_streams_need_a_legal_basis():
-    """Private streams are not watched because somebody forgot to think about it."""
+    """Private streams would be watched because somebody forgot about the legal basis."""
     with pytest.raises(RegistryError, match="LIVEWARDEN_LEGAL_BASIS"):
         ask(audience="private")
     assert ask(audience="private", legal_basis="Art. 6").audience == "private"
 
 
 def test_fills_the_template_percent_encoded():
-    """An ID with a colon reaches the playlist that the platform means."""
+    """An ID with a colon would lead to the wrong playlist."""
     asked = ask("a:b", None, url_template="https://cdn.example/{stream_id}/index.m3u8")
     assert asked.url == "https://cdn.example/a%3Ab/index.m3u8"
     with pytest.raises(RegistryError, match="LIVEWARDEN_URL_TEMPLATE"):
         ask("a", None)
 
 
-def test_watching_twice_goes_on_and_watching_again_begins_anew(redis: Redis):
-    """A platform that repeats itself must not have its stream moderated twice; a new broadcast must be moderated."""
+def test_watching_twice_continues_and_watching_again_starts_anew(redis: Redis):
+    """A platform that repeats its call would have its stream moderated twice; or a new broadcast would not be
+    moderated."""
     first = watch(redis, ask())
     assert watch(redis, ask(risk_prior=0.5)) == first
     assert show(redis, "s1")["risk_prior"] == 0.5
@@ -95,7 +96,8 @@ def test_watching_twice_goes_on_and_watching_again_begins_anew(redis: Redis):
 
 
 def test_another_purpose_is_another_watch(redis: Redis):
-    """What a canary has open, or left pending, would take in what the later live stream shows, and nobody be called."""
+    """Open incidents and pending segments of a canary would absorb findings of the later live stream, and call
+    nobody."""
     first = watch(redis, ask(purpose="canary"))
     redis.hset("lw:stream:s1", "cursor", "{}")
     assert watch(redis, ask(purpose="canary")) == first
@@ -106,8 +108,8 @@ def test_another_purpose_is_another_watch(redis: Redis):
     assert watch(redis, ask()) == second
 
 
-def test_unknown_streams_are_said_to_be_unknown(redis: Redis):
-    """A typing error in an ID does not read as "nothing to see"."""
+def test_unknown_streams_are_reported_as_unknown(redis: Redis):
+    """A typo in an ID would look like a stream without findings."""
     assert not unwatch(redis, "nobody")
     with pytest.raises(RegistryError, match="nobody"):
         show(redis, "nobody")
@@ -122,15 +124,15 @@ def test_unknown_streams_are_said_to_be_unknown(redis: Redis):
         ("url", "https://cdn.example/\ud800"),
     ],
 )
-def test_refuses_what_nobody_further_on_could_write_down(field: str, value: object):
-    """A number beyond all floats, a text that is no Unicode or notes a thousand deep would fail in the middle of a
-    segment, or in a thread that reads what platforms send."""
+def test_refuses_values_that_cannot_be_stored(field: str, value: object):
+    """A number beyond all floats, invalid Unicode or metadata a thousand levels deep would fail in the middle of a
+    segment, or in the thread that reads platforms' messages."""
     with pytest.raises(RegistryError, match=field):
         ask(**{field: value})
 
 
-def test_what_is_refused_shows_no_password():
-    """The text is logged, and whoever reads logs must not be let in at the platform's origin."""
+def test_a_refusal_shows_no_password():
+    """The text is logged, and readers of logs could get at the platform's origin."""
     for url in ("ftp://me:SECRET@cdn.example/a?token=SECRET", "me:SECRET@cdn.example", "http://me:SECRET@[x/a#SECRET"):
         with pytest.raises(RegistryError, match="url") as refused:
             ask(url=url)
@@ -138,7 +140,7 @@ def test_what_is_refused_shows_no_password():
 
 
 def interrupted(url: str, meanwhile: list[Callable[[], object]]) -> Redis:
-    """A client before whose first script something else happens."""
+    """A client that runs something else before its first script."""
 
     def sends(command: bytes) -> None:
         if meanwhile and b"lw:once:" in command:
@@ -147,15 +149,15 @@ def interrupted(url: str, meanwhile: list[Callable[[], object]]) -> Redis:
     return listening(url, sends)
 
 
-class TestChangesArePublished:
-    """What somebody changes of a stream that is watched, on `lw:operations`."""
+class TestPublishedChanges:
+    """Changes of a watched stream, published on `lw:operations`."""
 
     @pytest.fixture
     def told(self, redis: Redis):
         return lambda: [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
 
     def test_another_purpose(self, redis: Redis, told):
-        """A live stream that is made a drill calls nobody any more: whoever did that must be seen."""
+        """A live stream that becomes a drill calls nobody any more: the change and its author would go unseen."""
         generation = watch(redis, ask())
         assert told() == []
         watch(redis, ask(purpose="drill"), author=Author(deployment="d", by="intake"))
@@ -176,7 +178,7 @@ class TestChangesArePublished:
         }
 
     def test_another_url_without_its_secrets(self, redis: Redis, told):
-        """A stream that is turned to a harmless playlist must be seen, and its token must not."""
+        """A stream redirected to a harmless playlist would go unseen, or its token would be published."""
         watch(redis, ask(url="https://cdn.example/a?token=SECRET"))
         watch(redis, ask(url="https://cdn.example/b?token=SECRET"))
         watch(redis, ask(url="https://cdn.example/b?token=SECRET2"))
@@ -186,15 +188,15 @@ class TestChangesArePublished:
         assert "SECRET" not in json.dumps(told())
 
     def test_an_unwatch(self, redis: Redis, told):
-        """A stream that is taken off while it is live must be seen; one that is over may go in silence."""
+        """Ending the watch of a live stream would go unseen; or each watch that is already over would be reported."""
         watch(redis, ask())
         unwatch(redis, "s1")
         unwatch(redis, "s1")
         (event,) = told()
         assert (event["data"]["changed"], event["data"]["new"]) == (["unwatched"], None)
 
-    def test_what_another_changed_meanwhile(self, redis: Redis, redis_url: str, told):
-        """Who makes a stream a drill would not be seen, where somebody changes its URL at the same time."""
+    def test_a_concurrent_change_by_another(self, redis: Redis, redis_url: str, told):
+        """Making a stream a drill would go unseen if somebody changes its URL at the same time."""
         watch(redis, ask())
         meanwhile = [lambda: watch(redis, ask(purpose="drill"))]
         watch(interrupted(redis_url, meanwhile), ask(url=URL + "2"))
@@ -203,15 +205,15 @@ class TestChangesArePublished:
         assert (second["changed"], second["old"]["purpose"]) == (["url", "purpose"], "drill")
         assert second["new"] == {"url": URL + "2", "purpose": "live"}
 
-    def test_an_unwatch_of_what_another_registered_meanwhile(self, redis: Redis, redis_url: str, told):
-        """A live stream could be taken off unseen."""
+    def test_an_unwatch_of_a_stream_just_registered_by_another(self, redis: Redis, redis_url: str, told):
+        """The watch of a live stream could end unseen."""
         meanwhile = [lambda: watch(redis, ask())]
         assert unwatch(interrupted(redis_url, meanwhile), "s1")
         (event,) = told()
         assert event["data"]["changed"] == ["unwatched"]
 
-    def test_of_new_and_ended_streams_nothing(self, redis: Redis, told):
-        """Each broadcast that begins would be news."""
+    def test_nothing_for_new_and_ended_streams(self, redis: Redis, told):
+        """Each broadcast that begins would be reported to operators."""
         watch(redis, ask())
         redis.hset("lw:stream:s1", "state", "ended")
         watch(redis, ask(url=URL + "2"))
@@ -219,8 +221,8 @@ class TestChangesArePublished:
         assert told() == []
 
 
-def test_a_call_that_is_made_again_does_nothing_and_gives_the_same(redis: Redis):
-    """A client sends a call again whose answer was lost: by then another's may have come in between."""
+def test_a_repeated_call_does_nothing_and_returns_the_same(redis: Redis):
+    """A client repeats a call whose answer was lost: it would undo another's call made in between."""
     first = watch(redis, ask(), token="a")
     assert unwatch(redis, "s1", token="b")
     assert watch(redis, ask(purpose="drill"), token="c") == first + 1

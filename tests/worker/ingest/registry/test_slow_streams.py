@@ -1,4 +1,4 @@
-"""The mark of streams that take long."""
+"""Marks of slow streams."""
 
 import pytest
 from redis import Redis
@@ -30,14 +30,14 @@ def hold_ms(redis: Redis) -> int:
 
 
 def test_a_quick_stream_leaves_nothing_behind(redis: Redis):
-    """Each of thousands of quick streams would cost a key and a write for every segment."""
+    """Each of thousands of quick streams would cost a key, and a write for every segment."""
     assert not note(redis, slow=False)
     assert not is_slow(redis, SlowPart.SEGMENTS, "s")
     assert redis.keys("lw:slow:*") == []
 
 
-def test_a_stream_goes_back_when_it_is_quick_and_its_hold_is_over(redis: Redis):
-    """One hiccup of an origin would leave its stream with the slow ones for good."""
+def test_a_stream_is_unmarked_when_it_is_quick_and_its_hold_is_over(redis: Redis):
+    """A single delay of an origin would leave its stream with the slow ones for good."""
     assert note(redis, slow=True)
     assert note(redis, slow=False), "a single quick segment within the hold"
     assert is_slow(redis, SlowPart.SEGMENTS, "s")
@@ -50,7 +50,7 @@ def test_a_stream_goes_back_when_it_is_quick_and_its_hold_is_over(redis: Redis):
 
 
 def test_a_stream_that_relapses_is_held_longer_each_time(redis: Redis):
-    """Quick and slow by turns, a hostile origin would hold a process of the others again and again."""
+    """A hostile origin that alternates between quick and slow would hold a process of the others again and again."""
     holds = []
     for _ in range(8):
         note(redis, slow=True)
@@ -68,13 +68,13 @@ def test_a_script_sent_twice_counts_one_relapse(redis: Redis):
     assert redis.hget(KEY, "times") == "1"
 
 
-def test_the_mark_of_a_stream_that_is_gone_goes_too(redis: Redis):
-    """Streams that end while they are slow would fill Redis in the course of months."""
+def test_the_mark_of_an_ended_stream_expires(redis: Redis):
+    """Streams that end while they are slow would fill Redis within months."""
     note(redis, slow=True)
     assert 0 < redis.ttl(KEY) <= MARK_KEPT_SECONDS
 
 
-def test_slow_segments_say_nothing_of_the_playlist(redis: Redis):
-    """A stream whose segments drip must still be polled on time, or its ledger would have holes."""
+def test_slow_segments_do_not_mark_the_playlist(redis: Redis):
+    """A stream with slow segments would be polled late, and have gaps."""
     note(redis, slow=True)
     assert not is_slow(redis, SlowPart.PLAYLIST, "s")

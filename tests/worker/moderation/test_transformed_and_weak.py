@@ -1,4 +1,4 @@
-"""Real clips against lists of turned pictures and of videos: from the decoder's frames to what the policy says."""
+"""Real clips against lists of transformed pictures and of videos: from the decoder's frames to the policy's hits."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,7 @@ def decoder() -> Iterator[Decoder]:
 
 
 def pipeline(decoder: Decoder, entries: Sequence[Entry], *variants: Variant) -> Pipeline:
-    """With one list of others, that asks for `variants`."""
+    """A pipeline with one foreign list that asks for `variants`."""
     spec = ListSpec(name="known", variants=variants)
     changes = [BankChange.put_list(spec, at_ms=1), *(BankChange.add("known", entry, at_ms=1) for entry in entries)]
     bank = Bank(delta=Delta().applied(*changes))
@@ -65,10 +65,10 @@ def letterboxed(picture: Rgb) -> Rgb:
     ],
     ids=["mirrored", "upside down", "letterboxed"],
 )
-def test_turned_picture_is_found_where_a_list_asks_for_it(
+def test_a_transformed_picture_is_found_if_a_list_asks_for_it(
     decoder: Decoder, turn: Callable[[Rgb], Rgb], variant: Variant
 ) -> None:
-    """Known material could be shown unseen by mirroring it."""
+    """Mirroring known material would hide it."""
     picture = photo("coffee")
     shown = held(np.ascontiguousarray(turn(picture)), 2)
     (first, *_) = hits(pipeline(decoder, [entry_of(picture, "1")], variant), shown)
@@ -77,8 +77,8 @@ def test_turned_picture_is_found_where_a_list_asks_for_it(
     assert hits(pipeline(decoder, [entry_of(picture, "1")]), shown) == ()
 
 
-def test_picture_that_cannot_be_hashed_for_its_bars_is_found_without_them() -> None:
-    """Wide black bars take a picture under PDQ's quality bound: with them known material could be shown unseen."""
+def test_a_picture_that_cannot_be_hashed_for_its_bars_is_found_without_them() -> None:
+    """Wide black bars push a picture below PDQ's quality bound: they would hide known material."""
     inner = hash_rgb(photo("coffee"))
     changes = [
         BankChange.put_list(ListSpec(name="known", variants=(Variant.CROP,)), at_ms=1),
@@ -114,8 +114,10 @@ def raised(scene: Scene, found: Sequence[Hit]) -> list[tuple[str, str]]:
     ]
 
 
-def test_run_of_weak_frames_is_critical(decoder: Decoder, weak_video: list[Entry], scene: Scene, redis: Redis) -> None:
-    """A listed video would pass for a row of coincidences."""
+def test_a_run_of_weak_frames_is_critical(
+    decoder: Decoder, weak_video: list[Entry], scene: Scene, redis: Redis
+) -> None:
+    """A listed video would pass for a series of coincidences."""
     shown = [picture for name in PHOTOS for picture in held(photo(name), 2)]
     found = hits(pipeline(decoder, weak_video), shown)
     assert raised(scene, found) == [("known-video", "critical"), ("known-video-frame", "high")]
@@ -125,7 +127,7 @@ def test_run_of_weak_frames_is_critical(decoder: Decoder, weak_video: list[Entry
 
 
 def test_one_weak_frame_is_not_critical(decoder: Decoder, weak_video: list[Entry], scene: Scene) -> None:
-    """A picture of a wall, held for a while, would come before everything else."""
+    """A picture of a wall, held for some time, would come before all other incidents."""
     found = hits(pipeline(decoder, weak_video), held(photo(PHOTOS[0]), 8))
     assert len({hit.capture_ms for hit in found}) >= 3
     assert raised(scene, found) == [("known-video-frame", "high")]
