@@ -70,10 +70,7 @@ def _print_totals(found: Sequence[DayTotals]) -> None:
             for row in one.counts[what]:
                 summed[tuple(str(row[heading]) for heading in headings)] += int(row["count"])
         if summed:
-            table = Listing(
-                *(ids(heading) for heading in headings),
-                numbers(what.removesuffix("-list")),
-            )
+            table = Listing(*map(ids, headings), numbers(what.removesuffix("-list")))
             for names, count in summed.most_common():
                 table.add(*names, f"{count:,}")
             screen.print()

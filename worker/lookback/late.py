@@ -113,9 +113,7 @@ def current_mark(redis: Redis) -> BankMark:
         files = redis.zrangebyscore(FILES, now_ms(redis) - FILES_SEEN_MS, "+inf")
     last = str(newest[0][0]) if newest else pointer.watermark
     return BankMark(
-        edition=pointer.edition,
-        position=max(last, pointer.watermark, key=position),
-        files=frozenset(map(str, files)),
+        edition=pointer.edition, position=max(last, pointer.watermark, key=position), files=frozenset(map(str, files))
     )
 
 

@@ -48,11 +48,7 @@ def settled_segment(rows: Sequence[Row]) -> SettledSegment:
         silent=silent,
     )
     return SettledSegment(
-        facts=facts,
-        generation=first["generation"],
-        epoch=first["epoch"],
-        settled_ms=first["settled_ms"],
-        silent=silent,
+        facts=facts, generation=first["generation"], epoch=first["epoch"], settled_ms=first["settled_ms"], silent=silent
     )
 
 
