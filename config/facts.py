@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
 
 SELFTEST = "selftest"
 """The built-in list that holds the test card."""
@@ -142,8 +144,9 @@ class SampleFacts:
     matches: tuple[ListMatch, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     """By "<model>/<label>"; empty where no classifier ran."""
-    looked_at: bool = True
-    """Classifiers saw it; samples that they did not see do not lower the shares that rules use."""
+    classified: Annotated[bool, Field(alias="looked_at")] = True
+    """Every classifier that was due gave its scores. Other samples do not lower the shares that rules use. JSON that
+    waits in Redis has it as `looked_at`, also for workers of other versions."""
     pdq: str = field(default="", repr=False)
     """64 hex digits; empty: unhashable, or unknown. For events alone: rules do not see it, and logs must not."""
 

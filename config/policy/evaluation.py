@@ -129,11 +129,11 @@ class _Memory:
         around = Surroundings(answers=self._windows.answers(self.past, now), coverage=segment.coverage)
         if self.ordinal is None:
             self.ordinal = sample.capture_ms
-        elif sample.looked_at:
+        elif sample.classified:
             self.ordinal += 1
         self.past = self._windows.keep(self.past, now)
         later = bisect_right(self.past, sample.capture_ms, key=lambda one: one.capture_ms)
-        return around, self.ordinal - sum(one.looked_at for one in self.past[later:])
+        return around, self.ordinal - sum(one.classified for one in self.past[later:])
 
 
 def _kept(segment: SegmentFacts) -> SegmentFacts:

@@ -55,7 +55,7 @@ class OrderChange:
     @classmethod
     def of(cls, series: str, state: OrderState, over: tuple[str, ...]) -> "OrderChange":
         """The change to a series' new state."""
-        text = "" if state == OrderState() else _STATE.dump_json(state, exclude_defaults=True).decode()
+        text = "" if state == OrderState() else _STATE.dump_json(state, by_alias=True, exclude_defaults=True).decode()
         return cls(series=series, text=text, over=over)
 
 

@@ -216,7 +216,7 @@ class Pipeline:
         return SegmentVerdict(
             samples=(sample,),
             duration_seconds=0.0,
-            unmoderated=() if sample.looked_at else (unseen,),
+            unmoderated=() if sample.classified else (unseen,),
             unhashable_seconds=0.0,
             frames_total=1,
             frames_decoded=1,
@@ -262,15 +262,15 @@ class Pipeline:
             pdq=pdq.hex if pdq.hashable else "",
         )
         if frame.replaced:
-            scores, looked_at = _NO_SCORES, False
+            scores, classified = _NO_SCORES, False
         elif seen.repeated is not None:
-            scores, looked_at = seen.repeated.scores, True
+            scores, classified = seen.repeated.scores, True
         else:
             with clock.stage("classify"):
-                classified = stages.classify(frame.picture, origin.stream, facts)
-            scores, looked_at = classified.scores, classified.complete
-            gate = _next_state(gate, seen, scores) if looked_at else gate
-        facts = replace(facts, scores=scores, looked_at=looked_at)
+                result = stages.classify(frame.picture, origin.stream, facts)
+            scores, classified = result.scores, result.complete
+            gate = _next_state(gate, seen, scores) if classified else gate
+        facts = replace(facts, scores=scores, classified=classified)
         evaluation = self._policy.evaluate(origin.stream, facts)
         if not frame.replaced:
             degraded.update(evaluation.problems)
@@ -288,7 +288,7 @@ class Pipeline:
             scores=scores,
             deduplicated=seen.repeated is not None and not frame.replaced,
             concealed=frame.concealed,
-            looked_at=looked_at,
+            classified=classified,
             flat=frame.flat,
             frozen=seen.frozen,
             hits=evaluation.hits,

@@ -54,7 +54,7 @@ class SampleVerdict:
     """It repeats the picture last classified, and takes over its scores."""
     concealed: bool
     """The decoder made parts of it up: it was hashed, and covers nothing."""
-    looked_at: bool
+    classified: bool
     """Classified: every classifier that was due, and whose scores live rules may use, gave them; or the picture is
     deduplicated."""
     flat: str | None
@@ -82,7 +82,7 @@ class SampleVerdict:
             pdq_quality=self.pdq_quality,
             matches=self.matches,
             scores=self.scores,
-            looked_at=self.looked_at,
+            classified=self.classified,
             pdq=self.pdq or "",
         )
 
@@ -99,7 +99,7 @@ class SampleVerdict:
             ],
             "scores": {name: round(score, 6) for name, score in self.scores.items()},
             "deduplicated": self.deduplicated,
-            **({} if self.looked_at else {"classified": False}),
+            **({} if self.classified else {"classified": False}),
         }
 
 

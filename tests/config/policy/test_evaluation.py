@@ -28,7 +28,7 @@ def policy_of(*rules: str, more: str = "") -> Policy:
     return parse_policy(f"version: 1\n{more}\nrules: [{', '.join(texts)}]\n".encode(), "policy.yaml")
 
 
-def sample(at_ms: int, score: float | None = None, *lists: str, looked_at: bool = True) -> SampleFacts:
+def sample(at_ms: int, score: float | None = None, *lists: str, classified: bool = True) -> SampleFacts:
     return SampleFacts(
         capture_ms=at_ms,
         pts_seconds=0.0,
@@ -36,7 +36,7 @@ def sample(at_ms: int, score: float | None = None, *lists: str, looked_at: bool 
         pdq_quality=90,
         scores={} if score is None else {"m/a": score},
         matches=tuple(ListMatch(list=name, entry="1", distance=3) for name in lists),
-        looked_at=looked_at,
+        classified=classified,
     )
 
 
@@ -83,21 +83,21 @@ class TestWindows:
     def test_share_leaves_out_what_nobody_looked_at(self) -> None:
         """A broadcaster who damages pictures would thin out the share of bad ones."""
         policy = policy_of('window.fraction("m/a", 0.5, "10s") > 0.6', 'window.samples("10s") == 2')
-        shown = [sample(0, 0.9), *(sample(at, looked_at=False) for at in range(1, 9)), sample(9, 0.1), sample(10, 0.9)]
+        shown = [sample(0, 0.9), *(sample(at, classified=False) for at in range(1, 9)), sample(9, 0.1), sample(10, 0.9)]
         assert held_at(policy, shown) == [*range(9), 10]
         assert held_at(policy, shown, "b") == [9]
 
     def test_largest_score_and_listed_pictures(self) -> None:
         """A rule could not ask for the worst picture of a minute, nor for how often a list was matched."""
         policy = policy_of('window.max("m/a", "60s") > 0.8', 'window.matched("x", "60s") == 2')
-        shown = [sample(0, 0.9), sample(SECOND, 0.1, "x"), sample(2 * SECOND, None, "x", "y", looked_at=False)]
+        shown = [sample(0, 0.9), sample(SECOND, 0.1, "x"), sample(2 * SECOND, None, "x", "y", classified=False)]
         assert held_at(policy, [*shown, sample(61 * SECOND, 0.1)]) == [0, 1_000, 2_000]
         assert held_at(policy, shown, "b") == [2_000]
 
     def test_empty_window_is_zero(self) -> None:
         """A rule would fail on the first picture of every stream."""
         policy = policy_of('window.max("m/b", "60s") == 0.0 && window.fraction("m/b", 0.5, "9 samples") == 0.0')
-        (judged,) = judge_all(policy, [segment(0, sample(0, looked_at=False))])
+        (judged,) = judge_all(policy, [segment(0, sample(0, classified=False))])
         assert (len(judged.hits), judged.problems) == (1, ())
 
     def test_epochs_have_windows_of_their_own(self) -> None:

@@ -11,7 +11,7 @@ from config.policy.policy import Policy, parse_policy
 from worker.bank.keys import QUARANTINE
 from worker.incidents.commit import SettleResult, settle
 from worker.incidents.keys import windows_key
-from worker.incidents.order_store import KEPT_SECONDS
+from worker.incidents.order_store import KEPT_SECONDS, read_in_order
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
 from worker.queue.decisions import decide
@@ -45,7 +45,12 @@ class Stream:
         return key
 
     def end(
-        self, key: str, *scores: float, policy: Policy = COUNTED, matches: tuple[ListMatch, ...] = ()
+        self,
+        key: str,
+        *scores: float,
+        policy: Policy = COUNTED,
+        matches: tuple[ListMatch, ...] = (),
+        classified: bool = True,
     ) -> SettleResult:
         record = SegmentRecord.from_json(str(self.redis.hget(pending_key("cam"), key)))
         facts = StreamFacts(stream_id="cam")
@@ -57,6 +62,7 @@ class Stream:
                 pdq_quality=90,
                 scores={"m/a": score},
                 matches=matches,
+                classified=classified,
             )
             for number, score in enumerate(scores)
         )
@@ -169,6 +175,18 @@ def test_a_hash_that_no_window_counts_is_named_by_no_other_rule(stream: Stream) 
     (event,) = stream.end(stream.admit(0), 0.9, policy=policy, matches=(titles,)).events
     data = json.loads(event.text)["data"]
     assert (data["rule"], data["matches"]) == ("nude", [])
+
+
+def test_a_waiting_sample_keeps_its_field_names(stream: Stream) -> None:
+    """During an upgrade a worker of the version before would count samples that nothing classified."""
+    stream.admit(0)
+    stream.end(stream.admit(1), 0.1, classified=False)
+    (waiting,) = json.loads(stream.remembered["1.0"])["waiting"]
+    (sample,) = waiting["samples"]
+    assert sample["looked_at"] is False
+    assert "classified" not in sample
+    (read,) = read_in_order(stream.redis, "cam", "1.0", purpose="live", but="").order.waiting
+    assert not read.samples[0].classified
 
 
 def test_what_somebody_else_wrote_begins_anew(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:

@@ -106,7 +106,7 @@ def test_segment_with_pictures_is_moderated_whole(pipeline: Pipeline) -> None:
     share = verdict.ledger_share(4_000)
     assert (share.moderated_ms, share.failed_ms, share.unhashable_ms) == (4_000, {}, 0)
     assert verdict.frames_total == 4 * RATE
-    assert all(sample.looked_at for sample in verdict.samples)
+    assert all(sample.classified for sample in verdict.samples)
 
 
 def test_black_is_moderated_and_told_as_unhashable(pipeline: Pipeline) -> None:

@@ -7,7 +7,7 @@ from worker.moderation.sight import CLASSIFIER_FAILED, Sight
 from worker.moderation.verdict import SampleVerdict
 
 
-def sample(seconds: float, *, looked_at: bool, hashed: bool) -> tuple[float, SampleVerdict]:
+def sample(seconds: float, *, classified: bool, hashed: bool) -> tuple[float, SampleVerdict]:
     return seconds, SampleVerdict(
         pts_seconds=seconds,
         capture_ms=round(seconds * 1000),
@@ -21,7 +21,7 @@ def sample(seconds: float, *, looked_at: bool, hashed: bool) -> tuple[float, Sam
         scores={},
         deduplicated=False,
         concealed=False,
-        looked_at=looked_at,
+        classified=classified,
         flat=None,
         frozen=False,
         hits=(),
@@ -40,7 +40,7 @@ def test_only_what_is_moderated_can_be_unhashable(hashed: tuple[bool, bool], unh
         unmoderated=(),
         cpu_seconds={},
     )
-    instants = [sample(0.0, looked_at=True, hashed=hashed[0]), sample(2.0, looked_at=False, hashed=hashed[1])]
+    instants = [sample(0.0, classified=True, hashed=hashed[0]), sample(2.0, classified=False, hashed=hashed[1])]
     sight = Sight(segment=segment, reach_seconds=2.0, instants=instants)
     (dark,) = sight.unmoderated()
     assert (dark.start_seconds, dark.end_seconds, dark.reason) == (2.0, 4.0, CLASSIFIER_FAILED)

@@ -82,7 +82,7 @@ def test_a_later_stage_looks_only_where_an_earlier_one_gave_cause(decoder: Decod
     assert bright
     assert not any("costly/only" in sample.scores for sample in dark)
     assert all(sample.scores["costly/only"] == pytest.approx(0.7) for sample in bright)
-    assert all(sample.looked_at for sample in verdict.samples)
+    assert all(sample.classified for sample in verdict.samples)
     costly = verdict.turns["costly"]
     looked = sum(not sample.deduplicated for sample in verdict.samples)
     assert costly.looked + costly.passed_over == verdict.turns["means"].looked == looked
@@ -320,7 +320,7 @@ def test_age_is_estimated_only_where_there_is_cause_and_nothing_of_a_face_is_kep
     for sample in verdict.samples:
         cause = sample.scores["open-nsfw/nsfw"] >= 0.01
         assert set(sample.scores) == {"open-nsfw/sfw", "open-nsfw/nsfw"} | ({"age/minor"} if cause else set())
-        assert sample.looked_at
+        assert sample.classified
     assert verdict.turns["age"].passed_over >= 1
     assert verdict.turns["age"].looked >= 1
     assert verdict.gate is not None

@@ -70,7 +70,7 @@ def test_a_segment_is_read_as_it_was_judged(
             scores={"m/nsfw": score},
             deduplicated=False,
             concealed=False,
-            looked_at=seconds < 10,
+            classified=seconds < 10,
             flat=None,
             frozen=False,
             hits=(),
