@@ -104,7 +104,9 @@ def measure_pipeline(base: str) -> PipelineCost:
                 pass
         spent = (_cpu_of_both(decoder) - before) / LOOKS
     hashes = [hash_luma(luma) for luma in lumas]
-    classified = sum(verdict.turns[DEFAULT].looked for verdict in verdicts if DEFAULT in verdict.turns)
+    classified = sum(
+        verdict.model_tallies[DEFAULT].classified for verdict in verdicts if DEFAULT in verdict.model_tallies
+    )
     bare = classifier.bare_run(_picture(reel.picture(base, 0)))
     return PipelineCost(
         pipeline=spent,
@@ -218,8 +220,8 @@ class CascadeCost:
         return sum(pictures for pictures, _ in self.films.values())
 
     @property
-    def passed_over(self) -> int:
-        return sum(passed_over for _, passed_over in self.films.values())
+    def skipped(self) -> int:
+        return sum(skipped for _, skipped in self.films.values())
 
     @property
     def ratio(self) -> float:
@@ -227,7 +229,7 @@ class CascadeCost:
 
     @property
     def skip_rate(self) -> float:
-        return self.passed_over / self.pictures
+        return self.skipped / self.pictures
 
 
 def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
@@ -244,18 +246,18 @@ def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
     spent = [0.0, 0.0]
     films_skipped = {}
     for film in films:
-        before = two.turns.get(second.name, ModelTally())
-        looked, passed_over = before.looked, before.passed_over
+        before = two.model_tallies.get(second.name, ModelTally())
+        classified, skipped = before.classified, before.skipped
         for index in range(0, seconds * 24, EACH):
             picture = _picture(reel.picture(film, index))
-            for place, turn in enumerate((one, two)):
+            for which, segment_stages in enumerate((one, two)):
                 started = time.thread_time()
-                turn.classify(picture, ORIGIN.stream, sample)
-                spent[place] += time.thread_time() - started
-        turns = two.turns[second.name]
+                segment_stages.classify(picture, ORIGIN.stream, sample)
+                spent[which] += time.thread_time() - started
+        tally = two.model_tallies[second.name]
         films_skipped[film] = (
-            turns.looked + turns.passed_over - looked - passed_over,
-            turns.passed_over - passed_over,
+            tally.classified + tally.skipped - classified - skipped,
+            tally.skipped - skipped,
         )
     return CascadeCost(first=spent[0], cascade=spent[1], second_name=name, films=films_skipped)
 

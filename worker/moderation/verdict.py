@@ -122,7 +122,7 @@ class SegmentVerdict:
     cpu_seconds: CpuSeconds
     gate: GateState | None
     """After this segment; None: nothing was classified yet."""
-    turns: Mapping[str, ModelTally] = field(default_factory=dict)
+    model_tallies: Mapping[str, ModelTally] = field(default_factory=dict)
     """By model: its pictures and its CPU time."""
     list_versions: Mapping[str, str] = field(default_factory=dict)
     """Hash list -> version of it that the pictures were compared with."""
@@ -150,8 +150,8 @@ class SegmentVerdict:
             **flat,
             **{
                 f"{name} by {model}": count
-                for model, turns in self.turns.items()
-                for name, count in turns.counts.items()
+                for model, tally in self.model_tallies.items()
+                for name, count in tally.counts.items()
             },
         }
 

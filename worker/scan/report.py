@@ -103,10 +103,10 @@ def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) ->
     table.add("pictures", f"{summary['frames_total']:,}, of which {summary['frames_decoded']:,} decoded")
     table.add("samples", f"{summary['samples']:,}, at most {summary['max_gap_seconds']:.2f} s apart")
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in cpu.items() if stage != "total")
-    for model, turns in summary["models"].items():
-        line = Text(f"classified {turns['classified']:,}, skipped {turns['skipped']:,}, {turns['cpu_ms']} ms")
-        if turns["failed"]:
-            line.append(f", failed on {counted(turns['failed'], 'picture')}", "bold red")
+    for model, counts in summary["models"].items():
+        line = Text(f"classified {counts['classified']:,}, skipped {counts['skipped']:,}, {counts['cpu_ms']} ms")
+        if counts["failed"]:
+            line.append(f", failed on {counted(counts['failed'], 'picture')}", "bold red")
         table.add(model, line)
     table.add("CPU", f"{cpu['total']:.2f} s ({stages})")
     return table

@@ -94,8 +94,8 @@ class Scan:
         result.frames_total += verdict.frames_total
         result.frames_decoded += verdict.frames_decoded
         result.cpu_seconds += verdict.cpu_seconds
-        for model, turns in verdict.turns.items():
-            result.turns.setdefault(model, ModelTally()).add(turns)
+        for model, tally in verdict.model_tallies.items():
+            result.model_tallies.setdefault(model, ModelTally()).add(tally)
         result.pictures_seconds += verdict.duration_seconds
         result.duration_seconds += verdict.duration_seconds
         result.unseen += [

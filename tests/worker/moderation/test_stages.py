@@ -83,11 +83,11 @@ def test_a_later_stage_looks_only_where_an_earlier_one_gave_cause(decoder: Decod
     assert not any("costly/only" in sample.scores for sample in dark)
     assert all(sample.scores["costly/only"] == pytest.approx(0.7) for sample in bright)
     assert all(sample.classified for sample in verdict.samples)
-    costly = verdict.turns["costly"]
-    looked = sum(not sample.deduplicated for sample in verdict.samples)
-    assert costly.looked + costly.passed_over == verdict.turns["means"].looked == looked
-    assert min(costly.looked, costly.passed_over) >= 1
-    assert verdict.counts["looked at by costly"] == costly.looked
+    costly = verdict.model_tallies["costly"]
+    classified = sum(not sample.deduplicated for sample in verdict.samples)
+    assert costly.classified + costly.skipped == verdict.model_tallies["means"].classified == classified
+    assert min(costly.classified, costly.skipped) >= 1
+    assert verdict.counts["looked at by costly"] == costly.classified
 
 
 def test_without_a_cascade_all_look_at_all(decoder: Decoder, tmp_path: Path) -> None:
@@ -115,14 +115,17 @@ def test_a_condition_that_fails_is_no_cause_to_estimate_age(decoder: Decoder, tm
     verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", origin=origin)
     assert verdict.degraded == ("cascade-failed:age",)
     assert all("age/minor" not in sample.scores for sample in verdict.samples)
-    assert (verdict.turns["age"].looked, verdict.turns["age"].passed_over) == (0, verdict.turns["means"].looked)
+    assert (verdict.model_tallies["age"].classified, verdict.model_tallies["age"].skipped) == (
+        0,
+        verdict.model_tallies["means"].classified,
+    )
 
 
 def test_a_model_about_minors_looks_at_nobody_without_a_stage(decoder: Decoder, tmp_path: Path) -> None:
     """Everyone's age would be estimated where a policy has no cascade."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
     verdict = moderated(decoder, models, policy(tmp_path), "rocket")
-    assert verdict.turns["age"].looked == 0
+    assert verdict.model_tallies["age"].classified == 0
     assert all("means/first" in sample.scores and "age/minor" not in sample.scores for sample in verdict.samples)
 
 
@@ -132,7 +135,7 @@ def test_the_test_card_gives_no_cause_on_a_live_stream(decoder: Decoder, tmp_pat
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     live = moderated(decoder, models, policy(tmp_path, cascade), "card")
     drill = moderated(decoder, models, policy(tmp_path, cascade), "card", origin=DRILL)
-    assert (live.turns["costly"].looked, drill.turns["costly"].passed_over) == (0, 0)
+    assert (live.model_tallies["costly"].classified, drill.model_tallies["costly"].skipped) == (0, 0)
 
 
 def share(verdict: SegmentVerdict) -> LedgerShare:
@@ -152,8 +155,8 @@ def test_a_model_that_hangs_is_stopped_once_a_segment(decoder: Decoder, tmp_path
     verdict = moderated(decoder, [slow, brightness(tmp_path)], policy(tmp_path), "coffee", "rocket")
     assert verdict.degraded == ("classifier-timeout:slow",)
     assert all("means/first" in sample.scores and "slow/only" not in sample.scores for sample in verdict.samples)
-    assert verdict.turns["slow"].failed == len(verdict.samples)
-    assert verdict.turns["slow"].cpu_seconds < 2 * 0.2  # one wait, not one a picture
+    assert verdict.model_tallies["slow"].failed == len(verdict.samples)
+    assert verdict.model_tallies["slow"].cpu_seconds < 2 * 0.2  # one wait, not one a picture
     assert share(verdict).moderated_ms == 0
     assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
 
@@ -175,7 +178,10 @@ def test_a_model_that_is_left_out_costs_its_time_and_no_match(decoder: Decoder, 
     assert verdict.degraded == ("model-stuck:costly",)
     assert verdict.hits
     assert all("means/first" in sample.scores and "costly/only" not in sample.scores for sample in verdict.samples)
-    assert (verdict.turns["costly"].looked, verdict.turns["costly"].failed) == (0, len(verdict.samples))
+    assert (verdict.model_tallies["costly"].classified, verdict.model_tallies["costly"].failed) == (
+        0,
+        len(verdict.samples),
+    )
     assert share(verdict).moderated_ms == 0
     assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
 
@@ -190,7 +196,7 @@ def test_a_model_that_only_shadow_rules_ask_costs_no_live_time(decoder: Decoder,
     for stuck, mark in (((), "score-unusable:tried"), (("tried",), "model-stuck:tried")):
         verdict = moderated(decoder, models, in_force, "coffee", stuck=stuck)
         assert verdict.degraded == (mark,)
-        assert verdict.turns["tried"].failed >= 1
+        assert verdict.model_tallies["tried"].failed >= 1
         assert all(set(sample.scores) == {"live/only"} for sample in verdict.samples)
         assert share(verdict).failed_ms == {}
         assert verdict.gate is not None
@@ -241,7 +247,7 @@ def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_pat
     assert all(sample.scores["testcard/card"] > 0.9 for sample in drill.samples)
     live = moderated(decoder, models, policy(tmp_path), "card")
     assert not any("testcard/card" in sample.scores for sample in live.samples)
-    assert "testcard" not in live.turns
+    assert "testcard" not in live.model_tallies
 
 
 @pytest.mark.parametrize(
@@ -321,8 +327,8 @@ def test_age_is_estimated_only_where_there_is_cause_and_nothing_of_a_face_is_kep
         cause = sample.scores["open-nsfw/nsfw"] >= 0.01
         assert set(sample.scores) == {"open-nsfw/sfw", "open-nsfw/nsfw"} | ({"age/minor"} if cause else set())
         assert sample.classified
-    assert verdict.turns["age"].passed_over >= 1
-    assert verdict.turns["age"].looked >= 1
+    assert verdict.model_tallies["age"].skipped >= 1
+    assert verdict.model_tallies["age"].classified >= 1
     assert verdict.gate is not None
     assert set(json.loads(verdict.gate.to_json())) == {
         "pdq", "quality", "blocks", "capture_ms", "unchanged_since_ms", "scores"
