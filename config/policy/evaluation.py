@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import Final
 
 from config.facts import Evaluation, Hit, SampleFacts, SegmentFacts, SegmentPlace, StreamFacts, Surroundings
-from config.policy.cel.windows import Behind
+from config.policy.cel.windows import WindowSample
 from config.policy.persistence import LATE_SECONDS
 from config.policy.policy import Policy
 from config.policy.sample_evaluation import most_telling
@@ -28,7 +28,7 @@ sampled as densely as can be have about as many."""
 class OrderState:
     """State of one watch generation and epoch of a stream, for the rules that are judged in order."""
 
-    past: tuple[Behind, ...] = ()
+    past: tuple[WindowSample, ...] = ()
     """Samples that were judged and that windows can still reach, by capture time."""
     ordinal: int | None = None
     """Number of the newest judged sample, among those that were classified. The first one's is its capture time in

@@ -46,7 +46,7 @@ class Span(NamedTuple):
     samples: int | None = None
 
 
-class Behind(NamedTuple):
+class WindowSample(NamedTuple):
     """The part of a sample that windows need, which Redis keeps."""
 
     capture_ms: int
@@ -188,16 +188,16 @@ class Windows:
         """Hash lists that windows count."""
         return self._match_calls.keys()
 
-    def of(self, sample: SampleFacts, silent: Set[ListedHash] = frozenset()) -> Behind:
+    def of(self, sample: SampleFacts, silent: Set[ListedHash] = frozenset()) -> WindowSample:
         """The part of a sample to be kept; of its matches none with `silent` hashes."""
         scores = {
             name: score for name, score in sample.scores.items() if name in self._score_calls and math.isfinite(score)
         }
         matched = {match.list for match in sample.matches if match.listed not in silent}
         lists = tuple(sorted(matched & self._match_calls.keys()))
-        return Behind(sample.capture_ms, sample.classified, scores, lists)
+        return WindowSample(sample.capture_ms, sample.classified, scores, lists)
 
-    def answers(self, past: Sequence[Behind], now: Behind) -> dict[str, int | float]:
+    def answers(self, past: Sequence[WindowSample], now: WindowSample) -> dict[str, int | float]:
         """The result of each call, by its variable.
 
         Args:
@@ -219,7 +219,7 @@ class Windows:
                 found[call.variable] = call.answer(matches[_start_of_all(call.span, every, captures_ms) :])
         return found
 
-    def keep(self, past: Sequence[Behind], now: Behind) -> list[Behind]:
+    def keep(self, past: Sequence[WindowSample], now: WindowSample) -> list[WindowSample]:
         """`past` and `now` without what no window can reach any more."""
         if not self._score_calls and not self._match_calls:
             return []
@@ -247,7 +247,7 @@ def _start(span: Span, captures_ms: Sequence[int], now_ms: int) -> int:
     return bisect_right(captures_ms, now_ms - span.ms)
 
 
-def _start_of_all(span: Span, every: Sequence[Behind], classified_ms: Sequence[int]) -> int:
+def _start_of_all(span: Span, every: Sequence[WindowSample], classified_ms: Sequence[int]) -> int:
     """As above, with samples that were not classified: a span of samples holds those between the others."""
     if span.ms is not None:
         return bisect_right(every, every[-1].capture_ms - span.ms, key=_capture_ms)
@@ -257,5 +257,5 @@ def _start_of_all(span: Span, every: Sequence[Behind], classified_ms: Sequence[i
     return bisect_left(every, classified_ms[-span.samples], key=_capture_ms)
 
 
-def _capture_ms(one: Behind) -> int:
+def _capture_ms(one: WindowSample) -> int:
     return one.capture_ms
