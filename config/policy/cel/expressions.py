@@ -20,8 +20,8 @@ from config.policy.cel.parsing import read_syntax
 from config.policy.cel.references import (
     NOTES,
     NOTES_INSIDE,
-    asked_lists,
     call_names,
+    referenced_lists,
     used,
     uses_metadata,
     with_metadata_apart,
@@ -213,7 +213,7 @@ def _parsed(text: str) -> Condition:
         tree=tree,
         scores=call_names(tree, "score", "scores").union(scored),
         signals=call_names(tree, "signal", "signals"),
-        lists=asked_lists(tree).union(matched),
+        lists=referenced_lists(tree).union(matched),
         names=(uses & known) | notes,
         windows=windows,
         uses_matches=bool(matched or about_matches),

@@ -76,8 +76,8 @@ class TestDefault:
     def test_names_what_it_rests_on(self) -> None:
         """Doctor could not tell that a rule asks for a score that no classifier gives."""
         policy = load_policy(None)
-        assert policy.asked_scores == {"open-nsfw/nsfw"}
-        assert policy.asked_lists == {"selftest", "allow"}
+        assert policy.referenced_scores == {"open-nsfw/nsfw"}
+        assert policy.referenced_lists == {"selftest", "allow"}
         assert policy.profile == BALANCED
 
 
