@@ -27,7 +27,7 @@ from sampler.picture import Picture
 from worker.bank.allowance import mark_allowed
 from worker.bank.in_force import BankSource, InForce, as_list_match
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
-from worker.moderation.sight import CLASSIFIER_FAILED, Sight
+from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
@@ -176,13 +176,13 @@ class Pipeline:
         self._mark_unconfined(degraded)
         # Concealed pictures cover nothing, which the sampler has counted already.
         instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]
-        sight = Sight(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
+        coverage = SampleCoverage(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
         child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
         return SegmentVerdict(
             samples=tuple(sorted(samples, key=lambda sample: sample.pts_seconds)),
             duration_seconds=segment.duration_seconds,
-            unmoderated=sight.unmoderated(),
-            unhashable_seconds=sight.unhashable_seconds(),
+            unmoderated=coverage.unmoderated(),
+            unhashable_seconds=coverage.unhashable_seconds(),
             frames_total=segment.frames_total,
             frames_decoded=segment.frames_decoded,
             max_gap_seconds=segment.max_gap_seconds,

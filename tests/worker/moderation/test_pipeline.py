@@ -28,7 +28,7 @@ from sampler.picture import Picture
 from worker.bank.allowance import allow_tags
 from worker.bank.in_force import InForce, always
 from worker.moderation.pipeline import Origin, Pipeline
-from worker.moderation.sight import CLASSIFIER_FAILED
+from worker.moderation.sample_coverage import CLASSIFIER_FAILED
 from worker.moderation.verdict import SampleVerdict
 
 DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)

@@ -22,7 +22,7 @@ from worker.bank.in_force import InForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
 from worker.moderation.pipeline import Origin, Pipeline
-from worker.moderation.sight import CLASSIFIER_FAILED
+from worker.moderation.sample_coverage import CLASSIFIER_FAILED
 from worker.moderation.stages import models_in_shadow
 from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import read_policy_and_models

@@ -15,7 +15,7 @@ Instant = tuple[float, SampleVerdict]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
+class SampleCoverage:
     """The parts of a segment that its samples cover."""
 
     segment: SampledSegment

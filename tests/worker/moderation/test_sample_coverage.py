@@ -3,7 +3,7 @@
 import pytest
 
 from sampler.frames import SampledSegment, SampleReason
-from worker.moderation.sight import CLASSIFIER_FAILED, Sight
+from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
 from worker.moderation.verdict import SampleVerdict
 
 
@@ -41,7 +41,7 @@ def test_only_what_is_moderated_can_be_unhashable(hashed: tuple[bool, bool], unh
         cpu_seconds={},
     )
     instants = [sample(0.0, classified=True, hashed=hashed[0]), sample(2.0, classified=False, hashed=hashed[1])]
-    sight = Sight(segment=segment, reach_seconds=2.0, instants=instants)
-    (dark,) = sight.unmoderated()
+    coverage = SampleCoverage(segment=segment, reach_seconds=2.0, instants=instants)
+    (dark,) = coverage.unmoderated()
     assert (dark.start_seconds, dark.end_seconds, dark.reason) == (2.0, 4.0, CLASSIFIER_FAILED)
-    assert sight.unhashable_seconds() == unhashable_seconds
+    assert coverage.unhashable_seconds() == unhashable_seconds
