@@ -197,9 +197,9 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def _cpu_of_both(decoder: Decoder) -> float:
-    """CPU seconds of this process, the prepared one and its forks (utime, stime, cutime and cstime of proc(5))."""
-    assert decoder.zygote_pid is not None
-    with open(f"/proc/{decoder.zygote_pid}/stat") as stat:  # noqa: PTH123 (a file of the kernel's)
+    """CPU seconds of this process, the fork server and its forks (utime, stime, cutime and cstime of proc(5))."""
+    assert decoder.fork_server_pid is not None
+    with open(f"/proc/{decoder.fork_server_pid}/stat") as stat:  # noqa: PTH123 (a file of the kernel's)
         fields = stat.read().rpartition(")")[2].split()
     return time.process_time() + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 

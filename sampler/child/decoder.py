@@ -13,9 +13,9 @@ from sampler import errors
 from sampler.child import wire
 from sampler.child.answers import Bounds, PictureSummary, read_frames, read_segment, read_text
 from sampler.child.exchange import Exchange
+from sampler.child.fork_server_handle import PROGRAM
 from sampler.child.inputs import input_size
 from sampler.child.supply import INPUTS_A_PROCESS, ProcessSupply
-from sampler.child.zygote import PROGRAM
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
@@ -40,9 +40,9 @@ NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, Overflo
 
 
 class Decoder:
-    """Decodes inputs in processes that are forked from a prepared one.
+    """Decodes inputs in processes that a fork server forks.
 
-    The prepared process is started at first use (so after any fork of the worker) and again after it died. Its forks
+    The fork server is started at first use (so after any fork of the worker) and again after it died. Its forks
     work on `inputs_a_process` inputs at most, each in fresh memory, and are gone when a call raises, whatever it
     raises: a decoder that is late touches no other input, one that is taken over or leaks only those few.
 
@@ -61,7 +61,7 @@ class Decoder:
         Args:
             limits: on inputs and on what decoding them may cost.
             inputs_a_process: at most; 1: each has a process of its own.
-            program: starts the prepared process; for tests.
+            program: starts the fork server; for tests.
         """
         self.limits = limits if limits is not None else Limits()
         self.shared = False
@@ -85,9 +85,9 @@ class Decoder:
         return self._supply.unconfined
 
     @property
-    def zygote_pid(self) -> int | None:
-        """Process id of the prepared process, None while there is none."""
-        return self._supply.zygote_pid
+    def fork_server_pid(self) -> int | None:
+        """Process id of the fork server, None while there is none."""
+        return self._supply.fork_server_pid
 
     @property
     def child_pid(self) -> int | None:
@@ -195,7 +195,7 @@ class Decoder:
         return frame.picture
 
     def close(self) -> None:
-        """Ends the prepared process. May be called twice, and in a forked process, where it leaves the other's be."""
+        """Ends the fork server. May be called twice, and in a forked process, where it leaves the other's be."""
         self._end()
         self._supply.close()
 

@@ -1,6 +1,6 @@
 """`python without.py seccomp|decoder COMMAND…`: runs a command that cannot install filters of system calls, as in a
-sandbox whose own filter denies it; or that cannot make sockets of the kind (SOCK_SEQPACKET) that a decoder's prepared
-process is controlled by."""
+sandbox whose own filter denies it; or that cannot make sockets of the kind (SOCK_SEQPACKET) that a decoder's fork
+server is controlled by."""
 
 import ctypes
 import os
