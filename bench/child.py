@@ -17,8 +17,8 @@ from bench.clips import ENCODERS, make_clean_clip
 from bench.material import Reel
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
+from sampler.child.decoder_pool import INPUTS_A_PROCESS
 from sampler.child.fork_server_handle import KEPT_MEMORY
-from sampler.child.supply import INPUTS_A_PROCESS
 from sampler.decode.execute import Executor
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.source import InputFile

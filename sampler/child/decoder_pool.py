@@ -1,4 +1,4 @@
-"""The supply of decoder processes: the next input gets that of the input before, or a fresh one."""
+"""The pool of one decoder process: the next input gets that of the input before, or a fresh one."""
 
 import os
 import time
@@ -15,7 +15,7 @@ INPUTS_A_PROCESS = 5
 way through the decoder costs 3 to 5 ms (`python -m bench.child` on a quiet machine; a busy one takes up to 19)."""
 
 
-class ProcessSupply:
+class DecoderPool:
     """Forks a process for so many inputs, and ends it after them, or as soon as one of them fails.
 
     The fork server is started at first use (so after any fork of the worker) and again after it died.
