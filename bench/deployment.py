@@ -1,4 +1,4 @@
-"""A deployed bank under load: a large import, and how soon a change is in force in every process.
+"""A deployment's bank under load: a large import, and how soon a change is in force in every process.
 
 `python -m bench.deployment REDIS FOLDER HASH` is one of the processes: it follows the bank, matches without a pause and
 prints when HASH begins to match and when it ends.

@@ -30,7 +30,7 @@ from sampler.demux.source import InputFile
 from sampler.limits import Limits
 from sampler.picture import Picture
 from sampler.plan.plan import plan
-from worker.bank.in_force import InForce, always
+from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.pipeline import Origin, Pipeline
 from worker.moderation.stages import ModelTally, Stages
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
@@ -94,7 +94,7 @@ def measure_pipeline(base: str) -> PipelineCost:
 
     with Decoder() as decoder:
         pipeline = Pipeline(
-            decoder=decoder, bank=always(InForce(bank=bank)), classifiers=[classifier], policy=load_policy(None)
+            decoder=decoder, bank=always(ListsInForce(bank=bank)), classifiers=[classifier], policy=load_policy(None)
         )
         pipeline.warm_up()
         verdicts = list(_moderated(pipeline, clip, keep))

@@ -19,12 +19,12 @@ from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.entries import Entry
 from worker.bank.allowance import allowed_until_ms
-from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot, store_again
 from worker.bank.replication import fetch_at_start
+from worker.bank.shared_bank import SharedBank
 from worker.errors import BankRequestError
 from worker.events.cloudevent import derived_id, rfc3339
 from worker.events.operations import alert_operators
@@ -60,7 +60,7 @@ def keep_in_order(
     def step() -> float | None:
         bank.look()
         store_again(redis, place)
-        publish_stale(redis, bank.deployed, deployment=deployment)
+        publish_stale(redis, bank.shared, deployment=deployment)
         due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
         return REST_SECONDS if due and not run_subprocess_job("worker.bank.compaction", stopping) else None
 
@@ -74,20 +74,20 @@ def keep_in_order(
     )
 
 
-def publish_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
+def publish_stale(redis: Redis, shared: SharedBank, *, deployment: str) -> int:
     """Publishes an event to operators for each stale list, once after each refresh, whichever worker sees it first;
     returns the number of new ones.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; some may have been published.
     """
-    if not deployed.stale:
+    if not shared.stale:
         return 0
     with store_errors():
         now = now_ms(redis)
     published = 0
-    for name in deployed.stale:
-        spec, refreshed_ms = deployed.bank.specs[name], deployed.refreshed_ms.get(name) or None
+    for name in shared.stale:
+        spec, refreshed_ms = shared.bank.specs[name], shared.refreshed_ms.get(name) or None
         event_id = derived_id(LIST_STALE, name, refreshed_ms or spec.created_ms or 0)
         data = {
             "list": spec.name,
@@ -110,7 +110,7 @@ def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGE
     with store_errors():
         now = now_ms(redis)
     written = publish_snapshot(
-        redis, place, lambda bank: _without_expired(bank, now), due=lambda deployed: deployed.changes >= changes
+        redis, place, lambda bank: _without_expired(bank, now), due=lambda shared: shared.changes >= changes
     )
     return written is not None
 

@@ -27,12 +27,12 @@ from models.errors import ListFormatError
 from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
 from worker.bank.changelog import append_changes
-from worker.bank.deployed import follow
 from worker.bank.edits import OPERATOR
 from worker.bank.history import Act
 from worker.bank.merge import Merge
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot
+from worker.bank.shared_bank import follow
 from worker.errors import BankRequestError, LocalFileError
 from worker.store.local_file import open_file
 

@@ -18,11 +18,11 @@ from models.bank.entries import Entry, ListSpec
 from models.bank.snapshot import Snapshot, open_snapshot, snapshot_written, tidy
 from models.errors import SnapshotError
 from worker.bank.changelog import START, read_pointer
-from worker.bank.deployed import Deployed, follow
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.replication import keep_only, upload
+from worker.bank.shared_bank import SharedBank, follow
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.store.lease import Lease, leased
@@ -43,7 +43,7 @@ def publish_snapshot(
     act: Callable[[], Act] | None = None,
     wait_seconds: float = 0.0,
     brings_more: bool = False,
-    due: Callable[[Deployed], bool] = lambda _: True,
+    due: Callable[[SharedBank], bool] = lambda _: True,
 ) -> Snapshot | None:
     """Writes the contents that `contents` returns for the bank as a new snapshot, and publishes it. None: it is not
     `due` any more.
@@ -64,17 +64,15 @@ def publish_snapshot(
     with leased(redis, WRITER, wait_seconds=wait_seconds) as lease:
         if lease is None:
             raise BankRequestError("another process is writing a snapshot of the bank: try again when it is done")
-        deployed = follow(redis, place)
-        if not due(deployed):
+        shared = follow(redis, place)
+        if not due(shared):
             return None
-        if deployed.behind:
+        if shared.behind:
             raise BankRequestError(
-                f"no snapshot can be written, since the bank cannot be read completely: {deployed.behind}"
+                f"no snapshot can be written, since the bank cannot be read completely: {shared.behind}"
             )
         folder = place.assigned_folder(redis)
-        with snapshot_written(
-            folder, contents(deployed.bank), watermark=deployed.position, heartbeat=lease.check
-        ) as path:
+        with snapshot_written(folder, contents(shared.bank), watermark=shared.position, heartbeat=lease.check) as path:
             try:
                 snapshot = open_snapshot(path)
                 digest = _store(redis, place, path, lease)
@@ -88,9 +86,9 @@ def publish_snapshot(
                 args=[
                     lease.token,
                     path.name,
-                    deployed.position or START,
+                    shared.position or START,
                     refreshed,
-                    deployed.changes,
+                    shared.changes,
                     int(brings_more or bool(refreshed)),
                     digest,
                     json.dumps([] if act is None else [act().to_json()]),
@@ -102,7 +100,7 @@ def publish_snapshot(
                 raise LeaseLostError(f"{WRITER}: another process holds the lease now: nothing was changed, try again")
         _tidy(redis, folder)
         if digest:
-            _tidy_store(redis, place, lease, {path.name, deployed.pointer.name})
+            _tidy_store(redis, place, lease, {path.name, shared.pointer.name})
         return snapshot
 
 

@@ -16,11 +16,11 @@ from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.entries import BUILT_IN
 from worker.bank.changelog import START, read_news
-from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
 from worker.bank.keys import REFRESHED
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot
+from worker.bank.shared_bank import SharedBank
 from worker.errors import BankRequestError
 from worker.health.redis_epoch import BEHIND, EPOCH, Epoch, read_epoch
 from worker.logs.failure_log import FailureLog
@@ -73,7 +73,7 @@ def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
 
     Raises as `worker.bank.publication.publish_snapshot`; try again.
     """
-    held, now = bank.held, bank.deployed
+    held, now = bank.held, bank.shared
     if not now.lost:
         if held is not None and held.epoch != now.epoch:
             bank.held = None  # another process has restored it
@@ -95,7 +95,7 @@ def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
     return restored
 
 
-def _publish(redis: Redis, place: SnapshotPlace, held: Deployed, epoch: Epoch) -> None:
+def _publish(redis: Redis, place: SnapshotPlace, held: SharedBank, epoch: Epoch) -> None:
     # Changes since the loss go on top of the held bank.
     news = read_news(redis, held.position if epoch.found == "older_copy" else START)
     since = held.bank
@@ -117,7 +117,7 @@ def _is_empty(bank: Bank) -> bool:
     return not set(bank.specs) - BUILT_IN and not any(size for name, size in bank.sizes.items() if name != SELFTEST)
 
 
-def _imported_again(now: Deployed, epoch: Epoch, at_ms: int) -> bool:
+def _imported_again(now: SharedBank, epoch: Epoch, at_ms: int) -> bool:
     """Returns whether operators have imported each list of the bank since the loss, and no process may restore it."""
     if epoch.since_ms is not None and 0 <= at_ms - epoch.begun_ms < HOLDERS_MS:
         return False

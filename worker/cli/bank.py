@@ -31,7 +31,7 @@ def list_(as_json: Json = False) -> None:
     from worker.bank.inspection import list_records
 
     with session() as now:
-        records = list_records(now.in_force.bank, now.deployed)
+        records = list_records(now.in_force.bank, now.shared)
     if as_json:
         for record in records:
             print_json(record)
@@ -87,9 +87,9 @@ def create(
     fields = {field: value for field, value in given.items() if value is not None}
     with session() as now:
         if change:
-            spec = edits.change(now.redis, now.deployed.bank, name, fields, by=by, role=role)
+            spec = edits.change(now.redis, now.shared.bank, name, fields, by=by, role=role)
         else:
-            spec = edits.create(now.redis, now.deployed.bank, edits.spec_of(fields | {"name": name}), by=by, role=role)
+            spec = edits.create(now.redis, now.shared.bank, edits.spec_of(fields | {"name": name}), by=by, role=role)
     if as_json:
         print_json({"list": name, **spec.model_dump(mode="json", exclude={"name"})})
     else:
@@ -234,7 +234,7 @@ def stats(as_json: Json = False) -> None:
     from worker.lookback.jobs import look_backs
 
     with session() as now:
-        record = inspection.stats(now.redis, now.in_force.bank, now.deployed, look_backs=look_backs(now.redis))
+        record = inspection.stats(now.redis, now.in_force.bank, now.shared, look_backs=look_backs(now.redis))
     if as_json:
         print_json(record)
     else:

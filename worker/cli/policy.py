@@ -85,12 +85,12 @@ def check(
 
 def _list_names(settings: Settings) -> tuple[frozenset[str] | None, str]:
     """Lists of the deployment that the environment names; None and the reason: it cannot be reached."""
-    from worker.bank.in_force import deployed_names
+    from worker.bank.lists_in_force import deployment_list_names
     from worker.store.redis_client import connect
 
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
-        return deployed_names(redis, settings), ""
+        return deployment_list_names(redis, settings), ""
     except LivewardenError as error:
         return None, str(error)
     finally:

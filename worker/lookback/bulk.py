@@ -23,8 +23,8 @@ from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
 from worker.bank.folder_lists import FolderLists
 from worker.bank.follower import Follower
-from worker.bank.in_force import InForce
 from worker.bank.keys import FILES
+from worker.bank.lists_in_force import ListsInForce
 from worker.bank.place import SnapshotPlace
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.failure_log import FailureLog
@@ -225,7 +225,7 @@ def main() -> None:
     with connect(settings.redis_url.get_secret_value()) as redis:
         follower = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
 
-        def bank() -> InForce:
+        def bank() -> ListsInForce:
             follower.look()
             return follower.in_force()
 

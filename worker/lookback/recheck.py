@@ -22,8 +22,8 @@ from models.errors import ChangeError
 from models.pdq.pdq import PdqHash
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import position, read_pointer
-from worker.bank.in_force import BankMark, BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES
+from worker.bank.lists_in_force import BankMark, BankSource, ListsInForce, as_list_match
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lookback.file_search import COLUMNS, MOST_FRAMES, HashQuery, found_in, may_be_left_out
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
@@ -77,11 +77,11 @@ class Recheck:
         file = LogFile.parse(folder, name)
         if file is None or name not in self.store.names(folder):
             return self._reschedule(late, now)
-        lacks_deployed = judged_by.lacks_deployed(current)
-        if lacks_deployed and in_force.mark.lacks_deployed(current):
+        lacks_shared = judged_by.lacks_shared(current)
+        if lacks_shared and in_force.mark.lacks_shared(current):
             return self._note(late, replace(late, due_ms=now + BEHIND_MS))
         matched: list[Matched] = []
-        if lacks_deployed or not in_force.mark.files <= judged_by.files:
+        if lacks_shared or not in_force.mark.files <= judged_by.files:
             changes = self._changes_since(judged_by, current)
             if changes is not None:
                 return self._note(late, None, self._with(changes, file, in_force))
@@ -129,7 +129,7 @@ class Recheck:
             if is_sought(change):
                 yield change
 
-    def _with(self, changes: Sequence[BankChange], file: LogFile, in_force: InForce) -> list[Matched]:
+    def _with(self, changes: Sequence[BankChange], file: LogFile, in_force: ListsInForce) -> list[Matched]:
         """Compares a file with single hashes that were not withdrawn since."""
         bank = in_force.bank
         there = [

@@ -19,7 +19,7 @@ from config.errors import LivewardenError
 from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
-from worker.bank.in_force import BankSource
+from worker.bank.lists_in_force import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.failure_log import FailureLog
 from worker.lookback.file_search import IN_A_TASK, HashQuery, LoggedMatch, SearchPace, files_left, scan

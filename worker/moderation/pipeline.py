@@ -25,7 +25,7 @@ from sampler.errors import SamplerError
 from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import mark_allowed
-from worker.bank.in_force import BankSource, InForce, as_list_match
+from worker.bank.lists_in_force import BankSource, ListsInForce, as_list_match
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
 from worker.moderation.stages import SegmentStages, Stages
@@ -238,7 +238,7 @@ class Pipeline:
         self,
         frame: SampledFrame,
         origin: Origin,
-        in_force: InForce,
+        in_force: ListsInForce,
         gate: GateState | None,
         clock: _StageClock,
         stages: SegmentStages,

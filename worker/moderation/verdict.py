@@ -8,7 +8,7 @@ from typing import Any
 from config.facts import Hit, ListMatch, SampleFacts
 from models.pdq.variants import Variants
 from sampler.frames import SampleReason, Stretch
-from worker.bank.in_force import BankMark
+from worker.bank.lists_in_force import BankMark
 from worker.moderation.accounting import LedgerShare, account
 from worker.moderation.gate import GateState
 from worker.moderation.stages import ModelTally

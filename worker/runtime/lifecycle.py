@@ -20,8 +20,8 @@ from celery.signals import (
 
 from config.errors import LivewardenError
 from worker.bank.compaction import keep_in_order
-from worker.bank.in_force import followed_names
 from worker.bank.keys import SNAPSHOT
+from worker.bank.lists_in_force import followed_names
 from worker.bank.place import SnapshotPlace
 from worker.bank.recovery import keep_restored
 from worker.bank.replication import fetch_at_start, keep_fetched

@@ -15,7 +15,7 @@ from config.settings import Settings
 from sampler.child.decoder import Decoder
 from sampler.limits import Limits
 from worker.bank.follower import Follower
-from worker.bank.in_force import InForce
+from worker.bank.lists_in_force import ListsInForce
 from worker.bank.place import SnapshotPlace
 from worker.health.redis_epoch import SEED as SEED
 from worker.health.redis_epoch import plant_seed
@@ -105,7 +105,7 @@ class WorkerProcess:
     def lookback(self, *, pace: SearchPace = IN_A_TASK) -> Lookback:
         """Returns what a look-back needs."""
 
-        def bank() -> InForce:
+        def bank() -> ListsInForce:
             self.bank.look()
             return self.bank.in_force()
 

@@ -13,7 +13,7 @@ from time import monotonic
 
 import pyarrow as pa
 
-from worker.bank.in_force import BankMark
+from worker.bank.lists_in_force import BankMark
 from worker.errors import ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.store.object_store import ObjectStore

@@ -18,7 +18,6 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits, own_lists, quarantine
 from worker.bank.changelog import read_pointer
-from worker.bank.deployed import follow
 from worker.bank.follower import Follower
 from worker.bank.history import UNREADABLE, read_history
 from worker.bank.imports import import_file
@@ -26,6 +25,7 @@ from worker.bank.inspection import stats
 from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.bank.replication import fetch_at_start, fetch_missing
+from worker.bank.shared_bank import follow
 from worker.doctor.diagnosis import State
 from worker.doctor.lists import examine_bank, follow_bank
 from worker.errors import BankRequestError
@@ -122,10 +122,10 @@ def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redi
     redis.hset(FOLLOWERS, mapping={"a:1": "{", "b:1": "[]", "c:1": json.dumps({"at_ms": now_ms(redis), "more": 1})})
     redis.hset(JOBS, "damaged", "{")
     redis.xadd(HISTORY, {"act": "{"})
-    deployed = follow(redis, place)
-    assert deployed.stale == ("fresh",)
-    assert "later" in deployed.bank.specs
-    shown = stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))
+    shared = follow(redis, place)
+    assert shared.stale == ("fresh",)
+    assert "later" in shared.bank.specs
+    shown = stats(redis, shared.bank, shared, look_backs=look_backs(redis))
     assert shown["processes_unreadable"] == ["a:1", "b:1"]
     assert shown["processes_behind"] == ["c:1"]
     assert shown["look_backs_unreadable"] == ["damaged"]

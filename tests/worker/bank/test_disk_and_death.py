@@ -18,13 +18,13 @@ from models.errors import SnapshotError
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import read_pointer
 from worker.bank.compaction import COMPACT_CHANGES, compact
-from worker.bank.deployed import follow
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import store_again
 from worker.bank.replication import fetch_missing
+from worker.bank.shared_bank import follow
 
 SMALL_DISK = "12m"
 

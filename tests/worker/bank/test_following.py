@@ -16,12 +16,12 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.compaction import compact, publish_stale
-from worker.bank.deployed import follow, stale_lists
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
-from worker.bank.in_force import UNFOLLOWED
 from worker.bank.keys import CHANGES, SNAPSHOT
+from worker.bank.lists_in_force import UNFOLLOWED
 from worker.bank.place import SnapshotPlace
+from worker.bank.shared_bank import follow, stale_lists
 from worker.errors import BankRequestError
 
 IN_FORCE_SECONDS = 5.0

@@ -25,12 +25,12 @@ from models.formats import Format
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.compaction import compact
-from worker.bank.deployed import follow
 from worker.bank.history import read_history
 from worker.bank.imports import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import publish_snapshot
+from worker.bank.shared_bank import follow
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
 from worker.lookback.bulk import enqueue
 from worker.lookback.jobs import JOBS

@@ -13,12 +13,12 @@ from redis import Redis
 from config.errors import LivewardenError
 from models.bank.snapshot import verify_snapshot
 from worker.bank.changelog import read_pointer
-from worker.bank.deployed import follow
 from worker.bank.imports import import_file
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import store_again
 from worker.bank.replication import fetch_missing
+from worker.bank.shared_bank import follow
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import run_script
 

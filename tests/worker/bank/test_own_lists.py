@@ -15,12 +15,12 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.compaction import compact
-from worker.bank.deployed import follow
-from worker.bank.in_force import as_list_match
 from worker.bank.keys import CHANGES, PROPOSED, QUARANTINE
+from worker.bank.lists_in_force import as_list_match
 from worker.bank.own_lists import PROPOSAL_HOURS, allow, confirm
 from worker.bank.place import SnapshotPlace
 from worker.bank.quarantine import lift_quarantine, quarantines, set_quarantine
+from worker.bank.shared_bank import follow
 from worker.errors import BankRequestError, QueueError
 from worker.incidents.findings import Finding
 from worker.people.actor import Actor, Role

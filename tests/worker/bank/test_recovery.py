@@ -9,12 +9,12 @@ from redis import Redis
 from models.bank.entries import Entry, HashKind, ListSpec
 from worker.bank import edits
 from worker.bank.compaction import compact
-from worker.bank.deployed import follow
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
 from worker.bank.keys import REFRESHED, SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.bank.recovery import restore
+from worker.bank.shared_bank import follow
 from worker.health.redis_epoch import STATE_LOST, EpochWatch
 
 ONE, TWO, THREE, FOUR = ("0f" * 32, "3c" * 32, "55" * 32, "a5" * 32)

@@ -23,13 +23,13 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.changelog import position, read_pointer
 from worker.bank.compaction import compact
-from worker.bank.deployed import follow
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
 from worker.bank.keys import FOLLOWERS
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import store_again
 from worker.bank.replication import fetch_at_start, fetch_missing
+from worker.bank.shared_bank import follow
 from worker.errors import ObjectStoreError
 
 

@@ -19,10 +19,10 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.classifiers.classifier import StuckRun
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
-from worker.bank.deployed import follow
 from worker.bank.keys import WRITER
 from worker.bank.own_lists import allow
 from worker.bank.place import SnapshotPlace
+from worker.bank.shared_bank import follow
 from worker.errors import QueueError
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.incidents.events import EventType

@@ -22,7 +22,7 @@ from worker.bank.changelog import append_changes
 from worker.bank.compaction import compact
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
-from worker.bank.in_force import InForce
+from worker.bank.lists_in_force import ListsInForce
 from worker.bank.place import SnapshotPlace
 from worker.lookback.bulk import enqueue, look_back_for_files, look_back_in_bulk
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
@@ -72,7 +72,7 @@ def looking_from(
 
 def looking_by(redis: Redis, store: ObjectStore, policy: Policy, follower: Follower) -> Lookback:
 
-    def bank() -> InForce:
+    def bank() -> ListsInForce:
         follower.look()
         return follower.in_force()
 

@@ -21,8 +21,8 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import ListSpec
 from models.pdq.variant_kinds import Variant
-from worker.bank.in_force import BankSource, InForce, always
 from worker.bank.keys import CHANGES, QUARANTINE
+from worker.bank.lists_in_force import BankSource, ListsInForce, always
 from worker.errors import ObjectStoreError, StoreError
 from worker.ingest.registry.registry import stream_key
 from worker.lookback.file_search import MOST_FRAMES, HashQuery, SearchPace, files_left, scan
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> ObjectStore:
 def of_lists(*specs: ListSpec) -> BankSource:
     """A bank that has these lists."""
     delta = Delta().applied(*(BankChange.put_list(spec, at_ms=1, id="1-1") for spec in specs))
-    return always(InForce(bank=Bank(delta=delta)))
+    return always(ListsInForce(bank=Bank(delta=delta)))
 
 
 @pytest.fixture
@@ -341,7 +341,7 @@ RUN = """
     from models.bank.bank import Bank
     from models.bank.delta import Delta
     from models.bank.entries import ListSpec
-    from worker.bank.in_force import InForce, always
+    from worker.bank.lists_in_force import ListsInForce, always
     from worker.lookback.search import Lookback, look_back
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect
@@ -349,7 +349,7 @@ RUN = """
     policy = load_policy(Path(sys.argv[3]))
     looking = Lookback(
         redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=policy,
-        bank=always(InForce(bank=Bank(delta=Delta(specs={"known": ListSpec(name="known")})))),
+        bank=always(ListsInForce(bank=Bank(delta=Delta(specs={"known": ListSpec(name="known")})))),
         deployment="test", hours=24,
     )
     print("ready", flush=True)

@@ -26,7 +26,7 @@ from sampler.errors import DecoderDiedError, SamplerError
 from sampler.limits import Limits
 from sampler.picture import Picture
 from worker.bank.allowance import allow_tags
-from worker.bank.in_force import InForce, always
+from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.pipeline import Origin, Pipeline
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED
 from worker.moderation.verdict import SampleVerdict
@@ -47,7 +47,10 @@ def decoder() -> Iterator[Decoder]:
 def pipeline(decoder: Decoder) -> Pipeline:
     """With what livewarden ships."""
     return Pipeline(
-        decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=load_classifiers(None), policy=load_policy(None)
+        decoder=decoder,
+        bank=always(ListsInForce(bank=Bank())),
+        classifiers=load_classifiers(None),
+        policy=load_policy(None),
     )
 
 
@@ -172,7 +175,7 @@ def test_failing_classifier_degrades_and_does_not_stop_the_hash_check(
 ) -> None:
     """A broken model would switch off the search for known material; or would count as having looked."""
     pipeline = Pipeline(
-        decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=[lost_classifier], policy=load_policy(None)
+        decoder=decoder, bank=always(ListsInForce(bank=Bank())), classifiers=[lost_classifier], policy=load_policy(None)
     )
     verdict = pipeline.moderate(clip(held(card(), 4)), origin=DRILL, seed=SEED)
     assert verdict.degraded == (f"classifier-failed:{lost_classifier.name}",)
@@ -224,7 +227,7 @@ def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pi
         )
         turning = Pipeline(
             decoder=decoder,
-            bank=always(InForce(bank=Bank(delta=delta), degraded=("stale-list:own",))),
+            bank=always(ListsInForce(bank=Bank(delta=delta), degraded=("stale-list:own",))),
             classifiers=load_classifiers(None),
             policy=load_policy(None),
         )
@@ -250,7 +253,9 @@ def test_an_allowed_picture_asks_for_a_review_while_that_lasts(decoder: Decoder,
         allowed = replace(entry, tags=allow_tags("own", until_ms, "lea"))
         changes = [BankChange.put_list(ListSpec(name="own"), at_ms=0), BankChange.add("own", entry, at_ms=0)]
         bank = Bank(delta=Delta().applied(*changes, BankChange.add(ALLOW, allowed, at_ms=0)))
-        allowing = Pipeline(decoder=decoder, bank=always(InForce(bank=bank)), classifiers=(), policy=load_policy(None))
+        allowing = Pipeline(
+            decoder=decoder, bank=always(ListsInForce(bank=bank)), classifiers=(), policy=load_policy(None)
+        )
         return {str(hit.severity) for hit in allowing.moderate(film, origin=LIVE, seed=SEED).hits}
 
     now = round(time.time() * 1000)
@@ -265,7 +270,7 @@ def test_a_decoder_that_one_stream_took_over_costs_the_next_one_no_segment(lie: 
     """A broadcaster would have other people's segments called undecodable, or quarantined."""
     with Decoder(program=STAND_IN, limits=Limits(wall_seconds=2.0)) as taken_over:
         pipeline = Pipeline(
-            decoder=taken_over, bank=always(InForce(bank=Bank())), classifiers=(), policy=load_policy(None)
+            decoder=taken_over, bank=always(ListsInForce(bank=Bank())), classifiers=(), policy=load_policy(None)
         )
         pipeline.moderate(LATER + lie.encode(), origin=LIVE, seed=SEED)
         assert pipeline.moderate(clip(held(card(), 2)), origin=LIVE, seed=SEED).samples[0].matches
@@ -275,7 +280,7 @@ def test_an_input_that_kills_its_own_decoder_is_tried_once() -> None:
     """Each try of a hostile segment takes the decoder's whole time from others."""
     with Decoder(program=STAND_IN) as decoder:
         pipeline = Pipeline(
-            decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=(), policy=load_policy(None)
+            decoder=decoder, bank=always(ListsInForce(bank=Bank())), classifiers=(), policy=load_policy(None)
         )
         for _ in range(2):
             with pytest.raises(DecoderDiedError):

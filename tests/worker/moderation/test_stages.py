@@ -18,7 +18,7 @@ from config.settings import Settings
 from models.bank.bank import Bank
 from models.classifiers.classifier import Classifier
 from sampler.child.decoder import Decoder
-from worker.bank.in_force import InForce, always
+from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
 from worker.moderation.pipeline import Origin, Pipeline
@@ -54,7 +54,7 @@ def moderated(
     origin: Origin = LIVE,
     stuck: Collection[str] = (),
 ) -> SegmentVerdict:
-    pipeline = Pipeline(decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=classifiers, policy=policy)
+    pipeline = Pipeline(decoder=decoder, bank=always(ListsInForce(bank=Bank())), classifiers=classifiers, policy=policy)
     pipeline.warm_up()
     frames = [frame for name in pictures for frame in held(card() if name == "card" else photo(name), 2)]
     return pipeline.moderate(clip(frames), origin=origin, seed=b"tests", stuck=stuck)

@@ -19,7 +19,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
 from models.pdq.variant_kinds import Variant
 from sampler.child.decoder import Decoder
-from worker.bank.in_force import InForce, always
+from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.pipeline import Origin, Pipeline, list_matches
 
 LIVE = Origin(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
@@ -39,7 +39,7 @@ def pipeline(decoder: Decoder, entries: Sequence[Entry], *variants: Variant) -> 
     spec = ListSpec(name="known", variants=variants)
     changes = [BankChange.put_list(spec, at_ms=1), *(BankChange.add("known", entry, at_ms=1) for entry in entries)]
     bank = Bank(delta=Delta().applied(*changes))
-    return Pipeline(decoder=decoder, bank=always(InForce(bank=bank)), classifiers=(), policy=load_policy(None))
+    return Pipeline(decoder=decoder, bank=always(ListsInForce(bank=bank)), classifiers=(), policy=load_policy(None))
 
 
 def entry_of(picture: Rgb, name: str) -> Entry:

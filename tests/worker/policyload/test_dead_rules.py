@@ -14,9 +14,9 @@ from redis import Redis
 from config.settings import Settings
 from models.bank.entries import ListSpec
 from worker.bank import edits
-from worker.bank.deployed import follow
-from worker.bank.in_force import deployed_names, followed_names
+from worker.bank.lists_in_force import deployment_list_names, followed_names
 from worker.bank.place import SnapshotPlace
+from worker.bank.shared_bank import follow
 from worker.events.operations import OPERATIONS
 from worker.policyload.dead_rules import ListNames
 from worker.policyload.follower import PolicyFollower
@@ -120,7 +120,7 @@ def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> 
 
         def names(seen: list[object] = seen) -> frozenset[str]:
             seen.append(1)
-            return deployed_names(redis, settings)
+            return deployment_list_names(redis, settings)
 
         with workers(settings, 1, names):
             eventually(seen.copy, within_seconds=30, what="it is looked for")

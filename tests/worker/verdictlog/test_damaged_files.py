@@ -325,7 +325,7 @@ def test_a_file_that_was_half_there_is_searched_once_it_is_intact(redis: Redis, 
     late = next_late(redis)
     assert late is not None
     assert late.path == file.path
-    assert late.judged_by.lacks_deployed(late.judged_by)  # compared with all that is in force
+    assert late.judged_by.lacks_shared(late.judged_by)  # compared with all that is in force
     path.unlink()
     damage_recorder(redis)(file, ObjectStoreError("gone by then", damaged=True))
     redis.delete(KEPT)

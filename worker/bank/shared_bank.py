@@ -1,4 +1,4 @@
-"""The bank of this deployment as one process sees it: a snapshot from the bank's folder, and Redis's changes since."""
+"""The bank that a deployment shares, as one process sees it: a snapshot from its folder, and Redis's changes since."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -30,8 +30,8 @@ STALE = "stale-list"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployed:
-    """The bank up to one change. Immutable; `follow` returns the next one."""
+class SharedBank:
+    """The shared bank up to one change. Immutable; `follow` returns the next one."""
 
     bank: Bank = field(default_factory=Bank)
     pointer: Pointer = NO_SNAPSHOT
@@ -68,7 +68,7 @@ class Deployed:
         return (*marks, *(f"{STALE}:{name}" for name in self.stale))
 
 
-def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -> Deployed:
+def follow(redis: Redis, place: SnapshotPlace, before: SharedBank | None = None) -> SharedBank:
     """Reads what is in force now; cheap if nothing has changed since `before`.
 
     If a snapshot cannot be opened, the last good one stays open, with all changes since, and `missing` has the reason.
@@ -77,7 +77,7 @@ def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -
         StoreError: Redis failed.
         BankRequestError: there is no last good snapshot either.
     """
-    now = Deployed() if before is None else before
+    now = SharedBank() if before is None else before
     while True:
         news = read_news(redis, now.position)
         if news.pointer.damaged:
@@ -119,13 +119,13 @@ def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -
             return _applied(now, news, missing=str(error))
 
 
-def _holds_the_same(now: Deployed, pointer: Pointer) -> bool:
+def _holds_the_same(now: SharedBank, pointer: Pointer) -> bool:
     """Returns whether the open snapshot with all changes since equals the new one: it is a compaction, and no change
     was missed."""
     return now.pointer.edition == pointer.edition and position(now.position) >= position(pointer.kept_after)
 
 
-def _applied(now: Deployed, news: News, *, missing: str = "") -> Deployed:
+def _applied(now: SharedBank, news: News, *, missing: str = "") -> SharedBank:
     bank = now.bank
     if news.changes:
         bank = replace(bank, delta=bank.delta.applied(*news.changes))
@@ -144,7 +144,7 @@ def _applied(now: Deployed, news: News, *, missing: str = "") -> Deployed:
     )
 
 
-def went_back(before: Deployed, after: Deployed) -> bool:
+def went_back(before: SharedBank, after: SharedBank) -> bool:
     """Returns whether Redis lost the state that `before` was read from: the epoch is another one, or the snapshot in
     force is older."""
     if before.epoch and before.epoch != after.epoch:
@@ -154,14 +154,14 @@ def went_back(before: Deployed, after: Deployed) -> bool:
     return older and not before.lost
 
 
-def _opened(folder: Path | None, pointer: Pointer) -> Deployed:
+def _opened(folder: Path | None, pointer: Pointer) -> SharedBank:
     if folder is None:
         raise SnapshotError(f"snapshot {pointer.name}: expected it in LIVEWARDEN_BANK_DIR, which is not set")
     snapshot = open_snapshot(folder / pointer.name)
-    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+    return SharedBank(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
-def _adopt(redis: Redis, place: SnapshotPlace) -> Deployed | None:
+def _adopt(redis: Redis, place: SnapshotPlace) -> SharedBank | None:
     """Takes the snapshot in the operator's folder if Redis names none: Redis was lost, the lists must not be."""
     if not place.shared:
         return None
@@ -173,10 +173,10 @@ def _adopt(redis: Redis, place: SnapshotPlace) -> Deployed | None:
     _log.warning("Redis does not name a snapshot of the hash bank: %s is used; changes since may be lost", path)
     with store_errors():
         redis.hset(SNAPSHOT, mapping={"name": pointer.name, "watermark": pointer.watermark, "adopted": 1})
-    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+    return SharedBank(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
-def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
+def _last_good(redis: Redis, folder: Path | None, why: str) -> SharedBank:
     """The newest snapshot of the folder that can be opened; logs if Redis does not have every change since."""
     found = None if folder is None else _newest(folder)
     if found is None:
@@ -190,7 +190,7 @@ def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
     if position(snapshot.watermark) < position(kept_after):
         _log.warning("snapshot %s is so old that Redis lacks some of the changes since", path)
     pointer = Pointer(name=path.name, watermark=snapshot.watermark or START)
-    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+    return SharedBank(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
 def _current(folder: Path) -> tuple[Path, Snapshot] | None:
