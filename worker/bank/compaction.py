@@ -21,10 +21,10 @@ from models.bank.entries import Entry
 from worker.bank.allowance import allowed_until_ms
 from worker.bank.follower import Follower
 from worker.bank.keys import SNAPSHOT, WRITER
-from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot, store_again
 from worker.bank.replication import fetch_at_start
 from worker.bank.shared_bank import SharedBank
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 from worker.events.cloudevent import derived_id, rfc3339
 from worker.events.operations import alert_operators
@@ -52,14 +52,14 @@ REST_SECONDS = 300.0
 
 
 def keep_in_order(
-    redis: Redis, bank: Follower, place: SnapshotPlace, deployment: str, stopping: threading.Event
+    redis: Redis, bank: Follower, storage: SnapshotStorage, deployment: str, stopping: threading.Event
 ) -> None:
     """Publishes stale lists, uploads the snapshot if the store lacks it, and compacts when it is due and no other
     process does, until `stopping` is set."""
 
     def step() -> float | None:
         bank.look()
-        store_again(redis, place)
+        store_again(redis, storage)
         publish_stale(redis, bank.shared, deployment=deployment)
         due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
         return REST_SECONDS if due and not run_subprocess_job("worker.bank.compaction", stopping) else None
@@ -102,7 +102,7 @@ def publish_stale(redis: Redis, shared: SharedBank, *, deployment: str) -> int:
     return published
 
 
-def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGES) -> bool:
+def compact(redis: Redis, storage: SnapshotStorage, *, changes: int = COMPACT_CHANGES) -> bool:
     """Writes the changes since the snapshot into a new one, if there are so many; returns whether it did.
 
     Raises as `publish_snapshot`.
@@ -110,7 +110,7 @@ def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGE
     with store_errors():
         now = now_ms(redis)
     written = publish_snapshot(
-        redis, place, lambda bank: _without_expired(bank, now), due=lambda shared: shared.changes >= changes
+        redis, storage, lambda bank: _without_expired(bank, now), due=lambda shared: shared.changes >= changes
     )
     return written is not None
 
@@ -142,9 +142,9 @@ def main() -> None:
     settings = load_settings(os.environ)
     try:
         with connect(settings.redis_url.get_secret_value()) as redis:
-            place = SnapshotPlace.of(settings)
-            fetch_at_start(redis, place)
-            if compact(redis, place):
+            storage = SnapshotStorage.of(settings)
+            fetch_at_start(redis, storage)
+            if compact(redis, storage):
                 _log.info("the hash bank was compacted into a new snapshot")
     except BankRequestError as error:
         _log.info("no compaction now: %s", error)

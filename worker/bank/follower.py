@@ -20,8 +20,8 @@ from worker.bank.changelog import START, position
 from worker.bank.folder_lists import FolderLists, load_folder, reload_folder
 from worker.bank.keys import FOLLOWERS
 from worker.bank.lists_in_force import UNFOLLOWED, BankMark, ListsInForce, combine_lists
-from worker.bank.place import SnapshotPlace
 from worker.bank.shared_bank import SharedBank, follow, offline, went_back
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import StoreError
 from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic, start_thread
@@ -77,9 +77,9 @@ def read_report(text: object) -> FollowerReport | None:
 class Follower:
     """Follows the bank; `in_force` returns the lists in force now."""
 
-    def __init__(self, redis: Redis, place: SnapshotPlace, lists_dir: Path | None) -> None:
+    def __init__(self, redis: Redis, storage: SnapshotStorage, lists_dir: Path | None) -> None:
         self._redis = redis
-        self._place = place
+        self._storage = storage
         self._lists_dir = lists_dir
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -162,11 +162,11 @@ class Follower:
             read = self._folder
             folder = load_folder(self._lists_dir) if read is None else reload_folder(read, self._lists_dir)
             try:
-                shared = follow(self._redis, self._place, self._shared)
+                shared = follow(self._redis, self._storage, self._shared)
                 self._followed_at = time.monotonic()
             except (StoreError, OSError) as error:
                 _trouble.met("bank", "the hash bank is not followed: %s", error)
-                shared = SharedBank(bank=offline(self._place)) if self._shared is None else self._shared
+                shared = SharedBank(bank=offline(self._storage)) if self._shared is None else self._shared
             else:
                 _trouble.over("bank", "the hash bank is followed again")
                 self._hold(shared)

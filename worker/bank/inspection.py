@@ -18,8 +18,8 @@ from models.pdq.pdq import PdqHash
 from worker.bank.changelog import position
 from worker.bank.follower import read_report
 from worker.bank.keys import FOLLOWERS
-from worker.bank.place import SnapshotPlace
 from worker.bank.shared_bank import SharedBank, follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 from worker.store.redis_client import now_ms, store_errors
 
@@ -92,16 +92,16 @@ class BankCheck:
     found: str
 
 
-def verify(redis: Redis, place: SnapshotPlace) -> Iterator[BankCheck]:
+def verify(redis: Redis, storage: SnapshotStorage) -> Iterator[BankCheck]:
     """Reads every byte of the snapshot and every change, and looks entries of each list up.
 
     Raises:
         StoreError: Redis is away.
         BankRequestError: no snapshot is usable.
     """
-    shared = follow(redis, place)
+    shared = follow(redis, storage)
     yield BankCheck(name="in force", ok=not shared.behind, found=shared.behind or f"up to change {shared.position}")
-    folder = place.find(redis)
+    folder = storage.find(redis)
     if shared.bank.snapshot is not None and folder is not None:
         yield _bytes(folder / shared.pointer.name)
     for name in shared.bank.specs:

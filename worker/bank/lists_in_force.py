@@ -18,9 +18,9 @@ from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import NO_SNAPSHOT, START, position, read_news
 from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder
 from worker.bank.keys import FILES
-from worker.bank.place import SnapshotPlace
 from worker.bank.replication import fetch_at_start
 from worker.bank.shared_bank import BEHIND, SharedBank, follow, offline
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, StoreError
 from worker.health.redis_epoch import STATE_LOST
 from worker.store.redis_client import connect, now_ms, store_errors
@@ -167,13 +167,13 @@ def open_lists(settings: Settings, *, lists_dir: Path | None = None) -> ListsInF
     """
     if lists_dir is not None:
         return combine_lists(SharedBank(), load_folder(lists_dir))
-    place, folder = SnapshotPlace.of(settings), load_folder(settings.lists_dir)
+    storage, folder = SnapshotStorage.of(settings), load_folder(settings.lists_dir)
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
-        fetch_at_start(redis, place)
-        return combine_lists(follow(redis, place), folder)
+        fetch_at_start(redis, storage)
+        return combine_lists(follow(redis, storage), folder)
     except StoreError:
-        without: Bank = combine_lists(SharedBank(bank=offline(place)), folder).bank
+        without: Bank = combine_lists(SharedBank(bank=offline(storage)), folder).bank
         # Where there is no deployment, its bank is not missing.
         return ListsInForce(bank=without, degraded=(UNFOLLOWED,) if "redis_url" in settings.model_fields_set else ())
     finally:
@@ -188,14 +188,14 @@ def deployment_list_names(redis: Redis, settings: Settings) -> frozenset[str]:
         StoreError: Redis is away, or refuses this user.
         LivewardenError: the snapshot in force is not on this machine, or cannot be opened.
     """
-    place = SnapshotPlace.of(settings)
+    storage = SnapshotStorage.of(settings)
     news = read_news(redis, START)
     pointer = news.pointer
     if pointer.damaged:
         raise BankRequestError(pointer.damaged)
     bank = Bank()
     if pointer is not NO_SNAPSHOT:
-        folder = place.find(redis)
+        folder = storage.find(redis)
         if folder is None:
             raise BankRequestError(f"the bank's snapshot {pointer.name} is not on this machine")
         bank = Bank(snapshot=open_snapshot(folder / pointer.name))

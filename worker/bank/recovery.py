@@ -18,9 +18,9 @@ from models.bank.entries import BUILT_IN
 from worker.bank.changelog import START, read_news
 from worker.bank.follower import Follower
 from worker.bank.keys import REFRESHED
-from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot
 from worker.bank.shared_bank import SharedBank
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 from worker.health.redis_epoch import BEHIND, EPOCH, Epoch, read_epoch
 from worker.logs.failure_log import FailureLog
@@ -45,13 +45,13 @@ REST_SECONDS: Final = 10.0
 """After a failure."""
 
 
-def keep_restored(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: threading.Event) -> None:
+def keep_restored(redis: Redis, bank: Follower, storage: SnapshotStorage, stopping: threading.Event) -> None:
     """Follows the bank, and restores it whenever Redis lost its state, until `stopping` is set."""
 
     def step() -> None:
         try:
             bank.look()
-            restore(redis, bank, place)
+            restore(redis, bank, storage)
         except BankRequestError as error:
             _trouble.met("wait", "the hash bank is not restored yet: %s", error, level=logging.INFO)
             raise
@@ -68,7 +68,7 @@ def keep_restored(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: 
     )
 
 
-def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
+def restore(redis: Redis, bank: Follower, storage: SnapshotStorage) -> bool:
     """Restores the bank if Redis lost it and this process holds it; returns whether it is complete now.
 
     Raises as `worker.bank.publication.publish_snapshot`; try again.
@@ -86,7 +86,7 @@ def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
             if not _imported_again(now, epoch, now_ms(redis)):
                 return False
         elif not _is_empty(held.bank):
-            _publish(redis, place, held, epoch)
+            _publish(redis, storage, held, epoch)
         refreshed = json.dumps({} if held is None else held.refreshed_ms)
         restored = bool(run_script(redis, "bank_whole", keys=[EPOCH, REFRESHED], args=[epoch.id, refreshed]))
     if restored:
@@ -95,7 +95,7 @@ def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
     return restored
 
 
-def _publish(redis: Redis, place: SnapshotPlace, held: SharedBank, epoch: Epoch) -> None:
+def _publish(redis: Redis, storage: SnapshotStorage, held: SharedBank, epoch: Epoch) -> None:
     # Changes since the loss go on top of the held bank.
     news = read_news(redis, held.position if epoch.found == "older_copy" else START)
     since = held.bank
@@ -110,7 +110,7 @@ def _publish(redis: Redis, place: SnapshotPlace, held: SharedBank, epoch: Epoch)
                 source = current if name in imported or name not in since.specs else since
                 yield source.specs[name], source.entries(name)
 
-    publish_snapshot(redis, place, contents, brings_more=True)
+    publish_snapshot(redis, storage, contents, brings_more=True)
 
 
 def _is_empty(bank: Bank) -> bool:

@@ -29,7 +29,7 @@ from models.bank.snapshot import (
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import read_pointer
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic
@@ -110,7 +110,7 @@ def _folder(bank_id: str, name: str) -> str:
 
 
 def fetch_missing(
-    redis: Redis, place: SnapshotPlace, *, stopping: threading.Event | None = None, waits: bool = False
+    redis: Redis, storage: SnapshotStorage, *, stopping: threading.Event | None = None, waits: bool = False
 ) -> bool:
     """Fetches the snapshot in force into this host's folder, if it is not there; returns whether it did.
 
@@ -118,10 +118,10 @@ def fetch_missing(
         stopping: the fetch is given up once it is set.
         waits: if another process of this host is fetching, waits for it.
     """
-    pointer, folder = read_pointer(redis), place.find(redis)
-    if not pointer.digest or folder is None or not place.store_url or is_whole(folder / pointer.name):
+    pointer, folder = read_pointer(redis), storage.find(redis)
+    if not pointer.digest or folder is None or not storage.store_url or is_whole(folder / pointer.name):
         return False
-    store = place.open_store()
+    store = storage.open_store()
     assert store is not None
     with _alone(folder, waits=waits) as alone:
         if not alone or is_whole(folder / pointer.name):
@@ -135,7 +135,7 @@ def fetch_missing(
         began = monotonic()
         _log.info("fetching snapshot %s of the hash bank", pointer.name)
         path = fetch(
-            store, place.bank_id(redis), pointer.name, digest=pointer.digest, folder=folder, heartbeat=heartbeat
+            store, storage.bank_id(redis), pointer.name, digest=pointer.digest, folder=folder, heartbeat=heartbeat
         )
         _log.info("snapshot %s of the hash bank is here, after %.1f s", pointer.name, monotonic() - began)
         if not _points_anywhere(folder):
@@ -151,15 +151,15 @@ def _points_anywhere(folder: Path) -> bool:
         return False
 
 
-def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
+def fetch_at_start(redis: Redis, storage: SnapshotStorage) -> None:
     """Fetches the snapshot in force before the bank is opened. If it fails, opening the bank reports what is missing.
     Waits for a store that is away, or for another process that fetches, only if the folder has no snapshot.
     """
     until, waiting = monotonic() + START_SECONDS, threading.Event()
-    has_any = any(map(is_whole, place.root.glob(f"{PREFIX}*")))
+    has_any = any(map(is_whole, storage.root.glob(f"{PREFIX}*")))
     while True:
         try:
-            fetch_missing(redis, place, waits=not has_any)
+            fetch_missing(redis, storage, waits=not has_any)
             _trouble.over("start", "the hash bank is fetched")
             return
         except StoreError:
@@ -174,11 +174,11 @@ def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
         waiting.wait(1.0)
 
 
-def keep_fetched(redis: Redis, place: SnapshotPlace, stopping: threading.Event) -> None:
+def keep_fetched(redis: Redis, storage: SnapshotStorage, stopping: threading.Event) -> None:
     """Fetches each snapshot that comes into force, until `stopping` is set: a thread of each worker's main process."""
 
     def step() -> None:
-        fetch_missing(redis, place, stopping=stopping)
+        fetch_missing(redis, storage, stopping=stopping)
 
     periodic(
         step,

@@ -15,7 +15,7 @@ from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news, read_pointer
 from worker.bank.keys import SNAPSHOT
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 from worker.health.redis_epoch import STATE_LOST
 from worker.store.redis_client import store_errors
@@ -68,7 +68,7 @@ class SharedBank:
         return (*marks, *(f"{STALE}:{name}" for name in self.stale))
 
 
-def follow(redis: Redis, place: SnapshotPlace, before: SharedBank | None = None) -> SharedBank:
+def follow(redis: Redis, storage: SnapshotStorage, before: SharedBank | None = None) -> SharedBank:
     """Reads what is in force now; cheap if nothing has changed since `before`.
 
     If a snapshot cannot be opened, the last good one stays open, with all changes since, and `missing` has the reason.
@@ -82,7 +82,7 @@ def follow(redis: Redis, place: SnapshotPlace, before: SharedBank | None = None)
         news = read_news(redis, now.position)
         if news.pointer.damaged:
             if before is None:
-                now = _last_good(redis, place.find(redis), news.pointer.damaged)
+                now = _last_good(redis, storage.find(redis), news.pointer.damaged)
                 news = read_news(redis, now.position)
             elif news.pointer.damaged != now.missing:
                 _log.warning("the hash bank is behind: %s", news.pointer.damaged)
@@ -92,7 +92,7 @@ def follow(redis: Redis, place: SnapshotPlace, before: SharedBank | None = None)
                 return _applied(
                     now, news, missing="Redis does not name a snapshot any more: it may have lost its state"
                 )
-            adopted = _adopt(redis, place) if before is None else None
+            adopted = _adopt(redis, storage) if before is None else None
             if adopted is None:
                 return _applied(now, news)
             now = adopted
@@ -101,7 +101,7 @@ def follow(redis: Redis, place: SnapshotPlace, before: SharedBank | None = None)
             return _applied(replace(now, pointer=news.pointer), news)
         folder: Path | None = None
         try:
-            folder = place.find(redis)
+            folder = storage.find(redis)
             now = _opened(folder, news.pointer)
         except (SnapshotError, BankRequestError) as error:
             if before is not None and _holds_the_same(now, news.pointer):
@@ -161,11 +161,11 @@ def _opened(folder: Path | None, pointer: Pointer) -> SharedBank:
     return SharedBank(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
-def _adopt(redis: Redis, place: SnapshotPlace) -> SharedBank | None:
+def _adopt(redis: Redis, storage: SnapshotStorage) -> SharedBank | None:
     """Takes the snapshot in the operator's folder if Redis names none: Redis was lost, the lists must not be."""
-    if not place.shared:
+    if not storage.dedicated:
         return None
-    found = _current(place.root)
+    found = _current(storage.root)
     if found is None:
         return None
     path, snapshot = found
@@ -213,9 +213,9 @@ def _newest(folder: Path) -> tuple[Path, Snapshot] | None:
     return max(found, key=lambda one: position(one[1].watermark), default=None)
 
 
-def offline(place: SnapshotPlace) -> Bank:
+def offline(storage: SnapshotStorage) -> Bank:
     """The bank of the folder without Redis; if it has none, the built-in lists alone."""
-    found = _current(place.root) if place.shared else None
+    found = _current(storage.root) if storage.dedicated else None
     return Bank() if found is None else Bank(snapshot=found[1])
 
 

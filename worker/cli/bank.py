@@ -139,7 +139,7 @@ def import_(
     with session() as now, progress_of(file) as progress:
         done = import_file(
             now.redis,
-            now.place,
+            now.storage,
             name,
             file,
             format=chosen,
@@ -247,7 +247,7 @@ def verify(as_json: Json = False) -> None:
     from worker.bank import inspection
 
     with session() as now:
-        checks = list(inspection.verify(now.redis, now.place))
+        checks = list(inspection.verify(now.redis, now.storage))
     ok = all(check.ok for check in checks)
     if as_json:
         print_json({"ok": ok, "checks": [vars(check) for check in checks]})

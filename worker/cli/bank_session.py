@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from models.formats import Format
     from worker.bank.lists_in_force import ListsInForce
-    from worker.bank.place import SnapshotPlace
     from worker.bank.shared_bank import SharedBank
+    from worker.bank.snapshot_storage import SnapshotStorage
     from worker.store.object_store import ObjectStore
 
 
@@ -24,7 +24,7 @@ class Session:
     """The bank, as one command sees it."""
 
     redis: "Redis"
-    place: "SnapshotPlace"
+    storage: "SnapshotStorage"
     shared: "SharedBank"
     """Without the lists of LIVEWARDEN_LISTS_DIR: the part that can be changed."""
     in_force: "ListsInForce"
@@ -43,18 +43,18 @@ def session() -> Iterator[Session]:
     """
     from worker.bank.folder_lists import load_folder
     from worker.bank.lists_in_force import combine_lists
-    from worker.bank.place import SnapshotPlace
     from worker.bank.replication import fetch_at_start
     from worker.bank.shared_bank import follow
+    from worker.bank.snapshot_storage import SnapshotStorage
     from worker.store.redis_client import connect, store_errors
 
     settings = settings_of(os.environ, places=("bank_dir", "lists_dir"))
-    place = SnapshotPlace.of(settings)
+    storage = SnapshotStorage.of(settings)
     with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
-        fetch_at_start(redis, place)
-        shared = follow(redis, place)
+        fetch_at_start(redis, storage)
+        shared = follow(redis, storage)
         now = combine_lists(shared, load_folder(settings.lists_dir))
-        yield Session(redis=redis, place=place, shared=shared, in_force=now, store=_store(settings))
+        yield Session(redis=redis, storage=storage, shared=shared, in_force=now, store=_store(settings))
 
 
 def _store(settings: Settings) -> "ObjectStore | None":

@@ -12,9 +12,9 @@ from models.bank.bank import Bank
 from worker.bank.compaction import COMPACT_CHANGES
 from worker.bank.folder_lists import LARGEST_FLAT, load_folder
 from worker.bank.lists_in_force import combine_lists
-from worker.bank.place import SnapshotPlace
 from worker.bank.replication import fetch_at_start
 from worker.bank.shared_bank import SharedBank, follow, offline
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.verdictlog.damaged import damaged_files
@@ -32,10 +32,10 @@ def follow_bank(redis: Redis | None, settings: Settings) -> SharedBank | Livewar
     """The shared bank, or the reason why it cannot be opened; None: Redis is away."""
     if redis is None:
         return None
-    place = SnapshotPlace.of(settings)
+    storage = SnapshotStorage.of(settings)
     try:
-        fetch_at_start(redis, place)
-        return follow(redis, place)
+        fetch_at_start(redis, storage)
+        return follow(redis, storage)
     except StoreError:
         return None
     except LivewardenError as error:
@@ -51,7 +51,7 @@ def lists_in_force(shared: SharedBank | LivewardenError | None, settings: Settin
     folder = load_folder(settings.lists_dir)
     if isinstance(shared, LivewardenError):
         raise shared
-    return combine_lists(shared or SharedBank(bank=offline(SnapshotPlace.of(settings))), folder).bank
+    return combine_lists(shared or SharedBank(bank=offline(SnapshotStorage.of(settings))), folder).bank
 
 
 def check_lists(lists: Bank) -> Diagnosis:
@@ -77,7 +77,7 @@ def examine_bank(shared: SharedBank | LivewardenError | None, settings: Settings
     if isinstance(shared, LivewardenError):
         yield Diagnosis(name="hash bank", state=State.FAIL, found=str(shared), advice=_ADVICE)
         return
-    yield _snapshot(shared, stored=bool(SnapshotPlace.of(settings).store_url))
+    yield _snapshot(shared, stored=bool(SnapshotStorage.of(settings).store_url))
     yield _freshness(shared)
     yield from _files(settings, shared)
 

@@ -25,7 +25,7 @@ from worker.bank.folder_lists import FolderLists
 from worker.bank.follower import Follower
 from worker.bank.keys import FILES
 from worker.bank.lists_in_force import ListsInForce
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.failure_log import FailureLog
 from worker.logs.setup import log_format_of, set_up_logging
@@ -223,7 +223,7 @@ def main() -> None:
     lower_priority()
     settings = load_settings(os.environ)
     with connect(settings.redis_url.get_secret_value()) as redis:
-        follower = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
+        follower = Follower(redis, SnapshotStorage.of(settings), settings.lists_dir)
 
         def bank() -> ListsInForce:
             follower.look()

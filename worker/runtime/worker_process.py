@@ -16,7 +16,7 @@ from sampler.child.decoder import Decoder
 from sampler.limits import Limits
 from worker.bank.follower import Follower
 from worker.bank.lists_in_force import ListsInForce
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.health.redis_epoch import SEED as SEED
 from worker.health.redis_epoch import plant_seed
 from worker.ingest.http.fetch import Fetcher
@@ -100,7 +100,7 @@ class WorkerProcess:
     @cached_property
     def bank(self) -> Follower:
         """The hash lists in force."""
-        return Follower(self.redis, SnapshotPlace.of(self.settings), self.settings.lists_dir)
+        return Follower(self.redis, SnapshotStorage.of(self.settings), self.settings.lists_dir)
 
     def lookback(self, *, pace: SearchPace = IN_A_TASK) -> Lookback:
         """Returns what a look-back needs."""
@@ -250,7 +250,7 @@ def check_ready(settings: Settings, redis: Redis) -> Ready:
     data = read_policy(settings.policy_file)
     policy, classifiers = read_policy_and_models(data, settings.policy_file, settings)
     try_in_subprocess(data)
-    bank = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
+    bank = Follower(redis, SnapshotStorage.of(settings), settings.lists_dir)
     bank.look()
     AllowedOrigins.parse(settings.allowed_origins)
     return Ready(

@@ -20,8 +20,8 @@ from worker.bank.follower import Follower
 from worker.bank.imports import import_file
 from worker.bank.keys import CHANGES, SNAPSHOT
 from worker.bank.lists_in_force import UNFOLLOWED
-from worker.bank.place import SnapshotPlace
 from worker.bank.shared_bank import follow, stale_lists
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 
 IN_FORCE_SECONDS = 5.0
@@ -37,10 +37,10 @@ def finds(follower: Follower, text: str) -> bool:
 
 
 @pytest.fixture
-def followers(redis_url: str, place: SnapshotPlace) -> Iterator[list[Follower]]:
+def followers(redis_url: str, storage: SnapshotStorage) -> Iterator[list[Follower]]:
     """Two that follow in threads of their own, as two worker processes do."""
     clients = [Redis.from_url(redis_url, decode_responses=True) for _ in range(2)]
-    made = [Follower(client, place, None) for client in clients]
+    made = [Follower(client, storage, None) for client in clients]
     for follower in made:
         follower.start()
     yield made
@@ -51,7 +51,7 @@ def followers(redis_url: str, place: SnapshotPlace) -> Iterator[list[Follower]]:
 
 
 def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
-    redis: Redis, place: SnapshotPlace, followers: list[Follower]
+    redis: Redis, storage: SnapshotStorage, followers: list[Follower]
 ) -> None:
     """Re-streaming of known material is a matter of minutes; and a hash listed in error must stop calling people."""
     wanted, done, matched = secrets.token_hex(32), threading.Event(), 0
@@ -65,13 +65,13 @@ def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
     matching = threading.Thread(target=at_full_speed)
     matching.start()
     try:
-        bank = follow(redis, place).bank
+        bank = follow(redis, storage).bank
         edits.create(redis, bank, ListSpec(name="own"))
-        edits.add(redis, follow(redis, place).bank, "own", [entry_of(wanted)])
+        edits.add(redis, follow(redis, storage).bank, "own", [entry_of(wanted)])
         eventually(
             lambda: all(finds(one, wanted) for one in followers), within_seconds=IN_FORCE_SECONDS, what="in force"
         )
-        edits.remove(redis, follow(redis, place).bank, "own", ["e"])
+        edits.remove(redis, follow(redis, storage).bank, "own", ["e"])
         eventually(
             lambda: not any(finds(one, wanted) for one in followers), within_seconds=IN_FORCE_SECONDS, what="out"
         )
@@ -82,12 +82,12 @@ def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
 
 
 def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
-    redis: Redis, place: SnapshotPlace, followers: list[Follower], list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, followers: list[Follower], list_file: Callable[..., Path]
 ) -> None:
     """An import of a large list would need a restart, or undo what was added meanwhile."""
     imported, added = secrets.token_hex(32), secrets.token_hex(32)
-    import_file(redis, place, "big", list_file({"i": imported}), small_changes=0)
-    edits.add(redis, follow(redis, place).bank, "big", [entry_of(added)])
+    import_file(redis, storage, "big", list_file({"i": imported}), small_changes=0)
+    edits.add(redis, follow(redis, storage).bank, "big", [entry_of(added)])
     eventually(
         lambda: all(finds(one, imported) and finds(one, added) for one in followers),
         within_seconds=IN_FORCE_SECONDS,
@@ -97,50 +97,50 @@ def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
 
 
 def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
-    redis: Redis, place: SnapshotPlace, followers: list[Follower], list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, followers: list[Follower], list_file: Callable[..., Path]
 ) -> None:
     """Known material would be lost each time the bank tidies up."""
     kept, withdrawn = secrets.token_hex(32), secrets.token_hex(32)
-    import_file(redis, place, "own", list_file({"kept": kept, "gone": withdrawn}))
-    edits.remove(redis, follow(redis, place).bank, "own", ["gone"])
-    assert compact(redis, place, changes=1)
+    import_file(redis, storage, "own", list_file({"kept": kept, "gone": withdrawn}))
+    edits.remove(redis, follow(redis, storage).bank, "own", ["gone"])
+    assert compact(redis, storage, changes=1)
     later = secrets.token_hex(32)
-    edits.add(redis, follow(redis, place).bank, "own", [entry_of(later, "later")])
-    assert compact(redis, place, changes=1)
-    assert not compact(redis, place, changes=1)  # nothing has changed since
+    edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later, "later")])
+    assert compact(redis, storage, changes=1)
+    assert not compact(redis, storage, changes=1)  # nothing has changed since
     last = secrets.token_hex(32)
-    edits.add(redis, follow(redis, place).bank, "own", [entry_of(last, "last")])
+    edits.add(redis, follow(redis, storage).bank, "own", [entry_of(last, "last")])
 
     def in_force(one: Follower) -> list[bool]:
         return [finds(one, text) for text in (kept, later, last, withdrawn)]
 
     expected = [True, True, True, False]
     eventually(lambda: all(in_force(one) == expected for one in followers), within_seconds=IN_FORCE_SECONDS, what="all")
-    assert [finds_now(redis, place, text) for text in (kept, later, last, withdrawn)] == expected
+    assert [finds_now(redis, storage, text) for text in (kept, later, last, withdrawn)] == expected
     assert redis.xlen(CHANGES) == 3  # what two snapshots hold is not kept in Redis as well
 
 
-def finds_now(redis: Redis, place: SnapshotPlace, text: str) -> bool:
+def finds_now(redis: Redis, storage: SnapshotStorage, text: str) -> bool:
     """As a process finds it that starts now."""
-    return bool(follow(redis, place).bank.match(PdqHash.from_hex(text)))
+    return bool(follow(redis, storage).bank.match(PdqHash.from_hex(text)))
 
 
 def test_a_process_far_behind_catches_up_over_a_snapshot(
-    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, list_file: Callable[..., Path]
 ):
     """A laptop wakes up, a worker was stopped: its position is gone from the stream."""
     first, second, third = (secrets.token_hex(32) for _ in range(3))
-    import_file(redis, place, "own", list_file({"1": first}))
-    behind = follow(redis, place)
+    import_file(redis, storage, "own", list_file({"1": first}))
+    behind = follow(redis, storage)
     for number, text in enumerate((second, third)):
-        edits.add(redis, follow(redis, place).bank, "own", [entry_of(text, f"n{number}")])
-        assert compact(redis, place, changes=1)
-    now = follow(redis, place, behind)
+        edits.add(redis, follow(redis, storage).bank, "own", [entry_of(text, f"n{number}")])
+        assert compact(redis, storage, changes=1)
+    now = follow(redis, storage, behind)
     assert dict(now.bank.sizes)["own"] == 3
     assert now.degraded == ()
 
 
-def test_redis_may_go_and_come_back(place: SnapshotPlace, tmp_path: Path, list_file: Callable[..., Path]) -> None:
+def test_redis_may_go_and_come_back(storage: SnapshotStorage, tmp_path: Path, list_file: Callable[..., Path]) -> None:
     """Moderation would stop, or go on without lists, each time Redis is restarted."""
     known, later = secrets.token_hex(32), secrets.token_hex(32)
     options = {"appendonly": "yes", "appendfsync": "always"}
@@ -148,18 +148,18 @@ def test_redis_may_go_and_come_back(place: SnapshotPlace, tmp_path: Path, list_f
     server.start()
     port = server.port
     with Redis.from_url(f"{server.connection_url}/0", decode_responses=True) as redis:
-        import_file(redis, place, "own", list_file({"1": known}), small_changes=0)
-        follower = Follower(redis, place, None)
+        import_file(redis, storage, "own", list_file({"1": known}), small_changes=0)
+        follower = Follower(redis, storage, None)
         follower.look()
         server.terminate()
         follower.look()
         assert finds(follower, known)
         # A process that starts meanwhile has the folder's snapshot, and reports that it lacks the rest.
-        starting = Follower(redis, place, None)
+        starting = Follower(redis, storage, None)
         assert finds(starting, known)
         assert starting.in_force().degraded == (UNFOLLOWED,)
         with ValkeyServer(port=port, data_dir=tmp_path / "valkey", config=options):
-            edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
+            edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later)])
             follower.look()
             starting.look()
             assert finds(follower, later)
@@ -168,37 +168,37 @@ def test_redis_may_go_and_come_back(place: SnapshotPlace, tmp_path: Path, list_f
 
 
 def test_a_redis_that_lost_everything_does_not_empty_the_bank(
-    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, list_file: Callable[..., Path]
 ) -> None:
     """A Redis without its volume would take all known material out of force, silently."""
     known, later = secrets.token_hex(32), secrets.token_hex(32)
-    import_file(redis, place, "own", list_file({"1": known}), small_changes=0)
-    running = Follower(redis, place, None)
+    import_file(redis, storage, "own", list_file({"1": known}), small_changes=0)
+    running = Follower(redis, storage, None)
     running.look()
     redis.flushall()
     running.look()
     assert finds(running, known)
     assert "bank-behind" in running.in_force().degraded
-    assert finds_now(redis, place, known)  # a process that starts now takes the folder's snapshot
-    edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
+    assert finds_now(redis, storage, known)  # a process that starts now takes the folder's snapshot
+    edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later)])
     running.look()
     assert finds(running, later)
     assert running.in_force().degraded == ()
 
 
 def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
-    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, list_file: Callable[..., Path]
 ) -> None:
     """A worker with another folder than the rest would go on without the new list, and nobody would know."""
     old, new, added = (secrets.token_hex(32) for _ in range(3))
-    import_file(redis, place, "own", list_file({"1": old}), small_changes=0)
-    first = Path(place.root / str(redis.hget(SNAPSHOT, "name")))
-    shutil.copytree(place.root, place.root.with_name("elsewhere"))
-    elsewhere = SnapshotPlace(root=place.root.with_name("elsewhere"), shared=True)
+    import_file(redis, storage, "own", list_file({"1": old}), small_changes=0)
+    first = Path(storage.root / str(redis.hget(SNAPSHOT, "name")))
+    shutil.copytree(storage.root, storage.root.with_name("elsewhere"))
+    elsewhere = SnapshotStorage(root=storage.root.with_name("elsewhere"), dedicated=True)
     follower = Follower(redis, elsewhere, None)
     follower.look()
-    import_file(redis, place, "own", list_file({"2": new}), small_changes=0)
-    edits.add(redis, follow(redis, place).bank, "own", [entry_of(added)])
+    import_file(redis, storage, "own", list_file({"2": new}), small_changes=0)
+    edits.add(redis, follow(redis, storage).bank, "own", [entry_of(added)])
     follower.look()
     assert [finds(follower, text) for text in (old, new, added)] == [True, False, True]
     assert follower.in_force().degraded == ("bank-behind",)
@@ -207,62 +207,64 @@ def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
         follow(redis, elsewhere)
 
 
-def test_a_change_of_a_later_version_is_reported_and_skipped(redis: Redis, place: SnapshotPlace) -> None:
+def test_a_change_of_a_later_version_is_reported_and_skipped(redis: Redis, storage: SnapshotStorage) -> None:
     """During a rollout the old workers would stop to follow, for one element that they do not know."""
-    edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
+    edits.create(redis, follow(redis, storage).bank, ListSpec(name="own"))
     redis.xadd(CHANGES, {"change": '{"op":"merge_lists","list":"own","at_ms":1}', "by": "a later version"})
     text = secrets.token_hex(32)
-    edits.add(redis, follow(redis, place).bank, "own", [entry_of(text)])
-    follower = Follower(redis, place, None)
+    edits.add(redis, follow(redis, storage).bank, "own", [entry_of(text)])
+    follower = Follower(redis, storage, None)
     follower.look()
     assert finds(follower, text)
     assert follower.in_force().degraded == ("bank-behind",)
     with pytest.raises(BankRequestError, match="cannot be read completely"):
-        compact(redis, place, changes=1)
+        compact(redis, storage, changes=1)
 
 
 def test_a_stale_list_is_reported_and_stays_in_force(
-    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, list_file: Callable[..., Path]
 ) -> None:
     """A feed that broke months ago would look as good as new; and moderation must not stop for it."""
     known = secrets.token_hex(32)
-    edits.create(redis, follow(redis, place).bank, ListSpec(name="feed", refresh_seconds=0.001))
-    eventually(lambda: follow(redis, place).stale == ("feed",), within_seconds=5, what="nothing is read into it")
-    follower = Follower(redis, place, None)
+    edits.create(redis, follow(redis, storage).bank, ListSpec(name="feed", refresh_seconds=0.001))
+    eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=5, what="nothing is read into it")
+    follower = Follower(redis, storage, None)
     follower.look()
     assert follower.in_force().degraded == ("stale-list:feed",)
-    import_file(redis, place, "feed", list_file({"1": known}))
-    eventually(lambda: follow(redis, place).stale == ("feed",), within_seconds=5, what="it ages")
+    import_file(redis, storage, "feed", list_file({"1": known}))
+    eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=5, what="it ages")
     follower.look()
     assert follower.in_force().degraded == ("stale-list:feed",)
     assert finds(follower, known)
 
 
-def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: SnapshotPlace) -> None:
+def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, storage: SnapshotStorage) -> None:
     """Whoever makes a list and fetches its file next would be called immediately, and events marked."""
     for name, change in (("feed", {}), ("later", {"refresh_seconds": 3600.0})):
-        edits.create(redis, follow(redis, place).bank, ListSpec(name=name, refresh_seconds=None if change else 3600))
+        edits.create(redis, follow(redis, storage).bank, ListSpec(name=name, refresh_seconds=None if change else 3600))
         if change:
-            edits.change(redis, follow(redis, place).bank, name, change)
-    now = follow(redis, place)
+            edits.change(redis, follow(redis, storage).bank, name, change)
+    now = follow(redis, storage)
     assert now.stale == now.degraded == ()
     assert publish_stale(redis, now, deployment="test") == 0
     specs = now.bank.specs.values()
     made_ms = [spec.created_ms for spec in specs if spec.name in ("feed", "later")]
     assert stale_lists(specs, {}, now_ms=min(filter(None, made_ms)) + 3_600_000) == ()
     assert stale_lists(specs, {}, now_ms=max(filter(None, made_ms)) + 3_600_001) == ("feed", "later")
-    compact(redis, place, changes=1)
-    assert follow(redis, place).stale == ()  # a snapshot remembers when a list was made
+    compact(redis, storage, changes=1)
+    assert follow(redis, storage).stale == ()  # a snapshot remembers when a list was made
 
 
-def test_a_stale_list_is_published_once(redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]) -> None:
+def test_a_stale_list_is_published_once(redis: Redis, storage: SnapshotStorage, list_file: Callable[..., Path]) -> None:
     """Each worker would call them each minute; or nobody would, and the feed stay broken."""
     spec = ListSpec(name="feed", source="NCMEC", owner="trust@example.org", refresh_seconds=0.001)
-    edits.create(redis, follow(redis, place).bank, spec)
-    eventually(lambda: follow(redis, place).stale, within_seconds=5, what="nothing is read into it")
-    assert [publish_stale(redis, follow(redis, place), deployment="test") for _ in range(3)] == [1, 0, 0]
-    import_file(redis, place, "feed", list_file(1))
-    stale = eventually(lambda: (now := follow(redis, place)).stale and now, within_seconds=5, what="it ages once more")
+    edits.create(redis, follow(redis, storage).bank, spec)
+    eventually(lambda: follow(redis, storage).stale, within_seconds=5, what="nothing is read into it")
+    assert [publish_stale(redis, follow(redis, storage), deployment="test") for _ in range(3)] == [1, 0, 0]
+    import_file(redis, storage, "feed", list_file(1))
+    stale = eventually(
+        lambda: (now := follow(redis, storage)).stale and now, within_seconds=5, what="it ages once more"
+    )
     assert publish_stale(redis, stale, deployment="test") == 1
     never, again = (json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations"))
     assert never["type"] == again["type"] == "livewarden.operations.list_stale.v1"
@@ -277,33 +279,33 @@ def test_a_stale_list_is_published_once(redis: Redis, place: SnapshotPlace, list
 
 
 def test_a_damaged_snapshot_leaves_the_one_before_with_all_changes_since(
-    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, list_file: Callable[..., Path]
 ) -> None:
     """A disk error in one file would leave every worker that starts without any list."""
     old, later = secrets.token_hex(32), secrets.token_hex(32)
-    import_file(redis, place, "own", list_file({"1": old}), small_changes=0)
-    edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
-    assert compact(redis, place, changes=1)
-    (place.root / str(redis.hget(SNAPSHOT, "name")) / "manifest.json").write_text("{")
-    follower = Follower(redis, place, None)
+    import_file(redis, storage, "own", list_file({"1": old}), small_changes=0)
+    edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later)])
+    assert compact(redis, storage, changes=1)
+    (storage.root / str(redis.hget(SNAPSHOT, "name")) / "manifest.json").write_text("{")
+    follower = Follower(redis, storage, None)
     assert [finds(follower, text) for text in (old, later)] == [True, True]
     assert follower.in_force().degraded == ("bank-behind",)
 
 
 def test_what_was_read_before_the_fork_is_not_read_again(
-    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, list_file: Callable[..., Path]
 ) -> None:
     """Each pool child would parse a million lines before its first task, and be killed for being late."""
     text, later = secrets.token_hex(32), secrets.token_hex(32)
     lists = list_file({"1": text}).parent
-    parent = Follower(redis, place, lists)
+    parent = Follower(redis, storage, lists)
     parent.look()
-    child = Follower(redis, place, lists)
+    child = Follower(redis, storage, lists)
     child.inherit(parent)
     inherited = child.in_force().bank
     assert inherited is parent.in_force().bank
-    edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
-    edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
+    edits.create(redis, follow(redis, storage).bank, ListSpec(name="own"))
+    edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later)])
     child.look()
     assert finds(child, text)
     assert finds(child, later)

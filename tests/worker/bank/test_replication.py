@@ -26,18 +26,18 @@ from worker.bank.compaction import compact
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
 from worker.bank.keys import FOLLOWERS
-from worker.bank.place import SnapshotPlace
 from worker.bank.publication import store_again
 from worker.bank.replication import fetch_at_start, fetch_missing
 from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import ObjectStoreError
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> list[SnapshotPlace]:
+def hosts(tmp_path: Path) -> list[SnapshotStorage]:
     """Two, and a store that both reach."""
     store = str(tmp_path / "store")
-    return [SnapshotPlace(root=tmp_path / f"host-{number}", shared=True, store_url=store) for number in range(2)]
+    return [SnapshotStorage(root=tmp_path / f"host-{number}", dedicated=True, store_url=store) for number in range(2)]
 
 
 @contextmanager
@@ -52,9 +52,9 @@ def away(folder: Path) -> Iterator[None]:
     aside.rename(folder)
 
 
-def add(redis: Redis, place: SnapshotPlace, text: str, name: str) -> None:
+def add(redis: Redis, storage: SnapshotStorage, text: str, name: str) -> None:
     entry = Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(text))
-    edits.add(redis, follow(redis, place).bank, "own", [entry])
+    edits.add(redis, follow(redis, storage).bank, "own", [entry])
 
 
 def finds(follower: Follower, text: str) -> bool:
@@ -62,7 +62,7 @@ def finds(follower: Follower, text: str) -> bool:
 
 
 def test_another_host_fetches_what_was_imported(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Workers on a second machine would refuse to start, or never know of the list."""
     one, other = hosts
@@ -88,7 +88,7 @@ def test_another_host_fetches_what_was_imported(
 
 
 def test_a_compaction_leaves_no_host_behind(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path]
 ) -> None:
     """Each compaction would mark the events of all other hosts, which have all that is in it."""
     one, other = hosts
@@ -116,7 +116,7 @@ def test_a_compaction_leaves_no_host_behind(
 
 
 def test_a_store_that_is_away_holds_no_import_up_and_is_made_up_for(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Known material would wait for a disk; or other hosts wait for a list that nobody brings them."""
     one, other = hosts
@@ -146,7 +146,7 @@ def test_a_store_that_is_away_holds_no_import_up_and_is_made_up_for(
 
 
 def test_altered_bytes_in_the_store_come_into_force_nowhere(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Whoever can write to the store could take known material out of force."""
     one, other = hosts
@@ -170,7 +170,7 @@ def test_altered_bytes_in_the_store_come_into_force_nowhere(
 
 
 def test_a_host_whose_copy_is_damaged_fetches_it_anew(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path]
 ) -> None:
     """Somebody would have to find out, and to copy files by hand."""
     one, other = hosts
@@ -186,7 +186,7 @@ def test_a_host_whose_copy_is_damaged_fetches_it_anew(
 
 
 def test_processes_that_start_together_all_find_it(
-    redis: Redis, redis_url: str, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
+    redis: Redis, redis_url: str, hosts: list[SnapshotStorage], list_file: Callable[..., Path]
 ) -> None:
     """Of three workers that start on a new machine one would fetch, and the others refuse to start."""
     one, other = hosts
@@ -264,7 +264,7 @@ def test_workers_of_two_hosts_and_one_that_is_killed_while_it_fetches(
 
 
 def test_a_host_that_waits_for_the_first_list_of_all_follows_single_hashes_meanwhile(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path]
 ) -> None:
     """While the first large list is on its way, a hash that the police phoned in would be in force late."""
     one, other = hosts

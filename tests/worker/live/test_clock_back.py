@@ -21,8 +21,8 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.keys import WRITER
 from worker.bank.own_lists import allow
-from worker.bank.place import SnapshotPlace
 from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import QueueError
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.incidents.events import EventType
@@ -207,11 +207,11 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
     """People would be called for what a lead has just allowed, on those workers whose clocks are not Redis's."""
     server.set_back(BACK_SECONDS)
     redis.set(SEED, "s3cret")
-    place, lead = SnapshotPlace(root=tmp_path / "bank", shared=True), Actor(name="lea", role=ActorRole.LEAD)
+    storage, lead = SnapshotStorage(root=tmp_path / "bank", dedicated=True), Actor(name="lea", role=ActorRole.LEAD)
     environment = {
         "LIVEWARDEN_REDIS_URL": server.url,
         "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
-        "LIVEWARDEN_BANK_DIR": str(place.root),
+        "LIVEWARDEN_BANK_DIR": str(storage.root),
     }
     with closing(WorkerProcess(Settings.from_mapping(environment))) as process:
         (sample,) = process.pipeline.moderate(
@@ -219,10 +219,10 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
         ).samples
         assert sample.pdq is not None
         pdq = PdqHash.from_hex(sample.pdq, quality=100)
-        edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
-        edits.add(redis, follow(redis, place).bank, "police", [Entry(entry="7", kind=HashKind.PDQ, value=pdq.bits)])
+        edits.create(redis, follow(redis, storage).bank, ListSpec(name="police", source="police"))
+        edits.add(redis, follow(redis, storage).bank, "police", [Entry(entry="7", kind=HashKind.PDQ, value=pdq.bits)])
         # By this machine's clock that is over.
-        allow(redis, follow(redis, place).bank, pdq, list_name="police", hours=BACK_SECONDS / 2 / 3600, actor=lead)
+        allow(redis, follow(redis, storage).bank, pdq, list_name="police", hours=BACK_SECONDS / 2 / 3600, actor=lead)
         process.bank.look()
         origin.add("0.ts", segment_bytes(card=True))
         watch(redis, register("s", origin.url, url_template="", legal_basis=""))

@@ -23,7 +23,7 @@ from worker.bank.compaction import compact
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
 from worker.bank.lists_in_force import ListsInForce
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.lookback.bulk import enqueue, look_back_for_files, look_back_in_bulk
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
 from worker.lookback.late import registered
@@ -45,29 +45,29 @@ def store(tmp_path: Path) -> ObjectStore:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> SnapshotPlace:
-    return SnapshotPlace(root=tmp_path / "host-0", shared=True, store_url=str(tmp_path / "store"))
+def storage(tmp_path: Path) -> SnapshotStorage:
+    return SnapshotStorage(root=tmp_path / "host-0", dedicated=True, store_url=str(tmp_path / "store"))
 
 
 @pytest.fixture
-def follower(redis: Redis, place: SnapshotPlace) -> Follower:
+def follower(redis: Redis, storage: SnapshotStorage) -> Follower:
     """Follows when called, and so lags when it is not."""
     append_changes(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
-    follower = Follower(redis, place, None)
+    follower = Follower(redis, storage, None)
     follower.look()
     return follower
 
 
 @pytest.fixture
-def looking(redis: Redis, store: ObjectStore, policy: Policy, place: SnapshotPlace) -> Lookback:
-    return looking_from(redis, store, policy, place)
+def looking(redis: Redis, store: ObjectStore, policy: Policy, storage: SnapshotStorage) -> Lookback:
+    return looking_from(redis, store, policy, storage)
 
 
 def looking_from(
-    redis: Redis, store: ObjectStore, policy: Policy, place: SnapshotPlace, lists_dir: Path | None = None
+    redis: Redis, store: ObjectStore, policy: Policy, storage: SnapshotStorage, lists_dir: Path | None = None
 ) -> Lookback:
     """Looks back on a host, with the bank as it is followed there."""
-    return looking_by(redis, store, policy, Follower(redis, place, lists_dir))
+    return looking_by(redis, store, policy, Follower(redis, storage, lists_dir))
 
 
 def looking_by(redis: Redis, store: ObjectStore, policy: Policy, follower: Follower) -> Lookback:
@@ -185,14 +185,14 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     redis: Redis,
     store: ObjectStore,
     follower: Follower,
-    place: SnapshotPlace,
+    storage: SnapshotStorage,
     policy: Policy,
     scene: Scene,
     tmp_path: Path,
     list_file: Callable[..., Path],
 ) -> None:
     """A host that fetches a large list for minutes judges without it, and the look-back for the list ends before."""
-    one, other = place, SnapshotPlace(root=tmp_path / "host-1", shared=True, store_url=place.store_url)
+    one, other = storage, SnapshotStorage(root=tmp_path / "host-1", dedicated=True, store_url=storage.store_url)
     there = Follower(redis, other, None)
     there.look()
     path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
@@ -227,14 +227,14 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
 
 
 def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, place: SnapshotPlace, scene: Scene
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, storage: SnapshotStorage, scene: Scene
 ) -> None:
     """A worker that stood still while the bank was compacted twice would have its pictures compared with nothing."""
     now, mark = now_ms(redis), follower.in_force().mark
     add(redis)
-    assert compact(redis, place, changes=1)
+    assert compact(redis, storage, changes=1)
     add(redis, a_hash(2), "another")
-    assert compact(redis, place, changes=1)
+    assert compact(redis, storage, changes=1)
     look(looking)
     writer = writer_to(redis, store)
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
@@ -313,27 +313,27 @@ def test_what_was_merged_meanwhile_is_found_in_the_file_that_holds_it(
 
 
 def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that_one_judged(
-    redis: Redis, store: ObjectStore, place: SnapshotPlace, policy: Policy, scene: Scene, tmp_path: Path
+    redis: Redis, store: ObjectStore, storage: SnapshotStorage, policy: Policy, scene: Scene, tmp_path: Path
 ) -> None:
     """A list copied from host to host is looked back for at the first; what the last judged till then would be lost."""
     folders = [tmp_path / "lists-0", tmp_path / "lists-1"]
     for folder in folders:
         folder.mkdir()
     (folders[0] / "known.csv").write_text(f"hash,id\n{SHOWN.hex()},case-7\n")
-    first, second = (Follower(redis, place, folder) for folder in folders)
+    first, second = (Follower(redis, storage, folder) for folder in folders)
     first.look()
     second.look()
     assert look_back_for_files(redis, store, first.folder, hours=24) == 1
-    look(looking_from(redis, store, policy, place, folders[0]))
+    look(looking_from(redis, store, policy, storage, folders[0]))
     now = now_ms(redis)
     writer = writer_to(redis, store)
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=second.in_force().mark)
     assert writer.flush()
-    look(looking_from(redis, store, policy, place, folders[1]))
+    look(looking_from(redis, store, policy, storage, folders[1]))
     assert raised(scene) == {}
     assert not is_due(redis)
     let_pass(redis, 60_000)
-    look(looking_from(redis, store, policy, place, folders[0]))
+    look(looking_from(redis, store, policy, storage, folders[0]))
     assert raised(scene) == {"cam-1": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
 

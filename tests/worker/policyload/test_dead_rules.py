@@ -15,8 +15,8 @@ from config.settings import Settings
 from models.bank.entries import ListSpec
 from worker.bank import edits
 from worker.bank.lists_in_force import deployment_list_names, followed_names
-from worker.bank.place import SnapshotPlace
 from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.events.operations import OPERATIONS
 from worker.policyload.dead_rules import ListNames
 from worker.policyload.follower import PolicyFollower
@@ -80,7 +80,7 @@ def published(redis: Redis) -> list[dict[str, Any]]:
 def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> None:
     """A rule that holds for nothing would be noticed on the night when it is needed; or fifty workers publish it."""
     assert settings.policy_file is not None
-    edits.create(redis, follow(redis, SnapshotPlace.of(settings)).bank, ListSpec(name="ncmec"))
+    edits.create(redis, follow(redis, SnapshotStorage.of(settings)).bank, ListSpec(name="ncmec"))
     with workers(settings, 3):
         (event,) = eventually(lambda: published(redis), within_seconds=30, what="it is published")
         assert event["type"] == "livewarden.operations.policy_rule_cannot_fire.v1"
@@ -110,10 +110,10 @@ def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> 
             lambda: len(published(redis)) > 1 and published(redis), within_seconds=30, what="the second"
         )
         assert again["data"]["policy"].startswith("2+")
-    bank = follow(redis, SnapshotPlace.of(settings)).bank
+    bank = follow(redis, SnapshotStorage.of(settings)).bank
     for step in (
         lambda: edits.create(redis, bank, ListSpec(name="ncmecc")),
-        lambda: edits.drop(redis, follow(redis, SnapshotPlace.of(settings)).bank, "ncmecc"),
+        lambda: edits.drop(redis, follow(redis, SnapshotStorage.of(settings)).bank, "ncmecc"),
     ):
         step()
         seen = list[object]()

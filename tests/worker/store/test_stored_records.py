@@ -15,9 +15,9 @@ from scene import Scene
 
 from worker.bank.inspection import stats
 from worker.bank.keys import FOLLOWERS, QUARANTINE
-from worker.bank.place import SnapshotPlace
 from worker.bank.quarantine import quarantines
 from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
 from worker.incidents.order_store import read_in_order
 from worker.incidents.store import read_groups, read_incidents, state_field
@@ -170,7 +170,7 @@ def test_reports_of_processes_are_read_beside_damaged_ones(redis: Redis, tmp_pat
     redis.hset(IN_FORCE, mapping=damaged | {"e": json.dumps({"at_ms": now, "version": "1", "problem": "", "more": 1})})
     assert [report.process for report in policy_reports(redis)] == ["e"]
     redis.hset(FOLLOWERS, mapping=damaged | {"e": json.dumps({"at_ms": now, "position": "5-0"})})
-    shared = follow(redis, SnapshotPlace(root=tmp_path / "bank", shared=True))
+    shared = follow(redis, SnapshotStorage(root=tmp_path / "bank", dedicated=True))
     assert stats(redis, shared.bank, shared, look_backs=look_backs(redis))["processes"] == 1
     redis.hset(QUARANTINE, mapping={f"known/{name}": text for name, text in damaged.items()})
     assert quarantines(redis) == ()
