@@ -27,7 +27,7 @@ from worker.policyload.breaker import stuck_among, stuck_keys
 from worker.runtime.begun_segment import BegunSegment, Deferred, HandedOver, Moderated, Outcome, PassOn, Unseen
 from worker.runtime.segment_end import SegmentEnd, gate_key
 from worker.runtime.worker_process import WorkerProcess
-from worker.store.redis_client import now_ms
+from worker.store.redis_client import now_ms, time_ms
 
 _log = logging.getLogger(__name__)
 _not_fetched, _decoder_died, _not_sampled = FailureLog(_log), FailureLog(_log), FailureLog(_log)
@@ -208,6 +208,6 @@ def _read_before(
         pipe.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
         pipe.mget(stuck_keys(models))
         pipe.time()
-        kept, found, (seconds, microseconds) = pipe.execute()
-    now = int(seconds) * 1000 + int(microseconds) // 1000
+        kept, found, clock = pipe.execute()
+    now = time_ms(clock)
     return None if kept is None else GateState.read(str(kept)), stuck_among(models, found, now_ms=now), now

@@ -31,7 +31,7 @@ from worker.queue.decisions import decide
 from worker.runtime.segment_end import gate_key
 from worker.runtime.segment_task import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
 from worker.runtime.worker_process import SEED, WorkerProcess
-from worker.store.redis_client import run_script
+from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"
@@ -79,9 +79,7 @@ def test_an_hour_that_a_segment_claims_hides_no_lag(process: WorkerProcess, orig
             moderate_segment(process, "s", key)
     record = show(process.redis, "s")
     check_equation(record)
-    seconds, microseconds = process.redis.time()
-    now_ms = seconds * 1000 + microseconds // 1000
-    assert int(process.redis.hget("lw:stream:s", "settled_until_ms") or 0) <= now_ms
+    assert int(process.redis.hget("lw:stream:s", "settled_until_ms") or 0) <= now_ms(process.redis)
 
 
 @pytest.mark.parametrize(("says", "short"), [("0.1", 1), ("2.0", None)])
