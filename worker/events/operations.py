@@ -29,14 +29,3 @@ def alert_operators(
     text = cloud_event(kind, event_id, subject=subject, data=data, deployment=deployment, now_ms=now_ms)
     keys = [redis_keys.TOLD.of(event_id), OPERATIONS]
     return bool(run_script_to_disk(redis, "tell_once", keys=keys, args=[REMEMBERED_SECONDS, text]))
-
-
-def operations_event(
-    kind: str, event_id: str, *, subject: str, data: Mapping[str, Any], deployment: str, now_ms: int
-) -> str:
-    """An event for operators, as JSON.
-
-    Raises:
-        SchemaError: it does not fit its schema.
-    """
-    return cloud_event(kind, event_id, subject=subject, data=data, deployment=deployment, now_ms=now_ms)

@@ -10,8 +10,8 @@ from redis import Redis
 from config.policy.dead_references import DeadReference, dead_references
 from config.policy.policy import policy_name
 from config.settings import Settings
-from worker.events.cloudevent import derived_id
-from worker.events.operations import OPERATIONS, REMEMBERED_SECONDS, operations_event
+from worker.events.cloudevent import cloud_event, derived_id
+from worker.events.operations import OPERATIONS, REMEMBERED_SECONDS
 from worker.policyload.active_policy import ActivePolicy
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
@@ -84,7 +84,7 @@ def _publish(redis: Redis, dead: Sequence[DeadReference], *, version: str, file:
         for one in dead
     ]
     names = sorted({f"{one.rule} {one.kind} {one.name}" for one in dead})
-    event = operations_event(
+    event = cloud_event(
         CANNOT_FIRE,
         derived_id(CANNOT_FIRE, version, *names),
         subject="policy",

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from redis import Redis
 
-from worker.events.cloudevent import derived_id
-from worker.events.operations import OPERATIONS, operations_event
+from worker.events.cloudevent import cloud_event, derived_id
+from worker.events.operations import OPERATIONS
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
@@ -49,7 +49,7 @@ def report_policy_file(
     kind, data = RECOVERED, dict[str, Any](file=file, in_force=in_force)
     if refused:
         kind, data = REFUSED, data | {"problem": problem[:MAX_PROBLEM_LENGTH], "refused": refused}
-    event = operations_event(
+    event = cloud_event(
         kind,
         derived_id(kind, file, refused, in_force, now),
         subject="policy",
