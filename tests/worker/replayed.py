@@ -16,7 +16,7 @@ from worker.incidents.commit import Settled, SettleResult, settle
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
 from worker.moderation.accounting import LedgerShare
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
 from worker.replay.replaying import ReplayResult, replay, rows_to_read, times_of
 from worker.replay.rows import coverage_of
@@ -225,7 +225,7 @@ class Life:
         for incident_id in self.incidents():
             record = self.redis.hgetall(f"lw:incident:{incident_id}")
             if (record["stream_id"], record["rule"]) == (stream_id, rule) and "outcome" not in record:
-                decide(self.redis, incident_id, outcome, by="ann", note="seen", deployment="test")
+                decide_incident(self.redis, incident_id, outcome, by="ann", note="seen", deployment="test")
                 return True
         return False
 

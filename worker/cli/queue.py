@@ -90,7 +90,7 @@ def decide(
     if revise:
         decision = revisions.revise(redis, incident_id, outcome, by=by, note=note, deployment=deployment, was=was)
     else:
-        decision = decisions.decide(redis, incident_id, outcome, by=by, note=note, deployment=deployment)
+        decision = decisions.decide_incident(redis, incident_id, outcome, by=by, note=note, deployment=deployment)
     if as_json:
         typer.echo(decision.event)
     else:

@@ -44,10 +44,10 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
     Takes no incident and renews no lease.
     """
     from worker.queue.lookup import find_incident
-    from worker.queue.record import show as record_of
+    from worker.queue.record import describe_incident
 
     redis = queue_redis()
-    record = record_of(redis, find_incident(redis, incident))
+    record = describe_incident(redis, find_incident(redis, incident))
     if as_json:
         print_json(record)
     else:

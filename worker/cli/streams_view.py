@@ -12,7 +12,7 @@ from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
 
 def stream_listing(records: Sequence[Mapping[str, Any]]) -> Listing:
-    """All streams, as `worker.ingest.status.show_all` returns them."""
+    """All streams, as `worker.ingest.status.stream_statuses` returns them."""
     table = Listing(
         ids("stream"),
         texts("state"),
@@ -45,7 +45,7 @@ def _state(record: Mapping[str, Any]) -> Text:
 
 
 def stream_facts(record: Mapping[str, Any]) -> Facts:
-    """One stream, as `worker.ingest.status.show` returns it."""
+    """One stream, as `worker.ingest.status.stream_status` returns it."""
     table = Facts(title=record["stream_id"])
     for name in ("state", "reason", "url", "purpose", "audience", "risk_prior", "generation", "epoch", "still"):
         if record[name] != "":

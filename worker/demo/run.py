@@ -16,7 +16,7 @@ from worker.demo.screen import escalation_line, stream_table
 from worker.demo.stack import Interrupted, Stack
 from worker.errors import DemoError, RegistryError
 from worker.incidents.keys import ESCALATION_KEYS
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.store.redis_client import connect, store_errors
 
 STREAM_ID = "demo"
@@ -108,7 +108,7 @@ def _read(redis: Redis) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 
 def _record(redis: Redis) -> dict[str, Any] | None:
     try:
-        return show(redis, STREAM_ID)
+        return stream_status(redis, STREAM_ID)
     except RegistryError:  # the worker has not yet taken the task
         return None
 

@@ -15,7 +15,7 @@ NOTHING_YET = "–"
 
 
 def stream_table(record: Mapping[str, Any] | None) -> Group:
-    """The record of `worker.ingest.status.show` as a table; None: the stream has not been registered yet."""
+    """The record of `worker.ingest.status.stream_status` as a table; None: the stream has not been registered yet."""
     table = Facts()
     if record is None:
         table.add("state", Text("registering", style="cyan"))

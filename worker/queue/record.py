@@ -23,7 +23,7 @@ _NO_KEY: Final = -2
 """TTL of a key that does not exist."""
 
 
-def show(redis: Redis, incident_id: str) -> dict[str, Any]:
+def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
     """Returns the record that `livewarden queue show ID --json` prints; of a decided incident as long as Redis has it.
 
     It claims nothing, and does not count as shown: a decision is on what `take` returned.

@@ -26,7 +26,7 @@ from worker.ingest.poll.stream_gaps import BLIND, Gap, LastingGap, Watched, alon
 from worker.ingest.registry.registry import stream_key, unwatch
 from worker.ingest.registry.signals import stream_facts
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.verdictlog.outcome_rows import outcome_row
 
 MINUTE_MS = 60_000
@@ -215,7 +215,7 @@ def test_what_is_not_seen_after_a_decision_is_a_new_incident(site: Site) -> None
     (first,) = site.raised()
     taken = take(site.redis, "ann")
     assert taken is not None
-    decide(site.redis, taken.incident_id, "cannot_judge", by="ann", note="", deployment="test")
+    decide_incident(site.redis, taken.incident_id, "cannot_judge", by="ann", note="", deployment="test")
     site.let_pass("b", MINUTE_MS)
     assert site.raised() == [first], "a person has decided on this gap"
     site.go_on("b")

@@ -6,7 +6,7 @@ from config.facts import Severity
 from config.policy.policy import Flood
 from worker.incidents.incident_rules import MAX_RECENT
 from worker.incidents.keys import incident_key, incidents_key
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 
 CRITICAL, HIGH = "lw:escalations:critical", "lw:escalations:high"
 
@@ -26,10 +26,10 @@ def test_who_looks_next_reads_what_was_decided(scene: Scene) -> None:
     """A moderator would decide the fifth time on a stream that colleagues know, without knowing that they do."""
     first = scene.raise_incident("cam-1", Severity.HIGH)
     assert named(scene, HIGH) == []
-    decide(scene.redis, first, "adult_tos", by="ann", deployment="test")
+    decide_incident(scene.redis, first, "adult_tos", by="ann", deployment="test")
     second = scene.raise_incident("cam-1")
     assert named(scene) == [("likely", "adult_tos", "ann")]
-    decide(scene.redis, second, "harmless", by="bob", note="a puppet", deployment="test")
+    decide_incident(scene.redis, second, "harmless", by="bob", note="a puppet", deployment="test")
     scene.settle("cam-1", scene.hits([later_ms(scene, 1)], lists=["known"]))
     assert named(scene) == [("known", "harmless", "bob"), ("likely", "adult_tos", "ann")]
     (newest, oldest) = scene.published(CRITICAL)[-1]["data"]["earlier_decisions"]
@@ -41,7 +41,7 @@ def test_what_was_decided_elsewhere_is_none_of_this_stream(scene: Scene) -> None
     """A drill's decision, or another stream's, would speak for what is live here."""
     for stream, purpose in (("cam-1", "drill"), ("cam-2", "live")):
         incident = scene.raise_incident(stream, purpose=purpose)
-        decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     scene.raise_incident("cam-1")
     assert named(scene) == []
 
@@ -50,7 +50,9 @@ def test_only_the_newest_are_told(scene: Scene) -> None:
     """Events would grow with each decision on a stream that runs for months."""
     for number in range(MAX_RECENT + 2):
         (event,) = scene.settle("cam-1", scene.hits([later_ms(scene, number)], lists=["known"])).events
-        decide(scene.redis, event.incident_id, "harmless", by=f"moderator {number}", note="a puppet", deployment="test")
+        decide_incident(
+            scene.redis, event.incident_id, "harmless", by=f"moderator {number}", note="a puppet", deployment="test"
+        )
     scene.settle("cam-1", scene.hits([later_ms(scene, 30)], lists=["known"]))
     assert [by for _, _, by in named(scene)] == [f"moderator {number}" for number in range(6, 1, -1)]
 
@@ -59,7 +61,7 @@ def test_a_changed_or_damaged_record_stops_nothing(scene: Scene) -> None:
     """A decision that was changed would be shown as it was, and one that cannot be read keep a segment from ending."""
     incidents = [scene.raise_incident("cam-1", severity) for severity in (Severity.HIGH, Severity.REVIEW)]
     for incident in incidents:
-        decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     scene.redis.hset(incident_key(incidents[0]), mapping={"outcome": "csea_apparent", "decided_by": "lea"})
     scene.redis.hset(incident_key(incidents[1]), "decided_ms", "9" * 30)
     scene.raise_incident("cam-1")
@@ -74,7 +76,7 @@ def test_a_changed_or_damaged_record_stops_nothing(scene: Scene) -> None:
 def test_state_of_version_0_1_0_knows_its_last_decision(scene: Scene) -> None:
     """After an upgrade, no event would show what was decided before it."""
     incident = scene.raise_incident("cam-1")
-    decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
+    decide_incident(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     field = "rule:live:known"
     state = str(scene.redis.hget(incidents_key("cam-1"), field))
     assert f'"recent":["{incident}"]' in state
@@ -90,7 +92,7 @@ def test_a_decision_on_a_group_is_one_on_its_streams(scene: Scene) -> None:
     scene.settle("cam-2", scene.hits([1000], lists=["known"]))
     (group,) = [one["data"] for one in scene.published(CRITICAL) if one["data"]["rule"] == "hash-flood"]
     assert group["condition"] == {"streams": 2, "within_seconds": 600.0}
-    decide(scene.redis, group["incident_id"], "csea_apparent", by="lea", deployment="test")
+    decide_incident(scene.redis, group["incident_id"], "csea_apparent", by="lea", deployment="test")
     for stream, expected in (("cam-2", [("hash-flood", "csea_apparent", "lea")]), ("cam-3", [])):
         scene.settle(stream, scene.hits([1000], score=0.95))
         assert named(scene, HIGH)[:1] == expected

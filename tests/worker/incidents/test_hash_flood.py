@@ -25,7 +25,7 @@ from worker.incidents.keys import entries_key, groups_owner, incident_key, incid
 from worker.ingest.coverage.totals import totals
 from worker.people.actor import Actor, Role
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.redis_client import connect, run_script
 
 CRITICAL = "lw:escalations:critical"
@@ -314,20 +314,22 @@ class TestDecision:
         """A platform would act on one stream of many."""
         names = flood(town, streams=6)
         group = town.groups()[0]["incident_id"]
-        decide(town.redis, group, "csea_apparent", by="lea", deployment="test")
+        decide_incident(town.redis, group, "csea_apparent", by="lea", deployment="test")
         (made,) = town.events("lw:decisions")
         assert made["streams"] == names
         closed = town.events()[-1]
         assert (closed["type"], closed["streams"]) == ("livewarden.escalation.closed.v1", names)
         with pytest.raises(QueueError, match="decided already"):
-            decide(town.redis, group, "harmless", by="ann", note="seen", deployment="test")
+            decide_incident(town.redis, group, "harmless", by="ann", note="seen", deployment="test")
         assert take(town.redis, "lea") is not None  # the first three had incidents of their own
         assert [each.rule for each in open_incidents(town.redis)] == ["known"] * 3
 
     def test_covers_its_streams_and_no_others(self, town: Town) -> None:
         """A lead would be called again for what is decided, or never for a stream that is not decided."""
         flood(town)
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(
+            town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test"
+        )
         flood(town, at=2000)
         assert len(town.groups()) == 1
         town.show("cam-9", "known/7")
@@ -337,7 +339,7 @@ class TestDecision:
         """A lead would be called back to what was decided minutes ago, whenever something else is shown everywhere."""
         flood(town)
         (first,) = town.groups()
-        decide(town.redis, first["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(town.redis, first["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         flood(town, "known/8")
         assert len(town.groups()) == 2
         town.show("cam-0", "known/7", at=2000)
@@ -350,7 +352,7 @@ class TestDecision:
         assert group in town.take_all("lea")
         town.show("cam-8", "known/7")
         town.show("cam-9", "known/7")
-        decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         (made,) = town.events("lw:decisions")
         assert (made["streams"], made["streams_total"]) == (names, 4)
         later = town.groups()[-1]
@@ -366,9 +368,11 @@ class TestDecision:
         town.show("cam-7", "known/7")
         assert town.publish() == ["cam-8", "cam-9", "cam-7"]
         assert len(town.groups()) == 2
-        decide(town.redis, later["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(town.redis, later["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         assert town.groups()[-1]["streams"] == ["cam-7"]
-        decide(town.redis, town.groups()[-1]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(
+            town.redis, town.groups()[-1]["incident_id"], "harmless", by="lea", note="seen", deployment="test"
+        )
         for name in (*names, "cam-8", "cam-7"):
             town.show(name, "known/7", at=3000)
         assert len(town.groups()) == 3
@@ -383,16 +387,18 @@ class TestDecision:
         assert (newest["incident_id"], newest["type"]) == (group, "livewarden.escalation.updated.v1")
         assert {match["entry"]: match["distance"] for match in newest["matches"]} == {"1": 3, "7": 3}
         with pytest.raises(QueueError, match="a nearer match came since: take it again"):
-            decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
+            decide_incident(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         assert group in town.take_all("lea")
-        decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         town.show("cam-2", "known/7", at=2000)
         assert len(town.groups()) == 1
 
     def test_a_nearer_match_after_the_decision_is_another_incident(self, town: Town) -> None:
         """A decision on weak matches would silence an exact one."""
         flood(town, "other/1", "known/7")
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(
+            town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test"
+        )
         town.show("cam-2", "known/7")
         assert [group["streams"] for group in town.groups()][1:] == [["cam-2"]]
 
@@ -431,7 +437,9 @@ class TestDecision:
     def test_looking_back_is_not_covered(self, town: Town) -> None:
         """What a new hash finds in the past would be taken for decided on."""
         flood(town)
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(
+            town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test"
+        )
         town.redis.hset("lw:pending:cam-0", "back", "{}")
         settle(
             town.redis,
@@ -454,7 +462,7 @@ class TestDecision:
 
         with ThreadPoolExecutor(4) as pool:
             joining = [pool.submit(show, number) for number in range(10, 50)]
-            decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
+            decide_incident(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
             for each in joining:
                 each.result()
         decided = set(town.events("lw:decisions")[0]["streams"])

@@ -14,7 +14,7 @@ from worker.incidents.keys import windows_key
 from worker.incidents.order_store import KEPT_SECONDS, read_in_order
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.redis_client import now_ms
 
 COUNTED = parse_policy(
@@ -145,7 +145,7 @@ def test_a_change_of_policy_does_not_break_what_waits(stream: Stream) -> None:
     )
     (event,) = stream.end(first, policy=other).events
     assert json.loads(event.text)["data"]["rule"] == "b"
-    decide(stream.redis, event.incident_id, outcome="harmless", by="ann", note="seen", deployment="test")
+    decide_incident(stream.redis, event.incident_id, outcome="harmless", by="ann", note="seen", deployment="test")
     assert stream.end(stream.admit(2), 0.9, policy=PLAIN).events
 
 

@@ -48,7 +48,7 @@ from worker.ingest.poll.slow_polls import move_slow, slow_polls_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, watch
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.lookback import jobs as look_back_jobs
 from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
 from worker.lookback.late import next_late
@@ -58,7 +58,7 @@ from worker.people.actor import Role as ActorRole
 from worker.policyload.breaker import leave_out, stuck_models
 from worker.queue.claims import LEASE_SECONDS as HOLD_SECONDS
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.timed_task import HARD_LIMIT_SECONDS
 from worker.runtime.worker_process import SEED, WorkerProcess
@@ -177,12 +177,12 @@ def test_a_hold_lasts_no_longer_than_a_hold(server: ServerWithClock, redis: Redi
     assert {incident.holder for incident in open_incidents(redis)} == {"ann"}
     assert max(incident.lease_seconds for incident in open_incidents(redis)) <= HOLD_SECONDS
     with pytest.raises(QueueError, match=r"held by ann for another ([1-5]\d\d|600) s"):
-        decide(redis, first, "harmless", by="bob", note="seen", deployment="test")
+        decide_incident(redis, first, "harmless", by="bob", note="seen", deployment="test")
     assert take(redis, "bob") is None, "ann is at work"
     for incident in (first, second):
         left_ms = int(redis.hget(incident_key(incident), "lease_until_ms")) - now_ms(redis)
         assert 0 < left_ms <= HOLD_SECONDS * 1000
-    assert decide(redis, second, "harmless", by="ann", note="seen", deployment="test").by == "ann"
+    assert decide_incident(redis, second, "harmless", by="ann", note="seen", deployment="test").by == "ann"
 
 
 def test_what_goes_on_is_published_as_before(server: ServerWithClock, redis: Redis, policy: Policy):
@@ -266,8 +266,8 @@ def test_a_live_stream_goes_on(server: ServerWithClock, redis: Redis, tmp_path: 
             origin.add("1.ts", segment_bytes(card=True))
             eventually(lambda: redis.xlen("lw:escalations:high"), within_seconds=30, what=worker.text)
             # What is listed still may be read once more: the origin's playlist rested meanwhile.
-            eventually(lambda: moderated(redis) >= 4, within_seconds=30, what=lambda: str(show(redis, "s")))
+            eventually(lambda: moderated(redis) >= 4, within_seconds=30, what=lambda: str(stream_status(redis, "s")))
 
 
 def moderated(redis: Redis) -> float:
-    return float(show(redis, "s")["moderated_seconds"])
+    return float(stream_status(redis, "s")["moderated_seconds"])

@@ -29,7 +29,7 @@ from worker.lookback.file_search import MOST_FRAMES, HashQuery, SearchPace, file
 from worker.lookback.jobs import FOUND, JOBS, LEASE, REST, TOLD, WAITING, Job, is_due
 from worker.lookback.matches import PART_HITS
 from worker.lookback.search import Lookback, look_back
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.retention import MERGE_MS, keep_log
@@ -173,7 +173,7 @@ def test_a_decision_made_without_the_hash_does_not_cover_it(
     """A moderator who found a stream harmless did not know; the picture that is known now would never be reviewed."""
     now = now_ms(redis)
     incident = scene.raise_incident("cam-1", capture_ms=now - 60_000)
-    decide(redis, incident, "harmless", by="kim", note="seen", deployment="test")
+    decide_incident(redis, incident, "harmless", by="kim", note="seen", deployment="test")
     write(store, [row(SHOWN, capture_ms=now - 50_000)], written_ms=now - 40_000)
     publish(redis, added("known", "case-7", SHOWN, at_ms=now))
     look(looking)

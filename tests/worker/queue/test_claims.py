@@ -19,7 +19,7 @@ from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
 from worker.people.actor import check_name
 from worker.queue.claims import RECHECK_SECONDS, Claim, anything_free, follow, open_incidents, take, take_or_wait
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.leases import release
 from worker.queue.trimming import GroupProgress, trim, trim_bound
 from worker.store.redis_client import connect
@@ -159,7 +159,7 @@ class TestTake:
         taken = take(scene.redis, "ann")
         assert taken is not None
         assert (taken.incident_id, taken.others) == (critical, (review,))
-        decide(scene.redis, critical, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, critical, "harmless", by="ann", note="seen", deployment="test")
         assert taken_by(scene.redis, "ann") == review
 
     def test_what_ended_is_not_given_as_held(self, scene: Scene) -> None:
@@ -171,7 +171,7 @@ class TestTake:
         assert taken_by(scene.redis, "cyd") == held
         third = scene.raise_incident("cam-3")
         assert taken_by(scene.redis, "ann") == third
-        decide(scene.redis, third, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, third, "harmless", by="ann", note="seen", deployment="test")
         assert take(scene.redis, "ann") is None
 
     def test_ended_lease_lets_another_take_it(self, scene: Scene) -> None:
@@ -200,7 +200,7 @@ class TestTake:
         scene.rise("cam-1", Severity.HIGH)
         critical = scene.raise_incident("cam-2")
         assert [taken_by(scene.redis, "ann") for _ in range(2)] == [critical, critical]
-        decide(scene.redis, critical, "csea_apparent", by="ann", deployment="test")
+        decide_incident(scene.redis, critical, "csea_apparent", by="ann", deployment="test")
         assert taken_by(scene.redis, "ann") == risen
 
     def test_news_comes_before_what_is_known(self, scene: Scene) -> None:
@@ -401,7 +401,7 @@ class TestOpenIncidents:
     def test_leaves_out_what_is_decided(self, scene: Scene) -> None:
         """Decided incidents would look as if they were waiting."""
         incident = scene.raise_incident("cam-1")
-        decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
         assert open_incidents(scene.redis) == []
 
 
@@ -411,7 +411,7 @@ class TestTrim:
         scene.redis.xgroup_create(CRITICAL, "platform", id="0", mkstream=True)
         for number in range(3):
             incident = scene.raise_incident(f"cam-{number}")
-            decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+            decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
         take(scene.redis, "ann")  # passes the decided over
         assert trim(scene.redis, held_from={}) == 0
         read = scene.redis.xreadgroup("platform", "p", {CRITICAL: ">"}, count=2)
@@ -436,7 +436,9 @@ class TestTrim:
 
     def test_decisions_nobody_reads_are_kept(self, scene: Scene) -> None:
         """A platform that connects late would miss decisions."""
-        decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(
+            scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test"
+        )
         assert trim(scene.redis, held_from={}) == 0
         assert scene.redis.xlen("lw:decisions") == 1
 

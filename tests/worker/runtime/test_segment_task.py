@@ -24,10 +24,10 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
 from worker.ingest.registry.signals import report_signals
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.policyload.breaker import STUCK_SECONDS, leave_out
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.runtime.segment_end import gate_key
 from worker.runtime.segment_task import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
 from worker.runtime.worker_process import SEED, WorkerProcess
@@ -77,7 +77,7 @@ def test_an_hour_that_a_segment_claims_hides_no_lag(process: WorkerProcess, orig
         origin.playlist = origin.playlist_text().replace(b"DURATION:2", b"DURATION:3600").replace(b":2.000,", b":3600,")
         for key in admit(process, origin):
             moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert int(process.redis.hget("lw:stream:s", "settled_until_ms") or 0) <= now_ms(process.redis)
 
@@ -91,7 +91,7 @@ def test_a_segment_that_says_it_is_shorter_is_counted(
     origin.playlist = origin.playlist_text().replace(b":2.000,", f":{says},".encode())
     (key,) = admit(process, origin)
     moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["counts"].get("short_extinf") == short
 
@@ -106,13 +106,13 @@ def test_what_a_late_segment_classified_does_not_take_the_place_of_what_a_later_
     moderate_segment(process, "s", first)
     ((series, kept),) = process.redis.hgetall(gate_key("s")).items()
     moderate_segment(process, "s", second)
-    before = show(process.redis, "s")["counts"]
+    before = stream_status(process.redis, "s")["counts"]
     assert before["samples"] - before["deduplicated"] == 2
     # A slow worker writes what it kept of the first one only now.
     args = [series, json.loads(kept)["capture_ms"], kept, 300]
     run_script(process.redis, "keep_gate", keys=[gate_key("s")], args=args)
     moderate_segment(process, "s", third)
-    counts = show(process.redis, "s")["counts"]
+    counts = stream_status(process.redis, "s")["counts"]
     assert counts["samples"] > before["samples"]
     assert counts["samples"] - counts["deduplicated"] == 2
 
@@ -128,7 +128,7 @@ def test_a_known_picture_is_escalated_once(process: WorkerProcess, origin: LiveO
     assert events[0]["data"]["matches"][0]["list"] == "selftest"
     assert events[0]["data"]["drill"] is True
     assert events[0]["data"]["principles"] == [1, 5]
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["moderated_seconds"] == 2 * SEGMENT_SECONDS
     assert record["pending_seconds"] == 0
@@ -175,7 +175,7 @@ def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: WorkerP
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 1
-    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
@@ -197,7 +197,7 @@ def test_segments_that_share_a_file_are_seen_each_by_itself(process: WorkerProce
     for key, found in zip(keys, (0, 1), strict=True):
         moderate_segment(process, "s", key)
         assert process.redis.xlen(DRILLS) == found
-    assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
 
 
 def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: WorkerProcess, origin: LiveOrigin):
@@ -209,7 +209,7 @@ def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: 
         origin.add(name, segment_bytes(card=True))
         for key in admit(process, origin):
             moderate_segment(process, "s", key)
-        record = show(process.redis, "s")
+        record = stream_status(process.redis, "s")
         if name == "0.ts":
             assert record["degraded"] == ["model-stuck:open-nsfw"]
             assert record["reasons"] == {"failed: classifier_failed": SEGMENT_SECONDS}
@@ -227,7 +227,7 @@ def test_the_test_card_is_nothing_to_a_live_stream(process: WorkerProcess, origi
     for key in admit(process, origin, purpose="live"):
         moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 0
-    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
 def test_a_canary_calls_nobody(process: WorkerProcess, origin: LiveOrigin):
@@ -246,7 +246,7 @@ def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: WorkerPr
         moderate_segment(process, "s", key)
     taken = take(process.redis, "ann")
     assert taken is not None
-    decide(process.redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(process.redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
     # As if that had been ten minutes ago.
     state = json.loads(process.redis.hget("lw:incidents:s", "rule:drill:selftest") or "")
     state["decided"]["quiet_until_ms"] -= 600_000
@@ -276,7 +276,7 @@ def test_a_late_segment_keeps_the_purpose_of_its_watch(process: WorkerProcess, o
     for key in drill:
         moderate_segment(process, "s", key)
     (event,) = (json.loads(fields["event"]) for _, fields in process.redis.xrange(DRILLS))
-    generation = show(process.redis, "s")["generation"]
+    generation = stream_status(process.redis, "s")["generation"]
     assert (event["data"]["purpose"], event["data"]["generation"]) == ("drill", generation)
 
 
@@ -305,7 +305,7 @@ def test_what_cannot_be_seen_is_told(process: WorkerProcess, origin: LiveOrigin,
     origin.add("0.ts", body)
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["failed_seconds"] == SEGMENT_SECONDS
     ((shown, _),) = record["reasons"].items()
@@ -332,16 +332,16 @@ def test_another_rendition_is_watched_where_the_chosen_one_has_no_pictures(proce
         poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
         for key in keys:
             moderate_segment(process, "s", key)
-        return show(process.redis, "s")["rendition"]
+        return stream_status(process.redis, "s")["rendition"]
 
     assert poll() == "1bps"
-    assert set(show(process.redis, "s")["reasons"]) <= {"failed: audio_only", "failed: no_video"}
+    assert set(stream_status(process.redis, "s")["reasons"]) <= {"failed: audio_only", "failed: no_video"}
     poll()
-    assert show(process.redis, "s")["reason"] == "http_404"
+    assert stream_status(process.redis, "s")["reason"] == "http_404"
     origin.add("1.ts", segment_bytes(card=True))
     assert poll() == "2bps~2"
     assert process.redis.xlen(DRILLS) == 1
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["moderated_seconds"] == record["failed_seconds"] == SEGMENT_SECONDS
     for name in ("2.ts", "3.ts"):
@@ -361,7 +361,7 @@ def test_an_encrypted_segment_is_told_without_asking_the_origin(process: WorkerP
     origin.extra["0.ts"] = '#EXT-X-KEY:METHOD=AES-128,URI="key"'
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["reasons"] == {"failed: encrypted": float(SEGMENT_SECONDS)}
+    assert stream_status(process.redis, "s")["reasons"] == {"failed: encrypted": float(SEGMENT_SECONDS)}
 
 
 def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: WorkerProcess, origin: LiveOrigin):
@@ -370,7 +370,7 @@ def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: WorkerPro
     (key,) = admit(process, origin)
     origin.status["/live/0.ts"] = 503
     moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
     origin.status.clear()
     moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 1
@@ -380,7 +380,7 @@ def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: WorkerPro
     (key,) = admit(process, origin)
     for _ in range(len(RETRY_DELAYS_MS) + 1):
         moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["reasons"] == {"failed: http_503": float(SEGMENT_SECONDS)}
+    assert stream_status(process.redis, "s")["reasons"] == {"failed: http_503": float(SEGMENT_SECONDS)}
 
 
 def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: WorkerProcess, origin: LiveOrigin):
@@ -390,12 +390,12 @@ def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: Wo
     for status in (404, 410):
         origin.status["/live/0.ts"] = status
         moderate_segment(process, "s", key)
-        record = show(process.redis, "s")
+        record = stream_status(process.redis, "s")
         assert (record["pending_seconds"], record["reasons"]) == (SEGMENT_SECONDS, {})
     origin.status.clear()
     moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 1
-    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
 def test_a_segment_that_the_origin_has_no_more_is_lost(process: WorkerProcess, origin: LiveOrigin):
@@ -406,7 +406,7 @@ def test_a_segment_that_the_origin_has_no_more_is_lost(process: WorkerProcess, o
     process.redis.hset(pending_key("s"), key, json.dumps(record | {"admitted_ms": 0}))
     origin.status["/live/0.ts"] = 404
     moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
+    assert stream_status(process.redis, "s")["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
 
 
 def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: WorkerProcess, origin: LiveOrigin):
@@ -417,10 +417,10 @@ def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: Worke
     process.redis.hset(f"lw:tries:s {key}", "leased_until_ms", 0)
     origin.status["/live/0.ts"] = 503
     moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
     process.redis.hincrby(f"lw:tries:s {key}", "begun", 1)
     moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
+    assert stream_status(process.redis, "s")["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
 
 
 def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
@@ -432,10 +432,10 @@ def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
     (key,) = admit(process, origin)
     for _ in range(2):
         moderate_segment(starved, "s", key)
-        assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+        assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
     moderate_segment(starved, "s", key)
     starved.close()
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["reasons"] == {"failed: quarantined": float(SEGMENT_SECONDS)}
 
@@ -499,7 +499,7 @@ def test_rules_over_windows_wait_for_an_earlier_segment_and_for_none_that_is_los
         process.redis.hset("lw:pending:s", first, _older(process.redis.hget("lw:pending:s", first)))
         moderate_segment(process, "s", first)
         (event,) = [json.loads(fields["event"])["data"] for _, fields in process.redis.xrange(DRILLS)]
-        record = show(process.redis, "s")
+        record = stream_status(process.redis, "s")
     finally:
         process.close()
     assert (event["rule"], event["sample"]["segment"]) == ("shown", second)
@@ -530,7 +530,7 @@ def test_what_was_judged_is_logged_once(process: WorkerProcess, origin: LiveOrig
         moderate_segment(process, "s", key)
     process.verdict_log.close()
     rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
-    counts = show(process.redis, "s")["counts"]
+    counts = stream_status(process.redis, "s")["counts"]
     assert len(rows) == counts["samples"]
     assert {row["hits"] == ["selftest"] for row in rows} == {True, False}
     shown = next(row for row in rows if row["hits"])
@@ -560,7 +560,7 @@ def test_what_two_workers_judged_at_once_is_logged_once(process: WorkerProcess, 
     process.verdict_log.close()
     other.close()
     rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
-    assert len(rows) == show(process.redis, "s")["counts"]["samples"]
+    assert len(rows) == stream_status(process.redis, "s")["counts"]["samples"]
 
 
 def test_what_could_not_be_settled_is_logged_when_it_is(process: WorkerProcess, origin: LiveOrigin, redis_url: str):
@@ -579,13 +579,13 @@ def test_what_could_not_be_settled_is_logged_when_it_is(process: WorkerProcess, 
             moderate_segment(behind, "s", key)
         behind.verdict_log.flush()
         assert list(read_log(process.settings.store_url, 0, 2**62)) == []
-        assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+        assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
         refuses = False
         let_lease_pass(process, key)
         moderate_segment(behind, "s", key)
         behind.close()
     rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
-    assert len(rows) == show(process.redis, "s")["counts"]["samples"]
+    assert len(rows) == stream_status(process.redis, "s")["counts"]["samples"]
 
 
 def test_what_nobody_saw_is_logged_with_its_reason(process: WorkerProcess, origin: LiveOrigin):
@@ -613,6 +613,6 @@ def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
         process.verdict_log.flush()
     ((_, fields),) = process.redis.xrange(DRILLS)
     assert json.loads(fields["event"])["data"]["degraded"] == ["verdict-log-failing"]
-    assert show(process.redis, "s")["degraded"] == ["verdict-log-failing"]
-    assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["degraded"] == ["verdict-log-failing"]
+    assert stream_status(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
     (tmp_path / "store").unlink()

@@ -27,7 +27,7 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.schedule import reconcile
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, stream_key, watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.lookback.jobs import JOBS, look_backs, next_bulk_job, next_job
 from worker.moderation.gate import GateState
 from worker.policyload.refusals import REFUSING, report_policy_file
@@ -134,7 +134,7 @@ def test_a_damaged_segment_is_closed_with_its_time(damage: Any, process: WorkerP
     redis.hset(pending_key("s"), keys[0], damage(text))
     for key in keys:
         moderate_segment(process, "s", key)
-    record = show(redis, "s")
+    record = stream_status(redis, "s")
     assert record["reasons"] == {"failed: damaged_record": 2.0}
     assert record["moderated_seconds"] == 4.0
     assert sum(record[f"{part}_seconds"] for part in PARTS) == record["elapsed_seconds"] == 6.0

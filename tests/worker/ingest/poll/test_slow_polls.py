@@ -16,7 +16,7 @@ from worker.ingest.poll.stream_poll import PLAYLIST_TIMEOUT_SECONDS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, unwatch, watch
 from worker.ingest.registry.slow_streams import SlowPart, is_slow, note_slowness, slow_key
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
 
@@ -75,7 +75,7 @@ def test_playlists_that_take_long_hold_an_ordinary_poll_for_a_moment_only(
     assert poller.sent == ["honest"]
     assert {*poller.redis.zrange(DUE_SLOW, 0, -1)} == {*WAYS}
     for way in WAYS:
-        record = show(poller.redis, way)
+        record = stream_status(poller.redis, way)
         assert (record["state"], record["reason"]) == ("waiting", ""), "no failed poll is counted"
         assert record["slow"] == ["playlist"]
     asked = len(hostile.requests)
@@ -90,7 +90,7 @@ def test_a_slow_poll_gives_the_full_time_and_then_counts(poller: Poller, hostile
     poller.watch("silent", hostile.url("silent"))
     poller.poll()
     assert poller.poll(slow=True) == 1
-    record = show(poller.redis, "silent")
+    record = stream_status(poller.redis, "silent")
     assert (record["state"], record["reason"]) == ("unreachable", "timeout")
     assert poller.redis.zrange(DUE, 0, -1) == []
     # It was never read: it comes to slow polls again by way of the line of new streams.
@@ -128,7 +128,7 @@ def test_a_slow_stream_that_is_taken_off_is_polled_no_more(poller: Poller, hosti
     poller.poll()
     unwatch(poller.redis, "silent")
     assert poller.poll(slow=True) == 0
-    assert show(poller.redis, "silent")["state"] == "removed"
+    assert stream_status(poller.redis, "silent")["state"] == "removed"
 
 
 def test_a_slow_stream_with_another_url_is_polled_once(poller: Poller, hostile: SlowOrigin, honest: LiveOrigin):
