@@ -30,7 +30,7 @@ _STATE = TypeAdapter(OrderState)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamState:
+class StoredStreamState:
     """The state of a stream, read in one step."""
 
     incidents: StreamIncidents
@@ -59,7 +59,7 @@ class OrderChange:
         return cls(series=series, text=text, over=over)
 
 
-def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, but: str) -> StreamState:
+def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, but: str) -> StoredStreamState:
     """Reads the state of a stream's incidents and of one of its series.
 
     Args:
@@ -73,7 +73,7 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, bu
         args=[series, but],
     )
     remembered = _pairs(windows)
-    return StreamState(
+    return StoredStreamState(
         incidents=incidents_of(_pairs(incidents), purpose),
         order=_decode(remembered.get(series)),
         earliest_pending=SegmentPlace(SegmentRecord.read(earliest, record).capture_ms, earliest) if earliest else None,

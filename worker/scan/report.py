@@ -9,7 +9,7 @@ from config.counts import counted
 from config.facts import Severity
 from worker.logs.printable import printable
 from worker.moderation.verdict import SampleVerdict
-from worker.scan.result import ScanFinding, ScanResult, Unseen
+from worker.scan.result import ScanFinding, ScanResult, UnmoderatedStretch
 from worker.tables.facts import Facts
 from worker.tables.lines import blocks
 from worker.tables.listing import Listing, fixed, ids, numbers, texts
@@ -31,7 +31,7 @@ def report(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> R
     )
 
 
-def unseen_lines(unseen: Sequence[Unseen]) -> Iterator[str]:
+def unseen_lines(unseen: Sequence[UnmoderatedStretch]) -> Iterator[str]:
     """One line for each part and reason: the unmoderated time, and why."""
     seconds: dict[tuple[str, str, str], float] = {}
     for one in unseen:

@@ -46,7 +46,7 @@ class ScanFinding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unseen:
+class UnmoderatedStretch:
     """An unmoderated stretch of the input."""
 
     stretch: Stretch
@@ -63,7 +63,7 @@ class ScanResult:
     file_matches: tuple[ListMatch, ...] = ()
     """Entries that are digests of the file."""
     samples: list[SampleVerdict] = field(default_factory=list)
-    unseen: list[Unseen] = field(default_factory=list)
+    unseen: list[UnmoderatedStretch] = field(default_factory=list)
     degraded: set[str] = field(default_factory=set)
     duration_seconds: float = 0.0
     pictures_seconds: float = 0.0

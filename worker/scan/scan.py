@@ -17,7 +17,7 @@ from worker.moderation.stages import ModelTally
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.scan.file_digests import match_file
 from worker.scan.media_source import Media, Part, Payload, is_picture, picture_bytes
-from worker.scan.result import SCANNED, ScanResult, Unseen
+from worker.scan.result import SCANNED, ScanResult, UnmoderatedStretch
 
 
 class Scan:
@@ -99,7 +99,7 @@ class Scan:
         result.pictures_seconds += verdict.duration_seconds
         result.duration_seconds += verdict.duration_seconds
         result.unseen += [
-            Unseen(
+            UnmoderatedStretch(
                 part=part.name,
                 stretch=Stretch(
                     start_seconds=offset + stretch.start_seconds,
@@ -151,7 +151,7 @@ class Scan:
         start = self.result.duration_seconds
         self.result.duration_seconds += seconds
         self.result.unseen.append(
-            Unseen(
+            UnmoderatedStretch(
                 part=part.name,
                 detail=detail,
                 stretch=Stretch(start_seconds=start, end_seconds=start + seconds, reason=reason),

@@ -55,7 +55,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class BatchClaim:
     """The result of a claim."""
 
     batch: Batch | None
@@ -64,7 +64,7 @@ class Claim:
     """There are refused messages that are not published yet."""
 
 
-def claim(redis: Redis) -> Claim:
+def claim(redis: Redis) -> BatchClaim:
     """Takes the next batch, or one whose reader died.
 
     Raises:
@@ -89,7 +89,7 @@ def claim(redis: Redis) -> Claim:
     )
     batch_id, _, taken_ms, claims, tries, first, unpublished, *messages = answer
     if not batch_id:
-        return Claim(batch=None, unpublished=bool(unpublished))
+        return BatchClaim(batch=None, unpublished=bool(unpublished))
     batch = Batch(
         batch_id=batch_id.decode(),
         token=token,
@@ -99,7 +99,7 @@ def claim(redis: Redis) -> Claim:
         claims=claims,
         tries=tries,
     )
-    return Claim(batch=batch, unpublished=bool(unpublished))
+    return BatchClaim(batch=batch, unpublished=bool(unpublished))
 
 
 def done(redis: Redis, batch: Batch, place: int, *, rest_seconds: float = 0.0) -> bool:
