@@ -31,7 +31,7 @@ from sampler.limits import Limits
 from sampler.picture import Picture
 from sampler.plan.plan import plan
 from worker.bank.lists_in_force import ListsInForce, always
-from worker.moderation.pipeline import Origin, Pipeline
+from worker.moderation.pipeline import ModerationContext, Pipeline
 from worker.moderation.stages import ModelTally, Stages
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 
@@ -49,7 +49,7 @@ CAUSE = 'scores["open-nsfw/nsfw"] >= 0.15'
 EACH = 12
 """One picture in so many of a film goes to the cascade: half a second apart, the densest that the sampler samples."""
 
-ORIGIN = Origin(stream=StreamFacts(stream_id="bench"), capture_ms=0)
+CONTEXT = ModerationContext(stream=StreamFacts(stream_id="bench"), capture_ms=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +127,8 @@ def _moderated(
 ) -> Iterator[SegmentVerdict]:
     gate = None
     for number, segment in enumerate(clip.segments):
-        origin = Origin(stream=ORIGIN.stream, capture_ms=1000 * number * clip.segment_seconds)
-        verdict = pipeline.moderate(segment, origin=origin, seed=SEED, gate=gate, observe=observe)
+        context = ModerationContext(stream=CONTEXT.stream, capture_ms=1000 * number * clip.segment_seconds)
+        verdict = pipeline.moderate(segment, context=context, seed=SEED, gate=gate, observe=observe)
         gate = verdict.gate
         yield verdict
 
@@ -252,7 +252,7 @@ def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
             picture = _picture(reel.picture(film, index))
             for which, segment_stages in enumerate((one, two)):
                 started = time.thread_time()
-                segment_stages.classify(picture, ORIGIN.stream, sample)
+                segment_stages.classify(picture, CONTEXT.stream, sample)
                 spent[which] += time.thread_time() - started
         tally = two.model_tallies[second.name]
         films_skipped[film] = (

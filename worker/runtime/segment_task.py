@@ -21,7 +21,7 @@ from worker.ingest.registry.signals import stream_facts
 from worker.ingest.registry.slow_streams import QUICK_SECONDS
 from worker.logs.failure_log import FailureLog
 from worker.moderation.gate import GateState
-from worker.moderation.pipeline import Origin
+from worker.moderation.pipeline import ModerationContext
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.breaker import stuck_among, stuck_keys
 from worker.runtime.begun_segment import (
@@ -175,7 +175,7 @@ def _moderate(segment: BegunSegment, media: _Media, active: ActivePolicy, *, see
         with segment.pace.decoding():
             verdict = active.pipeline.moderate(
                 media.body,
-                origin=Origin(stream=facts, capture_ms=record.capture_ms, judged_ms=now),
+                context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=now),
                 seed=seed,
                 init=media.init,
                 gate=gate,

@@ -52,7 +52,7 @@ from worker.ingest.status import stream_status
 from worker.lookback import jobs as look_back_jobs
 from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
 from worker.lookback.late import next_late
-from worker.moderation.pipeline import Origin
+from worker.moderation.pipeline import ModerationContext
 from worker.people.actor import Actor
 from worker.people.actor import Role as ActorRole
 from worker.policyload.breaker import leave_out, stuck_models
@@ -215,7 +215,9 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
     }
     with closing(WorkerProcess(Settings.from_mapping(environment))) as process:
         (sample,) = process.pipeline.moderate(
-            segment_bytes(card=True), origin=Origin(stream=StreamFacts(stream_id="s"), capture_ms=0), seed=b""
+            segment_bytes(card=True),
+            context=ModerationContext(stream=StreamFacts(stream_id="s"), capture_ms=0),
+            seed=b"",
         ).samples
         assert sample.pdq is not None
         pdq = PdqHash.from_hex(sample.pdq, quality=100)

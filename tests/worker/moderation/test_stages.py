@@ -21,14 +21,14 @@ from sampler.child.decoder import Decoder
 from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
-from worker.moderation.pipeline import Origin, Pipeline
+from worker.moderation.pipeline import ModerationContext, Pipeline
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED
 from worker.moderation.stages import models_in_shadow
 from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import read_policy_and_models
 
-LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
-DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
+LIVE = ModerationContext(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
+DRILL = ModerationContext(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
 RULE = "{name: a, when: 'matched(\"l\")', severity: high}"
 MINOR = [{"labels": [{"name": "minor", "category": "minor"}]}]
 
@@ -51,13 +51,13 @@ def moderated(
     classifiers: Sequence[Classifier],
     policy: Policy,
     *pictures: str,
-    origin: Origin = LIVE,
+    context: ModerationContext = LIVE,
     stuck: Collection[str] = (),
 ) -> SegmentVerdict:
     pipeline = Pipeline(decoder=decoder, bank=always(ListsInForce(bank=Bank())), classifiers=classifiers, policy=policy)
     pipeline.warm_up()
     frames = [frame for name in pictures for frame in held(card() if name == "card" else photo(name), 2)]
-    return pipeline.moderate(clip(frames), origin=origin, seed=b"tests", stuck=stuck)
+    return pipeline.moderate(clip(frames), context=context, seed=b"tests", stuck=stuck)
 
 
 def half(folder: Path, value: float, **changes: object) -> Classifier:
@@ -100,9 +100,9 @@ def test_without_a_cascade_all_look_at_all(decoder: Decoder, tmp_path: Path) -> 
 def test_a_condition_that_fails_lets_the_model_look(decoder: Decoder, tmp_path: Path) -> None:
     """A mistake that shows on some streams only would keep pictures from being classified."""
     cascade = "cascade: [{model: means}, {model: costly, when: 'stream.metadata.viewers > 10'}]"
-    origin = Origin(stream=StreamFacts(stream_id="s", metadata={"viewers": "many"}), capture_ms=0)
+    context = ModerationContext(stream=StreamFacts(stream_id="s", metadata={"viewers": "many"}), capture_ms=0)
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
-    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", origin=origin)
+    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", context=context)
     assert verdict.degraded == ("cascade-failed:costly",)
     assert all("costly/only" in sample.scores for sample in verdict.samples)
 
@@ -110,9 +110,9 @@ def test_a_condition_that_fails_lets_the_model_look(decoder: Decoder, tmp_path: 
 def test_a_condition_that_fails_is_no_cause_to_estimate_age(decoder: Decoder, tmp_path: Path) -> None:
     """Everyone's age would be estimated on a stream whose notes are not as the policy thinks."""
     cascade = "cascade: [{model: means}, {model: age, when: 'matched(\"l\") || stream.metadata.level >= 3'}]"
-    origin = Origin(stream=StreamFacts(stream_id="s", metadata={"level": "high"}), capture_ms=0)
+    context = ModerationContext(stream=StreamFacts(stream_id="s", metadata={"level": "high"}), capture_ms=0)
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
-    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", origin=origin)
+    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", context=context)
     assert verdict.degraded == ("cascade-failed:age",)
     assert all("age/minor" not in sample.scores for sample in verdict.samples)
     assert (verdict.model_tallies["age"].classified, verdict.model_tallies["age"].skipped) == (
@@ -134,7 +134,7 @@ def test_the_test_card_gives_no_cause_on_a_live_stream(decoder: Decoder, tmp_pat
     cascade = "cascade: [{model: means}, {model: costly, when: 'matched(\"selftest\")'}]"
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     live = moderated(decoder, models, policy(tmp_path, cascade), "card")
-    drill = moderated(decoder, models, policy(tmp_path, cascade), "card", origin=DRILL)
+    drill = moderated(decoder, models, policy(tmp_path, cascade), "card", context=DRILL)
     assert (live.model_tallies["costly"].classified, drill.model_tallies["costly"].skipped) == (0, 0)
 
 
@@ -174,7 +174,7 @@ def test_a_model_that_is_left_out_costs_its_time_and_no_match(decoder: Decoder, 
     """A worker would be killed at its first picture, and listed material on it would reach no one."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     in_force = policy(tmp_path, rules="{name: a, when: 'matched(\"selftest\")', severity: high}")
-    verdict = moderated(decoder, models, in_force, "card", origin=DRILL, stuck={"costly"})
+    verdict = moderated(decoder, models, in_force, "card", context=DRILL, stuck={"costly"})
     assert verdict.degraded == ("model-stuck:costly",)
     assert verdict.hits
     assert all("means/first" in sample.scores and "costly/only" not in sample.scores for sample in verdict.samples)
@@ -243,7 +243,7 @@ def test_what_gives_a_live_model_cause_is_not_in_shadow(tmp_path: Path, cascade:
 def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_path: Path) -> None:
     """On a live stream showing the test card gains nothing; on a drill it shows that scores come through."""
     models = load_classifiers(None)
-    drill = moderated(decoder, models, policy(tmp_path), "card", origin=DRILL)
+    drill = moderated(decoder, models, policy(tmp_path), "card", context=DRILL)
     assert all(sample.scores["testcard/card"] > 0.9 for sample in drill.samples)
     live = moderated(decoder, models, policy(tmp_path), "card")
     assert not any("testcard/card" in sample.scores for sample in live.samples)

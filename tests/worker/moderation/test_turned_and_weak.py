@@ -20,9 +20,9 @@ from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
 from models.pdq.variant_kinds import Variant
 from sampler.child.decoder import Decoder
 from worker.bank.lists_in_force import ListsInForce, always
-from worker.moderation.pipeline import Origin, Pipeline, list_matches
+from worker.moderation.pipeline import ModerationContext, Pipeline, list_matches
 
-LIVE = Origin(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
+LIVE = ModerationContext(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")
 
 Rgb = npt.NDArray[np.uint8]
@@ -47,7 +47,7 @@ def entry_of(picture: Rgb, name: str) -> Entry:
 
 
 def hits(pipeline: Pipeline, pictures: Sequence[Rgb]) -> tuple[Hit, ...]:
-    return pipeline.moderate(clip(pictures), origin=LIVE, seed=b"tests").hits
+    return pipeline.moderate(clip(pictures), context=LIVE, seed=b"tests").hits
 
 
 def letterboxed(picture: Rgb) -> Rgb:
