@@ -52,8 +52,8 @@ class VideoFrame(NamedTuple):
     entry: str
 
 
-class SegmentPlace(NamedTuple):
-    """A segment's place among those of one watch and epoch of a stream: smaller is earlier."""
+class SegmentPosition(NamedTuple):
+    """A segment's position among those of one watch and epoch of a stream: smaller is earlier."""
 
     capture_ms: int
     key: str
@@ -202,9 +202,9 @@ class SegmentFacts:
     """None: unknown."""
 
     @property
-    def place(self) -> SegmentPlace:
+    def position(self) -> SegmentPosition:
         """Orders the segments of one watch and epoch; two never have the same."""
-        return SegmentPlace(self.capture_ms, self.key)
+        return SegmentPosition(self.capture_ms, self.key)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 from redis import Redis
 
-from config.facts import SegmentPlace
+from config.facts import SegmentPosition
 from config.policy.evaluation import OrderState
 from worker.incidents.incident_rules import StreamIncidents
 from worker.incidents.keys import incidents_key, windows_key
@@ -36,7 +36,7 @@ class StoredStreamState:
     incidents: StreamIncidents
     order: OrderState
     """State of the requested series."""
-    earliest_pending: SegmentPlace | None
+    earliest_pending: SegmentPosition | None
     """The earliest segment of the series that is still to come."""
     over: tuple[str, ...]
     """Series without pending segments, whose state is of no use."""
@@ -76,7 +76,9 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, bu
     return StoredStreamState(
         incidents=incidents_of(_pairs(incidents), purpose),
         order=_decode(remembered.get(series)),
-        earliest_pending=SegmentPlace(SegmentRecord.read(earliest, record).capture_ms, earliest) if earliest else None,
+        earliest_pending=SegmentPosition(SegmentRecord.read(earliest, record).capture_ms, earliest)
+        if earliest
+        else None,
         over=tuple(name for name in remembered if name != series and name not in pending),
     )
 

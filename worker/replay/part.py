@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from config.facts import SegmentPlace
+from config.facts import SegmentPosition
 from config.policy.policy import Policy
 from worker.replay.comparison import Compared, compare, is_given
 from worker.replay.history import LoggedIncident
@@ -103,7 +103,7 @@ class Replayer:
         self,
         replay: StreamReplay,
         was: Sequence[LoggedIncident],
-        segments: Iterable[tuple[SettledSegment, SegmentPlace | None]],
+        segments: Iterable[tuple[SettledSegment, SegmentPosition | None]],
         keys: Set[str],
     ) -> None:
         """Replays everything in its order; a decision before segments that were settled in the same millisecond."""
@@ -136,7 +136,7 @@ class Replayer:
 
 
 class _Layout:
-    """The places of segments in a table: by stream, in the order in which they were settled."""
+    """The rows of segments in a table: by stream, in the order in which they were settled."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -189,26 +189,26 @@ class _Layout:
         """Keys of segments."""
         return frozenset(self._keys[self._key[number]] for number in numbers)
 
-    def settled(self, numbers: Sequence[int]) -> Iterator[tuple[SettledSegment, SegmentPlace | None]]:
-        """Segments of one stream, each with the earliest place of those of its epoch that come after it."""
+    def settled(self, numbers: Sequence[int]) -> Iterator[tuple[SettledSegment, SegmentPosition | None]]:
+        """Segments of one stream, each with the earliest position of those of its epoch that come after it."""
         pending = self._pending(numbers)
         for begin in range(0, len(numbers), SEGMENTS_AT_ONCE):
             some = numbers[begin : begin + SEGMENTS_AT_ONCE]
-            places = np.concatenate([self._rows[self._first[number] : self._end[number]] for number in some])
-            rows = iter(self._table.take(pa.array(places)).to_pylist())
+            indices = np.concatenate([self._rows[self._first[number] : self._end[number]] for number in some])
+            rows = iter(self._table.take(pa.array(indices)).to_pylist())
             for at, number in enumerate(some, begin):
                 mine = list(islice(rows, int(self._end[number] - self._first[number])))
                 yield settled_segment(mine), pending[at]
 
-    def _pending(self, numbers: Sequence[int]) -> list[SegmentPlace | None]:
+    def _pending(self, numbers: Sequence[int]) -> list[SegmentPosition | None]:
         firsts = self._table.select(["generation", "epoch", "capture_ms", "pts_seconds"]).take(
             pa.array(self._rows[self._first[list(numbers)]])
         )
-        earliest: dict[tuple[int, int], SegmentPlace] = {}
-        pending: list[SegmentPlace | None] = [None] * len(numbers)
+        earliest: dict[tuple[int, int], SegmentPosition] = {}
+        pending: list[SegmentPosition | None] = [None] * len(numbers)
         for at, row in reversed(list(enumerate(firsts.to_pylist()))):
             watch = (row["generation"], row["epoch"])
             pending[at] = earliest.get(watch)
-            place = SegmentPlace(begin_ms(row), self._keys[self._key[numbers[at]]])
-            earliest[watch] = min(place, earliest.get(watch, place))
+            position = SegmentPosition(begin_ms(row), self._keys[self._key[numbers[at]]])
+            earliest[watch] = min(position, earliest.get(watch, position))
         return pending

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
-from config.facts import ListedHash, SegmentFacts, SegmentPlace, Severity, StreamFacts, most_urgent
+from config.facts import ListedHash, SegmentFacts, SegmentPosition, Severity, StreamFacts, most_urgent
 from config.policy.evaluation import OrderState, judge
 from config.policy.policy import Policy
 from config.policy.rules import Rule
@@ -82,7 +82,7 @@ class StreamReplay:
         self.problems: Counter[str] = Counter()
         """Pictures on which rules failed or were slow, by slug as in `degraded`."""
 
-    def settle(self, segment: SettledSegment, *, earliest_pending: SegmentPlace | None = None) -> None:
+    def settle(self, segment: SettledSegment, *, earliest_pending: SegmentPosition | None = None) -> None:
         """Replays the next segment; `earliest_pending`: the earliest of its epoch that comes after it."""
         watch = (segment.generation, segment.epoch)
         judgement = judge(

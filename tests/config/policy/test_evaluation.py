@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import PolicyError
-from config.facts import Coverage, Hit, ListMatch, SampleFacts, SegmentFacts, SegmentPlace, Severity, StreamFacts
+from config.facts import Coverage, Hit, ListMatch, SampleFacts, SegmentFacts, SegmentPosition, Severity, StreamFacts
 from config.policy.cel.cost import MAX_MATCHES
 from config.policy.cel.windows import MAX_KEPT_SAMPLES
 from config.policy.evaluation import MAX_WAITING_SAMPLES, Judgement, OrderState, judge, judge_alone
@@ -134,7 +134,7 @@ class TestCoverageAndSignals:
         )
         told = replace(LIVE, signals={"reports": 2.0})
         first, second = segment(0, sample(0, 0.9)), segment(1, sample(4_000, 0.9), stream=told)
-        waiting = judge(policy, OrderState(), second, earliest_pending=first.place)
+        waiting = judge(policy, OrderState(), second, earliest_pending=first.position)
         assert [hit.rule for hit in waiting.hits] == ["b"]
         both = judge(policy, waiting.state, first)
         assert [(hit.rule, hit.capture_ms, hit.segment) for hit in both.hits] == [("a", 4_000, "s001")]
@@ -158,9 +158,9 @@ class TestOrder:
         ]
         expected = [hit for judged in judge_all(policy, segments) for hit in judged.hits]
         shuffled = mixer.sample(segments, len(segments))
-        state, found, pending = OrderState(), list[Hit](), {one.place for one in segments}
+        state, found, pending = OrderState(), list[Hit](), {one.position for one in segments}
         for one in shuffled:
-            pending.discard(one.place)
+            pending.discard(one.position)
             judged = judge(policy, state, one, earliest_pending=min(pending, default=None))
             state = judged.state
             found += judged.hits
@@ -171,7 +171,7 @@ class TestOrder:
         """A match on known material would wait for a segment that is lost."""
         policy = policy_of('window.matched("x", "9s") >= 1', 'matched("x")')
         judged = judge(
-            policy, OrderState(), segment(5, sample(20_000, None, "x")), earliest_pending=SegmentPlace(0, "s000")
+            policy, OrderState(), segment(5, sample(20_000, None, "x")), earliest_pending=SegmentPosition(0, "s000")
         )
         assert [(hit.rule, hit.ordinal, hit.segment) for hit in judged.hits] == [("b", None, "")]
         assert [one.key for one in judged.state.waiting] == ["s005"]
@@ -180,7 +180,7 @@ class TestOrder:
         """What came after a lost segment would never be judged."""
         policy = policy_of('window.matched("x", "9s") >= 1')
         waiting = judge(
-            policy, OrderState(), segment(1, sample(4_000, None, "x")), earliest_pending=SegmentPlace(0, "s000")
+            policy, OrderState(), segment(1, sample(4_000, None, "x")), earliest_pending=SegmentPosition(0, "s000")
         )
         judged = judge(policy, waiting.state, segment(0))
         assert [hit.segment for hit in judged.hits] == ["s001"]
@@ -189,7 +189,7 @@ class TestOrder:
     def test_nothing_waits_for_ever(self) -> None:
         """One segment that kills its workers would keep a stream's rules waiting for minutes."""
         policy = policy_of('window.count("m/a", 0.5, "9s") >= 1')
-        first = SegmentPlace(0, "s000")
+        first = SegmentPosition(0, "s000")
         state, judged_at = OrderState(), []
         for number in range(1, LATE_SECONDS // 4 + 4):
             judged = judge(policy, state, segment(number, sample(number * 4_000, 0.9)), earliest_pending=first)
@@ -204,7 +204,7 @@ class TestOrder:
         """A stream with very dense samples would fill Redis while one of its segments is pending."""
         policy = policy_of('window.count("m/a", 0.5, "9s") >= 1')
         crowd = segment(1, *(sample(4_000 + at, 0.1) for at in range(MAX_WAITING_SAMPLES)))
-        first = SegmentPlace(0, "s000")
+        first = SegmentPosition(0, "s000")
         waiting = judge(policy, OrderState(), crowd, earliest_pending=first).state
         assert len(waiting.waiting) == 1
         more = judge(policy, waiting, segment(2, sample(8_000, 0.1)), earliest_pending=first).state
