@@ -79,8 +79,8 @@ class PdqHash:
                 f"expected a PDQ hash of {digits} hex digits, found {counted(len(text), 'character')}"
             )
         if not set(text) <= _HEX_DIGITS:
-            place = next(place for place, letter in enumerate(text) if letter not in _HEX_DIGITS)
-            raise HashFormatError(f"expected a PDQ hash of {digits} hex digits, found {text[place]!r} at {place + 1}")
+            index = next(index for index, letter in enumerate(text) if letter not in _HEX_DIGITS)
+            raise HashFormatError(f"expected a PDQ hash of {digits} hex digits, found {text[index]!r} at {index + 1}")
         return cls(bits=bytes.fromhex(text), quality=quality)
 
     @property

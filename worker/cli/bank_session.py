@@ -48,7 +48,7 @@ def session() -> Iterator[Session]:
     from worker.bank.snapshot_storage import SnapshotStorage
     from worker.store.redis_client import connect, store_errors
 
-    settings = settings_of(os.environ, places=("bank_dir", "lists_dir"))
+    settings = settings_of(os.environ, paths=("bank_dir", "lists_dir"))
     storage = SnapshotStorage.of(settings)
     with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
         fetch_at_start(redis, storage)

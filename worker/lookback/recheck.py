@@ -153,8 +153,8 @@ class Recheck:
             return [], file.rows
         counts: Counter[tuple[str, int]] = Counter()
         matched: list[Matched] = []
-        for place, matches in found.items():
-            row = rows[place]
+        for index, matches in found.items():
+            row = rows[index]
             watch = (row["stream_id"], row["generation"])
             counts[watch] += 1
             if counts[watch] <= MOST_FRAMES:
@@ -199,10 +199,10 @@ def _matches(reader: LogReader, begin: int, end: int, bank: Bank) -> Iterator[tu
     for batch in reader.batches(("pdq", "pdq_quality", "variants")):
         here = range(max(begin, first), min(end, first + batch.num_rows))
         rows = batch.slice(here.start - first, len(here)).to_pylist() if here else []
-        for place, row in zip(here, rows, strict=True):
+        for index, row in zip(here, rows, strict=True):
             matches = _matches_of(row, bank)
             if matches:
-                yield place, matches
+                yield index, matches
         first += batch.num_rows
 
 

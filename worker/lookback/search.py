@@ -173,8 +173,8 @@ def _still_listed(found: Sequence[LoggedMatch], wanted: HashQuery, bank: Bank) -
         one
         for one in found
         if any(
-            entry.value == wanted.entries[one.place].value
-            for entry in bank.exact(wanted.lists[one.place], wanted.entries[one.place].entry)
+            entry.value == wanted.entries[one.sought].value
+            for entry in bank.exact(wanted.lists[one.sought], wanted.entries[one.sought].entry)
         )
     ]
 

@@ -158,10 +158,10 @@ def advance(
 
 def _first_playable(new: tuple[Segment, ...], room: int) -> tuple[Segment, ...]:
     """A recording's next segments, with at most `room` that can be moderated."""
-    for place, segment in enumerate(new):
+    for index, segment in enumerate(new):
         if not segment.gap:
             if not room:
-                return new[:place]
+                return new[:index]
             room -= 1
     return new
 

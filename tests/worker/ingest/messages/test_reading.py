@@ -176,7 +176,7 @@ def test_a_batch_whose_reader_died_is_applied_by_another_from_where_it_was(redis
     lease_is_over(redis)
     other = taken(redis)
     assert (other.messages, other.first) == (dead.messages[1:], 1)
-    assert [other.call_token(place) for place in (1, 2)] == [dead.call_token(place) for place in (1, 2)]
+    assert [other.call_token(index) for index in (1, 2)] == [dead.call_token(index) for index in (1, 2)]
     lease_is_over(redis)
     read_all(redis)
     assert stream_ids(redis) == ["b", "c"]
