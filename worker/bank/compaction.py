@@ -44,7 +44,7 @@ flat, and 10^4 hashes take 0.01 ms a picture."""
 
 LIST_STALE = "livewarden.operations.list_stale.v1"
 
-LOOK_SECONDS = (5.0, 15.0)
+CHECK_SECONDS = (5.0, 15.0)
 """Between two checks; at random, so that workers do not all start a compaction."""
 
 REST_SECONDS = 300.0
@@ -58,7 +58,7 @@ def keep_in_order(
     process does, until `stopping` is set."""
 
     def step() -> float | None:
-        bank.look()
+        bank.refresh()
         store_again(redis, storage)
         publish_stale(redis, bank.shared, deployment=deployment)
         due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
@@ -67,7 +67,7 @@ def keep_in_order(
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=CHECK_SECONDS,
         troubles=_trouble,
         failing="the hash bank is not kept in order",
         well_again="the hash bank is kept in order again",

@@ -115,7 +115,7 @@ class Follower:
         if self._thread is None or self._base is None:
             now = time.monotonic()
             if self._base is None or self._read_at is None or now - self._read_at > FOLLOW_SECONDS[0]:
-                self.look()
+                self.refresh()
         current = self._in_force
         followed_at = self._followed_at
         if followed_at is None or time.monotonic() - followed_at > UNFOLLOWED_SECONDS:
@@ -130,7 +130,7 @@ class Follower:
     def start(self) -> None:
         """Starts the thread. If no list is usable, `in_force` raises."""
         try:
-            self.look()
+            self.refresh()
         except LivewardenError as error:
             _log.warning("the hash bank cannot be used: %s", error)
         self._thread = start_thread("bank", self._run)
@@ -151,7 +151,7 @@ class Follower:
             self._thread.join()
             self._thread = None
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Applies changes in Redis and in the folder of lists. If Redis is away, the lists stay as they are.
 
         Raises:
@@ -201,7 +201,7 @@ class Follower:
 
         def step() -> None:
             nonlocal reported, reported_at
-            self.look()
+            self.refresh()
             position = "" if self._shared is None else self._shared.position
             if position and (position != reported or time.monotonic() - reported_at > REPORT_SECONDS):
                 self._report(name, position)

@@ -32,7 +32,7 @@ from worker.store.redis_client import now_ms, run_script
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
 
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 """Between two reads of the bank: a change that is older is in this process's memory when Redis loses it."""
 
 RESTORER: Final = redis_keys.BANK_RESTORER.name
@@ -50,7 +50,7 @@ def keep_restored(redis: Redis, bank: Follower, storage: SnapshotStorage, stoppi
 
     def step() -> None:
         try:
-            bank.look()
+            bank.refresh()
             restore(redis, bank, storage)
         except BankRequestError as error:
             _trouble.met("wait", "the hash bank is not restored yet: %s", error, level=logging.INFO)
@@ -59,7 +59,7 @@ def keep_restored(redis: Redis, bank: Follower, storage: SnapshotStorage, stoppi
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=CHECK_SECONDS,
         troubles=_trouble,
         failing="the hash bank is not restored, and tried again",
         well_again="the hash bank can be restored again",

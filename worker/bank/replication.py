@@ -44,7 +44,7 @@ FOLDER: Final = "bank"
 LOCK: Final = ".fetching"
 """File in the host's folder: locked by the process that fetches."""
 
-LOOK_SECONDS = (0.5, 1.5)
+CHECK_SECONDS = (0.5, 1.5)
 """Between two checks of the snapshot in force: at random, so that hosts do not all begin together."""
 
 REST_SECONDS = 10.0
@@ -183,7 +183,7 @@ def keep_fetched(redis: Redis, storage: SnapshotStorage, stopping: threading.Eve
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=CHECK_SECONDS,
         troubles=_trouble,
         failing="the hash bank is not fetched, and tried again",
         well_again="the hash bank is fetched again",

@@ -43,7 +43,7 @@ from worker.store.redis_client import connect, now_ms, store_errors
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
 
-LOOK_SECONDS = (2.0, 6.0)
+CHECK_SECONDS = (2.0, 6.0)
 """Between two checks: at random, so that workers do not all start a search."""
 
 REST_SECONDS = 60.0
@@ -85,7 +85,7 @@ def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=CHECK_SECONDS,
         troubles=_trouble,
         failing="complete lists are not looked back for",
         well_again="complete lists are looked back for again",
@@ -226,7 +226,7 @@ def main() -> None:
         follower = Follower(redis, SnapshotStorage.of(settings), settings.lists_dir)
 
         def bank() -> ListsInForce:
-            follower.look()
+            follower.refresh()
             return follower.in_force()
 
         try:

@@ -44,7 +44,7 @@ ROWS_A_STEP: Final = 1_000
 BEHIND_MS: Final = 10_000
 """After which a file is tried again, perhaps by a process that has all that is in force: this one has not."""
 
-LOOK_AGAIN_MS: Final = 60_000
+RECHECK_MS: Final = 60_000
 """After which a file is tried again that is not in the log yet, or for which this host lacks lists of files."""
 
 GONE_MS: Final = 3_600_000
@@ -92,7 +92,7 @@ class Recheck:
         if current.files <= known or now - late.since_ms > OTHER_HOSTS_MS:
             return self._note(late, None, matched)
         mark = replace(in_force.mark, files=known)
-        return self._note(late, replace(late, due_ms=now + LOOK_AGAIN_MS, rows=0, judged_by=mark), matched)
+        return self._note(late, replace(late, due_ms=now + RECHECK_MS, rows=0, judged_by=mark), matched)
 
     def give_up(self, late: LateFile) -> None:
         """Leaves a file out permanently.
@@ -110,7 +110,7 @@ class Recheck:
                 replace_late(self.redis, late, replace(late, path=file.path, due_ms=now, rows=0))
                 return 0
         gone = now - late.since_ms > GONE_MS
-        return self._note(late, None if gone else replace(late, due_ms=now + LOOK_AGAIN_MS))
+        return self._note(late, None if gone else replace(late, due_ms=now + RECHECK_MS))
 
     def _changes_since(self, judged_by: BankMark, current: BankMark) -> list[BankChange] | None:
         """The single hashes that came since; None: these are not all that came."""

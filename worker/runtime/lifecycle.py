@@ -89,7 +89,7 @@ def _check(sender: Any, **_: Any) -> None:
         _unconfined = check_confinement(settings)
         process.bank.inherit(_ready.bank)
         process.policies.good = _ready.policy
-        _epochs.look(redis, SNAPSHOT)
+        _epochs.check(redis, SNAPSHOT)
         redis.close()
     except LivewardenError as error:
         raise SystemExit(last_words(f"this worker does not start: {error}", settings.log_format)) from error
@@ -174,10 +174,10 @@ def _beat(sender: Any, **_: Any) -> None:
 
 
 def _give_signs(presence: Presence) -> None:
-    def look() -> None:
-        _epochs.look(process.redis, SNAPSHOT)
+    def check_epoch() -> None:
+        _epochs.check(process.redis, SNAPSHOT)
 
-    keep = partial(keep_present, process.redis, presence, _stopping, after_each=look)
+    keep = partial(keep_present, process.redis, presence, _stopping, after_each=check_epoch)
     _giving_back.append(start_thread("presence", keep))
 
 

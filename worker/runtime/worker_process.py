@@ -106,7 +106,7 @@ class WorkerProcess:
         """Returns what a look-back needs."""
 
         def bank() -> ListsInForce:
-            self.bank.look()
+            self.bank.refresh()
             return self.bank.in_force()
 
         return Lookback(
@@ -251,7 +251,7 @@ def check_ready(settings: Settings, redis: Redis) -> Ready:
     policy, classifiers = read_policy_and_models(data, settings.policy_file, settings)
     try_in_subprocess(data)
     bank = Follower(redis, SnapshotStorage.of(settings), settings.lists_dir)
-    bank.look()
+    bank.refresh()
     AllowedOrigins.parse(settings.allowed_origins)
     return Ready(
         bank=bank,

@@ -72,7 +72,7 @@ def test_a_banks_name_that_is_a_path_leads_nowhere(
         fetch_missing(redis, SnapshotStorage(root=tmp_path / "other", dedicated=True, store_url=str(roots[2])))
     fetch_at_start(redis, SnapshotStorage(root=tmp_path / "other", dedicated=True, store_url=str(roots[2])))
     with pytest.raises(BankRequestError):
-        follower.look()
+        follower.refresh()
     assert tree(tmp_path) - before <= {tmp_path / "other", tmp_path / "other" / ".fetching"}
     assert (read_pointer(redis).name, read_pointer(redis).digest) == (name, digest)
 
@@ -86,14 +86,14 @@ def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_chan
     imported, later = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, storage, "own", list_file({"i": imported}), small_changes=0)
     follower = Follower(redis, storage, None)
-    follower.look()
+    follower.refresh()
     good = redis.hget(SNAPSHOT, field)
     (storage.root.parent / "x").symlink_to(storage.root / read_pointer(redis).name)
     redis.hset(SNAPSHOT, field, value)
     add(redis, storage, later, "later")
     started = Follower(redis, storage, None)  # a worker that starts now
     for one in (follower, started):
-        one.look()
+        one.refresh()
         assert [finds(one, text) for text in (imported, later)] == [True, True]
         assert one.in_force().degraded == ("bank-behind",)
     settings = Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(storage.root)})
@@ -107,7 +107,7 @@ def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_chan
     else:
         redis.hset(SNAPSHOT, field, str(good))
     for one in (follower, started):
-        one.look()
+        one.refresh()
         assert one.in_force().degraded == ()
 
 
@@ -132,9 +132,9 @@ def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redi
     assert [act.did for act in read_history(redis)] == [UNREADABLE, "put_list", "put_list"]
     text = secrets.token_hex(32)
     follower = Follower(redis, storage, None)
-    follower.look()
+    follower.refresh()
     add(redis, storage, text, "a")
-    follower.look()
+    follower.refresh()
     assert finds(follower, text)
 
 
@@ -162,7 +162,7 @@ def test_damaged_records_of_look_backs_keep_no_other_waiting(
     store, now = ObjectStore(str(tmp_path / "store")), now_ms(redis)
     follower = Follower(redis, storage, None)
     edits.create(redis, follow(redis, storage).bank, ListSpec(name="known"))
-    follower.look()
+    follower.refresh()
     shown = a_hash(1)
     write(store, [row(shown, capture_ms=now - 9_000)], written_ms=now - 1_000)
     change = added("known", "case-7", shown, at_ms=now).to_json()

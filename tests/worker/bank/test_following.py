@@ -150,9 +150,9 @@ def test_redis_may_go_and_come_back(storage: SnapshotStorage, tmp_path: Path, li
     with Redis.from_url(f"{server.connection_url}/0", decode_responses=True) as redis:
         import_file(redis, storage, "own", list_file({"1": known}), small_changes=0)
         follower = Follower(redis, storage, None)
-        follower.look()
+        follower.refresh()
         server.terminate()
-        follower.look()
+        follower.refresh()
         assert finds(follower, known)
         # A process that starts meanwhile has the folder's snapshot, and reports that it lacks the rest.
         starting = Follower(redis, storage, None)
@@ -160,8 +160,8 @@ def test_redis_may_go_and_come_back(storage: SnapshotStorage, tmp_path: Path, li
         assert starting.in_force().degraded == (UNFOLLOWED,)
         with ValkeyServer(port=port, data_dir=tmp_path / "valkey", config=options):
             edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later)])
-            follower.look()
-            starting.look()
+            follower.refresh()
+            starting.refresh()
             assert finds(follower, later)
             assert finds(starting, later)
             assert starting.in_force().degraded == ()
@@ -174,14 +174,14 @@ def test_a_redis_that_lost_everything_does_not_empty_the_bank(
     known, later = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, storage, "own", list_file({"1": known}), small_changes=0)
     running = Follower(redis, storage, None)
-    running.look()
+    running.refresh()
     redis.flushall()
-    running.look()
+    running.refresh()
     assert finds(running, known)
     assert "bank-behind" in running.in_force().degraded
     assert finds_now(redis, storage, known)  # a process that starts now takes the folder's snapshot
     edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later)])
-    running.look()
+    running.refresh()
     assert finds(running, later)
     assert running.in_force().degraded == ()
 
@@ -196,10 +196,10 @@ def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
     shutil.copytree(storage.root, storage.root.with_name("elsewhere"))
     elsewhere = SnapshotStorage(root=storage.root.with_name("elsewhere"), dedicated=True)
     follower = Follower(redis, elsewhere, None)
-    follower.look()
+    follower.refresh()
     import_file(redis, storage, "own", list_file({"2": new}), small_changes=0)
     edits.add(redis, follow(redis, storage).bank, "own", [entry_of(added)])
-    follower.look()
+    follower.refresh()
     assert [finds(follower, text) for text in (old, new, added)] == [True, False, True]
     assert follower.in_force().degraded == ("bank-behind",)
     shutil.rmtree(elsewhere.root / first.name)
@@ -214,7 +214,7 @@ def test_a_change_of_a_later_version_is_reported_and_skipped(redis: Redis, stora
     text = secrets.token_hex(32)
     edits.add(redis, follow(redis, storage).bank, "own", [entry_of(text)])
     follower = Follower(redis, storage, None)
-    follower.look()
+    follower.refresh()
     assert finds(follower, text)
     assert follower.in_force().degraded == ("bank-behind",)
     with pytest.raises(BankRequestError, match="cannot be read completely"):
@@ -229,11 +229,11 @@ def test_a_stale_list_is_reported_and_stays_in_force(
     edits.create(redis, follow(redis, storage).bank, ListSpec(name="feed", refresh_seconds=0.001))
     eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=5, what="nothing is read into it")
     follower = Follower(redis, storage, None)
-    follower.look()
+    follower.refresh()
     assert follower.in_force().degraded == ("stale-list:feed",)
     import_file(redis, storage, "feed", list_file({"1": known}))
     eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=5, what="it ages")
-    follower.look()
+    follower.refresh()
     assert follower.in_force().degraded == ("stale-list:feed",)
     assert finds(follower, known)
 
@@ -299,13 +299,13 @@ def test_what_was_read_before_the_fork_is_not_read_again(
     text, later = secrets.token_hex(32), secrets.token_hex(32)
     lists = list_file({"1": text}).parent
     parent = Follower(redis, storage, lists)
-    parent.look()
+    parent.refresh()
     child = Follower(redis, storage, lists)
     child.inherit(parent)
     inherited = child.in_force().bank
     assert inherited is parent.in_force().bank
     edits.create(redis, follow(redis, storage).bank, ListSpec(name="own"))
     edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later)])
-    child.look()
+    child.refresh()
     assert finds(child, text)
     assert finds(child, later)

@@ -31,8 +31,8 @@ class Worker:
 
     def goes_on(self) -> None:
         """As its threads do, again and again."""
-        self._epochs.look(self._redis, SNAPSHOT)
-        self.bank.look()
+        self._epochs.check(self._redis, SNAPSHOT)
+        self.bank.refresh()
 
     def restores(self) -> bool:
         self.goes_on()
@@ -139,7 +139,7 @@ def test_the_folder_of_somebody_who_starts_anew_does_not_win(
     one.goes_on(), other.goes_on()
     redis.flushall()
     assert entries(redis, storage) == {"police": {"1"}}
-    other.bank.look()
+    other.bank.refresh()
     assert other.restores()
     assert one.restores()
     assert entries(redis, storage) == {"police": {"1", "2"}}
@@ -154,7 +154,7 @@ def test_where_nobody_lived_operators_bring_each_list_in_again(
     compact(redis, storage, changes=1)
     redis.flushall()
     new = Worker(redis, storage)
-    new.bank.look()
+    new.bank.refresh()
     assert not new.restores()
     assert new.marked
     assert entries(redis, storage) == {"police": {"1"}, "other": {"2"}}, "the folder's snapshot is in force meanwhile"

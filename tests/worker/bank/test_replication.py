@@ -74,7 +74,7 @@ def test_another_host_fetches_what_was_imported(
     assert not fetch_missing(redis, other)
     follower = Follower(redis, other, None)
     add(redis, one, later, "later")
-    follower.look()
+    follower.refresh()
     assert [finds(follower, text) for text in (imported, later)] == [True, True]
     assert follower.in_force().degraded == ()
     # The other way round, and what is old goes everywhere.
@@ -96,21 +96,21 @@ def test_a_compaction_leaves_no_host_behind(
     import_file(redis, one, "own", list_file({"0": texts[0]}), small_changes=0)
     fetch_missing(redis, other)
     follower, asleep = Follower(redis, other, None), Follower(redis, other, None)
-    follower.look()
-    asleep.look()
+    follower.refresh()
+    asleep.refresh()
     for number in (1, 2):
         add(redis, one, texts[number], str(number))
         assert compact(redis, one, changes=1)
-        follower.look()
+        follower.refresh()
     add(redis, one, texts[3], "3")
-    follower.look()
+    follower.refresh()
     assert [finds(follower, text) for text in texts] == [True] * 4
     assert follower.in_force().degraded == ()
-    asleep.look()  # of what it lacks the first part is in no stream any more
+    asleep.refresh()  # of what it lacks the first part is in no stream any more
     assert asleep.in_force().degraded == ("bank-behind",)
     assert fetch_missing(redis, other)
     for one_of_them in (follower, asleep):
-        one_of_them.look()
+        one_of_them.refresh()
         assert [finds(one_of_them, text) for text in texts] == [True] * 4
         assert one_of_them.in_force().degraded == ()
 
@@ -124,7 +124,7 @@ def test_a_store_that_is_away_holds_no_import_up_and_is_made_up_for(
     import_file(redis, one, "own", list_file({"o": old}), small_changes=0)
     fetch_missing(redis, other)
     follower = Follower(redis, other, None)
-    follower.look()
+    follower.refresh()
     with away(tmp_path / "store"):
         import_file(redis, one, "own", list_file({"i": imported}), small_changes=0)
         assert follow(redis, one).bank.sizes["own"] == 2
@@ -133,14 +133,14 @@ def test_a_store_that_is_away_holds_no_import_up_and_is_made_up_for(
         with pytest.raises(ObjectStoreError):
             store_again(redis, one)
         assert not fetch_missing(redis, other)
-        follower.look()
+        follower.refresh()
         assert [finds(follower, text) for text in (old, imported, added)] == [True, False, True]
         assert follower.in_force().degraded == ("bank-behind",)
     assert not store_again(redis, other)  # it has nothing to give
     assert store_again(redis, one)
     assert not store_again(redis, one)
     assert fetch_missing(redis, other)
-    follower.look()
+    follower.refresh()
     assert [finds(follower, text) for text in (old, imported, added)] == [True] * 3
     assert follower.in_force().degraded == ()
 
@@ -165,7 +165,7 @@ def test_altered_bytes_in_the_store_come_into_force_nowhere(
     assert follower.in_force().degraded == ("bank-behind",)
     values.write_bytes(good)
     assert fetch_missing(redis, other)
-    follower.look()
+    follower.refresh()
     assert finds(follower, imported)
 
 
@@ -269,13 +269,13 @@ def test_a_host_that_waits_for_the_first_list_of_all_follows_single_hashes_meanw
     """While the first large list is on its way, a hash that the police phoned in would be in force late."""
     one, other = hosts
     follower, added = Follower(redis, other, None), secrets.token_hex(32)
-    follower.look()
+    follower.refresh()
     import_file(redis, one, "own", list_file(3), small_changes=0)
     add(redis, one, added, "a")
-    follower.look()
+    follower.refresh()
     assert finds(follower, added)
     assert follower.in_force().degraded == ("bank-behind",)
     assert fetch_missing(redis, other)
-    follower.look()
+    follower.refresh()
     assert finds(follower, added)
     assert follower.in_force().degraded == ()

@@ -29,7 +29,7 @@ class Living:
         self._redis, self._watch = redis, EpochWatch(deployment="test")
 
     def sign(self) -> Epoch:
-        return self._watch.look(self._redis, SNAPSHOT)
+        return self._watch.check(self._redis, SNAPSHOT)
 
     def signs_for(self, milliseconds: int) -> Epoch:
         """Gives signs until Redis's clock is so much further."""
@@ -170,7 +170,7 @@ def test_who_sends_through_an_exchange_is_heard_after_a_loss(redis: Redis, redis
     """kombu binds a queue once: every message that is sent later would vanish without an error."""
     queue = Queue("intake", Exchange("intake"), routing_key="intake")
     epochs = EpochWatch(deployment="test", begin=lambda client: bind_queues(client, ["intake"]))
-    epochs.look(redis, SNAPSHOT)
+    epochs.check(redis, SNAPSHOT)
     with Connection(redis_url) as connection, connection.Producer() as producer:
 
         def send() -> int:
@@ -180,7 +180,7 @@ def test_who_sends_through_an_exchange_is_heard_after_a_loss(redis: Redis, redis
         assert send() == 1
         redis.flushall()
         assert send() == 0, "kombu"
-        epochs.look(redis, SNAPSHOT)
+        epochs.check(redis, SNAPSHOT)
         assert send() == 1
 
 

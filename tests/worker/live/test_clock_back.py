@@ -225,7 +225,7 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
         edits.add(redis, follow(redis, storage).bank, "police", [Entry(entry="7", kind=HashKind.PDQ, value=pdq.bits)])
         # By this machine's clock that is over.
         allow(redis, follow(redis, storage).bank, pdq, list_name="police", hours=BACK_SECONDS / 2 / 3600, actor=lead)
-        process.bank.look()
+        process.bank.refresh()
         origin.add("0.ts", segment_bytes(card=True))
         watch(redis, register("s", origin.url, url_template="", legal_basis=""))
         keys: list[str] = []

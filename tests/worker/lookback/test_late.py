@@ -54,7 +54,7 @@ def follower(redis: Redis, storage: SnapshotStorage) -> Follower:
     """Follows when called, and so lags when it is not."""
     append_changes(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
     follower = Follower(redis, storage, None)
-    follower.look()
+    follower.refresh()
     return follower
 
 
@@ -73,7 +73,7 @@ def looking_from(
 def looking_by(redis: Redis, store: ObjectStore, policy: Policy, follower: Follower) -> Lookback:
 
     def bank() -> ListsInForce:
-        follower.look()
+        follower.refresh()
         return follower.in_force()
 
     return Lookback(redis=redis, store=store, policy=policy, bank=bank, deployment="test", hours=24)
@@ -167,7 +167,7 @@ def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
     add(redis)
     look(looking)
     append_changes(redis, [BankChange.remove("known", "case-7", at_ms=0)], by="kim")
-    follower.look()
+    follower.refresh()
     mark = follower.in_force().mark
     add(redis)
     if withdrawn:
@@ -194,11 +194,11 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     """A host that fetches a large list for minutes judges without it, and the look-back for the list ends before."""
     one, other = storage, SnapshotStorage(root=tmp_path / "host-1", dedicated=True, store_url=storage.store_url)
     there = Follower(redis, other, None)
-    there.look()
+    there.refresh()
     path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
     import_file(redis, one, "known", path, small_changes=0, look_back=partial(enqueue, redis, store))
     look(looking_from(redis, store, policy, one))
-    there.look()
+    there.refresh()
     assert there.in_force().degraded == ("bank-behind",)
     now = now_ms(redis)
     turned = [{"variant": "mirror", "pdq": SHOWN, "quality": 90}, {"variant": "of later", "pdq": SHOWN, "quality": 90}]
@@ -321,8 +321,8 @@ def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that
         folder.mkdir()
     (folders[0] / "known.csv").write_text(f"hash,id\n{SHOWN.hex()},case-7\n")
     first, second = (Follower(redis, storage, folder) for folder in folders)
-    first.look()
-    second.look()
+    first.refresh()
+    second.refresh()
     assert look_back_for_files(redis, store, first.folder, hours=24) == 1
     look(looking_from(redis, store, policy, storage, folders[0]))
     now = now_ms(redis)

@@ -51,9 +51,9 @@ def workers(settings: Settings, count: int, list_names: ListNames | None = None)
     stopping, threads, processes = threading.Event(), [], []
     for _ in range(count):
         process = WorkerProcess(settings)
-        process.bank.look()
+        process.bank.refresh()
         watching = PolicyFollower(settings.policy_file, process.policy_from)
-        watching.look()
+        watching.refresh()
 
         def names(of: WorkerProcess = process) -> frozenset[str] | None:
             return followed_names(of.redis, of.bank.in_force())

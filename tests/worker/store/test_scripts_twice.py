@@ -163,9 +163,9 @@ class Stage:
 
     def epoch(self) -> None:
         epochs = EpochWatch(deployment="test")
-        before = epochs.look(self.redis, SNAPSHOT)
+        before = epochs.check(self.redis, SNAPSHOT)
         self.redis.delete(EPOCH)
-        after = epochs.look(self.redis, SNAPSHOT)
+        after = epochs.check(self.redis, SNAPSHOT)
         assert (after.lost, after.bank) == (before.id, "behind")
 
     def bank_whole(self) -> None:

@@ -28,7 +28,7 @@ from worker.processes.periodic import periodic
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
 
-LOOK_SECONDS: Final = (0.2, 0.4)
+POLL_SECONDS: Final = (0.2, 0.4)
 """Random interval between two polls of an empty queue, so that workers do not poll in step: a platform's stream is
 watched within a second."""
 
@@ -58,7 +58,7 @@ def keep_reading(redis: Redis, settings: Settings, stopping: threading.Event) ->
     periodic(
         MessageReader(redis, settings, stopping).read_batch,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=POLL_SECONDS,
         troubles=_trouble,
         failing="intake is not read",
         well_again="intake is read again",
@@ -83,7 +83,7 @@ class MessageReader:
             RedisError, StoreError: Redis failed; the rest of the batch will be claimed again.
         """
         claimed = claim(self._redis)
-        pause = random.uniform(*LOOK_SECONDS)  # noqa: S311 - jitter, no secret
+        pause = random.uniform(*POLL_SECONDS)  # noqa: S311 - jitter, no secret
         if claimed.batch is not None:
             pause = self._apply(claimed.batch)
         if claimed.unpublished:
