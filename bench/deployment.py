@@ -24,7 +24,7 @@ from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import append_changes
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.demo.valkey import PERSISTENCE
@@ -148,7 +148,7 @@ def main() -> None:
     url, folder, text = sys.argv[1:]
     wanted = PdqHash.from_hex(text)
     pictures = [PdqHash(bits=bits.tobytes(), quality=100) for bits in random_hashes(BATCH, np.random.default_rng())]
-    follower = Follower(connect(url), SnapshotStorage(root=Path(folder), dedicated=True), None)
+    follower = BankFollower(connect(url), SnapshotStorage(root=Path(folder), dedicated=True), None)
     follower.start()
     _report(at=monotonic())
     started, matched, listed, turns = monotonic(), 0, False, 0

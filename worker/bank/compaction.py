@@ -19,7 +19,7 @@ from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.entries import Entry
 from worker.bank.allowance import allowed_until_ms
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.publication import Contents, publish_snapshot, store_again
 from worker.bank.replication import fetch_at_start
@@ -52,7 +52,7 @@ REST_SECONDS = 300.0
 
 
 def keep_in_order(
-    redis: Redis, bank: Follower, storage: SnapshotStorage, deployment: str, stopping: threading.Event
+    redis: Redis, bank: BankFollower, storage: SnapshotStorage, deployment: str, stopping: threading.Event
 ) -> None:
     """Publishes stale lists, uploads the snapshot if the store lacks it, and compacts when it is due and no other
     process does, until `stopping` is set."""

@@ -74,7 +74,7 @@ def read_report(text: object) -> FollowerReport | None:
         return None
 
 
-class Follower:
+class BankFollower:
     """Follows the bank; `in_force` returns the lists in force now."""
 
     def __init__(self, redis: Redis, storage: SnapshotStorage, lists_dir: Path | None) -> None:
@@ -122,7 +122,7 @@ class Follower:
             return replace(current, degraded=(*current.degraded, UNFOLLOWED))
         return current
 
-    def inherit(self, other: "Follower") -> None:
+    def inherit(self, other: "BankFollower") -> None:
         """Takes over what another follower has read, before the fork: children share it, and need not read it again."""
         self._folder, self._shared, self._base = other._folder, other._shared, other._base
         self._in_force, self._stale = other._in_force, other._stale

@@ -16,7 +16,7 @@ from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.entries import BUILT_IN
 from worker.bank.changelog import START, read_news
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.keys import REFRESHED
 from worker.bank.publication import Contents, publish_snapshot
 from worker.bank.shared_bank import SharedBank
@@ -45,7 +45,7 @@ REST_SECONDS: Final = 10.0
 """After a failure."""
 
 
-def keep_restored(redis: Redis, bank: Follower, storage: SnapshotStorage, stopping: threading.Event) -> None:
+def keep_restored(redis: Redis, bank: BankFollower, storage: SnapshotStorage, stopping: threading.Event) -> None:
     """Follows the bank, and restores it whenever Redis lost its state, until `stopping` is set."""
 
     def step() -> None:
@@ -68,7 +68,7 @@ def keep_restored(redis: Redis, bank: Follower, storage: SnapshotStorage, stoppi
     )
 
 
-def restore(redis: Redis, bank: Follower, storage: SnapshotStorage) -> bool:
+def restore(redis: Redis, bank: BankFollower, storage: SnapshotStorage) -> bool:
     """Restores the bank if Redis lost it and this process holds it; returns whether it is complete now.
 
     Raises as `worker.bank.publication.publish_snapshot`; try again.

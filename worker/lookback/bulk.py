@@ -22,7 +22,7 @@ from config.errors import LivewardenError
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
 from worker.bank.folder_lists import FolderLists
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.keys import FILES
 from worker.bank.lists_in_force import ListsInForce
 from worker.bank.snapshot_storage import SnapshotStorage
@@ -71,7 +71,9 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float, stopping: threading.Event) -> None:
+def keep_looking_back(
+    redis: Redis, bank: BankFollower, store_url: str, hours: float, stopping: threading.Event
+) -> None:
     """Enqueues new lists of files, and starts a search for complete lists when one is due and no other worker does,
     until `stopping` is set."""
     store: ObjectStore | None = None
@@ -223,7 +225,7 @@ def main() -> None:
     lower_priority()
     settings = load_settings(os.environ)
     with connect(settings.redis_url.get_secret_value()) as redis:
-        follower = Follower(redis, SnapshotStorage.of(settings), settings.lists_dir)
+        follower = BankFollower(redis, SnapshotStorage.of(settings), settings.lists_dir)
 
         def bank() -> ListsInForce:
             follower.refresh()

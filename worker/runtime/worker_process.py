@@ -14,7 +14,7 @@ from config.policy.policy import Policy, read_policy
 from config.settings import Settings
 from sampler.child.decoder import Decoder
 from sampler.limits import Limits
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.lists_in_force import ListsInForce
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.health.redis_epoch import SEED as SEED
@@ -98,9 +98,9 @@ class WorkerProcess:
         return self.active.policy
 
     @cached_property
-    def bank(self) -> Follower:
+    def bank(self) -> BankFollower:
         """The hash lists in force."""
-        return Follower(self.redis, SnapshotStorage.of(self.settings), self.settings.lists_dir)
+        return BankFollower(self.redis, SnapshotStorage.of(self.settings), self.settings.lists_dir)
 
     def lookback(self, *, pace: SearchPace = IN_A_TASK) -> Lookback:
         """Returns what a look-back needs."""
@@ -233,7 +233,7 @@ class WorkerProcess:
 class Ready:
     """The bank and the policy that a worker starts with, which its forked processes inherit."""
 
-    bank: Follower
+    bank: BankFollower
     policy: bytes
     """Its bytes."""
     policy_version: str
@@ -250,7 +250,7 @@ def check_ready(settings: Settings, redis: Redis) -> Ready:
     data = read_policy(settings.policy_file)
     policy, classifiers = read_policy_and_models(data, settings.policy_file, settings)
     try_in_subprocess(data)
-    bank = Follower(redis, SnapshotStorage.of(settings), settings.lists_dir)
+    bank = BankFollower(redis, SnapshotStorage.of(settings), settings.lists_dir)
     bank.refresh()
     AllowedOrigins.parse(settings.allowed_origins)
     return Ready(

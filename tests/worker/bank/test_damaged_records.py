@@ -18,7 +18,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits, own_lists, quarantine
 from worker.bank.changelog import read_pointer
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.history import UNREADABLE, read_history
 from worker.bank.imports import import_file
 from worker.bank.inspection import stats
@@ -43,7 +43,7 @@ def add(redis: Redis, storage: SnapshotStorage, text: str, name: str) -> None:
     edits.add(redis, follow(redis, storage).bank, "own", [entry])
 
 
-def finds(follower: Follower, text: str) -> bool:
+def finds(follower: BankFollower, text: str) -> bool:
     return bool(follower.in_force().bank.match(PdqHash.from_hex(text)))
 
 
@@ -61,7 +61,7 @@ def test_a_banks_name_that_is_a_path_leads_nowhere(
     host = SnapshotStorage(root=roots[1], dedicated=True, store_url=str(roots[2]))
     first, second = list_file(3, "first"), list_file(3, "second")
     import_file(redis, host, "own", first, small_changes=0)
-    follower = Follower(redis, own, None)
+    follower = BankFollower(redis, own, None)
     name, digest = read_pointer(redis).name, read_pointer(redis).digest
     redis.set(BANK_ID, bank_id)
     before = tree(tmp_path)
@@ -85,13 +85,13 @@ def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_chan
     """One damaged field would end every worker, have it open what lies elsewhere, or follow nothing any more."""
     imported, later = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, storage, "own", list_file({"i": imported}), small_changes=0)
-    follower = Follower(redis, storage, None)
+    follower = BankFollower(redis, storage, None)
     follower.refresh()
     good = redis.hget(SNAPSHOT, field)
     (storage.root.parent / "x").symlink_to(storage.root / read_pointer(redis).name)
     redis.hset(SNAPSHOT, field, value)
     add(redis, storage, later, "later")
-    started = Follower(redis, storage, None)  # a worker that starts now
+    started = BankFollower(redis, storage, None)  # a worker that starts now
     for one in (follower, started):
         one.refresh()
         assert [finds(one, text) for text in (imported, later)] == [True, True]
@@ -131,7 +131,7 @@ def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redi
     assert shown["look_backs_unreadable"] == ["damaged"]
     assert [act.did for act in read_history(redis)] == [UNREADABLE, "put_list", "put_list"]
     text = secrets.token_hex(32)
-    follower = Follower(redis, storage, None)
+    follower = BankFollower(redis, storage, None)
     follower.refresh()
     add(redis, storage, text, "a")
     follower.refresh()
@@ -160,7 +160,7 @@ def test_damaged_records_of_look_backs_keep_no_other_waiting(
 ) -> None:
     """One record that cannot be read would stop all looking back."""
     store, now = ObjectStore(str(tmp_path / "store")), now_ms(redis)
-    follower = Follower(redis, storage, None)
+    follower = BankFollower(redis, storage, None)
     edits.create(redis, follow(redis, storage).bank, ListSpec(name="known"))
     follower.refresh()
     shown = a_hash(1)

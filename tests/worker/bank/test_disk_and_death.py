@@ -18,7 +18,7 @@ from models.errors import SnapshotError
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import read_pointer
 from worker.bank.compaction import COMPACT_CHANGES, compact
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.publication import store_again
@@ -97,7 +97,7 @@ def test_a_host_without_room_goes_on_with_what_it_has(
     with pytest.raises(SnapshotError, match="No space left on device"):
         fetch_missing(redis, other)
     assert shutil.disk_usage(small_disk).free == room
-    follower = Follower(redis, other, None)
+    follower = BankFollower(redis, other, None)
     assert follower.in_force().bank.match(PdqHash.from_hex(known))
     assert follower.in_force().degraded == ("bank-behind",)
 

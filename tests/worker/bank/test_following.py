@@ -16,7 +16,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.compaction import compact, publish_stale
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.keys import CHANGES, SNAPSHOT
 from worker.bank.lists_in_force import UNFOLLOWED
@@ -32,15 +32,15 @@ def entry_of(text: str, name: str = "e") -> Entry:
     return Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(text))
 
 
-def finds(follower: Follower, text: str) -> bool:
+def finds(follower: BankFollower, text: str) -> bool:
     return bool(follower.in_force().bank.match(PdqHash.from_hex(text)))
 
 
 @pytest.fixture
-def followers(redis_url: str, storage: SnapshotStorage) -> Iterator[list[Follower]]:
+def followers(redis_url: str, storage: SnapshotStorage) -> Iterator[list[BankFollower]]:
     """Two that follow in threads of their own, as two worker processes do."""
     clients = [Redis.from_url(redis_url, decode_responses=True) for _ in range(2)]
-    made = [Follower(client, storage, None) for client in clients]
+    made = [BankFollower(client, storage, None) for client in clients]
     for follower in made:
         follower.start()
     yield made
@@ -51,7 +51,7 @@ def followers(redis_url: str, storage: SnapshotStorage) -> Iterator[list[Followe
 
 
 def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
-    redis: Redis, storage: SnapshotStorage, followers: list[Follower]
+    redis: Redis, storage: SnapshotStorage, followers: list[BankFollower]
 ) -> None:
     """Re-streaming of known material is a matter of minutes; and a hash listed in error must stop calling people."""
     wanted, done, matched = secrets.token_hex(32), threading.Event(), 0
@@ -82,7 +82,7 @@ def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
 
 
 def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
-    redis: Redis, storage: SnapshotStorage, followers: list[Follower], list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, followers: list[BankFollower], list_file: Callable[..., Path]
 ) -> None:
     """An import of a large list would need a restart, or undo what was added meanwhile."""
     imported, added = secrets.token_hex(32), secrets.token_hex(32)
@@ -97,7 +97,7 @@ def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
 
 
 def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
-    redis: Redis, storage: SnapshotStorage, followers: list[Follower], list_file: Callable[..., Path]
+    redis: Redis, storage: SnapshotStorage, followers: list[BankFollower], list_file: Callable[..., Path]
 ) -> None:
     """Known material would be lost each time the bank tidies up."""
     kept, withdrawn = secrets.token_hex(32), secrets.token_hex(32)
@@ -111,7 +111,7 @@ def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
     last = secrets.token_hex(32)
     edits.add(redis, follow(redis, storage).bank, "own", [entry_of(last, "last")])
 
-    def in_force(one: Follower) -> list[bool]:
+    def in_force(one: BankFollower) -> list[bool]:
         return [finds(one, text) for text in (kept, later, last, withdrawn)]
 
     expected = [True, True, True, False]
@@ -149,13 +149,13 @@ def test_redis_may_go_and_come_back(storage: SnapshotStorage, tmp_path: Path, li
     port = server.port
     with Redis.from_url(f"{server.connection_url}/0", decode_responses=True) as redis:
         import_file(redis, storage, "own", list_file({"1": known}), small_changes=0)
-        follower = Follower(redis, storage, None)
+        follower = BankFollower(redis, storage, None)
         follower.refresh()
         server.terminate()
         follower.refresh()
         assert finds(follower, known)
         # A process that starts meanwhile has the folder's snapshot, and reports that it lacks the rest.
-        starting = Follower(redis, storage, None)
+        starting = BankFollower(redis, storage, None)
         assert finds(starting, known)
         assert starting.in_force().degraded == (UNFOLLOWED,)
         with ValkeyServer(port=port, data_dir=tmp_path / "valkey", config=options):
@@ -173,7 +173,7 @@ def test_a_redis_that_lost_everything_does_not_empty_the_bank(
     """A Redis without its volume would take all known material out of force, silently."""
     known, later = secrets.token_hex(32), secrets.token_hex(32)
     import_file(redis, storage, "own", list_file({"1": known}), small_changes=0)
-    running = Follower(redis, storage, None)
+    running = BankFollower(redis, storage, None)
     running.refresh()
     redis.flushall()
     running.refresh()
@@ -195,7 +195,7 @@ def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
     first = Path(storage.root / str(redis.hget(SNAPSHOT, "name")))
     shutil.copytree(storage.root, storage.root.with_name("elsewhere"))
     elsewhere = SnapshotStorage(root=storage.root.with_name("elsewhere"), dedicated=True)
-    follower = Follower(redis, elsewhere, None)
+    follower = BankFollower(redis, elsewhere, None)
     follower.refresh()
     import_file(redis, storage, "own", list_file({"2": new}), small_changes=0)
     edits.add(redis, follow(redis, storage).bank, "own", [entry_of(added)])
@@ -213,7 +213,7 @@ def test_a_change_of_a_later_version_is_reported_and_skipped(redis: Redis, stora
     redis.xadd(CHANGES, {"change": '{"op":"merge_lists","list":"own","at_ms":1}', "by": "a later version"})
     text = secrets.token_hex(32)
     edits.add(redis, follow(redis, storage).bank, "own", [entry_of(text)])
-    follower = Follower(redis, storage, None)
+    follower = BankFollower(redis, storage, None)
     follower.refresh()
     assert finds(follower, text)
     assert follower.in_force().degraded == ("bank-behind",)
@@ -228,7 +228,7 @@ def test_a_stale_list_is_reported_and_stays_in_force(
     known = secrets.token_hex(32)
     edits.create(redis, follow(redis, storage).bank, ListSpec(name="feed", refresh_seconds=0.001))
     eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=5, what="nothing is read into it")
-    follower = Follower(redis, storage, None)
+    follower = BankFollower(redis, storage, None)
     follower.refresh()
     assert follower.in_force().degraded == ("stale-list:feed",)
     import_file(redis, storage, "feed", list_file({"1": known}))
@@ -287,7 +287,7 @@ def test_a_damaged_snapshot_leaves_the_one_before_with_all_changes_since(
     edits.add(redis, follow(redis, storage).bank, "own", [entry_of(later)])
     assert compact(redis, storage, changes=1)
     (storage.root / str(redis.hget(SNAPSHOT, "name")) / "manifest.json").write_text("{")
-    follower = Follower(redis, storage, None)
+    follower = BankFollower(redis, storage, None)
     assert [finds(follower, text) for text in (old, later)] == [True, True]
     assert follower.in_force().degraded == ("bank-behind",)
 
@@ -298,9 +298,9 @@ def test_what_was_read_before_the_fork_is_not_read_again(
     """Each pool child would parse a million lines before its first task, and be killed for being late."""
     text, later = secrets.token_hex(32), secrets.token_hex(32)
     lists = list_file({"1": text}).parent
-    parent = Follower(redis, storage, lists)
+    parent = BankFollower(redis, storage, lists)
     parent.refresh()
-    child = Follower(redis, storage, lists)
+    child = BankFollower(redis, storage, lists)
     child.inherit(parent)
     inherited = child.in_force().bank
     assert inherited is parent.in_force().bank

@@ -9,7 +9,7 @@ from redis import Redis
 from models.bank.entries import Entry, HashKind, ListSpec
 from worker.bank import edits
 from worker.bank.compaction import compact
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.keys import REFRESHED, SNAPSHOT
 from worker.bank.recovery import restore
@@ -26,7 +26,7 @@ class Worker:
 
     def __init__(self, redis: Redis, storage: SnapshotStorage) -> None:
         self._redis, self._storage = redis, storage
-        self.bank = Follower(redis, storage, None)
+        self.bank = BankFollower(redis, storage, None)
         self._epochs = EpochWatch(deployment="test")
 
     def goes_on(self) -> None:

@@ -23,7 +23,7 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.changelog import position, read_pointer
 from worker.bank.compaction import compact
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.keys import FOLLOWERS
 from worker.bank.publication import store_again
@@ -57,7 +57,7 @@ def add(redis: Redis, storage: SnapshotStorage, text: str, name: str) -> None:
     edits.add(redis, follow(redis, storage).bank, "own", [entry])
 
 
-def finds(follower: Follower, text: str) -> bool:
+def finds(follower: BankFollower, text: str) -> bool:
     return bool(follower.in_force().bank.match(PdqHash.from_hex(text)))
 
 
@@ -72,7 +72,7 @@ def test_another_host_fetches_what_was_imported(
     assert fetch_missing(redis, other)
     verify_snapshot(other.root / name)
     assert not fetch_missing(redis, other)
-    follower = Follower(redis, other, None)
+    follower = BankFollower(redis, other, None)
     add(redis, one, later, "later")
     follower.refresh()
     assert [finds(follower, text) for text in (imported, later)] == [True, True]
@@ -95,7 +95,7 @@ def test_a_compaction_leaves_no_host_behind(
     texts = [secrets.token_hex(32) for _ in range(4)]
     import_file(redis, one, "own", list_file({"0": texts[0]}), small_changes=0)
     fetch_missing(redis, other)
-    follower, asleep = Follower(redis, other, None), Follower(redis, other, None)
+    follower, asleep = BankFollower(redis, other, None), BankFollower(redis, other, None)
     follower.refresh()
     asleep.refresh()
     for number in (1, 2):
@@ -123,7 +123,7 @@ def test_a_store_that_is_away_holds_no_import_up_and_is_made_up_for(
     old, imported, added = (secrets.token_hex(32) for _ in range(3))
     import_file(redis, one, "own", list_file({"o": old}), small_changes=0)
     fetch_missing(redis, other)
-    follower = Follower(redis, other, None)
+    follower = BankFollower(redis, other, None)
     follower.refresh()
     with away(tmp_path / "store"):
         import_file(redis, one, "own", list_file({"i": imported}), small_changes=0)
@@ -160,7 +160,7 @@ def test_altered_bytes_in_the_store_come_into_force_nowhere(
     values.write_bytes(good[:-32] + bytes(32))
     with pytest.raises(SnapshotError, match="not what was published"):
         fetch_missing(redis, other)
-    follower = Follower(redis, other, None)
+    follower = BankFollower(redis, other, None)
     assert [finds(follower, text) for text in (old, imported)] == [True, False]
     assert follower.in_force().degraded == ("bank-behind",)
     values.write_bytes(good)
@@ -268,7 +268,7 @@ def test_a_host_that_waits_for_the_first_list_of_all_follows_single_hashes_meanw
 ) -> None:
     """While the first large list is on its way, a hash that the police phoned in would be in force late."""
     one, other = hosts
-    follower, added = Follower(redis, other, None), secrets.token_hex(32)
+    follower, added = BankFollower(redis, other, None), secrets.token_hex(32)
     follower.refresh()
     import_file(redis, one, "own", list_file(3), small_changes=0)
     add(redis, one, added, "a")

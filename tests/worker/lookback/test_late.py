@@ -20,7 +20,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import append_changes
 from worker.bank.compaction import compact
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.lists_in_force import ListsInForce
 from worker.bank.snapshot_storage import SnapshotStorage
@@ -50,10 +50,10 @@ def storage(tmp_path: Path) -> SnapshotStorage:
 
 
 @pytest.fixture
-def follower(redis: Redis, storage: SnapshotStorage) -> Follower:
+def follower(redis: Redis, storage: SnapshotStorage) -> BankFollower:
     """Follows when called, and so lags when it is not."""
     append_changes(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
-    follower = Follower(redis, storage, None)
+    follower = BankFollower(redis, storage, None)
     follower.refresh()
     return follower
 
@@ -67,10 +67,10 @@ def looking_from(
     redis: Redis, store: ObjectStore, policy: Policy, storage: SnapshotStorage, lists_dir: Path | None = None
 ) -> Lookback:
     """Looks back on a host, with the bank as it is followed there."""
-    return looking_by(redis, store, policy, Follower(redis, storage, lists_dir))
+    return looking_by(redis, store, policy, BankFollower(redis, storage, lists_dir))
 
 
-def looking_by(redis: Redis, store: ObjectStore, policy: Policy, follower: Follower) -> Lookback:
+def looking_by(redis: Redis, store: ObjectStore, policy: Policy, follower: BankFollower) -> Lookback:
 
     def bank() -> ListsInForce:
         follower.refresh()
@@ -115,7 +115,7 @@ def raised(scene: Scene) -> dict[str, list[str]]:
 
 
 def test_what_a_slow_store_takes_late_is_compared_with_what_came_meanwhile(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene
 ) -> None:
     """A store that takes a minute for a file would hide what is in it from each look-back of that minute."""
     answered, requested = Event(), Event()
@@ -145,7 +145,7 @@ def test_what_a_slow_store_takes_late_is_compared_with_what_came_meanwhile(
 
 
 def test_what_is_logged_in_time_is_not_compared_twice(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene
 ) -> None:
     """Each file of the log would be read again, for nothing, and workers ask in a circle."""
     now = now_ms(redis)
@@ -160,7 +160,7 @@ def test_what_is_logged_in_time_is_not_compared_twice(
 
 @pytest.mark.parametrize("withdrawn", [True, False])
 def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, *, withdrawn: bool
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene, *, withdrawn: bool
 ) -> None:
     """Of a hash that was taken back people would be called, or of one that is back nobody."""
     now = now_ms(redis)
@@ -184,7 +184,7 @@ def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
 def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_has(
     redis: Redis,
     store: ObjectStore,
-    follower: Follower,
+    follower: BankFollower,
     storage: SnapshotStorage,
     policy: Policy,
     scene: Scene,
@@ -193,7 +193,7 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
 ) -> None:
     """A host that fetches a large list for minutes judges without it, and the look-back for the list ends before."""
     one, other = storage, SnapshotStorage(root=tmp_path / "host-1", dedicated=True, store_url=storage.store_url)
-    there = Follower(redis, other, None)
+    there = BankFollower(redis, other, None)
     there.refresh()
     path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
     import_file(redis, one, "known", path, small_changes=0, look_back=partial(enqueue, redis, store))
@@ -227,7 +227,7 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
 
 
 def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, storage: SnapshotStorage, scene: Scene
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, storage: SnapshotStorage, scene: Scene
 ) -> None:
     """A worker that stood still while the bank was compacted twice would have its pictures compared with nothing."""
     now, mark = now_ms(redis), follower.in_force().mark
@@ -245,7 +245,7 @@ def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
 
 @pytest.mark.parametrize("record", [None, "", "[]", '{"since_ms": 1, "judged_by": "no JSON", "of": "later"}'])
 def test_a_writer_that_dies_over_a_file_leaves_it_to_others(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, record: str | None
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene, record: str | None
 ) -> None:
     """A file whose writer was killed before it read what came meanwhile, or whose record is damaged, would be lost."""
     now, mark = now_ms(redis), follower.in_force().mark
@@ -267,7 +267,7 @@ def test_a_writer_that_dies_over_a_file_leaves_it_to_others(
 
 
 def test_a_file_that_never_came_is_given_up(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback
 ) -> None:
     """Workers would look for files of a killed one indefinitely."""
     look(looking)
@@ -285,7 +285,7 @@ def test_a_file_that_never_came_is_given_up(
 
 
 def test_what_was_merged_meanwhile_is_found_in_the_file_that_holds_it(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene
 ) -> None:
     """A late file is merged with others after ten minutes, and would be gone when its turn comes."""
     now, mark = now_ms(redis), follower.in_force().mark
@@ -320,7 +320,7 @@ def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that
     for folder in folders:
         folder.mkdir()
     (folders[0] / "known.csv").write_text(f"hash,id\n{SHOWN.hex()},case-7\n")
-    first, second = (Follower(redis, storage, folder) for folder in folders)
+    first, second = (BankFollower(redis, storage, folder) for folder in folders)
     first.refresh()
     second.refresh()
     assert look_back_for_files(redis, store, first.folder, hours=24) == 1
