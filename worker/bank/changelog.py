@@ -46,8 +46,8 @@ NO_SNAPSHOT = Pointer(name="", watermark=START, edition=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class News:
-    """The state of Redis at one instant."""
+class BankUpdate:
+    """The bank in Redis at one instant: its pointer, and the changes after a position."""
 
     pointer: Pointer
     changes: tuple[BankChange, ...]
@@ -145,7 +145,7 @@ def read_pointer(redis: Redis) -> Pointer:
         return _pointer(redis.hmget(SNAPSHOT, _POINTER))
 
 
-def read_news(redis: Redis, after: str) -> News:
+def read_update(redis: Redis, after: str) -> BankUpdate:
     """Reads the pointer and the changes after the id `after` (>) at one instant.
 
     Raises:
@@ -165,7 +165,7 @@ def read_news(redis: Redis, after: str) -> News:
         except ChangeError as error:
             _trouble.met("change", "the hash bank cannot apply a change: %s", error)
             unreadable += 1
-    return News(
+    return BankUpdate(
         pointer=_pointer(pointer),
         changes=tuple(changes),
         unreadable=unreadable,

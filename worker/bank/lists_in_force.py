@@ -15,7 +15,7 @@ from models.bank.bank import EMPTY, Bank, Match
 from models.bank.delta import Delta
 from models.bank.snapshot import open_snapshot
 from models.pdq.variant_kinds import Variant
-from worker.bank.changelog import NO_SNAPSHOT, START, position, read_news
+from worker.bank.changelog import NO_SNAPSHOT, START, position, read_update
 from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder
 from worker.bank.keys import FILES
 from worker.bank.replication import fetch_at_start
@@ -189,8 +189,8 @@ def deployment_list_names(redis: Redis, settings: Settings) -> frozenset[str]:
         LivewardenError: the snapshot in force is not on this machine, or cannot be opened.
     """
     storage = SnapshotStorage.of(settings)
-    news = read_news(redis, START)
-    pointer = news.pointer
+    update = read_update(redis, START)
+    pointer = update.pointer
     if pointer.damaged:
         raise BankRequestError(pointer.damaged)
     bank = Bank()
@@ -199,8 +199,8 @@ def deployment_list_names(redis: Redis, settings: Settings) -> frozenset[str]:
         if folder is None:
             raise BankRequestError(f"the bank's snapshot {pointer.name} is not on this machine")
         bank = Bank(snapshot=open_snapshot(folder / pointer.name))
-        news = read_news(redis, pointer.watermark)
-    bank = Bank(snapshot=bank.snapshot, delta=Delta().applied(*news.changes))
+        update = read_update(redis, pointer.watermark)
+    bank = Bank(snapshot=bank.snapshot, delta=Delta().applied(*update.changes))
     return frozenset(bank.specs) | frozenset(load_folder(settings.lists_dir).lists) | _of_files(redis)
 
 

@@ -15,7 +15,7 @@ from redis import Redis
 from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.entries import BUILT_IN
-from worker.bank.changelog import START, read_news
+from worker.bank.changelog import START, read_update
 from worker.bank.follower import BankFollower
 from worker.bank.keys import REFRESHED
 from worker.bank.publication import Contents, publish_snapshot
@@ -97,13 +97,13 @@ def restore(redis: Redis, bank: BankFollower, storage: SnapshotStorage) -> bool:
 
 def _publish(redis: Redis, storage: SnapshotStorage, held: SharedBank, epoch: Epoch) -> None:
     # Changes since the loss go on top of the held bank.
-    news = read_news(redis, held.position if epoch.found == "older_copy" else START)
+    update = read_update(redis, held.position if epoch.found == "older_copy" else START)
     since = held.bank
-    if news.changes:
-        since = replace(since, delta=since.delta.applied(*news.changes))
+    if update.changes:
+        since = replace(since, delta=since.delta.applied(*update.changes))
 
     def contents(current: Bank) -> Contents:
-        imported = {name for name, at_ms in news.refreshed_ms.items() if at_ms > held.refreshed_ms.get(name, 0)}
+        imported = {name for name, at_ms in update.refreshed_ms.items() if at_ms > held.refreshed_ms.get(name, 0)}
         for name in dict.fromkeys([*since.specs, *current.specs]):
             if name != SELFTEST:
                 # A list that was imported since the loss stays as imported.

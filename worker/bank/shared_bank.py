@@ -13,7 +13,7 @@ from models.bank.entries import ListSpec
 from models.bank.snapshot import Snapshot, current_snapshot, open_snapshot
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
-from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news, read_pointer
+from worker.bank.changelog import NO_SNAPSHOT, START, BankUpdate, Pointer, position, read_pointer, read_update
 from worker.bank.keys import SNAPSHOT
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
@@ -79,44 +79,44 @@ def follow(redis: Redis, storage: SnapshotStorage, before: SharedBank | None = N
     """
     now = SharedBank() if before is None else before
     while True:
-        news = read_news(redis, now.position)
-        if news.pointer.damaged:
+        update = read_update(redis, now.position)
+        if update.pointer.damaged:
             if before is None:
-                now = _last_good(redis, storage.find(redis), news.pointer.damaged)
-                news = read_news(redis, now.position)
-            elif news.pointer.damaged != now.missing:
-                _log.warning("the hash bank is behind: %s", news.pointer.damaged)
-            return _applied(now, news, missing=news.pointer.damaged)
-        if news.pointer is NO_SNAPSHOT:
+                now = _last_good(redis, storage.find(redis), update.pointer.damaged)
+                update = read_update(redis, now.position)
+            elif update.pointer.damaged != now.missing:
+                _log.warning("the hash bank is behind: %s", update.pointer.damaged)
+            return _applied(now, update, missing=update.pointer.damaged)
+        if update.pointer is NO_SNAPSHOT:
             if now.pointer is not NO_SNAPSHOT:
                 return _applied(
-                    now, news, missing="Redis does not name a snapshot any more: it may have lost its state"
+                    now, update, missing="Redis does not name a snapshot any more: it may have lost its state"
                 )
             adopted = _adopt(redis, storage) if before is None else None
             if adopted is None:
-                return _applied(now, news)
+                return _applied(now, update)
             now = adopted
             continue
-        if (news.pointer.name, news.pointer.watermark) == (now.pointer.name, now.pointer.watermark):
-            return _applied(replace(now, pointer=news.pointer), news)
+        if (update.pointer.name, update.pointer.watermark) == (now.pointer.name, now.pointer.watermark):
+            return _applied(replace(now, pointer=update.pointer), update)
         folder: Path | None = None
         try:
             folder = storage.find(redis)
-            now = _opened(folder, news.pointer)
+            now = _opened(folder, update.pointer)
         except (SnapshotError, BankRequestError) as error:
-            if before is not None and _holds_the_same(now, news.pointer):
-                return _applied(now, news)
+            if before is not None and _holds_the_same(now, update.pointer):
+                return _applied(now, update)
             if str(error) != now.missing:
                 _log.warning("the hash bank is behind: %s", error)
             if now.pointer is NO_SNAPSHOT:
                 try:
                     now = _last_good(redis, folder, str(error))
-                    news = read_news(redis, now.position)
+                    update = read_update(redis, now.position)
                 except BankRequestError:
                     # The first snapshot ever may take minutes to come here: single changes are in force meanwhile.
                     if before is None:
                         raise
-            return _applied(now, news, missing=str(error))
+            return _applied(now, update, missing=str(error))
 
 
 def _holds_the_same(now: SharedBank, pointer: Pointer) -> bool:
@@ -125,22 +125,22 @@ def _holds_the_same(now: SharedBank, pointer: Pointer) -> bool:
     return now.pointer.edition == pointer.edition and position(now.position) >= position(pointer.kept_after)
 
 
-def _applied(now: SharedBank, news: News, *, missing: str = "") -> SharedBank:
+def _applied(now: SharedBank, update: BankUpdate, *, missing: str = "") -> SharedBank:
     bank = now.bank
-    if news.changes:
-        bank = replace(bank, delta=bank.delta.applied(*news.changes))
+    if update.changes:
+        bank = replace(bank, delta=bank.delta.applied(*update.changes))
     return replace(
         now,
         bank=bank,
-        position=news.position,
-        stale=stale_lists(bank.specs.values(), news.refreshed_ms, now_ms=news.now_ms),
-        refreshed_ms=news.refreshed_ms,
+        position=update.position,
+        stale=stale_lists(bank.specs.values(), update.refreshed_ms, now_ms=update.now_ms),
+        refreshed_ms=update.refreshed_ms,
         missing=missing,
-        changes=now.changes + len(news.changes) + news.unreadable,
-        unreadable=now.unreadable + news.unreadable,
-        epoch=news.epoch,
+        changes=now.changes + len(update.changes) + update.unreadable,
+        unreadable=now.unreadable + update.unreadable,
+        epoch=update.epoch,
         # No epoch where there was one: the loss has not been noted yet.
-        lost=news.lost or (not news.epoch and (bool(now.epoch) or now.lost)),
+        lost=update.lost or (not update.epoch and (bool(now.epoch) or now.lost)),
     )
 
 
