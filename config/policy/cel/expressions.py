@@ -15,6 +15,7 @@ import cel
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
 from config.policy.cel.checking import kinds_of
 from config.policy.cel.comparisons import check_comparisons
+from config.policy.cel.foreign_syntax import corrected
 from config.policy.cel.mistakes import ConditionError, check_texts, together
 from config.policy.cel.parsing import read_syntax
 from config.policy.cel.references import (
@@ -26,7 +27,6 @@ from config.policy.cel.references import (
     uses_metadata,
     with_metadata_apart,
 )
-from config.policy.cel.slips import corrected
 from config.policy.cel.syntax import Call, Node, concerns_matches, conjuncts
 from config.policy.cel.types import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
 from config.policy.cel.windows import WindowCall, read_calls, with_variables
