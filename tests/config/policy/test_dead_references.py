@@ -1,13 +1,13 @@
-"""Rules that ask for what is nowhere."""
+"""Rules that name what does not exist."""
 
 import pytest
 
 from config.policy.cel.expressions import parse_condition
-from config.policy.cel.never_holds import Nowhere
+from config.policy.cel.never_holds import UnknownNames
 from config.policy.dead_references import dead_references
 from config.policy.policy import parse_policy
 
-GONE = Nowhere(lists=frozenset(["gone", "away"]), scores=frozenset(["m/gone"]))
+GONE = UnknownNames(lists=frozenset(["gone", "away"]), scores=frozenset(["m/gone"]))
 
 
 @pytest.mark.parametrize(
