@@ -16,7 +16,7 @@ from config.policy.policy import Policy
 from config.policy.rules import Rule
 from worker.incidents.events import Event, EventType
 from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
-from worker.incidents.hash_flood import sift
+from worker.incidents.hash_flood import filter_hits
 from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents, advance, close, end_silence
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.queue.decisions import Outcome
@@ -96,12 +96,12 @@ class StreamReplay:
         if not judgement.hits:
             return
         self.hits.update(hit.rule for hit in judgement.hits)
-        sifted = sift(judgement.hits, segment.silent, self._policy)
+        filtered = filter_hits(judgement.hits, segment.silent, self._policy)
         rules = self._rules.setdefault(segment.facts.stream.purpose, {})
         step = advance(
             StreamIncidents(rules=rules),
             context=self._context(segment.facts.stream, segment.generation, segment.facts.key),
-            hits=sifted.hits,
+            hits=filtered.hits,
             now_ms=segment.settled_ms,
             policy=self._policy,
         )

@@ -19,7 +19,7 @@ from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.quarantine import lift_quarantine, set_quarantine
 from worker.errors import QueueError
 from worker.incidents.commit import Settled, settle
-from worker.incidents.hash_flood_groups import divert
+from worker.incidents.hash_flood_groups import group_floods
 from worker.incidents.hash_flood_record import publish_due
 from worker.incidents.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
 from worker.ingest.coverage.totals import totals
@@ -281,7 +281,7 @@ class TestGroup:
         """A worker that dies there would make a group of a stream that is then counted again, or never settled."""
         flood(town, streams=3)
         for _ in range(2):
-            divert(
+            group_floods(
                 town.redis,
                 context=town.scene.context("cam-3", "s"),
                 hits=town.hits("known/7", at=1000),
