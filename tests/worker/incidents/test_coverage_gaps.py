@@ -22,7 +22,7 @@ from worker.events.operations import OPERATIONS
 from worker.incidents.commit import settle
 from worker.incidents.coverage_gaps import COUNTED, raise_coverage_gaps
 from worker.incidents.segment_context import SegmentContext, Versions
-from worker.ingest.poll.stream_gaps import BLIND, Gap, LastingGap, Watched, alone_among
+from worker.ingest.poll.stream_gaps import BLIND, Gap, LastingGap, PolledStream, alone_among
 from worker.ingest.registry.registry import stream_key, unwatch
 from worker.ingest.registry.signals import stream_facts
 from worker.queue.claims import open_incidents, take
@@ -393,18 +393,18 @@ def test_a_quarter_of_the_others_may_be_missing(
 ) -> None:
     """One other stream that ends just then would hide who evades; or an outage would count as many who do."""
     here, elsewhere = (
-        Watched(stream_id="", origin="o:80", missing=False),
-        Watched(stream_id="", origin="p:80", missing=False),
+        PolledStream(stream_id="", origin="o:80", missing=False),
+        PolledStream(stream_id="", origin="p:80", missing=False),
     )
     others = [here] * seen + [replace(here, missing=True)] * missing
     others += [elsewhere] * elsewhere_seen + [replace(elsewhere, missing=True)] * elsewhere_missing
     others = [replace(one, stream_id=f"{index}") for index, one in enumerate(others)]
-    itself = Watched(stream_id="s", origin="o:80", missing=True)
+    itself = PolledStream(stream_id="s", origin="o:80", missing=True)
     assert bool(alone_among([gap()], [itself, *others])) is alone
 
 
 WATCHED = st.builds(
-    Watched,
+    PolledStream,
     stream_id=st.just(""),
     origin=st.sampled_from(["o:80", "p:80"]),
     missing=st.booleans(),
@@ -416,14 +416,14 @@ WATCHED = st.builds(
 
 @given(st.lists(WATCHED, max_size=12), st.booleans(), st.booleans(), st.sampled_from([None, 0, 1]))
 def test_thousands_are_compared_as_one_by_one(
-    watched: list[Watched], seen_before: bool, blind: bool, own: int | None
+    watched: list[PolledStream], seen_before: bool, blind: bool, own: int | None
 ) -> None:
     """A person would be called for an outage, or no one for a gap, depending on how streams are counted."""
     watched = [replace(one, stream_id=f"{index}") for index, one in enumerate(watched)]
     name = "elsewhere" if own is None else f"{own}"
     lasts = replace(gap(name), seen_before=seen_before, blind=blind)
 
-    def says_something(one: Watched) -> bool:
+    def says_something(one: PolledStream) -> bool:
         together = one.since_ms >= -30_000
         if not one.missing:
             return True
