@@ -122,9 +122,9 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
         print_json(record)
         return
     from worker.cli.screen import Screen
-    from worker.cli.streams_view import stream_facts
+    from worker.cli.streams_view import stream_table
 
-    Screen().print(stream_facts(record))
+    Screen().print(stream_table(record))
 
 
 @app.command(name="list")

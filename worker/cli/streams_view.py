@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from worker.cli.screen import badge
-from worker.tables.facts import Facts
+from worker.tables.field_table import FieldTable
 from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
 
@@ -44,9 +44,9 @@ def _state(record: Mapping[str, Any]) -> Text:
     return state
 
 
-def stream_facts(record: Mapping[str, Any]) -> Facts:
+def stream_table(record: Mapping[str, Any]) -> FieldTable:
     """One stream, as `worker.ingest.status.stream_status` returns it."""
-    table = Facts(title=record["stream_id"])
+    table = FieldTable(title=record["stream_id"])
     for name in ("state", "reason", "url", "purpose", "audience", "risk_prior", "generation", "epoch", "still"):
         if record[name] != "":
             table.add(name.replace("_", " "), str(record[name]))

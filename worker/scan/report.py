@@ -10,7 +10,7 @@ from config.facts import Severity
 from worker.logs.printable import printable
 from worker.moderation.verdict import SampleVerdict
 from worker.scan.result import ScanFinding, ScanResult, UnmoderatedStretch
-from worker.tables.facts import Facts
+from worker.tables.field_table import FieldTable
 from worker.tables.lines import blocks
 from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
@@ -90,10 +90,10 @@ def _unseen(result: ScanResult) -> Iterator[Text]:
         yield Text(printable(f"Degraded: {problem}"), style="yellow")
 
 
-def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> Facts:
+def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> FieldTable:
     summary = result.summary()
     cpu = summary["cpu_seconds"]
-    table = Facts(title="Summary")
+    table = FieldTable(title="Summary")
     table.add("media", media)
     table.add("findings", Text(f"{len(findings):,}", "bold red" if findings else ""))
     for match in result.file_matches:
