@@ -226,10 +226,10 @@ def replay(
     if gone:
         note = f"{', '.join(sorted(gone))}: not installed here: its scores are those in the log"
         typer.echo(f"livewarden: {printable(note)}", err=True)
-    times = replaying.times_of(tried, since_ms=since_ms, until_ms=until_ms)
-    rows = replaying.rows_to_read(settings.store_url, times)
+    period = replaying.period_of(tried, since_ms=since_ms, until_ms=until_ms)
+    rows = replaying.rows_to_read(settings.store_url, period)
     with _progress(2 * rows) as advance:
-        result = replaying.replay(settings.store_url, tried, times, rows=rows, advance=advance)
+        result = replaying.replay(settings.store_url, tried, period, rows=rows, advance=advance)
     if as_json:
         for record in result.records():
             print_json(record)

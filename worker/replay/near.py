@@ -17,7 +17,7 @@ _APART = 2**40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class RuleReach:
     """The greatest reach of a policy's rules around a picture."""
 
     window_ms: int
@@ -35,7 +35,7 @@ class Reach:
         )
 
 
-def near(table: pa.Table, seeds: Mask, reach: Reach) -> Mask:
+def near(table: pa.Table, seeds: Mask, reach: RuleReach) -> Mask:
     """(n,): the rows that have one of `seeds` within reach, in the same watch and epoch of a stream.
 
     Both before and after, since a window around a seed also holds the pictures before it. Rows beyond that lie between
