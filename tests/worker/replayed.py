@@ -18,7 +18,7 @@ from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
 from worker.moderation.accounting import LedgerShare
 from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
-from worker.replay.replaying import ReplayResult, replay, rows_to_read, period_of
+from worker.replay.replaying import ReplayResult, period_of, replay, rows_to_read
 from worker.replay.rows import coverage_of
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms

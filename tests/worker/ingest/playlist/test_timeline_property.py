@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missed_time import missing
+from worker.ingest.playlist.missed_time import provisional_gap
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance
 from worker.ingest.playlist.playlist_diff import doubts
 from worker.ingest.playlist.timeline import LEAST_MEAN_MS, advance, failed_poll
@@ -94,7 +94,7 @@ class Watch:
     @property
     def shown_ms(self) -> int:
         """What has elapsed as the ledger shows it, with what is provisional."""
-        found = missing(self.cursor)
+        found = provisional_gap(self.cursor)
         return self.elapsed_ms + (0 if found is None else self.now_ms - found.since_ms)
 
     def poll(self, stale_by: int = 0) -> PollAdvance:
@@ -208,11 +208,11 @@ def test_no_time_is_counted_twice(window: int, steps: list[tuple[str, object]]) 
         run(watch, [step], last_poll=False)
         assert watch.shown_ms <= watch.now_ms - T0 + 4_000
         if step[0] == "fail":
-            failing = missing(watch.cursor)
+            failing = provisional_gap(watch.cursor)
             assert failing is not None
             assert failing.since_ms <= before_ms
     run(watch, [("publish", [4_000])])
-    assert missing(watch.cursor) is None
+    assert provisional_gap(watch.cursor) is None
     assert watch.shown_ms == watch.elapsed_ms == 4_000 * len(watch.origin.published)
 
 
