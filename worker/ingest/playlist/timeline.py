@@ -55,7 +55,7 @@ def advance(
 
     Args:
         pending: segments of the stream that are admitted and not settled.
-        validators_changed: the outcome of the comparison for `doubts`; None: unknown.
+        validators_changed: the outcome of the comparison for `possible_restarts`; None: unknown.
     """
     playlist = within_target(playlist)
     before = cursor

@@ -8,7 +8,7 @@ from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missed_time import provisional_gap
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance, Reading
-from worker.ingest.playlist.playlist_diff import doubts
+from worker.ingest.playlist.playlist_diff import possible_restarts
 from worker.ingest.playlist.poll_pace import POLLED_AFTER_END_MS
 from worker.ingest.playlist.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
 
@@ -216,8 +216,8 @@ def test_a_broadcast_that_replaces_an_old_endlist_is_watched() -> None:
     assert counted(outcome) == [], "what was over was no outage"
     assert outcome.next_poll_in_ms == 2_000
     assert advance(outcome.cursor, playlist(0, 2, life="b"), now_ms=T0 + 64_000).cursor.state is StreamState.LIVE
-    assert doubts(over(), playlist(0, 7), now_ms=T0 + 10_000), "under the same names only validators tell"
-    assert doubts(over(), playlist(0, 5, ended=True), now_ms=T0 + 10_000) == ()
+    assert possible_restarts(over(), playlist(0, 7), now_ms=T0 + 10_000), "under the same names only validators tell"
+    assert possible_restarts(over(), playlist(0, 5, ended=True), now_ms=T0 + 10_000) == ()
 
 
 def test_a_broadcast_that_goes_on_after_endlist_is_watched() -> None:

@@ -11,7 +11,7 @@ from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missed_time import provisional_gap
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance
-from worker.ingest.playlist.playlist_diff import doubts
+from worker.ingest.playlist.playlist_diff import possible_restarts
 from worker.ingest.playlist.timeline import LEAST_MEAN_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000
@@ -101,7 +101,7 @@ class Watch:
         listed = self.origin.listed(stale_by)
         playlist = self.origin.playlist(listed)
         by_sequence = {one.sequence: one for one in listed}
-        doubted = doubts(self.cursor, playlist, now_ms=self.now_ms)
+        doubted = possible_restarts(self.cursor, playlist, now_ms=self.now_ms)
         changed = None
         if doubted:
             changed = self.life_of_key[doubted[0].key] != by_sequence[doubted[0].segment.sequence].life
