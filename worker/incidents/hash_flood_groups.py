@@ -24,7 +24,7 @@ from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.hash_flood import FilteredHits, FloodCandidate, filter_hits, flood_candidates
 from worker.incidents.hash_flood_record import FloodGroup, publish_joined, streams_of, update_ms
-from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents
+from worker.incidents.incident_rules import LastDecision, RuleState, StreamIncidents
 from worker.incidents.keys import flood_key, named_key
 from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import read_groups, read_incidents, rounds
@@ -116,7 +116,7 @@ def _is_decided(
     context: SegmentContext,
     candidate: FloodCandidate,
     hashes: Set[ListedHash],
-    decided: Sequence[Decided],
+    decided: Sequence[LastDecision],
 ) -> bool:
     """Returns whether a person has decided on such a picture of this stream already."""
     live_ms, matches = context.live_ms(candidate.cause.capture_ms), _among(candidate, hashes)
@@ -129,7 +129,7 @@ def _is_decided(
 
 
 def _matched_lately(
-    redis: Redis, purpose: str, one: ListedHash, capture_ms: int, decided: Sequence[Decided]
+    redis: Redis, purpose: str, one: ListedHash, capture_ms: int, decided: Sequence[LastDecision]
 ) -> dict[str, int]:
     """Streams on which the hash matched, with the time; without those for which a person has decided on it."""
     streams = streams_of(redis, flood_key(purpose, one))
@@ -153,7 +153,7 @@ def _raise(
     candidate: FloodCandidate,
     hashes: frozenset[ListedHash],
     groups: StreamIncidents,
-    decided: Sequence[Decided],
+    decided: Sequence[LastDecision],
     policy: Policy,
 ) -> bool:
     purpose, stream_id = context.stream.purpose, context.stream.stream_id

@@ -17,7 +17,7 @@ from config.policy.rules import Rule
 from worker.incidents.events import Event, EventType
 from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
 from worker.incidents.hash_flood import filter_hits
-from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents, advance, close, end_silence
+from worker.incidents.incident_rules import LastDecision, RuleState, StreamIncidents, advance, close, end_silence
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.queue.decisions import Outcome
 from worker.replay.history import IncidentEvent, LoggedIncident, Revision
@@ -203,7 +203,7 @@ class StreamReplay:
             return None
 
 
-def _decided(incidents: Iterable[LoggedIncident], rule: Rule, at_ms: int) -> Decided:
+def _decided(incidents: Iterable[LoggedIncident], rule: Rule, at_ms: int) -> LastDecision:
     """The decision that held before (<) then."""
     steps: list[tuple[int, LoggedIncident, Revision | None]] = []
     for one in incidents:
