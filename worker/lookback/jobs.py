@@ -55,7 +55,7 @@ FOLLOWED_AT_ONCE: Final = 10_000
 SETTLED_MS: Final = 30_000
 """Time after a hash's arrival by which pictures judged without it are usually logged: 2 s until the hash is in force
 everywhere, 18 s for the longest segment, 10 s in the writer's buffer. Later files are compared separately
-(`worker.lookback.late`)."""
+(`worker.lookback.late_files`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Compares late files of the verdict log (`worker.lookback.late`) with hashes that came into force meanwhile.
+"""Compares late files of the verdict log (`worker.lookback.late_files`) with hashes that came into force meanwhile.
 
 If the stream of changes still has all of these, with these; else with all lists in force.
 """
@@ -27,7 +27,7 @@ from worker.bank.lists_in_force import BankMark, BankSource, ListsInForce, as_li
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lookback.file_search import COLUMNS, MOST_FRAMES, HashQuery, found_in, may_be_left_out
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
-from worker.lookback.late import LateFile, current_mark, replace_late
+from worker.lookback.late_files import LateFile, current_mark, replace_late
 from worker.lookback.matches import Matched, groups_of
 from worker.store.lease import Lease
 from worker.store.object_store import ObjectStore

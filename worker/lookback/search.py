@@ -37,7 +37,7 @@ from worker.lookback.jobs import (
     read_changes,
     sought,
 )
-from worker.lookback.late import next_late
+from worker.lookback.late_files import next_late
 from worker.lookback.matches import WatchMatches, groups_of, in_parts, raise_watch_matches
 from worker.lookback.recheck import Recheck
 from worker.store.age_clock import age_ms

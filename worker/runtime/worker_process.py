@@ -22,7 +22,7 @@ from worker.health.redis_epoch import plant_seed
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.lookback.file_search import IN_A_TASK, SearchPace
-from worker.lookback.late import registered
+from worker.lookback.late_files import registered
 from worker.lookback.search import Lookback
 from worker.moderation.pipeline import Pipeline
 from worker.policyload.active_policy import ActivePolicy, read_policy_and_models

@@ -44,7 +44,7 @@ FAILING = "verdict-log-failing"
 
 Registered = Callable[[str, BankMark], AbstractContextManager[None]]
 """Registers a file of the log while it is written, with the oldest state of the hash lists that any of its rows was
-compared with (`worker.lookback.late`): look-backs for later hashes have not searched it."""
+compared with (`worker.lookback.late_files`): look-backs for later hashes have not searched it."""
 
 
 class VerdictWriter:

@@ -21,7 +21,7 @@ from worker.errors import ObjectStoreError
 from worker.events.operations import OPERATIONS
 from worker.lookback.file_search import HashQuery, files_left, scan
 from worker.lookback.jobs import Job
-from worker.lookback.late import next_late, register_again
+from worker.lookback.late_files import next_late, register_again
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms
 from worker.verdictlog.damaged import DAMAGED, damage_recorder, recheck_damaged

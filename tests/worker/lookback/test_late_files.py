@@ -26,7 +26,7 @@ from worker.bank.lists_in_force import ListsInForce
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.lookback.bulk import enqueue, look_back_for_files, look_back_in_bulk
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
-from worker.lookback.late import registered
+from worker.lookback.late_files import registered
 from worker.lookback.recheck import GONE_MS, ROWS_A_STEP
 from worker.lookback.search import Lookback, look_back
 from worker.store.object_store import ObjectStore
