@@ -1,6 +1,6 @@
 """`python -m bench.child [--quick]`: the cost of the decoder's processes, against the same work in this process.
 
-CPU of all processes: this one, the prepared one, and those that it forked and reaped.
+CPU of all processes: this one, the fork server, and those that it forked and reaped.
 """
 
 import os
@@ -17,8 +17,8 @@ from bench.clips import ENCODERS, make_clean_clip
 from bench.material import Reel
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.child.supply import INPUTS_A_PROCESS
-from sampler.child.zygote import KEPT_MEMORY
+from sampler.child.decoder_pool import INPUTS_A_PROCESS
+from sampler.child.fork_server_handle import KEPT_MEMORY
 from sampler.decode.execute import Executor
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.source import InputFile
@@ -104,11 +104,11 @@ def _print(*cells: str) -> None:
 def _through(decoder: Decoder, segment: bytes) -> float:
     """CPU seconds of all processes; the pictures are consumed as in a worker, and not kept."""
     decoder.sample(segment, profile=BALANCED, seed=SEED, consume=lambda _: None)
-    assert decoder.zygote_pid is not None
-    began = time.process_time() + _cpu_seconds(decoder.zygote_pid)
+    assert decoder.fork_server_pid is not None
+    began = time.process_time() + _cpu_seconds(decoder.fork_server_pid)
     for _ in range(SAMPLINGS):
         decoder.sample(segment, profile=BALANCED, seed=SEED, consume=lambda _: None)
-    return time.process_time() + _cpu_seconds(decoder.zygote_pid) - began
+    return time.process_time() + _cpu_seconds(decoder.fork_server_pid) - began
 
 
 def _cpu_seconds(process: int) -> float:

@@ -1,4 +1,4 @@
-"""A deployed bank under load: a large import, and how soon a change is in force in every process.
+"""A deployment's bank under load: a large import, and how soon a change is in force in every process.
 
 `python -m bench.deployment REDIS FOLDER HASH` is one of the processes: it follows the bank, matches without a pause and
 prints when HASH begins to match and when it ends.
@@ -24,9 +24,9 @@ from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import append_changes
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.demo.valkey import PERSISTENCE
 from worker.lookback.bulk import enqueue
 from worker.store.object_store import ObjectStore
@@ -62,23 +62,25 @@ class Imported:
 
 
 @contextmanager
-def deployment(folder: Path) -> Iterator[tuple[str, SnapshotPlace]]:
+def deployment(folder: Path) -> Iterator[tuple[str, SnapshotStorage]]:
     """A real Valkey that persists everything, and a folder of snapshots."""
     data = folder / "valkey"
     data.mkdir()
     with ValkeyServer(data_dir=data, config=PERSISTENCE) as server:
         yield (
             f"{server.connection_url}/0",
-            SnapshotPlace(root=folder / "bank", shared=True, store_url=str(folder / "store")),
+            SnapshotStorage(root=folder / "bank", dedicated=True, store_url=str(folder / "store")),
         )
 
 
-def measure_import(url: str, place: SnapshotPlace, folder: Path, count: int) -> Imported:
+def measure_import(url: str, storage: SnapshotStorage, folder: Path, count: int) -> Imported:
     """Imports `count` random hashes from a CSV file, as `livewarden bank import` does."""
     path = write_csv(folder, count)
     with connect(url) as redis:
         started = monotonic()
-        done = import_file(redis, place, LIST, path, look_back=partial(enqueue, redis, ObjectStore(place.store_url)))
+        done = import_file(
+            redis, storage, LIST, path, look_back=partial(enqueue, redis, ObjectStore(storage.store_url))
+        )
         seconds = monotonic() - started
     if done.entries != count:
         raise SystemExit(f"expected {count} entries imported, found {done.entries}")
@@ -96,13 +98,13 @@ def write_csv(folder: Path, count: int) -> Path:
     return path
 
 
-def measure_changes(url: str, place: SnapshotPlace) -> InForce:
+def measure_changes(url: str, storage: SnapshotStorage) -> InForce:
     """Repeatedly adds and withdraws an entry while WORKERS processes match at full speed."""
     value = secrets.token_bytes(32)
     with ExitStack() as stack:
         redis = stack.enter_context(connect(url))
         append_changes(redis, [BankChange.put_list(ListSpec(name=OTHER), at_ms=0)], by="bench")
-        processes = [stack.enter_context(_process(url, place.root, value)) for _ in range(WORKERS)]
+        processes = [stack.enter_context(_process(url, storage.root, value)) for _ in range(WORKERS)]
         for process in processes:
             _next(process)
         delays = [delay for _ in range(CHANGES) for delay in _change_twice(redis, processes, value)]
@@ -146,7 +148,7 @@ def main() -> None:
     url, folder, text = sys.argv[1:]
     wanted = PdqHash(bits=bytes.fromhex(text), quality=100)
     pictures = [PdqHash(bits=bits.tobytes(), quality=100) for bits in random_hashes(BATCH, np.random.default_rng())]
-    follower = Follower(connect(url), SnapshotPlace(root=Path(folder), shared=True), None)
+    follower = BankFollower(connect(url), SnapshotStorage(root=Path(folder), dedicated=True), None)
     follower.start()
     _report(at=monotonic())
     started, matched, listed, turns = monotonic(), 0, False, 0

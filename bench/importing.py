@@ -18,7 +18,7 @@ from typing import Final
 
 from bench.deployment import LIST, deployment, write_csv
 from worker.bank.imports import import_file
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.lookback.bulk import enqueue
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect
@@ -76,7 +76,7 @@ def _one(url: str, folder: Path, file: Path) -> Cost:
         began, cpu = monotonic(), process_time()
         imported = import_file(
             redis,
-            SnapshotPlace(root=folder / "bank", shared=True, store_url=store),
+            SnapshotStorage(root=folder / "bank", dedicated=True, store_url=store),
             LIST,
             file,
             look_back=partial(enqueue, redis, ObjectStore(store)),

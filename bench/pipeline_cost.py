@@ -30,8 +30,8 @@ from sampler.demux.source import InputFile
 from sampler.limits import Limits
 from sampler.picture import Picture
 from sampler.plan.plan import plan
-from worker.bank.in_force import InForce, always
-from worker.moderation.pipeline import Origin, Pipeline
+from worker.bank.lists_in_force import ListsInForce, always
+from worker.moderation.pipeline import ModerationContext, Pipeline
 from worker.moderation.stages import ModelTally, Stages
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 
@@ -49,7 +49,7 @@ CAUSE = 'scores["open-nsfw/nsfw"] >= 0.15'
 EACH = 12
 """One picture in so many of a film is classified: half a second apart, the densest sampling."""
 
-ORIGIN = Origin(stream=StreamFacts(stream_id="bench"), capture_ms=0)
+CONTEXT = ModerationContext(stream=StreamFacts(stream_id="bench"), capture_ms=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def measure_pipeline(base: str) -> PipelineCost:
 
     with Decoder() as decoder:
         pipeline = Pipeline(
-            decoder=decoder, bank=always(InForce(bank=bank)), classifiers=[classifier], policy=load_policy(None)
+            decoder=decoder, bank=always(ListsInForce(bank=bank)), classifiers=[classifier], policy=load_policy(None)
         )
         pipeline.warm_up()
         verdicts = list(_moderated(pipeline, clip, keep))
@@ -104,7 +104,9 @@ def measure_pipeline(base: str) -> PipelineCost:
                 pass
         spent = (_cpu_of_both(decoder) - before) / ROUNDS
     hashes = [hash_luma(luma) for luma in lumas]
-    classified = sum(verdict.turns[DEFAULT].looked for verdict in verdicts if DEFAULT in verdict.turns)
+    classified = sum(
+        verdict.model_tallies[DEFAULT].classified for verdict in verdicts if DEFAULT in verdict.model_tallies
+    )
     bare = classifier.bare_run(_picture(reel.picture(base, 0)))
     return PipelineCost(
         pipeline=spent,
@@ -125,8 +127,8 @@ def _moderated(
 ) -> Iterator[SegmentVerdict]:
     gate = None
     for number, segment in enumerate(clip.segments):
-        origin = Origin(stream=ORIGIN.stream, capture_ms=1000 * number * clip.segment_seconds)
-        verdict = pipeline.moderate(segment, origin=origin, seed=SEED, gate=gate, observe=observe)
+        context = ModerationContext(stream=CONTEXT.stream, capture_ms=1000 * number * clip.segment_seconds)
+        verdict = pipeline.moderate(segment, context=context, seed=SEED, gate=gate, observe=observe)
         gate = verdict.gate
         yield verdict
 
@@ -195,9 +197,9 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def _cpu_of_both(decoder: Decoder) -> float:
-    """CPU seconds of this process, the prepared one and its forks (utime, stime, cutime and cstime of proc(5))."""
-    assert decoder.zygote_pid is not None
-    with open(f"/proc/{decoder.zygote_pid}/stat") as stat:  # noqa: PTH123 (a file of the kernel's)
+    """CPU seconds of this process, the fork server and its forks (utime, stime, cutime and cstime of proc(5))."""
+    assert decoder.fork_server_pid is not None
+    with open(f"/proc/{decoder.fork_server_pid}/stat") as stat:  # noqa: PTH123 (a file of the kernel's)
         fields = stat.read().rpartition(")")[2].split()
     return time.process_time() + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
@@ -218,8 +220,8 @@ class CascadeCost:
         return sum(pictures for pictures, _ in self.films.values())
 
     @property
-    def passed_over(self) -> int:
-        return sum(passed_over for _, passed_over in self.films.values())
+    def skipped(self) -> int:
+        return sum(skipped for _, skipped in self.films.values())
 
     @property
     def ratio(self) -> float:
@@ -227,7 +229,7 @@ class CascadeCost:
 
     @property
     def skip_rate(self) -> float:
-        return self.passed_over / self.pictures
+        return self.skipped / self.pictures
 
 
 def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
@@ -244,18 +246,18 @@ def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
     spent = [0.0, 0.0]
     films_skipped = {}
     for film in films:
-        before = two.turns.get(second.name, ModelTally())
-        looked, passed_over = before.looked, before.passed_over
+        before = two.model_tallies.get(second.name, ModelTally())
+        classified, skipped = before.classified, before.skipped
         for index in range(0, seconds * 24, EACH):
             picture = _picture(reel.picture(film, index))
-            for place, turn in enumerate((one, two)):
+            for which, segment_stages in enumerate((one, two)):
                 started = time.thread_time()
-                turn.classify(picture, ORIGIN.stream, sample)
-                spent[place] += time.thread_time() - started
-        turns = two.turns[second.name]
+                segment_stages.classify(picture, CONTEXT.stream, sample)
+                spent[which] += time.thread_time() - started
+        tally = two.model_tallies[second.name]
         films_skipped[film] = (
-            turns.looked + turns.passed_over - looked - passed_over,
-            turns.passed_over - passed_over,
+            tally.classified + tally.skipped - classified - skipped,
+            tally.skipped - skipped,
         )
     return CascadeCost(first=spent[0], cascade=spent[1], second_name=name, films=films_skipped)
 

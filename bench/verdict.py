@@ -66,8 +66,8 @@ def main() -> None:
     for film in BUSY:
         _goal(goals, f"pipeline's CPU beside its bare parts, busy film ({film})", costs[film].ratio, 1.25)
     films = _table("The cascade's second stage, film by film", "film", "pictures", "skipped")
-    for film, (pictures, passed_over) in cascade.films.items():
-        films.add_row(film, str(pictures), f"{passed_over / pictures:.0%}")
+    for film, (pictures, skipped) in cascade.films.items():
+        films.add_row(film, str(pictures), f"{skipped / pictures:.0%}")
     for table in (goals, details, films, _pipeline_table(costs), _order_table(measure_order())):
         console.print(table)
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
 
 SELFTEST = "selftest"
 """The built-in list that holds the test card."""
@@ -50,8 +52,8 @@ class VideoFrame(NamedTuple):
     entry: str
 
 
-class SegmentPlace(NamedTuple):
-    """A segment's place among those of one watch and epoch of a stream: smaller is earlier."""
+class SegmentPosition(NamedTuple):
+    """A segment's position among those of one watch and epoch of a stream: smaller is earlier."""
 
     capture_ms: int
     key: str
@@ -142,8 +144,9 @@ class SampleFacts:
     matches: tuple[ListMatch, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     """By "<model>/<label>"; empty where no classifier ran."""
-    looked_at: bool = True
-    """Classifiers saw it; samples that they did not see do not lower the shares that rules use."""
+    classified: Annotated[bool, Field(alias="looked_at")] = True
+    """Every classifier that was due gave its scores. Other samples do not lower the shares that rules use. JSON that
+    waits in Redis has it as `looked_at`, also for workers of other versions."""
     pdq: str = field(default="", repr=False)
     """64 hex digits; empty: unhashable, or unknown. For events alone: rules do not see it, and logs must not."""
 
@@ -199,9 +202,9 @@ class SegmentFacts:
     """None: unknown."""
 
     @property
-    def place(self) -> SegmentPlace:
+    def position(self) -> SegmentPosition:
         """Orders the segments of one watch and epoch; two never have the same."""
-        return SegmentPlace(self.capture_ms, self.key)
+        return SegmentPosition(self.capture_ms, self.key)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,27 @@ This prepares the process before anything else is imported; the app itself is `w
 """
 
 import os
+import sys
+from pathlib import Path
 
-from worker.processes.import_path import leave_out_current_folder
+_LIVEWARDEN = Path(__file__).resolve().parents[1]
+
+
+def _leave_out_current_folder() -> None:
+    """Keeps imports from the current folder, unless Livewarden itself is there.
+
+    Celery puts that folder first while it imports the app: a `redis.py` in it would shadow the package.
+    """
+    try:
+        here = Path.cwd().resolve()
+    except OSError:  # the folder was deleted
+        return
+    if here != _LIVEWARDEN:
+        sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) != str(here)]
+
 
 # Before any foreign package is imported.
-leave_out_current_folder()
+_leave_out_current_folder()
 
 from worker.processes.blas_threads import keep_numpy_to_one_thread
 

@@ -33,11 +33,11 @@ def excesses(document: Mapping[str, Any]) -> Iterator[Problem]:
     if found or not isinstance(rules, list):
         return
     seconds = 0.0
-    for place, rule in enumerate(rules):
+    for index, rule in enumerate(rules):
         seconds += _seconds_of(rule.get("when") if isinstance(rule, dict) else None)
         if seconds > MAX_TRIED_SECONDS:
             text = f"the rules up to this one could cost {seconds:.2g} s of CPU on one picture: expected at most "
-            yield Problem(("rules", place, "when"), f"{text}{MAX_POLICY_SECONDS} s for all together")
+            yield Problem(("rules", index, "when"), f"{text}{MAX_POLICY_SECONDS} s for all together")
             return
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from config.documents.mistakes import Mistake
 from config.documents.names import nearest
-from config.policy.cel.never_holds import Nowhere, stray_values
+from config.policy.cel.never_holds import UnknownNames, impossible_values
 from config.policy.policy import Policy
 from config.policy.rules import Rule
 
@@ -43,7 +43,7 @@ def dead_references(policy: Policy, *, lists: Set[str] | None, scores: Set[str])
         gone_scores = rule.condition.scores - scores
         named = rule.condition.lists | set(rule.lists)
         gone_lists = frozenset[str]() if lists is None else named - lists
-        never = Nowhere(lists=gone_lists, scores=gone_scores).never_holds(rule.condition.tree)
+        never = UnknownNames(lists=gone_lists, scores=gone_scores).never_holds(rule.condition.tree)
         for name in sorted(gone_lists):
             near = nearest(name, lists or ())
             text = f"no list {name!r} is in this deployment: {f'did you mean {near!r}? ' if near else ''}"
@@ -52,11 +52,11 @@ def dead_references(policy: Policy, *, lists: Set[str] | None, scores: Set[str])
         for name in sorted(gone_scores):
             text = f"{name} is always 0.0: its classifier does not run where this policy is in force, see `cascade`"
             yield _dead(policy, number, "score", name, nearest(name, scores), text, never=never)
-        for stray in stray_values(rule.condition.tree):
-            near = nearest(stray.value, stray.known)
-            text = f"{stray.field} is never {stray.value!r}: {f'did you mean {near!r}? ' if near else ''}"
-            text += f"it is one of {', '.join(map(repr, stray.known))}"
-            yield _dead(policy, number, "value", stray.value, near, text, never=never)
+        for impossible in impossible_values(rule.condition.tree):
+            near = nearest(impossible.value, impossible.known)
+            text = f"{impossible.field} is never {impossible.value!r}: {f'did you mean {near!r}? ' if near else ''}"
+            text += f"it is one of {', '.join(map(repr, impossible.known))}"
+            yield _dead(policy, number, "value", impossible.value, near, text, never=never)
 
 
 def _dead(

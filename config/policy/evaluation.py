@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Final
 
-from config.facts import Evaluation, Hit, SampleFacts, SegmentFacts, SegmentPlace, StreamFacts, Surroundings
-from config.policy.cel.windows import Behind
+from config.facts import Evaluation, Hit, SampleFacts, SegmentFacts, SegmentPosition, StreamFacts, Surroundings
+from config.policy.cel.windows import WindowSample
 from config.policy.persistence import LATE_SECONDS
 from config.policy.policy import Policy
 from config.policy.sample_evaluation import most_telling
@@ -28,13 +28,13 @@ sampled as densely as can be have about as many."""
 class OrderState:
     """State of one watch generation and epoch of a stream, for the rules that are judged in order."""
 
-    past: tuple[Behind, ...] = ()
+    past: tuple[WindowSample, ...] = ()
     """Samples that were judged and that windows can still reach, by capture time."""
     ordinal: int | None = None
     """Number of the newest judged sample, among those that were classified. The first one's is its capture time in
     milliseconds, so that what is forgotten and begun again lies far from what was before. None: there was none."""
     waiting: tuple[SegmentFacts, ...] = ()
-    """Segments that have ended and are not judged yet, by place: an earlier one may still come."""
+    """Segments that have ended and are not judged yet, by position: an earlier one may still come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +54,14 @@ class Judgement:
 
 
 def judge(
-    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPlace | None = None
+    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPosition | None = None
 ) -> Judgement:
     """Judges one more segment by all rules, whichever of its stream ends next.
 
     Args:
         state: of the segment's watch generation and epoch; `OrderState()` before the first.
         segment: also one of which nothing was seen: others may have waited for it.
-        earliest_pending: place of the earliest segment of the same epoch that is still to come; None: there is none,
+        earliest_pending: position of the earliest segment of the same epoch that is still to come; None: there is none,
             and what comes later is later.
     """
     evaluations = [policy.evaluate(segment.stream, sample) for sample in segment.samples]
@@ -90,12 +90,12 @@ def judge_alone(policy: Policy, stream: StreamFacts, sample: SampleFacts) -> Eva
 
 
 def judge_in_order(
-    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPlace | None = None
+    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPosition | None = None
 ) -> Judgement:
     """As `judge`, by the rules alone that are judged in order: the others were evaluated with the samples."""
     if not policy.in_order:
         return Judgement(hits=(), state=OrderState())
-    waiting = sorted([*state.waiting, segment] if segment.samples else state.waiting, key=lambda one: one.place)
+    waiting = sorted([*state.waiting, segment] if segment.samples else state.waiting, key=lambda one: one.position)
     ripe = _ripe(waiting, max(segment.capture_ms, *(one.capture_ms for one in waiting), 0), earliest_pending)
     memory = _Memory(policy, state)
     hits: list[Hit] = []
@@ -129,11 +129,11 @@ class _Memory:
         around = Surroundings(answers=self._windows.answers(self.past, now), coverage=segment.coverage)
         if self.ordinal is None:
             self.ordinal = sample.capture_ms
-        elif sample.looked_at:
+        elif sample.classified:
             self.ordinal += 1
         self.past = self._windows.keep(self.past, now)
         later = bisect_right(self.past, sample.capture_ms, key=lambda one: one.capture_ms)
-        return around, self.ordinal - sum(one.looked_at for one in self.past[later:])
+        return around, self.ordinal - sum(one.classified for one in self.past[later:])
 
 
 def _kept(segment: SegmentFacts) -> SegmentFacts:
@@ -152,13 +152,13 @@ def _kept(segment: SegmentFacts) -> SegmentFacts:
     )
 
 
-def _ripe(waiting: Sequence[SegmentFacts], newest_ms: int, earliest_pending: SegmentPlace | None) -> int:
-    """Number of the segments, by place, that need not wait any longer."""
+def _ripe(waiting: Sequence[SegmentFacts], newest_ms: int, earliest_pending: SegmentPosition | None) -> int:
+    """Number of the segments, by position, that need not wait any longer."""
     if earliest_pending is None:
         return len(waiting)
     # Nothing waits without bound: a segment as late as this is judged when it comes, by the state at that time.
     late_ms = newest_ms - LATE_SECONDS * 1000
-    ripe = sum(1 for _ in takewhile(lambda one: one.place < earliest_pending or one.capture_ms < late_ms, waiting))
+    ripe = sum(1 for _ in takewhile(lambda one: one.position < earliest_pending or one.capture_ms < late_ms, waiting))
     left = sum(len(one.samples) for one in waiting[ripe:])
     while left > MAX_WAITING_SAMPLES:
         left -= len(waiting[ripe].samples)

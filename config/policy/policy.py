@@ -154,12 +154,12 @@ class Policy(BaseModel):
         return None if self.cascade is None else [stage.model for stage in self.cascade]
 
     @property
-    def asked_scores(self) -> frozenset[str]:
+    def referenced_scores(self) -> frozenset[str]:
         """Scores that rules name; one that no classifier gives is always 0.0, and probably a typing error."""
         return frozenset().union(*(rule.condition.scores for rule in self.rules))
 
     @property
-    def asked_lists(self) -> frozenset[str]:
+    def referenced_lists(self) -> frozenset[str]:
         """Hash lists that rules name."""
         return frozenset().union(*(rule.condition.lists | set(rule.lists) for rule in self.rules))
 

@@ -196,7 +196,7 @@ class Bank:
                 (kind, row)
                 for of, entry_id in self._touched()
                 if of == name
-                for kind, row in self.snapshot.places(name, entry_id)
+                for kind, row in self.snapshot.locate(name, entry_id)
                 if self._is_replaced(name, self.snapshot.tables[kind].entry(row))
             ),
             added=added,

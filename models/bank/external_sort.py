@@ -32,7 +32,7 @@ Columns = npt.NDArray[np.uint64]
 class _Run:
     offset_bytes: int
     """In the file; its columns lie one behind the other."""
-    places: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.int64]
     """(_SPLITS + 1,): where each of _SPLITS equal parts of all keys starts, and the end."""
 
 
@@ -74,7 +74,7 @@ class SortedRuns:
             return
         if self._waiting_rows:
             self._write_run()
-        sizes = np.sum([np.diff(run.places) for run in self._runs], axis=0)
+        sizes = np.sum([np.diff(run.bounds) for run in self._runs], axis=0)
         begin = 0
         while begin < _SPLITS:
             ends = np.cumsum(sizes[begin:])
@@ -104,7 +104,7 @@ class SortedRuns:
     def _write_run(self) -> None:
         rows = _sorted(self._joined())
         self._waiting, self._waiting_rows = [], 0
-        places = np.concatenate([[0], np.searchsorted(rows[0], _BOUNDS), [rows.shape[1]]])
+        bounds = np.concatenate([[0], np.searchsorted(rows[0], _BOUNDS), [rows.shape[1]]])
         try:
             if self._file is None:
                 if self._folder is not None:
@@ -116,12 +116,12 @@ class SortedRuns:
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise SnapshotError(f"{self._folder or 'a temporary file'}: cannot be written: {error.strerror}") from error
-        self._runs.append(_Run(offset_bytes=offset, places=places))
+        self._runs.append(_Run(offset_bytes=offset, bounds=bounds))
 
     def _read(self, run: _Run, begin: int, end: int) -> Columns:
         """Rows of a run in the parts [begin, end) of all keys."""
         assert self._file is not None
-        first, last, length = int(run.places[begin]), int(run.places[end]), int(run.places[-1])
+        first, last, length = int(run.bounds[begin]), int(run.bounds[end]), int(run.bounds[-1])
         rows = np.empty((self._columns, last - first), np.uint64)
         for column in range(self._columns):
             at = run.offset_bytes + (column * length + first) * rows.itemsize

@@ -78,11 +78,11 @@ class MultiIndex:
         Where hashes crowd, candidates may cost more than a pass over every row; then that is taken.
         """
         probes = _probes(self.bits, max_distance)
-        places = _values(wanted, self.bits).repeat(probes.counts)
-        places ^= probes.masks
-        first = self.starts.take(places, mode="clip")  # every place is inside; telling so saves a check of each
-        places += 1
-        lengths = self.starts.take(places, mode="clip") - first
+        slots = _values(wanted, self.bits).repeat(probes.counts)
+        slots ^= probes.masks
+        first = self.starts.take(slots, mode="clip")  # every slot is inside; telling so saves a check of each
+        slots += 1
+        lengths = self.starts.take(slots, mode="clip") - first
         filled = np.flatnonzero(lengths)
         first, lengths = first.take(filled), lengths.take(filled).astype(np.int64)
         ends = np.cumsum(lengths)
@@ -121,9 +121,9 @@ class _Probes:
     """Values that are looked up for any query, chunk by chunk."""
 
     counts: Rows
-    """int64, (CHUNKS,): how many places of each chunk."""
+    """int64, (CHUNKS,): how many slots of each chunk."""
     masks: Rows
-    """int64: turns a chunk's value into a place in `starts`."""
+    """int64: turns a chunk's value into a slot of `starts`."""
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ from models.bank.index import LARGEST_CHUNK_BITS, MAX_DISTANCE, chunk_keys, chun
 from models.bank.sweep import NearPairs
 
 BLOCK: Final = 4096
-"""Hashes looked up at once: their places, 800 KB, stay in a core's second cache."""
+"""Hashes looked up at once: their slots, 800 KB, stay in a core's second cache."""
 
 MOST_CANDIDATES: Final = 1 << 20
 """Pairs compared at once: 40 MB."""
@@ -113,12 +113,12 @@ class _Join:
         keys = chunk_keys(block, chunk, self.bits).astype(np.int64)
         order = np.argsort(keys)  # look-ups that lie near each other cost less
         order = order[~crowded[order]]
-        places = (keys[order] ^ listed.flips[:, None]).ravel()
-        filled = np.flatnonzero(listed.there.take(places, mode="clip"))
-        hashes, places = order.take(filled % max(1, len(order))), places.take(filled)
-        first = listed.starts.take(places, mode="clip").astype(np.int64)
-        places += 1
-        lengths = listed.starts.take(places, mode="clip") - first
+        slots = (keys[order] ^ listed.flips[:, None]).ravel()
+        filled = np.flatnonzero(listed.there.take(slots, mode="clip"))
+        hashes, slots = order.take(filled % max(1, len(order))), slots.take(filled)
+        first = listed.starts.take(slots, mode="clip").astype(np.int64)
+        slots += 1
+        lengths = listed.starts.take(slots, mode="clip") - first
         many = np.bincount(hashes, weights=lengths, minlength=len(block)) > len(self.wanted) // _FLAT_SHARE
         crowded |= many
         parts = [self._of_one(block, int(row)) for row in np.flatnonzero(many)]
@@ -156,10 +156,10 @@ class _Join:
         half = np.bitwise_count(block[:, 0].take(hashes) ^ self.wanted[:, 0].take(sought))
         half += np.bitwise_count(block[:, 1].take(hashes) ^ self.wanted[:, 1].take(sought))
         possible = np.flatnonzero(half <= self.reach)
-        hashes, places = hashes[possible], sought[possible].astype(np.intp)
-        apart = distances(block[hashes], self.wanted[places])
-        near = apart <= self.max_distances[places]
-        return NearPairs(hashes=hashes[near], sought=places[near], distances=apart[near].astype(np.intp))
+        hashes, wanted_indices = hashes[possible], sought[possible].astype(np.intp)
+        apart = distances(block[hashes], self.wanted[wanted_indices])
+        near = apart <= self.max_distances[wanted_indices]
+        return NearPairs(hashes=hashes[near], sought=wanted_indices[near], distances=apart[near].astype(np.intp))
 
 
 def _distinct(pairs: NearPairs, nearest: int) -> NearPairs:
@@ -172,5 +172,5 @@ def _distinct(pairs: NearPairs, nearest: int) -> NearPairs:
     pairs = pairs.taken(np.flatnonzero(np.concatenate([[True], ~again])))
     starts = np.flatnonzero(np.concatenate([[True], pairs.hashes[1:] != pairs.hashes[:-1]]))
     lengths = np.diff(np.append(starts, len(pairs.hashes)))
-    places = np.arange(len(pairs.hashes)) - np.repeat(starts, lengths)
-    return pairs.taken(np.flatnonzero(places < nearest))
+    ranks = np.arange(len(pairs.hashes)) - np.repeat(starts, lengths)
+    return pairs.taken(np.flatnonzero(ranks < nearest))

@@ -78,9 +78,9 @@ class Snapshot:
 
     def exact(self, name: str, entry_id: str) -> tuple[Entry, ...]:
         """Entries of a list under an id."""
-        return tuple(self.tables[kind].entry(row) for kind, row in self.places(name, entry_id))
+        return tuple(self.tables[kind].entry(row) for kind, row in self.locate(name, entry_id))
 
-    def places(self, name: str, entry_id: str) -> Iterator[tuple[HashKind, int]]:
+    def locate(self, name: str, entry_id: str) -> Iterator[tuple[HashKind, int]]:
         """(kind, row) of what a list has under an id."""
         for kind, (start, end) in self.ranges.get(name, {}).items():
             for row in self.tables[kind].rows_with_id(entry_id):

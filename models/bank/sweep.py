@@ -42,9 +42,11 @@ class NearPairs:
             distances=np.concatenate([part.distances for part in parts]),
         )
 
-    def taken(self, places: npt.NDArray[np.intp]) -> Self:
-        """The pairs at these places."""
-        return replace(self, hashes=self.hashes[places], sought=self.sought[places], distances=self.distances[places])
+    def taken(self, indices: npt.NDArray[np.intp]) -> Self:
+        """The pairs at these indices."""
+        return replace(
+            self, hashes=self.hashes[indices], sought=self.sought[indices], distances=self.distances[indices]
+        )
 
     def moved(self, by: int) -> Self:
         """The same pairs where the hashes are part of more, of which `by` come before them."""
@@ -68,7 +70,7 @@ def sweep(
         apart = np.empty_like(first)
         half, rest = np.empty(len(block), np.uint8), np.empty(len(block), np.uint8)
         near = np.empty(len(block), np.bool_)
-        for place, (words_wanted, limit) in enumerate(zip(wanted, max_distances, strict=True)):
+        for index, (words_wanted, limit) in enumerate(zip(wanted, max_distances, strict=True)):
             # Half of a hash rules out all but a few: of random ones, less than 1 in 10^8 is within 31 of 128 bits.
             np.bitwise_count(np.bitwise_xor(first, words_wanted[0], out=apart), out=half)
             np.bitwise_count(np.bitwise_xor(second, words_wanted[1], out=apart), out=rest)
@@ -80,6 +82,6 @@ def sweep(
             kept = distances <= limit
             if kept.any():
                 near_rows = start + rows[kept]
-                of = np.full(len(near_rows), place, np.intp)
+                of = np.full(len(near_rows), index, np.intp)
                 found.append(NearPairs(hashes=near_rows, sought=of, distances=distances[kept]))
     return NearPairs.joined(found)

@@ -119,9 +119,9 @@ class Table:
             values = self.values[first:last].tobytes()
             offsets = self.offsets[first : last + 1].astype(np.int64)
             records = self.records[offsets[0] : offsets[-1]].tobytes()
-            places = (offsets - offsets[0]).tolist()
+            positions = (offsets - offsets[0]).tolist()
             for row in range(last - first):
-                record = records[places[row] : places[row + 1]]
+                record = records[positions[row] : positions[row + 1]]
                 yield _entry(self.kind, values[row * size : (row + 1) * size], record)
 
     def _record(self, row: int) -> bytes:

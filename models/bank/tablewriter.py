@@ -23,7 +23,7 @@ WINDOW: Final = 1 << 20
 """Rows of which the prefixes are made together: each time all keys of a table are read, 20 ms at 10^7."""
 
 LARGEST_TABLE: Final = (1 << 32) // 11 - 1
-"""Entries: places in `rows` are 32 bits."""
+"""Entries: indices in `rows` are 32 bits."""
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -23,7 +23,7 @@ top-level package is found and nothing is imported."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Broken:
+class BrokenPackage:
     """Something that should be a manifest, or a folder of them, and is not usable."""
 
     path: str
@@ -39,7 +39,7 @@ class ModelRegistry:
 
     packages: dict[str, ModelPackage]
     """By name, in order of names."""
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenPackage, ...]
 
 
 def read_all(folder: Path | None) -> ModelRegistry:
@@ -49,7 +49,7 @@ def read_all(folder: Path | None) -> ModelRegistry:
         folder: the operator's manifests, *.yaml; None: there are none. It may be empty, as `deployment/manifests` is,
             which compose mounts, until an operator puts one there.
     """
-    broken: list[Broken] = []
+    broken: list[BrokenPackage] = []
     known: dict[str, ModelPackage] = {}
     for package in (*_read_folder(SHIPPED, "livewarden", broken.append), *_installed(broken.append)):
         _put(package, known, broken)
@@ -64,7 +64,7 @@ def read_all(folder: Path | None) -> ModelRegistry:
 
 def read_registry(folder: Path) -> ModelRegistry:
     """The classifiers of one folder alone, as `read_all` gives them."""
-    broken: list[Broken] = []
+    broken: list[BrokenPackage] = []
     known: dict[str, ModelPackage] = {}
     for package in _read_folder(folder, str(folder), broken.append):
         _put(package, known, broken)
@@ -131,7 +131,7 @@ def _named(name: str, known: Mapping[str, ModelPackage]) -> ModelPackage:
     return known[name]
 
 
-def _put(package: ModelPackage, known: dict[str, ModelPackage], broken: list[Broken]) -> None:
+def _put(package: ModelPackage, known: dict[str, ModelPackage], broken: list[BrokenPackage]) -> None:
     """Adds it to those that are known, unless its name is taken."""
     name = package.manifest.name
     if name not in known:
@@ -142,22 +142,22 @@ def _put(package: ModelPackage, known: dict[str, ModelPackage], broken: list[Bro
     if package.origin != taken.origin:
         text += f", from {taken.origin}: {package.origin} may not replace it, only the operator's own folder may"
     error = ManifestError(text)
-    broken.append(Broken(path=str(package.path), origin=package.origin, error=error))
+    broken.append(BrokenPackage(path=str(package.path), origin=package.origin, error=error))
 
 
 def _read_folder(
-    folder: Path, origin: str, report: Callable[[Broken], None], *, may_be_empty: bool = False
+    folder: Path, origin: str, report: Callable[[BrokenPackage], None], *, may_be_empty: bool = False
 ) -> Iterator[ModelPackage]:
     try:
         paths = _manifests_in(folder, may_be_empty=may_be_empty)
     except ManifestError as error:
-        report(Broken(path=str(folder), origin=origin, error=error))
+        report(BrokenPackage(path=str(folder), origin=origin, error=error))
         return
     for path in paths:
         try:
             package = read_package(path, origin=origin)
         except ManifestError as error:
-            report(Broken(path=str(path), origin=origin, error=error))
+            report(BrokenPackage(path=str(path), origin=origin, error=error))
         else:
             yield package
 
@@ -172,13 +172,13 @@ def _manifests_in(folder: Path, *, may_be_empty: bool) -> list[Path]:
     return paths
 
 
-def _installed(report: Callable[[Broken], None]) -> Iterator[ModelPackage]:
+def _installed(report: Callable[[BrokenPackage], None]) -> Iterator[ModelPackage]:
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value)):
         origin = entry.name if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
         try:
             folder = _folder_of(entry, origin)
         except ManifestError as error:
-            report(Broken(path=entry.value, origin=origin, error=error))
+            report(BrokenPackage(path=entry.value, origin=origin, error=error))
         else:
             yield from _read_folder(folder, origin, report)
 

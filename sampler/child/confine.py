@@ -69,8 +69,8 @@ class _Filter:
 _prepared: _Prepared | None = None
 
 
-def confine_zygote(*, parent: int, descriptors: int, file_bytes: int = FILE_BYTES) -> list[str]:
-    """Gives up, once, what neither the prepared process nor those that it forks need; what could not be given up is
+def confine_fork_server(*, parent: int, descriptors: int, file_bytes: int = FILE_BYTES) -> list[str]:
+    """Gives up, once, what neither the fork server nor the processes that it forks need; what could not be given up is
     returned in words.
 
     From here on it forks, reaps and ends its children, and talks over the sockets that it has; it opens nothing.
@@ -103,19 +103,19 @@ def confine_zygote(*, parent: int, descriptors: int, file_bytes: int = FILE_BYTE
     landlock_version(restrict=True)
     machine = platform.machine()
     if machine in AUDIT_ARCH:
-        reason = _install(libc, _Filter(machine, "zygote"))
-        missing += [f"{reason} (prepared process)"] if reason else []
+        reason = _install(libc, _Filter(machine, "fork_server"))
+        missing += [f"{reason} (fork server)"] if reason else []
     return missing
 
 
 def confine_decoder(*, parent: int, memory_bytes: int) -> list[str]:
     """Gives up the rest, in the process that reads hostile bytes; what could not be given up is returned in words.
 
-    Of `confine_zygote`, before, it takes what it needs: five system calls are left.
+    Of `confine_fork_server`, before, it takes what it needs: five system calls are left.
 
     Args:
         parent: process id that forked us; if it is gone already we end.
-        memory_bytes: address space that may be mapped over what was mapped when the zygote was confined.
+        memory_bytes: address space that may be mapped over what was mapped when the fork server was confined.
     """
     prepared = _prepared if _prepared is not None else _prepare()
     missing = []

@@ -1,4 +1,4 @@
-"""Orders to the prepared process ("zygote") and its replies, each one datagram of fixed size.
+"""Orders to the fork server and its replies, each one datagram of fixed size.
 
 Only numbers and descriptors go over this socket. Bytes of a stream never do: the decoder process reads them
 from a socket and from memory of its own.
@@ -9,7 +9,7 @@ import struct
 ORDER = struct.Struct("=cQq")
 """(kind, number of the process, value)."""
 READY = b"R"
-"""From the zygote, once, when it is prepared and confined. Value: length of the JSON list that follows."""
+"""From the fork server, once, when it is prepared and confined. Value: length of the JSON list that follows."""
 FORK = b"F"
 """Fork a process of this number, and give it the socket that comes along. Reply: the process id, or the
 error's number, negated."""

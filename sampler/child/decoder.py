@@ -11,10 +11,10 @@ from config.profiles import BALANCED, SamplingProfile
 from sampler import errors
 from sampler.child import wire
 from sampler.child.answers import Bounds, PictureSummary, read_frames, read_segment, read_text
+from sampler.child.decoder_pool import INPUTS_A_PROCESS, DecoderPool
 from sampler.child.exchange import Exchange
+from sampler.child.fork_server_handle import PROGRAM
 from sampler.child.inputs import input_size
-from sampler.child.supply import INPUTS_A_PROCESS, ProcessSupply
-from sampler.child.zygote import PROGRAM
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
@@ -39,9 +39,9 @@ NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, Overflo
 
 
 class Decoder:
-    """Decodes inputs in processes that are forked from a prepared one.
+    """Decodes inputs in processes that a fork server forks.
 
-    The prepared process is started at first use (so after any fork of the worker) and again after it died. Its forks
+    The fork server is started at first use (so after any fork of the worker) and again after it died. Its forks
     work on `inputs_a_process` inputs at most, each in fresh memory, and are gone when a call raises, whatever it
     raises: a decoder that is late touches no other input, one that is taken over or leaks only those few.
 
@@ -60,12 +60,12 @@ class Decoder:
         Args:
             limits: on inputs and on what decoding them may cost.
             inputs_a_process: at most; 1: each has a process of its own.
-            program: starts the prepared process; for tests.
+            program: starts the fork server; for tests.
         """
         self.limits = limits if limits is not None else Limits()
         self.shared = False
         """The process that worked on the last input had had others before, of which any may have taken it over."""
-        self._supply = ProcessSupply(limits=self.limits, inputs_a_process=inputs_a_process, program=program)
+        self._pool = DecoderPool(limits=self.limits, inputs_a_process=inputs_a_process, program=program)
         self._exchange: Exchange | None = None
         self._number = 0
         self._described: tuple[SamplingProfile, str] | None = None
@@ -79,17 +79,17 @@ class Decoder:
     @property
     def unconfined(self) -> tuple[str, ...]:
         """Privileges that this machine could not take from the decoder, in words; known once it is started."""
-        return self._supply.unconfined
+        return self._pool.unconfined
 
     @property
-    def zygote_pid(self) -> int | None:
-        """Process id of the prepared process, None while there is none."""
-        return self._supply.zygote_pid
+    def fork_server_pid(self) -> int | None:
+        """Process id of the fork server, None while there is none."""
+        return self._pool.fork_server_pid
 
     @property
     def child_pid(self) -> int | None:
         """Process id of the process that decodes, None while there is none."""
-        return self._supply.process.pid if self._supply.process is not None else None
+        return self._pool.process.pid if self._pool.process is not None else None
 
     def sample(
         self,
@@ -188,9 +188,9 @@ class Decoder:
         return frame.picture
 
     def close(self) -> None:
-        """Ends the prepared process. May be called twice, and in a forked process, where it leaves the other's be."""
+        """Ends the fork server. May be called twice, and in a forked process, where it leaves the other's be."""
         self._end()
-        self._supply.close()
+        self._pool.close()
 
     def _begin(
         self,
@@ -204,12 +204,12 @@ class Decoder:
     ) -> Exchange:
         """Has a process begin to work on a request."""
         self.shared = False
-        if self._supply.inherited:
+        if self._pool.inherited:
             self._exchange = None
-            self._supply.disown()
+            self._pool.disown()
         if self._exchange is not None:
             self._end()  # the request before was interrupted
-        process = self._supply.take(fresh=fresh)
+        process = self._pool.take(fresh=fresh)
         self.shared = process.requests > 0
         process.requests += 1
         self._number += 1
@@ -218,7 +218,7 @@ class Decoder:
         try:
             self._exchange.begin(request | {"settings": self._settings(profile)}, data, init)
         except TimeoutError as error:
-            raise self._supply.timed_out() from error
+            raise self._pool.timed_out() from error
         except OSError as error:
             raise DecoderUnavailableError("there is no memory for a decoder") from error
         return self._exchange
@@ -228,7 +228,7 @@ class Decoder:
         try:
             message = exchange.receive()
         except TimeoutError as error:
-            raise self._supply.timed_out() from error
+            raise self._pool.timed_out() from error
         except (wire.ClosedError, OSError) as error:
             raise self._died() from error
         except wire.WireError as error:
@@ -244,7 +244,7 @@ class Decoder:
         try:
             exchange.go_on(paused_seconds=time.monotonic() - paused)
         except TimeoutError as error:
-            raise self._supply.timed_out() from error
+            raise self._pool.timed_out() from error
         except OSError as error:
             raise self._died() from error
 
@@ -253,11 +253,11 @@ class Decoder:
         if self._exchange is not None:
             self._exchange.close()
         self._exchange = None
-        self._supply.give_back()
+        self._pool.give_back()
 
     def _end(self) -> None:
         """Ends the process that decodes, if there is one, and its request."""
-        self._supply.end()
+        self._pool.end()
         if self._exchange is not None:
             self._exchange.close()
         self._exchange = None
@@ -271,7 +271,7 @@ class Decoder:
 
     def _died(self) -> DecoderDiedError:
         """The error for a process that fell silent."""
-        process = self._supply.process
+        process = self._pool.process
         self._end()
         status = None if process is None else process.exit_status
         if status is None:

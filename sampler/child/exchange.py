@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 from sampler.child import wire
 from sampler.child.answers import Bounds, Memory
+from sampler.child.fork_server_handle import END_SECONDS, ForkServer, ForkServerError
 from sampler.child.inputs import fill, memory_files, process_file, size_for_good
-from sampler.child.zygote import END_SECONDS, Zygote, ZygoteError
 
 TYPES = frozenset(["more", "done", "error"])
 """Types of messages that answer a request."""
@@ -22,7 +22,7 @@ TYPES = frozenset(["more", "done", "error"])
 class DecoderProcess:
     """A process that decodes, with a socket that no other one has had or will have."""
 
-    def __init__(self, zygote: Zygote, number: int) -> None:
+    def __init__(self, fork_server: ForkServer, number: int) -> None:
         """Nothing happens yet."""
         self.pid: int | None = None
         """Process id, while it is there."""
@@ -32,7 +32,7 @@ class DecoderProcess:
         """That it was sent."""
         self.sockets: tuple[_socket.socket, ...] = ()
         """Both ends of the socket."""
-        self._zygote = zygote
+        self._fork_server = fork_server
         self._number = number
         self._file: FileIO | None = None
         self._certain = False
@@ -43,22 +43,22 @@ class DecoderProcess:
 
         Raises:
             DecoderUnavailableError: no process can be started here.
-            ZygoteError, TimeoutError: the prepared process failed.
+            ForkServerError, TimeoutError: the fork server failed.
         """
         # The plain sockets: those of `socket` are made of bare descriptors, which an exception in between would leak.
         self.sockets = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.pid = self._zygote.fork(self._number, [self.sockets[1].fileno()], deadline=deadline)
+        self.pid = self._fork_server.fork(self._number, [self.sockets[1].fileno()], deadline=deadline)
         self._file = process_file(self.pid)
-        if not self._zygote.alive:
-            # The process id may be another's by now. This process ended with the prepared process.
-            raise ZygoteError("the prepared process ended")
+        if not self._fork_server.alive:
+            # The process id may be another's by now. This process ended with the fork server.
+            raise ForkServerError("the fork server ended")
         self._certain = True
         self.sockets[1].close()
 
     @property
     def fit(self) -> bool:
         """True if another request may be sent: it is alive, and has nothing more to send."""
-        return self._zygote.alive and not self._ended and not select.select([self.sockets[0]], [], [], 0)[0]
+        return self._fork_server.alive and not self._ended and not select.select([self.sockets[0]], [], [], 0)[0]
 
     def pause(self) -> None:
         """Stops it until its next request: one that was taken over takes no CPU from anybody meanwhile."""
@@ -69,7 +69,7 @@ class DecoderProcess:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._file is not None and (self._certain or self._zygote.alive):
+        if self._file is not None and (self._certain or self._fork_server.alive):
             with suppress(OSError):
                 signal.pidfd_send_signal(self._file.fileno(), number)
 
@@ -85,11 +85,11 @@ class DecoderProcess:
     def _end(self) -> None:
         if not self._ended:
             self._signal(signal.SIGKILL)
-            status = self._zygote.end(self._number)
+            status = self._fork_server.end(self._number)
             if status is not None:
                 self.exit_status = status
             elif self._file is not None:
-                # It ends with the prepared process, by the kernel's hand.
+                # It ends with the fork server, by the kernel's hand.
                 select.select([self._file], [], [], END_SECONDS)
             self._ended = True
             self.pid = None

@@ -1,8 +1,8 @@
 """The process that decodes: bytes go in, pictures come out.
 
 FFmpeg and OpenCV parse hostile bytes only here (in the worker, OpenCV sees decoded pixels), in a process without
-network, files, keys or lists, which is forked for a few requests by the prepared process ("zygote",
-sampler/child/prepared.py): `python -m sampler.child.process DESCRIPTOR PARENT MEMORY_BYTES`.
+network, files, keys or lists, which is forked for a few requests by the fork server
+(sampler/child/fork_server.py): `python -m sampler.child.process DESCRIPTOR PARENT MEMORY_BYTES`.
 """
 
 import gc
@@ -20,8 +20,8 @@ import av
 from config.profiles import SamplingProfile
 from sampler.child import wire
 from sampler.child.answers import MAX_PIXEL_ASPECT
+from sampler.child.fork_server import run_fork_server
 from sampler.child.outbox import Outbox
-from sampler.child.prepared import prepare
 from sampler.decode.execute import DecodedTarget, Executor
 from sampler.decode.planes import StoredPicture, store
 from sampler.decode.stills import decode_still
@@ -187,4 +187,4 @@ def serve(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    prepare(serve, sys.argv[1:])
+    run_fork_server(serve, sys.argv[1:])

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Role = Literal["zygote", "decoder"]
-"""The prepared process, which forks; and what it forks, which reads hostile bytes."""
+Role = Literal["fork_server", "decoder"]
+"""The fork server, which forks; and what it forks, which reads hostile bytes."""
 
 AUDIT_ARCH: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """linux/audit.h."""
@@ -83,7 +83,7 @@ DECODER_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
 }
 """(number on x86_64, number on aarch64): asm/unistd_64.h and asm-generic/unistd.h."""
 
-ZYGOTE_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
+FORK_SERVER_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "clone": (56, 220),
     "fork": (57, None),
     "wait4": (61, 260),
@@ -93,7 +93,7 @@ ZYGOTE_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "prctl": (157, 167),
     "prlimit64": (302, 261),
 }
-"""System calls of the prepared process besides: to fork, end and reap its children, each of which confines itself."""
+"""System calls of the fork server besides: to fork, end and reap its children, each of which confines itself."""
 
 _PROT_EXEC = 0x4
 _MADVISE = (4, 8, 14, 15)  # DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE
@@ -159,7 +159,7 @@ def filter_program(machine: str, role: Role) -> bytes:
     Calls of another architecture kill the process. Numbers are looked up in a binary tree: the kernel runs the program
     once for each of its 470 calls when it is installed, which a list would make several times as long.
     """
-    calls = DECODER_CALLS if role == "decoder" else {**DECODER_CALLS, **ZYGOTE_CALLS}
+    calls = DECODER_CALLS if role == "decoder" else {**DECODER_CALLS, **FORK_SERVER_CALLS}
     column = 0 if machine == "x86_64" else 1
     numbered = sorted((pair[column], name) for name, pair in calls.items() if pair[column] is not None)
     lines = [

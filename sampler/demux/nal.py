@@ -67,11 +67,11 @@ class NalReader:
         self._quantisers = QuantiserReader()
         self._first_field: tuple[int, bool] | None = None
         self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
-        place = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
-        if extradata[:1] == b"\x01" and len(extradata) > place:
-            self._length_bytes = (extradata[place] & 3) + 1
+        offset = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
+        if extradata[:1] == b"\x01" and len(extradata) > offset:
+            self._length_bytes = (extradata[offset] & 3) + 1
             if codec is NalCodec.HEVC:
-                self._sublayers = extradata[place] >> 3 & 7
+                self._sublayers = extradata[offset] >> 3 & 7
             else:
                 for unit in _avcc_units(extradata):
                     self._quantisers.learn(unit)

@@ -142,10 +142,10 @@ def _av1(packet: bytes, _extradata: bytes) -> Iterator[int]:
 def _leb128(data: bytes, position: int) -> tuple[int, int]:
     """(value, position after it); AV1, 4.10.5."""
     value = 0
-    for place, octet in enumerate(data[position : position + 8]):
-        value |= (octet & 0x7F) << 7 * place
+    for index, octet in enumerate(data[position : position + 8]):
+        value |= (octet & 0x7F) << 7 * index
         if not octet & 0x80:
-            return value, position + place + 1
+            return value, position + index + 1
     raise ValueError("a size without end")
 
 

@@ -29,8 +29,8 @@ def spoken_for_until(
         max_gap_seconds: of the profile.
     """
     reach = seconds + max_gap_seconds
-    place = bisect_right(shown_seconds, reach + SAME_INSTANT_SECONDS)
-    return shown_seconds[place] if place < len(shown_seconds) else max(reach, end_seconds)
+    index = bisect_right(shown_seconds, reach + SAME_INSTANT_SECONDS)
+    return shown_seconds[index] if index < len(shown_seconds) else max(reach, end_seconds)
 
 
 def unseen_stretches(

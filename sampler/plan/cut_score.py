@@ -71,8 +71,8 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
             between[packets[index].reference].append(index)
     measured = _measure(packets, start, stop)
     found = [
-        Cut(index=index, before=forward[place], score=score)
-        for place, (index, score) in enumerate(_weigh(forward[1:], measured, start))
+        Cut(index=index, before=forward[position], score=score)
+        for position, (index, score) in enumerate(_weigh(forward[1:], measured, start))
         if score >= threshold
     ]
     for group in between.values():
@@ -100,10 +100,10 @@ def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> lis
     sides = [_compare([scale[index - start] for index in group]) for scale in measured]
     looks = TWO_SCALES * (len(measured) - 1)
     weighed = []
-    for place, index in enumerate(group):
+    for position, index in enumerate(group):
         against, least, most = AGAINST_FLOOR, -math.inf, -math.inf
         for scale, side in zip(measured, sides, strict=True):
-            before, after = side[place]
+            before, after = side[position]
             least = max(least, min(before, after))
             most = max(most, before, after)
             against = max(against, scale[index - start] - scale[0])
@@ -114,18 +114,18 @@ def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> lis
 def _compare(values: list[float]) -> list[tuple[float, float]]:
     """For each value how far it lies over the median of the `NEIGHBOURS` before it, and of those after it."""
     count = len(values)
-    # Each full stretch of neighbours lies before one place and after another: its median is taken once.
-    full = [_median_of_four(values[place : place + NEIGHBOURS]) for place in range(count - NEIGHBOURS + 1)]
+    # Each full stretch of neighbours lies before one position and after another: its median is taken once.
+    full = [_median_of_four(values[position : position + NEIGHBOURS]) for position in range(count - NEIGHBOURS + 1)]
     compared = []
-    for place, value in enumerate(values):
-        if place >= NEIGHBOURS:
-            before = value - full[place - NEIGHBOURS]
+    for position, value in enumerate(values):
+        if position >= NEIGHBOURS:
+            before = value - full[position - NEIGHBOURS]
         else:
-            before = value - median(values[:place]) if place else WITHOUT_NEIGHBOURS
-        if place + NEIGHBOURS < count:
-            after = value - full[place + 1]
+            before = value - median(values[:position]) if position else WITHOUT_NEIGHBOURS
+        if position + NEIGHBOURS < count:
+            after = value - full[position + 1]
         else:
-            after = value - median(values[place + 1 :]) if place + 1 < count else WITHOUT_NEIGHBOURS
+            after = value - median(values[position + 1 :]) if position + 1 < count else WITHOUT_NEIGHBOURS
         compared.append((before, after))
     return compared
 

@@ -88,8 +88,8 @@ def plan(
     chosen = _first_pictures(packets, parts, profile)
     # Gaps are filled as if there were no cuts: a cut may turn out to be none.
     last_seconds = -math.inf
-    for place, (_, clean) in enumerate(parts):
-        until = packets[parts[place + 1][1][0]].seconds if place + 1 < len(parts) else end_seconds
+    for number, (_, clean) in enumerate(parts):
+        until = packets[parts[number + 1][1][0]].seconds if number + 1 < len(parts) else end_seconds
         _fill_gaps(packets, clean, last_seconds, until, profile.max_gap_seconds, chosen)
         last_seconds = max((packets[index].seconds for index in clean if index in chosen), default=last_seconds)
         _add_audit(packets, clean, until, profile.audits_per_minute, seed, chosen)
@@ -162,7 +162,7 @@ def _fill_gaps(
     for previous, following in pairwise([*anchors, until]):
         count = math.ceil((following - previous - SAME_INSTANT_SECONDS) / gap_seconds) - 1
         step = (following - previous - gap_seconds) / max(count, 1)
-        wanted = [previous + step * (place + 1) for place in range(count)]
+        wanted = [previous + step * (number + 1) for number in range(count)]
         for index in _first_at_or_after(packets, clean, wanted):
             chosen.setdefault(index, SampleReason.GAP)
 

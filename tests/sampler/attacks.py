@@ -2,7 +2,7 @@
 
 A parent stands in for a worker: not as root, if it may choose, and dumpable; it has mapped a file, and has a second
 child beside the attacker. MODE says which rights the attacker gave up before: "nothing", "landlock" (that alone),
-"zygote" or "decoder". Prints JSON: {"missing": [...], "outcomes": {attempt: errno, 0 for success}, ...}.
+"fork_server" or "decoder". Prints JSON: {"missing": [...], "outcomes": {attempt: errno, 0 for success}, ...}.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from sampler.child.confine import confine_decoder, confine_zygote, landlock_version
+from sampler.child.confine import confine_decoder, confine_fork_server, landlock_version
 
 NOBODY = 65534
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine(), 0)
@@ -115,8 +115,8 @@ def attack(mode: str, parents_file: str, sibling: int) -> dict[str, object]:
     if mode == "landlock":
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         assert landlock_version(restrict=True)
-    if mode in ("zygote", "decoder"):
-        missing += confine_zygote(parent=os.getppid(), descriptors=64)
+    if mode in ("fork_server", "decoder"):
+        missing += confine_fork_server(parent=os.getppid(), descriptors=64)
         for entry in BARE.replace("\n", " ").split(","):
             name, *numbers = entry.split()
             table[name] = (int(numbers[COLUMN]) if numbers[COLUMN].isdigit() else None, (0,) * 6)

@@ -1,6 +1,6 @@
 """A stand-in for the decoder: a real process that speaks its protocol, and lies as the input demands.
 
-`python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process like `sampler.child`. An input
+`python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a fork server like `sampler.child`. An input
 that begins with `LIE` or `LATER` names a lie, up to a zero byte; any other is decoded normally.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sampler.child import wire
+from sampler.child.fork_server import run_fork_server
 from sampler.child.outbox import Outbox
-from sampler.child.prepared import prepare
 from sampler.child.process import answer
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.limits import Limits
@@ -225,4 +225,4 @@ def lie_or_serve(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    prepare(lie_or_serve, sys.argv[1:])
+    run_fork_server(lie_or_serve, sys.argv[1:])

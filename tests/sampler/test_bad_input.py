@@ -76,14 +76,14 @@ def sample(decoder: Decoder, data: bytes) -> SampledSegment:
 def still_works(decoder: Decoder, pid: int | None) -> bool:
     """True if the same child samples a good segment completely."""
     seen = sample(decoder, segment())
-    return len(seen.frames) >= 2 and seen.unmoderated == () and (pid is None or decoder.zygote_pid == pid)
+    return len(seen.frames) >= 2 and seen.unmoderated == () and (pid is None or decoder.fork_server_pid == pid)
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_segment_fails_for_its_own_reason(decoder: Decoder, name: str) -> None:
     """The coverage ledger would show operators a wrong reason, or the segment would count as moderated."""
     data, reason = BAD[name]
-    pid = decoder.zygote_pid
+    pid = decoder.fork_server_pid
     with pytest.raises(InputError) as caught:
         sample(decoder, data)
     assert caught.value.reason == reason
@@ -96,7 +96,7 @@ def test_a_truncated_segment_gives_its_pictures_or_a_reason(decoder: Decoder, co
     """An interrupted download would kill the decoder, or pass for a whole segment."""
     whole = segment(container)
     assert still_works(decoder, None)
-    pid = decoder.zygote_pid
+    pid = decoder.fork_server_pid
     random = Random(2)
     lengths = [*range(1, 200, 9), *range(200, 2_000, 75), *(random.randrange(2_000, len(whole)) for _ in range(40))]
     counts = []
@@ -139,7 +139,7 @@ def test_a_bad_pair_fails_for_its_own_reason(decoder: Decoder, name: str) -> Non
 def test_a_fragment_after_its_init_section_may_break_off_anywhere(decoder: Decoder) -> None:
     """An interrupted download of a fragment would kill the decoder."""
     init, fragments = init_and_fragments(segment("mp4"))
-    pid = decoder.zygote_pid
+    pid = decoder.fork_server_pid
     random = Random(3)
     counts = []
     for length in sorted([*range(1, 1_500, 60), *(random.randrange(1_500, len(fragments)) for _ in range(25))]):
@@ -195,7 +195,7 @@ def test_init_section_and_fragment_belong_together(decoder: Decoder) -> None:
         sample(decoder, fragments)
     with pytest.raises(NoVideoError):
         sample(decoder, init)
-    assert still_works(decoder, decoder.zygote_pid)
+    assert still_works(decoder, decoder.fork_server_pid)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
@@ -244,7 +244,7 @@ def test_a_still_of_an_impossible_size_is_refused(decoder: Decoder, data: bytes,
     """A picture of 1 MB that unpacks to 256 MB, or one without pixels, would be decoded and hashed."""
     with pytest.raises(error):
         decoder.picture(data)
-    assert still_works(decoder, decoder.zygote_pid)
+    assert still_works(decoder, decoder.fork_server_pid)
 
 
 @pytest.mark.parametrize("extension", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif"])
@@ -256,7 +256,7 @@ def test_a_damaged_still_is_reported(decoder: Decoder, extension: str) -> None:
         with pytest.raises(InputError) as caught:
             decoder.picture(whole[:length])
         assert caught.value.reason in {"unsupported_container", "truncated", "undecodable", "too_small"}
-    assert still_works(decoder, decoder.zygote_pid)
+    assert still_works(decoder, decoder.fork_server_pid)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_file_that_a_segment_refers_to_is_never_opened(decoder: Decoder, secre
     except NoVideoError:
         assert kind == b"alis"
     assert not secret.opened()
-    assert still_works(decoder, decoder.zygote_pid)
+    assert still_works(decoder, decoder.fork_server_pid)
 
 
 def test_a_file_that_a_segment_refers_to_is_not_opened_without_seccomp_either(secret: Watched, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 from redis import Redis
 
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 DRILLS = "lw:escalations:high"
 PARTS = ("moderated", "skipped", "failed", "missed", "pending")
@@ -16,12 +16,12 @@ def escalated(redis: Redis) -> set[str]:
 
 
 def ledger(redis: Redis, name: str) -> str:
-    record = show(redis, name)
+    record = stream_status(redis, name)
     return f"{name}: { {part: record[f'{part}_seconds'] for part in ('elapsed', *PARTS)} }, {record['reasons']}"
 
 
 def check_equation(redis: Redis, name: str) -> None:
-    record = show(redis, name)
+    record = stream_status(redis, name)
     assert sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"], abs=1e-9), (
         ledger(redis, name)
     )

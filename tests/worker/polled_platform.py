@@ -17,7 +17,7 @@ from worker.ingest.poll.origin_gaps import publish_origin_gaps
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, stream_key, watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 
 class Platform:
@@ -39,7 +39,7 @@ class Platform:
         return self.show(stream_id)
 
     def show(self, stream_id: str) -> dict:
-        record = show(self.redis, stream_id)
+        record = stream_status(self.redis, stream_id)
         parts = ("moderated", "skipped", "failed", "missed", "pending")
         assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-6)
         return record

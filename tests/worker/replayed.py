@@ -16,9 +16,9 @@ from worker.incidents.commit import Settled, SettleResult, settle
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
 from worker.moderation.accounting import LedgerShare
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
-from worker.replay.replaying import ReplayResult, replay, rows_to_read, times_of
+from worker.replay.replaying import ReplayResult, period_of, replay, rows_to_read
 from worker.replay.rows import coverage_of
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms
@@ -225,7 +225,7 @@ class Life:
         for incident_id in self.incidents():
             record = self.redis.hgetall(f"lw:incident:{incident_id}")
             if (record["stream_id"], record["rule"]) == (stream_id, rule) and "outcome" not in record:
-                decide(self.redis, incident_id, outcome, by="ann", note="seen", deployment="test")
+                decide_incident(self.redis, incident_id, outcome, by="ann", note="seen", deployment="test")
                 return True
         return False
 
@@ -246,6 +246,6 @@ class Life:
         record_outcomes(self.redis, self.store)
         tried = self.policy if policy is None else policy
         until_ms = now_ms(self.redis) + 3_600_000
-        times = times_of(tried, since_ms=0 if since_ms is None else since_ms, until_ms=until_ms)
-        rows = rows_to_read(str(self.folder), times) if as_of_rows is None else as_of_rows
-        return replay(str(self.folder), tried, times, rows=rows, advance=lambda _: None)
+        period = period_of(tried, since_ms=0 if since_ms is None else since_ms, until_ms=until_ms)
+        rows = rows_to_read(str(self.folder), period) if as_of_rows is None else as_of_rows
+        return replay(str(self.folder), tried, period, rows=rows, advance=lambda _: None)

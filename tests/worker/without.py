@@ -1,6 +1,6 @@
 """`python without.py seccomp|decoder COMMAND…`: runs a command that cannot install filters of system calls, as in a
 sandbox whose own filter denies it; or that cannot create sockets of the kind (SOCK_SEQPACKET) that control a decoder's
-prepared process."""
+fork server."""
 
 import ctypes
 import os

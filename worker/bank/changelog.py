@@ -15,7 +15,7 @@ from worker.bank.history import KEPT_ACTS, acts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
 from worker.health.redis_epoch import BEHIND, EPOCH
 from worker.logs.failure_log import FailureLog
-from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
+from worker.store.redis_client import now_ms, run_script_to_disk, store_errors, time_ms
 
 _trouble = FailureLog(logging.getLogger(__name__))
 
@@ -46,8 +46,8 @@ NO_SNAPSHOT = Pointer(name="", watermark=START, edition=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class News:
-    """The state of Redis at one instant."""
+class BankUpdate:
+    """The bank in Redis at one instant: its pointer, and the changes after a position."""
 
     pointer: Pointer
     changes: tuple[BankChange, ...]
@@ -145,7 +145,7 @@ def read_pointer(redis: Redis) -> Pointer:
         return _pointer(redis.hmget(SNAPSHOT, _POINTER))
 
 
-def read_news(redis: Redis, after: str) -> News:
+def read_update(redis: Redis, after: str) -> BankUpdate:
     """Reads the pointer and the changes after the id `after` (>) at one instant.
 
     Raises:
@@ -157,7 +157,7 @@ def read_news(redis: Redis, after: str) -> News:
         pipe.hgetall(REFRESHED)
         pipe.time()
         pipe.hmget(EPOCH, "id", "bank")
-        pointer, elements, refreshed, (seconds, microseconds), (epoch, bank) = pipe.execute()
+        pointer, elements, refreshed, time, (epoch, bank) = pipe.execute()
     changes, unreadable = [], 0
     for change_id, fields in elements:
         try:
@@ -165,7 +165,7 @@ def read_news(redis: Redis, after: str) -> News:
         except ChangeError as error:
             _trouble.met("change", "the hash bank cannot apply a change: %s", error)
             unreadable += 1
-    return News(
+    return BankUpdate(
         pointer=_pointer(pointer),
         changes=tuple(changes),
         unreadable=unreadable,
@@ -174,7 +174,7 @@ def read_news(redis: Redis, after: str) -> News:
         refreshed_ms={
             str(name): int(at_ms) if _EDITION.fullmatch(str(at_ms)) else 0 for name, at_ms in refreshed.items()
         },
-        now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
+        now_ms=time_ms(time),
         epoch=str(epoch or ""),
         lost=bank == BEHIND,
     )

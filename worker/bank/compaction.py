@@ -17,12 +17,12 @@ from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.entries import Entry
 from worker.bank.allowance import allowed_until_ms
-from worker.bank.deployed import Deployed
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.keys import SNAPSHOT, WRITER
-from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot, store_again
 from worker.bank.replication import fetch_at_start
+from worker.bank.shared_bank import SharedBank
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 from worker.events.cloudevent import derived_id, rfc3339
 from worker.events.operations import alert_operators
@@ -40,7 +40,7 @@ flat, and 10^4 hashes take 0.01 ms a picture."""
 
 LIST_STALE = "livewarden.operations.list_stale.v1"
 
-LOOK_SECONDS = (5.0, 15.0)
+CHECK_SECONDS = (5.0, 15.0)
 """Between two checks; at random, so that workers do not all start a compaction."""
 
 REST_SECONDS = 300.0
@@ -48,42 +48,42 @@ REST_SECONDS = 300.0
 
 
 def keep_in_order(
-    redis: Redis, bank: Follower, place: SnapshotPlace, deployment: str, stopping: threading.Event
+    redis: Redis, bank: BankFollower, storage: SnapshotStorage, deployment: str, stopping: threading.Event
 ) -> None:
     """Publishes stale lists, uploads the snapshot if the store lacks it, and compacts when it is due and no other
     process does, until `stopping` is set."""
 
     def step() -> float | None:
-        bank.look()
-        store_again(redis, place)
-        publish_stale(redis, bank.deployed, deployment=deployment)
+        bank.refresh()
+        store_again(redis, storage)
+        publish_stale(redis, bank.shared, deployment=deployment)
         due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
         return REST_SECONDS if due and not run_subprocess_job("worker.bank.compaction", stopping) else None
 
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=CHECK_SECONDS,
         troubles=_trouble,
         failing="the hash bank is not kept in order",
         well_again="the hash bank is kept in order again",
     )
 
 
-def publish_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
+def publish_stale(redis: Redis, shared: SharedBank, *, deployment: str) -> int:
     """Publishes an event to operators for each stale list, once after each refresh, whichever worker sees it first;
     returns the number of new ones.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; some may have been published.
     """
-    if not deployed.stale:
+    if not shared.stale:
         return 0
     with store_errors():
         now = now_ms(redis)
     published = 0
-    for name in deployed.stale:
-        spec, refreshed_ms = deployed.bank.specs[name], deployed.refreshed_ms.get(name) or None
+    for name in shared.stale:
+        spec, refreshed_ms = shared.bank.specs[name], shared.refreshed_ms.get(name) or None
         event_id = derived_id(LIST_STALE, name, refreshed_ms or spec.created_ms or 0)
         data = {
             "list": spec.name,
@@ -98,7 +98,7 @@ def publish_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
     return published
 
 
-def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGES) -> bool:
+def compact(redis: Redis, storage: SnapshotStorage, *, changes: int = COMPACT_CHANGES) -> bool:
     """Writes the changes since the snapshot into a new one, if there are so many; returns whether it did.
 
     Raises as `publish_snapshot`.
@@ -106,7 +106,7 @@ def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGE
     with store_errors():
         now = now_ms(redis)
     written = publish_snapshot(
-        redis, place, lambda bank: _without_expired(bank, now), due=lambda deployed: deployed.changes >= changes
+        redis, storage, lambda bank: _without_expired(bank, now), due=lambda shared: shared.changes >= changes
     )
     return written is not None
 
@@ -135,9 +135,9 @@ def main() -> None:
     settings = begin_job()
     try:
         with connect(settings.redis_url.get_secret_value()) as redis:
-            place = SnapshotPlace.of(settings)
-            fetch_at_start(redis, place)
-            if compact(redis, place):
+            storage = SnapshotStorage.of(settings)
+            fetch_at_start(redis, storage)
+            if compact(redis, storage):
                 _log.info("the hash bank was compacted into a new snapshot")
     except BankRequestError as error:
         _log.info("no compaction now: %s", error)

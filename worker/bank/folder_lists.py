@@ -191,24 +191,24 @@ def _version(entries: list[Entry]) -> str:
 class BankWithFiles(Bank):
     """A bank with another one over it whose built-in lists do not count. A list that both have is the union of both."""
 
-    deployed: Bank
+    shared: Bank
     """The lower one: its snapshot and delta are those of this bank."""
     files: Bank
 
     @classmethod
-    def of(cls, deployed: Bank, files: Bank) -> "BankWithFiles":
-        """Lays `files` over `deployed`."""
-        return cls(snapshot=deployed.snapshot, delta=deployed.delta, deployed=deployed, files=files)
+    def of(cls, shared: Bank, files: Bank) -> "BankWithFiles":
+        """Lays `files` over `shared`."""
+        return cls(snapshot=shared.snapshot, delta=shared.delta, shared=shared, files=files)
 
     @cached_property
     def specs(self) -> Mapping[str, ListSpec]:
-        """List name -> spec; of a list that both have, the deployed one's."""
-        return MappingProxyType({**self.deployed.specs, **self.files.specs, **self.deployed.specs})
+        """List name -> spec; of a list that both have, the shared bank's."""
+        return MappingProxyType({**self.shared.specs, **self.files.specs, **self.shared.specs})
 
     @cached_property
     def versions(self) -> Mapping[str, str]:
         """List name -> version of its content."""
-        versions = dict(self.deployed.versions)
+        versions = dict(self.shared.versions)
         for name, version in self.files.versions.items():
             if name not in BUILT_IN:
                 own = versions.get(name, EMPTY)
@@ -218,7 +218,7 @@ class BankWithFiles(Bank):
     @cached_property
     def sizes(self) -> Mapping[str, int]:
         """List name -> number of its entries."""
-        sizes = dict(self.deployed.sizes)
+        sizes = dict(self.shared.sizes)
         for name, size in self.files.sizes.items():
             if name not in BUILT_IN:
                 sizes[name] = sizes.get(name, 0) + size
@@ -226,19 +226,19 @@ class BankWithFiles(Bank):
 
     def match(self, pdq: PdqHash, *, variants: Mapping[Variant, Sequence[PdqHash]] = _NO_VARIANTS) -> tuple[Match, ...]:
         """As `Bank.match`, in both."""
-        return self._together(self.deployed.match(pdq, variants=variants), self.files.match(pdq, variants=variants))
+        return self._together(self.shared.match(pdq, variants=variants), self.files.match(pdq, variants=variants))
 
     def find(self, kind: HashKind, value: bytes) -> tuple[Match, ...]:
         """As `Bank.find`, in both."""
-        return self._together(self.deployed.find(kind, value), self.files.find(kind, value))
+        return self._together(self.shared.find(kind, value), self.files.find(kind, value))
 
     def exact(self, name: str, entry_id: str) -> tuple[Entry, ...]:
         """As `Bank.exact`, in both."""
-        return self.deployed.exact(name, entry_id) + (() if name in BUILT_IN else self.files.exact(name, entry_id))
+        return self.shared.exact(name, entry_id) + (() if name in BUILT_IN else self.files.exact(name, entry_id))
 
     def entries(self, name: str) -> Iterator[Entry]:
         """As `Bank.entries`, of both."""
-        yield from self.deployed.entries(name)
+        yield from self.shared.entries(name)
         if name not in BUILT_IN:
             yield from self.files.entries(name)
 

@@ -17,11 +17,11 @@ from config.errors import LivewardenError
 from models.bank.bank import Bank
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import START, position
-from worker.bank.deployed import Deployed, follow, offline, went_back
 from worker.bank.folder_lists import FolderLists, load_folder, reload_folder
-from worker.bank.in_force import UNFOLLOWED, BankMark, InForce, in_force
 from worker.bank.keys import FOLLOWERS
-from worker.bank.place import SnapshotPlace
+from worker.bank.lists_in_force import UNFOLLOWED, BankMark, ListsInForce, combine_lists
+from worker.bank.shared_bank import SharedBank, follow, offline, went_back
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import StoreError
 from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic, start_thread
@@ -74,19 +74,19 @@ def read_report(text: object) -> FollowerReport | None:
         return None
 
 
-class Follower:
+class BankFollower:
     """Follows the bank; `in_force` returns the lists in force now."""
 
-    def __init__(self, redis: Redis, place: SnapshotPlace, lists_dir: Path | None) -> None:
+    def __init__(self, redis: Redis, storage: SnapshotStorage, lists_dir: Path | None) -> None:
         self._redis = redis
-        self._place = place
+        self._storage = storage
         self._lists_dir = lists_dir
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._folder: FolderLists | None = None
-        self._deployed: Deployed | None = None
-        self.held: Deployed | None = None
+        self._shared: SharedBank | None = None
+        self.held: SharedBank | None = None
         """The bank as it was when Redis lost its state; None: it never did, or the bank was restored since."""
         self._held_at = 0.0
         self._followed_at: float | None = None
@@ -94,19 +94,19 @@ class Follower:
         self._stale: tuple[str, ...] = ()
         self._base: Bank | None = None
         self._forgot = False
-        self._in_force = InForce(bank=Bank())
+        self._in_force = ListsInForce(bank=Bank())
 
     @property
-    def deployed(self) -> Deployed:
+    def shared(self) -> SharedBank:
         """The bank as last read; empty if it never was."""
-        return Deployed() if self._deployed is None else self._deployed
+        return SharedBank() if self._shared is None else self._shared
 
     @property
     def folder(self) -> FolderLists:
         """The lists of files as last read."""
         return FolderLists() if self._folder is None else self._folder
 
-    def in_force(self) -> InForce:
+    def in_force(self) -> ListsInForce:
         """Returns the lists in force now. Without a thread it reads them itself, at most once in FOLLOW_SECONDS.
 
         Raises:
@@ -115,22 +115,22 @@ class Follower:
         if self._thread is None or self._base is None:
             now = time.monotonic()
             if self._base is None or self._read_at is None or now - self._read_at > FOLLOW_SECONDS[0]:
-                self.look()
+                self.refresh()
         current = self._in_force
         followed_at = self._followed_at
         if followed_at is None or time.monotonic() - followed_at > UNFOLLOWED_SECONDS:
             return replace(current, degraded=(*current.degraded, UNFOLLOWED))
         return current
 
-    def inherit(self, other: "Follower") -> None:
+    def inherit(self, other: "BankFollower") -> None:
         """Takes over what another follower has read, before the fork: children share it, and need not read it again."""
-        self._folder, self._deployed, self._base = other._folder, other._deployed, other._base
+        self._folder, self._shared, self._base = other._folder, other._shared, other._base
         self._in_force, self._stale = other._in_force, other._stale
 
     def start(self) -> None:
         """Starts the thread. If no list is usable, `in_force` raises."""
         try:
-            self.look()
+            self.refresh()
         except LivewardenError as error:
             _log.warning("the hash bank cannot be used: %s", error)
         self._thread = start_thread("bank", self._run)
@@ -151,7 +151,7 @@ class Follower:
             self._thread.join()
             self._thread = None
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Applies changes in Redis and in the folder of lists. If Redis is away, the lists stay as they are.
 
         Raises:
@@ -162,38 +162,38 @@ class Follower:
             read = self._folder
             folder = load_folder(self._lists_dir) if read is None else reload_folder(read, self._lists_dir)
             try:
-                deployed = follow(self._redis, self._place, self._deployed)
+                shared = follow(self._redis, self._storage, self._shared)
                 self._followed_at = time.monotonic()
             except (StoreError, OSError) as error:
                 _trouble.met("bank", "the hash bank is not followed: %s", error)
-                deployed = Deployed(bank=offline(self._place)) if self._deployed is None else self._deployed
+                shared = SharedBank(bank=offline(self._storage)) if self._shared is None else self._shared
             else:
                 _trouble.over("bank", "the hash bank is followed again")
-                self._hold(deployed)
-                self._deployed = deployed
-            self._take_over(deployed, folder)
+                self._hold(shared)
+                self._shared = shared
+            self._take_over(shared, folder)
 
-    def _hold(self, deployed: Deployed) -> None:
-        """Holds the bank before `deployed` if Redis lost it."""
-        before = self._deployed
-        if before is None or not went_back(before, deployed):
+    def _hold(self, shared: SharedBank) -> None:
+        """Holds the bank before `shared` if Redis lost it."""
+        before = self._shared
+        if before is None or not went_back(before, shared):
             return
         now = time.monotonic()
         if self.held is None or (not before.lost and now - self._held_at > HELD_SECONDS):
             self.held, self._held_at = before, now
 
-    def _take_over(self, deployed: Deployed, folder: FolderLists) -> None:
+    def _take_over(self, shared: SharedBank, folder: FolderLists) -> None:
         bank = self._in_force.bank
-        if deployed.bank is not self._base or folder is not self._folder:
-            bank = in_force(deployed, folder).bank
+        if shared.bank is not self._base or folder is not self._folder:
+            bank = combine_lists(shared, folder).bank
             bank.match(_ANY)  # builds here what the first match would build, so that no picture waits for it
-        for name in set(deployed.stale) - set(self._stale):
+        for name in set(shared.stale) - set(self._stale):
             # At debug, since each process logs it; operators get an event, which is logged once.
             _log.debug("hash list %s is stale: its source was not read again in time", name)
-        self._stale = deployed.stale
-        self._base, self._folder = deployed.bank, folder
-        degraded = (*deployed.degraded, *folder.degraded)
-        self._in_force = InForce(bank=bank, degraded=degraded, mark=BankMark.of(deployed, folder))
+        self._stale = shared.stale
+        self._base, self._folder = shared.bank, folder
+        degraded = (*shared.degraded, *folder.degraded)
+        self._in_force = ListsInForce(bank=bank, degraded=degraded, mark=BankMark.of(shared, folder))
 
     def _run(self) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"
@@ -201,8 +201,8 @@ class Follower:
 
         def step() -> None:
             nonlocal reported, reported_at
-            self.look()
-            position = "" if self._deployed is None else self._deployed.position
+            self.refresh()
+            position = "" if self._shared is None else self._shared.position
             if position and (position != reported or time.monotonic() - reported_at > REPORT_SECONDS):
                 self._report(name, position)
                 reported, reported_at = position, time.monotonic()

@@ -27,12 +27,12 @@ from models.errors import ListFormatError
 from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
 from worker.bank.changelog import append_changes
-from worker.bank.deployed import follow
 from worker.bank.edits import OPERATOR
 from worker.bank.history import Act
 from worker.bank.merge import Merge
-from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot
+from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, LocalFileError
 from worker.store.local_file import open_file
 
@@ -93,7 +93,7 @@ class Imported:
 
 def import_file(
     redis: Redis,
-    place: SnapshotPlace,
+    storage: SnapshotStorage,
     name: str,
     path: Path,
     *,
@@ -133,14 +133,14 @@ def import_file(
     if video is None:
         video = path.stem if source is None else ""
     with (
-        open_file(path) if source is None else at_rest(source, path, place.assigned_folder(redis)) as file,
+        open_file(path) if source is None else at_rest(source, path, storage.assigned_folder(redis)) as file,
         _naming(path),
-        ImportCount(place.assigned_folder(redis)) as count,
+        ImportCount(storage.assigned_folder(redis)) as count,
     ):
         layout = _layout(file, path, format)
         records = count.count(read(file, format=layout, progress=progress, video=video, categories=categories))
         head = list(islice(records, small_changes + 1))
-        bank = follow(redis, place).bank
+        bank = follow(redis, storage).bank
         spec = bank.specs.get(name)
         changes = None
         if len(head) <= small_changes and (not replace or bank.sizes.get(name, 0) <= small_changes):
@@ -148,12 +148,12 @@ def import_file(
         if changes is not None and len(changes.all) <= small_changes:
             created = [] if spec is not None else [BankChange.put_list(_new_spec(name), at_ms=0)]
             append_changes(redis, created + changes.all, by=by, role=role, refreshed=name)
-            after = follow(redis, place).bank
+            after = follow(redis, storage).bank
             added, removed, looked_back, why_not = changes.added, changes.removed, changes.sought, ""
         else:
             snapshot, merge = _rewrite(
                 redis,
-                place,
+                storage,
                 name,
                 chain(head, records),
                 replace=replace,
@@ -207,7 +207,7 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
 
 
 def _rewrite(
-    redis: Redis, place: SnapshotPlace, name: str, records: Iterable[Entry | Removal], *, replace: bool, act: Act
+    redis: Redis, storage: SnapshotStorage, name: str, records: Iterable[Entry | Removal], *, replace: bool, act: Act
 ) -> tuple[Snapshot, Merge]:
     """Writes the file and the rest of the bank into a new snapshot."""
 
@@ -216,10 +216,10 @@ def _rewrite(
         yield bank.specs.get(name) or _new_spec(name), chain(incoming, merge.kept(lambda: bank.entries(name)))
         yield from ((spec, entries) for spec, entries in bank.contents() if spec.name != name)
 
-    with Merge(records, replace=replace, folder=place.assigned_folder(redis)) as merge:
+    with Merge(records, replace=replace, folder=storage.assigned_folder(redis)) as merge:
         snapshot = publish_snapshot(
             redis,
-            place,
+            storage,
             contents,
             refreshed=name,
             act=lambda: replace_fields(act, more={"added": merge.new, "withdrawn": merge.removed}),

@@ -16,10 +16,10 @@ from models.bank.snapshot import verify_snapshot
 from models.errors import SnapshotError
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import position
-from worker.bank.deployed import Deployed, follow
 from worker.bank.follower import read_report
 from worker.bank.keys import FOLLOWERS
-from worker.bank.place import SnapshotPlace
+from worker.bank.shared_bank import SharedBank, follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 from worker.store.redis_client import now_ms, store_errors
 
@@ -33,7 +33,7 @@ _KINDS_BY_DIGITS = {32: (HashKind.MD5,), 40: (HashKind.SHA1,), 64: (HashKind.PDQ
 """A PDQ hash and a SHA-256 look alike: 64 digits are looked up as both."""
 
 
-def list_records(bank: Bank, deployed: Deployed) -> list[dict[str, Any]]:
+def list_records(bank: Bank, shared: SharedBank) -> list[dict[str, Any]]:
     """Returns a record for each list; lists of files are among them if `bank` has them."""
     return [
         {
@@ -48,15 +48,15 @@ def list_records(bank: Bank, deployed: Deployed) -> list[dict[str, Any]]:
             "owner": spec.owner,
             "exportable": spec.exportable,
             "refresh_seconds": spec.refresh_seconds,
-            "refreshed_ms": deployed.refreshed_ms.get(name) or None,
+            "refreshed_ms": shared.refreshed_ms.get(name) or None,
             "created_ms": spec.created_ms,
-            "stale": name in deployed.stale,
+            "stale": name in shared.stale,
         }
         for name, spec in bank.specs.items()
     ]
 
 
-def stats(redis: Redis, bank: Bank, deployed: Deployed, *, look_backs: Mapping[str, Any]) -> dict[str, Any]:
+def stats(redis: Redis, bank: Bank, shared: SharedBank, *, look_backs: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the bank in figures and the state of the processes that follow it, with `look_backs` beside.
 
     Raises:
@@ -67,19 +67,19 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed, *, look_backs: Mapping[s
         reports = {str(name): read_report(text) for name, text in redis.hgetall(FOLLOWERS).items()}
     unreadable = [name for name, one in reports.items() if one is None]
     followers = {name: one for name, one in reports.items() if one is not None and now - one.at_ms <= FOLLOWING_MS}
-    late = [name for name, one in followers.items() if position(one.position) < position(deployed.position)]
+    late = [name for name, one in followers.items() if position(one.position) < position(shared.position)]
     return {
         "entries": sum(bank.sizes.values()),
         "lists": {name: {"entries": bank.sizes[name], "version": bank.versions[name]} for name in bank.specs},
-        "snapshot": deployed.pointer.name or None,
-        "in_store": bool(deployed.pointer.digest),
-        "changes": deployed.changes,
-        "position": deployed.position,
+        "snapshot": shared.pointer.name or None,
+        "in_store": bool(shared.pointer.digest),
+        "changes": shared.changes,
+        "position": shared.position,
         "processes": len(followers),
         "processes_behind": sorted(late),
         "processes_unreadable": sorted(unreadable),
         **look_backs,
-        "degraded": list(deployed.degraded),
+        "degraded": list(shared.degraded),
     }
 
 
@@ -92,22 +92,20 @@ class BankCheck:
     found: str
 
 
-def verify(redis: Redis, place: SnapshotPlace) -> Iterator[BankCheck]:
+def verify(redis: Redis, storage: SnapshotStorage) -> Iterator[BankCheck]:
     """Reads every byte of the snapshot and every change, and looks entries of each list up.
 
     Raises:
         StoreError: Redis is away.
         BankRequestError: no snapshot is usable.
     """
-    deployed = follow(redis, place)
-    yield BankCheck(
-        name="in force", ok=not deployed.behind, found=deployed.behind or f"up to change {deployed.position}"
-    )
-    folder = place.find(redis)
-    if deployed.bank.snapshot is not None and folder is not None:
-        yield _bytes(folder / deployed.pointer.name)
-    for name in deployed.bank.specs:
-        yield _recall(deployed.bank, name)
+    shared = follow(redis, storage)
+    yield BankCheck(name="in force", ok=not shared.behind, found=shared.behind or f"up to change {shared.position}")
+    folder = storage.find(redis)
+    if shared.bank.snapshot is not None and folder is not None:
+        yield _bytes(folder / shared.pointer.name)
+    for name in shared.bank.specs:
+        yield _recall(shared.bank, name)
 
 
 def _bytes(path: Path) -> BankCheck:

@@ -20,7 +20,7 @@ Flags = npt.NDArray[np.bool_]
 class Merge:
     """Exhaust `incoming`, then `kept`; then the counts are valid. A context manager.
 
-    Entries in both are found by 128 bits of hash an entry, which are kept on disk with its place and compared range by
+    Entries in both are found by 128 bits of hash an entry, which are kept on disk with its index and compared range by
     range: a collision of two entries does not happen in the life of the project. Memory: a byte an entry.
     """
 
@@ -87,8 +87,8 @@ class Merge:
         again, gone = np.zeros(self._own.count, np.bool_), np.zeros(self._own.count, np.bool_)
         for theirs, own in _together(self._theirs, self._own):
             _mark_same(theirs, own, self._known, again)
-        for (ids,), (own_ids, places) in _together(self._withdrawn, self._own_ids):
-            gone[places[np.isin(own_ids, ids)].astype(np.intp)] = True
+        for (ids,), (own_ids, indices) in _together(self._withdrawn, self._own_ids):
+            gone[indices[np.isin(own_ids, ids)].astype(np.intp)] = True
         if again.all():
             return
         begin = 0
@@ -123,12 +123,12 @@ def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 
 
 def _keep(runs: SortedRuns, entries: list[Entry]) -> None:
-    """Adds two hashes of 64 bits, keyed anew in each process, over all that distinguishes entries; and the place."""
+    """Adds two hashes of 64 bits, keyed anew in each process, over all that distinguishes entries; and the index."""
     kinds = [entry.kind._value_ for entry in entries]  # plain texts: an enum's own hash is slow
     first = [hash((entry.entry, kind, entry.value)) for entry, kind in zip(entries, kinds, strict=True)]
     second = [hash((entry.value, entry.entry, kind)) for entry, kind in zip(entries, kinds, strict=True)]
-    places = np.arange(runs.count, runs.count + len(entries))
-    runs.append(np.array(first, np.int64), np.array(second, np.int64), places)
+    indices = np.arange(runs.count, runs.count + len(entries))
+    runs.append(np.array(first, np.int64), np.array(second, np.int64), indices)
 
 
 def _together(one: SortedRuns, other: SortedRuns) -> Iterator[tuple[Columns, Columns]]:
@@ -148,13 +148,13 @@ def _together(one: SortedRuns, other: SortedRuns) -> Iterator[tuple[Columns, Col
 
 
 def _mark_same(theirs: Columns, own: Columns, known: Flags, again: Flags) -> None:
-    """Marks the places of rows that both have; a row may be there more than once."""
+    """Marks the indices of rows that both have; a row may be there more than once."""
     known[theirs[2][_among(theirs, own)].astype(np.intp)] = True
     again[own[2][_among(own, theirs)].astype(np.intp)] = True
 
 
 def _among(rows: Columns, others: Columns) -> Flags:
     """Returns which rows are among the others, which are sorted; of rows with one key, the first one stands for all."""
-    places = np.minimum(np.searchsorted(others[0], rows[0]), others.shape[1] - 1)
-    same: Flags = (others[0][places] == rows[0]) & (others[1][places] == rows[1])
+    indices = np.minimum(np.searchsorted(others[0], rows[0]), others.shape[1] - 1)
+    same: Flags = (others[0][indices] == rows[0]) & (others[1][indices] == rows[1])
     return same

@@ -18,11 +18,11 @@ from models.bank.entries import Entry, ListSpec
 from models.bank.snapshot import Snapshot, open_snapshot, snapshot_written, tidy
 from models.errors import SnapshotError
 from worker.bank.changelog import START, read_pointer
-from worker.bank.deployed import Deployed, follow
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.place import SnapshotPlace
 from worker.bank.replication import keep_only, upload
+from worker.bank.shared_bank import SharedBank, follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.store.lease import Lease, leased
@@ -36,14 +36,14 @@ Contents = Iterable[tuple[ListSpec, Iterable[Entry]]]
 
 def publish_snapshot(
     redis: Redis,
-    place: SnapshotPlace,
+    storage: SnapshotStorage,
     contents: Callable[[Bank], Contents],
     *,
     refreshed: str = "",
     act: Callable[[], Act] | None = None,
     wait_seconds: float = 0.0,
     brings_more: bool = False,
-    due: Callable[[Deployed], bool] = lambda _: True,
+    due: Callable[[SharedBank], bool] = lambda _: True,
 ) -> Snapshot | None:
     """Writes the contents that `contents` returns for the bank as a new snapshot, and publishes it. None: it is not
     `due` any more.
@@ -64,20 +64,18 @@ def publish_snapshot(
     with leased(redis, WRITER, wait_seconds=wait_seconds) as lease:
         if lease is None:
             raise BankRequestError("another process is writing a snapshot of the bank: try again when it is done")
-        deployed = follow(redis, place)
-        if not due(deployed):
+        shared = follow(redis, storage)
+        if not due(shared):
             return None
-        if deployed.behind:
+        if shared.behind:
             raise BankRequestError(
-                f"no snapshot can be written, since the bank cannot be read completely: {deployed.behind}"
+                f"no snapshot can be written, since the bank cannot be read completely: {shared.behind}"
             )
-        folder = place.assigned_folder(redis)
-        with snapshot_written(
-            folder, contents(deployed.bank), watermark=deployed.position, heartbeat=lease.check
-        ) as path:
+        folder = storage.assigned_folder(redis)
+        with snapshot_written(folder, contents(shared.bank), watermark=shared.position, heartbeat=lease.check) as path:
             try:
                 snapshot = open_snapshot(path)
-                digest = _store(redis, place, path, lease)
+                digest = _store(redis, storage, path, lease)
             except (LeaseLostError, SnapshotError, StoreError):
                 shutil.rmtree(path, ignore_errors=True)
                 raise
@@ -88,9 +86,9 @@ def publish_snapshot(
                 args=[
                     lease.token,
                     path.name,
-                    deployed.position or START,
+                    shared.position or START,
                     refreshed,
-                    deployed.changes,
+                    shared.changes,
                     int(brings_more or bool(refreshed)),
                     digest,
                     json.dumps([] if act is None else [act().to_json()]),
@@ -102,54 +100,54 @@ def publish_snapshot(
                 raise LeaseLostError(f"{WRITER}: another process holds the lease now: nothing was changed, try again")
         _tidy(redis, folder)
         if digest:
-            _tidy_store(redis, place, lease, {path.name, deployed.pointer.name})
+            _tidy_store(redis, storage, lease, {path.name, shared.pointer.name})
         return snapshot
 
 
-def store_again(redis: Redis, place: SnapshotPlace) -> bool:
+def store_again(redis: Redis, storage: SnapshotStorage) -> bool:
     """Uploads the snapshot in force if it is on this host and not in the store yet; returns whether it did.
 
     Raises:
         LeaseLostError, ObjectStoreError, SnapshotError, StoreError: it failed; try again.
     """
-    folder = place.find(redis)
-    if folder is None or not place.store_url or read_pointer(redis).digest:
+    folder = storage.find(redis)
+    if folder is None or not storage.store_url or read_pointer(redis).digest:
         return False
     with leased(redis, WRITER) as lease:
         pointer = read_pointer(redis)
         path = folder / pointer.name
         if lease is None or not pointer.name or pointer.digest or not path.is_dir():
             return False
-        digest = _upload(redis, place, path, lease)
+        digest = _upload(redis, storage, path, lease)
         with store_errors():
             return bool(run_script(redis, "bank_stored", keys=[SNAPSHOT], args=[path.name, digest]))
 
 
-def _store(redis: Redis, place: SnapshotPlace, path: Path, lease: Lease) -> str:
+def _store(redis: Redis, storage: SnapshotStorage, path: Path, lease: Lease) -> str:
     """Uploads a snapshot, and returns its digest; empty: there is no store, or it is away.
 
     The snapshot is published anyway: hashes must not wait for a store that this host does not need.
     """
-    if not place.store_url:
+    if not storage.store_url:
         lease.check()
         return ""
     try:
-        return _upload(redis, place, path, lease)
+        return _upload(redis, storage, path, lease)
     except ObjectStoreError as error:
         _log.warning("other hosts cannot fetch the new snapshot of the hash bank yet: %s", error)
         lease.check()
         return ""
 
 
-def _upload(redis: Redis, place: SnapshotPlace, path: Path, lease: Lease) -> str:
-    store = place.open_store()
+def _upload(redis: Redis, storage: SnapshotStorage, path: Path, lease: Lease) -> str:
+    store = storage.open_store()
     assert store is not None
-    digest = upload(store, place.bank_id(redis), path, lease.check)
+    digest = upload(store, storage.bank_id(redis), path, lease.check)
     lease.check()
     return digest
 
 
-def _tidy_store(redis: Redis, place: SnapshotPlace, lease: Lease, names: set[str]) -> None:
+def _tidy_store(redis: Redis, storage: SnapshotStorage, lease: Lease, names: set[str]) -> None:
     """Removes old snapshots from the store. The previous one stays, for hosts that are fetching it."""
 
     def is_held() -> bool:
@@ -157,8 +155,8 @@ def _tidy_store(redis: Redis, place: SnapshotPlace, lease: Lease, names: set[str
             return str(redis.get(WRITER)) == lease.token
 
     try:
-        if (store := place.open_store()) is not None:
-            keep_only(store, place.bank_id(redis), names, is_held=is_held)
+        if (store := storage.open_store()) is not None:
+            keep_only(store, storage.bank_id(redis), names, is_held=is_held)
     except LivewardenError as error:
         _trouble.met("old", "old snapshots of the hash bank stay in the store: %s", error)
 

@@ -15,12 +15,12 @@ from redis import Redis
 from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.entries import BUILT_IN
-from worker.bank.changelog import START, read_news
-from worker.bank.deployed import Deployed
-from worker.bank.follower import Follower
+from worker.bank.changelog import START, read_update
+from worker.bank.follower import BankFollower
 from worker.bank.keys import REFRESHED
-from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish_snapshot
+from worker.bank.shared_bank import SharedBank
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 from worker.health.redis_epoch import BEHIND, EPOCH, Epoch, read_epoch
 from worker.logs.failure_log import FailureLog
@@ -32,7 +32,7 @@ from worker.store.redis_client import now_ms, run_script
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
 
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 """Between two reads of the bank: a change that is older is in this process's memory when Redis loses it."""
 
 RESTORER: Final = redis_keys.BANK_RESTORER.name
@@ -45,13 +45,13 @@ REST_SECONDS: Final = 10.0
 """After a failure."""
 
 
-def keep_restored(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: threading.Event) -> None:
+def keep_restored(redis: Redis, bank: BankFollower, storage: SnapshotStorage, stopping: threading.Event) -> None:
     """Follows the bank, and restores it whenever Redis lost its state, until `stopping` is set."""
 
     def step() -> None:
         try:
-            bank.look()
-            restore(redis, bank, place)
+            bank.refresh()
+            restore(redis, bank, storage)
         except BankRequestError as error:
             _trouble.met("wait", "the hash bank is not restored yet: %s", error, level=logging.INFO)
             raise
@@ -59,7 +59,7 @@ def keep_restored(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: 
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=CHECK_SECONDS,
         troubles=_trouble,
         failing="the hash bank is not restored, and tried again",
         well_again="the hash bank can be restored again",
@@ -68,12 +68,12 @@ def keep_restored(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: 
     )
 
 
-def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
+def restore(redis: Redis, bank: BankFollower, storage: SnapshotStorage) -> bool:
     """Restores the bank if Redis lost it and this process holds it; returns whether it is complete now.
 
     Raises as `worker.bank.publication.publish_snapshot`; try again.
     """
-    held, now = bank.held, bank.deployed
+    held, now = bank.held, bank.shared
     if not now.lost:
         if held is not None and held.epoch != now.epoch:
             bank.held = None  # another process has restored it
@@ -86,7 +86,7 @@ def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
             if not _imported_again(now, epoch, now_ms(redis)):
                 return False
         elif not _is_empty(held.bank):
-            _publish(redis, place, held, epoch)
+            _publish(redis, storage, held, epoch)
         refreshed = json.dumps({} if held is None else held.refreshed_ms)
         restored = bool(run_script(redis, "bank_whole", keys=[EPOCH, REFRESHED], args=[epoch.id, refreshed]))
     if restored:
@@ -95,27 +95,27 @@ def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
     return restored
 
 
-def _publish(redis: Redis, place: SnapshotPlace, held: Deployed, epoch: Epoch) -> None:
+def _publish(redis: Redis, storage: SnapshotStorage, held: SharedBank, epoch: Epoch) -> None:
     # Changes since the loss go on top of the held bank.
-    news = read_news(redis, held.position if epoch.found == "older_copy" else START)
-    since = replace(held.bank, delta=held.bank.delta.applied(*news.changes))
+    update = read_update(redis, held.position if epoch.found == "older_copy" else START)
+    since = replace(held.bank, delta=held.bank.delta.applied(*update.changes))
 
     def contents(current: Bank) -> Contents:
-        imported = {name for name, at_ms in news.refreshed_ms.items() if at_ms > held.refreshed_ms.get(name, 0)}
+        imported = {name for name, at_ms in update.refreshed_ms.items() if at_ms > held.refreshed_ms.get(name, 0)}
         for name in dict.fromkeys([*since.specs, *current.specs]):
             if name != SELFTEST:
                 # A list that was imported since the loss stays as imported.
                 source = current if name in imported or name not in since.specs else since
                 yield source.specs[name], source.entries(name)
 
-    publish_snapshot(redis, place, contents, brings_more=True)
+    publish_snapshot(redis, storage, contents, brings_more=True)
 
 
 def _is_empty(bank: Bank) -> bool:
     return not set(bank.specs) - BUILT_IN and not any(size for name, size in bank.sizes.items() if name != SELFTEST)
 
 
-def _imported_again(now: Deployed, epoch: Epoch, at_ms: int) -> bool:
+def _imported_again(now: SharedBank, epoch: Epoch, at_ms: int) -> bool:
     """Returns whether operators have imported each list of the bank since the loss, and no process may restore it."""
     if epoch.since_ms is not None and 0 <= at_ms - epoch.begun_ms < HOLDERS_MS:
         return False

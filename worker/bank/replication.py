@@ -29,7 +29,7 @@ from models.bank.snapshot import (
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import read_pointer
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import periodic
@@ -44,7 +44,7 @@ FOLDER: Final = "bank"
 LOCK: Final = ".fetching"
 """File in the host's folder: locked by the process that fetches."""
 
-LOOK_SECONDS = (0.5, 1.5)
+CHECK_SECONDS = (0.5, 1.5)
 """Between two checks of the snapshot in force: at random, so that hosts do not all begin together."""
 
 REST_SECONDS = 10.0
@@ -95,7 +95,7 @@ def _folder(bank_id: str, name: str) -> str:
 
 
 def fetch_missing(
-    redis: Redis, place: SnapshotPlace, *, stopping: threading.Event | None = None, waits: bool = False
+    redis: Redis, storage: SnapshotStorage, *, stopping: threading.Event | None = None, waits: bool = False
 ) -> bool:
     """Fetches the snapshot in force into this host's folder, if it is not there; returns whether it did.
 
@@ -108,10 +108,10 @@ def fetch_missing(
         SnapshotError: it does not have that digest, or cannot be written.
         StoreError: Redis failed.
     """
-    pointer, folder = read_pointer(redis), place.find(redis)
-    if not pointer.digest or folder is None or not place.store_url or is_whole(folder / pointer.name):
+    pointer, folder = read_pointer(redis), storage.find(redis)
+    if not pointer.digest or folder is None or not storage.store_url or is_whole(folder / pointer.name):
         return False
-    store = place.open_store()
+    store = storage.open_store()
     assert store is not None
     with _alone(folder, waits=waits) as alone:
         if not alone or is_whole(folder / pointer.name):
@@ -124,7 +124,7 @@ def fetch_missing(
         tidy(folder, in_force=lambda: read_pointer(redis).name)  # what an earlier fetch that was killed left takes room
         began = monotonic()
         _log.info("fetching snapshot %s of the hash bank", pointer.name)
-        there = _folder(place.bank_id(redis), pointer.name)
+        there = _folder(storage.bank_id(redis), pointer.name)
         path = copy_snapshot(
             folder,
             pointer.name,
@@ -146,15 +146,15 @@ def _points_anywhere(folder: Path) -> bool:
         return False
 
 
-def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
+def fetch_at_start(redis: Redis, storage: SnapshotStorage) -> None:
     """Fetches the snapshot in force before the bank is opened. If it fails, opening the bank reports what is missing.
     Waits for a store that is away, or for another process that fetches, only if the folder has no snapshot.
     """
     until, waiting = monotonic() + START_SECONDS, threading.Event()
-    has_any = any(map(is_whole, place.root.glob(f"{PREFIX}*")))
+    has_any = any(map(is_whole, storage.root.glob(f"{PREFIX}*")))
     while True:
         try:
-            fetch_missing(redis, place, waits=not has_any)
+            fetch_missing(redis, storage, waits=not has_any)
             _trouble.over("start", "the hash bank is fetched")
             return
         except StoreError:
@@ -169,16 +169,16 @@ def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
         waiting.wait(1.0)
 
 
-def keep_fetched(redis: Redis, place: SnapshotPlace, stopping: threading.Event) -> None:
+def keep_fetched(redis: Redis, storage: SnapshotStorage, stopping: threading.Event) -> None:
     """Fetches each snapshot that comes into force, until `stopping` is set: a thread of each worker's main process."""
 
     def step() -> None:
-        fetch_missing(redis, place, stopping=stopping)
+        fetch_missing(redis, storage, stopping=stopping)
 
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=CHECK_SECONDS,
         troubles=_trouble,
         failing="the hash bank is not fetched, and tried again",
         well_again="the hash bank is fetched again",

@@ -31,7 +31,7 @@ def list_(as_json: Json = False) -> None:
     from worker.bank.inspection import list_records
 
     with session() as now:
-        records = list_records(now.in_force.bank, now.deployed)
+        records = list_records(now.in_force.bank, now.shared)
     if as_json:
         print_json(*records)
     else:
@@ -86,9 +86,9 @@ def create(
     fields = {field: value for field, value in given.items() if value is not None}
     with session() as now:
         if change:
-            spec = edits.change(now.redis, now.deployed.bank, name, fields, by=by, role=role)
+            spec = edits.change(now.redis, now.shared.bank, name, fields, by=by, role=role)
         else:
-            spec = edits.create(now.redis, now.deployed.bank, edits.spec_of(fields | {"name": name}), by=by, role=role)
+            spec = edits.create(now.redis, now.shared.bank, edits.spec_of(fields | {"name": name}), by=by, role=role)
     record = {"list": name, **spec.model_dump(mode="json", exclude={"name"})}
     print_result(record, f"list {name} {'is changed' if change else 'is created, and empty'}", as_json=as_json)
 
@@ -136,7 +136,7 @@ def import_(
     with session() as now, progress_of(file) as progress:
         done = import_file(
             now.redis,
-            now.place,
+            now.storage,
             name,
             file,
             format=chosen,
@@ -230,7 +230,7 @@ def stats(as_json: Json = False) -> None:
     from worker.lookback.jobs import look_backs
 
     with session() as now:
-        record = inspection.stats(now.redis, now.in_force.bank, now.deployed, look_backs=look_backs(now.redis))
+        record = inspection.stats(now.redis, now.in_force.bank, now.shared, look_backs=look_backs(now.redis))
     if as_json:
         print_json(record)
     else:
@@ -243,7 +243,7 @@ def verify(as_json: Json = False) -> None:
     from worker.bank import inspection
 
     with session() as now:
-        checks = list(inspection.verify(now.redis, now.place))
+        checks = list(inspection.verify(now.redis, now.storage))
     ok = all(check.ok for check in checks)
     if as_json:
         print_json({"ok": ok, "checks": [vars(check) for check in checks]})

@@ -77,7 +77,7 @@ def add(
                 seconds=seconds,
             )
         )
-        edits.add(now.redis, now.deployed.bank, name, [added], by=by or OPERATOR, role=role or "")
+        edits.add(now.redis, now.shared.bank, name, [added], by=by or OPERATOR, role=role or "")
     record = {"list": name, "entry": added.entry, "kind": str(chosen)}
     print_result(record, f"{name}: entry {added.entry}", as_json=as_json)
 
@@ -102,9 +102,9 @@ def remove(
     actor = None if by is None or role is None else _actor(by, role)
     with session() as now:
         if whole_list:
-            edits.drop(now.redis, now.deployed.bank, name, by=by or OPERATOR, role=role or "")
+            edits.drop(now.redis, now.shared.bank, name, by=by or OPERATOR, role=role or "")
         else:
-            edits.remove(now.redis, now.deployed.bank, name, entries or [], by=by or OPERATOR, actor=actor)
+            edits.remove(now.redis, now.shared.bank, name, entries or [], by=by or OPERATOR, actor=actor)
     record = {"list": name, "removed": entries or [], "whole_list": whole_list}
     line = f"{name}: {'withdrawn' if whole_list else f'{len(entries or [])} withdrawn'}"
     print_result(record, line, as_json=as_json)

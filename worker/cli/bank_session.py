@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from models.formats import Format
-    from worker.bank.deployed import Deployed
-    from worker.bank.in_force import InForce
-    from worker.bank.place import SnapshotPlace
+    from worker.bank.lists_in_force import ListsInForce
+    from worker.bank.shared_bank import SharedBank
+    from worker.bank.snapshot_storage import SnapshotStorage
     from worker.store.object_store import ObjectStore
 
 
@@ -24,10 +24,10 @@ class Session:
     """The bank, as one command sees it."""
 
     redis: "Redis"
-    place: "SnapshotPlace"
-    deployed: "Deployed"
+    storage: "SnapshotStorage"
+    shared: "SharedBank"
     """Without the lists of LIVEWARDEN_LISTS_DIR: the part that can be changed."""
-    in_force: "InForce"
+    in_force: "ListsInForce"
     """With them: the lists that workers compare with."""
     store: "ObjectStore | None"
     """None: LIVEWARDEN_STORE_URL is not usable here."""
@@ -41,20 +41,20 @@ def session() -> Iterator[Session]:
         StoreError: Redis is away.
         HashListError, BankRequestError: nothing usable is there.
     """
-    from worker.bank.deployed import follow
     from worker.bank.folder_lists import load_folder
-    from worker.bank.in_force import in_force
-    from worker.bank.place import SnapshotPlace
+    from worker.bank.lists_in_force import combine_lists
     from worker.bank.replication import fetch_at_start
+    from worker.bank.shared_bank import follow
+    from worker.bank.snapshot_storage import SnapshotStorage
     from worker.store.redis_client import connect, store_errors
 
-    settings = settings_of(os.environ, places=("bank_dir", "lists_dir"))
-    place = SnapshotPlace.of(settings)
+    settings = settings_of(os.environ, paths=("bank_dir", "lists_dir"))
+    storage = SnapshotStorage.of(settings)
     with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
-        fetch_at_start(redis, place)
-        deployed = follow(redis, place)
-        now = in_force(deployed, load_folder(settings.lists_dir))
-        yield Session(redis=redis, place=place, deployed=deployed, in_force=now, store=_store(settings))
+        fetch_at_start(redis, storage)
+        shared = follow(redis, storage)
+        now = combine_lists(shared, load_folder(settings.lists_dir))
+        yield Session(redis=redis, storage=storage, shared=shared, in_force=now, store=_store(settings))
 
 
 def _store(settings: Settings) -> "ObjectStore | None":

@@ -35,11 +35,11 @@ def progress_of(file: Path) -> "Iterator[Progress | None]":
 def print_import(done: "Imported", file: Path) -> None:
     """Prints the counts of an import."""
     from worker.cli.screen import Screen
-    from worker.tables.facts import Facts
+    from worker.tables.field_table import FieldTable
 
     report = done.report
     typer.echo(f"{file} ({done.format}) into {done.list}{', which is new' if done.created else ''}:")
-    table = Facts()
+    table = FieldTable()
     skipped = {f"{reason}, first at {report.first_skipped[reason]}": n for reason, n in report.skipped.items()}
     for name, number, more in (
         ("accepted", report.total_accepted, _counts(report.accepted)),
@@ -99,9 +99,9 @@ def print_lists(records: Sequence[Mapping[str, Any]]) -> None:
 def print_stats(record: Mapping[str, Any]) -> None:
     """Prints the bank in figures, as `worker.bank.inspection.stats` gives them."""
     from worker.cli.screen import Screen
-    from worker.tables.facts import Facts
+    from worker.tables.field_table import FieldTable
 
-    table = Facts()
+    table = FieldTable()
     for name, value in record.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
         if isinstance(shown, bool):

@@ -15,7 +15,7 @@ from models.classifiers.classifier import Classifier, WhenStuck
 from models.classifiers.manifest import Manifest, Provider, Use
 from models.classifiers.package import ModelPackage
 from models.classifiers.preprocess import Colours, RgbPicture
-from models.classifiers.registry import Broken
+from models.classifiers.registry import BrokenPackage
 from models.classifiers.weights import presence
 from models.errors import ClassifierError
 from models.testcard import testcard
@@ -51,7 +51,7 @@ def list_record(package: ModelPackage, when: str) -> dict[str, Any]:
     }
 
 
-def broken_record(broken: Broken) -> dict[str, Any]:
+def broken_record(broken: BrokenPackage) -> dict[str, Any]:
     """The record of an unusable manifest in `models list` or `verify`; its name is unknown."""
     return {
         "name": None,

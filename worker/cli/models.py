@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from config.policy.policy import Policy
     from models.classifiers.classifier import Classifier, StuckRun
     from models.classifiers.package import ModelPackage
-    from models.classifiers.registry import Broken
+    from models.classifiers.registry import BrokenPackage
 
 _print_json = partial(print_json, ascii_only=False, at_once=True)
 
@@ -54,7 +54,7 @@ class _Known:
         self.policy: Policy = load_policy(settings.policy_file)
         registry = read_all(settings.manifests_dir)
         self.packages: dict[str, ModelPackage] = registry.packages
-        self.broken: tuple[Broken, ...] = registry.broken
+        self.broken: tuple[BrokenPackage, ...] = registry.broken
         self._provider = Provider(settings.provider)
 
     def active(self) -> "dict[str, Classifier]":
@@ -118,10 +118,10 @@ class _Known:
         not_usable = f"; not usable are {', '.join(one.path for one in self.broken)}" if self.broken else ""
         raise ManifestError(f"no classifier has the name {name!r}: known are {', '.join(self.packages)}{not_usable}")
 
-    def found(self, names: Sequence[str] | None) -> "Iterator[Classifier | Broken]":
+    def found(self, names: Sequence[str] | None) -> "Iterator[Classifier | BrokenPackage]":
         """As `classifiers`, and those of a folder; unusable ones too, since they are reported."""
         from models.classifiers.package import is_manifest
-        from models.classifiers.registry import Broken, read_registry
+        from models.classifiers.registry import BrokenPackage, read_registry
         from models.errors import ManifestError
 
         if not names:
@@ -138,7 +138,7 @@ class _Known:
             except ManifestError as error:
                 if not is_manifest(Path(name)):
                     raise
-                yield Broken(path=name, origin=str(Path(name).parent), error=error)
+                yield BrokenPackage(path=name, origin=str(Path(name).parent), error=error)
 
 
 @app.command("list")
@@ -170,7 +170,7 @@ def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
 
     Status 1: a manifest is not usable, or a model is not as its manifest says, or exceeds its time limit.
     """
-    from models.classifiers.registry import Broken
+    from models.classifiers.registry import BrokenPackage
     from worker.cli.model_report import broken_record, refused_record, verify_record
 
     def show(record: dict[str, Any]) -> None:
@@ -185,7 +185,7 @@ def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
 
     all_ok = True
     for one in _Known().found(models):
-        if isinstance(one, Broken):
+        if isinstance(one, BrokenPackage):
             record = broken_record(one)
         else:
             record = verify_record(one, when_stuck=partial(end, one.package))

@@ -83,12 +83,12 @@ def check(
 
 def _list_names(settings: Settings) -> tuple[frozenset[str] | None, str]:
     """Lists of the deployment that the environment names; None and the reason: it cannot be reached."""
-    from worker.bank.in_force import deployed_names
+    from worker.bank.lists_in_force import deployment_list_names
     from worker.store.redis_client import connect
 
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
-        return deployed_names(redis, settings), ""
+        return deployment_list_names(redis, settings), ""
     except LivewardenError as error:
         return None, str(error)
     finally:
@@ -211,10 +211,10 @@ def replay(
     if gone:
         note = f"{', '.join(sorted(gone))}: not installed here: its scores are those in the log"
         typer.echo(f"livewarden: {printable(note)}", err=True)
-    times = replaying.times_of(tried, since_ms=since_ms, until_ms=until_ms)
-    rows = replaying.rows_to_read(settings.store_url, times)
+    period = replaying.period_of(tried, since_ms=since_ms, until_ms=until_ms)
+    rows = replaying.rows_to_read(settings.store_url, period)
     with _progress(2 * rows) as advance:
-        result = replaying.replay(settings.store_url, tried, times, rows=rows, advance=advance)
+        result = replaying.replay(settings.store_url, tried, period, rows=rows, advance=advance)
     if as_json:
         print_json(*result.records())
     else:

@@ -9,7 +9,7 @@ from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
 from worker.cli.queue_hold import app as hold
-from worker.cli.queue_view import incident_facts, others_text, severity_text, span
+from worker.cli.queue_view import incident_table, others_text, severity_text, span
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -90,7 +90,7 @@ def decide(
     if revise:
         decision = revisions.revise(redis, incident_id, outcome, by=by, note=note, deployment=deployment, was=was)
     else:
-        decision = decisions.decide(redis, incident_id, outcome, by=by, note=note, deployment=deployment)
+        decision = decisions.decide_incident(redis, incident_id, outcome, by=by, note=note, deployment=deployment)
     if as_json:
         typer.echo(decision.event)
     else:
@@ -192,5 +192,5 @@ def _show_incident(event: dict[str, Any]) -> None:
 
     data = event["data"]
     console = Screen()
-    console.print(incident_facts(data))
+    console.print(incident_table(data))
     console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))

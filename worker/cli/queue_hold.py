@@ -7,13 +7,13 @@ import typer
 
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
-from worker.cli.queue_view import incident_facts, span
+from worker.cli.queue_view import incident_table, span
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from config.settings import Settings
-    from worker.tables.facts import Facts
+    from worker.tables.field_table import FieldTable
 
 app = typer.Typer()
 
@@ -44,10 +44,10 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
     Takes no incident and renews no lease.
     """
     from worker.queue.lookup import find_incident
-    from worker.queue.record import show as record_of
+    from worker.queue.record import describe_incident
 
     redis = queue_redis()
-    record = record_of(redis, find_incident(redis, incident))
+    record = describe_incident(redis, find_incident(redis, incident))
     if as_json:
         print_json(record)
     else:
@@ -100,7 +100,7 @@ def _print_page(record: dict[str, Any]) -> None:
     from worker.cli.screen import Screen
 
     event = record["event"]
-    table = _plain_facts(record) if event is None else incident_facts(event["data"])
+    table = _plain_table(record) if event is None else incident_table(event["data"])
     table.add("state", Text(_state(record), style="bold"))
     if record["changed"]:
         table.add("", Text(f"changed since {record['holder']} took it", style="yellow"))
@@ -127,11 +127,11 @@ def _state(record: dict[str, Any]) -> str:
     return "open, held by nobody"
 
 
-def _plain_facts(record: dict[str, Any]) -> "Facts":
+def _plain_table(record: dict[str, Any]) -> "FieldTable":
     """The fields that are known where its newest event cannot be read."""
-    from worker.tables.facts import Facts
+    from worker.tables.field_table import FieldTable
 
-    table = Facts()
+    table = FieldTable()
     for heading in ("incident_id", "severity", "stream_id", "rule", "raised"):
         table.add(heading.removesuffix("_id"), str(record[heading]))
     return table

@@ -8,19 +8,19 @@ from config.counts import counted
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from worker.tables.facts import Facts
+    from worker.tables.field_table import FieldTable
 
 _COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
 
 
-def incident_facts(data: dict[str, Any]) -> "Facts":
+def incident_table(data: dict[str, Any]) -> "FieldTable":
     """An incident, from the `data` of an escalation event."""
     from rich.text import Text
 
     from worker.cli.screen import badge
-    from worker.tables.facts import Facts
+    from worker.tables.field_table import FieldTable
 
-    table = Facts()
+    table = FieldTable()
     table.add("incident", data["incident_id"])
     table.add("severity", severity_text(data["severity"]))
     table.add("stream", Text(data["stream_id"]) + badge(data["purpose"]))

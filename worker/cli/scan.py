@@ -43,7 +43,7 @@ def scan(
     from config.policy.policy import read_policy
     from sampler.child.decoder import Decoder
     from sampler.limits import Limits
-    from worker.bank.in_force import always, open_lists
+    from worker.bank.lists_in_force import always, open_lists
     from worker.ingest.http.fetch import Fetcher
     from worker.ingest.http.origins import AllowedOrigins
     from worker.moderation.pipeline import Pipeline

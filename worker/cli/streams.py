@@ -33,7 +33,7 @@ def add(
     from worker.ingest.registry.changes import Author
     from worker.ingest.registry.registration import register
     from worker.ingest.registry.registry import watch
-    from worker.ingest.status import show
+    from worker.ingest.status import stream_status
 
     settings = settings_of(os.environ)
     try:
@@ -53,7 +53,7 @@ def add(
     redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
         watch(redis, registration, author=Author(deployment=settings.deployment), max_streams=settings.max_streams)
-        record = show(redis, registration.stream_id)
+        record = stream_status(redis, registration.stream_id)
     line = f"{record['stream_id']} is watched ({record['purpose']}, generation {record['generation']})"
     print_result(record, line, as_json=as_json)
 
@@ -64,14 +64,14 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
     from worker.ingest.registry.changes import Author
     from worker.ingest.registry.registration import check_stream_id
     from worker.ingest.registry.registry import unwatch
-    from worker.ingest.status import show
+    from worker.ingest.status import stream_status
 
     settings = settings_of(os.environ)
     redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
         if not unwatch(redis, check_stream_id(stream_id), author=Author(deployment=settings.deployment)):
             raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
-        record = show(redis, stream_id)
+        record = stream_status(redis, stream_id)
     print_result(record, f"{stream_id} is not watched any more", as_json=as_json)
 
 
@@ -84,13 +84,13 @@ def signal(
     """Report signals of a live stream, such as viewers' reports; rules of the policy can use them."""
     from worker.ingest.registry.registration import check_stream_id
     from worker.ingest.registry.signals import check_signals, report_signals
-    from worker.ingest.status import show
+    from worker.ingest.status import stream_status
 
     reported = check_signals(dict(_named_number(text) for text in signals))
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
         report_signals(redis, check_stream_id(stream_id), reported)
-        record = show(redis, stream_id)
+        record = stream_status(redis, stream_id)
     line = f"{stream_id}: {', '.join(f'{name} {number:g}' for name, number in record['signals'].items())}"
     print_result(record, line, as_json=as_json)
 
@@ -110,14 +110,14 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
 
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
-        record = status.show(redis, stream_id)
+        record = status.stream_status(redis, stream_id)
     if as_json:
         print_json(record)
         return
     from worker.cli.screen import Screen
-    from worker.cli.streams_view import stream_facts
+    from worker.cli.streams_view import stream_table
 
-    Screen().print(stream_facts(record))
+    Screen().print(stream_table(record))
 
 
 @app.command(name="list")
@@ -127,7 +127,7 @@ def list_streams(as_json: Json = False) -> None:
 
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
-        records = status.show_all(redis)
+        records = status.stream_statuses(redis)
     if as_json:
         print_json(*records)
         return

@@ -7,12 +7,12 @@ from typing import Any
 from rich.text import Text
 
 from worker.cli.screen import badge
-from worker.tables.facts import Facts
+from worker.tables.field_table import FieldTable
 from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
 
 def stream_listing(records: Sequence[Mapping[str, Any]]) -> Listing:
-    """All streams, as `worker.ingest.status.show_all` returns them."""
+    """All streams, as `worker.ingest.status.stream_statuses` returns them."""
     table = Listing(
         ids("stream"),
         texts("state"),
@@ -44,9 +44,9 @@ def _state(record: Mapping[str, Any]) -> Text:
     return state
 
 
-def stream_facts(record: Mapping[str, Any]) -> Facts:
-    """One stream, as `worker.ingest.status.show` returns it."""
-    table = Facts(title=record["stream_id"])
+def stream_table(record: Mapping[str, Any]) -> FieldTable:
+    """One stream, as `worker.ingest.status.stream_status` returns it."""
+    table = FieldTable(title=record["stream_id"])
     for name in ("state", "reason", "url", "purpose", "audience", "risk_prior", "generation", "epoch", "still"):
         if record[name] != "":
             table.add(name.replace("_", " "), str(record[name]))

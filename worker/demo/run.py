@@ -17,7 +17,7 @@ from worker.demo.screen import escalation_line, stream_table
 from worker.demo.stack import Interrupted, Stack
 from worker.errors import DemoError, RegistryError
 from worker.incidents.keys import ESCALATION_KEYS
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.store.redis_client import connect, store_errors
 
 STREAM_ID = "demo"
@@ -75,7 +75,7 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
         stack.check()
         record = None
         with suppress(RegistryError):  # the worker has not yet taken the task
-            record = show(redis, STREAM_ID)
+            record = stream_status(redis, STREAM_ID)
         live.update(stream_table(record), refresh=True)
         if shown != (shown := _condition(record)):
             live.console.print(f"The stream {shown}.", style="dim", highlight=False, markup=False)

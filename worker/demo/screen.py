@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from worker.tables.facts import Facts
+from worker.tables.field_table import FieldTable
 
 STATE_STYLES = {"live": "bold green", "waiting": "cyan", "ended": "dim", "removed": "dim"}
 SEVERITY_STYLES = {"critical": "bold white on red", "high": "bold red", "review": "yellow"}
@@ -15,8 +15,8 @@ NOTHING_YET = "–"
 
 
 def stream_table(record: Mapping[str, Any] | None) -> Group:
-    """The record of `worker.ingest.status.show` as a table; None: the stream has not been registered yet."""
-    table = Facts()
+    """The record of `worker.ingest.status.stream_status` as a table; None: the stream has not been registered yet."""
+    table = FieldTable()
     if record is None:
         table.add("state", Text("registering", style="cyan"))
         return _below(table)
@@ -32,7 +32,7 @@ def stream_table(record: Mapping[str, Any] | None) -> Group:
     return _below(table)
 
 
-def _below(table: Facts) -> Group:
+def _below(table: FieldTable) -> Group:
     """Keeps a line between the table and what was printed above it."""
     return Group(Text(), table)
 

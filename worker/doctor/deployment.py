@@ -10,7 +10,7 @@ from config.variables import misspelt, unknown
 from worker.doctor.diagnosis import Diagnosis, fail, ok, warn
 from worker.errors import ObjectStoreError
 from worker.ingest.http.origins import AllowedOrigins, entry_for
-from worker.ingest.http.resolver import Address, Names, NameServers
+from worker.ingest.http.resolver import Address, DnsCache, NameServers
 from worker.ingest.http.urls import UrlTarget
 from worker.store.object_store import ObjectStore
 
@@ -106,7 +106,7 @@ def _hosts(targets: Iterable[UrlTarget]) -> list[str]:
 async def _resolved(targets: Sequence[UrlTarget]) -> dict[UrlTarget, Sequence[Address]]:
     """The addresses of each target; empty: it does not resolve."""
     servers = NameServers()
-    names = Names(servers.addresses)
+    names = DnsCache(servers.addresses)
 
     async def one(target: UrlTarget) -> Sequence[Address]:
         try:

@@ -60,9 +60,9 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
 def _with_settings(
     settings: Settings, redis: Redis | None, unreachable: Diagnosis | None, when_stuck: WhenStuck | None
 ) -> Iterator[Diagnosis]:
-    deployed = follow_bank(redis, settings)
+    shared = follow_bank(redis, settings)
     policy = yield from _loaded("policy", lambda: load_policy(settings.policy_file), check_policy)
-    lists = yield from _loaded("hash lists", lambda: lists_in_force(deployed, settings), check_lists)
+    lists = yield from _loaded("hash lists", lambda: lists_in_force(shared, settings), check_lists)
     classifiers = yield from _loaded("classifiers", lambda: classifiers_for(policy, settings), check_classifiers)
     if policy is not None and lists is not None and classifiers is not None:
         yield check_names(settings, policy, lists, classifiers)
@@ -77,7 +77,7 @@ def _with_settings(
         yield unreachable
     for check in (examine_redis, examine_epoch, examine_live, examine_intake, examine_readers):
         yield from _rows(redis, check)
-    yield from examine_bank(deployed, settings)
+    yield from examine_bank(shared, settings)
     for check in (lambda redis: examine_policies(redis, policy), examine_failing, examine_slow):
         yield from _rows(redis, check)
     yield check_store(settings)

@@ -10,11 +10,11 @@ from config.facts import ALLOW, SELFTEST
 from config.settings import PREFIX, Settings
 from models.bank.bank import Bank
 from worker.bank.compaction import COMPACT_CHANGES
-from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.folder_lists import LARGEST_FLAT, load_folder
-from worker.bank.in_force import in_force
-from worker.bank.place import SnapshotPlace
+from worker.bank.lists_in_force import combine_lists
 from worker.bank.replication import fetch_at_start
+from worker.bank.shared_bank import SharedBank, follow, offline
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.doctor.diagnosis import Diagnosis, fail, ok, warn
 from worker.errors import StoreError
 from worker.verdictlog.damaged import damaged_files
@@ -28,30 +28,30 @@ _ADVICE = (
 )
 
 
-def follow_bank(redis: Redis | None, settings: Settings) -> Deployed | LivewardenError | None:
-    """The deployed bank, or the reason why it cannot be opened; None: Redis is away."""
+def follow_bank(redis: Redis | None, settings: Settings) -> SharedBank | LivewardenError | None:
+    """The shared bank, or the reason why it cannot be opened; None: Redis is away."""
     if redis is None:
         return None
-    place = SnapshotPlace.of(settings)
+    storage = SnapshotStorage.of(settings)
     try:
-        fetch_at_start(redis, place)
-        return follow(redis, place)
+        fetch_at_start(redis, storage)
+        return follow(redis, storage)
     except StoreError:
         return None
     except LivewardenError as error:
         return error
 
 
-def lists_in_force(deployed: Deployed | LivewardenError | None, settings: Settings) -> Bank:
+def lists_in_force(shared: SharedBank | LivewardenError | None, settings: Settings) -> Bank:
     """The lists that pictures are compared with; without Redis, those of the folders.
 
     Raises:
         HashListError, BankRequestError: nothing usable is there.
     """
     folder = load_folder(settings.lists_dir)
-    if isinstance(deployed, LivewardenError):
-        raise deployed
-    return in_force(deployed or Deployed(bank=offline(SnapshotPlace.of(settings))), folder).bank
+    if isinstance(shared, LivewardenError):
+        raise shared
+    return combine_lists(shared or SharedBank(bank=offline(SnapshotStorage.of(settings))), folder).bank
 
 
 def check_lists(lists: Bank) -> Diagnosis:
@@ -67,31 +67,31 @@ def check_lists(lists: Bank) -> Diagnosis:
     )
 
 
-def examine_bank(deployed: Deployed | LivewardenError | None, settings: Settings) -> Iterator[Diagnosis]:
+def examine_bank(shared: SharedBank | LivewardenError | None, settings: Settings) -> Iterator[Diagnosis]:
     """Checks snapshot, changes and freshness, as `follow_bank` returned them."""
-    if deployed is None:
+    if shared is None:
         return
-    if isinstance(deployed, LivewardenError):
-        yield fail("hash bank", str(deployed), _ADVICE)
+    if isinstance(shared, LivewardenError):
+        yield fail("hash bank", str(shared), _ADVICE)
         return
-    yield _snapshot(deployed, stored=bool(SnapshotPlace.of(settings).store_url))
-    yield _freshness(deployed)
-    yield from _files(settings, deployed)
+    yield _snapshot(shared, stored=bool(SnapshotStorage.of(settings).store_url))
+    yield _freshness(shared)
+    yield from _files(settings, shared)
 
 
-def _snapshot(deployed: Deployed, *, stored: bool) -> Diagnosis:
+def _snapshot(shared: SharedBank, *, stored: bool) -> Diagnosis:
     """`stored`: the deployment stores snapshots."""
-    if deployed.behind:
-        return fail("hash bank", f"behind: {deployed.behind}", _ADVICE)
-    snapshot = deployed.pointer.name or "no snapshot yet"
-    found = f"{snapshot}, {counted(deployed.changes, 'change')} since"
-    if deployed.changes > TOO_MANY_CHANGES:
+    if shared.behind:
+        return fail("hash bank", f"behind: {shared.behind}", _ADVICE)
+    snapshot = shared.pointer.name or "no snapshot yet"
+    found = f"{snapshot}, {counted(shared.changes, 'change')} since"
+    if shared.changes > TOO_MANY_CHANGES:
         return warn(
             "hash bank",
             f"{found}: no worker compacts them, and pictures are compared with each separately",
             f"see that workers run, and that they may write to {PREFIX}BANK_DIR; their log says what fails",
         )
-    if stored and deployed.pointer.name and not deployed.pointer.digest:
+    if stored and shared.pointer.name and not shared.pointer.digest:
         return warn(
             "hash bank",
             f"{found}; it is not in the store, where other hosts would fetch it",
@@ -100,24 +100,24 @@ def _snapshot(deployed: Deployed, *, stored: bool) -> Diagnosis:
     return ok("hash bank", found)
 
 
-def _freshness(deployed: Deployed) -> Diagnosis:
-    if not deployed.stale:
+def _freshness(shared: SharedBank) -> Diagnosis:
+    if not shared.stale:
         return ok("stale lists", "every list was refreshed as often as it says")
     return warn(
         "stale lists",
-        f"not refreshed in time: {', '.join(deployed.stale)}; they stay in force, and events are marked",
+        f"not refreshed in time: {', '.join(shared.stale)}; they stay in force, and events are marked",
         "fetch the newest files from their sources and bring them in with `livewarden bank import`",
     )
 
 
-def _files(settings: Settings, deployed: Deployed) -> Iterator[Diagnosis]:
+def _files(settings: Settings, shared: SharedBank) -> Iterator[Diagnosis]:
     """Compares the lists of the folder with those of the bank."""
     try:
         folder = load_folder(settings.lists_dir)
     except LivewardenError:
         return  # the row of the lists reports it
     names = {change.list for change in folder.changes}
-    twice = sorted(names & set(deployed.bank.specs))
+    twice = sorted(names & set(shared.bank.specs))
     if twice:
         yield warn(
             "lists folder",

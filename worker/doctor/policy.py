@@ -54,9 +54,11 @@ def check_names(settings: Settings, policy: Policy, lists: Bank, classifiers: Se
     except PolicyError as error:
         return fail("rules", str(error), "a worker does not start like this: correct the rules, or add the classifier")
     running = {key for one in classifiers for key in one.keys}
-    missing = [f"score {name} is always 0.0, its model does not run" for name in sorted(policy.asked_scores - running)]
+    missing = [
+        f"score {name} is always 0.0, its model does not run" for name in sorted(policy.referenced_scores - running)
+    ]
     missing += [
-        unknown_name("list", name, lists.sizes) for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})
+        unknown_name("list", name, lists.sizes) for name in sorted(policy.referenced_lists - set(lists.sizes) - {ALLOW})
     ]
     if not missing:
         return ok("rules", "every score and list that rules name exists")

@@ -111,7 +111,7 @@ class EpochWatch:
         """`alive_ms` of the newest answers: one that is older than the last by `FORGIVEN_MS`, and those after it."""
         self._published = ""
 
-    def look(self, redis: Redis, snapshot_key: str) -> Epoch:
+    def check(self, redis: Redis, snapshot_key: str) -> Epoch:
         """Gives a sign, begins an epoch if there is none or state was lost, and publishes a loss once.
 
         Raises:

@@ -16,8 +16,8 @@ from worker.bank.quarantine import quarantined
 from worker.errors import StoreError
 from worker.incidents.earlier_decisions import advance_with_earlier
 from worker.incidents.events import Event
-from worker.incidents.hash_flood import Sifted
-from worker.incidents.hash_flood_groups import divert
+from worker.incidents.hash_flood import FilteredHits
+from worker.incidents.hash_flood_groups import group_floods
 from worker.incidents.incident_rules import RuleAdvance, encode
 from worker.incidents.keys import incidents_key, windows_key
 from worker.incidents.order_store import KEPT_SECONDS, OrderChange, read_in_order
@@ -169,39 +169,39 @@ class _Commit:
 
     def settle(self, hits: Sequence[Hit]) -> SettleResult:
         """Decides and writes until no other change came in between."""
-        sifted = divert(self.redis, context=self.context, hits=hits, policy=self.policy)
+        filtered = group_floods(self.redis, context=self.context, hits=hits, policy=self.policy)
         in_order = None
         if self.segment is not None and self.policy.in_order:
             in_windows = _silent_in_windows(self.redis, self.segment, self.policy)
-            in_order = replace(self.segment, silent=sifted.silent | in_windows)
-        attempt = _Attempt.new(sifted.hits)
-        if not sifted.hits and not sifted.muted and in_order is None:
+            in_order = replace(self.segment, silent=filtered.silent | in_windows)
+        attempt = _Attempt.new(filtered.hits)
+        if not filtered.hits and not filtered.muted and in_order is None:
             nothing = RuleAdvance(rules={}, incidents=(), events=())
             written = self._write(None, nothing, attempt, self.coverage_increments, self.stream_fields)
             return SettleResult(outcome=Settled(written))
         for _ in rounds():
-            round_ = self._decide(sifted, in_order)
+            round_ = self._decide(filtered, in_order)
             fields = dict(self.stream_fields)
             if round_.problems:
                 fields["degraded"] = json.dumps(sorted({*self.context.degraded, *round_.problems}))
             written = self._write(round_.version, round_.step, attempt, self.coverage_increments, fields, round_.order)
-            if written == "ended" and self.segment is not None and sifted.hits:
-                return self._settle_late(sifted, attempt)
+            if written == "ended" and self.segment is not None and filtered.hits:
+                return self._settle_late(filtered, attempt)
             if written != "clash":
                 return round_.result(Settled(written))
         raise self._clashed()
 
-    def _settle_late(self, sifted: Sifted, attempt: _Attempt) -> SettleResult:
+    def _settle_late(self, filtered: FilteredHits, attempt: _Attempt) -> SettleResult:
         """Publishes hits that were not known when another worker ended the segment."""
         tries = tries_key(self.context.stream.stream_id, self.context.segment_key)
         for _ in rounds():
             with store_errors():
                 before = str(self.redis.hget(tries, "hits") or "[]")
             known = frozenset(json.loads(before))
-            new = tuple(hit for hit in sifted.hits if _name(hit) not in known)
+            new = tuple(hit for hit in filtered.hits if _name(hit) not in known)
             if not new:
                 return SettleResult(outcome=Settled.ENDED)
-            round_ = self._decide(Sifted(hits=new, silent=sifted.silent), None)
+            round_ = self._decide(FilteredHits(hits=new, silent=filtered.silent), None)
             now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
             if self._write(round_.version, round_.step, now_known) == "late":
                 return round_.result(Settled.LATE)
@@ -211,7 +211,7 @@ class _Commit:
         stream_id = self.context.stream.stream_id
         return StoreError(f"stream {stream_id}: incidents changed all the time while one was decided on")
 
-    def _decide(self, immediate: Sifted, segment: SegmentFacts | None) -> _Round:
+    def _decide(self, immediate: FilteredHits, segment: SegmentFacts | None) -> _Round:
         redis, policy, context = self.redis, self.policy, self.context
         stream_id, purpose = context.stream.stream_id, context.stream.purpose
         if segment is None:
@@ -223,13 +223,13 @@ class _Commit:
             read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
             now = now_ms(redis)
         judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
-        sifted = immediate.joined(divert(redis, context=context, hits=judged.hits, policy=policy))
-        silent = sifted.silent | segment.silent
+        filtered = immediate.joined(group_floods(redis, context=context, hits=judged.hits, policy=policy))
+        silent = filtered.silent | segment.silent
         # Whichever hit revealed that a hash is silent, no hit names it: so it is logged, and replayed.
-        sifted = sifted.sifted(silent, policy)
+        filtered = filtered.without(silent, policy)
         if judged.problems:
             context = replace(context, degraded=tuple(sorted({*context.degraded, *judged.problems})))
-        step = advance_with_earlier(redis, read.incidents, context, sifted, policy, now_ms=now)
+        step = advance_with_earlier(redis, read.incidents, context, filtered, policy, now_ms=now)
         return _Round(
             version=read.incidents.version,
             now_ms=now,

@@ -7,7 +7,7 @@ from redis import Redis
 
 from config.policy.policy import Policy
 from worker.incidents.event_data import EarlierDecision
-from worker.incidents.hash_flood import Sifted
+from worker.incidents.hash_flood import FilteredHits
 from worker.incidents.incident_rules import MAX_RECENT, RuleAdvance, RuleState, StreamIncidents, advance
 from worker.incidents.keys import incident_key, named_key
 from worker.incidents.segment_context import SegmentContext
@@ -21,14 +21,22 @@ _LATEST_MS = 10**14
 
 
 def advance_with_earlier(
-    redis: Redis, state: StreamIncidents, context: SegmentContext, sifted: Sifted, policy: Policy, *, now_ms: int
+    redis: Redis,
+    state: StreamIncidents,
+    context: SegmentContext,
+    filtered: FilteredHits,
+    policy: Policy,
+    *,
+    now_ms: int,
 ) -> RuleAdvance:
     """Advances a stream's incidents by hits; events name the earlier decisions on the stream.
 
     Raises:
         StoreError: Redis failed.
     """
-    of = partial(advance, state, context=context, hits=sifted.hits, now_ms=now_ms, policy=policy, muted=sifted.muted)
+    of = partial(
+        advance, state, context=context, hits=filtered.hits, now_ms=now_ms, policy=policy, muted=filtered.muted
+    )
     step = of()
     if not step.events:
         return step

@@ -13,7 +13,7 @@ from config.policy.policy import Policy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suspect:
+class FloodCandidate:
     """A sampled picture for which a rule holds by listed hashes alone."""
 
     cause: Hit
@@ -29,7 +29,7 @@ class Suspect:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sifted:
+class FilteredHits:
     """Hits without silent hashes."""
 
     hits: tuple[Hit, ...]
@@ -38,20 +38,20 @@ class Sifted:
     silent: frozenset[ListedHash] = frozenset()
     """Hashes that were taken out."""
 
-    def sifted(self, silent: Set[ListedHash], policy: Policy) -> "Sifted":
+    def without(self, silent: Set[ListedHash], policy: Policy) -> "FilteredHits":
         """Takes these out of all hits."""
-        return replace(self, hits=()).joined(sift(self.hits, silent, policy)) if silent else self
+        return replace(self, hits=()).joined(filter_hits(self.hits, silent, policy)) if silent else self
 
-    def joined(self, other: "Sifted") -> "Sifted":
+    def joined(self, other: "FilteredHits") -> "FilteredHits":
         """Both together."""
-        return Sifted(
+        return FilteredHits(
             hits=(*self.hits, *other.hits),
             muted=dict(Counter(self.muted) + Counter(other.muted)),
             silent=self.silent | other.silent,
         )
 
 
-def suspects(hits: Sequence[Hit], policy: Policy) -> list[Suspect]:
+def flood_candidates(hits: Sequence[Hit], policy: Policy) -> list[FloodCandidate]:
     """The pictures whose hashes may flood, by capture time.
 
     Hits of shadow rules, the test card and allowed hashes are left out: they call no person anyway.
@@ -61,7 +61,7 @@ def suspects(hits: Sequence[Hit], policy: Policy) -> list[Suspect]:
         if policy.rule(hit.rule).mode == "live" and _known(hit):
             pictures.setdefault(hit.capture_ms, []).append(hit)
     return [
-        Suspect(
+        FloodCandidate(
             cause=min(together, key=lambda hit: hit.severity.rank),
             matches=tuple({match.listed: match for hit in together for match in _known(hit)}.values()),
             principles=tuple(sorted({number for hit in together for number in hit.principles})),
@@ -74,7 +74,7 @@ def _known(hit: Hit) -> list[ListMatch]:
     return [match for match in hit.grounds if match.list not in (SELFTEST, ALLOW) and not match.allowed]
 
 
-def sift(hits: Sequence[Hit], silent: Set[ListedHash], policy: Policy) -> Sifted:
+def filter_hits(hits: Sequence[Hit], silent: Set[ListedHash], policy: Policy) -> FilteredHits:
     """Takes `silent` hashes out of hits; a hit that rested on nothing else is only counted.
 
     The rest of a hit does not even name them, so that they cannot interrupt a stream.
@@ -91,4 +91,4 @@ def sift(hits: Sequence[Hit], silent: Set[ListedHash], policy: Policy) -> Sifted
             matches = tuple(match for match in hit.matches if match.listed not in silent)
             frames = tuple(frame for frame in hit.frames if ListedHash(frame.list, frame.entry) not in silent)
             kept.append(replace(hit, grounds=grounds, matches=matches, frames=frames))
-    return Sifted(hits=tuple(kept), muted=dict(muted), silent=frozenset(silent))
+    return FilteredHits(hits=tuple(kept), muted=dict(muted), silent=frozenset(silent))

@@ -22,9 +22,9 @@ from worker.incidents.earlier_decisions import earlier_decisions
 from worker.incidents.event_data import flood_condition
 from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
-from worker.incidents.hash_flood import Sifted, Suspect, sift, suspects
+from worker.incidents.hash_flood import FilteredHits, FloodCandidate, filter_hits, flood_candidates
 from worker.incidents.hash_flood_record import FloodGroup, publish_joined, streams_of, update_ms
-from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents
+from worker.incidents.incident_rules import LastDecision, RuleState, StreamIncidents
 from worker.incidents.keys import flood_key, named_key
 from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import read_groups, read_incidents, rounds
@@ -37,7 +37,7 @@ COOLDOWN_MS = 300_000
 """After a lead's decision, what its streams show until so much later is decided too, as with rules by default."""
 
 
-def divert(redis: Redis, *, context: SegmentContext, hits: Sequence[Hit], policy: Policy) -> Sifted:
+def group_floods(redis: Redis, *, context: SegmentContext, hits: Sequence[Hit], policy: Policy) -> FilteredHits:
     """Takes hashes that are in quarantine or flood out of a segment's hits, after the stream has joined the group
     incident.
 
@@ -46,19 +46,19 @@ def divert(redis: Redis, *, context: SegmentContext, hits: Sequence[Hit], policy
     Raises:
         StoreError: Redis failed; the stream may have joined.
     """
-    seen = suspects(hits, policy)
+    seen = flood_candidates(hits, policy)
     purpose = context.stream.purpose
     if not seen or purpose == "canary":
-        return Sifted(hits=tuple(hits))
-    listed = sorted({one for suspect in seen for one in suspect.hashes})
+        return FilteredHits(hits=tuple(hits))
+    listed = sorted({one for candidate in seen for one in candidate.hashes})
     with store_errors():
         silent = quarantined(redis, listed)
         if policy.flood is not None:
             flooding = _flooding(redis, context, listed, policy.flood) - silent
             silent = silent | flooding
-            for suspect, hashes in _distinct(seen, flooding):
-                _join(redis, context, suspect, hashes, policy)
-    return sift(hits, silent, policy) if silent else Sifted(hits=tuple(hits))
+            for candidate, hashes in _distinct(seen, flooding):
+                _join(redis, context, candidate, hashes, policy)
+    return filter_hits(hits, silent, policy) if silent else FilteredHits(hits=tuple(hits))
 
 
 def _flooding(
@@ -79,41 +79,47 @@ def _flooding(
     )
 
 
-def _distinct(seen: Sequence[Suspect], flooding: Set[ListedHash]) -> list[tuple[Suspect, frozenset[ListedHash]]]:
+def _distinct(
+    seen: Sequence[FloodCandidate], flooding: Set[ListedHash]
+) -> list[tuple[FloodCandidate, frozenset[ListedHash]]]:
     """The first picture of each set of hashes that flood together."""
-    first: dict[frozenset[ListedHash], Suspect] = {}
-    for suspect in seen:
-        hashes = suspect.hashes & flooding
+    first: dict[frozenset[ListedHash], FloodCandidate] = {}
+    for candidate in seen:
+        hashes = candidate.hashes & flooding
         if hashes:
-            first.setdefault(hashes, suspect)
-    return [(suspect, hashes) for hashes, suspect in first.items()]
+            first.setdefault(hashes, candidate)
+    return [(candidate, hashes) for hashes, candidate in first.items()]
 
 
 def _join(
-    redis: Redis, context: SegmentContext, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy
+    redis: Redis, context: SegmentContext, candidate: FloodCandidate, hashes: frozenset[ListedHash], policy: Policy
 ) -> None:
     """Adds the stream to the group of these hashes, or makes a group."""
     for _ in rounds():
         groups = read_groups(redis, context.stream.purpose)
         joined = [(name, state) for name, state in groups.rules.items() if hashes & set(state.hashes)]
         decided = [state.decided for _, state in joined if state.decided is not None]
-        if not context.looks_back and _is_decided(redis, context, suspect, hashes, decided):
+        if not context.looks_back and _is_decided(redis, context, candidate, hashes, decided):
             return
         opened = sorted((each for each in joined if each[1].incident is not None), key=lambda each: each[0])
         if opened:
-            done = _join_open(redis, context, suspect, hashes, groups, opened[0], policy)
+            done = _join_open(redis, context, candidate, hashes, groups, opened[0], policy)
         else:
-            done = _raise(redis, context, suspect, hashes, groups, decided, policy)
+            done = _raise(redis, context, candidate, hashes, groups, decided, policy)
         if done:
             return
     raise StoreError(f"stream {context.stream.stream_id}: groups changed all the time while one was decided on")
 
 
 def _is_decided(
-    redis: Redis, context: SegmentContext, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
+    redis: Redis,
+    context: SegmentContext,
+    candidate: FloodCandidate,
+    hashes: Set[ListedHash],
+    decided: Sequence[LastDecision],
 ) -> bool:
     """Returns whether a person has decided on such a picture of this stream already."""
-    live_ms, matches = context.live_ms(suspect.cause.capture_ms), _among(suspect, hashes)
+    live_ms, matches = context.live_ms(candidate.cause.capture_ms), _among(candidate, hashes)
     return any(
         redis.zscore(named_key(incident_id), context.stream.stream_id) is not None
         for one in decided
@@ -123,7 +129,7 @@ def _is_decided(
 
 
 def _matched_lately(
-    redis: Redis, purpose: str, one: ListedHash, capture_ms: int, decided: Sequence[Decided]
+    redis: Redis, purpose: str, one: ListedHash, capture_ms: int, decided: Sequence[LastDecision]
 ) -> dict[str, int]:
     """Streams on which the hash matched, with the time; without those for which a person has decided on it."""
     streams = streams_of(redis, flood_key(purpose, one))
@@ -137,27 +143,27 @@ def _matched_lately(
     return streams
 
 
-def _among(suspect: Suspect, hashes: Set[ListedHash]) -> tuple[ListMatch, ...]:
-    return nearest_of(match for match in suspect.matches if match.listed in hashes)
+def _among(candidate: FloodCandidate, hashes: Set[ListedHash]) -> tuple[ListMatch, ...]:
+    return nearest_of(match for match in candidate.matches if match.listed in hashes)
 
 
 def _raise(
     redis: Redis,
     context: SegmentContext,
-    suspect: Suspect,
+    candidate: FloodCandidate,
     hashes: frozenset[ListedHash],
     groups: StreamIncidents,
-    decided: Sequence[Decided],
+    decided: Sequence[LastDecision],
     policy: Policy,
 ) -> bool:
     purpose, stream_id = context.stream.purpose, context.stream.stream_id
     now = now_ms(redis)
-    matches = _among(suspect, hashes)
+    matches = _among(candidate, hashes)
     nearest = matches[0].listed
     name = f"{nearest.list}/{nearest.entry}"
     streams = {stream_id: now}
     for one in sorted(hashes):
-        matched = _matched_lately(redis, purpose, one, context.live_ms(suspect.cause.capture_ms), decided)
+        matched = _matched_lately(redis, purpose, one, context.live_ms(candidate.cause.capture_ms), decided)
         streams = matched | streams
     incident = Incident(
         incident_id=derived_id("incident", purpose, name, stream_id, context.generation, context.segment_key)[:24],
@@ -167,9 +173,9 @@ def _raise(
         finding=Finding(
             hits=len(streams),
             severity=Severity.CRITICAL,
-            captured_first_ms=suspect.cause.capture_ms,
-            captured_last_ms=suspect.cause.capture_ms,
-            principles=suspect.principles,
+            captured_first_ms=candidate.cause.capture_ms,
+            captured_last_ms=candidate.cause.capture_ms,
+            principles=candidate.principles,
             matches=matches,
         ),
         raised_ms=now,
@@ -184,7 +190,7 @@ def _raise(
     event = escalation(
         context,
         incident,
-        suspect.cause,
+        candidate.cause,
         previous_severity=None,
         now_ms=now,
         condition=None if policy.flood is None else flood_condition(policy.flood),
@@ -219,7 +225,7 @@ def _earlier(redis: Redis, streams: Sequence[str], hashes: Set[ListedHash], purp
 def _join_open(
     redis: Redis,
     context: SegmentContext,
-    suspect: Suspect,
+    candidate: FloodCandidate,
     hashes: frozenset[ListedHash],
     groups: StreamIncidents,
     opened: tuple[str, RuleState],
@@ -228,7 +234,7 @@ def _join_open(
     name, state = opened
     assert state.incident is not None
     more = hashes - set(state.hashes)
-    finding, matches = state.incident.finding, _among(suspect, hashes)
+    finding, matches = state.incident.finding, _among(candidate, hashes)
     worse = Extent.of(finding).surpassed_by(finding.severity, matches)
     known = redis.zscore(named_key(state.incident.incident_id), context.stream.stream_id)
     if known is not None and not more and not worse:
@@ -243,7 +249,7 @@ def _join_open(
     now = now_ms(redis)
     due_ms = now if worse else state.incident.published_ms + update_ms(policy)
     streams = {context.stream.stream_id: now}
-    if not group.write(redis, groups, streams=streams, due_ms=due_ms, captured_ms=suspect.cause.capture_ms):
+    if not group.write(redis, groups, streams=streams, due_ms=due_ms, captured_ms=candidate.cause.capture_ms):
         return False
     if due_ms <= now:
         publish_joined(redis, group.purpose, name, deployment=context.deployment, policy=policy)

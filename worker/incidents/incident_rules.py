@@ -30,7 +30,7 @@ NONE_MUTED: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decided:
+class LastDecision:
     """The last decision on a rule's incident."""
 
     quiet_until_ms: int
@@ -71,7 +71,7 @@ class RuleState:
     """Hits that do not yet persist, one a capture instant, in that order. At most those that persistence remembers."""
     incident: Incident | None = None
     """The open one."""
-    decided: Decided | None = None
+    decided: LastDecision | None = None
     shadow_hits: int = 0
     """Hits of the rule in shadow mode, which calls no person."""
     muted_hits: int = 0
@@ -287,7 +287,7 @@ def close(state: RuleState, *, now_ms: int) -> RuleState:
         # Two matches that alternate would call a person without end.
         extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
     recent = before.recent or tuple(filter(None, before.incidents)) if before is not None else ()
-    decided = Decided(
+    decided = LastDecision(
         quiet_until_ms=now_ms + incident.cooldown_ms,
         severity=extent.severity,
         incident_id=incident.incident_id,

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 from redis import Redis
 
-from config.facts import SegmentPlace
+from config.facts import SegmentPosition
 from config.policy.evaluation import OrderState
 from worker.incidents.incident_rules import StreamIncidents
 from worker.incidents.keys import incidents_key, windows_key
@@ -30,13 +30,13 @@ _STATE = TypeAdapter(OrderState)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamState:
+class StoredStreamState:
     """The state of a stream, read in one step."""
 
     incidents: StreamIncidents
     order: OrderState
     """State of the requested series."""
-    earliest_pending: SegmentPlace | None
+    earliest_pending: SegmentPosition | None
     """The earliest segment of the series that is still to come."""
     over: tuple[str, ...]
     """Series without pending segments, whose state is of no use."""
@@ -55,11 +55,11 @@ class OrderChange:
     @classmethod
     def of(cls, series: str, state: OrderState, over: tuple[str, ...]) -> "OrderChange":
         """The change to a series' new state."""
-        text = "" if state == OrderState() else _STATE.dump_json(state, exclude_defaults=True).decode()
+        text = "" if state == OrderState() else _STATE.dump_json(state, by_alias=True, exclude_defaults=True).decode()
         return cls(series=series, text=text, over=over)
 
 
-def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, but: str) -> StreamState:
+def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, but: str) -> StoredStreamState:
     """Reads the state of a stream's incidents and of one of its series.
 
     Args:
@@ -73,10 +73,12 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, bu
         args=[series, but],
     )
     remembered = _pairs(windows)
-    return StreamState(
+    return StoredStreamState(
         incidents=incidents_of(_pairs(incidents), purpose),
         order=_decode(remembered.get(series)),
-        earliest_pending=SegmentPlace(SegmentRecord.read(earliest, record).capture_ms, earliest) if earliest else None,
+        earliest_pending=SegmentPosition(SegmentRecord.read(earliest, record).capture_ms, earliest)
+        if earliest
+        else None,
         over=tuple(name for name in remembered if name != series and name not in pending),
     )
 

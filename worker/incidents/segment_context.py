@@ -36,7 +36,7 @@ class SegmentContext:
     """When the segment was first listed, in milliseconds of Redis's clock. None: its capture times are all there is."""
 
     source: SegmentSource | None = None
-    """The origin and place of the segment; None: unknown."""
+    """The origin and position of the segment; None: unknown."""
 
     def live_ms(self, capture_ms: int) -> int:
         """Returns when a picture was live, by which a decision covers it: its capture time, and not longer before it

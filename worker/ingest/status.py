@@ -26,7 +26,7 @@ UNKNOWN: Final = "unknown"
 _Kind = TypeVar("_Kind", dict[str, Any], list[Any])
 
 
-def show(redis: Redis, stream_id: str) -> dict[str, Any]:
+def stream_status(redis: Redis, stream_id: str) -> dict[str, Any]:
     """The record of one stream, as `livewarden streams show ID --json` prints it.
 
     Raises:
@@ -101,6 +101,6 @@ def _number(value: Any) -> float:
     return 0.0
 
 
-def show_all(redis: Redis) -> list[dict[str, Any]]:
+def stream_statuses(redis: Redis) -> list[dict[str, Any]]:
     """The records of all streams in order of registration, without expired ones."""
-    return [show(redis, stream_id) for stream_id in stream_ids(redis) if redis.exists(stream_key(stream_id))]
+    return [stream_status(redis, stream_id) for stream_id in stream_ids(redis) if redis.exists(stream_key(stream_id))]

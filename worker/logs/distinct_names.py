@@ -37,23 +37,23 @@ class DistinctNames:
         and seem known."""
         self.ended(now_seconds)
         new = not self.has(name, now_seconds)
-        place, bit = _place(name)
+        index, bit = _byte_and_bit(name)
         self._bits = self._bits or bytearray(BITS // 8)
-        self._ones += not self._bits[place] & bit
-        self._bits[place] |= bit
+        self._ones += not self._bits[index] & bit
+        self._bits[index] |= bit
         return new
 
     def has(self, name: str, now_seconds: float) -> bool:
         """Whether the name, or one that shares its bit, was added in this window or the last."""
         self.ended(now_seconds)
-        place, bit = _place(name)
-        return any(bits and bits[place] & bit for bits in (self._bits, self._before))
+        index, bit = _byte_and_bit(name)
+        return any(bits and bits[index] & bit for bits in (self._bits, self._before))
 
     def _count(self) -> int:
         return round(BITS * log(BITS / max(1, BITS - self._ones)))
 
 
-def _place(name: str) -> tuple[int, int]:
+def _byte_and_bit(name: str) -> tuple[int, int]:
     """Byte and bit. An attacker cannot choose names that share one, since each process has its own hash seed."""
     number = hash(name) % BITS
     return number // 8, 1 << number % 8

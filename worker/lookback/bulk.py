@@ -20,10 +20,10 @@ from config.errors import LivewardenError
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
 from worker.bank.folder_lists import FolderLists
-from worker.bank.follower import Follower
-from worker.bank.in_force import InForce
+from worker.bank.follower import BankFollower
 from worker.bank.keys import FILES
-from worker.bank.place import SnapshotPlace
+from worker.bank.lists_in_force import ListsInForce
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.failure_log import FailureLog
 from worker.lookback.file_search import IN_BULK
@@ -39,7 +39,7 @@ from worker.store.redis_client import connect, now_ms, store_errors
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
 
-LOOK_SECONDS = (2.0, 6.0)
+CHECK_SECONDS = (2.0, 6.0)
 """Between two checks: at random, so that workers do not all start a search."""
 
 REST_SECONDS = 60.0
@@ -67,7 +67,9 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float, stopping: threading.Event) -> None:
+def keep_looking_back(
+    redis: Redis, bank: BankFollower, store_url: str, hours: float, stopping: threading.Event
+) -> None:
     """Enqueues new lists of files, and starts a search for complete lists when one is due and no other worker does,
     until `stopping` is set."""
     store: ObjectStore | None = None
@@ -81,7 +83,7 @@ def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=CHECK_SECONDS,
         troubles=_trouble,
         failing="complete lists are not looked back for",
         well_again="complete lists are looked back for again",
@@ -216,10 +218,10 @@ def main() -> None:
     """Looks back for all lists that wait, by the environment's settings."""
     settings = begin_job()
     with connect(settings.redis_url.get_secret_value()) as redis:
-        follower = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
+        follower = BankFollower(redis, SnapshotStorage.of(settings), settings.lists_dir)
 
-        def bank() -> InForce:
-            follower.look()
+        def bank() -> ListsInForce:
+            follower.refresh()
             return follower.in_force()
 
         try:

@@ -104,11 +104,11 @@ class HashQuery:
             own = np.flatnonzero(np.array([of == name for of in self.lists]))
             first = own[0]  # the settings of a list hold for all of its hashes
             compared = (logged.qualities >= self.min_qualities[first]) & self.kinds[first][logged.kinds]
-            places = np.flatnonzero(compared)
-            hashes, sought, limits = logged.bits[places], self.hashes[own], self.max_distances[own]
+            rows = np.flatnonzero(compared)
+            hashes, sought, limits = logged.bits[rows], self.hashes[own], self.max_distances[own]
             few = len(own) <= SWEPT
             near = sweep(hashes, sought, limits) if few else join(hashes, sought, limits, nearest=NEAREST)
-            parts.append(NearPairs(hashes=places[near.hashes], sought=own[near.sought], distances=near.distances))
+            parts.append(NearPairs(hashes=rows[near.hashes], sought=own[near.sought], distances=near.distances))
         return NearPairs.joined(parts)
 
     def matched(self, found: Iterable["LoggedMatch"]) -> list[tuple[Row, ListMatch]]:
@@ -117,7 +117,7 @@ class HashQuery:
 
     def match(self, found: "LoggedMatch") -> ListMatch:
         """Converts a match into the form of policy and events."""
-        name, entry = self.lists[found.place], self.entries[found.place]
+        name, entry = self.lists[found.sought], self.entries[found.sought]
         return ListMatch(
             list=name,
             entry=entry.entry,
@@ -136,7 +136,7 @@ class LoggedMatch:
 
     row: Row
     """`COLUMNS` of its row."""
-    place: int
+    sought: int
     """Index of the hash among those sought."""
     distance: int
     variant: Variant | None = None
@@ -241,12 +241,12 @@ def _found(
         order = np.flatnonzero(here)[np.argsort(near.distances[here], kind="stable")]
         pairs = [
             _Pair(
-                row=int(every.rows[near.hashes[place]]),
-                sought=int(near.sought[place]),
-                distance=int(near.distances[place]),
-                kind=int(every.kinds[near.hashes[place]]),
+                row=int(every.rows[near.hashes[index]]),
+                sought=int(near.sought[index]),
+                distance=int(near.distances[index]),
+                kind=int(every.kinds[near.hashes[index]]),
             )
-            for place in order.tolist()
+            for index in order.tolist()
         ]
         yield from _with_rows(store, waiting[number][0], pairs, returned, left_out)
 
@@ -273,4 +273,4 @@ def _with_rows(
             continue
         known.add((pair.row, pair.sought))
         returned[watch] += 1
-        yield LoggedMatch(row=row, place=pair.sought, distance=pair.distance, variant=KINDS[pair.kind])
+        yield LoggedMatch(row=row, sought=pair.sought, distance=pair.distance, variant=KINDS[pair.kind])

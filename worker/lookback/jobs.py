@@ -22,7 +22,7 @@ from models.errors import ChangeError
 from worker.bank.keys import CHANGES
 from worker.store import redis_keys
 from worker.store.lease import LEASE_MS, expire_within
-from worker.store.redis_client import now_ms, run_script, store_errors
+from worker.store.redis_client import now_ms, run_script, store_errors, time_ms
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ FOLLOWED_AT_ONCE: Final = 10_000
 SETTLED_MS: Final = 30_000
 """Time after a hash's arrival by which pictures judged without it are usually logged: 2 s until the hash is in force
 everywhere, 18 s for the longest segment, 10 s in the writer's buffer. Later files are compared separately
-(`worker.lookback.late`)."""
+(`worker.lookback.late_files`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +113,9 @@ def is_due(redis: Redis) -> bool:
         pipe.zrange(UNCHECKED, 0, 0, withscores=True)
         pipe.zrange(UNCHECKED, -1, -1, withscores=True)
         pipe.time()
-        waiting, jobs, newest, position, first, last, (seconds, microseconds) = pipe.execute()
+        waiting, jobs, newest, position, first, last, time = pipe.execute()
     unread = bool(newest) and str(newest[0][0]) != position
-    now = int(seconds) * 1000 + int(microseconds) // 1000
+    now = time_ms(time)
     late = bool(first) and (first[0][1] <= now or last[0][1] > now + LONGEST_DUE_MS)
     return bool(waiting) or unread or late or bool(_ready(jobs, now, bulk=False))
 

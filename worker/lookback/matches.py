@@ -12,7 +12,7 @@ from config.errors import LivewardenError
 from config.facts import ALLOW, Hit, ListMatch, SampleFacts, StreamFacts
 from config.policy.policy import Policy
 from worker.bank.allowance import evaluate
-from worker.bank.in_force import InForce
+from worker.bank.lists_in_force import ListsInForce
 from worker.errors import StoreError
 from worker.events.cloudevent import derived_id
 from worker.incidents.commit import settle
@@ -122,7 +122,7 @@ def in_parts(groups: Sequence[WatchMatches]) -> list[list[WatchMatches]]:
     return parts
 
 
-def raise_watch_matches(redis: Redis, text: str, *, policy: Policy, in_force: InForce, deployment: str) -> None:
+def raise_watch_matches(redis: Redis, text: str, *, policy: Policy, in_force: ListsInForce, deployment: str) -> None:
     """Raises a group's hits, each once, even if called again; `text` is as `lookback_found.lua` kept it.
 
     Raises:
@@ -171,12 +171,12 @@ def _match(record: dict[str, Any]) -> ListMatch:
     return ListMatch(**known | {"tags": tuple(known.get("tags", ()))})
 
 
-def _sample(row: Row, in_force: InForce) -> SampleFacts:
+def _sample(row: Row, in_force: ListsInForce) -> SampleFacts:
     sample = sample_facts_of(row)
     return replace(sample, matches=_completed(sample.matches, in_force))
 
 
-def _completed(matches: Iterable[ListMatch], in_force: InForce) -> tuple[ListMatch, ...]:
+def _completed(matches: Iterable[ListMatch], in_force: ListsInForce) -> tuple[ListMatch, ...]:
     """Adds the present settings of their lists, which the log does not keep."""
     specs = in_force.bank.specs
 

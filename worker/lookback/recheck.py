@@ -1,4 +1,4 @@
-"""Compares late files of the verdict log (`worker.lookback.late`) with hashes that came into force meanwhile.
+"""Compares late files of the verdict log (`worker.lookback.late_files`) with hashes that came into force meanwhile.
 
 If the stream of changes still has all of these, with these; else with all lists in force.
 """
@@ -22,12 +22,12 @@ from models.errors import ChangeError
 from models.pdq.pdq import PdqHash
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import position, read_pointer
-from worker.bank.in_force import BankMark, BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES
+from worker.bank.lists_in_force import BankMark, BankSource, ListsInForce, as_list_match
 from worker.errors import LeaseLostError
 from worker.lookback.file_search import COLUMNS, MOST_FRAMES, HashQuery, found_in
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
-from worker.lookback.late import LateFile, current_mark, replace_late
+from worker.lookback.late_files import LateFile, current_mark, replace_late
 from worker.lookback.matches import Matched, groups_of
 from worker.store.lease import Lease
 from worker.store.object_store import ObjectStore
@@ -44,7 +44,7 @@ ROWS_A_STEP: Final = 1_000
 BEHIND_MS: Final = 10_000
 """After which a file is tried again, perhaps by a process that has all that is in force: this one has not."""
 
-LOOK_AGAIN_MS: Final = 60_000
+RECHECK_MS: Final = 60_000
 """After which a file is tried again that is not in the log yet, or for which this host lacks lists of files."""
 
 GONE_MS: Final = 3_600_000
@@ -77,11 +77,11 @@ class Recheck:
         file = LogFile.parse(folder, name)
         if file is None or name not in self.store.names(folder):
             return self._reschedule(late, now)
-        lacks_deployed = judged_by.lacks_deployed(current)
-        if lacks_deployed and in_force.mark.lacks_deployed(current):
+        lacks_shared = judged_by.lacks_shared(current)
+        if lacks_shared and in_force.mark.lacks_shared(current):
             return self._note(late, replace(late, due_ms=now + BEHIND_MS))
         matched: list[Matched] = []
-        if lacks_deployed or not in_force.mark.files <= judged_by.files:
+        if lacks_shared or not in_force.mark.files <= judged_by.files:
             changes = self._changes_since(judged_by, current)
             if changes is not None:
                 return self._note(late, None, self._with(changes, file, in_force))
@@ -92,7 +92,7 @@ class Recheck:
         if current.files <= known or now - late.since_ms > OTHER_HOSTS_MS:
             return self._note(late, None, matched)
         mark = replace(in_force.mark, files=known)
-        return self._note(late, replace(late, due_ms=now + LOOK_AGAIN_MS, rows=0, judged_by=mark), matched)
+        return self._note(late, replace(late, due_ms=now + RECHECK_MS, rows=0, judged_by=mark), matched)
 
     def give_up(self, late: LateFile) -> None:
         """Leaves a file out permanently.
@@ -110,7 +110,7 @@ class Recheck:
                 replace_late(self.redis, late, replace(late, path=file.path, due_ms=now, rows=0))
                 return 0
         gone = now - late.since_ms > GONE_MS
-        return self._note(late, None if gone else replace(late, due_ms=now + LOOK_AGAIN_MS))
+        return self._note(late, None if gone else replace(late, due_ms=now + RECHECK_MS))
 
     def _changes_since(self, judged_by: BankMark, current: BankMark) -> list[BankChange] | None:
         """The single hashes that came since; None: these are not all that came."""
@@ -129,7 +129,7 @@ class Recheck:
             if is_sought(change):
                 yield change
 
-    def _with(self, changes: Sequence[BankChange], file: LogFile, in_force: InForce) -> list[Matched]:
+    def _with(self, changes: Sequence[BankChange], file: LogFile, in_force: ListsInForce) -> list[Matched]:
         """Compares a file with single hashes that were not withdrawn since."""
         bank = in_force.bank
         there = [
@@ -148,8 +148,8 @@ class Recheck:
             rows = reader.rows(COLUMNS, sorted(found))
             counts: Counter[tuple[str, int]] = Counter()
             matched: list[Matched] = []
-            for place, matches in found.items():
-                row = rows[place]
+            for index, matches in found.items():
+                row = rows[index]
                 watch = (row["stream_id"], row["generation"])
                 counts[watch] += 1
                 if counts[watch] <= MOST_FRAMES:
@@ -195,10 +195,10 @@ def _matches(reader: LogReader, begin: int, end: int, bank: Bank) -> Iterator[tu
     for batch in reader.batches(("pdq", "pdq_quality", "variants")):
         here = range(max(begin, first), min(end, first + batch.num_rows))
         rows = batch.slice(here.start - first, len(here)).to_pylist() if here else []
-        for place, row in zip(here, rows, strict=True):
+        for index, row in zip(here, rows, strict=True):
             matches = _matches_of(row, bank)
             if matches:
-                yield place, matches
+                yield index, matches
         first += batch.num_rows
 
 

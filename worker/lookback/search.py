@@ -19,7 +19,7 @@ from config.errors import LivewardenError
 from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
-from worker.bank.in_force import BankSource
+from worker.bank.lists_in_force import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.failure_log import FailureLog
 from worker.lookback.file_search import IN_A_TASK, HashQuery, LoggedMatch, SearchPace, files_left, scan
@@ -37,7 +37,7 @@ from worker.lookback.jobs import (
     read_changes,
     sought,
 )
-from worker.lookback.late import next_late
+from worker.lookback.late_files import next_late
 from worker.lookback.matches import WatchMatches, groups_of, in_parts, raise_watch_matches
 from worker.lookback.recheck import Recheck
 from worker.store.age_clock import age_ms
@@ -173,8 +173,8 @@ def _still_listed(found: Sequence[LoggedMatch], wanted: HashQuery, bank: Bank) -
         one
         for one in found
         if any(
-            entry.value == wanted.entries[one.place].value
-            for entry in bank.exact(wanted.lists[one.place], wanted.entries[one.place].entry)
+            entry.value == wanted.entries[one.sought].value
+            for entry in bank.exact(wanted.lists[one.sought], wanted.entries[one.sought].entry)
         )
     ]
 

@@ -46,8 +46,8 @@ def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: flo
     `reach_seconds` after it, the first one as long before it as well.
     """
     found: list[Interval] = []
-    for place, instant in enumerate(sorted(instants)):
-        start, end = instant - (0.0 if place else reach_seconds), instant + reach_seconds
+    for index, instant in enumerate(sorted(instants)):
+        start, end = instant - (0.0 if index else reach_seconds), instant + reach_seconds
         start, end = max(0.0, start), min(duration_seconds, end)
         if end <= start:
             continue

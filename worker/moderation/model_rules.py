@@ -45,8 +45,8 @@ def check_cascade_models(policy: Policy, known: Mapping[str, ModelPackage]) -> N
         PolicyError: with the place of each unknown name, and the nearest known one.
     """
     problems = [
-        Problem(("cascade", place, "model"), unknown("model", stage.model, known), offset=0)
-        for place, stage in enumerate(policy.cascade or ())
+        Problem(("cascade", index, "model"), unknown("model", stage.model, known), offset=0)
+        for index, stage in enumerate(policy.cascade or ())
         if stage.model not in known
     ]
     if problems:
@@ -72,42 +72,42 @@ def _shadow_only(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem
     shadow = {model.key(label) for model in models if model.use is Use.SHADOW for label in model.labels}
     if not shadow:
         return
-    for place, rule in enumerate(policy.rules):
+    for index, rule in enumerate(policy.rules):
         if rule.mode != "live":
             continue
         used = sorted(_used(rule.condition) & shadow)
         unnamed = unnamed_scores(rule.condition.tree)
         if unnamed is not None:
             text = f"{_BY_NAME}: this may be {min(shadow)}, which is for rules with `mode: shadow` only"
-            yield Problem(("rules", place, "when"), text, unnamed)
+            yield Problem(("rules", index, "when"), text, unnamed)
         elif used:
             text = f"{used[0]} is for rules with `mode: shadow` only, by its manifest"
-            yield Problem(("rules", place, "when"), text, rule.when.find(used[0]))
+            yield Problem(("rules", index, "when"), text, rule.when.find(used[0]))
 
 
 def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
     keys = {model.key(label) for model in models for label in model.labels}
     about_minors = {model.name for model in models if model.about_minors}
     safe = frozenset(_keys_about(Category.SAFE, models))
-    for place, stage in enumerate(policy.cascade or ()):
+    for index, stage in enumerate(policy.cascade or ()):
         for score in sorted(_used(stage.condition) - keys):
             text = unknown("score", score, sorted(keys))
             at = (stage.when or "").find(score)
-            yield Problem(("cascade", place, "when"), text, at if at >= 0 else None)  # it may have escapes
+            yield Problem(("cascade", index, "when"), text, at if at >= 0 else None)  # it may have escapes
         if stage.model in about_minors:
-            yield from _without_cause(place, stage, safe)
+            yield from _without_cause(index, stage, safe)
 
 
-def _without_cause(place: int, stage: Stage, safe: frozenset[str]) -> Iterator[Problem]:
+def _without_cause(index: int, stage: Stage, safe: frozenset[str]) -> Iterator[Problem]:
     """A model about minors may run only where an earlier stage found something."""
     text = f"{stage.model} estimates age, and runs only where an earlier stage gave cause: expected "
     if stage.condition is None:
-        yield Problem(("cascade", place), f"{text}`when` over another model's score or a match")
+        yield Problem(("cascade", index), f"{text}`when` over another model's score or a match")
         return
     causeless = unproved(stage.condition.tree, lambda atom: _is_cause(atom, safe))
     if causeless is not None:
         yield Problem(
-            ("cascade", place, "when"),
+            ("cascade", index, "when"),
             f'{text}score("MODEL/LABEL") >= N above 0, of a label that is not `safe`, matched("LIST") or '
             "matches.exists(…); && may narrow it, and both sides of || must need one: "
             "this may hold where nothing was found",
@@ -128,10 +128,10 @@ def _clearing(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
     minors = frozenset(_keys_about(Category.MINOR, models))
     if not minors:
         return
-    conditions = [(("rules", place, "when"), rule.condition) for place, rule in enumerate(policy.rules)]
+    conditions = [(("rules", index, "when"), rule.condition) for index, rule in enumerate(policy.rules)]
     conditions += [
-        (("cascade", place, "when"), stage.condition)
-        for place, stage in enumerate(policy.cascade or ())
+        (("cascade", index, "when"), stage.condition)
+        for index, stage in enumerate(policy.cascade or ())
         if stage.condition is not None
     ]
     for where, condition in conditions:

@@ -25,9 +25,9 @@ from sampler.errors import SamplerError
 from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import mark_allowed
-from worker.bank.in_force import BankSource, InForce, as_list_match
+from worker.bank.lists_in_force import BankSource, ListsInForce, as_list_match
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
-from worker.moderation.sight import CLASSIFIER_FAILED, Sight
+from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
@@ -42,8 +42,8 @@ _NO_SCORES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Stream and times that a segment belongs to."""
+class ModerationContext:
+    """The stream and the times of a segment that is moderated."""
 
     stream: StreamFacts
     capture_ms: int
@@ -111,7 +111,7 @@ class Pipeline:
         self,
         data: bytes | BinaryIO,
         *,
-        origin: Origin,
+        context: ModerationContext,
         seed: bytes,
         init: bytes = b"",
         gate: GateState | None = None,
@@ -136,7 +136,7 @@ class Pipeline:
             sampler.errors.SamplerError: nothing could be sampled; its `reason` goes to the ledger.
         """
         moderate = partial(
-            self._moderate, data, origin=origin, seed=seed, init=init, gate=gate, stuck=stuck, observe=observe
+            self._moderate, data, context=context, seed=seed, init=init, gate=gate, stuck=stuck, observe=observe
         )
         try:
             return moderate(fresh=fresh)
@@ -149,7 +149,7 @@ class Pipeline:
         self,
         data: bytes | BinaryIO,
         *,
-        origin: Origin,
+        context: ModerationContext,
         seed: bytes,
         init: bytes,
         gate: GateState | None,
@@ -162,12 +162,12 @@ class Pipeline:
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded, stuck)
-        profile = self._policy.profile_for(origin.stream) if self._profile is None else self._profile
+        profile = self._policy.profile_for(context.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
 
         def consume(frame: SampledFrame) -> None:
             nonlocal gate
-            sample, gate = self._moderate_frame(frame, origin, in_force, gate, clock, stages, degraded)
+            sample, gate = self._moderate_frame(frame, context, in_force, gate, clock, stages, degraded)
             samples.append(sample)
             if observe is not None:
                 observe(frame.picture, sample)
@@ -175,27 +175,29 @@ class Pipeline:
         segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=consume, fresh=fresh)
         self._mark_unconfined(degraded)
         # Concealed pictures cover nothing, which the sampler has counted already.
-        instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]
-        sight = Sight(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
+        instants = [(sample.pts_seconds - context.offset_seconds, sample) for sample in samples if not sample.concealed]
+        coverage = SampleCoverage(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
         child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
         return SegmentVerdict(
             samples=tuple(sorted(samples, key=lambda sample: sample.pts_seconds)),
             duration_seconds=segment.duration_seconds,
-            unmoderated=sight.unmoderated(),
-            unhashable_seconds=sight.unhashable_seconds(),
+            unmoderated=coverage.unmoderated(),
+            unhashable_seconds=coverage.unhashable_seconds(),
             frames_total=segment.frames_total,
             frames_decoded=segment.frames_decoded,
             max_gap_seconds=segment.max_gap_seconds,
             cpu_seconds=CpuSeconds(**child, **clock.spent, total=thread_time() - started + sum(child.values())),
             gate=gate,
-            turns=stages.turns,
+            model_tallies=stages.model_tallies,
             list_versions=in_force.versions,
             bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
         )
 
-    def moderate_picture(self, data: bytes, *, origin: Origin, observe: Observer | None = None) -> SegmentVerdict:
+    def moderate_picture(
+        self, data: bytes, *, context: ModerationContext, observe: Observer | None = None
+    ) -> SegmentVerdict:
         """Moderates one still picture: PNG, JPEG, WebP, GIF, BMP or TIFF.
 
         Raises:
@@ -209,21 +211,21 @@ class Pipeline:
         picture = self._decoder.picture(data)
         self._mark_unconfined(degraded)
         frame = SampledFrame(pts_seconds=0.0, reason=SampleReason.KEYFRAME, keyframe=True, picture=picture, flat=None)
-        sample, _ = self._moderate_frame(frame, origin, in_force, None, clock, stages, degraded)
+        sample, _ = self._moderate_frame(frame, context, in_force, None, clock, stages, degraded)
         if observe is not None:
             observe(picture, sample)
         unseen = Stretch(start_seconds=0.0, end_seconds=0.0, reason=CLASSIFIER_FAILED)
         return SegmentVerdict(
             samples=(sample,),
             duration_seconds=0.0,
-            unmoderated=() if sample.looked_at else (unseen,),
+            unmoderated=() if sample.classified else (unseen,),
             unhashable_seconds=0.0,
             frames_total=1,
             frames_decoded=1,
             max_gap_seconds=0.0,
             cpu_seconds=CpuSeconds(**clock.spent, total=thread_time() - started),
             gate=None,
-            turns=stages.turns,
+            model_tallies=stages.model_tallies,
             list_versions=in_force.versions,
             bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
@@ -237,8 +239,8 @@ class Pipeline:
     def _moderate_frame(
         self,
         frame: SampledFrame,
-        origin: Origin,
-        in_force: InForce,
+        context: ModerationContext,
+        in_force: ListsInForce,
         gate: GateState | None,
         clock: _StageClock,
         stages: SegmentStages,
@@ -249,29 +251,29 @@ class Pipeline:
             luma = frame.picture.luma()
             pdq, variants = hash_with_variants(luma, in_force.variants)
         with clock.stage("match"):
-            judged_ms = round(time() * 1000) if origin.judged_ms is None else origin.judged_ms
+            judged_ms = round(time() * 1000) if context.judged_ms is None else context.judged_ms
             matches = mark_allowed(list_matches(in_force.bank, pdq, variants), now_ms=judged_ms)
-        capture_ms = origin.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
+        capture_ms = context.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
         seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
         facts = SampleFacts(
             capture_ms=capture_ms,
-            pts_seconds=origin.offset_seconds + frame.pts_seconds,
+            pts_seconds=context.offset_seconds + frame.pts_seconds,
             reason=str(frame.reason),
             pdq_quality=pdq.quality,
             matches=matches,
             pdq=pdq.hex if pdq.hashable else "",
         )
         if frame.replaced:
-            scores, looked_at = _NO_SCORES, False
+            scores, classified = _NO_SCORES, False
         elif seen.repeated is not None:
-            scores, looked_at = seen.repeated.scores, True
+            scores, classified = seen.repeated.scores, True
         else:
             with clock.stage("classify"):
-                classified = stages.classify(frame.picture, origin.stream, facts)
-            scores, looked_at = classified.scores, classified.complete
-            gate = _next_state(gate, seen, scores) if looked_at else gate
-        facts = replace(facts, scores=scores, looked_at=looked_at)
-        evaluation = self._policy.evaluate(origin.stream, facts)
+                result = stages.classify(frame.picture, context.stream, facts)
+            scores, classified = result.scores, result.complete
+            gate = _next_state(gate, seen, scores) if classified else gate
+        facts = replace(facts, scores=scores, classified=classified)
+        evaluation = self._policy.evaluate(context.stream, facts)
         if not frame.replaced:
             degraded.update(evaluation.problems)
         sample = SampleVerdict(
@@ -288,7 +290,7 @@ class Pipeline:
             scores=scores,
             deduplicated=seen.repeated is not None and not frame.replaced,
             concealed=frame.concealed,
-            looked_at=looked_at,
+            classified=classified,
             flat=frame.flat,
             frozen=seen.frozen,
             hits=evaluation.hits,

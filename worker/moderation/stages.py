@@ -35,8 +35,8 @@ STUCK = "model-stuck"
 class ModelTally:
     """Pictures and time of one classifier on one segment; deduplicated pictures are not among them."""
 
-    looked: int = 0
-    passed_over: int = 0
+    classified: int = 0
+    skipped: int = 0
     """The cascade's condition did not hold."""
     failed: int = 0
     """Pictures without its scores: it failed, had run out of time on one before, or is stuck."""
@@ -47,16 +47,16 @@ class ModelTally:
     def counts(self) -> dict[str, int]:
         """Counts for the stream's record."""
         return {
-            "looked at": self.looked,
-            "passed over": self.passed_over,
+            "looked at": self.classified,
+            "passed over": self.skipped,
             "failed": self.failed,
             "cpu_ms": round(self.cpu_seconds * 1000),
         }
 
     def add(self, more: "ModelTally") -> None:
         """Adds those of another segment."""
-        self.looked += more.looked
-        self.passed_over += more.passed_over
+        self.classified += more.classified
+        self.skipped += more.skipped
         self.failed += more.failed
         self.cpu_seconds += more.cpu_seconds
 
@@ -139,7 +139,7 @@ class SegmentStages:
     """Models that may fail without a loss to live rules."""
     _degraded: set[str]
     _stuck: frozenset[str]
-    turns: dict[str, ModelTally] = field(default_factory=dict)
+    model_tallies: dict[str, ModelTally] = field(default_factory=dict)
     """By model, of those that ran or could have run."""
     _out_of_time: set[str] = field(default_factory=set)
 
@@ -153,17 +153,17 @@ class SegmentStages:
         for classifier in self._classifiers:
             if classifier.manifest.use is Use.SELFTEST and not stream.drill:
                 continue
-            turns = self.turns.setdefault(classifier.name, ModelTally())
+            tally = self.model_tallies.setdefault(classifier.name, ModelTally())
             started = thread_time()
             if not self._due(classifier, stream, replace(sample, scores=scores)):
-                turns.passed_over += 1
+                tally.skipped += 1
             elif (found := self._scores(classifier, picture)) is not None:
-                turns.looked += 1
+                tally.classified += 1
                 scores.update(found)
             else:
-                turns.failed += 1
+                tally.failed += 1
                 complete = complete and classifier.name in self._in_shadow
-            turns.cpu_seconds += thread_time() - started
+            tally.cpu_seconds += thread_time() - started
         return Classified(scores=scores, complete=complete)
 
     def _due(self, classifier: Classifier, stream: StreamFacts, sample: SampleFacts) -> bool:

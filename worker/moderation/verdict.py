@@ -8,7 +8,7 @@ from typing import Any
 from config.facts import Hit, ListMatch, SampleFacts
 from models.pdq.variants import Variants
 from sampler.frames import SampleReason, Stretch
-from worker.bank.in_force import BankMark
+from worker.bank.lists_in_force import BankMark
 from worker.moderation.accounting import LedgerShare, account
 from worker.moderation.gate import GateState
 from worker.moderation.stages import ModelTally
@@ -54,7 +54,7 @@ class SampleVerdict:
     """It repeats the picture last classified, and takes over its scores."""
     concealed: bool
     """The decoder made parts of it up: it was hashed, and covers nothing."""
-    looked_at: bool
+    classified: bool
     """Classified: every classifier that was due, and whose scores live rules may use, gave them; or the picture is
     deduplicated."""
     flat: str | None
@@ -82,7 +82,7 @@ class SampleVerdict:
             pdq_quality=self.pdq_quality,
             matches=self.matches,
             scores=self.scores,
-            looked_at=self.looked_at,
+            classified=self.classified,
             pdq=self.pdq or "",
         )
 
@@ -99,7 +99,7 @@ class SampleVerdict:
             ],
             "scores": {name: round(score, 6) for name, score in self.scores.items()},
             "deduplicated": self.deduplicated,
-            **({} if self.looked_at else {"classified": False}),
+            **({} if self.classified else {"classified": False}),
         }
 
 
@@ -122,7 +122,7 @@ class SegmentVerdict:
     cpu_seconds: CpuSeconds
     gate: GateState | None
     """After this segment; None: nothing was classified yet."""
-    turns: Mapping[str, ModelTally] = field(default_factory=dict)
+    model_tallies: Mapping[str, ModelTally] = field(default_factory=dict)
     """By model: its pictures and its CPU time."""
     list_versions: Mapping[str, str] = field(default_factory=dict)
     """Hash list -> version of it that the pictures were compared with."""
@@ -150,8 +150,8 @@ class SegmentVerdict:
             **flat,
             **{
                 f"{name} by {model}": count
-                for model, turns in self.turns.items()
-                for name, count in turns.counts.items()
+                for model, tally in self.model_tallies.items()
+                for name, count in tally.counts.items()
             },
         }
 

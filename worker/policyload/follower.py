@@ -1,7 +1,7 @@
 """The policy in force, from LIVEWARDEN_POLICY_FILE: a changed file is taken without a restart, a broken one never.
 
-A file that is being written may be read in part, or be missing for a moment; so a change is taken when a second look, a
-second later, finds the same. Each look reads the file, a few kB: size, times and inode can be the same for another
+A file that is being written may be read in part, or be missing for a moment; so a change is taken when a second read, a
+second later, finds the same. Each refresh reads the file, a few kB: size, times and inode can be the same for another
 content, which `tar` and `cp -p` bring about.
 """
 
@@ -19,8 +19,8 @@ from worker.logs.failure_log import FailureLog
 
 _log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0
-"""Between two looks at the file: a good one is in force after two of them and the time to build its pipeline."""
+REFRESH_SECONDS: Final = 1.0
+"""Between two reads of the file: a good one is in force after two of them and the time to build its pipeline."""
 
 UNREADABLE: Final = "unreadable"
 """`refused` of a file that is missing, or no file."""
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class _Seen(NamedTuple):
-    """The file at one look."""
+    """The file at one read."""
 
     data: bytes | None
     """None: it cannot be read."""
@@ -55,9 +55,9 @@ class PolicyFollower(Generic[T]):
         self._path = path
         self._build = build
         self._lock = threading.Lock()
-        self._looked_at = 0.0
+        self._refreshed_at = 0.0
         self.followed = False
-        """A thread calls `look` periodically."""
+        """A thread calls `refresh` periodically."""
         self._built: T | None = None
         self.good: bytes | None = None
         """The bytes of the last good policy. A process that is forked while the file is broken begins with those it was
@@ -65,7 +65,7 @@ class PolicyFollower(Generic[T]):
         self._tried: _Seen | None = None
         """The file that was read last, good or not."""
         self._noticed: _Seen | None = None
-        """The file at the last look."""
+        """The file at the last read."""
         self.refused = ""
         """Digest of the file as it is now, if it is not usable; `UNREADABLE` if it cannot be read."""
         self.problem = ""
@@ -73,24 +73,24 @@ class PolicyFollower(Generic[T]):
 
     @property
     def in_force(self) -> T:
-        """The policy in force. Where no thread follows the file, this looks, at most once in LOOK_SECONDS.
+        """The policy in force. Where no thread follows the file, this refreshes it, at most once in REFRESH_SECONDS.
 
         Raises:
             LivewardenError: at the first use: the policy is not usable.
         """
-        if self._built is None or (not self.followed and time.monotonic() - self._looked_at >= LOOK_SECONDS):
-            self.look()
+        if self._built is None or (not self.followed and time.monotonic() - self._refreshed_at >= REFRESH_SECONDS):
+            self.refresh()
         assert self._built is not None
         return self._built
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Takes over a change of the file; returns whether another policy is in force now.
 
         Raises:
-            LivewardenError: at the first look: the policy is not usable.
+            LivewardenError: at the first call: the policy is not usable.
         """
         with self._lock:
-            self._looked_at = time.monotonic()
+            self._refreshed_at = time.monotonic()
             before = self._built
             if before is None:
                 self._begin()
@@ -107,7 +107,7 @@ class PolicyFollower(Generic[T]):
             self._trouble.over("file", "the policy's file is usable again")
 
     def _begin(self) -> None:
-        seen = _Seen(read_policy(None)) if self._path is None else _look_at(self._path)
+        seen = _Seen(read_policy(None)) if self._path is None else _read_file(self._path)
         self._tried = self._noticed = seen
         try:
             self._built = self._made(seen)
@@ -120,7 +120,7 @@ class PolicyFollower(Generic[T]):
             self.good = seen.data
 
     def _compare(self, path: Path) -> None:
-        seen = _look_at(path)
+        seen = _read_file(path)
         settled = seen == self._noticed
         self._noticed = seen
         if settled and seen != self._tried:
@@ -149,7 +149,7 @@ class PolicyFollower(Generic[T]):
         self.refused, self.problem = refused, problem
 
 
-def _look_at(path: Path) -> _Seen:
+def _read_file(path: Path) -> _Seen:
     try:
         data = read_policy(path)
         return _Seen(data, modified_ns=path.stat().st_mtime_ns)

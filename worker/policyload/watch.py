@@ -17,7 +17,7 @@ from worker.logs.failure_log import FailureLog
 from worker.logs.fields import fields
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.dead_rules import REPORT_SECONDS, DeadRules, ListNames
-from worker.policyload.follower import LOOK_SECONDS, PolicyFollower
+from worker.policyload.follower import REFRESH_SECONDS, PolicyFollower
 from worker.policyload.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, report_policy_file
 from worker.processes.periodic import periodic
 from worker.store import redis_keys
@@ -47,7 +47,7 @@ def follow_policy(follower: PolicyFollower[ActivePolicy], redis: Redis, stopping
 
     def step() -> None:
         nonlocal reported, reported_at
-        if follower.look():
+        if follower.refresh():
             _log.debug("policy %s is in force in this process", follower.in_force.policy.version)
         state = (follower.in_force.policy.version, follower.problem)
         if state != reported or time.monotonic() - reported_at > REPORT_SECONDS:
@@ -82,7 +82,7 @@ def watch_policy(
     def step() -> None:
         nonlocal published, published_at, begun
         try:
-            if follower.look() and begun:
+            if follower.refresh() and begun:
                 version = follower.in_force.policy.version
                 _log.info("policy %s is in force", version, extra=fields(policy=version))
             begun = True  # with the version that the worker's start line names
@@ -113,7 +113,7 @@ def _follow(step: Callable[[], None], stopping: threading.Event) -> None:
     periodic(
         step,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=REFRESH_SECONDS,
         troubles=_trouble,
         failing="the policy is not followed",
         well_again="the policy is followed again",

@@ -48,7 +48,7 @@ def check_names(
         ReplayError: a score that no model has; or a list or signal that no rule uses, where a rule uses a similar
             name and no rule iterates over all of them.
     """
-    scores = frozenset(given_scores) | policy.asked_scores
+    scores = frozenset(given_scores) | policy.referenced_scores
     known = {"list": _known_lists(policy), "signal": _known_signals(policy)}
     refused: list[Mistake] = []
     doubtful: list[Mistake] = []
@@ -93,7 +93,7 @@ def _used(cases: CaseFile) -> Iterator[_Used]:
 
 def _known_lists(policy: Policy) -> _Known:
     return _Known(
-        named=policy.asked_lists | _quoted_beside(policy, "matches") | {SELFTEST, ALLOW},
+        named=policy.referenced_lists | _quoted_beside(policy, "matches") | {SELFTEST, ALLOW},
         any_counts=any("matches" in rule.condition.names for rule in policy.rules),
     )
 

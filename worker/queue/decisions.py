@@ -58,7 +58,9 @@ class Decision:
     """The outcome before a revision; None: it is the first decision."""
 
 
-def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str = "", deployment: str) -> Decision:
+def decide_incident(
+    redis: Redis, incident_id: str, outcome: str, *, by: str, note: str = "", deployment: str
+) -> Decision:
     """Records a decision, publishes it, and acknowledges every entry of the incident; it is then on Redis's disk.
 
     On a group's incident it holds for the streams that were shown; those that joined since become an incident of their

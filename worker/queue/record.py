@@ -11,7 +11,7 @@ from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import entries_key, incident_key, named_key
 from worker.queue.claims import UNREADABLE, lease_left_ms, number_of
 from worker.queue.leases import unknown
-from worker.store.redis_client import store_errors
+from worker.store.redis_client import store_errors, time_ms
 
 MOST_PUBLISHED: Final = 50
 """The newest events of an incident that lasts for hours."""
@@ -23,7 +23,7 @@ _NO_KEY: Final = -2
 """TTL of a key that does not exist."""
 
 
-def show(redis: Redis, incident_id: str) -> dict[str, Any]:
+def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
     """Returns the record that `livewarden queue show ID --json` prints; of a decided incident as long as Redis has it.
 
     It claims nothing, and does not count as shown: a decision is on what `take` returned.
@@ -42,14 +42,14 @@ def show(redis: Redis, incident_id: str) -> dict[str, Any]:
             pipe.zcard(named_key(incident_id))
             pipe.ttl(key)
             pipe.time()
-            *found, (seconds, microseconds) = pipe.execute(raise_on_error=False)
+            *found, time = pipe.execute(raise_on_error=False)
         fields, entries, waiting, streams, streams_total, life_seconds = (
             empty if isinstance(one, ResponseError) else one for one, empty in zip(found, _NOTHING, strict=True)
         )
         if life_seconds == _NO_KEY:
             raise unknown(incident_id)
         published = _published(redis, [str(entry) for entry in entries])
-    now = int(seconds) * 1000 + int(microseconds) // 1000
+    now = time_ms(time)
     decided = "outcome" in fields
     lease_ms = 0 if decided else lease_left_ms(fields, now)
     purpose = fields.get("purpose", UNREADABLE)

@@ -25,7 +25,7 @@ from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_
 from worker.incidents.store import rounds
 from worker.people.actor import check_name
 from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision, Outcome, check_note, check_outcome
-from worker.queue.undecided import Kept, read_record
+from worker.queue.undecided import StoredRuleState, read_record
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 MAX_REVISIONS: Final = 20
@@ -57,7 +57,7 @@ def revise(
         with store_errors():
             record = read_record(redis, incident_id)
             previous = _previous(incident_id, record, judged, expected)
-            kept, now = Kept.read(redis, record), now_ms(redis)
+            kept, now = StoredRuleState.read(redis, record), now_ms(redis)
             named = None
             if "kept_under" in record:
                 named = NamedStreams.of(list(streams_of(redis, named_key(incident_id))))

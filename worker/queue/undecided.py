@@ -22,7 +22,7 @@ from worker.store.redis_client import now_ms
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class StoredRuleState:
     """The state that an incident is or was kept in: of its rule on its stream, or of its group of streams."""
 
     owner: str
@@ -34,7 +34,7 @@ class Kept:
     """None: there is none any more."""
 
     @classmethod
-    def read(cls, redis: Redis, record: Mapping[str, str]) -> "Kept":
+    def read(cls, redis: Redis, record: Mapping[str, str]) -> "StoredRuleState":
         """Reads the state for the incident of that record."""
         if "kept_under" in record:
             # A group of streams is kept separately from the stream that its record names.
@@ -65,7 +65,7 @@ class Undecided:
 
     fields: Mapping[str, str]
     """Its record."""
-    kept: Kept
+    kept: StoredRuleState
     before: RuleState
     streams: Mapping[str, int]
     """Streams of a group -> when they joined."""
@@ -81,7 +81,7 @@ class Undecided:
         fields = read_record(redis, incident_id)
         if "outcome" in fields:
             raise decided_already(incident_id, fields["outcome"], fields["decided_by"])
-        kept = Kept.read(redis, fields)
+        kept = StoredRuleState.read(redis, fields)
         before = kept.state
         if before is None or before.incident is None or before.incident.incident_id != incident_id:
             return None

@@ -17,7 +17,7 @@ _APART = 2**40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class RuleReach:
     """The greatest reach of a policy's rules around a picture."""
 
     window_ms: int
@@ -35,13 +35,13 @@ class Reach:
         )
 
 
-def near(table: pa.Table, seeds: Mask, reach: Reach) -> Mask:
+def near(table: pa.Table, seeds: Mask, reach: RuleReach) -> Mask:
     """(n,): the rows that have one of `seeds` within reach, in the same watch and epoch of a stream.
 
     Both before and after, since a window around a seed also holds the pictures before it. Rows beyond that lie between
     pictures that are too far apart to count together.
     """
-    order, time, number = _places(table)
+    order, time, number = _positions(table)
     inside = seeds[order]
     inside = _dilated(inside, time, reach.window_ms) | _dilated(inside, number, reach.window_samples)
     inside = _dilated(inside, number, reach.persistence_samples)
@@ -50,7 +50,7 @@ def near(table: pa.Table, seeds: Mask, reach: Reach) -> Mask:
     return found
 
 
-def _places(table: pa.Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _positions(table: pa.Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The rows in capture order, stream by stream; the time of each, and the number of classified ones up to it. From
     one stream to the next both jump so far that no rows of them are near."""
     stream = table["stream_id"].combine_chunks().dictionary_encode().indices.to_numpy()
@@ -63,14 +63,14 @@ def _places(table: pa.Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64
     return order, capture[order] - int(capture.min()) + apart, np.cumsum(classified) + apart
 
 
-def _dilated(inside: Mask, place: npt.NDArray[np.int64], reach: int) -> Mask:
-    """Rows with one inside at most (<=) `reach` before or after; `place` never decreases."""
+def _dilated(inside: Mask, position: npt.NDArray[np.int64], reach: int) -> Mask:
+    """Rows with one inside at most (<=) `reach` before or after; `position` never decreases."""
     if reach == 0 or not inside.any():
         return inside
-    places = place[inside]
-    before = np.searchsorted(places, place, "right") - 1
-    after = np.minimum(before + 1, len(places) - 1)
-    near_before = (before >= 0) & (place - places[np.maximum(before, 0)] <= reach)
-    near_after = (places[after] >= place) & (places[after] - place <= reach)
+    marked = position[inside]
+    before = np.searchsorted(marked, position, "right") - 1
+    after = np.minimum(before + 1, len(marked) - 1)
+    near_before = (before >= 0) & (position - marked[np.maximum(before, 0)] <= reach)
+    near_after = (marked[after] >= position) & (marked[after] - position <= reach)
     dilated: Mask = inside | near_before | near_after
     return dilated

@@ -50,7 +50,7 @@ def load_tried_policy(
 
 def _used_scores(policy: Policy) -> frozenset[str]:
     stages = (stage.condition for stage in policy.cascade or ())
-    return policy.asked_scores.union(*(condition.scores for condition in stages if condition is not None))
+    return policy.referenced_scores.union(*(condition.scores for condition in stages if condition is not None))
 
 
 def _models_of(scores: Iterable[str]) -> frozenset[str]:

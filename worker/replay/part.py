@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from config.facts import SegmentPlace
+from config.facts import SegmentPosition
 from config.policy.policy import Policy
 from worker.replay.comparison import Compared, compare, is_given
 from worker.replay.history import LoggedIncident
@@ -24,7 +24,7 @@ SEGMENTS_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Times:
+class ReplayPeriod:
     """The time of a replay, by when segments were settled and incidents raised; milliseconds of Redis's clock."""
 
     start_ms: int
@@ -52,10 +52,10 @@ class PartResult:
 class Replayer:
     """Replays parts of the log with one policy."""
 
-    def __init__(self, policy: Policy, times: Times) -> None:
+    def __init__(self, policy: Policy, period: ReplayPeriod) -> None:
         self._policy = policy
         self._tried = with_all_rules_live(policy)
-        self._times = times
+        self._period = period
         self._prefilter = Prefilter(self._tried)
 
     def part(self, table: pa.Table, history: Mapping[str, Sequence[LoggedIncident]]) -> PartResult:
@@ -66,7 +66,7 @@ class Replayer:
             history: the incidents of those streams.
         """
         # In one piece: else Arrow would combine nested columns anew each time that rows are taken of them.
-        table = with_all_columns(table).filter(pc.field("settled_ms") < self._times.until_ms).combine_chunks()
+        table = with_all_columns(table).filter(pc.field("settled_ms") < self._period.until_ms).combine_chunks()
         if not table.num_rows:
             return PartResult(hits={}, problems={})
         layout = _Layout(table)
@@ -86,7 +86,7 @@ class Replayer:
             problems.update(replay.problems)
             compared += compare(
                 stream_id,
-                [one for one in was if self._times.since_ms <= one.raised_ms < self._times.until_ms],
+                [one for one in was if self._period.since_ms <= one.raised_ms < self._period.until_ms],
                 list(replay.raised.values()),
                 self._policy,
                 segments=keys,
@@ -96,21 +96,21 @@ class Replayer:
             hits=hits,
             problems=problems,
             streams=layout.stream_ids,
-            segments=layout.segments_since(self._times.since_ms),
+            segments=layout.segments_since(self._period.since_ms),
         )
 
     def _run(
         self,
         replay: StreamReplay,
         was: Sequence[LoggedIncident],
-        segments: Iterable[tuple[SettledSegment, SegmentPlace | None]],
+        segments: Iterable[tuple[SettledSegment, SegmentPosition | None]],
         keys: Set[str],
     ) -> None:
         """Replays everything in its order; a decision before segments that were settled in the same millisecond."""
-        times = self._times
-        others: list[tuple[int, Callable[[], None]]] = [(times.since_ms, partial(replay.begin, was, times.since_ms))]
+        period = self._period
+        others: list[tuple[int, Callable[[], None]]] = [(period.since_ms, partial(replay.begin, was, period.since_ms))]
         for one in was:
-            if one.decided_ms is not None and times.start_ms <= one.decided_ms < times.until_ms:
+            if one.decided_ms is not None and period.start_ms <= one.decided_ms < period.until_ms:
                 decide = partial(
                     replay.decide, one.rule, one.decided_ms, purpose=one.purpose, incident_id=one.incident_id
                 )
@@ -118,15 +118,15 @@ class Replayer:
             others += [
                 (revision.at_ms, partial(replay.revise, one, revision))
                 for revision in one.revisions
-                if times.start_ms <= revision.at_ms < times.until_ms
+                if period.start_ms <= revision.at_ms < period.until_ms
             ]
             others += [
                 (event.at_ms, partial(replay.give, one, event))
                 for event in one.events
-                if times.start_ms <= event.at_ms < times.until_ms and is_given(event.segment_key, keys)
+                if period.start_ms <= event.at_ms < period.until_ms and is_given(event.segment_key, keys)
             ]
         waiting = deque(sorted(others, key=lambda other: other[0]))
-        replay.begin(was, times.start_ms)
+        replay.begin(was, period.start_ms)
         for segment, pending in segments:
             while waiting and waiting[0][0] <= segment.settled_ms:
                 waiting.popleft()[1]()
@@ -136,7 +136,7 @@ class Replayer:
 
 
 class _Layout:
-    """The places of segments in a table: by stream, in the order in which they were settled."""
+    """The rows of segments in a table: by stream, in the order in which they were settled."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -189,26 +189,26 @@ class _Layout:
         """Keys of segments."""
         return frozenset(self._keys[self._key[number]] for number in numbers)
 
-    def settled(self, numbers: Sequence[int]) -> Iterator[tuple[SettledSegment, SegmentPlace | None]]:
-        """Segments of one stream, each with the earliest place of those of its epoch that come after it."""
+    def settled(self, numbers: Sequence[int]) -> Iterator[tuple[SettledSegment, SegmentPosition | None]]:
+        """Segments of one stream, each with the earliest position of those of its epoch that come after it."""
         pending = self._pending(numbers)
         for begin in range(0, len(numbers), SEGMENTS_AT_ONCE):
             some = numbers[begin : begin + SEGMENTS_AT_ONCE]
-            places = np.concatenate([self._rows[self._first[number] : self._end[number]] for number in some])
-            rows = iter(self._table.take(pa.array(places)).to_pylist())
+            indices = np.concatenate([self._rows[self._first[number] : self._end[number]] for number in some])
+            rows = iter(self._table.take(pa.array(indices)).to_pylist())
             for at, number in enumerate(some, begin):
                 mine = list(islice(rows, int(self._end[number] - self._first[number])))
                 yield settled_segment(mine), pending[at]
 
-    def _pending(self, numbers: Sequence[int]) -> list[SegmentPlace | None]:
+    def _pending(self, numbers: Sequence[int]) -> list[SegmentPosition | None]:
         firsts = self._table.select(["generation", "epoch", "capture_ms", "pts_seconds"]).take(
             pa.array(self._rows[self._first[list(numbers)]])
         )
-        earliest: dict[tuple[int, int], SegmentPlace] = {}
-        pending: list[SegmentPlace | None] = [None] * len(numbers)
+        earliest: dict[tuple[int, int], SegmentPosition] = {}
+        pending: list[SegmentPosition | None] = [None] * len(numbers)
         for at, row in reversed(list(enumerate(firsts.to_pylist()))):
             watch = (row["generation"], row["epoch"])
             pending[at] = earliest.get(watch)
-            place = SegmentPlace(begin_ms(row), self._keys[self._key[numbers[at]]])
-            earliest[watch] = min(place, earliest.get(watch, place))
+            position = SegmentPosition(begin_ms(row), self._keys[self._key[numbers[at]]])
+            earliest[watch] = min(position, earliest.get(watch, position))
         return pending

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from config.facts import Evaluation, Surroundings
 from config.policy.policy import Policy
-from worker.replay.near import Mask, Reach, near
+from worker.replay.near import Mask, RuleReach, near
 from worker.replay.rows import coverage_of
 from worker.replay.thresholds import only_compares, sample_counts, thresholds
 from worker.verdictlog.rows import Row, sample_facts_of, stream_facts_of
@@ -54,7 +54,7 @@ class Prefilter:
                 if threshold.behind:
                     known = self._lowest.get(threshold.score, threshold.value)
                     self._lowest[threshold.score] = min(known, threshold.value)
-        self._reach = Reach.of(policy)
+        self._reach = RuleReach.of(policy)
 
     def rows(self, table: pa.Table) -> Mask:
         """(n,): the rows of `table` for which some rule may hold or fail, and those that contribute to that; for the

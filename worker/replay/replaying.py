@@ -16,8 +16,8 @@ from worker.errors import ObjectStoreError, ReplayError
 from worker.events.cloudevent import rfc3339
 from worker.replay.comparison import Compared, IncidentChange, RuleTally, compare, tally
 from worker.replay.history import History
-from worker.replay.near import Reach
-from worker.replay.part import PartResult, Replayer, Times
+from worker.replay.near import RuleReach
+from worker.replay.part import PartResult, Replayer, ReplayPeriod
 from worker.replay.prefilter import score_columns
 from worker.replay.rows import PART_SCHEMA
 from worker.replay.spool import Spool
@@ -67,7 +67,7 @@ def _names(scores: pa.ChunkedArray) -> tuple[str, ...]:
 class ReplayResult:
     """The incidents that a policy would have raised, beside those that were raised."""
 
-    times: Times
+    period: ReplayPeriod
     policy: Policy
     compared: tuple[Compared, ...]
     """By capture time."""
@@ -107,8 +107,8 @@ class ReplayResult:
         yield {
             "type": "summary",
             "policy_version": self.policy.version,
-            "since": rfc3339(self.times.since_ms),
-            "until": rfc3339(self.times.until_ms),
+            "since": rfc3339(self.period.since_ms),
+            "until": rfc3339(self.period.until_ms),
             "pictures": self.rows,
             "segments": self.segments,
             "streams": self.streams,
@@ -126,13 +126,13 @@ class ReplayResult:
         }
 
 
-def times_of(policy: Policy, *, since_ms: int, until_ms: int) -> Times:
+def period_of(policy: Policy, *, since_ms: int, until_ms: int) -> ReplayPeriod:
     """The time to replay, so that rules remember at `since_ms` what they remembered live."""
-    reach = Reach.of(policy)
+    reach = RuleReach.of(policy)
     longest_gap_seconds = max(profile.max_gap_seconds for profile in (PROFILES | policy.profiles).values())
     samples_ms = round((reach.window_samples + reach.persistence_samples) * longest_gap_seconds * 1000)
     remembered_ms = max(rule.persistence.remembered_ms for rule in policy.rules)
-    return Times(
+    return ReplayPeriod(
         start_ms=max(0, since_ms - remembered_ms - reach.window_ms - samples_ms), since_ms=since_ms, until_ms=until_ms
     )
 
@@ -152,16 +152,16 @@ def expect_log(store_url: str) -> None:
         )
 
 
-def rows_to_read(store_url: str, times: Times) -> int:
+def rows_to_read(store_url: str, period: ReplayPeriod) -> int:
     """The approximate number of rows that `replay` will read.
 
     Raises:
         ObjectStoreError: the store is away.
     """
-    return count_rows(ObjectStore(store_url), times.start_ms - LATE_MS, times.until_ms)
+    return count_rows(ObjectStore(store_url), period.start_ms - LATE_MS, period.until_ms)
 
 
-def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: Advance) -> ReplayResult:
+def replay(store_url: str, policy: Policy, period: ReplayPeriod, *, rows: int, advance: Advance) -> ReplayResult:
     """Replays the log with a policy.
 
     Args:
@@ -176,21 +176,21 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
     def left_out(file: LogFile, error: ObjectStoreError) -> None:
         damaged[file.path] = str(error)
 
-    history = History.read(store_url, until_ms=times.until_ms, left_out=left_out)
+    history = History.read(store_url, until_ms=period.until_ms, left_out=left_out)
     seen = _LoggedCounts(scores=ScoreCounts(thresholds=tuple(one for rule in policy.rules for one in thresholds(rule))))
-    replayer = Replayer(policy, times)
+    replayer = Replayer(policy, period)
     parts: list[PartResult] = []
     with Spool(PART_SCHEMA, rows=rows) as spool:
         columns = [*PART_SCHEMA.names, "policy_version"]
-        for batch in read_log(store_url, times.start_ms - LATE_MS, times.until_ms, columns, left_out=left_out):
+        for batch in read_log(store_url, period.start_ms - LATE_MS, period.until_ms, columns, left_out=left_out):
             spool.add(batch.select(PART_SCHEMA.names))
-            seen.add(batch, since_ms=times.since_ms)
+            seen.add(batch, since_ms=period.since_ms)
             advance(batch.num_rows)
         for table in spool.tables():
             parts.append(replayer.part(table, history.by_stream))
             advance(table.num_rows)
     compared = [one for part in parts for one in part.compared]
-    compared += _unlogged(history, frozenset[str]().union(*(part.streams for part in parts)), policy, times)
+    compared += _unlogged(history, frozenset[str]().union(*(part.streams for part in parts)), policy, period)
     compared.sort(key=lambda one: (one.captured_ms, one.stream_id, one.rule))
     hits: Counter[str] = Counter()
     problems: Counter[str] = Counter()
@@ -198,7 +198,7 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
         hits.update(part.hits)
         problems.update(part.problems)
     return ReplayResult(
-        times=times,
+        period=period,
         policy=policy,
         compared=tuple(compared),
         tallies=tuple(tally(policy, compared, hits, problems)),
@@ -230,9 +230,9 @@ class _LoggedCounts:
             self.policies[version["values"] or "unknown"] += version["counts"]
 
 
-def _unlogged(history: History, replayed: Set[str], policy: Policy, times: Times) -> Iterator[Compared]:
+def _unlogged(history: History, replayed: Set[str], policy: Policy, period: ReplayPeriod) -> Iterator[Compared]:
     """Incidents of streams that the log does not hold."""
     for stream_id, incidents in history.by_stream.items():
         if stream_id not in replayed:
-            was = [one for one in incidents if times.since_ms <= one.raised_ms < times.until_ms]
+            was = [one for one in incidents if period.since_ms <= one.raised_ms < period.until_ms]
             yield from compare(stream_id, was, [], policy, segments=frozenset())

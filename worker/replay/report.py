@@ -132,11 +132,11 @@ def _summary(result: ReplayResult) -> Iterator[Text]:
         yield Text("Nothing was logged in that time.", style="yellow")
     elif not any(result.changes()[change] for change in _STYLES):
         yield Text("No incident differs.", style="bold green")
-    times, changes = result.times, result.changes()
+    period, changes = result.period, result.changes()
     seen = ((result.rows, "picture"), (result.segments, "segment"), (result.streams, "stream"))
     yield Text(
         f"Policy {result.policy.version} over {' of '.join(counted(*one) for one in seen)}, settled from "
-        f"{rfc3339(times.since_ms)[:19]}Z to {rfc3339(times.until_ms)[:19]}Z."
+        f"{rfc3339(period.since_ms)[:19]}Z to {rfc3339(period.until_ms)[:19]}Z."
     )
     for version, pictures in sorted(result.policies.items()):
         yield Text(f"In force then: {version}, for {counted(pictures, 'picture')}.")

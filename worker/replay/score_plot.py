@@ -136,18 +136,18 @@ def _panel(
         draw.line((x_of(tenth / 10), floor, x_of(tenth / 10), floor + 5), _INK)
         draw.text((x_of(tenth / 10), floor + 9), f"{tenth / 10:g}", _INK, _font(13), anchor="ma")
     for number, (threshold, _) in enumerate(labels):
-        x, y = _line_place(labels, number, x_of(min(1.0, threshold.value)), top)
+        x, y = _label_position(labels, number, x_of(min(1.0, threshold.value)), top)
         draw.line((x, y + 2, x, floor), colours[threshold.rule], width=2)
     # After all lines, and on a background: a label may be longer than the space to the next line.
     for number, (threshold, label) in enumerate(labels):
-        x, y = _line_place(labels, number, x_of(min(1.0, threshold.value)), top)
+        x, y = _label_position(labels, number, x_of(min(1.0, threshold.value)), top)
         length = draw.textlength(label, _font(14))
         begin = min(max(_FRAME, x - 8 - length if _label_is_left(threshold) else x + 8), WIDTH - _FRAME - length)
         draw.rectangle((begin - 3, y - _LABEL / 2 + 1, begin + length + 3, y + _LABEL / 2 - 1), fill=_PAPER)
         draw.text((begin, y), label, colours[threshold.rule], _font(14), anchor="lm")
 
 
-def _line_place(labels: Sequence[tuple[Threshold, str]], number: int, x: float, top: int) -> tuple[float, int]:
+def _label_position(labels: Sequence[tuple[Threshold, str]], number: int, x: float, top: int) -> tuple[float, int]:
     """The start of a threshold's line; lines at one value stand side by side."""
     same = sum(one.value == labels[number][0].value for one, _ in labels[:number])
     return x - 3 * same, top + 38 + _LABEL * number

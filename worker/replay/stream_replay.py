@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
-from config.facts import ListedHash, SegmentFacts, SegmentPlace, Severity, StreamFacts, most_urgent
+from config.facts import ListedHash, SegmentFacts, SegmentPosition, Severity, StreamFacts, most_urgent
 from config.policy.evaluation import OrderState, judge
 from config.policy.policy import Policy
 from config.policy.rules import Rule
 from worker.incidents.events import Event, EventType
 from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
-from worker.incidents.hash_flood import sift
-from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents, advance, close, end_silence
+from worker.incidents.hash_flood import filter_hits
+from worker.incidents.incident_rules import LastDecision, RuleState, StreamIncidents, advance, close, end_silence
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.queue.decisions import Outcome
 from worker.replay.history import IncidentEvent, LoggedIncident, Revision
@@ -82,7 +82,7 @@ class StreamReplay:
         self.problems: Counter[str] = Counter()
         """Pictures on which rules failed or were slow, by slug as in `degraded`."""
 
-    def settle(self, segment: SettledSegment, *, earliest_pending: SegmentPlace | None = None) -> None:
+    def settle(self, segment: SettledSegment, *, earliest_pending: SegmentPosition | None = None) -> None:
         """Replays the next segment; `earliest_pending`: the earliest of its epoch that comes after it."""
         watch = (segment.generation, segment.epoch)
         judgement = judge(
@@ -93,12 +93,12 @@ class StreamReplay:
         if not judgement.hits:
             return
         self.hits.update(hit.rule for hit in judgement.hits)
-        sifted = sift(judgement.hits, segment.silent, self._policy)
+        filtered = filter_hits(judgement.hits, segment.silent, self._policy)
         rules = self._rules.setdefault(segment.facts.stream.purpose, {})
         step = advance(
             StreamIncidents(rules=rules),
             context=self._context(segment.facts.stream, segment.generation, segment.facts.key),
-            hits=sifted.hits,
+            hits=filtered.hits,
             now_ms=segment.settled_ms,
             policy=self._policy,
         )
@@ -194,7 +194,7 @@ class StreamReplay:
             rules[rule.name] = state
 
 
-def _decided(incidents: Iterable[LoggedIncident], rule: Rule, at_ms: int) -> Decided:
+def _decided(incidents: Iterable[LoggedIncident], rule: Rule, at_ms: int) -> LastDecision:
     """The decision that held before (<) then."""
     steps: list[tuple[int, LoggedIncident, Revision | None]] = []
     for one in incidents:

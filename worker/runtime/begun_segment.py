@@ -23,7 +23,7 @@ PassOn = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class SegmentOutcome:
     """The outcome of a begun segment."""
 
     quick: bool = True
@@ -31,7 +31,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unseen(Outcome):
+class Unmoderated(SegmentOutcome):
     """Nothing is seen of the segment, and no other try would help."""
 
     reason: str
@@ -39,7 +39,7 @@ class Unseen(Outcome):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deferred(Outcome):
+class Deferred(SegmentOutcome):
     """Another try may help."""
 
     delay_ms: int
@@ -48,14 +48,14 @@ class Deferred(Outcome):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HandedOver(Outcome):
+class HandedOver(SegmentOutcome):
     """The segment goes to the slow queue, as if it had not been begun: no try of it is counted."""
 
     quick: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moderated(Outcome):
+class Moderated(SegmentOutcome):
     """The segment has a verdict."""
 
     facts: StreamFacts

@@ -21,16 +21,16 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """A disk without room is no mistake in a setting: moderation goes on, and logs it."""
 
 
-def settings_of(environment: Mapping[str, str], *, places: Iterable[str] = ()) -> Settings:
+def settings_of(environment: Mapping[str, str], *, paths: Iterable[str] = ()) -> Settings:
     """Reads the settings of a command.
 
     Args:
-        places: the files and folders that it needs, by field. Others are not tried: not every user can reach them.
+        paths: the files and folders that it needs, by field. Others are not tried: not every user can reach them.
 
     Raises:
         SettingsError: with every mistake.
     """
-    return load_settings(environment, checks={**_TEXTS, **{field: _PLACES[field] for field in places}})
+    return load_settings(environment, checks={**_TEXTS, **{field: _PATHS[field] for field in paths}})
 
 
 def settings_of_worker(environment: Mapping[str, str]) -> Settings:
@@ -39,7 +39,7 @@ def settings_of_worker(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: with every mistake.
     """
-    return settings_of(environment, places=_PLACES)
+    return settings_of(environment, paths=_PATHS)
 
 
 def settings_of_beat(environment: Mapping[str, str]) -> Settings:
@@ -48,7 +48,7 @@ def settings_of_beat(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: with every mistake.
     """
-    return settings_of(environment, places=("heartbeat_file",))
+    return settings_of(environment, paths=("heartbeat_file",))
 
 
 def log_unknown(environment: Mapping[str, str]) -> None:
@@ -145,7 +145,7 @@ _TEXTS: Final[Mapping[str, Check]] = {
     "allowed_origins": _allowed_origins,
 }
 
-_PLACES: Final[Mapping[str, Check]] = {
+_PATHS: Final[Mapping[str, Check]] = {
     "bank_dir": _own_folder,
     "store_url": _store_url,
     "lists_dir": _readable_folder,

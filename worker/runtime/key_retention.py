@@ -109,7 +109,7 @@ def _watched(redis: Redis, stream_ids: Iterable[str]) -> AbstractSet[str]:
             pipe.hget(redis_keys.STREAM.of(stream_id), "state")
         found: list[Any] = pipe.execute(raise_on_error=False)
     each = len(DUES) + 1
-    return {stream_id for place, stream_id in enumerate(ids) if _is_watched(*found[each * place : each * (place + 1)])}
+    return {stream_id for index, stream_id in enumerate(ids) if _is_watched(*found[each * index : each * (index + 1)])}
 
 
 def _is_watched(*found: object) -> bool:

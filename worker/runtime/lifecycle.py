@@ -20,11 +20,11 @@ from celery.signals import (
 
 from config.errors import LivewardenError
 from worker.bank.compaction import keep_in_order
-from worker.bank.in_force import followed_names
 from worker.bank.keys import SNAPSHOT
-from worker.bank.place import SnapshotPlace
+from worker.bank.lists_in_force import followed_names
 from worker.bank.recovery import keep_restored
 from worker.bank.replication import fetch_at_start, keep_fetched
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.health.presence import Presence, ProcessRole, keep_present
 from worker.health.redis_epoch import EpochWatch
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
@@ -84,12 +84,12 @@ def _check(sender: Any, **_: Any) -> None:
     sender.options |= {"without_mingle": True, "without_gossip": True}
     try:
         redis = connect(settings.redis_url.get_secret_value())
-        fetch_at_start(redis, SnapshotPlace.of(settings))
+        fetch_at_start(redis, SnapshotStorage.of(settings))
         _ready = check_ready(settings, redis)
         _unconfined = check_confinement(settings)
         process.bank.inherit(_ready.bank)
         process.policies.good = _ready.policy
-        _epochs.look(redis, SNAPSHOT)
+        _epochs.check(redis, SNAPSHOT)
         redis.close()
     except LivewardenError as error:
         raise SystemExit(last_words(f"this worker does not start: {error}", settings.log_format)) from error
@@ -117,12 +117,12 @@ def _watch(**_: Any) -> None:
     _stopping.clear()
     log_unknown(os.environ)
     log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
-    place = SnapshotPlace.of(settings)
+    storage = SnapshotStorage.of(settings)
     start_thread(
-        "bank-keeper", partial(keep_in_order, process.redis, process.bank, place, settings.deployment, _stopping)
+        "bank-keeper", partial(keep_in_order, process.redis, process.bank, storage, settings.deployment, _stopping)
     )
-    start_thread("bank-restorer", partial(keep_restored, process.redis, process.bank, place, _stopping))
-    start_thread("bank-fetcher", partial(keep_fetched, process.redis, place, _stopping))
+    start_thread("bank-restorer", partial(keep_restored, process.redis, process.bank, storage, _stopping))
+    start_thread("bank-fetcher", partial(keep_fetched, process.redis, storage, _stopping))
     looking_back = (process.redis, process.bank, settings.store_url, settings.verdict_log_hours, _stopping)
     start_thread("lookback-keeper", partial(keep_looking_back, *looking_back))
     # A follower of its own: a pool child that is forked later must not take it for followed there.
@@ -174,10 +174,10 @@ def _beat(sender: Any, **_: Any) -> None:
 
 
 def _give_signs(presence: Presence) -> None:
-    def look() -> None:
-        _epochs.look(process.redis, SNAPSHOT)
+    def check_epoch() -> None:
+        _epochs.check(process.redis, SNAPSHOT)
 
-    keep = partial(keep_present, process.redis, presence, _stopping, after_each=look)
+    keep = partial(keep_present, process.redis, presence, _stopping, after_each=check_epoch)
     _giving_back.append(start_thread("presence", keep))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from redis import Redis
 
 from config.facts import SegmentFacts, StreamFacts
-from worker.bank.in_force import BankSource
+from worker.bank.lists_in_force import BankSource
 from worker.incidents.commit import Settled, settle
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.coverage.ledger import COUNT, entry

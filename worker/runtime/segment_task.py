@@ -21,13 +21,21 @@ from worker.ingest.registry.signals import stream_facts
 from worker.ingest.registry.slow_streams import QUICK_SECONDS
 from worker.logs.failure_log import FailureLog
 from worker.moderation.gate import GateState
-from worker.moderation.pipeline import Origin
+from worker.moderation.pipeline import ModerationContext
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.breaker import stuck_among, stuck_keys
-from worker.runtime.begun_segment import BegunSegment, Deferred, HandedOver, Moderated, Outcome, PassOn, Unseen
+from worker.runtime.begun_segment import (
+    BegunSegment,
+    Deferred,
+    HandedOver,
+    Moderated,
+    PassOn,
+    SegmentOutcome,
+    Unmoderated,
+)
 from worker.runtime.segment_end import SegmentEnd, gate_key
 from worker.runtime.worker_process import WorkerProcess
-from worker.store.redis_client import now_ms
+from worker.store.redis_client import now_ms, time_ms
 
 _log = logging.getLogger(__name__)
 _not_fetched, _decoder_died, _not_sampled = FailureLog(_log), FailureLog(_log), FailureLog(_log)
@@ -101,20 +109,20 @@ class _Media:
     init: bytes
 
 
-def _check(segment: BegunSegment) -> Outcome | None:
+def _check(segment: BegunSegment) -> SegmentOutcome | None:
     """The outcome of a segment that is not fetched here; None: it is to be fetched."""
     begun, record = segment.begun, segment.record
     if begun.losses >= MAX_LOSSES:
-        return Unseen(reason="worker_lost", quick=False)
+        return Unmoderated(reason="worker_lost", quick=False)
     if begun.losses >= LOSSES_BEFORE_SLOW and segment.pass_on is not None:
         return HandedOver()
     if record.damaged:
         _log.warning("stream %s segment %s: its record in Redis cannot be read", segment.stream_id, record.key)
-        return Unseen(reason="damaged_record")
-    return None if record.encryption is None else Unseen(reason="encrypted")
+        return Unmoderated(reason="damaged_record")
+    return None if record.encryption is None else Unmoderated(reason="encrypted")
 
 
-def _fetch(segment: BegunSegment, fetcher: Fetcher) -> _Media | Outcome:
+def _fetch(segment: BegunSegment, fetcher: Fetcher) -> _Media | SegmentOutcome:
     """Fetches the segment, and ends its stream's trial where that succeeds."""
     stream_id, pace = segment.stream_id, segment.pace
     within_seconds = None if segment.pass_on is None else QUICK_SECONDS
@@ -143,7 +151,7 @@ def _download(segment: BegunSegment, fetcher: Fetcher, *, within_seconds: float 
     return _Media(body=fetched.body, init=init)
 
 
-def _after_failed_fetch(segment: BegunSegment, error: FetchError) -> Outcome:
+def _after_failed_fetch(segment: BegunSegment, error: FetchError) -> SegmentOutcome:
     """Defers the segment while it is alive; then it is a gap with its reason."""
     stream_id, record = segment.stream_id, segment.record
     quick, final = not segment.pace.failed_slowly, error.reason in _FINAL_REASONS
@@ -155,10 +163,10 @@ def _after_failed_fetch(segment: BegunSegment, error: FetchError) -> Outcome:
     may_come = not error.gone or now_ms(segment.redis) - record.admitted_ms < GRACE_MS
     if not final and may_come and tries < len(RETRY_DELAYS_MS):
         return Deferred(delay_ms=RETRY_DELAYS_MS[tries], counts="fetches", quick=quick)
-    return Unseen(reason="lost" if error.gone else error.reason, quick=quick)
+    return Unmoderated(reason="lost" if error.gone else error.reason, quick=quick)
 
 
-def _moderate(segment: BegunSegment, media: _Media, active: ActivePolicy, *, seed: bytes) -> Outcome:
+def _moderate(segment: BegunSegment, media: _Media, active: ActivePolicy, *, seed: bytes) -> SegmentOutcome:
     """Samples the segment and gives its pictures their verdicts."""
     stream_id, record, deaths = segment.stream_id, segment.record, segment.begun.deaths
     facts = stream_facts(segment.redis, stream_id, purpose=record.purpose, generation=record.generation)
@@ -167,7 +175,7 @@ def _moderate(segment: BegunSegment, media: _Media, active: ActivePolicy, *, see
         with segment.pace.decoding():
             verdict = active.pipeline.moderate(
                 media.body,
-                origin=Origin(stream=facts, capture_ms=record.capture_ms, judged_ms=now),
+                context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=now),
                 seed=seed,
                 init=media.init,
                 gate=gate,
@@ -177,16 +185,16 @@ def _moderate(segment: BegunSegment, media: _Media, active: ActivePolicy, *, see
     except DecoderError as error:
         _decoder_died.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error)
         is_last = deaths + 1 >= MAX_DECODER_DEATHS
-        return Unseen(reason="quarantined") if is_last else Deferred(delay_ms=0, counts="deaths")
+        return Unmoderated(reason="quarantined") if is_last else Deferred(delay_ms=0, counts="deaths")
     except SamplerError as error:
         _not_sampled.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error, reason=error.reason)
-        return Unseen(reason=error.reason)
+        return Unmoderated(reason=error.reason)
     _decoder_died.over(stream_id, "stream %s: its segments do not end the decoder any more", stream_id)
     _not_sampled.over(stream_id, "stream %s: its segments can be sampled again", stream_id)
     return Moderated(facts=facts, verdict=verdict)
 
 
-def _conclude(segment: BegunSegment, outcome: Outcome, end: SegmentEnd) -> None:
+def _conclude(segment: BegunSegment, outcome: SegmentOutcome, end: SegmentEnd) -> None:
     """Acts on an outcome. The stream's trial ends before a commit, for which other segments need not wait."""
     if isinstance(outcome, HandedOver):
         segment.hand_over()
@@ -194,7 +202,7 @@ def _conclude(segment: BegunSegment, outcome: Outcome, end: SegmentEnd) -> None:
     match outcome:
         case Deferred():
             segment.defer(delay_ms=outcome.delay_ms, counts=outcome.counts)
-        case Unseen():
+        case Unmoderated():
             end.close_unseen(segment.stream_id, segment.record, outcome.reason)
         case Moderated():
             end.close_moderated(outcome.facts, segment.record, outcome.verdict)
@@ -208,6 +216,6 @@ def _read_before(
         pipe.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
         pipe.mget(stuck_keys(models))
         pipe.time()
-        kept, found, (seconds, microseconds) = pipe.execute()
-    now = int(seconds) * 1000 + int(microseconds) // 1000
+        kept, found, clock = pipe.execute()
+    now = time_ms(clock)
     return None if kept is None else GateState.read(str(kept)), stuck_among(models, found, now_ms=now), now

@@ -13,7 +13,7 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.schedule import URGENT_RISK_PRIOR, risk_prior_of
 from worker.ingest.registry.slow_streams import SlowPart, is_slow
 from worker.logs.failure_log import FailureLog
-from worker.lookback.late import register_again
+from worker.lookback.late_files import register_again
 from worker.lookback.search import look_back
 from worker.runtime.celery_app import app, process, tick_now
 from worker.runtime.segment_task import moderate_segment

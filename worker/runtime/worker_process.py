@@ -14,15 +14,15 @@ from config.policy.policy import Policy, read_policy
 from config.settings import Settings
 from sampler.child.decoder import Decoder
 from sampler.limits import Limits
-from worker.bank.follower import Follower
-from worker.bank.in_force import InForce
-from worker.bank.place import SnapshotPlace
+from worker.bank.follower import BankFollower
+from worker.bank.lists_in_force import ListsInForce
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.health.redis_epoch import SEED as SEED
 from worker.health.redis_epoch import plant_seed
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.lookback.file_search import IN_A_TASK
-from worker.lookback.late import registered
+from worker.lookback.late_files import registered
 from worker.lookback.search import Lookback
 from worker.moderation.pipeline import Pipeline
 from worker.policyload.active_policy import ActivePolicy, read_policy_and_models
@@ -98,15 +98,15 @@ class WorkerProcess:
         return self.active.policy
 
     @cached_property
-    def bank(self) -> Follower:
+    def bank(self) -> BankFollower:
         """The hash lists in force."""
-        return Follower(self.redis, SnapshotPlace.of(self.settings), self.settings.lists_dir)
+        return BankFollower(self.redis, SnapshotStorage.of(self.settings), self.settings.lists_dir)
 
     def lookback(self) -> Lookback:
         """Returns what a look-back needs."""
 
-        def bank() -> InForce:
-            self.bank.look()
+        def bank() -> ListsInForce:
+            self.bank.refresh()
             return self.bank.in_force()
 
         return Lookback(
@@ -233,7 +233,7 @@ class WorkerProcess:
 class Ready:
     """The bank and the policy that a worker starts with, which its forked processes inherit."""
 
-    bank: Follower
+    bank: BankFollower
     policy: bytes
     """Its bytes."""
     policy_version: str
@@ -250,8 +250,8 @@ def check_ready(settings: Settings, redis: Redis) -> Ready:
     data = read_policy(settings.policy_file)
     policy, classifiers = read_policy_and_models(data, settings.policy_file, settings)
     try_in_subprocess(data)
-    bank = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
-    bank.look()
+    bank = BankFollower(redis, SnapshotStorage.of(settings), settings.lists_dir)
+    bank.refresh()
     AllowedOrigins.parse(settings.allowed_origins)
     return Ready(
         bank=bank,

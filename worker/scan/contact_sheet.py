@@ -84,8 +84,8 @@ class ContactSheet:
         sheet = Image.new("RGB", (width, _HEADER_HEIGHT + rows * _CELL_HEIGHT + _MARGIN), _PAPER)
         draw = ImageDraw.Draw(sheet)
         draw.text((_MARGIN, _MARGIN), _fitted(draw, title, _font(16), width - 2 * _MARGIN), _INK, _font(16))
-        for place, cell in enumerate(cells):
-            row, column = divmod(place, columns)
+        for index, cell in enumerate(cells):
+            row, column = divmod(index, columns)
             _draw_cell(draw, sheet, cell, _MARGIN + column * _CELL_WIDTH, _HEADER_HEIGHT + row * _CELL_HEIGHT, clear)
         encoded = BytesIO()
         sheet.save(encoded, "PNG")
@@ -107,11 +107,11 @@ def _chosen(cells: Sequence[_Cell]) -> list[_Cell]:
     """At most `MAX_CELLS` cells: those with a hit first, the others evenly spread."""
     if len(cells) <= MAX_CELLS:
         return list(cells)
-    hits = [place for place, cell in enumerate(cells) if cell.sample.hits][:MAX_CELLS]
+    hits = [index for index, cell in enumerate(cells) if cell.sample.hits][:MAX_CELLS]
     others = sorted(set(range(len(cells))) - set(hits))
     room = MAX_CELLS - len(hits)
     spread = [others[index * len(others) // room] for index in range(room)] if others else []
-    return [cells[place] for place in sorted({*hits, *spread})]
+    return [cells[index] for index in sorted({*hits, *spread})]
 
 
 def _draw_cell(draw: ImageDraw.ImageDraw, sheet: Image.Image, cell: _Cell, left: int, top: int, clear: bool) -> None:
@@ -124,8 +124,8 @@ def _draw_cell(draw: ImageDraw.ImageDraw, sheet: Image.Image, cell: _Cell, left:
     if cell.sample.hits:
         draw.rectangle((left - 3, top - 3, left + THUMB_WIDTH + 2, top + THUMB_HEIGHT + 2), outline=_ALARM, width=3)
     for line, (text, colour) in enumerate(_caption(cell.sample)):
-        place = (left, top + THUMB_HEIGHT + 4 + line * _LINE_HEIGHT)
-        draw.text(place, _fitted(draw, text, _font(12), THUMB_WIDTH), colour, _font(12))
+        position = (left, top + THUMB_HEIGHT + 4 + line * _LINE_HEIGHT)
+        draw.text(position, _fitted(draw, text, _font(12), THUMB_WIDTH), colour, _font(12))
 
 
 def _caption(sample: SampleVerdict) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from config.facts import ListMatch
 from models.bank.bank import Bank
 from models.bank.entries import HashKind
 from worker.bank.folder_lists import layers
-from worker.bank.in_force import as_list_match
+from worker.bank.lists_in_force import as_list_match
 
 BLOCK_BYTES = 1 << 20
 

@@ -9,8 +9,8 @@ from config.counts import counted
 from config.facts import Severity
 from worker.logs.printable import printable
 from worker.moderation.verdict import SampleVerdict
-from worker.scan.result import ScanFinding, ScanResult, Unseen
-from worker.tables.facts import Facts
+from worker.scan.result import ScanFinding, ScanResult, UnmoderatedStretch
+from worker.tables.field_table import FieldTable
 from worker.tables.lines import blocks
 from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
@@ -31,7 +31,7 @@ def report(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> R
     )
 
 
-def unseen_lines(unseen: Sequence[Unseen]) -> Iterator[str]:
+def unseen_lines(unseen: Sequence[UnmoderatedStretch]) -> Iterator[str]:
     """One line for each part and reason: the unmoderated time, and why."""
     seconds: dict[tuple[str, str, str], float] = {}
     for one in unseen:
@@ -90,10 +90,10 @@ def _unseen(result: ScanResult) -> Iterator[Text]:
         yield Text(printable(f"Degraded: {problem}"), style="yellow")
 
 
-def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> Facts:
+def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> FieldTable:
     summary = result.summary()
     cpu = summary["cpu_seconds"]
-    table = Facts(title="Summary")
+    table = FieldTable(title="Summary")
     table.add("media", media)
     table.add("findings", Text(f"{len(findings):,}", "bold red" if findings else ""))
     for match in result.file_matches:
@@ -103,10 +103,10 @@ def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) ->
     table.add("pictures", f"{summary['frames_total']:,}, of which {summary['frames_decoded']:,} decoded")
     table.add("samples", f"{summary['samples']:,}, at most {summary['max_gap_seconds']:.2f} s apart")
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in cpu.items() if stage != "total")
-    for model, turns in summary["models"].items():
-        line = Text(f"classified {turns['classified']:,}, skipped {turns['skipped']:,}, {turns['cpu_ms']} ms")
-        if turns["failed"]:
-            line.append(f", failed on {counted(turns['failed'], 'picture')}", "bold red")
+    for model, counts in summary["models"].items():
+        line = Text(f"classified {counts['classified']:,}, skipped {counts['skipped']:,}, {counts['cpu_ms']} ms")
+        if counts["failed"]:
+            line.append(f", failed on {counted(counts['failed'], 'picture')}", "bold red")
         table.add(model, line)
     table.add("CPU", f"{cpu['total']:.2f} s ({stages})")
     return table

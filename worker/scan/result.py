@@ -46,7 +46,7 @@ class ScanFinding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unseen:
+class UnmoderatedStretch:
     """An unmoderated stretch of the input."""
 
     stretch: Stretch
@@ -63,7 +63,7 @@ class ScanResult:
     file_matches: tuple[ListMatch, ...] = ()
     """Entries that are digests of the file."""
     samples: list[SampleVerdict] = field(default_factory=list)
-    unseen: list[Unseen] = field(default_factory=list)
+    unseen: list[UnmoderatedStretch] = field(default_factory=list)
     degraded: set[str] = field(default_factory=set)
     duration_seconds: float = 0.0
     pictures_seconds: float = 0.0
@@ -71,7 +71,7 @@ class ScanResult:
     frames_total: int = 0
     frames_decoded: int = 0
     cpu_seconds: CpuSeconds = field(default_factory=CpuSeconds)
-    turns: dict[str, ModelTally] = field(default_factory=dict)
+    model_tallies: dict[str, ModelTally] = field(default_factory=dict)
     """By model."""
 
     @property
@@ -160,14 +160,14 @@ class ScanResult:
             "samples": len(self.samples),
             "max_gap_seconds": round(gap, 6),
             "cpu_seconds": {stage: round(seconds, 6) for stage, seconds in vars(self.cpu_seconds).items()},
-            "models": {model: _model_counts(turns) for model, turns in self.turns.items()},
+            "models": {model: _model_counts(tally) for model, tally in self.model_tallies.items()},
         }
 
 
-def _model_counts(turns: ModelTally) -> dict[str, int]:
+def _model_counts(tally: ModelTally) -> dict[str, int]:
     return {
-        "classified": turns.looked,
-        "skipped": turns.passed_over,
-        "failed": turns.failed,
-        "cpu_ms": round(turns.cpu_seconds * 1000),
+        "classified": tally.classified,
+        "skipped": tally.skipped,
+        "failed": tally.failed,
+        "cpu_ms": round(tally.cpu_seconds * 1000),
     }

@@ -12,12 +12,12 @@ from sampler.frames import Stretch
 from worker.errors import FetchError, LocalFileError, ScanError
 from worker.moderation.accounting import SHORT, account
 from worker.moderation.gate import GateState
-from worker.moderation.pipeline import Observer, Origin, Pipeline
+from worker.moderation.pipeline import ModerationContext, Observer, Pipeline
 from worker.moderation.stages import ModelTally
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.scan.file_digests import match_file
 from worker.scan.media_source import Media, Part, Payload, is_picture, picture_bytes
-from worker.scan.result import SCANNED, ScanResult, Unseen
+from worker.scan.result import SCANNED, ScanResult, UnmoderatedStretch
 
 
 class Scan:
@@ -60,7 +60,7 @@ class Scan:
         if part.refused is not None:
             self._lose(part, part.refused, "")
             return
-        origin = Origin(
+        context = ModerationContext(
             stream=SCANNED,
             capture_ms=round(self.result.duration_seconds * 1000),
             offset_seconds=self.result.duration_seconds,
@@ -69,7 +69,7 @@ class Scan:
             with part.load() as payload:
                 if part.extinf_ms is None:
                     self.result.file_matches += match_file(self._bank, payload.data)
-                verdict = self._moderate(part, payload, origin, seed)
+                verdict = self._moderate(part, payload, context, seed)
         except (FetchError, SamplerError) as error:
             self._lose(part, error.reason, str(error))
         except LocalFileError as error:
@@ -77,12 +77,12 @@ class Scan:
         else:
             self._add(part, verdict)
 
-    def _moderate(self, part: Part, payload: Payload, origin: Origin, seed: bytes) -> SegmentVerdict:
+    def _moderate(self, part: Part, payload: Payload, context: ModerationContext, seed: bytes) -> SegmentVerdict:
         data, observe = payload.data, self._observe
         if part.extinf_ms is None and is_picture(data):
-            return self._pipeline.moderate_picture(picture_bytes(data), origin=origin, observe=observe)
+            return self._pipeline.moderate_picture(picture_bytes(data), context=context, observe=observe)
         return self._pipeline.moderate(
-            data, init=payload.init, origin=origin, seed=seed, gate=self._gate, observe=observe
+            data, init=payload.init, context=context, seed=seed, gate=self._gate, observe=observe
         )
 
     def _add(self, part: Part, verdict: SegmentVerdict) -> None:
@@ -94,12 +94,12 @@ class Scan:
         result.frames_total += verdict.frames_total
         result.frames_decoded += verdict.frames_decoded
         result.cpu_seconds += verdict.cpu_seconds
-        for model, turns in verdict.turns.items():
-            result.turns.setdefault(model, ModelTally()).add(turns)
+        for model, tally in verdict.model_tallies.items():
+            result.model_tallies.setdefault(model, ModelTally()).add(tally)
         result.pictures_seconds += verdict.duration_seconds
         result.duration_seconds += verdict.duration_seconds
         result.unseen += [
-            Unseen(
+            UnmoderatedStretch(
                 part=part.name,
                 stretch=Stretch(
                     start_seconds=offset + stretch.start_seconds,
@@ -145,7 +145,7 @@ class Scan:
         start = self.result.duration_seconds
         self.result.duration_seconds += seconds
         self.result.unseen.append(
-            Unseen(
+            UnmoderatedStretch(
                 part=part.name,
                 detail=detail,
                 stretch=Stretch(start_seconds=start, end_seconds=start + seconds, reason=reason),

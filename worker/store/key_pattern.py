@@ -82,5 +82,5 @@ def mark(pattern: str, state: str, *, seconds: int) -> Key:
 def _expression(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"{(\w+)}", pattern)
     return re.compile(
-        "".join(_PARTS.get(part, ".+") if place % 2 else re.escape(part) for place, part in enumerate(parts))
+        "".join(_PARTS.get(part, ".+") if index % 2 else re.escape(part) for index, part in enumerate(parts))
     )

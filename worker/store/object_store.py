@@ -69,12 +69,12 @@ class ObjectStore:
             ObjectStoreError: the store is away, full or refuses it. No reader sees a part of the file.
         """
         with self._errors(f"writing {path}"):
-            place = self._place(path)
-            self._make_folder(posixpath.dirname(place))
+            full_path = self._full_path(path)
+            self._make_folder(posixpath.dirname(full_path))
             if not self._renames:
-                self._files.pipe_file(place, bytes(data))
+                self._files.pipe_file(full_path, bytes(data))
                 return
-            unfinished = f"{place}.{secrets.token_hex(4)}{UNFINISHED}"
+            unfinished = f"{full_path}.{secrets.token_hex(4)}{UNFINISHED}"
             try:
                 with self._files.open(unfinished, "wb") as file:
                     file.write(data)
@@ -82,7 +82,7 @@ class ObjectStore:
                         # Otherwise a power failure may keep the name without the content.
                         file.flush()
                         os.fsync(file.fileno())
-                self._files.mv(unfinished, place)
+                self._files.mv(unfinished, full_path)
             except BaseException:
                 self._forget(unfinished)
                 raise
@@ -97,10 +97,10 @@ class ObjectStore:
             ObjectStoreError: the store is away, full or refuses it. No reader sees a part of the file, but in a store
                 without renaming: there it may be truncated.
         """
-        place = self._place(path)
-        unfinished = f"{place}.{secrets.token_hex(4)}{UNFINISHED}" if self._renames else place
+        full_path = self._full_path(path)
+        unfinished = f"{full_path}.{secrets.token_hex(4)}{UNFINISHED}" if self._renames else full_path
         with self._errors(f"writing {path}"):
-            self._make_folder(posixpath.dirname(place))
+            self._make_folder(posixpath.dirname(full_path))
             try:
                 if not (self._local and _linked(source, unfinished)):
                     with source.open("rb") as data, self._files.open(unfinished, "wb") as file:
@@ -108,7 +108,7 @@ class ObjectStore:
                             file.write(chunk)
                             heartbeat()
                 if self._renames:
-                    self._files.mv(unfinished, place)
+                    self._files.mv(unfinished, full_path)
             except BaseException:
                 self._forget(unfinished)
                 raise
@@ -119,7 +119,7 @@ class ObjectStore:
         Raises:
             ObjectStoreError: it cannot be read; `missing` is set if there is none.
         """
-        with self._errors(f"reading {path}"), self._files.open(self._place(path), "rb") as file:
+        with self._errors(f"reading {path}"), self._files.open(self._full_path(path), "rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 
@@ -130,9 +130,9 @@ class ObjectStore:
         if self._renames:
             self._files.makedirs(folder, exist_ok=True)
 
-    def _forget(self, place: str) -> None:
+    def _forget(self, full_path: str) -> None:
         with suppress(Exception):  # cleanup: the store's failure is raised already
-            self._files.rm_file(place)
+            self._files.rm_file(full_path)
 
     def open(self, path: str) -> BinaryIO:
         """Opens a file for reading and seeking, which raise the same errors.
@@ -141,10 +141,10 @@ class ObjectStore:
             ObjectStoreError: it cannot be read; `missing` is set if there is none, `damaged` if it is no regular file.
         """
         with self._errors(f"reading {path}"):
-            if self._local and _is_no_file(self._place(path)):
+            if self._local and _is_no_file(self._full_path(path)):
                 raise ObjectStoreError(f"store: reading {path}: expected a regular file", damaged=True)
             try:
-                opened = self._files.open(self._place(path), "rb")
+                opened = self._files.open(self._full_path(path), "rb")
             except PermissionError as error:
                 # In other stores the complete store refuses.
                 raise ObjectStoreError(f"store: reading {path}: {_reason_of(error)}", damaged=self._local) from error
@@ -162,7 +162,7 @@ class ObjectStore:
         """As `names`, with files that are being written, or whose writer died."""
         with self._errors(f"listing {folder}"):
             try:
-                entries = self._files.ls(self._place(folder), detail=False, refresh=True)
+                entries = self._files.ls(self._full_path(folder), detail=False, refresh=True)
             except FileNotFoundError:
                 return []
         return sorted({posixpath.basename(str(entry).rstrip("/")) for entry in entries} - {""})
@@ -175,7 +175,7 @@ class ObjectStore:
         """
         with self._errors(f"removing {path}"):
             try:
-                self._files.rm_file(self._place(path))
+                self._files.rm_file(self._full_path(path))
             except FileNotFoundError:
                 return
 
@@ -184,11 +184,11 @@ class ObjectStore:
         if not self._renames:
             return
         try:
-            self._files.rmdir(self._place(folder))
+            self._files.rmdir(self._full_path(folder))
         except OSError:
             return
 
-    def _place(self, path: str) -> str:
+    def _full_path(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
 
     @contextmanager
@@ -244,20 +244,20 @@ class _StoredFile(io.RawIOBase):
         super().close()
 
 
-def _is_no_file(place: str) -> bool:
+def _is_no_file(full_path: str) -> bool:
     """Whether there is something else than a regular file: opening a pipe would wait for a writer, and a link to itself
     is damage of one file. False if it is missing, which `open` reports."""
     try:
-        mode = Path(place).stat().st_mode
+        mode = Path(full_path).stat().st_mode
     except OSError as error:
         return error.errno == errno.ELOOP
     return not stat.S_ISREG(mode)
 
 
-def _linked(source: Path, place: str) -> bool:
+def _linked(source: Path, full_path: str) -> bool:
     """Makes a hard link; False: the file is on another disk, or the file system does not support it."""
     try:
-        os.link(source, place)
+        os.link(source, full_path)
     except OSError:
         return False
     return True

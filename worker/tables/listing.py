@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from worker.tables.facts import Facts
+from worker.tables.field_table import FieldTable
 from worker.tables.lines import (
     GAP,
     HEADING,
@@ -186,7 +186,7 @@ class Listing:
         for number, (row, style) in enumerate(rows):
             if number:
                 yield Text()
-            record = Facts()
+            record = FieldTable()
             for column, cell in zip(self._columns, row, strict=True):
                 if cell.plain:
                     record.add(column.heading, cell)

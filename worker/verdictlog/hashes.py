@@ -85,7 +85,7 @@ def _transformed(variants: pa.ListArray, rows: npt.NDArray[np.intp]) -> LoggedHa
     if not len(of_all):
         return LoggedHashes.none()
     lengths = variants.value_lengths().fill_null(0).to_numpy()
-    kinds = np.array([_PLACES.get(name, _UNKNOWN) for name in of_all.field("variant").to_pylist()], np.uint8)
+    kinds = np.array([_INDEX_OF.get(name, _UNKNOWN) for name in of_all.field("variant").to_pylist()], np.uint8)
     plain = _plain(of_all.field("pdq"), of_all.field("quality"), np.repeat(rows, lengths))
     # A later version may have more transformations: their hashes are compared with nothing here.
     return LoggedHashes(
@@ -96,7 +96,7 @@ def _transformed(variants: pa.ListArray, rows: npt.NDArray[np.intp]) -> LoggedHa
     )
 
 
-_PLACES: Mapping[str, int] = {str(kind): place for place, kind in enumerate(KINDS) if kind is not None}
+_INDEX_OF: Mapping[str, int] = {str(kind): index for index, kind in enumerate(KINDS) if kind is not None}
 _UNKNOWN = 255
 
 

@@ -23,7 +23,7 @@ from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
 from worker.store.reader_positions import beyond_the_end, entry_order
-from worker.store.redis_client import is_recent, now_ms, run_script, store_errors
+from worker.store.redis_client import is_recent, now_ms, run_script, store_errors, time_ms
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.outcome_rows import outcome_row
 from worker.verdictlog.tables import OUTCOMES
@@ -55,8 +55,8 @@ def is_due(redis: Redis) -> bool:
             pipe.exists(LEASE)
             pipe.get(RECORDED)
             pipe.time()
-            held, recorded, (seconds, microseconds) = pipe.execute()
-        if held or is_recent(recorded, int(seconds) * 1000 + int(microseconds) // 1000, RECORD_EVERY_MS):
+            held, recorded, time = pipe.execute()
+        if held or is_recent(recorded, time_ms(time), RECORD_EVERY_MS):
             return False
         after: dict[Any, Any] = dict(_positions(redis))
         return bool(redis.xread(after, count=1))

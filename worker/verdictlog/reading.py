@@ -167,7 +167,7 @@ class LogReader:
                 check_rows(read, table)
                 yield read
 
-    def rows(self, columns: Sequence[str], places: Sequence[int]) -> dict[int, Row]:
+    def rows(self, columns: Sequence[str], indices: Sequence[int]) -> dict[int, Row]:
         """Returns rows by their index in the file.
 
         Raises:
@@ -177,11 +177,11 @@ class LogReader:
         begin = 0
         for group in range(self._parquet.num_row_groups):
             end = begin + self._parquet.metadata.row_group(group).num_rows
-            here = [place for place in places if begin <= place < end]
+            here = [index for index in indices if begin <= index < end]
             if here:
                 batches = list(self._batches(columns, [group]))
                 with _file_errors(self._file):
-                    taken = pa.Table.from_batches(batches).take([place - begin for place in here]).to_pylist()
+                    taken = pa.Table.from_batches(batches).take([index - begin for index in here]).to_pylist()
                 found.update(zip(here, taken, strict=True))
             begin = end
         return found

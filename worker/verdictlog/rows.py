@@ -165,7 +165,7 @@ def _picture(sample: SampleVerdict) -> dict[str, Any]:
         "scores": list(sample.scores.items()),
         "deduplicated": sample.deduplicated,
         "concealed": sample.concealed,
-        "looked_at": sample.looked_at,
+        "looked_at": sample.classified,
         "frozen": sample.frozen,
         "flat": sample.flat,
         "hits": [hit.rule for hit in sample.hits],
@@ -209,7 +209,7 @@ def sample_facts_of(row: Row) -> SampleFacts:
         pdq_quality=row["pdq_quality"],
         matches=tuple(ListMatch(**{**match, "tags": tuple(match["tags"])}) for match in row["matches"]),
         scores=dict(row["scores"]),
-        looked_at=row["looked_at"] is not False,
+        classified=row["looked_at"] is not False,
         pdq=_hex(row.get("pdq")),
     )
 

@@ -13,7 +13,7 @@ from time import monotonic
 
 import pyarrow as pa
 
-from worker.bank.in_force import BankMark
+from worker.bank.lists_in_force import BankMark
 from worker.errors import ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.store.object_store import ObjectStore
@@ -44,7 +44,7 @@ FAILING = "verdict-log-failing"
 
 Registered = Callable[[str, BankMark], AbstractContextManager[None]]
 """Registers a file of the log while it is written, with the oldest state of the hash lists that any of its rows was
-compared with (`worker.lookback.late`): look-backs for later hashes have not searched it."""
+compared with (`worker.lookback.late_files`): look-backs for later hashes have not searched it."""
 
 
 class VerdictWriter:

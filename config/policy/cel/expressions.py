@@ -15,18 +15,18 @@ import cel
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
 from config.policy.cel.checking import kinds_of
 from config.policy.cel.comparisons import check_comparisons
+from config.policy.cel.foreign_syntax import corrected
 from config.policy.cel.mistakes import ConditionError, check_texts, together
 from config.policy.cel.parsing import read_syntax
 from config.policy.cel.references import (
     NOTES,
     NOTES_INSIDE,
-    asked_lists,
     call_names,
+    referenced_lists,
     used,
     uses_metadata,
     with_metadata_apart,
 )
-from config.policy.cel.slips import corrected
 from config.policy.cel.syntax import Call, Node, concerns_matches, conjuncts
 from config.policy.cel.types import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
 from config.policy.cel.windows import WindowCall, read_calls, with_variables
@@ -213,7 +213,7 @@ def _parsed(text: str) -> Condition:
         tree=tree,
         scores=call_names(tree, "score", "scores").union(scored),
         signals=call_names(tree, "signal", "signals"),
-        lists=asked_lists(tree).union(matched),
+        lists=referenced_lists(tree).union(matched),
         names=(uses & known) | notes,
         windows=windows,
         uses_matches=bool(matched or about_matches),

@@ -1,4 +1,4 @@
-"""Conditions that cannot hold: some of what they name is nowhere, or they compare with what never comes."""
+"""Conditions that cannot hold: some of what they name does not exist, or they compare with what never comes."""
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -28,7 +28,7 @@ _VALUES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class StrayValue:
+class ImpossibleValue:
     """A text with which a field is compared that it never is."""
 
     field: str
@@ -38,19 +38,19 @@ class StrayValue:
     """Where it stands in the condition, in characters."""
 
 
-def stray_values(tree: Node) -> Iterator[StrayValue]:
+def impossible_values(tree: Node) -> Iterator[ImpossibleValue]:
     """From left to right."""
     for node in nodes(tree):
         if isinstance(node, Operation) and node.operator in ("==", "!=", "in") and len(node.operands) == 2:
-            yield from _strays(node)
+            yield from _impossible_values(node)
 
 
-def _strays(node: Operation) -> Iterator[StrayValue]:
+def _impossible_values(node: Operation) -> Iterator[ImpossibleValue]:
     for operand, other in (node.operands, node.operands[::-1]):
-        yield from _stray(operand, other)
+        yield from _impossible_in(operand, other)
 
 
-def _stray(operand: Node, other: Node) -> Iterator[StrayValue]:
+def _impossible_in(operand: Node, other: Node) -> Iterator[ImpossibleValue]:
     if not isinstance(operand, Select) or not isinstance(operand.owner, Name):
         return
     owner = operand.owner.name
@@ -58,11 +58,11 @@ def _stray(operand: Node, other: Node) -> Iterator[StrayValue]:
     for item in other.parts if isinstance(other, Collection) else (other,):
         value = constant(item)
         if known is not None and isinstance(value, str) and value not in known:
-            yield StrayValue(field=f"{owner}.{operand.field}", value=value, known=known, at=item.start)
+            yield ImpossibleValue(field=f"{owner}.{operand.field}", value=value, known=known, at=item.start)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nowhere:
+class UnknownNames:
     """Lists and scores that do not exist here."""
 
     lists: Set[str]
@@ -90,7 +90,7 @@ class Nowhere:
         if len(node.operands) != 2:
             return False
         left, right = node.operands
-        if node.operator == "==" and any(_strays(node)):
+        if node.operator == "==" and any(_impossible_values(node)):
             return True
         if node.operator == "in":
             items = right.items if isinstance(right, Collection) and not right.mapping else ()

@@ -29,7 +29,7 @@ def call_names(tree: Node, function: str, container: str) -> frozenset[str]:
     return frozenset(_texts(keys))
 
 
-def asked_lists(tree: Node) -> frozenset[str]:
+def referenced_lists(tree: Node) -> frozenset[str]:
     """Hash lists that it names: matched("x"), m.list == "x", m.list in ["x", "y"]."""
     return call_names(tree, "matched", "") | frozenset(_texts(_compared_lists(tree)))
 

@@ -46,11 +46,11 @@ class Span(NamedTuple):
     samples: int | None = None
 
 
-class Behind(NamedTuple):
+class WindowSample(NamedTuple):
     """The part of a sample that windows need, which Redis keeps."""
 
     capture_ms: int
-    looked_at: bool
+    classified: bool
     scores: Mapping[str, float]
     lists: tuple[str, ...]
 
@@ -178,57 +178,57 @@ class Windows:
 
     def __init__(self, calls: Iterable[WindowCall]) -> None:
         every = tuple(dict.fromkeys(calls))
-        self._looked_at = _by_name(call for call in every if call.function != "matched")
-        self._matched = _by_name(call for call in every if call.function == "matched")
+        self._score_calls = _by_name(call for call in every if call.function != "matched")
+        self._match_calls = _by_name(call for call in every if call.function == "matched")
         self._ms = max((call.span.ms or 0 for call in every), default=0)
         self._samples = max((call.span.samples or 0 for call in every), default=0)
 
     @property
     def lists(self) -> Set[str]:
         """Hash lists that windows count."""
-        return self._matched.keys()
+        return self._match_calls.keys()
 
-    def of(self, sample: SampleFacts, silent: Set[ListedHash] = frozenset()) -> Behind:
+    def of(self, sample: SampleFacts, silent: Set[ListedHash] = frozenset()) -> WindowSample:
         """The part of a sample to be kept; of its matches none with `silent` hashes."""
         scores = {
-            name: score for name, score in sample.scores.items() if name in self._looked_at and math.isfinite(score)
+            name: score for name, score in sample.scores.items() if name in self._score_calls and math.isfinite(score)
         }
         matched = {match.list for match in sample.matches if match.listed not in silent}
-        lists = tuple(sorted(matched & self._matched.keys()))
-        return Behind(sample.capture_ms, sample.looked_at, scores, lists)
+        lists = tuple(sorted(matched & self._match_calls.keys()))
+        return WindowSample(sample.capture_ms, sample.classified, scores, lists)
 
-    def answers(self, past: Sequence[Behind], now: Behind) -> dict[str, int | float]:
+    def answers(self, past: Sequence[WindowSample], now: WindowSample) -> dict[str, int | float]:
         """The result of each call, by its variable.
 
         Args:
             past: what is kept, by capture time; what is later than `now` does not count.
         """
-        if not self._looked_at and not self._matched:
+        if not self._score_calls and not self._match_calls:
             return {}
         every = [*past[: bisect_right(past, now.capture_ms, key=_capture_ms)], now]
-        looked_at = [one for one in every if one.looked_at]
+        classified = [one for one in every if one.classified]
         found: dict[str, int | float] = {}
-        captures_ms = [one.capture_ms for one in looked_at]
-        for name, calls in self._looked_at.items():
-            scores = [one.scores.get(name, 0.0) for one in looked_at]
+        captures_ms = [one.capture_ms for one in classified]
+        for name, calls in self._score_calls.items():
+            scores = [one.scores.get(name, 0.0) for one in classified]
             for call in calls:
                 found[call.variable] = call.answer(scores[_start(call.span, captures_ms, now.capture_ms) :])
-        for name, calls in self._matched.items():
+        for name, calls in self._match_calls.items():
             matches = [float(name in one.lists) for one in every]
             for call in calls:
                 found[call.variable] = call.answer(matches[_start_of_all(call.span, every, captures_ms) :])
         return found
 
-    def keep(self, past: Sequence[Behind], now: Behind) -> list[Behind]:
+    def keep(self, past: Sequence[WindowSample], now: WindowSample) -> list[WindowSample]:
         """`past` and `now` without what no window can reach any more."""
-        if not self._looked_at and not self._matched:
+        if not self._score_calls and not self._match_calls:
             return []
         kept = list(past)
         insort(kept, now, key=_capture_ms)
         first = bisect_right(kept, kept[-1].capture_ms - self._ms, key=_capture_ms)
         if self._samples:
-            looked_at = [place for place, one in enumerate(kept) if one.looked_at]
-            first = min(first, looked_at[-min(self._samples, len(looked_at))] if looked_at else first)
+            classified = [index for index, one in enumerate(kept) if one.classified]
+            first = min(first, classified[-min(self._samples, len(classified))] if classified else first)
         return kept[max(first, len(kept) - MAX_KEPT_SAMPLES) :]
 
 
@@ -247,15 +247,15 @@ def _start(span: Span, captures_ms: Sequence[int], now_ms: int) -> int:
     return bisect_right(captures_ms, now_ms - span.ms)
 
 
-def _start_of_all(span: Span, every: Sequence[Behind], looked_at_ms: Sequence[int]) -> int:
+def _start_of_all(span: Span, every: Sequence[WindowSample], classified_ms: Sequence[int]) -> int:
     """As above, with samples that were not classified: a span of samples holds those between the others."""
     if span.ms is not None:
         return bisect_right(every, every[-1].capture_ms - span.ms, key=_capture_ms)
     assert span.samples is not None
-    if len(looked_at_ms) <= span.samples:
+    if len(classified_ms) <= span.samples:
         return 0
-    return bisect_left(every, looked_at_ms[-span.samples], key=_capture_ms)
+    return bisect_left(every, classified_ms[-span.samples], key=_capture_ms)
 
 
-def _capture_ms(one: Behind) -> int:
+def _capture_ms(one: WindowSample) -> int:
     return one.capture_ms

@@ -3,11 +3,11 @@
 import pytest
 
 from config.policy.cel.expressions import parse_condition
-from config.policy.cel.never_holds import Nowhere
+from config.policy.cel.never_holds import UnknownNames
 from config.policy.dead_references import dead_references
 from config.policy.policy import parse_policy
 
-GONE = Nowhere(lists=frozenset(["gone", "away"]), scores=frozenset(["m/gone"]))
+GONE = UnknownNames(lists=frozenset(["gone", "away"]), scores=frozenset(["m/gone"]))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import PolicyError
-from config.facts import Coverage, Hit, ListMatch, SampleFacts, SegmentFacts, SegmentPlace, Severity, StreamFacts
+from config.facts import Coverage, Hit, ListMatch, SampleFacts, SegmentFacts, SegmentPosition, Severity, StreamFacts
 from config.policy.cel.cost import MAX_MATCHES
 from config.policy.cel.windows import MAX_KEPT_SAMPLES
 from config.policy.evaluation import MAX_WAITING_SAMPLES, Judgement, OrderState, judge, judge_alone
@@ -28,7 +28,7 @@ def policy_of(*rules: str, more: str = "") -> Policy:
     return parse_policy(f"version: 1\n{more}\nrules: [{', '.join(texts)}]\n".encode(), "policy.yaml")
 
 
-def sample(at_ms: int, score: float | None = None, *lists: str, looked_at: bool = True) -> SampleFacts:
+def sample(at_ms: int, score: float | None = None, *lists: str, classified: bool = True) -> SampleFacts:
     return SampleFacts(
         capture_ms=at_ms,
         pts_seconds=0.0,
@@ -36,7 +36,7 @@ def sample(at_ms: int, score: float | None = None, *lists: str, looked_at: bool 
         pdq_quality=90,
         scores={} if score is None else {"m/a": score},
         matches=tuple(ListMatch(list=name, entry="1", distance=3) for name in lists),
-        looked_at=looked_at,
+        classified=classified,
     )
 
 
@@ -83,21 +83,21 @@ class TestWindows:
     def test_a_share_leaves_out_unmoderated_pictures(self) -> None:
         """A broadcaster could dilute the share of bad pictures by damaging some."""
         policy = policy_of('window.fraction("m/a", 0.5, "10s") > 0.6', 'window.samples("10s") == 2')
-        shown = [sample(0, 0.9), *(sample(at, looked_at=False) for at in range(1, 9)), sample(9, 0.1), sample(10, 0.9)]
+        shown = [sample(0, 0.9), *(sample(at, classified=False) for at in range(1, 9)), sample(9, 0.1), sample(10, 0.9)]
         assert held_at(policy, shown) == [*range(9), 10]
         assert held_at(policy, shown, "b") == [9]
 
     def test_largest_score_and_listed_pictures(self) -> None:
         """A rule could not use the worst picture of a minute, nor the number of listed ones."""
         policy = policy_of('window.max("m/a", "60s") > 0.8', 'window.matched("x", "60s") == 2')
-        shown = [sample(0, 0.9), sample(SECOND, 0.1, "x"), sample(2 * SECOND, None, "x", "y", looked_at=False)]
+        shown = [sample(0, 0.9), sample(SECOND, 0.1, "x"), sample(2 * SECOND, None, "x", "y", classified=False)]
         assert held_at(policy, [*shown, sample(61 * SECOND, 0.1)]) == [0, 1_000, 2_000]
         assert held_at(policy, shown, "b") == [2_000]
 
     def test_empty_window_is_zero(self) -> None:
         """A rule would fail on the first picture of every stream."""
         policy = policy_of('window.max("m/b", "60s") == 0.0 && window.fraction("m/b", 0.5, "9 samples") == 0.0')
-        (judged,) = judge_all(policy, [segment(0, sample(0, looked_at=False))])
+        (judged,) = judge_all(policy, [segment(0, sample(0, classified=False))])
         assert (len(judged.hits), judged.problems) == (1, ())
 
     def test_epochs_have_separate_windows(self) -> None:
@@ -134,7 +134,7 @@ class TestCoverageAndSignals:
         )
         told = replace(LIVE, signals={"reports": 2.0})
         first, second = segment(0, sample(0, 0.9)), segment(1, sample(4_000, 0.9), stream=told)
-        waiting = judge(policy, OrderState(), second, earliest_pending=first.place)
+        waiting = judge(policy, OrderState(), second, earliest_pending=first.position)
         assert [hit.rule for hit in waiting.hits] == ["b"]
         both = judge(policy, waiting.state, first)
         assert [(hit.rule, hit.capture_ms, hit.segment) for hit in both.hits] == [("a", 4_000, "s001")]
@@ -158,9 +158,9 @@ class TestOrder:
         ]
         expected = [hit for judged in judge_all(policy, segments) for hit in judged.hits]
         shuffled = mixer.sample(segments, len(segments))
-        state, found, pending = OrderState(), list[Hit](), {one.place for one in segments}
+        state, found, pending = OrderState(), list[Hit](), {one.position for one in segments}
         for one in shuffled:
-            pending.discard(one.place)
+            pending.discard(one.position)
             judged = judge(policy, state, one, earliest_pending=min(pending, default=None))
             state = judged.state
             found += judged.hits
@@ -171,7 +171,7 @@ class TestOrder:
         """A match on known material would wait for a segment that is lost."""
         policy = policy_of('window.matched("x", "9s") >= 1', 'matched("x")')
         judged = judge(
-            policy, OrderState(), segment(5, sample(20_000, None, "x")), earliest_pending=SegmentPlace(0, "s000")
+            policy, OrderState(), segment(5, sample(20_000, None, "x")), earliest_pending=SegmentPosition(0, "s000")
         )
         assert [(hit.rule, hit.ordinal, hit.segment) for hit in judged.hits] == [("b", None, "")]
         assert [one.key for one in judged.state.waiting] == ["s005"]
@@ -180,7 +180,7 @@ class TestOrder:
         """Segments after a lost one would never be evaluated."""
         policy = policy_of('window.matched("x", "9s") >= 1')
         waiting = judge(
-            policy, OrderState(), segment(1, sample(4_000, None, "x")), earliest_pending=SegmentPlace(0, "s000")
+            policy, OrderState(), segment(1, sample(4_000, None, "x")), earliest_pending=SegmentPosition(0, "s000")
         )
         judged = judge(policy, waiting.state, segment(0))
         assert [hit.segment for hit in judged.hits] == ["s001"]
@@ -189,7 +189,7 @@ class TestOrder:
     def test_nothing_waits_for_ever(self) -> None:
         """One segment that kills its workers would block a stream's rules for minutes."""
         policy = policy_of('window.count("m/a", 0.5, "9s") >= 1')
-        first = SegmentPlace(0, "s000")
+        first = SegmentPosition(0, "s000")
         state, judged_at = OrderState(), []
         for number in range(1, LATE_SECONDS // 4 + 4):
             judged = judge(policy, state, segment(number, sample(number * 4_000, 0.9)), earliest_pending=first)
@@ -204,7 +204,7 @@ class TestOrder:
         """A stream with dense samples would fill Redis while one of its segments is pending."""
         policy = policy_of('window.count("m/a", 0.5, "9s") >= 1')
         crowd = segment(1, *(sample(4_000 + at, 0.1) for at in range(MAX_WAITING_SAMPLES)))
-        first = SegmentPlace(0, "s000")
+        first = SegmentPosition(0, "s000")
         waiting = judge(policy, OrderState(), crowd, earliest_pending=first).state
         assert len(waiting.waiting) == 1
         more = judge(policy, waiting, segment(2, sample(8_000, 0.1)), earliest_pending=first).state

@@ -76,8 +76,8 @@ class TestDefault:
     def test_names_its_dependencies(self) -> None:
         """Doctor could not detect a rule over a score that no classifier computes."""
         policy = load_policy(None)
-        assert policy.asked_scores == {"open-nsfw/nsfw"}
-        assert policy.asked_lists == {"selftest", "allow"}
+        assert policy.referenced_scores == {"open-nsfw/nsfw"}
+        assert policy.referenced_lists == {"selftest", "allow"}
         assert policy.profile == BALANCED
 
 

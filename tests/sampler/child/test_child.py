@@ -21,7 +21,7 @@ from hostile_media import bomb_png, many_pictures, segment
 
 from config.profiles import BALANCED, VIGILANT
 from sampler.child.decoder import Decoder
-from sampler.child.zygote import ENVIRONMENT, PROGRAM
+from sampler.child.fork_server_handle import ENVIRONMENT, PROGRAM
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
@@ -50,9 +50,9 @@ def look(decoder: Decoder) -> SampledSegment:
     return seen
 
 
-def zygote_of(decoder: Decoder) -> int:
-    """The process ID of its prepared process, which must exist."""
-    pid = decoder.zygote_pid
+def fork_server_of(decoder: Decoder) -> int:
+    """The process ID of its fork server, which must exist."""
+    pid = decoder.fork_server_pid
     assert pid is not None
     return pid
 
@@ -132,26 +132,26 @@ def test_a_process_that_died_between_calls_is_replaced(decoder: Decoder) -> None
     look(decoder)
 
 
-def test_one_prepared_process_serves_all_calls(decoder: Decoder) -> None:
+def test_one_fork_server_serves_all_calls(decoder: Decoder) -> None:
     """Each segment would pay for starting an interpreter, FFmpeg and OpenCV."""
-    assert decoder.zygote_pid is None
+    assert decoder.fork_server_pid is None
     look(decoder)
-    first = zygote_of(decoder)
+    first = fork_server_of(decoder)
     decoder.picture(bomb_png(100, 100))
     with pytest.raises(InputError):
         decoder.picture(b"no picture")
     look(decoder)
-    assert decoder.zygote_pid == first
+    assert decoder.fork_server_pid == first
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-def test_a_prepared_process_that_died_between_calls_is_replaced(decoder: Decoder, how: signal.Signals) -> None:
-    """After the OOM killer ends an idle prepared process, the worker would never decode again."""
+def test_a_fork_server_that_died_between_calls_is_replaced(decoder: Decoder, how: signal.Signals) -> None:
+    """After the OOM killer ends an idle fork server, the worker would never decode again."""
     look(decoder)
-    first = zygote_of(decoder)
+    first = fork_server_of(decoder)
     end(first, how)
     look(decoder)
-    assert decoder.zygote_pid != first
+    assert decoder.fork_server_pid != first
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
@@ -163,18 +163,18 @@ def test_a_death_within_a_call_is_a_typed_failure(decoder: Decoder, how: signal.
     assert caught.value.reason == "decoder_died"
     assert caught.value.exit_status == -how
     assert decoder.child_pid is None
-    first = zygote_of(decoder)
+    first = fork_server_of(decoder)
     look(decoder)
-    assert decoder.zygote_pid == first
+    assert decoder.fork_server_pid == first
 
 
-def test_a_prepared_process_that_dies_within_a_call_takes_the_decoder_with_it(decoder: Decoder) -> None:
+def test_a_fork_server_that_dies_within_a_call_takes_the_decoder_with_it(decoder: Decoder) -> None:
     """An orphaned decoder would keep the machine's memory, and a stream's pictures."""
     decoding: list[int] = []
 
     def kill(pid: int) -> None:
         decoding.append(os.pidfd_open(pid))
-        end(zygote_of(decoder))
+        end(fork_server_of(decoder))
 
     with pytest.raises(DecoderDiedError):
         while_decoding(decoder, kill)
@@ -202,11 +202,11 @@ def test_a_hanging_child_is_killed_at_its_wall_time() -> None:
         look(decoder)
 
 
-def test_a_prepared_process_that_hangs_is_replaced() -> None:
-    """A stopped prepared process would block the worker for ever."""
+def test_a_fork_server_that_hangs_is_replaced() -> None:
+    """A stopped fork server would block the worker for ever."""
     with Decoder(limits=Limits(wall_seconds=1.5), inputs_a_process=1) as decoder:
         look(decoder)
-        first = zygote_of(decoder)
+        first = fork_server_of(decoder)
         os.kill(first, signal.SIGSTOP)
         with pytest.raises(DecoderTimeoutError):
             look(decoder)
@@ -231,7 +231,7 @@ def test_a_reader_that_gives_up_half_way_gets_no_stale_answers(decoder: Decoder)
 def test_close_may_be_called_twice_and_ends_all(decoder: Decoder) -> None:
     """Workers that shut down would leave processes behind."""
     look(decoder)
-    pid = zygote_of(decoder)
+    pid = fork_server_of(decoder)
     decoder.close()
     decoder.close()
     assert not Path(f"/proc/{pid}").exists()
@@ -244,7 +244,7 @@ from config.profiles import VIGILANT
 from sampler.child.decoder import Decoder
 decoder = Decoder()
 def stay(_frame):
-    print(decoder.zygote_pid, decoder.child_pid, flush=True)
+    print(decoder.fork_server_pid, decoder.child_pid, flush=True)
     sys.stdin.buffer.read()
 decoder.sample(sys.stdin.buffer.read(int(sys.argv[1])), profile=VIGILANT, seed=b"", consume=stay)
 """
@@ -259,12 +259,12 @@ def test_decoders_die_with_their_parent() -> None:
         assert parent.stdout is not None
         parent.stdin.write(data)
         parent.stdin.flush()
-        zygote, child = map(int, parent.stdout.readline().split())
-        watched = [os.pidfd_open(zygote), os.pidfd_open(child)]
+        fork_server, child = map(int, parent.stdout.readline().split())
+        watched = [os.pidfd_open(fork_server), os.pidfd_open(child)]
         try:
             # Stopped processes cannot react to a closed socket: only the kernel's signal ends them.
             os.kill(child, signal.SIGSTOP)
-            os.kill(zygote, signal.SIGSTOP)
+            os.kill(fork_server, signal.SIGSTOP)
             parent.kill()
             for one in watched:
                 assert select.select([one], [], [], END_SECONDS)[0]
@@ -282,7 +282,7 @@ data = sys.stdin.buffer.read()
 decoder = Decoder()
 def look():
     decoder.sample(data, profile=BALANCED, seed=b"")
-    return decoder.zygote_pid
+    return decoder.fork_server_pid
 first = look()
 forked = os.fork()
 if not forked:
@@ -300,20 +300,20 @@ def test_a_process_that_forks_shares_no_decoder() -> None:
 
 
 def test_no_descriptor_stays_open(decoder: Decoder) -> None:
-    """A worker would run out of descriptors after some thousand segments, and the prepared process much sooner."""
+    """A worker would run out of descriptors after some thousand segments, and the fork server much sooner."""
     look(decoder)
-    first = zygote_of(decoder)
+    first = fork_server_of(decoder)
     opened = [Path("/proc/self/fd"), Path(f"/proc/{first}/fd")]
     counted = [len(list(folder.iterdir())) for folder in opened]
     for data in (segment(), segment()[:5_000], b"<html>", segment("mp4"), many_pictures(100)) * 3:
         with suppress(InputError):
             decoder.sample(data, profile=BALANCED, seed=b"")
     assert [len(list(folder.iterdir())) for folder in opened] == counted
-    assert decoder.zygote_pid == first
+    assert decoder.fork_server_pid == first
 
 
 def wrapped(folder: Path, script: str) -> list[str]:
-    """A program that is a script, in place of the one that starts the prepared process."""
+    """A program that is a script, in place of the one that starts the fork server."""
     path = folder / "program"
     path.write_text(script)
     path.chmod(0o700)
@@ -357,9 +357,9 @@ def test_the_child_is_filtered_or_reports_that_it_is_not(decoder: Decoder) -> No
 
 PROBE = """
 import json, os, socket, sys
-from sampler.child.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_fork_server
 ours, _ = socket.socketpair()
-missing = confine_zygote(parent=os.getppid(), descriptors=32)
+missing = confine_fork_server(parent=os.getppid(), descriptors=32)
 missing += confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)
 attempts = {
     "open": lambda: open("/dev/null"),
@@ -466,7 +466,7 @@ def test_memory_stays_under_its_bound(name: str) -> None:
     peaks = []
     with Decoder(limits=Limits(memory_bytes=bound), inputs_a_process=100) as decoder:
         look(decoder)
-        ordinary = peak_bytes(zygote_of(decoder))
+        ordinary = peak_bytes(fork_server_of(decoder))
 
         def watch(_frame: SampledFrame) -> None:
             assert decoder.child_pid is not None

@@ -24,8 +24,8 @@ from sampler.child.syscalls import (
     AUDIT_ARCH,
     DECODER_CALLS,
     FAIL_WITH_EPERM,
+    FORK_SERVER_CALLS,
     KILL_PROCESS,
-    ZYGOTE_CALLS,
     Role,
     filter_program,
 )
@@ -96,9 +96,9 @@ def test_a_compromised_decoder_reaches_nothing() -> None:
     assert told["files"] == ["kept", "mapped"]
 
 
-def test_the_prepared_process_may_fork_and_little_else() -> None:
+def test_the_fork_server_may_fork_and_little_else() -> None:
     """A compromised decoder could attack a process next to it that may open files."""
-    told = confined("zygote")
+    told = confined("fork_server")
     beyond = {name for name, number in told["outcomes"].items() if number != errno.EPERM}
     # Only Landlock, from version 6 on, protects processes outside: a filter cannot tell whose child a process is.
     assert beyond <= (set() if landlock_version() >= 6 else {"kill a sibling"})
@@ -106,7 +106,7 @@ def test_the_prepared_process_may_fork_and_little_else() -> None:
     assert told["files"] == ["kept", "mapped"]
 
 
-@pytest.mark.parametrize("mode", ["zygote", "decoder"])
+@pytest.mark.parametrize("mode", ["fork_server", "decoder"])
 def test_no_other_process_of_the_same_user_reads_a_decoder(mode: str) -> None:
     """A broadcaster's pictures could be read from a decoder's memory, or dumped by a core handler."""
     assert not confined(mode)["memory_readable"]
@@ -131,17 +131,17 @@ def test_landlock_alone_blocks_files_and_signals() -> None:
 FORKING = """
 import json, mmap, os, socket, sys, warnings
 warnings.simplefilter("error")
-from sampler.child.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_fork_server
 ours, theirs = socket.socketpair()
 shared = mmap.mmap(-1, 8)
 memory = os.memfd_create("m")
-missing = confine_zygote(parent=os.getppid(), descriptors=64)
-zygote = os.getpid()
+missing = confine_fork_server(parent=os.getppid(), descriptors=64)
+fork_server = os.getpid()
 statuses = []
 for turn in range(3):
     child = os.fork()
     if not child:
-        missing += confine_decoder(parent=zygote, memory_bytes=1 << 28)
+        missing += confine_decoder(parent=fork_server, memory_bytes=1 << 28)
         os.pwrite(memory, b"picture", turn)
         theirs.send(b"x")
         try:
@@ -163,7 +163,7 @@ os.write(1, json.dumps([missing, statuses, list(shared[:2])]).encode())
 """
 
 
-def test_the_prepared_process_forks_confined_decoders_and_reaps_them() -> None:
+def test_the_fork_server_forks_confined_decoders_and_reaps_them() -> None:
     """A fresh process for each segment would be unconfined, or could not be forked."""
     command = [sys.executable, "-c", FORKING]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
@@ -177,9 +177,9 @@ def test_the_prepared_process_forks_confined_decoders_and_reaps_them() -> None:
 
 CROWDING = """
 import errno, os
-from sampler.child.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_fork_server
 given = os.memfd_create("given by the parent")
-confine_zygote(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
+confine_fork_server(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
 confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)
 try:
     os.memfd_create("made by the decoder")
@@ -204,12 +204,12 @@ def test_memory_files_of_a_decoder_are_bounded() -> None:
 
 FILLING = """
 import os, socket, sys
-from sampler.child.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_fork_server
 from sampler.errors import DecoderMemoryError
 from sampler.child.outbox import Outbox
 from sampler.decode.planes import StoredPicture
 files = [os.memfd_create("a"), os.memfd_create("b")]
-confine_zygote(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
+confine_fork_server(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
 confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)
 outbox = Outbox(socket.socket(fileno=int(sys.argv[1])), files, 1)
 # The second is cut short at the bound, the last one begins there.
@@ -264,12 +264,12 @@ def decide(program: bytes, machine: str, number: int, *arguments: int, arch: int
 
 
 @pytest.mark.parametrize("machine", AUDIT_ARCH)
-@pytest.mark.parametrize("role", ["zygote", "decoder"])
+@pytest.mark.parametrize("role", ["fork_server", "decoder"])
 def test_the_filter_allows_exactly_the_listed_calls(machine: str, role: Role) -> None:
     """On the other architecture a wrong jump would allow everything or nothing."""
     program = filter_program(machine, role)
     column = list(AUDIT_ARCH).index(machine)
-    calls = DECODER_CALLS if role == "decoder" else {**DECODER_CALLS, **ZYGOTE_CALLS}
+    calls = DECODER_CALLS if role == "decoder" else {**DECODER_CALLS, **FORK_SERVER_CALLS}
     fitting = {
         "madvise": (0, 0, 4),
         "futex": (0, 128 | 9),
@@ -297,10 +297,10 @@ def test_the_filter_allows_exactly_the_listed_calls(machine: str, role: Role) ->
         ("sendto", 0, 0, 0, 0, 1 << 32),
         *(
             (("clone", 0x11 | 0x10000000), ("clone", 0x11 | 0x100), ("kill", 2**32 - 1, 9), ("kill", 0, 9))
-            if role == "zygote"
+            if role == "fork_server"
             else ()
         ),
-        *((("kill", 4711, 10), ("prlimit64", 1, 9), ("prctl", 4)) if role == "zygote" else ()),
+        *((("kill", 4711, 10), ("prlimit64", 1, 9), ("prctl", 4)) if role == "fork_server" else ()),
     ):
         assert decide(program, machine, by_name[str(name)], *(int(one) for one in arguments)) == FAIL_WITH_EPERM
 
@@ -315,5 +315,5 @@ def test_system_call_numbers_are_the_kernels(column: int, header: str) -> None:
         pytest.skip(f"{header} is not installed, or this is {platform.machine()}")
     text = Path(header).read_text()
     numbers = {name: int(number) for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
-    for name, pair in {**DECODER_CALLS, **ZYGOTE_CALLS}.items():
+    for name, pair in {**DECODER_CALLS, **FORK_SERVER_CALLS}.items():
         assert pair[column] == numbers.get(name), name

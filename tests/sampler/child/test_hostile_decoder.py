@@ -112,8 +112,8 @@ def here():
     gc.collect()
     return len(os.listdir("/proc/self/fd")), Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
-def forked(zygote):
-    return Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+def forked(fork_server):
+    return Path(f"/proc/{fork_server}/task/{fork_server}/children").read_text().split()
 
 signal.signal(signal.SIGALRM, raise_limit)
 interrupted = 0
@@ -147,9 +147,9 @@ with Decoder(inputs_a_process=inputs_a_process) as decoder:
             decoder.picture(b"no picture")
         except SamplerError:
             pass
-        assert forked(decoder.zygote_pid) == [], instant
+        assert forked(decoder.fork_server_pid) == [], instant
         now = here()
-        # The prepared process is another one if the limit came while the old one was asked to fork.
+        # The fork server is another one if the limit came while the old one was asked to fork.
         assert (now[0], len(now[1])) == (before[0], len(before[1])), (instant, before, now)
 assert here()[1] == []
 print(interrupted)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> SnapshotPlace:
+def storage(tmp_path: Path) -> SnapshotStorage:
     """The folder of the bank's snapshots."""
-    return SnapshotPlace(root=tmp_path / "bank", shared=True)
+    return SnapshotStorage(root=tmp_path / "bank", dedicated=True)

@@ -14,7 +14,7 @@ from models.testcard import TESTCARD_HASHES
 from worker.bank.changelog import position
 from worker.bank.compaction import COMPACT_CHANGES
 from worker.bank.keys import FOLLOWERS, SNAPSHOT
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 
@@ -77,7 +77,7 @@ def test_workers_compact_the_bank(redis: Redis, environment: dict[str, str], tmp
     assert (tmp_path / "bank" / name).is_dir()
     (found,) = livewarden("bank", "match", f"{2:032x}{3_999:032x}", "--json", environment=environment).records
     assert {"list": "own", "entry": "2-3999", "distance": 0} in found["matches"]
-    assert SnapshotPlace(root=tmp_path / "bank", shared=True).find(redis) == tmp_path / "bank"
+    assert SnapshotStorage(root=tmp_path / "bank", dedicated=True).find(redis) == tmp_path / "bank"
 
 
 @pytest.mark.timeout(60)

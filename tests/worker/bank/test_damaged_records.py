@@ -18,14 +18,14 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits, own_lists, quarantine
 from worker.bank.changelog import read_pointer
-from worker.bank.deployed import follow
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.history import UNREADABLE, read_history
 from worker.bank.imports import import_file
 from worker.bank.inspection import stats
 from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
-from worker.bank.place import SnapshotPlace
 from worker.bank.replication import fetch_at_start, fetch_missing
+from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.doctor.diagnosis import State
 from worker.doctor.lists import examine_bank, follow_bank
 from worker.errors import BankRequestError
@@ -38,12 +38,12 @@ from worker.store.redis_client import now_ms
 PATHS = ["../../x", "..", "", "a/b", "a\\b", "a" * 65, "x\n", "\0", "ü"]
 
 
-def add(redis: Redis, place: SnapshotPlace, text: str, name: str) -> None:
+def add(redis: Redis, storage: SnapshotStorage, text: str, name: str) -> None:
     entry = Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(text))
-    edits.add(redis, follow(redis, place).bank, "own", [entry])
+    edits.add(redis, follow(redis, storage).bank, "own", [entry])
 
 
-def finds(follower: Follower, text: str) -> bool:
+def finds(follower: BankFollower, text: str) -> bool:
     return bool(follower.in_force().bank.match(PdqHash(bits=bytes.fromhex(text), quality=100)))
 
 
@@ -57,22 +57,22 @@ def test_a_bank_name_that_is_a_path_is_refused(
 ) -> None:
     """A writer to Redis could make a worker write and remove folders anywhere on its disk and in its store."""
     roots = [tmp_path / name / "deep" / "inside" for name in ("own", "host", "store")]
-    own = SnapshotPlace(root=roots[0], shared=False)
-    host = SnapshotPlace(root=roots[1], shared=True, store_url=str(roots[2]))
+    own = SnapshotStorage(root=roots[0], dedicated=False)
+    host = SnapshotStorage(root=roots[1], dedicated=True, store_url=str(roots[2]))
     first, second = list_file(3, "first"), list_file(3, "second")
     import_file(redis, host, "own", first, small_changes=0)
-    follower = Follower(redis, own, None)
+    follower = BankFollower(redis, own, None)
     name, digest = read_pointer(redis).name, read_pointer(redis).digest
     redis.set(BANK_ID, bank_id)
     before = tree(tmp_path)
-    for place in (own, host):
+    for storage in (own, host):
         with pytest.raises(BankRequestError, match="lw:bank:id"):
-            import_file(redis, place, "own", second, small_changes=0)
+            import_file(redis, storage, "own", second, small_changes=0)
     with pytest.raises(BankRequestError, match="lw:bank:id"):
-        fetch_missing(redis, SnapshotPlace(root=tmp_path / "other", shared=True, store_url=str(roots[2])))
-    fetch_at_start(redis, SnapshotPlace(root=tmp_path / "other", shared=True, store_url=str(roots[2])))
+        fetch_missing(redis, SnapshotStorage(root=tmp_path / "other", dedicated=True, store_url=str(roots[2])))
+    fetch_at_start(redis, SnapshotStorage(root=tmp_path / "other", dedicated=True, store_url=str(roots[2])))
     with pytest.raises(BankRequestError):
-        follower.look()
+        follower.refresh()
     assert tree(tmp_path) - before <= {tmp_path / "other", tmp_path / "other" / ".fetching"}
     assert (read_pointer(redis).name, read_pointer(redis).digest) == (name, digest)
 
@@ -80,41 +80,41 @@ def test_a_bank_name_that_is_a_path_is_refused(
 @pytest.mark.parametrize("field", ["name", "watermark", "edition", "previous", "digest"])
 @pytest.mark.parametrize("value", ["../../x", "snapshot-../x", "no number", "-1-0"])
 def test_a_pointer_without_a_snapshot_keeps_the_last_good_one_with_all_changes(
-    redis: Redis, redis_url: str, place: SnapshotPlace, list_file: Callable[..., Path], field: str, value: str
+    redis: Redis, redis_url: str, storage: SnapshotStorage, list_file: Callable[..., Path], field: str, value: str
 ) -> None:
     """One damaged field would end every worker, open files outside the bank, or stop it from following changes."""
     imported, later = secrets.token_hex(32), secrets.token_hex(32)
-    import_file(redis, place, "own", list_file({"i": imported}), small_changes=0)
-    follower = Follower(redis, place, None)
-    follower.look()
+    import_file(redis, storage, "own", list_file({"i": imported}), small_changes=0)
+    follower = BankFollower(redis, storage, None)
+    follower.refresh()
     good = redis.hget(SNAPSHOT, field)
-    (place.root.parent / "x").symlink_to(place.root / read_pointer(redis).name)
+    (storage.root.parent / "x").symlink_to(storage.root / read_pointer(redis).name)
     redis.hset(SNAPSHOT, field, value)
-    add(redis, place, later, "later")
-    started = Follower(redis, place, None)  # a worker that starts now
+    add(redis, storage, later, "later")
+    started = BankFollower(redis, storage, None)  # a worker that starts now
     for one in (follower, started):
-        one.look()
+        one.refresh()
         assert [finds(one, text) for text in (imported, later)] == [True, True]
         assert one.in_force().degraded == ("bank-behind",)
-    settings = Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)})
+    settings = Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(storage.root)})
     (shown,) = [one for one in examine_bank(follow_bank(redis, settings), settings) if one.name == "hash bank"]
     assert shown.state is State.FAIL
     assert f"{SNAPSHOT}: {field}" in shown.found
     with pytest.raises(LivewardenError):
-        import_file(redis, place, "own", list_file(3), small_changes=0)
+        import_file(redis, storage, "own", list_file(3), small_changes=0)
     if good is None:
         redis.hdel(SNAPSHOT, field)
     else:
         redis.hset(SNAPSHOT, field, str(good))
     for one in (follower, started):
-        one.look()
+        one.refresh()
         assert one.in_force().degraded == ()
 
 
-def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redis, place: SnapshotPlace) -> None:
+def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redis, storage: SnapshotStorage) -> None:
     """One unreadable record would hide the whole overview, or stop a worker from following the bank."""
-    edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
-    edits.create(redis, follow(redis, place).bank, ListSpec(name="fresh", refresh_seconds=60))
+    edits.create(redis, follow(redis, storage).bank, ListSpec(name="own"))
+    edits.create(redis, follow(redis, storage).bank, ListSpec(name="fresh", refresh_seconds=60))
     redis.hset(REFRESHED, "fresh", "not a number")
     later = json.loads(BankChange.put_list(ListSpec(name="later"), at_ms=1).to_json())
     later["spec"]["of_a_later_version"] = True
@@ -122,23 +122,23 @@ def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redi
     redis.hset(FOLLOWERS, mapping={"a:1": "{", "b:1": "[]", "c:1": json.dumps({"at_ms": now_ms(redis), "more": 1})})
     redis.hset(JOBS, "damaged", "{")
     redis.xadd(HISTORY, {"act": "{"})
-    deployed = follow(redis, place)
-    assert deployed.stale == ("fresh",)
-    assert "later" in deployed.bank.specs
-    shown = stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))
+    shared = follow(redis, storage)
+    assert shared.stale == ("fresh",)
+    assert "later" in shared.bank.specs
+    shown = stats(redis, shared.bank, shared, look_backs=look_backs(redis))
     assert shown["processes_unreadable"] == ["a:1", "b:1"]
     assert shown["processes_behind"] == ["c:1"]
     assert shown["look_backs_unreadable"] == ["damaged"]
     assert [act.did for act in read_history(redis)] == [UNREADABLE, "put_list", "put_list"]
     text = secrets.token_hex(32)
-    follower = Follower(redis, place, None)
-    follower.look()
-    add(redis, place, text, "a")
-    follower.look()
+    follower = BankFollower(redis, storage, None)
+    follower.refresh()
+    add(redis, storage, text, "a")
+    follower.refresh()
     assert finds(follower, text)
 
 
-def test_a_damaged_proposal_or_quarantine_costs_only_itself(redis: Redis, place: SnapshotPlace) -> None:
+def test_a_damaged_proposal_or_quarantine_costs_only_itself(redis: Redis, storage: SnapshotStorage) -> None:
     """A damaged note would keep a picture from ever being confirmed, or hide all quarantined hashes."""
     pdq = PdqHash(bits=a_hash(5), quality=90)
     kim, lee = (Actor(name=name, role=Role.LEAD) for name in ("kim", "lee"))
@@ -147,7 +147,7 @@ def test_a_damaged_proposal_or_quarantine_costs_only_itself(redis: Redis, place:
     redis.hset(PROPOSED, str(key), "{")
     assert not own_lists.confirm(redis, pdq, actor=lee).confirmed
     assert own_lists.confirm(redis, pdq, actor=kim).confirmed
-    bank = follow(redis, place).bank
+    bank = follow(redis, storage).bank
     (entry,) = (entry.entry for entry in bank.entries("confirmed"))
     quarantine.set_quarantine(redis, bank, "confirmed", entry, hours=1, reason="", actor=kim)
     redis.hset(QUARANTINE, mapping={"own/a": "{", "own/b": "[]"})
@@ -156,13 +156,13 @@ def test_a_damaged_proposal_or_quarantine_costs_only_itself(redis: Redis, place:
 
 @pytest.mark.expected_errors("is not looked back for|cannot be read")
 def test_damaged_look_back_records_do_not_block_others(
-    redis: Redis, tmp_path: Path, policy: Policy, scene: Scene, place: SnapshotPlace
+    redis: Redis, tmp_path: Path, policy: Policy, scene: Scene, storage: SnapshotStorage
 ) -> None:
     """One unreadable record would stop every look-back."""
     store, now = ObjectStore(str(tmp_path / "store")), now_ms(redis)
-    follower = Follower(redis, place, None)
-    edits.create(redis, follow(redis, place).bank, ListSpec(name="known"))
-    follower.look()
+    follower = BankFollower(redis, storage, None)
+    edits.create(redis, follow(redis, storage).bank, ListSpec(name="known"))
+    follower.refresh()
     shown = a_hash(1)
     write(store, [row(shown, capture_ms=now - 9_000)], written_ms=now - 1_000)
     change = added("known", "case-7", shown, at_ms=now).to_json()

@@ -12,9 +12,9 @@ from models.bank.entries import Entry, HashKind
 from models.errors import HashListError
 from models.pdq.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
-from worker.bank.deployed import Deployed
 from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder, reload_folder
-from worker.bank.in_force import in_force
+from worker.bank.lists_in_force import combine_lists
+from worker.bank.shared_bank import SharedBank
 from worker.errors import ObjectStoreError
 from worker.lookback.bulk import look_back_for_files
 from worker.lookback.jobs import JOBS
@@ -31,7 +31,7 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 
 def bank_of(lists: FolderLists) -> Bank:
-    return in_force(Deployed(), lists).bank
+    return combine_lists(SharedBank(), lists).bank
 
 
 def found(lists: FolderLists, text: str) -> list[tuple[str, str, int]]:
@@ -181,8 +181,8 @@ def test_a_list_in_folder_and_bank_is_the_union_of_both(tmp_path: Path) -> None:
     """Entries of one of the two would never match."""
     written(tmp_path, "own", f"hash,id\n{A},file\n")
     entry = Entry(entry="bank", kind=HashKind.PDQ, value=bytes.fromhex(B))
-    deployed = Deployed(bank=Bank(delta=Delta().applied(BankChange.add("own", entry, at_ms=0, id="1-0"))))
-    bank = in_force(deployed, load_folder(tmp_path)).bank
+    shared = SharedBank(bank=Bank(delta=Delta().applied(BankChange.add("own", entry, at_ms=0, id="1-0"))))
+    bank = combine_lists(shared, load_folder(tmp_path)).bank
     assert [bank.match(PdqHash(bits=bytes.fromhex(text), quality=100))[0].entry for text in (A, B)] == ["file", "bank"]
 
 
@@ -192,8 +192,8 @@ def test_bank_and_folder_are_queried_together(tmp_path: Path) -> None:
     written(tmp_path, "files", f"hash,id\n{A},f\n")
     added = [Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(A)) for name in ("bank", "both")]
     changes = [BankChange.add("own", entry, at_ms=0, id=f"{number}-0") for number, entry in enumerate(added)]
-    deployed = Deployed(bank=Bank(delta=Delta().applied(*changes)))
-    bank = in_force(deployed, load_folder(tmp_path)).bank
+    shared = SharedBank(bank=Bank(delta=Delta().applied(*changes)))
+    bank = combine_lists(shared, load_folder(tmp_path)).bank
     expected = [("own", "bank"), ("own", "both"), ("own", "file"), ("files", "f")]
     assert [(match.list, match.entry) for match in bank.match(PdqHash(bits=bytes.fromhex(A), quality=100))] == expected
     assert [(match.list, match.entry) for match in bank.find(HashKind.PDQ, bytes.fromhex(A))] == expected
@@ -209,7 +209,7 @@ def test_a_change_of_the_bank_does_not_reload_the_files(tmp_path: Path) -> None:
     """Every added hash would stall workers that have large lists in files."""
     written(tmp_path, "own", f"hash\n{A}\n")
     lists = load_folder(tmp_path)
-    before, after = in_force(Deployed(), lists).bank, in_force(Deployed(), lists).bank
+    before, after = combine_lists(SharedBank(), lists).bank, combine_lists(SharedBank(), lists).bank
     assert isinstance(before, BankWithFiles)
     assert isinstance(after, BankWithFiles)
     assert before.files is after.files

@@ -13,18 +13,18 @@ from redis import Redis
 from config.errors import LivewardenError
 from models.bank.snapshot import verify_snapshot
 from worker.bank.changelog import read_pointer
-from worker.bank.deployed import follow
 from worker.bank.imports import import_file
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.place import SnapshotPlace
 from worker.bank.publication import store_again
 from worker.bank.replication import fetch_missing
+from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import run_script
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stalling(SnapshotPlace):
+class Stalling(SnapshotStorage):
     """A host whose store blocks before a call of `method`, until it is released."""
 
     method: str
@@ -32,20 +32,20 @@ class Stalling(SnapshotPlace):
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def open_store(self) -> ObjectStore:
-        place = self
+        storage = self
 
         class Store(ObjectStore):
             def all_names(self, folder: str) -> list[str]:
-                place.stall("all_names")
+                storage.stall("all_names")
                 return super().all_names(folder)
 
             def remove(self, path: str) -> None:
-                place.stall("remove")
+                storage.stall("remove")
                 super().remove(path)
 
             def put(self, path: str, source: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
                 super().put(path, source, heartbeat)
-                place.stall("put")
+                storage.stall("put")
 
         return Store(self.store_url)
 
@@ -56,7 +56,7 @@ class Stalling(SnapshotPlace):
 
 
 @contextmanager
-def standing_still(place: Stalling, work: Callable[[], object]) -> Iterator[None]:
+def standing_still(storage: Stalling, work: Callable[[], object]) -> Iterator[None]:
     """Runs `work` until it blocks, and releases it at the end of the block."""
 
     def run() -> None:
@@ -65,15 +65,15 @@ def standing_still(place: Stalling, work: Callable[[], object]) -> Iterator[None
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert place.reached.wait(30)
+    assert storage.reached.wait(30)
     yield
-    place.go_on.set()
+    storage.go_on.set()
     thread.join(60)
     assert not thread.is_alive()
 
 
-def importing(redis: Redis, place: SnapshotPlace, path: Path) -> str:
-    import_file(redis, place, "own", path, small_changes=0)
+def importing(redis: Redis, storage: SnapshotStorage, path: Path) -> str:
+    import_file(redis, storage, "own", path, small_changes=0)
     return read_pointer(redis).name
 
 
@@ -83,8 +83,8 @@ def test_a_writer_that_lost_its_lease_removes_nothing_in_force(
 ) -> None:
     """A writer resumed after its import would remove the next writer's list, and no other host could fetch it."""
     url = str(tmp_path / "store")
-    late = Stalling(root=tmp_path / "host-0", shared=True, store_url=url, method=method)
-    one, other = (SnapshotPlace(root=tmp_path / f"host-{number}", shared=True, store_url=url) for number in (1, 2))
+    late = Stalling(root=tmp_path / "host-0", dedicated=True, store_url=url, method=method)
+    one, other = (SnapshotStorage(root=tmp_path / f"host-{number}", dedicated=True, store_url=url) for number in (1, 2))
     hashes = [secrets.token_hex(32) for _ in range(5)]
     files = [list_file({f"e{number}": value}, f"list-{number}") for number, value in enumerate(hashes)]
     for file in files[:2]:  # so that there is something to remove
@@ -106,13 +106,13 @@ def test_a_late_writer_does_not_forget_that_the_store_has_a_snapshot(
 ) -> None:
     """A snapshot in the store would count as missing, and hosts that need it would wait for its writer."""
     url = str(tmp_path / "store")
-    late = Stalling(root=tmp_path / "host-0", shared=True, store_url=url, method="put")
-    other = SnapshotPlace(root=tmp_path / "host-1", shared=True, store_url=url)
-    importing(redis, SnapshotPlace(root=late.root, shared=True), list_file(3, "first"))
+    late = Stalling(root=tmp_path / "host-0", dedicated=True, store_url=url, method="put")
+    other = SnapshotStorage(root=tmp_path / "host-1", dedicated=True, store_url=url)
+    importing(redis, SnapshotStorage(root=late.root, dedicated=True), list_file(3, "first"))
     assert read_pointer(redis).digest == ""
     with standing_still(late, lambda: store_again(redis, late)):
         redis.delete(WRITER)  # its time passes
-        name = importing(redis, SnapshotPlace(root=late.root, shared=True, store_url=url), list_file(3, "second"))
+        name = importing(redis, SnapshotStorage(root=late.root, dedicated=True, store_url=url), list_file(3, "second"))
     pointer = read_pointer(redis)
     assert (pointer.name, bool(pointer.digest)) == (name, True)
     assert fetch_missing(redis, other)

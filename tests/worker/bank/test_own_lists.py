@@ -15,12 +15,12 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.compaction import compact
-from worker.bank.deployed import follow
-from worker.bank.in_force import as_list_match
 from worker.bank.keys import CHANGES, PROPOSED, QUARANTINE
+from worker.bank.lists_in_force import as_list_match
 from worker.bank.own_lists import PROPOSAL_HOURS, allow, confirm
-from worker.bank.place import SnapshotPlace
 from worker.bank.quarantine import lift_quarantine, quarantines, set_quarantine
+from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, QueueError
 from worker.incidents.findings import Finding
 from worker.people.actor import Actor, Role
@@ -40,15 +40,15 @@ def flipped(pdq: PdqHash, bits: int) -> PdqHash:
     return PdqHash(bits=(int.from_bytes(pdq.bits) ^ mask).to_bytes(32), quality=pdq.quality)
 
 
-def lists_with(redis: Redis, place: SnapshotPlace, pdq: PdqHash) -> set[str]:
-    return {match.list for match in follow(redis, place).bank.match(pdq)}
+def lists_with(redis: Redis, storage: SnapshotStorage, pdq: PdqHash) -> set[str]:
+    return {match.list for match in follow(redis, storage).bank.match(pdq)}
 
 
 @pytest.fixture
-def bank(redis: Redis, place: SnapshotPlace) -> Callable[[], Bank]:
+def bank(redis: Redis, storage: SnapshotStorage) -> Callable[[], Bank]:
     """The current bank; it has the list `police`."""
-    edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
-    return lambda: follow(redis, place).bank
+    edits.create(redis, follow(redis, storage).bank, ListSpec(name="police", source="police"))
+    return lambda: follow(redis, storage).bank
 
 
 def listed(redis: Redis, bank: Callable[[], Bank], pdq: PdqHash) -> None:
@@ -58,23 +58,23 @@ def listed(redis: Redis, bank: Callable[[], Bank], pdq: PdqHash) -> None:
 class TestConfirmed:
     """The platform's own known material needs the judgement of two people."""
 
-    def test_a_picture_is_listed_once_a_second_person_confirms_it(self, redis: Redis, place: SnapshotPlace) -> None:
+    def test_a_picture_is_listed_once_a_second_person_confirms_it(self, redis: Redis, storage: SnapshotStorage) -> None:
         """One moderator's mistake would call every colleague to harmless streams."""
         pdq = picture()
         first = confirm(redis, pdq, actor=ALICE)
         assert not first.confirmed
-        assert lists_with(redis, place, pdq) == set()
+        assert lists_with(redis, storage, pdq) == set()
         for again in ("alice", "ALICE"):
             with pytest.raises(BankRequestError, match="a second person"):
                 confirm(redis, pdq, actor=Actor(name=again, role=Role.LEAD))
         second = confirm(redis, pdq, actor=BOB)
         assert (second.confirmed, second.proposed_by, second.entry) == (True, "alice", first.entry)
-        assert lists_with(redis, place, pdq) == {"confirmed"}
-        (match,) = follow(redis, place).bank.match(pdq)
+        assert lists_with(redis, storage, pdq) == {"confirmed"}
+        (match,) = follow(redis, storage).bank.match(pdq)
         assert match.tags == ("proposed-by:alice", "confirmed-by:bob")
         assert redis.hlen(PROPOSED) == 0
 
-    def test_a_proposal_is_forgotten_after_a_week(self, redis: Redis, place: SnapshotPlace) -> None:
+    def test_a_proposal_is_forgotten_after_a_week(self, redis: Redis, storage: SnapshotStorage) -> None:
         """A proposal that nobody backed would become known material months later by a colleague's mistake."""
 
         def let_pass(hours: int) -> None:
@@ -87,10 +87,10 @@ class TestConfirmed:
         let_pass(PROPOSAL_HOURS + 1)
         late = confirm(redis, pdq, actor=BOB)
         assert (late.confirmed, late.proposed_by) == (False, "bob")
-        assert lists_with(redis, place, pdq) == set()
+        assert lists_with(redis, storage, pdq) == set()
         let_pass(PROPOSAL_HOURS - 1)
         assert confirm(redis, pdq, actor=ALICE).confirmed
-        assert lists_with(redis, place, pdq) == {"confirmed"}
+        assert lists_with(redis, storage, pdq) == {"confirmed"}
 
     def test_a_picture_of_low_quality_is_not_confirmed(self, redis: Redis) -> None:
         """Its hash would match unrelated pictures."""
@@ -110,7 +110,9 @@ class TestConfirmed:
             with pytest.raises(BankRequestError, match="takes no such entry"):
                 edits.add(redis, bank(), name, [entry])
 
-    def test_only_a_lead_removes_from_it(self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank]) -> None:
+    def test_only_a_lead_removes_from_it(
+        self, redis: Redis, storage: SnapshotStorage, bank: Callable[[], Bank]
+    ) -> None:
         """Known material could be removed without anybody answering for it."""
         pdq = picture()
         confirm(redis, pdq, actor=ALICE)
@@ -119,7 +121,7 @@ class TestConfirmed:
             with pytest.raises(BankRequestError, match="lead"):
                 edits.remove(redis, bank(), "confirmed", [entry], actor=actor)
         edits.remove(redis, bank(), "confirmed", [entry], actor=LEAD)
-        assert lists_with(redis, place, pdq) == set()
+        assert lists_with(redis, storage, pdq) == set()
         assert redis.xrevrange(CHANGES, count=1)[0][1]["by"] == "lea"
 
 
@@ -179,7 +181,7 @@ rules:
         assert self.hits(policy, bank(), pdq) == {"known": Severity.CRITICAL}
 
     def test_it_expires_and_is_removed(
-        self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
+        self, redis: Redis, storage: SnapshotStorage, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
     ) -> None:
         """A picture that was harmless in one case would be allowed for good."""
         policy, pdq = policy_of(self.RULES), picture()
@@ -188,7 +190,7 @@ rules:
         until = int(next(tag for tag in entry.tags if tag.startswith("until:")).removeprefix("until:"))
         assert self.hits(policy, bank(), pdq, now_ms=until - 1) == {"known": Severity.REVIEW}
         assert self.hits(policy, bank(), pdq, now_ms=until) == {"known": Severity.CRITICAL}
-        assert compact(redis, place, changes=1)
+        assert compact(redis, storage, changes=1)
         assert bank().sizes["allow"] == 0
 
     def test_an_allowed_match_does_not_count_towards_an_interruption(self, policy_of: Callable[[str], Policy]) -> None:

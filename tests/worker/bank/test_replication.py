@@ -23,21 +23,21 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.changelog import position, read_pointer
 from worker.bank.compaction import compact
-from worker.bank.deployed import follow
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.keys import FOLLOWERS
-from worker.bank.place import SnapshotPlace
 from worker.bank.publication import store_again
 from worker.bank.replication import fetch_at_start, fetch_missing
+from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import ObjectStoreError
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> list[SnapshotPlace]:
+def hosts(tmp_path: Path) -> list[SnapshotStorage]:
     """Two hosts, and a store that both reach."""
     store = str(tmp_path / "store")
-    return [SnapshotPlace(root=tmp_path / f"host-{number}", shared=True, store_url=store) for number in range(2)]
+    return [SnapshotStorage(root=tmp_path / f"host-{number}", dedicated=True, store_url=store) for number in range(2)]
 
 
 @contextmanager
@@ -52,17 +52,17 @@ def away(folder: Path) -> Iterator[None]:
     aside.rename(folder)
 
 
-def add(redis: Redis, place: SnapshotPlace, text: str, name: str) -> None:
+def add(redis: Redis, storage: SnapshotStorage, text: str, name: str) -> None:
     entry = Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(text))
-    edits.add(redis, follow(redis, place).bank, "own", [entry])
+    edits.add(redis, follow(redis, storage).bank, "own", [entry])
 
 
-def finds(follower: Follower, text: str) -> bool:
+def finds(follower: BankFollower, text: str) -> bool:
     return bool(follower.in_force().bank.match(PdqHash(bits=bytes.fromhex(text), quality=100)))
 
 
 def test_another_host_fetches_an_imported_list(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Workers on a second machine would refuse to start, or never load the list."""
     one, other = hosts
@@ -72,9 +72,9 @@ def test_another_host_fetches_an_imported_list(
     assert fetch_missing(redis, other)
     verify_snapshot(other.root / name)
     assert not fetch_missing(redis, other)
-    follower = Follower(redis, other, None)
+    follower = BankFollower(redis, other, None)
     add(redis, one, later, "later")
-    follower.look()
+    follower.refresh()
     assert [finds(follower, text) for text in (imported, later)] == [True, True]
     assert follower.in_force().degraded == ()
     # The other way round; superseded snapshots are removed everywhere.
@@ -88,43 +88,43 @@ def test_another_host_fetches_an_imported_list(
 
 
 def test_a_compaction_leaves_no_host_behind(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path]
 ) -> None:
     """Each compaction would mark the events of all other hosts as degraded, though they have the same entries."""
     one, other = hosts
     texts = [secrets.token_hex(32) for _ in range(4)]
     import_file(redis, one, "own", list_file({"0": texts[0]}), small_changes=0)
     fetch_missing(redis, other)
-    follower, asleep = Follower(redis, other, None), Follower(redis, other, None)
-    follower.look()
-    asleep.look()
+    follower, asleep = BankFollower(redis, other, None), BankFollower(redis, other, None)
+    follower.refresh()
+    asleep.refresh()
     for number in (1, 2):
         add(redis, one, texts[number], str(number))
         assert compact(redis, one, changes=1)
-        follower.look()
+        follower.refresh()
     add(redis, one, texts[3], "3")
-    follower.look()
+    follower.refresh()
     assert [finds(follower, text) for text in texts] == [True] * 4
     assert follower.in_force().degraded == ()
-    asleep.look()  # the first part of what it lacks is in no stream any more
+    asleep.refresh()  # the first part of what it lacks is in no stream any more
     assert asleep.in_force().degraded == ("bank-behind",)
     assert fetch_missing(redis, other)
     for one_of_them in (follower, asleep):
-        one_of_them.look()
+        one_of_them.refresh()
         assert [finds(one_of_them, text) for text in texts] == [True] * 4
         assert one_of_them.in_force().degraded == ()
 
 
 def test_an_unreachable_store_delays_no_import_and_is_filled_later(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Known material would wait for a disk; or other hosts would never receive the list."""
     one, other = hosts
     old, imported, added = (secrets.token_hex(32) for _ in range(3))
     import_file(redis, one, "own", list_file({"o": old}), small_changes=0)
     fetch_missing(redis, other)
-    follower = Follower(redis, other, None)
-    follower.look()
+    follower = BankFollower(redis, other, None)
+    follower.refresh()
     with away(tmp_path / "store"):
         import_file(redis, one, "own", list_file({"i": imported}), small_changes=0)
         assert follow(redis, one).bank.sizes["own"] == 2
@@ -133,20 +133,20 @@ def test_an_unreachable_store_delays_no_import_and_is_filled_later(
         with pytest.raises(ObjectStoreError):
             store_again(redis, one)
         assert not fetch_missing(redis, other)
-        follower.look()
+        follower.refresh()
         assert [finds(follower, text) for text in (old, imported, added)] == [True, False, True]
         assert follower.in_force().degraded == ("bank-behind",)
     assert not store_again(redis, other)  # it has nothing to upload
     assert store_again(redis, one)
     assert not store_again(redis, one)
     assert fetch_missing(redis, other)
-    follower.look()
+    follower.refresh()
     assert [finds(follower, text) for text in (old, imported, added)] == [True] * 3
     assert follower.in_force().degraded == ()
 
 
 def test_altered_bytes_in_the_store_are_never_loaded(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """A writer to the store could take known material out of force."""
     one, other = hosts
@@ -160,17 +160,17 @@ def test_altered_bytes_in_the_store_are_never_loaded(
     values.write_bytes(good[:-32] + bytes(32))
     with pytest.raises(SnapshotError, match="not what was published"):
         fetch_missing(redis, other)
-    follower = Follower(redis, other, None)
+    follower = BankFollower(redis, other, None)
     assert [finds(follower, text) for text in (old, imported)] == [True, False]
     assert follower.in_force().degraded == ("bank-behind",)
     values.write_bytes(good)
     assert fetch_missing(redis, other)
-    follower.look()
+    follower.refresh()
     assert finds(follower, imported)
 
 
 def test_a_host_with_a_damaged_copy_fetches_it_again(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path]
 ) -> None:
     """An operator would have to notice it and copy files by hand."""
     one, other = hosts
@@ -186,7 +186,7 @@ def test_a_host_with_a_damaged_copy_fetches_it_again(
 
 
 def test_processes_that_start_together_all_load_it(
-    redis: Redis, redis_url: str, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
+    redis: Redis, redis_url: str, hosts: list[SnapshotStorage], list_file: Callable[..., Path]
 ) -> None:
     """Of three workers that start on a new machine one would fetch the bank, and the others would refuse to start."""
     one, other = hosts
@@ -265,18 +265,18 @@ def test_workers_of_two_hosts_and_one_killed_while_it_fetches(
 
 
 def test_a_host_that_waits_for_its_first_list_follows_single_hashes(
-    redis: Redis, hosts: list[SnapshotPlace], list_file: Callable[..., Path]
+    redis: Redis, hosts: list[SnapshotStorage], list_file: Callable[..., Path]
 ) -> None:
     """While the first large list is fetched, a hash that the police phoned in would be in force late."""
     one, other = hosts
-    follower, added = Follower(redis, other, None), secrets.token_hex(32)
-    follower.look()
+    follower, added = BankFollower(redis, other, None), secrets.token_hex(32)
+    follower.refresh()
     import_file(redis, one, "own", list_file(3), small_changes=0)
     add(redis, one, added, "a")
-    follower.look()
+    follower.refresh()
     assert finds(follower, added)
     assert follower.in_force().degraded == ("bank-behind",)
     assert fetch_missing(redis, other)
-    follower.look()
+    follower.refresh()
     assert finds(follower, added)
     assert follower.in_force().degraded == ()

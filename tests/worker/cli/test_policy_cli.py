@@ -12,7 +12,7 @@ from redis import Redis
 from config.policy.policy import load_policy
 from config.schemas import schema
 from worker.bank.imports import import_file
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import ReplayError
 from worker.policytests.case_format import CaseFile, read_cases
 
@@ -108,7 +108,7 @@ class TestCheck:
             "LIVEWARDEN_BANK_DIR": "bank",
         }
         assert redis.ping()
-        place = SnapshotPlace(root=folder / "bank", shared=True)
+        storage = SnapshotStorage(root=folder / "bank", dedicated=True)
         for small_changes in (5_000, 0):  # in Redis, and in a snapshot
             ran = livewarden("policy", "check", "policy.yaml", folder=folder, environment=environment)
             assert (ran.status, ran.err) == (0, "")
@@ -117,7 +117,7 @@ class TestCheck:
             assert ("did you mean 'ncmec'?" in reported) == (small_changes == 0)
             assert "police" in reported
             assert reported.endswith("; this rule never fires")
-            import_file(redis, place, "ncmec", folder / "lists" / "police.csv", small_changes=small_changes)
+            import_file(redis, storage, "ncmec", folder / "lists" / "police.csv", small_changes=small_changes)
         ran = livewarden("policy", "check", "policy.yaml", "--json", folder=folder, environment=environment)
         warning, record = ran.records
         assert ran.status == 0
@@ -131,7 +131,7 @@ class TestCheck:
             "never_fires": True,
             "line": 4,
         }
-        import_file(redis, place, "ncmecc", folder / "lists" / "police.csv", small_changes=0)
+        import_file(redis, storage, "ncmecc", folder / "lists" / "police.csv", small_changes=0)
         (record,) = livewarden(
             "policy", "check", "policy.yaml", "--json", folder=folder, environment=environment
         ).records

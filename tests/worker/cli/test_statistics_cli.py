@@ -11,7 +11,7 @@ from config.facts import Severity
 from config.policy.policy import Policy
 from worker.ingest.coverage.totals import COUNTED, totals
 from worker.queue.claims import open_incidents
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
 from worker.store.redis_client import now_ms
 from worker.store.redis_keys import DAY_TOTALS
@@ -26,7 +26,7 @@ def test_raised_and_decided_incidents_are_counted_by_day(redis: Redis, redis_url
     for stream_id in ("one", "two"):
         scene.settle(stream_id, scene.hits([1_000], lists=["known"]))
     incident, _ = open_incidents(redis)
-    decide(redis, incident.incident_id, "harmless", by="kim", note="a puppet", deployment="test")
+    decide_incident(redis, incident.incident_id, "harmless", by="kim", note="a puppet", deployment="test")
     (day,) = livewarden("statistics", "--json", environment=environment).records
     assert (day["purpose"], day["streams"], day["moderated_seconds"]) == ("live", 0, 0.0)
     assert day["raised"] == [{"rule": "known", "severity": "critical", "count": 2}]
@@ -55,7 +55,7 @@ def test_severity_is_readable_at_any_width(redis: Redis, redis_url: str, policy:
     scene = Scene(redis=redis, policy=policy)
     for stream_id, severity in (("one", Severity.CRITICAL), ("two", Severity.REVIEW)):
         incident = scene.raise_incident(stream_id, severity)
-        decide(redis, incident, "harmless", by="kim", note="a puppet", deployment="test")
+        decide_incident(redis, incident, "harmless", by="kim", note="a puppet", deployment="test")
         revise(redis, incident, "adult_tos", by="kim", note="seen again", deployment="test")
     shown = livewarden("statistics", environment={"LIVEWARDEN_REDIS_URL": redis_url, "COLUMNS": str(columns)})
     (day,) = totals(redis, days=1)

@@ -14,7 +14,7 @@ from worker.doctor.live import examine_live
 from worker.ingest.messages.reader import MessageReader
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show_all
+from worker.ingest.status import stream_statuses
 
 URL = "https://cdn.example/a/index.m3u8"
 LEDGER = ("elapsed", "moderated", "skipped", "failed", "missed", "pending", "unhashable")
@@ -109,7 +109,7 @@ def test_a_damaged_key_of_one_stream_hides_no_other(
         redis.set(key, "x")
     else:
         redis.hset(key, mapping={field: "{", "slow": "1"})
-    damaged, sound = show_all(redis)
+    damaged, sound = stream_statuses(redis)
     assert (damaged["stream_id"], sound["stream_id"], sound["state"]) == ("a", "b", "waiting")
     assert (key in damaged["damaged"]) == (field is None)
     assert sound["damaged"] == []

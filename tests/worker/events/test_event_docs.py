@@ -19,7 +19,7 @@ from tools.event_docs import with_tables
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import unwatch, watch
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 
 TEXT = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
 PLATFORM = (Path(__file__).parents[3] / "docs" / "platform.md").read_text()
@@ -77,7 +77,7 @@ def happen(scene: Scene) -> None:
     unwatch(scene.redis, "cam-2")
     scene.settle("cam-1", scene.hits([1000, 2000], lists=["stop"], purpose="drill"), purpose="drill")
     (incident,) = {event["data"]["incident_id"] for event in scene.published(STREAMS[0])}
-    decide(scene.redis, incident, "csea_suspected", by="ann", deployment="test")
+    decide_incident(scene.redis, incident, "csea_suspected", by="ann", deployment="test")
 
 
 HAPPENED = {

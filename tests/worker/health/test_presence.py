@@ -13,7 +13,7 @@ from redis import Redis
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def test_a_dead_deployment_looks_dead_and_recovers(
         celery("beat", environment, tmp_path) as beat,
         celery("worker", environment, tmp_path, "--concurrency=2") as worker,
     ):
-        eventually(lambda: show(redis, "s")["moderated_seconds"], within_seconds=90, what="the stream is watched")
+        eventually(
+            lambda: stream_status(redis, "s")["moderated_seconds"], within_seconds=90, what="the stream is watched"
+        )
         wrong = origin.url.replace("/live/", "/wrong/")
         watch(redis, register("wrong", wrong, url_template="", legal_basis=""))
         eventually(lambda: redis.xlen(STREAM_EVENTS), within_seconds=20, what="the wrong URL's event is out")
@@ -51,29 +53,35 @@ def test_a_dead_deployment_looks_dead_and_recovers(
         )
         assert "1 worker with 2 processes" in checks["workers"]["found"]
         assert ran.status == 0
-        assert show(redis, "s")["unwatched_since"] is None
+        assert stream_status(redis, "s")["unwatched_since"] is None
         for process in (worker, beat):
             process.kill_group()
         killed = time.monotonic()
-        eventually(lambda: show(redis, "s")["unwatched_since"], within_seconds=15, what="the stream is unwatched")
+        eventually(
+            lambda: stream_status(redis, "s")["unwatched_since"], within_seconds=15, what="the stream is unwatched"
+        )
         assert time.monotonic() - killed < 15
         ran, checks = doctor(environment)
         assert ran.status == 1
         assert {checks[name]["state"] for name in ("workers", "beat", "streams")} == {"fail"}
         assert checks["workers"]["found"].startswith("none runs: 2 streams to be watched")
-        record = show(redis, "s")
+        record = stream_status(redis, "s")
         shown = livewarden("streams", "show", "s", environment=environment).out
         listed = livewarden("streams", "list", environment=environment).out
         assert f"since {record['unwatched_since']}" in shown
         assert "s ago" in shown
         assert f"unwatched since {record['unwatched_since'][:16].replace('T', ' ')}" in listed
         eventually(
-            lambda: show(redis, "s")["lag_seconds"] >= record["lag_seconds"] + 1, within_seconds=5, what="lag grows"
+            lambda: stream_status(redis, "s")["lag_seconds"] >= record["lag_seconds"] + 1,
+            within_seconds=5,
+            what="lag grows",
         )
     with celery("beat", environment, tmp_path), celery("worker", environment, tmp_path, "--concurrency=2"):
         origin.add("3.ts", segment_bytes(card=False))
-        eventually(lambda: show(redis, "s")["unwatched_since"] is None, within_seconds=60, what="it is watched again")
+        eventually(
+            lambda: stream_status(redis, "s")["unwatched_since"] is None, within_seconds=60, what="it is watched again"
+        )
         eventually(lambda: doctor(environment)[0].status == 0, within_seconds=30, what="doctor has nothing to say")
-        eventually(lambda: show(redis, "s")["moderated_seconds"] == 8, within_seconds=60, what="it goes on")
+        eventually(lambda: stream_status(redis, "s")["moderated_seconds"] == 8, within_seconds=60, what="it goes on")
     _, checks = doctor(environment)
     assert checks["workers"]["found"].startswith("none "), "who ends in order takes leave"

@@ -29,7 +29,7 @@ class Living:
         self._redis, self._watch = redis, EpochWatch(deployment="test")
 
     def sign(self) -> Epoch:
-        return self._watch.look(self._redis, SNAPSHOT)
+        return self._watch.check(self._redis, SNAPSHOT)
 
     def signs_for(self, milliseconds: int) -> Epoch:
         """Reports presence until Redis's clock has advanced by so much."""
@@ -170,7 +170,7 @@ def test_a_producer_that_uses_an_exchange_still_arrives_after_a_loss(redis: Redi
     """kombu binds a queue once: every later message would vanish without an error."""
     queue = Queue("intake", Exchange("intake"), routing_key="intake")
     epochs = EpochWatch(deployment="test", begin=lambda client: bind_queues(client, ["intake"]))
-    epochs.look(redis, SNAPSHOT)
+    epochs.check(redis, SNAPSHOT)
     with Connection(redis_url) as connection, connection.Producer() as producer:
 
         def send() -> int:
@@ -180,7 +180,7 @@ def test_a_producer_that_uses_an_exchange_still_arrives_after_a_loss(redis: Redi
         assert send() == 1
         redis.flushall()
         assert send() == 0, "kombu"
-        epochs.look(redis, SNAPSHOT)
+        epochs.check(redis, SNAPSHOT)
         assert send() == 1
 
 

@@ -18,7 +18,7 @@ from config.policy.policy import Policy
 from worker.errors import StoreError
 from worker.incidents.commit import Settled, SettleResult, settle
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.redis_client import connect
 
 PERSISTENT = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -212,7 +212,7 @@ def test_an_incident_of_version_0_1_0_goes_on(scene: Scene) -> None:
     (event,) = scene.settle("cam-1", scene.hits([2000], lists=["known"]), purpose="drill").events
     assert (event.incident_id, event.type) == (incident, "livewarden.escalation.updated.v1")
     for one in (incident, live.incident_id):
-        decide(scene.redis, one, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, one, "harmless", by="ann", note="seen", deployment="test")
     assert scene.settle("cam-1", scene.hits([3000], lists=["known"]), purpose="drill").events == ()
 
 
@@ -220,7 +220,7 @@ def test_an_untouched_incident_of_version_0_1_0_can_be_decided(scene: Scene) -> 
     """Incidents open during the upgrade could never be decided."""
     incident = as_of_0_1_0(scene, "live")
     take(scene.redis, "ann")
-    decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
     assert scene.settle("cam-1", scene.hits([3000], lists=["known"])).events == ()
 
 

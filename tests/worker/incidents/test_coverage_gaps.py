@@ -22,11 +22,11 @@ from worker.events.operations import OPERATIONS
 from worker.incidents.commit import settle
 from worker.incidents.coverage_gaps import COUNTED, raise_coverage_gaps
 from worker.incidents.segment_context import SegmentContext, Versions
-from worker.ingest.poll.stream_gaps import BLIND, Gap, LastingGap, Watched, alone_among
+from worker.ingest.poll.stream_gaps import BLIND, Gap, LastingGap, PolledStream, alone_among
 from worker.ingest.registry.registry import stream_key, unwatch
 from worker.ingest.registry.signals import stream_facts
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.verdictlog.outcome_rows import outcome_row
 
 MINUTE_MS = 60_000
@@ -216,7 +216,7 @@ def test_a_gap_after_a_decision_is_a_new_incident(site: Site) -> None:
     (first,) = site.raised()
     taken = take(site.redis, "ann")
     assert taken is not None
-    decide(site.redis, taken.incident_id, "cannot_judge", by="ann", note="", deployment="test")
+    decide_incident(site.redis, taken.incident_id, "cannot_judge", by="ann", note="", deployment="test")
     site.let_pass("b", MINUTE_MS)
     assert site.raised() == [first], "a person has decided on this gap"
     site.go_on("b")
@@ -394,18 +394,18 @@ def test_a_gap_is_raised_while_up_to_a_quarter_of_the_others_are_missing(
 ) -> None:
     """One other stream that ends just then would hide an evading one; or an outage would be raised stream by stream."""
     here, elsewhere = (
-        Watched(stream_id="", origin="o:80", missing=False),
-        Watched(stream_id="", origin="p:80", missing=False),
+        PolledStream(stream_id="", origin="o:80", missing=False),
+        PolledStream(stream_id="", origin="p:80", missing=False),
     )
     others = [here] * seen + [replace(here, missing=True)] * missing
     others += [elsewhere] * elsewhere_seen + [replace(elsewhere, missing=True)] * elsewhere_missing
     others = [replace(one, stream_id=f"{index}") for index, one in enumerate(others)]
-    itself = Watched(stream_id="s", origin="o:80", missing=True)
+    itself = PolledStream(stream_id="s", origin="o:80", missing=True)
     assert bool(alone_among([gap()], [itself, *others])) is alone
 
 
 WATCHED = st.builds(
-    Watched,
+    PolledStream,
     stream_id=st.just(""),
     origin=st.sampled_from(["o:80", "p:80"]),
     missing=st.booleans(),
@@ -417,14 +417,14 @@ WATCHED = st.builds(
 
 @given(st.lists(WATCHED, max_size=12), st.booleans(), st.booleans(), st.sampled_from([None, 0, 1]))
 def test_counting_in_bulk_agrees_with_counting_one_by_one(
-    watched: list[Watched], seen_before: bool, blind: bool, own: int | None
+    watched: list[PolledStream], seen_before: bool, blind: bool, own: int | None
 ) -> None:
     """Depending on how streams are counted, an outage would call a moderator, or a gap would not."""
     watched = [replace(one, stream_id=f"{index}") for index, one in enumerate(watched)]
     name = "elsewhere" if own is None else f"{own}"
     lasts = replace(gap(name), seen_before=seen_before, blind=blind)
 
-    def says_something(one: Watched) -> bool:
+    def says_something(one: PolledStream) -> bool:
         together = one.since_ms >= -30_000
         if not one.missing:
             return True

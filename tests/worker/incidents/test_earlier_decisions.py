@@ -6,7 +6,7 @@ from config.facts import Severity
 from config.policy.policy import Flood
 from worker.incidents.incident_rules import MAX_RECENT
 from worker.incidents.keys import incident_key, incidents_key
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 
 CRITICAL, HIGH = "lw:escalations:critical", "lw:escalations:high"
 
@@ -26,10 +26,10 @@ def test_an_event_lists_earlier_decisions_on_its_stream(scene: Scene) -> None:
     """A moderator would decide the fifth time on a stream without knowing of colleagues' decisions."""
     first = scene.raise_incident("cam-1", Severity.HIGH)
     assert named(scene, HIGH) == []
-    decide(scene.redis, first, "adult_tos", by="ann", deployment="test")
+    decide_incident(scene.redis, first, "adult_tos", by="ann", deployment="test")
     second = scene.raise_incident("cam-1")
     assert named(scene) == [("likely", "adult_tos", "ann")]
-    decide(scene.redis, second, "harmless", by="bob", note="a puppet", deployment="test")
+    decide_incident(scene.redis, second, "harmless", by="bob", note="a puppet", deployment="test")
     scene.settle("cam-1", scene.hits([later_ms(scene, 1)], lists=["known"]))
     assert named(scene) == [("known", "harmless", "bob"), ("likely", "adult_tos", "ann")]
     (newest, oldest) = scene.published(CRITICAL)[-1]["data"]["earlier_decisions"]
@@ -41,7 +41,7 @@ def test_decisions_of_other_streams_and_purposes_are_left_out(scene: Scene) -> N
     """A drill's decision, or another stream's, would pass for one on this live stream."""
     for stream, purpose in (("cam-1", "drill"), ("cam-2", "live")):
         incident = scene.raise_incident(stream, purpose=purpose)
-        decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     scene.raise_incident("cam-1")
     assert named(scene) == []
 
@@ -50,7 +50,9 @@ def test_only_the_newest_decisions_are_listed(scene: Scene) -> None:
     """Events of a stream that runs for months would grow with each decision."""
     for number in range(MAX_RECENT + 2):
         (event,) = scene.settle("cam-1", scene.hits([later_ms(scene, number)], lists=["known"])).events
-        decide(scene.redis, event.incident_id, "harmless", by=f"moderator {number}", note="a puppet", deployment="test")
+        decide_incident(
+            scene.redis, event.incident_id, "harmless", by=f"moderator {number}", note="a puppet", deployment="test"
+        )
     scene.settle("cam-1", scene.hits([later_ms(scene, 30)], lists=["known"]))
     assert [by for _, _, by in named(scene)] == [f"moderator {number}" for number in range(6, 1, -1)]
 
@@ -59,7 +61,7 @@ def test_a_revised_decision_is_shown_revised_and_a_damaged_one_left_out(scene: S
     """A revised decision would be shown unrevised, or an unreadable one would block settlement."""
     incidents = [scene.raise_incident("cam-1", severity) for severity in (Severity.HIGH, Severity.REVIEW)]
     for incident in incidents:
-        decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     scene.redis.hset(incident_key(incidents[0]), mapping={"outcome": "csea_apparent", "decided_by": "lea"})
     scene.redis.hset(incident_key(incidents[1]), "decided_ms", "9" * 30)
     scene.raise_incident("cam-1")
@@ -74,7 +76,7 @@ def test_a_revised_decision_is_shown_revised_and_a_damaged_one_left_out(scene: S
 def test_state_of_version_0_1_0_keeps_its_last_decision(scene: Scene) -> None:
     """After an upgrade, no event would show earlier decisions."""
     incident = scene.raise_incident("cam-1")
-    decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
+    decide_incident(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     field = "rule:live:known"
     state = str(scene.redis.hget(incidents_key("cam-1"), field))
     assert f'"recent":["{incident}"]' in state
@@ -90,7 +92,7 @@ def test_a_decision_on_a_group_counts_for_its_streams(scene: Scene) -> None:
     scene.settle("cam-2", scene.hits([1000], lists=["known"]))
     (group,) = [one["data"] for one in scene.published(CRITICAL) if one["data"]["rule"] == "hash-flood"]
     assert group["condition"] == {"streams": 2, "within_seconds": 600.0}
-    decide(scene.redis, group["incident_id"], "csea_apparent", by="lea", deployment="test")
+    decide_incident(scene.redis, group["incident_id"], "csea_apparent", by="lea", deployment="test")
     for stream, expected in (("cam-2", [("hash-flood", "csea_apparent", "lea")]), ("cam-3", [])):
         scene.settle(stream, scene.hits([1000], score=0.95))
         assert named(scene, HIGH)[:1] == expected

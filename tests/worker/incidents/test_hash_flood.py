@@ -19,13 +19,13 @@ from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.quarantine import lift_quarantine, set_quarantine
 from worker.errors import QueueError
 from worker.incidents.commit import Settled, settle
-from worker.incidents.hash_flood_groups import divert
+from worker.incidents.hash_flood_groups import group_floods
 from worker.incidents.hash_flood_record import publish_due
 from worker.incidents.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
 from worker.ingest.coverage.totals import totals
 from worker.people.actor import Actor, Role
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.redis_client import connect, run_script
 
 CRITICAL = "lw:escalations:critical"
@@ -285,7 +285,7 @@ class TestGroup:
         """A segment whose worker dies there would join the group again and be counted twice, or never be settled."""
         flood(town, streams=3)
         for _ in range(2):
-            divert(
+            group_floods(
                 town.redis,
                 context=town.scene.context("cam-3", "s"),
                 hits=town.hits("known/7", at=1000),
@@ -318,20 +318,22 @@ class TestDecision:
         """A platform would act on one stream of many."""
         names = flood(town, streams=6)
         group = town.groups()[0]["incident_id"]
-        decide(town.redis, group, "csea_apparent", by="lea", deployment="test")
+        decide_incident(town.redis, group, "csea_apparent", by="lea", deployment="test")
         (made,) = town.events("lw:decisions")
         assert made["streams"] == names
         closed = town.events()[-1]
         assert (closed["type"], closed["streams"]) == ("livewarden.escalation.closed.v1", names)
         with pytest.raises(QueueError, match="decided already"):
-            decide(town.redis, group, "harmless", by="ann", note="seen", deployment="test")
+            decide_incident(town.redis, group, "harmless", by="ann", note="seen", deployment="test")
         assert take(town.redis, "lea") is not None  # the first three had incidents of their own
         assert [each.rule for each in open_incidents(town.redis)] == ["known"] * 3
 
     def test_covers_its_streams_and_no_others(self, town: Town) -> None:
         """A lead would be called again for decided streams, or never for an undecided one."""
         flood(town)
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(
+            town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test"
+        )
         flood(town, at=2000)
         assert len(town.groups()) == 1
         town.show("cam-9", "known/7")
@@ -341,7 +343,7 @@ class TestDecision:
         """Whenever another hash floods, a lead would be called again for what was decided minutes ago."""
         flood(town)
         (first,) = town.groups()
-        decide(town.redis, first["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(town.redis, first["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         flood(town, "known/8")
         assert len(town.groups()) == 2
         town.show("cam-0", "known/7", at=2000)
@@ -354,7 +356,7 @@ class TestDecision:
         assert group in town.take_all("lea")
         town.show("cam-8", "known/7")
         town.show("cam-9", "known/7")
-        decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         (made,) = town.events("lw:decisions")
         assert (made["streams"], made["streams_total"]) == (names, 4)
         later = town.groups()[-1]
@@ -370,9 +372,11 @@ class TestDecision:
         town.show("cam-7", "known/7")
         assert town.publish() == ["cam-8", "cam-9", "cam-7"]
         assert len(town.groups()) == 2
-        decide(town.redis, later["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(town.redis, later["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         assert town.groups()[-1]["streams"] == ["cam-7"]
-        decide(town.redis, town.groups()[-1]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(
+            town.redis, town.groups()[-1]["incident_id"], "harmless", by="lea", note="seen", deployment="test"
+        )
         for name in (*names, "cam-8", "cam-7"):
             town.show(name, "known/7", at=3000)
         assert len(town.groups()) == 3
@@ -387,16 +391,18 @@ class TestDecision:
         assert (newest["incident_id"], newest["type"]) == (group, "livewarden.escalation.updated.v1")
         assert {match["entry"]: match["distance"] for match in newest["matches"]} == {"1": 3, "7": 3}
         with pytest.raises(QueueError, match="a nearer match came since: take it again"):
-            decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
+            decide_incident(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         assert group in town.take_all("lea")
-        decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         town.show("cam-2", "known/7", at=2000)
         assert len(town.groups()) == 1
 
     def test_a_nearer_match_after_the_decision_is_another_incident(self, town: Town) -> None:
         """A decision on weak matches would silence an exact one."""
         flood(town, "other/1", "known/7")
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(
+            town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test"
+        )
         town.show("cam-2", "known/7")
         assert [group["streams"] for group in town.groups()][1:] == [["cam-2"]]
 
@@ -435,7 +441,9 @@ class TestDecision:
     def test_look_back_findings_are_not_covered(self, town: Town) -> None:
         """A past match of a new hash would count as decided."""
         flood(town)
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(
+            town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test"
+        )
         town.redis.hset("lw:pending:cam-0", "back", "{}")
         settle(
             town.redis,
@@ -458,7 +466,7 @@ class TestDecision:
 
         with ThreadPoolExecutor(4) as pool:
             joining = [pool.submit(show, number) for number in range(10, 50)]
-            decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
+            decide_incident(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
             for each in joining:
                 each.result()
         decided = set(town.events("lw:decisions")[0]["streams"])

@@ -26,7 +26,7 @@ from worker.incidents.keys import OPEN_KEYS, windows_key
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.redis_client import connect
 
 PROCESSES = 8
@@ -256,7 +256,7 @@ def test_every_match_is_shown_to_somebody_despite_concurrent_decisions(
         while (taken := take(redis, "ann")) is not None:
             shown.setdefault(taken.incident_id, []).append(json.loads(taken.event)["data"])
             with suppress(QueueError):  # a worse match arrived: it is given again
-                decide(redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
+                decide_incident(redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
                 decided += 1
     assert (decided > 0) == bool(raised(redis))
     assert not any(redis.zcard(key) for key in OPEN_KEYS)

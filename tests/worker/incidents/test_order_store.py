@@ -11,10 +11,10 @@ from config.policy.policy import Policy, parse_policy
 from worker.bank.keys import QUARANTINE
 from worker.incidents.commit import SettleResult, settle
 from worker.incidents.keys import windows_key
-from worker.incidents.order_store import KEPT_SECONDS
+from worker.incidents.order_store import KEPT_SECONDS, read_in_order
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.redis_client import now_ms
 
 COUNTED = parse_policy(
@@ -45,7 +45,12 @@ class Stream:
         return key
 
     def end(
-        self, key: str, *scores: float, policy: Policy = COUNTED, matches: tuple[ListMatch, ...] = ()
+        self,
+        key: str,
+        *scores: float,
+        policy: Policy = COUNTED,
+        matches: tuple[ListMatch, ...] = (),
+        classified: bool = True,
     ) -> SettleResult:
         record = SegmentRecord.from_json(str(self.redis.hget(pending_key("cam"), key)))
         facts = StreamFacts(stream_id="cam")
@@ -57,6 +62,7 @@ class Stream:
                 pdq_quality=90,
                 scores={"m/a": score},
                 matches=matches,
+                classified=classified,
             )
             for number, score in enumerate(scores)
         )
@@ -139,7 +145,7 @@ def test_a_policy_change_does_not_break_waiting_segments(stream: Stream) -> None
     )
     (event,) = stream.end(first, policy=other).events
     assert json.loads(event.text)["data"]["rule"] == "b"
-    decide(stream.redis, event.incident_id, outcome="harmless", by="ann", note="seen", deployment="test")
+    decide_incident(stream.redis, event.incident_id, outcome="harmless", by="ann", note="seen", deployment="test")
     assert stream.end(stream.admit(2), 0.9, policy=PLAIN).events
 
 
@@ -169,6 +175,18 @@ def test_a_quarantined_match_is_left_out_of_other_rules(stream: Stream) -> None:
     (event,) = stream.end(stream.admit(0), 0.9, policy=policy, matches=(titles,)).events
     data = json.loads(event.text)["data"]
     assert (data["rule"], data["matches"]) == ("nude", [])
+
+
+def test_a_waiting_sample_keeps_its_field_names(stream: Stream) -> None:
+    """During an upgrade a worker of the version before would count samples that nothing classified."""
+    stream.admit(0)
+    stream.end(stream.admit(1), 0.1, classified=False)
+    (waiting,) = json.loads(stream.remembered["1.0"])["waiting"]
+    (sample,) = waiting["samples"]
+    assert sample["looked_at"] is False
+    assert "classified" not in sample
+    (read,) = read_in_order(stream.redis, "cam", "1.0", purpose="live", but="").order.waiting
+    assert not read.samples[0].classified
 
 
 def test_foreign_window_records_are_reset(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,7 @@ from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
 from worker.incidents.keys import DECISIONS
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.trimming import KEPT_DAYS, trim
 from worker.store.age_clock import AGE_CLOCK, STEP_MS, age_ms
 from worker.store.key_pattern import DAY, HOUR
@@ -56,7 +56,7 @@ def upkeep(redis: Redis) -> int:
 
 def test_events_outlive_a_clock_that_is_briefly_wrong(server: ServerWithClock, redis: Redis, scene: Scene) -> None:
     """All published events would be gone within two seconds, read or not."""
-    decide(redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
     scene.raise_incident("cam-2")
     redis.xadd(OPERATIONS, {"event": "{}"})
     assert upkeep(redis) == 0
@@ -113,7 +113,7 @@ def test_events_not_yet_in_the_store_outlive_it(
 ) -> None:
     """Events that every reader has acknowledged would be missing from every replay, although the store works: a jump of
     two hours is enough."""
-    decide(redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
     take(redis, "ann")
     assert upkeep(redis) == 0
     server.set_ahead(2 * HOUR)

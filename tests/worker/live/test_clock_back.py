@@ -20,10 +20,10 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.classifiers.classifier import StuckRun
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
-from worker.bank.deployed import follow
 from worker.bank.keys import WRITER
 from worker.bank.own_lists import allow
-from worker.bank.place import SnapshotPlace
+from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import QueueError
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.incidents.events import EventType
@@ -49,17 +49,17 @@ from worker.ingest.poll.slow_polls import move_slow, slow_polls_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, watch
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.lookback import jobs as look_back_jobs
 from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
-from worker.lookback.late import next_late
-from worker.moderation.pipeline import Origin
+from worker.lookback.late_files import next_late
+from worker.moderation.pipeline import ModerationContext
 from worker.people.actor import Actor
 from worker.people.actor import Role as ActorRole
 from worker.policyload.breaker import leave_out, stuck_models
 from worker.queue.claims import LEASE_SECONDS as HOLD_SECONDS
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.timed_task import HARD_LIMIT_SECONDS
 from worker.runtime.worker_process import SEED, WorkerProcess
@@ -178,12 +178,12 @@ def test_a_moderators_lease_is_not_extended(server: ServerWithClock, redis: Redi
     assert {incident.holder for incident in open_incidents(redis)} == {"ann"}
     assert max(incident.lease_seconds for incident in open_incidents(redis)) <= HOLD_SECONDS
     with pytest.raises(QueueError, match=r"held by ann for another ([1-5]\d\d|600) s"):
-        decide(redis, first, "harmless", by="bob", note="seen", deployment="test")
+        decide_incident(redis, first, "harmless", by="bob", note="seen", deployment="test")
     assert take(redis, "bob") is None, "ann is at work"
     for incident in (first, second):
         left_ms = int(redis.hget(incident_key(incident), "lease_until_ms")) - now_ms(redis)
         assert 0 < left_ms <= HOLD_SECONDS * 1000
-    assert decide(redis, second, "harmless", by="ann", note="seen", deployment="test").by == "ann"
+    assert decide_incident(redis, second, "harmless", by="ann", note="seen", deployment="test").by == "ann"
 
 
 def test_updates_are_published_as_before(server: ServerWithClock, redis: Redis, policy: Policy):
@@ -210,23 +210,25 @@ def test_an_allowance_ends_by_the_clock_of_redis(
     """Workers whose clocks differ from Redis's would call moderators for pictures that a lead has just allowed."""
     server.set_back(BACK_SECONDS)
     redis.set(SEED, "s3cret")
-    place, lead = SnapshotPlace(root=tmp_path / "bank", shared=True), Actor(name="lea", role=ActorRole.LEAD)
+    storage, lead = SnapshotStorage(root=tmp_path / "bank", dedicated=True), Actor(name="lea", role=ActorRole.LEAD)
     environment = {
         "LIVEWARDEN_REDIS_URL": server.url,
         "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
-        "LIVEWARDEN_BANK_DIR": str(place.root),
+        "LIVEWARDEN_BANK_DIR": str(storage.root),
     }
     with closing(WorkerProcess(Settings.from_mapping(environment))) as process:
         (sample,) = process.pipeline.moderate(
-            segment_bytes(card=True), origin=Origin(stream=StreamFacts(stream_id="s"), capture_ms=0), seed=b""
+            segment_bytes(card=True),
+            context=ModerationContext(stream=StreamFacts(stream_id="s"), capture_ms=0),
+            seed=b"",
         ).samples
         assert sample.pdq is not None
         pdq = PdqHash(bits=bytes.fromhex(sample.pdq), quality=100)
-        edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
-        edits.add(redis, follow(redis, place).bank, "police", [Entry(entry="7", kind=HashKind.PDQ, value=pdq.bits)])
+        edits.create(redis, follow(redis, storage).bank, ListSpec(name="police", source="police"))
+        edits.add(redis, follow(redis, storage).bank, "police", [Entry(entry="7", kind=HashKind.PDQ, value=pdq.bits)])
         # By this machine's clock it has expired.
-        allow(redis, follow(redis, place).bank, pdq, list_name="police", hours=BACK_SECONDS / 2 / 3600, actor=lead)
-        process.bank.look()
+        allow(redis, follow(redis, storage).bank, pdq, list_name="police", hours=BACK_SECONDS / 2 / 3600, actor=lead)
+        process.bank.refresh()
         origin.add("0.ts", segment_bytes(card=True))
         watch(redis, register("s", origin.url, url_template="", legal_basis=""))
         keys: list[str] = []
@@ -269,8 +271,8 @@ def test_a_live_stream_is_still_watched(server: ServerWithClock, redis: Redis, t
             origin.add("1.ts", segment_bytes(card=True))
             eventually(lambda: redis.xlen("lw:escalations:high"), within_seconds=30, what=worker.text)
             # Listed segments may be read once more: the origin's playlist did not change meanwhile.
-            eventually(lambda: moderated(redis) >= 4, within_seconds=30, what=lambda: str(show(redis, "s")))
+            eventually(lambda: moderated(redis) >= 4, within_seconds=30, what=lambda: str(stream_status(redis, "s")))
 
 
 def moderated(redis: Redis) -> float:
-    return float(show(redis, "s")["moderated_seconds"])
+    return float(stream_status(redis, "s")["moderated_seconds"])

@@ -23,7 +23,7 @@ from redis import Redis
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.ingest.registry.slow_streams import SlowPart, slow_key
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 SEGMENTS, PRIVATE = 3, 6
 """Segments listed of each stream; the stream whose segments redirect has one for each target."""
@@ -212,19 +212,21 @@ def test_hostile_origins_cost_honest_streams_nothing(redis: Redis, redis_url: st
         def failed() -> dict[str, dict[str, float]]:
             """The failed seconds; a playlist that does not go on causes missed seconds besides."""
             return {
-                name: {what: seconds for what, seconds in show(redis, name)["reasons"].items() if "failed" in what}
+                name: {
+                    what: seconds for what, seconds in stream_status(redis, name)["reasons"].items() if "failed" in what
+                }
                 for name in expected
             }
 
         eventually(lambda: failed() == expected, within_seconds=40, what=lambda: f"{failed()}\n{worker.text()[-6000:]}")
-        eventually(lambda: show(redis, "maps")["moderated_seconds"] == 6, within_seconds=40, what=worker.text)
+        eventually(lambda: stream_status(redis, "maps")["moderated_seconds"] == 6, within_seconds=40, what=worker.text)
         eventually(lambda: redis.exists(slow_key(SlowPart.SEGMENTS, "slow-media")), within_seconds=40, what=worker.text)
-        assert show(redis, "bomb-playlist")["reason"] == "too_large"
-        assert show(redis, "redis-playlist")["reason"] == "refused_origin"
+        assert stream_status(redis, "bomb-playlist")["reason"] == "too_large"
+        assert stream_status(redis, "redis-playlist")["reason"] == "refused_origin"
         assert inner.requests == []
         for name in ("unasked-part", "other-part"):
             assert origin.requested(name, ".ts") >= SEGMENTS
-            assert show(redis, name)["moderated_seconds"] == 0
+            assert stream_status(redis, name)["moderated_seconds"] == 0
         # The playlist that names another section at each poll has each of its segments moderated once.
         assert origin.requested("maps", ".ts") == SEGMENTS
         # A broadcaster's key is never requested, since its URL could be any.

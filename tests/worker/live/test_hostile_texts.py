@@ -21,7 +21,7 @@ from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 BAD_HOST = "http://[v1.::1]:8080/x"
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
@@ -67,9 +67,9 @@ def test_hostile_urls_cost_no_other_stream_of_their_batch_its_poll(redis: Redis,
     assert poll_due(redis, fetcher, height_pixels=360, send=lambda stream_id, *_: sent.append(stream_id)) == 9
     fetcher.close()
     assert "honest" in sent
-    assert show(redis, "honest")["elapsed_seconds"] == 2
+    assert stream_status(redis, "honest")["elapsed_seconds"] == 2
     for name in ("redirect", "bytes", "elsewhere", "rendition"):
-        assert show(redis, name)["reason"] == "bad_url", name
+        assert stream_status(redis, name)["reason"] == "bad_url", name
 
 
 @pytest.mark.timeout(200)
@@ -86,7 +86,7 @@ def test_no_text_of_a_stream_steers_a_log_or_a_terminal(
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
     with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
         eventually(
-            lambda: show(redis, "honest")["moderated_seconds"] == 2 and "segment" in worker.text(),
+            lambda: stream_status(redis, "honest")["moderated_seconds"] == 2 and "segment" in worker.text(),
             within_seconds=90,
             what=worker.text,
         )

@@ -19,7 +19,7 @@ from worker.ingest.pending.segments import OVERDUE
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.store.redis_client import connect
 
 DRILLS = "lw:escalations:high"
@@ -32,7 +32,7 @@ def events(redis: Redis, key: str = DRILLS) -> list[dict]:
 
 def settled(redis: Redis) -> dict | None:
     """The stream's record once it has ended and none of its segments is pending."""
-    record = show(redis, "s")
+    record = stream_status(redis, "s")
     return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
 
 
@@ -71,7 +71,7 @@ def test_a_worker_killed_during_a_segment_loses_and_doubles_nothing(
             assert gate.reached.wait(60), doomed.text()
             doomed.kill_group()
         gate.opened.set()
-        assert show(redis, "s")["pending_seconds"] == 2
+        assert stream_status(redis, "s")["pending_seconds"] == 2
         with celery("worker", environment, tmp_path, "--concurrency=1"):
             # Includes the worker's own start: a restarted container begins as cold.
             record = eventually(lambda: settled(redis), within_seconds=30, what="another worker moderates it")
@@ -108,7 +108,7 @@ def test_a_wrong_url_is_published_within_20_seconds(
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         watch(redis, register("right", origin.url, purpose="drill", url_template="", legal_basis=""))
         # The start of a worker is not part of the 20 seconds.
-        eventually(lambda: show(redis, "right")["elapsed_seconds"], within_seconds=60, what=worker.text)
+        eventually(lambda: stream_status(redis, "right")["elapsed_seconds"], within_seconds=60, what=worker.text)
         origin.ended = True
         url = origin.url.replace("index", "wrong")
         watch(redis, register("s", url, purpose="drill", url_template="", legal_basis=""))
@@ -118,7 +118,7 @@ def test_a_wrong_url_is_published_within_20_seconds(
             within_seconds=40,
             what=worker.text,
         )
-        record = show(redis, "s")
+        record = stream_status(redis, "s")
     assert published[0]["data"]["stream_ids"] == ["s"]
     assert published[0]["subject"] == origin.host
     published_ms = datetime.fromisoformat(published[0]["time"]).timestamp() * 1000
@@ -182,7 +182,7 @@ def test_a_redis_that_is_full_for_a_while_ends_no_worker(origin: LiveOrigin, tmp
             celery("worker", environment, tmp_path, "--concurrency=1") as worker,
         ):
             watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
-            eventually(lambda: show(redis, "s")["moderated_seconds"], within_seconds=60, what="it is watched")
+            eventually(lambda: stream_status(redis, "s")["moderated_seconds"], within_seconds=60, what="it is watched")
             redis.config_set("maxmemory", "1mb")
             eventually(lambda: "used memory > 'maxmemory'" in worker.text(), within_seconds=60, what=worker.text)
             redis.config_set("maxmemory", "0")

@@ -19,7 +19,7 @@ from redis import Redis
 from models.testcard import testcard as draw_card
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 CARD_FROM_SECONDS, CARD_UNTIL_SECONDS = 6, 9
@@ -118,7 +118,7 @@ def test_a_real_stream_survives_a_restart_of_its_origin(
     with celery("beat", environment, tmp_path), celery("worker", environment, tmp_path, "--concurrency=2") as worker:
 
         def story() -> str:
-            return f"{show(redis, 's')}\n{worker.text()}"
+            return f"{stream_status(redis, 's')}\n{worker.text()}"
 
         watch(redis, register("s", url, purpose="drill", url_template="", legal_basis=""))
         with running(*nginx), listening(rtmp), running(*broadcast(rtmp, card)):
@@ -127,7 +127,7 @@ def test_a_real_stream_survives_a_restart_of_its_origin(
             sequence = first[0]["data"]["sample"]["segment"].split(".")[3]
             assert f"s-{sequence}.ts" in playlist, "the segment has left the live window"
             before = eventually(
-                lambda: (r := show(redis, "s"))["moderated_seconds"] >= 14 and r, within_seconds=60, what=story
+                lambda: (r := stream_status(redis, "s"))["moderated_seconds"] >= 14 and r, within_seconds=60, what=story
             )
         assert before["epoch"] == 0
         # nginx-rtmp continues from a playlist that it finds; in a new container there is none, and numbers begin at 0.
@@ -136,14 +136,16 @@ def test_a_real_stream_survives_a_restart_of_its_origin(
         with running(*nginx), listening(rtmp), running(*broadcast(rtmp, card)):
             after = eventually(
                 lambda: (
-                    (r := show(redis, "s"))["epoch"] == 1
+                    (r := stream_status(redis, "s"))["epoch"] == 1
                     and r["moderated_seconds"] >= before["moderated_seconds"] + 12
                     and r
                 ),
                 within_seconds=90,
                 what=story,
             )
-        done = eventually(lambda: (r := show(redis, "s"))["pending_seconds"] == 0 and r, within_seconds=60, what=story)
+        done = eventually(
+            lambda: (r := stream_status(redis, "s"))["pending_seconds"] == 0 and r, within_seconds=60, what=story
+        )
     assert after["state"] in {"live", "reset"}
     types = [event["type"] for event in events()]
     assert types.count("livewarden.escalation.raised.v1") == 1

@@ -15,7 +15,7 @@ from worker.events.operations import OPERATIONS
 from worker.ingest.pending.segments import pending_key
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.store.redis_client import connect, run_script_to_disk
 from worker.verdictlog.reading import read_log
 
@@ -24,7 +24,7 @@ PARTS = ("moderated", "skipped", "failed", "missed", "pending")
 
 
 def settled(redis: Redis) -> list[dict] | None:
-    records = [show(redis, stream) for stream in STREAMS]
+    records = [stream_status(redis, stream) for stream in STREAMS]
     over = all(record["state"] == "ended" and record["pending_seconds"] == 0 for record in records)
     return records if over else None
 

@@ -12,7 +12,7 @@ from redis import Redis
 
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 
 @pytest.mark.timeout(150)
@@ -29,7 +29,7 @@ def test_no_message_ends_a_worker_or_delays_an_honest_one(
         platform.send_task("livewarden.watch_stream", args=["s", origin.url, None, "drill"], queue="intake")
         platform.close()
         eventually(lambda: redis.exists("lw:stream:s"), within_seconds=60, what=worker.text)
-        eventually(lambda: show(redis, "s")["moderated_seconds"] == 2, within_seconds=30, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["moderated_seconds"] == 2, within_seconds=30, what=worker.text)
         eventually(lambda: redis.llen("lw:intake:refused") == len(ODD), within_seconds=10, what=worker.text)
         assert worker.process.poll() is None
         log = worker.text()
@@ -51,7 +51,7 @@ def test_odd_messages_in_celerys_own_queues_end_no_worker_either(
             redis.lpush(queue, raw.replace(b'"4f3e"', f'"{queue}{index}"'.encode()))
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
-        eventually(lambda: show(redis, "s")["moderated_seconds"] == 2, within_seconds=60, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["moderated_seconds"] == 2, within_seconds=60, what=worker.text)
         eventually(lambda: not redis.exists("control", "segments"), within_seconds=20, what=worker.text)
         assert worker.process.poll() is None
         assert "a message in Celery's queues is dropped: JSONDecodeError" in worker.text()

@@ -17,7 +17,7 @@ from worker.bank.keys import FOLLOWERS
 from worker.ingest.playlist.cursor import StreamState
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.policyload.watch import IN_FORCE
 from worker.runtime.worker_process import WorkerProcess
 
@@ -77,11 +77,11 @@ def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
 
         def settled() -> bool:
             seen.update(pool_children(worker))
-            record = show(redis, "s")
+            record = stream_status(redis, "s")
             return record["state"] == StreamState.ENDED and record["pending_seconds"] == 0
 
         eventually(settled, within_seconds=120, what=worker.text)
-        record = show(redis, "s")
+        record = stream_status(redis, "s")
         assert record["moderated_seconds"] == record["elapsed_seconds"] == 2 * SEGMENTS, record["reasons"]
         assert record["reasons"] == {}
         assert len(seen) >= 4, "children were replaced, and more than once"

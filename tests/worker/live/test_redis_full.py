@@ -33,9 +33,9 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import stream_key, unwatch, watch
-from worker.ingest.status import show, show_all
+from worker.ingest.status import stream_status, stream_statuses
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
 from worker.queue.revisions import revise
 from worker.runtime.broker import TRANSPORT
@@ -118,7 +118,7 @@ class TestPeople:
         assert [one.holder for one in open_incidents(redis)] == ["ann"]
         extend(redis, incident, "ann")
         release(redis, incident, "ann")
-        decide(redis, incident, "harmless", by="ann", note="a film", deployment="test")
+        decide_incident(redis, incident, "harmless", by="ann", note="a film", deployment="test")
         revise(redis, incident, "csea_apparent", by="ann", note="no film", deployment="test")
         assert open_incidents(redis) == []
         assert take(redis, "bob") is None
@@ -146,7 +146,7 @@ class TestPeople:
         except OutOfMemoryError:
             pass
         assert take(redis, "ann") is not None
-        decide(redis, incident, "harmless", by="ann", note=note, deployment="test")
+        decide_incident(redis, incident, "harmless", by="ann", note=note, deployment="test")
         before = redis.xlen(DECISIONS)
         assert before > 1_000
         while read := redis.xreadgroup("platform", "one", {DECISIONS: ">"}, count=1_000):
@@ -162,7 +162,7 @@ class TestPeople:
         redis.xgroup_create(STREAM_EVENTS, "platform", id="0", mkstream=True)
         redis.xadd(STREAM_EVENTS, {"event": "{}"})
         fill(redis)
-        assert [one["stream_id"] for one in show_all(redis)] == ["s"]
+        assert [one["stream_id"] for one in stream_statuses(redis)] == ["s"]
         read = redis.xreadgroup("platform", "another", {STREAM_EVENTS: ">"})
         assert redis.xack(STREAM_EVENTS, "platform", read[0][1][-1][0]) == 1
         rows = {row.name: row for row in examine_redis(redis)}
@@ -240,7 +240,7 @@ class TestSegments:
         make_room(redis)
         # Ten segments were listed meanwhile and have left the playlist.
         polled(redis, taken(redis), 13, at_ms=start + 32_000)
-        ledger = show(redis, "s")
+        ledger = stream_status(redis, "s")
         assert ledger["missed_seconds"] == 20
         assert ledger["elapsed_seconds"] == ledger["missed_seconds"] + ledger["pending_seconds"] == 32
 
@@ -253,7 +253,7 @@ class TestSegments:
         make_room(redis)
         stream = taken(redis)
         admit(redis, stream, failed_poll(stream.cursor, now_ms=start + 60_000, reason="http_503"))
-        ledger = show(redis, "s")
+        ledger = stream_status(redis, "s")
         assert 60 <= ledger["missed_seconds"] < 70
         assert ledger["elapsed_seconds"] == pytest.approx(ledger["missed_seconds"] + ledger["pending_seconds"])
 
@@ -268,7 +268,7 @@ class TestSegments:
         fill(redis)
         assert unwatch(redis, "s")
         assert pay_owed(redis) == 1
-        ledger = show(redis, "s")
+        ledger = stream_status(redis, "s")
         assert 58 <= ledger["missed_seconds"] < 70
         assert ledger["elapsed_seconds"] == pytest.approx(ledger["missed_seconds"] + ledger["pending_seconds"])
 

@@ -16,9 +16,9 @@ from worker.events.operations import OPERATIONS
 from worker.incidents.keys import DECISIONS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.redis_client import connect
 
 DRILLS = "lw:escalations:high"
@@ -60,14 +60,14 @@ def test_a_deployment_keeps_deciding_and_recovers(redis: Redis, server: ValkeySe
         redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
         with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
             eventually(lambda: redis.xlen(DRILLS), within_seconds=90, what=worker.text)
-            eventually(lambda: not show(redis, "s")["pending_seconds"], within_seconds=30, what=worker.text)
+            eventually(lambda: not stream_status(redis, "s")["pending_seconds"], within_seconds=30, what=worker.text)
             children = sorted(worker.children())
             fill(redis)
             eventually(lambda: "redis_full.v1" in published(redis), within_seconds=30, what=worker.text)
             polls = redis.hget("lw:stream:s", "last_poll_ms")
             held = take(redis, "ann")
             assert held is not None
-            decide(redis, held.incident_id, "harmless", by="ann", note="seen", deployment="test")
+            decide_incident(redis, held.incident_id, "harmless", by="ann", note="seen", deployment="test")
             ((_, entries),) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
             redis.xack(DECISIONS, "platform", entries[0][0])
             # Copied into the store and then trimmed, by a worker that receives no message.
@@ -80,12 +80,14 @@ def test_a_deployment_keeps_deciding_and_recovers(redis: Redis, server: ValkeySe
             for index in range(3, 6):
                 origin.add(f"{index}.ts", segment_bytes(card=index == 5))
             before = redis.xlen(DRILLS)
-            eventually(lambda: show(redis, "s")["moderated_seconds"] >= 10, within_seconds=60, what=worker.text)
+            eventually(
+                lambda: stream_status(redis, "s")["moderated_seconds"] >= 10, within_seconds=60, what=worker.text
+            )
             eventually(lambda: redis.hget("lw:stream:s", "last_poll_ms") != polls, within_seconds=30, what=worker.text)
             eventually(lambda: redis.xlen(DRILLS) >= before, within_seconds=30, what=worker.text)
             eventually(lambda: "redis_room.v1" in published(redis), within_seconds=30, what=worker.text)
             assert sorted(worker.children()) == children, "a full Redis ended what was in hand"
-            record = show(redis, "s")
+            record = stream_status(redis, "s")
             assert sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"])
 
 

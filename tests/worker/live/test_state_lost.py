@@ -19,9 +19,9 @@ from models.testcard import TESTCARD_HASHES
 from worker.bank.keys import FOLLOWERS, WRITER
 from worker.events.operations import OPERATIONS
 from worker.health.redis_epoch import STATE_LOST
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.redis_client import connect
 
 CARD = TESTCARD_HASHES["testcard-16x9"]
@@ -181,7 +181,7 @@ def test_workers_go_on_where_redis_lost_its_state(
             redis.delete(WRITER)
             eventually(lambda: redis.hget("lw:epoch", "bank") == "whole", within_seconds=40, what=logs)
             assert stats(environment)["police"] == 1
-            eventually(lambda: not show(redis, "s")["degraded"], within_seconds=30, what=logs)
+            eventually(lambda: not stream_status(redis, "s")["degraded"], within_seconds=30, what=logs)
             register_anew("t", origin.url)
             (unmarked,) = eventually(lambda: escalations(redis, "t"), within_seconds=60, what=logs)[:1]
             assert unmarked["degraded"] == []
@@ -198,11 +198,11 @@ def take_and_decide(redis: Redis) -> None:
     """Acts as a moderator who never logs out."""
     taken = take(redis, "mo")
     assert taken is not None
-    decide(redis, taken.incident_id, "harmless", by="mo", note="seen", deployment="local")
+    decide_incident(redis, taken.incident_id, "harmless", by="mo", note="seen", deployment="local")
 
 
 def settled(redis: Redis, stream_id: str) -> dict | None:
-    record = show(redis, stream_id)
+    record = stream_status(redis, stream_id)
     return None if record["pending_seconds"] else record
 
 

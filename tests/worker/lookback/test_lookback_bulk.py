@@ -23,7 +23,7 @@ from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
-from worker.bank.in_force import BankSource, InForce, always
+from worker.bank.lists_in_force import BankSource, ListsInForce, always
 from worker.lookback.bulk import enqueue, look_back_in_bulk
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, is_bulk_due
 from worker.lookback.search import Lookback, look_back
@@ -51,7 +51,7 @@ def holding(spec: ListSpec, entries: Sequence[Entry]) -> BankSource:
         BankChange.put_list(spec, at_ms=1, id="1-1"),
         *(BankChange.add(spec.name, one, at_ms=1) for one in entries),
     ]
-    return always(InForce(bank=Bank(delta=Delta().applied(*changes))))
+    return always(ListsInForce(bank=Bank(delta=Delta().applied(*changes))))
 
 
 def looking_with(redis: Redis, store: ObjectStore, policy: Policy, bank: BankSource) -> Lookback:
@@ -187,7 +187,7 @@ RUN = """
     from models.bank.bank import Bank
     from models.bank.delta import BankChange, Delta
     from models.bank.entries import Entry, HashKind, ListSpec
-    from worker.bank.in_force import InForce, always
+    from worker.bank.lists_in_force import ListsInForce, always
     from worker.lookback.bulk import look_back_in_bulk
     from worker.lookback.search import Lookback
     from worker.lookback.file_search import SearchPace
@@ -199,7 +199,7 @@ RUN = """
     delta = Delta().applied(made, added)
     looking = Lookback(
         redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=load_policy(Path(sys.argv[3])),
-        bank=always(InForce(bank=Bank(delta=delta))), deployment="test", hours=24,
+        bank=always(ListsInForce(bank=Bank(delta=delta))), deployment="test", hours=24,
         pace=SearchPace(hashes=50, seconds=10),
     )
     print("ready", flush=True)

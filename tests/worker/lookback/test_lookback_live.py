@@ -17,7 +17,7 @@ from models.pdq.pdq import hash_rgb
 from worker.bank.changelog import append_changes
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.lookback.jobs import JOBS, JUDGED, UNCHECKED
 from worker.store.redis_client import now_ms
 from worker.verdictlog.reading import read_log
@@ -51,8 +51,8 @@ def test_an_ended_stream_is_escalated_within_a_minute_of_its_hash(
     origin.ended = True
     watch(redis, register("s", origin.url, purpose="live", url_template="", legal_basis="", metadata={"room": "blue"}))
     with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
-        eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
-        eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
     # The warm shutdown of the worker has written its buffers.
     rows = [row for batch in read_log(url, 0, 2**62) for row in batch.to_pylist()]
     assert {row["stream_id"] for row in rows} == {"s"}
@@ -88,8 +88,8 @@ def test_rows_of_a_suspended_worker_are_compared_with_changes_made_meanwhile(
     origin.ended = True
     watch(redis, register("s", origin.url, purpose="live", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
-        eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
-        eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
         os.killpg(worker.process.pid, signal.SIGSTOP)  # well within the 10 s after which it writes
         try:
             assert not list((tmp_path / "store").glob("verdicts/*/*/*.parquet"))

@@ -21,15 +21,15 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import ListSpec
 from models.pdq.variant_kinds import Variant
-from worker.bank.in_force import BankSource, InForce, always
 from worker.bank.keys import CHANGES, QUARANTINE
+from worker.bank.lists_in_force import BankSource, ListsInForce, always
 from worker.errors import ObjectStoreError, StoreError
 from worker.ingest.registry.registry import stream_key
 from worker.lookback.file_search import MOST_FRAMES, HashQuery, SearchPace, files_left, scan
 from worker.lookback.jobs import FOUND, JOBS, LEASE, REST, TOLD, WAITING, Job, is_due
 from worker.lookback.matches import PART_HITS
 from worker.lookback.search import Lookback, look_back
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.retention import MERGE_MS, keep_log
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> ObjectStore:
 def of_lists(*specs: ListSpec) -> BankSource:
     """A bank with these lists."""
     delta = Delta().applied(*(BankChange.put_list(spec, at_ms=1, id="1-1") for spec in specs))
-    return always(InForce(bank=Bank(delta=delta)))
+    return always(ListsInForce(bank=Bank(delta=delta)))
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_decision_made_without_the_hash_does_not_cover_it(
     """A moderator decided without knowing the hash; the picture that is known now would never be reviewed."""
     now = now_ms(redis)
     incident = scene.raise_incident("cam-1", capture_ms=now - 60_000)
-    decide(redis, incident, "harmless", by="kim", note="seen", deployment="test")
+    decide_incident(redis, incident, "harmless", by="kim", note="seen", deployment="test")
     write(store, [row(SHOWN, capture_ms=now - 50_000)], written_ms=now - 40_000)
     publish(redis, added("known", "case-7", SHOWN, at_ms=now))
     look(looking)
@@ -344,7 +344,7 @@ RUN = """
     from models.bank.bank import Bank
     from models.bank.delta import Delta
     from models.bank.entries import ListSpec
-    from worker.bank.in_force import InForce, always
+    from worker.bank.lists_in_force import ListsInForce, always
     from worker.lookback.search import Lookback, look_back
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect
@@ -352,7 +352,7 @@ RUN = """
     policy = load_policy(Path(sys.argv[3]))
     looking = Lookback(
         redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=policy,
-        bank=always(InForce(bank=Bank(delta=Delta(specs={"known": ListSpec(name="known")})))),
+        bank=always(ListsInForce(bank=Bank(delta=Delta(specs={"known": ListSpec(name="known")})))),
         deployment="test", hours=24,
     )
     print("ready", flush=True)

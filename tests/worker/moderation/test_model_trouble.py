@@ -17,7 +17,7 @@ from tinymodels import constant_model, endless_model, install, labels, mean_mode
 
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.policyload.watch import policy_reports
 
 DRILLS = "lw:escalations:high"
@@ -49,10 +49,10 @@ def test_a_model_that_hangs_costs_only_its_own_time(
     origin.ended = True
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path, "--concurrency=1") as worker:
-        eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
-        eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=60, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["pending_seconds"] == 0, within_seconds=60, what=worker.text)
         assert worker.process.poll() is None
-    record = show(redis, "s")
+    record = stream_status(redis, "s")
     assert record["degraded"] == ["classifier-timeout:slow"]
     assert record["moderated_seconds"] == 0
     assert record["reasons"] == {"failed: classifier_failed": record["elapsed_seconds"]}
@@ -77,11 +77,11 @@ def test_a_model_that_never_returns_is_suspended_and_known_material_is_raised(
     environment = worker_environment(redis_url, origin, tmp_path)
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
-        eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
-        eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
         assert worker.process.poll() is None
         log = worker.text()
-    record = show(redis, "s")
+    record = stream_status(redis, "s")
     assert record["degraded"] == ["model-stuck:stuck"]
     assert record["reasons"] == {"failed: classifier_failed": record["elapsed_seconds"]}
     assert set(record["last_scores"]) == {"open-nsfw/nsfw", "open-nsfw/sfw", "testcard/card"}

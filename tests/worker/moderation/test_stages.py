@@ -18,17 +18,17 @@ from config.settings import Settings
 from models.bank.bank import Bank
 from models.classifiers.classifier import Classifier
 from sampler.child.decoder import Decoder
-from worker.bank.in_force import InForce, always
+from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
-from worker.moderation.pipeline import Origin, Pipeline
-from worker.moderation.sight import CLASSIFIER_FAILED
+from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.sample_coverage import CLASSIFIER_FAILED
 from worker.moderation.stages import models_in_shadow
 from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import read_policy_and_models
 
-LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
-DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
+LIVE = ModerationContext(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
+DRILL = ModerationContext(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
 RULE = "{name: a, when: 'matched(\"l\")', severity: high}"
 MINOR = [{"labels": [{"name": "minor", "category": "minor"}]}]
 
@@ -51,13 +51,13 @@ def moderated(
     classifiers: Sequence[Classifier],
     policy: Policy,
     *pictures: str,
-    origin: Origin = LIVE,
+    context: ModerationContext = LIVE,
     stuck: Collection[str] = (),
 ) -> SegmentVerdict:
-    pipeline = Pipeline(decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=classifiers, policy=policy)
+    pipeline = Pipeline(decoder=decoder, bank=always(ListsInForce(bank=Bank())), classifiers=classifiers, policy=policy)
     pipeline.warm_up()
     frames = [frame for name in pictures for frame in held(card() if name == "card" else photo(name), 2)]
-    return pipeline.moderate(clip(frames), origin=origin, seed=b"tests", stuck=stuck)
+    return pipeline.moderate(clip(frames), context=context, seed=b"tests", stuck=stuck)
 
 
 def half(folder: Path, value: float, **changes: object) -> Classifier:
@@ -83,12 +83,12 @@ def test_a_later_stage_runs_only_where_an_earlier_one_gave_cause(decoder: Decode
     assert bright
     assert not any("costly/only" in sample.scores for sample in dark)
     assert all(sample.scores["costly/only"] == pytest.approx(0.7) for sample in bright)
-    assert all(sample.looked_at for sample in verdict.samples)
-    costly = verdict.turns["costly"]
-    looked = sum(not sample.deduplicated for sample in verdict.samples)
-    assert costly.looked + costly.passed_over == verdict.turns["means"].looked == looked
-    assert min(costly.looked, costly.passed_over) >= 1
-    assert verdict.counts["looked at by costly"] == costly.looked
+    assert all(sample.classified for sample in verdict.samples)
+    costly = verdict.model_tallies["costly"]
+    classified = sum(not sample.deduplicated for sample in verdict.samples)
+    assert costly.classified + costly.skipped == verdict.model_tallies["means"].classified == classified
+    assert min(costly.classified, costly.skipped) >= 1
+    assert verdict.counts["looked at by costly"] == costly.classified
 
 
 def test_without_a_cascade_all_models_classify_all_pictures(decoder: Decoder, tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_without_a_cascade_all_models_classify_all_pictures(decoder: Decoder, tm
 def test_a_condition_that_fails_lets_the_model_run(decoder: Decoder, tmp_path: Path) -> None:
     """A mistake that shows on some streams only would keep pictures from being classified."""
     cascade = "cascade: [{model: means}, {model: costly, when: 'stream.metadata.viewers > 10'}]"
-    origin = Origin(stream=StreamFacts(stream_id="s", metadata={"viewers": "many"}), capture_ms=0)
+    context = ModerationContext(stream=StreamFacts(stream_id="s", metadata={"viewers": "many"}), capture_ms=0)
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
-    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", origin=origin)
+    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", context=context)
     assert verdict.degraded == ("cascade-failed:costly",)
     assert all("costly/only" in sample.scores for sample in verdict.samples)
 
@@ -111,19 +111,22 @@ def test_a_condition_that_fails_lets_the_model_run(decoder: Decoder, tmp_path: P
 def test_a_condition_that_fails_is_no_cause_to_estimate_age(decoder: Decoder, tmp_path: Path) -> None:
     """Everyone's age would be estimated on a stream whose metadata has other types than the policy expects."""
     cascade = "cascade: [{model: means}, {model: age, when: 'matched(\"l\") || stream.metadata.level >= 3'}]"
-    origin = Origin(stream=StreamFacts(stream_id="s", metadata={"level": "high"}), capture_ms=0)
+    context = ModerationContext(stream=StreamFacts(stream_id="s", metadata={"level": "high"}), capture_ms=0)
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
-    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", origin=origin)
+    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", context=context)
     assert verdict.degraded == ("cascade-failed:age",)
     assert all("age/minor" not in sample.scores for sample in verdict.samples)
-    assert (verdict.turns["age"].looked, verdict.turns["age"].passed_over) == (0, verdict.turns["means"].looked)
+    assert (verdict.model_tallies["age"].classified, verdict.model_tallies["age"].skipped) == (
+        0,
+        verdict.model_tallies["means"].classified,
+    )
 
 
 def test_a_model_about_minors_does_not_run_without_a_stage(decoder: Decoder, tmp_path: Path) -> None:
     """Everyone's age would be estimated where a policy has no cascade."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
     verdict = moderated(decoder, models, policy(tmp_path), "rocket")
-    assert verdict.turns["age"].looked == 0
+    assert verdict.model_tallies["age"].classified == 0
     assert all("means/first" in sample.scores and "age/minor" not in sample.scores for sample in verdict.samples)
 
 
@@ -132,8 +135,8 @@ def test_the_test_card_gives_no_cause_on_a_live_stream(decoder: Decoder, tmp_pat
     cascade = "cascade: [{model: means}, {model: costly, when: 'matched(\"selftest\")'}]"
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     live = moderated(decoder, models, policy(tmp_path, cascade), "card")
-    drill = moderated(decoder, models, policy(tmp_path, cascade), "card", origin=DRILL)
-    assert (live.turns["costly"].looked, drill.turns["costly"].passed_over) == (0, 0)
+    drill = moderated(decoder, models, policy(tmp_path, cascade), "card", context=DRILL)
+    assert (live.model_tallies["costly"].classified, drill.model_tallies["costly"].skipped) == (0, 0)
 
 
 def share(verdict: SegmentVerdict) -> LedgerShare:
@@ -153,8 +156,8 @@ def test_a_model_that_hangs_is_stopped_once_a_segment(decoder: Decoder, tmp_path
     verdict = moderated(decoder, [slow, brightness(tmp_path)], policy(tmp_path), "coffee", "rocket")
     assert verdict.degraded == ("classifier-timeout:slow",)
     assert all("means/first" in sample.scores and "slow/only" not in sample.scores for sample in verdict.samples)
-    assert verdict.turns["slow"].failed == len(verdict.samples)
-    assert verdict.turns["slow"].cpu_seconds < 2 * 0.2  # one wait, not one a picture
+    assert verdict.model_tallies["slow"].failed == len(verdict.samples)
+    assert verdict.model_tallies["slow"].cpu_seconds < 2 * 0.2  # one wait, not one a picture
     assert share(verdict).moderated_ms == 0
     assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
 
@@ -172,11 +175,14 @@ def test_a_suspended_model_costs_its_time_and_no_match(decoder: Decoder, tmp_pat
     """A worker would be killed at its first picture, and listed material on it would reach nobody."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     in_force = policy(tmp_path, rules="{name: a, when: 'matched(\"selftest\")', severity: high}")
-    verdict = moderated(decoder, models, in_force, "card", origin=DRILL, stuck={"costly"})
+    verdict = moderated(decoder, models, in_force, "card", context=DRILL, stuck={"costly"})
     assert verdict.degraded == ("model-stuck:costly",)
     assert verdict.hits
     assert all("means/first" in sample.scores and "costly/only" not in sample.scores for sample in verdict.samples)
-    assert (verdict.turns["costly"].looked, verdict.turns["costly"].failed) == (0, len(verdict.samples))
+    assert (verdict.model_tallies["costly"].classified, verdict.model_tallies["costly"].failed) == (
+        0,
+        len(verdict.samples),
+    )
     assert share(verdict).moderated_ms == 0
     assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
 
@@ -191,7 +197,7 @@ def test_a_model_used_only_by_shadow_rules_costs_no_live_time(decoder: Decoder, 
     for stuck, mark in (((), "score-unusable:tried"), (("tried",), "model-stuck:tried")):
         verdict = moderated(decoder, models, in_force, "coffee", stuck=stuck)
         assert verdict.degraded == (mark,)
-        assert verdict.turns["tried"].failed >= 1
+        assert verdict.model_tallies["tried"].failed >= 1
         assert all(set(sample.scores) == {"live/only"} for sample in verdict.samples)
         assert share(verdict).failed_ms == {}
         assert verdict.gate is not None
@@ -240,11 +246,11 @@ def test_a_model_that_gives_a_live_model_cause_is_not_in_shadow(
 def test_the_self_test_model_runs_on_drills_only(decoder: Decoder, tmp_path: Path) -> None:
     """Showing the test card would have an effect on live streams; or a drill would not show that scores arrive."""
     models = load_classifiers(None)
-    drill = moderated(decoder, models, policy(tmp_path), "card", origin=DRILL)
+    drill = moderated(decoder, models, policy(tmp_path), "card", context=DRILL)
     assert all(sample.scores["testcard/card"] > 0.9 for sample in drill.samples)
     live = moderated(decoder, models, policy(tmp_path), "card")
     assert not any("testcard/card" in sample.scores for sample in live.samples)
-    assert "testcard" not in live.turns
+    assert "testcard" not in live.model_tallies
 
 
 @pytest.mark.parametrize(
@@ -321,9 +327,9 @@ def test_age_is_estimated_only_with_cause_and_nothing_of_a_face_is_stored(
     for sample in verdict.samples:
         cause = sample.scores["open-nsfw/nsfw"] >= 0.01
         assert set(sample.scores) == {"open-nsfw/sfw", "open-nsfw/nsfw"} | ({"age/minor"} if cause else set())
-        assert sample.looked_at
-    assert verdict.turns["age"].passed_over >= 1
-    assert verdict.turns["age"].looked >= 1
+        assert sample.classified
+    assert verdict.model_tallies["age"].skipped >= 1
+    assert verdict.model_tallies["age"].classified >= 1
     assert verdict.gate is not None
     assert set(json.loads(verdict.gate.to_json())) == {
         "pdq", "quality", "blocks", "capture_ms", "unchanged_since_ms", "scores"

@@ -19,10 +19,10 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
 from models.pdq.variant_kinds import Variant
 from sampler.child.decoder import Decoder
-from worker.bank.in_force import InForce, always
-from worker.moderation.pipeline import Origin, Pipeline, list_matches
+from worker.bank.lists_in_force import ListsInForce, always
+from worker.moderation.pipeline import ModerationContext, Pipeline, list_matches
 
-LIVE = Origin(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
+LIVE = ModerationContext(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")
 
 Rgb = npt.NDArray[np.uint8]
@@ -39,7 +39,7 @@ def pipeline(decoder: Decoder, entries: Sequence[Entry], *variants: Variant) -> 
     spec = ListSpec(name="known", variants=variants)
     changes = [BankChange.put_list(spec, at_ms=1), *(BankChange.add("known", entry, at_ms=1) for entry in entries)]
     bank = Bank(delta=Delta().applied(*changes))
-    return Pipeline(decoder=decoder, bank=always(InForce(bank=bank)), classifiers=(), policy=load_policy(None))
+    return Pipeline(decoder=decoder, bank=always(ListsInForce(bank=bank)), classifiers=(), policy=load_policy(None))
 
 
 def entry_of(picture: Rgb, name: str) -> Entry:
@@ -47,7 +47,7 @@ def entry_of(picture: Rgb, name: str) -> Entry:
 
 
 def hits(pipeline: Pipeline, pictures: Sequence[Rgb]) -> tuple[Hit, ...]:
-    return pipeline.moderate(clip(pictures), origin=LIVE, seed=b"tests").hits
+    return pipeline.moderate(clip(pictures), context=LIVE, seed=b"tests").hits
 
 
 def letterboxed(picture: Rgb) -> Rgb:

@@ -14,9 +14,9 @@ from redis import Redis
 from config.settings import Settings
 from models.bank.entries import ListSpec
 from worker.bank import edits
-from worker.bank.deployed import follow
-from worker.bank.in_force import deployed_names, followed_names
-from worker.bank.place import SnapshotPlace
+from worker.bank.lists_in_force import deployment_list_names, followed_names
+from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.events.operations import OPERATIONS
 from worker.policyload.dead_rules import ListNames
 from worker.policyload.follower import PolicyFollower
@@ -51,9 +51,9 @@ def workers(settings: Settings, count: int, list_names: ListNames | None = None)
     stopping, threads, processes = threading.Event(), [], []
     for _ in range(count):
         process = WorkerProcess(settings)
-        process.bank.look()
+        process.bank.refresh()
         watching = PolicyFollower(settings.policy_file, process.policy_from)
-        watching.look()
+        watching.refresh()
 
         def names(of: WorkerProcess = process) -> frozenset[str] | None:
             return followed_names(of.redis, of.bank.in_force())
@@ -80,7 +80,7 @@ def published(redis: Redis) -> list[dict[str, Any]]:
 def test_dead_references_are_published_once_a_version(redis: Redis, settings: Settings) -> None:
     """A rule that can never hold would be noticed only when it is needed; or fifty workers would publish it."""
     assert settings.policy_file is not None
-    edits.create(redis, follow(redis, SnapshotPlace.of(settings)).bank, ListSpec(name="ncmec"))
+    edits.create(redis, follow(redis, SnapshotStorage.of(settings)).bank, ListSpec(name="ncmec"))
     with workers(settings, 3):
         (event,) = eventually(lambda: published(redis), within_seconds=30, what="it is published")
         assert event["type"] == "livewarden.operations.policy_rule_cannot_fire.v1"
@@ -110,17 +110,17 @@ def test_dead_references_are_published_once_a_version(redis: Redis, settings: Se
             lambda: len(published(redis)) > 1 and published(redis), within_seconds=30, what="the second"
         )
         assert again["data"]["policy"].startswith("2+")
-    bank = follow(redis, SnapshotPlace.of(settings)).bank
+    bank = follow(redis, SnapshotStorage.of(settings)).bank
     for step in (
         lambda: edits.create(redis, bank, ListSpec(name="ncmecc")),
-        lambda: edits.drop(redis, follow(redis, SnapshotPlace.of(settings)).bank, "ncmecc"),
+        lambda: edits.drop(redis, follow(redis, SnapshotStorage.of(settings)).bank, "ncmecc"),
     ):
         step()
         seen = list[object]()
 
         def names(seen: list[object] = seen) -> frozenset[str]:
             seen.append(1)
-            return deployed_names(redis, settings)
+            return deployment_list_names(redis, settings)
 
         with workers(settings, 1, names):
             eventually(seen.copy, within_seconds=30, what="it is looked for")

@@ -57,11 +57,11 @@ def test_a_change_is_loaded_at_the_second_check(watched: Watched) -> None:
     """A half-written file would come into force, without the rules at its end."""
     assert watched.version == "first"
     watched.write("version: half\nrules: [{name: half, severity: high, when: 'true'}]\n")
-    assert not watched.follower.look()
+    assert not watched.follower.refresh()
     watched.write(text("whole"))
-    assert not watched.follower.look()
+    assert not watched.follower.refresh()
     assert watched.version == "first"
-    assert watched.follower.look()
+    assert watched.follower.refresh()
     assert watched.version == "whole"
     assert watched.built == ["first", "whole"]
 
@@ -70,10 +70,10 @@ def test_nothing_is_done_where_nothing_changes(watched: Watched) -> None:
     """Each second of each process would cost a compilation of the policy."""
     assert watched.version == "first"
     for _ in range(3):
-        assert not watched.follower.look()
+        assert not watched.follower.refresh()
     watched.write(text("first"))  # touched, or written again
     for _ in range(3):
-        assert not watched.follower.look()
+        assert not watched.follower.refresh()
     assert watched.built == ["first"]
 
 
@@ -84,13 +84,13 @@ def test_a_broken_file_changes_nothing(watched: Watched, broken: str) -> None:
     assert watched.version == "first"
     watched.write(broken)
     for _ in range(3):
-        assert not watched.follower.look()
+        assert not watched.follower.refresh()
     assert watched.version == "first"
     assert str(watched.path) in watched.follower.problem
     refused = watched.follower.refused
     watched.write(text("first"))
     for _ in range(2):
-        watched.follower.look()
+        watched.follower.refresh()
     assert (watched.follower.problem, watched.follower.refused) == ("", "")
     assert len(refused) == 64
 
@@ -101,16 +101,16 @@ def test_a_missing_file_changes_nothing(watched: Watched) -> None:
     assert watched.version == "first"
     kept = watched.path.rename(watched.path.with_suffix(".away"))
     for _ in range(2):
-        assert not watched.follower.look()
+        assert not watched.follower.refresh()
     assert watched.version == "first"
     assert "cannot be read: No such file" in watched.follower.problem
     kept.rename(watched.path)
     for _ in range(2):
-        watched.follower.look()
+        watched.follower.refresh()
     assert watched.follower.problem == ""
     watched.write(text("second"))
     for _ in range(2):
-        watched.follower.look()
+        watched.follower.refresh()
     assert watched.version == "second"
 
 
@@ -119,9 +119,9 @@ def test_a_file_missing_at_one_check_is_not_reported(watched: Watched) -> None:
     assert watched.version == "first"
     for _ in range(3):
         kept = watched.path.rename(watched.path.with_suffix(".away"))
-        watched.follower.look()
+        watched.follower.refresh()
         kept.rename(watched.path)
-        watched.follower.look()
+        watched.follower.refresh()
         assert watched.follower.problem == ""
 
 
@@ -134,7 +134,7 @@ def test_a_change_is_loaded_whatever_the_files_metadata(watched: Watched) -> Non
     os.utime(watched.path, ns=(before.st_atime_ns, before.st_mtime_ns))
     after = watched.path.stat()
     assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
-    assert [watched.follower.look() for _ in range(2)] == [False, True]
+    assert [watched.follower.refresh() for _ in range(2)] == [False, True]
     assert watched.version == "equal"
 
 
@@ -146,13 +146,13 @@ def test_a_pipe_in_place_of_the_file_does_not_block(watched: Watched) -> None:
     watched.path.unlink()
     os.mkfifo(watched.path)
     for _ in range(2):
-        assert not watched.follower.look()
+        assert not watched.follower.refresh()
     assert "cannot be read: expected a regular file" in watched.follower.problem
     new = watched.path.with_suffix(".new")
     new.write_text(text("second"))
     new.rename(watched.path)
     for _ in range(2):
-        watched.follower.look()
+        watched.follower.refresh()
     assert (watched.version, watched.follower.problem) == ("second", "")
 
 
@@ -174,11 +174,11 @@ def test_a_refused_file_that_is_touched_is_tried_again(tmp_path: Path) -> None:
     missing.touch()
     path.write_text(text("second"))
     for _ in range(2):
-        assert not follower.look()
+        assert not follower.refresh()
     missing.unlink()
-    assert not follower.look()
+    assert not follower.refresh()
     os.utime(path, (1, 1))
-    assert [follower.look() for _ in range(2)] == [False, True]
+    assert [follower.refresh() for _ in range(2)] == [False, True]
     assert follower.in_force.stated_version == "second"
 
 
@@ -195,7 +195,7 @@ def test_a_process_that_starts_while_the_file_is_broken(watched: Watched) -> Non
     assert "expected YAML" in heir.problem
     watched.write(text("second"))
     for _ in range(2):
-        heir.look()
+        heir.refresh()
     assert (heir.in_force.stated_version, heir.problem) == ("second", "")
 
 
@@ -203,5 +203,5 @@ def test_the_shipped_policy_stays(tmp_path: Path) -> None:
     """A deployment without its own policy would look for a file that does not exist."""
     follower = PolicyFollower(None, lambda data: parse_policy(data, "config/policy.yaml"))
     first = follower.in_force
-    assert not follower.look()
+    assert not follower.refresh()
     assert follower.in_force is first

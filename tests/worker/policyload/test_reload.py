@@ -182,7 +182,7 @@ def test_a_policy_brings_its_models_with_it(
         policy.write_text(
             "cascade: [{model: means}]\n" + rules("sole", 'score("means/first") >= 0.0 && scores.size() == 3')
         )
-        assert [process.policies.look() for _ in range(2)] == [False, True]
+        assert [process.policies.refresh() for _ in range(2)] == [False, True]
         show_card(redis, "s", origins[0], purpose="live")
         keys: list[str] = []
         poll_due(redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))

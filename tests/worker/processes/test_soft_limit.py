@@ -24,7 +24,7 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
 from worker.ingest.registry.slow_streams import QUICK_SECONDS, SlowPart, is_slow
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.processes.soft_limit import SoftLimit, soft_limit
 from worker.runtime.segment_task import MAX_LOSSES, moderate_segment
 from worker.runtime.worker_process import SEED, WorkerProcess
@@ -147,13 +147,13 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_the_signal_arrives(
     # CEL logs what is raised in the functions that it calls.
     logged = [record.getMessage() for record in caplog.records if record.name != "cel"]
     assert logged == [f"stream s segment {key}: out of time"]
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     assert record["pending_seconds"] == SEGMENT_SECONDS
     assert record["moderated_seconds"] == 0
     assert record["reasons"] == {}
     with soft_limit.task():
         moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     assert record["pending_seconds"] == 0
     assert record["moderated_seconds"] == SEGMENT_SECONDS
     assert record["degraded"] == []
@@ -169,10 +169,10 @@ def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth_try(
         with striking_in_a_run() as struck, soft_limit.task():
             moderate_segment(process, "s", key)
         assert struck.is_set()
-        assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+        assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
     with soft_limit.task():
         moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     assert record["pending_seconds"] == 0
     assert record["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
 
@@ -202,7 +202,7 @@ def test_a_stream_whose_segment_was_out_of_time_is_slow(
         strike.join()
     assert gate.reached.is_set()
     assert is_slow(process.redis, SlowPart.SEGMENTS, "s")
-    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
 
 
 def test_a_late_answer_of_redis_is_not_read_by_the_next_task(process: WorkerProcess, handled: None) -> None:
@@ -425,14 +425,14 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
         eventually(lambda: "out of time" in worker.text(), within_seconds=30, what="it strikes")
         gate.opened.set()
         eventually(
-            lambda: show(redis, "s")["moderated_seconds"] == SEGMENT_SECONDS,
+            lambda: stream_status(redis, "s")["moderated_seconds"] == SEGMENT_SECONDS,
             within_seconds=60,
             what="the segment is moderated",
         )
         os.kill(int(child), signal.SIGUSR1)  # between two tasks, or in one that is soon done
         origin.add("1.ts", segment_bytes(card=True))
         eventually(
-            lambda: show(redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS,
+            lambda: stream_status(redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS,
             within_seconds=60,
             what="the next segment is moderated",
         )
@@ -465,7 +465,7 @@ def test_a_task_that_is_out_of_time_is_retried_once(
         )
         gate.opened.set()
         eventually(
-            lambda: show(redis, "s")["moderated_seconds"] == SEGMENT_SECONDS,
+            lambda: stream_status(redis, "s")["moderated_seconds"] == SEGMENT_SECONDS,
             within_seconds=60,
             what="the segment is moderated",
         )

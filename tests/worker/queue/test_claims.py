@@ -19,7 +19,7 @@ from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
 from worker.people.actor import check_name
 from worker.queue.claims import RECHECK_SECONDS, Claim, anything_free, follow, open_incidents, take, take_or_wait
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.leases import release
 from worker.queue.trimming import GroupProgress, trim, trim_bound
 from worker.store.redis_client import connect
@@ -160,7 +160,7 @@ class TestTake:
         taken = take(scene.redis, "ann")
         assert taken is not None
         assert (taken.incident_id, taken.others) == (critical, (review,))
-        decide(scene.redis, critical, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, critical, "harmless", by="ann", note="seen", deployment="test")
         assert taken_by(scene.redis, "ann") == review
 
     def test_an_incident_lost_or_decided_is_not_given_as_held(self, scene: Scene) -> None:
@@ -172,7 +172,7 @@ class TestTake:
         assert taken_by(scene.redis, "cyd") == held
         third = scene.raise_incident("cam-3")
         assert taken_by(scene.redis, "ann") == third
-        decide(scene.redis, third, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, third, "harmless", by="ann", note="seen", deployment="test")
         assert take(scene.redis, "ann") is None
 
     def test_an_expired_lease_lets_another_take_the_incident(self, scene: Scene) -> None:
@@ -201,7 +201,7 @@ class TestTake:
         scene.rise("cam-1", Severity.HIGH)
         critical = scene.raise_incident("cam-2")
         assert [taken_by(scene.redis, "ann") for _ in range(2)] == [critical, critical]
-        decide(scene.redis, critical, "csea_apparent", by="ann", deployment="test")
+        decide_incident(scene.redis, critical, "csea_apparent", by="ann", deployment="test")
         assert taken_by(scene.redis, "ann") == risen
 
     def test_held_incidents_with_new_entries_come_first(self, scene: Scene) -> None:
@@ -405,7 +405,7 @@ class TestOpenIncidents:
     def test_leaves_out_decided_incidents(self, scene: Scene) -> None:
         """Decided incidents would look as if they were waiting."""
         incident = scene.raise_incident("cam-1")
-        decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
         assert open_incidents(scene.redis) == []
 
 
@@ -415,7 +415,7 @@ class TestTrim:
         scene.redis.xgroup_create(CRITICAL, "platform", id="0", mkstream=True)
         for number in range(3):
             incident = scene.raise_incident(f"cam-{number}")
-            decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+            decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
         take(scene.redis, "ann")  # skips the decided ones
         assert trim(scene.redis, held_from={}) == 0
         read = scene.redis.xreadgroup("platform", "p", {CRITICAL: ">"}, count=2)
@@ -440,7 +440,9 @@ class TestTrim:
 
     def test_decisions_that_nobody_reads_are_kept(self, scene: Scene) -> None:
         """A platform that connects late would miss decisions."""
-        decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(
+            scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test"
+        )
         assert trim(scene.redis, held_from={}) == 0
         assert scene.redis.xlen("lw:decisions") == 1
 

@@ -11,7 +11,7 @@ from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
 from worker.errors import QueueError
 from worker.incidents.keys import incident_key
 from worker.queue.claims import take
-from worker.queue.decisions import Outcome, decide
+from worker.queue.decisions import Outcome, decide_incident
 from worker.store.redis_client import connect, once_key
 
 KEYS = tuple(f"lw:escalations:{severity}" for severity in Severity)
@@ -25,7 +25,7 @@ def test_decision_is_recorded_and_published(scene: Scene) -> None:
     """A platform would not learn of a decision, or would apply it to the wrong stream."""
     incident = scene.raise_incident("cam-1", purpose="drill")
     take(scene.redis, "ann")
-    decision = decide(scene.redis, incident, "csea_apparent", by="ann", note="seen twice", deployment="test")
+    decision = decide_incident(scene.redis, incident, "csea_apparent", by="ann", note="seen twice", deployment="test")
     (event,) = scene.published("lw:decisions")
     assert json.loads(decision.event) == event
     assert event["type"] == "livewarden.decision.made.v1"
@@ -53,7 +53,7 @@ def test_every_entry_is_acknowledged(scene: Scene) -> None:
     take(scene.redis, "ann")
     scene.rise("cam-1", Severity.CRITICAL)
     take(scene.redis, "ann")
-    decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
     assert take(scene.redis, "bob") is None
     assert unacknowledged(scene.redis) == 0
 
@@ -61,7 +61,7 @@ def test_every_entry_is_acknowledged(scene: Scene) -> None:
 def test_other_readers_learn_that_the_incident_is_closed(scene: Scene) -> None:
     """A platform's own review tool would go on showing a decided incident."""
     incident = scene.raise_incident("cam-1")
-    decide(scene.redis, incident, "adult_tos", by="ann", deployment="test")
+    decide_incident(scene.redis, incident, "adult_tos", by="ann", deployment="test")
     raised, closed = scene.published("lw:escalations:critical")
     assert closed["type"] == "livewarden.escalation.closed.v1"
     assert closed["id"] != raised["id"]
@@ -71,7 +71,7 @@ def test_other_readers_learn_that_the_incident_is_closed(scene: Scene) -> None:
 def test_a_decided_incident_is_no_longer_open(scene: Scene) -> None:
     """The next incident on the stream would be added to the decided one."""
     first = scene.raise_incident("cam-1", capture_ms=1000)
-    decide(scene.redis, first, "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(scene.redis, first, "harmless", by="ann", note="seen", deployment="test")
     assert scene.settle("cam-1", scene.hits([2000], lists=["known"])).events == ()
     # Redis's clock is far beyond these captures; what is captured a day from now is news.
     later_ms = (int(scene.redis.time()[0]) + 86_400) * 1000
@@ -100,7 +100,7 @@ def refused(scene: Scene, incident: str, outcome: str = "harmless", *, by: str =
     """The text that a user gets; fails if anything was written."""
     before = contents(scene.redis)
     with pytest.raises(QueueError) as caught:
-        decide(scene.redis, incident, outcome, by=by, note=note, deployment="test")
+        decide_incident(scene.redis, incident, outcome, by=by, note=note, deployment="test")
     assert contents(scene.redis) == before
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -119,7 +119,7 @@ class TestRefusals:
     def test_decided_already(self, scene: Scene) -> None:
         """The second of two moderators would believe that their decision counts."""
         incident = scene.raise_incident("cam-1")
-        decide(scene.redis, incident, "csea_suspected", by="ann", deployment="test")
+        decide_incident(scene.redis, incident, "csea_suspected", by="ann", deployment="test")
         assert refused(scene, incident) == f"incident {incident} was decided already: csea_suspected, by ann"
         assert "by ann" in refused(scene, incident, "csea_suspected", by="ann")
 
@@ -172,7 +172,7 @@ class TestShown:
         taken = take(scene.redis, "ann")
         assert taken is not None
         assert json.loads(taken.event)["id"] == json.loads(worse.text)["id"]
-        decide(scene.redis, weak.incident_id, "csea_apparent", by="ann", deployment="test")
+        decide_incident(scene.redis, weak.incident_id, "csea_apparent", by="ann", deployment="test")
         assert "shown" not in scene.redis.hgetall(incident_key(weak.incident_id))
 
     def test_a_higher_severity_bars_the_decision(self, scene: Scene) -> None:
@@ -195,7 +195,7 @@ class TestShown:
         take(scene.redis, "ann")
         for at, distance in ((2000, 10), (3000, 31), (500, 12)):
             assert scene.settle("cam-1", matched(scene, "known/8", distance, at=at)).events == ()
-        decide(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
 
     @pytest.mark.parametrize(("listed", "distance", "problem"), WORSE)
     @pytest.mark.parametrize("at", [10, 2000], ids=["captured before", "captured after"])
@@ -205,7 +205,7 @@ class TestShown:
         """A decision on a weak match would silence an exact one for the length of the cooldown."""
         (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
         take(scene.redis, "ann")
-        decide(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
         assert scene.settle("cam-1", matched(scene, "known/7", 20, at=at)).events == ()
         (worse,) = scene.settle("cam-1", matched(scene, listed, distance, at=at)).events
         assert worse.incident_id != weak.incident_id
@@ -221,7 +221,7 @@ class TestShown:
         for number, listed in enumerate(("known/8", "known/9") * 3):
             events = scene.settle("cam-1", matched(scene, listed, 5, at=1000 + number)).events
             for event in events:
-                decide(scene.redis, event.incident_id, "harmless", by="ann", note="seen", deployment="test")
+                decide_incident(scene.redis, event.incident_id, "harmless", by="ann", note="seen", deployment="test")
             raised.append(len(events))
         assert raised == [1, 1, 0, 0, 0, 0]
 
@@ -229,7 +229,7 @@ class TestShown:
         """A single exact match after a decision would wait for two more that never come."""
         score = scene.hits([1000, 2000, 3000], score=0.6)
         (weak,) = scene.settle("cam-1", score).events
-        decide(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
         assert scene.settle("cam-1", scene.hits([4000], score=0.6)).events == ()
         seen = tuple(hit for hit in scene.hits([4000], score=0.6, lists=["known"]) if hit.rule == "nude")
         assert len(scene.settle("cam-1", seen).events) == 1
@@ -239,13 +239,13 @@ def test_an_expired_lease_does_not_bar_others(scene: Scene) -> None:
     """An incident taken by someone who went home could not be decided."""
     incident = scene.raise_incident("cam-1")
     take(scene.redis, "ann", lease_seconds=0)
-    assert decide(scene.redis, incident, "harmless", by="bob", note="seen", deployment="test").by == "bob"
+    assert decide_incident(scene.redis, incident, "harmless", by="bob", note="seen", deployment="test").by == "bob"
 
 
 @pytest.mark.parametrize("note", ["", "x" * 2000, "\"}'", "\n\r\x00\x1b[31m", "{{1}} %s \u2028 \U0001f600"])
 def test_any_note_is_stored_verbatim(scene: Scene, note: str) -> None:
     """A note could break the event that carries it."""
-    decide(scene.redis, scene.raise_incident("cam-1"), "adult_tos", by="ann", note=note, deployment="test")
+    decide_incident(scene.redis, scene.raise_incident("cam-1"), "adult_tos", by="ann", note=note, deployment="test")
     (event,) = scene.published("lw:decisions")
     assert event["data"]["note"] == note
 
@@ -253,7 +253,7 @@ def test_any_note_is_stored_verbatim(scene: Scene, note: str) -> None:
 @pytest.mark.parametrize("outcome", Outcome)
 def test_each_outcome_can_be_recorded(scene: Scene, outcome: Outcome) -> None:
     """A moderator could not record a finding."""
-    decide(scene.redis, scene.raise_incident("cam-1"), outcome, by="ann", note="seen", deployment="test")
+    decide_incident(scene.redis, scene.raise_incident("cam-1"), outcome, by="ann", note="seen", deployment="test")
     (event,) = scene.published("lw:decisions")
     assert event["data"]["outcome"] == outcome
 
@@ -266,7 +266,7 @@ def test_of_two_simultaneous_decisions_one_counts(scene: Scene, redis_url: str) 
         with connect(redis_url) as redis:
             try:
                 outcome = list(Outcome)[number % 7]
-                decide(redis, incident, outcome, by=f"moderator-{number}", note="seen", deployment="test")
+                decide_incident(redis, incident, outcome, by=f"moderator-{number}", note="seen", deployment="test")
             except QueueError as error:
                 return str(error)
             return ""
@@ -291,7 +291,7 @@ def test_deciding_while_segments_end(scene: Scene, redis_url: str) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         ending = pool.submit(end_segments)
-        decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
         ending.result()
     assert [event["type"] for event in scene.published("lw:escalations:critical")] == [
         "livewarden.escalation.raised.v1",

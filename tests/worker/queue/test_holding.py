@@ -14,10 +14,10 @@ from config.facts import Severity
 from worker.errors import QueueError
 from worker.incidents.keys import entries_key, held_key, incident_key
 from worker.queue.claims import Claim, open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
 from worker.queue.lookup import find_incident
-from worker.queue.record import show
+from worker.queue.record import describe_incident
 from worker.queue.revisions import revise
 from worker.store.redis_client import connect, now_ms
 
@@ -61,7 +61,7 @@ class TestRelease:
         take(scene.redis, "ann")
         with pytest.raises(QueueError, match="is held by ann for another 600 s"):
             release(scene.redis, incident, "bob")
-        decide(scene.redis, incident, "adult_tos", by="ann", deployment="test")
+        decide_incident(scene.redis, incident, "adult_tos", by="ann", deployment="test")
         with pytest.raises(QueueError, match="was decided already: adult_tos, by ann"):
             release(scene.redis, incident, "ann")
         with pytest.raises(QueueError, match="'0123' is not known"):
@@ -74,7 +74,7 @@ class TestRelease:
         release(scene.redis, incident, "ann")
         scene.rise("cam-1", Severity.CRITICAL)
         with pytest.raises(QueueError, match="a higher severity came since: take it again"):
-            decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+            decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
 
     def test_release_decide_and_take_concurrently(self, scene: Scene, redis_url: str) -> None:
         """An incident would be decided twice, or stay held although it is decided."""
@@ -88,17 +88,17 @@ class TestRelease:
                         return release(redis, incident, "ann")
                     if name == "take":
                         return take(redis, "bob")
-                    return decide(redis, incident, name, by="ann", deployment="test")
+                    return decide_incident(redis, incident, name, by="ann", deployment="test")
 
             with ThreadPoolExecutor(4) as pool:
                 done = list(pool.map(as_one, ("release", "csea_suspected", "take", "adult_tos")))
             decisions = [one for one in (done[1], done[3]) if one is not None]
-            record = show(scene.redis, incident)
+            record = describe_incident(scene.redis, incident)
             if isinstance(done[2], Claim):
                 # Its new holder decides it, unless it was decided before.
                 assert done[0] is not None
                 assert (record["state"], record["holder"], decisions) == ("held", "bob", [])
-                decide(scene.redis, incident, "adult_tos", by="bob", deployment="test")
+                decide_incident(scene.redis, incident, "adult_tos", by="bob", deployment="test")
             else:
                 assert len(decisions) == 1
                 assert record["state"] == "decided"
@@ -165,9 +165,9 @@ def test_the_lease_expires_during_a_decision(scene: Scene) -> None:
     let_the_lease_end(scene.redis, incident)
     assert take(scene.redis, "bob") is not None
     with pytest.raises(QueueError, match="is held by bob"):
-        decide(scene.redis, incident, "adult_tos", by="ann", deployment="test")
+        decide_incident(scene.redis, incident, "adult_tos", by="ann", deployment="test")
     let_the_lease_end(scene.redis, incident)
-    decide(scene.redis, incident, "adult_tos", by="ann", deployment="test")
+    decide_incident(scene.redis, incident, "adult_tos", by="ann", deployment="test")
     assert take(scene.redis, "bob") is None
 
 
@@ -184,7 +184,7 @@ class TestMeanwhile:
             assert take(scene.redis, "bob") is not None
 
         with before_the_script(redis_url, meanwhile) as redis, pytest.raises(QueueError, match="is held by bob"):
-            decide(redis, incident, "adult_tos", by="ann", deployment="test")
+            decide_incident(redis, incident, "adult_tos", by="ann", deployment="test")
 
     def test_it_becomes_worse(self, scene: Scene, redis_url: str) -> None:
         """A match that arrived in the last millisecond would be closed unseen."""
@@ -194,7 +194,7 @@ class TestMeanwhile:
             before_the_script(redis_url, lambda: scene.rise("cam-1", Severity.CRITICAL)) as redis,
             pytest.raises(QueueError, match="a higher severity came since: take it again"),
         ):
-            decide(redis, incident, "adult_tos", by="ann", deployment="test")
+            decide_incident(redis, incident, "adult_tos", by="ann", deployment="test")
 
     @pytest.mark.parametrize("taken", [False, True])
     def test_it_is_released(self, scene: Scene, redis_url: str, taken: bool) -> None:
@@ -210,9 +210,9 @@ class TestMeanwhile:
         with before_the_script(redis_url, meanwhile) as redis:
             if taken:
                 with pytest.raises(QueueError, match="is held by bob"):
-                    decide(redis, incident, "adult_tos", by="ann", deployment="test")
+                    decide_incident(redis, incident, "adult_tos", by="ann", deployment="test")
             else:
-                decide(redis, incident, "adult_tos", by="ann", deployment="test")
+                decide_incident(redis, incident, "adult_tos", by="ann", deployment="test")
         assert scene.redis.exists("lw:decisions") == (not taken)
 
 
@@ -239,7 +239,7 @@ class TestFind:
     def test_a_beginning_shared_with_a_decided_incident_is_ambiguous(self, scene: Scene) -> None:
         """A decision meant for yesterday's incident would be made on an open one, or the other way round."""
         decided = scene.raise_incident("cam-1")
-        decide(scene.redis, decided, "adult_tos", by="ann", deployment="test")
+        decide_incident(scene.redis, decided, "adult_tos", by="ann", deployment="test")
         opened = f"{decided[:5]}{'0' * 19}"
         scene.redis.hset(incident_key(opened), mapping={"stream_id": "cam-2", "rule": "nude"})
         scene.redis.sadd(f"lw:ids:{opened[:4]}", opened)
@@ -282,7 +282,7 @@ class TestShow:
     def test_open_held_and_decided(self, scene: Scene) -> None:
         """A lead could not look up an incident that another holds, or that is no longer open."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
-        record = show(scene.redis, incident)
+        record = describe_incident(scene.redis, incident)
         assert (record["state"], record["holder"], record["decisions"], record["kept_until"]) == (
             "open",
             None,
@@ -292,15 +292,15 @@ class TestShow:
         assert record["event"] == scene.published(QUEUES[2])[0]
         take(scene.redis, "ann")
         scene.rise("cam-1", Severity.HIGH)
-        record = show(scene.redis, incident)
+        record = describe_incident(scene.redis, incident)
         assert (record["state"], record["holder"], record["severity"], record["entries"]) == ("held", "ann", "high", 2)
         assert record["changed"]
         assert 590 < record["lease_seconds"] <= 600
         assert [one["severity"] for one in record["published"]] == ["review", "high"]
         take(scene.redis, "ann")
-        decide(scene.redis, incident, "adult_tos", by="ann", note="a film", deployment="test")
+        decide_incident(scene.redis, incident, "adult_tos", by="ann", note="a film", deployment="test")
         revise(scene.redis, incident, "harmless", by="lea", note="a statue", deployment="test")
-        record = show(scene.redis, incident)
+        record = describe_incident(scene.redis, incident)
         assert (record["state"], record["holder"], record["entries"]) == ("decided", None, 0)
         decisions = [
             (one["outcome"], one["previous_outcome"], one["decided_by"], one["note"]) for one in record["decisions"]
@@ -315,21 +315,21 @@ class TestShow:
         take(scene.redis, "ann")
         scene.rise("cam-1", Severity.HIGH)
         before = scene.redis.hgetall(incident_key(incident))
-        show(scene.redis, incident)
+        describe_incident(scene.redis, incident)
         assert scene.redis.hgetall(incident_key(incident)) == before
 
     def test_damaged(self, scene: Scene) -> None:
         """A damaged incident could not be inspected."""
         incident = scene.raise_incident("cam-1")
         scene.redis.hset(incident_key(incident), mapping={"event": "{", "raised_ms": "soon", "decisions": "x"})
-        record = show(scene.redis, incident)
+        record = describe_incident(scene.redis, incident)
         assert (record["stream_id"], record["event"], record["raised"]) == ("cam-1", None, None)
         for key in (incident_key(incident), entries_key(incident)):
             scene.redis.delete(key)
             scene.redis.set(key, "of another kind")
-            assert show(scene.redis, incident)["stream_id"] in ("cam-1", "unreadable")
+            assert describe_incident(scene.redis, incident)["stream_id"] in ("cam-1", "unreadable")
 
     def test_unknown(self, redis: Redis) -> None:
         """An empty page would look like an incident without findings."""
         with pytest.raises(QueueError, match="is not known"):
-            show(redis, "0" * 24)
+            describe_incident(redis, "0" * 24)

@@ -16,14 +16,14 @@ from config.schemas import check_event
 from worker.errors import QueueError
 from worker.incidents.keys import incident_key, incidents_key
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import Decision, decide
+from worker.queue.decisions import Decision, decide_incident
 from worker.queue.revisions import MAX_REVISIONS, revise
 from worker.store.redis_client import now_ms
 
 
 def decided(scene: Scene, outcome: str, stream: str = "cam-1") -> str:
     incident = scene.raise_incident(stream)
-    decide(scene.redis, incident, outcome, by="ann", note="at first sight", deployment="test")
+    decide_incident(scene.redis, incident, outcome, by="ann", note="at first sight", deployment="test")
     return incident
 
 
@@ -50,7 +50,7 @@ def test_a_later_decision_does_not_restore_a_revoked_silence(scene: Scene) -> No
     other = replace(hit, matches=(ListMatch(list="known", entry="8", distance=4),))
     event = scene.settle("cam-1", (other,)).events[0]
     changed(scene.redis, first, "csea_apparent")
-    decide(scene.redis, event.incident_id, "harmless", by="ann", note="a puppet", deployment="test")
+    decide_incident(scene.redis, event.incident_id, "harmless", by="ann", note="a puppet", deployment="test")
     assert scene.settle("cam-1", seen_now(scene)).events, "it raises another incident"
 
 
@@ -92,7 +92,7 @@ class TestRefusals:
         incident = scene.raise_incident("cam-1")
         with pytest.raises(QueueError, match="is not decided yet: there is nothing to revise"):
             changed(scene.redis, incident, "harmless")
-        decide(scene.redis, incident, "adult_tos", by="ann", deployment="test")
+        decide_incident(scene.redis, incident, "adult_tos", by="ann", deployment="test")
         for note in ("", " \n"):
             with pytest.raises(QueueError, match="--note: a revision needs a reason"):
                 revise(scene.redis, incident, "harmless", by="lea", note=note, deployment="test")
@@ -133,7 +133,7 @@ def test_a_segment_that_ends_during_a_revision_is_not_lost(scene: Scene, redis_u
         changed(redis, incident, "csea_apparent")
     (raised,) = open_incidents(scene.redis)
     assert scene.settle("cam-1", worse).events == ()
-    decide(scene.redis, raised.incident_id, "csea_apparent", by="ann", deployment="test")
+    decide_incident(scene.redis, raised.incident_id, "csea_apparent", by="ann", deployment="test")
 
 
 class TestSilence:
@@ -167,7 +167,7 @@ class TestSilence:
         state = json.loads(str(scene.redis.hget(incidents_key("cam-1"), field)))
         state["decided"]["quiet_until_ms"] = 1  # that silence ended long ago
         scene.redis.hset(incidents_key("cam-1"), field, json.dumps(state))
-        decide(scene.redis, event.incident_id, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, event.incident_id, "harmless", by="ann", note="seen", deployment="test")
         changed(scene.redis, first, "csea_apparent")
         assert scene.settle("cam-1", seen_now(scene, after_ms=1000)).events == ()
 
@@ -175,7 +175,7 @@ class TestSilence:
         """The first of two consecutive decisions would go on to silence the match that it was wrong about."""
         first = decided(scene, "harmless")
         (second,) = scene.settle("cam-1", nearest(scene, now_ms(scene.redis))).events
-        decide(scene.redis, second.incident_id, "harmless", by="ann", note="seen", deployment="test")
+        decide_incident(scene.redis, second.incident_id, "harmless", by="ann", note="seen", deployment="test")
         assert scene.settle("cam-1", seen_now(scene)).events == ()
         changed(scene.redis, first, "csea_apparent")
         assert len(scene.settle("cam-1", seen_now(scene, after_ms=1000)).events) == 1
@@ -206,8 +206,8 @@ def test_a_group_is_raised_again_and_its_streams_are_named(redis: Redis, policy_
         scene.settle(stream, seen_now(scene))
     (group,) = (one.incident_id for one in open_incidents(redis) if one.rule == "hash-flood")
     with pytest.raises(QueueError, match="it matches list known: `harmless` needs a note"):
-        decide(redis, group, "harmless", by="lea", deployment="test")
-    decide(redis, group, "harmless", by="lea", note="a title card", deployment="test")
+        decide_incident(redis, group, "harmless", by="lea", deployment="test")
+    decide_incident(redis, group, "harmless", by="lea", note="a title card", deployment="test")
     scene.settle("cam-2", seen_now(scene))
     assert not [one for one in open_incidents(redis) if one.rule == "hash-flood"]
     changed(redis, group, "csea_suspected")
@@ -247,22 +247,22 @@ class TestHarmless:
         with pytest.raises(
             QueueError, match=r"it matches list known: `harmless` needs a note that says why \(--note\)"
         ):
-            decide(scene.redis, incident, "harmless", by="ann", note=note, deployment="test")
+            decide_incident(scene.redis, incident, "harmless", by="ann", note=note, deployment="test")
         assert scene.redis.xlen("lw:decisions") == 0
-        decide(scene.redis, incident, "harmless", by="ann", note="a list's mistake", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", note="a list's mistake", deployment="test")
 
     def test_needs_no_note_elsewhere(self, scene: Scene) -> None:
         """Moderators would have to type a reason for each picture of a beach."""
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
-        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
-        decide(scene.redis, scene.raise_incident("cam-2"), "csea_apparent", by="ann", deployment="test")
+        decide_incident(scene.redis, incident, "harmless", by="ann", deployment="test")
+        decide_incident(scene.redis, scene.raise_incident("cam-2"), "csea_apparent", by="ann", deployment="test")
 
     def test_the_holder_is_named_first(self, scene: Scene) -> None:
         """A moderator would write a note for an incident that another holds."""
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
         with pytest.raises(QueueError, match="is held by ann"):
-            decide(scene.redis, incident, "harmless", by="bob", deployment="test")
+            decide_incident(scene.redis, incident, "harmless", by="bob", deployment="test")
 
 
 @pytest.mark.parametrize(

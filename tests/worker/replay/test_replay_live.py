@@ -13,8 +13,8 @@ from redis import Redis
 from worker.incidents.keys import incident_key
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
-from worker.queue.decisions import decide
+from worker.ingest.status import stream_status
+from worker.queue.decisions import decide_incident
 from worker.verdictlog.reading import read_log
 from worker.verdictlog.tables import OUTCOMES
 
@@ -61,7 +61,7 @@ def test_a_replay_gives_the_incidents_that_workers_raised(
         watch(redis, register(stream, origin.url, purpose="drill", url_template="", legal_basis=""))
 
     def settled() -> bool:
-        return all(show(redis, stream)["pending_seconds"] == 0 for stream in STREAMS)
+        return all(stream_status(redis, stream)["pending_seconds"] == 0 for stream in STREAMS)
 
     with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
         for part in range(3):
@@ -71,7 +71,7 @@ def test_a_replay_gives_the_incidents_that_workers_raised(
             origin.ended = part == 2
             for stream in STREAMS:
                 eventually(
-                    lambda stream=stream, wanted=wanted: show(redis, stream)["elapsed_seconds"] >= wanted,
+                    lambda stream=stream, wanted=wanted: stream_status(redis, stream)["elapsed_seconds"] >= wanted,
                     within_seconds=60,
                     what=worker.text,
                 )
@@ -79,7 +79,7 @@ def test_a_replay_gives_the_incidents_that_workers_raised(
             for incident in raised(redis):
                 rule, outcome = redis.hmget(incident_key(incident), ["rule", "outcome"])
                 if outcome is None and (part == 0 or rule != "card"):
-                    decide(redis, incident, "harmless", by="ann", note="seen", deployment="local")
+                    decide_incident(redis, incident, "harmless", by="ann", note="seen", deployment="local")
         decisions = redis.xlen("lw:decisions")
         eventually(
             lambda: (

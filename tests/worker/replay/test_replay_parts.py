@@ -22,7 +22,7 @@ from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import series_of
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.replay.history import LoggedIncident
-from worker.replay.part import PartResult, Replayer, Times
+from worker.replay.part import PartResult, Replayer, ReplayPeriod
 from worker.replay.prefilter import Prefilter
 from worker.replay.rows import PART_SCHEMA, settled_segment
 from worker.replay.stream_replay import SettledSegment, StreamReplay
@@ -70,7 +70,7 @@ def test_a_segment_is_read_from_the_log_as_it_was_evaluated(
             scores={"m/nsfw": score},
             deduplicated=False,
             concealed=False,
-            looked_at=seconds < 10,
+            classified=seconds < 10,
             flat=None,
             frozen=False,
             hits=(),
@@ -131,7 +131,7 @@ NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"
 """No two pictures are equal to it, so that all are evaluated."""
 
 
-EVER = Times(start_ms=0, since_ms=0, until_ms=10**12)
+EVER = ReplayPeriod(start_ms=0, since_ms=0, until_ms=10**12)
 
 
 def seen(seed: int) -> pa.Table:

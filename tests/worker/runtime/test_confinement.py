@@ -20,7 +20,7 @@ from redis import Redis
 from config.settings import Settings
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.runtime.worker_process import SEED, WorkerProcess
 
 HERE = Path(__file__).parents[1]
@@ -52,10 +52,10 @@ def test_an_unconfined_decoder_is_logged_once_and_marks_each_event(
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=2", through=WITHOUT_SECCOMP) as worker:
         (event,) = eventually(lambda: raised(redis), within_seconds=60, what="the card is escalated")
-        eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=30, what="the stream ends")
+        eventually(lambda: stream_status(redis, "s")["state"] == "ended", within_seconds=30, what="the stream ends")
         lines = [line for line in worker.text().splitlines() if "not confined" in line]
     assert event["data"]["degraded"] == ["decoder-unconfined"]
-    assert show(redis, "s")["degraded"] == ["decoder-unconfined"]
+    assert stream_status(redis, "s")["degraded"] == ["decoder-unconfined"]
     assert len(lines) == 1
     assert LINE in lines[0]
 

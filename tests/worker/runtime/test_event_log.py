@@ -18,7 +18,7 @@ from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import unwatch, watch
 from worker.logs.fields import all_fields
 from worker.policyload.breaker import MODEL_STUCK
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.runtime.event_log import FIRST_MS, LOGGED, STREAMS, log_published
 from worker.runtime.upkeep import look_after, look_after_full
 
@@ -66,7 +66,7 @@ def test_an_incident_is_logged_once_when_raised_and_once_when_decided(
         "reason": "keyframe",
     }
     assert logged() == []
-    decide(redis, incident_id, "harmless", by="kim", note="of the person", deployment="test")
+    decide_incident(redis, incident_id, "harmless", by="kim", note="of the person", deployment="test")
     ((said, decided),) = logged()
     assert said == "incident closed by a decision"
     assert decided == {

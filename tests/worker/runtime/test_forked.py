@@ -12,7 +12,7 @@ from worker.runtime.worker_process import WorkerProcess
 
 def test_a_child_does_not_wait_for_locks_of_its_parent(process: WorkerProcess, redis: Redis):
     """A child that replaces a dead one would hang, and its task would wait for a minute."""
-    process.bank.look()
+    process.bank.refresh()
     gate = Gate()
 
     def hold() -> None:
@@ -26,7 +26,7 @@ def test_a_child_does_not_wait_for_locks_of_its_parent(process: WorkerProcess, r
     child = os.fork()
     if not child:
         process.forked()
-        process.bank.look()
+        process.bank.refresh()
         process.redis.set("forked", "goes on")
         os._exit(0)
     gate.opened.set()

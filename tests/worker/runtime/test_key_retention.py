@@ -28,9 +28,9 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.queue.claims import open_incidents
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.lookup import find_incident
 from worker.queue.trimming import trim
 from worker.runtime.key_retention import MOST_KEYS, give_lives
@@ -103,7 +103,7 @@ def test_a_thousand_streams_leave_only_what_the_table_lists(
             scene.settle_pending(stream_id, str(key), hits)
         opened = [one.incident_id for one in open_incidents(redis)]
         for incident_id in opened[1:]:
-            decide(redis, incident_id, "csea_apparent", by="kim", deployment="test")
+            decide_incident(redis, incident_id, "csea_apparent", by="kim", deployment="test")
         undecided = opened[0]
         look_after(redis)
         assert all(redis.exists(coverage_key(one), stream_key(one)) == 2 for one in ids)
@@ -150,7 +150,7 @@ def test_a_thousand_streams_leave_only_what_the_table_lists(
         )
         assert sum(int(row["count"]) for row in day.counts["raised"]) == len(opened)
 
-        decide(redis, undecided, "harmless", by="kim", note="a puppet", deployment="test")
+        decide_incident(redis, undecided, "harmless", by="kim", note="a puppet", deployment="test")
         server.set_ahead(31 * DAY + 401 * DAY)
         look_after(redis)
         server.set_ahead(31 * DAY + 432 * DAY)
@@ -239,7 +239,7 @@ def test_entries_of_decided_incidents_expire_while_an_older_one_waits(redis: Red
     by_stream = {one.stream_id: one.incident_id for one in open_incidents(redis)}
     key = "lw:escalations:critical"
     redis.xreadgroup("moderators", "kim", {key: ">"})
-    decide(redis, by_stream["decided"], "csea_apparent", by="kim", deployment="test")
+    decide_incident(redis, by_stream["decided"], "csea_apparent", by="kim", deployment="test")
     redis.xreadgroup("moderators", "kim", {key: ">"})
     (closed,) = [entry for entry, fields in redis.xrange(key) if "closed.v1" in fields["event"]]
     redis.xack(key, "moderators", closed)
@@ -254,7 +254,7 @@ def test_decisions_stay_for_a_month_whoever_has_read_them(server: ServerWithCloc
         scene = Scene(redis=redis, policy=policy)
         scene.settle("s", scene.hits([1_000], lists=["known"]))
         (incident,) = open_incidents(redis)
-        decide(redis, incident.incident_id, "csea_apparent", by="kim", deployment="test")
+        decide_incident(redis, incident.incident_id, "csea_apparent", by="kim", deployment="test")
         redis.xgroup_create(DECISIONS, "platform", id="0")
         ((_, ((entry, _),)),) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
         redis.xack(DECISIONS, "platform", entry)
@@ -287,7 +287,7 @@ def test_state_of_a_watched_stream_does_not_expire(redis: Redis, policy: Policy)
     """On a stream watched for months a moderator would not see the decisions of the first."""
     watch(redis, register("s", "https://origin.example/x.m3u8", url_template="", legal_basis=""))
     incident_id = Scene(redis=redis, policy=policy).raise_incident("s")
-    decide(redis, incident_id, "csea_apparent", by="kim", deployment="test")
+    decide_incident(redis, incident_id, "csea_apparent", by="kim", deployment="test")
     look_after(redis)
     assert redis.ttl(incidents_key("s")) == -1
 
@@ -306,4 +306,4 @@ def test_an_ended_stream_shows_its_url_without_token(redis: Redis) -> None:
     assert redis.hget(stream_key("s"), "url") == f"https://origin.example/x.m3u8?{TOKEN}"
     unwatch(redis, "s")
     assert redis.hget(stream_key("s"), "url") == "https://origin.example/x.m3u8"
-    assert show(redis, "s")["state"] == "removed"
+    assert stream_status(redis, "s")["state"] == "removed"

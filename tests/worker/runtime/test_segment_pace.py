@@ -23,7 +23,7 @@ from worker.ingest.registry.slow_streams import (
     note_slowness,
     slow_key,
 )
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.runtime.segment_pace import QUICK_FAILURE_SECONDS, SegmentPace
 from worker.runtime.segment_task import FETCH_TIMEOUT_SECONDS, moderate_segment
 from worker.runtime.worker_process import SEED, WorkerProcess
@@ -95,7 +95,7 @@ def test_a_slow_segment_is_passed_on_without_counting_a_try(process: WorkerProce
     assert slow.keys == [first, *rest]
     tries = process.redis.hgetall(f"lw:tries:{member(way, first)}")
     assert {name: count for name, count in tries.items() if count != "0"} == {}
-    record = show(process.redis, way)
+    record = stream_status(process.redis, way)
     assert record["pending_seconds"] == record["elapsed_seconds"] == 3 * 2
     assert record["slow"] == ["segments"]
 
@@ -124,7 +124,7 @@ def test_a_new_stream_holds_one_process_until_its_pace_is_known(process: WorkerP
     for key in sent.keys:
         moderate_segment(process, "s", key, pass_on=sent)
     assert sent.keys == rest, "from then on all of them immediately"
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 3 * SEGMENT_SECONDS
 
 
@@ -140,7 +140,7 @@ def test_segments_waiting_for_a_trial_survive_the_death_of_its_process(process: 
     assert process.redis.zscore(OVERDUE, member("s", second)) is not None, "the reconciler sends it again"
     process.redis.delete("lw:trial:s")  # its time is over
     moderate_segment(process, "s", second, pass_on=sent)
-    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
 def test_a_slow_segment_has_its_full_time_in_the_slow_queue(process: WorkerProcess, honest: LiveOrigin):
@@ -153,7 +153,7 @@ def test_a_slow_segment_has_its_full_time_in_the_slow_queue(process: WorkerProce
     assert slow.keys == [key]
     gate.opened.set()
     moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     assert record["moderated_seconds"] == record["elapsed_seconds"] == SEGMENT_SECONDS
     assert record["slow"] == ["segments"], "held for a while"
 
@@ -167,7 +167,7 @@ def test_a_stream_that_is_quick_again_leaves_the_slow_queue(process: WorkerProce
     process.redis.hset(slow_key(SlowPart.SEGMENTS, "s"), "until_ms", 0)
     moderate_segment(process, "s", key)
     assert not is_slow(process.redis, SlowPart.SEGMENTS, "s")
-    assert show(process.redis, "s")["slow"] == []
+    assert stream_status(process.redis, "s")["slow"] == []
 
 
 def test_segment_and_initialisation_section_share_the_short_time(process: WorkerProcess, honest: LiveOrigin):
@@ -203,7 +203,7 @@ def test_an_endlessly_slow_segment_becomes_a_gap_with_its_reason(process: Worker
     key, *_ = admit(process, "silent", hostile.url("silent"))
     for _ in range(6):
         moderate_segment(process, "silent", key)
-    record = show(process.redis, "silent")
+    record = stream_status(process.redis, "silent")
     assert record["reasons"] == {"failed: timeout": 2.0}
     assert record["failed_seconds"] + record["pending_seconds"] == record["elapsed_seconds"] == 3 * 2
 
@@ -233,4 +233,4 @@ def test_a_segment_that_ended_its_process_twice_is_tried_again_in_the_slow_queue
     assert is_slow(process.redis, SlowPart.SEGMENTS, "ends")
     assert honest.requests == ["GET /live/index.m3u8"]
     moderate_segment(process, "ends", key)
-    assert show(process.redis, "ends")["moderated_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "ends")["moderated_seconds"] == SEGMENT_SECONDS

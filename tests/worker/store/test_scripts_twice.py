@@ -45,7 +45,7 @@ from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WA
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
 from worker.runtime.event_log import log_published
@@ -165,9 +165,9 @@ class Stage:
 
     def epoch(self) -> None:
         epochs = EpochWatch(deployment="test")
-        before = epochs.look(self.redis, SNAPSHOT)
+        before = epochs.check(self.redis, SNAPSHOT)
         self.redis.delete(EPOCH)
-        after = epochs.look(self.redis, SNAPSHOT)
+        after = epochs.check(self.redis, SNAPSHOT)
         assert (after.lost, after.bank) == (before.id, "behind")
 
     def bank_whole(self) -> None:
@@ -295,7 +295,7 @@ class Stage:
     def decide(self) -> None:
         self.settle()
         (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
-        decide(self.redis, str(incident), "harmless", by="mo", note="seen", deployment="test")
+        decide_incident(self.redis, str(incident), "harmless", by="mo", note="seen", deployment="test")
         assert self.redis.xlen("lw:decisions") == 1
 
     def release(self) -> None:
@@ -314,7 +314,7 @@ class Stage:
     def revise(self) -> None:
         self.settle()
         (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
-        decide(self.redis, str(incident), "harmless", by="mo", note="seen", deployment="test")
+        decide_incident(self.redis, str(incident), "harmless", by="mo", note="seen", deployment="test")
         revise(self.redis, str(incident), "csea_suspected", by="mo", note="seen again", deployment="test")
         assert self.redis.xlen("lw:decisions") == 2
 

@@ -13,11 +13,11 @@ from hls_origin import LiveOrigin, segment_bytes, serving
 from redis import Redis
 from scene import Scene
 
-from worker.bank.deployed import follow
 from worker.bank.inspection import stats
 from worker.bank.keys import FOLLOWERS, QUARANTINE
-from worker.bank.place import SnapshotPlace
 from worker.bank.quarantine import quarantines
+from worker.bank.shared_bank import follow
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
 from worker.incidents.order_store import read_in_order
 from worker.incidents.store import read_groups, read_incidents, state_field
@@ -27,7 +27,7 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.schedule import reconcile
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, stream_key, watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.lookback.jobs import JOBS, look_backs, next_bulk_job, next_job
 from worker.moderation.gate import GateState
 from worker.policyload.refusals import REFUSING, report_policy_file
@@ -134,7 +134,7 @@ def test_a_damaged_segment_is_closed_with_its_time(damage: Any, process: WorkerP
     redis.hset(pending_key("s"), keys[0], damage(text))
     for key in keys:
         moderate_segment(process, "s", key)
-    record = show(redis, "s")
+    record = stream_status(redis, "s")
     assert record["reasons"] == {"failed: damaged_record": 2.0}
     assert record["moderated_seconds"] == 4.0
     assert sum(record[f"{part}_seconds"] for part in PARTS) == record["elapsed_seconds"] == 6.0
@@ -170,8 +170,8 @@ def test_process_reports_are_read_beside_damaged_ones(redis: Redis, tmp_path: Pa
     redis.hset(IN_FORCE, mapping=damaged | {"e": json.dumps({"at_ms": now, "version": "1", "problem": "", "more": 1})})
     assert [report.process for report in policy_reports(redis)] == ["e"]
     redis.hset(FOLLOWERS, mapping=damaged | {"e": json.dumps({"at_ms": now, "position": "5-0"})})
-    deployed = follow(redis, SnapshotPlace(root=tmp_path / "bank", shared=True))
-    assert stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))["processes"] == 1
+    shared = follow(redis, SnapshotStorage(root=tmp_path / "bank", dedicated=True))
+    assert stats(redis, shared.bank, shared, look_backs=look_backs(redis))["processes"] == 1
     redis.hset(QUARANTINE, mapping={f"known/{name}": text for name, text in damaged.items()})
     assert quarantines(redis) == ()
 

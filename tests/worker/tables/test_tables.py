@@ -14,7 +14,7 @@ from rich.text import Text
 from worker.cli.screen import Screen
 from worker.logs.printable import printable
 from worker.tables.checks import Checks
-from worker.tables.facts import Facts
+from worker.tables.field_table import FieldTable
 from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
 ROOT = Path(__file__).parents[3]
@@ -116,7 +116,7 @@ names = st.text(st.characters(), max_size=60)
 @given(st.lists(st.tuples(names, names), min_size=1, max_size=4), st.integers(20, 130))
 def test_nothing_is_cut_and_no_character_breaks_a_line(records: list[tuple[str, str]], width: int) -> None:
     """Names with emoji, Chinese or control characters would shift columns, steer the terminal, or lose their end."""
-    table, facts = Listing(ids("stream"), numbers("lag"), texts("state"), left_out_first=("lag",)), Facts()
+    table, facts = Listing(ids("stream"), numbers("lag"), texts("state"), left_out_first=("lag",)), FieldTable()
     for stream, state in records:
         table.add(stream, "12.5 s", state)
         facts.add("state", state)
@@ -134,7 +134,7 @@ def test_brackets_in_foreign_texts_are_no_markup() -> None:
     """A stream called `[red]` would vanish from the table, or `[/]` would end the command."""
     table = Listing(ids("stream"), texts("state"))
     table.add("[red]a[/]", "[/b]")
-    facts = Facts(title="[bold]t")
+    facts = FieldTable(title="[bold]t")
     facts.add("[i]n", "[/]v")
     checks = Checks()
     checks.add(Text("ok"), "[b]c", "[/]found", well=True)

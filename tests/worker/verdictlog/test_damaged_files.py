@@ -21,7 +21,7 @@ from worker.errors import ObjectStoreError
 from worker.events.operations import OPERATIONS
 from worker.lookback.file_search import HashQuery, files_left, scan
 from worker.lookback.jobs import Job
-from worker.lookback.late import next_late, register_again
+from worker.lookback.late_files import next_late, register_again
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms
 from worker.verdictlog.damaged import DAMAGED, damage_recorder, recheck_damaged
@@ -326,7 +326,7 @@ def test_a_file_that_was_incomplete_is_searched_once_it_is_intact(redis: Redis, 
     late = next_late(redis)
     assert late is not None
     assert late.path == file.path
-    assert late.judged_by.lacks_deployed(late.judged_by)  # compared with all entries in force
+    assert late.judged_by.lacks_shared(late.judged_by)  # compared with all entries in force
     path.unlink()
     damage_recorder(redis)(file, ObjectStoreError("gone by then", damaged=True))
     redis.delete(KEPT)

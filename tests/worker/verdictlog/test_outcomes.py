@@ -9,7 +9,7 @@ from scene import Scene
 
 from config.facts import Severity
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
 from worker.queue.trimming import trim
 from worker.store.lease import leased
@@ -43,7 +43,7 @@ def test_raised_changed_and_decided_incidents_are_recorded(scene: Scene, store: 
     """A replay could not say what a new policy would have changed."""
     incident = scene.raise_incident("cam-1", Severity.REVIEW, capture_ms=4000)
     scene.rise("cam-1", Severity.CRITICAL)
-    made = decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+    made = decide_incident(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
     again = revise(scene.redis, incident, "adult_tos", by="ann", note="seen again", deployment="test")
     scene.raise_incident("cam-2", purpose="canary")
     assert not record_outcomes(scene.redis, store)
@@ -88,7 +88,7 @@ def test_a_death_between_file_and_note_leaves_a_known_copy(scene: Scene, store: 
 
 def test_unrecorded_events_are_not_trimmed(scene: Scene, store: ObjectStore, url: str) -> None:
     """Readers are often faster than the store: events that they have read would be missing from every replay."""
-    decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
     take(scene.redis, "ann")  # skips the decided ones: every group has read everything
     assert trim(scene.redis, held_from=unrecorded_from(scene.redis)) == 0
     record_outcomes(scene.redis, store)

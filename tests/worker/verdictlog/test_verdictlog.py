@@ -17,7 +17,7 @@ from hls_origin import eventually
 from logged import a_hash, row, write
 from redis import Redis
 
-from worker.bank.in_force import BankMark
+from worker.bank.lists_in_force import BankMark
 from worker.errors import ObjectStoreError, StoreError
 from worker.store.object_store import UNFINISHED, ObjectStore
 from worker.store.redis_client import now_ms

@@ -11,7 +11,7 @@ from aiohttp.tracing import Trace
 
 from worker.errors import FetchError
 from worker.ingest.http.origins import AllowedOrigins
-from worker.ingest.http.resolver import Address, Names
+from worker.ingest.http.resolver import Address, DnsCache
 from worker.ingest.http.urls import UrlTarget
 
 
@@ -22,7 +22,7 @@ def _family_of(address: Address) -> socket.AddressFamily:
 class GuardedResolver(AbstractResolver):
     """Resolves a host once, and returns only allowed addresses."""
 
-    def __init__(self, origins: AllowedOrigins, names: Names) -> None:
+    def __init__(self, origins: AllowedOrigins, names: DnsCache) -> None:
         self._origins = origins
         self._names = names
 

@@ -22,7 +22,7 @@ from worker.errors import FetchError
 from worker.ingest.http.body import BoundedBody
 from worker.ingest.http.connections import CleanConnector, GuardedResolver
 from worker.ingest.http.origins import AllowedOrigins
-from worker.ingest.http.resolver import Names, NameServers, Resolve
+from worker.ingest.http.resolver import DnsCache, NameServers, Resolve
 from worker.ingest.http.resource import ByteRange, Validators
 from worker.ingest.http.urls import UrlTarget, join, parse, without_query
 from worker.logs.exception_place import place_of
@@ -78,11 +78,11 @@ class OriginSession:
         """
         self._origins = origins
         self._servers = NameServers(name_servers)
-        self._names = Names(self._servers.addresses if resolve is None else resolve)
+        self._names = DnsCache(self._servers.addresses if resolve is None else resolve)
         self._http = aiohttp.ClientSession(
             connector=CleanConnector(
                 resolver=GuardedResolver(origins, self._names),
-                use_dns_cache=False,  # `Names` has one, for failures too
+                use_dns_cache=False,  # `DnsCache` does it, for failures too
                 # Callers bound concurrency: a connection that waits for a name would count here, and block others.
                 limit=0,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,

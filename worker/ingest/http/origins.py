@@ -205,25 +205,25 @@ def entry_for(address: Address, port: int) -> str:
 
 def _parse_entry(entry: str) -> tuple[str | Network, frozenset[int]]:
     """A name or a network, and its ports."""
-    place, colon, port_text = entry, "", ""
+    host_text, colon, port_text = entry, "", ""
     if entry.startswith("["):
-        place, bracket, rest = entry[1:].partition("]")
+        host_text, bracket, rest = entry[1:].partition("]")
         colon, port_text = rest[:1], rest[1:]
-        if not bracket or ":" not in place or colon not in {"", ":"}:
+        if not bracket or ":" not in host_text or colon not in {"", ":"}:
             raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY}")
     elif entry.count(":") == 1:
-        place, colon, port_text = entry.partition(":")
+        host_text, colon, port_text = entry.partition(":")
     if colon and not (
         port_text.isascii() and port_text.isdigit() and len(port_text) < 6 and 0 < int(port_text) < 65536
     ):
         raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY}; a port is 1 to 65535")
     ports = frozenset({int(port_text)}) if colon else DEFAULT_PORTS
-    if "%" not in place and ("/" in place or ":" in place):  # a zone names a local interface
+    if "%" not in host_text and ("/" in host_text or ":" in host_text):  # a zone names a local interface
         try:
-            return ip_network(place), ports
+            return ip_network(host_text), ports
         except ValueError as error:
             raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY} ({error})") from error
-    host = normal_host(place)
+    host = normal_host(host_text)
     if host is None:
         raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY}")
     try:

@@ -75,7 +75,7 @@ class _Answer:
     """Expiry by the loop's clock."""
 
 
-class Names:
+class DnsCache:
     """The DNS cache of one event loop: one query for a name at a time, within a deadline."""
 
     def __init__(self, resolve: Resolve) -> None:

@@ -49,13 +49,13 @@ class Batch:
     tries: int
     """Number of readers that began with the first of `messages`, from 1."""
 
-    def call_token(self, place: int) -> str:
+    def call_token(self, index: int) -> str:
         """Identifies the message at that index of the batch, the same for every reader."""
-        return f"{self.batch_id}:{place}"
+        return f"{self.batch_id}:{index}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class BatchClaim:
     """The result of a claim."""
 
     batch: Batch | None
@@ -64,7 +64,7 @@ class Claim:
     """There are refused messages that are not published yet."""
 
 
-def claim(redis: Redis) -> Claim:
+def claim(redis: Redis) -> BatchClaim:
     """Takes the next batch, or one whose reader died.
 
     Raises:
@@ -89,7 +89,7 @@ def claim(redis: Redis) -> Claim:
     )
     batch_id, _, taken_ms, claims, tries, first, unpublished, *messages = answer
     if not batch_id:
-        return Claim(batch=None, unpublished=bool(unpublished))
+        return BatchClaim(batch=None, unpublished=bool(unpublished))
     batch = Batch(
         batch_id=batch_id.decode(),
         token=token,
@@ -99,11 +99,11 @@ def claim(redis: Redis) -> Claim:
         claims=claims,
         tries=tries,
     )
-    return Claim(batch=batch, unpublished=bool(unpublished))
+    return BatchClaim(batch=batch, unpublished=bool(unpublished))
 
 
-def done(redis: Redis, batch: Batch, place: int, *, rest_seconds: float = 0.0) -> bool:
-    """Deletes the messages before index `place` of the batch, and renews the lease; returns whether this reader still
+def done(redis: Redis, batch: Batch, index: int, *, rest_seconds: float = 0.0) -> bool:
+    """Deletes the messages before `index` of the batch, and renews the lease; returns whether this reader still
     has the rest.
 
     Args:
@@ -112,26 +112,26 @@ def done(redis: Redis, batch: Batch, place: int, *, rest_seconds: float = 0.0) -
     Raises:
         RedisError: Redis failed; the messages may have been deleted.
     """
-    return _drop(redis, batch, place, lease_seconds=LEASE_SECONDS, rest_seconds=rest_seconds)
+    return _drop(redis, batch, index, lease_seconds=LEASE_SECONDS, rest_seconds=rest_seconds)
 
 
-def give_back(redis: Redis, batch: Batch, place: int) -> None:
-    """Deletes the messages before index `place`, and releases the rest immediately; this reader's try is not counted
-    against the message at `place`.
+def give_back(redis: Redis, batch: Batch, index: int) -> None:
+    """Deletes the messages before `index`, and releases the rest immediately; this reader's try is not counted
+    against the message at `index`.
 
     Raises:
         RedisError: Redis failed; then the lease will expire.
     """
-    _drop(redis, batch, place, lease_seconds=0.0, rest_seconds=0.0)
+    _drop(redis, batch, index, lease_seconds=0.0, rest_seconds=0.0)
 
 
-def _drop(redis: Redis, batch: Batch, place: int, *, lease_seconds: float, rest_seconds: float) -> bool:
+def _drop(redis: Redis, batch: Batch, index: int, *, lease_seconds: float, rest_seconds: float) -> bool:
     return bool(
         run_script(
             redis,
             "intake_done",
             keys=[CLAIM, TAKEN, REST, COUNTS],
-            args=[batch.batch_id, batch.token, place, _milliseconds(lease_seconds), _milliseconds(rest_seconds)],
+            args=[batch.batch_id, batch.token, index, _milliseconds(lease_seconds), _milliseconds(rest_seconds)],
         )
     )
 

@@ -28,7 +28,7 @@ from worker.processes.periodic import periodic
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
 
-LOOK_SECONDS: Final = (0.2, 0.4)
+POLL_SECONDS: Final = (0.2, 0.4)
 """Random interval between two polls of an empty queue, so that workers do not poll in step: a platform's stream is
 watched within a second."""
 
@@ -58,7 +58,7 @@ def keep_reading(redis: Redis, settings: Settings, stopping: threading.Event) ->
     periodic(
         MessageReader(redis, settings, stopping).read_batch,
         stopping,
-        interval_seconds=LOOK_SECONDS,
+        interval_seconds=POLL_SECONDS,
         troubles=_trouble,
         failing="intake is not read",
         well_again="intake is read again",
@@ -83,7 +83,7 @@ class MessageReader:
             RedisError, StoreError: Redis failed; the rest of the batch will be claimed again.
         """
         claimed = claim(self._redis)
-        pause = random.uniform(*LOOK_SECONDS)  # noqa: S311 - jitter, no secret
+        pause = random.uniform(*POLL_SECONDS)  # noqa: S311 - jitter, no secret
         if claimed.batch is not None:
             pause = self._apply(claimed.batch)
         if claimed.unpublished:
@@ -95,43 +95,43 @@ class MessageReader:
         began = renewed = time.monotonic()
         cpu_began = time.thread_time()
         refused: dict[str, Refused] = {}
-        place = batch.first
+        index = batch.first
         try:
-            for place, message in enumerate(batch.messages, batch.first):
+            for index, message in enumerate(batch.messages, batch.first):
                 if self._stopping.is_set():
-                    self._give_back(batch, place, refused)
+                    self._give_back(batch, index, refused)
                     return 0.0
                 # A batch that had another reader may have killed it: then each message is deleted once it is applied.
                 careful = batch.claims > 1 or time.monotonic() - renewed > RENEW_SECONDS
-                if careful and place > batch.first:
+                if careful and index > batch.first:
                     self._refuse(refused)
-                    if not done(self._redis, batch, place):
+                    if not done(self._redis, batch, index):
                         return 0.0
                     renewed = time.monotonic()
-                self._read(batch, place, message, refused)
+                self._read(batch, index, message, refused)
         except (RedisError, StoreError, OSError):
-            self._give_back(batch, place, refused)
+            self._give_back(batch, index, refused)
             raise
         self._refuse(refused)
         rest = max(REST_BY_CPU * (time.thread_time() - cpu_began), REST_BY_TIME * (time.monotonic() - began))
         done(self._redis, batch, batch.first + len(batch.messages), rest_seconds=rest)
         return rest + A_LITTLE_SECONDS
 
-    def _give_back(self, batch: Batch, place: int, refused: dict[str, Refused]) -> None:
+    def _give_back(self, batch: Batch, index: int, refused: dict[str, Refused]) -> None:
         self._refuse(refused)
-        give_back(self._redis, batch, place)
+        give_back(self._redis, batch, index)
 
-    def _read(self, batch: Batch, place: int, message: bytes, refused: dict[str, Refused]) -> None:
+    def _read(self, batch: Batch, index: int, message: bytes, refused: dict[str, Refused]) -> None:
         """Applies one message, or puts it into `refused` under its token.
 
         Raises:
             RedisError, StoreError, OSError: Redis failed; the message may have been applied.
         """
-        token = batch.call_token(place)
+        token = batch.call_token(index)
         size_bytes = len(message)
         call: PlatformCall | None = None
         try:
-            if place == batch.first and batch.tries > MAX_TRIES:
+            if index == batch.first and batch.tries > MAX_TRIES:
                 raise IntakeError(f"{MAX_TRIES} readers ended while they read it", "internal")
             too_long = length_if_too_long(message)
             if too_long is not None:

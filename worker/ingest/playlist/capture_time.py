@@ -67,7 +67,7 @@ def starts(segments: Sequence[Segment], *, capture_ms: int, until_ms: int | None
     if until_ms is not None and capture_ms - until_ms > CLOCK_SET_BACK_MS:
         within_ms = ends[-1] // 2  # the timeline advances at half speed until the clock catches up
     if ends[-1] > within_ms:
-        return [capture_ms + place + within_ms * end // ends[-1] for place, end in enumerate(ends)]
+        return [capture_ms + index + within_ms * end // ends[-1] for index, end in enumerate(ends)]
     rising = [capture_ms]
     for before, end in pairwise(ends):
         rising.append(rising[-1] + max(1, end - before))

@@ -28,7 +28,7 @@ take less."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missing:
+class ProvisionalGap:
     """Provisional missed time, which lasts until now."""
 
     reason: MissedReason
@@ -55,14 +55,14 @@ class Missing:
         }
 
 
-def missing(cursor: Cursor) -> Missing | None:
+def provisional_gap(cursor: Cursor) -> ProvisionalGap | None:
     """The stream's provisional missed time; None: there is none, or the stream has ended."""
     if cursor.missing_since_ms is None or cursor.state is StreamState.ENDED:
         return None
     failing = cursor.state in {StreamState.UNREACHABLE, StreamState.MALFORMED}
     stalled, gone = cursor.state is StreamState.STALLED, cursor.reason in GONE
     began_ms, gone_ms = cursor.failing_since_ms, cursor.gone_since_ms
-    return Missing(
+    return ProvisionalGap(
         reason=MissedReason.STALLED if stalled else MissedReason.UNREACHABLE,
         since_ms=cursor.missing_since_ms,
         kept=cursor.next_sequence is None or not (stalled or gone),
@@ -120,7 +120,7 @@ def after_reading(cursor: Cursor, now_ms: int) -> Cursor:
 
 def at_end(cursor: Cursor, now_ms: int) -> tuple[list[Missed], dict[str, int]]:
     """The missed time of a stream that ends now without an unwatch, and the ledger's counts."""
-    found = missing(cursor)
+    found = provisional_gap(cursor)
     if found is None:
         return [], {}
     if not found.kept:

@@ -73,7 +73,7 @@ class Missed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doubt:
+class PossibleRestart:
     """A segment with the number and name of one seen before, which may be another one after a restart."""
 
     key: str

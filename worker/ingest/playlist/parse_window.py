@@ -125,7 +125,7 @@ def parse_window(text: str, *, shown: str, most: int | None, from_sequence: int 
     if "\n#EXT-X-ENDLIST" in text:
         begin_at = 0 if from_sequence is None else from_sequence - _media_sequence(text)
         first = min(max(begin_at, 0), first)
-    begin = _after_entry(text, first - 1, count) if first else _place(text, 0, count)
+    begin = _after_entry(text, first - 1, count) if first else _line_break(text, 0, count)
     end = _after_entry(text, first + most - 1, count) if first + most < count else len(text)
     part = _lines(text, begin, end, shown, bounded=True)
     kept = [line for tag in _WHOLE_PLAYLIST if (line := _last(text, tag, len(text)))]
@@ -155,7 +155,7 @@ def _media_sequence(text: str) -> int:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 17 else 0
 
 
-def _place(text: str, index: int, count: int) -> int:
+def _line_break(text: str, index: int, count: int) -> int:
     """Position of the line break before the EXTINF of that index, searched from the nearer end."""
     if index <= count // 2:
         at = -1
@@ -170,7 +170,7 @@ def _place(text: str, index: int, count: int) -> int:
 
 def _after_entry(text: str, index: int, count: int) -> int:
     """Position of the line break after the URI of the entry of that index; the next entry begins there."""
-    found = _URI_LINE.search(text, _place(text, index, count) + 1)
+    found = _URI_LINE.search(text, _line_break(text, index, count) + 1)
     return len(text) if found is None else found.end()
 
 
@@ -210,7 +210,7 @@ def _lines(text: str, begin: int, end: int, shown: str, *, bounded: bool) -> Par
 
 def _ended_range(text: str, begin: int, lines: tuple[str, ...]) -> EndedRange | None:
     """Needed where the window's first entry has a byte range that continues the previous one."""
-    uri_at = next((place for place, line in enumerate(lines) if not line.startswith("#")), 0)
+    uri_at = next((index for index, line in enumerate(lines) if not line.startswith("#")), 0)
     first = next((line for line in lines[:uri_at] if line.startswith("#EXT-X-BYTERANGE")), "@")
     if "@" in first:
         return None

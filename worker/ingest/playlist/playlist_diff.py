@@ -4,18 +4,18 @@ from dataclasses import replace
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment, segment_key
-from worker.ingest.playlist.outcome import Doubt, Missed, MissedReason, Reading
+from worker.ingest.playlist.outcome import Missed, MissedReason, PossibleRestart, Reading
 from worker.ingest.playlist.poll_pace import LONGEST_IDLE_DELAY_MS
 
 _JUMP_SLACK_MS = 60_000
 """A media sequence cannot run ahead of the clock; one that jumps further than this is another sequence."""
 
 
-def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Doubt, ...]:
+def possible_restarts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[PossibleRestart, ...]:
     """Segments, newest first, one of which should have its HTTP validators compared with stored ones before `advance`.
 
     An origin that restarts may reach the same numbers and names again: while polls failed or were late, during a stall,
-    when the sequence goes back, or after ENDLIST. Empty: there is no doubt.
+    when the sequence goes back, or after ENDLIST. Empty: it is none.
     """
     last = playlist.last_sequence if playlist.segments else -1
     next_sequence = 0 if cursor.next_sequence is None else cursor.next_sequence
@@ -28,14 +28,18 @@ def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Dou
         return ()
     names = {seen.sequence: seen.name for seen in cursor.seen}
     return tuple(
-        Doubt(key=key_of(cursor, cursor.epoch, segment), segment=segment)
+        PossibleRestart(key=key_of(cursor, cursor.epoch, segment), segment=segment)
         for segment in reversed(playlist.segments)
         if segment.sequence in names and names[segment.sequence] == segment.name
     )
 
 
 def relate(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, validators_changed: bool | None) -> Reading:
-    """The relation of `playlist` to the cursor; `validators_changed` is the outcome for `doubts`, None if unknown."""
+    """The relation of `playlist` to the cursor.
+
+    Args:
+        validators_changed: the outcome of the comparison for `possible_restarts`; None: unknown.
+    """
     if not playlist.segments:
         return Reading.UNCHANGED
     if cursor.next_sequence is None:

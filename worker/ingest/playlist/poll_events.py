@@ -64,15 +64,15 @@ def _failing_since_ms(step: PollAdvance) -> int | None:
 
 def _ended(stream_id: str, after: Cursor, deployment: str, now_ms: int) -> PollEvent:
     unread = after.reason not in {EndReason.ENDLIST, EndReason.STALLED}
-    place = f"{after.epoch} {after.next_sequence}"
+    position = f"{after.epoch} {after.next_sequence}"
     reason = EndReason.UNREACHABLE if unread else EndReason(after.reason)
     event = ended_event(
         stream_id,
         generation=after.generation,
         reason=reason,
         detail=after.reason if unread else "",
-        place=place,
+        position=position,
         deployment=deployment,
         now_ms=now_ms,
     )
-    return PollEvent(field="told_ended", mark=f"{after.generation} {reason} {place}", event=event)
+    return PollEvent(field="told_ended", mark=f"{after.generation} {reason} {position}", event=event)

@@ -50,7 +50,7 @@ def advance(
 
     Args:
         pending: segments of the stream that are admitted and not settled.
-        validators_changed: the outcome of the comparison for `doubts`; None: unknown.
+        validators_changed: the outcome of the comparison for `possible_restarts`; None: unknown.
     """
     playlist = within_target(playlist)
     before = cursor
@@ -149,10 +149,10 @@ def advance(
 
 def _first_playable(new: tuple[Segment, ...], room: int) -> tuple[Segment, ...]:
     """A recording's next segments, with at most `room` that can be moderated."""
-    for place, segment in enumerate(new):
+    for index, segment in enumerate(new):
         if not segment.gap:
             if not room:
-                return new[:place]
+                return new[:index]
             room -= 1
     return new
 

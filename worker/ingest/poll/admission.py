@@ -12,7 +12,7 @@ from worker.ingest.coverage.ledger import COUNT, coverage_key, entry
 from worker.ingest.http.urls import without_query
 from worker.ingest.pending.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
 from worker.ingest.playlist.cursor import StreamState
-from worker.ingest.playlist.missed_time import Missing, missing
+from worker.ingest.playlist.missed_time import ProvisionalGap, provisional_gap
 from worker.ingest.playlist.outcome import STREAM_BACKLOG, PollAdvance
 from worker.ingest.playlist.poll_events import next_poll_ms, poll_events
 from worker.ingest.poll.due import DueStream
@@ -59,7 +59,7 @@ def admit(
     for missed in step.missed:
         increments[entry("missed", missed.reason)] += missed.duration_ms
     increments.update({COUNT + name: count for name, count in step.counts.items()})
-    gap = missing(step.cursor)
+    gap = provisional_gap(step.cursor)
     events = poll_events(stream.stream_id, stream.url, stream.cursor, step, deployment=deployment, now_ms=now)
     next_poll_in_ms = next_poll_ms(step, now)
     written = run_script(
@@ -131,5 +131,5 @@ def _log_change(stream: DueStream, step: PollAdvance, problem: str) -> None:
     )
 
 
-def _member(stream: DueStream, gap: Missing) -> str:
+def _member(stream: DueStream, gap: ProvisionalGap) -> str:
     return missing_member(stream.url, gap.reason, stream.stream_id)

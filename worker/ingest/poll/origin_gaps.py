@@ -85,7 +85,9 @@ class PublishedGap:
         return json.dumps(vars(self), sort_keys=True)
 
 
-def decide(missing: Sequence[MissingStream], last: PublishedGap | None, now: int) -> tuple[PublishedGap | None, bool]:
+def next_published_gap(
+    missing: Sequence[MissingStream], last: PublishedGap | None, now: int
+) -> tuple[PublishedGap | None, bool]:
     """The state of an origin to remember, and whether to publish it. Pure.
 
     Args:
@@ -134,7 +136,7 @@ def publish_origin_gaps(redis: Redis, *, deployment: str) -> int:
         if published == MOST_AT_ONCE:
             break
         before = remembered.get(origin, "")
-        after, publish = decide(missing[origin], _published(before), now)
+        after, publish = next_published_gap(missing[origin], _published(before), now)
         text = "" if after is None else after.to_json()
         if text == before:
             continue

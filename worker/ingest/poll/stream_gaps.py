@@ -59,7 +59,7 @@ class LastingGap:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watched:
+class PolledStream:
     """A polled stream that is read, or should be."""
 
     stream_id: str
@@ -73,7 +73,7 @@ class Watched:
     """The gap looks like an ended broadcast, or one that has not begun: 404, 410, a stall, an empty playlist."""
 
 
-def _is_evidence(one: Watched, gap: LastingGap) -> bool:
+def _is_evidence(one: PolledStream, gap: LastingGap) -> bool:
     """Whether the state of a stream is evidence for or against an outage that explains the gap.
 
     A wrong URL and a broadcast that ended a while ago are missing whatever happens to the origin. Enough of them would
@@ -90,7 +90,7 @@ def _is_evidence(one: Watched, gap: LastingGap) -> bool:
 class _Streams:
     """Counts of streams to compare gaps with; each comparison is fast even in an outage of thousands."""
 
-    def __init__(self, streams: Iterable[Watched]) -> None:
+    def __init__(self, streams: Iterable[PolledStream]) -> None:
         self._by_id = {one.stream_id: one for one in streams}
         missing = [one for one in self._by_id.values() if one.missing]
         self._seen = len(self._by_id) - len(missing)
@@ -111,10 +111,10 @@ class _Streams:
         return seen + missing, missing
 
 
-def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> list[LastingGap]:
+def alone_among(lasting: Iterable[LastingGap], watched: Iterable[PolledStream]) -> list[LastingGap]:
     """The gaps of streams while nearly all others of their origin can be read; where it has no others, nearly all
     streams of other origins, since then the network works. Pure."""
-    by_origin: dict[str, list[Watched]] = {}
+    by_origin: dict[str, list[PolledStream]] = {}
     for one in watched:
         by_origin.setdefault(one.origin, []).append(one)
     origins = {origin: _Streams(streams) for origin, streams in by_origin.items()}
@@ -192,7 +192,7 @@ def blind_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
             yield LastingGap(stream_id=stream_id, generation=int(generation), origin=origin, gap=gap, blind=True)
 
 
-def watched_streams(redis: Redis) -> Iterator[Watched]:
+def watched_streams(redis: Redis) -> Iterator[PolledStream]:
     """All polled streams that are read, or should be."""
     ids = {str(one) for due in (DUE, DUE_SLOW, DUE_NEW) for one in redis.zrange(due, 0, -1)}
     names = ("url", "state", "reason", "missing_member", "missing_since_ms", "registered_ms", "blind_since_ms")
@@ -202,7 +202,7 @@ def watched_streams(redis: Redis) -> Iterator[Watched]:
         missing = unread or bool(fields["blind_since_ms"])
         since_ms = fields["missing_since_ms" if unread else "blind_since_ms"]
         if missing or fields["state"] == StreamState.LIVE:
-            yield Watched(
+            yield PolledStream(
                 stream_id=stream_id,
                 origin=origin_of(fields["url"]),
                 missing=missing,

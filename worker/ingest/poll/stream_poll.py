@@ -15,7 +15,7 @@ from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, choose_ren
 from worker.ingest.playlist.outcome import PollAdvance
 from worker.ingest.playlist.parse_window import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
-from worker.ingest.playlist.playlist_diff import doubts
+from worker.ingest.playlist.playlist_diff import possible_restarts
 from worker.ingest.playlist.timeline import SEEN_SEGMENTS, advance, failed_poll
 from worker.ingest.poll.admission import admit, pending_now
 from worker.ingest.poll.due import TRIED_KEPT_MS, DuePoll, DueStream, no_video_mark
@@ -112,11 +112,11 @@ class StreamPolls:
     ) -> Generator[FetchRequest, Answer, bool | None]:
         """Compares the validators of a listed segment, by HEAD, with those it was fetched with: True if they differ;
         None: unknown."""
-        found = first_comparable(self.redis, stream.stream_id, doubts(stream.cursor, playlist, now_ms=now))
+        found = first_comparable(self.redis, stream.stream_id, possible_restarts(stream.cursor, playlist, now_ms=now))
         if found is None:
             return None
-        doubt, stored = found
-        head = yield from self._fetch(doubt.segment.uri, head=True)
+        possible, stored = found
+        head = yield from self._fetch(possible.segment.uri, head=True)
         return None if isinstance(head, FetchError) else head.validators.differ_from(stored)
 
     def _fetch(self, url: str, *, head: bool = False) -> Generator[FetchRequest, Answer, Answer]:

@@ -8,7 +8,7 @@ from redis import Redis
 
 from worker.ingest.http.resource import Validators
 from worker.ingest.playlist.cursor import Cursor
-from worker.ingest.playlist.outcome import Doubt
+from worker.ingest.playlist.outcome import PossibleRestart
 from worker.store import redis_keys
 from worker.store.redis_client import unless_full
 
@@ -37,16 +37,20 @@ def keep_validators(redis: Redis, stream_id: str, segment_key: str, validators: 
             pipe.execute()
 
 
-def first_comparable(redis: Redis, stream_id: str, doubts: Sequence[Doubt]) -> tuple[Doubt, Validators] | None:
-    """The first of `doubts` whose validators are known."""
-    if not doubts:
+def first_comparable(
+    redis: Redis, stream_id: str, possible_restarts: Sequence[PossibleRestart]
+) -> tuple[PossibleRestart, Validators] | None:
+    """The first of `possible_restarts` whose validators are known."""
+    if not possible_restarts:
         return None
-    for doubt, stored in zip(
-        doubts, redis.hmget(validators_key(stream_id), [doubt.key for doubt in doubts]), strict=True
+    for possible, stored in zip(
+        possible_restarts,
+        redis.hmget(validators_key(stream_id), [possible.key for possible in possible_restarts]),
+        strict=True,
     ):
         if stored is not None:
             known = {name: value for name, value in json.loads(stored).items() if name in _NAMES}
-            return doubt, Validators(**known)
+            return possible, Validators(**known)
     return None
 
 

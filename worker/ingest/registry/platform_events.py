@@ -99,7 +99,7 @@ def ended_event(
     generation: int,
     reason: EndReason,
     detail: str = "",
-    place: str = "",
+    position: str = "",
     deployment: str,
     now_ms: int,
 ) -> str:
@@ -107,13 +107,13 @@ def ended_event(
 
     Args:
         detail: why it could not be read last.
-        place: the position at which it ended; a watch that continues after its end may end more than once.
+        position: where it ended, by epoch and media sequence; a watch that goes on after its end may end again.
 
     Raises:
         SchemaError: it does not fit its schema.
     """
     data = {"stream_id": stream_id, "generation": generation, "reason": reason, "detail": _slug(detail)}
-    return _event(StreamEvent.ENDED, [stream_id, generation, reason, place], stream_id, data, deployment, now_ms)
+    return _event(StreamEvent.ENDED, [stream_id, generation, reason, position], stream_id, data, deployment, now_ms)
 
 
 def _slug(reason: str) -> str:

@@ -11,7 +11,7 @@ from name_server import AAAA, NameServer, name_server
 from worker.errors import FetchError
 from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
 from worker.ingest.http.origins import AllowedOrigins
-from worker.ingest.http.resolver import Names
+from worker.ingest.http.resolver import DnsCache
 
 TIMEOUT_SECONDS = 5.0
 """The poll's value."""
@@ -125,7 +125,7 @@ def test_names_are_evicted() -> None:
     from worker.ingest.http.resolver import _MAX_KEPT
 
     async def ask() -> int:
-        names = Names(_no_address)  # type: ignore[arg-type]
+        names = DnsCache(_no_address)  # type: ignore[arg-type]
         for number in range(_MAX_KEPT + 50):
             await names.settle(f"h{number}.example", 80)
         await names.close()

@@ -22,7 +22,7 @@ from worker.ingest.messages.reader import LOGGED_PER_MINUTE, MessageReader, keep
 from worker.ingest.messages.refusals import KEPT, Refused, publish, refuse, refused_counts, refused_messages
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registry import GENERATIONS, stream_ids
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.logs.rate_limit import LineLimit
 from worker.store.redis_client import connect, run_script
 
@@ -81,11 +81,11 @@ def test_a_platforms_three_calls_are_made(redis: Redis) -> None:
     """A platform could not watch a stream, report on it, or end its watch."""
     send(redis, message(["s", URL], {"metadata": {"room": "blue"}, "risk_prior": 0.5}), reporting("s", reports=3))
     read_all(redis)
-    record = show(redis, "s")
+    record = stream_status(redis, "s")
     assert (record["state"], record["metadata"], record["signals"]) == ("waiting", {"room": "blue"}, {"reports": 3.0})
     send(redis, unwatching("s"))
     read_all(redis)
-    assert show(redis, "s")["state"] == "removed"
+    assert stream_status(redis, "s")["state"] == "removed"
     assert refused_messages(redis) == []
 
 
@@ -176,7 +176,7 @@ def test_a_batch_of_a_dead_reader_is_continued_by_another(redis: Redis) -> None:
     lease_is_over(redis)
     other = taken(redis)
     assert (other.messages, other.first) == (dead.messages[1:], 1)
-    assert [other.call_token(place) for place in (1, 2)] == [dead.call_token(place) for place in (1, 2)]
+    assert [other.call_token(index) for index in (1, 2)] == [dead.call_token(index) for index in (1, 2)]
     lease_is_over(redis)
     read_all(redis)
     assert stream_ids(redis) == ["b", "c"]
@@ -193,7 +193,7 @@ def test_applied_messages_are_not_applied_again(redis: Redis) -> None:
     redis.hset("lw:signals:s", "reports", 5)
     lease_is_over(redis)
     read_all(redis)
-    assert (show(redis, "s")["generation"], show(redis, "s")["signals"]) == (2, {"reports": 5.0})
+    assert (stream_status(redis, "s")["generation"], stream_status(redis, "s")["signals"]) == (2, {"reports": 5.0})
     assert len(events(redis)) == 1
 
 
@@ -290,7 +290,7 @@ def test_many_readers_apply_each_message_once_and_in_order(redis: Redis) -> None
             thread.join()
     assert waiting(redis) == 0
     assert redis.get(GENERATIONS) == str(4 * len(streams))
-    assert {show(redis, one)["state"] for one in streams} == {"waiting"}
+    assert {stream_status(redis, one)["state"] for one in streams} == {"waiting"}
     assert refused_counts(redis) == {"refused": 1}
 
 
@@ -365,7 +365,7 @@ def test_reading_empties_a_redis_filled_by_messages(redis: Redis, junk: bytes) -
         redis.set("lw:escalation", "x" * 100_000)
     finally:
         redis.config_set("maxmemory", before["maxmemory"])
-    assert [show(redis, one)["state"] for one in ("honest", "over")] == ["waiting", "removed"]
+    assert [stream_status(redis, one)["state"] for one in ("honest", "over")] == ["waiting", "removed"]
     assert waiting(redis) == 0
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missed_time import missing
+from worker.ingest.playlist.missed_time import provisional_gap
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance, Reading
-from worker.ingest.playlist.playlist_diff import doubts
+from worker.ingest.playlist.playlist_diff import possible_restarts
 from worker.ingest.playlist.poll_pace import POLLED_AFTER_END_MS
 from worker.ingest.playlist.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
 
@@ -61,7 +61,7 @@ def test_an_outage_begins_at_the_last_reading() -> None:
     """Time in which the playlist was read, but had nothing new, would count as missed."""
     cursor = advance(live(), playlist(10, 15), now_ms=T0 + 3_000).cursor
     cursor = failed_poll(cursor, now_ms=T0 + 5_000, reason="unreachable").cursor
-    found = missing(cursor)
+    found = provisional_gap(cursor)
     assert found is not None
     assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0 + 3_000)
 
@@ -69,21 +69,21 @@ def test_an_outage_begins_at_the_last_reading() -> None:
 def test_a_wrong_url_is_missed_since_its_registration() -> None:
     """A stream that answers 404 from the start would show no missed second, and nobody would notice."""
     cursor = failed_poll(registered(), now_ms=T0 + 300, reason="http_404").cursor
-    found = missing(cursor)
+    found = provisional_gap(cursor)
     assert found is not None
     assert (found.reason, found.since_ms, found.kept) == (MissedReason.UNREACHABLE, T0, True)
     outcome = failing(cursor, from_ms=T0 + 1_000, until_ms=T0 + 1_000 + ENDED_AFTER_FAILING_MS, reason="http_404")
     assert outcome.cursor.state is StreamState.ENDED
     assert counted(outcome) == [(MissedReason.UNREACHABLE, ENDED_AFTER_FAILING_MS + 1_000)]
-    assert missing(outcome.cursor) is None, "or it would count twice"
+    assert provisional_gap(outcome.cursor) is None, "or it would count twice"
 
 
 def test_a_stream_with_an_empty_playlist_is_missed_too() -> None:
     """A broadcast whose packager hangs before its first segment would look watched."""
     cursor = advance(registered(), playlist(1, 0), now_ms=T0 + 1_000).cursor
     later = advance(cursor, playlist(1, 0), now_ms=T0 + 60_000).cursor
-    assert (missing(cursor), missing(later)) == (missing(later), missing(cursor))
-    found = missing(later)
+    assert (provisional_gap(cursor), provisional_gap(later)) == (provisional_gap(later), provisional_gap(cursor))
+    found = provisional_gap(later)
     assert found is not None
     assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0)
     outcome = advance(later, playlist(1, 0), now_ms=T0 + 1_000 + ENDED_AFTER_STALL_MS)
@@ -98,7 +98,7 @@ def test_the_first_reading_counts_what_was_streamed_unseen() -> None:
     outcome = advance(cursor, playlist(100, 105), now_ms=T0 + 2 * MINUTE_MS + 4_000)
     assert counted(outcome) == [(MissedReason.UNREACHABLE, 2 * MINUTE_MS + 4_000 - 6 * SEGMENT_MS)]
     assert outcome.elapsed_ms == 2 * MINUTE_MS + 4_000, "all of the time since it was registered, once"
-    assert missing(outcome.cursor) is None
+    assert provisional_gap(outcome.cursor) is None
 
 
 def test_a_broadcast_that_began_after_its_registration_missed_nothing() -> None:
@@ -118,16 +118,16 @@ def test_a_stream_read_immediately_missed_nothing_before() -> None:
 def test_an_outage_grows_until_the_sequence_shows_its_length(reason: str) -> None:
     """The ledger would look healthy during the outage, or count the same time twice after it."""
     cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 40_000, reason=reason).cursor
-    found = missing(cursor)
+    found = provisional_gap(cursor)
     assert found is not None
     assert (found.reason, found.since_ms, found.kept) == (MissedReason.UNREACHABLE, T0, True)
     went_on = advance(cursor, playlist(20, 25), now_ms=T0 + 40_000)
     assert counted(went_on) == [(MissedReason.LEFT_WINDOW, 4 * SEGMENT_MS)]
     assert went_on.elapsed_ms == 40_000
-    assert missing(went_on.cursor) is None
+    assert provisional_gap(went_on.cursor) is None
     anew = advance(cursor, playlist(0, 1, life="b"), now_ms=T0 + 41_000)
     assert counted(anew) == [(MissedReason.OUTAGE, 33_000)]
-    assert missing(anew.cursor) is None
+    assert provisional_gap(anew.cursor) is None
 
 
 def test_an_outage_that_never_ends_is_missed_for_good() -> None:
@@ -142,7 +142,7 @@ def test_an_outage_that_never_ends_is_missed_for_good() -> None:
 def test_a_broadcast_whose_playlist_goes_away_has_ended(reason: str) -> None:
     """Each broadcast that ends without ENDLIST would leave a gap of ten minutes."""
     outcome = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + MINUTE_MS, reason=reason)
-    found = missing(outcome.cursor)
+    found = provisional_gap(outcome.cursor)
     assert found is not None
     assert not found.kept
     outcome = failing(outcome.cursor, from_ms=T0 + 70_000, until_ms=T0 + 610_000, reason=reason)
@@ -153,20 +153,20 @@ def test_a_broadcast_whose_playlist_goes_away_has_ended(reason: str) -> None:
 def test_a_stall_grows_and_is_withdrawn() -> None:
     """A hanging stream would look watched; or one that was paused or has ended would look missed."""
     stalled = advance(live(), playlist(10, 15), now_ms=T0 + 20_000).cursor
-    found = missing(stalled)
+    found = provisional_gap(stalled)
     assert found is not None
     assert (found.reason, found.since_ms, found.kept) == (MissedReason.STALLED, T0, False)
     went_on = advance(stalled, playlist(11, 16), now_ms=T0 + 60_000)
-    assert (counted(went_on), missing(went_on.cursor)) == ([], None)
+    assert (counted(went_on), provisional_gap(went_on.cursor)) == ([], None)
     over = advance(stalled, playlist(10, 15), now_ms=T0 + ENDED_AFTER_STALL_MS)
     assert over.cursor.state is StreamState.ENDED
-    assert (counted(over), over.counts, missing(over.cursor)) == ([], {"after_end": 1}, None)
+    assert (counted(over), over.counts, provisional_gap(over.cursor)) == ([], {"after_end": 1}, None)
 
 
 def test_a_stall_that_becomes_an_outage_is_one_stretch() -> None:
     """The shown seconds would drop when a hanging origin fails altogether."""
     stalled = advance(live(), playlist(10, 15), now_ms=T0 + 20_000).cursor
-    found = missing(failed_poll(stalled, now_ms=T0 + 30_000, reason="http_502").cursor)
+    found = provisional_gap(failed_poll(stalled, now_ms=T0 + 30_000, reason="http_502").cursor)
     assert found is not None
     assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0)
 
@@ -174,7 +174,7 @@ def test_a_stall_that_becomes_an_outage_is_one_stretch() -> None:
 def test_a_waiting_recording_misses_nothing_by_the_clock() -> None:
     """Segments of a recording that are still to come would be counted as missed, and then again."""
     cursor = advance(registered(), playlist(0, 99, ended=True), now_ms=T0).cursor
-    assert missing(failed_poll(cursor, now_ms=T0 + 60_000, reason="http_503").cursor) is None
+    assert provisional_gap(failed_poll(cursor, now_ms=T0 + 60_000, reason="http_503").cursor) is None
 
 
 def over() -> Cursor:
@@ -217,8 +217,8 @@ def test_a_broadcast_that_replaces_an_old_endlist_is_watched() -> None:
     assert counted(outcome) == [], "what was over was no outage"
     assert outcome.next_poll_in_ms == 2_000
     assert advance(outcome.cursor, playlist(0, 2, life="b"), now_ms=T0 + 64_000).cursor.state is StreamState.LIVE
-    assert doubts(over(), playlist(0, 7), now_ms=T0 + 10_000), "under the same names only validators tell"
-    assert doubts(over(), playlist(0, 5, ended=True), now_ms=T0 + 10_000) == ()
+    assert possible_restarts(over(), playlist(0, 7), now_ms=T0 + 10_000), "under the same names only validators tell"
+    assert possible_restarts(over(), playlist(0, 5, ended=True), now_ms=T0 + 10_000) == ()
 
 
 def test_a_broadcast_that_continues_after_endlist_is_watched() -> None:
@@ -234,7 +234,7 @@ def test_an_ended_stream_whose_playlist_goes_away_stays_ended() -> None:
     gone = failed_poll(over(), now_ms=T0 + 10_000, reason="http_404")
     assert (gone.cursor.state, gone.cursor.reason) == (StreamState.ENDED, "endlist")
     assert gone.next_poll_in_ms == 10_000
-    assert missing(gone.cursor) is None
+    assert provisional_gap(gone.cursor) is None
     back = advance(gone.cursor, playlist(0, 1, life="b"), now_ms=T0 + MINUTE_MS)
     assert (len(back.segments), counted(back)) == (2, [])
     assert failed_poll(gone.cursor, now_ms=T0 + POLLED_AFTER_END_MS, reason="http_404").next_poll_in_ms is None
@@ -255,14 +255,14 @@ def test_a_cursor_of_another_version_is_read() -> None:
     text = old.to_json().replace('"missing_since_ms":null,', "").replace('"watched_since_ms":null,', "")
     assert "missing" not in text
     assert Cursor.from_json(text) == old
-    assert missing(failed_poll(old, now_ms=T0 + 4_000, reason="timeout").cursor) is not None
+    assert provisional_gap(failed_poll(old, now_ms=T0 + 4_000, reason="timeout").cursor) is not None
 
 
 def test_time_that_failed_before_a_404_stays_missed() -> None:
     """An origin that refuses livewarden for nine minutes could have them withdrawn by one 404 at the end."""
     cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 310_000, reason="http_503").cursor
     gone = failed_poll(cursor, now_ms=T0 + 320_000, reason="http_404")
-    found = missing(gone.cursor)
+    found = provisional_gap(gone.cursor)
     assert found is not None
     assert (found.kept, found.certain_ms) == (False, 310_000)
     outcome = failing(gone.cursor, from_ms=T0 + 330_000, until_ms=T0 + 610_000, reason="http_404")
@@ -278,12 +278,12 @@ def test_an_outage_is_remembered_until_the_stream_was_read_for_long() -> None:
     assert back.counts == {"outage_seconds_unshown": 55}
     assert back.elapsed_ms == SEGMENT_MS, "nothing says that it was streamed"
     again = failed_poll(back.cursor, now_ms=T0 + 61_000, reason="http_503").cursor
-    found = missing(again)
+    found = provisional_gap(again)
     assert found is not None
     assert (found.since_ms, found.from_ms) == (T0 + 59_000, T0 + 4_000)
     cursor = back.cursor
     for number in range(1, 61):
         cursor = advance(cursor, playlist(11 + number, 16 + number), now_ms=T0 + 59_000 + number * SEGMENT_MS).cursor
-    found = missing(failed_poll(cursor, now_ms=T0 + 300_000, reason="http_503").cursor)
+    found = provisional_gap(failed_poll(cursor, now_ms=T0 + 300_000, reason="http_503").cursor)
     assert found is not None
     assert found.from_ms == found.since_ms

@@ -7,7 +7,7 @@ import pytest
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.outcome import Missed, MissedReason, PollAdvance, Reading
-from worker.ingest.playlist.playlist_diff import doubts
+from worker.ingest.playlist.playlist_diff import possible_restarts
 from worker.ingest.playlist.poll_pace import MAX_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
 from worker.ingest.playlist.timeline import (
     ENDED_AFTER_FAILING_MS,
@@ -136,7 +136,7 @@ def test_an_older_playlist_adds_nothing() -> None:
 def test_known_names_after_a_step_back_are_compared() -> None:
     """A restart that reuses its old names would be taken for an edge that lags."""
     cursor = started(0, 5).cursor
-    doubted = doubts(cursor, playlist(0, 1), now_ms=T0 + 9_000)
+    doubted = possible_restarts(cursor, playlist(0, 1), now_ms=T0 + 9_000)
     assert [doubt.segment.sequence for doubt in doubted] == [1, 0]
     assert doubted[1].key == started(0, 5).segments[0].key
     assert advance(cursor, playlist(0, 1), now_ms=T0 + 9_000, validators_changed=False).reading is Reading.STALE
@@ -148,14 +148,14 @@ def test_known_names_after_a_step_back_are_compared() -> None:
 def test_known_names_are_compared_after_a_failed_poll_a_late_one_and_a_stall() -> None:
     """A restart during an outage that reaches the same numbers and names would not be watched."""
     cursor = started().cursor
-    assert doubts(cursor, playlist(11, 16), now_ms=T0 + 2_000) == ()
+    assert possible_restarts(cursor, playlist(11, 16), now_ms=T0 + 2_000) == ()
     failed = failed_poll(cursor, now_ms=T0 + 2_000, reason="unreachable").cursor
-    assert doubts(failed, playlist(10, 15), now_ms=T0 + 3_000)
-    assert doubts(cursor, playlist(11, 16), now_ms=T0 + 60_000)
+    assert possible_restarts(failed, playlist(10, 15), now_ms=T0 + 3_000)
+    assert possible_restarts(cursor, playlist(11, 16), now_ms=T0 + 60_000)
     stalled = advance(cursor, playlist(10, 15), now_ms=T0 + 12_000).cursor
     assert stalled.state is StreamState.STALLED
-    assert doubts(stalled, playlist(10, 15), now_ms=T0 + 14_000) == ()
-    assert doubts(stalled, playlist(11, 16), now_ms=T0 + 14_000)
+    assert possible_restarts(stalled, playlist(10, 15), now_ms=T0 + 14_000) == ()
+    assert possible_restarts(stalled, playlist(11, 16), now_ms=T0 + 14_000)
 
 
 def test_an_outage_loses_only_skipped_numbers_if_the_sequence_continues() -> None:

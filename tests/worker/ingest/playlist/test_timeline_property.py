@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missed_time import missing
+from worker.ingest.playlist.missed_time import provisional_gap
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance
-from worker.ingest.playlist.playlist_diff import doubts
+from worker.ingest.playlist.playlist_diff import possible_restarts
 from worker.ingest.playlist.timeline import LEAST_MEAN_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000
@@ -94,14 +94,14 @@ class Watch:
     @property
     def shown_ms(self) -> int:
         """Elapsed time as the ledger shows it, including provisional time."""
-        found = missing(self.cursor)
+        found = provisional_gap(self.cursor)
         return self.elapsed_ms + (0 if found is None else self.now_ms - found.since_ms)
 
     def poll(self, stale_by: int = 0) -> PollAdvance:
         listed = self.origin.listed(stale_by)
         playlist = self.origin.playlist(listed)
         by_sequence = {one.sequence: one for one in listed}
-        doubted = doubts(self.cursor, playlist, now_ms=self.now_ms)
+        doubted = possible_restarts(self.cursor, playlist, now_ms=self.now_ms)
         changed = None
         if doubted:
             changed = self.life_of_key[doubted[0].key] != by_sequence[doubted[0].segment.sequence].life
@@ -207,11 +207,11 @@ def test_no_time_is_counted_twice(window: int, steps: list[tuple[str, object]]) 
         run(watch, [step], last_poll=False)
         assert watch.shown_ms <= watch.now_ms - T0 + 4_000
         if step[0] == "fail":
-            failing = missing(watch.cursor)
+            failing = provisional_gap(watch.cursor)
             assert failing is not None
             assert failing.since_ms <= before_ms
     run(watch, [("publish", [4_000])])
-    assert missing(watch.cursor) is None
+    assert provisional_gap(watch.cursor) is None
     assert watch.shown_ms == watch.elapsed_ms == 4_000 * len(watch.origin.published)
 
 

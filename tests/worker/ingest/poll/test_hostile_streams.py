@@ -20,7 +20,7 @@ from worker.ingest.poll.poll import BUDGET_SECONDS, PollFailure, poll_due
 from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, LONGEST_DUE_MS, stream_key, watch
-from worker.ingest.status import show, show_all
+from worker.ingest.status import stream_status, stream_statuses
 from worker.store.redis_client import now_ms
 
 HOSTILE = [f"hostile-{number}" for number in range(8)]
@@ -85,7 +85,7 @@ class Batch:
         return {stream_id for stream_id, _ in self.sent} >= set(HONEST)
 
     def check_equations(self) -> None:
-        for record in show_all(self.redis):
+        for record in stream_statuses(self.redis):
             parts = ("moderated", "skipped", "failed", "missed", "pending")
             total_ms = sum(round(record[f"{part}_seconds"] * 1000) for part in parts)
             assert total_ms == round(record["elapsed_seconds"] * 1000), record
@@ -173,7 +173,7 @@ def test_a_damaged_record_fails_only_its_own_stream(batch: Batch, harm: Callable
     stream = batch.redis.hgetall(stream_key("hostile-0"))
     assert (stream["state"], stream["reason"]) == ("unreachable", "poll_error")
     assert batch.redis.hget("lw:coverage:hostile-0", "count: poll_errors") == "4"
-    assert show(batch.redis, "honest-0")["state"] == "live"
+    assert stream_status(batch.redis, "honest-0")["state"] == "live"
 
 
 def test_a_failed_poll_is_published_to_operators_once(batch: Batch, caplog: pytest.LogCaptureFixture):
@@ -192,7 +192,7 @@ def test_a_failed_poll_is_published_to_operators_once(batch: Batch, caplog: pyte
     assert "stream hostile-0: its poll failed: JSONDecodeError in cursor.py:" in caplog.text
     batch.redis.hdel(stream_key("hostile-0"), "cursor")
     batch.poll()
-    assert show(batch.redis, "hostile-0")["state"] == "live"
+    assert stream_status(batch.redis, "hostile-0")["state"] == "live"
     assert batch.redis.hget(stream_key("hostile-0"), "poll_errors") is None
 
 
@@ -219,7 +219,7 @@ def test_a_hostile_url_fails_only_its_own_stream(batch: Batch, harm: Callable[[B
     for _ in range(2):
         batch.poll()
     assert batch.honest_admitted
-    assert show(batch.redis, "honest-0")["state"] == "live"
+    assert stream_status(batch.redis, "honest-0")["state"] == "live"
 
 
 @pytest.mark.parametrize("harm", [flood, giant_line, giant_comments, giant_master, giant_keys])
@@ -242,7 +242,7 @@ def test_a_playlist_whose_names_all_change_does_not_flood_the_queue(batch: Batch
     for name in HOSTILE:
         assert batch.redis.hlen(pending_key(name)) == 64
         assert batch.redis.zscore(DUE, name) - now_ms(batch.redis) > 400
-        record = show(batch.redis, name)
+        record = stream_status(batch.redis, name)
         assert record["epoch"] == 3
         assert record["pending_seconds"] == 128
         # 200 of the first playlist were parsed, and the rest was from before the watch; of the others all elapsed.

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missed_time import missing
+from worker.ingest.playlist.missed_time import provisional_gap
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance
 from worker.ingest.playlist.poll_pace import RESETS_AT_ONCE
 from worker.ingest.playlist.timeline import advance, failed_poll
@@ -38,7 +38,7 @@ def test_a_former_recording_hides_no_outage() -> None:
     live = advance(cursor, playlist(64, 4), now_ms=T0 + 2_000)
     assert live.segments[-1].capture_ms == T0 + 2_000 - 4_000
     failed = failed_poll(live.cursor, now_ms=T0 + 62_000, reason="http_503")
-    found = missing(failed.cursor)
+    found = provisional_gap(failed.cursor)
     assert found is not None
     assert (found.since_ms, found.kept) == (T0 + 2_000, True)
 

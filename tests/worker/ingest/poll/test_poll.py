@@ -17,7 +17,7 @@ from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, stream_key, unwatch, watch
 from worker.ingest.registry.signals import stream_facts
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 
 class Poller:
@@ -32,7 +32,7 @@ class Poller:
     def poll(self) -> dict:
         self.redis.zadd(DUE, {"s": 0}, xx=True)
         poll_due(self.redis, self.fetcher, height_pixels=360, send=lambda _, key, __: self.sent.append(key))
-        return show(self.redis, "s")
+        return stream_status(self.redis, "s")
 
 
 @pytest.fixture
@@ -224,6 +224,6 @@ def test_a_poll_of_a_removed_stream_writes_nothing(poller: Poller):
     unwatch(poller.redis, "s")
     gate.opened.set()
     polling.join()
-    record = show(poller.redis, "s")
+    record = stream_status(poller.redis, "s")
     assert (record["state"], record["elapsed_seconds"], poller.sent) == ("removed", 0, [])
     assert stream_facts(poller.redis, "s").drill

@@ -16,7 +16,7 @@ from worker.ingest.poll.stream_poll import PLAYLIST_TIMEOUT_SECONDS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, unwatch, watch
 from worker.ingest.registry.slow_streams import SlowPart, is_slow, note_slowness, slow_key
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
 
@@ -73,7 +73,7 @@ def test_slow_playlists_hold_an_ordinary_poll_only_briefly(poller: Poller, hosti
     assert poller.sent == ["honest"]
     assert {*poller.redis.zrange(DUE_SLOW, 0, -1)} == {*WAYS}
     for way in WAYS:
-        record = show(poller.redis, way)
+        record = stream_status(poller.redis, way)
         assert (record["state"], record["reason"]) == ("waiting", ""), "no failed poll is counted"
         assert record["slow"] == ["playlist"]
     asked = len(hostile.requests)
@@ -88,7 +88,7 @@ def test_a_slow_poll_waits_the_full_time_and_then_counts_a_failure(poller: Polle
     poller.watch("silent", hostile.url("silent"))
     poller.poll()
     assert poller.poll(slow=True) == 1
-    record = show(poller.redis, "silent")
+    record = stream_status(poller.redis, "silent")
     assert (record["state"], record["reason"]) == ("unreachable", "timeout")
     assert poller.redis.zrange(DUE, 0, -1) == []
     # It was never read: it reaches slow polls again through the line of new streams.
@@ -126,7 +126,7 @@ def test_a_removed_slow_stream_is_no_longer_polled(poller: Poller, hostile: Slow
     poller.poll()
     unwatch(poller.redis, "silent")
     assert poller.poll(slow=True) == 0
-    assert show(poller.redis, "silent")["state"] == "removed"
+    assert stream_status(poller.redis, "silent")["state"] == "removed"
 
 
 def test_a_slow_stream_with_a_new_url_is_polled_once(poller: Poller, hostile: SlowOrigin, honest: LiveOrigin):

@@ -21,7 +21,7 @@ from worker.ingest.registry.changes import Author
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, stream_key, unwatch, watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.store.redis_client import now_ms
 
 Poll = Callable[[], dict]
@@ -37,7 +37,7 @@ def poll(redis: Redis, origin: LiveOrigin) -> Iterator[Poll]:
             redis.zadd(DUE, {"s": 0})
         redis.zadd(DUE, {"s": 0}, xx=True)
         poll_due(redis, fetcher, height_pixels=360, send=lambda *_: None, deployment="d")
-        return show(redis, "s")
+        return stream_status(redis, "s")
 
     begin(redis, origin)
     yield go
@@ -153,7 +153,7 @@ class TestUnreachable:
         assert (event["type"], event["subject"]) == ("livewarden.stream.unreachable.v1", "s")
         assert event["data"] == {
             "stream_id": "s",
-            "generation": show(redis, "s")["generation"],
+            "generation": stream_status(redis, "s")["generation"],
             "url": origin.url,
             "reason": "http_404",
             "since": event["data"]["since"],
@@ -206,7 +206,7 @@ class TestEnded:
         assert event["type"] == "livewarden.stream.ended.v1"
         assert event["data"] == {
             "stream_id": "s",
-            "generation": show(redis, "s")["generation"],
+            "generation": stream_status(redis, "s")["generation"],
             "reason": "endlist",
             "detail": "",
         }

@@ -9,9 +9,9 @@ from worker.incidents.keys import incidents_key
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, GENERATIONS, KEPT_AFTER_END_SECONDS, STREAMS, stream_key, watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 from worker.queue.claims import take
-from worker.queue.decisions import decide
+from worker.queue.decisions import decide_incident
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms
@@ -54,7 +54,7 @@ def test_a_stream_that_returns_after_its_record_expired_is_escalated_and_given_o
     watch_and_moderate(process, origin)
     first = take(process.redis, "ann")
     assert first is not None
-    decide(process.redis, first.incident_id, "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(process.redis, first.incident_id, "harmless", by="ann", note="seen", deployment="test")
     let_record_pass(process.redis, "s")
 
     watch_and_moderate(process, origin)
@@ -66,7 +66,7 @@ def test_a_stream_that_returns_after_its_record_expired_is_escalated_and_given_o
     assert take(process.redis, "bob") is None
     ids = [json.loads(fields["event"])["id"] for _, fields in process.redis.xrange(DRILLS)]
     assert len(ids) == len(set(ids)) == 3, "raised, closed, raised"
-    decide(process.redis, second.incident_id, "harmless", by="ann", note="seen", deployment="test")
+    decide_incident(process.redis, second.incident_id, "harmless", by="ann", note="seen", deployment="test")
     assert take(process.redis, "ann") is None
 
 
@@ -87,5 +87,5 @@ def test_a_watch_of_version_0_1_0_keeps_its_generation(redis: Redis) -> None:
     redis.hset(stream_key("a"), mapping={"generation": 3, "state": "live"})
     redis.delete(GENERATIONS)
     assert begin(redis, "a") == 3
-    assert show(redis, "a")["generation"] == 3
+    assert stream_status(redis, "a")["generation"] == 3
     assert begin(redis, "a", "https://cdn.example/other.m3u8") > began

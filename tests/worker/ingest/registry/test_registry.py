@@ -12,7 +12,7 @@ from worker.errors import RegistryError
 from worker.ingest.registry.changes import Author
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, stream_ids, unwatch, watch
-from worker.ingest.status import show
+from worker.ingest.status import stream_status
 
 URL = "https://cdn.example/a.m3u8"
 
@@ -84,14 +84,14 @@ def test_watching_twice_continues_and_watching_again_starts_anew(redis: Redis):
     moderated."""
     first = watch(redis, ask())
     assert watch(redis, ask(risk_prior=0.5)) == first
-    assert show(redis, "s1")["risk_prior"] == 0.5
+    assert stream_status(redis, "s1")["risk_prior"] == 0.5
     assert watch(redis, ask(url=URL + "?other")) == first + 1
     assert unwatch(redis, "s1")
-    assert show(redis, "s1")["state"] == "removed"
+    assert stream_status(redis, "s1")["state"] == "removed"
     assert redis.zcard(DUE) == 0
     assert watch(redis, ask(url=URL + "?other")) == first + 2
     assert stream_ids(redis) == ["s1"]
-    assert show(redis, "s1")["state"] == "waiting"
+    assert stream_status(redis, "s1")["state"] == "waiting"
     assert redis.ttl("lw:stream:s1") == -1
 
 
@@ -112,7 +112,7 @@ def test_unknown_streams_are_reported_as_unknown(redis: Redis):
     """A typo in an ID would look like a stream without findings."""
     assert not unwatch(redis, "nobody")
     with pytest.raises(RegistryError, match="nobody"):
-        show(redis, "nobody")
+        stream_status(redis, "nobody")
 
 
 @pytest.mark.parametrize(
@@ -228,6 +228,6 @@ def test_a_repeated_call_does_nothing_and_returns_the_same(redis: Redis):
     assert watch(redis, ask(purpose="drill"), token="c") == first + 1
     assert watch(redis, ask(), token="a") == first
     assert unwatch(redis, "s1", token="b")
-    assert (show(redis, "s1")["generation"], show(redis, "s1")["purpose"]) == (first + 1, "drill")
+    assert (stream_status(redis, "s1")["generation"], stream_status(redis, "s1")["purpose"]) == (first + 1, "drill")
     assert redis.xlen("lw:operations") == 1
     assert all(redis.ttl(key) > 0 for key in redis.scan_iter("lw:once:*"))

@@ -12,6 +12,7 @@ from worker.ingest.registry.slow_streams import (
     note_slowness,
     slow_key,
 )
+from worker.store.redis_client import now_ms
 
 KEY = slow_key(SlowPart.SEGMENTS, "s")
 
@@ -25,8 +26,7 @@ def let_hold_pass(redis: Redis) -> None:
 
 
 def hold_ms(redis: Redis) -> int:
-    seconds, microseconds = redis.time()
-    return int(redis.hget(KEY, "until_ms")) - (seconds * 1000 + microseconds // 1000)
+    return int(redis.hget(KEY, "until_ms")) - now_ms(redis)
 
 
 def test_a_quick_stream_leaves_nothing_behind(redis: Redis):

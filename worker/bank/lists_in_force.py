@@ -1,4 +1,4 @@
-"""The hash lists in force in one process: the deployed bank with the lists of LIVEWARDEN_LISTS_DIR over it."""
+"""The hash lists in force in one process: the shared bank with the lists of LIVEWARDEN_LISTS_DIR over it."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -15,12 +15,12 @@ from models.bank.bank import EMPTY, Bank, Match
 from models.bank.delta import Delta
 from models.bank.snapshot import open_snapshot
 from models.pdq.variant_kinds import Variant
-from worker.bank.changelog import NO_SNAPSHOT, START, position, read_news
-from worker.bank.deployed import BEHIND, Deployed, follow, offline
+from worker.bank.changelog import NO_SNAPSHOT, START, position, read_update
 from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder
 from worker.bank.keys import FILES
-from worker.bank.place import SnapshotPlace
 from worker.bank.replication import fetch_at_start
+from worker.bank.shared_bank import BEHIND, SharedBank, follow, offline
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, StoreError
 from worker.health.redis_epoch import STATE_LOST
 from worker.store.redis_client import connect, now_ms, store_errors
@@ -46,13 +46,13 @@ class BankMark:
     """Every change up to `position` was readable."""
 
     @classmethod
-    def of(cls, deployed: Deployed, folder: FolderLists) -> Self:
+    def of(cls, shared: SharedBank, folder: FolderLists) -> Self:
         """The mark of a process."""
         return cls(
-            edition=deployed.pointer.edition,
-            position=deployed.position,
+            edition=shared.pointer.edition,
+            position=shared.position,
             files=frozenset(f"{name} {version}" for name, (version, _) in folder.lists.items()),
-            complete=not deployed.unreadable,
+            complete=not shared.unreadable,
         )
 
     @classmethod
@@ -69,15 +69,15 @@ class BankMark:
             )
         return oldest
 
-    def lacks_deployed(self, current: "BankMark") -> bool:
-        """Returns whether `current` may have a hash of the deployed bank that this one lacks."""
+    def lacks_shared(self, current: "BankMark") -> bool:
+        """Returns whether `current` may have a hash of the shared bank that this one lacks."""
         if not self.complete or self.edition is None or self.edition != current.edition:
             return True
         return position(self.position) < position(current.position)
 
     def lacks(self, current: "BankMark") -> bool:
-        """As `lacks_deployed`, for lists of files too."""
-        return self.lacks_deployed(current) or not current.files <= self.files
+        """As `lacks_shared`, for lists of files too."""
+        return self.lacks_shared(current) or not current.files <= self.files
 
     def to_json(self) -> str:
         """The record in Redis."""
@@ -103,7 +103,7 @@ class BankMark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InForce:
+class ListsInForce:
     """The lists that pictures are compared with, and their faults."""
 
     bank: Bank
@@ -139,24 +139,24 @@ def as_list_match(match: Match) -> ListMatch:
     )
 
 
-BankSource = Callable[[], InForce]
+BankSource = Callable[[], ListsInForce]
 """Returns the lists in force now; called once a segment, so that a segment is judged by one bank."""
 
 
-def always(in_force: InForce) -> BankSource:
+def always(in_force: ListsInForce) -> BankSource:
     """A source that never changes."""
     return lambda: in_force
 
 
-def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
-    """Lays the folder's lists over the deployed bank; a list that both have is the union of the two."""
-    bank = deployed.bank
+def combine_lists(shared: SharedBank, folder: FolderLists) -> ListsInForce:
+    """Lays the folder's lists over the shared bank; a list that both have is the union of the two."""
+    bank = shared.bank
     if folder.files:
         bank = BankWithFiles.of(bank, folder.bank)
-    return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded), mark=BankMark.of(deployed, folder))
+    return ListsInForce(bank=bank, degraded=(*shared.degraded, *folder.degraded), mark=BankMark.of(shared, folder))
 
 
-def open_lists(settings: Settings, *, lists_dir: Path | None = None) -> InForce:
+def open_lists(settings: Settings, *, lists_dir: Path | None = None) -> ListsInForce:
     """Opens the lists with Redis or without, for a scan.
 
     Args:
@@ -166,21 +166,21 @@ def open_lists(settings: Settings, *, lists_dir: Path | None = None) -> InForce:
         HashListError, BankRequestError: nothing usable is there.
     """
     if lists_dir is not None:
-        return in_force(Deployed(), load_folder(lists_dir))
-    place, folder = SnapshotPlace.of(settings), load_folder(settings.lists_dir)
+        return combine_lists(SharedBank(), load_folder(lists_dir))
+    storage, folder = SnapshotStorage.of(settings), load_folder(settings.lists_dir)
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
-        fetch_at_start(redis, place)
-        return in_force(follow(redis, place), folder)
+        fetch_at_start(redis, storage)
+        return combine_lists(follow(redis, storage), folder)
     except StoreError:
-        without: Bank = in_force(Deployed(bank=offline(place)), folder).bank
+        without: Bank = combine_lists(SharedBank(bank=offline(storage)), folder).bank
         # Where there is no deployment, its bank is not missing.
-        return InForce(bank=without, degraded=(UNFOLLOWED,) if "redis_url" in settings.model_fields_set else ())
+        return ListsInForce(bank=without, degraded=(UNFOLLOWED,) if "redis_url" in settings.model_fields_set else ())
     finally:
         redis.close()
 
 
-def deployed_names(redis: Redis, settings: Settings) -> frozenset[str]:
+def deployment_list_names(redis: Redis, settings: Settings) -> frozenset[str]:
     """Names of the lists of a deployment that runs no process here, in its bank and in files of its hosts. Changes
     nothing, and fetches nothing.
 
@@ -188,23 +188,23 @@ def deployed_names(redis: Redis, settings: Settings) -> frozenset[str]:
         StoreError: Redis is away, or refuses this user.
         LivewardenError: the snapshot in force is not on this machine, or cannot be opened.
     """
-    place = SnapshotPlace.of(settings)
-    news = read_news(redis, START)
-    pointer = news.pointer
+    storage = SnapshotStorage.of(settings)
+    update = read_update(redis, START)
+    pointer = update.pointer
     if pointer.damaged:
         raise BankRequestError(pointer.damaged)
     bank = Bank()
     if pointer is not NO_SNAPSHOT:
-        folder = place.find(redis)
+        folder = storage.find(redis)
         if folder is None:
             raise BankRequestError(f"the bank's snapshot {pointer.name} is not on this machine")
         bank = Bank(snapshot=open_snapshot(folder / pointer.name))
-        news = read_news(redis, pointer.watermark)
-    bank = Bank(snapshot=bank.snapshot, delta=Delta().applied(*news.changes))
+        update = read_update(redis, pointer.watermark)
+    bank = Bank(snapshot=bank.snapshot, delta=Delta().applied(*update.changes))
     return frozenset(bank.specs) | frozenset(load_folder(settings.lists_dir).lists) | _of_files(redis)
 
 
-def followed_names(redis: Redis, in_force: InForce) -> frozenset[str] | None:
+def followed_names(redis: Redis, in_force: ListsInForce) -> frozenset[str] | None:
     """Names of the lists of this process's deployment; None: some of what is in force is missing here.
 
     Raises:

@@ -15,7 +15,7 @@ Instant = tuple[float, SampleVerdict]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
+class SampleCoverage:
     """The parts of a segment that its samples cover."""
 
     segment: SampledSegment
@@ -26,17 +26,17 @@ class Sight:
     def unmoderated(self) -> tuple[Stretch, ...]:
         """The sampler's stretches, and those that only samples with a failed classifier cover."""
         found = list(self.segment.unmoderated)
-        if not all(sample.looked_at for _, sample in self.instants):
+        if not all(sample.classified for _, sample in self.instants):
             decoded = self._reach([instant for instant, _ in self.instants])
-            seen = self._reach([instant for instant, sample in self.instants if sample.looked_at])
+            seen = self._reach([instant for instant, sample in self.instants if sample.classified])
             dark = without(without(decoded, seen), [(stretch.start_seconds, stretch.end_seconds) for stretch in found])
             found += [Stretch(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
         return tuple(sorted(found, key=lambda stretch: stretch.start_seconds))
 
     def unhashable_seconds(self) -> float:
-        looked_at = [(instant, sample) for instant, sample in self.instants if sample.looked_at]
-        moderated = self._reach([instant for instant, _ in looked_at])
-        hashed = self._reach([instant for instant, sample in looked_at if sample.pdq is not None])
+        classified = [(instant, sample) for instant, sample in self.instants if sample.classified]
+        moderated = self._reach([instant for instant, _ in classified])
+        hashed = self._reach([instant for instant, sample in classified if sample.pdq is not None])
         return length(without(moderated, hashed))
 
     def _reach(self, instants: Sequence[float]) -> list[Interval]:

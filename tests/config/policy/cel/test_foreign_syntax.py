@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from config.errors import PolicyError
 from config.policy.cel.expressions import parse_condition
+from config.policy.cel.foreign_syntax import corrected
 from config.policy.cel.mistakes import ConditionError
-from config.policy.cel.slips import corrected
 from config.policy.policy import parse_policy
 
 

@@ -1,4 +1,4 @@
-"""The bank of this deployment as one process sees it: a snapshot from the bank's folder, and Redis's changes since."""
+"""The bank that a deployment shares, as one process sees it: a snapshot from its folder, and Redis's changes since."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,9 @@ from models.bank.entries import ListSpec
 from models.bank.snapshot import Snapshot, current_snapshot, open_snapshot
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
-from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news, read_pointer
+from worker.bank.changelog import NO_SNAPSHOT, START, BankUpdate, Pointer, position, read_pointer, read_update
 from worker.bank.keys import SNAPSHOT
-from worker.bank.place import SnapshotPlace
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError
 from worker.health.redis_epoch import STATE_LOST
 from worker.store.redis_client import store_errors
@@ -30,8 +30,8 @@ STALE = "stale-list"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployed:
-    """The bank up to one change. Immutable; `follow` returns the next one."""
+class SharedBank:
+    """The shared bank up to one change. Immutable; `follow` returns the next one."""
 
     bank: Bank = field(default_factory=Bank)
     pointer: Pointer = NO_SNAPSHOT
@@ -68,7 +68,7 @@ class Deployed:
         return (*marks, *(f"{STALE}:{name}" for name in self.stale))
 
 
-def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -> Deployed:
+def follow(redis: Redis, storage: SnapshotStorage, before: SharedBank | None = None) -> SharedBank:
     """Reads what is in force now; cheap if nothing has changed since `before`.
 
     If a snapshot cannot be opened, the last good one stays open, with all changes since, and `missing` has the reason.
@@ -77,74 +77,74 @@ def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -
         StoreError: Redis failed.
         BankRequestError: there is no last good snapshot either.
     """
-    now = Deployed() if before is None else before
+    now = SharedBank() if before is None else before
     while True:
-        news = read_news(redis, now.position)
-        if news.pointer.damaged:
+        update = read_update(redis, now.position)
+        if update.pointer.damaged:
             if before is None:
-                now = _last_good(redis, place.find(redis), news.pointer.damaged)
-                news = read_news(redis, now.position)
-            elif news.pointer.damaged != now.missing:
-                _log.warning("the hash bank is behind: %s", news.pointer.damaged)
-            return _applied(now, news, missing=news.pointer.damaged)
-        if news.pointer is NO_SNAPSHOT:
+                now = _last_good(redis, storage.find(redis), update.pointer.damaged)
+                update = read_update(redis, now.position)
+            elif update.pointer.damaged != now.missing:
+                _log.warning("the hash bank is behind: %s", update.pointer.damaged)
+            return _applied(now, update, missing=update.pointer.damaged)
+        if update.pointer is NO_SNAPSHOT:
             if now.pointer is not NO_SNAPSHOT:
                 return _applied(
-                    now, news, missing="Redis does not name a snapshot any more: it may have lost its state"
+                    now, update, missing="Redis does not name a snapshot any more: it may have lost its state"
                 )
-            adopted = _adopt(redis, place) if before is None else None
+            adopted = _adopt(redis, storage) if before is None else None
             if adopted is None:
-                return _applied(now, news)
+                return _applied(now, update)
             now = adopted
             continue
-        if (news.pointer.name, news.pointer.watermark) == (now.pointer.name, now.pointer.watermark):
-            return _applied(replace(now, pointer=news.pointer), news)
+        if (update.pointer.name, update.pointer.watermark) == (now.pointer.name, now.pointer.watermark):
+            return _applied(replace(now, pointer=update.pointer), update)
         folder: Path | None = None
         try:
-            folder = place.find(redis)
-            now = _opened(folder, news.pointer)
+            folder = storage.find(redis)
+            now = _opened(folder, update.pointer)
         except (SnapshotError, BankRequestError) as error:
-            if before is not None and _holds_the_same(now, news.pointer):
-                return _applied(now, news)
+            if before is not None and _holds_the_same(now, update.pointer):
+                return _applied(now, update)
             if str(error) != now.missing:
                 _log.warning("the hash bank is behind: %s", error)
             if now.pointer is NO_SNAPSHOT:
                 try:
                     now = _last_good(redis, folder, str(error))
-                    news = read_news(redis, now.position)
+                    update = read_update(redis, now.position)
                 except BankRequestError:
                     # The first snapshot ever may take minutes to come here: single changes are in force meanwhile.
                     if before is None:
                         raise
-            return _applied(now, news, missing=str(error))
+            return _applied(now, update, missing=str(error))
 
 
-def _holds_the_same(now: Deployed, pointer: Pointer) -> bool:
+def _holds_the_same(now: SharedBank, pointer: Pointer) -> bool:
     """Returns whether the open snapshot with all changes since equals the new one: it is a compaction, and no change
     was missed."""
     return now.pointer.edition == pointer.edition and position(now.position) >= position(pointer.kept_after)
 
 
-def _applied(now: Deployed, news: News, *, missing: str = "") -> Deployed:
+def _applied(now: SharedBank, update: BankUpdate, *, missing: str = "") -> SharedBank:
     bank = now.bank
-    if news.changes:
-        bank = replace(bank, delta=bank.delta.applied(*news.changes))
+    if update.changes:
+        bank = replace(bank, delta=bank.delta.applied(*update.changes))
     return replace(
         now,
         bank=bank,
-        position=news.position,
-        stale=stale_lists(bank.specs.values(), news.refreshed_ms, now_ms=news.now_ms),
-        refreshed_ms=news.refreshed_ms,
+        position=update.position,
+        stale=stale_lists(bank.specs.values(), update.refreshed_ms, now_ms=update.now_ms),
+        refreshed_ms=update.refreshed_ms,
         missing=missing,
-        changes=now.changes + len(news.changes) + news.unreadable,
-        unreadable=now.unreadable + news.unreadable,
-        epoch=news.epoch,
+        changes=now.changes + len(update.changes) + update.unreadable,
+        unreadable=now.unreadable + update.unreadable,
+        epoch=update.epoch,
         # No epoch where there was one: the loss has not been noted yet.
-        lost=news.lost or (not news.epoch and (bool(now.epoch) or now.lost)),
+        lost=update.lost or (not update.epoch and (bool(now.epoch) or now.lost)),
     )
 
 
-def went_back(before: Deployed, after: Deployed) -> bool:
+def went_back(before: SharedBank, after: SharedBank) -> bool:
     """Returns whether Redis lost the state that `before` was read from: the epoch is another one, or the snapshot in
     force is older."""
     if before.epoch and before.epoch != after.epoch:
@@ -154,18 +154,18 @@ def went_back(before: Deployed, after: Deployed) -> bool:
     return older and not before.lost
 
 
-def _opened(folder: Path | None, pointer: Pointer) -> Deployed:
+def _opened(folder: Path | None, pointer: Pointer) -> SharedBank:
     if folder is None:
         raise SnapshotError(f"snapshot {pointer.name}: expected it in LIVEWARDEN_BANK_DIR, which is not set")
     snapshot = open_snapshot(folder / pointer.name)
-    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+    return SharedBank(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
-def _adopt(redis: Redis, place: SnapshotPlace) -> Deployed | None:
+def _adopt(redis: Redis, storage: SnapshotStorage) -> SharedBank | None:
     """Takes the snapshot in the operator's folder if Redis names none: Redis was lost, the lists must not be."""
-    if not place.shared:
+    if not storage.dedicated:
         return None
-    found = _current(place.root)
+    found = _current(storage.root)
     if found is None:
         return None
     path, snapshot = found
@@ -173,10 +173,10 @@ def _adopt(redis: Redis, place: SnapshotPlace) -> Deployed | None:
     _log.warning("Redis does not name a snapshot of the hash bank: %s is used; changes since may be lost", path)
     with store_errors():
         redis.hset(SNAPSHOT, mapping={"name": pointer.name, "watermark": pointer.watermark, "adopted": 1})
-    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+    return SharedBank(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
-def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
+def _last_good(redis: Redis, folder: Path | None, why: str) -> SharedBank:
     """The newest snapshot of the folder that can be opened; logs if Redis does not have every change since."""
     found = None if folder is None else _newest(folder)
     if found is None:
@@ -190,7 +190,7 @@ def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
     if position(snapshot.watermark) < position(kept_after):
         _log.warning("snapshot %s is so old that Redis lacks some of the changes since", path)
     pointer = Pointer(name=path.name, watermark=snapshot.watermark or START)
-    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+    return SharedBank(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
 def _current(folder: Path) -> tuple[Path, Snapshot] | None:
@@ -213,9 +213,9 @@ def _newest(folder: Path) -> tuple[Path, Snapshot] | None:
     return max(found, key=lambda one: position(one[1].watermark), default=None)
 
 
-def offline(place: SnapshotPlace) -> Bank:
+def offline(storage: SnapshotStorage) -> Bank:
     """The bank of the folder without Redis; if it has none, the built-in lists alone."""
-    found = _current(place.root) if place.shared else None
+    found = _current(storage.root) if storage.dedicated else None
     return Bank() if found is None else Bank(snapshot=found[1])
 
 

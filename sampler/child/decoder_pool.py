@@ -1,11 +1,11 @@
-"""The supply of decoder processes: the next input gets that of the input before, or a fresh one."""
+"""The pool of one decoder process: the next input gets that of the input before, or a fresh one."""
 
 import os
 import time
 from collections.abc import Sequence
 
 from sampler.child.exchange import DecoderProcess
-from sampler.child.zygote import Zygote, ZygoteError
+from sampler.child.fork_server_handle import ForkServer, ForkServerError
 from sampler.errors import DecoderTimeoutError, DecoderUnavailableError
 from sampler.limits import Limits
 
@@ -15,10 +15,10 @@ INPUTS_A_PROCESS = 5
 way through the decoder costs 3 to 5 ms (`python -m bench.child` on a quiet machine; a busy one takes up to 19)."""
 
 
-class ProcessSupply:
+class DecoderPool:
     """Forks a process for so many inputs, and ends it after them, or as soon as one of them fails.
 
-    The prepared process is started at first use (so after any fork of the worker) and again after it died.
+    The fork server is started at first use (so after any fork of the worker) and again after it died.
     """
 
     def __init__(self, *, limits: Limits, inputs_a_process: int, program: Sequence[str]) -> None:
@@ -27,26 +27,26 @@ class ProcessSupply:
         """The process that works now, or worked last and may go on."""
         self.unconfined: tuple[str, ...] = ()
         """Privileges that this machine could not take from the decoder, in words; known once it is started."""
-        self._zygote = Zygote(memory_bytes=limits.memory_bytes, program=program)
+        self._fork_server = ForkServer(memory_bytes=limits.memory_bytes, program=program)
         self._limits = limits
         self._inputs_a_process = inputs_a_process
         self._number = 0
         self._owner = os.getpid()
 
     @property
-    def zygote_pid(self) -> int | None:
-        """Process id of the prepared process, None while there is none."""
-        return self._zygote.pid
+    def fork_server_pid(self) -> int | None:
+        """Process id of the fork server, None while there is none."""
+        return self._fork_server.pid
 
     @property
     def inherited(self) -> bool:
-        """It belongs to the parent, as the prepared process does: this process was forked since it was used."""
+        """It belongs to the parent, as the fork server does: this process was forked since it was used."""
         return self._owner != os.getpid()
 
     def disown(self) -> None:
         """Leaves a parent's processes to it."""
         self.process = None
-        self._zygote.close()
+        self._fork_server.close()
         self._owner = os.getpid()
 
     def take(self, *, fresh: bool) -> DecoderProcess:
@@ -65,13 +65,13 @@ class ProcessSupply:
         try:
             try:
                 return self._fork()
-            except ZygoteError:
+            except ForkServerError:
                 # It was killed while nothing was decoded, so the input has no part in it.
                 return self._fork()
         except TimeoutError as error:
             raise self.timed_out() from error
-        except ZygoteError as error:
-            raise DecoderUnavailableError("the decoder's prepared process ends again and again") from error
+        except ForkServerError as error:
+            raise DecoderUnavailableError("the decoder's fork server ends again and again") from error
         except OSError as error:
             raise DecoderUnavailableError("there is no socket for a decoder") from error
 
@@ -91,9 +91,9 @@ class ProcessSupply:
         self.process = None
 
     def close(self) -> None:
-        """Ends the prepared process too. May be called twice; a forked process leaves its parent's alone."""
+        """Ends the fork server too. May be called twice; a forked process leaves its parent's alone."""
         self.end()
-        self._zygote.close()
+        self._fork_server.close()
 
     def timed_out(self) -> DecoderTimeoutError:
         """The error of an answer that took too long, for which the process is ended."""
@@ -102,10 +102,10 @@ class ProcessSupply:
 
     def _fork(self) -> DecoderProcess:
         self.end()
-        self._zygote.start()
-        self.unconfined = self._zygote.unconfined
+        self._fork_server.start()
+        self.unconfined = self._fork_server.unconfined
         self._number += 1
         # Known to us before it is there, so that whatever interrupts us can end it.
-        self.process = DecoderProcess(self._zygote, self._number)
+        self.process = DecoderProcess(self._fork_server, self._number)
         self.process.fork(time.monotonic() + self._limits.wall_seconds)
         return self.process

@@ -3,11 +3,11 @@
 import pytest
 
 from sampler.frames import SampledSegment, SampleReason
-from worker.moderation.sight import CLASSIFIER_FAILED, Sight
+from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
 from worker.moderation.verdict import SampleVerdict
 
 
-def sample(seconds: float, *, looked_at: bool, hashed: bool) -> tuple[float, SampleVerdict]:
+def sample(seconds: float, *, classified: bool, hashed: bool) -> tuple[float, SampleVerdict]:
     return seconds, SampleVerdict(
         pts_seconds=seconds,
         capture_ms=round(seconds * 1000),
@@ -21,7 +21,7 @@ def sample(seconds: float, *, looked_at: bool, hashed: bool) -> tuple[float, Sam
         scores={},
         deduplicated=False,
         concealed=False,
-        looked_at=looked_at,
+        classified=classified,
         flat=None,
         frozen=False,
         hits=(),
@@ -40,8 +40,8 @@ def test_only_moderated_time_can_be_unhashable(hashed: tuple[bool, bool], unhash
         unmoderated=(),
         cpu_seconds={},
     )
-    instants = [sample(0.0, looked_at=True, hashed=hashed[0]), sample(2.0, looked_at=False, hashed=hashed[1])]
-    sight = Sight(segment=segment, reach_seconds=2.0, instants=instants)
-    (dark,) = sight.unmoderated()
+    instants = [sample(0.0, classified=True, hashed=hashed[0]), sample(2.0, classified=False, hashed=hashed[1])]
+    coverage = SampleCoverage(segment=segment, reach_seconds=2.0, instants=instants)
+    (dark,) = coverage.unmoderated()
     assert (dark.start_seconds, dark.end_seconds, dark.reason) == (2.0, 4.0, CLASSIFIER_FAILED)
-    assert sight.unhashable_seconds() == unhashable_seconds
+    assert coverage.unhashable_seconds() == unhashable_seconds

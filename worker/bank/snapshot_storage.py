@@ -1,4 +1,4 @@
-"""The place of a bank's snapshots: a folder that all processes of a host share, and the store for other hosts."""
+"""The storage of a bank's snapshots: a folder that all processes of a host share, and the store for other hosts."""
 
 import re
 import secrets
@@ -18,21 +18,21 @@ USERS_OWN = "~/.local/state/livewarden/bank"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SnapshotPlace:
+class SnapshotStorage:
     """The folder and the store of snapshots."""
 
     root: Path
-    shared: bool
+    dedicated: bool
     """The operator named the folder, so it is this deployment's alone; else it has a subfolder for each bank."""
     store_url: str = ""
     """The store that snapshots are uploaded to and fetched from; empty: this deployment has one machine."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "SnapshotPlace":
+    def of(cls, settings: Settings) -> "SnapshotStorage":
         """The operator's folder, or the user's own."""
         if settings.bank_dir is not None:
-            return cls(root=settings.bank_dir, shared=True, store_url=settings.store_url)
-        return cls(root=Path(USERS_OWN).expanduser(), shared=False)
+            return cls(root=settings.bank_dir, dedicated=True, store_url=settings.store_url)
+        return cls(root=Path(USERS_OWN).expanduser(), dedicated=False)
 
     def open_store(self) -> ObjectStore | None:
         """The store; None: there is none.
@@ -49,7 +49,7 @@ class SnapshotPlace:
             BankRequestError: the bank's id in Redis cannot name a folder.
             StoreError: Redis failed.
         """
-        if self.shared:
+        if self.dedicated:
             return self.root
         with store_errors():
             bank_id = redis.get(BANK_ID)

@@ -1,4 +1,4 @@
-"""Slips of people who know another language than CEL: `and`, `=`, `True`. Each has a message of its own and is
+"""Syntax of other languages than CEL, which people write: `and`, `=`, `True`. Each has a message of its own and is
 corrected, so that other mistakes in the condition are reported together with it."""
 
 import re
@@ -56,12 +56,12 @@ _TYPOGRAPHIC: Final = re.compile("[“”„‟«»‘’‚]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corrected:
+class CorrectedCondition:
     """A condition as CEL would have it."""
 
     text: str
     mistakes: tuple[ConditionError, ...]
-    """The corrected slips, each at its place in the original condition; at least one."""
+    """What was corrected, each at its place in the original condition; at least one."""
     origins: tuple[int, ...]
     """For each character of `text` its place in the condition as it stands, and for its end."""
 
@@ -71,7 +71,7 @@ class Corrected:
         return ConditionError(str(error), offset)
 
 
-def corrected(text: str) -> Corrected | None:
+def corrected(text: str) -> CorrectedCondition | None:
     """None: nothing of the kind is in it."""
     plain, mistakes = _with_plain_quotes(text)
     bare = without_texts(plain)
@@ -102,7 +102,7 @@ class _Edit(NamedTuple):
     text: str
 
 
-def _edited(plain: str, edits: list[_Edit], mistakes: list[ConditionError]) -> Corrected:
+def _edited(plain: str, edits: list[_Edit], mistakes: list[ConditionError]) -> CorrectedCondition:
     parts: list[str] = []
     origins: list[int] = []
     at = 0
@@ -111,7 +111,9 @@ def _edited(plain: str, edits: list[_Edit], mistakes: list[ConditionError]) -> C
         origins += [*range(at, start), *[start] * len(text)]
         at = end
     parts.append(plain[at:])
-    return Corrected(text="".join(parts), mistakes=tuple(mistakes), origins=(*origins, *range(at, len(plain) + 1)))
+    return CorrectedCondition(
+        text="".join(parts), mistakes=tuple(mistakes), origins=(*origins, *range(at, len(plain) + 1))
+    )
 
 
 def _negated(bare: str, begin: int, edit: _Edit) -> list[_Edit]:

@@ -1,4 +1,4 @@
-"""The parent's handle on its prepared process, from which one decoder process is forked for each request."""
+"""The worker's handle on its fork server, from which one decoder process is forked for each request."""
 
 import json
 import os
@@ -36,19 +36,19 @@ PROGRAM = (sys.executable, "-s", "-P", "-m", "sampler.child.process")
 """The module of the decoder, by this interpreter."""
 
 
-class ZygoteError(Exception):
-    """The prepared process ended, or is stuck. Never leaves this package."""
+class ForkServerError(Exception):
+    """The fork server ended, or is stuck. Never leaves this package."""
 
 
-class Zygote:
-    """A prepared process, started at first use (so after any fork of the worker) and again after it died.
+class ForkServer:
+    """A fork server, started at first use (so after any fork of the worker) and again after it died.
 
     Whatever interrupts a call leaves an object whose next call, `fork` or `close`, works as it should.
     """
 
     def __init__(self, *, memory_bytes: int, program: Sequence[str] = PROGRAM) -> None:
         self.unconfined: tuple[str, ...] = ()
-        """Privileges that this machine could not take from the prepared process, in words; known once it is started."""
+        """Privileges that this machine could not take from the fork server, in words; known once it is started."""
         self._program = program
         self._memory_bytes = memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,10 +90,10 @@ class Zygote:
             ours.settimeout(START_SECONDS)
             ready = ours.recv(READY_BYTES)
             if ready[: len(READY)] != READY:
-                raise ZygoteError("the prepared process ended while it started")
+                raise ForkServerError("the fork server ended while it started")
             self.unconfined = tuple(str(reason) for reason in json.loads(ready[len(READY) :]))
             self._control = ours
-        except (OSError, ValueError, ZygoteError) as error:
+        except (OSError, ValueError, ForkServerError) as error:
             raise DecoderUnavailableError("the decoder child could not be started") from error
         finally:
             if self._control is not ours:
@@ -104,14 +104,14 @@ class Zygote:
         """Process id of a new process that works on a request, with copies of the descriptors.
 
         Raises:
-            ZygoteError: the prepared process has ended, and what it forked with it.
+            ForkServerError: the fork server has ended, and what it forked with it.
             TimeoutError: it is stuck, and was ended.
             DecoderUnavailableError: it may not fork.
         """
         with self._ending_what_fails():
             control = self._control
             if control is None:
-                raise ZygoteError("there is no prepared process")
+                raise ForkServerError("there is no fork server")
             control.settimeout(END_SECONDS)
             socket.send_fds(control, [ORDER.pack(FORK, number, 0)], descriptors)
             pid = self._reply(FORK, number, deadline)
@@ -121,7 +121,7 @@ class Zygote:
 
     def end(self, number: int) -> int | None:
         """Ends the process of a request and waits until it is reaped; its exit status, negative for a signal's number,
-        None where it is not known. If the prepared process fails at that, it is ended itself, and each process that it
+        None where it is not known. If the fork server fails at that, it is ended itself, and each process that it
         forked with it."""
         if not self.alive or self._control is None:
             return None
@@ -130,7 +130,7 @@ class Zygote:
                 self._control.settimeout(END_SECONDS)
                 self._control.send(ORDER.pack(END, number, 0))
                 status = self._reply(END, number, time.monotonic() + END_SECONDS)
-        except (ZygoteError, TimeoutError):
+        except (ForkServerError, TimeoutError):
             return None
         return None if status == NO_PROCESS else status
 
@@ -151,7 +151,7 @@ class Zygote:
             self._control.settimeout(max(deadline - time.monotonic(), 0.001))
             reply = self._control.recv(ORDER.size)
             if len(reply) != ORDER.size:
-                raise ZygoteError("the prepared process ended")
+                raise ForkServerError("the fork server ended")
             kind_of_reply, of, value = ORDER.unpack(reply)
             if (kind_of_reply, of) == (kind, number):
                 return int(value)
@@ -165,7 +165,7 @@ class Zygote:
             raise
         except OSError as error:
             self.close()
-            raise ZygoteError("the prepared process ended") from error
-        except ZygoteError:
+            raise ForkServerError("the fork server ended") from error
+        except ForkServerError:
             self.close()
             raise

@@ -20,13 +20,13 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import append_changes
 from worker.bank.compaction import compact
-from worker.bank.follower import Follower
+from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
-from worker.bank.in_force import InForce
-from worker.bank.place import SnapshotPlace
+from worker.bank.lists_in_force import ListsInForce
+from worker.bank.snapshot_storage import SnapshotStorage
 from worker.lookback.bulk import enqueue, look_back_for_files, look_back_in_bulk
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
-from worker.lookback.late import registered
+from worker.lookback.late_files import registered
 from worker.lookback.recheck import GONE_MS, ROWS_A_STEP
 from worker.lookback.search import Lookback, look_back
 from worker.store.object_store import ObjectStore
@@ -45,35 +45,35 @@ def store(tmp_path: Path) -> ObjectStore:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> SnapshotPlace:
-    return SnapshotPlace(root=tmp_path / "host-0", shared=True, store_url=str(tmp_path / "store"))
+def storage(tmp_path: Path) -> SnapshotStorage:
+    return SnapshotStorage(root=tmp_path / "host-0", dedicated=True, store_url=str(tmp_path / "store"))
 
 
 @pytest.fixture
-def follower(redis: Redis, place: SnapshotPlace) -> Follower:
+def follower(redis: Redis, storage: SnapshotStorage) -> BankFollower:
     """A follower that lags until it is called."""
     append_changes(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
-    follower = Follower(redis, place, None)
-    follower.look()
+    follower = BankFollower(redis, storage, None)
+    follower.refresh()
     return follower
 
 
 @pytest.fixture
-def looking(redis: Redis, store: ObjectStore, policy: Policy, place: SnapshotPlace) -> Lookback:
-    return looking_from(redis, store, policy, place)
+def looking(redis: Redis, store: ObjectStore, policy: Policy, storage: SnapshotStorage) -> Lookback:
+    return looking_from(redis, store, policy, storage)
 
 
 def looking_from(
-    redis: Redis, store: ObjectStore, policy: Policy, place: SnapshotPlace, lists_dir: Path | None = None
+    redis: Redis, store: ObjectStore, policy: Policy, storage: SnapshotStorage, lists_dir: Path | None = None
 ) -> Lookback:
     """A look-back on a host, with the bank that the host follows."""
-    return looking_by(redis, store, policy, Follower(redis, place, lists_dir))
+    return looking_by(redis, store, policy, BankFollower(redis, storage, lists_dir))
 
 
-def looking_by(redis: Redis, store: ObjectStore, policy: Policy, follower: Follower) -> Lookback:
+def looking_by(redis: Redis, store: ObjectStore, policy: Policy, follower: BankFollower) -> Lookback:
 
-    def bank() -> InForce:
-        follower.look()
+    def bank() -> ListsInForce:
+        follower.refresh()
         return follower.in_force()
 
     return Lookback(redis=redis, store=store, policy=policy, bank=bank, deployment="test", hours=24)
@@ -115,7 +115,7 @@ def raised(scene: Scene) -> dict[str, list[str]]:
 
 
 def test_a_late_file_is_compared_with_changes_made_meanwhile(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene
 ) -> None:
     """If the store takes a minute for a file, each look-back of that minute would miss its rows."""
     answered, requested = Event(), Event()
@@ -145,7 +145,7 @@ def test_a_late_file_is_compared_with_changes_made_meanwhile(
 
 
 def test_a_file_written_in_time_is_not_compared_twice(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene
 ) -> None:
     """Each file of the log would be read again, and workers would keep polling for it."""
     now = now_ms(redis)
@@ -160,14 +160,14 @@ def test_a_file_written_in_time_is_not_compared_twice(
 
 @pytest.mark.parametrize("withdrawn", [True, False])
 def test_a_hash_removed_and_added_again_is_compared_as_it_is_now(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, *, withdrawn: bool
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene, *, withdrawn: bool
 ) -> None:
     """A withdrawn hash would call moderators, or a restored one would not."""
     now = now_ms(redis)
     add(redis)
     look(looking)
     append_changes(redis, [BankChange.remove("known", "case-7", at_ms=0)], by="kim")
-    follower.look()
+    follower.refresh()
     mark = follower.in_force().mark
     add(redis)
     if withdrawn:
@@ -184,21 +184,21 @@ def test_a_hash_removed_and_added_again_is_compared_as_it_is_now(
 def test_rows_of_a_host_that_lacks_the_list_are_compared_by_another(
     redis: Redis,
     store: ObjectStore,
-    follower: Follower,
-    place: SnapshotPlace,
+    follower: BankFollower,
+    storage: SnapshotStorage,
     policy: Policy,
     scene: Scene,
     tmp_path: Path,
     list_file: Callable[..., Path],
 ) -> None:
     """A host that fetches a large list for minutes matches without it, and the look-back for the list ends before."""
-    one, other = place, SnapshotPlace(root=tmp_path / "host-1", shared=True, store_url=place.store_url)
-    there = Follower(redis, other, None)
-    there.look()
+    one, other = storage, SnapshotStorage(root=tmp_path / "host-1", dedicated=True, store_url=storage.store_url)
+    there = BankFollower(redis, other, None)
+    there.refresh()
     path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
     import_file(redis, one, "known", path, small_changes=0, look_back=partial(enqueue, redis, store))
     look(looking_from(redis, store, policy, one))
-    there.look()
+    there.refresh()
     assert there.in_force().degraded == ("bank-behind",)
     now = now_ms(redis)
     turned = [{"variant": "mirror", "pdq": SHOWN, "quality": 90}, {"variant": "of later", "pdq": SHOWN, "quality": 90}]
@@ -227,14 +227,14 @@ def test_rows_of_a_host_that_lacks_the_list_are_compared_by_another(
 
 
 def test_changes_that_left_the_stream_are_still_compared(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, place: SnapshotPlace, scene: Scene
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, storage: SnapshotStorage, scene: Scene
 ) -> None:
     """Pictures of a worker suspended during two compactions would be compared with nothing."""
     now, mark = now_ms(redis), follower.in_force().mark
     add(redis)
-    assert compact(redis, place, changes=1)
+    assert compact(redis, storage, changes=1)
     add(redis, a_hash(2), "another")
-    assert compact(redis, place, changes=1)
+    assert compact(redis, storage, changes=1)
     look(looking)
     writer = writer_to(redis, store)
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
@@ -245,7 +245,7 @@ def test_changes_that_left_the_stream_are_still_compared(
 
 @pytest.mark.parametrize("record", [None, "", "[]", '{"since_ms": 1, "judged_by": "no JSON", "of": "later"}'])
 def test_a_file_of_a_dead_writer_is_checked_by_others(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, record: str | None
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene, record: str | None
 ) -> None:
     """A file whose writer was killed before it read the changes, or whose record is damaged, would never be
     compared."""
@@ -268,7 +268,7 @@ def test_a_file_of_a_dead_writer_is_checked_by_others(
 
 
 def test_a_file_that_never_arrives_is_given_up(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback
 ) -> None:
     """Workers would look for files of a killed worker indefinitely."""
     look(looking)
@@ -286,7 +286,7 @@ def test_a_file_that_never_arrives_is_given_up(
 
 
 def test_rows_of_a_merged_late_file_are_found(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+    redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, scene: Scene
 ) -> None:
     """A late file is merged with others after ten minutes, and would be gone when its turn comes."""
     now, mark = now_ms(redis), follower.in_force().mark
@@ -314,27 +314,27 @@ def test_rows_of_a_merged_late_file_are_found(
 
 
 def test_a_list_file_that_reaches_a_host_late_is_compared_with_that_hosts_rows(
-    redis: Redis, store: ObjectStore, place: SnapshotPlace, policy: Policy, scene: Scene, tmp_path: Path
+    redis: Redis, store: ObjectStore, storage: SnapshotStorage, policy: Policy, scene: Scene, tmp_path: Path
 ) -> None:
     """A list copied from host to host is looked back for on the first: rows of the last host would be missed."""
     folders = [tmp_path / "lists-0", tmp_path / "lists-1"]
     for folder in folders:
         folder.mkdir()
     (folders[0] / "known.csv").write_text(f"hash,id\n{SHOWN.hex()},case-7\n")
-    first, second = (Follower(redis, place, folder) for folder in folders)
-    first.look()
-    second.look()
+    first, second = (BankFollower(redis, storage, folder) for folder in folders)
+    first.refresh()
+    second.refresh()
     assert look_back_for_files(redis, store, first.folder, hours=24) == 1
-    look(looking_from(redis, store, policy, place, folders[0]))
+    look(looking_from(redis, store, policy, storage, folders[0]))
     now = now_ms(redis)
     writer = writer_to(redis, store)
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=second.in_force().mark)
     assert writer.flush()
-    look(looking_from(redis, store, policy, place, folders[1]))
+    look(looking_from(redis, store, policy, storage, folders[1]))
     assert raised(scene) == {}
     assert not is_due(redis)
     let_pass(redis, 60_000)
-    look(looking_from(redis, store, policy, place, folders[0]))
+    look(looking_from(redis, store, policy, storage, folders[0]))
     assert raised(scene) == {"cam-1": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
 

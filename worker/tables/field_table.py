@@ -1,4 +1,4 @@
-"""Facts of one thing, as names and values."""
+"""A table of one thing's fields: names and values."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ LEAST_VALUE = 20
 """Cells of the values beside their names; with fewer (<) each name is in front of its value, unaligned."""
 
 
-class Facts:
+class FieldTable:
     """Names and their values, one pair a line; a long value is folded in its column."""
 
     def __init__(self, *, title: Cell = "") -> None:

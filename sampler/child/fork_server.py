@@ -1,5 +1,5 @@
-"""The prepared process ("zygote"): it has all libraries loaded, reads no byte of any stream, and forks the
-processes that do.
+"""The fork server: it has all libraries loaded, reads no byte of any stream, and forks the processes
+that do.
 
 System calls that it needs once it is confined: recvmsg and sendto on its control socket, fork (clone), kill and wait4
 of what it forked, read, write, close, exit_group, and what `confine_decoder` makes in the process that it forks. That
@@ -20,17 +20,17 @@ from typing import NoReturn
 import av
 import cv2
 
-from sampler.child.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_fork_server
 from sampler.child.control import DESCRIPTORS, END, FORK, NO_PROCESS, ORDER, READY, READY_BYTES
 
 OPEN_FILES = 32
-"""Descriptors of the prepared process: three of /dev/null, the control socket, and what is on its way to a fork."""
+"""Descriptors of the fork server: three of /dev/null, the control socket, and what is on its way to a fork."""
 
 Serve = Callable[[socket.socket], None]
 """Answers the requests that come over a socket, in a process of its own."""
 
 
-def prepare(serve: Serve, arguments: Sequence[str]) -> NoReturn:
+def run_fork_server(serve: Serve, arguments: Sequence[str]) -> NoReturn:
     """Loads and confines, and forks on the parent's orders until it closes the socket.
 
     Args:
@@ -44,7 +44,7 @@ def prepare(serve: Serve, arguments: Sequence[str]) -> NoReturn:
     _import_all_of_av()
     control = socket.socket(fileno=descriptor)
     answer = os.pipe()
-    unconfined = confine_zygote(parent=parent, descriptors=OPEN_FILES)
+    unconfined = confine_fork_server(parent=parent, descriptors=OPEN_FILES)
     unconfined += _try_confinement(answer, memory_bytes)
     gc.collect()
     # Collected objects would be marked, and so copied, in each process that is forked.
@@ -110,12 +110,12 @@ def _end(pid: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _work(serve: Serve, descriptors: list[int], zygote: int, memory_bytes: int, unconfined: frozenset[str]) -> NoReturn:
+def _work(serve: Serve, descriptors: list[int], server: int, memory_bytes: int, unconfined: frozenset[str]) -> NoReturn:
     """In the forked process: confines it, answers requests, and ends it."""
     status = 1
     try:
         # Reads nothing if it is less confined than the worker knows of.
-        if unconfined.issuperset(confine_decoder(parent=zygote, memory_bytes=memory_bytes)):
+        if unconfined.issuperset(confine_decoder(parent=server, memory_bytes=memory_bytes)):
             serve(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptors[0]))
             status = 0
     finally:

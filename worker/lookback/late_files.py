@@ -17,8 +17,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.bank.changelog import position, read_pointer
-from worker.bank.in_force import FILES_SEEN_MS, BankMark
 from worker.bank.keys import CHANGES, FILES
+from worker.bank.lists_in_force import FILES_SEEN_MS, BankMark
 from worker.errors import StoreError
 from worker.logs.failure_log import FailureLog
 from worker.lookback.jobs import JUDGED, LONGEST_DUE_MS, UNCHECKED
