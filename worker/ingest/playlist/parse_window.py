@@ -46,6 +46,8 @@ _WHOLE_PLAYLIST = (
 )
 """Tags that apply to the playlist, wherever they stand; of several the last counts."""
 
+_HEADER = ("\n#EXTM3U", *_WHOLE_PLAYLIST)
+
 _CARRIED_OVER = ("\n#EXT-X-KEY:", "\n#EXT-X-MAP:")
 """Tags that apply until the next one of the same name."""
 
@@ -125,14 +127,19 @@ def parse_window(text: str, *, shown: str, most: int | None, from_sequence: int 
     if "\n#EXT-X-ENDLIST" in text:
         begin_at = 0 if from_sequence is None else from_sequence - _media_sequence(text)
         first = min(max(begin_at, 0), first)
-    begin = _after_entry(text, first - 1, count) if first else _line_break(text, 0, count)
+    begin = _after_entry(text, first - 1, count) if first else 0
     end = _after_entry(text, first + most - 1, count) if first + most < count else len(text)
     part = _lines(text, begin, end, shown, bounded=True)
     kept = [line for tag in _WHOLE_PLAYLIST if (line := _last(text, tag, len(text)))]
     kept += [line for tag in _CARRIED_OVER if (line := _last(text, tag, begin))]
+    kept += [
+        (number, line)
+        for number, line in zip(part.numbers, part.lines, strict=True)
+        if first or not f"\n{line}:".startswith(_HEADER)
+    ]
     return ParseWindow(
-        lines=("#EXTM3U", *(line for _, line in kept), *part.lines),
-        numbers=(1, *(number for number, _ in kept), *part.numbers),
+        lines=("#EXTM3U", *(line for _, line in kept)),
+        numbers=(1, *(number for number, _ in kept)),
         earlier=first,
         later=count - first - most,
         ended_range=_ended_range(text, begin, part.lines),

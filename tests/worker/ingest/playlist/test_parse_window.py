@@ -77,6 +77,14 @@ def test_a_part_parses_like_the_whole(
     assert replace(part, segments=whole.segments, earlier=0, later=0) == whole
 
 
+def test_tags_before_the_first_entry_of_a_long_recording_count() -> None:
+    """A segment that the origin does not have would be requested, and its time be a failure instead of a gap."""
+    entries = "".join(f"#EXTINF:4,\n{number}.ts\n" for number in range(1, 500))
+    playlist = media(f"{HEAD}#EXT-X-DISCONTINUITY\n#EXT-X-GAP\n#EXTINF:4,\n0.ts\n{entries}#EXT-X-ENDLIST\n", 200)
+    assert (playlist.segments[0].gap, playlist.segments[0].discontinuity) == (True, True)
+    assert not any(segment.gap or segment.discontinuity for segment in playlist.segments[1:])
+
+
 def test_an_unread_recording_is_parsed_from_its_start() -> None:
     """The beginning of a recording would be skipped."""
     text = HEAD + "".join(f"#EXTINF:4,\n{number}.ts\n" for number in range(500)) + "#EXT-X-ENDLIST\n"
