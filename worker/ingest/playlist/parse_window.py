@@ -46,8 +46,6 @@ _WHOLE_PLAYLIST = (
 )
 """Tags that apply to the playlist, wherever they stand; of several the last counts."""
 
-_HEADER = ("\n#EXTM3U", *_WHOLE_PLAYLIST)
-
 _CARRIED_OVER = ("\n#EXT-X-KEY:", "\n#EXT-X-MAP:")
 """Tags that apply until the next one of the same name."""
 
@@ -130,12 +128,14 @@ def parse_window(text: str, *, shown: str, most: int | None, from_sequence: int 
     begin = _after_entry(text, first - 1, count) if first else 0
     end = _after_entry(text, first + most - 1, count) if first + most < count else len(text)
     part = _lines(text, begin, end, shown, bounded=True)
-    kept = [line for tag in _WHOLE_PLAYLIST if (line := _last(text, tag, len(text)))]
+    found = {tag: line for tag in _WHOLE_PLAYLIST if (line := _last(text, tag, len(text)))}
+    header = ("#EXTM3U", *(tag.strip() for tag in found))
+    kept = [*found.values()]
     kept += [line for tag in _CARRIED_OVER if (line := _last(text, tag, begin))]
     kept += [
         (number, line)
         for number, line in zip(part.numbers, part.lines, strict=True)
-        if first or not f"\n{line}:".startswith(_HEADER)
+        if first or not line.startswith(header)
     ]
     return ParseWindow(
         lines=("#EXTM3U", *(line for _, line in kept)),

@@ -7,12 +7,13 @@ there. So a slow origin does not delay the others, and an exception is a failed 
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.errors import FetchError, OutOfTimeError
@@ -140,6 +141,11 @@ class _Batch:
             drop_idle_connections(self._redis)
             self._give_back()
             raise
+        except RedisError:
+            # No process was lost: else streams would count as ending theirs wherever Redis is full for some seconds.
+            with suppress(RedisError):
+                self._give_back()
+            raise
         self._give_back()
         return self._polled
 
@@ -155,6 +161,8 @@ class _Batch:
         until = monotonic() + self._budget_seconds
         take_at = monotonic()
         while True:
+            # First: after a stall the batch would take its own streams again.
+            self._renew()
             now = monotonic()
             if now >= take_at and until - now >= _TAKE_LEAST_SECONDS:
                 # A slow poll takes once: slow segments share its process.
@@ -165,7 +173,6 @@ class _Batch:
             if now >= until:
                 self._give_up_comparing()
                 return
-            self._renew()
             answered = self._fetches.answer(within_seconds=min(until - now, _RENEW_EVERY_SECONDS))
             if answered is not None and answered[0] in self._underway:
                 self._go_on(*answered)
@@ -212,7 +219,8 @@ class _Batch:
             self._polled += 1
             _failure_log.over(taken.stream_id, "stream %s: its polls work again", taken.stream_id)
         except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError):
-            raise  # not one stream's failure; all of them are due again when their leases end
+            self._waiting.append(taken)
+            raise  # not one stream's failure; all of them are due again
         except OutOfTimeError as error:
             drop_idle_connections(self._redis)
             self._fail(taken, error)

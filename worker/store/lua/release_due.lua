@@ -1,5 +1,6 @@
+#!lua flags=allow-oom
 --@once
--- Refused where Redis is full: they are due again when their leases expire.
+-- Runs where Redis is full too (allow-oom): it changes numbers, and takes no room.
 -- Makes streams due immediately that a batch took and did not poll. Those that another poll has taken since stay as
 -- they are.
 -- KEYS: due set. ARGV: prefix of the stream hashes, then id, poll token, id, poll token …

@@ -83,6 +83,8 @@ def test_tags_before_the_first_entry_of_a_long_recording_count() -> None:
     playlist = media(f"{HEAD}#EXT-X-DISCONTINUITY\n#EXT-X-GAP\n#EXTINF:4,\n0.ts\n{entries}#EXT-X-ENDLIST\n", 200)
     assert (playlist.segments[0].gap, playlist.segments[0].discontinuity) == (True, True)
     assert not any(segment.gap or segment.discontinuity for segment in playlist.segments[1:])
+    indented = "#EXTM3U\n #EXT-X-TARGETDURATION:4\n\t#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:4,\n0.ts\n" + entries
+    assert media(indented + "#EXT-X-ENDLIST\n", 200).segments == media(indented + "#EXT-X-ENDLIST\n").segments[:200]
 
 
 def test_an_unread_recording_is_parsed_from_its_start() -> None:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from full_redis import fill, server_to_fill
 from hls_origin import Gate, LiveOrigin, eventually
 from live_stack import celery
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
@@ -17,7 +19,7 @@ from worker.ingest.poll.due import ENDS_ITS_PROCESS, POLL_LEASE_MS, release, ren
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_SLOW, stream_key, watch
-from worker.store.redis_client import now_ms
+from worker.store.redis_client import connect, now_ms
 
 WINDOW_MS = 6_000
 """Three segments of two seconds, the shortest window that RFC 8216 allows."""
@@ -104,6 +106,30 @@ def test_a_stream_whose_polls_end_their_process_is_taken_less_often(redis: Redis
     taken = take_due(redis, 50)
     renew(redis, taken)
     assert due_in_ms(redis) > 3 * POLL_LEASE_MS
+
+
+def test_polls_that_redis_refuses_do_not_count_as_lost(origin: LiveOrigin, held: Gate, tmp_path: Path):
+    """After some seconds of a full Redis all streams would be polled one at a time, and reported as hostile."""
+    with server_to_fill(tmp_path) as server, connect(f"{server.connection_url}/0") as redis:
+        watch(redis, register("s", origin.url, url_template="", legal_basis=""))
+        fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
+
+        def fill_redis() -> None:
+            held.reached.wait(30)
+            fill(redis)
+            held.opened.set()
+
+        filling = threading.Thread(target=fill_redis)
+        filling.start()
+        try:
+            with pytest.raises(OutOfMemoryError):
+                poll_due(redis, fetcher, height_pixels=360, send=lambda *_: None)
+        finally:
+            held.opened.set()
+            filling.join()
+            fetcher.close()
+        assert redis.hget(stream_key("s"), "polls_begun") == "0"
+        assert due_in_ms(redis) <= 0
 
 
 def test_a_damaged_record_keeps_no_lease_from_others(redis: Redis):
