@@ -42,7 +42,7 @@ BATCH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class InForce:
+class ChangeDelay:
     """The time until changes are in force in all of WORKERS processes, and their matching rate meanwhile."""
 
     median_seconds: float
@@ -53,7 +53,7 @@ class InForce:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imported:
+class ImportSpeed:
     """A CSV file imported into an empty bank."""
 
     entries: int
@@ -73,7 +73,7 @@ def deployment(folder: Path) -> Iterator[tuple[str, SnapshotStorage]]:
         )
 
 
-def measure_import(url: str, storage: SnapshotStorage, folder: Path, count: int) -> Imported:
+def measure_import(url: str, storage: SnapshotStorage, folder: Path, count: int) -> ImportSpeed:
     """Imports `count` random hashes from a CSV file, as `livewarden bank import` does."""
     path = write_csv(folder, count)
     with connect(url) as redis:
@@ -84,7 +84,7 @@ def measure_import(url: str, storage: SnapshotStorage, folder: Path, count: int)
         seconds = monotonic() - started
     if done.entries != count:
         raise SystemExit(f"expected {count} entries imported, found {done.entries}")
-    return Imported(entries=count, seconds=seconds)
+    return ImportSpeed(entries=count, seconds=seconds)
 
 
 def write_csv(folder: Path, count: int) -> Path:
@@ -98,7 +98,7 @@ def write_csv(folder: Path, count: int) -> Path:
     return path
 
 
-def measure_changes(url: str, storage: SnapshotStorage) -> InForce:
+def measure_changes(url: str, storage: SnapshotStorage) -> ChangeDelay:
     """Repeatedly adds and withdraws an entry while WORKERS processes match at full speed."""
     value = secrets.token_bytes(32)
     with ExitStack() as stack:
@@ -109,7 +109,9 @@ def measure_changes(url: str, storage: SnapshotStorage) -> InForce:
             _next(process)
         delays = [delay for _ in range(CHANGES) for delay in _change_twice(redis, processes, value)]
         rates = [_rate(process) for process in processes]
-    return InForce(median_seconds=float(np.median(delays)), worst_seconds=max(delays), matches_per_second=sum(rates))
+    return ChangeDelay(
+        median_seconds=float(np.median(delays)), worst_seconds=max(delays), matches_per_second=sum(rates)
+    )
 
 
 def _change_twice(redis: Redis, processes: list[subprocess.Popen[str]], value: bytes) -> Iterator[float]:

@@ -54,7 +54,7 @@ def real_hashes(count: int, random: np.random.Generator) -> Hashes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class HashSample:
     """A kind of bank."""
 
     name: str
@@ -63,7 +63,7 @@ class Kind:
     """Makes hashes of the same kind that are not listed, though some may be near listed ones."""
 
 
-def queries(kind: Kind, listed: Hashes, count: int, random: np.random.Generator) -> Hashes:
+def queries(kind: HashSample, listed: Hashes, count: int, random: np.random.Generator) -> Hashes:
     """Queries: half are listed hashes with up to 31 bits flipped, half are others."""
     known = listed[random.integers(0, len(listed), count // 2)]
     return np.concatenate([flipped(known, 31, random), kind.others(count - count // 2, random)])
@@ -111,7 +111,7 @@ def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 KINDS = (
-    Kind(name="random", make=random_hashes, others=random_hashes),
-    Kind(name="real pictures and near-duplicates", make=real_hashes, others=hashes_of_crops),
-    Kind(name="random, a tenth in crowds of 100", make=crowded_hashes, others=crowded_hashes),
+    HashSample(name="random", make=random_hashes, others=random_hashes),
+    HashSample(name="real pictures and near-duplicates", make=real_hashes, others=hashes_of_crops),
+    HashSample(name="random, a tenth in crowds of 100", make=crowded_hashes, others=crowded_hashes),
 )

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from bench import deployment, lookback, pdq_speed, search_speed, shared_snapshot, transforms
-from bench.hashes import KINDS, Hashes, Kind, queries, random_hashes
+from bench.hashes import KINDS, Hashes, HashSample, queries, random_hashes
 from bench.hashing_report import pdq_goals, pdq_table, search_goals, search_table, transforms_table
 from bench.report import Goal, goal_table
 from bench.search_speed import QUERIES, Searched
@@ -91,7 +91,7 @@ def _built(listed: Hashes) -> search_speed.Near:
     return lambda wanted, max_distance: index.search(wanted, max_distance=max_distance)
 
 
-def _compared(kind: Kind, listed: Hashes, near: search_speed.Near, random: np.random.Generator) -> Searched:
+def _compared(kind: HashSample, listed: Hashes, near: search_speed.Near, random: np.random.Generator) -> Searched:
     return search_speed.compare(kind.name, listed, near, queries(kind, listed, QUERIES, random))
 
 

@@ -30,7 +30,7 @@ LOOK_SECONDS: Final = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class ImportCost:
     """The cost of one import."""
 
     seconds: float
@@ -41,7 +41,7 @@ class Cost:
     new: int
 
 
-def measure(count: int) -> tuple[Cost, Cost]:
+def measure(count: int) -> tuple[ImportCost, ImportCost]:
     """Measures the import of `count` random hashes into an empty list, and of the same file again."""
     with tempfile.TemporaryDirectory(prefix="livewarden-bench-") as name:
         folder = Path(name)
@@ -50,10 +50,10 @@ def measure(count: int) -> tuple[Cost, Cost]:
             return _import(url, folder, file), _import(url, folder, file)
 
 
-def _import(url: str, folder: Path, file: Path) -> Cost:
+def _import(url: str, folder: Path, file: Path) -> ImportCost:
     command = [sys.executable, "-m", "bench.importing", url, str(folder), str(file)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return Cost(**json.loads(done.stdout))
+    return ImportCost(**json.loads(done.stdout))
 
 
 def _own_kilobytes() -> int:
@@ -61,7 +61,7 @@ def _own_kilobytes() -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
 
 
-def _one(url: str, folder: Path, file: Path) -> Cost:
+def _one(url: str, folder: Path, file: Path) -> ImportCost:
     done, most = threading.Event(), [0]
 
     def look() -> None:
@@ -84,10 +84,10 @@ def _one(url: str, folder: Path, file: Path) -> Cost:
         seconds, cpu = monotonic() - began, process_time() - cpu
         done.set()
         looking.join()
-    return Cost(seconds=seconds, cpu_seconds=cpu, megabytes=(most[0] - before) / 1024, new=imported.added)
+    return ImportCost(seconds=seconds, cpu_seconds=cpu, megabytes=(most[0] - before) / 1024, new=imported.added)
 
 
-def _shown(cost: Cost) -> str:
+def _shown(cost: ImportCost) -> str:
     return f"{cost.seconds:.1f} s ({cost.cpu_seconds:.1f} s CPU), {cost.megabytes:.0f} MB of its own"
 
 

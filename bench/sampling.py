@@ -62,7 +62,7 @@ REPORT_COLUMNS = 120
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extent:
+class CorpusSize:
     """The extent of the measurement."""
 
     bases: tuple[str, ...]
@@ -79,9 +79,9 @@ class Extent:
         return len(self.bases) * len(GOP_SECONDS)
 
 
-FULL = Extent(bases=BASES, repeats=6, clean_seconds=18, expensive_bases=BASES, still_encoders=len(ENCODERS))
+FULL = CorpusSize(bases=BASES, repeats=6, clean_seconds=18, expensive_bases=BASES, still_encoders=len(ENCODERS))
 """330 hidden inserts an encoder's setting."""
-QUICK = Extent(
+QUICK = CorpusSize(
     bases=("bikes", "handheld"), repeats=1, clean_seconds=12, expensive_bases=("carphone_pristine",), still_encoders=2
 )
 """22 hidden inserts an encoder's setting."""
@@ -117,7 +117,7 @@ def main(
 
 
 def _measure_hidden(
-    extent: Extent, seed: int, methods: Sequence[Method], decoder: Decoder, progress: Progress
+    extent: CorpusSize, seed: int, methods: Sequence[Method], decoder: Decoder, progress: Progress
 ) -> tuple[Results, list[Fidelity]]:
     """Results of all methods on all clips, and the fidelity of our samples of the clips of the first film."""
     reel = Reel(INSERTED, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
@@ -135,7 +135,7 @@ def _measure_hidden(
     return Results(rows=tuple(rows)), fidelity
 
 
-def _measure_clean(extent: Extent, methods: Sequence[Method], progress: Progress) -> Results:
+def _measure_clean(extent: CorpusSize, methods: Sequence[Method], progress: Progress) -> Results:
     names = (*CLEAN, MONTAGE)
     reel = Reel(names, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
@@ -155,7 +155,7 @@ def _measure_clean(extent: Extent, methods: Sequence[Method], progress: Progress
     return _timed(made(makes, progress, "encoding: clean"), methods, progress, "clean clips")
 
 
-def _measure_expensive(extent: Extent, seed: int, methods: Sequence[Method], progress: Progress) -> Results:
+def _measure_expensive(extent: CorpusSize, seed: int, methods: Sequence[Method], progress: Progress) -> Results:
     """Results on clips with an insert every 3 s, for their cost."""
     reel = Reel(INSERTED, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
@@ -193,7 +193,7 @@ def _timed(clips: Sequence[Clip], methods: Sequence[Method], progress: Progress,
     return Results(rows=tuple(rows))
 
 
-def _measure_still(extent: Extent, decoder: Decoder, progress: Progress) -> list[StillScene]:
+def _measure_still(extent: CorpusSize, decoder: Decoder, progress: Progress) -> list[StillScene]:
     reel = Reel(["still"], width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
     makes = [
         partial(

@@ -23,7 +23,7 @@ Luma = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class VariantCost:
     """The cost of one method to hash a frame."""
 
     name: str
@@ -32,7 +32,7 @@ class Cost:
     for which rounding decides, and which cost ten times as much."""
 
 
-def measure() -> list[Cost]:
+def measure() -> list[VariantCost]:
     """Hashes the same frames by each method alternately; the first is the hash of the picture alone."""
     cv2.setNumThreads(1)
     transforms = frozenset([Variant.MIRROR, Variant.ROTATE])
@@ -53,7 +53,7 @@ def measure() -> list[Cost]:
                 way(frame)
                 seconds[turn, number, place] = perf_counter() - started
     means = seconds.min(axis=0).mean(axis=0) * 1000
-    return [Cost(name=name, milliseconds=float(mean)) for (name, _), mean in zip(ways, means, strict=True)]
+    return [VariantCost(name=name, milliseconds=float(mean)) for (name, _), mean in zip(ways, means, strict=True)]
 
 
 def film_frames() -> list[Luma]:

@@ -78,10 +78,10 @@ def known_packages(folder: Path | None) -> dict[str, ModelPackage]:
         ManifestError: the folder cannot be read, a manifest is not usable, or two have one name
             of which none may replace the other.
     """
-    shelf = read_all(folder)
-    for broken in shelf.broken:
+    registry = read_all(folder)
+    for broken in registry.broken:
         raise broken.error
-    return shelf.packages
+    return registry.packages
 
 
 def verified(packages: Iterable[ModelPackage], provider: Provider) -> tuple[Classifier, ...]:

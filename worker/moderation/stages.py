@@ -47,8 +47,8 @@ class ModelTally:
     def counts(self) -> dict[str, int]:
         """Counts for the stream's record."""
         return {
-            "looked at": self.classified,
-            "passed over": self.skipped,
+            "classified": self.classified,
+            "skipped": self.skipped,
             "failed": self.failed,
             "cpu_ms": round(self.cpu_seconds * 1000),
         }

@@ -88,7 +88,7 @@ def test_a_later_stage_runs_only_where_an_earlier_one_gave_cause(decoder: Decode
     classified = sum(not sample.deduplicated for sample in verdict.samples)
     assert costly.classified + costly.skipped == verdict.model_tallies["means"].classified == classified
     assert min(costly.classified, costly.skipped) >= 1
-    assert verdict.counts["looked at by costly"] == costly.classified
+    assert verdict.counts["classified by costly"] == costly.classified
 
 
 def test_without_a_cascade_all_models_classify_all_pictures(decoder: Decoder, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ UNSHOWN_SECONDS = "outage_seconds_unshown"
 """Count of seconds in outages after which the sequence went on without them: not streamed, or hidden from us."""
 ENDED_UNSAID = COUNT + AFTER_END
 
+_OLDER_COUNTS = {"looked at by ": "classified by ", "passed over by ": "skipped by "}
+"""Beginnings of counts in ledgers that version 0.1.0 wrote; workers of both versions may add to one ledger."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provisional:
@@ -100,7 +103,15 @@ def summary(ledger: Mapping[str, str], pending_ms: int, provisional: Provisional
         if provisional is None
         else {"reason": provisional.reason, "since_ms": provisional.since_ms, "seconds": provisional.ms / 1000},
         "reasons": {field: ms / 1000 for field, ms in sorted(reasons.items()) if ms},
-        "counts": {
-            field.removeprefix(COUNT): _whole(ledger, field) for field in sorted(ledger) if field.startswith(COUNT)
-        },
+        "counts": _counts(ledger),
     }
+
+
+def _counts(ledger: Mapping[str, str]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for field in ledger:
+        if field.startswith(COUNT):
+            name = field.removeprefix(COUNT)
+            older = next((one for one in _OLDER_COUNTS if name.startswith(one)), "")
+            counts[_OLDER_COUNTS.get(older, "") + name.removeprefix(older)] += _whole(ledger, field)
+    return dict(sorted(counts.items()))
