@@ -53,7 +53,7 @@ class ListFormatError(ModelsError):
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(f"{place}: {reason}")
         self.place = place
-        """Where in the file: "line 7", "value[12]", "element 3"."""
+        """Place in the file: "line 7", "value[12]", "element 3"."""
         self.reason = reason
         """The expected content there."""
 

@@ -26,7 +26,7 @@ PLACES: Final = {
     "stream.v1": ("Streams", "On `lw:streams:events`.", "platforms"),
     "operations.v1": ("Operations", "On `lw:operations`.", "operators"),
 }
-"""Of each schema: a heading, the Redis streams, and whom it is for."""
+"""By schema: a heading, the Redis streams, and the readers."""
 
 Schema = Mapping[str, Any]
 

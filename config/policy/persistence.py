@@ -11,8 +11,8 @@ from config.facts import VideoFrame
 from config.policy.cel.windows import MAX_WINDOW_SAMPLES
 
 LATE_SECONDS = 120
-"""How much later than its neighbours, by capture time, a segment may end and still be counted with them: a live window
-is rarely longer. It bounds the state of a rule that does not yet persist."""
+"""Longest time by which a segment may end later than its neighbours, by capture time, and still be counted with them: a
+live window is rarely longer. It bounds the state of a rule that does not yet persist."""
 
 _Key = TypeVar("_Key", int, str)
 
@@ -28,7 +28,7 @@ class RuleHeld(NamedTuple):
 
 
 class Persistence(BaseModel):
-    """How often a rule must hold before a person is called. Counted by capture time, so in any order of segments."""
+    """Condition under which a rule that holds calls a person. Counted by capture time, so in any order of segments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -58,7 +58,8 @@ class Policy(BaseModel):
     flood: Flood | None = None
     """None: each stream has its own incident, however many there are."""
     coverage_gap: CoverageGap | None = CoverageGap()
-    """When a stream that alone cannot be seen is an incident. `null`: never; operators hear of it all the same."""
+    """Condition under which a stream that alone cannot be seen is an incident. `null`: never; operators hear of it all
+    the same."""
     cascade: tuple[Stage, ...] | None = None
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
     rules: tuple[Rule, ...]

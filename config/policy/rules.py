@@ -43,7 +43,7 @@ class Rule(BaseModel):
     severity: Severity
     """critical, high or review: the order in which people are called."""
     persistence: Persistence = Persistence()
-    """How often the rule must hold before a person is called; by default once."""
+    """Times that the rule must hold before a person is called; by default once."""
     cooldown_seconds: float = Field(default=300.0, ge=0, le=86_400, strict=True)
     """After a decision, what was captured up to this much later belongs to the decided incident, unless it is more
     severe."""

@@ -41,7 +41,7 @@ class BankChange:
     op: ChangeOp
     list: str
     at_ms: int
-    """When it was made, in milliseconds of Redis's clock."""
+    """Time when it was made, in milliseconds of Redis's clock."""
     id: str = ""
     """Its place in the stream of changes; empty until it has one."""
     spec: ListSpec | None = None

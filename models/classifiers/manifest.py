@@ -45,7 +45,7 @@ class Category(StrEnum):
 
 
 class Use(StrEnum):
-    """Where a model's scores count."""
+    """Purpose for which a model's scores count."""
 
     LIVE = "live"
     SHADOW = "shadow"
@@ -115,7 +115,7 @@ class Resize(Size):
 
     filter: ResizeFilter
     library: Literal["pillow", "libvips"] = "pillow"
-    """Whose pixels it gives: libraries differ by some grey levels. `libvips` has lanczos only."""
+    """Library whose pixels it gives: libraries differ by some grey levels. `libvips` has lanczos only."""
     fit: Literal["stretch", "blurpad"] = "stretch"
     """`stretch`: with no regard to its aspect ratio. `blurpad`: it keeps that, in the middle of itself, stretched and
     blurred (as libvips does, sigma 10 pixels)."""
@@ -237,7 +237,7 @@ class Manifest(_Part):
     use: Use = Use.LIVE
     licence: Text
     source: Text
-    """Where the weights come from."""
+    """Source of the weights."""
     intended_use: tuple[Text, ...] = Field(min_length=1)
     validated_for: tuple[Text, ...] = Field(min_length=1)
     """On what its scores were measured, and by whom."""

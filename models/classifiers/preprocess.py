@@ -45,7 +45,7 @@ _PILLOW_FILTERS = {
 
 
 class Colours(Protocol):
-    """Where pixels come from; `sampler.picture.Picture` is one."""
+    """A source of pixels; `sampler.picture.Picture` is one."""
 
     @property
     def width(self) -> int: ...

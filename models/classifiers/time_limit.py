@@ -50,7 +50,7 @@ class TimeLimit:
         self._changed = threading.Condition()
         self._running: _Run | None = None
         self._wakes = inf
-        """When the thread looks next, by the monotonic clock."""
+        """Time of the next check by the thread, by the monotonic clock."""
         self._thread: threading.Thread | None = None
 
     @contextmanager

@@ -84,7 +84,7 @@ def presence(package: ModelPackage) -> Literal["there", "missing", "unreadable"]
 
 
 def _folder(package: ModelPackage, file: PinnedFile) -> Path:
-    """Where the path of a file starts.
+    """Folder that the path of a file starts from.
 
     Raises:
         WeightsError: the Python package that ships it is not installed.

@@ -162,7 +162,7 @@ class _Document:
 
     @property
     def place(self) -> str:
-        """Where a refusal happens."""
+        """Place in the file, for a refusal."""
         return self._item.place if self._item is not None else f"after element {self._count}"
 
     def doctype(self, *_: object) -> None:

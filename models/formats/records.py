@@ -56,7 +56,7 @@ class Skip:
     """A well-formed piece that did not become an entry."""
 
     place: str
-    """Where: "line 7", "value[12]", "element 3"."""
+    """Place: "line 7", "value[12]", "element 3"."""
     reason: SkipReason
 
 

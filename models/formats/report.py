@@ -29,7 +29,7 @@ class ImportReport:
     skipped: dict[str, int]
     """Pieces that did not become entries, by reason (`SkipReason`)."""
     first_skipped: dict[str, str]
-    """Where the first of each reason stands."""
+    """Place of the first of each reason."""
     removed: int
     """Tombstones."""
     duplicates: int

@@ -30,7 +30,7 @@ FULL_RANGE = 2
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """AVColorSpace (ITU-T H.273, table 4) to the names of sampler/picture.py."""
 HD_LINES = 720
-"""Where the stream has no matrix, players take BT.709 from this height on, and BT.601 below."""
+"""Height from which on players take BT.709 where the stream has no matrix; below they take BT.601."""
 DISPLAY_MATRIX = struct.Struct("=9i")
 """Rows of a 3×3 matrix: a, b, u, c, d, v, x, y, w (ISO/IEC 14496-12, 6.2.2)."""
 

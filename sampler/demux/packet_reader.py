@@ -66,7 +66,8 @@ class PacketWindow:
     """As FFmpeg gave them; index for index those of `packets`."""
     size_bytes: int = 0
     next_keyframe_seconds: float | None = None
-    """Where the next window begins with a keyframe: pictures shown before that, in an open GOP, belong to no window."""
+    """Time of the keyframe that the next window begins with: pictures shown before that, in an open GOP, belong to no
+    window."""
 
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -136,7 +137,7 @@ class Demuxer:
 
     @property
     def origin_seconds(self) -> float:
-        """Where the first picture lies on the container's timeline: the earliest of the first window, so that pictures
+        """Time of the first picture on the container's timeline: the earliest of the first window, so that pictures
         have one origin from the first one on."""
         return self._first_seconds if self._first_seconds is not None else 0.0
 

@@ -6,8 +6,8 @@ JUMP_SECONDS = 10
 """A step forward longer than this is a discontinuity, not a picture shown for long: HLS segments are shorter. Nor does
 reordering move a picture further than this from where it is decoded."""
 BACKSTEP_SECONDS = 1
-"""Where there are only presentation times, further than this behind the latest is a discontinuity; B-frames lie behind
-it by a few frames at most."""
+"""Distance behind the latest over which (>) a time is a discontinuity, where there are only presentation times;
+B-frames lie behind it by a few frames at most."""
 NOMINAL_FRAMES_PER_SECOND = 25
 """The frame duration until two pictures show it."""
 LONGEST_FRAME_SECONDS = 0.5

@@ -39,7 +39,7 @@ class Pointer:
     digest: str = ""
     """SHA-256 of the manifest, if the snapshot is in the store; empty: it is not there yet."""
     damaged: str = ""
-    """Why Redis's record names no snapshot, so that the one in force is unknown; empty: it does."""
+    """Reason why Redis's record names no snapshot, so that the one in force is unknown; empty: it does."""
 
 
 NO_SNAPSHOT = Pointer(name="", watermark=START, edition=0)

@@ -43,7 +43,7 @@ class FileList:
     changes: tuple[BankChange, ...] = ()
     """The changes that make a bank of the list; none: the file was never valid."""
     refusal: HashListError | None = None
-    """Why the present file is refused."""
+    """Reason why the present file is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class FolderLists:
 
     files: dict[Path, FileList] = field(default_factory=dict)
     refusal: HashListError | None = None
-    """Why the folder itself cannot be read; its lists stay as they are."""
+    """Reason why the folder itself cannot be read; its lists stay as they are."""
 
     @property
     def changes(self) -> tuple[BankChange, ...]:
@@ -78,7 +78,7 @@ class FolderLists:
 
     @property
     def refusals(self) -> tuple[HashListError, ...]:
-        """Why the folder or files are refused: each text names file and line."""
+        """Reason why the folder or files are refused: each text names file and line."""
         own = () if self.refusal is None else (self.refusal,)
         return own + tuple(file.refusal for file in self.files.values() if file.refusal is not None)
 

@@ -73,7 +73,7 @@ class Imported:
     looked_back: int
     """New PDQ hashes that the verdict log is searched for."""
     not_looked_back: str = ""
-    """Why it is not searched for other new ones; empty: it is."""
+    """Reason why it is not searched for other new ones; empty: it is."""
 
     def to_record(self) -> dict[str, Any]:
         """The record that `livewarden bank import --json` prints."""

@@ -42,7 +42,7 @@ class SharedBank:
     """Lists whose source was not read again in time."""
     refreshed_ms: dict[str, int] = field(default_factory=dict)
     missing: str = ""
-    """Why the snapshot in force is not the open one; empty: it is."""
+    """Reason why the snapshot in force is not the open one; empty: it is."""
     changes: int = 0
     """Number of changes since the snapshot."""
     unreadable: int = 0
@@ -54,7 +54,7 @@ class SharedBank:
 
     @property
     def behind(self) -> str:
-        """Why some of what is in force is missing here; empty: nothing is."""
+        """Reason why some of what is in force is missing here; empty: nothing is."""
         if self.missing or not self.unreadable:
             return self.missing
         return (

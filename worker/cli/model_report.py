@@ -29,7 +29,7 @@ VERIFIED_SIZE = (1280, 720)
 
 
 def runs(package: ModelPackage, active: Mapping[str, Classifier], cascade: Sequence[Stage] | None) -> str:
-    """When a model runs, in a few words."""
+    """The condition under which a model runs, in a few words."""
     if package.manifest.name not in active:
         return "no"
     if package.manifest.use is Use.SELFTEST:

@@ -121,7 +121,7 @@ def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
 
 
 def plain(when: str) -> str:
-    """When a model runs, for people."""
+    """The condition under which a model runs, for people."""
     return {"always": "every picture"}.get(when, when)
 
 

@@ -54,7 +54,7 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether the child, the leader of its group, still runs."""
+        """True if the child, the leader of its group, still runs."""
         return self._process.poll() is None
 
     def first_line(self) -> str | None:

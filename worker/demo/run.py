@@ -24,7 +24,7 @@ STREAM_ID = "demo"
 GROUP = CONSUMER = "demo"
 FIRST_ESCALATION_SECONDS = 60.0
 REFRESH_MILLISECONDS = 400
-"""How long one read of the queue blocks, and so how old the table may be."""
+"""Time for which one read of the queue blocks, and so the greatest age of the table."""
 
 
 def run(

@@ -22,7 +22,7 @@ _ACCENT = (255, 176, 84)
 
 
 def shows_card(seconds: float) -> bool:
-    """Whether the test card is on at `seconds` from the start: for [6, 9), [26, 29), [46, 49)…"""
+    """Returns whether the test card is on at `seconds` from the start: for [6, 9), [26, 29), [46, 49)…"""
     since_first = seconds - FIRST_CARD_AT_SECONDS
     return since_first >= 0 and since_first % CARD_PERIOD_SECONDS < CARD_SECONDS
 

@@ -22,7 +22,7 @@ class Diagnosis:
     state: State
     found: str
     advice: str = ""
-    """What to do; empty if all is well."""
+    """Advice; empty if all is well."""
 
 
 def ok(name: str, found: str) -> Diagnosis:

@@ -56,7 +56,7 @@ class Presence:
     host: str
     pid: int
     started_ms: int
-    """When it gave its first sign, in Redis's clock."""
+    """Time when it gave its first sign, in Redis's clock."""
     processes: int = 0
     """Pool processes of a worker; 0 for a beat."""
     queues: tuple[str, ...] = ()

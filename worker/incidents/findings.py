@@ -178,7 +178,7 @@ class Incident:
     finding: Finding
     raised_ms: int
     published_ms: int
-    """When an event of it was last published."""
+    """Time when an event of it was last published."""
     cooldown_ms: int
     """The rule's, when it was raised: a decision needs no policy."""
     interrupt_requested: bool = False

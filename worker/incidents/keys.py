@@ -22,7 +22,7 @@ ALIKE: Final = 4
 
 
 incidents_key: Final = redis_keys.INCIDENTS.of
-"""Of a stream, or of the groups that `groups_owner` names."""
+"""Key of the incidents of a stream, or of the groups that `groups_owner` names."""
 windows_key: Final = redis_keys.WINDOWS.of
 named_key: Final = redis_keys.INCIDENT_STREAMS.of
 incident_key: Final = redis_keys.INCIDENT.of

@@ -33,7 +33,8 @@ class SegmentContext:
     """It was moderated before, and is matched again with hashes that are new since: no decision made since covers that,
     and it requests no interruption, since what was shown then may be over."""
     listed_ms: int | None = None
-    """When the segment was first listed, in milliseconds of Redis's clock. None: its capture times are all there is."""
+    """Time when the segment was first listed, in milliseconds of Redis's clock. None: its capture times are all there
+    is."""
 
     source: SegmentSource | None = None
     """The origin and position of the segment; None: unknown."""

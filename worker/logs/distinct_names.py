@@ -44,7 +44,7 @@ class DistinctNames:
         return new
 
     def has(self, name: str, now_seconds: float) -> bool:
-        """Whether the name, or one that shares its bit, was added in this window or the last."""
+        """Returns whether the name, or one that shares its bit, was added in this window or the last."""
         self.ended(now_seconds)
         index, bit = _byte_and_bit(name)
         return any(bits and bits[index] & bit for bits in (self._bits, self._before))

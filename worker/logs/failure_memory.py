@@ -10,8 +10,8 @@ REPEAT_SECONDS: Final = 600.0
 """Between two lines about a failure that lasts."""
 
 MOST_RUNS: Final = 3
-"""How often within `REPEAT_SECONDS` the same failure is logged as new: one that comes and goes each second is not
-logged each second."""
+"""Number of times within `REPEAT_SECONDS` that the same failure is logged as new: one that comes and goes each second
+is not logged each second."""
 
 MOST_NAMES: Final = 4_096
 """Remembered failures, some 400 bytes each: names of streams are hostile and many."""
@@ -25,7 +25,7 @@ class FailureRun:
     logged_at: float
     met_at: float
     window_at: float
-    """When the first of `runs` began."""
+    """Time when the first of `runs` began."""
     runs: int = 1
     """Runs of this name that began since `window_at`."""
     times: int = 0
@@ -35,7 +35,8 @@ class FailureRun:
     """Its beginning was logged, so its end is too."""
 
     def is_past(self, now: float) -> bool:
-        """Whether it has ended, or did not occur for `REPEAT_SECONDS`, so that the next failure begins a new run."""
+        """Returns whether it has ended, or did not occur for `REPEAT_SECONDS`, so that the next failure begins a new
+        run."""
         return not self.lasts or now - self.met_at >= REPEAT_SECONDS
 
     def begin_again(self, now: float) -> None:

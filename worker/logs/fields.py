@@ -13,7 +13,7 @@ from worker.logs.redaction import loggable
 
 MAX_VALUE_CHARACTERS: Final = 300
 MAX_ITEMS: Final = 50
-"""Of a list or mapping, such as the active lists; the number of the others is shown."""
+"""Limit for a list or mapping, such as the active lists; the number of the others is shown."""
 
 OF_A_STREAM: Final = "stream %s"
 """Prefix of messages about one stream, whose ID is their first argument."""

@@ -10,10 +10,10 @@ from typing import Final
 from worker.logs.printable import printable
 
 MAX_CHARACTERS: Final = 4_000
-"""Of one text; hostile names and messages have megabytes."""
+"""Limit for one text; hostile names and messages have megabytes."""
 
 MAX_READ_CHARACTERS: Final = 16_000
-"""Of one text, read before it is redacted and cut: more than the longest URL in use."""
+"""Limit for one text, read before it is redacted and cut: more than the longest URL in use."""
 
 _SHORT_QUERY_CHARACTERS: Final = 8
 """Up to this length (<=), text after the `?` of a word that is no URL and has no `=` is shown: it is no token."""

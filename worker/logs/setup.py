@@ -22,8 +22,8 @@ from worker.logs.rate_limit import LineLimit
 from worker.logs.redaction import loggable
 
 STREAM_LINES_A_MINUTE = 20
-"""Of one stream in one process. A stream may have 128 failing segments a second, each a line of up to 700 characters:
-8 GB a day, on the disk that Redis writes to. The ledger counts all of them."""
+"""Limit for one stream in one process. A stream may have 128 failing segments a second, each a line of up to 700
+characters: 8 GB a day, on the disk that Redis writes to. The ledger counts all of them."""
 
 _LIMITED_STREAMS = 4_096
 """Streams whose lines are counted, some 300 bytes each; the least recent is forgotten."""

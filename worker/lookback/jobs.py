@@ -69,9 +69,9 @@ class Job:
     since_ms: int
     """Pictures captured from then on (>=) are searched."""
     arrived_ms: int
-    """When the last of the hashes came."""
+    """Time when the last of the hashes came."""
     begun_ms: int
-    """When the first pass began; files written later are left to the last pass."""
+    """Time when the first pass began; files written later are left to the last pass."""
     last_pass: bool = False
     """The first pass goes from the newest file to the oldest; the last one searches files written meanwhile."""
     done_ms: int | None = None
@@ -81,7 +81,7 @@ class Job:
 
     @property
     def ready_ms(self) -> int:
-        """When it may continue."""
+        """Time when it may continue."""
         return self.arrived_ms + SETTLED_MS if self.last_pass else 0
 
     def is_ready(self, now_ms: int) -> bool:

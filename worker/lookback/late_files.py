@@ -39,7 +39,7 @@ class LateFile:
     due_ms: float
     """As in Redis, so that a record that was changed since is not overwritten."""
     since_ms: int
-    """When it was registered."""
+    """Time when it was registered."""
     judged_by: BankMark
     rows: int = 0
     """Number of its rows that are done."""

@@ -47,11 +47,11 @@ class ModerationContext:
 
     stream: StreamFacts
     capture_ms: int
-    """When its first picture was live, in milliseconds of Redis's clock; for a file, of its own timeline."""
+    """Time when its first picture was live, in milliseconds of Redis's clock; for a file, of its own timeline."""
     offset_seconds: float = 0.0
     """Time of its first picture from that of the complete input; 0 for a live segment."""
     judged_ms: int | None = None
-    """When it is moderated, in milliseconds of Redis's clock, by which allowances end. None: by this machine's
+    """Time when it is moderated, in milliseconds of Redis's clock, by which allowances end. None: by this machine's
     clock."""
 
 

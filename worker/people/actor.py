@@ -64,5 +64,5 @@ class Actor:
             raise BankRequestError(f"{self.name} is {self.role}: only a {' or '.join(roles)} may {to}")
 
     def is_person(self, name: str) -> bool:
-        """Whether `name` is this person's, ignoring case and surrounding white space."""
+        """Returns whether `name` is this person's, ignoring case and surrounding white space."""
         return self.name.casefold() == name.strip().casefold()

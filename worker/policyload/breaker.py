@@ -23,7 +23,7 @@ STUCK_SECONDS: Final = 300
 """For which a model is left out. A trial holds each pool child for about 8 s, 3 % of this time."""
 
 _key: Final = redis_keys.STUCK.of
-"""Of the time until which a model is left out, in milliseconds of Redis's clock."""
+"""Key of the time until which a model is skipped, in milliseconds of Redis's clock."""
 
 
 def stuck_keys(models: Sequence[str]) -> list[str]:

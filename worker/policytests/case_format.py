@@ -16,7 +16,7 @@ from config.regular_file import open_regular
 from worker.errors import ReplayError
 
 MAX_SAMPLES = 10_000
-"""Of a case, with repetitions: hours of a stream."""
+"""Limit for a case, with repetitions: hours of a stream."""
 
 MAX_FILE_BYTES = 4_000_000
 

@@ -109,7 +109,7 @@ class SoftLimit:
 
 
 def _is_unbroken(frame: FrameType | None) -> bool:
-    """Whether the frame is in one of `_UNBROKEN`, or in a context manager's own code."""
+    """Returns whether the frame is in one of `_UNBROKEN`, or in a context manager's own code."""
     return frame is not None and (
         frame.f_code in _UNBROKEN or (frame.f_back is not None and frame.f_back.f_code in _CLEANING)
     )

@@ -146,7 +146,7 @@ def decide_incident(
 
 
 def _refusal(found: Undecided, outcome: Outcome, note: str) -> str:
-    """Why nobody may make this decision; empty: it may be made."""
+    """Reason why nobody may make this decision; empty: it may be made."""
     if found.worse:
         return f"{found.worse} came since: take it again"
     if outcome is Outcome.HARMLESS and found.listed and not note.strip():

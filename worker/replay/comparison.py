@@ -131,7 +131,7 @@ class RuleTally:
 
 
 def is_given(segment_key: str, segments: Set[str]) -> bool:
-    """Whether the cause of an event lies outside the log, which holds `segments`."""
+    """Returns whether the cause of an event lies outside the log, which holds `segments`."""
     return LOOKED_BACK in segment_key or segment_key not in segments
 
 

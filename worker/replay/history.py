@@ -107,7 +107,7 @@ class LoggedIncident:
         return most_urgent(self.severity, *(event.severity for event in self.events))
 
     def is_open_at(self, at_ms: int) -> bool:
-        """Whether it was raised before (<) then, and not decided before."""
+        """Returns whether it was raised before (<) then, and not decided before."""
         return self.raised_ms < at_ms and (self.decided_ms is None or self.decided_ms >= at_ms)
 
 

@@ -88,11 +88,11 @@ class Prefilter:
         return codes
 
     def _matters(self, row: Row) -> bool:
-        """Whether a rule over this picture alone holds or fails, without its matches."""
+        """Returns whether a rule over this picture alone holds or fails, without its matches."""
         return _has_effect(self._policy.evaluate(stream_facts_of(row), sample_facts_of({**row, "matches": []})))
 
     def _matters_in_windows(self, row: Row) -> bool:
-        """Whether a rule over windows holds or fails where all pictures around are of this class."""
+        """Returns whether a rule over windows holds or fails where all pictures around are of this class."""
         stream, sample = stream_facts_of(row), sample_facts_of({**row, "matches": []})
         windows = self._policy.windows
         answers = windows.answers((), windows.of(sample))
@@ -106,7 +106,7 @@ class Prefilter:
 
 
 def _has_effect(evaluation: Evaluation) -> bool:
-    """Whether a rule holds or fails: both are counted."""
+    """Returns whether a rule holds or fails: both are counted."""
     return bool(evaluation.hits or evaluation.problems)
 
 

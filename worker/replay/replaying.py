@@ -31,7 +31,7 @@ LATE_MS = 600_000
 """The longest time from capture to settlement that a replay reads: a segment is gone from its origin long before."""
 
 BINS = 100
-"""Of a histogram of scores, from 0 to 1."""
+"""Number of bins of a histogram of scores, from 0 to 1."""
 
 Advance = Callable[[int], None]
 """Called with the number of rows done since the last call; each row counts twice, once read and once replayed."""

@@ -90,7 +90,7 @@ def _labels(name: str, thresholds: Sequence[Threshold]) -> list[Threshold]:
 
 
 def _label_is_left(threshold: Threshold) -> bool:
-    """Whether the label stands left of its line, where there is more room."""
+    """Returns whether the label stands left of its line, where there is more room."""
     return threshold.value > 0.5
 
 

@@ -36,9 +36,8 @@ def thresholds(rule: Rule) -> list[Threshold]:
 
 
 def only_compares(tree: Node) -> bool:
-    """Whether a condition does nothing with scores, their maxima in windows, and sample counts of windows but compare
-    each with numbers: then values on the same side of each number are equal to it.
-    """
+    """Returns whether a condition does nothing with scores, their maxima in windows, and sample counts of windows but
+    compare each with numbers: then values on the same side of each number are equal to it."""
     compared = {one.node for one in comparisons(tree)}
     owners = {node.owner for node in compared if isinstance(node, Index)}
     return all(node in compared or node in owners for node in nodes(tree) if _reads_score(node))

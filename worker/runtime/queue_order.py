@@ -47,7 +47,7 @@ class WeightedQueueOrder:
         self._slot = 0
         self._last_slow = SEGMENTS_SLOW
         self._slow_since: float | None = None
-        """When the only process began slow work."""
+        """Time when the only process began slow work."""
         self._rests_until = 0.0
 
     def update(self, queues: Iterable[str]) -> None:

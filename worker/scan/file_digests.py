@@ -32,7 +32,7 @@ def match_file(bank: Bank, data: bytes | BinaryIO) -> tuple[ListMatch, ...]:
 
 
 def _holds(bank: Bank, kind: HashKind) -> bool:
-    """Whether any list has such digests: reading a film takes seconds."""
+    """Returns whether any list has such digests: reading a film takes seconds."""
     return any(
         (layer.snapshot is not None and kind in layer.snapshot.tables)
         or any(entry.kind is kind for _, entry in layer.delta.entries)

@@ -76,7 +76,7 @@ class Media:
 
 
 def is_url(media: str) -> bool:
-    """Whether `media` is a URL; else it is a path."""
+    """Returns whether `media` is a URL; else it is a path."""
     return scheme_of(media) in {"http", "https"}
 
 
@@ -185,7 +185,8 @@ def _looks_like_playlist(name: str, head: bytes) -> bool:
 
 
 def is_picture(data: bytes | BinaryIO) -> bool:
-    """Whether it begins as a PNG, JPEG, GIF, BMP, TIFF or WebP does, whatever its name; a pipe counts as a video."""
+    """Returns whether it begins as a PNG, JPEG, GIF, BMP, TIFF or WebP does, whatever its name; a pipe counts as a
+    video."""
     head = _head_of(data)
     return head.startswith(_PICTURE_HEADS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 

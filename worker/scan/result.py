@@ -33,7 +33,7 @@ class ScanFinding:
     rule: str
     severity: Severity
     pts_seconds: float
-    """Of the first sample."""
+    """Presentation time of the first sample."""
 
     def to_record(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it."""
@@ -127,8 +127,8 @@ class ScanResult:
         return persisting
 
     def only_selftest(self, findings: Sequence[ScanFinding]) -> bool:
-        """Whether all findings are of the test card: each hit of their rules matched it, and no sample matched another
-        list."""
+        """Returns whether all findings are of the test card: each hit of their rules matched it, and no sample matched
+        another list."""
         if self.file_matches or any(match.list != SELFTEST for sample in self.samples for match in sample.matches):
             return False
         rules = {finding.rule for finding in findings}

@@ -60,7 +60,7 @@ class Key:
         return re.sub(r"{\w+}", lambda _: next(given), self.pattern)
 
     def matches(self, name: str) -> bool:
-        """Whether `name` has this pattern."""
+        """Returns whether `name` has this pattern."""
         return _expression(self.pattern).fullmatch(name) is not None
 
 

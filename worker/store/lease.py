@@ -17,7 +17,7 @@ from worker.store.redis_client import run_script, store_errors
 _trouble = FailureLog(logging.getLogger(__name__))
 
 LEASE_SECONDS = 20.0
-"""How long a dead holder blocks others."""
+"""Time for which a dead holder blocks others."""
 RENEW_SECONDS = 5.0
 ASK_AGAIN_SECONDS = 0.25
 LEASE_MS = round(LEASE_SECONDS * 1000)

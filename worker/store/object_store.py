@@ -59,7 +59,7 @@ class ObjectStore:
 
     @property
     def local(self) -> bool:
-        """Whether the files are on a file system of this machine."""
+        """True if the files are on a file system of this machine."""
         return self._local
 
     def write(self, path: str, data: bytes | memoryview) -> None:
@@ -245,8 +245,8 @@ class _StoredFile(io.RawIOBase):
 
 
 def _is_no_file(full_path: str) -> bool:
-    """Whether there is something else than a regular file: opening a pipe would wait for a writer, and a link to itself
-    is damage of one file. False if it is missing, which `open` reports."""
+    """Returns whether there is something else than a regular file: opening a pipe would wait for a writer, and a link
+    to itself is damage of one file. False if it is missing, which `open` reports."""
     try:
         mode = Path(full_path).stat().st_mode
     except OSError as error:

@@ -28,11 +28,11 @@ HEALTH_CHECK_SECONDS = 30
 RETRIES = 4
 """Retries after a lost connection, over about 2 s, which covers a restart of Redis with a small data set."""
 DISK_MILLISECONDS = 5_000
-"""How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
+"""Time for which WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
 once_key = redis_keys.ONCE.of
-"""Of the stored answer to the call with a token."""
+"""Key of the stored answer to the call with a token."""
 ONCE_SECONDS = redis_keys.ONCE.seconds
-"""How long a call is known by its token: longer than its caller can take to repeat it. A client repeats a script
+"""Time for which a call is known by its token: longer than its caller can take to repeat it. A client repeats a script
 `RETRIES` times, each time after `ANSWER_SECONDS` at most."""
 
 NOT_A_URL = "expected redis://, rediss:// or unix://, HOST:PORT/DATABASE"
@@ -100,8 +100,9 @@ def time_ms(answer: Sequence[Any]) -> int:
 
 
 def is_recent(noted_ms: object, now: int, within_ms: int) -> bool:
-    """Whether a stored time is in (`now` - `within_ms`, `now`], in ms. A time in the future, from before Redis's clock
-    went back, is not recent, or work would wait until the clock is there again. Neither is an invalid one."""
+    """Returns whether a stored time is in (`now` - `within_ms`, `now`], in ms. A time in the future, from before
+    Redis's clock went back, is not recent, or work would wait until the clock is there again. Neither is an invalid
+    one."""
     noted = str(noted_ms)
     return noted.isascii() and noted.isdecimal() and 0 <= now - int(noted) < within_ms
 

@@ -41,7 +41,7 @@ class Damage:
     """The damage of a file."""
 
     since_ms: int
-    """When it was found, by Redis's clock."""
+    """Time when it was found, by Redis's clock."""
     problem: str
     published: bool
     """It was published to operators."""

@@ -120,7 +120,7 @@ class LogReader:
                 self.holds = [str(name) for name in json.loads(metadata.get(HOLDS, b"[]"))]
                 """Names of its sources; none if it was not merged."""
                 self.merged_ms = int(metadata.get(MERGED_MS, b"0"))
-                """When it was merged; 0 if it was not."""
+                """Time when it was merged; 0 if it was not."""
         except BaseException:
             self._bytes.close()
             raise

@@ -34,7 +34,7 @@ _trouble = FailureLog(_log)
 
 LEASE = redis_keys.LOG_LEASE.name
 KEPT = redis_keys.LOG_KEPT.name
-"""When this was last done, in ms."""
+"""Time when this was last done, in ms."""
 
 KEEP_EVERY_MS = 300_000
 SLICE_SECONDS = 4.0

@@ -26,7 +26,7 @@ class Comparison:
     """The operator, as if the number stood on the right."""
     value: float
     at: int
-    """Where the number stands in the condition, in characters."""
+    """Position of the number in the condition, in characters."""
     node: Node
     """The compared value."""
 

@@ -61,7 +61,7 @@ class CorrectedCondition:
 
     text: str
     mistakes: tuple[ConditionError, ...]
-    """What was corrected, each at its place in the original condition; at least one."""
+    """Corrections, each at its place in the original condition; at least one."""
     origins: tuple[int, ...]
     """For each character of `text` its place in the condition as it stands, and for its end."""
 
@@ -138,7 +138,7 @@ def _compared(bare: str, start: int) -> str | None:
 
 
 def _begin(bare: str, at: int) -> int:
-    """Where the condition begins that `at` is in."""
+    """Beginning of the condition that `at` is in."""
     begins = [0]
     for found in _BETWEEN.finditer(bare, 0, at):
         if found[0] in "([{":
@@ -151,7 +151,7 @@ def _begin(bare: str, at: int) -> int:
 
 
 def _end(bare: str, at: int) -> int:
-    """Where the condition ends that `at` is in."""
+    """End of the condition that `at` is in."""
     depth = 0
     for found in _BETWEEN.finditer(bare, at):
         if found[0] in "([{":

@@ -35,7 +35,7 @@ def unproved(tree: Node, proved: Callable[[Node], bool]) -> Node | None:
 
 
 def begin(tree: Node) -> int:
-    """Where a part begins, in characters: its first atom, without brackets around several."""
+    """Beginning of a part, in characters: its first atom, without brackets around several."""
     return next(atoms(tree)).start
 
 

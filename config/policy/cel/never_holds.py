@@ -35,7 +35,7 @@ class ImpossibleValue:
     value: str
     known: tuple[str, ...]
     at: int
-    """Where it stands in the condition, in characters."""
+    """Position in the condition, in characters."""
 
 
 def impossible_values(tree: Node) -> Iterator[ImpossibleValue]:

@@ -13,7 +13,7 @@ class Node:
     """A part of a condition, distinguished by identity: two parts may read the same."""
 
     start: int
-    """Where it stands in the text, in characters: [start, end)."""
+    """Position in the text, in characters: [start, end)."""
     end: int
     depth: int
     """Depth of the tree; 1: a leaf."""

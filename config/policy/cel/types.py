@@ -93,7 +93,7 @@ class Sizes:
     matches: int
     tags: int
     notes_in: int = 0
-    """Where the metadata is long, of NOTES_IN: a list of a thousand has no room for other lists of a thousand."""
+    """Index in NOTES_IN of the long metadata: a list of a thousand has no room for other lists of a thousand."""
 
 
 NOTES_IN: Final = (0, 1)

@@ -240,7 +240,7 @@ def _by_name(calls: Iterable[WindowCall]) -> dict[str, list[WindowCall]]:
 
 
 def _start(span: Span, captures_ms: Sequence[int], now_ms: int) -> int:
-    """Where in the samples a window begins that ends with the last one."""
+    """Index of the sample with which a window begins that ends with the last one."""
     if span.samples is not None:
         return max(0, len(captures_ms) - span.samples)
     assert span.ms is not None

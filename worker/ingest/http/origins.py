@@ -89,7 +89,8 @@ def embedded_v4(address: Address) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` is globally reachable, so that a request to it reveals nothing about the local network."""
+    """Returns whether `address` is globally reachable, so that a request to it reveals nothing about the local
+    network."""
     target = embedded_v4(address)
     if isinstance(target, IPv4Address):
         return not any(target in network for network in _NOT_PUBLIC_V4)
@@ -106,7 +107,7 @@ class AllowedNetwork:
     ports: frozenset[int]
 
     def permits(self, address: Address, port: int) -> bool:
-        """Whether `address` is in the network and `port` is allowed."""
+        """Returns whether `address` is in the network and `port` is allowed."""
         if port not in self.ports:
             return False
         candidates = {address, embedded_v4(address)}
@@ -166,7 +167,7 @@ class AllowedOrigins:
         return not self.names and not self.networks
 
     def permits(self, target: UrlTarget, address: Address) -> bool:
-        """Whether a connection for `target` may go to `address`, to which its host resolved."""
+        """Returns whether a connection for `target` may go to `address`, to which its host resolved."""
         if target in self.named:
             return True
         if (self.public_only or target in self.names) and is_public(address):

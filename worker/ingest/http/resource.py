@@ -31,7 +31,7 @@ class Validators:
     """Length of the complete resource, not of a range."""
 
     def differ_from(self, other: Self) -> bool | None:
-        """Whether the two are of different versions; None if no field is set in both."""
+        """Returns whether the two are of different versions; None if no field is set in both."""
         pairs = (
             (self.etag, other.etag),
             (self.last_modified, other.last_modified),

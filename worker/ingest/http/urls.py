@@ -17,7 +17,7 @@ from worker.errors import FetchError
 from worker.logs.printable import printable
 
 MAX_SHOWN_CHARACTERS = 300
-"""Of a URL in a text for people; a hostile one has megabytes."""
+"""Limit for a URL in a text for people; a hostile one has megabytes."""
 
 _SCHEMES = frozenset({"http", "https"})
 _HOST_NAME = re.compile(r"(?!.{254})[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")

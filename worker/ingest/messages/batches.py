@@ -16,7 +16,8 @@ from worker.ingest.messages.keys import CLAIM, COUNTS, LISTS, REST, TAKEN, UNPUB
 from worker.store.redis_client import run_script
 
 LEASE_SECONDS: Final = 5.0
-"""How long a dead reader blocks the others. A batch takes some 30 ms, and its reader renews between two messages."""
+"""Time for which a dead reader blocks the others. A batch takes some 30 ms, and its reader renews between two
+messages."""
 
 MAX_MESSAGES: Final = 64
 MAX_BYTES: Final = 512 * 1024
@@ -43,7 +44,7 @@ class Batch:
     first: int
     """Index of the first of `messages` in the batch as it was taken, from 0."""
     taken_ms: int
-    """When it was taken from the queue, in milliseconds of Redis's clock."""
+    """Time when it was taken from the queue, in milliseconds of Redis's clock."""
     claims: int
     """Number of readers that have had it, from 1."""
     tries: int

@@ -170,7 +170,7 @@ class MessageReader:
 
 
 def _redis_failed(error: Exception) -> bool:
-    """Whether Redis failed. Other errors are about the request, and so about the message."""
+    """Returns whether Redis failed. Other errors are about the request, and so about the message."""
     if not isinstance(error, ResponseError):
         return isinstance(error, RedisError) and not isinstance(error, DataError)
     # Such as OOM, MISCONF, READONLY, NOPERM, BUSY; redis-py removes ERR, and has its own classes for some of these.

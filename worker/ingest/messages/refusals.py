@@ -49,7 +49,7 @@ class Refused:
     """The record of a refused message."""
 
     at_ms: int
-    """When it was taken from the queue."""
+    """Time when it was taken from the queue."""
     reason: str
     """As in `worker.errors.IntakeError`."""
     problem: str

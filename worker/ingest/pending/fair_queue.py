@@ -73,7 +73,7 @@ def add_waiting(redis: Redis, lane: Lane, stream_id: str, segment_key: str) -> b
 
 
 def lacks_message(redis: Redis, lane: Lane) -> bool:
-    """Whether fewer messages than streams wait, so that one must be sent. Must be called after each take.
+    """Returns whether fewer messages than streams wait, so that one must be sent. Must be called after each take.
 
     So one remaining message is enough for all waiting segments. A message that another process has just received is not
     counted, and a superfluous one finds nothing.
@@ -126,6 +126,6 @@ def waiting_streams(redis: Redis, lane: Lane) -> int:
 
 
 def _held_prefix(lane: Lane) -> str:
-    """Of the hash for each stream with `held_ms`, how long it held a process last, and `turn`, the start tag that it
-    keeps while it has nothing waiting; for a slow stream it is its mark."""
+    """Prefix of the hash for each stream with `held_ms`, how long it held a process last, and `turn`, the start tag
+    that it keeps while it has nothing waiting; for a slow stream it is its mark."""
     return slow_prefix(SlowPart.SEGMENTS) if lane is Lane.SLOW else redis_keys.LANE_HELD.of(lane, "")

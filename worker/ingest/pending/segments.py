@@ -48,7 +48,7 @@ TRIAL_MS = 3_000
 a dead process ends then, and the segments that waited for it are sent again at their deadlines."""
 
 MAX_URI_CHARACTERS = 1_000
-"""Of a segment's URI in events and in the log; playlists are hostile. A longer one ends with an ellipsis."""
+"""Limit for a segment's URI in events and in the log; playlists are hostile. A longer one ends with an ellipsis."""
 
 QUICK_KEPT_SECONDS = 600
 """Since a stream's trial. Another trial costs little: one segment is fetched before the others are."""

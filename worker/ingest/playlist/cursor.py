@@ -41,14 +41,14 @@ class Cursor:
     rendition: str
     """`Rendition.name`, or a fixed name where there is no master playlist."""
     watched_since_ms: int | None = None
-    """When this watch was registered."""
+    """Time when this watch was registered."""
     lost_since_ms: int | None = None
     """Since when it may have been watched before, in state that Redis lost; None: it was not."""
     epoch: int = 0
     """Counts the restarts of the origin."""
     state: StreamState = StreamState.STARTING
     reason: str = ""
-    """Why the stream ended, or cannot be read."""
+    """Reason why the stream ended, or cannot be read."""
     next_sequence: int | None = None
     """The next media sequence number to admit; None: nothing has been listed yet."""
     next_capture_ms: int = 0
@@ -58,9 +58,9 @@ class Cursor:
     window_ms: int = 0
     """Total duration of the last playlist with segments."""
     last_read_ms: int | None = None
-    """When a playlist was last read."""
+    """Time when a playlist was last read."""
     last_new_ms: int | None = None
-    """When a new segment was last listed, or the first playlist was read."""
+    """Time when a new segment was last listed, or the first playlist was read."""
     failures: int = 0
     """Failed polls since a playlist was last read."""
     failing_since_ms: int | None = None
@@ -69,7 +69,7 @@ class Cursor:
     outage_ms: int = 0
     """Time within which, since `outage_from_ms`, no playlist was read."""
     listed_until: int = 0
-    """Of a recording: the number after the last listed segment; those from `next_sequence` on wait to be admitted."""
+    """Number after the last listed segment of a recording; those from `next_sequence` on wait to be admitted."""
     mean_ms: int = 0
     """Mean duration of what was listed last."""
     missing_since_ms: int | None = None

@@ -12,7 +12,7 @@ from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import path_of, without_query
 
 _VIDEO_CODECS = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp8", "vp08", "vp9", "vp09", "mp4v", "mp2v")
-"""How the names of video codecs start in CODECS (RFC 6381)."""
+"""Beginnings of the names of video codecs in CODECS (RFC 6381)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class MediaPlaylist:
     """A list of segments."""
 
     url: str
-    """Where it was read from; for a file, its folder."""
+    """URL that it was read from; for a file, its folder."""
     target_duration_seconds: float
     """EXT-X-TARGETDURATION, the promised upper bound of segment durations; > 0."""
     segments: tuple[Segment, ...]

@@ -22,7 +22,7 @@ class Reading(StrEnum):
 
 
 class MissedReason(StrEnum):
-    """Why time of a stream could not be moderated; part of the ledger's field names."""
+    """Reason why time of a stream could not be moderated; part of the ledger's field names."""
 
     LEFT_WINDOW = "left_window"
     """Media sequence numbers that no poll found listed."""

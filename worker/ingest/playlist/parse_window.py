@@ -15,10 +15,10 @@ MAX_SEGMENTS = 20_000
 """A day of 4 s segments."""
 
 PARSED_ENTRIES = 200
-"""Of one playlist in one poll: three times the segments that a stream may have pending, in 4 ms of CPU."""
+"""Limit for one playlist in one poll: three times the segments that a stream may have pending, in 4 ms of CPU."""
 
 MAX_RENDITIONS = 100
-"""Of a master playlist; later ones are ignored. Packagers offer up to 30."""
+"""Limit for a master playlist; later ones are ignored. Packagers offer up to 30."""
 
 _MAX_PART_LINES = 100 * PARSED_ENTRIES
 """In the parsed part. Low-latency HLS has some 20 tags an entry, and only near the end."""
@@ -30,10 +30,10 @@ _MAX_LINE_CHARACTERS = 8_192
 """Twice the longest accepted URI."""
 
 _MAX_CHARACTERS = 512 * 2**10
-"""Of all lines passed on to m3u8: 200 entries of 2,500; a signed URL has up to 2,000."""
+"""Limit for all lines passed on to m3u8: 200 entries of 2,500; a signed URL has up to 2,000."""
 
 _MAX_ATTRIBUTE_CHARACTERS = 128 * 2**10
-"""Of lines whose attributes m3u8 parses, at 0.5 µs a character."""
+"""Limit for lines whose attributes m3u8 parses, at 0.5 µs a character."""
 
 _EXTINF = "\n#EXTINF:"
 _STREAM_INF = "\n#EXT-X-STREAM-INF:"

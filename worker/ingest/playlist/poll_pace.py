@@ -4,7 +4,7 @@ from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist
 
 MAX_PENDING_SEGMENTS = 64
-"""Of one stream. One that lists more, or renames its segments, costs others no more than this."""
+"""Limit for one stream. One that lists more, or renames its segments, costs others no more than this."""
 
 SMALLEST_WINDOW_SEGMENTS = 3
 """A live playlist lists at least this many (RFC 8216 section 6.2.2). One that lists fewer has just begun."""

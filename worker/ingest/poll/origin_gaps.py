@@ -37,7 +37,7 @@ FORGOTTEN_AFTER_MS: Final = 3_600_000
 """Since its recovery, the published state of an origin."""
 
 MAX_IDS: Final = 20
-"""Of streams that an event names: enough to investigate, and an event stays small."""
+"""Limit for the streams that an event names: enough to investigate, and an event stays small."""
 
 MOST_AT_ONCE: Final = 200
 """Events of one call; the next call is 2 s later."""

@@ -21,7 +21,7 @@ TICK = redis_keys.TICK.name
 RECONCILED = redis_keys.RECONCILED.name
 
 TICK_SECONDS = 1.0
-"""How often beat ticks."""
+"""Interval of beat's ticks."""
 
 SHORTEST_TICK_MS = 500
 """Ticks closer together than this count as one, so a second beat does no harm."""
@@ -70,7 +70,7 @@ def polls_needed(due_streams: int) -> int:
 
 
 def tick_is_late(redis: Redis) -> bool:
-    """Whether no process has ticked for `LATE_TICK_MS`."""
+    """Returns whether no process has ticked for `LATE_TICK_MS`."""
     last = redis.get(TICK)
     # A tick in the future is from before Redis's clock went back.
     return last is None or not 0 <= now_ms(redis) - int(last) <= LATE_TICK_MS

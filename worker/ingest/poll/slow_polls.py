@@ -40,6 +40,6 @@ def due_after(redis: Redis, stream_id: str, *, took_seconds: float) -> str:
 
 
 def slow_polls_due(redis: Redis) -> bool:
-    """Whether a stream is due for a slow poll."""
+    """Returns whether a stream is due for a slow poll."""
     now = now_ms(redis)
     return bool(redis.zcount(DUE_SLOW, "-inf", now) or redis.zcount(DUE_SLOW, f"({now + LONGEST_DUE_MS}", "+inf"))

@@ -74,7 +74,7 @@ class PolledStream:
 
 
 def _is_evidence(one: PolledStream, gap: LastingGap) -> bool:
-    """Whether the state of a stream is evidence for or against an outage that explains the gap.
+    """Returns whether the state of a stream is evidence for or against an outage that explains the gap.
 
     A wrong URL and a broadcast that ended a while ago are missing whatever happens to the origin. Enough of them would
     look like a permanent outage, during which no gap is raised.
@@ -138,7 +138,7 @@ def _from(ascending: Sequence[int], first: int) -> int:
 
 
 def any_lasts(redis: Redis, rule: CoverageGap) -> bool:
-    """Whether any gap lasts, raised or not. Cheap: called every two seconds."""
+    """Returns whether any gap lasts, raised or not. Cheap: called every two seconds."""
     until = _until_ms(redis, rule)
     return any(redis.zcount(key, "-inf", until) for key in (MISSING, BLIND))
 

@@ -18,7 +18,7 @@ KEPT_SECONDS = redis_keys.VALIDATORS.seconds
 """After the last segment of a stream; validators are needed while their segment is listed."""
 
 MAX_CHARACTERS = 256
-"""Of one validator; a longer one is not kept. Entity tags have some 40."""
+"""Limit for one validator; a longer one is not kept. Entity tags have some 40."""
 
 _NAMES = frozenset(field.name for field in fields(Validators))
 

@@ -19,7 +19,7 @@ class Author:
 
     deployment: str = "local"
     by: str = "command line"
-    """How the change came in: `command line` or `intake`."""
+    """Source of the change: `command line` or `intake`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ class StreamEvent(StrEnum):
 
 
 class EndReason(StrEnum):
-    """Why a stream is not watched any more."""
+    """Reason why a stream is not watched any more."""
 
     ENDLIST = "endlist"
     STALLED = "stalled"

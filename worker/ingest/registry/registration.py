@@ -21,7 +21,7 @@ MAX_METADATA_DEPTH = 32
 
 
 class Purpose(StrEnum):
-    """Why a stream is watched. The built-in list `selftest` acts on drills and canaries only."""
+    """Purpose for which a stream is watched. The built-in list `selftest` acts on drills and canaries only."""
 
     LIVE = "live"
     DRILL = "drill"
@@ -29,7 +29,7 @@ class Purpose(StrEnum):
 
 
 class Audience(StrEnum):
-    """Who can see the stream. Private ones need a documented legal basis."""
+    """Viewers to whom the stream is open. Private ones need a documented legal basis."""
 
     PUBLIC = "public"
     LIMITED = "limited"

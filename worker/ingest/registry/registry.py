@@ -69,7 +69,7 @@ _BY_HAND = Author()
 
 
 def is_over(state: str) -> bool:
-    """Whether a stream in that state is not watched any more."""
+    """Returns whether a stream in that state is not watched any more."""
     return state in _OVER
 
 

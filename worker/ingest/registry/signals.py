@@ -19,7 +19,7 @@ from worker.ingest.registry.registry import KEPT_AFTER_END_SECONDS, signals_key,
 from worker.store.redis_client import ONCE_SECONDS, once_key, run_script
 
 MAX_SIGNALS: Final = 50
-"""Of one stream: every segment carries all of them to the verdict log."""
+"""Limit for one stream: every segment carries all of them to the verdict log."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 

@@ -52,7 +52,7 @@ def slow_prefix(part: SlowPart) -> str:
 
 
 def is_slow(redis: Redis, part: SlowPart, stream_id: str) -> bool:
-    """Whether that part of the stream is marked as slow."""
+    """Returns whether that part of the stream is marked as slow."""
     return bool(redis.hget(slow_key(part, stream_id), "slow") == "1")
 
 

@@ -24,7 +24,7 @@ _OVER = frozenset({REMOVED, "ended"})
 
 @dataclass(frozen=True, kw_only=True)
 class WatchState:
-    """Whether a stream is polled as it should be."""
+    """State of a stream's watch: whether it is polled as it should be."""
 
     watched: bool
     """It should be polled: it has neither ended nor been removed."""
@@ -55,7 +55,7 @@ class WatchState:
 
 
 def lag_ms(stream: Mapping[str, str], *, now_ms: int, watched: bool) -> int | None:
-    """How far moderation lags behind the clock; of an ended stream, its last lag. None: nothing was moderated yet."""
+    """Lag of moderation behind the clock; of an ended stream, its last lag. None: nothing was moderated yet."""
     settled_until_ms = _number(stream, "settled_until_ms")
     if watched and settled_until_ms is not None:
         return max(0, now_ms - settled_until_ms)

@@ -1,5 +1,5 @@
 -- Takes no room, so Redis runs it where it is full too: it reads.
--- Whether there is an undecided incident without a holder, which `take` would return.
+-- Returns whether there is an undecided incident without a holder, which `take` would return.
 -- KEYS: the open sets. ARGV: longest lease in ms. Returns 1 or 0.
 local now_ms = redis_ms()
 for _, open in ipairs(KEYS) do

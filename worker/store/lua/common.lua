@@ -29,8 +29,8 @@ local function once(act, kept_seconds)
   return answer
 end
 
--- Whether a time in ms is in the future, but no further than is ever set: a later one is from before Redis's clock went
--- back.
+-- Returns whether a time in ms is in the future, but no further than is ever set: a later one is from before Redis's
+-- clock went back.
 local function still_to_come(at_ms, now_ms, longest_ms)
   local left_ms = (tonumber(at_ms or 0) or 0) - now_ms
   return left_ms > 0 and left_ms <= tonumber(longest_ms)
@@ -55,8 +55,8 @@ local function count_due(set, now_ms, longest_ms)
     + redis.call('ZCOUNT', set, string.format('(%.0f', now_ms + longest_ms), '+inf')
 end
 
--- Whether the poll with this token has the stream still: it has not ended, and no other poll has taken the stream. A
--- damaged record is no poll's.
+-- Returns whether the poll with this token has the stream still: it has not ended, and no other poll has taken the
+-- stream. A damaged record is no poll's.
 local function poll_has(stream, token)
   local found = redis.pcall('HMGET', stream, 'poll_token', 'polled_token')
   return found[1] == token and found[2] ~= token
@@ -79,7 +79,7 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
--- Whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
+-- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
 local function readable(incident)
   local event = redis.pcall('HGET', incident, 'event')
   if type(event) ~= 'string' then
