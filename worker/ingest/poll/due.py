@@ -115,15 +115,27 @@ def no_video_mark(generation: int, rendition: str) -> str:
     return f"{generation} {rendition}"
 
 
-def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[DuePoll]:
-    """Takes up to `most` of the streams that are due in that set: `DUE` or `DUE_SLOW`."""
+def take_due(redis: Redis, most: int, *, due: str = DUE, token: str | None = None) -> list[DuePoll]:
+    """Takes up to `most` of the streams that are due in that set: `DUE` or `DUE_SLOW`.
+
+    Args:
+        token: identifies this call; repeating it takes the same streams. None: a new one.
+    """
     if due == DUE:
         move_slow(redis)
     rows = run_script(
         redis,
         "take_due",
-        keys=[due, _BATCHES + token_hex(16), EPOCH],
-        args=take_args(most),
+        keys=[due, _BATCHES + (token_hex(16) if token is None else token), EPOCH],
+        args=[
+            most,
+            POLL_LEASE_MS,
+            stream_key(""),
+            LONGEST_DUE_MS,
+            REGISTERED_ANEW_MS,
+            ENDS_ITS_PROCESS,
+            _ENDS_PROCESS_LEASE_MS,
+        ],
     )
     return [
         DuePoll(
@@ -134,19 +146,6 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[DuePoll]:
             begun=int(begun) if str(begun).isdigit() else 0,
         )
         for stream_id, token, *fields, begun in rows
-    ]
-
-
-def take_args(most: int) -> list[str | int]:
-    """Arguments of the script that takes streams."""
-    return [
-        most,
-        POLL_LEASE_MS,
-        stream_key(""),
-        LONGEST_DUE_MS,
-        REGISTERED_ANEW_MS,
-        ENDS_ITS_PROCESS,
-        _ENDS_PROCESS_LEASE_MS,
     ]
 
 

@@ -8,7 +8,7 @@ there. So a slow origin does not delay the others, and an exception is a failed 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from redis import Redis
@@ -50,7 +50,7 @@ _TAKE_EVERY_SECONDS = 1.0
 process need wait with it."""
 
 _RENEW_EVERY_SECONDS = POLL_LEASE_MS / 4 / 1000
-"""A step of one stream's poll takes some 30 ms, so a running batch renews its leases in time on a busy machine too."""
+"""Renewals come between the steps of polls, some 30 ms each, and between the messages that a step sends."""
 
 _TAKE_LEAST_SECONDS = 1.0
 """Least rest of the budget with which more streams are taken. Those not done at its end are due again immediately."""
@@ -117,7 +117,8 @@ class _Batch:
     def __init__(
         self, polls: StreamPolls, fetches: FetchRound, failures: list[PollFailure], budget_seconds: float
     ) -> None:
-        self._polls = polls
+        self._polls = replace(polls, send=self._send)
+        self._send_segment = polls.send
         self._slow = polls.slow
         self._redis = polls.redis
         self._fetches = fetches
@@ -195,6 +196,11 @@ class _Batch:
         if now >= self._renew_at:
             self._renew_at = now + _RENEW_EVERY_SECONDS
             renew(self._redis, self._held())
+
+    def _send(self, stream_id: str, segment_key: str, risk_prior: float) -> None:
+        # A first poll sends up to 64, each a wait for Redis's disk.
+        self._renew()
+        self._send_segment(stream_id, segment_key, risk_prior)
 
     def _go_on(self, stream_id: str, answer: Fetched | Exception) -> None:
         underway = self._underway.pop(stream_id)

@@ -5,16 +5,15 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from worker.health.redis_epoch import EPOCH
 from worker.ingest.pending.segments import OVERDUE, SegmentRecord, pending_key, take_overdue
 from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.timeline import advance
 from worker.ingest.poll.admission import admit
-from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, take_args, take_due
+from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, take_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, stream_key, watch
-from worker.store.redis_client import now_ms, run_script
+from worker.store.redis_client import now_ms
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -50,13 +49,12 @@ def test_a_repeated_request_takes_the_same_batch(redis: Redis):
     """A lost connection would leave a batch of streams unpolled until its lease expires."""
     for name in ("a", "b"):
         watch(redis, register(name, "http://o.example/live.m3u8", url_template="", legal_basis=""))
-    keys, args = [DUE, "lw:polls:t", EPOCH], take_args(50)
-    first, second = (run_script(redis, "take_due", keys=keys, args=args) for _ in range(2))
+    first, second = (take_due(redis, 50, token="t") for _ in range(2))
     assert first == second
-    assert [row[0] for row in first] == ["a", "b"]
+    assert [taken.stream_id for taken in first] == ["a", "b"]
     watch(redis, register("a", "http://o.example/other.m3u8", url_template="", legal_basis=""))
-    third = run_script(redis, "take_due", keys=keys, args=args)
-    assert [row[0] for row in third] == ["b"], "who was registered anew is not this batch's any more"
+    third = take_due(redis, 50, token="t")
+    assert [taken.stream_id for taken in third] == ["b"], "who was registered anew is not this batch's any more"
 
 
 def test_a_repeated_error_counts_once(redis: Redis, taken: DuePoll):

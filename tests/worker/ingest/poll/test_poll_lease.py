@@ -81,6 +81,33 @@ def test_a_poll_that_runs_is_not_overtaken(redis: Redis, origin: LiveOrigin, hel
     assert redis.hget(stream_key("s"), "state") == "live"
 
 
+def test_slow_sends_of_one_stream_do_not_end_the_leases_of_others(redis: Redis, origin: LiveOrigin, held: Gate):
+    """Where Redis's disk is slow, 64 messages of one stream's first poll would cost the other 49 their polls."""
+    for index in range(64):
+        origin.add(f"long-{index}.ts", b"x", window=64)
+    origin.bodies["/live/long.m3u8"] = origin.playlist_text()
+    for name, url in (("s", origin.url), ("long", origin.url.replace("index", "long"))):
+        watch(redis, register(name, url, url_template="", legal_basis=""))
+        redis.zrem(DUE, name)
+        redis.zadd(DUE_SLOW, {name: 0})
+    fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
+    disk, left_ms = threading.Event(), list[float]()
+    before = int(redis.hget(stream_key("s"), "poll_token") or 0)
+
+    def send(stream_id: str, _: str, __: float) -> None:
+        if stream_id == "long":
+            disk.wait(1.3 * POLL_LEASE_MS / 1000 / 64)
+            left_ms.append((redis.zscore(DUE_SLOW, "s") or 0) - now_ms(redis))
+            if len(left_ms) == 64:
+                held.opened.set()
+
+    poll_due(redis, fetcher, height_pixels=360, send=send, slow=True)
+    fetcher.close()
+    assert len(left_ms) == 64
+    assert min(left_ms) > 0
+    assert redis.hget(stream_key("s"), "poll_token") == str(before + 1)
+
+
 def test_a_renewal_leaves_what_is_not_the_poll_s(redis: Redis):
     """A renewal that comes late would take a stream's next poll away, or bring an unwatched stream back."""
     for name in ("mine", "overtaken", "ended"):
