@@ -1,4 +1,4 @@
-"""Names and words that a stranger understands: docstrings, public classes, and tests that mirror the rooms."""
+"""The form of the code, for a stranger: words, names, lengths of modules, and tests that mirror the rooms."""
 
 import ast
 import re
@@ -67,6 +67,12 @@ def test_public_classes_have_names_of_their_own() -> None:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_module_is_longer_than_a_reader_keeps_in_mind() -> None:
+    """A change would have to be understood in several thousand lines."""
+    modules = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in PRODUCT]
+    assert [str(path.relative_to(ROOT)) for path in modules if len(path.read_text().splitlines()) > 320] == []
 
 
 @pytest.mark.parametrize(
