@@ -9,7 +9,9 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,9 +164,18 @@ def forget_logged_failures() -> None:
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """One real Valkey for the session; a test that stops or breaks a server starts its own."""
-    with ValkeyServer(data_dir=tmp_path_factory.mktemp("valkey"), config=VALKEY_PERSISTENCE) as server:
-        yield server
+    """One real Valkey for the session; a test that stops or breaks a server starts its own.
+
+    Its files are in memory where the machine has a file system for that: with `appendfsync always` a disk that stalls
+    for 16 s, as one did, stalls whatever test is running.
+    """
+    memory = Path("/dev/shm")
+    folder = tempfile.mkdtemp(dir=memory) if os.access(memory, os.W_OK) else tmp_path_factory.mktemp("valkey")
+    try:
+        with ValkeyServer(data_dir=folder, config=VALKEY_PERSISTENCE) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
