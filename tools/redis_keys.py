@@ -6,7 +6,7 @@ from worker.store.redis_keys import KEYS
 HEAD = """\
 # Keys in Redis
 
-Made from `worker/store/redis_keys.py` by `python -m tools.redis_keys`. A *life* is Redis's own (`EXPIRE`): it counts
+Made from `worker/store/*_keys.py` by `python -m tools.redis_keys`. A *life* is Redis's own (`EXPIRE`): it counts
 from the last write of the key, unless stated otherwise. Keys without a life are bounded otherwise. Keys of a stream
 have no life while it is watched. A worker scans all keys, and gives a life to those that should have one: an older
 version's, or a foreign one's.

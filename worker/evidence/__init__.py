@@ -1,0 +1,1 @@
+"""Evidence: the pictures behind incidents, sealed to the public keys of those who may see them."""

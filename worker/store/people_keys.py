@@ -1,0 +1,1 @@
+"""The keys of people and their roles."""
