@@ -150,6 +150,11 @@ class Policy(BaseModel):
         return at_once, in_order
 
     @property
+    def names_in_order(self) -> frozenset[str]:
+        """Names that the rules judged in order use."""
+        return self._names[1]
+
+    @property
     def cascade_models(self) -> list[str] | None:
         """Names of the models in the cascade, in order; None: there is no cascade."""
         return None if self.cascade is None else [stage.model for stage in self.cascade]
@@ -172,12 +177,7 @@ class Policy(BaseModel):
         Args:
             around: for rules that are judged in order, which alone are evaluated then. None: the others are.
         """
-        # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
-        matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
-        scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
-        problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
-        if matches != sample.matches or problems:
-            sample = replace(sample, matches=matches, scores=scores)
+        sample, problems = self.usable(stream, sample)
         evaluator = SampleEvaluator(stream, sample, around, self._names[around is not None])
         problems += evaluator.problems
         hits: list[Hit] = []
@@ -193,6 +193,16 @@ class Policy(BaseModel):
             if hit is not None:
                 hits.append(hit if rule.mode == "shadow" else self._told(hit))
         return Evaluation(hits=tuple(hits), problems=tuple(problems))
+
+    def usable(self, stream: StreamFacts, sample: SampleFacts) -> tuple[SampleFacts, list[str]]:
+        """The sample as rules see it, and slugs for `degraded`: finite scores, and the most telling matches."""
+        # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
+        matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
+        scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
+        problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
+        if matches != sample.matches or problems:
+            sample = replace(sample, matches=matches, scores=scores)
+        return sample, problems
 
     def _told(self, hit: Hit) -> Hit:
         """A live rule's hit, which people may come to see: without scores that are for shadow rules."""
