@@ -26,6 +26,7 @@ from config.policy.cel.expressions import Context
 from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
+from config.policy.evidence import EvidenceLimits
 from config.policy.persistence import Persistence
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
@@ -62,6 +63,8 @@ class Policy(BaseModel):
     the same."""
     cascade: tuple[Stage, ...] | None = None
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
+    evidence: EvidenceLimits = EvidenceLimits()
+    """Pictures that are kept for incidents, sealed for reviewers."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -298,6 +301,7 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "persistence": tuple(Persistence.model_fields),
     "flood": tuple(Flood.model_fields),
     "coverage_gap": tuple(CoverageGap.model_fields),
+    "evidence": tuple(EvidenceLimits.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
 }

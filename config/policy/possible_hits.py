@@ -48,7 +48,7 @@ def _holds(evaluator: SampleEvaluator, rule: Rule, *, alone: bool) -> bool:
 
 
 def _counts(call: WindowCall, sample: SampleFacts) -> bool:
-    """True if a window counts the sample. `max` and `samples` take any: their condition is tried on the sample alone."""
+    """True if a window counts the sample. `max` and `samples` take any: their condition is tried on the sample."""
     if call.function == "matched":
         return any(match.list == call.name for match in sample.matches)
     return call.function in ("count", "fraction") and sample.scores.get(call.name, 0.0) >= call.threshold

@@ -217,7 +217,11 @@ def _parsed(text: str) -> Condition:
     windows = tuple(dict.fromkeys(calls.values()))
     plain, notes = with_metadata_apart(with_variables(text, calls), tree)
     about_matches = [part for part in conjuncts(tree) if concerns_matches(part)]
-    alone = [part for part in conjuncts(tree) if calls.keys().isdisjoint(nodes(part)) and "coverage" not in used(part)]
+    alone = [
+        part
+        for part in conjuncts(tree)
+        if "coverage" not in used(part) and not any(isinstance(node, Call) and node in calls for node in nodes(part))
+    ]
     known = {*FIELDS, *OF_NAMES}
 
     def joined(parts: Iterable[Node]) -> Any:
