@@ -18,6 +18,7 @@ from worker.bank.quarantine import quarantined
 from worker.errors import StoreError
 from worker.events.cloudevent import derived_id
 from worker.events.operations import OPERATIONS
+from worker.incidents.cases import own_case
 from worker.incidents.earlier_decisions import earlier_decisions
 from worker.incidents.event_data import flood_condition
 from worker.incidents.events import NamedStreams, escalation
@@ -165,8 +166,10 @@ def _raise(
     for one in sorted(hashes):
         matched = _matched_lately(redis, purpose, one, context.live_ms(candidate.cause.capture_ms), decided)
         streams = matched | streams
+    before = groups.rules.get(name, RuleState())
+    new_id = derived_id("incident", purpose, name, stream_id, context.generation, context.segment_key)[:24]
     incident = Incident(
-        incident_id=derived_id("incident", purpose, name, stream_id, context.generation, context.segment_key)[:24],
+        incident_id=new_id,
         generation=context.generation,
         rule=FLOOD_RULE,
         purpose=purpose,
@@ -182,10 +185,12 @@ def _raise(
         published_ms=now,
         cooldown_ms=COOLDOWN_MS,
         worse_published=True,
+        case_id=own_case(new_id),
+        predecessor=before.predecessor,
+        needs_role="lead",
     )
     ordered = sorted(streams, key=lambda stream: (streams[stream], stream))
     named = replace(NamedStreams.of(ordered), incidents=tuple(_earlier(redis, ordered, hashes, purpose)))
-    before = groups.rules.get(name, RuleState())
     states = (before, *read_incidents(redis, stream_id, purpose).rules.values())
     event = escalation(
         context,

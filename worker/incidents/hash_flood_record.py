@@ -99,6 +99,7 @@ def group_record(purpose: str, name: str, incident: Incident, event: Event) -> d
         kept_under=groups_owner(purpose),
         kept_as=name,
         streams=str(incident.finding.hits),
+        needs_role="lead",  # an older version's incident does not have it
     )
 
 

@@ -2,17 +2,23 @@
 
 from dataclasses import replace
 
-from worker.incidents.findings import Extent
+from worker.incidents.findings import Extent, Incident
 from worker.incidents.rule_state import MAX_EARLIER, MAX_RECENT, LastDecision, RuleState
 
 
-def close(state: RuleState, *, now_ms: int) -> RuleState:
-    """Closes the rule's open incident, which has been decided."""
-    incident = state.incident
+def close(state: RuleState, *, now_ms: int, ended: Incident | None = None) -> RuleState:
+    """Closes an incident of the rule, which has been decided.
+
+    Args:
+        ended: the incident, if it had ended before; the open one stays open. None: the open one.
+    """
+    incident = state.incident if ended is None else ended
     assert incident is not None
     extent, earlier = Extent.of(incident.finding), tuple[str, ...]()
     before = state.decided
-    if before is not None and incident.raised_ms < before.quiet_until_ms and not before.ended:
+    # The silence in which an ended one was raised may be long past: its matches are not silenced anew.
+    silent_ms = incident.raised_ms if ended is None else now_ms
+    if before is not None and silent_ms < before.quiet_until_ms and not before.ended:
         # Two matches that alternate would call a person without end.
         extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
     recent = before.recent or tuple(filter(None, before.incidents)) if before is not None else ()
@@ -24,7 +30,9 @@ def close(state: RuleState, *, now_ms: int) -> RuleState:
         earlier=earlier,
         recent=(incident.incident_id, *recent)[:MAX_RECENT],
     )
-    return replace(state, incident=None, decided=decided)
+    if ended is not None:
+        return replace(state, decided=decided)
+    return replace(state, incident=None, decided=decided, last_closed=incident.incident_id)
 
 
 def end_silence(state: RuleState, incident_id: str, *, now_ms: int) -> RuleState:

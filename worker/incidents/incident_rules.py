@@ -12,6 +12,7 @@ from types import MappingProxyType
 from config.facts import Hit, Severity
 from config.policy.policy import Policy
 from config.policy.rules import Rule
+from worker.incidents.cases import StreamCase
 from worker.incidents.event_data import EarlierDecision, rule_condition
 from worker.incidents.events import Event, escalation, interrupt_request
 from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, concluded, merge
@@ -31,6 +32,8 @@ class RuleAdvance:
     """Open incidents that are new or have changed."""
     events: tuple[Event, ...]
     """To be published, in this order; requests to interrupt come first."""
+    case: StreamCase | None = None
+    """The stream's newest case, if it has changed."""
 
 
 def advance(
@@ -53,6 +56,7 @@ def advance(
         earlier: decisions on the stream, for the events.
     """
     rules: dict[str, RuleState] = {}
+    case = state.case_for(context, now_ms=now_ms)
     events: list[Event] = []
     incidents: list[Incident] = []
     ordered = sorted(hits, key=lambda hit: (hit.rule, 0 if hit.segment else hit.capture_ms))
@@ -60,8 +64,8 @@ def advance(
         before = after = state.rules.get(name, RuleState())
         published: list[Event] = []
         for segment, together in _steps(list(group)):
-            of = replace(context, segment_key=segment) if segment else context
-            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier)
+            of = _of_segment(context, segment)
+            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier, case.case_id)
             published += more
         if after != before:
             rules[name] = after
@@ -71,7 +75,16 @@ def advance(
     for name, count in muted.items():
         before = rules.get(name, state.rules.get(name, RuleState()))
         rules[name] = replace(before, muted_hits=before.muted_hits + count)
-    return RuleAdvance(rules=rules, incidents=tuple(incidents), events=tuple(events))
+    raised = sum(state.rules.get(one.rule, RuleState()).incident is None for one in incidents)
+    after_case = case.after(raised=raised, now_ms=now_ms) if incidents else None
+    return RuleAdvance(rules=rules, incidents=tuple(incidents), events=tuple(events), case=after_case)
+
+
+def _of_segment(context: SegmentContext, segment: str) -> SegmentContext:
+    """The context of a hit in that segment; empty: in the one that ended."""
+    if segment in ("", context.segment_key):
+        return context
+    return replace(context, segment_key=segment, sampled_ms=None)
 
 
 def _steps(hits: list[Hit]) -> list[tuple[str, list[Hit]]]:
@@ -93,6 +106,7 @@ def _advance_rule(
     now_ms: int,
     policy: Policy,
     earlier: Sequence[EarlierDecision],
+    case_id: str,
 ) -> tuple[RuleState, list[Event]]:
     if rule.mode == "shadow":
         return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
@@ -138,11 +152,24 @@ def _advance_rule(
             published_ms=now_ms,
             cooldown_ms=round(rule.cooldown_seconds * 1000),
             worse_published=True,
+            case_id=case_id,
+            predecessor=state.predecessor,
+            needs_role=rule.needs_role,
+            hit_ms=now_ms,
+            silence_ms=policy.silence_ms,
         )
         cause = _cause(hit for hit, _ in both)
         events = [publish(incident, cause, None)]
     else:
-        incident = replace(state.incident, finding=concluded([state.incident.finding, *found]))
+        known = state.incident
+        incident = replace(
+            known,
+            finding=concluded([known.finding, *found]),
+            case_id=known.case_id or case_id,  # an older version raised it
+            needs_role="lead" if "lead" in (known.needs_role, rule.needs_role) else rule.needs_role,
+            hit_ms=now_ms,
+            silence_ms=policy.silence_ms,
+        )
         previous = state.incident.finding.severity
         before = Extent.of(state.incident.finding)
         worse = bool(before.surpassed_by(incident.finding.severity, incident.finding.matches))

@@ -10,7 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.facts import ListedHash, ListMatch, Severity
 from worker.errors import StoreError
+from worker.incidents.cases import StreamCase, case_for
 from worker.incidents.findings import Extent, Finding, Incident, NearestMatch
+from worker.incidents.segment_context import SegmentContext
 
 MAX_EARLIER = 50
 """Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""
@@ -68,6 +70,14 @@ class RuleState:
     """Hits that rested on hashes in quarantine or in a flood alone."""
     hashes: tuple[ListedHash, ...] = ()
     """The hashes that made a group of streams."""
+    last_closed: str = ""
+    """Id of the incident that was the open one before: decided or ended. Empty: none was, or an older version closed
+    it."""
+
+    @property
+    def predecessor(self) -> str:
+        """Id of the incident that the next one names as its predecessor; empty: there is none."""
+        return self.last_closed or ("" if self.decided is None else self.decided.incident_id)
 
 
 _STATE = TypeAdapter(RuleState)
@@ -80,6 +90,13 @@ class StreamIncidents:
     version: int = 0
     """Counts changes in Redis; a decision on this state is written only if it still holds there."""
     rules: Mapping[str, RuleState] = field(default_factory=dict)
+    case: StreamCase | None = None
+    """The newest case; None: there is none yet."""
+
+    def case_for(self, context: SegmentContext, *, now_ms: int) -> StreamCase:
+        """The case of the incidents that this context raises."""
+        opened = (state.incident for state in self.rules.values() if state.incident is not None)
+        return case_for(self.case, opened, context, now_ms=now_ms)
 
 
 def encode(state: RuleState) -> str:
