@@ -43,6 +43,9 @@ from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, 
 from worker.ingest.registry.signals import report_signals
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
+from worker.people.actor import Actor
+from worker.people.changes import add_person
+from worker.people.roster import PEOPLE
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
@@ -198,6 +201,10 @@ class Stage:
 
     def admitted(self) -> list[str]:
         return self.polled(self.take_due())
+
+    def people_change(self) -> None:
+        assert add_person(self.redis, "lea", "lead", by=Actor.named("lea")) is not None
+        assert self.redis.hlen(PEOPLE) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def admit(self) -> None:
         assert len(self.admitted()) == len(PLAYLIST.segments)
