@@ -18,9 +18,10 @@ from worker.incidents.earlier_decisions import advance_with_earlier
 from worker.incidents.events import Event
 from worker.incidents.hash_flood import FilteredHits
 from worker.incidents.hash_flood_groups import group_floods
-from worker.incidents.incident_rules import RuleAdvance, encode
+from worker.incidents.incident_rules import RuleAdvance
 from worker.incidents.keys import incidents_key, windows_key
 from worker.incidents.order_store import KEPT_SECONDS, OrderChange, read_in_order
+from worker.incidents.rule_state import encode
 from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import (
     event_record,

@@ -17,8 +17,8 @@ from worker.incidents.earlier_decisions import earlier_decisions
 from worker.incidents.event_data import EarlierDecision, gap_condition
 from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
-from worker.incidents.incident_rules import RuleState, encode
 from worker.incidents.keys import incidents_key
+from worker.incidents.rule_state import RuleState, encode
 from worker.incidents.segment_context import SegmentContext, Versions, incident_id
 from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
 from worker.ingest.poll.stream_gaps import (

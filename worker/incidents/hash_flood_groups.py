@@ -24,8 +24,8 @@ from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.hash_flood import FilteredHits, FloodCandidate, filter_hits, flood_candidates
 from worker.incidents.hash_flood_record import FloodGroup, publish_joined, streams_of, update_ms
-from worker.incidents.incident_rules import LastDecision, RuleState, StreamIncidents
 from worker.incidents.keys import flood_key, named_key
+from worker.incidents.rule_state import LastDecision, RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import read_groups, read_incidents, rounds
 from worker.store.redis_client import now_ms, run_script, store_errors

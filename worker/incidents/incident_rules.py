@@ -5,91 +5,20 @@ may end in any order: a late one may raise an incident, and never withdraws one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 
-from pydantic import TypeAdapter, ValidationError
-
-from config.facts import Hit, ListedHash, ListMatch, Severity
+from config.facts import Hit, Severity
 from config.policy.policy import Policy
 from config.policy.rules import Rule
-from worker.errors import StoreError
 from worker.incidents.event_data import EarlierDecision, rule_condition
 from worker.incidents.events import Event, escalation, interrupt_request
-from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, NearestMatch, concluded, merge
+from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, concluded, merge
+from worker.incidents.rule_state import RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext, incident_id
 
-MAX_EARLIER = 50
-"""Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""
-
-MAX_RECENT = 5
-"""Decided incidents of a rule that a stream remembers, for the person who decides next, who reads no more."""
-
 NONE_MUTED: Mapping[str, int] = MappingProxyType({})
-
-
-@dataclass(frozen=True, kw_only=True)
-class LastDecision:
-    """The last decision on a rule's incident."""
-
-    quiet_until_ms: int
-    """Pictures captured before (<) this belong to the decided incident, unless they are worse."""
-    severity: Severity
-    incident_id: str = ""
-    """The decided one."""
-    nearest: tuple[NearestMatch, ...] | None = None
-    """The matches that were decided on, also by decisions within whose silence the incident was raised. None: version
-    0.1.0 decided."""
-    earlier: tuple[str, ...] = ()
-    """The latest `MAX_EARLIER` of the incidents so decided, the last first."""
-    recent: tuple[str, ...] = ()
-    """The latest `MAX_RECENT` of all decided incidents, however long ago, the last first."""
-    ended: bool = False
-    """A person has changed the decision: no later one may rest on it."""
-
-    @property
-    def incidents(self) -> tuple[str, ...]:
-        """All decided incidents, the last first."""
-        return (self.incident_id, *self.earlier)
-
-    @property
-    def extent(self) -> Extent:
-        """The extent that was decided on."""
-        return Extent(severity=self.severity, nearest=self.nearest)
-
-    def covers(self, capture_ms: int, severity: Severity, matches: Iterable[ListMatch]) -> bool:
-        """Returns whether a person has, in effect, decided on a hit already."""
-        return capture_ms < self.quiet_until_ms and not self.extent.surpassed_by(severity, matches)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuleState:
-    """The state of one rule on one stream."""
-
-    waiting: tuple[Finding, ...] = ()
-    """Hits that do not yet persist, one a capture instant, in that order. At most those that persistence remembers."""
-    incident: Incident | None = None
-    """The open one."""
-    decided: LastDecision | None = None
-    shadow_hits: int = 0
-    """Hits of the rule in shadow mode, which calls no person."""
-    muted_hits: int = 0
-    """Hits that rested on hashes in quarantine or in a flood alone."""
-    hashes: tuple[ListedHash, ...] = ()
-    """The hashes that made a group of streams."""
-
-
-_STATE = TypeAdapter(RuleState)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamIncidents:
-    """The states of all rules on one stream that is watched for one purpose."""
-
-    version: int = 0
-    """Counts changes in Redis; a decision on this state is written only if it still holds there."""
-    rules: Mapping[str, RuleState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,23 +31,6 @@ class RuleAdvance:
     """Open incidents that are new or have changed."""
     events: tuple[Event, ...]
     """To be published, in this order; requests to interrupt come first."""
-
-
-def encode(state: RuleState) -> str:
-    """Returns the state as Redis keeps it."""
-    return _STATE.dump_json(state).decode()
-
-
-def decode(text: str) -> RuleState:
-    """Reads what `encode` returned.
-
-    Raises:
-        StoreError: it is something else.
-    """
-    try:
-        return _STATE.validate_json(text)
-    except ValidationError as error:
-        raise StoreError(f"incident state in Redis: {text[:100]!r}: expected what livewarden writes") from error
 
 
 def advance(
@@ -275,36 +187,3 @@ def _request_interrupt(
         return incident, []
     event = interrupt_request(context, incident, rule.lists, now_ms)
     return replace(incident, interrupt_requested=True), [event]
-
-
-def close(state: RuleState, *, now_ms: int) -> RuleState:
-    """Closes the rule's open incident, which has been decided."""
-    incident = state.incident
-    assert incident is not None
-    extent, earlier = Extent.of(incident.finding), tuple[str, ...]()
-    before = state.decided
-    if before is not None and incident.raised_ms < before.quiet_until_ms and not before.ended:
-        # Two matches that alternate would call a person without end.
-        extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
-    recent = before.recent or tuple(filter(None, before.incidents)) if before is not None else ()
-    decided = LastDecision(
-        quiet_until_ms=now_ms + incident.cooldown_ms,
-        severity=extent.severity,
-        incident_id=incident.incident_id,
-        nearest=extent.nearest,
-        earlier=earlier,
-        recent=(incident.incident_id, *recent)[:MAX_RECENT],
-    )
-    return replace(state, incident=None, decided=decided)
-
-
-def end_silence(state: RuleState, incident_id: str, *, now_ms: int) -> RuleState:
-    """Ends the silence of a decision that was wrong: nothing rests on it from now on.
-
-    Pictures captured before (<) now stay the decided incident's; later ones raise anew, also where an incident that was
-    raised within the silence is decided later. Unchanged: the silence is that of another decision.
-    """
-    decided = state.decided
-    if decided is None or incident_id not in decided.incidents:
-        return state
-    return replace(state, decided=replace(decided, quiet_until_ms=min(decided.quiet_until_ms, now_ms), ended=True))

@@ -13,8 +13,8 @@ from redis.exceptions import ResponseError
 from worker.errors import StoreError
 from worker.incidents.events import Event
 from worker.incidents.findings import Incident
-from worker.incidents.incident_rules import RuleState, StreamIncidents, decode
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
+from worker.incidents.rule_state import RuleState, StreamIncidents, decode
 from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.redis_client import store_errors
