@@ -12,8 +12,8 @@ from worker.errors import LocalFileError
 class TokenFile:
     """The file that a new token is written to, made before the token is in force.
 
-    A file that cannot be made is thus found before the roster changes, and the token before it stays until then. Without
-    a path it writes nothing.
+    A file that cannot be made is thus found before the roster changes, and the token before it stays until then.
+    Without a path it writes nothing.
     """
 
     def __init__(self, path: Path | None, beside: Path | None) -> None:
