@@ -7,6 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.audit.chainer import link_waiting
+from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.hash_flood_record import publish_due
@@ -58,6 +59,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
         "audit log": lambda: link_waiting(redis),
+        "audit head": lambda: publish_head(redis, deployment=deployment),
         "log of events": lambda: log_published(redis),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }
