@@ -332,7 +332,8 @@ def count(event, arguments):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), 9)
-uploader = Uploader(connect({redis_url!r}), Spool(Path({str(tmp_path / "spool")!r}), 10**8), lambda: ObjectStore({str(tmp_path / "store")!r}))
+spool, store = Spool(Path({str(tmp_path / "spool")!r}), 10**8), ObjectStore({str(tmp_path / "store")!r})
+uploader = Uploader(connect({redis_url!r}), spool, lambda: store)
 uploader._redis.ping()
 sys.addaudithook(count)
 uploader.step()
@@ -342,7 +343,7 @@ uploader.step()
         items.append(upload.item(step))
         ran = subprocess.run([sys.executable, "-c", program, str(step)], check=False)
         kills += ran.returncode == -signal.SIGKILL
-        found = {ref for ref in upload.store.refs(INCIDENT)} if (tmp_path / "store").exists() else set()
+        found = set(upload.store.refs(INCIDENT)) if (tmp_path / "store").exists() else set()
         assert {item.ref for item in items} <= found | upload.spooled()
         if ran.returncode == 0:
             break
