@@ -19,7 +19,7 @@ from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
-from worker.store.redis_client import now_ms, run_script, store_errors
+from worker.store.redis_client import now_ms, run_script, store_errors, unless_full
 
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
@@ -91,7 +91,7 @@ def copy_log(
         raise
     except LivewardenError as error:  # of the store, or of the keys
         _trouble.met("copy", "the audit log cannot be copied into the store, and stays in Redis: %s", error)
-        with store_errors():
+        with store_errors(), unless_full():
             redis.set(REST, 1, ex=redis_keys.AUDIT_REST.seconds)
     else:
         _trouble.over("copy", "the audit log is copied into the store again")
