@@ -94,7 +94,7 @@ def decide_incident(
             named=named,
         )
         left = found.left(deployment)
-        after = close(found.before, now_ms=now)
+        after = close(found.before, now_ms=now, ended=found.ended)
         if left is not None:
             after = replace(after, incident=left.incident)
         refusal = _refusal(found, judged, note)
