@@ -264,7 +264,6 @@ class _Commit:
         coverage_increments: Mapping[str, int] = _NONE,
         stream_fields: Mapping[str, str] = _NONE,
     ) -> str:
-        """Runs the script. `round_`: None: there was nothing to decide."""
         context = self.context
         step, order, change = _NO_STEP, _NO_ORDER, NO_CHANGE
         if round_ is not None:

@@ -54,6 +54,11 @@ class SegmentEvidence:
     """The reason that pictures are missing, a slug; empty: none are. For `data.evidence_none`, and, after `evidence-`,
     for `degraded`."""
 
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Slugs for `degraded`."""
+        return (f"evidence-{self.missing}",) if self.missing else ()
+
     def lost(self, reason: str) -> Self:
         """The evidence of a segment whose pictures could not be kept."""
         return replace(self, items=(), candidates=(), after=(), missing=reason)

@@ -56,7 +56,7 @@ class CaptureRequest:
     sealed_ms: int
     """Redis's clock."""
     versions: Mapping[str, Any] = field(default_factory=dict)
-    """{policy, lists, models}, as events have them."""
+    """{policy, models}, as events have them; versions of lists are added."""
     open_contexts: Sequence[OpenContext] = ()
     """Open incidents of the stream that still need context."""
 
@@ -90,7 +90,9 @@ class _Held:
 class SegmentCapture:
     """Collects the evidence of one segment, picture by picture."""
 
-    def __init__(self, request: CaptureRequest, policy: Policy, stream: StreamFacts) -> None:
+    def __init__(self, request: CaptureRequest, policy: Policy, stream: StreamFacts, lists: Mapping[str, str]) -> None:
+        """`lists`: versions of the hash lists in force."""
+        self._versions = {**request.versions, "lists": dict(lists)}
         self._request = request
         self._policy = policy
         self._stream = stream
@@ -239,7 +241,7 @@ class SegmentCapture:
             rules=rules,
             matches=tuple({"list": m.list, "entry": m.entry, "distance": m.distance} for m in nearest),
             scores={name: score for name, score in (scores or {}).items() if math.isfinite(score)},
-            versions=dict(self._request.versions),
+            versions=self._versions,
         )
         return seal(head, jpeg, recipients)
 

@@ -162,7 +162,7 @@ class Pipeline:
         profile = self._policy.profile_for(context.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
         # Anew with each try: what another decoder answered is no evidence.
-        evidence = None if capture is None else SegmentCapture(capture, self._policy, context.stream)
+        evidence = None if capture is None else SegmentCapture(capture, self._policy, context.stream, in_force.versions)
 
         def consume(frame: SampledFrame) -> None:
             nonlocal gate
