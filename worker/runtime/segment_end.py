@@ -70,7 +70,7 @@ class SegmentEnd:
         """Closes a segment that has a verdict."""
         # On disk before its segment settles: an event names no picture that a worker's death could take away.
         evidence = self.evidence.keep(verdict.evidence)
-        degraded = (*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded)
+        degraded = tuple(sorted({*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded}))
         context = self._context(facts, record, verdict.list_versions, degraded)
         fields = _last_seen(self.redis, record, verdict) | {"degraded": json.dumps(degraded), "no_video": ""}
         with soft_limit.commit():
