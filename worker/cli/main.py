@@ -16,6 +16,7 @@ from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.ending import FAILED
+from worker.cli.evidence import app as evidence
 from worker.cli.hash import hash_images
 from worker.cli.models import app as models
 from worker.cli.people import app as people
@@ -73,6 +74,7 @@ app.command("statistics")(statistics)
 app.add_typer(streams, name="streams")
 app.add_typer(queue, name="queue")
 app.add_typer(people, name="people")
+app.add_typer(evidence, name="evidence")
 app.add_typer(bank, name="bank")
 app.add_typer(models, name="models")
 app.add_typer(policy, name="policy")
