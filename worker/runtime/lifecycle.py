@@ -25,6 +25,7 @@ from worker.bank.lists_in_force import followed_names
 from worker.bank.recovery import keep_restored
 from worker.bank.replication import fetch_at_start, keep_fetched
 from worker.bank.snapshot_storage import SnapshotStorage
+from worker.evidence.recipients_file import log_unsealed
 from worker.evidence.upload import keep_uploading
 from worker.health.presence import Presence, ProcessRole, keep_present
 from worker.health.redis_epoch import EpochWatch
@@ -117,6 +118,7 @@ def _build(**_: Any) -> None:
 def _watch(**_: Any) -> None:
     _stopping.clear()
     log_unknown(os.environ)
+    log_unsealed(settings.evidence_recipients)
     log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
     storage = SnapshotStorage.of(settings)
     start_thread(

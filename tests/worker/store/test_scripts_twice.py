@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from evidence_items import Pair, promote, sealed_item
 from redis import Redis
 from redis_between import ScriptsTwice, SentTwice, redis_between
 from scene import Scene
@@ -21,6 +22,8 @@ from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
+from worker.evidence.item_states import note_place, replace_record
+from worker.evidence.record import EvidenceRecord
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
@@ -412,6 +415,19 @@ class Stage:
         keys = [LEASE, UNCHECKED, JUDGED, TOLD, FOUND]
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
+
+    def evidence_stored(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        assert note_place(self.redis, "i", item.ref, "stored")
+        assert not note_place(self.redis, "other", item.ref, "stored")
+
+    def evidence_replace(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        record = EvidenceRecord.of(item)
+        assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
+        assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
