@@ -38,7 +38,7 @@ def examine_people(redis: Redis) -> Iterator[Diagnosis]:
         except StoreError:
             damaged.append(name)
     roles = Counter(person.role for person in people)
-    found = ", ".join(counted(roles[role], role, "") for role in ROSTER_ROLES if roles[role])
+    found = ", ".join(counted(roles[role], role) for role in ROSTER_ROLES if roles[role])
     if damaged:
         yield fail(
             _NAME,
