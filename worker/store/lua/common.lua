@@ -153,14 +153,19 @@ local function case_of(incident)
   return incidents.err and {} or incidents
 end
 
+-- Roles of holders, read once in a run of a script.
+local holder_roles = {}
+
 -- Returns whether a holder's lease, which ends at a time in ms, keeps an incident from others: a person who was removed
 -- from the roster, or whose role does not suffice any more, holds nothing.
 local function keeps(holder, lease_until_ms, needed, now_ms)
   if not holder or now_ms >= (lease_until_ms or 0) then
     return false
   end
-  local role = role_of(holder)
-  return role ~= nil and suffices(role, needed)
+  if holder_roles[holder] == nil then
+    holder_roles[holder] = role_of(holder) or false
+  end
+  return holder_roles[holder] ~= false and suffices(holder_roles[holder], needed)
 end
 
 -- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
