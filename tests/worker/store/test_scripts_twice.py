@@ -45,6 +45,9 @@ from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, 
 from worker.ingest.registry.signals import report_signals
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
+from worker.people.actor import Actor
+from worker.people.changes import add_person
+from worker.people.roster import PEOPLE
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
@@ -218,6 +221,10 @@ class Stage:
     def admitted(self) -> list[str]:
         return self.polled(self.take_due())
 
+    def people_change(self) -> None:
+        assert add_person(self.redis, "lea", "lead", by=Actor.named("lea")) is not None
+        assert self.redis.hlen(PEOPLE) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
+
     def admit(self) -> None:
         assert len(self.admitted()) == len(PLAYLIST.segments)
         self.redis.zadd(DUE, {"s": 0})
@@ -315,7 +322,7 @@ class Stage:
 
     def anything_free(self) -> None:
         self.settle()
-        assert anything_free(self.redis)
+        assert anything_free(self.redis, "mo")
 
     def decide(self) -> None:
         self.settle()
@@ -326,7 +333,7 @@ class Stage:
     def release(self) -> None:
         self.take()
         (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
-        assert leases.release(self.redis, str(incident), "mo") == 1
+        assert leases.release(self.redis, str(incident), "mo").entries == 1
 
     def extend(self) -> None:
         self.take()
