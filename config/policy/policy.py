@@ -27,6 +27,7 @@ from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.persistence import Persistence
+from config.policy.risk_settings import DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
@@ -62,6 +63,8 @@ class Policy(BaseModel):
     the same."""
     cascade: tuple[Stage, ...] | None = None
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
+    risk: RiskSettings = RiskSettings()
+    """Parts of a stream's risk, by which its segments go first and conditions may choose (`stream.risk`)."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -290,4 +293,8 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "coverage_gap": tuple(CoverageGap.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
+    "risk": tuple(RiskSettings.model_fields),
+    "signals": tuple(SignalRisk.model_fields),
+    "scores": tuple(ScoreRisk.model_fields),
+    "decisions": tuple(DecisionRisk.model_fields),
 }
