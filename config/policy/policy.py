@@ -27,7 +27,7 @@ from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.persistence import Persistence
-from config.policy.risk_settings import DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
+from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
@@ -63,7 +63,7 @@ class Policy(BaseModel):
     the same."""
     cascade: tuple[Stage, ...] | None = None
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
-    risk: RiskSettings = RiskSettings()
+    risk: RiskSettings = DEFAULT_RISK
     """Parts of a stream's risk, by which its segments go first and conditions may choose (`stream.risk`)."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")

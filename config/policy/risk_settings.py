@@ -10,9 +10,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.documents.names import shortened, unknown
-
-IMMINENT_DANGER: Final = "imminent-danger"
-"""Signal, and rule name of the incident that it raises, whatever the policy says."""
+from config.facts import IMMINENT_DANGER_RULE
 
 OUTCOMES: Final = (
     "csea_apparent",
@@ -100,7 +98,7 @@ class DecisionRisk(BaseModel):
 
 
 SIGNALS: Final[Mapping[str, SignalRisk]] = {
-    IMMINENT_DANGER: SignalRisk(weight=1.0, scale=1.0, half_life_seconds=_HOUR),
+    IMMINENT_DANGER_RULE: SignalRisk(weight=1.0, scale=1.0, half_life_seconds=_HOUR),
     "viewer-reports": SignalRisk(weight=0.5, scale=5.0, half_life_seconds=30 * _MINUTE),
     "chat-risk": SignalRisk(weight=0.5, scale=1.0, half_life_seconds=10 * _MINUTE),
     "new-account": SignalRisk(weight=0.2, scale=1.0, half_life_seconds=7 * _DAY),
@@ -158,3 +156,7 @@ class RiskSettings(BaseModel):
             for name, of in value.items()
         }
         return {**built_in, **given}
+
+
+DEFAULT_RISK: Final = RiskSettings()
+"""For a policy without the section."""

@@ -169,7 +169,9 @@ def _after_failed_fetch(segment: BegunSegment, error: FetchError) -> SegmentOutc
 def _moderate(segment: BegunSegment, media: _Media, active: ActivePolicy, *, seed: bytes) -> SegmentOutcome:
     """Samples the segment and gives its pictures their verdicts."""
     stream_id, record, deaths = segment.stream_id, segment.record, segment.begun.deaths
-    facts = stream_facts(segment.redis, stream_id, purpose=record.purpose, generation=record.generation)
+    facts = stream_facts(
+        segment.redis, stream_id, purpose=record.purpose, generation=record.generation, risk=active.policy.risk
+    )
     gate, stuck, now = _read_before(segment.redis, stream_id, record, list(active.models(drill=True)))
     try:
         with segment.pace.decoding():

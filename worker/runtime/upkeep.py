@@ -8,6 +8,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
+from worker.incidents.decided_risk import note_decisions
 from worker.incidents.hash_flood_record import publish_due
 from worker.ingest.coverage.ledger import pay_owed
 from worker.ingest.poll.origin_gaps import publish_origin_gaps
@@ -38,8 +39,8 @@ HOUSEKEEPING = {
 
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
-    and of single streams and the streams that joined groups, logs published events, trims old and acknowledged entries,
-    and sends housekeeping that is due.
+    and of single streams and the streams that joined groups, notes decisions for the risk of their streams, logs
+    published events, trims old and acknowledged entries, and sends housekeeping that is due.
 
     A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
@@ -48,7 +49,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
     """
     redis, deployment = process.redis, process.settings.deployment
     steps: dict[str, Callable[[], object]] = {
-        "overdue segments": lambda: reconcile(redis, send),
+        "overdue segments": lambda: reconcile(redis, send, risk=process.policy.risk),
         "ledgers": lambda: pay_owed(redis),
         "streams that are gone": lambda: forget_gone(redis),
         "lives of keys": lambda: give_lives(redis),
@@ -56,6 +57,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "gaps of origins": lambda: publish_origin_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
+        "decisions": lambda: note_decisions(redis),
         "log of events": lambda: log_published(redis),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import PolicyError
+from config.facts import IMMINENT_DANGER_RULE
 from config.policy.policy import Policy, parse_policy
 from config.policy.risk import (
     RiskFacts,
@@ -16,7 +17,7 @@ from config.policy.risk import (
     higher_now,
     stream_risk,
 )
-from config.policy.risk_settings import DECISIONS, IMMINENT_DANGER, OUTCOMES, RiskSettings
+from config.policy.risk_settings import DECISIONS, OUTCOMES, RiskSettings
 
 NOW_MS = 1_800_000_000_000
 MINUTE_MS = 60_000
@@ -84,7 +85,7 @@ def test_viewers_alone_do_not_make_a_stream_urgent() -> None:
 
 def test_a_report_of_imminent_danger_alone_is_urgent() -> None:
     """A stream in which somebody is in danger would wait behind the others."""
-    assert risk(signals={IMMINENT_DANGER: reported(1)}) == 1.0
+    assert risk(signals={IMMINENT_DANGER_RULE: reported(1)}) == 1.0
 
 
 def test_a_signal_halves_in_its_half_life() -> None:
