@@ -56,7 +56,7 @@ class StreamPolls:
     """Each fetch has the full `PLAYLIST_TIMEOUT_SECONDS`."""
     deployment: str
     risk: RiskSettings = DEFAULT_RISK
-    """Of the policy in force."""
+    """Risk section of the policy in force."""
 
     def begin(self, taken: DuePoll) -> Fetching:
         """The poll of a stream. Its outcome is written before a message about it is sent."""
