@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from worker.audit.chainer import link_waiting
+from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.decided_risk import note_decisions
@@ -39,8 +41,8 @@ HOUSEKEEPING = {
 
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
-    and of single streams and the streams that joined groups, notes decisions for the risk of their streams, logs
-    published events, trims old and acknowledged entries, and sends housekeeping that is due.
+    and of single streams and the streams that joined groups, notes decisions for the risk of their streams, links the
+    audit log, logs published events, trims old and acknowledged entries, and sends housekeeping that is due.
 
     A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
@@ -58,6 +60,8 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
         "decisions": lambda: note_decisions(redis),
+        "audit log": lambda: link_waiting(redis),
+        "audit head": lambda: publish_head(redis, deployment=deployment),
         "log of events": lambda: log_published(redis),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }
@@ -86,6 +90,7 @@ def look_after_full(process: WorkerProcess) -> None:
             "outcomes": record,
             "ledgers": lambda: pay_owed(redis),
             "streams that are gone": lambda: forget_gone(redis),
+            "audit log": lambda: link_waiting(redis),
             "log of events": lambda: log_published(redis),
             "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis), full=True),
         }
