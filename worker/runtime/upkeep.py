@@ -12,6 +12,7 @@ from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.decided_risk import note_decisions
 from worker.incidents.hash_flood_record import publish_due
+from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.ingest.coverage.ledger import pay_owed
 from worker.ingest.poll.origin_gaps import publish_origin_gaps
 from worker.ingest.poll.schedule import reconcile
@@ -41,8 +42,9 @@ HOUSEKEEPING = {
 
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
-    and of single streams and the streams that joined groups, notes decisions for the risk of their streams, links the
-    audit log, logs published events, trims old and acknowledged entries, and sends housekeeping that is due.
+    and of single streams and the streams that joined groups, raises reported dangers, notes decisions for the risk of
+    their streams, links the audit log, logs published events, trims old and acknowledged entries, and sends
+    housekeeping that is due.
 
     A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
@@ -59,6 +61,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "gaps of origins": lambda: publish_origin_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
+        "imminent danger": lambda: raise_reported_dangers(redis, deployment=deployment, policy=process.policy),
         "decisions": lambda: note_decisions(redis),
         "audit log": lambda: link_waiting(redis),
         "audit head": lambda: publish_head(redis, deployment=deployment),

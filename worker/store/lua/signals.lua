@@ -23,7 +23,8 @@ local now_ms = string.format('%.0f', redis_ms())
 for place = 6, #ARGV, 2 do
   if ARGV[place] == ARGV[5] and tonumber(ARGV[place + 1]) > 0 then
     -- With what its incident needs: it is raised even if the stream's watch ends meanwhile.
-    redis.call('ZADD', KEYS[4], now_ms, ARGV[1] .. ' ' .. (stream[2] or '1') .. ' ' .. (stream[3] or 'live'))
+    -- The time of the first one that is not raised stays: a flood of reports must not put it off.
+    redis.call('ZADD', KEYS[4], 'NX', now_ms, ARGV[1] .. ' ' .. (stream[2] or '1') .. ' ' .. (stream[3] or 'live'))
   end
 end
 redis.call('HSET', KEYS[2], unpack(ARGV, 6))
