@@ -464,6 +464,7 @@ class Stage:
         record = EvidenceRecord.of(item)
         assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
         assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
     def policy_recorded(self) -> None:
         for version in ("1+a", "2+b"):
             assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
