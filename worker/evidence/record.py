@@ -140,7 +140,8 @@ class ItemState:
 
     incident: str
     place: str
-    """`stored`: the store has it. `damaged`: no copy of it is what was sealed. Empty: it is in a spool."""
+    """`stored`: the store has it. `damaged`: its bytes in the spool were not those that were sealed. `dropped`: it made
+    room in a full spool. Empty: it is in a spool."""
 
     @classmethod
     def read(cls, value: str) -> Self:

@@ -119,6 +119,8 @@ class Uploader:
         self._clock = clock
         self._seen_at: dict[str, float] = {}
         self._copied: dict[str, int] = {}
+        self._waited: dict[str, str] = {}
+        """Incidents of items that waited at the last step, by reference."""
         self._rest_seconds = REST_SECONDS[0]
 
     def step(self) -> float | None:
@@ -146,12 +148,14 @@ class Uploader:
     def _carry_due(self) -> None:
         entries, now = self._spool.entries(), self._clock()
         self._seen_at = {entry.ref: self._seen_at.get(entry.ref, now) for entry in entries}
+        self._note_dropped()
         self._copied = {ref: bucket for ref, bucket in self._copied.items() if ref in self._seen_at}
         if not entries:
             return
         seconds = {ref: now - seen_at for ref, seen_at in self._seen_at.items()}
         states = states_of(self._redis, [entry.ref for entry in entries])
         due = plan(entries, states, seconds, self._copied)
+        self._waited = {entry.ref: incident for entry, incident in due.carry}
         for entry in due.aside:
             self._spool.set_aside(entry.ref)
         # Before the store is asked for anything: while it is away nothing may be kept for longer.
@@ -165,6 +169,14 @@ class Uploader:
                 *(partial(self._copy, entry) for entry in due.copy),
             ]
         )
+
+    def _note_dropped(self) -> None:
+        """Notes items that have left the spool without this process: context that made room for hits."""
+        left = [ref for ref in self._waited if ref not in self._seen_at]
+        self._waited = {ref: incident for ref, incident in self._waited.items() if ref in self._seen_at}
+        for ref, state in states_of(self._redis, left).items():
+            if state.waits:
+                note_place(self._redis, state.incident, ref, "dropped")
 
     def _each(self, acts: Sequence[Callable[[], None]]) -> None:
         """One item that a store refuses must not keep the others back; a store that is away refuses all of them."""
@@ -199,6 +211,7 @@ class Uploader:
             self._store.remove(incident, entry.ref)  # purged while it was on its way
             return
         self._spool.remove(entry.ref)
+        self._waited.pop(entry.ref, None)
         if (bucket := self._copied.pop(entry.ref, None)) is not None:
             self._store.remove_candidate(bucket, entry.ref)
 

@@ -168,6 +168,7 @@ def test_a_lost_host_s_candidates_reach_their_incident(upload: Upload) -> None:
     item = upload.item(promoted=False)
     upload.step()
     upload.step(seconds=COPY_SECONDS)
+    upload.store.remove_copies("0" * 32)
     upload.spool.remove(item.ref)  # the host is gone
     promote(upload.redis, INCIDENT, item)
     upload.sweep()
@@ -284,6 +285,18 @@ def test_an_item_altered_in_the_spool_is_set_aside_and_said(upload: Upload, capl
     assert [one.name for one in upload.spool.folder.glob("*.damaged")] == [f"{altered.ref}.hit.age.damaged"]
 
 
+def test_context_that_made_room_is_said(faulty: Upload) -> None:
+    """A person would wait for a picture that is gone."""
+    item, kept = faulty.item(1, kind="context"), faulty.item(2)
+    FaultyFiles.refuses = PermissionError("denied")
+    faulty.step()
+    small = Spool(faulty.spool.folder, sum(entry.size_bytes for entry in faulty.spool.entries()) + 500)
+    assert [entry.ref for entry in small.put([sealed_item(PAIR, 3)])] == [item.ref]
+    faulty.step()
+    places = {ref: state.place for ref, state in states_of(faulty.redis, [item.ref, kept.ref]).items()}
+    assert places == {item.ref: "dropped", kept.ref: ""}
+
+
 def test_one_process_of_a_host_uploads(upload: Upload) -> None:
     """Eight workers would send each picture eight times."""
     item = upload.item()
@@ -386,6 +399,7 @@ def test_items_live_in_s3(redis: Redis, tmp_path: Path, monkeypatch: pytest.Monk
         assert upload.step() is None
         upload.step(seconds=COPY_SECONDS)
         assert upload.store.read(INCIDENT, item.ref) == item.sealed
+        assert upload.store.incidents() == [INCIDENT]
         (bucket,) = upload.store.buckets()
         upload.spool.remove(copied.ref)
         promote(redis, INCIDENT, copied)
