@@ -7,12 +7,14 @@ LivewardenError
     ├── StoreError               Redis is away, full, or does not keep what is written
     ├── ObjectStoreError         the store of whole files is away, full or not usable
     ├── QueueError               the queue refuses a person's request
+    ├── PeopleError              the roster does not have this person, or not in this role
     ├── OriginEntryError         an entry of the allowed origins that names nothing
     ├── FetchError               bytes that could not be fetched from an origin
     ├── PlaylistError            bytes that are not a playlist which can be watched
     ├── LocalFileError           a file named on the command line that cannot be read or written
     ├── BankRequestError         the bank refuses a person's request
     ├── ConfinementError         the decoder child cannot be confined here, and the operator requires it
+    ├── EvidenceError            evidence that cannot be sealed, kept, opened or believed
     ├── LeaseLostError           background work took longer than its lease, and another has it now
     ├── ScanError                a scan that could not read anything, or whose input is not there
     ├── ReplayError              a policy that cannot be replayed, or test cases that cannot be read
@@ -73,6 +75,10 @@ class QueueError(WorkerError):
     """The queue refuses a person's request; the text has the reason, and the earlier act of another person."""
 
 
+class PeopleError(WorkerError):
+    """The roster refuses a person, or a change of itself; the text names the person, and quotes no token."""
+
+
 class OriginEntryError(WorkerError):
     """An entry of the allowed origins that names no host, port or network; the text quotes it."""
 
@@ -117,6 +123,18 @@ class BankRequestError(WorkerError):
 
 class ConfinementError(WorkerError):
     """The decoder child cannot be confined on this machine, and LIVEWARDEN_REQUIRE_CONFINEMENT is set."""
+
+
+class EvidenceError(WorkerError):
+    """Evidence that cannot be sealed, kept, opened or believed; the text names the file, line or item, and never a key
+    or anything of a picture."""
+
+    def __init__(self, text: str, *, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        """A slug, for `data.evidence_none` and, after `evidence-`, for `degraded`: `no-recipients`, `recipients` (the
+        file cannot be used), `picture`, `spool` (it cannot be written), `spool-full`, `identity`, `missing`,
+        `not-for-you`, `damaged` or `swapped`."""
 
 
 class LeaseLostError(WorkerError):

@@ -17,6 +17,7 @@ from config.variables import KNOWN
 from models.classifiers.classifier import WhenStuck
 from worker.doctor.deployment import check_store, check_variables, examine_origins
 from worker.doctor.diagnosis import Diagnosis, fail
+from worker.doctor.evidence import check_evidence, examine_backlog
 from worker.doctor.lists import check_lists, examine_bank, examine_log_files, follow_bank, lists_in_force
 from worker.doctor.live import examine_live
 from worker.doctor.messages import examine_intake, examine_readers
@@ -81,6 +82,9 @@ def _with_settings(
     for check in (lambda redis: examine_policies(redis, policy), examine_failing, examine_slow):
         yield from _rows(redis, check)
     yield check_store(settings)
+    yield from check_evidence(settings)
+    if settings.evidence_recipients is not None:
+        yield from _rows(redis, examine_backlog)
     yield from _rows(redis, examine_log_files)
 
 

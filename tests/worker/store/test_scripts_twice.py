@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from evidence_items import Pair, promote, sealed_item
 from redis import Redis
 from redis_between import ScriptsTwice, SentTwice, redis_between
 from scene import Scene
@@ -14,10 +15,15 @@ from scene import Scene
 from config.policy.policy import load_policy
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
+from worker.audit.chainer import link_waiting
+from worker.audit.copies import copy_log
+from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
+from worker.evidence.item_states import note_place, replace_record
+from worker.evidence.record import EvidenceRecord
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
@@ -42,6 +48,9 @@ from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, 
 from worker.ingest.registry.signals import report_signals
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
+from worker.people.actor import Actor
+from worker.people.changes import add_person
+from worker.people.roster import PEOPLE
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
@@ -52,7 +61,9 @@ from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
+from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
+from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -86,6 +97,7 @@ class Stage:
 
     def __init__(self, redis: Redis, folder: Path) -> None:
         self.redis = redis
+        self.folder = folder
         rules = folder / "policy.yaml"
         rules.write_text(RULES)
         self.scene = Scene(redis=redis, policy=load_policy(rules))
@@ -129,6 +141,25 @@ class Stage:
         self.redis.hset(AGE_CLOCK, "counts_ms", first - AHEAD_MS - 60_000)
         for _ in range(2):
             assert age_ms(self.redis) == first - AHEAD_MS - 60_000
+
+    def audit_append(self) -> None:
+        append_entry(self.redis, audit_entry(Act.VIEW, by="kim", verified=False, subject="5a"))
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
+
+    def audit_link(self) -> None:
+        self.audit_append()
+        assert link_waiting(self.redis) == 1
+        assert (self.redis.xlen(AUDIT.name), self.redis.xlen(AUDIT_UNLINKED.name)) == (2, 0)
+
+    def audit_copied(self) -> None:
+        self.audit_link()
+        self.redis.hset(AUDIT_HEAD.name, "copied_id", "0-0")
+        assert not copy_log(self.redis, ObjectStore(str(self.folder / "store")), sealed=None, deployment="test")
+        assert self.redis.hget(AUDIT_HEAD.name, "copied_n") == "2"
+        keys, position = [AUDIT_HEAD.name, AUDIT.name], self.redis.hget(AUDIT_HEAD.name, "copied_id")
+        args = [position, "9999999999999-0", '["copied_n", "2"]', 1]
+        assert run_script(self.redis, "audit_copied", keys=keys, args=args) == 1
+        assert self.redis.xlen(AUDIT.name) == 1
 
     def drop_acknowledged(self) -> None:
         for _ in range(3):
@@ -192,6 +223,10 @@ class Stage:
 
     def admitted(self) -> list[str]:
         return self.polled(self.take_due())
+
+    def people_change(self) -> None:
+        assert add_person(self.redis, "lea", "lead", by=Actor.named("lea")) is not None
+        assert self.redis.hlen(PEOPLE) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def admit(self) -> None:
         assert len(self.admitted()) == len(PLAYLIST.segments)
@@ -380,6 +415,19 @@ class Stage:
         keys = [LEASE, UNCHECKED, JUDGED, TOLD, FOUND]
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
+
+    def evidence_stored(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        assert note_place(self.redis, "i", item.ref, "stored")
+        assert not note_place(self.redis, "other", item.ref, "stored")
+
+    def evidence_replace(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        record = EvidenceRecord.of(item)
+        assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
+        assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):

@@ -79,6 +79,21 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
+-- Returns the role in which a person acts, by the roster at this very moment: '' where there is no roster (every role is
+-- only stated, and none is enforced), nil if the roster does not have the person with this proof. A roster of another
+-- type, or that this user of Redis may not read (an older version's rules), is none.
+local function proven(name, proof)
+  local people = redis.pcall('HLEN', KEY.PEOPLE)
+  if type(people) ~= 'number' or people == 0 then
+    return ''
+  end
+  local ok, person = pcall(cjson.decode, redis.call('HGET', KEY.PEOPLE, name) or '')
+  if ok and type(person) == 'table' and proof ~= '' and person.proof_sha1 == redis.sha1hex(proof) then
+    return type(person.role) == 'string' and person.role or nil
+  end
+  return nil
+end
+
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
 local function readable(incident)
   local event = redis.pcall('HGET', incident, 'event')
@@ -104,6 +119,15 @@ local function not_held_by(incident, person, now_ms, longest_ms)
     return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
   end
   return {'free'}
+end
+
+-- Appends an entry, a line of JSON from `audit_entry` (worker/audit/entries.py), to the audit log; '' does nothing. Called
+-- before the first write of the act's own script, and after its checks: if it fails, nothing has been done. The chainer
+-- links it within seconds, since Lua has no SHA-256; its time is Redis's, the ID.
+local function audit(entry)
+  if entry ~= '' then
+    redis.call('XADD', KEY.AUDIT_UNLINKED, '*', 'entry', entry)
+  end
 end
 
 -- Adds acts on the bank, as JSON texts, to their stream, which is trimmed.
@@ -229,6 +253,16 @@ local function publish(events)
   end
 end
 
+-- Writes the record of an incident {id, fields}, and adds it to its case. A damaged case costs no incident.
+local function write_incident(incident)
+  set_fields(KEY.INCIDENT .. incident.id, incident.fields)
+  if (incident.fields.case or '') ~= '' then
+    local case = KEY.CASE .. incident.fields.case
+    redis.pcall('ZADD', case, 'NX', incident.fields.raised_ms, incident.id)
+    redis.pcall('EXPIRE', case, LIFE.CASE)
+  end
+end
+
 -- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued}],
 -- events [{stream, incident, text}].
 local function write_incidents(key, states, incidents, events)
@@ -236,7 +270,7 @@ local function write_incidents(key, states, incidents, events)
   redis.call('PERSIST', key)
   set_fields(key, states)
   for _, incident in ipairs(incidents) do
-    set_fields(KEY.INCIDENT .. incident.id, incident.fields)
+    write_incident(incident)
     if incident.queued ~= 'yes' then
       -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
@@ -309,4 +343,27 @@ local function end_missing(stream, id, now_ms)
   redis.call('SADD', KEY.STREAMS_OWING, id)
   redis.call('HSET', stream, 'missing_member', '')
   list_missing(stream)
+end
+
+-- Gives sealed pictures, [{ref, record}] with records as JSON texts, to an incident; they were candidates of the stream,
+-- or are new. Workers carry them from their spools into the store.
+local function keep_evidence(incident, stream, items)
+  for _, item in ipairs(items) do
+    redis.call('HSET', KEY.EVIDENCE .. incident, item.ref, item.record)
+    redis.call('HDEL', KEY.CANDIDATES .. stream, item.ref)
+    if redis.call('GET', KEY.EVIDENCE_ITEM .. item.ref) ~= incident .. ' stored' then
+      redis.call('SET', KEY.EVIDENCE_ITEM .. item.ref, incident)
+      redis.call('ZADD', KEY.EVIDENCE_WAITING, 'NX', string.format('%.0f', redis_ms()), item.ref)
+    end
+  end
+end
+
+-- Takes sealed pictures from an incident; workers delete them from spools and store.
+local function drop_evidence(incident, refs)
+  for _, ref in ipairs(refs) do
+    redis.call('HDEL', KEY.EVIDENCE .. incident, ref)
+    redis.call('DEL', KEY.EVIDENCE_ITEM .. ref)
+    redis.call('ZREM', KEY.EVIDENCE_WAITING, ref)
+    redis.call('HSET', KEY.EVIDENCE_UNWANTED, ref, incident)
+  end
 end
