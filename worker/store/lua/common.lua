@@ -153,14 +153,19 @@ local function case_of(incident)
   return incidents.err and {} or incidents
 end
 
+-- Roles of holders, read once in a run of a script.
+local holder_roles = {}
+
 -- Returns whether a holder's lease, which ends at a time in ms, keeps an incident from others: a person who was removed
 -- from the roster, or whose role does not suffice any more, holds nothing.
 local function keeps(holder, lease_until_ms, needed, now_ms)
   if not holder or now_ms >= (lease_until_ms or 0) then
     return false
   end
-  local role = role_of(holder)
-  return role ~= nil and suffices(role, needed)
+  if holder_roles[holder] == nil then
+    holder_roles[holder] = role_of(holder) or false
+  end
+  return holder_roles[holder] ~= false and suffices(holder_roles[holder], needed)
 end
 
 -- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
@@ -294,28 +299,42 @@ local function note_id(id)
   redis.pcall('EXPIRE', alike, LIFE.INCIDENT_IDS)
 end
 
--- Adds events [{stream, incident, text}] to their streams. An escalation's entry is stored with its incident, since a
--- decision acknowledges all of them.
+-- Adds an event {stream, incident, text} to its stream. An escalation's entry is stored with its incident, since a
+-- decision acknowledges all of them. Returns whether it is one: copies for operators are not.
+local function add_entry(event)
+  local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
+  if string.sub(event.stream, 1, #KEY.ESCALATIONS) ~= KEY.ESCALATIONS then
+    return false
+  end
+  -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
+  redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+  -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
+  local entries = KEY.INCIDENT .. event.incident .. ':entries'
+  if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
+    local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
+    redis.call('XACK', stream, 'moderators', id)
+  end
+  return true
+end
+
+-- Publishes events [{stream, incident, text}] about new findings: each is its incident's newest.
 local function publish(events)
   for _, event in ipairs(events) do
-    local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
-    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
-      -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
-      redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+    if add_entry(event) then
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
-      -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
-      local entries = KEY.INCIDENT .. event.incident .. ':entries'
-      if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
-        local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
-        redis.call('XACK', stream, 'moderators', id)
-      end
       note_id(event.incident)
-    end
-    -- Copies for operators are not counted.
-    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
       add_event_today(event.text)
+    elseif event.stream == KEY.OPERATIONS then
+      -- A canary's, or the copy of a group's: the closing event is made of it.
+      redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
     end
   end
+end
+
+-- Has a worker check soon whether the open incidents of a stream have ended. Other users of Redis may lack the right,
+-- or the key be damaged: then that takes minutes.
+local function check_ends(id, now_ms)
+  redis.pcall('ZADD', KEY.INCIDENT_ENDS, 'XX', 'LT', string.format('%.0f', now_ms), id)
 end
 
 -- Writes the record of an incident {id, fields}, and adds it to its case. A damaged case costs no incident.
@@ -328,7 +347,8 @@ local function write_incident(incident)
   end
 end
 
--- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued}],
+-- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued,
+-- check_ms: when it may have ended}],
 -- events [{stream, incident, text}].
 local function write_incidents(key, states, incidents, events)
   redis.call('HINCRBY', key, 'version', 1)
@@ -336,6 +356,10 @@ local function write_incidents(key, states, incidents, events)
   set_fields(key, states)
   for _, incident in ipairs(incidents) do
     write_incident(incident)
+    if incident.check_ms then
+      -- A stream without open incidents is not in the set; one that is checked too early is checked again.
+      redis.pcall('ZADD', KEY.INCIDENT_ENDS, 'LT', incident.check_ms, incident.fields.stream_id)
+    end
     if incident.queued ~= 'yes' then
       -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
