@@ -27,6 +27,7 @@ from worker.evidence.record import EvidenceRecord
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
+from worker.incidents.due_ends import end_incidents
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
@@ -211,6 +212,13 @@ class Stage:
     def signals(self) -> None:
         self.registered()
         report_signals(self.redis, "s", {"reports": 2.0})
+
+    def end_incidents(self) -> None:
+        self.registered()
+        self.scene.raise_incident("s")
+        unwatch(self.redis, "s")
+        assert end_incidents(self.redis, deployment="test") == 1
+        assert self.redis.xlen("lw:escalations:critical") == 2
 
     def take_due(self) -> DuePoll:
         self.registered()
