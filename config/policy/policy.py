@@ -28,6 +28,7 @@ from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.evidence import EvidenceLimits
 from config.policy.persistence import Persistence
+from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
@@ -69,6 +70,8 @@ class Policy(BaseModel):
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
     evidence: EvidenceLimits = EvidenceLimits()
     """Pictures that are kept for incidents, sealed for reviewers."""
+    risk: RiskSettings = DEFAULT_RISK
+    """Parts of a stream's risk, by which its segments go first and conditions may choose (`stream.risk`)."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -313,4 +316,8 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "evidence": tuple(EvidenceLimits.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
+    "risk": tuple(RiskSettings.model_fields),
+    "signals": tuple(SignalRisk.model_fields),
+    "scores": tuple(ScoreRisk.model_fields),
+    "decisions": tuple(DecisionRisk.model_fields),
 }

@@ -25,6 +25,7 @@ from worker.incidents.findings import Extent, Incident, IncidentEnd, NearestMatc
 from worker.incidents.keys import DECISIONS, escalations_key
 from worker.incidents.segment_context import SegmentContext
 from worker.ingest.poll.stream_gaps import Gap
+from worker.ingest.registry.danger_reports import DangerReport
 
 MAX_NAMED = 10_000
 """Streams named in one event: some 200 kB. `streams_total` shows if there are more."""
@@ -84,7 +85,7 @@ class NamedStreams:
 def escalation(
     context: SegmentContext,
     incident: Incident,
-    cause: Hit | Gap,
+    cause: Hit | Gap | DangerReport,
     *,
     previous_severity: Severity | None,
     now_ms: int,
@@ -99,7 +100,7 @@ def escalation(
     decisions of people, pictures.
 
     Args:
-        cause: the sample, or the gap, that caused this event.
+        cause: the sample, the gap, or the report that caused this event.
         condition: that its rule requires (`worker.incidents.event_data`).
         earlier: decisions on the stream, the newest first.
         named: of a group of streams.

@@ -137,6 +137,7 @@ def _segments(case: Case) -> list[SettledSegment]:
         purpose=case.stream.purpose,
         audience=case.stream.audience,
         risk_prior=case.stream.risk_prior,
+        risk=case.stream.risk_prior if case.stream.risk is None else case.stream.risk,
         metadata=case.stream.metadata,
         signals=case.stream.signals,
     )

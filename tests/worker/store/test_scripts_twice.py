@@ -28,6 +28,8 @@ from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.due_ends import end_incidents
+from worker.incidents.decided_risk import note_decisions
+from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
@@ -43,10 +45,11 @@ from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, rene
 from worker.ingest.poll.origin_gaps import MISSING, missing_member, publish_origin_gaps
 from worker.ingest.poll.schedule import tick
 from worker.ingest.poll.slow_polls import hand_over, move_slow
+from worker.ingest.registry.kept_risk import risk_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
-from worker.ingest.registry.signals import report_signals
+from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, signals_key, stream_key, unwatch, watch
+from worker.ingest.registry.signals import report_signals, stream_facts
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
 from worker.people.actor import Actor
@@ -186,6 +189,24 @@ class Stage:
         self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): since_ms})
         assert raise_coverage_gaps(self.redis, deployment="test", policy=self.scene.policy) == 1
         assert self.redis.xlen("lw:escalations:review") == 1
+
+    def raise_danger(self) -> None:
+        self.registered()
+        report_signals(self.redis, "s", {"imminent-danger": 1.0})
+        assert raise_reported_dangers(self.redis, deployment="test", policy=self.scene.policy) == 1
+        assert self.redis.xlen("lw:escalations:critical") == 1
+
+    def date_signals(self) -> None:
+        self.registered()
+        self.redis.hset(signals_key("s"), "reports", 2.0)
+        stream_facts(self.redis, "s")
+        assert self.redis.hexists(stream_key("s"), "signal_times")
+
+    def note_decided(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "csea_apparent", by="kim", note="", deployment="test")
+        assert note_decisions(self.redis) == 1
+        assert self.redis.hlen(risk_key("s")) == 1
 
     def events_logged(self) -> None:
         self.scene.raise_incident("s")
