@@ -27,6 +27,7 @@ from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.persistence import Persistence
+from config.policy.retention import ReportTerm, Retention
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
@@ -62,6 +63,8 @@ class Policy(BaseModel):
     the same."""
     cascade: tuple[Stage, ...] | None = None
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
+    retention: Retention = Retention()
+    """Time for which evidence is kept, by the outcome of its incident."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -288,6 +291,8 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "persistence": tuple(Persistence.model_fields),
     "flood": tuple(Flood.model_fields),
     "coverage_gap": tuple(CoverageGap.model_fields),
+    "retention": tuple(Retention.model_fields),
+    "reports": tuple(ReportTerm.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
 }
