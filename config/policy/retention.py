@@ -148,7 +148,7 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The ends of an incident's terms. Each is the first instant at which deletion is due; None: there is no end yet."""
+    """The ends of an incident's terms: each the first instant at which deletion is due; None: there is no end yet."""
 
     content_until_ms: int | None
     """Of its evidence."""
