@@ -1,1 +1,16 @@
 """The keys of the audit log."""
+
+from worker.store.key_pattern import Key, lease
+
+AUDIT_UNLINKED = Key(
+    "lw:audit:unlinked", "stream", "entries of the audit log that are not linked yet", "acts of some seconds"
+)
+AUDIT = Key(
+    "lw:audit",
+    "stream",
+    "the audit log: entries linked by their hashes",
+    "the newest 1,000, and those that are not copied into the store",
+)
+AUDIT_HEAD = Key("lw:audit:head", "hash", "the newest linked entry, and the newest one in the store", "one")
+AUDIT_CHAINER = lease("lw:audit:chainer", "linking entries of the audit log")
+AUDIT_COPIER = lease("lw:audit:copier", "copying the audit log into the store")

@@ -14,6 +14,7 @@ from scene import Scene
 from config.policy.policy import load_policy
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
+from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import forget_past
@@ -53,6 +54,7 @@ from worker.runtime.key_retention import give_lives
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
+from worker.store.redis_keys import AUDIT_UNLINKED
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -129,6 +131,10 @@ class Stage:
         self.redis.hset(AGE_CLOCK, "counts_ms", first - AHEAD_MS - 60_000)
         for _ in range(2):
             assert age_ms(self.redis) == first - AHEAD_MS - 60_000
+
+    def audit_append(self) -> None:
+        append_entry(self.redis, audit_entry(Act.VIEW, by="kim", verified=False, subject="5a"))
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def drop_acknowledged(self) -> None:
         for _ in range(3):

@@ -106,6 +106,15 @@ local function not_held_by(incident, person, now_ms, longest_ms)
   return {'free'}
 end
 
+-- Appends an entry, a line of JSON from `audit_entry` (worker/audit/entries.py), to the audit log; '' does nothing. Called
+-- before the first write of the act's own script, and after its checks: if it fails, nothing has been done. The chainer
+-- links it within seconds, since Lua has no SHA-256; its time is Redis's, the ID.
+local function audit(entry)
+  if entry ~= '' then
+    redis.call('XADD', KEY.AUDIT_UNLINKED, '*', 'entry', entry)
+  end
+end
+
 -- Adds acts on the bank, as JSON texts, to their stream, which is trimmed.
 local function note_acts(stream, acts, kept)
   for _, act in ipairs(acts) do
