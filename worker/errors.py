@@ -7,6 +7,7 @@ LivewardenError
     ├── StoreError               Redis is away, full, or does not keep what is written
     ├── ObjectStoreError         the store of whole files is away, full or not usable
     ├── QueueError               the queue refuses a person's request
+    ├── PeopleError              the roster does not have this person, or not in this role
     ├── OriginEntryError         an entry of the allowed origins that names nothing
     ├── FetchError               bytes that could not be fetched from an origin
     ├── PlaylistError            bytes that are not a playlist which can be watched
@@ -71,6 +72,10 @@ class ObjectStoreError(WorkerError):
 
 class QueueError(WorkerError):
     """The queue refuses a person's request; the text has the reason, and the earlier act of another person."""
+
+
+class PeopleError(WorkerError):
+    """The roster refuses a person, or a change of itself; the text names the person, and quotes no token."""
 
 
 class OriginEntryError(WorkerError):

@@ -1,4 +1,4 @@
-"""The person behind a request, and checks of the role. The caller has authenticated both."""
+"""The person behind a request, in a role. `worker.people.roster` authenticates both."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,9 +9,10 @@ MAX_NAME_LENGTH = 100
 
 
 class Role(StrEnum):
-    """The role of a person in this deployment (docs/architecture.md)."""
+    """The role of a person in this deployment (docs/people.md)."""
 
     PLATFORM = "platform"
+    """A platform's own services; no person of the roster has it."""
     MODERATOR = "moderator"
     LEAD = "lead"
     OPERATOR = "operator"
@@ -32,16 +33,28 @@ def check_name(by: str) -> str:
     return name
 
 
+def folded(name: str) -> str:
+    """The form in which two spellings of one person's name are equal: without case and surrounding white space."""
+    return name.strip().casefold()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Actor:
     """A person in a role."""
 
     name: str
+    """As in the roster; without one as given."""
     role: Role
+    verified: bool = False
+    """The person's token was checked, and the role is the roster's. False: both are only stated, for this deployment
+    has no roster."""
+    proof: str = ""
+    """Derived from the token (`worker.people.tokens`): scripts compare it with the roster in the step that they take,
+    so that a person removed a moment ago can do nothing. Empty: unverified, which a roster refuses."""
 
     @classmethod
     def of(cls, by: str | None, role: str | None) -> "Actor":
-        """Validates `--by` and `--role` of the command line.
+        """Validates `--by` and `--role` of the command line where there is no roster.
 
         Raises:
             BankRequestError: one is missing, or there is no such role.
@@ -54,6 +67,15 @@ class Actor:
         except ValueError:
             raise BankRequestError(f"--role {role[:100]!r}: expected one of {', '.join(Role)}") from None
 
+    @classmethod
+    def named(cls, by: "str | Actor") -> "Actor":
+        """The actor; of a name alone an unverified moderator, whom every script refuses where there is a roster.
+
+        Raises:
+            QueueError: the name is malformed.
+        """
+        return by if isinstance(by, Actor) else cls(name=check_name(by), role=Role.MODERATOR)
+
     def must_be(self, *roles: Role, to: str) -> None:
         """Refuses every other role; `to` names the action.
 
@@ -65,4 +87,4 @@ class Actor:
 
     def is_person(self, name: str) -> bool:
         """Returns whether `name` is this person's, ignoring case and surrounding white space."""
-        return self.name.casefold() == name.strip().casefold()
+        return folded(self.name) == folded(name)

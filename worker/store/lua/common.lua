@@ -79,6 +79,21 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
+-- Returns the role in which a person acts, by the roster at this very moment: '' where there is no roster (every role is
+-- only stated, and none is enforced), nil if the roster does not have the person with this proof. A roster of another
+-- type, or that this user of Redis may not read (an older version's rules), is none.
+local function proven(name, proof)
+  local people = redis.pcall('HLEN', KEY.PEOPLE)
+  if type(people) ~= 'number' or people == 0 then
+    return ''
+  end
+  local ok, person = pcall(cjson.decode, redis.call('HGET', KEY.PEOPLE, name) or '')
+  if ok and type(person) == 'table' and proof ~= '' and person.proof_sha1 == redis.sha1hex(proof) then
+    return type(person.role) == 'string' and person.role or nil
+  end
+  return nil
+end
+
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
 local function readable(incident)
   local event = redis.pcall('HGET', incident, 'event')
