@@ -334,3 +334,26 @@ local function end_missing(stream, id, now_ms)
   redis.call('HSET', stream, 'missing_member', '')
   list_missing(stream)
 end
+
+-- Gives sealed pictures, [{ref, record}] with records as JSON texts, to an incident; they were candidates of the stream,
+-- or are new. Workers carry them from their spools into the store.
+local function keep_evidence(incident, stream, items)
+  for _, item in ipairs(items) do
+    redis.call('HSET', KEY.EVIDENCE .. incident, item.ref, item.record)
+    redis.call('HDEL', KEY.CANDIDATES .. stream, item.ref)
+    if redis.call('GET', KEY.EVIDENCE_ITEM .. item.ref) ~= incident .. ' stored' then
+      redis.call('SET', KEY.EVIDENCE_ITEM .. item.ref, incident)
+      redis.call('ZADD', KEY.EVIDENCE_WAITING, 'NX', string.format('%.0f', redis_ms()), item.ref)
+    end
+  end
+end
+
+-- Takes sealed pictures from an incident; workers delete them from spools and store.
+local function drop_evidence(incident, refs)
+  for _, ref in ipairs(refs) do
+    redis.call('HDEL', KEY.EVIDENCE .. incident, ref)
+    redis.call('DEL', KEY.EVIDENCE_ITEM .. ref)
+    redis.call('ZREM', KEY.EVIDENCE_WAITING, ref)
+    redis.call('HSET', KEY.EVIDENCE_UNWANTED, ref, incident)
+  end
+end
