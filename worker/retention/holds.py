@@ -131,7 +131,9 @@ def hold(redis: Redis, incident_id: str, actor: Actor, *, reason: str) -> Placed
         case "forgotten":
             raise RetentionError(f"incident {incident_id}: the data of its stream is being erased")
         case "full":
-            raise RetentionError(f"incident {incident_id}: it has {MOST_HOLDS} holds: release one, or name another there")
+            raise RetentionError(
+                f"incident {incident_id}: it has {MOST_HOLDS} holds: release one, or name another there"
+            )
     return PlacedHold(hold=placed, pictures=int(answer[1]), being_deleted=int(answer[2]))
 
 

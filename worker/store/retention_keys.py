@@ -28,6 +28,5 @@ LOOK = moderated(
     "lw:look:{look}", "hash", "a picture that a person asked for: incident, state", "one", seconds=10 * MINUTE
 )
 LOOKS = moderated("lw:looks", "list", "pictures that people asked for and no worker has taken", "50")
-LOOKING = moderated(
-    "lw:looking:{stream}", "string", "the look at the stream that is under way", "one", seconds=MINUTE
-)
+LOOKING = moderated("lw:looking:{stream}", "string", "the look at the stream that is under way", "one", seconds=MINUTE)
+CASE = moderated("lw:case:{case}", "set", "incidents of a case", "incidents", seconds=400 * DAY)
