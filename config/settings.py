@@ -122,6 +122,12 @@ class Settings(BaseModel):
     heartbeat_file: Path | None = None
     """Touched while the worker's or beat's loop turns, for a container's health check. None: no such file."""
 
+    token: SecretStr = SecretStr("")
+    """Token of the person who runs a command with `--by`, where there is a roster. Empty: `token_file`."""
+
+    token_file: Path | None = None
+    """File with that token; `worker.cli.options` reads it. None: `token`."""
+
     @field_validator("redis_url")
     @classmethod
     def _can_be_taken_apart(cls, value: SecretStr) -> SecretStr:

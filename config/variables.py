@@ -21,6 +21,8 @@ class ReadBy(StrEnum):
     WORK = "worker, command line"
     PEOPLE = "command line"
     SERVICES = "worker, beat"
+    PEOPLE = "command line"
+    """Secrets of people: compose hands them to the services of people only, never to a worker."""
     COMPOSE = "compose"
     TESTS = "tests"
 
@@ -127,6 +129,8 @@ VARIABLES: Final = (
         "file that a living worker or beat touches, for health checks (compose sets it)",
         read_by=ReadBy.SERVICES,
     ),
+    _variable("TOKEN", "your token, for commands with `--by` ([people.md](people.md))", read_by=ReadBy.PEOPLE),
+    _variable("TOKEN_FILE", "file with your token, instead of `LIVEWARDEN_TOKEN`", read_by=ReadBy.PEOPLE),
     _variable(
         "CONFIG_DIR",
         "folder of the host that containers see as `/etc/livewarden`: policy, lists and manifests",

@@ -70,8 +70,12 @@ def compose() -> dict[str, Any]:
 def test_every_setting_reaches_the_processes_and_is_optional() -> None:
     """A variable set in .env would have no effect; or without it nothing would start."""
     handed_on = compose()["x-as-worker"]
+    services = compose()["services"]
     for variable in VARIABLES:
-        if variable.read_by not in {ReadBy.COMPOSE, ReadBy.TESTS}:
+        if variable.read_by is ReadBy.PEOPLE:
+            for person in ("operator", "moderator"):
+                assert services[person]["environment"][variable.name] == f"${{{variable.name}:-}}", variable.name
+        elif variable.read_by not in {ReadBy.COMPOSE, ReadBy.TESTS}:
             assert re.fullmatch(rf"\$\{{{variable.name}:?-[^}}]*\}}", handed_on[variable.name]), variable.name
         elif variable.read_by is ReadBy.COMPOSE:
             assert re.search(rf"\$\{{{variable.name}:-{re.escape(variable.default)}\}}", COMPOSE.read_text())
@@ -80,6 +84,15 @@ def test_every_setting_reaches_the_processes_and_is_optional() -> None:
     settings = load_settings({**unset, "LIVEWARDEN_REDIS_PASSWORD_FILE": "", "LIVEWARDEN_REDIS_USERNAME": ""})
     assert settings.rendition_height_pixels == Settings().rendition_height_pixels
     assert settings.require_confinement
+
+
+def test_secrets_of_people_reach_no_worker() -> None:
+    """Whoever takes over a worker could act in the name of the person whose token is in .env, or open evidence."""
+    secrets = {variable.name for variable in VARIABLES if variable.read_by is ReadBy.PEOPLE}
+    assert secrets
+    for name, service in compose()["services"].items():
+        if name not in {"operator", "moderator"}:
+            assert not secrets & set(service.get("environment", {})), name
 
 
 def test_the_operators_folder_is_mounted_where_settings_expect_it_and_read_only() -> None:

@@ -56,6 +56,10 @@ class Policy(BaseModel):
     """The operator's own profiles, and changed built-in ones."""
     update_seconds: float = Field(default=30.0, ge=1, le=3600, strict=True)
     """Further hits of an open incident are published at most this often; a rise in severity at once."""
+    silence_seconds: float = Field(default=900.0, ge=60, le=86_400, strict=True)
+    """An incident that had no hit for so long ends; it stays in the queue until a person decides. Further hits are a
+    new incident, which names it. By default longer than the 10 minutes for which a person holds an incident and the 5
+    for which a decision silences its rule, so that none ends while it is being judged."""
     flood: Flood | None = None
     """None: each stream has its own incident, however many there are."""
     coverage_gap: CoverageGap | None = CoverageGap()
@@ -120,6 +124,11 @@ class Policy(BaseModel):
     def refused(self, problems: Iterable[Problem]) -> PolicyError:
         """The error for problems that a caller finds who knows more than the file does."""
         return _refused(self._name, *(mistake_at(where, text, self._document, at) for where, text, at in problems))
+
+    @property
+    def silence_ms(self) -> int:
+        """The time without a hit after which an incident ends, in milliseconds."""
+        return round(self.silence_seconds * 1000)
 
     def rule(self, name: str) -> Rule:
         """The rule of that name; KeyError if there is none."""

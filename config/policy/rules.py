@@ -54,6 +54,8 @@ class Rule(BaseModel):
     lists: tuple[str, ...] = Field(default=(), validate_default=True)
     """The hash lists whose matches may interrupt a stream: at least one that holds known material. `selftest` beside it
     lets drills try the way to the platform."""
+    needs_role: Literal["moderator", "lead"] = "moderator"
+    """Role of the person who decides on its incidents. `lead`: a moderator cannot take them."""
     principles: _Principles | None = None
     """The Voluntary Principles that the rule serves, beside 5 (livestreams), which all do. None: 1 (known material) for
     a hit on a hash list, 2 (new material) for a classifier's."""

@@ -14,6 +14,9 @@ MAX_TEXT: int = 1_000
 MAX_TEXTS: int = 100
 """Texts of a list that are kept."""
 
+MAX_LISTED: int = 200
+"""Characters that are kept of each."""
+
 WORKER = "worker"
 """The `by` of acts that no person does; no name of a person, since `verified` is true for it."""
 
@@ -78,10 +81,10 @@ def _bounded(value: str | int | bool | list[str]) -> str | int | bool | list[str
     if isinstance(value, str):
         return _shortened(value)
     if isinstance(value, list):
-        kept = [_shortened(text) for text in value[:MAX_TEXTS]]
+        kept = [_shortened(text, MAX_LISTED) for text in value[:MAX_TEXTS]]
         return kept if len(value) <= MAX_TEXTS else [*kept, f"… and {len(value) - MAX_TEXTS} more"]
     return value
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"
+def _shortened(text: str, most: int = MAX_TEXT) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"

@@ -18,6 +18,7 @@ from worker.cli.doctor import doctor
 from worker.cli.ending import FAILED
 from worker.cli.hash import hash_images
 from worker.cli.models import app as models
+from worker.cli.people import app as people
 from worker.cli.policy import app as policy
 from worker.cli.queue import app as queue
 from worker.cli.redis_users import redis_users
@@ -71,6 +72,7 @@ app.command("redis-users")(redis_users)
 app.command("statistics")(statistics)
 app.add_typer(streams, name="streams")
 app.add_typer(queue, name="queue")
+app.add_typer(people, name="people")
 app.add_typer(bank, name="bank")
 app.add_typer(models, name="models")
 app.add_typer(policy, name="policy")

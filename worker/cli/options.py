@@ -1,12 +1,19 @@
-"""Options that several subcommands share."""
+"""Options that several subcommands share, and the person who runs a command."""
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.errors import PolicyError
+from config.errors import PolicyError, SettingsError
 from config.policy.policy import Policy
 from config.profiles import PROFILES, SamplingProfile
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from worker.people.actor import Actor
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, and nothing else.")]
 ProfileName = Annotated[
@@ -26,3 +33,38 @@ def chosen_profile(policy: Policy, name: str | None) -> SamplingProfile:
     if name not in known:
         raise PolicyError(f"--profile: no profile {name!r}: known are {', '.join(sorted(known))}")
     return known[name]
+
+
+def acting_person(redis: "Redis", by: str, role: str | None = None) -> "Actor":
+    """The person that `--by` names, proved by the token in LIVEWARDEN_TOKEN or the file LIVEWARDEN_TOKEN_FILE.
+
+    Without a roster the person is unverified.
+
+    Raises:
+        PeopleError: the roster does not have the person, the token is missing or wrong, or `--role` is another.
+        QueueError: the name is malformed.
+        SettingsError: the file with the token cannot be read.
+        StoreError: Redis failed.
+    """
+    from worker.people.roster import authenticate
+    from worker.runtime.environment import settings_of
+
+    settings = settings_of(os.environ)
+    token = settings.token.get_secret_value().strip()
+    if not token and settings.token_file is not None:
+        token = read_token(settings.token_file)
+    return authenticate(redis, by, token or None, role=role)
+
+
+def read_token(path: Path) -> str:
+    """The token in a file.
+
+    Raises:
+        SettingsError: it cannot be read; the text names the setting, and quotes nothing of the file.
+    """
+    from config.password_file import read_password
+
+    try:
+        return read_password(path).strip()
+    except SettingsError as error:
+        raise SettingsError(f"LIVEWARDEN_TOKEN_FILE: {error}") from error

@@ -18,7 +18,7 @@ from worker.incidents.earlier_decisions import advance_with_earlier
 from worker.incidents.events import Event
 from worker.incidents.hash_flood import FilteredHits
 from worker.incidents.hash_flood_groups import group_floods
-from worker.incidents.incident_rules import RuleAdvance, encode
+from worker.incidents.incident_rules import RuleAdvance
 from worker.incidents.keys import incidents_key, windows_key
 from worker.incidents.order_store import KEPT_SECONDS, OrderChange, read_in_order
 from worker.incidents.segment_context import SegmentContext
@@ -29,7 +29,7 @@ from worker.incidents.store import (
     read_incidents,
     rounds,
     set_aside,
-    state_field,
+    states_record,
 )
 from worker.ingest.pending.segments import tries_key
 from worker.store import redis_keys
@@ -266,9 +266,7 @@ class _Commit:
                 context.segment_key,
                 f"{stream_id} {context.segment_key}",
                 "" if version is None else version,
-                json.dumps(
-                    {state_field(name, context.stream.purpose): encode(state) for name, state in step.rules.items()}
-                ),
+                json.dumps(states_record(step.rules, step.case, context.stream.purpose)),
                 json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
                 json.dumps([event_record(event) for event in step.events]),
                 json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),

@@ -17,10 +17,10 @@ from worker.incidents.earlier_decisions import earlier_decisions
 from worker.incidents.event_data import EarlierDecision, gap_condition
 from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
-from worker.incidents.incident_rules import RuleState, encode
 from worker.incidents.keys import incidents_key
+from worker.incidents.rule_state import RuleState
 from worker.incidents.segment_context import SegmentContext, Versions, incident_id
-from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
+from worker.incidents.store import event_record, incident_record, read_incidents, rounds, states_record
 from worker.ingest.poll.stream_gaps import (
     Gap,
     LastingGap,
@@ -76,14 +76,23 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
             incidents = read_incidents(redis, stream_id, facts.purpose)
         before = incidents.rules.get(COVERAGE_GAP_RULE, RuleState())
         context = _context(facts, lasting, deployment=deployment, policy=policy)
+        case = incidents.case_for(context, now_ms=now)
         with_earlier = partial(
-            advance_gap, before, lasting.gap, context, rule=rule, update_seconds=policy.update_seconds, now_ms=now
+            advance_gap,
+            before,
+            lasting.gap,
+            context,
+            rule=rule,
+            update_seconds=policy.update_seconds,
+            now_ms=now,
+            case_id=case.case_id,
         )
         after, events = with_earlier()
         if events:
             earlier = earlier_decisions(redis, stream_id, facts.purpose, incidents.rules.values())
             after, events = with_earlier(earlier=earlier)
-        states = {} if after == before else {state_field(COVERAGE_GAP_RULE, facts.purpose): encode(after)}
+        case = case.after(raised=int(before.incident is None), now_ms=now)
+        states = {} if after == before else states_record({COVERAGE_GAP_RULE: after}, case, facts.purpose)
         answer = run_script_to_disk(
             redis,
             "raise_gap",
@@ -122,6 +131,7 @@ def advance_gap(
     rule: CoverageGap,
     update_seconds: float,
     now_ms: int,
+    case_id: str,
     earlier: Sequence[EarlierDecision] = (),
 ) -> tuple[RuleState, list[Event]]:
     """Advances the rule by a gap that lasts: a new incident, a further gap of the open one, or nothing where a person
@@ -147,11 +157,14 @@ def advance_gap(
             published_ms=now_ms,
             cooldown_ms=COOLDOWN_MS,
             worse_published=True,
+            case_id=case_id,
+            predecessor=before.predecessor,
+            hit_ms=now_ms,
         )
         event = publish(incident, gap, previous_severity=None)
         return replace(before, incident=incident), [event]
     was = before.incident
-    incident = replace(was, finding=was.finding.merged(finding))
+    incident = replace(was, finding=was.finding.merged(finding), case_id=was.case_id or case_id, hit_ms=now_ms)
     worse = incident.finding.severity is not was.finding.severity
     if not worse and now_ms - was.published_ms < update_seconds * 1000:
         return replace(before, incident=incident), []

@@ -8,8 +8,9 @@ from redis import Redis
 from config.policy.policy import Policy
 from worker.incidents.event_data import EarlierDecision
 from worker.incidents.hash_flood import FilteredHits
-from worker.incidents.incident_rules import MAX_RECENT, RuleAdvance, RuleState, StreamIncidents, advance
+from worker.incidents.incident_rules import RuleAdvance, advance
 from worker.incidents.keys import incident_key, named_key
+from worker.incidents.rule_state import MAX_RECENT, RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import read_groups
 from worker.store.redis_client import store_errors

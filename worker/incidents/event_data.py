@@ -93,6 +93,21 @@ def cause_data(cause: Hit | Gap, context: SegmentContext) -> dict[str, Any]:
     return {"sample": sample} if source is None else {"sample": sample, "segment": _segment(source)}
 
 
+def cause_times(context: SegmentContext) -> dict[str, str]:
+    """Returns when the segment of the cause was listed and sampled, as far as that is known."""
+    if context.sampled_ms is None:
+        return {}
+    known = {"listed": context.listed_ms, "sampled": context.sampled_ms}
+    return {name: rfc3339(at_ms) for name, at_ms in known.items() if at_ms is not None}
+
+
+def case_data(incident: Incident) -> dict[str, Any]:
+    """Returns the relation of an incident to others, and the role of the person who decides if it is no moderator."""
+    known = {"case_id": incident.case_id, "predecessor": incident.predecessor}
+    data = {name: value for name, value in known.items() if value}
+    return data if incident.needs_role == "moderator" else data | {"needs_role": incident.needs_role}
+
+
 def _segment(source: SegmentSource) -> dict[str, Any]:
     data: dict[str, Any] = {"media_sequence": source.media_sequence}
     return data | {"uri": source.uri} if source.uri else data

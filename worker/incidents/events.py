@@ -12,19 +12,25 @@ from worker.events.cloudevent import cloud_event, derived_id, rfc3339
 from worker.events.operations import OPERATIONS
 from worker.incidents.event_data import (
     EarlierDecision,
+    case_data,
     cause_data,
+    cause_times,
     decision_data,
     matches_data,
     stream_data,
     versions_data,
 )
-from worker.incidents.findings import Extent, Incident, NearestMatch, near_of
+from worker.incidents.findings import Extent, Incident, IncidentEnd, NearestMatch, near_of
 from worker.incidents.keys import DECISIONS, escalations_key
 from worker.incidents.segment_context import SegmentContext
 from worker.ingest.poll.stream_gaps import Gap
 
 MAX_NAMED = 10_000
 """Streams named in one event: some 200 kB. `streams_total` shows if there are more."""
+
+
+UNDECIDED = "undecided"
+"""Outcome of an incident that was closed, and on which a person has yet to decide."""
 
 
 class EventType(StrEnum):
@@ -91,7 +97,7 @@ def escalation(
         cause: the sample, or the gap, that caused this event.
         condition: that its rule requires (`worker.incidents.event_data`).
         earlier: decisions on the stream, the newest first.
-        named: of a group of streams, which a lead decides on.
+        named: of a group of streams.
 
     Raises:
         SchemaError: it does not fit its schema.
@@ -107,6 +113,7 @@ def escalation(
         "times": {
             "captured_first": rfc3339(finding.captured_first_ms),
             "captured_last": rfc3339(finding.captured_last_ms),
+            **cause_times(context),
             "raised": rfc3339(incident.raised_ms),
             "published": rfc3339(now_ms),
         },
@@ -119,7 +126,7 @@ def escalation(
     if condition is not None:
         data["condition"] = dict(condition)
     if named is not None:
-        data |= named.to_data() | {"needs_role": "lead"}
+        data |= named.to_data()
     return checked_event(
         kind,
         queue_stream(incident.purpose, finding.severity),
@@ -156,11 +163,13 @@ def decision_made(
     note: str,
     now_ms: int,
     named: NamedStreams | None = None,
+    taken_ms: int | None = None,
 ) -> Event:
     """A person has decided the incident; of a group, for all its streams.
 
     Args:
         newest: the incident's newest escalation event.
+        taken_ms: when that person took it; None: unknown.
     """
     kind = EventType.DECISION_MADE
     data = _identity(stream_id, incident) | {
@@ -173,6 +182,7 @@ def decision_made(
             "captured_first": rfc3339(incident.finding.captured_first_ms),
             "captured_last": rfc3339(incident.finding.captured_last_ms),
             "raised": rfc3339(incident.raised_ms),
+            **({} if taken_ms is None else {"taken": rfc3339(taken_ms)}),
             "decided": rfc3339(now_ms),
         },
     }
@@ -206,23 +216,56 @@ def decision_revised(
 
 
 def escalation_closed(
-    newest: Mapping[str, Any], *, outcome: str, deployment: str, now_ms: int, named: NamedStreams | None = None
+    newest: Mapping[str, Any],
+    *,
+    outcome: str,
+    deployment: str,
+    now_ms: int,
+    named: NamedStreams | None = None,
+    taken_ms: int | None = None,
 ) -> Event:
     """The incident was closed by a decision: readers other than Livewarden need not treat it any more.
 
     Args:
         newest: the incident's newest escalation event, whose fields still hold.
+        taken_ms: when the person who decided took it; None: unknown.
     """
+    times = {"decided": now_ms} if taken_ms is None else {"taken": taken_ms, "decided": now_ms}
+    return _closed(newest, "decision", outcome, deployment, now_ms, times, named)
+
+
+def escalation_ended(newest: Mapping[str, Any], end: IncidentEnd, *, deployment: str, now_ms: int) -> Event:
+    """The incident takes no further hits, for its stream has ended or was silent; a person has yet to decide.
+
+    Args:
+        newest: the incident's newest escalation event, whose fields still hold.
+    """
+    return _closed(newest, end, UNDECIDED, deployment, now_ms, {"ended": now_ms}, None)
+
+
+def _closed(
+    newest: Mapping[str, Any],
+    reason: str,
+    outcome: str,
+    deployment: str,
+    now_ms: int,
+    times: Mapping[str, int],
+    named: NamedStreams | None,
+) -> Event:
     kind = EventType.CLOSED
     data = known_fields(kind, newest["data"])
     data["previous_severity"] = data["severity"]
-    data["times"] = data["times"] | {"published": rfc3339(now_ms)}
+    more = {name: rfc3339(at_ms) for name, at_ms in times.items()}
+    data["times"] = data["times"] | {"published": rfc3339(now_ms)} | more
     data["outcome"] = outcome
+    data["reason"] = reason
     data.pop("stream_state", None)  # it held when the incident was found
     if named is not None:
         data |= named.to_data()
     key = queue_stream(data["purpose"], Severity(data["severity"]))
-    return checked_event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
+    # The id of a decision's is that of older versions; an incident that has ended is decided later.
+    event_id = derived_id(kind, data["incident_id"], *([reason] if outcome == UNDECIDED else []))
+    return checked_event(kind, key, event_id, deployment, data, now_ms)
 
 
 def queue_stream(purpose: str, severity: Severity) -> str:
@@ -239,6 +282,7 @@ def _identity(stream_id: str, incident: Incident) -> dict[str, Any]:
         "severity": incident.finding.severity,
         "drill": incident.purpose in ("drill", "canary"),
         "purpose": incident.purpose,
+        **case_data(incident),
     }
 
 

@@ -6,6 +6,7 @@ maxima and unions.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import reduce
 from typing import NamedTuple
 
@@ -166,6 +167,14 @@ def _highest(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, 
     return {name: max(one.get(name, float("-inf")), other.get(name, float("-inf"))) for name in names}
 
 
+class IncidentEnd(StrEnum):
+    """Reason why an incident takes no further hits, though no person has decided on it."""
+
+    STREAM_ENDED = "stream-ended"
+    SILENCE = "silence"
+    """It had no hit for the time that the policy states as `silence_seconds`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Incident:
     """Findings for a person to decide on: at most one is open per stream and rule."""
@@ -184,3 +193,15 @@ class Incident:
     interrupt_requested: bool = False
     worse_published: bool = False
     """Every change for the worse was published immediately. False: version 0.1.0 raised it, which let that wait."""
+    case_id: str = ""
+    """The case that it belongs to (`worker.incidents.cases`). Empty: an older version raised it."""
+    predecessor: str = ""
+    """Id of the incident of the same stream, purpose and rule that was closed last before this one was raised."""
+    needs_role: str = "moderator"
+    """Role of the person who decides: moderator or lead."""
+    hit_ms: int = 0
+    """Redis's clock when its last hit was found. 0: unknown, of an older version."""
+    silence_ms: int = 0
+    """After so much time without a hit it ends. 0: never."""
+    ended: str = ""
+    """`IncidentEnd`; empty: it is open, or was decided while it was."""

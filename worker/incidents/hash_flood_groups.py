@@ -18,14 +18,15 @@ from worker.bank.quarantine import quarantined
 from worker.errors import StoreError
 from worker.events.cloudevent import derived_id
 from worker.events.operations import OPERATIONS
+from worker.incidents.cases import own_case
 from worker.incidents.earlier_decisions import earlier_decisions
 from worker.incidents.event_data import flood_condition
 from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.hash_flood import FilteredHits, FloodCandidate, filter_hits, flood_candidates
 from worker.incidents.hash_flood_record import FloodGroup, publish_joined, streams_of, update_ms
-from worker.incidents.incident_rules import LastDecision, RuleState, StreamIncidents
 from worker.incidents.keys import flood_key, named_key
+from worker.incidents.rule_state import LastDecision, RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import read_groups, read_incidents, rounds
 from worker.store.redis_client import now_ms, run_script, store_errors
@@ -165,8 +166,10 @@ def _raise(
     for one in sorted(hashes):
         matched = _matched_lately(redis, purpose, one, context.live_ms(candidate.cause.capture_ms), decided)
         streams = matched | streams
+    before = groups.rules.get(name, RuleState())
+    new_id = derived_id("incident", purpose, name, stream_id, context.generation, context.segment_key)[:24]
     incident = Incident(
-        incident_id=derived_id("incident", purpose, name, stream_id, context.generation, context.segment_key)[:24],
+        incident_id=new_id,
         generation=context.generation,
         rule=FLOOD_RULE,
         purpose=purpose,
@@ -182,10 +185,12 @@ def _raise(
         published_ms=now,
         cooldown_ms=COOLDOWN_MS,
         worse_published=True,
+        case_id=own_case(new_id),
+        predecessor=before.predecessor,
+        needs_role="lead",
     )
     ordered = sorted(streams, key=lambda stream: (streams[stream], stream))
     named = replace(NamedStreams.of(ordered), incidents=tuple(_earlier(redis, ordered, hashes, purpose)))
-    before = groups.rules.get(name, RuleState())
     states = (before, *read_incidents(redis, stream_id, purpose).rules.values())
     event = escalation(
         context,

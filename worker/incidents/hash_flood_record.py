@@ -12,8 +12,8 @@ from config.policy.policy import Policy
 from worker.incidents.events import Event, NamedStreams
 from worker.incidents.findings import Incident
 from worker.incidents.hash_flood_events import streams_joined
-from worker.incidents.incident_rules import RuleState, StreamIncidents, encode
 from worker.incidents.keys import FLOODS_DUE, groups_owner, incident_key, incidents_key, named_key
+from worker.incidents.rule_state import RuleState, StreamIncidents, encode
 from worker.incidents.store import event_record, group_field, incident_record, read_groups
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
@@ -99,6 +99,7 @@ def group_record(purpose: str, name: str, incident: Incident, event: Event) -> d
         kept_under=groups_owner(purpose),
         kept_as=name,
         streams=str(incident.finding.hits),
+        needs_role="lead",  # an older version's incident does not have it
     )
 
 

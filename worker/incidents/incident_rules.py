@@ -5,91 +5,21 @@ may end in any order: a late one may raise an incident, and never withdraws one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 
-from pydantic import TypeAdapter, ValidationError
-
-from config.facts import Hit, ListedHash, ListMatch, Severity
+from config.facts import Hit, Severity
 from config.policy.policy import Policy
 from config.policy.rules import Rule
-from worker.errors import StoreError
+from worker.incidents.cases import StreamCase
 from worker.incidents.event_data import EarlierDecision, rule_condition
 from worker.incidents.events import Event, escalation, interrupt_request
-from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, NearestMatch, concluded, merge
+from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, concluded, merge
+from worker.incidents.rule_state import RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext, incident_id
 
-MAX_EARLIER = 50
-"""Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""
-
-MAX_RECENT = 5
-"""Decided incidents of a rule that a stream remembers, for the person who decides next, who reads no more."""
-
 NONE_MUTED: Mapping[str, int] = MappingProxyType({})
-
-
-@dataclass(frozen=True, kw_only=True)
-class LastDecision:
-    """The last decision on a rule's incident."""
-
-    quiet_until_ms: int
-    """Pictures captured before (<) this belong to the decided incident, unless they are worse."""
-    severity: Severity
-    incident_id: str = ""
-    """The decided one."""
-    nearest: tuple[NearestMatch, ...] | None = None
-    """The matches that were decided on, also by decisions within whose silence the incident was raised. None: version
-    0.1.0 decided."""
-    earlier: tuple[str, ...] = ()
-    """The latest `MAX_EARLIER` of the incidents so decided, the last first."""
-    recent: tuple[str, ...] = ()
-    """The latest `MAX_RECENT` of all decided incidents, however long ago, the last first."""
-    ended: bool = False
-    """A person has changed the decision: no later one may rest on it."""
-
-    @property
-    def incidents(self) -> tuple[str, ...]:
-        """All decided incidents, the last first."""
-        return (self.incident_id, *self.earlier)
-
-    @property
-    def extent(self) -> Extent:
-        """The extent that was decided on."""
-        return Extent(severity=self.severity, nearest=self.nearest)
-
-    def covers(self, capture_ms: int, severity: Severity, matches: Iterable[ListMatch]) -> bool:
-        """Returns whether a person has, in effect, decided on a hit already."""
-        return capture_ms < self.quiet_until_ms and not self.extent.surpassed_by(severity, matches)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuleState:
-    """The state of one rule on one stream."""
-
-    waiting: tuple[Finding, ...] = ()
-    """Hits that do not yet persist, one a capture instant, in that order. At most those that persistence remembers."""
-    incident: Incident | None = None
-    """The open one."""
-    decided: LastDecision | None = None
-    shadow_hits: int = 0
-    """Hits of the rule in shadow mode, which calls no person."""
-    muted_hits: int = 0
-    """Hits that rested on hashes in quarantine or in a flood alone."""
-    hashes: tuple[ListedHash, ...] = ()
-    """The hashes that made a group of streams."""
-
-
-_STATE = TypeAdapter(RuleState)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamIncidents:
-    """The states of all rules on one stream that is watched for one purpose."""
-
-    version: int = 0
-    """Counts changes in Redis; a decision on this state is written only if it still holds there."""
-    rules: Mapping[str, RuleState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,23 +32,8 @@ class RuleAdvance:
     """Open incidents that are new or have changed."""
     events: tuple[Event, ...]
     """To be published, in this order; requests to interrupt come first."""
-
-
-def encode(state: RuleState) -> str:
-    """Returns the state as Redis keeps it."""
-    return _STATE.dump_json(state).decode()
-
-
-def decode(text: str) -> RuleState:
-    """Reads what `encode` returned.
-
-    Raises:
-        StoreError: it is something else.
-    """
-    try:
-        return _STATE.validate_json(text)
-    except ValidationError as error:
-        raise StoreError(f"incident state in Redis: {text[:100]!r}: expected what livewarden writes") from error
+    case: StreamCase | None = None
+    """The stream's newest case, if it has changed."""
 
 
 def advance(
@@ -141,6 +56,7 @@ def advance(
         earlier: decisions on the stream, for the events.
     """
     rules: dict[str, RuleState] = {}
+    case = state.case_for(context, now_ms=now_ms)
     events: list[Event] = []
     incidents: list[Incident] = []
     ordered = sorted(hits, key=lambda hit: (hit.rule, 0 if hit.segment else hit.capture_ms))
@@ -148,8 +64,8 @@ def advance(
         before = after = state.rules.get(name, RuleState())
         published: list[Event] = []
         for segment, together in _steps(list(group)):
-            of = replace(context, segment_key=segment) if segment else context
-            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier)
+            of = _of_segment(context, segment)
+            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier, case.case_id)
             published += more
         if after != before:
             rules[name] = after
@@ -159,7 +75,16 @@ def advance(
     for name, count in muted.items():
         before = rules.get(name, state.rules.get(name, RuleState()))
         rules[name] = replace(before, muted_hits=before.muted_hits + count)
-    return RuleAdvance(rules=rules, incidents=tuple(incidents), events=tuple(events))
+    raised = sum(state.rules.get(one.rule, RuleState()).incident is None for one in incidents)
+    after_case = case.after(raised=raised, now_ms=now_ms) if incidents else None
+    return RuleAdvance(rules=rules, incidents=tuple(incidents), events=tuple(events), case=after_case)
+
+
+def _of_segment(context: SegmentContext, segment: str) -> SegmentContext:
+    """The context of a hit in that segment; empty: in the one that ended."""
+    if segment in ("", context.segment_key):
+        return context
+    return replace(context, segment_key=segment, sampled_ms=None)
 
 
 def _steps(hits: list[Hit]) -> list[tuple[str, list[Hit]]]:
@@ -181,6 +106,7 @@ def _advance_rule(
     now_ms: int,
     policy: Policy,
     earlier: Sequence[EarlierDecision],
+    case_id: str,
 ) -> tuple[RuleState, list[Event]]:
     if rule.mode == "shadow":
         return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
@@ -226,11 +152,24 @@ def _advance_rule(
             published_ms=now_ms,
             cooldown_ms=round(rule.cooldown_seconds * 1000),
             worse_published=True,
+            case_id=case_id,
+            predecessor=state.predecessor,
+            needs_role=rule.needs_role,
+            hit_ms=now_ms,
+            silence_ms=policy.silence_ms,
         )
         cause = _cause(hit for hit, _ in both)
         events = [publish(incident, cause, None)]
     else:
-        incident = replace(state.incident, finding=concluded([state.incident.finding, *found]))
+        known = state.incident
+        incident = replace(
+            known,
+            finding=concluded([known.finding, *found]),
+            case_id=known.case_id or case_id,  # an older version raised it
+            needs_role="lead" if "lead" in (known.needs_role, rule.needs_role) else rule.needs_role,
+            hit_ms=now_ms,
+            silence_ms=policy.silence_ms,
+        )
         previous = state.incident.finding.severity
         before = Extent.of(state.incident.finding)
         worse = bool(before.surpassed_by(incident.finding.severity, incident.finding.matches))
@@ -275,36 +214,3 @@ def _request_interrupt(
         return incident, []
     event = interrupt_request(context, incident, rule.lists, now_ms)
     return replace(incident, interrupt_requested=True), [event]
-
-
-def close(state: RuleState, *, now_ms: int) -> RuleState:
-    """Closes the rule's open incident, which has been decided."""
-    incident = state.incident
-    assert incident is not None
-    extent, earlier = Extent.of(incident.finding), tuple[str, ...]()
-    before = state.decided
-    if before is not None and incident.raised_ms < before.quiet_until_ms and not before.ended:
-        # Two matches that alternate would call a person without end.
-        extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
-    recent = before.recent or tuple(filter(None, before.incidents)) if before is not None else ()
-    decided = LastDecision(
-        quiet_until_ms=now_ms + incident.cooldown_ms,
-        severity=extent.severity,
-        incident_id=incident.incident_id,
-        nearest=extent.nearest,
-        earlier=earlier,
-        recent=(incident.incident_id, *recent)[:MAX_RECENT],
-    )
-    return replace(state, incident=None, decided=decided)
-
-
-def end_silence(state: RuleState, incident_id: str, *, now_ms: int) -> RuleState:
-    """Ends the silence of a decision that was wrong: nothing rests on it from now on.
-
-    Pictures captured before (<) now stay the decided incident's; later ones raise anew, also where an incident that was
-    raised within the silence is decided later. Unchanged: the silence is that of another decision.
-    """
-    decided = state.decided
-    if decided is None or incident_id not in decided.incidents:
-        return state
-    return replace(state, decided=replace(decided, quiet_until_ms=min(decided.quiet_until_ms, now_ms), ended=True))

@@ -3,6 +3,7 @@
 lw:incidents:{stream}        version (counts changes), rule:{purpose}:{rule} -> JSON state of that rule
 lw:incidents:flood {purpose} likewise, rule:{group} -> the groups of streams that one hash made
 lw:windows:{stream}          watch generation and epoch -> state of the rules that are evaluated in order
+lw:incidents:{stream} also   case:{purpose} -> JSON of the newest case
 lw:incident:{id}:entries     "stream-key entry-id" of each of its entries in the queue
 """
 
@@ -27,6 +28,8 @@ windows_key: Final = redis_keys.WINDOWS.of
 named_key: Final = redis_keys.INCIDENT_STREAMS.of
 incident_key: Final = redis_keys.INCIDENT.of
 entries_key: Final = redis_keys.INCIDENT_ENTRIES.of
+case_key: Final = redis_keys.CASE.of
+"""Key of the incidents of a case."""
 held_key: Final = redis_keys.HELD.of
 open_key: Final = redis_keys.OPEN.of
 escalations_key: Final = redis_keys.ESCALATIONS.of

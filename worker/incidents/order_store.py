@@ -14,8 +14,8 @@ from redis import Redis
 
 from config.facts import SegmentPosition
 from config.policy.evaluation import OrderState
-from worker.incidents.incident_rules import StreamIncidents
 from worker.incidents.keys import incidents_key, windows_key
+from worker.incidents.rule_state import StreamIncidents
 from worker.incidents.store import incidents_of
 from worker.ingest.pending.segments import SegmentRecord, pending_key
 from worker.store import redis_keys

@@ -36,6 +36,9 @@ class SegmentContext:
     """Time when the segment was first listed, in milliseconds of Redis's clock. None: its capture times are all there
     is."""
 
+    sampled_ms: int | None = None
+    """Time when the segment's pictures had been sampled and checked, by Redis's clock. None: unknown, or the cause lies
+    in another segment; then events do not say when it was listed, either."""
     source: SegmentSource | None = None
     """The origin and position of the segment; None: unknown."""
 

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from worker.errors import StoreError
+from worker.incidents.cases import StreamCase
 from worker.incidents.events import Event
 from worker.incidents.findings import Incident
-from worker.incidents.incident_rules import RuleState, StreamIncidents, decode
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
+from worker.incidents.rule_state import RuleState, StreamIncidents, decode, encode
 from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.redis_client import store_errors
@@ -35,6 +37,7 @@ SET_ASIDE_SECONDS: Final = 7 * 24 * 3600
 """For an operator who searches for its origin."""
 
 _RULE = "rule:"
+_CASE: Final = TypeAdapter(StreamCase)
 
 
 def rounds(seconds: float = GIVE_UP_SECONDS) -> Iterator[None]:
@@ -71,7 +74,17 @@ def incidents_of(record: Mapping[Any, Any], purpose: str) -> StreamIncidents:
             state = _read_state(name, text)
             if state is not None and purpose == ("live" if state.incident is None else state.incident.purpose):
                 rules[rule] = state
-    return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
+    return StreamIncidents(version=int(fields.get("version", 0)), rules=rules, case=_read_case(fields, purpose))
+
+
+def _read_case(fields: Mapping[str, str], purpose: str) -> StreamCase | None:
+    """Reads the newest case; a damaged one begins anew."""
+    text = fields.get(case_field(purpose))
+    try:
+        return None if text is None else _CASE.validate_json(text)
+    except ValidationError:
+        _trouble.met("case", "a case begins anew: %r: expected what livewarden writes", text[:100] if text else text)
+        return None
 
 
 def read_groups(redis: Redis, purpose: str) -> StreamIncidents:
@@ -97,6 +110,17 @@ def state_field(rule: str, purpose: str) -> str:
     return f"{_RULE}{purpose}:{rule}"
 
 
+def case_field(purpose: str) -> str:
+    """The field of a stream's hash that holds its newest case."""
+    return f"case:{purpose}"
+
+
+def states_record(rules: Mapping[str, RuleState], case: StreamCase | None, purpose: str) -> dict[str, str]:
+    """The fields of a stream's hash for new states of rules and a new case (None: it is unchanged)."""
+    states = {state_field(name, purpose): encode(state) for name, state in rules.items()}
+    return states if case is None else states | {case_field(purpose): _CASE.dump_json(case).decode()}
+
+
 def group_field(name: str) -> str:
     """The field of the groups' hash that holds the state of a group."""
     return f"{_RULE}{name}"
@@ -117,6 +141,9 @@ def incident_record(stream_id: str, incident: Incident, **more: str) -> dict[str
             "raised_ms": str(incident.raised_ms),
             "captured_last_ms": str(finding.captured_last_ms),
             "hits": str(finding.hits),
+            "case": incident.case_id,
+            "needs_role": incident.needs_role,
+            **({"predecessor": incident.predecessor} if incident.predecessor else {}),
             **more,
         },
     }

@@ -1,1 +1,1 @@
-"""People who use Livewarden, and their roles."""
+"""People who use Livewarden: the roster, their roles and their tokens."""

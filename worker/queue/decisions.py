@@ -7,8 +7,9 @@ from redis import Redis
 
 from worker.errors import QueueError, StoreError
 from worker.incidents.events import decision_made, escalation_closed
-from worker.incidents.incident_rules import close, encode
+from worker.incidents.incident_end import close
 from worker.incidents.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
+from worker.incidents.rule_state import encode
 from worker.incidents.store import rounds
 from worker.people.actor import check_name
 from worker.queue.claims import LONGEST_LEASE_MS

@@ -20,8 +20,9 @@ from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
 from worker.incidents.events import NamedStreams, decision_revised
 from worker.incidents.hash_flood_record import streams_of
-from worker.incidents.incident_rules import RuleState, encode, end_silence
+from worker.incidents.incident_end import end_silence
 from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_key
+from worker.incidents.rule_state import RuleState, encode
 from worker.incidents.store import rounds
 from worker.people.actor import check_name
 from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision, Outcome, check_note, check_outcome

@@ -14,8 +14,8 @@ from worker.incidents.events import Event, NamedStreams, extent_of
 from worker.incidents.findings import Incident
 from worker.incidents.hash_flood_events import joined_since
 from worker.incidents.hash_flood_record import due_member, group_record, streams_of
-from worker.incidents.incident_rules import RuleState
 from worker.incidents.keys import incident_key, named_key
+from worker.incidents.rule_state import RuleState
 from worker.incidents.store import event_record, group_field, read_groups, read_incidents, state_field
 from worker.queue.leases import decided_already, unknown
 from worker.store.redis_client import now_ms

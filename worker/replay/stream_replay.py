@@ -17,7 +17,9 @@ from config.policy.rules import Rule
 from worker.incidents.events import Event, EventType
 from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
 from worker.incidents.hash_flood import filter_hits
-from worker.incidents.incident_rules import LastDecision, RuleState, StreamIncidents, advance, close, end_silence
+from worker.incidents.incident_end import close, end_silence
+from worker.incidents.incident_rules import advance
+from worker.incidents.rule_state import LastDecision, RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.queue.decisions import Outcome
 from worker.replay.history import IncidentEvent, LoggedIncident, Revision

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from worker.audit.chainer import link_waiting
+from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.hash_flood_record import publish_due
@@ -38,8 +40,8 @@ HOUSEKEEPING = {
 
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
-    and of single streams and the streams that joined groups, logs published events, trims old and acknowledged entries,
-    and sends housekeeping that is due.
+    and of single streams and the streams that joined groups, links the audit log, logs published events, trims old and
+    acknowledged entries, and sends housekeeping that is due.
 
     A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
@@ -56,6 +58,8 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "gaps of origins": lambda: publish_origin_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
+        "audit log": lambda: link_waiting(redis),
+        "audit head": lambda: publish_head(redis, deployment=deployment),
         "log of events": lambda: log_published(redis),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }
@@ -84,6 +88,7 @@ def look_after_full(process: WorkerProcess) -> None:
             "outcomes": record,
             "ledgers": lambda: pay_owed(redis),
             "streams that are gone": lambda: forget_gone(redis),
+            "audit log": lambda: link_waiting(redis),
             "log of events": lambda: log_published(redis),
             "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis), full=True),
         }

@@ -37,6 +37,20 @@ INCIDENT_STREAMS = moderated(
     seconds=400 * DAY,
     life="after the decision",
 )
+CASE = moderated(
+    "lw:case:{case}",
+    "zset",
+    "incidents of a case, by the time they were raised",
+    "100 incidents",
+    seconds=400 * DAY,
+    life="after an incident of it was written last",
+)
+INCIDENT_ENDS = Key(
+    "lw:ends",
+    "zset",
+    "streams with open incidents, by the time when one of them may have ended",
+    "streams with open incidents",
+)
 INCIDENT_IDS = moderated(
     "lw:ids:{beginning}",
     "set",

@@ -4,8 +4,8 @@ from scene import Scene
 
 from config.facts import Severity
 from config.policy.policy import Flood
-from worker.incidents.incident_rules import MAX_RECENT
 from worker.incidents.keys import incident_key, incidents_key
+from worker.incidents.rule_state import MAX_RECENT
 from worker.queue.decisions import decide_incident
 
 CRITICAL, HIGH = "lw:escalations:critical", "lw:escalations:high"

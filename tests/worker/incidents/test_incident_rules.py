@@ -14,7 +14,9 @@ from config.policy.policy import Policy
 from config.policy.rules import Rule
 from worker.errors import StoreError
 from worker.incidents.events import Event, EventType, extent_of
-from worker.incidents.incident_rules import RuleState, StreamIncidents, advance, close, decode, encode
+from worker.incidents.incident_end import close
+from worker.incidents.incident_rules import advance
+from worker.incidents.rule_state import RuleState, StreamIncidents, decode, encode
 from worker.incidents.segment_context import SegmentContext, Versions
 
 T0 = 1_800_000_000_000

@@ -21,8 +21,9 @@ from config.policy.evaluation import OrderState, judge
 from config.policy.policy import Policy, parse_policy
 from worker.errors import QueueError
 from worker.incidents.commit import settle
-from worker.incidents.incident_rules import StreamIncidents, advance
+from worker.incidents.incident_rules import advance
 from worker.incidents.keys import OPEN_KEYS, windows_key
+from worker.incidents.rule_state import StreamIncidents
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key
 from worker.queue.claims import take

@@ -253,6 +253,16 @@ local function publish(events)
   end
 end
 
+-- Writes the record of an incident {id, fields}, and adds it to its case. A damaged case costs no incident.
+local function write_incident(incident)
+  set_fields(KEY.INCIDENT .. incident.id, incident.fields)
+  if (incident.fields.case or '') ~= '' then
+    local case = KEY.CASE .. incident.fields.case
+    redis.pcall('ZADD', case, 'NX', incident.fields.raised_ms, incident.id)
+    redis.pcall('EXPIRE', case, LIFE.CASE)
+  end
+end
+
 -- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued}],
 -- events [{stream, incident, text}].
 local function write_incidents(key, states, incidents, events)
@@ -260,7 +270,7 @@ local function write_incidents(key, states, incidents, events)
   redis.call('PERSIST', key)
   set_fields(key, states)
   for _, incident in ipairs(incidents) do
-    set_fields(KEY.INCIDENT .. incident.id, incident.fields)
+    write_incident(incident)
     if incident.queued ~= 'yes' then
       -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)

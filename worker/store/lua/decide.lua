@@ -35,7 +35,7 @@ redis.call('HSET', KEYS[3], ARGV[7], ARGV[8])
 redis.call('HDEL', KEYS[1], 'shown')
 if KEYS[6] then
   local incident = cjson.decode(ARGV[17])
-  set_fields(KEY.INCIDENT .. incident.id, incident.fields)
+  write_incident(incident)
   redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
   publish(cjson.decode(ARGV[18]))
   for stream, joined_ms in pairs(cjson.decode(ARGV[19])) do

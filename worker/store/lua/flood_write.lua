@@ -34,7 +34,7 @@ if ARGV[12] ~= '' then
 end
 if ARGV[6] ~= '' then
   local incident = cjson.decode(ARGV[6])
-  set_fields(KEY.INCIDENT .. incident.id, incident.fields)
+  write_incident(incident)
   redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
 end
 publish(cjson.decode(ARGV[7]))

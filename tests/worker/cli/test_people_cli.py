@@ -1,0 +1,79 @@
+"""`livewarden people` as users and scripts run it."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commandline import Ran, livewarden
+from redis import Redis
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(redis_url: str, redis: Redis) -> Run:
+    """Runs the command, with the token of whoever runs it."""
+    assert redis.ping()
+
+    def run(*arguments: object, token: str = "", **variables: str) -> Ran:
+        return livewarden(
+            *arguments, environment={"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_TOKEN": token} | variables
+        )
+
+    return run
+
+
+def test_a_roster_from_its_first_lead_to_its_last_person(run: Run, tmp_path: Path) -> None:
+    """A deployment could not get a roster by the documented commands."""
+    assert "there is no roster" in run("people", "list").out
+    first = run("people", "add", "lea", "--role", "lead")
+    assert (first.status, first.out.startswith("lwt_"), len(first.out.splitlines())) == (0, True, 1)
+    assert "not shown again" in first.err
+    lea = first.out.strip()
+
+    file = tmp_path / "kim"
+    added = run("people", "add", "kim", "--role", "moderator", "--by", "lea", "--out", file, token=lea)
+    assert added.out == f"kim is moderator: the token is in {file}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    (record,) = run("people", "add", "zoe", "--role", "auditor", "--by", "lea", "--json", token=lea).records
+    assert (record["name"], record["role"], record["added"], record["token"][:4]) == ("zoe", "auditor", True, "lwt_")
+
+    listed = run("people", "list", "--json").records
+    assert [(one["name"], one["role"], one["added_by"]) for one in listed] == [
+        ("kim", "moderator", "lea"),
+        ("lea", "lead", "lea"),
+        ("zoe", "auditor", "lea"),
+    ]
+    assert not any("token" in name or "sha" in name for one in listed for name in one)
+    assert "moderator" in run("people", "list").out
+
+    assert run("people", "add", "kim", "--role", "lead", "--by", "lea", token=lea).out == "kim is lead now\n"
+    assert run("people", "remove", "lea", "--by", "kim", LIVEWARDEN_TOKEN_FILE=str(file)).status == 0
+    own = run("people", "token", "kim", "--out", file, LIVEWARDEN_TOKEN_FILE=str(file))
+    assert own.out == f"kim has a new token: the token is in {file}\n"
+    assert run("people", "remove", "zoe", "--by", "kim", LIVEWARDEN_TOKEN_FILE=str(file)).status == 0
+
+
+def test_what_is_refused_says_why_in_one_line(run: Run, tmp_path: Path) -> None:
+    """A lead would read a traceback, or nothing, and an error could print a token."""
+    assert "begins with a lead" in run("people", "add", "kim", "--role", "moderator").message
+    lea = run("people", "add", "lea", "--role", "lead").out.strip()
+    for token, arguments, expected in (
+        (lea, ("add", "kim", "--role", "moderator"), "--by LEAD is required"),
+        ("", ("add", "kim", "--role", "moderator", "--by", "lea"), "set LIVEWARDEN_TOKEN_FILE or LIVEWARDEN_TOKEN"),
+        ("lwt_guess", ("add", "kim", "--role", "moderator", "--by", "lea"), "the token is not lea's"),
+        (lea, ("add", "kim", "--role", "boss", "--by", "lea"), "--role 'boss': expected one of"),
+        (lea, ("remove", "lea", "--by", "lea"), "lea is the last lead"),
+        (lea, ("remove", "kim"), "--by LEAD is required"),
+        (lea, ("add", "kim", "--role", "lead", "--by", "lea", "--out", tmp_path), "is a folder"),
+    ):
+        ran = run("people", *arguments, token=token)
+        assert ran.status == 2
+        assert expected in ran.message
+        assert not ran.out
+        assert lea not in ran.err
+        assert "guess" not in ran.err
+    missing = run("people", "token", "lea", LIVEWARDEN_TOKEN_FILE=str(tmp_path / "none"))
+    assert "LIVEWARDEN_TOKEN_FILE: " in missing.message
+    assert [one["name"] for one in run("people", "list", "--json").records] == ["lea"]

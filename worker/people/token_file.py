@@ -1,0 +1,67 @@
+"""A new token's file: readable for its owner only, complete or not there."""
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from types import TracebackType
+from typing import Self
+
+from worker.errors import LocalFileError
+
+
+class TokenFile:
+    """The file that a new token is written to, made before the token is in force.
+
+    A file that cannot be made is thus found before the roster changes, and the token before it stays until then.
+    Without a path it writes nothing.
+    """
+
+    def __init__(self, path: Path | None, beside: Path | None) -> None:
+        self._path = path
+        self._beside = beside
+
+    @classmethod
+    def beside(cls, path: Path | None) -> Self:
+        """Makes an empty file beside `path`, which `write` puts in its place.
+
+        Raises:
+            LocalFileError: it cannot be made.
+        """
+        if path is None:
+            return cls(None, None)
+        try:
+            if path.is_dir():
+                raise LocalFileError(f"{path}: is a folder: expected a file, or a place for one")
+            # Mode 0600, whatever the umask.
+            with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+                return cls(path, Path(file.name))
+        except OSError as error:
+            raise LocalFileError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def write(self, token: str) -> None:
+        """Writes the token and a line break, to the disk; an existing file is replaced.
+
+        Raises:
+            LocalFileError: it cannot be written; the text says where the token is, if anywhere.
+        """
+        if self._path is None or self._beside is None:
+            return
+        try:
+            with self._beside.open("w", encoding="ascii") as file:
+                file.write(f"{token}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._beside.replace(self._path)
+            self._beside = None
+        except OSError as error:
+            text = f"{self._path}: cannot be written: {error.strerror}: a lead makes another token"
+            raise LocalFileError(text) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._beside is not None:
+            self._beside.unlink(missing_ok=True)
