@@ -128,13 +128,15 @@ class Spool:
                 continue
             except OSError as error:
                 raise EvidenceError(f"{path}: {error.strerror}", reason="spool") from error
-            with os.fdopen(descriptor, "rb") as file:
+            try:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise EvidenceError(f"{path}: expected a regular file", reason="damaged")
-                try:
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
                     sealed = file.read(MAX_SEALED_BYTES + 1)
-                except OSError as error:
-                    raise EvidenceError(f"{path}: {error.strerror}", reason="spool") from error
+            except OSError as error:
+                raise EvidenceError(f"{path}: {error.strerror}", reason="spool") from error
+            finally:
+                os.close(descriptor)
             if len(sealed) > MAX_SEALED_BYTES:
                 raise EvidenceError(f"{path}: larger than an item may be", reason="damaged")
             return sealed
