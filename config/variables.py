@@ -19,7 +19,6 @@ class ReadBy(StrEnum):
     ALL = "all processes"
     """Worker, beat and command line."""
     WORK = "worker, command line"
-    PEOPLE = "command line"
     SERVICES = "worker, beat"
     PEOPLE = "command line"
     """Secrets of people: compose hands them to the services of people only, never to a worker."""

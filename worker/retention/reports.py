@@ -213,7 +213,7 @@ def incidents_of(redis: Redis, case_id: str) -> list[str]:
         StoreError: Redis failed.
     """
     with store_errors():
-        return sorted(str(one) for one in redis.smembers(case_key(case_id)))
+        return sorted(str(one) for one in redis.zrange(case_key(case_id), 0, -1))
 
 
 def reports_of(redis: Redis, case_id: str) -> list[AuthorityReport]:

@@ -29,4 +29,3 @@ LOOK = moderated(
 )
 LOOKS = moderated("lw:looks", "list", "pictures that people asked for and no worker has taken", "50")
 LOOKING = moderated("lw:looking:{stream}", "string", "the look at the stream that is under way", "one", seconds=MINUTE)
-CASE = moderated("lw:case:{case}", "set", "incidents of a case", "incidents", seconds=400 * DAY)
