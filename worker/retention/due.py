@@ -77,12 +77,11 @@ def add_missing(redis: Redis, incident_ids: Iterable[str]) -> None:
     """Adds incidents whose evidence was found in Redis, unless they are in the set: so none is missed for good.
 
     Raises:
-        StoreError: Redis failed.
+        RedisError: Redis failed.
     """
     found = dict.fromkeys(incident_ids, 0)
     if found:
-        with store_errors():
-            redis.zadd(DUE, found, nx=True)
+        redis.zadd(DUE, found, nx=True)
 
 
 def with_evidence(redis: Redis) -> Iterator[Sequence[str]]:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 
@@ -59,6 +59,17 @@ class Purged:
     """Reason of the term that is over: an outcome, `undecided`, `report`, or `forgotten`."""
     until_ms: int
     """End of the term."""
+
+    def described(self) -> dict[str, Any]:
+        """Returns the record that `livewarden evidence purge --json` prints."""
+        return {
+            "incident_id": self.incident_id,
+            "stream_id": self.stream_id,
+            "refs": list(self.refs),
+            "bytes": self.bytes,
+            "why": self.why,
+            "term_ended": rfc3339(self.until_ms),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -206,6 +206,19 @@ def find_case(redis: Redis, given: str) -> tuple[str, Sequence[str]]:
     return case_id, incidents
 
 
+def find_reported(redis: Redis, given: str) -> str:
+    """Returns the id of a case, also of one whose incidents are not on record any more, if a report of it is.
+
+    Raises:
+        QueueError, RetentionError: there is none.
+        StoreError: Redis failed.
+    """
+    case_id = given.strip()
+    if _CASE.fullmatch(case_id) and reports_of(redis, case_id):
+        return case_id
+    return find_case(redis, given)[0]
+
+
 def incidents_of(redis: Redis, case_id: str) -> list[str]:
     """The incidents of a case, ascending.
 
