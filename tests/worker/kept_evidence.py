@@ -10,7 +10,8 @@ from redis import Redis
 from scene import Scene
 
 from config.policy.retention import Retention
-from worker.evidence.record import CANDIDATES, EvidenceRecord, stored_path
+from worker.evidence.evidence_store import EvidenceStore
+from worker.evidence.record import CANDIDATE_BUCKET_MS, EvidenceRecord, stored_path
 from worker.evidence.spool import Spool
 from worker.people.actor import Actor, Role
 from worker.queue.decisions import decide_incident
@@ -59,7 +60,9 @@ class KeptEvidence:
         self.redis.zadd("lw:evidence:due", {incident_id: 0}, nx=True)
         if stored:
             self.store.write(stored_path(incident_id, item.ref), item.sealed)
-            self.store.write(f"{CANDIDATES}/{item.ref}.age", item.sealed)
+            EvidenceStore(lambda: self.store).put_candidate(
+                now_ms(self.redis) // CANDIDATE_BUCKET_MS, item.ref, item.sealed
+            )
         else:
             self.spool.put([item])
             self.redis.zadd("lw:evidence:waiting", {item.ref: 0})

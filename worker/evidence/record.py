@@ -11,6 +11,9 @@ FOLDER: Final = "evidence"
 CANDIDATES: Final = f"{FOLDER}/candidates"
 """Folder of the store for candidates that have waited, so that a lost host loses little."""
 
+CANDIDATE_BUCKET_MS: Final = 10 * 60 * 1000
+"""Candidates are deleted by folder: a listing that gives no times is enough."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceRecord:
@@ -118,18 +121,29 @@ class EvidenceRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemState:
-    """The value of `lw:evidence:item:{ref}`: the incident that the item belongs to, and whether the store has it."""
+    """The value of `lw:evidence:item:{ref}`: the incident that the item belongs to, and its place."""
 
     incident: str
-    stored: bool
+    place: str
+    """`stored`: the store has it. `damaged`: no copy of it is what was sealed. Empty: it is in a spool."""
 
     @classmethod
     def read(cls, value: str) -> Self:
-        """Reads `INCIDENT` or `INCIDENT stored`."""
-        incident, _, state = value.partition(" ")
-        return cls(incident=incident, stored=state == "stored")
+        """Reads `INCIDENT` or `INCIDENT PLACE`."""
+        incident, _, place = value.partition(" ")
+        return cls(incident=incident, place=place)
+
+    @property
+    def waits(self) -> bool:
+        """The store does not have it."""
+        return not self.place
 
 
 def stored_path(incident: str, ref: str) -> str:
     """The path of an incident's item in the store."""
     return f"{FOLDER}/{incident}/{ref}.age"
+
+
+def candidate_folder(bucket: int) -> str:
+    """The folder of the store for candidates that were copied in one stretch of CANDIDATE_BUCKET_MS."""
+    return f"{CANDIDATES}/{bucket:012d}"

@@ -25,6 +25,9 @@ from worker.evidence.item import MAX_SEALED_BYTES, EvidenceKind, SealedItem
 UNFINISHED: Final = ".unfinished"
 """Suffix of a file that is being written; a writer that dies leaves it behind."""
 
+DAMAGED: Final = ".damaged"
+"""Suffix of an item whose bytes are not those that were sealed."""
+
 UNFINISHED_SECONDS: Final = 60
 """Age from which (>) such a file's writer is dead: it is removed. Writing takes milliseconds."""
 
@@ -143,18 +146,25 @@ class Spool:
         raise EvidenceError(f"item {ref}: not in the spool of this machine", reason="missing")
 
     def remove(self, ref: str) -> None:
-        """Removes an item; it may be gone already.
+        """Removes an item, also a damaged one that was set aside; it may be gone already.
 
         Raises:
             EvidenceError: the folder refuses it.
         """
-        for kind in EvidenceKind:
-            path = self.folder / f"{ref}.{kind}.age"
+        for name in (f"{ref}.{kind}.age{end}" for kind in EvidenceKind for end in ("", DAMAGED)):
+            path = self.folder / name
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise EvidenceError(f"{path}: {error.strerror}", reason="spool") from error
         self._listed_until = float("-inf")
+
+    def set_aside(self, ref: str) -> None:
+        """Renames a damaged item, so that it is kept for a person and not read again."""
+        for kind in EvidenceKind:
+            path = self.folder / f"{ref}.{kind}.age"
+            with suppress(OSError):
+                path.rename(f"{path}{DAMAGED}")
 
     def clean(self) -> None:
         """Removes what dead writers left."""

@@ -18,7 +18,8 @@ from config.policy.retention import Retention, Terms
 from worker.audit.entries import WORKER, Act, audit_entry
 from worker.errors import EvidenceError, LeaseLostError, ObjectStoreError
 from worker.events.cloudevent import rfc3339
-from worker.evidence.record import CANDIDATES, FOLDER, EvidenceRecord, stored_path
+from worker.evidence.evidence_store import EvidenceStore
+from worker.evidence.record import FOLDER, EvidenceRecord, stored_path
 from worker.evidence.spool import Spool
 from worker.incidents.keys import incident_key
 from worker.logs.failure_log import FailureLog
@@ -195,9 +196,9 @@ def _remove_files(work: Purge, incident_id: str, refs: Sequence[str]) -> ObjectS
     try:
         for ref in refs:
             work.store.remove(stored_path(incident_id, ref))
-            work.store.remove(f"{CANDIDATES}/{ref}.age")
             if work.spool is not None:
                 work.spool.remove(ref)
+        _remove_copies(EvidenceStore(lambda: work.store), refs)
         for name in work.store.all_names(f"{FOLDER}/{incident_id}"):
             # Of a picture that an event brought meanwhile there is a record: it has its own term.
             if not work.redis.exists(redis_keys.EVIDENCE_ITEM.of(name.partition(".")[0])):
@@ -206,6 +207,13 @@ def _remove_files(work: Purge, incident_id: str, refs: Sequence[str]) -> ObjectS
     except (ObjectStoreError, EvidenceError) as error:
         return error
     return None
+
+
+def _remove_copies(store: EvidenceStore, refs: Sequence[str]) -> None:
+    """Removes copies that were made while these pictures were candidates: there are buckets of half an hour at most."""
+    for bucket in store.buckets():
+        for ref in set(refs).intersection(store.candidates(bucket)):
+            store.remove_candidate(bucket, ref)
 
 
 def _remaining(work: Purge, incident_id: str, refs: Sequence[str]) -> dict[str, bool]:

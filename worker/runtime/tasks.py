@@ -17,6 +17,7 @@ from worker.logs.failure_log import FailureLog
 from worker.lookback.late_files import register_again
 from worker.lookback.search import look_back
 from worker.retention.purge import Purge, purge
+from worker.runtime.audit_copy import copy_audit
 from worker.runtime.celery_app import app, process, tick_now
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.upkeep import look_after
@@ -110,6 +111,13 @@ def purge_evidence_task() -> None:
     )
     if purge(work):
         send_housekeeping("purge_evidence")
+
+
+@shared_task(name="livewarden.copy_audit")
+def copy_audit_task() -> None:
+    """Copies the audit log into the store, for a slice of time."""
+    if copy_audit(process):
+        send_housekeeping("copy_audit")
 
 
 @shared_task(name="livewarden.segment")

@@ -7,14 +7,17 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from kept_evidence import LEAD
 from redis import Redis
 from redis_between import ScriptsTwice, SentTwice, redis_between
 from scene import Scene
 
 from config.policy.policy import load_policy
+from config.policy.retention import Retention
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
 from worker.audit.chainer import link_waiting
+from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
@@ -53,12 +56,17 @@ from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
+from worker.retention.holds import hold, holds_on
+from worker.retention.holds import release as release_hold
+from worker.retention.purge import Purge, purge_all
+from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
+from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
-from worker.store.redis_keys import AUDIT, AUDIT_UNLINKED
+from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -92,6 +100,7 @@ class Stage:
 
     def __init__(self, redis: Redis, folder: Path) -> None:
         self.redis = redis
+        self.folder = folder
         rules = folder / "policy.yaml"
         rules.write_text(RULES)
         self.scene = Scene(redis=redis, policy=load_policy(rules))
@@ -144,6 +153,16 @@ class Stage:
         self.audit_append()
         assert link_waiting(self.redis) == 1
         assert (self.redis.xlen(AUDIT.name), self.redis.xlen(AUDIT_UNLINKED.name)) == (2, 0)
+
+    def audit_copied(self) -> None:
+        self.audit_link()
+        self.redis.hset(AUDIT_HEAD.name, "copied_id", "0-0")
+        assert not copy_log(self.redis, ObjectStore(str(self.folder / "store")), sealed=None, deployment="test")
+        assert self.redis.hget(AUDIT_HEAD.name, "copied_n") == "2"
+        keys, position = [AUDIT_HEAD.name, AUDIT.name], self.redis.hget(AUDIT_HEAD.name, "copied_id")
+        args = [position, "9999999999999-0", '["copied_n", "2"]', 1]
+        assert run_script(self.redis, "audit_copied", keys=keys, args=args) == 1
+        assert self.redis.xlen(AUDIT.name) == 1
 
     def drop_acknowledged(self) -> None:
         for _ in range(3):
@@ -434,6 +453,40 @@ class Stage:
     def outcomes_copied(self) -> None:
         keys = ["lw:outcomes:position", "lw:outcomes:recorded"]
         assert run_script(self.redis, "outcomes_copied", keys=keys, args=[5, OPERATIONS, "1-0"]) == 1
+
+    def kept_incident(self) -> str:
+        """A harmless incident with one picture on record."""
+        incident = self.scene.raise_incident("s")
+        self.redis.hset(EVIDENCE.of(incident), "5a", "{}")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        return incident
+
+    def hold(self) -> None:
+        incident = self.kept_incident()
+        hold(self.redis, incident, LEAD, reason="court")
+        assert len(holds_on(self.redis, incident)) == 1
+
+    def hold_release(self) -> None:
+        incident = self.kept_incident()
+        hold(self.redis, incident, LEAD, reason="court")
+        assert release_hold(self.redis, incident, LEAD, reason="over") == 0
+
+    def report_record(self) -> None:
+        incident = self.kept_incident()
+        done = record_report(
+            self.redis, incident, LEAD, authority="NCMEC", report_id="1", retention=self.scene.policy.retention
+        )
+        assert not done.again
+
+    def purge_begin(self) -> None:
+        self.purge_end()
+
+    def purge_end(self) -> None:
+        incident = self.kept_incident()
+        retention = Retention(harmless_hours=1e-9)
+        work = Purge(redis=self.redis, store=ObjectStore(str(self.folder / "store")), retention=retention)
+        purge_all(work)
+        assert not self.redis.exists(EVIDENCE.of(incident))
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")
