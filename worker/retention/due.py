@@ -14,6 +14,8 @@ from worker.store.redis_client import store_errors
 
 DUE: Final = redis_keys.EVIDENCE_DUE.name
 
+UNREPORTED: Final = redis_keys.EVIDENCE_UNREPORTED.name
+
 RECHECK_MS: Final = HOUR_MS
 """The longest time between two checks of an incident. With 10,000 incidents three are checked a second, each by reads
 of some hundred bytes."""
@@ -59,15 +61,22 @@ def count_due(redis: Redis, now_ms: int) -> int:
         return sum(map(int, pipe.execute()))
 
 
-def schedule(redis: Redis, checked: Iterable[tuple[str, Terms]], now_ms: int) -> None:
-    """Sets the next checks of incidents that stay. Their records live on: for a term without an end, or a longer one
-    than a record's life, no decision may be forgotten before its evidence is.
+def schedule(redis: Redis, checked: Iterable[tuple[str, Terms, int]], now_ms: int) -> None:
+    """Sets the next checks of incidents that stay, each with its terms and the time of its decision, and lists those
+    that nobody reported.
+
+    Their records live on: for a term without an end, or a longer one than a record's life, no decision may be forgotten
+    before its evidence is.
 
     Raises:
         StoreError: Redis failed.
     """
     with store_errors(), redis.pipeline(transaction=False) as pipe:
-        for incident_id, terms in checked:
+        for incident_id, terms, decided_ms in checked:
+            if terms.why == "unreported":
+                pipe.zadd(UNREPORTED, {incident_id: decided_ms})
+            else:
+                pipe.zrem(UNREPORTED, incident_id)
             pipe.zadd(DUE, {incident_id: next_check_ms(terms, now_ms)})
             pipe.expire(incident_key(incident_id), RECORD_SECONDS, gt=True)
         pipe.execute(raise_on_error=False)  # a record of another type must not keep the others from their checks

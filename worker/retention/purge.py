@@ -24,6 +24,7 @@ from worker.evidence.spool import Spool
 from worker.incidents.keys import incident_key
 from worker.logs.failure_log import FailureLog
 from worker.people.actor import Actor
+from worker.queue.claims import number_of
 from worker.retention.due import DUE, REFUSED_MS, count_due, due_now, schedule, with_evidence
 from worker.retention.holds import evidence_key, hold_key
 from worker.retention.reports import reports_key
@@ -123,12 +124,12 @@ def _slice(work: Purge, check: Callable[[], None], until: float) -> bool:
         with store_errors():
             now = now_ms(work.redis)
         ids = due_now(work.redis, now, BATCH)
-        stay: list[tuple[str, Terms]] = []
+        stay: list[tuple[str, Terms, int]] = []
         for kept in read_kept(work.redis, ids):
             begun = _begun(work.redis, kept.incident_id)
             terms = kept.terms(work.retention)
             if not begun and kept.records and not terms.is_over(aged):
-                stay.append((kept.incident_id, terms))
+                stay.append((kept.incident_id, terms, number_of(kept.fields, "decided_ms") or now))
                 continue
             check()
             if not purge_incident(work, kept, terms, begun=begun, over=terms.is_over(aged)):

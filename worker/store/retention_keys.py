@@ -16,11 +16,17 @@ REPORTS = moderated(
 EVIDENCE_DUE = moderated(
     "lw:evidence:due", "zset", "incidents with evidence, by the time of their next check", "incidents with evidence"
 )
-EVIDENCE_PURGING = Key(
-    "lw:evidence:purging", "hash", "pictures that are being deleted, by incident", "incidents, until it is done"
+EVIDENCE_UNREPORTED = moderated(
+    "lw:evidence:unreported",
+    "zset",
+    "incidents that may have to be reported and were not, by decision",
+    "such incidents",
 )
-PURGE_STATE = Key("lw:evidence:purge", "hash", "the last run of the purge, and what the store refused", "six fields")
-PURGE_LEASE = lease("lw:evidence:purge-lease", "purging evidence, and erasing streams")
+EVIDENCE_PURGING = moderated(
+    "lw:purging", "hash", "pictures that are being deleted, by incident", "incidents, until it is done"
+)
+PURGE_STATE = Key("lw:purge", "hash", "the last run of the purge, and what the store refused", "six fields")
+PURGE_LEASE = lease("lw:purge:lease", "purging evidence, and erasing streams")
 FORGETTING = moderated(
     "lw:forgetting", "hash", "streams whose data is being erased: by whom, how far", "streams, until it is done"
 )

@@ -39,7 +39,7 @@ def test_nothing_is_left_anywhere(kept: KeptEvidence, redis_url: str) -> None:
         assert keys_with(redis_url, ref) == {"lw:audit:unlinked", "lw:evidence:unwanted"}
     assert kept.refs(over) == set()
     assert kept.refs(other) == others
-    assert not kept.redis.exists("lw:evidence:purging")
+    assert not kept.redis.exists("lw:purging")
     assert kept.redis.zscore("lw:evidence:due", over) is None
     assert not is_due(kept.redis)
 
@@ -128,7 +128,7 @@ def test_changed_incident_is_read_again(kept: KeptEvidence) -> None:
     (read,) = read_kept(kept.redis, [incident])
     hold(kept.redis, incident, MODERATOR, reason="court")
     assert not _begin(kept.redis, read, tuple(read.records))
-    assert not kept.redis.exists("lw:evidence:purging")
+    assert not kept.redis.exists("lw:purging")
 
 
 def test_store_that_refuses_leaves_it_due(kept: KeptEvidence) -> None:
@@ -146,7 +146,7 @@ def test_store_that_refuses_leaves_it_due(kept: KeptEvidence) -> None:
         assert not purge(kept.purge())
         assert len(kept.refs(incident)) == 1
         assert kept.entries("purge") == []
-        assert kept.redis.hget("lw:evidence:purge", "incident") == incident
+        assert kept.redis.hget("lw:purge", "incident") == incident
         assert kept.redis.zscore("lw:evidence:due", incident) > now_ms(kept.redis)
         (ref,) = kept.refs(incident)
         assert kept.redis.get(f"lw:evidence:item:{ref}") == f"{incident} stored"
@@ -156,7 +156,7 @@ def test_store_that_refuses_leaves_it_due(kept: KeptEvidence) -> None:
     kept.check_now()
     purge(kept.purge())
     assert kept.refs(incident) == set()
-    assert not kept.redis.hexists("lw:evidence:purge", "error")
+    assert not kept.redis.hexists("lw:purge", "error")
 
 
 def _refuses(folder: Path) -> bool:
@@ -201,10 +201,10 @@ def test_purge_that_dies_at_any_instant_goes_on(kept: KeptEvidence, redis_url: s
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
         process.wait()
-        kept.redis.delete("lw:evidence:purge-lease")  # a dead holder's ends by itself after 20 s
+        kept.redis.delete("lw:purge:lease")  # a dead holder's ends by itself after 20 s
     assert kills >= 3
     assert kept.files() == set()
-    assert not kept.redis.exists("lw:evidence:purging")
+    assert not kept.redis.exists("lw:purging")
     recorded = [item.partition(" ")[0] for entry in kept.entries("purge") for item in entry["details"]["items"]]
     assert sorted(recorded) == sorted(refs)
 
@@ -214,7 +214,7 @@ def test_begun_purge_gives_back_what_is_on_hold_again(kept: KeptEvidence) -> Non
     incident = kept.incident(outcome="harmless", pictures=2, waiting=1)
     first, *rest = sorted(kept.refs(incident), key=lambda ref: kept.redis.get(f"lw:evidence:item:{ref}") or "")
     # As a worker leaves it that is killed after the first file.
-    kept.redis.hset("lw:evidence:purging", incident, " ".join([first, *rest]))
+    kept.redis.hset("lw:purging", incident, " ".join([first, *rest]))
     kept.redis.delete(*(f"lw:evidence:item:{ref}" for ref in (first, *rest)))
     gone = next(ref for ref in (first, *rest) if not _spooled(kept, ref))
     kept.store.remove(f"evidence/{incident}/{gone}.age")

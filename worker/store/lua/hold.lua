@@ -11,7 +11,7 @@ if role == nil or (role ~= '' and role ~= ARGV[5]) then
   return {'unproven'}
 end
 local stream = redis.call('HGET', KEYS[1], 'stream_id')
-if not stream and redis.call('EXISTS', KEYS[3]) == 0 then
+if not stream and redis.call('HLEN', KEYS[3]) == 0 then
   return {'unknown'}
 end
 if stream and redis.call('HEXISTS', KEY.FORGETTING, stream) == 1 then

@@ -22,6 +22,7 @@ end
 redis.call('HDEL', KEY.EVIDENCE_PURGING, ARGV[1])
 local left = redis.call('HLEN', KEYS[1])
 if left == 0 then
+  redis.call('ZREM', KEY.EVIDENCE_UNREPORTED, ARGV[1])
   redis.call('ZREM', KEY.EVIDENCE_DUE, ARGV[1])
 else
   redis.call('ZADD', KEY.EVIDENCE_DUE, ARGV[5], ARGV[1])
