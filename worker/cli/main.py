@@ -16,7 +16,7 @@ from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.ending import FAILED
-from worker.cli.evidence_keeping import app as evidence
+from worker.cli.evidence import app as evidence
 from worker.cli.hash import hash_images
 from worker.cli.models import app as models
 from worker.cli.people import app as people
