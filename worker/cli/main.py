@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from config.errors import LivewardenError, SettingsError
+from worker.cli.audit import app as audit
 from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
@@ -80,6 +81,7 @@ app.add_typer(report, name="report")
 app.add_typer(bank, name="bank")
 app.add_typer(models, name="models")
 app.add_typer(policy, name="policy")
+app.add_typer(audit, name="audit")
 
 
 def _add_plugins() -> None:

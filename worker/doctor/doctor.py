@@ -15,6 +15,7 @@ from config.policy.policy import load_policy
 from config.settings import Settings
 from config.variables import KNOWN
 from models.classifiers.classifier import WhenStuck
+from worker.doctor.audit import examine_audit
 from worker.doctor.deployment import check_store, check_variables, examine_origins
 from worker.doctor.diagnosis import Diagnosis, fail
 from worker.doctor.lists import check_lists, examine_bank, examine_log_files, follow_bank, lists_in_force
@@ -83,6 +84,7 @@ def _with_settings(
         yield from _rows(redis, check)
     yield check_store(settings)
     yield from _rows(redis, examine_log_files)
+    yield from _rows(redis, lambda redis: examine_audit(redis, settings))
 
 
 def _rows(redis: Redis | None, check: Callable[[Redis], Iterable[Diagnosis]]) -> list[Diagnosis]:

@@ -164,11 +164,13 @@ def decision_made(
     now_ms: int,
     named: NamedStreams | None = None,
     taken_ms: int | None = None,
+    verified: bool = False,
 ) -> Event:
     """A person has decided the incident; of a group, for all its streams.
 
     Args:
         newest: the incident's newest escalation event.
+        verified: the person proved to be `by`, by a token.
         taken_ms: when that person took it; None: unknown.
     """
     kind = EventType.DECISION_MADE
@@ -176,6 +178,7 @@ def decision_made(
         "outcome": outcome,
         "previous_outcome": None,
         "decided_by": by,
+        "verified": verified,
         "note": note,
         **decision_data(newest, incident),
         "times": {
@@ -192,23 +195,36 @@ def decision_made(
 
 
 def decision_revised(
-    before: Mapping[str, Any], *, revision: int, outcome: str, by: str, note: str, deployment: str, now_ms: int
+    before: Mapping[str, Any],
+    *,
+    revision: int,
+    outcome: str,
+    by: str,
+    note: str,
+    deployment: str,
+    now_ms: int,
+    verified: bool = False,
 ) -> Event:
     """A person has changed a decision.
 
     Args:
         before: `data` of the event of the decision that is changed; its fields about the incident still hold.
         revision: counts from 1.
+        verified: the person proved to be `by`, by a token.
     """
     kind = EventType.DECISION_REVISED
     times = before["times"]
+    previous = {"decided_by": before["decided_by"], "note": before["note"], "decided": times["decided"]}
+    if "verified" in before:
+        previous["verified"] = before["verified"]
     data = dict(before) | {
         "outcome": outcome,
         "previous_outcome": before["outcome"],
         "decided_by": by,
+        "verified": verified,
         "note": note,
         "revision": revision,
-        "previous": {"decided_by": before["decided_by"], "note": before["note"], "decided": times["decided"]},
+        "previous": previous,
         "times": times | {"decided": rfc3339(now_ms), "first_decided": times.get("first_decided", times["decided"])},
     }
     event_id = derived_id(kind, data["incident_id"], revision)

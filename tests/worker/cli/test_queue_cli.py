@@ -132,7 +132,7 @@ def test_two_terminals(scene: Scene, redis_url: str) -> None:
 
     assert "1 entry of it waits for whoever takes it next" in queue("release", short, "--by", "ann").out
     assert queue("release", other[:6], "--by", "ann", "--json").records == [
-        {"incident_id": other, "released": True, "entries": 1}
+        {"incident_id": other, "released": True, "entries": 1, "others": []}
     ]
     assert incident in queue("next", "--by", "bob").out
     assert "--note" in queue("decide", short, "harmless", "--by", "bob", status=2).message
@@ -147,8 +147,8 @@ def test_two_terminals(scene: Scene, redis_url: str) -> None:
     page = queue("show", short).out
     for part in (
         "decided: adult_tos",
-        "harmless, by bob: a film\\u001b[2J",
-        "adult_tos, was harmless, by lea: no film",
+        "harmless, by bob (unverified): a film\\u001b[2J",
+        "adult_tos, was harmless, by lea (unverified): no film",
     ):
         assert part in page
     assert "expected its id, or at least the first 4" in queue("show", "12", status=2).message

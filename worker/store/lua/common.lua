@@ -79,19 +79,53 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
--- Returns the role in which a person acts, by the roster at this very moment: '' where there is no roster (every role is
--- only stated, and none is enforced), nil if the roster does not have the person with this proof. A roster of another
--- type, or that this user of Redis may not read (an older version's rules), is none.
-local function proven(name, proof)
+-- Returns the role of a person in the roster: '' where there is no roster (every role is only stated, and none is
+-- enforced), nil if the roster does not have the person. A roster of another type, or that this user of Redis may not
+-- read (an older version's rules), is none. `proof` is left out to ask for another person than the caller.
+local function role_of(name, proof)
   local people = redis.pcall('HLEN', KEY.PEOPLE)
   if type(people) ~= 'number' or people == 0 then
     return ''
   end
   local ok, person = pcall(cjson.decode, redis.call('HGET', KEY.PEOPLE, name) or '')
-  if ok and type(person) == 'table' and proof ~= '' and person.proof_sha1 == redis.sha1hex(proof) then
-    return type(person.role) == 'string' and person.role or nil
+  if not ok or type(person) ~= 'table' or type(person.role) ~= 'string' then
+    return nil
+  elseif proof and (proof == '' or person.proof_sha1 ~= redis.sha1hex(proof)) then
+    return nil
   end
-  return nil
+  return person.role
+end
+
+-- Returns the role in which a person acts, by the roster at this very moment; nil: they have not proved to be that person
+-- of the roster (worker/people/tokens.py).
+local function proven(name, proof)
+  return role_of(name, proof)
+end
+
+-- Returns the role that an incident needs, by its fields `needs_role` and `kept_under`. A group of streams of an older
+-- version has the latter alone, and is a lead's.
+local function needed_role(needs_role, kept_under)
+  if needs_role and needs_role ~= '' then
+    return needs_role
+  end
+  return kept_under and 'lead' or 'moderator'
+end
+
+-- Returns whether a person in a role (from `role_of`) may take and decide what needs another: a lead may do what a
+-- moderator may, and other roles decide nothing.
+local function suffices(role, needed)
+  return role == '' or role == 'lead' or (role == 'moderator' and needed == 'moderator')
+end
+
+-- The answer of scripts if a person may not act on an incident; nil: the roster has the person in a role that suffices.
+local function barred(incident, person, proof)
+  local role = proven(person, proof)
+  if not role then
+    return {'unproven'}
+  end
+  local known = redis.call('HMGET', incident, 'needs_role', 'kept_under')
+  local needed = needed_role(known[1], known[2])
+  return not suffices(role, needed) and {'role', role, needed} or nil
 end
 
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
@@ -104,9 +138,34 @@ local function readable(incident)
   return ok and type(shown) == 'table'
 end
 
+-- Returns whether an incident has a record: no key, or one of another type, is none.
+local function is_incident(id)
+  return redis.pcall('TYPE', KEY.INCIDENT .. id).ok == 'hash'
+end
+
+-- Returns the ids of an incident's case, its own too; none if it has no case (an older version's), or a damaged one.
+local function case_of(incident)
+  local case = redis.pcall('HGET', KEY.INCIDENT .. incident, 'case')
+  if type(case) ~= 'string' or case == '' then
+    return {}
+  end
+  local incidents = redis.pcall('ZRANGE', KEY.CASE .. case, 0, -1)
+  return incidents.err and {} or incidents
+end
+
+-- Returns whether a holder's lease, which ends at a time in ms, keeps an incident from others: a person who was removed
+-- from the roster, or whose role does not suffice any more, holds nothing.
+local function keeps(holder, lease_until_ms, needed, now_ms)
+  if not holder or now_ms >= (lease_until_ms or 0) then
+    return false
+  end
+  local role = role_of(holder)
+  return role ~= nil and suffices(role, needed)
+end
+
 -- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
 local function not_held_by(incident, person, now_ms, longest_ms)
-  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder')
+  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder', 'needs_role', 'kept_under')
   if not known[1] then
     return {'unknown'}
   elseif known[2] then
@@ -114,8 +173,8 @@ local function not_held_by(incident, person, now_ms, longest_ms)
   elseif known[4] == person then
     return nil
   end
-  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms) or 0
-  if known[4] and now_ms < lease_until_ms then
+  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms)
+  if keeps(known[4], lease_until_ms, needed_role(known[5], known[6]), now_ms) then
     return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
   end
   return {'free'}
@@ -128,6 +187,12 @@ local function audit(entry)
   if entry ~= '' then
     redis.call('XADD', KEY.AUDIT_UNLINKED, '*', 'entry', entry)
   end
+end
+
+-- The same for acts that protect people, and must not wait for the audit log: where it cannot be written (an older
+-- version's rules, a damaged key), they go on without a record.
+local function try_audit(entry)
+  pcall(audit, entry)
 end
 
 -- Adds acts on the bank, as JSON texts, to their stream, which is trimmed.
