@@ -294,28 +294,42 @@ local function note_id(id)
   redis.pcall('EXPIRE', alike, LIFE.INCIDENT_IDS)
 end
 
--- Adds events [{stream, incident, text}] to their streams. An escalation's entry is stored with its incident, since a
--- decision acknowledges all of them.
+-- Adds an event {stream, incident, text} to its stream. An escalation's entry is stored with its incident, since a
+-- decision acknowledges all of them. Returns whether it is one: copies for operators are not.
+local function add_entry(event)
+  local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
+  if string.sub(event.stream, 1, #KEY.ESCALATIONS) ~= KEY.ESCALATIONS then
+    return false
+  end
+  -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
+  redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+  -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
+  local entries = KEY.INCIDENT .. event.incident .. ':entries'
+  if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
+    local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
+    redis.call('XACK', stream, 'moderators', id)
+  end
+  return true
+end
+
+-- Publishes events [{stream, incident, text}] about new findings: each is its incident's newest.
 local function publish(events)
   for _, event in ipairs(events) do
-    local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
-    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
-      -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
-      redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+    if add_entry(event) then
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
-      -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
-      local entries = KEY.INCIDENT .. event.incident .. ':entries'
-      if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
-        local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
-        redis.call('XACK', stream, 'moderators', id)
-      end
       note_id(event.incident)
-    end
-    -- Copies for operators are not counted.
-    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
       add_event_today(event.text)
+    elseif event.stream == KEY.OPERATIONS then
+      -- A canary's, or the copy of a group's: the closing event is made of it.
+      redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
     end
   end
+end
+
+-- Has a worker check soon whether the open incidents of a stream have ended. Other users of Redis may lack the right,
+-- or the key be damaged: then that takes minutes.
+local function check_ends(id, now_ms)
+  redis.pcall('ZADD', KEY.INCIDENT_ENDS, 'XX', 'LT', string.format('%.0f', now_ms), id)
 end
 
 -- Writes the record of an incident {id, fields}, and adds it to its case. A damaged case costs no incident.
@@ -328,7 +342,8 @@ local function write_incident(incident)
   end
 end
 
--- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued}],
+-- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued,
+-- check_ms: when it may have ended}],
 -- events [{stream, incident, text}].
 local function write_incidents(key, states, incidents, events)
   redis.call('HINCRBY', key, 'version', 1)
@@ -336,6 +351,10 @@ local function write_incidents(key, states, incidents, events)
   set_fields(key, states)
   for _, incident in ipairs(incidents) do
     write_incident(incident)
+    if incident.check_ms then
+      -- A stream without open incidents is not in the set; one that is checked too early is checked again.
+      redis.pcall('ZADD', KEY.INCIDENT_ENDS, 'LT', incident.check_ms, incident.fields.stream_id)
+    end
     if incident.queued ~= 'yes' then
       -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
