@@ -41,6 +41,12 @@ class EvidenceRecord:
     """Hamming distance of the nearest match; None: no match."""
     pdq: str = ""
     """64 hex digits; empty: unhashable."""
+    known: bool = False
+    """The rule held by matches on hash lists alone: known material, which needs no looking at."""
+    purpose: str = ""
+    """The stream's when it was sampled: an incident belongs to one purpose."""
+    sealed_ms: int = 0
+    """Time when it was sealed, in milliseconds of Redis's clock. A capture time follows from a broadcaster's claims."""
     named: bool = False
     """An event named it: it is never evicted."""
     sealed_to: str = ""
@@ -56,7 +62,8 @@ class EvidenceRecord:
 
     @classmethod
     def of(cls, item: SealedItem, **chosen_by: Any) -> Self:
-        """The record of a sealed item; `chosen_by` has rule, severity, score, distance, pdq and named."""
+        """The record of a sealed item; `chosen_by` has rule, severity, score and what else it is
+        chosen by."""
         head = item.head
         return cls(
             ref=item.ref,
