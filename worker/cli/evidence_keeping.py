@@ -1,4 +1,4 @@
-"""`livewarden evidence hold|release|holds|purge`: how long evidence is kept."""
+"""`livewarden evidence look|hold|release|holds|purge`: what is added to evidence, and how long it is kept."""
 
 from typing import Annotated
 
@@ -16,6 +16,29 @@ Role = Annotated[
     typer.Option("--role", metavar="ROLE", help="Your role, where there is no roster; recorded with what you do."),
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, such as a file number; on record.")]
+
+
+@app.command()
+def look(incident: IncidentId, by: By, role: Role = None, as_json: Json = False) -> None:
+    """Seal a picture of what an incident's stream shows at this moment, and print its reference.
+
+    It is on record before it is done. `livewarden evidence show REF` opens it.
+    """
+    from worker.queue.looks import ask, wait_for
+    from worker.queue.lookup import find_incident
+
+    redis = queue_redis()
+    incident_id = find_incident(redis, incident)
+    done = wait_for(redis, ask(redis, incident_id, acting_person(redis, by, role)))
+    record = {
+        "incident_id": incident_id,
+        "stream_id": done.stream_id,
+        "ref": done.ref,
+        "seconds": done.seconds,
+    }
+    print_result(
+        record, f"{done.ref}  what {done.stream_id} showed, sealed within {done.seconds:.1f} s", as_json=as_json
+    )
 
 
 @app.command()

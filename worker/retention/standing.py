@@ -38,8 +38,9 @@ class KeptIncident:
         outcome, decided_ms = self.fields.get("outcome", ""), number_of(self.fields, "decided_ms")
         if outcome and decided_ms is None:
             return None
-        captured = [record.capture_ms for record in self.records.values() if record is not None]
-        seen = [number_of(self.fields, "captured_last_ms"), number_of(self.fields, "raised_ms"), *captured]
+        # By Redis's clock where it is known: a capture time follows from a broadcaster's claims.
+        sealed = [record.sealed_ms or record.capture_ms for record in self.records.values() if record is not None]
+        seen = [number_of(self.fields, "captured_last_ms"), number_of(self.fields, "raised_ms"), *sealed]
         newest = max((one for one in seen if one is not None), default=None)
         since_ms = decided_ms if outcome else newest
         if since_ms is None:

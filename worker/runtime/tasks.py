@@ -19,6 +19,7 @@ from worker.lookback.search import look_back
 from worker.retention.purge import Purge, purge
 from worker.runtime.audit_copy import copy_audit
 from worker.runtime.celery_app import app, process, tick_now
+from worker.runtime.looks import look
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.upkeep import look_after
 from worker.store.object_store import ObjectStore
@@ -118,6 +119,12 @@ def copy_audit_task() -> None:
     """Copies the audit log into the store, for a slice of time."""
     if copy_audit(process):
         send_housekeeping("copy_audit")
+
+
+@shared_task(name="livewarden.look")
+def look_task(look_id: str) -> None:
+    """Seals a picture of what a stream shows now, for a person who asked."""
+    look(process, look_id)
 
 
 @shared_task(name="livewarden.segment")
