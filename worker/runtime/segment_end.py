@@ -80,7 +80,7 @@ class SegmentEnd:
         fields |= score_fields(
             (sample.scores for sample in verdict.samples),
             purpose=facts.purpose,
-            now_ms=now_ms(self.redis),
+            now_ms=now,
             settings=self.active.policy.risk,
         )
         with soft_limit.commit():
