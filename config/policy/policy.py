@@ -28,8 +28,8 @@ from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.evidence import EvidenceLimits
 from config.policy.persistence import Persistence
-from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.retention import ReportTerm, Retention
+from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice

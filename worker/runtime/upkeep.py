@@ -11,8 +11,8 @@ from worker.audit.chainer import link_waiting
 from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
-from worker.incidents.due_ends import end_incidents
 from worker.incidents.decided_risk import note_decisions
+from worker.incidents.due_ends import end_incidents
 from worker.incidents.hash_flood_record import publish_due
 from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.ingest.coverage.ledger import pay_owed

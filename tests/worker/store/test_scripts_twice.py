@@ -29,8 +29,8 @@ from worker.evidence.record import EvidenceRecord
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
-from worker.incidents.due_ends import end_incidents
 from worker.incidents.decided_risk import note_decisions
+from worker.incidents.due_ends import end_incidents
 from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
