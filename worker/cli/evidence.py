@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.evidence_keeping import app as keeping
 from worker.cli.evidence_keys import app as keys
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json, acting_person
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The sealed pictures behind incidents: keys, lists, views and exports.")
 app.registered_commands += keys.registered_commands
+app.registered_commands += keeping.registered_commands
 
 STDOUT = Path("-")
 NOT_ALL = 3
