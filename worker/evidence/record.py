@@ -11,7 +11,7 @@ FOLDER: Final = "evidence"
 CANDIDATES: Final = f"{FOLDER}/candidates"
 """Folder of the store for candidates that have waited, so that a lost host loses little."""
 
-CANDIDATE_BUCKET_MS: Final = 10 * 60 * 1000
+CANDIDATE_BUCKET_MS: Final = 2 * 60 * 1000
 """Candidates are deleted by folder: a listing that gives no times is enough."""
 
 MAX_FORMER: Final = 10

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from config.settings import Settings
 from worker.errors import EvidenceError, ObjectStoreError
@@ -195,17 +196,25 @@ class Uploader:
 
     def _carry(self, entry: SpoolEntry, incident: str) -> None:
         try:
-            record, sealed = record_of(self._redis, incident, entry.ref), self._spool.read(entry.ref)
+            sealed = self._spool.read(entry.ref)
         except EvidenceError as error:
-            if error.reason == "missing":  # it made room meanwhile
+            if error.reason != "missing":  # it made room meanwhile
+                self._damaged(entry, incident, error)
+            return
+        try:
+            record = record_of(self._redis, incident, entry.ref)
+        except EvidenceError as error:
+            # Kept all the same: a person may find out by its head whose it is.
+            _log.warning("evidence %s of incident %s: %s", entry.ref, incident, error)
+        except ResponseError as error:  # foreign data under the incident's key, which must not keep others back
+            _troubles.met(f"incident {incident}", "evidence of incident %s waits in the spool: %s", incident, error)
+            return
+        else:
+            if record is None:  # evicted meanwhile: the next step takes it for a candidate
                 return
-            self._damaged(entry, incident, error)
-            return
-        if record is None:  # evicted meanwhile: the next step takes it for a candidate
-            return
-        if not record.accepts(digest_of(sealed)):
-            self._damaged(entry, incident, "its bytes are not those that were sealed")
-            return
+            if not record.accepts(digest_of(sealed)):
+                self._damaged(entry, incident, "its bytes are not those that were sealed")
+                return
         self._store.put(incident, entry.ref, sealed)
         if not note_place(self._redis, incident, entry.ref, "stored"):
             self._store.remove(incident, entry.ref)  # purged while it was on its way
