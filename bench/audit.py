@@ -26,7 +26,7 @@ from worker.store.redis_client import connect
 
 PEOPLE = 10
 ACTS_A_HOUR = 240
-"""Of a person: a take, a view, a clear view and a decision each minute."""
+"""Acts of one person: a take, a view, a clear view and a decision each minute."""
 DAYS_AWAY = 7
 
 
