@@ -19,7 +19,8 @@ from worker.audit.chainer import link_waiting
 from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
-from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.file_records import record_list_files
+from worker.bank.keys import CHANGES, FILES_RECORDED, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import confirm, forget_past
 from worker.events.operations import OPERATIONS
 from worker.health.presence import Presence, ProcessRole, give_sign, present
@@ -391,6 +392,12 @@ class Stage:
         pdq = PdqHash(bits=bytes(32), quality=100)
         assert not confirm(self.redis, pdq, actor=Actor(name="mo", role=Role.MODERATOR)).confirmed
         assert self.redis.hlen(PROPOSED) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
+
+    def list_file_recorded(self) -> None:
+        assert record_list_files(self.redis, {"own": "v1"}) == 1
+        self.redis.zadd(FILES_RECORDED, {"own v1": 1})
+        assert record_list_files(self.redis, {}) == 1
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def bank_stored(self) -> None:
         self.bank_publish()
