@@ -13,6 +13,8 @@ from config.facts import ListedHash, Severity
 from worker.store import redis_keys
 
 DECISIONS: Final = redis_keys.DECISIONS.name
+ENDS: Final = redis_keys.INCIDENT_ENDS.name
+"""Streams with open incidents, by the time when one of them may have ended."""
 FLOODS_DUE: Final = redis_keys.FLOODS_DUE.name
 GROUP: Final = "moderators"
 """The consumer group of the desk and of `livewarden queue` alike."""
@@ -30,6 +32,10 @@ incident_key: Final = redis_keys.INCIDENT.of
 entries_key: Final = redis_keys.INCIDENT_ENTRIES.of
 case_key: Final = redis_keys.CASE.of
 """Key of the incidents of a case."""
+evidence_key: Final = redis_keys.EVIDENCE.of
+candidates_key: Final = redis_keys.CANDIDATES.of
+context_key: Final = redis_keys.CONTEXT.of
+"""Key of the incidents of a stream that get context pictures."""
 held_key: Final = redis_keys.HELD.of
 open_key: Final = redis_keys.OPEN.of
 escalations_key: Final = redis_keys.ESCALATIONS.of

@@ -103,7 +103,7 @@ def decide_incident(
             verified=actor.verified,
         )
         left = found.left(deployment)
-        after = close(found.before, now_ms=now)
+        after = close(found.before, now_ms=now, ended=found.ended)
         if left is not None:
             after = replace(after, incident=left.incident)
         refusal = _refusal(found, judged, note)

@@ -10,6 +10,14 @@ CANDIDATES = Key(
     seconds=10 * MINUTE,
     read_by=OPERATORS,
 )
+CONTEXT = Key(
+    "lw:context:{stream}",
+    "hash",
+    "incidents of the stream that get context pictures: capture time and rule; their slots that have one",
+    "13 a rule",
+    seconds=10 * MINUTE,
+    read_by=OPERATORS,
+)
 EVIDENCE = moderated(
     "lw:evidence:{incident}",
     "hash",

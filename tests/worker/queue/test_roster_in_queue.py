@@ -92,9 +92,7 @@ class TestWhoActs:
         if (act, change) == ("release", "auditor"):
             assert release(scene.redis, incident, kim).entries == 1, "to give back is no harm"
             return
-        with pytest.raises(
-            PeopleError, match=r"was removed from the roster, or has a new token|kim is auditor: only a"
-        ):
+        with pytest.raises(PeopleError, match=r"was removed from the roster, or has|kim is auditor: only a"):
             acts(incident)[act](scene.redis, kim)
         assert before == (scene.redis.hgetall(f"lw:incident:{incident}"), scene.redis.xlen("lw:decisions"))
         assert len(audited(scene.redis)) == recorded

@@ -153,14 +153,19 @@ local function case_of(incident)
   return incidents.err and {} or incidents
 end
 
+-- Roles of holders, read once in a run of a script.
+local holder_roles = {}
+
 -- Returns whether a holder's lease, which ends at a time in ms, keeps an incident from others: a person who was removed
 -- from the roster, or whose role does not suffice any more, holds nothing.
 local function keeps(holder, lease_until_ms, needed, now_ms)
   if not holder or now_ms >= (lease_until_ms or 0) then
     return false
   end
-  local role = role_of(holder)
-  return role ~= nil and suffices(role, needed)
+  if holder_roles[holder] == nil then
+    holder_roles[holder] = role_of(holder) or false
+  end
+  return holder_roles[holder] ~= false and suffices(holder_roles[holder], needed)
 end
 
 -- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
@@ -298,28 +303,42 @@ local function note_id(id)
   redis.pcall('EXPIRE', alike, LIFE.INCIDENT_IDS)
 end
 
--- Adds events [{stream, incident, text}] to their streams. An escalation's entry is stored with its incident, since a
--- decision acknowledges all of them.
+-- Adds an event {stream, incident, text} to its stream. An escalation's entry is stored with its incident, since a
+-- decision acknowledges all of them. Returns whether it is one: copies for operators are not.
+local function add_entry(event)
+  local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
+  if string.sub(event.stream, 1, #KEY.ESCALATIONS) ~= KEY.ESCALATIONS then
+    return false
+  end
+  -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
+  redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+  -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
+  local entries = KEY.INCIDENT .. event.incident .. ':entries'
+  if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
+    local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
+    redis.call('XACK', stream, 'moderators', id)
+  end
+  return true
+end
+
+-- Publishes events [{stream, incident, text}] about new findings: each is its incident's newest.
 local function publish(events)
   for _, event in ipairs(events) do
-    local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
-    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
-      -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
-      redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+    if add_entry(event) then
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
-      -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
-      local entries = KEY.INCIDENT .. event.incident .. ':entries'
-      if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
-        local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
-        redis.call('XACK', stream, 'moderators', id)
-      end
       note_id(event.incident)
-    end
-    -- Copies for operators are not counted.
-    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
       add_event_today(event.text)
+    elseif event.stream == KEY.OPERATIONS then
+      -- A canary's, or the copy of a group's: the closing event is made of it.
+      redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
     end
   end
+end
+
+-- Has a worker check soon whether the open incidents of a stream have ended. Other users of Redis may lack the right,
+-- or the key be damaged: then that takes minutes.
+local function check_ends(id, now_ms)
+  redis.pcall('ZADD', KEY.INCIDENT_ENDS, 'XX', 'LT', string.format('%.0f', now_ms), id)
 end
 
 -- Writes the record of an incident {id, fields}, and adds it to its case. A damaged case costs no incident.
@@ -332,7 +351,8 @@ local function write_incident(incident)
   end
 end
 
--- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued}],
+-- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued,
+-- check_ms: when it may have ended}],
 -- events [{stream, incident, text}].
 local function write_incidents(key, states, incidents, events)
   redis.call('HINCRBY', key, 'version', 1)
@@ -340,6 +360,10 @@ local function write_incidents(key, states, incidents, events)
   set_fields(key, states)
   for _, incident in ipairs(incidents) do
     write_incident(incident)
+    if incident.check_ms then
+      -- A stream without open incidents is not in the set; one that is checked too early is checked again.
+      redis.pcall('ZADD', KEY.INCIDENT_ENDS, 'LT', incident.check_ms, incident.fields.stream_id)
+    end
     if incident.queued ~= 'yes' then
       -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
@@ -417,6 +441,9 @@ end
 -- Gives sealed pictures, [{ref, record}] with records as JSON texts, to an incident; they were candidates of the stream,
 -- or are new. Workers carry them from their spools into the store.
 local function keep_evidence(incident, stream, items)
+  if #items > 0 then
+    redis.call('ZADD', KEY.EVIDENCE_DUE, 'NX', 0, incident)
+  end
   for _, item in ipairs(items) do
     redis.call('HSET', KEY.EVIDENCE .. incident, item.ref, item.record)
     redis.call('HDEL', KEY.CANDIDATES .. stream, item.ref)
@@ -434,5 +461,95 @@ local function drop_evidence(incident, refs)
     redis.call('DEL', KEY.EVIDENCE_ITEM .. ref)
     redis.call('ZREM', KEY.EVIDENCE_WAITING, ref)
     redis.call('HSET', KEY.EVIDENCE_UNWANTED, ref, incident)
+  end
+end
+
+-- Returns whether the records of incidents that a change to evidence replaces are still those that it was decided on:
+-- they are sealed to other recipients, and purged, without the stream's version.
+local function evidence_as_read(change)
+  for _, one in ipairs(change.kept) do
+    local now = redis.pcall('HGET', KEY.EVIDENCE .. one.incident, one.ref) or ''
+    -- A table: an error, for the key is foreign.
+    if type(now) == 'string' and now ~= one.was then
+      return false
+    end
+  end
+  return true
+end
+
+-- Writes a change to a stream's evidence: {candidates: {ref: record}, forgotten: [ref], kept: [{incident, ref, was,
+-- record}], dropped: [{incident, refs}], contexts: {incident: text}, after: [{incident, slot, ref, record}]}; records
+-- are JSON texts.
+local function write_evidence(stream, change)
+  local candidates, slots = KEY.CANDIDATES .. stream, KEY.CONTEXT .. stream
+  for _, ref in ipairs(change.forgotten) do
+    redis.call('HDEL', candidates, ref)
+  end
+  for ref, record in pairs(change.candidates) do
+    redis.call('HSET', candidates, ref, record)
+    redis.call('EXPIRE', candidates, LIFE.CANDIDATES)
+  end
+  for _, one in ipairs(change.kept) do
+    if one.was == '' then
+      keep_evidence(one.incident, stream, {one})
+    else
+      redis.call('HSET', KEY.EVIDENCE .. one.incident, one.ref, one.record)
+    end
+  end
+  for _, one in ipairs(change.dropped) do
+    drop_evidence(one.incident, one.refs)
+  end
+  for incident, text in pairs(change.contexts) do
+    redis.call('HSET', slots, incident, text)
+    redis.call('EXPIRE', slots, LIFE.CONTEXT)
+  end
+  for _, one in ipairs(change.after) do
+    local known = redis.call('HMGET', KEY.INCIDENT .. one.incident, 'raised_ms', 'outcome')
+    if not known[1] or known[2] then
+      redis.call('HDEL', slots, one.incident)
+    -- Two workers may have a picture of the same ten seconds.
+    elseif
+      redis.call('HEXISTS', slots, one.incident) == 1
+      and redis.call('HSETNX', slots, one.incident .. ' ' .. one.slot, one.ref) == 1
+    then
+      keep_evidence(one.incident, stream, {one})
+    end
+  end
+end
+
+-- Sets the times of signals in the stream's hash (name to ms): of those in `reported`, and of those that have none.
+local function date_signals(stream, signals, now_ms, reported)
+  local ok, before = pcall(cjson.decode, redis.call('HGET', stream, 'signal_times') or '{}')
+  before = ok and type(before) == 'table' and before or {}
+  local times, any = {}, false
+  for _, name in ipairs(redis.call('HKEYS', signals)) do
+    local known = type(before[name]) == 'string' and not reported[name]
+    times[name], any = known and before[name] or now_ms, true
+  end
+  if any then
+    redis.call('HSET', stream, 'signal_times', cjson.encode(times))
+  end
+end
+
+-- Keeps a score of a stream, as number, time in ms and half-life in ms, if it adds more to the stream's risk than the
+-- one that is kept, now and later: so the same stays in whatever order they come (config/policy/risk.py `higher_now`).
+-- A damaged key must not keep a segment from being settled.
+local function keep_score(id, field, value)
+  local number, at_ms, half_life_ms = string.match(value, '^(%S+) (%d+) (%d+)$')
+  local key = KEY.RISK .. id
+  local before = redis.pcall('HGET', key, field)
+  local kept, kept_ms = string.match(type(before) == 'string' and before or '', '^(%S+) (%d+)$')
+  kept, kept_ms = tonumber(kept or ''), tonumber(kept_ms or '')
+  local now_ms = redis_ms()
+  local function adds(one, one_ms)
+    return one * 2 ^ (math.min(0, one_ms - now_ms) / half_life_ms)
+  end
+  if kept and kept_ms and adds(kept, kept_ms) >= adds(number, at_ms) then
+    return
+  end
+  local fields = redis.pcall('HLEN', key)
+  if before or type(fields) == 'number' and fields < 100 then
+    redis.pcall('HSET', key, field, number .. ' ' .. at_ms)
+    redis.pcall('EXPIRE', key, LIFE.RISK)
   end
 end
