@@ -22,7 +22,8 @@ from worker.audit.chainer import link_waiting
 from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
-from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.file_records import record_list_files
+from worker.bank.keys import CHANGES, FILES_RECORDED, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import confirm, forget_past
 from worker.events.operations import OPERATIONS
 from worker.evidence.item_states import note_place, replace_record
@@ -430,6 +431,12 @@ class Stage:
         assert not confirm(self.redis, pdq, actor=Actor(name="mo", role=Role.MODERATOR)).confirmed
         assert self.redis.hlen(PROPOSED) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
+    def list_file_recorded(self) -> None:
+        assert record_list_files(self.redis, {"own": "v1"}) == 1
+        self.redis.zadd(FILES_RECORDED, {"own v1": 1})
+        assert record_list_files(self.redis, {}) == 1
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
+
     def bank_stored(self) -> None:
         self.bank_publish()
         assert run_script(self.redis, "bank_stored", keys=[SNAPSHOT], args=["snapshot", "abc"]) == 1
@@ -458,6 +465,11 @@ class Stage:
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
 
+    def policy_recorded(self) -> None:
+        for version in ("1+a", "2+b"):
+            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
+
     def evidence_stored(self) -> None:
         item = sealed_item(Pair())
         promote(self.redis, "i", item)
@@ -470,11 +482,6 @@ class Stage:
         record = EvidenceRecord.of(item)
         assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
         assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
-
-    def policy_recorded(self) -> None:
-        for version in ("1+a", "2+b"):
-            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
-        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
