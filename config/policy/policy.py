@@ -26,7 +26,10 @@ from config.policy.cel.expressions import Context
 from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
+from config.policy.evidence import EvidenceLimits
 from config.policy.persistence import Persistence
+from config.policy.retention import ReportTerm, Retention
+from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
@@ -66,6 +69,12 @@ class Policy(BaseModel):
     the same."""
     cascade: tuple[Stage, ...] | None = None
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
+    retention: Retention = Retention()
+    """Time for which evidence is kept, by the outcome of its incident."""
+    evidence: EvidenceLimits = EvidenceLimits()
+    """Pictures that are kept for incidents, sealed for reviewers."""
+    risk: RiskSettings = DEFAULT_RISK
+    """Parts of a stream's risk, by which its segments go first and conditions may choose (`stream.risk`)."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -159,6 +168,11 @@ class Policy(BaseModel):
         return at_once, in_order
 
     @property
+    def names_in_order(self) -> frozenset[str]:
+        """Names that the rules judged in order use."""
+        return self._names[1]
+
+    @property
     def cascade_models(self) -> list[str] | None:
         """Names of the models in the cascade, in order; None: there is no cascade."""
         return None if self.cascade is None else [stage.model for stage in self.cascade]
@@ -181,12 +195,7 @@ class Policy(BaseModel):
         Args:
             around: for rules that are judged in order, which alone are evaluated then. None: the others are.
         """
-        # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
-        matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
-        scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
-        problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
-        if matches != sample.matches or problems:
-            sample = replace(sample, matches=matches, scores=scores)
+        sample, problems = self.usable(stream, sample)
         evaluator = SampleEvaluator(stream, sample, around, self._names[around is not None])
         problems += evaluator.problems
         hits: list[Hit] = []
@@ -202,6 +211,16 @@ class Policy(BaseModel):
             if hit is not None:
                 hits.append(hit if rule.mode == "shadow" else self._told(hit))
         return Evaluation(hits=tuple(hits), problems=tuple(problems))
+
+    def usable(self, stream: StreamFacts, sample: SampleFacts) -> tuple[SampleFacts, list[str]]:
+        """The sample as rules see it, and slugs for `degraded`: finite scores, and the most telling matches."""
+        # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
+        matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
+        scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
+        problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
+        if matches != sample.matches or problems:
+            sample = replace(sample, matches=matches, scores=scores)
+        return sample, problems
 
     def _told(self, hit: Hit) -> Hit:
         """A live rule's hit, which people may come to see: without scores that are for shadow rules."""
@@ -297,6 +316,13 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "persistence": tuple(Persistence.model_fields),
     "flood": tuple(Flood.model_fields),
     "coverage_gap": tuple(CoverageGap.model_fields),
+    "retention": tuple(Retention.model_fields),
+    "reports": tuple(ReportTerm.model_fields),
+    "evidence": tuple(EvidenceLimits.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
+    "risk": tuple(RiskSettings.model_fields),
+    "signals": tuple(SignalRisk.model_fields),
+    "scores": tuple(ScoreRisk.model_fields),
+    "decisions": tuple(DecisionRisk.model_fields),
 }

@@ -7,22 +7,31 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from evidence_items import Pair, promote, sealed_item
+from kept_evidence import LEAD
 from redis import Redis
 from redis_between import ScriptsTwice, SentTwice, redis_between
 from scene import Scene
 
 from config.policy.policy import load_policy
+from config.policy.retention import Retention
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
 from worker.audit.chainer import link_waiting
+from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
+from worker.evidence.item_states import note_place, replace_record
+from worker.evidence.record import EvidenceRecord
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
+from worker.incidents.decided_risk import note_decisions
+from worker.incidents.due_ends import end_incidents
+from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
@@ -38,10 +47,11 @@ from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, rene
 from worker.ingest.poll.origin_gaps import MISSING, missing_member, publish_origin_gaps
 from worker.ingest.poll.schedule import tick
 from worker.ingest.poll.slow_polls import hand_over, move_slow
+from worker.ingest.registry.kept_risk import risk_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
-from worker.ingest.registry.signals import report_signals
+from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, signals_key, stream_key, unwatch, watch
+from worker.ingest.registry.signals import report_signals, stream_facts
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
 from worker.people.actor import Actor
@@ -53,12 +63,17 @@ from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
+from worker.retention.holds import hold, holds_on
+from worker.retention.holds import release as release_hold
+from worker.retention.purge import Purge, purge_all
+from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
+from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
-from worker.store.redis_keys import AUDIT, AUDIT_UNLINKED
+from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -92,6 +107,7 @@ class Stage:
 
     def __init__(self, redis: Redis, folder: Path) -> None:
         self.redis = redis
+        self.folder = folder
         rules = folder / "policy.yaml"
         rules.write_text(RULES)
         self.scene = Scene(redis=redis, policy=load_policy(rules))
@@ -145,6 +161,16 @@ class Stage:
         assert link_waiting(self.redis) == 1
         assert (self.redis.xlen(AUDIT.name), self.redis.xlen(AUDIT_UNLINKED.name)) == (2, 0)
 
+    def audit_copied(self) -> None:
+        self.audit_link()
+        self.redis.hset(AUDIT_HEAD.name, "copied_id", "0-0")
+        assert not copy_log(self.redis, ObjectStore(str(self.folder / "store")), sealed=None, deployment="test")
+        assert self.redis.hget(AUDIT_HEAD.name, "copied_n") == "2"
+        keys, position = [AUDIT_HEAD.name, AUDIT.name], self.redis.hget(AUDIT_HEAD.name, "copied_id")
+        args = [position, "9999999999999-0", '["copied_n", "2"]', 1]
+        assert run_script(self.redis, "audit_copied", keys=keys, args=args) == 1
+        assert self.redis.xlen(AUDIT.name) == 1
+
     def drop_acknowledged(self) -> None:
         for _ in range(3):
             self.redis.xadd(OPERATIONS, {"event": "{}"})
@@ -169,6 +195,24 @@ class Stage:
         self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): since_ms})
         assert raise_coverage_gaps(self.redis, deployment="test", policy=self.scene.policy) == 1
         assert self.redis.xlen("lw:escalations:review") == 1
+
+    def raise_danger(self) -> None:
+        self.registered()
+        report_signals(self.redis, "s", {"imminent-danger": 1.0})
+        assert raise_reported_dangers(self.redis, deployment="test", policy=self.scene.policy) == 1
+        assert self.redis.xlen("lw:escalations:critical") == 1
+
+    def date_signals(self) -> None:
+        self.registered()
+        self.redis.hset(signals_key("s"), "reports", 2.0)
+        stream_facts(self.redis, "s")
+        assert self.redis.hexists(stream_key("s"), "signal_times")
+
+    def note_decided(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "csea_apparent", by="kim", note="", deployment="test")
+        assert note_decisions(self.redis) == 1
+        assert self.redis.hlen(risk_key("s")) == 1
 
     def events_logged(self) -> None:
         self.scene.raise_incident("s")
@@ -195,6 +239,13 @@ class Stage:
     def signals(self) -> None:
         self.registered()
         report_signals(self.redis, "s", {"reports": 2.0})
+
+    def end_incidents(self) -> None:
+        self.registered()
+        self.scene.raise_incident("s")
+        unwatch(self.redis, "s")
+        assert end_incidents(self.redis, deployment="test") == 1
+        assert self.redis.xlen("lw:escalations:critical") == 2
 
     def take_due(self) -> DuePoll:
         self.registered()
@@ -400,6 +451,19 @@ class Stage:
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
 
+    def evidence_stored(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        assert note_place(self.redis, "i", item.ref, "stored")
+        assert not note_place(self.redis, "other", item.ref, "stored")
+
+    def evidence_replace(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        record = EvidenceRecord.of(item)
+        assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
+        assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
             assert report_policy_file(
@@ -434,6 +498,40 @@ class Stage:
     def outcomes_copied(self) -> None:
         keys = ["lw:outcomes:position", "lw:outcomes:recorded"]
         assert run_script(self.redis, "outcomes_copied", keys=keys, args=[5, OPERATIONS, "1-0"]) == 1
+
+    def kept_incident(self) -> str:
+        """A harmless incident with one picture on record."""
+        incident = self.scene.raise_incident("s")
+        self.redis.hset(EVIDENCE.of(incident), "5a", "{}")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        return incident
+
+    def hold(self) -> None:
+        incident = self.kept_incident()
+        hold(self.redis, incident, LEAD, reason="court")
+        assert len(holds_on(self.redis, incident)) == 1
+
+    def hold_release(self) -> None:
+        incident = self.kept_incident()
+        hold(self.redis, incident, LEAD, reason="court")
+        assert release_hold(self.redis, incident, LEAD, reason="over") == 0
+
+    def report_record(self) -> None:
+        incident = self.kept_incident()
+        done = record_report(
+            self.redis, incident, LEAD, authority="NCMEC", report_id="1", retention=self.scene.policy.retention
+        )
+        assert not done.again
+
+    def purge_begin(self) -> None:
+        self.purge_end()
+
+    def purge_end(self) -> None:
+        incident = self.kept_incident()
+        retention = Retention(harmless_hours=1e-9)
+        work = Purge(redis=self.redis, store=ObjectStore(str(self.folder / "store")), retention=retention)
+        purge_all(work)
+        assert not self.redis.exists(EVIDENCE.of(incident))
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")

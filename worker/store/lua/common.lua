@@ -433,3 +433,119 @@ local function end_missing(stream, id, now_ms)
   redis.call('HSET', stream, 'missing_member', '')
   list_missing(stream)
 end
+
+-- Gives sealed pictures, [{ref, record}] with records as JSON texts, to an incident; they were candidates of the stream,
+-- or are new. Workers carry them from their spools into the store.
+local function keep_evidence(incident, stream, items)
+  if #items > 0 then
+    redis.call('ZADD', KEY.EVIDENCE_DUE, 'NX', 0, incident)
+  end
+  for _, item in ipairs(items) do
+    redis.call('HSET', KEY.EVIDENCE .. incident, item.ref, item.record)
+    redis.call('HDEL', KEY.CANDIDATES .. stream, item.ref)
+    if redis.call('GET', KEY.EVIDENCE_ITEM .. item.ref) ~= incident .. ' stored' then
+      redis.call('SET', KEY.EVIDENCE_ITEM .. item.ref, incident)
+      redis.call('ZADD', KEY.EVIDENCE_WAITING, 'NX', string.format('%.0f', redis_ms()), item.ref)
+    end
+  end
+end
+
+-- Takes sealed pictures from an incident; workers delete them from spools and store.
+local function drop_evidence(incident, refs)
+  for _, ref in ipairs(refs) do
+    redis.call('HDEL', KEY.EVIDENCE .. incident, ref)
+    redis.call('DEL', KEY.EVIDENCE_ITEM .. ref)
+    redis.call('ZREM', KEY.EVIDENCE_WAITING, ref)
+    redis.call('HSET', KEY.EVIDENCE_UNWANTED, ref, incident)
+  end
+end
+
+-- Returns whether the records of incidents that a change to evidence replaces are still those that it was decided on:
+-- they are sealed to other recipients, and purged, without the stream's version.
+local function evidence_as_read(change)
+  for _, one in ipairs(change.kept) do
+    local now = redis.pcall('HGET', KEY.EVIDENCE .. one.incident, one.ref) or ''
+    -- A table: an error, for the key is foreign.
+    if type(now) == 'string' and now ~= one.was then
+      return false
+    end
+  end
+  return true
+end
+
+-- Writes a change to a stream's evidence: {candidates: {ref: record}, forgotten: [ref], kept: [{incident, ref, was,
+-- record}], dropped: [{incident, refs}], contexts: {incident: text}, after: [{incident, slot, ref, record}]}; records
+-- are JSON texts.
+local function write_evidence(stream, change)
+  local candidates, slots = KEY.CANDIDATES .. stream, KEY.CONTEXT .. stream
+  for _, ref in ipairs(change.forgotten) do
+    redis.call('HDEL', candidates, ref)
+  end
+  for ref, record in pairs(change.candidates) do
+    redis.call('HSET', candidates, ref, record)
+    redis.call('EXPIRE', candidates, LIFE.CANDIDATES)
+  end
+  for _, one in ipairs(change.kept) do
+    if one.was == '' then
+      keep_evidence(one.incident, stream, {one})
+    else
+      redis.call('HSET', KEY.EVIDENCE .. one.incident, one.ref, one.record)
+    end
+  end
+  for _, one in ipairs(change.dropped) do
+    drop_evidence(one.incident, one.refs)
+  end
+  for incident, text in pairs(change.contexts) do
+    redis.call('HSET', slots, incident, text)
+    redis.call('EXPIRE', slots, LIFE.CONTEXT)
+  end
+  for _, one in ipairs(change.after) do
+    local known = redis.call('HMGET', KEY.INCIDENT .. one.incident, 'raised_ms', 'outcome')
+    if not known[1] or known[2] then
+      redis.call('HDEL', slots, one.incident)
+    -- Two workers may have a picture of the same ten seconds.
+    elseif
+      redis.call('HEXISTS', slots, one.incident) == 1
+      and redis.call('HSETNX', slots, one.incident .. ' ' .. one.slot, one.ref) == 1
+    then
+      keep_evidence(one.incident, stream, {one})
+    end
+  end
+end
+
+-- Sets the times of signals in the stream's hash (name to ms): of those in `reported`, and of those that have none.
+local function date_signals(stream, signals, now_ms, reported)
+  local ok, before = pcall(cjson.decode, redis.call('HGET', stream, 'signal_times') or '{}')
+  before = ok and type(before) == 'table' and before or {}
+  local times, any = {}, false
+  for _, name in ipairs(redis.call('HKEYS', signals)) do
+    local known = type(before[name]) == 'string' and not reported[name]
+    times[name], any = known and before[name] or now_ms, true
+  end
+  if any then
+    redis.call('HSET', stream, 'signal_times', cjson.encode(times))
+  end
+end
+
+-- Keeps a score of a stream, as number, time in ms and half-life in ms, if it adds more to the stream's risk than the
+-- one that is kept, now and later: so the same stays in whatever order they come (config/policy/risk.py `higher_now`).
+-- A damaged key must not keep a segment from being settled.
+local function keep_score(id, field, value)
+  local number, at_ms, half_life_ms = string.match(value, '^(%S+) (%d+) (%d+)$')
+  local key = KEY.RISK .. id
+  local before = redis.pcall('HGET', key, field)
+  local kept, kept_ms = string.match(type(before) == 'string' and before or '', '^(%S+) (%d+)$')
+  kept, kept_ms = tonumber(kept or ''), tonumber(kept_ms or '')
+  local now_ms = redis_ms()
+  local function adds(one, one_ms)
+    return one * 2 ^ (math.min(0, one_ms - now_ms) / half_life_ms)
+  end
+  if kept and kept_ms and adds(kept, kept_ms) >= adds(number, at_ms) then
+    return
+  end
+  local fields = redis.pcall('HLEN', key)
+  if before or type(fields) == 'number' and fields < 100 then
+    redis.pcall('HSET', key, field, number .. ' ' .. at_ms)
+    redis.pcall('EXPIRE', key, LIFE.RISK)
+  end
+end

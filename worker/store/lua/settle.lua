@@ -6,19 +6,24 @@
 -- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash, tries hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that the caller read ('' if it changes none),
 --   rule states (field to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
---   coverage increments, stream fields; from the rule states on as JSON. All numbers arrive as text: Lua would write
+--   coverage increments, stream fields (with `score: …` those for `keep_score`); from the rule states on as JSON. All numbers arrive as text: Lua would write
 --   large ones as 1.7e+12. Then the state of rules that evaluate in order: series ('' if nothing changes), its state
 --   ('' if there is none any more), ended series as JSON, seconds that it is kept; hits of the segment that are
 --   published with these events or before as JSON, seconds that they are kept. Then, from a worker with hits of a
 --   segment that another had settled meanwhile, the hits that were published by then ('' from others); the purpose for
---   which the segment was admitted.
+--   which the segment was admitted; the changes to evidence as JSON ('' if there are none).
 -- Returns 'settled', 'late' (the segment was settled before; incidents are written, coverage stays as it was), 'ended'
 --   (settled before, and nothing was written) or 'clash' (read again).
 local pending = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
 if not pending and (ARGV[15] == '' or (redis.call('HGET', KEYS[7], 'hits') or '[]') ~= ARGV[15]) then
   return 'ended'
 end
+local id = string.match(ARGV[2], '^%S+')
+local evidence = ARGV[17] ~= '' and cjson.decode(ARGV[17]) or nil
 if ARGV[3] ~= '' then
+  if evidence and not evidence_as_read(evidence) then
+    return 'clash'
+  end
   if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[3] then
     return 'clash'
   end
@@ -34,6 +39,10 @@ if ARGV[3] ~= '' then
     end
     redis.call('EXPIRE', KEYS[6], ARGV[12])
   end
+end
+if evidence then
+  -- A foreign or damaged key of evidence must not keep escalations from being published.
+  pcall(write_evidence, id, evidence)
 end
 if not pending then
   redis.call('HSET', KEYS[7], 'hits', ARGV[13])
@@ -55,7 +64,6 @@ for field, increment in pairs(increments) do
     most_ms, reason = ms, why
   end
 end
-local id = string.match(ARGV[2], '^%S+')
 if failed_ms > moderated_ms then
   local now_ms = string.format('%.0f', redis_ms())
   redis.call('HSETNX', KEYS[5], 'blind_since_ms', now_ms)
@@ -66,9 +74,13 @@ elseif moderated_ms > 0 and redis.call('HDEL', KEYS[5], 'blind_since_ms', 'blind
   redis.call('ZREM', KEY.STREAMS_BLIND, id)
 end
 for field, value in pairs(cjson.decode(ARGV[8])) do
+  local score = string.match(field, '^score: .+$')
+  if score then
+    keep_score(id, score, value)
+  end
   -- Segments are settled in any order: the position up to which the stream is settled never goes back.
   local before = field == 'settled_until_ms' and tonumber(redis.call('HGET', KEYS[5], field))
-  if not before or before < tonumber(value) then
+  if not score and (not before or before < tonumber(value)) then
     redis.call('HSET', KEYS[5], field, value)
   end
 end
