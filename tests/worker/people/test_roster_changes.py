@@ -163,6 +163,11 @@ class TestChanges:
         with pytest.raises(PeopleError, match="--role"):
             add_person(roster.redis, name, role, by=roster.lead)
 
+    def test_the_name_of_livewardens_own_acts_is_refused(self, roster: Roster) -> None:
+        """A person's acts could hide among those that the audit log has by no person."""
+        with pytest.raises(PeopleError, match="choose another"):
+            add_person(roster.redis, "Worker", "moderator", by=roster.lead)
+
     def test_a_name_that_cannot_be_shown_is_refused(self, roster: Roster) -> None:
         """A name could steer the terminal of whoever lists the roster."""
         with pytest.raises(QueueError, match="expected a name of"):

@@ -17,12 +17,14 @@ from config.policy.policy import load_policy
 from config.policy.retention import Retention
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
+from models.pdq.pdq import PdqHash
 from worker.audit.chainer import link_waiting
 from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
-from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.own_lists import forget_past
+from worker.bank.file_records import record_list_files
+from worker.bank.keys import CHANGES, FILES_RECORDED, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.own_lists import confirm, forget_past
 from worker.events.operations import OPERATIONS
 from worker.evidence.item_states import note_place, replace_record
 from worker.evidence.record import EvidenceRecord
@@ -54,9 +56,10 @@ from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, 
 from worker.ingest.registry.signals import report_signals, stream_facts
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
-from worker.people.actor import Actor
+from worker.people.actor import Actor, Role
 from worker.people.changes import add_person
 from worker.people.roster import PEOPLE
+from worker.policyload.policy_record import record_policy
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
@@ -413,15 +416,26 @@ class Stage:
             self.redis,
             "bank_publish",
             keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
-            args=["t", "snapshot", "5-0", "known", 1, 1, "", "[]", 10],
+            args=["t", "snapshot", "5-0", "known", 1, 1, "", '[["{}", "{}"]]', 10, "mo", "", 1],
         )
         assert self.redis.hmget(SNAPSHOT, "changes", "edition", "previous") == ["0", "1", ""]
 
     def bank_quarantine(self) -> None:
         for note in ('{"until_ms": 5}', ""):
-            args = ["known/7", note, '{"did": "quarantine"}', 10]
+            args = ["known/7", note, '[["{}", "{}"]]', 10, "lea", ""]
             assert run_script(self.redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args)
-        assert self.redis.xlen(HISTORY) == 2
+        assert self.redis.xlen(HISTORY) == self.redis.xlen(AUDIT_UNLINKED.name) == 2
+
+    def bank_propose(self) -> None:
+        pdq = PdqHash(bits=bytes(32), quality=100)
+        assert not confirm(self.redis, pdq, actor=Actor(name="mo", role=Role.MODERATOR)).confirmed
+        assert self.redis.hlen(PROPOSED) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
+
+    def list_file_recorded(self) -> None:
+        assert record_list_files(self.redis, {"own": "v1"}) == 1
+        self.redis.zadd(FILES_RECORDED, {"own v1": 1})
+        assert record_list_files(self.redis, {}) == 1
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def bank_stored(self) -> None:
         self.bank_publish()
@@ -463,6 +477,11 @@ class Stage:
         record = EvidenceRecord.of(item)
         assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
         assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
+    def policy_recorded(self) -> None:
+        for version in ("1+a", "2+b"):
+            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
