@@ -91,6 +91,7 @@ version: "1"
 flood: {streams: 2, within_seconds: 600}
 rules:
   - {name: known, when: 'matched("known")', severity: critical}
+  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
 CHANGES_NOTHING = {"anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
@@ -357,9 +358,20 @@ class Stage:
         for stream in ("a", "b", "c"):
             self.scene.settle(stream, self.scene.hits([1000], lists=["known"]))
 
-    def take(self) -> None:
+    def case(self) -> str:
+        """Raises two incidents of a case; gives the worse one."""
         self.settle()
-        assert take(self.redis, "mo") is not None
+        self.scene.settle("s", self.scene.hits([2000], score=0.95))
+        assert self.redis.zcard("lw:open:high") == 1
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        return str(incident)
+
+    def take(self) -> None:
+        incident = self.case()
+        claim = take(self.redis, "mo")
+        assert claim is not None
+        assert (claim.incident_id, len(claim.in_case)) == (incident, 1)
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def anything_free(self) -> None:
         self.settle()
