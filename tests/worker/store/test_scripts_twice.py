@@ -91,6 +91,7 @@ version: "1"
 flood: {streams: 2, within_seconds: 600}
 rules:
   - {name: known, when: 'matched("known")', severity: critical}
+  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
 CHANGES_NOTHING = {"anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
@@ -357,9 +358,20 @@ class Stage:
         for stream in ("a", "b", "c"):
             self.scene.settle(stream, self.scene.hits([1000], lists=["known"]))
 
-    def take(self) -> None:
+    def case(self) -> str:
+        """Raises two incidents of a case; gives the worse one."""
         self.settle()
-        assert take(self.redis, "mo") is not None
+        self.scene.settle("s", self.scene.hits([2000], score=0.95))
+        assert self.redis.zcard("lw:open:high") == 1
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        return str(incident)
+
+    def take(self) -> None:
+        incident = self.case()
+        claim = take(self.redis, "mo")
+        assert claim is not None
+        assert (claim.incident_id, len(claim.in_case)) == (incident, 1)
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def anything_free(self) -> None:
         self.settle()
@@ -465,11 +477,6 @@ class Stage:
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
 
-    def policy_recorded(self) -> None:
-        for version in ("1+a", "2+b"):
-            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
-        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
-
     def evidence_stored(self) -> None:
         item = sealed_item(Pair())
         promote(self.redis, "i", item)
@@ -482,6 +489,11 @@ class Stage:
         record = EvidenceRecord.of(item)
         assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
         assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
+    def policy_recorded(self) -> None:
+        for version in ("1+a", "2+b"):
+            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
