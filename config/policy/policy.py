@@ -28,6 +28,7 @@ from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.evidence import EvidenceLimits
 from config.policy.persistence import Persistence
+from config.policy.retention import ReportTerm, Retention
 from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
@@ -68,6 +69,8 @@ class Policy(BaseModel):
     the same."""
     cascade: tuple[Stage, ...] | None = None
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
+    retention: Retention = Retention()
+    """Time for which evidence is kept, by the outcome of its incident."""
     evidence: EvidenceLimits = EvidenceLimits()
     """Pictures that are kept for incidents, sealed for reviewers."""
     risk: RiskSettings = DEFAULT_RISK
@@ -313,6 +316,8 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "persistence": tuple(Persistence.model_fields),
     "flood": tuple(Flood.model_fields),
     "coverage_gap": tuple(CoverageGap.model_fields),
+    "retention": tuple(Retention.model_fields),
+    "reports": tuple(ReportTerm.model_fields),
     "evidence": tuple(EvidenceLimits.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),

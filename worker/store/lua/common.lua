@@ -437,6 +437,9 @@ end
 -- Gives sealed pictures, [{ref, record}] with records as JSON texts, to an incident; they were candidates of the stream,
 -- or are new. Workers carry them from their spools into the store.
 local function keep_evidence(incident, stream, items)
+  if #items > 0 then
+    redis.call('ZADD', KEY.EVIDENCE_DUE, 'NX', 0, incident)
+  end
   for _, item in ipairs(items) do
     redis.call('HSET', KEY.EVIDENCE .. incident, item.ref, item.record)
     redis.call('HDEL', KEY.CANDIDATES .. stream, item.ref)
