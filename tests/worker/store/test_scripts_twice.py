@@ -58,7 +58,8 @@ from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
 from worker.retention.holds import hold, holds_on
 from worker.retention.holds import release as release_hold
-from worker.retention.purge import Purge, purge_all
+from worker.retention.purge import Purge
+from worker.retention.purge_now import purge_all
 from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
