@@ -82,6 +82,8 @@ class Erasure:
     verified: bool
     begun_ms: int
     incidents: tuple[str, ...]
+    erased: int = 0
+    """Number of these, from the first on, that are erased."""
     step: ErasureStep = ErasureStep.INCIDENTS
     log_file: str = ""
     """File of the verdict log up to which its rows are deleted."""
@@ -232,9 +234,8 @@ def _go_on(work: ErasureWork, erasure: Erasure, until: float) -> Erasure | None:
     redis, stream_id = work.redis, erasure.stream_id
     delete_pending(redis, stream_id)
     if erasure.step is ErasureStep.INCIDENTS:
-        pictures, complete = _erase_incidents(work, erasure, until)
-        erasure = replace(erasure, pictures=erasure.pictures + pictures)
-        if not complete:
+        erasure = _erase_incidents(work, erasure, until)
+        if erasure.erased < len(erasure.incidents):
             _save(redis, erasure)
             return None
         erasure = _save(redis, replace(erasure, step=ErasureStep.EVENTS))
@@ -257,19 +258,18 @@ def _go_on(work: ErasureWork, erasure: Erasure, until: float) -> Erasure | None:
     return erasure
 
 
-def _erase_incidents(work: ErasureWork, erasure: Erasure, until: float) -> tuple[int, bool]:
-    """Deletes evidence and records of the incidents; returns how many pictures, and whether all are gone."""
-    pictures = 0
-    for kept in read_kept(work.redis, erasure.incidents):
+def _erase_incidents(work: ErasureWork, erasure: Erasure, until: float) -> Erasure:
+    """Deletes evidence and records of the next incidents, one at least, until the time is over or the store refuses."""
+    for kept in read_kept(work.redis, erasure.incidents[erasure.erased :]):
         if kept.records:
             terms = Terms(content_until_ms=erasure.begun_ms, reference_until_ms=erasure.begun_ms, why="forgotten")
             with store_errors():
                 begun = tuple(str(work.redis.hget(PURGING, kept.incident_id) or "").split())
             purge_incident(work.purge, kept, terms, begun=begun, over=True)
             (left,) = read_kept(work.redis, [kept.incident_id])
-            pictures += len(kept.records) - len(left.records)
+            erasure = replace(erasure, pictures=erasure.pictures + len(kept.records) - len(left.records))
             if left.records:
-                return pictures, False
+                return erasure
         with store_errors():
             run_script(
                 work.redis,
@@ -277,10 +277,10 @@ def _erase_incidents(work: ErasureWork, erasure: Erasure, until: float) -> tuple
                 keys=[redis_keys.INCIDENT.of(kept.incident_id)],
                 args=[kept.incident_id, kept.case_id, erasure.stream_id],
             )
+        erasure = replace(erasure, erased=erasure.erased + 1)
         if monotonic() >= until:
-            # The next slice finds no record of those that are done.
-            return pictures, False
-    return pictures, True
+            break
+    return erasure
 
 
 def _save(redis: Redis, erasure: Erasure) -> Erasure:
