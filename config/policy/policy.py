@@ -29,6 +29,7 @@ from config.policy.contradictions import contradictions
 from config.policy.evidence import EvidenceLimits
 from config.policy.persistence import Persistence
 from config.policy.retention import ReportTerm, Retention
+from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
@@ -72,6 +73,8 @@ class Policy(BaseModel):
     """Time for which evidence is kept, by the outcome of its incident."""
     evidence: EvidenceLimits = EvidenceLimits()
     """Pictures that are kept for incidents, sealed for reviewers."""
+    risk: RiskSettings = DEFAULT_RISK
+    """Parts of a stream's risk, by which its segments go first and conditions may choose (`stream.risk`)."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -318,4 +321,8 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "evidence": tuple(EvidenceLimits.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
+    "risk": tuple(RiskSettings.model_fields),
+    "signals": tuple(SignalRisk.model_fields),
+    "scores": tuple(ScoreRisk.model_fields),
+    "decisions": tuple(DecisionRisk.model_fields),
 }

@@ -9,7 +9,7 @@ from worker.cli.json_lines import print_json
 from worker.cli.options import Json, acting_person
 from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
 from worker.cli.queue_hold import app as hold
-from worker.cli.queue_view import held_lines, incident_table, others_text, severity_text, span
+from worker.cli.queue_view import held_lines, incident_table, nothing_text, others_text, severity_text, span
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -33,12 +33,13 @@ def next_(
     A more urgent incident comes before one that you hold, and you hold both. It is yours for 10 minutes, and so are the
     other open incidents of its case. Incidents for a lead are given to leads. Status 3: there is nothing to take.
     """
-    from worker.queue.claims import take_or_wait
+    from worker.queue.claims import open_incidents, take_or_wait
 
     redis = queue_redis()
-    claim = take_or_wait(redis, acting_person(redis, by), wait_seconds=wait, another=another)
+    actor = acting_person(redis, by)
+    claim = take_or_wait(redis, actor, wait_seconds=wait, another=another)
     if claim is None:
-        typer.echo("nothing to take", err=True)
+        typer.echo(nothing_text(actor, open_incidents(redis)), err=True)
         raise typer.Exit(NOTHING_TO_TAKE)
     if as_json:
         typer.echo(claim.event)
@@ -150,6 +151,8 @@ def list_(as_json: Json = False) -> None:
     )
     for incident in incidents:
         held = f"{incident.holder} for {span(incident.lease_seconds)}" if incident.holder else ""
+        if not held and incident.needs_role == "lead":
+            held = "nobody: for a lead"
         table.add(
             severity_text(incident.severity),
             incident.incident_id,

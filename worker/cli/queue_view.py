@@ -1,7 +1,7 @@
 """Incidents for people: labels only, no picture."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,8 @@ from config.counts import counted
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from worker.queue.claims import Claim
+    from worker.people.actor import Actor
+    from worker.queue.claims import Claim, OpenIncident
     from worker.tables.field_table import FieldTable
 
 _COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
@@ -62,6 +63,14 @@ def _match(match: dict[str, Any]) -> str:
     if "tags" in match:
         parts.append(f"tags {', '.join(match['tags'])}")
     return ", ".join(parts)
+
+
+def nothing_text(actor: "Actor", waiting: Sequence["OpenIncident"]) -> str:
+    """Line for a person to whom no incident is given; with what waits for a lead, if the person is none."""
+    for_lead = sum(one.needs_role == "lead" and one.holder is None for one in waiting)
+    if not actor.verified or actor.role == "lead" or not for_lead:
+        return "nothing to take"
+    return f"nothing to take; {counted(for_lead, 'incident', 'wait')} for a lead"
 
 
 def held_lines(claim: "Claim") -> Iterator[str]:

@@ -54,7 +54,7 @@ class Claim:
     lease_until_ms: int
     """Redis's clock."""
     taken_ms: int = 0
-    """When its holder took it, by Redis's clock; 0: unknown, an older version's."""
+    """Redis's time at which its holder took it; 0: unknown, an older version's."""
     again: bool = False
     """The taker held it already."""
     others: tuple[str, ...] = ()

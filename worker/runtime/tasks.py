@@ -11,7 +11,7 @@ from worker.ingest.pending.fair_queue import QUEUE_OF, Lane, add_waiting, holdin
 from worker.ingest.pending.queues import CONTROL
 from worker.ingest.poll.failures import publish_poll_failed
 from worker.ingest.poll.poll import poll_due
-from worker.ingest.poll.schedule import URGENT_RISK_PRIOR, risk_prior_of
+from worker.ingest.registry.kept_risk import risk_of
 from worker.ingest.registry.slow_streams import SlowPart, is_slow
 from worker.logs.failure_log import FailureLog
 from worker.lookback.late_files import register_again
@@ -61,6 +61,7 @@ def _poll(*, slow: bool) -> None:
             report=lambda failure: publish_poll_failed(process.redis, failure, deployment=process.settings.deployment),
             slow=slow,
             deployment=process.settings.deployment,
+            risk=process.policy.risk,
         )
     except OutOfMemoryError:
         _trouble.met("full", "streams are polled again when Redis has room")
@@ -183,14 +184,14 @@ _TASKS = {
 }
 
 
-def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:
+def send_segment(stream_id: str, segment_key: str, risk: float) -> None:
     """Adds a segment to its stream's queue, and sends a task where the lane needs one: a hint, since the segment is on
     record already."""
     if is_slow(process.redis, SlowPart.SEGMENTS, stream_id):
         # Urgent ones too: a broadcaster's risk does not limit how long his origin may hold a process.
         lane = Lane.SLOW
     else:
-        lane = Lane.URGENT if risk_prior >= URGENT_RISK_PRIOR else Lane.SHARED
+        lane = Lane.URGENT if risk >= process.policy.risk.urgent_at else Lane.SHARED
     if add_waiting(process.redis, lane, stream_id, segment_key):
         _send_task(lane)
 
@@ -201,4 +202,4 @@ def _send_task(lane: Lane) -> None:
 
 def send_segment_again(stream_id: str, segment_key: str) -> None:
     """Sends a segment's task to the queue where its stream belongs by now."""
-    send_segment(stream_id, segment_key, risk_prior_of(process.redis, stream_id))
+    send_segment(stream_id, segment_key, risk_of(process.redis, stream_id, process.policy.risk))

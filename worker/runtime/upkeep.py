@@ -11,8 +11,10 @@ from worker.audit.chainer import link_waiting
 from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
+from worker.incidents.decided_risk import note_decisions
 from worker.incidents.due_ends import end_incidents
 from worker.incidents.hash_flood_record import publish_due
+from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.ingest.coverage.ledger import pay_owed
 from worker.ingest.poll.origin_gaps import publish_origin_gaps
 from worker.ingest.poll.schedule import reconcile
@@ -48,8 +50,9 @@ HOUSEKEEPING = {
 
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
-    and of single streams, ends of incidents and the streams that joined groups, links the audit log, logs published
-    events, trims old and acknowledged entries, and sends housekeeping that is due.
+    and of single streams, ends of incidents and the streams that joined groups, raises reported dangers, notes
+    decisions for the risk of their streams, links the audit log, logs published events, trims old and acknowledged
+    entries, and sends housekeeping that is due.
 
     A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
@@ -58,7 +61,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
     """
     redis, deployment = process.redis, process.settings.deployment
     steps: dict[str, Callable[[], object]] = {
-        "overdue segments": lambda: reconcile(redis, send),
+        "overdue segments": lambda: reconcile(redis, send, risk=process.policy.risk),
         "ledgers": lambda: pay_owed(redis),
         "streams that are gone": lambda: forget_gone(redis),
         "lives of keys": lambda: give_lives(redis),
@@ -67,6 +70,8 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "ends of incidents": lambda: end_incidents(redis, deployment=deployment),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
+        "imminent danger": lambda: raise_reported_dangers(redis, deployment=deployment, policy=process.policy),
+        "decisions": lambda: note_decisions(redis),
         "audit log": lambda: link_waiting(redis),
         "audit head": lambda: publish_head(redis, deployment=deployment),
         "log of events": lambda: log_published(redis),

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from evidence_items import Pair, promote, sealed_item
 from kept_evidence import LEAD
 from redis import Redis
 from redis_between import ScriptsTwice, SentTwice, redis_between
@@ -17,16 +18,22 @@ from config.policy.policy import load_policy
 from config.policy.retention import Retention
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
+from models.pdq.pdq import PdqHash
 from worker.audit.chainer import link_waiting
 from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.own_lists import forget_past
+from worker.bank.own_lists import confirm, forget_past
 from worker.events.operations import OPERATIONS
+from worker.evidence.item_states import note_place, replace_record
+from worker.evidence.record import EvidenceRecord
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
+from worker.incidents.decided_risk import note_decisions
+from worker.incidents.due_ends import end_incidents
+from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
@@ -42,15 +49,17 @@ from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, rene
 from worker.ingest.poll.origin_gaps import MISSING, missing_member, publish_origin_gaps
 from worker.ingest.poll.schedule import tick
 from worker.ingest.poll.slow_polls import hand_over, move_slow
+from worker.ingest.registry.kept_risk import risk_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
-from worker.ingest.registry.signals import report_signals
+from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, signals_key, stream_key, unwatch, watch
+from worker.ingest.registry.signals import report_signals, stream_facts
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
-from worker.people.actor import Actor
+from worker.people.actor import Actor, Role
 from worker.people.changes import add_person
 from worker.people.roster import PEOPLE
+from worker.policyload.policy_record import record_policy
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
@@ -194,6 +203,24 @@ class Stage:
         assert raise_coverage_gaps(self.redis, deployment="test", policy=self.scene.policy) == 1
         assert self.redis.xlen("lw:escalations:review") == 1
 
+    def raise_danger(self) -> None:
+        self.registered()
+        report_signals(self.redis, "s", {"imminent-danger": 1.0})
+        assert raise_reported_dangers(self.redis, deployment="test", policy=self.scene.policy) == 1
+        assert self.redis.xlen("lw:escalations:critical") == 1
+
+    def date_signals(self) -> None:
+        self.registered()
+        self.redis.hset(signals_key("s"), "reports", 2.0)
+        stream_facts(self.redis, "s")
+        assert self.redis.hexists(stream_key("s"), "signal_times")
+
+    def note_decided(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "csea_apparent", by="kim", note="", deployment="test")
+        assert note_decisions(self.redis) == 1
+        assert self.redis.hlen(risk_key("s")) == 1
+
     def events_logged(self) -> None:
         self.scene.raise_incident("s")
         assert log_published(self.redis) == 1
@@ -219,6 +246,13 @@ class Stage:
     def signals(self) -> None:
         self.registered()
         report_signals(self.redis, "s", {"reports": 2.0})
+
+    def end_incidents(self) -> None:
+        self.registered()
+        self.scene.raise_incident("s")
+        unwatch(self.redis, "s")
+        assert end_incidents(self.redis, deployment="test") == 1
+        assert self.redis.xlen("lw:escalations:critical") == 2
 
     def take_due(self) -> DuePoll:
         self.registered()
@@ -386,15 +420,20 @@ class Stage:
             self.redis,
             "bank_publish",
             keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
-            args=["t", "snapshot", "5-0", "known", 1, 1, "", "[]", 10],
+            args=["t", "snapshot", "5-0", "known", 1, 1, "", '[["{}", "{}"]]', 10, "mo", "", 1],
         )
         assert self.redis.hmget(SNAPSHOT, "changes", "edition", "previous") == ["0", "1", ""]
 
     def bank_quarantine(self) -> None:
         for note in ('{"until_ms": 5}', ""):
-            args = ["known/7", note, '{"did": "quarantine"}', 10]
+            args = ["known/7", note, '[["{}", "{}"]]', 10, "lea", ""]
             assert run_script(self.redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args)
-        assert self.redis.xlen(HISTORY) == 2
+        assert self.redis.xlen(HISTORY) == self.redis.xlen(AUDIT_UNLINKED.name) == 2
+
+    def bank_propose(self) -> None:
+        pdq = PdqHash(bits=bytes(32), quality=100)
+        assert not confirm(self.redis, pdq, actor=Actor(name="mo", role=Role.MODERATOR)).confirmed
+        assert self.redis.hlen(PROPOSED) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def bank_stored(self) -> None:
         self.bank_publish()
@@ -423,6 +462,24 @@ class Stage:
         keys = [LEASE, UNCHECKED, JUDGED, TOLD, FOUND]
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
+
+    def evidence_stored(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        assert note_place(self.redis, "i", item.ref, "stored")
+        assert not note_place(self.redis, "other", item.ref, "stored")
+
+    def evidence_replace(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        record = EvidenceRecord.of(item)
+        assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
+        assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
+    def policy_recorded(self) -> None:
+        for version in ("1+a", "2+b"):
+            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):

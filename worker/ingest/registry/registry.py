@@ -36,6 +36,9 @@ DUE_NEW = redis_keys.DUE_NEW.name
 """The same for streams whose playlist was never read, beyond the first `NEW_AT_ONCE`: the tick moves some into `DUE`,
 so that watched streams keep their polls however many new ones are registered."""
 
+DUE_DANGER = redis_keys.DUE_DANGER.name
+"""Sorted set of reports of imminent danger that are to be raised, by time in milliseconds of Redis's clock."""
+
 LONGEST_DUE_MS = 120_000
 """Above every delay between polls. A later due time was written before Redis's clock went back, and counts as due
 now."""

@@ -153,14 +153,19 @@ local function case_of(incident)
   return incidents.err and {} or incidents
 end
 
+-- Roles of holders, read once in a run of a script.
+local holder_roles = {}
+
 -- Returns whether a holder's lease, which ends at a time in ms, keeps an incident from others: a person who was removed
 -- from the roster, or whose role does not suffice any more, holds nothing.
 local function keeps(holder, lease_until_ms, needed, now_ms)
   if not holder or now_ms >= (lease_until_ms or 0) then
     return false
   end
-  local role = role_of(holder)
-  return role ~= nil and suffices(role, needed)
+  if holder_roles[holder] == nil then
+    holder_roles[holder] = role_of(holder) or false
+  end
+  return holder_roles[holder] ~= false and suffices(holder_roles[holder], needed)
 end
 
 -- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
@@ -195,10 +200,14 @@ local function try_audit(entry)
   pcall(audit, entry)
 end
 
--- Adds acts on the bank, as JSON texts, to their stream, which is trimmed.
+-- Records acts on the bank, each a pair of JSON texts: the act for its stream, which is trimmed, and the entry of the
+-- audit log. Called before the first write of the act itself, as `audit` is.
 local function note_acts(stream, acts, kept)
   for _, act in ipairs(acts) do
-    redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act)
+    audit(act[2])
+  end
+  for _, act in ipairs(acts) do
+    redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act[1])
   end
 end
 
@@ -495,8 +504,8 @@ local function write_evidence(stream, change)
     redis.call('EXPIRE', slots, LIFE.CONTEXT)
   end
   for _, one in ipairs(change.after) do
-    local known = redis.call('HMGET', KEY.INCIDENT .. one.incident, 'raised_ms', 'outcome')
-    if not known[1] or known[2] then
+    local known = redis.call('HMGET', KEY.INCIDENT .. one.incident, 'raised_ms', 'outcome', 'ended')
+    if not known[1] or known[2] or known[3] then
       redis.call('HDEL', slots, one.incident)
     -- Two workers may have a picture of the same ten seconds.
     elseif
@@ -505,5 +514,42 @@ local function write_evidence(stream, change)
     then
       keep_evidence(one.incident, stream, {one})
     end
+  end
+end
+
+-- Sets the times of signals in the stream's hash (name to ms): of those in `reported`, and of those that have none.
+local function date_signals(stream, signals, now_ms, reported)
+  local ok, before = pcall(cjson.decode, redis.call('HGET', stream, 'signal_times') or '{}')
+  before = ok and type(before) == 'table' and before or {}
+  local times, any = {}, false
+  for _, name in ipairs(redis.call('HKEYS', signals)) do
+    local known = type(before[name]) == 'string' and not reported[name]
+    times[name], any = known and before[name] or now_ms, true
+  end
+  if any then
+    redis.call('HSET', stream, 'signal_times', cjson.encode(times))
+  end
+end
+
+-- Keeps a score of a stream, as number, time in ms and half-life in ms, if it adds more to the stream's risk than the
+-- one that is kept, now and later: so the same stays in whatever order they come (config/policy/risk.py `higher_now`).
+-- A damaged key must not keep a segment from being settled.
+local function keep_score(id, field, value)
+  local number, at_ms, half_life_ms = string.match(value, '^(%S+) (%d+) (%d+)$')
+  local key = KEY.RISK .. id
+  local before = redis.pcall('HGET', key, field)
+  local kept, kept_ms = string.match(type(before) == 'string' and before or '', '^(%S+) (%d+)$')
+  kept, kept_ms = tonumber(kept or ''), tonumber(kept_ms or '')
+  local now_ms = redis_ms()
+  local function adds(one, one_ms)
+    return one * 2 ^ (math.min(0, one_ms - now_ms) / half_life_ms)
+  end
+  if kept and kept_ms and adds(kept, kept_ms) >= adds(number, at_ms) then
+    return
+  end
+  local fields = redis.pcall('HLEN', key)
+  if before or type(fields) == 'number' and fields < 100 then
+    redis.pcall('HSET', key, field, number .. ' ' .. at_ms)
+    redis.pcall('EXPIRE', key, LIFE.RISK)
   end
 end
