@@ -29,7 +29,7 @@ from worker.doctor.policy import (
     examine_stuck,
 )
 from worker.doctor.redis import examine_epoch, examine_redis, reach
-from worker.doctor.streams import examine_failing, examine_slow
+from worker.doctor.streams import examine_danger, examine_failing, examine_slow
 from worker.errors import StoreError
 from worker.moderation.stages import classifiers_for
 from worker.policyload.breaker import stuck_models
@@ -78,7 +78,7 @@ def _with_settings(
     for check in (examine_redis, examine_epoch, examine_live, examine_intake, examine_readers):
         yield from _rows(redis, check)
     yield from examine_bank(shared, settings)
-    for check in (lambda redis: examine_policies(redis, policy), examine_failing, examine_slow):
+    for check in (lambda redis: examine_policies(redis, policy), examine_danger, examine_failing, examine_slow):
         yield from _rows(redis, check)
     yield check_store(settings)
     yield from _rows(redis, examine_log_files)
