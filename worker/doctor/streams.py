@@ -73,8 +73,8 @@ def examine_danger(redis: Redis) -> Iterator[Diagnosis]:
         yield fail(
             "imminent danger",
             f"reported, and not raised for over {LATE_DANGER_MS // 1000} s: {_named(late, SHOWN_STREAMS)}",
-            advice="act on these streams now, without waiting for the queue; then start workers, or see in their logs why "
-            "they raise nothing",
+            advice="act on these streams now, without waiting for the queue; then start workers, or see in their logs "
+            "why they raise nothing",
         )
 
 
