@@ -20,6 +20,7 @@ from worker.doctor.diagnosis import Diagnosis, fail
 from worker.doctor.lists import check_lists, examine_bank, examine_log_files, follow_bank, lists_in_force
 from worker.doctor.live import examine_live
 from worker.doctor.messages import examine_intake, examine_readers
+from worker.doctor.people import examine_people
 from worker.doctor.policy import (
     check_classifiers,
     check_names,
@@ -75,7 +76,7 @@ def _with_settings(
         yield check_test_card(lists, running, when_stuck, required=settings.require_confinement)
     if unreachable is not None:
         yield unreachable
-    for check in (examine_redis, examine_epoch, examine_live, examine_intake, examine_readers):
+    for check in (examine_redis, examine_epoch, examine_live, examine_intake, examine_readers, examine_people):
         yield from _rows(redis, check)
     yield from examine_bank(shared, settings)
     for check in (lambda redis: examine_policies(redis, policy), examine_danger, examine_failing, examine_slow):

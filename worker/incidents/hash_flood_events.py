@@ -5,7 +5,7 @@ from typing import Any
 
 from config.schemas import known_fields
 from worker.events.cloudevent import derived_id, rfc3339
-from worker.incidents.event_data import OF_ONE_STREAM, matches_data
+from worker.incidents.event_data import OF_ONE_STREAM, case_data, matches_data
 from worker.incidents.events import Event, EventType, NamedStreams, checked_event, near_text, queue_stream
 from worker.incidents.findings import Incident
 
@@ -49,6 +49,7 @@ def joined_since(
     data = {name: value for name, value in known.items() if name not in left_out} | named.to_data()
     data |= {
         "incident_id": incident.incident_id,
+        **case_data(incident),
         "stream_id": named.streams[0],
         "previous_severity": None,
         "hits": incident.finding.hits,

@@ -1,9 +1,68 @@
-"""The end of incidents: by a decision, and the silence that it brings."""
+"""The end of incidents: by a decision, by the end of their stream, and by silence. Pure.
 
-from dataclasses import replace
+An incident that ends without a decision takes no further hits and stays in the queue for a person; further hits are a
+new incident, which names it as its predecessor. No incident ends while a segment waits whose hits may belong to it: so
+the order in which segments end changes nothing, and a late one may raise an incident, and never withdraws one.
+"""
 
-from worker.incidents.findings import Extent, Incident
+from dataclasses import dataclass, replace
+from typing import Final
+
+from worker.incidents.findings import Extent, Incident, IncidentEnd
 from worker.incidents.rule_state import MAX_EARLIER, MAX_RECENT, LastDecision, RuleState
+
+LONGEST_CHECK_MS: Final = 600_000
+"""Open incidents are checked at least so often, if nothing says that their stream has ended: by a script of an older
+version, or where a late segment raised one."""
+
+PENDING_CHECK_MS: Final = 5_000
+"""The time to the next check where segments are still to be moderated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurposeWatch:
+    """The watch of a stream for one purpose."""
+
+    goes_on: bool
+    """The stream is watched for this purpose, or may come back: its playlist is still polled."""
+    waiting_since_ms: int | None = None
+    """When the first listed of its pending segments was listed, by Redis's clock. None: nothing is pending."""
+
+
+def due_end(incident: Incident, watch: PurposeWatch, *, now_ms: int) -> IncidentEnd | None:
+    """Returns why an open incident ends now; None: it goes on.
+
+    A stream ends once it is not watched any more and all of its segments are moderated. An incident is silent if no hit
+    was found until `silence_ms` after its last one, and each segment that was listed until then is moderated. Found,
+    not captured: capture times follow from what the broadcaster claims.
+    """
+    if not watch.goes_on and watch.waiting_since_ms is None:
+        return IncidentEnd.STREAM_ENDED
+    silent_ms = incident.hit_ms + incident.silence_ms
+    if not incident.silence_ms or not incident.hit_ms or now_ms < silent_ms:
+        return None
+    waits = watch.waiting_since_ms is not None and watch.waiting_since_ms < silent_ms
+    return None if waits else IncidentEnd.SILENCE
+
+
+def next_check_ms(incident: Incident, watch: PurposeWatch, *, now_ms: int) -> int:
+    """Redis's clock when an incident that goes on may have ended."""
+    silent_ms = incident.hit_ms + incident.silence_ms
+    if not watch.goes_on or (incident.silence_ms and silent_ms <= now_ms):
+        return now_ms + PENDING_CHECK_MS
+    return min(silent_ms, now_ms + LONGEST_CHECK_MS) if incident.silence_ms else now_ms + LONGEST_CHECK_MS
+
+
+def first_check_ms(incident: Incident) -> int:
+    """Redis's clock when an incident that was just written may have ended."""
+    return next_check_ms(incident, PurposeWatch(goes_on=True), now_ms=incident.hit_ms or incident.published_ms)
+
+
+def end(state: RuleState, reason: IncidentEnd) -> tuple[RuleState, Incident]:
+    """Ends the rule's open incident without a decision; returns the new state, and the incident as it stays."""
+    assert state.incident is not None
+    ended = replace(state.incident, ended=str(reason))
+    return replace(state, incident=None, last_closed=ended.incident_id), ended
 
 
 def close(state: RuleState, *, now_ms: int, ended: Incident | None = None) -> RuleState:

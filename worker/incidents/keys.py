@@ -13,6 +13,8 @@ from config.facts import ListedHash, Severity
 from worker.store import redis_keys
 
 DECISIONS: Final = redis_keys.DECISIONS.name
+ENDS: Final = redis_keys.INCIDENT_ENDS.name
+"""Streams with open incidents, by the time when one of them may have ended."""
 FLOODS_DUE: Final = redis_keys.FLOODS_DUE.name
 GROUP: Final = "moderators"
 """The consumer group of the desk and of `livewarden queue` alike."""

@@ -15,6 +15,7 @@ from worker.errors import StoreError
 from worker.incidents.cases import StreamCase
 from worker.incidents.events import Event
 from worker.incidents.findings import Incident
+from worker.incidents.incident_end import first_check_ms
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
 from worker.incidents.rule_state import RuleState, StreamIncidents, decode, encode
 from worker.logs.failure_log import FailureLog
@@ -38,6 +39,7 @@ SET_ASIDE_SECONDS: Final = 7 * 24 * 3600
 
 _RULE = "rule:"
 _CASE: Final = TypeAdapter(StreamCase)
+_INCIDENT: Final = TypeAdapter(Incident)
 
 
 def rounds(seconds: float = GIVE_UP_SECONDS) -> Iterator[None]:
@@ -146,7 +148,31 @@ def incident_record(stream_id: str, incident: Incident, **more: str) -> dict[str
             **({"predecessor": incident.predecessor} if incident.predecessor else {}),
             **more,
         },
+        "check_ms": str(first_check_ms(incident)),
     }
+
+
+def ended_record(incident: Incident, now_ms: int) -> dict[str, object]:
+    """An incident that has ended without a decision, as the script takes it: from then on its own record keeps it."""
+    fields = {
+        "ended": incident.ended,
+        "ended_ms": str(now_ms),
+        "ended_incident": _INCIDENT.dump_json(incident).decode(),
+    }
+    return {"id": incident.incident_id, "fields": fields}
+
+
+def ended_incident(fields: Mapping[str, str]) -> Incident | None:
+    """Reads an incident that has ended without a decision from its record; None: it has not.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    text = fields.get("ended_incident")
+    try:
+        return None if text is None else _INCIDENT.validate_json(text)
+    except ValidationError as error:
+        raise StoreError(f"ended incident in Redis: {str(text)[:100]!r}: expected what livewarden writes") from error
 
 
 def event_record(event: Event) -> dict[str, str]:

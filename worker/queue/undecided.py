@@ -16,7 +16,8 @@ from worker.incidents.hash_flood_events import joined_since
 from worker.incidents.hash_flood_record import due_member, group_record, streams_of
 from worker.incidents.keys import incident_key, named_key
 from worker.incidents.rule_state import RuleState
-from worker.incidents.store import event_record, group_field, read_groups, read_incidents, state_field
+from worker.incidents.store import ended_incident, event_record, group_field, read_groups, read_incidents, state_field
+from worker.queue.claims import number_of
 from worker.queue.leases import decided_already, unknown
 from worker.store.redis_client import now_ms
 
@@ -67,6 +68,8 @@ class Undecided:
     """Its record."""
     kept: StoredRuleState
     before: RuleState
+    ended: Incident | None
+    """The incident, if it has ended without a decision. None: it is the open one."""
     streams: Mapping[str, int]
     """Streams of a group -> when they joined."""
     now_ms: int
@@ -82,20 +85,26 @@ class Undecided:
         if "outcome" in fields:
             raise decided_already(incident_id, fields["outcome"], fields["decided_by"])
         kept = StoredRuleState.read(redis, fields)
-        before = kept.state
-        if before is None or before.incident is None or before.incident.incident_id != incident_id:
+        before = RuleState() if kept.state is None else kept.state
+        ended = ended_incident(fields)
+        if ended is None and (before.incident is None or before.incident.incident_id != incident_id):
             return None
         streams = streams_of(redis, named_key(incident_id)) if "kept_under" in fields else {}
-        return cls(fields=fields, kept=kept, before=before, streams=streams, now_ms=now_ms(redis))
+        return cls(fields=fields, kept=kept, before=before, ended=ended, streams=streams, now_ms=now_ms(redis))
 
     @property
     def incident(self) -> Incident:
-        assert self.before.incident is not None
-        return self.before.incident
+        incident = self.before.incident if self.ended is None else self.ended
+        assert incident is not None
+        return incident
 
     @property
     def stream_id(self) -> str:
         return self.fields["stream_id"]
+
+    def taken_ms(self, by: str) -> int | None:
+        """Redis's time at which this person, its last holder, took it; None: another did, or an older version."""
+        return number_of(self.fields, "taken_ms") if self.fields.get("holder") == by else None
 
     @property
     def newest(self) -> Mapping[str, Any]:
@@ -145,6 +154,7 @@ class Undecided:
             self.incident,
             incident_id=derived_id("incident", self.incident.incident_id, "joined since")[:24],
             finding=replace(self.incident.finding, hits=len(self._joined_since)),
+            predecessor=self.incident.incident_id,
             raised_ms=self.now_ms,
             published_ms=self.now_ms,
         )

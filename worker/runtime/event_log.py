@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from worker.events.operations import OPERATIONS
-from worker.incidents.events import EventType
+from worker.incidents.events import UNDECIDED, EventType
 from worker.incidents.keys import DECISIONS, ESCALATION_KEYS
 from worker.ingest.registry.changes import CHANGED
 from worker.logs.fields import Value, fields, media_sequence
@@ -101,7 +101,8 @@ def _log_event(key: str, event: Mapping[str, Any]) -> None:
             more = fields(**_incident(data), previous_severity=data["previous_severity"])
             _log.log(logging.INFO if worse else logging.DEBUG, text, extra=more)
         case EventType.CLOSED:
-            pass  # by a decision, which is logged
+            if data["outcome"] == UNDECIDED:  # else by a decision, which is logged
+                _log.info("incident ended, undecided", extra=fields(**_incident(data), ended=data["reason"]))
         case EventType.DECISION_MADE:
             _log.info("incident closed by a decision", extra=fields(**_incident(data), outcome=data["outcome"]))
         case EventType.INTERRUPT_REQUESTED:

@@ -69,14 +69,11 @@ class SegmentEnd:
     def close_moderated(self, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict) -> None:
         """Closes a segment that has a verdict."""
         degraded = (*verdict.degraded, *self.verdict_log.degraded)
-        context = self._context(facts, record, verdict.list_versions, degraded)
-        fields = _last_seen(self.redis, record, verdict) | {"degraded": json.dumps(degraded), "no_video": ""}
-        fields |= score_fields(
-            (sample.scores for sample in verdict.samples),
-            purpose=facts.purpose,
-            now_ms=now_ms(self.redis),
-            settings=self.active.policy.risk,
-        )
+        now = now_ms(self.redis)
+        context = replace(self._context(facts, record, verdict.list_versions, degraded), sampled_ms=now)
+        fields = _last_seen(record, verdict, now_ms=now) | {"degraded": json.dumps(degraded), "no_video": ""}
+        scores = (sample.scores for sample in verdict.samples)
+        fields |= score_fields(scores, purpose=facts.purpose, now_ms=now, settings=self.active.policy.risk)
         with soft_limit.commit():
             self._commit(record, verdict.ledger_share(record.duration_ms), context, verdict, fields)
         if verdict.gate is not None:
@@ -194,10 +191,10 @@ def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:
     return {field: amount for field, amount in amounts.items() if amount}
 
 
-def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, str]:
+def _last_seen(record: SegmentRecord, verdict: SegmentVerdict, *, now_ms: int) -> dict[str, str]:
     """Stream fields for operators; of segments that end out of order the last to end counts."""
     last = verdict.samples[-1] if verdict.samples else None
-    fields = {"lag_ms": str(max(0, now_ms(redis) - record.capture_ms - record.duration_ms))}
+    fields = {"lag_ms": str(max(0, now_ms - record.capture_ms - record.duration_ms))}
     if last is not None:
         fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})
         fields["still"] = last.flat or ("frozen" if last.frozen else "")

@@ -11,6 +11,7 @@ from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.decided_risk import note_decisions
+from worker.incidents.due_ends import end_incidents
 from worker.incidents.hash_flood_record import publish_due
 from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.ingest.coverage.ledger import pay_owed
@@ -42,9 +43,9 @@ HOUSEKEEPING = {
 
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
-    and of single streams and the streams that joined groups, raises reported dangers, notes decisions for the risk of
-    their streams, links the audit log, logs published events, trims old and acknowledged entries, and sends
-    housekeeping that is due.
+    and of single streams, ends of incidents and the streams that joined groups, raises reported dangers, notes
+    decisions for the risk of their streams, links the audit log, logs published events, trims old and acknowledged
+    entries, and sends housekeeping that is due.
 
     A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
@@ -60,6 +61,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "proposals": lambda: forget_past(redis),
         "gaps of origins": lambda: publish_origin_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
+        "ends of incidents": lambda: end_incidents(redis, deployment=deployment),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
         "imminent danger": lambda: raise_reported_dangers(redis, deployment=deployment, policy=process.policy),
         "decisions": lambda: note_decisions(redis),

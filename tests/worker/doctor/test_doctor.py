@@ -53,7 +53,8 @@ def test_a_sound_deployment_has_no_failures(redis_url: str, redis: Redis, tmp_pa
     ran, checks = examine(redis_url, sound)
     assert (ran.status, ran.err) == (0, "")
     assert [name for name, check in checks.items() if check["state"] == "fail"] == []
-    assert {check["state"] for name, check in checks.items() if name not in {"test card", "redis disk"}} == {"ok"}
+    may_warn = {"test card", "redis disk", "people"}
+    assert {check["state"] for name, check in checks.items() if name not in may_warn} == {"ok"}
     assert all(check["advice"] for check in checks.values() if check["state"] != "ok")
     (probe,) = redis.scan_iter("lw:*")
     assert redis.pttl(probe) > 0

@@ -13,11 +13,10 @@ from config.facts import Hit, ListMatch, SegmentSource, Severity, StreamFacts
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.schemas import SCHEMAS, check_event, schema
 from worker.events.cloudevent import rfc3339
+from worker.incidents.decision_events import decision_made, decision_revised
 from worker.incidents.event_data import EarlierDecision, flood_condition, gap_condition, rule_condition
 from worker.incidents.events import (
     Event,
-    decision_made,
-    decision_revised,
     escalation,
     escalation_closed,
     interrupt_request,

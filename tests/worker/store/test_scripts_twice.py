@@ -330,7 +330,7 @@ class Stage:
 
     def anything_free(self) -> None:
         self.settle()
-        assert anything_free(self.redis)
+        assert anything_free(self.redis, "mo")
 
     def decide(self) -> None:
         self.settle()
@@ -341,7 +341,7 @@ class Stage:
     def release(self) -> None:
         self.take()
         (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
-        assert leases.release(self.redis, str(incident), "mo") == 1
+        assert leases.release(self.redis, str(incident), "mo").entries == 1
 
     def extend(self) -> None:
         self.take()

@@ -56,6 +56,7 @@ if tonumber(ARGV[3]) >= 0 then
   redis.call('PERSIST', KEYS[5])
 else
   redis.call('ZREM', KEYS[2], ARGV[1])
+  check_ends(ARGV[1], now_ms)
   forget_details(KEYS[1], ARGV[12])
   redis.call('EXPIRE', KEYS[1], ARGV[5])
   redis.call('EXPIRE', KEYS[5], ARGV[5])

@@ -79,19 +79,53 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
--- Returns the role in which a person acts, by the roster at this very moment: '' where there is no roster (every role is
--- only stated, and none is enforced), nil if the roster does not have the person with this proof. A roster of another
--- type, or that this user of Redis may not read (an older version's rules), is none.
-local function proven(name, proof)
+-- Returns the role of a person in the roster: '' where there is no roster (every role is only stated, and none is
+-- enforced), nil if the roster does not have the person. A roster of another type, or that this user of Redis may not
+-- read (an older version's rules), is none. `proof` is left out to ask for another person than the caller.
+local function role_of(name, proof)
   local people = redis.pcall('HLEN', KEY.PEOPLE)
   if type(people) ~= 'number' or people == 0 then
     return ''
   end
   local ok, person = pcall(cjson.decode, redis.call('HGET', KEY.PEOPLE, name) or '')
-  if ok and type(person) == 'table' and proof ~= '' and person.proof_sha1 == redis.sha1hex(proof) then
-    return type(person.role) == 'string' and person.role or nil
+  if not ok or type(person) ~= 'table' or type(person.role) ~= 'string' then
+    return nil
+  elseif proof and (proof == '' or person.proof_sha1 ~= redis.sha1hex(proof)) then
+    return nil
   end
-  return nil
+  return person.role
+end
+
+-- Returns the role in which a person acts, by the roster at this very moment; nil: they have not proved to be that person
+-- of the roster (worker/people/tokens.py).
+local function proven(name, proof)
+  return role_of(name, proof)
+end
+
+-- Returns the role that an incident needs, by its fields `needs_role` and `kept_under`. A group of streams of an older
+-- version has the latter alone, and is a lead's.
+local function needed_role(needs_role, kept_under)
+  if needs_role and needs_role ~= '' then
+    return needs_role
+  end
+  return kept_under and 'lead' or 'moderator'
+end
+
+-- Returns whether a person in a role (from `role_of`) may take and decide what needs another: a lead may do what a
+-- moderator may, and other roles decide nothing.
+local function suffices(role, needed)
+  return role == '' or role == 'lead' or (role == 'moderator' and needed == 'moderator')
+end
+
+-- The answer of scripts if a person may not act on an incident; nil: the roster has the person in a role that suffices.
+local function barred(incident, person, proof)
+  local role = proven(person, proof)
+  if not role then
+    return {'unproven'}
+  end
+  local known = redis.call('HMGET', incident, 'needs_role', 'kept_under')
+  local needed = needed_role(known[1], known[2])
+  return not suffices(role, needed) and {'role', role, needed} or nil
 end
 
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
@@ -104,9 +138,39 @@ local function readable(incident)
   return ok and type(shown) == 'table'
 end
 
+-- Returns whether an incident has a record: no key, or one of another type, is none.
+local function is_incident(id)
+  return redis.pcall('TYPE', KEY.INCIDENT .. id).ok == 'hash'
+end
+
+-- Returns the ids of an incident's case, its own too; none if it has no case (an older version's), or a damaged one.
+local function case_of(incident)
+  local case = redis.pcall('HGET', KEY.INCIDENT .. incident, 'case')
+  if type(case) ~= 'string' or case == '' then
+    return {}
+  end
+  local incidents = redis.pcall('ZRANGE', KEY.CASE .. case, 0, -1)
+  return incidents.err and {} or incidents
+end
+
+-- Roles of holders, read once in a run of a script.
+local holder_roles = {}
+
+-- Returns whether a holder's lease, which ends at a time in ms, keeps an incident from others: a person who was removed
+-- from the roster, or whose role does not suffice any more, holds nothing.
+local function keeps(holder, lease_until_ms, needed, now_ms)
+  if not holder or now_ms >= (lease_until_ms or 0) then
+    return false
+  end
+  if holder_roles[holder] == nil then
+    holder_roles[holder] = role_of(holder) or false
+  end
+  return holder_roles[holder] ~= false and suffices(holder_roles[holder], needed)
+end
+
 -- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
 local function not_held_by(incident, person, now_ms, longest_ms)
-  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder')
+  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder', 'needs_role', 'kept_under')
   if not known[1] then
     return {'unknown'}
   elseif known[2] then
@@ -114,8 +178,8 @@ local function not_held_by(incident, person, now_ms, longest_ms)
   elseif known[4] == person then
     return nil
   end
-  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms) or 0
-  if known[4] and now_ms < lease_until_ms then
+  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms)
+  if keeps(known[4], lease_until_ms, needed_role(known[5], known[6]), now_ms) then
     return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
   end
   return {'free'}
@@ -128,6 +192,12 @@ local function audit(entry)
   if entry ~= '' then
     redis.call('XADD', KEY.AUDIT_UNLINKED, '*', 'entry', entry)
   end
+end
+
+-- The same for acts that protect people, and must not wait for the audit log: where it cannot be written (an older
+-- version's rules, a damaged key), they go on without a record.
+local function try_audit(entry)
+  pcall(audit, entry)
 end
 
 -- Adds acts on the bank, as JSON texts, to their stream, which is trimmed.
@@ -229,28 +299,42 @@ local function note_id(id)
   redis.pcall('EXPIRE', alike, LIFE.INCIDENT_IDS)
 end
 
--- Adds events [{stream, incident, text}] to their streams. An escalation's entry is stored with its incident, since a
--- decision acknowledges all of them.
+-- Adds an event {stream, incident, text} to its stream. An escalation's entry is stored with its incident, since a
+-- decision acknowledges all of them. Returns whether it is one: copies for operators are not.
+local function add_entry(event)
+  local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
+  if string.sub(event.stream, 1, #KEY.ESCALATIONS) ~= KEY.ESCALATIONS then
+    return false
+  end
+  -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
+  redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+  -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
+  local entries = KEY.INCIDENT .. event.incident .. ':entries'
+  if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
+    local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
+    redis.call('XACK', stream, 'moderators', id)
+  end
+  return true
+end
+
+-- Publishes events [{stream, incident, text}] about new findings: each is its incident's newest.
 local function publish(events)
   for _, event in ipairs(events) do
-    local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
-    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
-      -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
-      redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+    if add_entry(event) then
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
-      -- The newest entry contains all of the earlier ones: of very many the oldest are acknowledged.
-      local entries = KEY.INCIDENT .. event.incident .. ':entries'
-      if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
-        local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
-        redis.call('XACK', stream, 'moderators', id)
-      end
       note_id(event.incident)
-    end
-    -- Copies for operators are not counted.
-    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
       add_event_today(event.text)
+    elseif event.stream == KEY.OPERATIONS then
+      -- A canary's, or the copy of a group's: the closing event is made of it.
+      redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
     end
   end
+end
+
+-- Has a worker check soon whether the open incidents of a stream have ended. Other users of Redis may lack the right,
+-- or the key be damaged: then that takes minutes.
+local function check_ends(id, now_ms)
+  redis.pcall('ZADD', KEY.INCIDENT_ENDS, 'XX', 'LT', string.format('%.0f', now_ms), id)
 end
 
 -- Writes the record of an incident {id, fields}, and adds it to its case. A damaged case costs no incident.
@@ -263,7 +347,8 @@ local function write_incident(incident)
   end
 end
 
--- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued}],
+-- Writes the changes of a stream's incidents: rule states (field to JSON), incidents [{id, severity, fields, queued,
+-- check_ms: when it may have ended}],
 -- events [{stream, incident, text}].
 local function write_incidents(key, states, incidents, events)
   redis.call('HINCRBY', key, 'version', 1)
@@ -271,6 +356,10 @@ local function write_incidents(key, states, incidents, events)
   set_fields(key, states)
   for _, incident in ipairs(incidents) do
     write_incident(incident)
+    if incident.check_ms then
+      -- A stream without open incidents is not in the set; one that is checked too early is checked again.
+      redis.pcall('ZADD', KEY.INCIDENT_ENDS, 'LT', incident.check_ms, incident.fields.stream_id)
+    end
     if incident.queued ~= 'yes' then
       -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)

@@ -24,6 +24,7 @@ else
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
   end_missing(KEYS[1], ARGV[1], redis_ms())
   redis.call('HSET', KEYS[1], 'state', 'removed')
+  check_ends(ARGV[1], redis_ms())
   forget_details(KEYS[1], ARGV[11])
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('ZREM', KEYS[6], ARGV[1])

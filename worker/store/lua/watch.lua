@@ -29,6 +29,7 @@ local generation = tonumber(found[4])
 if not goes_on and found[1] then
   -- With the previous URL and purpose.
   end_missing(KEYS[1], ARGV[1], now_ms)
+  check_ends(ARGV[1], now_ms)
 end
 redis.call('HSET', KEYS[1], 'stream_id', ARGV[1], 'url', ARGV[2], 'purpose', ARGV[3], 'audience', ARGV[4],
   'risk_prior', ARGV[5], 'metadata', ARGV[6])
