@@ -69,7 +69,7 @@ class RiskPart:
     weight: float
     """The most that it adds."""
     age_seconds: float | None
-    """Since it was reported, seen or decided; None: unknown, which counts as now."""
+    """Since it was reported, seen or decided; None: unknown, which counts as now, or it does not matter."""
     half_life_seconds: float | None
     """None: it stays."""
     part: float
@@ -117,8 +117,9 @@ def _age_seconds(at_ms: int | None, now_ms: int) -> float | None:
 
 def _parts(facts: RiskFacts, now_ms: int, settings: RiskSettings) -> Iterator[RiskPart]:
     part = partial(_part, now_ms)
-    prior = TimedNumber(min(max(facts.prior, 0.0), 1.0), facts.prior_ms)
-    yield part(RiskSource.PRIOR, "risk_prior", prior, 1.0, settings.prior_half_life_seconds, prior.number)
+    half_life_seconds = settings.prior_half_life_seconds
+    prior = TimedNumber(min(max(facts.prior, 0.0), 1.0), None if half_life_seconds is None else facts.prior_ms)
+    yield part(RiskSource.PRIOR, "risk_prior", prior, 1.0, half_life_seconds, prior.number)
     for name, given in sorted(facts.signals.items()):
         signal = settings.signals.get(name)
         if signal is not None:
