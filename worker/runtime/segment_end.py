@@ -74,7 +74,7 @@ class SegmentEnd:
         now = now_ms(self.redis)
         # On disk before its segment settles: an event names no picture that a worker's death could take away.
         evidence = self.evidence.keep(verdict.evidence)
-        degraded = (*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded)
+        degraded = tuple(sorted({*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded}))
         context = replace(self._context(facts, record, verdict.list_versions, degraded), sampled_ms=now)
         fields = _last_seen(record, verdict, now_ms=now) | {"degraded": json.dumps(degraded), "no_video": ""}
         scores = (sample.scores for sample in verdict.samples)
