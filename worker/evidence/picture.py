@@ -12,7 +12,7 @@ MAX_SIDE_PIXELS: Final = 1280
 """The longer side, <=: enough to judge by, and a tenth of what a 4K picture would take in the store."""
 
 JPEG_QUALITY: Final = 85
-"""Of OpenCV's 0 to 100. A person sees no difference to 95, which takes twice the bytes."""
+"""Quality from 0 to 100, by OpenCV's measure. A person sees no difference to 95, which takes twice the bytes."""
 
 Rgb = npt.NDArray[np.uint8]
 

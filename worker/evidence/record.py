@@ -1,4 +1,4 @@
-"""What Redis knows of an item: its digests, its place, and by what it was chosen; no pixels."""
+"""Records of items in Redis: digests, place, and by what they were chosen; no pixels."""
 
 import json
 from dataclasses import dataclass, field, fields, replace
@@ -24,7 +24,7 @@ class EvidenceRecord:
 
     ref: str
     sha256: str
-    """Of the sealed bytes, as they are now."""
+    """Digest of the sealed bytes, as they are now."""
     picture_sha256: str
     kind: EvidenceKind
     capture_ms: int

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from config.policy.policy import load_policy
 from config.policy.retention import Retention
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
+from models.pdq.pdq import PdqHash
 from worker.audit.chainer import link_waiting
 from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.own_lists import forget_past
+from worker.bank.own_lists import confirm, forget_past
 from worker.events.operations import OPERATIONS
 from worker.evidence.item_states import note_place, replace_record
 from worker.evidence.record import EvidenceRecord
@@ -54,18 +56,22 @@ from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, 
 from worker.ingest.registry.signals import report_signals, stream_facts
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
-from worker.people.actor import Actor
+from worker.people.actor import Actor, Role
 from worker.people.changes import add_person
 from worker.people.roster import PEOPLE
+from worker.policyload.policy_record import record_policy
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
+from worker.queue.looks import LOOKS, ask, look_key, looking_key
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
+from worker.retention.forget import ErasureWork, begin_erasure, go_on
 from worker.retention.holds import hold, holds_on
 from worker.retention.holds import release as release_hold
-from worker.retention.purge import Purge, purge_all
+from worker.retention.purge import Purge
+from worker.retention.purge_now import purge_all
 from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
@@ -74,6 +80,7 @@ from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
 from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
+from worker.verdictlog.erasure import erase_stream
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -413,15 +420,20 @@ class Stage:
             self.redis,
             "bank_publish",
             keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
-            args=["t", "snapshot", "5-0", "known", 1, 1, "", "[]", 10],
+            args=["t", "snapshot", "5-0", "known", 1, 1, "", '[["{}", "{}"]]', 10, "mo", "", 1],
         )
         assert self.redis.hmget(SNAPSHOT, "changes", "edition", "previous") == ["0", "1", ""]
 
     def bank_quarantine(self) -> None:
         for note in ('{"until_ms": 5}', ""):
-            args = ["known/7", note, '{"did": "quarantine"}', 10]
+            args = ["known/7", note, '[["{}", "{}"]]', 10, "lea", ""]
             assert run_script(self.redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args)
-        assert self.redis.xlen(HISTORY) == 2
+        assert self.redis.xlen(HISTORY) == self.redis.xlen(AUDIT_UNLINKED.name) == 2
+
+    def bank_propose(self) -> None:
+        pdq = PdqHash(bits=bytes(32), quality=100)
+        assert not confirm(self.redis, pdq, actor=Actor(name="mo", role=Role.MODERATOR)).confirmed
+        assert self.redis.hlen(PROPOSED) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def bank_stored(self) -> None:
         self.bank_publish()
@@ -463,6 +475,11 @@ class Stage:
         record = EvidenceRecord.of(item)
         assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
         assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
+    def policy_recorded(self) -> None:
+        for version in ("1+a", "2+b"):
+            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
@@ -532,6 +549,34 @@ class Stage:
         work = Purge(redis=self.redis, store=ObjectStore(str(self.folder / "store")), retention=retention)
         purge_all(work)
         assert not self.redis.exists(EVIDENCE.of(incident))
+
+    def look_ask(self) -> str:
+        incident = self.scene.raise_incident("s")
+        look_id = ask(self.redis, incident, LEAD)
+        assert self.redis.llen(LOOKS) == 1
+        return look_id
+
+    def look_done(self) -> None:
+        look_id = self.look_ask()
+        incident = str(self.redis.hget(look_key(look_id), "incident"))
+        args = [look_id, incident, "s", "5a", "{}", "", 5]
+        assert run_script(self.redis, "look_done", keys=[look_key(look_id), looking_key("s")], args=args) == "done"
+        assert self.redis.hlen(EVIDENCE.of(incident)) == 1
+
+    def forget_begin(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        begin_erasure(self.redis, "s", LEAD, retention=self.scene.policy.retention)
+
+    def forget_incident(self) -> None:
+        self.forget_end()
+
+    def forget_end(self) -> None:
+        self.forget_begin()
+        store = ObjectStore(str(self.folder / "store"))
+        work = Purge(redis=self.redis, store=store, retention=self.scene.policy.retention)
+        erase_log = partial(erase_stream, self.redis, store)
+        assert go_on(ErasureWork(purge=work, erase_log=erase_log, late_ms=0), seconds=60)
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")

@@ -200,10 +200,14 @@ local function try_audit(entry)
   pcall(audit, entry)
 end
 
--- Adds acts on the bank, as JSON texts, to their stream, which is trimmed.
+-- Records acts on the bank, each a pair of JSON texts: the act for its stream, which is trimmed, and the entry of the
+-- audit log. Called before the first write of the act itself, as `audit` is.
 local function note_acts(stream, acts, kept)
   for _, act in ipairs(acts) do
-    redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act)
+    audit(act[2])
+  end
+  for _, act in ipairs(acts) do
+    redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act[1])
   end
 end
 
