@@ -169,6 +169,7 @@ def test_a_raised_event_has_what_a_reviewer_needs() -> None:
         "scores": {"m/nsfw": 0.25},
         "versions": {"policy": "1+abc", "lists": {"known": "def"}, "models": {"m": "1"}},
         "metadata": {"room": "\ud800 blue\n"},
+        "risk": 0.0,
         "risk_prior": 0.25,
         "signals": {"viewer-reports": 3.0},
         "stream_state": "live",
