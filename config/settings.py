@@ -33,6 +33,9 @@ _REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 DEFAULT_MAX_STREAMS = 10_000
 """Watched at once. With the longest URL and notes each is 20 kB in Redis: 200 MB."""
 
+DEFAULT_SPOOL_BYTES = 1_000_000_000
+"""About 10,000 pictures of 100 kB."""
+
 
 class Settings(BaseModel):
     """Settings of an operator, from the environment; each field `x` is the variable `LIVEWARDEN_X`.
@@ -94,6 +97,20 @@ class Settings(BaseModel):
 
     verdict_log_hours: float = Field(default=24.0, ge=1, le=24 * 366)
     """Retention of the verdict log, and the time that a look-back for a new hash covers."""
+
+    evidence_recipients: Path | None = None
+    """File of the public keys (age1…, one a line) that pictures behind incidents are sealed to. None: no picture is
+    kept, and events say so."""
+
+    evidence_identity: Path | None = None
+    """File of the private key that opens them; for people's commands. A worker that has it refuses to start."""
+
+    spool_dir: Path | None = None
+    """Folder where sealed pictures wait for the store, on a local disk that all processes of a host share. None: in
+    ~/.local/state/livewarden/spool."""
+
+    spool_bytes: int = Field(default=DEFAULT_SPOOL_BYTES, ge=1_000_000)
+    """Bound of the spool: when it is full, context pictures go first, the oldest first; then new ones are refused."""
 
     require_confinement: bool = False
     """A worker refuses to start where its decoder child cannot be confined (seccomp, resource limits). False:

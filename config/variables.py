@@ -66,6 +66,26 @@ VARIABLES: Final = (
         "24",
     ),
     _variable(
+        "EVIDENCE_RECIPIENTS",
+        "file of the public keys that pictures behind incidents are sealed to ([evidence.md](evidence.md)); unset: no "
+        "picture is kept",
+    ),
+    _variable(
+        "EVIDENCE_IDENTITY",
+        "file of the private key that opens them; a worker that has it does not start",
+        read_by=ReadBy.PEOPLE,
+    ),
+    _variable(
+        "SPOOL_DIR",
+        "folder where sealed pictures wait for the store, on a local disk that all processes of a host share; unset: "
+        "`~/.local/state/livewarden/spool`",
+    ),
+    _variable(
+        "SPOOL_BYTES",
+        "size of the spool, at least 1,000,000; when it is full, context pictures go first, the oldest first",
+        "1000000000",
+    ),
+    _variable(
         "LISTS_DIR",
         "folder of small hash lists beside the bank: `NAME.csv` with the header `hash` or `hash,id` is the list NAME",
     ),

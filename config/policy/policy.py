@@ -26,6 +26,7 @@ from config.policy.cel.expressions import Context
 from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
+from config.policy.evidence import EvidenceLimits
 from config.policy.persistence import Persistence
 from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
 from config.policy.rules import CoverageGap, Flood, Rule
@@ -69,6 +70,8 @@ class Policy(BaseModel):
     """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
     risk: RiskSettings = DEFAULT_RISK
     """Parts of a stream's risk, by which its segments go first and conditions may choose (`stream.risk`)."""
+    evidence: EvidenceLimits = EvidenceLimits()
+    """Pictures that are kept for incidents, sealed for reviewers."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -162,6 +165,11 @@ class Policy(BaseModel):
         return at_once, in_order
 
     @property
+    def names_in_order(self) -> frozenset[str]:
+        """Names that the rules judged in order use."""
+        return self._names[1]
+
+    @property
     def cascade_models(self) -> list[str] | None:
         """Names of the models in the cascade, in order; None: there is no cascade."""
         return None if self.cascade is None else [stage.model for stage in self.cascade]
@@ -184,12 +192,7 @@ class Policy(BaseModel):
         Args:
             around: for rules that are judged in order, which alone are evaluated then. None: the others are.
         """
-        # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
-        matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
-        scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
-        problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
-        if matches != sample.matches or problems:
-            sample = replace(sample, matches=matches, scores=scores)
+        sample, problems = self.usable(stream, sample)
         evaluator = SampleEvaluator(stream, sample, around, self._names[around is not None])
         problems += evaluator.problems
         hits: list[Hit] = []
@@ -205,6 +208,16 @@ class Policy(BaseModel):
             if hit is not None:
                 hits.append(hit if rule.mode == "shadow" else self._told(hit))
         return Evaluation(hits=tuple(hits), problems=tuple(problems))
+
+    def usable(self, stream: StreamFacts, sample: SampleFacts) -> tuple[SampleFacts, list[str]]:
+        """The sample as rules see it, and slugs for `degraded`: finite scores, and the most telling matches."""
+        # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
+        matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
+        scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
+        problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
+        if matches != sample.matches or problems:
+            sample = replace(sample, matches=matches, scores=scores)
+        return sample, problems
 
     def _told(self, hit: Hit) -> Hit:
         """A live rule's hit, which people may come to see: without scores that are for shadow rules."""
@@ -253,7 +266,7 @@ def parse_policy(
 ) -> Policy:
     """Checks a policy that was read from a file called `name`; raises as `load_policy`.
 
-    `shadow_scores`: of those, the ones that no hit of a live rule is to carry.
+    `shadow_scores`: of those, the ones that no hit of a live rule is to carry, and that add to no stream's risk.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -279,6 +292,7 @@ def parse_policy(
         raise _refused(name, *mistakes_of(error, document, _KNOWN_FIELDS), *contrary) from error
     if contrary:
         raise _refused(name, *contrary)
+    policy = policy.model_copy(update={"risk": policy.risk.without_scores(shadow_scores)})
     policy._digest = hashlib.sha256(data).hexdigest()
     policy._name, policy._document = name, document
     policy._shadow_scores = frozenset(shadow_scores)
@@ -300,6 +314,7 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "persistence": tuple(Persistence.model_fields),
     "flood": tuple(Flood.model_fields),
     "coverage_gap": tuple(CoverageGap.model_fields),
+    "evidence": tuple(EvidenceLimits.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
     "risk": tuple(RiskSettings.model_fields),

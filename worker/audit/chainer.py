@@ -2,17 +2,15 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import chain as concatenated
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
-from redis.client import NEVER_DECODE
-from redis.exceptions import ResponseError
 
-from worker.audit.chain import LinkedEntry, first_previous, link
+from worker.audit.chain import first_previous, link
 from worker.audit.entries import WORKER, Act, audit_entry
-from worker.audit.head import HEAD, LINKED, UNLINKED, AuditHead, read_head
+from worker.audit.redis_log import HEAD, LINKED, UNLINKED, AuditHead, newest_linked, read_head, undecoded, waiting
 from worker.health.redis_epoch import Epoch, read_epoch
 from worker.store import redis_keys
 from worker.store.lease import Lease, leased
@@ -39,7 +37,7 @@ def link_waiting(redis: Redis) -> int:
         StoreError: Redis failed; the entries wait on.
     """
     with store_errors():
-        if not _waiting(redis)[1]:
+        if not waiting(redis)[1]:
             return 0
     linked = 0
     with leased(redis, LEASE) as lease:
@@ -57,15 +55,15 @@ def link_waiting(redis: Redis) -> int:
 
 def _link_slice(redis: Redis, lease: Lease) -> int:
     head = read_head(redis)
-    added, length = _waiting(redis)
-    waiting = _read(redis)
-    if not waiting:
+    added, length = waiting(redis)
+    oldest = _read(redis)
+    if not oldest:
         return 0
     now = now_ms(redis)
     epoch = read_epoch(redis)
     start, notes = _start(redis, head, epoch, removed=added - length - head.taken)
     entries = link(
-        start.chain, start.n, start.hash, [*((now, note) for note in notes), *((at, text) for _, at, text in waiting)]
+        start.chain, start.n, start.hash, [*((now, note) for note in notes), *((at, text) for _, at, text in oldest)]
     )
     newest = entries[-1]
     fields: dict[str, str | int] = {
@@ -74,14 +72,14 @@ def _link_slice(redis: Redis, lease: Lease) -> int:
         "hash": newest.hash,
         "linked_ms": now,
         # Those that were removed are noted once.
-        "taken": added - length + len(waiting),
+        "taken": added - length + len(oldest),
         "epoch": epoch.id if epoch is not None else head.epoch,
     }
-    ids = [*("" for _ in notes), *(entry_id for entry_id, _, _ in waiting)]
+    ids = [*("" for _ in notes), *(entry_id for entry_id, _, _ in oldest)]
     args = [lease.token, head.hash, _flat(fields), newest.hash]
     for entry_id, entry in zip(ids, entries, strict=True):
         args += [entry_id, _flat(entry.fields())]
-    return len(waiting) if run_script(redis, "audit_link", keys=[LEASE, HEAD, LINKED, UNLINKED], args=args) else 0
+    return len(oldest) if run_script(redis, "audit_link", keys=[LEASE, HEAD, LINKED, UNLINKED], args=args) else 0
 
 
 def _start(redis: Redis, head: AuditHead, epoch: Epoch | None, *, removed: int) -> tuple[AuditHead, list[str]]:
@@ -89,7 +87,7 @@ def _start(redis: Redis, head: AuditHead, epoch: Epoch | None, *, removed: int) 
     notes = []
     if not head.hash:
         # The head is the only thing that an entry cannot be linked without: it is taken from the newest entry.
-        newest = _newest(redis)
+        newest = newest_linked(redis)
         if newest is not None:
             head = AuditHead(chain=newest.chain, n=newest.n, hash=newest.hash)
             notes.append(_note("the head was missing: linked to the newest entry"))
@@ -112,32 +110,9 @@ def _note(text: str, **details: str | int) -> str:
     return audit_entry(Act.CHAIN, by=WORKER, verified=True, subject="audit", note=text, **details)
 
 
-def _newest(redis: Redis) -> LinkedEntry | None:
-    found: list[Any] = redis.xrevrange(LINKED, count=1) or []
-    return LinkedEntry.of(found[0][1]) if found else None
-
-
-def _waiting(redis: Redis) -> tuple[int, int]:
-    """How many entries were ever appended, and how many of them wait. An entry that is removed lowers only the second
-    number."""
-    try:
-        # Entries are in the answer too, and foreign ones need not be UTF-8.
-        answer = _undecoded(redis, "XINFO STREAM", UNLINKED)
-    except ResponseError as error:
-        if "no such key" not in str(error):
-            raise
-        return 0, 0
-    return int(answer["entries-added"]), int(answer["length"])
-
-
-def _undecoded(redis: Redis, *command: str | int) -> Any:
-    execute: Callable[..., Any] = redis.execute_command
-    return execute(*command, **{NEVER_DECODE: True})
-
-
 def _read(redis: Redis) -> list[tuple[str, int, str]]:
     """The oldest that wait: ID, time in ms, JSON."""
-    found = _undecoded(redis, "XRANGE", UNLINKED, "-", "+", "COUNT", AT_ONCE)
+    found = undecoded(redis, "XRANGE", UNLINKED, "-", "+", "COUNT", AT_ONCE)
     return [
         (entry_id.decode(), int(entry_id.partition(b"-")[0]), _text(fields or {})) for entry_id, fields in found or ()
     ]

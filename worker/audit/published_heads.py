@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from worker.audit.head import read_head
+from worker.audit.redis_log import read_head
 from worker.events.cloudevent import derived_id
 from worker.events.operations import OPERATIONS, alert_operators
 from worker.store.redis_client import now_ms, store_errors
@@ -37,8 +37,8 @@ class PublishedHead:
 
 
 def publish_head(redis: Redis, *, deployment: str, copied: bool = False) -> bool:
-    """Publishes the head, unless it was published in this hour, or, where entries have just been `copied`, with the same
-    entry; returns whether it did.
+    """Publishes the head, unless it was published in this hour, or, where entries have just been `copied`, after the
+    same copy; returns whether it did.
 
     Raises:
         StoreError: Redis failed, or has no memory; it is published later.

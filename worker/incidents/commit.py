@@ -14,14 +14,15 @@ from config.policy.evaluation import judge_in_order
 from config.policy.policy import Policy
 from worker.bank.quarantine import quarantined
 from worker.errors import StoreError
-from worker.incidents.earlier_decisions import advance_with_earlier
 from worker.incidents.events import Event
+from worker.incidents.evidence_commit import NO_CHANGE, EvidenceChange, advance_on_record
 from worker.incidents.hash_flood import FilteredHits
 from worker.incidents.hash_flood_groups import group_floods
 from worker.incidents.incident_rules import RuleAdvance
 from worker.incidents.keys import incidents_key, windows_key
 from worker.incidents.order_store import KEPT_SECONDS, OrderChange, read_in_order
 from worker.incidents.segment_context import SegmentContext
+from worker.incidents.segment_evidence import NO_EVIDENCE, SegmentEvidence
 from worker.incidents.store import (
     event_record,
     incident_record,
@@ -54,6 +55,7 @@ KNOWN_SECONDS: Final = 120
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _NO_ORDER: Final = OrderChange()
+_NO_STEP: Final = RuleAdvance(rules={}, incidents=(), events=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ def settle(
     coverage_increments: Mapping[str, int],
     stream_fields: Mapping[str, str],
     segment: SegmentFacts | None = None,
+    evidence: SegmentEvidence = NO_EVIDENCE,
 ) -> SettleResult:
     """Ends a pending segment, once, whatever is redelivered or dies on the way.
 
@@ -112,6 +115,7 @@ def settle(
         stream_fields: field of `lw:stream:{id}` to its new value.
         segment: for rules that are evaluated in order, also where nothing was seen of it: others may have waited for
             it. None: looking back, these are not evaluated.
+        evidence: sealed pictures of the segment, which are in the spool. Incidents take theirs in the same step.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
@@ -123,6 +127,7 @@ def settle(
         coverage_increments=coverage_increments,
         stream_fields=stream_fields,
         segment=segment,
+        evidence=evidence,
     )
     try:
         return commit.settle(hits)
@@ -142,6 +147,7 @@ class _Round:
     step: RuleAdvance
     order: OrderChange
     silent: frozenset[ListedHash]
+    evidence: EvidenceChange
     problems: tuple[str, ...] = ()
 
     def result(self, outcome: Settled) -> SettleResult:
@@ -166,6 +172,7 @@ class _Commit:
     coverage_increments: Mapping[str, int]
     stream_fields: Mapping[str, str]
     segment: SegmentFacts | None
+    evidence: SegmentEvidence
 
     def settle(self, hits: Sequence[Hit]) -> SettleResult:
         """Decides and writes until no other change came in between."""
@@ -176,15 +183,14 @@ class _Commit:
             in_order = replace(self.segment, silent=filtered.silent | in_windows)
         attempt = _Attempt.new(filtered.hits)
         if not filtered.hits and not filtered.muted and in_order is None:
-            nothing = RuleAdvance(rules={}, incidents=(), events=())
-            written = self._write(None, nothing, attempt, self.coverage_increments, self.stream_fields)
+            written = self._write(None, attempt, self.coverage_increments, self.stream_fields)
             return SettleResult(outcome=Settled(written))
         for _ in rounds():
             round_ = self._decide(filtered, in_order)
             fields = dict(self.stream_fields)
             if round_.problems:
                 fields["degraded"] = json.dumps(sorted({*self.context.degraded, *round_.problems}))
-            written = self._write(round_.version, round_.step, attempt, self.coverage_increments, fields, round_.order)
+            written = self._write(round_, attempt, self.coverage_increments, fields)
             if written == "ended" and self.segment is not None and filtered.hits:
                 return self._settle_late(filtered, attempt)
             if written != "clash":
@@ -203,7 +209,7 @@ class _Commit:
                 return SettleResult(outcome=Settled.ENDED)
             round_ = self._decide(FilteredHits(hits=new, silent=filtered.silent), None)
             now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
-            if self._write(round_.version, round_.step, now_known) == "late":
+            if self._write(round_, now_known) == "late":
                 return round_.result(Settled.LATE)
         raise self._clashed()
 
@@ -217,8 +223,17 @@ class _Commit:
         if segment is None:
             with store_errors():
                 state, now = read_incidents(redis, stream_id, purpose), now_ms(redis)
-            step = advance_with_earlier(redis, state, context, immediate, policy, now_ms=now)
-            return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=immediate.silent)
+            step, change = advance_on_record(
+                redis, state, context, immediate, policy, evidence=self.evidence, now_ms=now
+            )
+            return _Round(
+                version=state.version,
+                now_ms=now,
+                step=step,
+                order=_NO_ORDER,
+                silent=immediate.silent,
+                evidence=change,
+            )
         with store_errors():
             read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
             now = now_ms(redis)
@@ -229,26 +244,30 @@ class _Commit:
         filtered = filtered.without(silent, policy)
         if judged.problems:
             context = replace(context, degraded=tuple(sorted({*context.degraded, *judged.problems})))
-        step = advance_with_earlier(redis, read.incidents, context, filtered, policy, now_ms=now)
+        step, change = advance_on_record(
+            redis, read.incidents, context, filtered, policy, evidence=self.evidence, now_ms=now
+        )
         return _Round(
             version=read.incidents.version,
             now_ms=now,
             step=step,
             order=OrderChange.of(segment.series, judged.state, read.over),
             silent=silent,
+            evidence=change,
             problems=judged.problems,
         )
 
     def _write(
         self,
-        version: int | None,
-        step: RuleAdvance,
+        round_: _Round | None,
         attempt: _Attempt,
         coverage_increments: Mapping[str, int] = _NONE,
         stream_fields: Mapping[str, str] = _NONE,
-        order: OrderChange = _NO_ORDER,
     ) -> str:
         context = self.context
+        step, order, change = _NO_STEP, _NO_ORDER, NO_CHANGE
+        if round_ is not None:
+            step, order, change = round_.step, round_.order, round_.evidence
         stream_id = context.stream.stream_id
         answer = run_script_to_disk(
             self.redis,
@@ -265,7 +284,7 @@ class _Commit:
             args=[
                 context.segment_key,
                 f"{stream_id} {context.segment_key}",
-                "" if version is None else version,
+                "" if round_ is None else round_.version,
                 json.dumps(states_record(step.rules, step.case, context.stream.purpose)),
                 json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
                 json.dumps([event_record(event) for event in step.events]),
@@ -279,6 +298,7 @@ class _Commit:
                 KNOWN_SECONDS,
                 attempt.after,
                 context.stream.purpose,
+                change.to_json(self.evidence),
             ],
         )
         return str(answer)

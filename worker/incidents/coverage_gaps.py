@@ -14,7 +14,7 @@ from config.facts import COVERAGE_GAP_RULE, StreamFacts
 from config.policy.policy import Policy
 from config.policy.rules import CoverageGap
 from worker.incidents.earlier_decisions import earlier_decisions
-from worker.incidents.event_data import EarlierDecision, gap_condition
+from worker.incidents.event_data import EarlierDecision, gap_condition, no_evidence
 from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
 from worker.incidents.keys import incidents_key
@@ -141,7 +141,14 @@ def advance_gap(
     Raises:
         SchemaError: the event does not fit its schema.
     """
-    publish = partial(escalation, context, now_ms=now_ms, condition=gap_condition(rule), earlier=earlier)
+    publish = partial(
+        escalation,
+        context,
+        now_ms=now_ms,
+        condition=gap_condition(rule),
+        earlier=earlier,
+        evidence=no_evidence("coverage"),
+    )
     if before.decided is not None and before.decided.covers(gap.since_ms, rule.severity, ()):
         return before, []
     finding = Finding(

@@ -1,17 +1,12 @@
 """Earlier decisions on a stream, for the person who decides next."""
 
 from collections.abc import Iterable
-from functools import partial
 
 from redis import Redis
 
-from config.policy.policy import Policy
 from worker.incidents.event_data import EarlierDecision
-from worker.incidents.hash_flood import FilteredHits
-from worker.incidents.incident_rules import RuleAdvance, advance
 from worker.incidents.keys import incident_key, named_key
-from worker.incidents.rule_state import MAX_RECENT, RuleState, StreamIncidents
-from worker.incidents.segment_context import SegmentContext
+from worker.incidents.rule_state import MAX_RECENT, RuleState
 from worker.incidents.store import read_groups
 from worker.store.redis_client import store_errors
 
@@ -19,31 +14,6 @@ _FIELDS = ("rule", "outcome", "decided_by", "decided_ms")
 _LONGEST_TEXT = 100
 _LATEST_MS = 10**14
 """Thousands of years from now: later times (>=) are damaged."""
-
-
-def advance_with_earlier(
-    redis: Redis,
-    state: StreamIncidents,
-    context: SegmentContext,
-    filtered: FilteredHits,
-    policy: Policy,
-    *,
-    now_ms: int,
-) -> RuleAdvance:
-    """Advances a stream's incidents by hits; events name the earlier decisions on the stream.
-
-    Raises:
-        StoreError: Redis failed.
-    """
-    of = partial(
-        advance, state, context=context, hits=filtered.hits, now_ms=now_ms, policy=policy, muted=filtered.muted
-    )
-    step = of()
-    if not step.events:
-        return step
-    stream = context.stream
-    earlier = earlier_decisions(redis, stream.stream_id, stream.purpose, state.rules.values())
-    return of(earlier=earlier) if earlier else step
 
 
 def earlier_decisions(

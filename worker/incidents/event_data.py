@@ -133,6 +133,11 @@ def stream_data(context: SegmentContext) -> dict[str, Any]:
     return data | {"stream_state": stream.state} if stream.state else data
 
 
+def no_evidence(why: str) -> dict[str, Any]:
+    """Returns the part of an event of which there can be no picture: `flood`, `coverage`, `signal` or another slug."""
+    return {"evidence": [], "evidence_none": why}
+
+
 OF_ONE_STREAM: Final = ("segment", "risk", "risk_prior", "signals", "stream_state", "earlier_decisions")
 """Fields of an event that are about its stream alone."""
 

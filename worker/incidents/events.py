@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from config.facts import Hit, Severity
@@ -31,6 +32,9 @@ MAX_NAMED = 10_000
 
 UNDECIDED = "undecided"
 """Outcome of an incident that was closed, and on which a person has yet to decide."""
+
+
+NO_PICTURES: Mapping[str, Any] = MappingProxyType({})
 
 
 class EventType(StrEnum):
@@ -87,17 +91,19 @@ def escalation(
     condition: Mapping[str, Any] | None = None,
     earlier: Sequence[EarlierDecision] = (),
     named: NamedStreams | None = None,
+    evidence: Mapping[str, Any] = NO_PICTURES,
 ) -> Event:
     """The incident was raised (`previous_severity` is None), or has changed.
 
     Its id does not depend on what may differ when the same work is done again: times, state of the stream, signals,
-    decisions of people.
+    decisions of people, pictures.
 
     Args:
         cause: the sample, the gap, or the report that caused this event.
         condition: that its rule requires (`worker.incidents.event_data`).
         earlier: decisions on the stream, the newest first.
         named: of a group of streams.
+        evidence: `evidence`, and where there is none `evidence_none`.
 
     Raises:
         SchemaError: it does not fit its schema.
@@ -122,6 +128,7 @@ def escalation(
         "versions": versions_data(context.versions),
         **stream_data(context),
         "earlier_decisions": [decision.to_data() for decision in earlier],
+        **evidence,
     }
     if condition is not None:
         data["condition"] = dict(condition)

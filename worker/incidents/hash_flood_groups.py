@@ -20,7 +20,7 @@ from worker.events.cloudevent import derived_id
 from worker.events.operations import OPERATIONS
 from worker.incidents.cases import own_case
 from worker.incidents.earlier_decisions import earlier_decisions
-from worker.incidents.event_data import flood_condition
+from worker.incidents.event_data import flood_condition, no_evidence
 from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.hash_flood import FilteredHits, FloodCandidate, filter_hits, flood_candidates
@@ -201,6 +201,7 @@ def _raise(
         condition=None if policy.flood is None else flood_condition(policy.flood),
         earlier=earlier_decisions(redis, stream_id, purpose, states),
         named=named,
+        evidence=no_evidence("flood"),
     )
     group = FloodGroup(
         purpose=purpose, name=name, state=replace(before, incident=incident, hashes=tuple(sorted(hashes)))

@@ -23,7 +23,7 @@ from config.facts import IMMINENT_DANGER_RULE, Severity, StreamFacts
 from config.policy.policy import Policy
 from worker.errors import StoreError
 from worker.incidents.earlier_decisions import earlier_decisions
-from worker.incidents.event_data import DANGER_CONDITION, EarlierDecision
+from worker.incidents.event_data import DANGER_CONDITION, EarlierDecision, no_evidence
 from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
 from worker.incidents.keys import incidents_key
@@ -194,7 +194,14 @@ def advance_danger(
     Raises:
         SchemaError: the event does not fit its schema.
     """
-    publish = partial(escalation, context, now_ms=now_ms, condition=DANGER_CONDITION, earlier=earlier)
+    publish = partial(
+        escalation,
+        context,
+        now_ms=now_ms,
+        condition=DANGER_CONDITION,
+        earlier=earlier,
+        evidence=no_evidence("signal"),
+    )
     reported_ms = min(report.reported_ms, now_ms)
     finding = Finding(
         hits=1,

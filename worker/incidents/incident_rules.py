@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
+from typing import Any
 
 from config.facts import Hit, Severity
 from config.policy.policy import Policy
@@ -20,6 +21,18 @@ from worker.incidents.rule_state import RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext, incident_id
 
 NONE_MUTED: Mapping[str, int] = MappingProxyType({})
+
+
+NO_EVIDENCE_DATA: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventExtras:
+    """Parts of events that are read only where there is one to publish."""
+
+    earlier: Sequence[EarlierDecision]
+    evidence: Mapping[str, Mapping[str, Any]]
+    """By incident."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +58,7 @@ def advance(
     policy: Policy,
     muted: Mapping[str, int] = NONE_MUTED,
     earlier: Sequence[EarlierDecision] = (),
+    evidence: Mapping[str, Mapping[str, Any]] = NO_EVIDENCE_DATA,
 ) -> RuleAdvance:
     """Advances a stream's rules by the hits found in one segment.
 
@@ -54,8 +68,10 @@ def advance(
         now_ms: Redis's clock.
         muted: by rule, how many hits are only to be counted.
         earlier: decisions on the stream, for the events.
+        evidence: by incident, the part of its events' data that is about its pictures.
     """
     rules: dict[str, RuleState] = {}
+    published_with = EventExtras(earlier=earlier, evidence=evidence)
     case = state.case_for(context, now_ms=now_ms)
     events: list[Event] = []
     incidents: list[Incident] = []
@@ -65,7 +81,9 @@ def advance(
         published: list[Event] = []
         for segment, together in _steps(list(group)):
             of = _of_segment(context, segment)
-            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier, case.case_id)
+            after, more = _advance_rule(
+                after, together, policy.rule(name), of, now_ms, policy, published_with, case.case_id
+            )
             published += more
         if after != before:
             rules[name] = after
@@ -105,7 +123,7 @@ def _advance_rule(
     context: SegmentContext,
     now_ms: int,
     policy: Policy,
-    earlier: Sequence[EarlierDecision],
+    extras: EventExtras,
     case_id: str,
 ) -> tuple[RuleState, list[Event]]:
     if rule.mode == "shadow":
@@ -120,7 +138,8 @@ def _advance_rule(
             previous_severity=previous,
             now_ms=now_ms,
             condition=rule_condition(rule),
-            earlier=earlier,
+            earlier=extras.earlier,
+            evidence=extras.evidence.get(incident.incident_id, {}),
         )
 
     both = [(hit, Finding.of(hit, rule.lists)) for hit in hits]

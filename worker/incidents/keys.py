@@ -32,6 +32,10 @@ incident_key: Final = redis_keys.INCIDENT.of
 entries_key: Final = redis_keys.INCIDENT_ENTRIES.of
 case_key: Final = redis_keys.CASE.of
 """Key of the incidents of a case."""
+evidence_key: Final = redis_keys.EVIDENCE.of
+candidates_key: Final = redis_keys.CANDIDATES.of
+context_key: Final = redis_keys.CONTEXT.of
+"""Key of the incidents of a stream that get context pictures."""
 held_key: Final = redis_keys.HELD.of
 open_key: Final = redis_keys.OPEN.of
 escalations_key: Final = redis_keys.ESCALATIONS.of

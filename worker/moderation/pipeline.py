@@ -3,8 +3,7 @@
 No Celery, no Redis and no network in it: `livewarden scan` runs the same on a file as a worker on a live segment.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import thread_time, time
@@ -26,8 +25,11 @@ from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import mark_allowed
 from worker.bank.lists_in_force import BankSource, ListsInForce, as_list_match
+from worker.incidents.segment_evidence import NO_EVIDENCE
+from worker.moderation.evidence_capture import CaptureRequest, SegmentCapture
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
+from worker.moderation.stage_clock import StageClock
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
@@ -53,22 +55,6 @@ class ModerationContext:
     judged_ms: int | None = None
     """Time when it is moderated, in milliseconds of Redis's clock, by which allowances end. None: by this machine's
     clock."""
-
-
-class _StageClock:
-    """CPU seconds of this thread, by stage of the pipeline."""
-
-    def __init__(self) -> None:
-        self.spent = {"hash": 0.0, "match": 0.0, "classify": 0.0}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Adds what the block takes."""
-        started = thread_time()
-        try:
-            yield
-        finally:
-            self.spent[name] += thread_time() - started
 
 
 class Pipeline:
@@ -117,6 +103,7 @@ class Pipeline:
         gate: GateState | None = None,
         stuck: Collection[str] = (),
         observe: Observer | None = None,
+        capture: CaptureRequest | None = None,
         fresh: bool = False,
     ) -> SegmentVerdict:
         """Moderates each picture that the sampler takes from one segment, as it comes.
@@ -130,13 +117,22 @@ class Pipeline:
             gate: the picture last classified of the same stream and epoch.
             stuck: models that are left out; pictures are hashed and matched all the same.
             observe: called with each picture; then nothing is tried again.
+            capture: seals evidence. None: no picture is kept.
             fresh: decode in a new process from the beginning.
 
         Raises:
             sampler.errors.SamplerError: nothing could be sampled; its `reason` goes to the ledger.
         """
         moderate = partial(
-            self._moderate, data, context=context, seed=seed, init=init, gate=gate, stuck=stuck, observe=observe
+            self._moderate,
+            data,
+            context=context,
+            seed=seed,
+            init=init,
+            gate=gate,
+            stuck=stuck,
+            observe=observe,
+            capture=capture,
         )
         try:
             return moderate(fresh=fresh)
@@ -155,20 +151,25 @@ class Pipeline:
         gate: GateState | None,
         stuck: Collection[str],
         observe: Observer | None,
+        capture: CaptureRequest | None,
         fresh: bool,
     ) -> SegmentVerdict:
         started = thread_time()
-        clock = _StageClock()
+        clock = StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded, stuck)
         profile = self._policy.profile_for(context.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
+        # Anew with each try: what another decoder answered is no evidence.
+        evidence = None if capture is None else SegmentCapture(capture, self._policy, context.stream, in_force.versions)
 
         def consume(frame: SampledFrame) -> None:
             nonlocal gate
             sample, gate = self._moderate_frame(frame, context, in_force, gate, clock, stages, degraded)
             samples.append(sample)
+            if evidence is not None:
+                evidence.offer(frame.picture, sample)
             if observe is not None:
                 observe(frame.picture, sample)
 
@@ -193,6 +194,7 @@ class Pipeline:
             bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
+            evidence=NO_EVIDENCE if evidence is None else evidence.evidence(),
         )
 
     def moderate_picture(
@@ -204,7 +206,7 @@ class Pipeline:
             sampler.errors.SamplerError: it cannot be decoded.
         """
         started = thread_time()
-        clock = _StageClock()
+        clock = StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded)
@@ -242,7 +244,7 @@ class Pipeline:
         context: ModerationContext,
         in_force: ListsInForce,
         gate: GateState | None,
-        clock: _StageClock,
+        clock: StageClock,
         stages: SegmentStages,
         degraded: set[str],
     ) -> tuple[SampleVerdict, GateState | None]:

@@ -9,6 +9,7 @@ from config.facts import Hit, ListMatch, SampleFacts
 from models.pdq.variants import Variants
 from sampler.frames import SampleReason, Stretch
 from worker.bank.lists_in_force import BankMark
+from worker.incidents.segment_evidence import NO_EVIDENCE, SegmentEvidence
 from worker.moderation.accounting import LedgerShare, account
 from worker.moderation.gate import GateState
 from worker.moderation.stages import ModelTally
@@ -132,6 +133,8 @@ class SegmentVerdict:
     """Slugs of failures although the verdict stands, each once, sorted."""
     notes: tuple[str, ...] = field(default=())
     """The sampler's, on the input."""
+    evidence: SegmentEvidence = NO_EVIDENCE
+    """Sealed pictures, and the reason that some are missing."""
 
     @property
     def hits(self) -> tuple[Hit, ...]:

@@ -11,6 +11,7 @@ from config.facts import SegmentFacts, StreamFacts
 from worker.bank.lists_in_force import BankSource
 from worker.incidents.commit import Settled, settle
 from worker.incidents.segment_context import SegmentContext, Versions
+from worker.incidents.segment_evidence import NO_EVIDENCE, SegmentEvidence
 from worker.ingest.coverage.ledger import COUNT, entry
 from worker.ingest.pending.segments import SegmentRecord, series_of, source_of, unread_ms
 from worker.ingest.playlist.hls import rendition_of
@@ -25,6 +26,7 @@ from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import ActivePolicy
 from worker.processes.soft_limit import soft_limit
 from worker.runtime.degraded_marks import DegradedMarks
+from worker.runtime.evidence_writer import EvidenceWriter
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.rows import rows_of
@@ -51,6 +53,7 @@ class SegmentEnd:
     deployment: str
     verdict_log: VerdictWriter
     degraded_marks: DegradedMarks
+    evidence: EvidenceWriter
 
     def close_unseen(self, stream_id: str, record: SegmentRecord, reason: str) -> None:
         """Closes a segment of which nothing was seen."""
@@ -68,14 +71,16 @@ class SegmentEnd:
 
     def close_moderated(self, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict) -> None:
         """Closes a segment that has a verdict."""
-        degraded = (*verdict.degraded, *self.verdict_log.degraded)
+        # On disk before its segment settles: an event names no picture that a worker's death could take away.
+        evidence = self.evidence.keep(verdict.evidence)
+        degraded = tuple(sorted({*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded}))
         now = now_ms(self.redis)
         context = replace(self._context(facts, record, verdict.list_versions, degraded), sampled_ms=now)
         fields = _last_seen(record, verdict, now_ms=now) | {"degraded": json.dumps(degraded), "no_video": ""}
         scores = (sample.scores for sample in verdict.samples)
         fields |= score_fields(scores, purpose=facts.purpose, now_ms=now, settings=self.active.policy.risk)
         with soft_limit.commit():
-            self._commit(record, verdict.ledger_share(record.duration_ms), context, verdict, fields)
+            self._commit(record, verdict.ledger_share(record.duration_ms), context, verdict, fields, evidence)
         if verdict.gate is not None:
             _keep_gate(self.redis, facts.stream_id, record, verdict.gate)
 
@@ -101,6 +106,7 @@ class SegmentEnd:
         context: SegmentContext,
         verdict: SegmentVerdict | None,
         stream_fields: Mapping[str, str],
+        evidence: SegmentEvidence = NO_EVIDENCE,
     ) -> None:
         """Publishes the segment's findings and settles it, in one step, and returns when that is on disk.
 
@@ -126,6 +132,7 @@ class SegmentEnd:
                 samples=tuple(sample.facts for sample in samples),
                 coverage=share.coverage(record.duration_ms),
             ),
+            evidence=evidence,
         )
         if settled.outcome is not Settled.SETTLED:
             return

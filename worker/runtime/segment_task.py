@@ -13,6 +13,8 @@ from redis import Redis
 
 from sampler.errors import DecoderError, SamplerError
 from worker.errors import FetchError, OutOfTimeError
+from worker.incidents.keys import context_key
+from worker.incidents.segment_evidence import OpenContext, contexts_of
 from worker.ingest.http.fetch import Fetched, Fetcher
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, begin
@@ -33,6 +35,7 @@ from worker.runtime.begun_segment import (
     SegmentOutcome,
     Unmoderated,
 )
+from worker.runtime.evidence_writer import EvidenceWriter
 from worker.runtime.segment_end import SegmentEnd, gate_key
 from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms, time_ms
@@ -88,7 +91,9 @@ def moderate_segment(
     try:
         outcome = _check(segment) or _fetch(segment, process.fetcher)
         if isinstance(outcome, _Media):
-            outcome = _moderate(segment, outcome, active, seed=process.seed(f"{stream_id} {segment_key}"))
+            outcome = _moderate(
+                segment, outcome, active, process.evidence, seed=process.seed(f"{stream_id} {segment_key}")
+            )
         _conclude(segment, outcome, process.segment_end(active))
         segment.note_pace()
     except OutOfTimeError:
@@ -166,22 +171,28 @@ def _after_failed_fetch(segment: BegunSegment, error: FetchError) -> SegmentOutc
     return Unmoderated(reason="lost" if error.gone else error.reason, quick=quick)
 
 
-def _moderate(segment: BegunSegment, media: _Media, active: ActivePolicy, *, seed: bytes) -> SegmentOutcome:
+def _moderate(
+    segment: BegunSegment, media: _Media, active: ActivePolicy, evidence: EvidenceWriter, *, seed: bytes
+) -> SegmentOutcome:
     """Samples the segment and gives its pictures their verdicts."""
     stream_id, record, deaths = segment.stream_id, segment.record, segment.begun.deaths
     facts = stream_facts(
         segment.redis, stream_id, purpose=record.purpose, generation=record.generation, risk=active.policy.risk
     )
-    gate, stuck, now = _read_before(segment.redis, stream_id, record, list(active.models(drill=True)))
+    before = _read_before(segment.redis, stream_id, record, list(active.models(drill=True)))
+    versions = {"policy": active.policy.version, "models": dict(active.models(drill=facts.drill))}
     try:
         with segment.pace.decoding():
             verdict = active.pipeline.moderate(
                 media.body,
-                context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=now),
+                context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=before.now_ms),
                 seed=seed,
                 init=media.init,
-                gate=gate,
-                stuck=stuck,
+                gate=before.gate,
+                stuck=before.stuck,
+                capture=evidence.request(
+                    record.key, sealed_ms=before.now_ms, versions=versions, open_contexts=before.open_contexts
+                ),
                 fresh=deaths > 0,
             )
     except DecoderError as error:
@@ -210,14 +221,37 @@ def _conclude(segment: BegunSegment, outcome: SegmentOutcome, end: SegmentEnd) -
             end.close_moderated(outcome.facts, segment.record, outcome.verdict)
 
 
-def _read_before(
-    redis: Redis, stream_id: str, record: SegmentRecord, models: Sequence[str]
-) -> tuple[GateState | None, frozenset[str], int]:
-    """Reads the picture last classified, which of `models` are left out now, and Redis's clock in ms, in one go."""
+@dataclass(frozen=True, kw_only=True)
+class _Before:
+    """State of a stream that its next segment is moderated with."""
+
+    gate: GateState | None
+    """The picture last classified."""
+    stuck: frozenset[str]
+    """Models that are left out now."""
+    open_contexts: tuple[OpenContext, ...]
+    """Incidents that get context pictures."""
+    now_ms: int
+    """Redis's clock."""
+
+
+def _read_before(redis: Redis, stream_id: str, record: SegmentRecord, models: Sequence[str]) -> _Before:
+    """Reads it in one go."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
         pipe.mget(stuck_keys(models))
         pipe.time()
-        kept, found, clock = pipe.execute()
+        pipe.hgetall(context_key(stream_id))
+        *answers, contexts = pipe.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    kept, found, clock = answers
     now = time_ms(clock)
-    return None if kept is None else GateState.read(str(kept)), stuck_among(models, found, now_ms=now), now
+    return _Before(
+        gate=None if kept is None else GateState.read(str(kept)),
+        stuck=stuck_among(models, found, now_ms=now),
+        # A foreign key costs context alone.
+        open_contexts=contexts_of(contexts) if isinstance(contexts, dict) else (),
+        now_ms=now,
+    )

@@ -15,6 +15,7 @@ from worker.ingest.registry.slow_streams import SlowPart, is_slow
 from worker.logs.failure_log import FailureLog
 from worker.lookback.late_files import register_again
 from worker.lookback.search import look_back
+from worker.runtime.audit_copy import copy_audit
 from worker.runtime.celery_app import app, process, tick_now
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.upkeep import look_after
@@ -95,6 +96,13 @@ def record_outcomes_task() -> None:
     """Copies raised and decided incidents into the store, for a slice of time."""
     if outcomes.record_outcomes(process.redis, ObjectStore(process.settings.store_url)):
         send_housekeeping("record_outcomes")
+
+
+@shared_task(name="livewarden.copy_audit")
+def copy_audit_task() -> None:
+    """Copies the audit log into the store, for a slice of time."""
+    if copy_audit(process):
+        send_housekeeping("copy_audit")
 
 
 @shared_task(name="livewarden.segment")

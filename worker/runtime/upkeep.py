@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from worker.audit import copies
 from worker.audit.chainer import link_waiting
 from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
@@ -23,6 +24,7 @@ from worker.logs.exception_place import place_of
 from worker.logs.failure_log import FailureLog
 from worker.lookback import jobs as look_back_jobs
 from worker.queue.trimming import trim
+from worker.runtime.audit_copy import copy_audit
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
 from worker.runtime.worker_process import WorkerProcess
@@ -37,6 +39,7 @@ HOUSEKEEPING = {
     "look_back": look_back_jobs.is_due,
     "keep_log": retention.is_due,
     "record_outcomes": outcomes.is_due,
+    "copy_audit": copies.is_due,
 }
 """Separate tasks, by name, and the check that one has something to do."""
 
@@ -96,6 +99,7 @@ def look_after_full(process: WorkerProcess) -> None:
             "ledgers": lambda: pay_owed(redis),
             "streams that are gone": lambda: forget_gone(redis),
             "audit log": lambda: link_waiting(redis),
+            "copy of the audit log": lambda: copy_audit(process) if copies.is_due(redis) else None,
             "log of events": lambda: log_published(redis),
             "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis), full=True),
         }

@@ -17,6 +17,8 @@ from sampler.limits import Limits
 from worker.bank.follower import BankFollower
 from worker.bank.lists_in_force import ListsInForce
 from worker.bank.snapshot_storage import SnapshotStorage
+from worker.evidence.recipients_file import RecipientsFile
+from worker.evidence.spool import Spool
 from worker.health.redis_epoch import SEED as SEED
 from worker.health.redis_epoch import plant_seed
 from worker.ingest.http.fetch import Fetcher
@@ -31,6 +33,7 @@ from worker.policyload.trial import try_in_subprocess
 from worker.policyload.watch import follow_policy
 from worker.processes.periodic import start_thread
 from worker.runtime.degraded_marks import DegradedMarks
+from worker.runtime.evidence_writer import EvidenceWriter
 from worker.runtime.segment_end import SegmentEnd
 from worker.runtime.stuck_model import StuckModelEnd
 from worker.store.object_store import ObjectStore
@@ -76,6 +79,11 @@ class WorkerProcess:
         return StuckModelEnd(
             redis=self.redis, deployment=self.settings.deployment, close_log=lambda: self.verdict_log.close()
         )
+
+    @cached_property
+    def evidence(self) -> EvidenceWriter:
+        """Keeps sealed pictures."""
+        return EvidenceWriter(RecipientsFile(self.settings.evidence_recipients), Spool.of(self.settings))
 
     @cached_property
     def degraded_marks(self) -> DegradedMarks:
@@ -128,6 +136,7 @@ class WorkerProcess:
             deployment=self.settings.deployment,
             verdict_log=self.verdict_log,
             degraded_marks=self.degraded_marks,
+            evidence=self.evidence,
         )
 
     def policy_from(self, data: bytes) -> ActivePolicy:

@@ -1,6 +1,6 @@
 """The keys of the audit log."""
 
-from worker.store.key_pattern import Key, lease
+from worker.store.key_pattern import MINUTE, Key, lease, mark
 
 AUDIT_UNLINKED = Key(
     "lw:audit:unlinked", "stream", "entries of the audit log that are not linked yet", "acts of some seconds"
@@ -14,3 +14,4 @@ AUDIT = Key(
 AUDIT_HEAD = Key("lw:audit:head", "hash", "the newest linked entry, and the newest one in the store", "one")
 AUDIT_CHAINER = lease("lw:audit:chainer", "linking entries of the audit log")
 AUDIT_COPIER = lease("lw:audit:copier", "copying the audit log into the store")
+AUDIT_REST = mark("lw:audit:rest", "copying the audit log into the store waits after a failure", seconds=MINUTE)

@@ -83,6 +83,8 @@ class ObjectStore:
                         file.flush()
                         os.fsync(file.fileno())
                 self._files.mv(unfinished, full_path)
+                if self._local:
+                    _sync_folder(posixpath.dirname(full_path))
             except BaseException:
                 self._forget(unfinished)
                 raise
@@ -242,6 +244,15 @@ class _StoredFile(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+
+def _sync_folder(folder: str) -> None:
+    """Writes the names in a folder to disk: otherwise a power failure may take back a rename."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_no_file(full_path: str) -> bool:

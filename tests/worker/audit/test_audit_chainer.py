@@ -8,7 +8,7 @@ from redis import Redis
 from worker.audit.chain import LinkedEntry, faults_in, first_previous
 from worker.audit.chainer import AT_ONCE, LEASE, link_waiting
 from worker.audit.entries import Act, append_entry, audit_entry
-from worker.audit.head import HEAD, LINKED, UNLINKED, read_head
+from worker.audit.redis_log import HEAD, LINKED, UNLINKED, read_head
 from worker.health.redis_epoch import EPOCH
 from worker.store.lease import leased
 from worker.store.redis_client import connect, run_script

@@ -6,8 +6,8 @@ from redis import Redis
 
 from worker.audit.chainer import link_waiting
 from worker.audit.entries import Act, append_entry, audit_entry
-from worker.audit.head import read_head
 from worker.audit.published_heads import EVENT, publish_head, published_heads
+from worker.audit.redis_log import read_head
 from worker.events.operations import OPERATIONS
 
 

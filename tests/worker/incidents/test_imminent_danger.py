@@ -62,6 +62,7 @@ def test_a_report_is_an_incident_without_any_finding(scene: Scene) -> None:
     data = event["data"]
     assert (data["rule"], data["severity"], data["stream_id"]) == (IMMINENT_DANGER_RULE, "critical", stream)
     assert data["ask"] == "phone"
+    assert (data["evidence"], data["evidence_none"]) == ([], "signal")
     assert data["signal"] == {"name": IMMINENT_DANGER_RULE, "reported": data["times"]["captured_first"]}
     assert data["condition"]["when"] == 'signal("imminent-danger") > 0.0'
     assert (data["matches"], data["scores"], data["principles"], data["hits"]) == ([], {}, [5], 1)

@@ -15,6 +15,7 @@ from config.policy.policy import load_policy
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
 from worker.audit.chainer import link_waiting
+from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
@@ -60,8 +61,9 @@ from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
+from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
-from worker.store.redis_keys import AUDIT, AUDIT_UNLINKED
+from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -95,6 +97,7 @@ class Stage:
 
     def __init__(self, redis: Redis, folder: Path) -> None:
         self.redis = redis
+        self.folder = folder
         rules = folder / "policy.yaml"
         rules.write_text(RULES)
         self.scene = Scene(redis=redis, policy=load_policy(rules))
@@ -147,6 +150,16 @@ class Stage:
         self.audit_append()
         assert link_waiting(self.redis) == 1
         assert (self.redis.xlen(AUDIT.name), self.redis.xlen(AUDIT_UNLINKED.name)) == (2, 0)
+
+    def audit_copied(self) -> None:
+        self.audit_link()
+        self.redis.hset(AUDIT_HEAD.name, "copied_id", "0-0")
+        assert not copy_log(self.redis, ObjectStore(str(self.folder / "store")), sealed=None, deployment="test")
+        assert self.redis.hget(AUDIT_HEAD.name, "copied_n") == "2"
+        keys, position = [AUDIT_HEAD.name, AUDIT.name], self.redis.hget(AUDIT_HEAD.name, "copied_id")
+        args = [position, "9999999999999-0", '["copied_n", "2"]', 1]
+        assert run_script(self.redis, "audit_copied", keys=keys, args=args) == 1
+        assert self.redis.xlen(AUDIT.name) == 1
 
     def drop_acknowledged(self) -> None:
         for _ in range(3):

@@ -11,14 +11,19 @@
 --   ('' if there is none any more), ended series as JSON, seconds that it is kept; hits of the segment that are
 --   published with these events or before as JSON, seconds that they are kept. Then, from a worker with hits of a
 --   segment that another had settled meanwhile, the hits that were published by then ('' from others); the purpose for
---   which the segment was admitted.
+--   which the segment was admitted; the changes to evidence as JSON ('' if there are none).
 -- Returns 'settled', 'late' (the segment was settled before; incidents are written, coverage stays as it was), 'ended'
 --   (settled before, and nothing was written) or 'clash' (read again).
 local pending = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
 if not pending and (ARGV[15] == '' or (redis.call('HGET', KEYS[7], 'hits') or '[]') ~= ARGV[15]) then
   return 'ended'
 end
+local id = string.match(ARGV[2], '^%S+')
+local evidence = ARGV[17] ~= '' and cjson.decode(ARGV[17]) or nil
 if ARGV[3] ~= '' then
+  if evidence and not evidence_as_read(evidence) then
+    return 'clash'
+  end
   if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[3] then
     return 'clash'
   end
@@ -34,6 +39,10 @@ if ARGV[3] ~= '' then
     end
     redis.call('EXPIRE', KEYS[6], ARGV[12])
   end
+end
+if evidence then
+  -- A foreign or damaged key of evidence must not keep escalations from being published.
+  pcall(write_evidence, id, evidence)
 end
 if not pending then
   redis.call('HSET', KEYS[7], 'hits', ARGV[13])
@@ -55,7 +64,6 @@ for field, increment in pairs(increments) do
     most_ms, reason = ms, why
   end
 end
-local id = string.match(ARGV[2], '^%S+')
 if failed_ms > moderated_ms then
   local now_ms = string.format('%.0f', redis_ms())
   redis.call('HSETNX', KEYS[5], 'blind_since_ms', now_ms)

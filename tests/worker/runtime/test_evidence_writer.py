@@ -1,0 +1,155 @@
+"""Evidence from a segment to the spool and the queue: real pipeline, keys, disk and Valkey."""
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evidence_items import Pair, recipients_file, sealed_item
+from hls_origin import LiveOrigin, segment_bytes
+
+from worker.evidence.item import SealedItem
+from worker.evidence.recipients_file import RecipientsFile
+from worker.evidence.record import EvidenceRecord
+from worker.evidence.sealing import open_sealed
+from worker.evidence.spool import Spool
+from worker.incidents.segment_evidence import SegmentEvidence
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, watch
+from worker.runtime.evidence_writer import SPOOL_SECONDS, EvidenceWriter
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.worker_process import WorkerProcess
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """The keys of a reviewer."""
+    return Pair()
+
+
+@pytest.fixture
+def keeping(process: WorkerProcess, pair: Pair, tmp_path: Path) -> WorkerProcess:
+    """A process that seals to the reviewer."""
+    changes = {"evidence_recipients": recipients_file(tmp_path / "recipients", [pair]), "spool_dir": tmp_path / "spool"}
+    process.__dict__["settings"] = process.settings.model_copy(update=changes)
+    return process
+
+
+def moderated(process: WorkerProcess, origin: LiveOrigin, *segments: bytes) -> dict[str, Any]:
+    """Moderates segments of a drill, in order; gives the data of its newest event."""
+    for number, data in enumerate(segments):
+        origin.add(f"{number}.ts", data)
+    watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    process.redis.zadd(DUE, {"s": 0}, xx=True)
+    keys: list[str] = []
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    for key in keys:
+        moderate_segment(process, "s", key)
+    assert not process.redis.exists("lw:pending:s")
+    *_, (_, fields) = process.redis.xrange("lw:escalations:high")
+    data = json.loads(fields["event"])["data"]
+    assert isinstance(data, dict)
+    return data
+
+
+def test_the_picture_that_an_event_names_is_in_the_spool(
+    keeping: WorkerProcess, origin: LiveOrigin, pair: Pair, tmp_path: Path
+) -> None:
+    """A moderator would follow a reference to nothing, or to another picture."""
+    data = moderated(keeping, origin, segment_bytes(card=False), segment_bytes(card=True))
+    (named,) = data["evidence"]
+    assert data["degraded"] == []
+    head, jpeg = open_sealed(Spool(tmp_path / "spool", 10**9).read(named["ref"]), pair.identity)
+    assert (head.ref, head.stream_id, head.rules) == (named["ref"], "s", ("selftest",))
+    assert head.segment == data["sample"]["segment"]
+    assert head.capture_ms == named["capture_ms"]
+    assert head.picture_sha256 == named["picture_sha256"]
+    assert head.versions == data["versions"]
+    assert jpeg.startswith(b"\xff\xd8")
+    record = EvidenceRecord.read(str(keeping.redis.hget(f"lw:evidence:{data['incident_id']}", named["ref"])))
+    assert (record.rule, record.purpose, record.known, record.named) == ("selftest", "drill", True, True)
+
+
+def test_without_recipients_the_event_says_so(process: WorkerProcess, origin: LiveOrigin) -> None:
+    """A deployment that was set up halfway would look as if it had nothing to show."""
+    data = moderated(process, origin, segment_bytes(card=True))
+    assert (data["evidence"], data["evidence_none"]) == ([], "no-recipients")
+    assert data["degraded"] == ["evidence-no-recipients"]
+
+
+@pytest.mark.parametrize("broken", ["AGE-SECRET-KEY-1", "nonsense"])
+def test_a_broken_file_of_recipients_costs_no_escalation(
+    keeping: WorkerProcess, origin: LiveOrigin, broken: str
+) -> None:
+    """One wrong line would silence a deployment."""
+    path = keeping.settings.evidence_recipients
+    assert path is not None
+    path.write_text(broken)
+    data = moderated(keeping, origin, segment_bytes(card=True))
+    assert (data["evidence_none"], data["degraded"]) == ("recipients", ["evidence-recipients"])
+
+
+def test_a_spool_that_cannot_be_written_costs_no_escalation(
+    keeping: WorkerProcess, origin: LiveOrigin, tmp_path: Path
+) -> None:
+    """A full or broken disk would silence a deployment."""
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    data = moderated(keeping, origin, segment_bytes(card=True))
+    assert (data["evidence_none"], data["degraded"]) == ("spool", ["evidence-spool"])
+
+
+def test_benign_segments_leave_nothing_in_the_spool(keeping: WorkerProcess, origin: LiveOrigin, tmp_path: Path) -> None:
+    """Pictures of people who did nothing would lie on disks."""
+    with pytest.raises(ValueError, match="unpack"):  # no event
+        moderated(keeping, origin, segment_bytes(card=False))
+    assert not (tmp_path / "spool").exists()
+
+
+def evidence_of(*items: SealedItem) -> SegmentEvidence:
+    records = [EvidenceRecord.of(item, rule=f"rule-{number // 2}") for number, item in enumerate(items)]
+    return SegmentEvidence(items=items, candidates=tuple(records))
+
+
+def test_a_full_spool_keeps_one_picture_of_each_rule(pair: Pair, tmp_path: Path) -> None:
+    """An incident would have no picture, since there was no room for three."""
+    items = [sealed_item(pair) for _ in range(4)]
+    spool = Spool(tmp_path, sum(len(item.sealed) for item in items[:3]))
+    kept = EvidenceWriter(RecipientsFile(None), spool).keep(evidence_of(*items))
+    assert [record.ref for record in kept.candidates] == [items[0].ref, items[2].ref]
+    assert (kept.missing, kept.degraded) == ("spool-full", ("evidence-spool-full",))
+    assert {entry.ref for entry in spool.entries()} == {items[0].ref, items[2].ref}
+
+
+def test_a_disk_that_hangs_holds_an_escalation_back_for_a_second_and_the_next_not_at_all(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """Escalations of all streams would wait for a disk that answers no more."""
+
+    class HangingSpool(Spool):
+        """A spool on a disk that answers only when it is told to."""
+
+        answers = threading.Event()
+
+        def put(self, items: Any) -> Any:
+            """Waits for the disk."""
+            assert self.answers.wait(30)
+            return super().put(items)
+
+    spool = HangingSpool(tmp_path, 10**9)
+    writer = EvidenceWriter(RecipientsFile(None), spool)
+    item = sealed_item(pair)
+    started = time.monotonic()
+    assert writer.keep(evidence_of(item)).missing == "spool-slow"
+    assert time.monotonic() - started < SPOOL_SECONDS + 1
+    started = time.monotonic()
+    assert writer.keep(evidence_of(item)).missing == "spool-slow"
+    assert time.monotonic() - started < SPOOL_SECONDS / 2
+    spool.answers.set()
+    while writer.keep(evidence_of(item)).missing:
+        assert time.monotonic() - started < 30
+        os.sched_yield()
+    assert spool.read(item.ref) == item.sealed

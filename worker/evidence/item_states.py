@@ -1,0 +1,72 @@
+"""Items of evidence as Redis knows them: records by incident, and the place of each item."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis import Redis
+
+from worker.errors import EvidenceError
+from worker.evidence.record import EvidenceRecord, ItemState
+from worker.store.redis_client import now_ms, run_script, store_errors
+from worker.store.redis_keys import EVIDENCE, EVIDENCE_ITEM, EVIDENCE_UNWANTED, EVIDENCE_WAITING
+
+_AT_ONCE: Final = 500
+"""Keys that one command asks for, <=: Redis answers nobody else meanwhile."""
+
+
+def states_of(redis: Redis, refs: Sequence[str]) -> dict[str, ItemState]:
+    """The states of items that belong to an incident, by reference; others are left out."""
+    found: dict[str, ItemState] = {}
+    for first in range(0, len(refs), _AT_ONCE):
+        some = refs[first : first + _AT_ONCE]
+        values = redis.mget([EVIDENCE_ITEM.of(ref) for ref in some])
+        found |= {ref: ItemState.read(str(value)) for ref, value in zip(some, values, strict=True) if value}
+    return found
+
+
+def record_of(redis: Redis, incident: str, ref: str) -> EvidenceRecord | None:
+    """The record of an incident's item; None: it has no such item.
+
+    Raises:
+        EvidenceError: the record is malformed.
+    """
+    found = redis.hget(EVIDENCE.of(incident), ref)
+    return None if found is None else EvidenceRecord.read(str(found))
+
+
+def records_of(redis: Redis, incident: str) -> list[EvidenceRecord]:
+    """The items of an incident by capture time; malformed records are left out.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        found = redis.hgetall(EVIDENCE.of(incident))
+    records = []
+    for text in found.values():
+        try:
+            records.append(EvidenceRecord.read(str(text)))
+        except EvidenceError:
+            continue
+    return sorted(records, key=lambda record: (record.capture_ms, record.ref))
+
+
+def note_place(redis: Redis, incident: str, ref: str, place: str) -> bool:
+    """Notes that an item is `stored` or `damaged`; False: it does not belong to the incident any more."""
+    keys = [EVIDENCE.of(incident), EVIDENCE_ITEM.of(ref), EVIDENCE_WAITING.name]
+    return bool(run_script(redis, "evidence_stored", keys=keys, args=[incident, ref, place]))
+
+
+def unwanted(redis: Redis, *, most: int) -> dict[str, str]:
+    """Items that must leave spools and store: incident by reference."""
+    found: Any
+    _, found = redis.hscan(EVIDENCE_UNWANTED.name, count=most)
+    return {str(ref): str(incident) for ref, incident in dict(found).items()}
+
+
+def backlog(redis: Redis) -> tuple[int, int]:
+    """The number of incidents' items that the store does not have, and the age of the oldest in ms; (0, 0): none."""
+    oldest = redis.zrange(EVIDENCE_WAITING.name, 0, 0, withscores=True)
+    if not oldest:
+        return 0, 0
+    return int(redis.zcard(EVIDENCE_WAITING.name)), max(0, now_ms(redis) - int(oldest[0][1]))

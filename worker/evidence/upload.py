@@ -1,0 +1,253 @@
+"""Carries sealed items from the spool into the store: a thread of each worker's main process, one of them a spool.
+
+An item leaves the spool once the store has given it back unaltered and Redis says so. A process that is killed between
+two steps leaves an item that the next one carries again. Nothing here is waited for by moderation.
+"""
+
+import fcntl
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from redis import Redis
+
+from config.settings import Settings
+from worker.errors import EvidenceError, ObjectStoreError
+from worker.evidence.evidence_store import EvidenceStore
+from worker.evidence.item import EvidenceKind, digest_of
+from worker.evidence.item_states import note_place, record_of, states_of
+from worker.evidence.record import CANDIDATE_BUCKET_MS, ItemState
+from worker.evidence.spool import Spool, SpoolEntry
+from worker.evidence.sweep import sweep, sweep_is_due
+from worker.logs.failure_log import FailureLog
+from worker.processes.periodic import periodic
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms
+
+_log = logging.getLogger(__name__)
+_troubles = FailureLog(_log)
+
+INTERVAL_SECONDS: Final = (0.5, 1.5)
+"""Between two looks into the spool: at random, so that a host's workers do not all begin together."""
+
+COPY_SECONDS: Final = 60.0
+"""Age from which (>=) a candidate is copied into the store: of a host that is lost, less than a minute's are."""
+
+EXPIRE_SECONDS: Final = 600.0
+"""Age from which (>=) a candidate that no incident took is deleted, counted while this process runs: the clock of a
+machine may jump, and a restart keeps candidates for longer."""
+
+COPIES_A_STEP: Final = 20
+"""Candidates copied before incidents' items are sought again."""
+
+FAILURES_A_STEP: Final = 3
+"""Items that fail, one after another, until the store counts as away."""
+
+REST_SECONDS: Final = (1.0, 60.0)
+"""The first and the longest pause after a failure of the store; each is twice the one before."""
+
+LOCK: Final = ".uploading"
+"""File in the spool: locked by the process that uploads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadPlan:
+    """The work on a spool's items."""
+
+    carry: tuple[tuple[SpoolEntry, str], ...]
+    """Items of incidents, each with its incident: hits first, then context, each the oldest first."""
+    copy: tuple[SpoolEntry, ...]
+    """Candidates that have waited for long."""
+    expired: tuple[SpoolEntry, ...]
+    """Candidates that no incident took."""
+    done: tuple[SpoolEntry, ...]
+    """Items that the store has."""
+    aside: tuple[SpoolEntry, ...]
+    """Items that are damaged."""
+
+
+def plan(
+    entries: Sequence[SpoolEntry],
+    states: Mapping[str, ItemState],
+    seconds: Mapping[str, float],
+    copied: Mapping[str, int],
+) -> UploadPlan:
+    """Returns what is due.
+
+    Args:
+        entries: of the spool, the oldest first.
+        states: of those that belong to an incident.
+        seconds: for how long each has been in the spool.
+        copied: candidates that the store has, with their buckets.
+    """
+    free = [entry for entry in entries if entry.ref not in states]
+    owned = [entry for entry in entries if entry.ref in states]
+    waiting = [entry for entry in owned if states[entry.ref].waits]
+    expired = [entry for entry in free if seconds[entry.ref] >= EXPIRE_SECONDS]
+    young = [entry for entry in free if seconds[entry.ref] < EXPIRE_SECONDS and entry.ref not in copied]
+    return UploadPlan(
+        carry=tuple(
+            (entry, states[entry.ref].incident)
+            for entry in sorted(waiting, key=lambda entry: entry.kind is not EvidenceKind.HIT)
+        ),
+        copy=tuple(entry for entry in young if seconds[entry.ref] >= COPY_SECONDS)[:COPIES_A_STEP],
+        expired=tuple(expired),
+        done=tuple(entry for entry in owned if states[entry.ref].place == "stored"),
+        aside=tuple(entry for entry in owned if states[entry.ref].place == "damaged"),
+    )
+
+
+class Uploader:
+    """One process's uploads from one spool."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        spool: Spool,
+        open_store: Callable[[], ObjectStore],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis = redis
+        self._spool = spool
+        self._store = EvidenceStore(open_store)
+        self._clock = clock
+        self._seen_at: dict[str, float] = {}
+        self._copied: dict[str, int] = {}
+        self._rest_seconds = REST_SECONDS[0]
+
+    def step(self) -> float | None:
+        """Carries what is due; returns the pause after a failure of the store, in seconds.
+
+        Raises:
+            EvidenceError: the spool cannot be read.
+            redis.exceptions.RedisError: Redis failed.
+        """
+        try:
+            with _alone(self._spool) as alone:
+                if alone:
+                    self._carry_due()
+            if sweep_is_due(self._redis):
+                self._spool.clean()
+                sweep(self._redis, self._store, self._spool)
+        except ObjectStoreError as error:
+            _troubles.met("store", "evidence waits in the spool: %s", error)
+            pause, self._rest_seconds = self._rest_seconds, min(2 * self._rest_seconds, REST_SECONDS[1])
+            return pause
+        self._rest_seconds = REST_SECONDS[0]
+        _troubles.over("store", "the store takes evidence again")
+        return None
+
+    def _carry_due(self) -> None:
+        entries, now = self._spool.entries(), self._clock()
+        self._seen_at = {entry.ref: self._seen_at.get(entry.ref, now) for entry in entries}
+        self._copied = {ref: bucket for ref, bucket in self._copied.items() if ref in self._seen_at}
+        if not entries:
+            return
+        seconds = {ref: now - seen_at for ref, seen_at in self._seen_at.items()}
+        states = states_of(self._redis, [entry.ref for entry in entries])
+        due = plan(entries, states, seconds, self._copied)
+        for entry in due.aside:
+            self._spool.set_aside(entry.ref)
+        # Before the store is asked for anything: while it is away nothing may be kept for longer.
+        for entry in (*due.done, *due.expired):
+            self._spool.remove(entry.ref)
+        copies = [(self._copied.pop(entry.ref), entry.ref) for entry in due.expired if entry.ref in self._copied]
+        self._each(
+            [
+                *(partial(self._carry, entry, incident) for entry, incident in due.carry),
+                *(partial(self._store.remove_candidate, bucket, ref) for bucket, ref in copies),
+                *(partial(self._copy, entry) for entry in due.copy),
+            ]
+        )
+
+    def _each(self, acts: Sequence[Callable[[], None]]) -> None:
+        """One item that a store refuses must not keep the others back; a store that is away refuses all of them."""
+        failed: ObjectStoreError | None = None
+        in_a_row = 0
+        for act in acts:
+            try:
+                act()
+                in_a_row = 0
+            except ObjectStoreError as error:
+                failed, in_a_row = error, in_a_row + 1
+                if in_a_row >= FAILURES_A_STEP:
+                    break
+        if failed is not None:
+            raise failed
+
+    def _carry(self, entry: SpoolEntry, incident: str) -> None:
+        try:
+            record, sealed = record_of(self._redis, incident, entry.ref), self._spool.read(entry.ref)
+        except EvidenceError as error:
+            if error.reason == "missing":  # it made room meanwhile
+                return
+            self._damaged(entry, incident, error)
+            return
+        if record is None:  # evicted meanwhile: the next step takes it for a candidate
+            return
+        if not record.accepts(digest_of(sealed)):
+            self._damaged(entry, incident, "its bytes are not those that were sealed")
+            return
+        self._store.put(incident, entry.ref, sealed)
+        if not note_place(self._redis, incident, entry.ref, "stored"):
+            self._store.remove(incident, entry.ref)  # purged while it was on its way
+            return
+        self._spool.remove(entry.ref)
+        if (bucket := self._copied.pop(entry.ref, None)) is not None:
+            self._store.remove_candidate(bucket, entry.ref)
+
+    def _copy(self, entry: SpoolEntry) -> None:
+        try:
+            sealed = self._spool.read(entry.ref)
+        except EvidenceError:
+            return
+        bucket = now_ms(self._redis) // CANDIDATE_BUCKET_MS
+        self._store.put_candidate(bucket, entry.ref, sealed)
+        self._copied[entry.ref] = bucket
+
+    def _damaged(self, entry: SpoolEntry, incident: str, reason: object) -> None:
+        _log.warning(
+            "evidence %s of incident %s is damaged in the spool and set aside: %s", entry.ref, incident, reason
+        )
+        note_place(self._redis, incident, entry.ref, "damaged")
+        self._spool.set_aside(entry.ref)
+
+
+def keep_uploading(redis: Redis, settings: Settings, stopping: threading.Event) -> None:
+    """Carries items until `stopping` is set: a thread of each worker's main process."""
+    uploader = Uploader(redis, Spool.of(settings), lambda: ObjectStore(settings.store_url))
+    periodic(
+        uploader.step,
+        stopping,
+        interval_seconds=INTERVAL_SECONDS,
+        troubles=_troubles,
+        failing="evidence is not carried into the store, and tried again",
+        well_again="evidence is carried into the store again",
+        rest_seconds=REST_SECONDS[0] * 5,
+    )
+
+
+@contextmanager
+def _alone(spool: Spool) -> Iterator[bool]:
+    """Yields whether no other process uploads from this spool; the lock of a dead one is free. No folder: no spool."""
+    try:
+        lock = (spool.folder / LOCK).open("wb")
+    except FileNotFoundError:
+        yield False
+        return
+    except OSError as error:
+        raise EvidenceError(f"{spool.folder}: {error.strerror}", reason="spool") from error
+    with lock:
+        try:
+            # Of this process alone: a pool child that is forked meanwhile does not inherit it.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
