@@ -28,7 +28,7 @@ from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.evidence import EvidenceLimits
 from config.policy.persistence import Persistence
-from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
+from config.policy.risk_settings import DEFAULT_RISK, RISK_FIELDS, RiskSettings
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
@@ -294,8 +294,7 @@ def parse_policy(
         raise _refused(name, *contrary)
     policy = policy.model_copy(update={"risk": policy.risk.without_scores(shadow_scores)})
     policy._digest = hashlib.sha256(data).hexdigest()
-    policy._name, policy._document = name, document
-    policy._shadow_scores = frozenset(shadow_scores)
+    policy._name, policy._document, policy._shadow_scores = name, document, frozenset(shadow_scores)
     excess = over_budget(policy.rules)
     if excess is not None:
         raise policy.refused([excess])
@@ -317,8 +316,5 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "evidence": tuple(EvidenceLimits.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
-    "risk": tuple(RiskSettings.model_fields),
-    "signals": tuple(SignalRisk.model_fields),
-    "scores": tuple(ScoreRisk.model_fields),
-    "decisions": tuple(DecisionRisk.model_fields),
+    **RISK_FIELDS,
 }
