@@ -117,6 +117,10 @@ def _raise_whatever_is_damaged(redis: Redis, report: DangerReport, *, deployment
 def _raise(redis: Redis, report: DangerReport, *, deployment: str, policy: Policy) -> bool:
     """Returns whether it was written. One that another worker has raised meanwhile is not."""
     stream_id = report.stream_id
+    with store_errors():
+        # Of many reports another worker has raised most by now, for all begin with the oldest.
+        if redis.zscore(DUE_DANGER, report.member) is None:
+            return False
     facts = _facts(redis, report, policy)
     context = SegmentContext(
         stream=facts,
