@@ -165,11 +165,3 @@ class RiskSettings(BaseModel):
 
 DEFAULT_RISK: Final = RiskSettings()
 """For a policy without the section."""
-
-RISK_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "risk": tuple(RiskSettings.model_fields),
-    "signals": tuple(SignalRisk.model_fields),
-    "scores": tuple(ScoreRisk.model_fields),
-    "decisions": tuple(DecisionRisk.model_fields),
-}
-"""Fields of the section and of its parts, for messages about unknown ones."""

@@ -26,7 +26,7 @@ class PurposeWatch:
     goes_on: bool
     """The stream is watched for this purpose, or may come back: its playlist is still polled."""
     waiting_since_ms: int | None = None
-    """When the first listed of its pending segments was listed, by Redis's clock. None: nothing is pending."""
+    """Time when the first of its pending segments was listed, by Redis's clock. None: nothing is pending."""
 
 
 def due_end(incident: Incident, watch: PurposeWatch, *, now_ms: int) -> IncidentEnd | None:

@@ -6,6 +6,7 @@ from functools import partial
 from celery import shared_task
 from redis.exceptions import OutOfMemoryError
 
+from worker.evidence.spool import Spool
 from worker.ingest.pending.fair_queue import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
 from worker.ingest.pending.queues import CONTROL
 from worker.ingest.poll.failures import publish_poll_failed
@@ -15,8 +16,10 @@ from worker.ingest.registry.slow_streams import SlowPart, is_slow
 from worker.logs.failure_log import FailureLog
 from worker.lookback.late_files import register_again
 from worker.lookback.search import look_back
+from worker.retention.purge import Purge, purge
 from worker.runtime.audit_copy import copy_audit
 from worker.runtime.celery_app import app, process, tick_now
+from worker.runtime.looks import look
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.upkeep import look_after
 from worker.store.object_store import ObjectStore
@@ -98,11 +101,31 @@ def record_outcomes_task() -> None:
         send_housekeeping("record_outcomes")
 
 
+@shared_task(name="livewarden.purge_evidence")
+def purge_evidence_task() -> None:
+    """Deletes evidence whose term is over, for a slice of time."""
+    settings = process.settings
+    work = Purge(
+        redis=process.redis,
+        store=ObjectStore(settings.store_url),
+        spool=Spool.of(settings),
+        retention=process.policy.retention,
+    )
+    if purge(work):
+        send_housekeeping("purge_evidence")
+
+
 @shared_task(name="livewarden.copy_audit")
 def copy_audit_task() -> None:
     """Copies the audit log into the store, for a slice of time."""
     if copy_audit(process):
         send_housekeeping("copy_audit")
+
+
+@shared_task(name="livewarden.look")
+def look_task(look_id: str) -> None:
+    """Seals a picture of what a stream shows now, for a person who asked."""
+    look(process, look_id)
 
 
 @shared_task(name="livewarden.segment")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from celery import Celery
 from commandline import Ran, livewarden
+from evidence_items import Pair, recipients_file
 from pydantic import SecretStr
 from redis import Redis
 from redis_with_users import server_with_users
@@ -45,7 +46,10 @@ def examine(redis_url: str, environment: Mapping[str, str] | None = None) -> tup
 def test_a_sound_deployment_has_no_failures(redis_url: str, redis: Redis, tmp_path: Path) -> None:
     """An operator would look for faults where there are none."""
     (tmp_path / "known.csv").write_text("hash\n" + "5a" * 32 + "\n")
+    recipients = recipients_file(tmp_path / "recipients", [Pair()])
     sound = {
+        "LIVEWARDEN_EVIDENCE_RECIPIENTS": str(recipients),
+        "LIVEWARDEN_SPOOL_DIR": str(tmp_path / "spool"),
         "LIVEWARDEN_LISTS_DIR": str(tmp_path),
         "LIVEWARDEN_ALLOWED_ORIGINS": "cdn.example",
         "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
@@ -156,6 +160,7 @@ def test_one_run_reports_all_problems(tmp_path: Path) -> None:
         "classifiers": "fail",
         "redis": "fail",
         "verdict log": "warn",
+        "evidence keys": "warn",
     }
 
 

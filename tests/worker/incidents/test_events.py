@@ -19,9 +19,10 @@ from worker.incidents.events import (
     Event,
     escalation,
     escalation_closed,
+    escalation_ended,
     interrupt_request,
 )
-from worker.incidents.findings import Finding, Incident
+from worker.incidents.findings import Finding, Incident, IncidentEnd
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.verdictlog.outcome_rows import outcome_row
 
@@ -96,6 +97,34 @@ def every_event() -> list[Event]:
         made,
         decision_revised(before, revision=1, outcome="adult_tos", by="lea", note="x", deployment="test", now_ms=NOW),
     ]
+
+
+def test_a_case_and_the_times_of_a_finding_are_in_its_events() -> None:
+    """A moderator would not see what belongs together, and nobody how long a finding was on its way."""
+    related = replace(INCIDENT, case_id=f"case-{'0' * 24}", predecessor="8" * 24, needs_role="lead")
+    seen = replace(CONTEXT, listed_ms=NOW - 3_000, sampled_ms=NOW - 1_000)
+    event = json.loads(escalation(seen, related, HIT, previous_severity=None, now_ms=NOW).text)
+    data = event["data"]
+    assert (data["case_id"], data["predecessor"], data["needs_role"]) == (f"case-{'0' * 24}", "8" * 24, "lead")
+    assert data["times"]["listed"] == "2027-01-15T07:59:59.345Z"
+    assert data["times"]["sampled"] == "2027-01-15T08:00:01.345Z"
+    assert event["id"] == json.loads(escalation(CONTEXT, INCIDENT, HIT, previous_severity=None, now_ms=NOW).text)["id"]
+    closed = escalation_closed(event, outcome="harmless", deployment="test", now_ms=NOW, taken_ms=NOW - 500)
+    data = json.loads(closed.text)["data"]
+    assert (data["reason"], data["outcome"], data["case_id"]) == ("decision", "harmless", related.case_id)
+    assert data["times"]["taken"] == "2027-01-15T08:00:01.845Z"
+    assert data["times"]["decided"] == "2027-01-15T08:00:02.345Z"
+    ended = escalation_ended(event, IncidentEnd.SILENCE, deployment="test", now_ms=NOW)
+    data = json.loads(ended.text)["data"]
+    assert (data["reason"], data["outcome"]) == ("silence", "undecided")
+    assert data["times"]["ended"] == data["times"]["published"]
+    assert json.loads(ended.text)["id"] != json.loads(closed.text)["id"]
+
+
+def test_the_cause_in_another_segment_has_no_times_of_this_one() -> None:
+    """A finding of a rule that waited would seem to have been sampled before it was broadcast."""
+    data = json.loads(raised(of=replace(CONTEXT, listed_ms=NOW - 3_000)).text)["data"]
+    assert {"listed", "sampled"}.isdisjoint(data["times"])
 
 
 def test_a_raised_event_has_what_a_reviewer_needs() -> None:

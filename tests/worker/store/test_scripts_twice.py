@@ -7,11 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from evidence_items import Pair, promote, sealed_item
+from kept_evidence import LEAD
 from redis import Redis
 from redis_between import ScriptsTwice, SentTwice, redis_between
 from scene import Scene
 
 from config.policy.policy import load_policy
+from config.policy.retention import Retention
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
 from worker.audit.chainer import link_waiting
@@ -21,10 +24,13 @@ from worker.bank.changelog import append_changes
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
+from worker.evidence.item_states import note_place, replace_record
+from worker.evidence.record import EvidenceRecord
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.decided_risk import note_decisions
+from worker.incidents.due_ends import end_incidents
 from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
@@ -57,13 +63,17 @@ from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
+from worker.retention.holds import hold, holds_on
+from worker.retention.holds import release as release_hold
+from worker.retention.purge import Purge, purge_all
+from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
-from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED
+from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -229,6 +239,13 @@ class Stage:
     def signals(self) -> None:
         self.registered()
         report_signals(self.redis, "s", {"reports": 2.0})
+
+    def end_incidents(self) -> None:
+        self.registered()
+        self.scene.raise_incident("s")
+        unwatch(self.redis, "s")
+        assert end_incidents(self.redis, deployment="test") == 1
+        assert self.redis.xlen("lw:escalations:critical") == 2
 
     def take_due(self) -> DuePoll:
         self.registered()
@@ -434,6 +451,19 @@ class Stage:
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
 
+    def evidence_stored(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        assert note_place(self.redis, "i", item.ref, "stored")
+        assert not note_place(self.redis, "other", item.ref, "stored")
+
+    def evidence_replace(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        record = EvidenceRecord.of(item)
+        assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
+        assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
             assert report_policy_file(
@@ -468,6 +498,40 @@ class Stage:
     def outcomes_copied(self) -> None:
         keys = ["lw:outcomes:position", "lw:outcomes:recorded"]
         assert run_script(self.redis, "outcomes_copied", keys=keys, args=[5, OPERATIONS, "1-0"]) == 1
+
+    def kept_incident(self) -> str:
+        """A harmless incident with one picture on record."""
+        incident = self.scene.raise_incident("s")
+        self.redis.hset(EVIDENCE.of(incident), "5a", "{}")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        return incident
+
+    def hold(self) -> None:
+        incident = self.kept_incident()
+        hold(self.redis, incident, LEAD, reason="court")
+        assert len(holds_on(self.redis, incident)) == 1
+
+    def hold_release(self) -> None:
+        incident = self.kept_incident()
+        hold(self.redis, incident, LEAD, reason="court")
+        assert release_hold(self.redis, incident, LEAD, reason="over") == 0
+
+    def report_record(self) -> None:
+        incident = self.kept_incident()
+        done = record_report(
+            self.redis, incident, LEAD, authority="NCMEC", report_id="1", retention=self.scene.policy.retention
+        )
+        assert not done.again
+
+    def purge_begin(self) -> None:
+        self.purge_end()
+
+    def purge_end(self) -> None:
+        incident = self.kept_incident()
+        retention = Retention(harmless_hours=1e-9)
+        work = Purge(redis=self.redis, store=ObjectStore(str(self.folder / "store")), retention=retention)
+        purge_all(work)
+        assert not self.redis.exists(EVIDENCE.of(incident))
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")

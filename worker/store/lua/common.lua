@@ -434,46 +434,12 @@ local function end_missing(stream, id, now_ms)
   list_missing(stream)
 end
 
--- Sets the times of signals in the stream's hash (name to ms): of those in `reported`, and of those that have none.
-local function date_signals(stream, signals, now_ms, reported)
-  local ok, before = pcall(cjson.decode, redis.call('HGET', stream, 'signal_times') or '{}')
-  before = ok and type(before) == 'table' and before or {}
-  local times, any = {}, false
-  for _, name in ipairs(redis.call('HKEYS', signals)) do
-    local known = type(before[name]) == 'string' and not reported[name]
-    times[name], any = known and before[name] or now_ms, true
-  end
-  if any then
-    redis.call('HSET', stream, 'signal_times', cjson.encode(times))
-  end
-end
-
--- Keeps a score of a stream, as number, time in ms and half-life in ms, if it adds more to the stream's risk than the
--- one that is kept, now and later: so the same stays in whatever order they come (config/policy/risk.py `higher_now`).
--- A damaged key must not keep a segment from being settled.
-local function keep_score(id, field, value)
-  local number, at_ms, half_life_ms = string.match(value, '^(%S+) (%d+) (%d+)$')
-  local key = KEY.RISK .. id
-  local before = redis.pcall('HGET', key, field)
-  local kept, kept_ms = string.match(type(before) == 'string' and before or '', '^(%S+) (%d+)$')
-  kept, kept_ms = tonumber(kept or ''), tonumber(kept_ms or '')
-  local now_ms = redis_ms()
-  local function adds(one, one_ms)
-    return one * 2 ^ (math.min(0, one_ms - now_ms) / half_life_ms)
-  end
-  if kept and kept_ms and adds(kept, kept_ms) >= adds(number, at_ms) then
-    return
-  end
-  local fields = redis.pcall('HLEN', key)
-  if before or type(fields) == 'number' and fields < 100 then
-    redis.pcall('HSET', key, field, number .. ' ' .. at_ms)
-    redis.pcall('EXPIRE', key, LIFE.RISK)
-  end
-end
-
 -- Gives sealed pictures, [{ref, record}] with records as JSON texts, to an incident; they were candidates of the stream,
 -- or are new. Workers carry them from their spools into the store.
 local function keep_evidence(incident, stream, items)
+  if #items > 0 then
+    redis.call('ZADD', KEY.EVIDENCE_DUE, 'NX', 0, incident)
+  end
   for _, item in ipairs(items) do
     redis.call('HSET', KEY.EVIDENCE .. incident, item.ref, item.record)
     redis.call('HDEL', KEY.CANDIDATES .. stream, item.ref)
@@ -544,5 +510,42 @@ local function write_evidence(stream, change)
     then
       keep_evidence(one.incident, stream, {one})
     end
+  end
+end
+
+-- Sets the times of signals in the stream's hash (name to ms): of those in `reported`, and of those that have none.
+local function date_signals(stream, signals, now_ms, reported)
+  local ok, before = pcall(cjson.decode, redis.call('HGET', stream, 'signal_times') or '{}')
+  before = ok and type(before) == 'table' and before or {}
+  local times, any = {}, false
+  for _, name in ipairs(redis.call('HKEYS', signals)) do
+    local known = type(before[name]) == 'string' and not reported[name]
+    times[name], any = known and before[name] or now_ms, true
+  end
+  if any then
+    redis.call('HSET', stream, 'signal_times', cjson.encode(times))
+  end
+end
+
+-- Keeps a score of a stream, as number, time in ms and half-life in ms, if it adds more to the stream's risk than the
+-- one that is kept, now and later: so the same stays in whatever order they come (config/policy/risk.py `higher_now`).
+-- A damaged key must not keep a segment from being settled.
+local function keep_score(id, field, value)
+  local number, at_ms, half_life_ms = string.match(value, '^(%S+) (%d+) (%d+)$')
+  local key = KEY.RISK .. id
+  local before = redis.pcall('HGET', key, field)
+  local kept, kept_ms = string.match(type(before) == 'string' and before or '', '^(%S+) (%d+)$')
+  kept, kept_ms = tonumber(kept or ''), tonumber(kept_ms or '')
+  local now_ms = redis_ms()
+  local function adds(one, one_ms)
+    return one * 2 ^ (math.min(0, one_ms - now_ms) / half_life_ms)
+  end
+  if kept and kept_ms and adds(kept, kept_ms) >= adds(number, at_ms) then
+    return
+  end
+  local fields = redis.pcall('HLEN', key)
+  if before or type(fields) == 'number' and fields < 100 then
+    redis.pcall('HSET', key, field, number .. ' ' .. at_ms)
+    redis.pcall('EXPIRE', key, LIFE.RISK)
   end
 end
