@@ -19,6 +19,11 @@ COVERAGE_GAP_RULE = "coverage-gap"
 """Livewarden's own rule, by which a stream that alone cannot be sampled for long becomes an incident."""
 
 
+IMMINENT_DANGER_RULE = "imminent-danger"
+"""Livewarden's own rule, by which a platform's report of imminent danger becomes an incident without any finding; the
+signal has the same name."""
+
+
 class Severity(StrEnum):
     """Urgency of a review; in falling order."""
 
@@ -120,6 +125,8 @@ class StreamFacts:
     """The platform's own notes: JSON values."""
     signals: Mapping[str, float] = field(default_factory=dict)
     """Numbers that the platform reports, by name, such as viewers' reports; they change while the stream is live."""
+    risk: float = 0.0
+    """0 to 1: all reasons to watch it closely, as they stood when this was read (config/policy/risk.py)."""
     state: str = ""
     """As the registry had it: live, stalled, ended, and so on; empty: unknown. Rules do not see it."""
 

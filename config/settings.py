@@ -158,6 +158,14 @@ class Settings(BaseModel):
         """Commas or white space part the entries."""
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
+    @field_validator("evidence_recipients", "evidence_identity", mode="before")
+    @classmethod
+    def _names_a_file(cls, value: object) -> object:
+        """A key itself would be in the environment of a process, and in the text of each error about the file."""
+        if isinstance(value, str) and "AGE-SECRET-KEY-" in value.upper():
+            raise ValueError("expected the name of a file, found a private key")
+        return value
+
     @field_validator("url_template")
     @classmethod
     def _has_placeholder(cls, value: str) -> str:

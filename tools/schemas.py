@@ -20,6 +20,9 @@ def policy_schema() -> dict[str, Any]:
     schema["properties"]["rules"]["minItems"] = 1
     # A profile of a policy has the fields that differ from the built-in one of its name, or from `balanced`.
     schema["$defs"]["SamplingProfile"].pop("required")
+    # Likewise a part of the risk that is built in.
+    for name in ("SignalRisk", "ScoreRisk", "DecisionRisk"):
+        schema["$defs"][name].pop("required")
     for one in (schema, *schema["$defs"].values()):
         for described in (one, *one.get("properties", {}).values()):
             described.pop("title", None)

@@ -13,6 +13,7 @@ LivewardenError
     ├── PlaylistError            bytes that are not a playlist which can be watched
     ├── LocalFileError           a file named on the command line that cannot be read or written
     ├── BankRequestError         the bank refuses a person's request
+    ├── RetentionError           a hold, report, purge or erasure that is refused
     ├── ConfinementError         the decoder child cannot be confined here, and the operator requires it
     ├── EvidenceError            evidence that cannot be sealed, kept, opened or believed
     ├── LeaseLostError           background work took longer than its lease, and another has it now
@@ -119,6 +120,10 @@ class LocalFileError(WorkerError):
 
 class BankRequestError(WorkerError):
     """The bank refuses a person's request; the text names list, entry, person or role, and never a hash."""
+
+
+class RetentionError(WorkerError):
+    """A hold, a report, a purge or an erasure that is refused; the text names the incident, case or stream, and why."""
 
 
 class ConfinementError(WorkerError):

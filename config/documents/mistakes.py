@@ -16,6 +16,9 @@ _QUOTED: Final = re.compile(r"'([^']*)'")
 _TAG: Final = re.compile(r"(?:^|when:)[ \t]*!(?=[^!\s])")
 """A value that begins with an exclamation mark; no tag has a meaning in these files, but `!!str` and its like."""
 
+_KEY: Final = "[key]"
+"""Pydantic's last part of the place of a key that is wrong itself."""
+
 MAX_MISTAKES: Final = 100
 """Reported of one file: each is located in it, and nobody reads more."""
 
@@ -146,7 +149,7 @@ def problems_of(error: ValidationError) -> list[Mapping[str, Any]]:
 def _mistakes(
     problem: Mapping[str, Any], document: YamlText, known_fields: Mapping[str, Sequence[str]]
 ) -> Iterator[Mistake]:
-    location: tuple[str | int, ...] = problem["loc"]
+    location: tuple[str | int, ...] = tuple(part for part in problem["loc"] if part != _KEY)
     text, offset = str(problem["msg"]).removeprefix("Value error, "), None
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, PlacedError):

@@ -6,7 +6,7 @@ from typing import Any
 
 from config.documents.mistakes import Problem
 from config.documents.names import unknown
-from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE
+from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, IMMINENT_DANGER_RULE
 from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.trial import compile_condition
 from config.profiles import PROFILES
@@ -43,6 +43,8 @@ def _rule_names(document: Mapping[str, Any]) -> Iterator[Problem]:
         where = ("rules", place, "name")
         if name in _SECTIONS:
             yield Problem(where, f"livewarden names incidents of `{_SECTIONS[name]}` so: expected another name", 0)
+        elif name == IMMINENT_DANGER_RULE:
+            yield Problem(where, f"livewarden names incidents of the signal `{name}` so: expected another name", 0)
         elif first_at.setdefault(name, place) != place:
             yield Problem(where, f"a name may be given to one rule only: rules[{first_at[name]}] has it", 0)
 

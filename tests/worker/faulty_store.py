@@ -44,7 +44,7 @@ class FaultyFiles(LocalFileSystem):
             self.rm_file(path2)
         elif self.lies == "alters":
             with super()._open(path2, "r+b") as file:
-                file.seek(100)
+                file.seek(10)
                 file.write(b"?")
 
 

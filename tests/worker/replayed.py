@@ -13,6 +13,9 @@ from config.facts import SegmentFacts, StreamFacts
 from config.policy.policy import Policy
 from worker.bank.keys import QUARANTINE
 from worker.incidents.commit import Settled, SettleResult, settle
+from worker.incidents.due_ends import end_incidents
+from worker.incidents.keys import ENDS, incidents_key
+from worker.incidents.rule_state import decode, encode
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
 from worker.moderation.accounting import LedgerShare
@@ -228,6 +231,17 @@ class Life:
                 decide_incident(self.redis, incident_id, outcome, by="ann", note="seen", deployment="test")
                 return True
         return False
+
+    def fall_silent(self, stream_id: str) -> None:
+        """Ends the open incidents of a stream, as if it had had no hit for long."""
+        key = incidents_key(stream_id)
+        for name, text in self.redis.hgetall(key).items():
+            if name.startswith("rule:") and (incident := decode(text).incident) is not None:
+                before = replace(incident, hit_ms=incident.hit_ms - incident.silence_ms)
+                self.redis.hset(key, name, encode(replace(decode(text), incident=before)))
+        if self.redis.exists(key):
+            self.redis.zadd(ENDS, {stream_id: 0})
+            end_incidents(self.redis, deployment="test")
 
     def revise(self, incident_id: str, outcome: str) -> None:
         """Revises a decision."""

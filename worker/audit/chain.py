@@ -24,7 +24,7 @@ class LinkedEntry:
     hash: str
     """As `entry_hash` gives it, unless it was altered."""
     at_ms: int
-    """When it was appended, by Redis's clock; never earlier than the entry before it."""
+    """Time at which it was appended, by Redis's clock."""
     entry: str
     """JSON, as the act's script appended it."""
 
@@ -55,7 +55,7 @@ class LinkedEntry:
 
 
 def first_previous(chain: str) -> str:
-    """What the first entry of a chain has in the place of the hash before it."""
+    """The value that the first entry of a chain has in the place of the hash before it."""
     return hashlib.sha256(json.dumps([_FORM, chain]).encode()).hexdigest()
 
 
@@ -77,7 +77,7 @@ def link(chain: str, n: int, previous: str, entries: Iterable[tuple[int, str]]) 
 
 
 class FaultKind(StrEnum):
-    """What happened to a chain, as far as it shows."""
+    """The kinds of damage to a chain, as far as it shows."""
 
     ALTERED = "altered"
     REMOVED = "removed"
@@ -105,34 +105,37 @@ class Fault:
     text: str
 
 
-def faults_in(entries: Sequence[LinkedEntry], *, after: tuple[int, str]) -> list[Fault]:
+def faults_in(entries: Sequence[LinkedEntry], *, after: tuple[int, str], place: str = "") -> list[Fault]:
     """Faults of a run of entries of one chain, in the order in which they were found.
 
     Args:
         after: number and hash of the entry before the run; of a complete chain, 0 and `first_previous`.
+        place: where they were found, for people.
     """
-    faults, highest = [], 0
+    faults: list[Fault] = []
+    highest = 0
+
+    def add(kind: FaultKind, n: int, text: str) -> None:
+        found = Fault(kind=kind, chain=entry.chain, n=n, text=f"{text} (in {place})" if place else text)
+        faults.append(found)
+
     for entry in entries:
         if entry.n < highest:
-            faults.append(_fault(FaultKind.REORDERED, entry, f"entry {entry.n} was moved behind entry {highest}"))
+            add(FaultKind.REORDERED, entry.n, f"entry {entry.n} was moved behind entry {highest}")
         highest = max(highest, entry.n)
     n, previous = after
     for entry in sorted(entries, key=lambda one: one.n):
         if entry.n <= n:
-            faults.append(_fault(FaultKind.ADDED, entry, f"entry {entry.n} is there a second time: one was added"))
+            add(FaultKind.ADDED, entry.n, f"entry {entry.n} is there a second time: one was added")
             continue
         if entry.n > n + 1:
             missing = f"entries {n + 1} to {entry.n - 1} are" if entry.n > n + 2 else f"entry {n + 1} is"
-            faults.append(Fault(kind=FaultKind.REMOVED, chain=entry.chain, n=n + 1, text=f"{missing} missing"))
+            add(FaultKind.REMOVED, n + 1, f"{missing} missing")
         elif entry.previous != previous:
-            text = f"entry {entry.n} does not follow what is before it: entry {n} was replaced"
-            faults.append(_fault(FaultKind.ALTERED, entry, text))
+            add(
+                FaultKind.ALTERED, entry.n, f"entry {entry.n} does not follow what is before it: entry {n} was replaced"
+            )
         if not entry.whole:
-            text = f"entry {entry.n} was altered: its hash belongs to other content"
-            faults.append(_fault(FaultKind.ALTERED, entry, text))
+            add(FaultKind.ALTERED, entry.n, f"entry {entry.n} was altered: its hash belongs to other content")
         n, previous = entry.n, entry.hash
     return faults
-
-
-def _fault(kind: FaultKind, entry: LinkedEntry, text: str) -> Fault:
-    return Fault(kind=kind, chain=entry.chain, n=entry.n, text=text)

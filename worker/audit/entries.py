@@ -28,6 +28,8 @@ class Act(StrEnum):
     VIEW = "view"
     LOOK = "look"
     EXPORT = "export"
+    RESEAL = "reseal"
+    """Evidence was sealed again to other recipients, who can open it from then on."""
     DECISION = "decision"
     REVISION = "revision"
     HOLD = "hold"

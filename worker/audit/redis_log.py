@@ -91,6 +91,20 @@ def newest_linked(redis: Redis) -> LinkedEntry | None:
     return LinkedEntry.of(_texts(found[0][1])) if found else None
 
 
+def newest_entry(redis: Redis) -> tuple[AuditHead, LinkedEntry | None, str]:
+    """The head, the newest linked entry and the ID of the last one ever, all of one time.
+
+    Raises:
+        RedisError: Redis failed.
+    """
+    head = read_head(redis)
+    while True:
+        newest, last_id = newest_linked(redis), last_linked_id(redis)
+        if (again := read_head(redis)) == head:
+            return head, newest, last_id
+        head = again
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredEntry:
     """An entry of Redis's stream of linked ones."""

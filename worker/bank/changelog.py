@@ -11,10 +11,12 @@ from redis import Redis
 from models.bank.copying import SNAPSHOT_NAME
 from models.bank.delta import BankChange
 from models.errors import ChangeError
-from worker.bank.history import KEPT_ACTS, acts_of
+from worker.bank.history import KEPT_ACTS, ChangeAuthor, acts_of, texts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
 from worker.health.redis_epoch import BEHIND, EPOCH
 from worker.logs.failure_log import FailureLog
+from worker.people.actor import Actor
+from worker.people.roster import unproven
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors, time_ms
 
 _trouble = FailureLog(logging.getLogger(__name__))
@@ -72,34 +74,42 @@ def position(change_id: str) -> tuple[int, int]:
 
 
 def append_changes(
-    redis: Redis, changes: Sequence[BankChange], *, by: str, role: str = "", refreshed: str = ""
+    redis: Redis, changes: Sequence[BankChange], *, by: str | Actor, role: str = "", refreshed: str = ""
 ) -> tuple[BankChange, ...]:
     """Appends changes, all or none; when this returns they are on Redis's disk, and soon in force everywhere.
 
     Returns them with ids and times.
 
     Args:
-        by: their author, recorded with `role` in the history (`worker.bank.history`).
+        by: their author, recorded with `role` in the history (`worker.bank.history`) and in the audit log. An actor
+            has a role, and must be of the roster where there is one.
         refreshed: the list whose source was read completely with them.
 
     Raises:
+        PeopleError: there is a roster, and the actor is not in it, any more.
         StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
     """
+    author = ChangeAuthor.of(by, role)
     with store_errors():
         at_ms = now_ms(redis)
     changes = [replace(change, at_ms=at_ms) for change in changes]
-    ids, _ = run_script_to_disk(
+    answer = run_script_to_disk(
         redis,
         "bank_append",
         keys=[CHANGES, REFRESHED, SNAPSHOT, HISTORY],
         args=[
-            by,
+            author.by,
             json.dumps([change.to_json() for change in changes]),
             refreshed,
-            json.dumps([act.to_json() for act in acts_of(changes, by=by, role=role, refreshed=refreshed)]),
+            texts_of(acts_of(changes, author=author, refreshed=refreshed)),
             KEPT_ACTS,
+            author.proof,
+            int(author.person),
         ],
     )
+    if not answer and isinstance(by, Actor):
+        raise unproven(by)
+    ids, _ = answer
     return tuple(replace(change, id=str(change_id)) for change, change_id in zip(changes, ids, strict=True))
 
 

@@ -36,7 +36,7 @@ def spec_of(fields: Mapping[str, Any]) -> ListSpec:
         raise BankRequestError(problems) from error
 
 
-def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR, role: str = "") -> ListSpec:
+def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str | Actor = OPERATOR, role: str = "") -> ListSpec:
     """Creates an empty list.
 
     Raises:
@@ -52,7 +52,7 @@ def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR, role
 
 
 def change(
-    redis: Redis, bank: Bank, name: str, fields: Mapping[str, Any], *, by: str = OPERATOR, role: str = ""
+    redis: Redis, bank: Bank, name: str, fields: Mapping[str, Any], *, by: str | Actor = OPERATOR, role: str = ""
 ) -> ListSpec:
     """Changes `fields` of a list; other fields and the entries stay.
 
@@ -68,7 +68,9 @@ def change(
     return changed
 
 
-def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: str = OPERATOR, role: str = "") -> None:
+def add(
+    redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: str | Actor = OPERATOR, role: str = ""
+) -> None:
     """Adds entries to a list.
 
     Raises:
@@ -82,7 +84,7 @@ def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: st
 
 
 def remove(
-    redis: Redis, bank: Bank, name: str, entry_ids: Sequence[str], *, by: str = OPERATOR, actor: Actor | None = None
+    redis: Redis, bank: Bank, name: str, entry_ids: Sequence[str], *, by: str | Actor = OPERATOR, role: str = ""
 ) -> None:
     """Withdraws entries, all or none.
 
@@ -91,15 +93,15 @@ def remove(
         StoreError: Redis failed.
     """
     must_exist(bank, name)
-    _check_built_in(name, actor)
+    _check_built_in(name, by if isinstance(by, Actor) else None)
     missing = [one for one in entry_ids if not bank.exact(name, one)]
     if missing:
         raise BankRequestError(f"list {name} has no entry {missing[0]!r}: nothing was removed")
     changes = [BankChange.remove(name, one, at_ms=0) for one in entry_ids]
-    append_changes(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
+    append_changes(redis, changes, by=by, role=role)
 
 
-def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str = "") -> None:
+def drop(redis: Redis, bank: Bank, name: str, *, by: str | Actor = OPERATOR, role: str = "") -> None:
     """Withdraws a list with all its entries.
 
     Raises:

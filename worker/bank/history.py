@@ -13,8 +13,10 @@ from redis import Redis
 
 from config.counts import counted
 from models.bank.delta import BankChange
+from worker.audit.entries import Act, audit_entry
 from worker.bank.keys import HISTORY
 from worker.events.cloudevent import rfc3339
+from worker.people.actor import Actor
 from worker.store.redis_client import store_errors
 
 KEPT_ACTS: Final = 100_000
@@ -31,7 +33,29 @@ _READ_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Act:
+class ChangeAuthor:
+    """The author of changes: a person, or a name that a command was given, in a role or none."""
+
+    by: str
+    role: str = ""
+    verified: bool = False
+    """The person proved to be in the roster."""
+    proof: str = ""
+    """Compared with the roster in the step that makes the change."""
+    person: bool = False
+    """True: where there is a roster, only this person of it may make the change. False: a program of the
+    operator's, such as a nightly import, whose entries in the audit log are unverified."""
+
+    @classmethod
+    def of(cls, by: str | Actor, role: str = "") -> "ChangeAuthor":
+        """The author; an actor brings its own role."""
+        if isinstance(by, Actor):
+            return cls(by=by.name, role=by.role, verified=by.verified, proof=by.proof, person=True)
+        return cls(by=by, role=role)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankAct:
     """An act of one person on one list."""
 
     did: str
@@ -40,6 +64,8 @@ class Act:
     by: str
     role: str = ""
     """Empty: none was given."""
+    verified: bool = False
+    """The person proved to be in the roster."""
     entries: tuple[str, ...] = ()
     """Ids of the first MOST_NAMED."""
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +77,13 @@ class Act:
         """The record in Redis, without the time: the stream has it."""
         record = {"did": self.did, "list": self.list, "by": self.by, "role": self.role, "entries": self.entries}
         return json.dumps(record | {"more": dict(self.more)})
+
+    def to_audit_entry(self) -> str:
+        """The act's entry in the audit log."""
+        details: dict[str, str | int | list[str]] = {"did": self.did, "role": self.role, "entries": list(self.entries)}
+        for name, value in self.more.items():
+            details[name] = value if isinstance(value, str | int) else json.dumps(value)
+        return audit_entry(Act.LIST, by=self.by, verified=self.verified, subject=self.list, **details)
 
     def to_record(self) -> dict[str, Any]:
         """The record that `livewarden bank history --json` prints."""
@@ -122,7 +155,12 @@ def _spec_in_words(spec: object) -> str:
     return ", ".join([*words, *(["exportable"] if spec.get("exportable") else [])])
 
 
-def acts_of(changes: Sequence[BankChange], *, by: str, role: str, refreshed: str = "") -> list[Act]:
+def texts_of(acts: Sequence[BankAct]) -> str:
+    """The acts as scripts take them: a JSON array of pairs, for the history and for the audit log."""
+    return json.dumps([[act.to_json(), act.to_audit_entry()] for act in acts])
+
+
+def acts_of(changes: Sequence[BankChange], *, author: ChangeAuthor, refreshed: str = "") -> list[BankAct]:
     """Sums changes that are made together up, list by list; `refreshed`: they come from a file for that list."""
     together: dict[tuple[str, str], list[BankChange]] = defaultdict(list)
     for change in changes:
@@ -130,11 +168,13 @@ def acts_of(changes: Sequence[BankChange], *, by: str, role: str, refreshed: str
     if refreshed:
         counts = {op: len(together[refreshed, op]) for op in ("add", "remove")}
         more = {"added": counts["add"], "withdrawn": counts["remove"]}
-        return [Act(did="import", list=refreshed, by=by, role=role, more=more)]
-    return [_act(name, op, of, by=by, role=role) for (name, op), of in together.items()]
+        return [
+            BankAct(did="import", list=refreshed, by=author.by, role=author.role, verified=author.verified, more=more)
+        ]
+    return [_act(name, op, of, author) for (name, op), of in together.items()]
 
 
-def _act(name: str, op: str, changes: Sequence[BankChange], *, by: str, role: str) -> Act:
+def _act(name: str, op: str, changes: Sequence[BankChange], author: ChangeAuthor) -> BankAct:
     more: dict[str, Any] = {}
     if changes[-1].spec is not None:
         more["spec"] = changes[-1].spec.model_dump(mode="json", exclude={"name"})
@@ -144,14 +184,22 @@ def _act(name: str, op: str, changes: Sequence[BankChange], *, by: str, role: st
         more["count"] = len(named)
     if len(changes) == 1 and changes[0].entry is not None and changes[0].entry.tags:
         more["tags"] = list(changes[0].entry.tags)
-    return Act(did=op, list=name, by=by, role=role, entries=named[:MOST_NAMED], more=more)
+    return BankAct(
+        did=op,
+        list=name,
+        by=author.by,
+        role=author.role,
+        verified=author.verified,
+        entries=named[:MOST_NAMED],
+        more=more,
+    )
 
 
-def _read_act(text: object, *, at_ms: int) -> Act:
+def _read_act(text: object, *, at_ms: int) -> BankAct:
     """Fields of a later version are skipped."""
     try:
         record = json.loads(str(text))
-        return Act(
+        return BankAct(
             did=str(record["did"]),
             list=str(record["list"]),
             by=str(record.get("by", "")),
@@ -161,10 +209,10 @@ def _read_act(text: object, *, at_ms: int) -> Act:
             at_ms=at_ms,
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Act(did=UNREADABLE, list="", by="", at_ms=at_ms)
+        return BankAct(did=UNREADABLE, list="", by="", at_ms=at_ms)
 
 
-def read_history(redis: Redis, *, list_name: str | None = None) -> Iterator[Act]:
+def read_history(redis: Redis, *, list_name: str | None = None) -> Iterator[BankAct]:
     """Reads the acts on one list or on all, the newest first.
 
     Raises:

@@ -28,12 +28,13 @@ from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
 from worker.bank.changelog import append_changes
 from worker.bank.edits import OPERATOR
-from worker.bank.history import Act
+from worker.bank.history import BankAct, ChangeAuthor
 from worker.bank.merge import Merge
 from worker.bank.publication import Contents, publish_snapshot
 from worker.bank.shared_bank import follow
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, LocalFileError
+from worker.people.actor import Actor
 from worker.store.local_file import open_file
 
 SMALL_CHANGES = 5_000
@@ -100,7 +101,7 @@ def import_file(
     format: Format | None = None,  # noqa: A002 (the word that the command line has for it)
     categories: Collection[str] = (),
     replace: bool = False,
-    by: str = OPERATOR,
+    by: str | Actor = OPERATOR,
     role: str = "",
     progress: Progress | None = None,
     small_changes: int = SMALL_CHANGES,
@@ -124,8 +125,10 @@ def import_file(
     Raises:
         BankRequestError: the file is malformed, the list takes no imports, or another writer is at work. Nothing was
             changed.
+        PeopleError: there is a roster, and the actor is not in it, any more. Nothing was changed.
         LocalFileError, StoreError, SnapshotError, LeaseLostError: nothing was changed (StoreError: all of it may be).
     """
+    author = ChangeAuthor.of(by, role)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} takes no files: it holds pictures that people reviewed one by one")
     if not LIST_NAME.fullmatch(name):
@@ -157,7 +160,8 @@ def import_file(
                 name,
                 chain(head, records),
                 replace=replace,
-                act=Act(did="import", list=name, by=by, role=role),
+                author=author,
+                act=BankAct(did="import", list=name, by=author.by, role=author.role, verified=author.verified),
             )
             after, added, removed = Bank(snapshot=snapshot), merge.new, merge.removed
             looked_back, why_not = _look_back(look_back, name, merge.only_new(snapshot.entries(name)))
@@ -207,7 +211,14 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
 
 
 def _rewrite(
-    redis: Redis, storage: SnapshotStorage, name: str, records: Iterable[Entry | Removal], *, replace: bool, act: Act
+    redis: Redis,
+    storage: SnapshotStorage,
+    name: str,
+    records: Iterable[Entry | Removal],
+    *,
+    replace: bool,
+    author: ChangeAuthor,
+    act: BankAct,
 ) -> tuple[Snapshot, Merge]:
     """Writes the file and the rest of the bank into a new snapshot."""
 
@@ -222,6 +233,7 @@ def _rewrite(
             storage,
             contents,
             refreshed=name,
+            author=author,
             act=lambda: replace_fields(act, more={"added": merge.new, "withdrawn": merge.removed}),
             wait_seconds=WRITER_SECONDS,
         )

@@ -5,6 +5,7 @@ adds to `allow`, for a limited time. Nothing else adds to these lists.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,14 @@ from models.pdq.pdq import PdqHash
 from worker.bank.allowance import allow_tags
 from worker.bank.changelog import append_changes
 from worker.bank.edits import derived_entry_id
-from worker.bank.history import KEPT_ACTS, Act
+from worker.bank.history import KEPT_ACTS, BankAct, texts_of
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.quarantine import HOUR_MS, check_hours
 from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role
+from worker.people.roster import unproven
 from worker.store.age_clock import age_ms
-from worker.store.redis_client import now_ms, run_script, store_errors
+from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
 
 CONFIRMED_QUALITY = 80
 """PDQ quality at or over which a picture may be confirmed: from there on implementations agree within 10 bits."""
@@ -61,21 +63,31 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     if proposal is None or now - int(proposal["at_ms"]) > PROPOSAL_HOURS * HOUR_MS:
         name = key if entry is None else entry
         proposal = {"by": actor.name, "quality": pdq.quality, "at_ms": now, "entry": name}
-        act = Act(did="propose", list=CONFIRMED, by=actor.name, role=actor.role, entries=(name,))
-        with store_errors(), redis.pipeline(transaction=True) as pipe:
-            pipe.hset(PROPOSED, key, json.dumps(proposal))
-            pipe.xadd(HISTORY, {"act": act.to_json()}, maxlen=KEPT_ACTS, approximate=True)
-            pipe.execute()
+        _propose(redis, key, proposal, actor)
         return Confirmation(entry=name, confirmed=False, proposed_by=actor.name)
     if actor.is_person(str(proposal["by"])):
         raise BankRequestError(f"{actor.name} put this picture forward: a second person must confirm it")
     name, first = str(proposal["entry"]), str(proposal["by"])
     tags = (f"proposed-by:{first}", f"confirmed-by:{actor.name}")
     added = Entry(entry=name, kind=HashKind.PDQ, value=pdq.bits, tags=tags)
-    append_changes(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
+    append_changes(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor)
     with store_errors():
         redis.hdel(PROPOSED, key)
     return Confirmation(entry=name, confirmed=True, proposed_by=first)
+
+
+def _propose(redis: Redis, key: str, proposal: Mapping[str, Any], actor: Actor) -> None:
+    act = BankAct(
+        did="propose",
+        list=CONFIRMED,
+        by=actor.name,
+        role=actor.role,
+        verified=actor.verified,
+        entries=(str(proposal["entry"]),),
+    )
+    args: list[str | int] = [key, json.dumps(proposal), texts_of([act]), KEPT_ACTS, actor.name, actor.proof]
+    if run_script_to_disk(redis, "bank_propose", keys=[PROPOSED, HISTORY], args=args) < 0:
+        raise unproven(actor)
 
 
 def _proposal(text: object) -> dict[str, Any] | None:
@@ -108,7 +120,7 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
         value=pdq.bits,
         tags=allow_tags(list_name, now + round(hours * HOUR_MS), actor.name),
     )
-    append_changes(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
+    append_changes(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor)
     return entry
 
 

@@ -4,7 +4,6 @@ One process at a time writes, under a lease. A crash at any point leaves the old
 not name is in force nowhere, and the next writer removes it.
 """
 
-import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable
@@ -18,12 +17,12 @@ from models.bank.entries import Entry, ListSpec
 from models.bank.snapshot import Snapshot, open_snapshot, snapshot_written, tidy
 from models.errors import SnapshotError
 from worker.bank.changelog import START, read_pointer
-from worker.bank.history import KEPT_ACTS, Act
+from worker.bank.history import KEPT_ACTS, BankAct, ChangeAuthor, texts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.replication import keep_only, upload
 from worker.bank.shared_bank import SharedBank, follow
 from worker.bank.snapshot_storage import SnapshotStorage
-from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
+from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, PeopleError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.store.lease import Lease, leased
 from worker.store.redis_client import run_script, run_script_to_disk, store_errors
@@ -40,7 +39,8 @@ def publish_snapshot(
     contents: Callable[[Bank], Contents],
     *,
     refreshed: str = "",
-    act: Callable[[], Act] | None = None,
+    author: ChangeAuthor | None = None,
+    act: Callable[[], BankAct] | None = None,
     wait_seconds: float = 0.0,
     brings_more: bool = False,
     due: Callable[[SharedBank], bool] = lambda _: True,
@@ -52,6 +52,7 @@ def publish_snapshot(
 
     Args:
         refreshed: the list whose source was read completely with it.
+        author: who does it; None: no person.
         act: returns the act to be recorded, once all is written; None: nothing is recorded.
         wait_seconds: how long to wait for another writer.
         brings_more: `contents` has entries that no change brought, as from an import.
@@ -59,6 +60,7 @@ def publish_snapshot(
     Raises:
         BankRequestError: another writer is at work, or the bank in force cannot be read completely.
         LeaseLostError, SnapshotError, StoreError: nothing of it is in force (StoreError: it may be).
+        PeopleError: there is a roster, and the author is not in it, any more: nothing of it is in force.
         Any error of `contents`: nothing of it is in force.
     """
     with leased(redis, WRITER, wait_seconds=wait_seconds) as lease:
@@ -91,10 +93,14 @@ def publish_snapshot(
                     shared.changes,
                     int(brings_more or bool(refreshed)),
                     digest,
-                    json.dumps([] if act is None else [act().to_json()]),
+                    texts_of([] if act is None else [act()]),
                     KEPT_ACTS,
+                    *(("", "", 0) if author is None else (author.by, author.proof, int(author.person))),
                 ],
             )
+            if published < 0:
+                shutil.rmtree(path, ignore_errors=True)
+                raise PeopleError(f"{author.by if author else ''} is not in the roster, any more, or has a new token")
             if not published:
                 shutil.rmtree(path, ignore_errors=True)
                 raise LeaseLostError(f"{WRITER}: another process holds the lease now: nothing was changed, try again")

@@ -10,11 +10,12 @@ from redis import Redis
 
 from config.facts import ListedHash
 from models.bank.bank import Bank
-from worker.bank.history import KEPT_ACTS, Act
+from worker.bank.history import KEPT_ACTS, BankAct, texts_of
 from worker.bank.keys import HISTORY, QUARANTINE
 from worker.errors import BankRequestError
 from worker.logs.failure_log import FailureLog
 from worker.people.actor import Actor, Role
+from worker.people.roster import unproven
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 _trouble = FailureLog(logging.getLogger(__name__))
@@ -43,6 +44,7 @@ def set_quarantine(
 
     Raises:
         BankRequestError: the role may not, there is no such entry, or the time is too long.
+        PeopleError: there is a roster, and the actor is not in it, any more.
         StoreError: Redis failed.
     """
     actor.must_be(Role.LEAD, to="quarantine a hash")
@@ -55,12 +57,14 @@ def set_quarantine(
         until = now_ms(redis) + round(hours * HOUR_MS)
     record = {"until_ms": until, "by": actor.name, "reason": reason}
     act = _record("quarantine", list_name, entry, actor, {"until_ms": until, "reason": reason})
-    run_script_to_disk(
+    done = run_script_to_disk(
         redis,
         "bank_quarantine",
         keys=[QUARANTINE, HISTORY],
-        args=[f"{list_name}/{entry}", json.dumps(record), act, KEPT_ACTS],
+        args=[f"{list_name}/{entry}", json.dumps(record), act, KEPT_ACTS, actor.name, actor.proof],
     )
+    if done < 0:
+        raise unproven(actor)
     return Quarantine(list=list_name, entry=entry, until_ms=until, by=actor.name, reason=reason)
 
 
@@ -69,16 +73,24 @@ def lift_quarantine(redis: Redis, list_name: str, entry: str, *, actor: Actor) -
 
     Raises:
         BankRequestError: the role may not, or there is none.
+        PeopleError: there is a roster, and the actor is not in it, any more.
         StoreError: Redis failed.
     """
     actor.must_be(Role.LEAD, to="lift a quarantine")
-    args: list[str | int] = [f"{list_name}/{entry}", "", _record("lift", list_name, entry, actor, {}), KEPT_ACTS]
-    if not run_script_to_disk(redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args):
+    act = _record("lift", list_name, entry, actor, {})
+    args: list[str | int] = [f"{list_name}/{entry}", "", act, KEPT_ACTS, actor.name, actor.proof]
+    lifted = run_script_to_disk(redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args)
+    if lifted < 0:
+        raise unproven(actor)
+    if not lifted:
         raise BankRequestError(f"{list_name}/{entry} is not in quarantine")
 
 
 def _record(did: str, list_name: str, entry: str, actor: Actor, more: dict[str, Any]) -> str:
-    return Act(did=did, list=list_name, by=actor.name, role=actor.role, entries=(entry,), more=more).to_json()
+    act = BankAct(
+        did=did, list=list_name, by=actor.name, role=actor.role, verified=actor.verified, entries=(entry,), more=more
+    )
+    return texts_of([act])
 
 
 def quarantines(redis: Redis) -> tuple[Quarantine, ...]:

@@ -9,7 +9,7 @@ import typer
 
 from config.counts import counted
 from worker.cli.bank_people import app as people
-from worker.cli.bank_session import format_named, session
+from worker.cli.bank_session import author_of, format_named, session
 from worker.cli.bank_view import print_checks, print_import, print_lists, print_stats, progress_of
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
@@ -70,9 +70,7 @@ def create(
 ) -> None:
     """Create an empty list, or change the fields of an existing one."""
     from worker.bank import edits
-    from worker.people.actor import Actor
 
-    role = Actor.of(by, role).role if role else ""
     given = {
         "source": source,
         "category": category,
@@ -85,10 +83,11 @@ def create(
     }
     fields = {field: value for field, value in given.items() if value is not None}
     with session() as now:
+        author = author_of(now.redis, by, role)
         if change:
-            spec = edits.change(now.redis, now.shared.bank, name, fields, by=by, role=role)
+            spec = edits.change(now.redis, now.shared.bank, name, fields, by=author)
         else:
-            spec = edits.create(now.redis, now.shared.bank, edits.spec_of(fields | {"name": name}), by=by, role=role)
+            spec = edits.create(now.redis, now.shared.bank, edits.spec_of(fields | {"name": name}), by=author)
     record = {"list": name, **spec.model_dump(mode="json", exclude={"name"})}
     print_result(record, f"list {name} {'is changed' if change else 'is created, and empty'}", as_json=as_json)
 
@@ -126,9 +125,7 @@ def import_(
     """
     from worker.bank.imports import import_file
     from worker.lookback.bulk import enqueue
-    from worker.people.actor import Actor
 
-    role = Actor.of(by, role).role if role else ""
     chosen = None if layout is None else format_named(layout)
     from_stdin = file == Path("-")
     if from_stdin:
@@ -142,8 +139,7 @@ def import_(
             format=chosen,
             categories=frozenset(categories if categories is not None else ()),
             replace=replace,
-            by=by,
-            role=role,
+            by=author_of(now.redis, by, role),
             progress=progress,
             look_back=None if now.store is None else partial(enqueue, now.redis, now.store),
             source=sys.stdin.buffer if from_stdin else None,

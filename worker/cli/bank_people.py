@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.bank_session import Session, session
+from worker.cli.bank_session import Session, author_of, person_of, session
 from worker.cli.bank_view import print_quarantined
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-OPERATOR = "operator"
 ListName = Annotated[str, typer.Argument(metavar="LIST", help="Name of the list.")]
 ByPerson = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who you are; recorded.")]
 InRole = Annotated[
@@ -62,10 +61,10 @@ def add(
     chosen, value = parse_hash(text, "HASH", wanted)
     with session() as now:
         if name == CONFIRMED:
-            _confirm(now, value, quality, entry, _actor(by, role), as_json=as_json)
+            _confirm(now, value, quality, entry, person_of(now.redis, by, role), as_json=as_json)
             return
         if name == ALLOW:
-            _allow(now, value, quality, for_list, hours, _actor(by, role), as_json=as_json)
+            _allow(now, value, quality, for_list, hours, person_of(now.redis, by, role), as_json=as_json)
             return
         added = check_entry(
             Entry(
@@ -77,7 +76,7 @@ def add(
                 seconds=seconds,
             )
         )
-        edits.add(now.redis, now.shared.bank, name, [added], by=by or OPERATOR, role=role or "")
+        edits.add(now.redis, now.shared.bank, name, [added], by=author_of(now.redis, by, role))
     record = {"list": name, "entry": added.entry, "kind": str(chosen)}
     print_result(record, f"{name}: entry {added.entry}", as_json=as_json)
 
@@ -99,12 +98,12 @@ def remove(
 
     if bool(entries) is whole_list:
         raise BankRequestError("name the entries to withdraw, or give --whole-list")
-    actor = None if by is None or role is None else _actor(by, role)
     with session() as now:
+        author = author_of(now.redis, by, role)
         if whole_list:
-            edits.drop(now.redis, now.shared.bank, name, by=by or OPERATOR, role=role or "")
+            edits.drop(now.redis, now.shared.bank, name, by=author)
         else:
-            edits.remove(now.redis, now.shared.bank, name, entries or [], by=by or OPERATOR, actor=actor)
+            edits.remove(now.redis, now.shared.bank, name, entries or [], by=author)
     record = {"list": name, "removed": entries or [], "whole_list": whole_list}
     line = f"{name}: {'withdrawn' if whole_list else f'{len(entries or [])} withdrawn'}"
     print_result(record, line, as_json=as_json)
@@ -141,7 +140,7 @@ def quarantine(
             return
         if entry is None:
             raise BankRequestError("name the list and the entry")
-        actor = _actor(by, role)
+        actor = person_of(now.redis, by, role)
         if lift:
             lift_quarantine(now.redis, name, entry, actor=actor)
             record = {"list": name, "entry": entry, "lifted": True}
@@ -170,12 +169,6 @@ def history(
                 print_json(act.to_record())
             else:
                 typer.echo(f"{rfc3339(act.at_ms)} {act.in_words()}")
-
-
-def _actor(by: str | None, role: str | None) -> "Actor":
-    from worker.people.actor import Actor
-
-    return Actor.of(by, role)
 
 
 def _confirm(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from worker.bank.lists_in_force import ListsInForce
     from worker.bank.shared_bank import SharedBank
     from worker.bank.snapshot_storage import SnapshotStorage
+    from worker.people.actor import Actor
     from worker.store.object_store import ObjectStore
 
 
@@ -55,6 +56,42 @@ def session() -> Iterator[Session]:
         shared = follow(redis, storage)
         now = combine_lists(shared, load_folder(settings.lists_dir))
         yield Session(redis=redis, storage=storage, shared=shared, in_force=now, store=_store(settings))
+
+
+def author_of(redis: "Redis", by: str | None, role: str | None) -> "str | Actor":
+    """The author of a change: with a roster the person that `--by` names, proved by their token. Without `--by` it is a
+    program of the operator's, such as a nightly import; `--role` without a roster is stated, and recorded.
+
+    Raises:
+        PeopleError: the token is missing or wrong, or `--role` is another than the roster's.
+        BankRequestError, QueueError: `--role` or `--by` is malformed.
+        StoreError: Redis failed.
+    """
+    from worker.bank.edits import OPERATOR
+    from worker.cli.options import acting_person
+    from worker.people.actor import Actor
+
+    name = OPERATOR if by is None else by
+    if name == OPERATOR and not role:
+        return OPERATOR
+    stated = Actor.of(name, role) if role else None
+    actor = acting_person(redis, name, role or None)
+    if actor.verified:
+        return actor
+    return name if stated is None else stated
+
+
+def person_of(redis: "Redis", by: str | None, role: str | None) -> "Actor":
+    """The person behind an act that needs one: of the roster, or, without one, as `--by` and `--role` state.
+
+    Raises:
+        BankRequestError: there is no roster, and one of both is missing.
+        PeopleError, QueueError, StoreError: as `author_of`.
+    """
+    from worker.people.actor import Actor
+
+    author = Actor.of(by, role) if by is None else author_of(redis, by, role)
+    return author if isinstance(author, Actor) else Actor.of(by, role)
 
 
 def _store(settings: Settings) -> "ObjectStore | None":

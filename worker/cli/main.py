@@ -12,16 +12,19 @@ from typing import Annotated
 import typer
 
 from config.errors import LivewardenError, SettingsError
+from worker.cli.audit import app as audit
 from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.ending import FAILED
+from worker.cli.evidence import app as evidence
 from worker.cli.hash import hash_images
 from worker.cli.models import app as models
 from worker.cli.people import app as people
 from worker.cli.policy import app as policy
 from worker.cli.queue import app as queue
 from worker.cli.redis_users import redis_users
+from worker.cli.report import app as report
 from worker.cli.sample import sample
 from worker.cli.scan import scan
 from worker.cli.statistics import statistics
@@ -73,9 +76,12 @@ app.command("statistics")(statistics)
 app.add_typer(streams, name="streams")
 app.add_typer(queue, name="queue")
 app.add_typer(people, name="people")
+app.add_typer(evidence, name="evidence")
+app.add_typer(report, name="report")
 app.add_typer(bank, name="bank")
 app.add_typer(models, name="models")
 app.add_typer(policy, name="policy")
+app.add_typer(audit, name="audit")
 
 
 def _add_plugins() -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.json_lines import print_json
-from worker.cli.options import Json
+from worker.cli.options import Json, acting_person
 from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
 from worker.cli.queue_hold import app as hold
-from worker.cli.queue_view import incident_table, others_text, severity_text, span
+from worker.cli.queue_view import held_lines, incident_table, nothing_text, others_text, severity_text, span
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,14 +30,16 @@ def next_(
     """Take the next incident: critical, then high, then review.
 
     Of the same severity, incidents that you hold come first, so that a lost terminal loses nothing; then the oldest.
-    A more urgent incident comes before one that you hold, and you hold both. It is yours for 10 minutes.
-    Status 3: there is nothing to take.
+    A more urgent incident comes before one that you hold, and you hold both. It is yours for 10 minutes, and so are the
+    other open incidents of its case. Incidents for a lead are given to leads. Status 3: there is nothing to take.
     """
-    from worker.queue.claims import take_or_wait
+    from worker.queue.claims import open_incidents, take_or_wait
 
-    claim = take_or_wait(queue_redis(), by, wait_seconds=wait, another=another)
+    redis = queue_redis()
+    actor = acting_person(redis, by)
+    claim = take_or_wait(redis, actor, wait_seconds=wait, another=another)
     if claim is None:
-        typer.echo("nothing to take", err=True)
+        typer.echo(nothing_text(actor, open_incidents(redis)), err=True)
         raise typer.Exit(NOTHING_TO_TAKE)
     if as_json:
         typer.echo(claim.event)
@@ -45,8 +47,8 @@ def next_(
     if claim.again:
         typer.echo("you hold this one already\n")
     _show_incident(json.loads(claim.event))
-    for other in claim.others:
-        typer.echo(f"you also hold {other}")
+    for line in held_lines(claim):
+        typer.echo(line)
 
 
 @app.command()
@@ -86,11 +88,12 @@ def decide(
         raise typer.BadParameter("goes with --revise", param_hint="--was")
     deployment = queue_settings().deployment
     redis = queue_redis()
+    actor = acting_person(redis, by)
     incident_id = find_incident(redis, incident)
     if revise:
-        decision = revisions.revise(redis, incident_id, outcome, by=by, note=note, deployment=deployment, was=was)
+        decision = revisions.revise(redis, incident_id, outcome, by=actor, note=note, deployment=deployment, was=was)
     else:
-        decision = decisions.decide_incident(redis, incident_id, outcome, by=by, note=note, deployment=deployment)
+        decision = decisions.decide_incident(redis, incident_id, outcome, by=actor, note=note, deployment=deployment)
     if as_json:
         typer.echo(decision.event)
     else:
@@ -148,6 +151,8 @@ def list_(as_json: Json = False) -> None:
     )
     for incident in incidents:
         held = f"{incident.holder} for {span(incident.lease_seconds)}" if incident.holder else ""
+        if not held and incident.needs_role == "lead":
+            held = "nobody: for a lead"
         table.add(
             severity_text(incident.severity),
             incident.incident_id,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.json_lines import print_json, print_result
-from worker.cli.options import Json
+from worker.cli.options import Json, acting_person
 from worker.cli.queue_view import incident_table, span
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; recorded with what you do.")]
+By = Annotated[
+    str, typer.Option("--by", metavar="NAME", help="Who you are; where there is a roster, this needs your token.")
+]
 IncidentId = Annotated[
     str, typer.Argument(metavar="INCIDENT", help="data.incident_id of its events, or at least the first 4 characters.")
 ]
@@ -56,7 +58,7 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
 
 @app.command()
 def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
-    """Give back an incident that you hold: the next caller of `next` may take it immediately.
+    """Give back an incident that you hold, and its case: the next caller of `next` may take them immediately.
 
     Its events wait for that person. `next` may give it to you again.
     """
@@ -65,15 +67,18 @@ def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
 
     redis = queue_redis()
     incident_id = find_incident(redis, incident)
-    entries = give_back(redis, incident_id, by)
-    wait = "1 entry of it waits" if entries == 1 else f"{entries} entries of it wait"
+    given = give_back(redis, incident_id, acting_person(redis, by))
+    wait = "1 entry of it waits" if given.entries == 1 else f"{given.entries} entries of it wait"
     line = f"{incident_id} is held by nobody: {wait} for whoever takes it next"
-    print_result({"incident_id": incident_id, "released": True, "entries": entries}, line, as_json=as_json)
+    if given.others:
+        line += f"; of the same case also {', '.join(given.others)}"
+    record = {"incident_id": incident_id, "released": True, "entries": given.entries, "others": given.others}
+    print_result(record, line, as_json=as_json)
 
 
 @app.command()
 def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
-    """Renew your lease on an incident: ten minutes from now.
+    """Renew your lease on an incident and its case: ten minutes from now.
 
     Also when your ten minutes are over, as long as nobody else has taken it.
     """
@@ -83,12 +88,15 @@ def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
 
     redis = queue_redis()
     incident_id = find_incident(redis, incident)
-    lease = renew(redis, incident_id, by)
+    lease = renew(redis, incident_id, acting_person(redis, by))
     until = rfc3339(lease.until_ms)
     if as_json:
-        print_json({"incident_id": incident_id, "lease_until": until, "changed": lease.changed})
+        record = {"incident_id": incident_id, "lease_until": until, "changed": lease.changed, "others": lease.others}
+        print_json(record)
         return
     typer.echo(f"{incident_id} is yours until {until}")
+    if lease.others:
+        typer.echo(f"of the same case also {', '.join(lease.others)}")
     if lease.changed:
         typer.echo("it has changed since you took it: `livewarden queue next` shows it again")
 
@@ -112,7 +120,8 @@ def _print_page(record: dict[str, Any]) -> None:
     for one in record["decisions"]:
         was = "" if one["previous_outcome"] is None else f", was {one['previous_outcome']}"
         note = f": {one['note']}" if one["note"] else ""
-        line = f"{one['decided']}  {one['outcome']}{was}, by {one['decided_by']}{note}"
+        proved = "" if one["verified"] else " (unverified)"
+        line = f"{one['decided']}  {one['outcome']}{was}, by {one['decided_by']}{proved}{note}"
         table.add("decided", line)
     if record["kept_until"] is not None:
         table.add("kept until", record["kept_until"])

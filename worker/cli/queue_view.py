@@ -1,5 +1,7 @@
 """Incidents for people: labels only, no picture."""
 
+import json
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +10,8 @@ from config.counts import counted
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from worker.people.actor import Actor
+    from worker.queue.claims import Claim, OpenIncident
     from worker.tables.field_table import FieldTable
 
 _COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
@@ -27,6 +31,8 @@ def incident_table(data: dict[str, Any]) -> "FieldTable":
     if "streams" in data:
         table.add("streams", f"{data['streams_total']}: {', '.join(data['streams'])}")
     table.add("rule", data["rule"])
+    if "case_id" in data:
+        table.add("case", data["case_id"])
     if "needs_role" in data:
         table.add("for", Text(f"a {data['needs_role']}", style="bold"))
     for match in data["matches"]:
@@ -34,11 +40,19 @@ def incident_table(data: dict[str, Any]) -> "FieldTable":
     for name, score in data["scores"].items():
         table.add("score", f"{name} {score:.3f}")
     times = data["times"]
-    if "gap" in data:
+    if data.get("ask") == "phone":
+        table.add(
+            "call", Text("the platform's emergency contact or the police, now: Livewarden calls nobody", "bold red")
+        )
+    if "signal" in data:
+        table.add("reported", f"{data['signal']['name']}, {data['signal']['reported']}")
+    elif "gap" in data:
         table.add("not seen", f"since {data['gap']['since']}: {data['gap']['reason']}")
     else:
         table.add("seen", f"{times['captured_first']} to {times['captured_last']}, {counted(data['hits'], 'picture')}")
     table.add("raised", times["raised"])
+    if "taken" in times:
+        table.add("taken", times["taken"])
     if data["degraded"]:
         table.add("degraded", Text(", ".join(data["degraded"]), style="yellow"))
     return table
@@ -55,6 +69,25 @@ def _match(match: dict[str, Any]) -> str:
     if "tags" in match:
         parts.append(f"tags {', '.join(match['tags'])}")
     return ", ".join(parts)
+
+
+def nothing_text(actor: "Actor", waiting: Sequence["OpenIncident"]) -> str:
+    """Line for a person to whom no incident is given; with what waits for a lead, if the person is none."""
+    for_lead = sum(one.needs_role == "lead" and one.holder is None for one in waiting)
+    if not actor.verified or actor.role == "lead" or not for_lead:
+        return "nothing to take"
+    return f"nothing to take; {counted(for_lead, 'incident', 'wait')} for a lead"
+
+
+def held_lines(claim: "Claim") -> Iterator[str]:
+    """Lines that name the other incidents that a person holds, those of the same case first."""
+    for one in claim.in_case:
+        data = json.loads(one.event)["data"]
+        yield f"of the same case: {one.incident_id}, {data['severity']}, rule {data['rule']}"
+    with_it = {one.incident_id for one in claim.in_case}
+    for other in claim.others:
+        if other not in with_it:
+            yield f"you also hold {other}"
 
 
 def severity_text(severity: str) -> "Text":

@@ -6,13 +6,19 @@ from typing import Annotated
 
 import typer
 
+from config.errors import PolicyError
+from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
+from config.settings import Settings
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
+from worker.cli.streams_forget import app as forget
 from worker.errors import RegistryError
 from worker.runtime.environment import settings_of
 from worker.store.redis_client import connect, store_errors
 
 app = typer.Typer(no_args_is_help=True, help="Watch streams, and show the coverage of each second.")
+
+app.registered_commands += forget.registered_commands
 
 StreamId = Annotated[str, typer.Argument(metavar="ID", help="1 to 200 characters of A-Z a-z 0-9 . _ : -")]
 
@@ -25,7 +31,9 @@ def add(
     ] = None,
     purpose: Annotated[str, typer.Option(help="live, drill or canary.")] = "live",
     audience: Annotated[str, typer.Option(help="public, limited or private.")] = "public",
-    risk_prior: Annotated[float, typer.Option(help="0 to 1: known risk; streams of 0.7 and above go first.")] = 0.0,
+    risk_prior: Annotated[
+        float, typer.Option(help="0 to 1: known risk; from a risk of 0.7 on streams go first.")
+    ] = 0.0,
     metadata: Annotated[str, typer.Option(help="Your own metadata, a JSON object; events carry it.")] = "{}",
     as_json: Json = False,
 ) -> None:
@@ -53,7 +61,7 @@ def add(
     redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
         watch(redis, registration, author=Author(deployment=settings.deployment), max_streams=settings.max_streams)
-        record = stream_status(redis, registration.stream_id)
+        record = stream_status(redis, registration.stream_id, risk=_risk(settings))
     line = f"{record['stream_id']} is watched ({record['purpose']}, generation {record['generation']})"
     print_result(record, line, as_json=as_json)
 
@@ -71,7 +79,7 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
     with store_errors():
         if not unwatch(redis, check_stream_id(stream_id), author=Author(deployment=settings.deployment)):
             raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
-        record = stream_status(redis, stream_id)
+        record = stream_status(redis, stream_id, risk=_risk(settings))
     print_result(record, f"{stream_id} is not watched any more", as_json=as_json)
 
 
@@ -87,10 +95,11 @@ def signal(
     from worker.ingest.status import stream_status
 
     reported = check_signals(dict(_named_number(text) for text in signals))
-    redis = connect(settings_of(os.environ).redis_url.get_secret_value())
+    settings = settings_of(os.environ)
+    redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
         report_signals(redis, check_stream_id(stream_id), reported)
-        record = stream_status(redis, stream_id)
+        record = stream_status(redis, stream_id, risk=_risk(settings))
     line = f"{stream_id}: {', '.join(f'{name} {number:g}' for name, number in record['signals'].items())}"
     print_result(record, line, as_json=as_json)
 
@@ -103,14 +112,26 @@ def _named_number(text: str) -> tuple[str, float]:
         raise RegistryError(f"signals: {text[:80]!r}: expected NAME=NUMBER") from error
 
 
+def _risk(settings: Settings) -> RiskSettings:
+    """The weights of the policy that this command's settings name; the built-in ones where it cannot be used, which
+    `livewarden doctor` reports."""
+    from config.policy.policy import load_policy
+
+    try:
+        return load_policy(settings.policy_file).risk
+    except PolicyError:
+        return DEFAULT_RISK
+
+
 @app.command()
 def show(stream_id: StreamId, as_json: Json = False) -> None:
-    """Show one stream: its state, and the coverage of each second."""
+    """Show one stream: its state, its risk part by part, and the coverage of each second."""
     from worker.ingest import status
 
-    redis = connect(settings_of(os.environ).redis_url.get_secret_value())
+    settings = settings_of(os.environ)
+    redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
-        record = status.stream_status(redis, stream_id)
+        record = status.stream_status(redis, stream_id, risk=_risk(settings))
     if as_json:
         print_json(record)
         return
@@ -125,9 +146,10 @@ def list_streams(as_json: Json = False) -> None:
     """List all streams on record."""
     from worker.ingest import status
 
-    redis = connect(settings_of(os.environ).redis_url.get_secret_value())
+    settings = settings_of(os.environ)
+    redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
-        records = status.stream_statuses(redis)
+        records = status.stream_statuses(redis, risk=_risk(settings))
     if as_json:
         print_json(*records)
         return

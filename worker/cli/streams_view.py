@@ -16,14 +16,15 @@ def stream_listing(records: Sequence[Mapping[str, Any]]) -> Listing:
     table = Listing(
         ids("stream"),
         texts("state"),
-        *map(numbers, ("elapsed", "moderated", "not seen", "pending", "lag", "polled")),
-        left_out_first=("pending", "polled", "elapsed", "moderated", "lag", "not seen"),
+        *map(numbers, ("risk", "elapsed", "moderated", "not seen", "pending", "lag", "polled")),
+        left_out_first=("pending", "polled", "elapsed", "moderated", "risk", "lag", "not seen"),
     )
     for record in records:
         unseen = record["skipped_seconds"] + record["failed_seconds"] + record["missed_seconds"]
         table.add(
             Text(record["stream_id"]) + badge(record["purpose"]),
             _state(record),
+            f"{record['risk']['value']:.2f}",
             f"{record['elapsed_seconds']:.0f} s",
             f"{record['moderated_seconds']:.0f} s",
             Text(f"{unseen:.0f} s", "yellow" if unseen else ""),
@@ -67,11 +68,39 @@ def stream_table(record: Mapping[str, Any]) -> FieldTable:
         table.add("damaged", Text(f"{key}: of the wrong type", "bold red"))
     for problem in record["degraded"]:
         table.add("degraded", Text(problem, "yellow"))
+    table.add("risk", Text(f"{record['risk']['value']:.2f}", "bold"))
+    for part in record["risk"]["parts"]:
+        table.add(f"  {_part_name(part)}", _part(part))
     for name, number in record["signals"].items():
-        table.add(f"signal {name}", f"{number:g}")
+        reported = record["signals_reported"].get(name)
+        table.add(f"signal {name}", f"{number:g}" + ("" if reported is None else f", reported {reported}"))
     for model, score in record["last_scores"].items():
         table.add(model, f"{score:.3f}")
     return table
+
+
+_OF_DECISION = "decision"
+
+
+def _part_name(part: Mapping[str, Any]) -> str:
+    return f"decision {part['name'][:8]}" if part["source"] == _OF_DECISION else str(part["name"])
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    """A part of the risk: what it adds, and why."""
+    given = part["given"] if isinstance(part["given"], str) else f"{part['given']:g}"
+    shown = f"{part['part']:.2f}: {given}, weight {part['weight']:g}"
+    if part["half_life_seconds"] is not None:
+        age = "" if part["age_seconds"] is None else f"{_duration(part['age_seconds'])} ago, "
+        shown += f", {age}halves in {_duration(part['half_life_seconds'])}"
+    return shown
+
+
+def _duration(seconds: float) -> str:
+    for unit, unit_seconds in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= unit_seconds:
+            return f"{seconds / unit_seconds:.3g} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def refused_listing(records: Sequence[Mapping[str, Any]]) -> Listing:

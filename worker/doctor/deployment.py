@@ -1,6 +1,7 @@
 """Checks of the surroundings of a deployment: environment variables, allowed origins, object store."""
 
 import asyncio
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from config.counts import counted
@@ -31,16 +32,24 @@ def check_variables(environment: Mapping[str, str]) -> Diagnosis:
 
 
 def check_store(settings: Settings) -> Diagnosis:
-    """Writes a file into the store of the verdict log, and removes it."""
+    """Writes a file into the store of verdict log and evidence, reads it back and removes it."""
+    content = secrets.token_hex(16).encode()
     try:
         store = ObjectStore(settings.store_url)
-        store.write(_PROBE, b"livewarden doctor")
+        store.write(_PROBE, content)
+        found = b"".join(store.chunks(_PROBE))
         store.remove(_PROBE)
     except ObjectStoreError as error:
         return warn(
             "verdict log",
             str(error),
             f"set {PREFIX}STORE_URL to a place that can be written: without it there is no look-back",
+        )
+    if found != content:
+        return fail(
+            "verdict log",
+            "the store confirms a file and gives back another one",
+            f"examine what {PREFIX}STORE_URL leads to, such as a cache: verdicts and evidence are not safe there",
         )
     kept = f"{counted(settings.verdict_log_hours, 'hour', 'are')} kept and looked back on"
     return ok("verdict log", f"can be written; {kept}")

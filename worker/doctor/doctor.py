@@ -15,11 +15,14 @@ from config.policy.policy import load_policy
 from config.settings import Settings
 from config.variables import KNOWN
 from models.classifiers.classifier import WhenStuck
+from worker.doctor.audit import examine_audit
 from worker.doctor.deployment import check_store, check_variables, examine_origins
 from worker.doctor.diagnosis import Diagnosis, fail
+from worker.doctor.evidence import check_evidence, examine_backlog
 from worker.doctor.lists import check_lists, examine_bank, examine_log_files, follow_bank, lists_in_force
 from worker.doctor.live import examine_live
 from worker.doctor.messages import examine_intake, examine_readers
+from worker.doctor.people import examine_people
 from worker.doctor.policy import (
     check_classifiers,
     check_names,
@@ -29,7 +32,8 @@ from worker.doctor.policy import (
     examine_stuck,
 )
 from worker.doctor.redis import examine_epoch, examine_redis, reach
-from worker.doctor.streams import examine_failing, examine_slow
+from worker.doctor.retention import examine_retention
+from worker.doctor.streams import examine_danger, examine_failing, examine_slow
 from worker.errors import StoreError
 from worker.moderation.stages import classifiers_for
 from worker.policyload.breaker import stuck_models
@@ -75,13 +79,18 @@ def _with_settings(
         yield check_test_card(lists, running, when_stuck, required=settings.require_confinement)
     if unreachable is not None:
         yield unreachable
-    for check in (examine_redis, examine_epoch, examine_live, examine_intake, examine_readers):
+    for check in (examine_redis, examine_epoch, examine_live, examine_intake, examine_readers, examine_people):
         yield from _rows(redis, check)
     yield from examine_bank(shared, settings)
-    for check in (lambda redis: examine_policies(redis, policy), examine_failing, examine_slow):
+    of_streams = (examine_danger, examine_failing, examine_slow, examine_retention)
+    for check in (lambda redis: examine_policies(redis, policy), *of_streams):
         yield from _rows(redis, check)
     yield check_store(settings)
+    yield from check_evidence(settings)
+    if settings.evidence_recipients is not None:
+        yield from _rows(redis, examine_backlog)
     yield from _rows(redis, examine_log_files)
+    yield from _rows(redis, lambda redis: examine_audit(redis, settings))
 
 
 def _rows(redis: Redis | None, check: Callable[[Redis], Iterable[Diagnosis]]) -> list[Diagnosis]:

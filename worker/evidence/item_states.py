@@ -7,7 +7,7 @@ from redis import Redis
 
 from worker.errors import EvidenceError
 from worker.evidence.record import EvidenceRecord, ItemState
-from worker.store.redis_client import now_ms, run_script, store_errors
+from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
 from worker.store.redis_keys import EVIDENCE, EVIDENCE_ITEM, EVIDENCE_UNWANTED, EVIDENCE_WAITING
 
 _AT_ONCE: Final = 500
@@ -34,27 +34,45 @@ def record_of(redis: Redis, incident: str, ref: str) -> EvidenceRecord | None:
     return None if found is None else EvidenceRecord.read(str(found))
 
 
+def texts_of(redis: Redis, incident: str) -> dict[str, str]:
+    """The records of an incident's items as they are stored, by reference.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        return {str(ref): str(text) for ref, text in redis.hgetall(EVIDENCE.of(incident)).items()}
+
+
 def records_of(redis: Redis, incident: str) -> list[EvidenceRecord]:
     """The items of an incident by capture time; malformed records are left out.
 
     Raises:
         StoreError: Redis failed.
     """
-    with store_errors():
-        found = redis.hgetall(EVIDENCE.of(incident))
     records = []
-    for text in found.values():
+    for text in texts_of(redis, incident).values():
         try:
-            records.append(EvidenceRecord.read(str(text)))
+            records.append(EvidenceRecord.read(text))
         except EvidenceError:
             continue
     return sorted(records, key=lambda record: (record.capture_ms, record.ref))
 
 
 def note_place(redis: Redis, incident: str, ref: str, place: str) -> bool:
-    """Notes that an item is `stored` or `damaged`; False: it does not belong to the incident any more."""
+    """Notes that an item is `stored`, `damaged` or `dropped`; False: it does not belong to the incident any more."""
     keys = [EVIDENCE.of(incident), EVIDENCE_ITEM.of(ref), EVIDENCE_WAITING.name]
     return bool(run_script(redis, "evidence_stored", keys=keys, args=[incident, ref, place]))
+
+
+def replace_record(redis: Redis, incident: str, before: str, after: EvidenceRecord) -> bool:
+    """Replaces the record of an item; False: it has changed since its text was read.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm it.
+    """
+    args = [after.ref, before, after.to_json()]
+    return bool(run_script_to_disk(redis, "evidence_replace", keys=[EVIDENCE.of(incident)], args=args))
 
 
 def unwanted(redis: Redis, *, most: int) -> dict[str, str]:

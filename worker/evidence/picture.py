@@ -12,7 +12,7 @@ MAX_SIDE_PIXELS: Final = 1280
 """The longer side, <=: enough to judge by, and a tenth of what a 4K picture would take in the store."""
 
 JPEG_QUALITY: Final = 85
-"""Of OpenCV's 0 to 100. A person sees no difference to 95, which takes twice the bytes."""
+"""Quality from 0 to 100, by OpenCV's measure. A person sees no difference to 95, which takes twice the bytes."""
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -65,3 +65,38 @@ def size_of(jpeg: bytes) -> tuple[int, int]:
             return int.from_bytes(jpeg[at + 7 : at + 9]), int.from_bytes(jpeg[at + 5 : at + 7])
         at += 2 + length
     raise EvidenceError("expected a JPEG", reason="damaged")
+
+
+BLURRED_PIXELS: Final = 48
+"""Points along the longer side that a blurred picture is made of: they tell a room from a landscape, and no face."""
+
+
+def to_png(jpeg: bytes, *, clear: bool) -> bytes:
+    """Returns a picture as PNG: grey and blurred, or as it is.
+
+    The JPEG comes from a worker, which a stream may have taken over: it is decoded here, and never handed on.
+
+    Raises:
+        EvidenceError: it is no JPEG of at most MAX_SIDE_PIXELS, or is damaged.
+    """
+    width, height = size_of(jpeg)
+    if not (0 < width <= MAX_SIDE_PIXELS and 0 < height <= MAX_SIDE_PIXELS):
+        raise EvidenceError(
+            f"a picture of {width}×{height}: expected at most {MAX_SIDE_PIXELS} a side", reason="damaged"
+        )
+    flags = cv2.IMREAD_COLOR if clear else cv2.IMREAD_GRAYSCALE
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if decoded is None or decoded.shape[:2] != (height, width):
+        raise EvidenceError("a picture cannot be decoded", reason="damaged")
+    if not clear:
+        scale = BLURRED_PIXELS / max(width, height)
+        small = cv2.resize(
+            decoded, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
+        )
+        decoded = cv2.GaussianBlur(
+            cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), (0, 0), 1 / scale
+        )
+    done, encoded = cv2.imencode(".png", decoded)
+    if not done:
+        raise EvidenceError("a picture cannot be encoded as PNG", reason="damaged")
+    return encoded.tobytes()

@@ -1,4 +1,4 @@
-"""What Redis knows of an item: its digests, its place, and by what it was chosen; no pixels."""
+"""Records of items in Redis: digests, place, and by what they were chosen; no pixels."""
 
 import json
 from dataclasses import dataclass, field, fields, replace
@@ -11,8 +11,11 @@ FOLDER: Final = "evidence"
 CANDIDATES: Final = f"{FOLDER}/candidates"
 """Folder of the store for candidates that have waited, so that a lost host loses little."""
 
-CANDIDATE_BUCKET_MS: Final = 10 * 60 * 1000
+CANDIDATE_BUCKET_MS: Final = 2 * 60 * 1000
 """Candidates are deleted by folder: a listing that gives no times is enough."""
+
+MAX_FORMER: Final = 10
+"""Former digests that are kept, <=: a rotation each quarter for over two years."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,7 @@ class EvidenceRecord:
 
     ref: str
     sha256: str
-    """Of the sealed bytes, as they are now."""
+    """Digest of the sealed bytes, as they are now."""
     picture_sha256: str
     kind: EvidenceKind
     capture_ms: int
@@ -52,6 +55,8 @@ class EvidenceRecord:
     """Digests under which events named it, before it was sealed again to other recipients; the oldest first."""
     next_sha256: str = ""
     """Digest of the bytes that are replacing it at this moment; empty: none are."""
+    next_sealed_to: str = ""
+    """Fingerprint of the recipients of those bytes."""
     more: dict[str, Any] = field(default_factory=dict, compare=False)
     """Fields of a newer version, kept as they are."""
 
@@ -100,19 +105,22 @@ class EvidenceRecord:
         """Returns whether sealed bytes with this digest are the item's."""
         return sha256 == self.sha256 or (self.next_sha256 != "" and sha256 == self.next_sha256)
 
-    def resealing(self, sha256: str) -> Self:
-        """The record while sealed bytes of this digest replace the item's."""
-        return replace(self, next_sha256=sha256)
+    def resealing(self, item: SealedItem) -> Self:
+        """The record while another sealing of the same picture replaces the item's bytes."""
+        return replace(self, next_sha256=item.sha256, next_sealed_to=item.sealed_to)
 
-    def resealed(self, *, size_bytes: int, sealed_to: str) -> Self:
-        """The record once they have replaced it."""
+    def resealed(self, *, size_bytes: int) -> Self:
+        """The record once it has replaced them."""
+        former = (*self.former_sha256, self.sha256)
         return replace(
             self,
             sha256=self.next_sha256,
-            former_sha256=(*self.former_sha256, self.sha256),
+            sealed_to=self.next_sealed_to,
+            # The first is the one that events name.
+            former_sha256=former if len(former) <= MAX_FORMER else (former[0], *former[1 - MAX_FORMER :]),
             next_sha256="",
+            next_sealed_to="",
             size_bytes=size_bytes,
-            sealed_to=sealed_to,
         )
 
     def to_event(self) -> dict[str, Any]:
@@ -132,7 +140,8 @@ class ItemState:
 
     incident: str
     place: str
-    """`stored`: the store has it. `damaged`: no copy of it is what was sealed. Empty: it is in a spool."""
+    """`stored`: the store has it. `damaged`: its bytes in the spool were not those that were sealed. `dropped`: it made
+    room in a full spool. Empty: it is in a spool."""
 
     @classmethod
     def read(cls, value: str) -> Self:

@@ -146,13 +146,13 @@ class Spool:
         raise EvidenceError(f"item {ref}: not in the spool of this machine", reason="missing")
 
     def remove(self, ref: str) -> None:
-        """Removes an item; it may be gone already.
+        """Removes an item, also a damaged one that was set aside; it may be gone already.
 
         Raises:
             EvidenceError: the folder refuses it.
         """
-        for kind in EvidenceKind:
-            path = self.folder / f"{ref}.{kind}.age"
+        for name in (f"{ref}.{kind}.age{end}" for kind in EvidenceKind for end in ("", DAMAGED)):
+            path = self.folder / name
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

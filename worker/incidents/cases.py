@@ -28,7 +28,7 @@ class StreamCase:
     last_ms: int
     """Redis's clock when one of its incidents was raised, or had a hit, last."""
     incidents: int = 0
-    """How many were raised."""
+    """The number of them that were raised."""
 
     def after(self, *, raised: int, now_ms: int) -> "StreamCase":
         """The case once so many more incidents are raised, or open ones have had hits."""

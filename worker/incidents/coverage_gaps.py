@@ -72,7 +72,8 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
     stream_id = lasting.stream_id
     for _ in rounds():
         with store_errors():
-            facts, now = stream_facts(redis, stream_id, generation=lasting.generation), now_ms(redis)
+            facts = stream_facts(redis, stream_id, generation=lasting.generation, risk=policy.risk)
+            now = now_ms(redis)
             incidents = read_incidents(redis, stream_id, facts.purpose)
         before = incidents.rules.get(COVERAGE_GAP_RULE, RuleState())
         context = _context(facts, lasting, deployment=deployment, policy=policy)

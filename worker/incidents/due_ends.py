@@ -83,7 +83,7 @@ class _EndRound:
     ended: list[Incident] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     next_ms: int | None = None
-    """When to check the stream again; None: no incident of it is open."""
+    """Time of the next check of the stream; None: no incident of it is open."""
 
     @classmethod
     def read(cls, redis: Redis, stream_id: str, deployment: str) -> "_EndRound":
@@ -158,7 +158,7 @@ def _newest(redis: Redis, incident_id: str) -> Mapping[str, Any] | None:
 
 
 def _waiting_since_ms(pending: Mapping[Any, Any], purpose: str, purpose_now: str) -> int | None:
-    """When the first of the pending segments of that purpose was listed."""
+    """The time when the first of the pending segments of that purpose was listed."""
     records = (SegmentRecord.read(str(key), str(text)) for key, text in pending.items() if LOOKED_BACK not in str(key))
     waiting = [record.admitted_ms for record in records if (record.purpose or purpose_now) == purpose]
     return min(waiting, default=None)

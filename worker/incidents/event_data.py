@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from config.facts import Hit, ListMatch, SegmentSource
+from config.facts import IMMINENT_DANGER_RULE, Hit, ListMatch, SegmentSource
 from config.policy.cel.comparisons import stated
 from config.policy.rules import CoverageGap, Flood, Rule
 from worker.events.cloudevent import rfc3339
@@ -13,6 +13,7 @@ from worker.incidents.findings import Incident
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import source_of
 from worker.ingest.poll.stream_gaps import Gap
+from worker.ingest.registry.danger_reports import DangerReport
 from worker.ingest.registry.signals import MAX_SIGNALS
 
 MAX_THRESHOLDS: Final = 50
@@ -74,10 +75,19 @@ def gap_condition(rule: CoverageGap) -> dict[str, Any]:
     return {"after_seconds": rule.after_seconds}
 
 
-def cause_data(cause: Hit | Gap, context: SegmentContext) -> dict[str, Any]:
-    """Returns the sample with its segment, or the gap, that caused an event."""
+DANGER_CONDITION: Final[Mapping[str, Any]] = {
+    "when": f'signal("{IMMINENT_DANGER_RULE}") > 0.0',
+    "thresholds": [{"of": "signal", "name": IMMINENT_DANGER_RULE, "operator": ">", "value": 0.0}],
+}
+"""The condition under which a platform's report is an incident."""
+
+
+def cause_data(cause: Hit | Gap | DangerReport, context: SegmentContext) -> dict[str, Any]:
+    """Returns the sample with its segment, the gap, or the report that caused an event."""
     if isinstance(cause, Gap):
         return {"gap": {"since": rfc3339(cause.since_ms), "reason": cause.reason}}
+    if isinstance(cause, DangerReport):
+        return {"signal": {"name": IMMINENT_DANGER_RULE, "reported": rfc3339(cause.reported_ms)}, "ask": "phone"}
     sample = {
         "pts_seconds": cause.pts_seconds,
         "reason": str(cause.reason),
@@ -118,7 +128,8 @@ def stream_data(context: SegmentContext) -> dict[str, Any]:
     stream = context.stream
     # A record with more signals than a stream may have is damaged, and must not keep findings from being published.
     signals = dict(islice(stream.signals.items(), MAX_SIGNALS))
-    data = {"risk_prior": stream.risk_prior, "signals": signals, "metadata": dict(stream.metadata)}
+    risk = {"risk": round(stream.risk, 4), "risk_prior": stream.risk_prior}
+    data = {**risk, "signals": signals, "metadata": dict(stream.metadata)}
     return data | {"stream_state": stream.state} if stream.state else data
 
 
@@ -127,7 +138,7 @@ def no_evidence(why: str) -> dict[str, Any]:
     return {"evidence": [], "evidence_none": why}
 
 
-OF_ONE_STREAM: Final = ("segment", "risk_prior", "signals", "stream_state", "earlier_decisions")
+OF_ONE_STREAM: Final = ("segment", "risk", "risk_prior", "signals", "stream_state", "earlier_decisions")
 """Fields of an event that are about its stream alone."""
 
 

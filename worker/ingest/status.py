@@ -8,12 +8,15 @@ from typing import Any, Final, TypeVar
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from config.policy.risk import stream_risk
+from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.errors import RegistryError
 from worker.events.cloudevent import rfc3339
 from worker.health.presence import LIFE_MS, ProcessRole, list_key
 from worker.ingest.coverage.ledger import Provisional, coverage_key, summary, with_owed
 from worker.ingest.pending.segments import pending_key, pending_ms
 from worker.ingest.poll.schedule import TICK
+from worker.ingest.registry.kept_risk import risk_data, risk_facts, risk_key
 from worker.ingest.registry.registration import check_stream_id
 from worker.ingest.registry.registry import signals_key, stream_ids, stream_key
 from worker.ingest.registry.slow_streams import SlowPart, slow_key
@@ -26,15 +29,18 @@ UNKNOWN: Final = "unknown"
 _Kind = TypeVar("_Kind", dict[str, Any], list[Any])
 
 
-def stream_status(redis: Redis, stream_id: str) -> dict[str, Any]:
+def stream_status(redis: Redis, stream_id: str, *, risk: RiskSettings = DEFAULT_RISK) -> dict[str, Any]:
     """The record of one stream, as `livewarden streams show ID --json` prints it.
+
+    Args:
+        risk: of the policy in force: by it the stream's risk is computed.
 
     Raises:
         RegistryError: there is none.
     """
     check_stream_id(stream_id)
     # In one transaction: a segment settled between two reads would be counted twice or not at all.
-    keys = [key(stream_id) for key in (stream_key, coverage_key, pending_key, signals_key)]
+    keys = [key(stream_id) for key in (stream_key, coverage_key, pending_key, signals_key, risk_key)]
     keys += [slow_key(part, stream_id) for part in SlowPart]
     with redis.pipeline(transaction=True) as pipe:
         for key in keys:
@@ -44,7 +50,9 @@ def stream_status(redis: Redis, stream_id: str) -> dict[str, Any]:
         pipe.zrange(list_key(ProcessRole.WORKER), -1, -1, withscores=True)
         *found, time, tick, signs = pipe.execute(raise_on_error=False)
     damaged = [key for key, hash_ in zip(keys, found, strict=True) if isinstance(hash_, ResponseError)]
-    stream, ledger, pending, signals, *marks = ({} if isinstance(hash_, ResponseError) else hash_ for hash_ in found)
+    stream, ledger, pending, signals, kept, *marks = (
+        {} if isinstance(hash_, ResponseError) else hash_ for hash_ in found
+    )
     tick = tick if isinstance(tick, str) and tick.isdecimal() else 0
     signs = [] if isinstance(signs, ResponseError) else signs
     if not stream and not damaged:
@@ -54,6 +62,7 @@ def stream_status(redis: Redis, stream_id: str) -> dict[str, Any]:
     cursor = _object(stream.get("cursor"))
     last_sign_ms = max([int(tick), *(int(score) for _, score in signs)])
     watch = WatchState.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
+    facts = risk_facts(stream, signals, kept, purpose=stream.get("purpose") or "live")
     lag = lag_ms(stream, now_ms=now_ms, watched=watch.watched or bool(pending))
     return {
         "stream_id": stream_id,
@@ -64,7 +73,12 @@ def stream_status(redis: Redis, stream_id: str) -> dict[str, Any]:
         "audience": stream.get("audience", UNKNOWN),
         "risk_prior": _number(stream.get("risk_prior")),
         "metadata": _object(stream.get("metadata")),
+        "risk": risk_data(stream_risk(facts, now_ms, risk)),
         "signals": {name: _number(number) for name, number in sorted(signals.items())},
+        "signals_reported": {
+            name: None if signal.at_ms is None else rfc3339(signal.at_ms)
+            for name, signal in sorted(facts.signals.items())
+        },
         "generation": int(_number(stream.get("generation"))),
         "epoch": cursor.get("epoch", 0),
         "rendition": cursor.get("rendition", ""),
@@ -101,6 +115,7 @@ def _number(value: Any) -> float:
     return 0.0
 
 
-def stream_statuses(redis: Redis) -> list[dict[str, Any]]:
+def stream_statuses(redis: Redis, *, risk: RiskSettings = DEFAULT_RISK) -> list[dict[str, Any]]:
     """The records of all streams in order of registration, without expired ones."""
-    return [stream_status(redis, stream_id) for stream_id in stream_ids(redis) if redis.exists(stream_key(stream_id))]
+    known = (stream_id for stream_id in stream_ids(redis) if redis.exists(stream_key(stream_id)))
+    return [stream_status(redis, stream_id, risk=risk) for stream_id in known]

@@ -18,6 +18,7 @@ from worker.logs.fields import fields
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.dead_rules import REPORT_SECONDS, DeadRules, ListNames
 from worker.policyload.follower import REFRESH_SECONDS, PolicyFollower
+from worker.policyload.policy_record import record_policy
 from worker.policyload.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, report_policy_file
 from worker.processes.periodic import periodic
 from worker.store import redis_keys
@@ -77,16 +78,22 @@ def watch_policy(
     """
     follower.followed = True
     published, published_at, begun = "", float("-inf"), False
+    recorded, recorded_at = "", float("-inf")
     dead = DeadRules(redis, settings, list_names)
 
     def step() -> None:
-        nonlocal published, published_at, begun
+        nonlocal published, published_at, begun, recorded, recorded_at
         try:
             if follower.refresh() and begun:
                 version = follower.in_force.policy.version
                 _log.info("policy %s is in force", version, extra=fields(policy=version))
             begun = True  # with the version that the worker's start line names
             heirs.good = follower.good
+            version = follower.in_force.policy.version
+            if version != recorded and time.monotonic() - recorded_at > REPORT_SECONDS:
+                recorded_at = time.monotonic()
+                record_policy(redis, version, file=str(settings.policy_file or ""), worker=process_name())
+                recorded, recorded_at = version, float("-inf")
             if follower.refused != published or time.monotonic() - published_at > REPORT_SECONDS:
                 published_at = time.monotonic()  # also where it fails: not each second while Redis is away
                 _publish(redis, settings, follower)

@@ -36,6 +36,8 @@ class CaseStream(_Part):
     purpose: Literal["live", "drill", "canary"] = "live"
     audience: Literal["public", "limited", "private"] = "public"
     risk_prior: _Number = Field(default=0.0, ge=0, le=1)
+    risk: _Number | None = Field(default=None, ge=0, le=1)
+    """All reasons to watch it closely; by default its `risk_prior`."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     signals: dict[str, _Number] = Field(default_factory=dict)
 

@@ -111,6 +111,7 @@ def _replayed(policy: Policy, case: Case) -> StreamReplay:
         while decisions and BEGIN_MS + round(decisions[0].at * 1000) < segment.settled_ms:
             decision = decisions.pop(0)
             replay.decide(decision.rule, BEGIN_MS + round(decision.at * 1000), purpose=case.stream.purpose)
+        replay.fall_silent(segment.settled_ms, purpose=case.stream.purpose)
         replay.settle(segment)
     return replay
 
@@ -136,6 +137,7 @@ def _segments(case: Case) -> list[SettledSegment]:
         purpose=case.stream.purpose,
         audience=case.stream.audience,
         risk_prior=case.stream.risk_prior,
+        risk=case.stream.risk_prior if case.stream.risk is None else case.stream.risk,
         metadata=case.stream.metadata,
         signals=case.stream.signals,
     )

@@ -5,7 +5,7 @@ person goes away. Besides, the queue's entries are followed and its open inciden
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,9 +13,12 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from config.facts import Severity
+from worker.audit.entries import Act, audit_entry
+from worker.errors import PeopleError
 from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import ESCALATION_KEYS, OPEN_KEYS, held_key, incident_key, open_key
-from worker.people.actor import check_name
+from worker.people.actor import Actor, Role
+from worker.people.roster import unproven
 from worker.store.redis_client import ANSWER_SECONDS, now_ms, run_script, store_errors
 
 LEASE_SECONDS = 600.0
@@ -32,18 +35,32 @@ its lease ended. It must be seen within a second. A check writes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldWith:
+    """Another incident of the same case, held together with the one that was taken."""
+
+    incident_id: str
+    event: str
+    """Its newest CloudEvent, JSON on one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """An incident that its taker now holds."""
 
     incident_id: str
     event: str
-    """Its newest CloudEvent, JSON on one line; with `lease_until` in its `data`, which the published one lacks."""
+    """Its newest CloudEvent, JSON on one line; its `data` has what only its holder is given: `lease_until`, `others`
+    (ids of the other incidents of its case that the holder holds) and `times.taken`."""
     lease_until_ms: int
     """Redis's clock."""
+    taken_ms: int = 0
+    """Redis's time at which its holder took it; 0: unknown, an older version's."""
     again: bool = False
     """The taker held it already."""
     others: tuple[str, ...] = ()
     """Ids of the other incidents that the taker holds."""
+    in_case: tuple[HeldWith, ...] = ()
+    """Those of them that are of its case, the most urgent first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,22 +89,34 @@ class OpenIncident:
     """Until the holder's lease ends; 0 without one."""
     streams: int = 1
     """More than one: one hash raised it on so many, and a lead decides; `stream_id` is one of them."""
+    case_id: str | None = None
+    """None: an older version raised it."""
+    needs_role: str = Role.MODERATOR
+    """Role of the person who decides, or a higher one."""
 
 
 UNREADABLE: Final = "unreadable"
 """In place of a field that a damaged record lacks."""
 
+_CLAIM_PARTS: Final = 7
+"""Parts of a claim in the script's answer; a refusal has fewer."""
+_ROLE_NEEDED: Final = 2
+"""Place of the role that is needed, in a refusal because of the role; left out where a moderator's suffices."""
+
 LONGEST_NUMBER: Final = 19
 """Digits of a stored number: a longer one is foreign data."""
 
 
-def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Claim | None:
-    """Takes an incident for `by`: critical, then high, then review.
+def take(redis: Redis, by: str | Actor, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Claim | None:
+    """Takes an incident for `by`: critical, then high, then review; with it the other open incidents of its case that
+    nobody else holds.
 
     Of one severity, an incident that `by` holds already comes first, before others one that has changed since it was
-    given: a person whose terminal was lost gets the same incident again. Then comes the oldest free one.
+    given: a person whose terminal was lost gets the same incident again. Then comes the oldest free one. Incidents that
+    need a higher role than `by` has are left to others. What a person holds who was removed from the roster is free.
 
     Args:
+        by: a name alone: unverified, which a roster refuses.
         lease_seconds: up to LEASE_SECONDS, from now on, also for an incident that `by` held already.
         another: only an incident that `by` does not hold.
 
@@ -96,44 +125,72 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another
 
     Raises:
         QueueError: `by` is not a valid name.
+        PeopleError: the roster does not have `by` any more, or in a role that decides nothing.
         StoreError: Redis failed.
     """
-    name = check_name(by)
+    actor, token = Actor.named(by), secrets.token_hex(16)
     with store_errors():
         answer = run_script(
             redis,
             "take",
-            keys=[*OPEN_KEYS, *ESCALATION_KEYS, held_key(name)],
+            keys=[*OPEN_KEYS, *ESCALATION_KEYS, held_key(actor.name)],
             args=[
-                name,
+                actor.name,
+                actor.proof,
                 round(lease_seconds * 1000),
                 MAX_DRAINED,
-                secrets.token_hex(16),
+                token,
                 LONGEST_LEASE_MS,
                 int(another),
+                # Only the script knows which incidents are taken: it puts them in the place of the token.
+                audit_entry(Act.TAKE, by=actor.name, verified=actor.verified, subject=token, others=f"+{token}"),
             ],
         )
     if not answer:
         return None
-    incident_id, event, lease_until_ms, again, others = answer
+    if len(answer) < _CLAIM_PARTS:
+        raise refused_person(actor, answer, "take incidents")
+    incident_id, event, lease_until_ms, again, taken_ms, others, in_case = answer
+    held_with = tuple(
+        HeldWith(incident_id=str(one), event=str(text)) for one, text in zip(in_case[::2], in_case[1::2], strict=True)
+    )
     return Claim(
         incident_id=str(incident_id),
-        event=with_lease(str(event), int(lease_until_ms)),
+        event=for_holder(
+            str(event),
+            lease_until_ms=int(lease_until_ms),
+            taken_ms=int(taken_ms),
+            others=[one.incident_id for one in held_with],
+        ),
         lease_until_ms=int(lease_until_ms),
+        taken_ms=int(taken_ms),
         again=bool(again),
         others=tuple(str(other) for other in others),
+        in_case=held_with,
     )
 
 
-def with_lease(event: str, lease_until_ms: int) -> str:
-    """Adds the end of the lease to an escalation event, for its holder."""
+def refused_person(actor: Actor, answer: Sequence[object], act: str) -> PeopleError:
+    """Translates a script's answer that a person may not act; `act` names what only others may."""
+    if answer[0] == "unproven":
+        return unproven(actor)
+    needed = answer[2] if len(answer) > _ROLE_NEEDED else Role.MODERATOR
+    others = "a lead" if needed == Role.LEAD else "a moderator or a lead"
+    return PeopleError(f"{actor.name} is {answer[1]}: only {others} may {act}")
+
+
+def for_holder(event: str, *, lease_until_ms: int, taken_ms: int, others: Sequence[str]) -> str:
+    """Adds to an escalation event what its holder is given beside it."""
     record = json.loads(event)
-    if isinstance(record, dict) and isinstance(record.get("data"), dict):
-        record["data"]["lease_until"] = rfc3339(lease_until_ms)
+    if isinstance(record, dict) and isinstance(data := record.get("data"), dict):
+        data["lease_until"] = rfc3339(lease_until_ms)
+        data["others"] = list(others)
+        if taken_ms and isinstance(data.get("times"), dict):
+            data["times"]["taken"] = rfc3339(taken_ms)
     return json.dumps(record)
 
 
-def take_or_wait(redis: Redis, by: str, *, wait_seconds: float, another: bool = False) -> Claim | None:
+def take_or_wait(redis: Redis, by: str | Actor, *, wait_seconds: float, another: bool = False) -> Claim | None:
     """As `take`, but waits up to `wait_seconds` for something to take.
 
     Redis wakes it when an event is published. It sees an incident that is free again after RECHECK_SECONDS at most.
@@ -147,14 +204,16 @@ def take_or_wait(redis: Redis, by: str, *, wait_seconds: float, another: bool = 
         if taken is not None or left <= 0:
             return taken
         # A take is a write, and each write goes to the disk: while nothing is free, waiting only reads.
-        while left > 0 and not _read(redis, seen, min(left, RECHECK_SECONDS)) and not anything_free(redis):
+        while left > 0 and not _read(redis, seen, min(left, RECHECK_SECONDS)) and not anything_free(redis, by):
             left = deadline - time.monotonic()
 
 
-def anything_free(redis: Redis) -> bool:
-    """Returns whether an undecided incident is free."""
+def anything_free(redis: Redis, by: str | Actor) -> bool:
+    """Returns whether an undecided incident is free that `by` could take; True too if `take` would refuse `by`."""
+    actor = Actor.named(by)
     with store_errors():
-        return bool(run_script(redis, "anything_free", keys=OPEN_KEYS, args=[LONGEST_LEASE_MS]))
+        args: list[str | int] = [LONGEST_LEASE_MS, actor.name, actor.proof]
+        return bool(run_script(redis, "anything_free", keys=OPEN_KEYS, args=args))
 
 
 def follow(redis: Redis, *, from_start: bool) -> Iterator[QueueEntry]:
@@ -227,6 +286,8 @@ def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str],
         holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
         streams=number_of(fields, "streams") or 1,
+        case_id=fields.get("case") or None,
+        needs_role=role_needed(fields),
     )
 
 
@@ -234,6 +295,11 @@ def number_of(fields: Mapping[str, str], field: str) -> int | None:
     """Reads a number of a record; None: it is missing or damaged."""
     text = fields.get(field, "")
     return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else None
+
+
+def role_needed(fields: Mapping[str, str]) -> str:
+    """The role that decides on an incident, by its record (`needed_role` in worker/store/lua/common.lua)."""
+    return fields.get("needs_role") or (Role.LEAD if "kept_under" in fields else Role.MODERATOR)
 
 
 def lease_left_ms(fields: Mapping[str, str], now: int) -> int:

@@ -5,13 +5,15 @@ from enum import StrEnum
 
 from redis import Redis
 
+from worker.audit.entries import Act, audit_entry
 from worker.errors import QueueError, StoreError
-from worker.incidents.events import decision_made, escalation_closed
+from worker.incidents.decision_events import decision_made
+from worker.incidents.events import escalation_closed
 from worker.incidents.incident_end import close
 from worker.incidents.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
 from worker.incidents.rule_state import encode
 from worker.incidents.store import rounds
-from worker.people.actor import check_name
+from worker.people.actor import Actor
 from worker.queue.claims import LONGEST_LEASE_MS
 from worker.queue.leases import not_held
 from worker.queue.undecided import Undecided
@@ -53,6 +55,8 @@ class Decision:
     by: str
     decided_ms: int
     """Redis's clock."""
+    verified: bool
+    """The person proved to be `by`, by a token."""
     event: str
     """The CloudEvent that was published, JSON on one line."""
     previous: Outcome | None = None
@@ -60,7 +64,7 @@ class Decision:
 
 
 def decide_incident(
-    redis: Redis, incident_id: str, outcome: str, *, by: str, note: str = "", deployment: str
+    redis: Redis, incident_id: str, outcome: str, *, by: str | Actor, note: str = "", deployment: str
 ) -> Decision:
     """Records a decision, publishes it, and acknowledges every entry of the incident; it is then on Redis's disk.
 
@@ -71,9 +75,10 @@ def decide_incident(
         QueueError: the incident is unknown, decided already, held by another person, or worse than when it was last
             taken; or `outcome`, `by` or `note` is invalid, or a match on a list is called harmless without a note.
             Nothing was written.
+        PeopleError: the roster does not have `by` any more, or the incident needs a role that `by` does not have.
         StoreError: Redis failed, or did not confirm that it is on disk; the decision may have been recorded.
     """
-    judged, name = check_outcome(outcome), check_name(by)
+    judged, actor = check_outcome(outcome), Actor.named(by)
     check_note(note)
     for _ in rounds(PATIENCE_SECONDS):
         with store_errors():
@@ -81,17 +86,22 @@ def decide_incident(
         if found is None:
             continue
         incident, named, now = found.incident, found.named, found.now_ms
-        closing = escalation_closed(found.newest, outcome=judged, deployment=deployment, now_ms=now, named=named)
+        taken_ms = found.taken_ms(actor.name)
+        closing = escalation_closed(
+            found.newest, outcome=judged, deployment=deployment, now_ms=now, named=named, taken_ms=taken_ms
+        )
         made = decision_made(
             incident,
             newest=found.newest,
             stream_id=found.stream_id,
             deployment=deployment,
             outcome=judged,
-            by=name,
+            by=actor.name,
             note=note,
             now_ms=now,
             named=named,
+            taken_ms=taken_ms,
+            verified=actor.verified,
         )
         left = found.left(deployment)
         after = close(found.before, now_ms=now, ended=found.ended)
@@ -111,7 +121,7 @@ def decide_incident(
             ],
             args=[
                 incident_id,
-                name,
+                actor.name,
                 judged,
                 note,
                 now,
@@ -125,6 +135,8 @@ def decide_incident(
                 KEPT_SECONDS,
                 found.fields.get("take_token", ""),
                 int(bool(refusal)),
+                actor.proof,
+                audit_entry(Act.DECISION, by=actor.name, verified=actor.verified, subject=incident_id, outcome=judged),
                 *([] if named is None else [len(found.streams)]),
                 *([] if left is None else left.as_args()),
             ],
@@ -135,14 +147,15 @@ def decide_incident(
                 stream_id=found.stream_id,
                 rule=found.fields["rule"],
                 outcome=judged,
-                by=name,
+                by=actor.name,
                 decided_ms=now,
+                verified=actor.verified,
                 event=made.text,
             )
         if answer[0] == "refused":
             raise QueueError(f"incident {incident_id}: {refusal}")
         if answer[0] != "clash":
-            raise not_held(incident_id, answer)
+            raise not_held(incident_id, answer, actor)
     raise StoreError(f"incident {incident_id}: its stream's incidents keep changing: try again")
 
 

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import entries_key, incident_key, named_key
-from worker.queue.claims import UNREADABLE, lease_left_ms, number_of
+from worker.queue.claims import UNREADABLE, lease_left_ms, number_of, role_needed
 from worker.queue.leases import unknown
 from worker.store.redis_client import store_errors, time_ms
 
@@ -64,7 +64,10 @@ def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
         "hits": number_of(fields, "hits") or 0,
         "raised": _time(number_of(fields, "raised_ms")),
         "captured_last": _time(number_of(fields, "captured_last_ms")),
+        "case_id": fields.get("case") or None,
+        "needs_role": role_needed(fields),
         "holder": fields["holder"] if lease_ms else None,
+        "taken": _time(number_of(fields, "taken_ms")) if "holder" in fields else None,
         "lease_seconds": lease_ms / 1000,
         "lease_until": _time(now + lease_ms if lease_ms else None),
         "changed": bool(lease_ms) and fields.get("event") != fields.get("shown"),
@@ -106,16 +109,17 @@ def _decisions(fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
                 "outcome": fields["outcome"],
                 "previous_outcome": None,
                 "decided_by": fields.get("decided_by", UNREADABLE),
+                "verified": False,
                 "note": fields.get("note", ""),
                 "decided": _time(number_of(fields, "decided_ms")),
             }
         return
     first = events[0]["data"]
     if first.get("previous"):
-        yield {"outcome": first["previous_outcome"], "previous_outcome": None, **first["previous"]}
+        yield {"outcome": first["previous_outcome"], "previous_outcome": None, "verified": False, **first["previous"]}
     for data in (event["data"] for event in events):
         shown = {name: data.get(name) for name in ("outcome", "previous_outcome", "decided_by", "note")}
-        yield shown | {"decided": data["times"]["decided"]}
+        yield shown | {"verified": data.get("verified") is True, "decided": data["times"]["decided"]}
 
 
 def _object(text: str | None) -> dict[str, Any] | None:

@@ -16,15 +16,18 @@ from typing import Any, Final
 
 from redis import Redis
 
+from worker.audit.entries import Act, audit_entry
 from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
-from worker.incidents.events import NamedStreams, decision_revised
+from worker.incidents.decision_events import decision_revised
+from worker.incidents.events import NamedStreams
 from worker.incidents.hash_flood_record import streams_of
 from worker.incidents.incident_end import end_silence
 from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_key
 from worker.incidents.rule_state import RuleState, encode
 from worker.incidents.store import rounds
-from worker.people.actor import check_name
+from worker.people.actor import Actor
+from worker.queue.claims import refused_person
 from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision, Outcome, check_note, check_outcome
 from worker.queue.undecided import StoredRuleState, read_record
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
@@ -36,7 +39,14 @@ _OF_THE_INCIDENT: Final = ("incident_id", "stream_id", "generation", "rule", "se
 
 
 def revise(
-    redis: Redis, incident_id: str, outcome: str, *, by: str, note: str, deployment: str, was: str | None = None
+    redis: Redis,
+    incident_id: str,
+    outcome: str,
+    *,
+    by: str | Actor,
+    note: str,
+    deployment: str,
+    was: str | None = None,
 ) -> Decision:
     """Changes the decision on an incident, and publishes it with author and reason; it is then on Redis's disk.
 
@@ -47,9 +57,10 @@ def revise(
     Raises:
         QueueError: the incident is unknown or not decided, its outcome is the same already, is not `was`, or was
             changed by another person meanwhile; or an argument is invalid. Nothing was written.
+        PeopleError: the roster does not have `by` any more, or the incident needs a role that `by` does not have.
         StoreError: Redis failed, or did not confirm that it is on disk; the revision may have been recorded.
     """
-    judged, name = check_outcome(outcome), check_name(by)
+    judged, actor = check_outcome(outcome), Actor.named(by)
     expected = None if was is None else check_outcome(was)
     check_note(note)
     if not note.strip():
@@ -69,10 +80,11 @@ def revise(
             _last_decision(record, named),
             revision=revision,
             outcome=judged,
-            by=name,
+            by=actor.name,
             note=note,
             deployment=deployment,
             now_ms=now,
+            verified=actor.verified,
         )
         before = RuleState() if kept.state is None else kept.state
         after = before if judged is Outcome.HARMLESS else end_silence(before, incident_id, now_ms=now)
@@ -87,7 +99,7 @@ def revise(
             ],
             args=[
                 incident_id,
-                name,
+                actor.name,
                 judged,
                 note,
                 now,
@@ -97,6 +109,16 @@ def revise(
                 encode(after),
                 event.text,
                 KEPT_SECONDS,
+                actor.proof,
+                audit_entry(
+                    Act.REVISION,
+                    by=actor.name,
+                    verified=actor.verified,
+                    subject=incident_id,
+                    outcome=judged,
+                    was=previous,
+                    revision=revision,
+                ),
             ],
         )
         if answer[0] == "revised":
@@ -105,11 +127,14 @@ def revise(
                 stream_id=record["stream_id"],
                 rule=record["rule"],
                 outcome=judged,
-                by=name,
+                by=actor.name,
                 decided_ms=now,
+                verified=actor.verified,
                 event=event.text,
                 previous=previous,
             )
+        if answer[0] in {"unproven", "role"}:
+            raise refused_person(actor, answer, f"revise the decision on incident {incident_id}")
         if answer[0] == "changed":
             raise QueueError(f"incident {incident_id} was revised meanwhile: {answer[1]}, by {answer[2]}")
     raise StoreError(f"incident {incident_id}: its stream's incidents keep changing: try again")

@@ -17,6 +17,7 @@ from worker.incidents.hash_flood_record import due_member, group_record, streams
 from worker.incidents.keys import incident_key, named_key
 from worker.incidents.rule_state import RuleState
 from worker.incidents.store import ended_incident, event_record, group_field, read_groups, read_incidents, state_field
+from worker.queue.claims import number_of
 from worker.queue.leases import decided_already, unknown
 from worker.store.redis_client import now_ms
 
@@ -100,6 +101,10 @@ class Undecided:
     @property
     def stream_id(self) -> str:
         return self.fields["stream_id"]
+
+    def taken_ms(self, by: str) -> int | None:
+        """Redis's time at which this person, its last holder, took it; None: another did, or an older version."""
+        return number_of(self.fields, "taken_ms") if self.fields.get("holder") == by else None
 
     @property
     def newest(self) -> Mapping[str, Any]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, NamedTuple, Self
 
-from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, Severity, most_urgent
+from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, IMMINENT_DANGER_RULE, Severity, most_urgent
 from worker.incidents.findings import Extent, NearestMatch
-from worker.verdictlog.outcome_rows import DECIDED, REVISED
+from worker.verdictlog.outcome_rows import DECIDED, ENDED, REVISED
 from worker.verdictlog.reading import LeftOut, log_left_out, read_log
 from worker.verdictlog.tables import OUTCOMES
 
@@ -82,6 +82,8 @@ class LoggedIncident:
     policy_version: str = ""
     streams: int | None = None
     """Number of streams of a flood's incident."""
+    ended_ms: int | None = None
+    """Time when it ended without a decision: with its stream, or by silence."""
     decided_ms: int | None = None
     """Time of the first decision: its consequences are replayed."""
     outcome: str | None = None
@@ -94,7 +96,7 @@ class LoggedIncident:
     @property
     def builtin(self) -> bool:
         """A rule of Livewarden itself raised it, not one of the policy."""
-        return self.rule in (FLOOD_RULE, COVERAGE_GAP_RULE)
+        return self.rule in (FLOOD_RULE, COVERAGE_GAP_RULE, IMMINENT_DANGER_RULE)
 
     def extent_at(self, at_ms: int) -> Extent:
         """The extent that was published until then (<=)."""
@@ -107,8 +109,13 @@ class LoggedIncident:
         return most_urgent(self.severity, *(event.severity for event in self.events))
 
     def is_open_at(self, at_ms: int) -> bool:
-        """Returns whether it was raised before (<) then, and not decided before."""
-        return self.raised_ms < at_ms and (self.decided_ms is None or self.decided_ms >= at_ms)
+        """Returns whether it was raised before (<) then, and had neither ended nor been decided before."""
+        closed = (self.ended_ms, self.decided_ms)
+        return self.raised_ms < at_ms and all(one is None or one >= at_ms for one in closed)
+
+    def has_ended_before(self, at_ms: int) -> bool:
+        """Returns whether it had ended without a decision before (<) then."""
+        return self.ended_ms is not None and self.ended_ms < at_ms
 
 
 @dataclass(frozen=True)
@@ -136,9 +143,11 @@ class History:
         for row in rows:
             incident_id = row["incident_id"]
             before = known.get(incident_id)
-            if row["kind"] in (DECIDED, REVISED):
+            if row["kind"] in (ENDED, DECIDED, REVISED):
                 now = _incident(row) if before is None else before
-                if row["kind"] == DECIDED:
+                if row["kind"] == ENDED:
+                    now = replace(now, ended_ms=row["at_ms"])
+                elif row["kind"] == DECIDED:
                     now = replace(now, decided_ms=row["at_ms"], outcome=row["outcome"])
                 else:
                     # The log may reach back to the change of a decision, and not to the decision.
@@ -153,9 +162,9 @@ class History:
                 events[event.extent, LOOKED_BACK in event.segment_key] = event
             if before is None or not before.segment_key or event.at_ms < before.at_ms:
                 now = _incident(row)
-                known[incident_id] = (
-                    now if before is None else replace(now, decided_ms=before.decided_ms, outcome=before.outcome)
-                )
+                if before is not None:
+                    now = replace(now, ended_ms=before.ended_ms, decided_ms=before.decided_ms, outcome=before.outcome)
+                known[incident_id] = now
         by_stream: dict[str, list[LoggedIncident]] = {}
         for incident in known.values():
             events = events_of.get(incident.incident_id, {})

@@ -112,9 +112,16 @@ class Replayer:
         for one in was:
             if one.decided_ms is not None and period.start_ms <= one.decided_ms < period.until_ms:
                 decide = partial(
-                    replay.decide, one.rule, one.decided_ms, purpose=one.purpose, incident_id=one.incident_id
+                    replay.decide,
+                    one.rule,
+                    one.decided_ms,
+                    purpose=one.purpose,
+                    incident_id=one.incident_id,
+                    had_ended=one.has_ended_before(one.decided_ms + 1),
                 )
                 others.append((one.decided_ms, decide))
+            if one.ended_ms is not None and period.start_ms <= one.ended_ms < period.until_ms:
+                others.append((one.ended_ms, partial(replay.end, one)))
             others += [
                 (revision.at_ms, partial(replay.revise, one, revision))
                 for revision in one.revisions

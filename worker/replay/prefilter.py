@@ -6,6 +6,7 @@ rows near one that may count in a window are kept as well.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import product
 
@@ -26,6 +27,9 @@ _OF_COVERAGE = ("segment_ms", "moderated_ms", "unhashable_ms")
 MOST_POPULATIONS = 64
 """Combinations of sample counts in windows; with more, rules are evaluated on each picture instead."""
 
+_RISK = re.compile(r"\brisk\b")
+"""`stream.risk` in a condition, and not `risk_prior`."""
+
 _UNLIKE = {"sample"}
 """Variables that differ from picture to picture."""
 
@@ -45,6 +49,8 @@ class Prefilter:
         self._populations = _populations(policy)
         self._passes_all |= len(self._populations) > MOST_POPULATIONS
         self._names = frozenset[str]().union(*(condition.names for condition in conditions))
+        # It differs from segment to segment: taken into account for all policies, hardly any two rows would be alike.
+        self._uses_risk = any(_RISK.search(rule.when) for rule in policy.rules)
         self._numbers: dict[str, list[float]] = {}
         self._lowest: dict[str, float] = {}
         """By score: the least value (>=) that may count in a window."""
@@ -77,6 +83,8 @@ class Prefilter:
         codes = np.zeros(table.num_rows, np.int64)
         for name in _OF_STREAM:
             codes = _combined(codes, _codes(table[name]))
+        if self._uses_risk:
+            codes = _combined(codes, _codes(table["risk"]))
         if self._names & {"signal", "signals"}:
             codes = _combined(codes, _codes(_texts(table["signals"])))
         if "coverage" in self._names:

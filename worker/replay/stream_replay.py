@@ -15,9 +15,9 @@ from config.policy.evaluation import OrderState, judge
 from config.policy.policy import Policy
 from config.policy.rules import Rule
 from worker.incidents.events import Event, EventType
-from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
+from worker.incidents.findings import Extent, Finding, Incident, IncidentEnd, matches_of, nearest_of
 from worker.incidents.hash_flood import filter_hits
-from worker.incidents.incident_end import close, end_silence
+from worker.incidents.incident_end import PurposeWatch, close, due_end, end, end_silence
 from worker.incidents.incident_rules import advance
 from worker.incidents.rule_state import LastDecision, RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext, Versions
@@ -77,6 +77,8 @@ class StreamReplay:
         self._order: dict[tuple[int, int], OrderState] = {}
         self._decided_as: dict[str, str] = {}
         """The decided incident of the log -> the one that this policy had open for the same rule."""
+        self._ended: dict[str, Incident] = {}
+        """The undecided incident of the log that had ended -> the one that this policy had open for the same rule."""
         self.raised: dict[str, ReplayedIncident] = {}
         """By their ids, in order; without those that were taken over."""
         self.hits: Counter[str] = Counter()
@@ -130,13 +132,34 @@ class StreamReplay:
             versions=Versions(policy=self._policy.version),
         )
 
-    def decide(self, rule: str, at_ms: int, *, purpose: str, incident_id: str = "") -> None:
-        """Applies a decision on the rule's incident, if one is open; `incident_id`: its id in the log."""
-        rules = self._rules.setdefault(purpose, {})
-        state = rules.get(rule)
+    def end(self, incident: LoggedIncident) -> None:
+        """Ends the rule's incident without a decision, if one is open, when that of the log ended."""
+        rules = self._rules.setdefault(incident.purpose, {})
+        state = rules.get(incident.rule)
         if state is not None and state.incident is not None:
-            self._decided_as[incident_id] = state.incident.incident_id
-            rules[rule] = close(state, now_ms=at_ms)
+            rules[incident.rule], self._ended[incident.incident_id] = end(state, IncidentEnd.STREAM_ENDED)
+
+    def fall_silent(self, now_ms: int, *, purpose: str) -> None:
+        """Ends incidents that have been silent for as long as the policy states, as a live stream's are."""
+        rules = self._rules.setdefault(purpose, {})
+        for name, state in rules.items():
+            if state.incident is not None and due_end(state.incident, PurposeWatch(goes_on=True), now_ms=now_ms):
+                rules[name], _ = end(state, IncidentEnd.SILENCE)
+
+    def decide(self, rule: str, at_ms: int, *, purpose: str, incident_id: str = "", had_ended: bool = False) -> None:
+        """Applies a decision on the rule's incident, if there is one.
+
+        Args:
+            incident_id: its id in the log.
+            had_ended: it had ended there before; then the decision is on the one that ended here at that time.
+        """
+        rules = self._rules.setdefault(purpose, {})
+        state = rules.get(rule, RuleState())
+        ended = self._ended.pop(incident_id, None) if had_ended else None
+        decided = ended if had_ended else state.incident
+        if decided is not None:
+            self._decided_as[incident_id] = decided.incident_id
+            rules[rule] = close(state, now_ms=at_ms, ended=ended)
 
     def revise(self, incident: LoggedIncident, revision: Revision) -> None:
         """Applies a revision of the decision on an incident."""
@@ -178,6 +201,7 @@ class StreamReplay:
         self.hits.clear()
         self.problems.clear()
         self._decided_as.clear()
+        self._ended.clear()
         purposes = {*self._rules, *(incident.purpose for incident in before)}
         for purpose, rule in product(sorted(purposes), self._policy.rules):
             rules = self._rules.setdefault(purpose, {})
@@ -190,6 +214,11 @@ class StreamReplay:
             elif was_open is not None and (known is None or known.incident_id != was_open.incident_id):
                 given = _given(was_open, rule, was_open.extent_at(at_ms), was_open.raised_ms)
                 state = replace(state, waiting=(), incident=given)
+            self._ended |= {
+                one.incident_id: _given(one, rule, one.extent_at(at_ms), one.raised_ms)
+                for one in mine
+                if one.has_ended_before(at_ms) and (one.decided_ms is None or one.decided_ms >= at_ms)
+            }
             decided = [incident for incident in mine if incident.decided_ms is not None and incident.decided_ms < at_ms]
             if decided:
                 state = replace(state, decided=_decided(decided, rule, at_ms))
@@ -210,7 +239,11 @@ def _decided(incidents: Iterable[LoggedIncident], rule: Rule, at_ms: int) -> Las
             state = _revised(state, one.incident_id, revision)
             continue
         extent = one.extent_at(then_ms)
-        state = close(replace(state, incident=_given(one, rule, extent, one.raised_ms)), now_ms=then_ms)
+        given = _given(one, rule, extent, one.raised_ms)
+        if one.has_ended_before(then_ms + 1):
+            state = close(state, now_ms=then_ms, ended=given)
+        else:
+            state = close(replace(state, incident=given), now_ms=then_ms)
         known = extent.nearest is not None
     assert state.decided is not None
     return state.decided if known else replace(state.decided, nearest=None)

@@ -36,10 +36,12 @@ def settings_of(environment: Mapping[str, str], *, paths: Iterable[str] = ()) ->
 def settings_of_worker(environment: Mapping[str, str]) -> Settings:
     """Reads the settings of a worker: all files and folders are tried, too, and made.
 
+    Those of evidence are not: a worker without them moderates, and says so. One that could open evidence is refused.
+
     Raises:
         SettingsError: with every mistake.
     """
-    return settings_of(environment, paths=_PATHS)
+    return load_settings(environment, checks={**_TEXTS, **_PATHS, "evidence_identity": _no_identity})
 
 
 def settings_of_beat(environment: Mapping[str, str]) -> Settings:
@@ -125,6 +127,13 @@ def _store_url(url: str) -> Iterator[str]:
         return
     if store.local:
         yield from _own_folder(Path(store.root), 0o700)  # as the store itself makes it
+
+
+def _no_identity(_path: Path) -> Iterator[str]:
+    yield (
+        "expected nothing: a worker seals evidence and must not be able to open it, for whoever takes it over could: "
+        "set it for the commands of reviewers only"
+    )
 
 
 def _touchable_file(path: Path) -> Iterator[str]:

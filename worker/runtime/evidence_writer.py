@@ -70,6 +70,24 @@ class EvidenceWriter:
         _not_kept.met("spool", "evidence: pictures are not kept: %s", reason, reason=reason)
         return evidence.lost(reason)
 
+    def recipients(self) -> Recipients:
+        """The recipients in force.
+
+        Raises:
+            EvidenceError: there are none, or their file is not usable.
+        """
+        return self._recipients.current()
+
+    def put(self, item: SealedItem) -> None:
+        """Writes one picture to the spool.
+
+        Raises:
+            EvidenceError: it is not on disk.
+        """
+        reason = self._put([item])
+        if reason:
+            raise EvidenceError(f"evidence {item.ref}: not kept: {reason}", reason=reason)
+
     def _put(self, items: Sequence[SealedItem]) -> str:
         """Writes to the spool; returns the reason that it failed, or an empty text."""
         if not self._idle.acquire(blocking=False):

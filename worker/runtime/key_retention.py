@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 
 from worker.incidents.keys import ids_key
 from worker.ingest.registry.registry import DUES, is_over
+from worker.retention.due import add_missing
 from worker.store import redis_keys
 from worker.store.key_pattern import Key
 from worker.store.redis_client import run_script, unless_full
@@ -37,6 +38,9 @@ def give_lives(redis: Redis) -> int:
     with unless_full():
         redis.set(redis_keys.SWEPT.name, cursor)
     found = [(name, key) for name in names if (key := key_of(name)) is not None and key.seconds]
+    evidence = redis_keys.EVIDENCE
+    with unless_full():
+        add_missing(redis, [name.removeprefix(evidence.prefix) for name in names if key_of(name) is evidence])
     _note_ids(redis, [name.removeprefix(key.prefix) for name, key in found if key is redis_keys.INCIDENT])
     watched = _watched(redis, {name.removeprefix(key.prefix) for name, key in found if key.of_stream})
     return _give(redis, _with_lives(redis, found), watched)

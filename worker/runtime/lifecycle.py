@@ -25,17 +25,20 @@ from worker.bank.lists_in_force import followed_names
 from worker.bank.recovery import keep_restored
 from worker.bank.replication import fetch_at_start, keep_fetched
 from worker.bank.snapshot_storage import SnapshotStorage
+from worker.evidence.recipients_file import log_unsealed
 from worker.evidence.upload import keep_uploading
 from worker.health.presence import Presence, ProcessRole, keep_present
 from worker.health.redis_epoch import EpochWatch
+from worker.incidents.imminent_danger import keep_raising
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
-from worker.ingest.pending.queues import QUEUES
+from worker.ingest.pending.queues import QUEUES, URGENT
 from worker.logs.fields import fields
 from worker.logs.setup import last_words, log_to_stderr
 from worker.lookback.bulk import keep_looking_back
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.follower import PolicyFollower
+from worker.policyload.good_policy import good_policy
 from worker.policyload.trial import try_in_subprocess
 from worker.policyload.watch import watch_policy
 from worker.processes.core_dumps import forbid_dumps
@@ -45,6 +48,7 @@ from worker.runtime.celery_app import app, process, settings, tick_now
 from worker.runtime.celery_log import format_celery
 from worker.runtime.confinement import check_confinement, log_unconfined
 from worker.runtime.environment import log_unknown
+from worker.runtime.looks import SendLook, keep_relaying
 from worker.runtime.occupancy import occupancy_of_this_worker, occupy
 from worker.runtime.shutdown import WorkerEnd
 from worker.runtime.watchdog import Watchdog
@@ -117,6 +121,7 @@ def _build(**_: Any) -> None:
 def _watch(**_: Any) -> None:
     _stopping.clear()
     log_unknown(os.environ)
+    log_unsealed(settings.evidence_recipients)
     log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
     storage = SnapshotStorage.of(settings)
     start_thread(
@@ -126,11 +131,15 @@ def _watch(**_: Any) -> None:
     start_thread("bank-fetcher", partial(keep_fetched, process.redis, storage, _stopping))
     looking_back = (process.redis, process.bank, settings.store_url, settings.verdict_log_hours, _stopping)
     start_thread("evidence", partial(keep_uploading, process.redis, settings, _stopping))
+    start_thread("looks", partial(keep_relaying, process.redis, SendLook(app, URGENT), _stopping))
     start_thread("lookback-keeper", partial(keep_looking_back, *looking_back))
     # A follower of its own: a pool child that is forked later must not take it for followed there.
     watched = (_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names)
     start_thread("policy-watch", partial(watch_policy, *watched))
     start_thread("watchdog", partial(Watchdog(process, tick_now).run, _stopping))
+    # Not through Celery, whose queues may be long while somebody is in danger.
+    raising = (process.redis, good_policy(process.policies), settings.deployment, _stopping)
+    start_thread("imminent-danger", partial(keep_raising, *raising))
     # Not through Celery: a message that it cannot parse ends the worker, and the next one.
     _giving_back.append(start_thread("intake", partial(keep_reading, process.redis, settings, _stopping)))
 

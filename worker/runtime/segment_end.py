@@ -17,6 +17,7 @@ from worker.ingest.pending.segments import SegmentRecord, series_of, source_of, 
 from worker.ingest.playlist.hls import rendition_of
 from worker.ingest.playlist.outcome import SHORT_EXTINF
 from worker.ingest.poll.due import no_video_mark
+from worker.ingest.registry.kept_risk import score_fields
 from worker.ingest.registry.signals import stream_facts
 from worker.logs.fields import fields
 from worker.moderation.accounting import ROUNDING_MS, LedgerShare
@@ -58,7 +59,9 @@ class SegmentEnd:
         """Closes a segment of which nothing was seen."""
         if record.damaged and not record.duration_ms:
             record = replace(record, duration_ms=unread_ms(self.redis, stream_id))
-        facts = stream_facts(self.redis, stream_id, purpose=record.purpose, generation=record.generation)
+        facts = stream_facts(
+            self.redis, stream_id, purpose=record.purpose, generation=record.generation, risk=self.active.policy.risk
+        )
         share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
         context, fields = self._context(facts, record, self.bank().versions), {}
         if reason in _NO_VIDEO_REASONS:
@@ -68,11 +71,14 @@ class SegmentEnd:
 
     def close_moderated(self, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict) -> None:
         """Closes a segment that has a verdict."""
+        now = now_ms(self.redis)
         # On disk before its segment settles: an event names no picture that a worker's death could take away.
         evidence = self.evidence.keep(verdict.evidence)
         degraded = tuple(sorted({*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded}))
-        context = self._context(facts, record, verdict.list_versions, degraded)
-        fields = _last_seen(self.redis, record, verdict) | {"degraded": json.dumps(degraded), "no_video": ""}
+        context = replace(self._context(facts, record, verdict.list_versions, degraded), sampled_ms=now)
+        fields = _last_seen(record, verdict, now_ms=now) | {"degraded": json.dumps(degraded), "no_video": ""}
+        scores = (sample.scores for sample in verdict.samples)
+        fields |= score_fields(scores, purpose=facts.purpose, now_ms=now, settings=self.active.policy.risk)
         with soft_limit.commit():
             self._commit(record, verdict.ledger_share(record.duration_ms), context, verdict, fields, evidence)
         if verdict.gate is not None:
@@ -192,10 +198,10 @@ def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:
     return {field: amount for field, amount in amounts.items() if amount}
 
 
-def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, str]:
+def _last_seen(record: SegmentRecord, verdict: SegmentVerdict, *, now_ms: int) -> dict[str, str]:
     """Stream fields for operators; of segments that end out of order the last to end counts."""
     last = verdict.samples[-1] if verdict.samples else None
-    fields = {"lag_ms": str(max(0, now_ms(redis) - record.capture_ms - record.duration_ms))}
+    fields = {"lag_ms": str(max(0, now_ms - record.capture_ms - record.duration_ms))}
     if last is not None:
         fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})
         fields["still"] = last.flat or ("frozen" if last.frozen else "")

@@ -176,7 +176,9 @@ def _moderate(
 ) -> SegmentOutcome:
     """Samples the segment and gives its pictures their verdicts."""
     stream_id, record, deaths = segment.stream_id, segment.record, segment.begun.deaths
-    facts = stream_facts(segment.redis, stream_id, purpose=record.purpose, generation=record.generation)
+    facts = stream_facts(
+        segment.redis, stream_id, purpose=record.purpose, generation=record.generation, risk=active.policy.risk
+    )
     before = _read_before(segment.redis, stream_id, record, list(active.models(drill=True)))
     versions = {"policy": active.policy.version, "models": dict(active.models(drill=facts.drill))}
     try:

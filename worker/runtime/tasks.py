@@ -6,21 +6,26 @@ from functools import partial
 from celery import shared_task
 from redis.exceptions import OutOfMemoryError
 
+from worker.evidence.spool import Spool
 from worker.ingest.pending.fair_queue import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
 from worker.ingest.pending.queues import CONTROL
 from worker.ingest.poll.failures import publish_poll_failed
 from worker.ingest.poll.poll import poll_due
-from worker.ingest.poll.schedule import URGENT_RISK_PRIOR, risk_prior_of
+from worker.ingest.registry.kept_risk import risk_of
 from worker.ingest.registry.slow_streams import SlowPart, is_slow
 from worker.logs.failure_log import FailureLog
 from worker.lookback.late_files import register_again
 from worker.lookback.search import look_back
+from worker.retention.forget import ErasureWork, go_on
+from worker.retention.purge import Purge, purge
 from worker.runtime.audit_copy import copy_audit
 from worker.runtime.celery_app import app, process, tick_now
+from worker.runtime.looks import look
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.upkeep import look_after
 from worker.store.object_store import ObjectStore
 from worker.verdictlog import outcomes, retention
+from worker.verdictlog.erasure import erase_stream
 
 _trouble = FailureLog(logging.getLogger(__name__))
 
@@ -56,6 +61,7 @@ def _poll(*, slow: bool) -> None:
             report=lambda failure: publish_poll_failed(process.redis, failure, deployment=process.settings.deployment),
             slow=slow,
             deployment=process.settings.deployment,
+            risk=process.policy.risk,
         )
     except OutOfMemoryError:
         _trouble.met("full", "streams are polled again when Redis has room")
@@ -97,11 +103,41 @@ def record_outcomes_task() -> None:
         send_housekeeping("record_outcomes")
 
 
+@shared_task(name="livewarden.purge_evidence")
+def purge_evidence_task() -> None:
+    """Deletes evidence whose term is over, for a slice of time."""
+    if purge(_purge()):
+        send_housekeeping("purge_evidence")
+
+
+@shared_task(name="livewarden.forget_streams")
+def forget_streams_task() -> None:
+    """Goes on with erasures of streams, for a slice of time."""
+    work = _purge()
+    go_on(ErasureWork(purge=work, erase_log=partial(erase_stream, work.redis, work.store)))
+
+
+def _purge() -> Purge:
+    settings = process.settings
+    return Purge(
+        redis=process.redis,
+        store=ObjectStore(settings.store_url),
+        spool=Spool.of(settings),
+        retention=process.policy.retention,
+    )
+
+
 @shared_task(name="livewarden.copy_audit")
 def copy_audit_task() -> None:
     """Copies the audit log into the store, for a slice of time."""
     if copy_audit(process):
         send_housekeeping("copy_audit")
+
+
+@shared_task(name="livewarden.look")
+def look_task(look_id: str) -> None:
+    """Seals a picture of what a stream shows now, for a person who asked."""
+    look(process, look_id)
 
 
 @shared_task(name="livewarden.segment")
@@ -148,14 +184,14 @@ _TASKS = {
 }
 
 
-def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:
+def send_segment(stream_id: str, segment_key: str, risk: float) -> None:
     """Adds a segment to its stream's queue, and sends a task where the lane needs one: a hint, since the segment is on
     record already."""
     if is_slow(process.redis, SlowPart.SEGMENTS, stream_id):
         # Urgent ones too: a broadcaster's risk does not limit how long his origin may hold a process.
         lane = Lane.SLOW
     else:
-        lane = Lane.URGENT if risk_prior >= URGENT_RISK_PRIOR else Lane.SHARED
+        lane = Lane.URGENT if risk >= process.policy.risk.urgent_at else Lane.SHARED
     if add_waiting(process.redis, lane, stream_id, segment_key):
         _send_task(lane)
 
@@ -166,4 +202,4 @@ def _send_task(lane: Lane) -> None:
 
 def send_segment_again(stream_id: str, segment_key: str) -> None:
     """Sends a segment's task to the queue where its stream belongs by now."""
-    send_segment(stream_id, segment_key, risk_prior_of(process.redis, stream_id))
+    send_segment(stream_id, segment_key, risk_of(process.redis, stream_id, process.policy.risk))

@@ -11,8 +11,10 @@ from worker.audit.chainer import link_waiting
 from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
+from worker.incidents.decided_risk import note_decisions
 from worker.incidents.due_ends import end_incidents
 from worker.incidents.hash_flood_record import publish_due
+from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.ingest.coverage.ledger import pay_owed
 from worker.ingest.poll.origin_gaps import publish_origin_gaps
 from worker.ingest.poll.schedule import reconcile
@@ -22,6 +24,8 @@ from worker.logs.exception_place import place_of
 from worker.logs.failure_log import FailureLog
 from worker.lookback import jobs as look_back_jobs
 from worker.queue.trimming import trim
+from worker.retention import forget
+from worker.retention import purge as evidence_purge
 from worker.runtime.audit_copy import copy_audit
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
@@ -37,6 +41,8 @@ HOUSEKEEPING = {
     "look_back": look_back_jobs.is_due,
     "keep_log": retention.is_due,
     "record_outcomes": outcomes.is_due,
+    "purge_evidence": evidence_purge.is_due,
+    "forget_streams": forget.is_due,
     "copy_audit": copies.is_due,
 }
 """Separate tasks, by name, and the check that one has something to do."""
@@ -44,8 +50,9 @@ HOUSEKEEPING = {
 
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
-    and of single streams, ends of incidents and the streams that joined groups, links the audit log, logs published
-    events, trims old and acknowledged entries, and sends housekeeping that is due.
+    and of single streams, ends of incidents and the streams that joined groups, raises reported dangers, notes
+    decisions for the risk of their streams, links the audit log, logs published events, trims old and acknowledged
+    entries, and sends housekeeping that is due.
 
     A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
@@ -54,7 +61,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
     """
     redis, deployment = process.redis, process.settings.deployment
     steps: dict[str, Callable[[], object]] = {
-        "overdue segments": lambda: reconcile(redis, send),
+        "overdue segments": lambda: reconcile(redis, send, risk=process.policy.risk),
         "ledgers": lambda: pay_owed(redis),
         "streams that are gone": lambda: forget_gone(redis),
         "lives of keys": lambda: give_lives(redis),
@@ -63,6 +70,8 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "ends of incidents": lambda: end_incidents(redis, deployment=deployment),
         "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
+        "imminent danger": lambda: raise_reported_dangers(redis, deployment=deployment, policy=process.policy),
+        "decisions": lambda: note_decisions(redis),
         "audit log": lambda: link_waiting(redis),
         "audit head": lambda: publish_head(redis, deployment=deployment),
         "log of events": lambda: log_published(redis),

@@ -169,6 +169,11 @@ class WorkerProcess:
         return Decoder(limits=self.limits)
 
     @property
+    def decoder(self) -> Decoder:
+        """The decoder of this process's segments."""
+        return self._decoder
+
+    @property
     def pipeline(self) -> Pipeline:
         """Sampler, models and policy, joined."""
         return self.active.pipeline

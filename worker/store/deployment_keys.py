@@ -6,6 +6,7 @@ EPOCH = Key("lw:epoch", "hash", "epoch by which a loss of Redis's state is detec
 SEED = Key("lw:seed", "string", "secret for drawing the times of samples", "one", read_by=WORKERS)
 SWEPT = Key("lw:swept", "string", "position of the search for keys without a life", "a number", read_by=WORKERS)
 POLICIES = Key("lw:policies", "hash", "active policy of each process", "live processes")
+POLICY_RECORDED = Key("lw:policies:recorded", "string", "policy that the audit log says is in force", "one")
 POLICIES_UNMET = Key(
     "lw:policies:unmet:{version}",
     "set",

@@ -1,6 +1,6 @@
 """The keys of evidence."""
 
-from worker.store.key_pattern import MINUTE, OPERATORS, Key, mark, moderated
+from worker.store.key_pattern import MINUTE, OPERATORS, Key, moderated
 
 CANDIDATES = Key(
     "lw:candidates:{stream}",
@@ -33,7 +33,12 @@ EVIDENCE_ITEM = moderated(
 EVIDENCE_WAITING = moderated(
     "lw:evidence:waiting", "zset", "pictures of incidents that the store does not have, by time", "pictures"
 )
-EVIDENCE_UNWANTED = Key(
+EVIDENCE_UNWANTED = moderated(
     "lw:evidence:unwanted", "hash", "evicted pictures that must leave the store: incident, by reference", "pictures"
 )
-EVIDENCE_SWEPT = mark("lw:evidence:swept", "candidates in the store need no search", seconds=MINUTE)
+EVIDENCE_SWEPT = moderated(
+    "lw:evidence:swept", "string", "exists while candidates in the store need no search", "one", seconds=MINUTE
+)
+EVIDENCE_ROTATION = moderated(
+    "lw:evidence:rotation", "string", "lease for sealing evidence to other recipients", "one", seconds=MINUTE
+)

@@ -80,6 +80,7 @@ DECISIONS = Key(
     "30 days; less only while Redis is full",
     read_by=("platform", "worker", "operator"),
 )
+DECISIONS_NOTED = Key("lw:decisions:noted", "string", "the last decision noted for its streams' risk", "an entry's ID")
 STREAM_EVENTS = Key(
     "lw:streams:events",
     "stream",

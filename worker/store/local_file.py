@@ -1,5 +1,7 @@
 """Reads and writes files named on the command line."""
 
+import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,5 +73,21 @@ def write_file(path: Path, data: bytes) -> None:
     """
     try:
         path.write_bytes(data)
+    except OSError as error:
+        raise LocalFileError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def write_private_file(path: Path, data: bytes) -> None:
+    """Writes `data` to `path`, which only its owner may read; an existing file is replaced.
+
+    Raises:
+        LocalFileError: it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.fchmod(descriptor, 0o600)
+            file.write(data)
     except OSError as error:
         raise LocalFileError(f"{path}: cannot be written: {error.strerror}") from error

@@ -13,6 +13,7 @@ from worker.store.evidence_keys import *
 from worker.store.incident_keys import *
 from worker.store.key_pattern import Key
 from worker.store.people_keys import *
+from worker.store.retention_keys import *
 from worker.store.stream_keys import *
 
 KEYS: Final = {name: value for name, value in list(globals().items()) if isinstance(value, Key)}

@@ -25,6 +25,19 @@ SIGNALS = Key(
     seconds=7 * DAY,
     life="after the last signal",
 )
+DUE_DANGER = Key(
+    "lw:due.danger",
+    "zset",
+    "reports of imminent danger that are to be raised, by time: stream, watch generation and purpose",
+    "watched streams, for a second",
+)
+RISK = Key(
+    "lw:risk:{stream}",
+    "hash",
+    "what a stream's risk follows from beside signals: its highest scores, its latest decided incidents",
+    "100 fields",
+    seconds=90 * DAY,
+)
 COVERAGE = Key(
     "lw:coverage:{stream}",
     "hash",

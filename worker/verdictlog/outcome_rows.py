@@ -1,4 +1,5 @@
-"""Rows of outcomes of verdicts: one for each event that raised or changed an incident, or decided it.
+"""Rows of outcomes of verdicts: one for each event that raised or changed an incident, ended it without a decision, or
+decided it.
 
 Rows are made from the published events, so that they have what any process raised and any person decided. They do not
 have a person's name.
@@ -11,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from worker.incidents.events import EventType, extent_of
+from worker.incidents.events import UNDECIDED, EventType, extent_of
 
-RAISED, UPDATED, DECIDED, REVISED = "raised", "updated", "decided", "revised"
+RAISED, UPDATED, ENDED, DECIDED, REVISED = "raised", "updated", "ended", "decided", "revised"
 """Kinds of rows."""
 
 _KINDS = {
@@ -23,13 +24,16 @@ _KINDS = {
     EventType.DECISION_REVISED: REVISED,
 }
 
+_AT = {ENDED: "ended", DECIDED: "decided", REVISED: "decided"}
+"""Kind of a row to the time of its event that counts."""
+
 _NEAR = pa.struct([("list", pa.string()), ("entry", pa.string()), ("distance", pa.int32())])
 
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),  # of the event: the same event may be here twice
         ("kind", pa.string()),
-        ("at_ms", pa.int64()),  # when it was published or decided; Redis's clock, as all times here
+        ("at_ms", pa.int64()),  # when it was published, ended or decided; Redis's clock, as all times here
         ("incident_id", pa.string()),
         ("stream_id", pa.string()),  # of a flood's incident, the first of them
         ("generation", pa.int32()),
@@ -60,6 +64,8 @@ def outcome_row(text: str) -> Mapping[str, Any] | None:
     try:
         event = json.loads(text)
         kind = _KINDS.get(event["type"])
+        if event["type"] == EventType.CLOSED and event["data"]["outcome"] == UNDECIDED:
+            kind = ENDED  # the closing event of a decision says no more than the decision's own
         return None if kind is None else _row(event, kind)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -71,7 +77,7 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     row = {
         "id": event["id"],
         "kind": kind,
-        "at_ms": milliseconds(times["decided" if kind in (DECIDED, REVISED) else "published"]),
+        "at_ms": milliseconds(times[_AT.get(kind, "published")]),
         "incident_id": data["incident_id"],
         "stream_id": data["stream_id"],
         "generation": data["generation"],
@@ -83,6 +89,8 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
         "captured_last_ms": milliseconds(times["captured_last"]),
         "streams": data.get("streams_total"),
     }
+    if kind == ENDED:
+        return row
     if kind == DECIDED:
         return row | {"outcome": data["outcome"]}
     if kind == REVISED:

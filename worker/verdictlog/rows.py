@@ -61,6 +61,7 @@ SCHEMA = pa.schema(
         ("risk_prior", pa.float64()),
         ("metadata", pa.string()),  # JSON
         ("signals", pa.map_(pa.string(), pa.float64())),
+        ("risk", pa.float64()),  # all reasons together, as rules saw it
         # Of the whole segment:
         ("segment_ms", pa.int32()),
         ("moderated_ms", pa.int32()),
@@ -115,6 +116,7 @@ def rows_of(
         "risk_prior": stream.risk_prior,
         "metadata": json.dumps(dict(stream.metadata)),
         "signals": list(stream.signals.items()),
+        "risk": stream.risk,
         "segment_ms": segment_ms,
         "moderated_ms": share.moderated_ms,
         "unhashable_ms": share.unhashable_ms,
@@ -181,7 +183,7 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=SCHEMA)
 
 
-STREAM_COLUMNS = ("stream_id", "purpose", "audience", "risk_prior", "metadata", "signals")
+STREAM_COLUMNS = ("stream_id", "purpose", "audience", "risk_prior", "metadata", "signals", "risk")
 """Columns that `stream_facts_of` reads."""
 SAMPLE_COLUMNS = ("capture_ms", "pts_seconds", "reason", "pdq_quality", "matches", "scores", "looked_at")
 """Columns that `sample_facts_of` reads. Select both sets, or rules do not see what they saw live. It reads `pdq` too,
@@ -197,6 +199,7 @@ def stream_facts_of(row: Row) -> StreamFacts:
         risk_prior=row["risk_prior"],
         metadata=json.loads(row["metadata"]),
         signals=dict(row["signals"] or ()),  # null in files from before there were any
+        risk=row["risk_prior"] if row.get("risk") is None else row["risk"],  # likewise
     )
 
 

@@ -116,7 +116,15 @@ def names(sizes: Sizes) -> dict[str, Kind]:
         "variant": TEXT,
         "video": TEXT,
     }
-    stream = {"audience": TEXT, "drill": BOOL, "id": TEXT, "metadata": notes, "purpose": TEXT, "risk_prior": DOUBLE}
+    stream = {
+        "audience": TEXT,
+        "drill": BOOL,
+        "id": TEXT,
+        "metadata": notes,
+        "purpose": TEXT,
+        "risk": DOUBLE,
+        "risk_prior": DOUBLE,
+    }
     seconds = ("failed_seconds", "moderated_seconds", "segment_seconds", "unhashable_seconds")
     sample = {"capture_ms": INT, "pts_seconds": DOUBLE, "quality": INT, "reason": TEXT}
     one = Kind(name="map", fields=match, owner="match")

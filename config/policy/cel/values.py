@@ -15,6 +15,7 @@ def stream_value(stream: StreamFacts, *, with_metadata: bool) -> dict[str, Any]:
         "id": stream.stream_id,
         "purpose": stream.purpose,
         "audience": stream.audience,
+        "risk": float(stream.risk),
         "risk_prior": float(stream.risk_prior),
         "drill": stream.drill,
         **({"metadata": dict(stream.metadata)} if with_metadata else {}),

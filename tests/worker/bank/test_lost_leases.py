@@ -128,7 +128,10 @@ def test_publishing_a_snapshot_twice_has_the_effect_of_once(redis: Redis) -> Non
     def publish() -> int:
         keys = [WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY]
         return run_script(
-            redis, "bank_publish", keys=keys, args=["token", "snapshot-new", "8-0", "own", 7, 1, "", '["{}"]', 100]
+            redis,
+            "bank_publish",
+            keys=keys,
+            args=["token", "snapshot-new", "8-0", "own", 7, 1, "", '[["{}", "{}"]]', 100, "mo", "", 1],
         )
 
     assert publish() == 1

@@ -117,10 +117,10 @@ class TestConfirmed:
         pdq = picture()
         confirm(redis, pdq, actor=ALICE)
         entry = confirm(redis, pdq, actor=BOB).entry
-        for actor in (None, BOB):
+        for by in ("operator", BOB):
             with pytest.raises(BankRequestError, match="lead"):
-                edits.remove(redis, bank(), "confirmed", [entry], actor=actor)
-        edits.remove(redis, bank(), "confirmed", [entry], actor=LEAD)
+                edits.remove(redis, bank(), "confirmed", [entry], by=by)
+        edits.remove(redis, bank(), "confirmed", [entry], by=LEAD)
         assert lists_with(redis, storage, pdq) == set()
         assert redis.xrevrange(CHANGES, count=1)[0][1]["by"] == "lea"
 

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from commandline import Ran, livewarden
 from redis import Redis
+from scene import Scene
+
+from config.facts import Severity
+from config.schemas import check_event
 
 Run = Callable[..., Ran]
 
@@ -77,3 +81,61 @@ def test_what_is_refused_says_why_in_one_line(run: Run, tmp_path: Path) -> None:
     missing = run("people", "token", "lea", LIVEWARDEN_TOKEN_FILE=str(tmp_path / "none"))
     assert "LIVEWARDEN_TOKEN_FILE: " in missing.message
     assert [one["name"] for one in run("people", "list", "--json").records] == ["lea"]
+
+
+class TestTheQueueWithARoster:
+    def test_a_person_works_with_their_token_and_nobody_without(self, run: Run, scene: Scene, tmp_path: Path) -> None:
+        """A moderator could not work by the documented commands, or anybody could in the moderator's name."""
+        lea = run("people", "add", "lea", "--role", "lead").out.strip()
+        kim = tmp_path / "kim"
+        run("people", "add", "kim", "--role", "moderator", "--by", "lea", "--out", kim, token=lea)
+        incident = scene.raise_incident("cam-1")
+        short = incident[:8]
+        commands = (
+            ("next", "--by", "kim"),
+            ("extend", short, "--by", "kim"),
+            ("release", short, "--by", "kim"),
+            ("decide", short, "adult_tos", "--by", "kim"),
+            ("decide", short, "other_harm", "--by", "kim", "--revise", "--note", "no"),
+        )
+        for command in commands:
+            for token, expected in (("", "needs kim's token"), (lea, "the token is not kim's"), ("x", "not kim's")):
+                refused = run("queue", *command, token=token)
+                assert (refused.status, refused.out) == (2, "")
+                assert expected in refused.message
+        assert not scene.redis.hexists(f"lw:incident:{incident}", "holder")
+        for command in commands:
+            done = run("queue", *command, LIVEWARDEN_TOKEN_FILE=str(kim))
+            assert (done.status, done.err) == (0, ""), command
+        page = run("queue", "show", short).out
+        assert "other_harm, was adult_tos, by kim: no" in page
+        assert "unverified" not in page
+
+    def test_who_finds_nothing_learns_what_waits_for_a_lead(self, run: Run, scene: Scene) -> None:
+        """A moderator would see an incident in the list, and be told that there is nothing to take."""
+        lea = run("people", "add", "lea", "--role", "lead").out.strip()
+        kim = run("people", "add", "kim", "--role", "moderator", "--by", "lea", token=lea).out.strip()
+        incident = scene.raise_incident("cam-1")
+        scene.redis.hset(f"lw:incident:{incident}", "needs_role", "lead")
+        nothing = run("queue", "next", "--by", "kim", token=kim)
+        assert (nothing.status, nothing.out) == (3, "")
+        assert nothing.err == "nothing to take; 1 incident waits for a lead\n"
+        assert "for a lead" in run("queue", "list").out
+        assert run("queue", "list", "--json").records[0]["needs_role"] == "lead"
+        refused = run("queue", "decide", incident, "adult_tos", "--by", "kim", token=kim)
+        assert f"kim is moderator: only a lead may hold or decide incident {incident}" in refused.message
+        assert incident in run("queue", "next", "--by", "lea", token=lea).out
+
+    def test_a_case_is_shown_on_one_line_each_or_one_event(self, run: Run, scene: Scene) -> None:
+        """A script could not read what it has taken, or a person would not learn what else they hold."""
+        review, critical = scene.raise_incident("cam-1", Severity.REVIEW), scene.raise_incident("cam-1")
+        (event,) = run("queue", "next", "--by", "kim", "--json").records
+        check_event(event)
+        assert (event["data"]["incident_id"], event["data"]["others"]) == (critical, [review])
+        assert event["data"]["case_id"].startswith("case-")
+        page = run("queue", "next", "--by", "kim").out
+        assert f"of the same case: {review}, review, rule nude" in page
+        assert f"you also hold {review}" not in page
+        assert review in run("queue", "extend", critical, "--by", "kim").out
+        (given,) = run("queue", "release", critical, "--by", "kim", "--json").records
+        assert given["others"] == [review]

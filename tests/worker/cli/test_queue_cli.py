@@ -15,6 +15,10 @@ from scene import Scene
 from config.facts import ListMatch, Severity
 from config.policy.policy import Flood
 from config.schemas import check_event
+from worker.incidents.imminent_danger import raise_reported_dangers
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.registry.signals import report_signals
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = (sys.executable, "-c", "from worker.cli.main import main; main()", "queue")
@@ -88,6 +92,17 @@ def test_the_text_output_lists_the_streams_of_a_flood(scene: Scene, run: Run) ->
         assert part in text
 
 
+def test_the_text_output_asks_for_the_phone(scene: Scene, run: Run) -> None:
+    """A moderator would look for a picture while somebody is in danger."""
+    watch(scene.redis, register("cam-1", "https://cdn.example/a.m3u8", url_template="", legal_basis=""))
+    report_signals(scene.redis, "cam-1", {"imminent-danger": 1.0})
+    raise_reported_dangers(scene.redis, deployment="test", policy=scene.policy)
+    text = run("next", "--by", "ann").stdout
+    assert "the platform's emergency contact or the police, now" in text
+    assert "imminent-danger, 20" in text
+    assert "picture" not in text
+
+
 def test_decide_and_refuse(scene: Scene, run: Run) -> None:
     """A decision would be lost, or a refused one look accepted."""
     incident = scene.raise_incident("cam-1")
@@ -132,7 +147,7 @@ def test_two_terminals(scene: Scene, redis_url: str) -> None:
 
     assert "1 entry of it waits for whoever takes it next" in queue("release", short, "--by", "ann").out
     assert queue("release", other[:6], "--by", "ann", "--json").records == [
-        {"incident_id": other, "released": True, "entries": 1}
+        {"incident_id": other, "released": True, "entries": 1, "others": []}
     ]
     assert incident in queue("next", "--by", "bob").out
     assert "--note" in queue("decide", short, "harmless", "--by", "bob", status=2).message
@@ -147,8 +162,8 @@ def test_two_terminals(scene: Scene, redis_url: str) -> None:
     page = queue("show", short).out
     for part in (
         "decided: adult_tos",
-        "harmless, by bob: a film\\u001b[2J",
-        "adult_tos, was harmless, by lea: no film",
+        "harmless, by bob (unverified): a film\\u001b[2J",
+        "adult_tos, was harmless, by lea (unverified): no film",
     ):
         assert part in page
     assert "expected its id, or at least the first 4" in queue("show", "12", status=2).message

@@ -1,7 +1,9 @@
 """`livewarden streams` as a platform engineer runs it, against a real Valkey."""
 
 import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 from commandline import livewarden
@@ -15,6 +17,7 @@ from worker.ingest.messages.reader import MessageReader
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.ingest.status import stream_statuses
+from worker.store.redis_client import now_ms
 
 URL = "https://cdn.example/a/index.m3u8"
 LEDGER = ("elapsed", "moderated", "skipped", "failed", "missed", "pending", "unhashable")
@@ -56,6 +59,60 @@ def test_signals_of_a_platform(environment: dict[str, str]):
     assert "no such stream is watched" in livewarden("streams", "signal", "s", "x=1", environment=environment).message
     again = livewarden("streams", "add", "s", "--url", URL, "--json", environment=environment)
     assert again.records[0]["signals"] == {}
+
+
+def test_the_risk_is_explained_part_by_part(environment: dict[str, str], redis: Redis, tmp_path: Path):
+    """An operator would see a stream in the urgent queue, and not why; or by other weights than the workers'."""
+    livewarden("streams", "add", "s", "--url", URL, "--risk-prior", "0.2", environment=environment)
+    livewarden("streams", "signal", "s", "viewer-reports=2.5", "unknown=7", environment=environment)
+    redis.hset(
+        "lw:risk:s",
+        mapping={
+            "score: live open-nsfw/nsfw": "0.9 1",
+            "decided: live 5f0123456789012345678901": f"adult_tos {now_ms(redis)}",
+        },
+    )
+    (record,) = livewarden("streams", "show", "s", "--json", environment=environment).records
+    assert record["risk"]["value"] == pytest.approx(1 - 0.8 * 0.75 * 0.8, abs=0.001)
+    parts = {part["name"]: part for part in record["risk"]["parts"]}
+    assert {name: round(part["part"], 2) for name, part in parts.items()} == {
+        "risk_prior": 0.2,
+        "viewer-reports": 0.25,
+        "5f0123456789012345678901": 0.2,
+    }
+    assert parts["risk_prior"] == {
+        "source": "prior",
+        "name": "risk_prior",
+        "given": 0.2,
+        "weight": 1.0,
+        "age_seconds": None,
+        "half_life_seconds": None,
+        "part": 0.2,
+    }
+    assert (parts["viewer-reports"]["given"], parts["viewer-reports"]["half_life_seconds"]) == (2.5, 1800.0)
+    assert 0 <= parts["viewer-reports"]["age_seconds"] < 60
+    assert record["signals_reported"].keys() == {"unknown", "viewer-reports"}
+    lines = [
+        " ".join(line.split()) for line in livewarden("streams", "show", "s", environment=environment).out.split("\n")
+    ]
+    assert "risk 0.52" in lines
+    assert "risk_prior 0.20: 0.2, weight 1" in lines
+    (shown,) = [line for line in lines if line.startswith("viewer-reports")]
+    assert re.fullmatch(r"viewer-reports 0\.25: 2\.5, weight 0\.5, \d+ s ago, halves in 30 min", shown)
+    (shown,) = [line for line in lines if line.startswith("decision")]
+    assert re.fullmatch(r"decision 5f012345 0\.20: adult_tos, weight 0\.2, \d+ s ago, halves in 7 d", shown)
+    own = tmp_path / "policy.yaml"
+    own.write_text(
+        "version: 1\nrisk: {signals: {unknown: {weight: 1, scale: 7, half_life_seconds: 1000000}}}\n"
+        "rules: [{name: a, when: 'true', severity: review}]\n"
+    )
+    environment = environment | {"LIVEWARDEN_POLICY_FILE": str(own)}
+    (record,) = livewarden("streams", "list", "--json", environment=environment).records
+    assert record["risk"]["value"] == pytest.approx(1.0, abs=0.001)
+    assert "1.00" in livewarden("streams", "list", environment=environment).out
+    own.write_text("broken: [")
+    (record,) = livewarden("streams", "show", "s", "--json", environment=environment).records
+    assert record["risk"]["value"] == pytest.approx(0.52, abs=0.001)
 
 
 def test_degraded_marks_are_shown(environment: dict[str, str], redis: Redis):

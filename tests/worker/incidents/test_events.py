@@ -13,16 +13,16 @@ from config.facts import Hit, ListMatch, SegmentSource, Severity, StreamFacts
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.schemas import SCHEMAS, check_event, schema
 from worker.events.cloudevent import rfc3339
+from worker.incidents.decision_events import decision_made, decision_revised
 from worker.incidents.event_data import EarlierDecision, flood_condition, gap_condition, rule_condition
 from worker.incidents.events import (
     Event,
-    decision_made,
-    decision_revised,
     escalation,
     escalation_closed,
+    escalation_ended,
     interrupt_request,
 )
-from worker.incidents.findings import Finding, Incident
+from worker.incidents.findings import Finding, Incident, IncidentEnd
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.verdictlog.outcome_rows import outcome_row
 
@@ -52,6 +52,7 @@ CONTEXT = SegmentContext(
         stream_id="cam-1",
         purpose="drill",
         risk_prior=0.25,
+        risk=0.5,
         metadata={"room": "\ud800 blue\n"},
         signals={"viewer-reports": 3.0},
         state="live",
@@ -98,6 +99,34 @@ def every_event() -> list[Event]:
     ]
 
 
+def test_a_case_and_the_times_of_a_finding_are_in_its_events() -> None:
+    """A moderator would not see what belongs together, and nobody how long a finding was on its way."""
+    related = replace(INCIDENT, case_id=f"case-{'0' * 24}", predecessor="8" * 24, needs_role="lead")
+    seen = replace(CONTEXT, listed_ms=NOW - 3_000, sampled_ms=NOW - 1_000)
+    event = json.loads(escalation(seen, related, HIT, previous_severity=None, now_ms=NOW).text)
+    data = event["data"]
+    assert (data["case_id"], data["predecessor"], data["needs_role"]) == (f"case-{'0' * 24}", "8" * 24, "lead")
+    assert data["times"]["listed"] == "2027-01-15T07:59:59.345Z"
+    assert data["times"]["sampled"] == "2027-01-15T08:00:01.345Z"
+    assert event["id"] == json.loads(escalation(CONTEXT, INCIDENT, HIT, previous_severity=None, now_ms=NOW).text)["id"]
+    closed = escalation_closed(event, outcome="harmless", deployment="test", now_ms=NOW, taken_ms=NOW - 500)
+    data = json.loads(closed.text)["data"]
+    assert (data["reason"], data["outcome"], data["case_id"]) == ("decision", "harmless", related.case_id)
+    assert data["times"]["taken"] == "2027-01-15T08:00:01.845Z"
+    assert data["times"]["decided"] == "2027-01-15T08:00:02.345Z"
+    ended = escalation_ended(event, IncidentEnd.SILENCE, deployment="test", now_ms=NOW)
+    data = json.loads(ended.text)["data"]
+    assert (data["reason"], data["outcome"]) == ("silence", "undecided")
+    assert data["times"]["ended"] == data["times"]["published"]
+    assert json.loads(ended.text)["id"] != json.loads(closed.text)["id"]
+
+
+def test_the_cause_in_another_segment_has_no_times_of_this_one() -> None:
+    """A finding of a rule that waited would seem to have been sampled before it was broadcast."""
+    data = json.loads(raised(of=replace(CONTEXT, listed_ms=NOW - 3_000)).text)["data"]
+    assert {"listed", "sampled"}.isdisjoint(data["times"])
+
+
 def test_a_raised_event_has_what_a_reviewer_needs() -> None:
     """A moderator would not know what was found, where, when, and on which evidence."""
     event = json.loads(raised().text)
@@ -141,6 +170,7 @@ def test_a_raised_event_has_what_a_reviewer_needs() -> None:
         "scores": {"m/nsfw": 0.25},
         "versions": {"policy": "1+abc", "lists": {"known": "def"}, "models": {"m": "1"}},
         "metadata": {"room": "\ud800 blue\n"},
+        "risk": 0.5,
         "risk_prior": 0.25,
         "signals": {"viewer-reports": 3.0},
         "stream_state": "live",
@@ -206,7 +236,9 @@ def test_conditions_fit_the_schema(condition: dict[str, Any]) -> None:
 
 def test_changes_of_the_stream_do_not_change_an_event_id() -> None:
     """Repeated work would look like a new event, because the stream ended or a report arrived in between."""
-    stream = replace(CONTEXT.stream, state="ended", signals={"viewer-reports": 9.0}, metadata={}, risk_prior=1.0)
+    stream = replace(
+        CONTEXT.stream, state="ended", signals={"viewer-reports": 9.0}, metadata={}, risk_prior=1.0, risk=1.0
+    )
     again = raised(of=replace(CONTEXT, stream=stream), now_ms=NOW + 5_000, earlier=())
     assert json.loads(again.text)["id"] == json.loads(raised().text)["id"]
     assert json.loads(again.text)["data"] != json.loads(raised().text)["data"]
@@ -398,7 +430,7 @@ def test_events_of_version_0_1_0_are_read() -> None:
     """After an upgrade, readers would stop at events still on the streams, and nobody could decide on them."""
     event = json.loads(raised().text)
     del event["dataschema"]
-    for name in ("condition", "segment", "risk_prior", "signals", "stream_state", "earlier_decisions"):
+    for name in ("condition", "segment", "risk", "risk_prior", "signals", "stream_state", "earlier_decisions"):
         del event["data"][name]
     Draft202012Validator(schema("escalation.v1")).validate(event)
     escalation_closed(event, outcome="harmless", deployment="test", now_ms=NOW)

@@ -430,7 +430,7 @@ class TestDecision:
                 "a",
                 60,
             ]
-            return list(run_script(town.redis, "decide", keys=keys, args=[*given, "", 0, streams]))
+            return list(run_script(town.redis, "decide", keys=keys, args=[*given, "", 0, "", "", streams]))
 
         before = attempt(3)
         town.show("cam-9", "known/7")  # joining alone changes no version

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from commandline import livewarden
+from evidence_items import Pair, identity_file
 from hls_origin import eventually
 from live_stack import celery
 from redis_with_users import server_with_users
@@ -93,6 +94,29 @@ def test_a_pipe_for_the_heartbeat_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SettingsError, match=r"^LIVEWARDEN_HEARTBEAT_FILE: .*/pipe: expected a regular file"):
         settings_of_worker(environment_of({"HEARTBEAT_FILE": str(tmp_path / "pipe")}))
+
+
+def test_a_worker_that_could_open_evidence_does_not_start(tmp_path: Path) -> None:
+    """Whoever takes over a worker could read all that it ever sealed; or an operator's key would be in its log."""
+    key = identity_file(tmp_path / "key", Pair())
+    with celery("worker", {"LIVEWARDEN_EVIDENCE_IDENTITY": str(key)}, tmp_path) as process:
+        assert process.process.wait(40) == 1
+    assert "LIVEWARDEN_EVIDENCE_IDENTITY: expected nothing: a worker seals evidence" in process.text()
+
+
+def test_a_key_in_the_place_of_a_file_is_refused_and_not_shown() -> None:
+    """A private key would be in every log of a deployment."""
+    pair = Pair()
+    for name in ("EVIDENCE_IDENTITY", "EVIDENCE_RECIPIENTS"):
+        with pytest.raises(SettingsError, match="expected the name of a file, found a private key") as caught:
+            settings_of_worker(environment_of({name: pair.secret}))
+        assert pair.secret[20:] not in str(caught.value)
+
+
+def test_a_worker_starts_without_usable_evidence(tmp_path: Path) -> None:
+    """A missing key file would stop moderation, which protects children without any picture."""
+    wrong = {"EVIDENCE_RECIPIENTS": str(tmp_path / "missing"), "SPOOL_DIR": "/proc/x"}
+    assert settings_of_worker(environment_of(wrong)).evidence_recipients == tmp_path / "missing"
 
 
 def test_a_blank_variable_counts_as_unset() -> None:

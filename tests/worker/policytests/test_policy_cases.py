@@ -126,6 +126,21 @@ class TestCases:
         ran = livewarden("policy", "test", folder / "cases.yaml")
         assert ran.status == 0, ran.out
 
+    def test_silence_ends_an_incident(self, folder: Path) -> None:
+        """A case would pass, and a live stream call a person twice."""
+        (folder / "policy.yaml").write_text(POLICY + "silence_seconds: 100\n")
+        (folder / "cases.yaml").write_text(
+            'version: "1"\n'
+            "policy: policy.yaml\n"
+            "cases:\n"
+            "  - name: a pause\n"
+            "    samples: [{at: 0, matches: [{list: known}]}, {at: 99, matches: [{list: known}]},\n"
+            "              {at: 199, matches: [{list: known}]}]\n"
+            "    raises: [{rule: known, at: 0}, {rule: known, at: 199}]\n"
+        )
+        ran = livewarden("policy", "test", folder / "cases.yaml")
+        assert ran.status == 0, ran.out
+
     @pytest.mark.parametrize(
         ("old", "new", "reported"),
         [

@@ -44,7 +44,7 @@ class TestRelease:
         incident = scene.raise_incident("cam-1")
         take(scene.redis, "ann")
         assert take(scene.redis, "bob") is None
-        assert release(scene.redis, incident, "ann") == 1
+        assert release(scene.redis, incident, "ann").entries == 1
         assert holders(scene.redis) == {"unheld"}
         (only,) = open_incidents(scene.redis)
         assert only.holder is None
@@ -85,7 +85,7 @@ class TestRelease:
             def as_one(name: str, incident: str = incident) -> Any:
                 with connect(redis_url) as redis, suppress(QueueError):
                     if name == "release":
-                        return release(redis, incident, "ann")
+                        return release(redis, incident, "ann").entries
                     if name == "take":
                         return take(redis, "bob")
                     return decide_incident(redis, incident, name, by="ann", deployment="test")

@@ -70,7 +70,12 @@ def test_a_revision_is_recorded_and_published(scene: Scene) -> None:
         "decided_by": "lea",
         "note": "looked again",
         "revision": 1,
-        "previous": {"decided_by": "ann", "note": "at first sight", "decided": made["data"]["times"]["decided"]},
+        "previous": {
+            "decided_by": "ann",
+            "note": "at first sight",
+            "decided": made["data"]["times"]["decided"],
+            "verified": False,
+        },
     }
     assert data["times"]["first_decided"] == made["data"]["times"]["decided"] <= data["times"]["decided"]
     assert {name: value for name, value in data.items() if name not in new} == {

@@ -129,6 +129,42 @@ def live_variedly(life: Life, seed: int, *, first: int = 0, segments: int = 60, 
                 life.revise(chance.choice(life.incidents()), chance.choice(["harmless", "csea_apparent"]))
 
 
+def live_with_ends(life: Life, seed: int, *, first: int = 0, segments: int = 60) -> None:
+    """Streams fall silent, and people decide on incidents that go on and on such that have ended."""
+    chance = random.Random(seed)
+    for number in range(first, first + segments):
+        stream, key = f"cam-{chance.randrange(2)}", f"1.1.sole.{number}.{seed:x}"
+        life.admit(stream, key, number * 2000)
+        found = [sample(0.5, score=chance.choice(BUSY), lists=["known"] if chance.random() < 0.5 else [])]
+        life.settle(stream, key, number * 2000, found)
+        if chance.random() < 0.2:
+            life.fall_silent(stream)
+        if chance.random() < 0.2:
+            life.decide(stream, chance.choice([rule.name for rule in life.policy.rules]))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_ends_without_a_decision_are_replayed(life: Life, seed: int) -> None:
+    """A replay would show every incident after a pause as gone."""
+    live_with_ends(life, seed)
+    records = [life.redis.hgetall(incident_key(one)) for one in life.incidents()]
+    assert {("ended" in record, "outcome" in record) for record in records} == {
+        (True, True),
+        (True, False),
+        (False, True),
+        (False, False),
+    }
+    assert_raises_what_was_raised(life)
+    since_ms = now_ms(life.redis) + 1
+    before = set(life.incidents())
+    live_with_ends(life, seed + 10, first=60)
+    assert_raises_what_was_raised(life)
+    result = life.replay(since_ms=since_ms)
+    same = [one for one in result.compared if one.change is not IncidentChange.SHADOW]
+    assert {one.change for one in same} == {IncidentChange.SAME}
+    assert {one.was.incident_id for one in same if one.was is not None} == set(life.incidents()) - before
+
+
 LONG_SILENCE = RULES.replace("cooldown_seconds: 0.05", "cooldown_seconds: 600")
 
 

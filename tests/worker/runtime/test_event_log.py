@@ -13,6 +13,7 @@ from config.facts import Severity
 from config.policy.policy import Policy
 from worker.errors import StoreError
 from worker.events.operations import OPERATIONS, alert_operators
+from worker.incidents.due_ends import end_incidents
 from worker.incidents.keys import DECISIONS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import unwatch, watch
@@ -44,6 +45,16 @@ def logged(redis: Redis, caplog: pytest.LogCaptureFixture) -> Logged:
 
     log()
     return log
+
+
+def test_an_incident_that_ends_undecided_is_logged(redis: Redis, scene: Scene, logged: Logged) -> None:
+    """An operator would look for the missing decision of an incident whose stream is over."""
+    watch(redis, register("cam-1", "http://origin.example/x.m3u8", url_template="", legal_basis=""))
+    incident_id = scene.raise_incident("cam-1")
+    unwatch(redis, "cam-1")
+    assert end_incidents(redis, deployment="test") == 1
+    ended = [found for said, found in logged() if said == "incident ended, undecided"]
+    assert [(found["incident_id"], found["ended"]) for found in ended] == [(incident_id, "stream-ended")]
 
 
 def test_an_incident_is_logged_once_when_raised_and_once_when_decided(

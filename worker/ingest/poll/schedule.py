@@ -6,11 +6,13 @@ from collections.abc import Callable
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
+from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.ingest.pending.segments import take_overdue
 from worker.ingest.poll.due import offered
 from worker.ingest.poll.poll import BATCH_STREAMS
 from worker.ingest.poll.slow_polls import slow_polls_due
-from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE, stream_key
+from worker.ingest.registry.kept_risk import risk_of
+from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE
 from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
@@ -35,9 +37,6 @@ _NEW_WHILE_SLOW_BEHIND = 5
 RECONCILE_EVERY_MS = 2_000
 
 RECONCILE_BATCH_SEGMENTS = 200
-
-URGENT_RISK_PRIOR = 0.7
-"""Segments of streams at or above (>=) it go to the urgent queue."""
 
 
 def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object], waiting_slow_polls: int = 0) -> int:
@@ -76,23 +75,15 @@ def tick_is_late(redis: Redis) -> bool:
     return last is None or not 0 <= now_ms(redis) - int(last) <= LATE_TICK_MS
 
 
-def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
+def reconcile(redis: Redis, send: Callable[[str, str, float], None], *, risk: RiskSettings = DEFAULT_RISK) -> int:
     """Sends segments again whose deadline has passed, because their message or their worker was lost."""
     overdue = take_overdue(redis, RECONCILE_BATCH_SEGMENTS)
     for stream_id, key in overdue:
         try:
-            send(stream_id, key, risk_prior_of(redis, stream_id))
+            send(stream_id, key, risk_of(redis, stream_id, risk))
         except OutOfMemoryError:
             raise  # no other segment could be sent either
         except ResponseError as error:
             text = "stream %s: a segment is not sent again: its keys in Redis are damaged: %s"
             _failure_log.met(stream_id, text, stream_id, error)
     return len(overdue)
-
-
-def risk_prior_of(redis: Redis, stream_id: str) -> float:
-    """The stream's risk prior; 0 if its record is gone or damaged."""
-    try:
-        return float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0)
-    except (ValueError, ResponseError):
-        return 0.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from redis import Redis
 
+from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetched, FetchRequest
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, choose_rendition
@@ -21,6 +22,7 @@ from worker.ingest.poll.admission import admit, pending_now
 from worker.ingest.poll.due import TRIED_KEPT_MS, DuePoll, DueStream, no_video_mark
 from worker.ingest.poll.slow_polls import due_after, hand_over
 from worker.ingest.poll.validators import first_comparable
+from worker.ingest.registry.kept_risk import risk_of
 from worker.ingest.registry.registry import DUE_NEW
 from worker.ingest.registry.slow_streams import QUICK_PLAYLIST_SECONDS
 from worker.store.redis_client import now_ms
@@ -31,7 +33,7 @@ PLAYLIST_TIMEOUT_SECONDS = 5.0
 """Timeout of each fetch in a slow poll; in an ordinary one it is `QUICK_PLAYLIST_SECONDS`."""
 
 SendSegment = Callable[[str, str, float], None]
-"""Sends the task of a segment: stream ID, segment key, the stream's risk prior."""
+"""Sends the task of a segment: stream ID, segment key, the stream's risk."""
 
 Answer = Fetched | FetchError
 Fetching = Generator[FetchRequest, Answer, None]
@@ -53,6 +55,8 @@ class StreamPolls:
     slow: bool
     """Each fetch has the full `PLAYLIST_TIMEOUT_SECONDS`."""
     deployment: str
+    risk: RiskSettings = DEFAULT_RISK
+    """Risk section of the policy in force."""
 
     def begin(self, taken: DuePoll) -> Fetching:
         """The poll of a stream. Its outcome is written before a message about it is sent."""
@@ -150,8 +154,9 @@ class StreamPolls:
         if step.first and newest_first:
             # At the start of a watch the newest segment goes first: it is on air now.
             records = [*records[-1:], *records[:-1]]
+        risk = risk_of(self.redis, stream.stream_id, self.risk) if records else 0.0
         for record in records:
-            self.send(stream.stream_id, record.key, stream.risk_prior)
+            self.send(stream.stream_id, record.key, risk)
 
 
 def _without_useless_rendition(stream: DueStream, now: int) -> DueStream:

@@ -1,6 +1,7 @@
 """Signals: numbers that a platform reports on a live stream, such as viewers' reports, for use in rules.
 
-One hash a stream, `lw:signals:{id}`: name to number. A new watch generation begins without any.
+One hash a stream, `lw:signals:{id}`: name to number; `signal_times` in the stream's hash has the time of each report. A
+new watch generation begins without any.
 """
 
 import json
@@ -13,10 +14,13 @@ from typing import Any, Final
 
 from redis import Redis
 
-from config.facts import StreamFacts
+from config.facts import IMMINENT_DANGER_RULE, StreamFacts
+from config.policy.risk import stream_risk
+from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.errors import RegistryError
-from worker.ingest.registry.registry import KEPT_AFTER_END_SECONDS, signals_key, stream_key
-from worker.store.redis_client import ONCE_SECONDS, once_key, run_script
+from worker.ingest.registry.kept_risk import hash_of, number_of, risk_facts, risk_key, undated
+from worker.ingest.registry.registry import DUE_DANGER, KEPT_AFTER_END_SECONDS, signals_key, stream_key
+from worker.store.redis_client import ONCE_SECONDS, once_key, run_script, time_ms, unless_full
 
 MAX_SIGNALS: Final = 50
 """Limit for one stream: every segment carries all of them to the verdict log."""
@@ -50,7 +54,8 @@ def _finite(name: str, number: object) -> float:
 
 
 def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *, token: str | None = None) -> None:
-    """Stores validated signals; others that were reported before stay as they are.
+    """Stores validated signals, with the time of this report; others that were reported before stay as they are. One of
+    imminent danger above (>) 0 is raised as an incident within a second (`worker.incidents.imminent_danger`).
 
     Args:
         token: identifies this call; repeating it does nothing. None: a new one.
@@ -63,22 +68,13 @@ def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *
     answer = run_script(
         redis,
         "signals",
-        keys=[stream_key(stream_id), signals_key(stream_id), once_key(token)],
-        args=[KEPT_AFTER_END_SECONDS, MAX_SIGNALS, ONCE_SECONDS, *pairs],
+        keys=[stream_key(stream_id), signals_key(stream_id), once_key(token), DUE_DANGER],
+        args=[stream_id, KEPT_AFTER_END_SECONDS, MAX_SIGNALS, ONCE_SECONDS, IMMINENT_DANGER_RULE, *pairs],
     )
     if answer == "unknown":
         raise RegistryError(f"stream_id: {stream_id}: no such stream is watched")
     if answer == "too many":
         raise RegistryError(f"signals: stream {stream_id} would have more than {MAX_SIGNALS}")
-
-
-def _number(text: str) -> float | None:
-    """The number; None: there is none, or it is damaged."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None  # JSON has neither infinity nor NaN
 
 
 def _metadata(text: str) -> dict[str, Any]:
@@ -96,25 +92,47 @@ def _state(text: str, *, is_over: bool) -> str:
     return "ended" if is_over else text
 
 
-def stream_facts(redis: Redis, stream_id: str, *, purpose: str = "", generation: int | None = None) -> StreamFacts:
+def stream_facts(
+    redis: Redis,
+    stream_id: str,
+    *,
+    purpose: str = "",
+    generation: int | None = None,
+    risk: RiskSettings = DEFAULT_RISK,
+) -> StreamFacts:
     """The facts about a stream that rules can use.
 
     Args:
         purpose: purpose of the watch generation, which may be an earlier one; empty: the current purpose.
         generation: the watch generation; an earlier one has ended. None: the current one.
+        risk: of the policy in force.
     """
-    names = ("purpose", "audience", "risk_prior", "metadata", "state", "generation")
+    names = ("purpose", "audience", "risk_prior", "metadata", "state", "generation", "registered_ms", "signal_times")
     with redis.pipeline(transaction=False) as pipe:
         pipe.hmget(stream_key(stream_id), names)
         pipe.hgetall(signals_key(stream_id))
-        known, signals = pipe.execute()
-    purpose_now, audience, risk_prior, metadata, state, now = ("" if value is None else str(value) for value in known)
+        pipe.hgetall(risk_key(stream_id))
+        pipe.time()
+        known, signals, kept, clock = pipe.execute(raise_on_error=False)
+    for answer in (known, signals):
+        if isinstance(answer, Exception):
+            raise answer
+    stream = {name: str(value or "") for name, value in zip(names, known, strict=True)}
+    given = hash_of(signals)
+    if undated(stream, given) and stream["state"]:
+        with unless_full():
+            run_script(redis, "date_signals", keys=[stream_key(stream_id), signals_key(stream_id)], args=[])
+    purpose = purpose or stream["purpose"] or "live"
+    facts = risk_facts(stream, given, hash_of(kept), purpose=purpose)
     return StreamFacts(
         stream_id=stream_id,
-        purpose=purpose or purpose_now or "live",
-        audience=audience or "public",
-        risk_prior=min(max(_number(risk_prior) or 0.0, 0.0), 1.0),
-        metadata=_metadata(metadata),
-        signals={str(name): number for name, text in signals.items() if (number := _number(str(text))) is not None},
-        state=_state(state, is_over=generation is not None and now not in ("", str(generation))),
+        purpose=purpose,
+        audience=stream["audience"] or "public",
+        risk_prior=min(max(number_of(stream["risk_prior"]) or 0.0, 0.0), 1.0),
+        metadata=_metadata(stream["metadata"]),
+        signals={name: signal.number for name, signal in facts.signals.items()},
+        risk=stream_risk(facts, time_ms(clock), risk).value,
+        state=_state(
+            stream["state"], is_over=generation is not None and stream["generation"] not in ("", str(generation))
+        ),
     )

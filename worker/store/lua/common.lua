@@ -79,19 +79,53 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
--- Returns the role in which a person acts, by the roster at this very moment: '' where there is no roster (every role is
--- only stated, and none is enforced), nil if the roster does not have the person with this proof. A roster of another
--- type, or that this user of Redis may not read (an older version's rules), is none.
-local function proven(name, proof)
+-- Returns the role of a person in the roster: '' where there is no roster (every role is only stated, and none is
+-- enforced), nil if the roster does not have the person. A roster of another type, or that this user of Redis may not
+-- read (an older version's rules), is none. `proof` is left out to ask for another person than the caller.
+local function role_of(name, proof)
   local people = redis.pcall('HLEN', KEY.PEOPLE)
   if type(people) ~= 'number' or people == 0 then
     return ''
   end
   local ok, person = pcall(cjson.decode, redis.call('HGET', KEY.PEOPLE, name) or '')
-  if ok and type(person) == 'table' and proof ~= '' and person.proof_sha1 == redis.sha1hex(proof) then
-    return type(person.role) == 'string' and person.role or nil
+  if not ok or type(person) ~= 'table' or type(person.role) ~= 'string' then
+    return nil
+  elseif proof and (proof == '' or person.proof_sha1 ~= redis.sha1hex(proof)) then
+    return nil
   end
-  return nil
+  return person.role
+end
+
+-- Returns the role in which a person acts, by the roster at this very moment; nil: they have not proved to be that person
+-- of the roster (worker/people/tokens.py).
+local function proven(name, proof)
+  return role_of(name, proof)
+end
+
+-- Returns the role that an incident needs, by its fields `needs_role` and `kept_under`. A group of streams of an older
+-- version has the latter alone, and is a lead's.
+local function needed_role(needs_role, kept_under)
+  if needs_role and needs_role ~= '' then
+    return needs_role
+  end
+  return kept_under and 'lead' or 'moderator'
+end
+
+-- Returns whether a person in a role (from `role_of`) may take and decide what needs another: a lead may do what a
+-- moderator may, and other roles decide nothing.
+local function suffices(role, needed)
+  return role == '' or role == 'lead' or (role == 'moderator' and needed == 'moderator')
+end
+
+-- The answer of scripts if a person may not act on an incident; nil: the roster has the person in a role that suffices.
+local function barred(incident, person, proof)
+  local role = proven(person, proof)
+  if not role then
+    return {'unproven'}
+  end
+  local known = redis.call('HMGET', incident, 'needs_role', 'kept_under')
+  local needed = needed_role(known[1], known[2])
+  return not suffices(role, needed) and {'role', role, needed} or nil
 end
 
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
@@ -104,9 +138,39 @@ local function readable(incident)
   return ok and type(shown) == 'table'
 end
 
+-- Returns whether an incident has a record: no key, or one of another type, is none.
+local function is_incident(id)
+  return redis.pcall('TYPE', KEY.INCIDENT .. id).ok == 'hash'
+end
+
+-- Returns the ids of an incident's case, its own too; none if it has no case (an older version's), or a damaged one.
+local function case_of(incident)
+  local case = redis.pcall('HGET', KEY.INCIDENT .. incident, 'case')
+  if type(case) ~= 'string' or case == '' then
+    return {}
+  end
+  local incidents = redis.pcall('ZRANGE', KEY.CASE .. case, 0, -1)
+  return incidents.err and {} or incidents
+end
+
+-- Roles of holders, read once in a run of a script.
+local holder_roles = {}
+
+-- Returns whether a holder's lease, which ends at a time in ms, keeps an incident from others: a person who was removed
+-- from the roster, or whose role does not suffice any more, holds nothing.
+local function keeps(holder, lease_until_ms, needed, now_ms)
+  if not holder or now_ms >= (lease_until_ms or 0) then
+    return false
+  end
+  if holder_roles[holder] == nil then
+    holder_roles[holder] = role_of(holder) or false
+  end
+  return holder_roles[holder] ~= false and suffices(holder_roles[holder], needed)
+end
+
 -- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
 local function not_held_by(incident, person, now_ms, longest_ms)
-  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder')
+  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder', 'needs_role', 'kept_under')
   if not known[1] then
     return {'unknown'}
   elseif known[2] then
@@ -114,8 +178,8 @@ local function not_held_by(incident, person, now_ms, longest_ms)
   elseif known[4] == person then
     return nil
   end
-  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms) or 0
-  if known[4] and now_ms < lease_until_ms then
+  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms)
+  if keeps(known[4], lease_until_ms, needed_role(known[5], known[6]), now_ms) then
     return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
   end
   return {'free'}
@@ -130,10 +194,20 @@ local function audit(entry)
   end
 end
 
--- Adds acts on the bank, as JSON texts, to their stream, which is trimmed.
+-- The same for acts that protect people, and must not wait for the audit log: where it cannot be written (an older
+-- version's rules, a damaged key), they go on without a record.
+local function try_audit(entry)
+  pcall(audit, entry)
+end
+
+-- Records acts on the bank, each a pair of JSON texts: the act for its stream, which is trimmed, and the entry of the
+-- audit log. Called before the first write of the act itself, as `audit` is.
 local function note_acts(stream, acts, kept)
   for _, act in ipairs(acts) do
-    redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act)
+    audit(act[2])
+  end
+  for _, act in ipairs(acts) do
+    redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act[1])
   end
 end
 
@@ -367,6 +441,9 @@ end
 -- Gives sealed pictures, [{ref, record}] with records as JSON texts, to an incident; they were candidates of the stream,
 -- or are new. Workers carry them from their spools into the store.
 local function keep_evidence(incident, stream, items)
+  if #items > 0 then
+    redis.call('ZADD', KEY.EVIDENCE_DUE, 'NX', 0, incident)
+  end
   for _, item in ipairs(items) do
     redis.call('HSET', KEY.EVIDENCE .. incident, item.ref, item.record)
     redis.call('HDEL', KEY.CANDIDATES .. stream, item.ref)
@@ -427,8 +504,8 @@ local function write_evidence(stream, change)
     redis.call('EXPIRE', slots, LIFE.CONTEXT)
   end
   for _, one in ipairs(change.after) do
-    local known = redis.call('HMGET', KEY.INCIDENT .. one.incident, 'raised_ms', 'outcome')
-    if not known[1] or known[2] then
+    local known = redis.call('HMGET', KEY.INCIDENT .. one.incident, 'raised_ms', 'outcome', 'ended')
+    if not known[1] or known[2] or known[3] then
       redis.call('HDEL', slots, one.incident)
     -- Two workers may have a picture of the same ten seconds.
     elseif
@@ -437,5 +514,42 @@ local function write_evidence(stream, change)
     then
       keep_evidence(one.incident, stream, {one})
     end
+  end
+end
+
+-- Sets the times of signals in the stream's hash (name to ms): of those in `reported`, and of those that have none.
+local function date_signals(stream, signals, now_ms, reported)
+  local ok, before = pcall(cjson.decode, redis.call('HGET', stream, 'signal_times') or '{}')
+  before = ok and type(before) == 'table' and before or {}
+  local times, any = {}, false
+  for _, name in ipairs(redis.call('HKEYS', signals)) do
+    local known = type(before[name]) == 'string' and not reported[name]
+    times[name], any = known and before[name] or now_ms, true
+  end
+  if any then
+    redis.call('HSET', stream, 'signal_times', cjson.encode(times))
+  end
+end
+
+-- Keeps a score of a stream, as number, time in ms and half-life in ms, if it adds more to the stream's risk than the
+-- one that is kept, now and later: so the same stays in whatever order they come (config/policy/risk.py `higher_now`).
+-- A damaged key must not keep a segment from being settled.
+local function keep_score(id, field, value)
+  local number, at_ms, half_life_ms = string.match(value, '^(%S+) (%d+) (%d+)$')
+  local key = KEY.RISK .. id
+  local before = redis.pcall('HGET', key, field)
+  local kept, kept_ms = string.match(type(before) == 'string' and before or '', '^(%S+) (%d+)$')
+  kept, kept_ms = tonumber(kept or ''), tonumber(kept_ms or '')
+  local now_ms = redis_ms()
+  local function adds(one, one_ms)
+    return one * 2 ^ (math.min(0, one_ms - now_ms) / half_life_ms)
+  end
+  if kept and kept_ms and adds(kept, kept_ms) >= adds(number, at_ms) then
+    return
+  end
+  local fields = redis.pcall('HLEN', key)
+  if before or type(fields) == 'number' and fields < 100 then
+    redis.pcall('HSET', key, field, number .. ' ' .. at_ms)
+    redis.pcall('EXPIRE', key, LIFE.RISK)
   end
 end

@@ -8,13 +8,18 @@
 -- ARGV: incident id, person, outcome, note, time in ms, version of the incidents, field of the rule's state, its new
 --   state, decision event, stream of the closing event, closing event, longest lease in ms, seconds that the record is
 --   kept, token of the take that the caller knows ('' if none), whether to refuse if nothing else does (1 or 0: there
---   is something worse than was shown, or a note is missing); for a group's incident how many streams the caller knows;
---   if some joined since, as JSON: the new incident {id, severity, fields}, its events [{stream, incident, text}], its
---   streams (stream to time of joining), and the group's member among the groups with streams to publish.
--- Returns {'decided'}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'refused'}, or
---   {'clash'}: read again.
+--   is something worse than was shown, or a note is missing), proof of the person, entry of the audit log; for a group's
+--   incident how many streams the caller knows; if some joined since, as JSON: the new incident {id, severity, fields},
+--   its events [{stream, incident, text}], its streams (stream to time of joining), and the group's member among the
+--   groups with streams to publish.
+-- Returns {'decided'}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'unproven'}, {'role',
+--   role, role that is needed}, {'refused'}, or {'clash'}: read again.
 local answer = not_held_by(KEYS[1], ARGV[2], redis_ms(), ARGV[12])
 if answer and answer[1] ~= 'free' then
+  return answer
+end
+answer = barred(KEYS[1], ARGV[2], ARGV[16])
+if answer then
   return answer
 end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[6] then
@@ -24,25 +29,26 @@ if (redis.call('HGET', KEYS[1], 'take_token') or '') ~= ARGV[14] then
   return {'clash'}
 end
 -- The decision does not cover a stream that has joined meanwhile.
-if KEYS[5] and redis.call('ZCARD', KEYS[5]) ~= tonumber(ARGV[16]) then
+if KEYS[5] and redis.call('ZCARD', KEYS[5]) ~= tonumber(ARGV[18]) then
   return {'clash'}
 end
 if ARGV[15] == '1' then
   return {'refused'}
 end
+try_audit(ARGV[17])
 redis.call('HINCRBY', KEYS[3], 'version', 1)
 redis.call('HSET', KEYS[3], ARGV[7], ARGV[8])
 redis.call('HDEL', KEYS[1], 'shown')
 if KEYS[6] then
-  local incident = cjson.decode(ARGV[17])
+  local incident = cjson.decode(ARGV[19])
   write_incident(incident)
   redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
-  publish(cjson.decode(ARGV[18]))
-  for stream, joined_ms in pairs(cjson.decode(ARGV[19])) do
+  publish(cjson.decode(ARGV[20]))
+  for stream, joined_ms in pairs(cjson.decode(ARGV[21])) do
     redis.call('ZREM', KEYS[5], stream)
     redis.call('ZADD', KEYS[6], joined_ms, stream)
   end
-  redis.call('ZREM', KEYS[7], ARGV[20])
+  redis.call('ZREM', KEYS[7], ARGV[22])
 end
 redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5],
   'decisions', ARGV[9])

@@ -1,19 +1,38 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): others may be waiting for the incident.
--- Releases an incident, if no other person holds it, for the next take. The event that its holder was shown stays
--- recorded, and bars decisions on a worse one. Its entries in the queue wait for the next holder.
--- KEYS: incident, its entries. ARGV: person, longest lease in ms.
--- Returns {'released', entries}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds left} or {'free'}.
+-- Releases an incident, if no other person holds it, for the next take, and with it the others of its case that the
+-- person holds. The event that its holder was shown stays recorded, and bars decisions on a worse one. Its entries in the
+-- queue wait for the next holder.
+-- KEYS: incident. ARGV: incident id, person, longest lease in ms, proof.
+-- Returns {'released', entries, ids of the others}, {'unknown'}, {'already', outcome, person}, {'held', person, seconds
+--   left}, {'free'} or {'unproven'}.
 local now_ms = redis_ms()
-local answer = not_held_by(KEYS[1], ARGV[1], now_ms, ARGV[2])
+if not proven(ARGV[2], ARGV[4]) then
+  return {'unproven'}
+end
+local answer = not_held_by(KEYS[1], ARGV[2], now_ms, ARGV[3])
 if answer then
   return answer
 end
-redis.call('HDEL', KEYS[1], 'holder', 'lease_until_ms')
-local entries = redis.call('TYPE', KEYS[2]).ok == 'list' and redis.call('LRANGE', KEYS[2], 0, -1) or {}
-for _, entry in ipairs(entries) do
-  local stream, id = string.match(entry, '^(%S+) (%S+)$')
-  redis.pcall('XCLAIM', stream, 'moderators', 'unheld', 0, id, 'JUSTID')
+
+-- Returns the number of its entries.
+local function give_back(incident)
+  local entries = KEY.INCIDENT .. incident .. ':entries'
+  redis.call('HDEL', KEY.INCIDENT .. incident, 'holder', 'lease_until_ms', 'taken_ms')
+  local waiting = redis.call('TYPE', entries).ok == 'list' and redis.call('LRANGE', entries, 0, -1) or {}
+  for _, entry in ipairs(waiting) do
+    local stream, id = string.match(entry, '^(%S+) (%S+)$')
+    redis.pcall('XCLAIM', stream, 'moderators', 'unheld', 0, id, 'JUSTID')
+  end
+  return #waiting
 end
-return {'released', #entries}
+
+local entries, others = give_back(ARGV[1]), {}
+for _, other in ipairs(case_of(ARGV[1])) do
+  if other ~= ARGV[1] and is_incident(other) and not not_held_by(KEY.INCIDENT .. other, ARGV[2], now_ms, ARGV[3]) then
+    give_back(other)
+    table.insert(others, other)
+  end
+end
+return {'released', entries, others}

@@ -4,8 +4,14 @@
 -- Changes a decision, if the caller knows the current one.
 -- KEYS: incident, decisions, incidents of the stream or of the groups; for a group's incident its streams.
 -- ARGV: incident id, person, outcome, note, time in ms, revisions that the caller knows, version of the incidents (''
---   if their state stays as it is), field of the rule's state, its new state, event, seconds that the record is kept.
--- Returns {'revised'}, {'undecided'}, {'changed', outcome, person}: another person was first, or {'clash'}: read again.
+--   if their state stays as it is), field of the rule's state, its new state, event, seconds that the record is kept,
+--   proof of the person, entry of the audit log.
+-- Returns {'revised'}, {'unproven'}, {'role', role, role that is needed}, {'undecided'}, {'changed', outcome, person}:
+--   another person was first, or {'clash'}: read again.
+local refusal = barred(KEYS[1], ARGV[2], ARGV[12])
+if refusal then
+  return refusal
+end
 local known = redis.call('HMGET', KEYS[1], 'outcome', 'decided_by', 'revisions', 'decisions')
 if not known[1] then
   return {'undecided'}
@@ -13,10 +19,11 @@ end
 if (known[3] or '0') ~= ARGV[6] then
   return {'changed', known[1], known[2]}
 end
+if ARGV[7] ~= '' and (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[7] then
+  return {'clash'}
+end
+try_audit(ARGV[13])
 if ARGV[7] ~= '' then
-  if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[7] then
-    return {'clash'}
-  end
   redis.call('HINCRBY', KEYS[3], 'version', 1)
   redis.call('HSET', KEYS[3], ARGV[8], ARGV[9])
 end

@@ -6,7 +6,7 @@
 -- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash, tries hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that the caller read ('' if it changes none),
 --   rule states (field to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
---   coverage increments, stream fields; from the rule states on as JSON. All numbers arrive as text: Lua would write
+--   coverage increments, stream fields (with `score: …` those for `keep_score`); from the rule states on as JSON. All numbers arrive as text: Lua would write
 --   large ones as 1.7e+12. Then the state of rules that evaluate in order: series ('' if nothing changes), its state
 --   ('' if there is none any more), ended series as JSON, seconds that it is kept; hits of the segment that are
 --   published with these events or before as JSON, seconds that they are kept. Then, from a worker with hits of a
@@ -74,9 +74,13 @@ elseif moderated_ms > 0 and redis.call('HDEL', KEYS[5], 'blind_since_ms', 'blind
   redis.call('ZREM', KEY.STREAMS_BLIND, id)
 end
 for field, value in pairs(cjson.decode(ARGV[8])) do
+  local score = string.match(field, '^score: .+$')
+  if score then
+    keep_score(id, score, value)
+  end
   -- Segments are settled in any order: the position up to which the stream is settled never goes back.
   local before = field == 'settled_until_ms' and tonumber(redis.call('HGET', KEYS[5], field))
-  if not before or before < tonumber(value) then
+  if not score and (not before or before < tonumber(value)) then
     redis.call('HSET', KEYS[5], field, value)
   end
 end

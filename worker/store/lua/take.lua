@@ -2,14 +2,24 @@
 --@once
 -- Runs where Redis is full too (allow-oom): decisions free memory.
 -- Takes an incident for a person: the most urgent first; among these those that the person holds already, first those
--- that changed since they were shown; then the oldest.
+-- that changed since they were shown; then the oldest. With it the person takes the other open incidents of its case
+-- that nobody else holds. Incidents that need another role are left to others.
 -- KEYS: the open sets and then the queue's streams, each the most urgent first; ids that the person holds.
--- ARGV: person, lease in ms, most entries drained per stream, token of this take, longest lease in ms, whether
---   incidents that the person holds are skipped (1 or 0).
--- Returns {incident, its newest event, end of the lease in ms, whether the person held it already (1 or 0), ids of the
---   others that the person holds}, or {} if there is nothing to take.
+-- ARGV: person, proof, lease in ms, most entries drained per stream, token of this take, longest lease in ms, whether
+--   incidents that the person holds are skipped (1 or 0), entry of the audit log, in which the token stands for the
+--   incident, and the token after a + for the others that are taken with it.
+-- Returns {incident, its newest event, end of the lease in ms, whether the person held it already (1 or 0), time in ms at
+--   which the person took it, ids of the others that the person holds, others of its case that the person holds as ids
+--   and events in turn, the most urgent first}, or {} if there is nothing to take; {'unproven'}: the roster does not have
+--   the person with that proof; {'role', role}: people in that role decide nothing.
 local GROUP, UNHELD = 'moderators', 'unheld'
 local now_ms = redis_ms()
+local role = proven(ARGV[1], ARGV[2])
+if not role then
+  return {'unproven'}
+elseif not suffices(role, 'moderator') then
+  return {'role', role}
+end
 
 local function incident_of(fields)
   for i = 1, #fields, 2 do
@@ -26,7 +36,7 @@ end
 -- New entries go to the holder of their incident; those of decided or unknown incidents are acknowledged.
 for i = 4, 6 do
   redis.pcall('XGROUP', 'CREATE', KEYS[i], GROUP, '0', 'MKSTREAM')
-  local read = redis.call('XREADGROUP', 'GROUP', GROUP, UNHELD, 'COUNT', ARGV[3], 'STREAMS', KEYS[i], '>')
+  local read = redis.call('XREADGROUP', 'GROUP', GROUP, UNHELD, 'COUNT', ARGV[4], 'STREAMS', KEYS[i], '>')
   for _, entry in ipairs(read and read[1][2] or {}) do
     local known = redis.pcall('HMGET', KEY.INCIDENT .. incident_of(entry[2]), 'raised_ms', 'outcome', 'holder',
       'lease_until_ms')
@@ -40,15 +50,29 @@ for i = 4, 6 do
   end
 end
 
+-- The state of an undecided incident: whether the person holds it, nobody does, and whether it changed since it was
+-- shown; nil: it is decided, damaged, or needs another role.
+local function state_of(incident)
+  local key = KEY.INCIDENT .. incident
+  local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown', 'needs_role', 'kept_under')
+  if known.err or known[2] then
+    return nil
+  end
+  local needed = needed_role(known[5], known[6])
+  if not suffices(role, needed) then
+    return nil
+  end
+  local kept = keeps(known[1], lease_within(key, 'lease_until_ms', now_ms, ARGV[6]), needed, now_ms)
+  return {id = incident, own = kept and known[1] == ARGV[1], free = not kept, changed = known[3] ~= known[4]}
+end
+
 -- The person's incidents; those no longer held are removed from the set.
 local held, is_held = {}, {}
 local noted = redis.pcall('SMEMBERS', KEYS[7])
 for _, incident in ipairs(noted.err and {} or noted) do
-  local key = KEY.INCIDENT .. incident
-  local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown')
-  if not known.err and known[1] == ARGV[1] and not known[2]
-    and now_ms < (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0) then
-    table.insert(held, {id = incident, changed = known[3] ~= known[4]})
+  local state = state_of(incident)
+  if state and state.own then
+    table.insert(held, state)
     is_held[incident] = true
   else
     redis.call('SREM', KEYS[7], incident)
@@ -60,28 +84,79 @@ local function entries_of(incident)
   return redis.call('TYPE', key).ok == 'list' and redis.call('LRANGE', key, 0, -1) or {}
 end
 
-local function deliver(incident, again)
-  local lease_until_ms = now_ms + ARGV[2]
+local lease_until_ms = now_ms + ARGV[3]
+local taken = {}
+
+-- Gives an incident to the person; returns its newest event.
+local function give(incident, own)
   local key = KEY.INCIDENT .. incident
   local event = redis.call('HGET', key, 'event')
   -- `shown`: a decision covers the event that the holder was shown, and nothing that came since.
-  redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'take_token', ARGV[4], 'shown', event or '')
+  redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'take_token', ARGV[5], 'shown', event or '')
+  if not own then
+    redis.call('HSET', key, 'taken_ms', now_ms)
+    table.insert(taken, incident)
+  end
+  is_held[incident] = true
   redis.pcall('SADD', KEYS[7], incident)
-  redis.call('PEXPIRE', KEYS[7], ARGV[5])
+  redis.pcall('PEXPIRE', KEYS[7], ARGV[6])
   note_id(incident)
   for _, entry in ipairs(entries_of(incident)) do
     local stream, id = string.match(entry, '^(%S+) (%S+)$')
     -- FORCE: an entry that was not drained above has not been delivered to a consumer yet.
     redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, id, 'FORCE', 'JUSTID')
   end
+  return event
+end
+
+-- The other incidents of its case that the person holds, or that are free, the most urgent first. Only what is in the
+-- queue: incidents of canaries are no person's.
+local function rest_of_case(incident)
+  local rest = {}
+  for _, other in ipairs(case_of(incident)) do
+    for urgency = 1, 3 do
+      local raised_ms = other ~= incident and tonumber(redis.call('ZSCORE', KEYS[urgency], other) or '')
+      local state = raised_ms and readable(KEY.INCIDENT .. other) and state_of(other)
+      if state and (state.own or state.free) then
+        state.urgency, state.raised_ms = urgency, raised_ms
+        table.insert(rest, state)
+        break
+      end
+    end
+  end
+  table.sort(rest, function(one, other)
+    if one.urgency ~= other.urgency then
+      return one.urgency < other.urgency
+    elseif one.raised_ms ~= other.raised_ms then
+      return one.raised_ms < other.raised_ms
+    end
+    return one.id < other.id
+  end)
+  return rest
+end
+
+local function deliver(incident, own)
+  local rest = rest_of_case(incident)
+  local event = give(incident, own)
+  local in_case = {}
+  for _, state in ipairs(rest) do
+    table.insert(in_case, state.id)
+    table.insert(in_case, give(state.id, state.own))
+  end
+  if #taken > 0 then
+    local first = table.remove(taken, 1)
+    local named = string.gsub(ARGV[8], '%+' .. ARGV[5], table.concat(taken, ' '))
+    try_audit((string.gsub(named, ARGV[5], first)))
+  end
   local others = {}
-  for _, one in ipairs(held) do
-    if one.id ~= incident then
-      table.insert(others, one.id)
+  for other in pairs(is_held) do
+    if other ~= incident then
+      table.insert(others, other)
     end
   end
   table.sort(others)
-  return {incident, event, lease_until_ms, again and 1 or 0, others}
+  local taken_ms = tonumber(redis.call('HGET', KEY.INCIDENT .. incident, 'taken_ms') or '') or 0
+  return {incident, event, lease_until_ms, own and 1 or 0, taken_ms, others, in_case}
 end
 
 local function sooner(one, other)
@@ -95,7 +170,7 @@ end
 
 for i = 1, 3 do
   local first
-  for _, one in ipairs(ARGV[6] == '1' and {} or held) do
+  for _, one in ipairs(ARGV[7] == '1' and {} or held) do
     one.raised_ms = tonumber(redis.call('ZSCORE', KEYS[i], one.id) or '')
     if one.raised_ms and readable(KEY.INCIDENT .. one.id) and (not first or sooner(one, first)) then
       first = one
@@ -108,15 +183,12 @@ for i = 1, 3 do
   repeat
     local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
     for _, incident in ipairs(incidents) do
-      local key = KEY.INCIDENT .. incident
-      local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown')
-      if not known.err and not known[2] then
-        local holder = known[1]
-        local free = not holder or now_ms >= (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0)
+      local state = state_of(incident)
+      if state then
         -- Version 0.1.0 kept no set of held incidents: one that changed since it was shown is the holder's first.
-        local his = holder == ARGV[1] and not free and ARGV[6] ~= '1' and known[3] ~= known[4] and not is_held[incident]
-        if (free or his) and readable(key) then
-          return deliver(incident, his)
+        local own = state.own and ARGV[7] ~= '1' and state.changed and not is_held[incident]
+        if (state.free or own) and readable(KEY.INCIDENT .. incident) then
+          return deliver(incident, own)
         end
       end
     end

@@ -5,7 +5,7 @@
 -- KEYS: due set, mark of this batch, epoch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes,
 --   longest time in ms for which a stream is not due, time in ms after a loss of state within which streams are
 --   registered again, polls begun in a row above which a stream ends its process, lease of such a stream.
--- Returns for each: id, poll token, generation, url, cursor ('' if none), risk prior, rendition's url ('' if none),
+-- Returns for each: id, poll token, generation, url, cursor ('' if none), rendition's url ('' if none),
 --   failed renditions as JSON ('' if none), rendition without pictures ('' if none), registration time ('' if unknown),
 --   purpose, since when it may have been watched in state that was lost ('' if it was not), polls begun in a row, with
 --   this one.
@@ -59,18 +59,18 @@ end
 local begun_ms, lost_since_ms = unpack(redis.call('HMGET', KEYS[3], 'begun_ms', 'since_ms'))
 local taken = {}
 for _, id in ipairs(ids) do
-  local fields = redis.call('HMGET', ARGV[3] .. id, 'poll_token', 'generation', 'url', 'cursor', 'risk_prior',
-    'media_url', 'tried', 'no_video', 'registered_ms', 'purpose', 'watches', 'polls_begun')
+  local fields = redis.call('HMGET', ARGV[3] .. id, 'poll_token', 'generation', 'url', 'cursor', 'media_url',
+    'tried', 'no_video', 'registered_ms', 'purpose', 'watches', 'polls_begun')
   local row = {id}
-  for i = 1, 12 do
+  for i = 1, 11 do
     row[i + 1] = fields[i] or ''
   end
   -- After a loss a platform registers its streams again; a stream that it registers long after, or a second time, was
   -- not lost.
-  local registered_ms = tonumber(fields[9] or '')
-  local lost = lost_since_ms and registered_ms and fields[11] == '1' and registered_ms >= tonumber(lost_since_ms)
+  local registered_ms = tonumber(fields[8] or '')
+  local lost = lost_since_ms and registered_ms and fields[10] == '1' and registered_ms >= tonumber(lost_since_ms)
     and registered_ms <= begun_ms + ARGV[5]
-  row[12] = lost and lost_since_ms or ''
+  row[11] = lost and lost_since_ms or ''
   table.insert(taken, row)
 end
 return taken

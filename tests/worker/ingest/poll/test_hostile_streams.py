@@ -107,10 +107,6 @@ def odd_cursor(batch: Batch, name: str) -> None:
     batch.redis.hset(stream_key(name), "cursor", '{"generation": [1], "state": "dancing"}')
 
 
-def odd_prior(batch: Batch, name: str) -> None:
-    batch.redis.hset(stream_key(name), "risk_prior", "high")
-
-
 def odd_token(batch: Batch, name: str) -> None:
     batch.redis.hset(stream_key(name), "poll_token", "x")
 
@@ -156,7 +152,7 @@ def giant_keys(batch: Batch, name: str) -> None:
     batch.list(name, HEAD + "".join(f"#EXT-X-KEY:METHOD=K{number}\n" for number in range(80_000)) + "#EXTINF:2,\na\n")
 
 
-@pytest.mark.parametrize("harm", [damaged_cursor, odd_cursor, odd_prior, odd_pending])
+@pytest.mark.parametrize("harm", [damaged_cursor, odd_cursor, odd_pending])
 def test_a_damaged_record_fails_only_its_own_stream(batch: Batch, harm: Callable[[Batch, str], None]):
     """One damaged record would stop the watch of up to 49 other streams, unnoticed."""
     for name in HOSTILE:
@@ -174,6 +170,17 @@ def test_a_damaged_record_fails_only_its_own_stream(batch: Batch, harm: Callable
     assert (stream["state"], stream["reason"]) == ("unreachable", "poll_error")
     assert batch.redis.hget("lw:coverage:hostile-0", "count: poll_errors") == "4"
     assert stream_status(batch.redis, "honest-0")["state"] == "live"
+
+
+def test_a_damaged_risk_fails_no_poll(batch: Batch):
+    """What only decides who goes first would keep a stream from being moderated at all."""
+    batch.redis.hset(stream_key("honest-0"), "risk_prior", "high")
+    batch.redis.hset(stream_key("honest-0"), "signal_times", "[1")
+    for key in ("lw:risk:honest-0", "lw:signals:honest-0"):
+        batch.redis.set(key, "foreign")
+    batch.poll()
+    assert batch.honest_admitted
+    assert not batch.failures
 
 
 def test_a_failed_poll_is_published_to_operators_once(batch: Batch, caplog: pytest.LogCaptureFixture):

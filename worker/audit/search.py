@@ -1,0 +1,121 @@
+"""Entries of the audit log for people: by person, act, subject and time, the newest first."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from config.errors import LivewardenError
+from worker.audit.chain import LinkedEntry
+from worker.audit.redis_log import UNLINKED, read_head, read_linked, undecoded
+from worker.audit.segments import AuditSegment, Cipher, chains_in, read_segment, segments_in
+from worker.errors import ObjectStoreError
+from worker.events.cloudevent import rfc3339
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import store_errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryFilter:
+    """The wanted entries; an empty text is any."""
+
+    by: str = ""
+    """A person's name, ignoring case."""
+    act: str = ""
+    subject: str = ""
+    """An incident, reference, list, stream or person, or its beginning."""
+    since_ms: int = 0
+    """Time from which on (>=)."""
+
+    def matches(self, record: dict[str, Any]) -> bool:
+        """Returns whether an entry's record, from `entry_record`, is wanted."""
+        return (
+            (not self.by or str(record["by"]).casefold() == self.by.casefold())
+            and (not self.act or record["act"] == self.act)
+            and str(record["subject"]).startswith(self.subject)
+            and record["at_ms"] >= self.since_ms
+        )
+
+
+def entry_record(text: str, *, at_ms: int, linked: LinkedEntry | None = None) -> dict[str, Any]:
+    """The record that `livewarden audit list --json` prints. One that no act of Livewarden wrote has the act
+    `malformed`, and the text in its details."""
+    try:
+        entry = json.loads(text)
+        parsed = {name: entry[name] for name in ("id", "act", "by", "verified", "subject", "details")}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        parsed = {"id": "", "act": "malformed", "by": "", "verified": False, "subject": "", "details": {"text": text}}
+    place = {
+        "chain": "" if linked is None else linked.chain,
+        "n": None if linked is None else linked.n,
+        "hash": None if linked is None else linked.hash,
+    }
+    return {"at": _time(at_ms), "at_ms": at_ms, **parsed, **place}
+
+
+class AuditSearch:
+    """One search through Redis and the store."""
+
+    def __init__(self, redis: Redis, store: ObjectStore, *, opened: Cipher | None) -> None:
+        """`opened` opens sealed segments; None: their entries are left out."""
+        self._redis = redis
+        self._store = store
+        self._opened = opened
+        self.unopened = 0
+        """Segments that were left out so far: sealed, to others, or damaged."""
+
+    def find(self, wanted: EntryFilter) -> Iterator[dict[str, Any]]:
+        """The wanted entries, the newest first, chain by chain; those that are not linked yet come first of all.
+
+        Raises:
+            StoreError, ObjectStoreError: Redis or the store failed.
+        """
+        with store_errors():
+            unlinked = undecoded(self._redis, "XREVRANGE", UNLINKED, "+", "-") or []
+            linked = [one.entry for one in read_linked(self._redis) if one.entry is not None]
+            chain = read_head(self._redis).chain
+        for entry_id, fields in unlinked:
+            text = (fields or {}).get(b"entry", b"").decode("ascii", "backslashreplace")
+            record = entry_record(text, at_ms=int(entry_id.partition(b"-")[0]))
+            if wanted.matches(record):
+                yield record
+        in_redis, newer = {entry.hash for entry in linked}, set[str]()
+        yield from _matching(reversed(linked), wanted)
+        for name in sorted(chains_in(self._store), key=lambda one: one != chain):
+            for segment in reversed(segments_in(self._store, name)[0]):
+                entries = self._read(segment)
+                # A segment may be there twice, or again with more entries, if a copier died.
+                new = [entry for entry in entries if entry.hash not in in_redis and entry.hash not in newer]
+                newer = {entry.hash for entry in entries} if new else newer
+                yield from _matching(reversed(new), wanted)
+                if entries and entries[0].at_ms < wanted.since_ms:
+                    break  # times never go back in a chain
+
+    def _read(self, segment: AuditSegment) -> list[LinkedEntry]:
+        try:
+            read = read_segment(self._store, segment, opened=self._opened)
+        except ObjectStoreError as error:
+            if not (error.missing or error.damaged):
+                raise
+            read = None
+        except LivewardenError:
+            read = None
+        if read is None:
+            self.unopened += 1
+        return [entry for entry in read or () if entry is not None]
+
+
+def _matching(entries: Iterator[LinkedEntry], wanted: EntryFilter) -> Iterator[dict[str, Any]]:
+    for entry in entries:
+        record = entry_record(entry.entry, at_ms=entry.at_ms, linked=entry)
+        if wanted.matches(record):
+            yield record
+
+
+def _time(at_ms: int) -> str:
+    try:
+        return rfc3339(at_ms)
+    except (OverflowError, ValueError):
+        return "a time that cannot be read"
