@@ -24,7 +24,7 @@ class LinkedEntry:
     hash: str
     """As `entry_hash` gives it, unless it was altered."""
     at_ms: int
-    """When it was appended, by Redis's clock; never earlier than the entry before it."""
+    """Time at which it was appended, by Redis's clock."""
     entry: str
     """JSON, as the act's script appended it."""
 
@@ -55,7 +55,7 @@ class LinkedEntry:
 
 
 def first_previous(chain: str) -> str:
-    """What the first entry of a chain has in the place of the hash before it."""
+    """The value that the first entry of a chain has in the place of the hash before it."""
     return hashlib.sha256(json.dumps([_FORM, chain]).encode()).hexdigest()
 
 
@@ -77,7 +77,7 @@ def link(chain: str, n: int, previous: str, entries: Iterable[tuple[int, str]]) 
 
 
 class FaultKind(StrEnum):
-    """What happened to a chain, as far as it shows."""
+    """The kinds of damage to a chain, as far as it shows."""
 
     ALTERED = "altered"
     REMOVED = "removed"

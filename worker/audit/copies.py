@@ -13,7 +13,7 @@ from worker.audit.chain import LinkedEntry
 from worker.audit.entries import WORKER, Act, append_entry, audit_entry
 from worker.audit.published_heads import publish_head
 from worker.audit.redis_log import HEAD, LINKED, AuditHead, StoredEntry, read_head, read_linked
-from worker.audit.segments import Cipher, Segment, chains_in, segments_in, to_lines, write_segment
+from worker.audit.segments import AuditSegment, Cipher, chains_in, segments_in, to_lines, write_segment
 from worker.errors import LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
@@ -109,7 +109,7 @@ def _copy(redis: Redis, store: ObjectStore, sealed: Cipher | None) -> bool:
     if head.copied_chain != run[0].chain:
         _note_earlier_chains(redis, store, run[0].chain)
     content = to_lines(run)
-    segment = Segment.of(run, sealed=sealed is not None)
+    segment = AuditSegment.of(run, sealed=sealed is not None)
     write_segment(store, segment, content if sealed is None else sealed(content))
     _record(redis, head, segment, read[len(run) - 1].id)
     return True
@@ -136,7 +136,7 @@ def run_of(read: Sequence[StoredEntry]) -> list[LinkedEntry]:
     return run
 
 
-def _record(redis: Redis, head: AuditHead, segment: Segment, copied_id: str) -> None:
+def _record(redis: Redis, head: AuditHead, segment: AuditSegment, copied_id: str) -> None:
     with store_errors():
         fields = {
             "copied_chain": segment.chain,

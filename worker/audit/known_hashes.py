@@ -8,7 +8,7 @@ from typing import Self
 
 from worker.audit.chain import Fault, FaultKind, LinkedEntry, first_previous
 from worker.audit.published_heads import PublishedHead
-from worker.audit.segments import Segment
+from worker.audit.segments import AuditSegment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +21,10 @@ class Piece:
     previous: str
     hash: str
     place: str
-    """Where it is, for people."""
+    """Its place, for people."""
 
     @classmethod
-    def of_segment(cls, segment: Segment) -> Self:
+    def of_segment(cls, segment: AuditSegment) -> Self:
         """The entries that a segment's name promises."""
         return cls(
             chain=segment.chain,

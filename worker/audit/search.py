@@ -10,7 +10,7 @@ from redis import Redis
 from config.errors import LivewardenError
 from worker.audit.chain import LinkedEntry
 from worker.audit.redis_log import UNLINKED, read_head, read_linked, undecoded
-from worker.audit.segments import Cipher, Segment, chains_in, read_segment, segments_in
+from worker.audit.segments import AuditSegment, Cipher, chains_in, read_segment, segments_in
 from worker.errors import ObjectStoreError
 from worker.events.cloudevent import rfc3339
 from worker.store.object_store import ObjectStore
@@ -19,7 +19,7 @@ from worker.store.redis_client import store_errors
 
 @dataclass(frozen=True, kw_only=True)
 class EntryFilter:
-    """What is wanted; an empty text is any."""
+    """The wanted entries; an empty text is any."""
 
     by: str = ""
     """A person's name, ignoring case."""
@@ -55,7 +55,7 @@ def entry_record(text: str, *, at_ms: int, linked: LinkedEntry | None = None) ->
     return {"at": _time(at_ms), "at_ms": at_ms, **parsed, **place}
 
 
-class LogSearch:
+class AuditSearch:
     """One search through Redis and the store."""
 
     def __init__(self, redis: Redis, store: ObjectStore, *, opened: Cipher | None) -> None:
@@ -93,7 +93,7 @@ class LogSearch:
                 if entries and entries[0].at_ms < wanted.since_ms:
                     break  # times never go back in a chain
 
-    def _read(self, segment: Segment) -> list[LinkedEntry]:
+    def _read(self, segment: AuditSegment) -> list[LinkedEntry]:
         try:
             read = read_segment(self._store, segment, opened=self._opened)
         except ObjectStoreError as error:

@@ -27,7 +27,7 @@ _NAME: Final = re.compile(r"(\d{12,})-(\d{12,})-([0-9a-f]{64})-([0-9a-f]{64})-([
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment:
+class AuditSegment:
     """A file of entries of one chain, as its name describes it."""
 
     chain: str
@@ -103,18 +103,18 @@ def chains_in(store: ObjectStore) -> list[str]:
     return store.names(FOLDER)
 
 
-def segments_in(store: ObjectStore, chain: str) -> tuple[list[Segment], list[str]]:
+def segments_in(store: ObjectStore, chain: str) -> tuple[list[AuditSegment], list[str]]:
     """The segments of a chain by their numbers, and names that are no segment's.
 
     Raises:
         ObjectStoreError: the store is away.
     """
-    parsed = {name: Segment.named(chain, name) for name in store.names(f"{FOLDER}/{chain}")}
+    parsed = {name: AuditSegment.named(chain, name) for name in store.names(f"{FOLDER}/{chain}")}
     found = [segment for segment in parsed.values() if segment is not None]
     return sorted(found, key=lambda one: (one.first, one.last)), [name for name, one in parsed.items() if one is None]
 
 
-def write_segment(store: ObjectStore, segment: Segment, content: bytes) -> None:
+def write_segment(store: ObjectStore, segment: AuditSegment, content: bytes) -> None:
     """Writes a file, and reads it back, since a store may confirm what it does not keep.
 
     Raises:
@@ -125,7 +125,9 @@ def write_segment(store: ObjectStore, segment: Segment, content: bytes) -> None:
         raise ObjectStoreError(f"store: {segment.path}: it confirmed the file, and gives other content back")
 
 
-def read_segment(store: ObjectStore, segment: Segment, *, opened: Cipher | None) -> list[LinkedEntry | None] | None:
+def read_segment(
+    store: ObjectStore, segment: AuditSegment, *, opened: Cipher | None
+) -> list[LinkedEntry | None] | None:
     """Reads the entries of a file; None: it is sealed, and there is nothing to open it with.
 
     Raises:

@@ -23,7 +23,7 @@ from worker.audit.redis_log import (
     undecoded,
     waiting,
 )
-from worker.audit.segments import Cipher, Segment, chains_in, read_segment, segments_in
+from worker.audit.segments import AuditSegment, Cipher, chains_in, read_segment, segments_in
 from worker.errors import ObjectStoreError
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, store_errors
@@ -97,7 +97,7 @@ def verify(redis: Redis, store: ObjectStore, *, opened: Cipher | None) -> AuditR
     # what is copied and deleted after it was read from Redis is in both.
     published = list(published_heads(redis))
     in_redis = _read_redis(redis)
-    segments: dict[str, list[Segment]] = {}
+    segments: dict[str, list[AuditSegment]] = {}
     faults: list[Fault] = []
     for chain in chains_in(store):
         segments[chain], foreign = segments_in(store, chain)
@@ -179,7 +179,7 @@ def _unlinked(redis: Redis) -> tuple[int, int | None]:
 
 
 def _examine(
-    store: ObjectStore, segment: Segment, opened: Cipher | None
+    store: ObjectStore, segment: AuditSegment, opened: Cipher | None
 ) -> tuple[list[Fault], list[LinkedEntry] | None]:
     """Compares a segment's content with its name. Its entries are None if it stays closed."""
     try:
@@ -210,7 +210,7 @@ def _examine(
 
 
 def _of_redis(
-    in_redis: _InRedis, entries: Mapping[str, Sequence[LinkedEntry]], segments: Mapping[str, Sequence[Segment]]
+    in_redis: _InRedis, entries: Mapping[str, Sequence[LinkedEntry]], segments: Mapping[str, Sequence[AuditSegment]]
 ) -> Iterator[Fault]:
     """Faults of the head, which is the newest entry, and of entries that wait."""
     head = in_redis.head

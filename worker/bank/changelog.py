@@ -11,7 +11,7 @@ from redis import Redis
 from models.bank.copying import SNAPSHOT_NAME
 from models.bank.delta import BankChange
 from models.errors import ChangeError
-from worker.bank.history import KEPT_ACTS, Author, acts_of, texts_of
+from worker.bank.history import KEPT_ACTS, ChangeAuthor, acts_of, texts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
 from worker.health.redis_epoch import BEHIND, EPOCH
 from worker.logs.failure_log import FailureLog
@@ -89,7 +89,7 @@ def append_changes(
         PeopleError: there is a roster, and the actor is not in it, any more.
         StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
     """
-    author = Author.of(by, role)
+    author = ChangeAuthor.of(by, role)
     with store_errors():
         at_ms = now_ms(redis)
     changes = [replace(change, at_ms=at_ms) for change in changes]

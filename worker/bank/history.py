@@ -13,8 +13,7 @@ from redis import Redis
 
 from config.counts import counted
 from models.bank.delta import BankChange
-from worker.audit.entries import Act as AuditedAct
-from worker.audit.entries import audit_entry
+from worker.audit.entries import Act, audit_entry
 from worker.bank.keys import HISTORY
 from worker.events.cloudevent import rfc3339
 from worker.people.actor import Actor
@@ -34,7 +33,7 @@ _READ_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Author:
+class ChangeAuthor:
     """The author of changes: a person, or a name that a command was given, in a role or none."""
 
     by: str
@@ -44,11 +43,11 @@ class Author:
     proof: str = ""
     """Compared with the roster in the step that makes the change."""
     person: bool = False
-    """Where there is a roster, only this person of it may make the change. False: a program of the operator's, such as
-    a nightly import, whose entries in the audit log are unverified."""
+    """True: where there is a roster, only this person of it may make the change. False: a program of the
+    operator's, such as a nightly import, whose entries in the audit log are unverified."""
 
     @classmethod
-    def of(cls, by: str | Actor, role: str = "") -> "Author":
+    def of(cls, by: str | Actor, role: str = "") -> "ChangeAuthor":
         """The author; an actor brings its own role."""
         if isinstance(by, Actor):
             return cls(by=by.name, role=by.role, verified=by.verified, proof=by.proof, person=True)
@@ -56,7 +55,7 @@ class Author:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Act:
+class BankAct:
     """An act of one person on one list."""
 
     did: str
@@ -84,7 +83,7 @@ class Act:
         details: dict[str, str | int | list[str]] = {"did": self.did, "role": self.role, "entries": list(self.entries)}
         for name, value in self.more.items():
             details[name] = value if isinstance(value, str | int) else json.dumps(value)
-        return audit_entry(AuditedAct.LIST, by=self.by, verified=self.verified, subject=self.list, **details)
+        return audit_entry(Act.LIST, by=self.by, verified=self.verified, subject=self.list, **details)
 
     def to_record(self) -> dict[str, Any]:
         """The record that `livewarden bank history --json` prints."""
@@ -156,12 +155,12 @@ def _spec_in_words(spec: object) -> str:
     return ", ".join([*words, *(["exportable"] if spec.get("exportable") else [])])
 
 
-def texts_of(acts: Sequence[Act]) -> str:
+def texts_of(acts: Sequence[BankAct]) -> str:
     """The acts as scripts take them: a JSON array of pairs, for the history and for the audit log."""
     return json.dumps([[act.to_json(), act.to_audit_entry()] for act in acts])
 
 
-def acts_of(changes: Sequence[BankChange], *, author: Author, refreshed: str = "") -> list[Act]:
+def acts_of(changes: Sequence[BankChange], *, author: ChangeAuthor, refreshed: str = "") -> list[BankAct]:
     """Sums changes that are made together up, list by list; `refreshed`: they come from a file for that list."""
     together: dict[tuple[str, str], list[BankChange]] = defaultdict(list)
     for change in changes:
@@ -169,11 +168,13 @@ def acts_of(changes: Sequence[BankChange], *, author: Author, refreshed: str = "
     if refreshed:
         counts = {op: len(together[refreshed, op]) for op in ("add", "remove")}
         more = {"added": counts["add"], "withdrawn": counts["remove"]}
-        return [Act(did="import", list=refreshed, by=author.by, role=author.role, verified=author.verified, more=more)]
+        return [
+            BankAct(did="import", list=refreshed, by=author.by, role=author.role, verified=author.verified, more=more)
+        ]
     return [_act(name, op, of, author) for (name, op), of in together.items()]
 
 
-def _act(name: str, op: str, changes: Sequence[BankChange], author: Author) -> Act:
+def _act(name: str, op: str, changes: Sequence[BankChange], author: ChangeAuthor) -> BankAct:
     more: dict[str, Any] = {}
     if changes[-1].spec is not None:
         more["spec"] = changes[-1].spec.model_dump(mode="json", exclude={"name"})
@@ -183,7 +184,7 @@ def _act(name: str, op: str, changes: Sequence[BankChange], author: Author) -> A
         more["count"] = len(named)
     if len(changes) == 1 and changes[0].entry is not None and changes[0].entry.tags:
         more["tags"] = list(changes[0].entry.tags)
-    return Act(
+    return BankAct(
         did=op,
         list=name,
         by=author.by,
@@ -194,11 +195,11 @@ def _act(name: str, op: str, changes: Sequence[BankChange], author: Author) -> A
     )
 
 
-def _read_act(text: object, *, at_ms: int) -> Act:
+def _read_act(text: object, *, at_ms: int) -> BankAct:
     """Fields of a later version are skipped."""
     try:
         record = json.loads(str(text))
-        return Act(
+        return BankAct(
             did=str(record["did"]),
             list=str(record["list"]),
             by=str(record.get("by", "")),
@@ -208,10 +209,10 @@ def _read_act(text: object, *, at_ms: int) -> Act:
             at_ms=at_ms,
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Act(did=UNREADABLE, list="", by="", at_ms=at_ms)
+        return BankAct(did=UNREADABLE, list="", by="", at_ms=at_ms)
 
 
-def read_history(redis: Redis, *, list_name: str | None = None) -> Iterator[Act]:
+def read_history(redis: Redis, *, list_name: str | None = None) -> Iterator[BankAct]:
     """Reads the acts on one list or on all, the newest first.
 
     Raises:

@@ -28,7 +28,7 @@ from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
 from worker.bank.changelog import append_changes
 from worker.bank.edits import OPERATOR
-from worker.bank.history import Act, Author
+from worker.bank.history import BankAct, ChangeAuthor
 from worker.bank.merge import Merge
 from worker.bank.publication import Contents, publish_snapshot
 from worker.bank.shared_bank import follow
@@ -128,7 +128,7 @@ def import_file(
         PeopleError: there is a roster, and the actor is not in it, any more. Nothing was changed.
         LocalFileError, StoreError, SnapshotError, LeaseLostError: nothing was changed (StoreError: all of it may be).
     """
-    author = Author.of(by, role)
+    author = ChangeAuthor.of(by, role)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} takes no files: it holds pictures that people reviewed one by one")
     if not LIST_NAME.fullmatch(name):
@@ -161,7 +161,7 @@ def import_file(
                 chain(head, records),
                 replace=replace,
                 author=author,
-                act=Act(did="import", list=name, by=author.by, role=author.role, verified=author.verified),
+                act=BankAct(did="import", list=name, by=author.by, role=author.role, verified=author.verified),
             )
             after, added, removed = Bank(snapshot=snapshot), merge.new, merge.removed
             looked_back, why_not = _look_back(look_back, name, merge.only_new(snapshot.entries(name)))
@@ -217,8 +217,8 @@ def _rewrite(
     records: Iterable[Entry | Removal],
     *,
     replace: bool,
-    author: Author,
-    act: Act,
+    author: ChangeAuthor,
+    act: BankAct,
 ) -> tuple[Snapshot, Merge]:
     """Writes the file and the rest of the bank into a new snapshot."""
 

@@ -19,7 +19,7 @@ from models.pdq.pdq import PdqHash
 from worker.bank.allowance import allow_tags
 from worker.bank.changelog import append_changes
 from worker.bank.edits import derived_entry_id
-from worker.bank.history import KEPT_ACTS, Act, texts_of
+from worker.bank.history import KEPT_ACTS, BankAct, texts_of
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.quarantine import HOUR_MS, check_hours
 from worker.errors import BankRequestError
@@ -77,7 +77,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
 
 
 def _propose(redis: Redis, key: str, proposal: Mapping[str, Any], actor: Actor) -> None:
-    act = Act(
+    act = BankAct(
         did="propose",
         list=CONFIRMED,
         by=actor.name,

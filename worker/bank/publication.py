@@ -17,7 +17,7 @@ from models.bank.entries import Entry, ListSpec
 from models.bank.snapshot import Snapshot, open_snapshot, snapshot_written, tidy
 from models.errors import SnapshotError
 from worker.bank.changelog import START, read_pointer
-from worker.bank.history import KEPT_ACTS, Act, Author, texts_of
+from worker.bank.history import KEPT_ACTS, BankAct, ChangeAuthor, texts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.replication import keep_only, upload
 from worker.bank.shared_bank import SharedBank, follow
@@ -39,8 +39,8 @@ def publish_snapshot(
     contents: Callable[[Bank], Contents],
     *,
     refreshed: str = "",
-    author: Author | None = None,
-    act: Callable[[], Act] | None = None,
+    author: ChangeAuthor | None = None,
+    act: Callable[[], BankAct] | None = None,
     wait_seconds: float = 0.0,
     brings_more: bool = False,
     due: Callable[[SharedBank], bool] = lambda _: True,

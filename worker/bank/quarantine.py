@@ -10,7 +10,7 @@ from redis import Redis
 
 from config.facts import ListedHash
 from models.bank.bank import Bank
-from worker.bank.history import KEPT_ACTS, Act, texts_of
+from worker.bank.history import KEPT_ACTS, BankAct, texts_of
 from worker.bank.keys import HISTORY, QUARANTINE
 from worker.errors import BankRequestError
 from worker.logs.failure_log import FailureLog
@@ -87,7 +87,7 @@ def lift_quarantine(redis: Redis, list_name: str, entry: str, *, actor: Actor) -
 
 
 def _record(did: str, list_name: str, entry: str, actor: Actor, more: dict[str, Any]) -> str:
-    act = Act(
+    act = BankAct(
         did=did, list=list_name, by=actor.name, role=actor.role, verified=actor.verified, entries=(entry,), more=more
     )
     return texts_of([act])

@@ -43,13 +43,13 @@ def list_entries(
 ) -> None:
     """List who did what, the newest first."""
     from worker.audit.entries import Act
-    from worker.audit.search import EntryFilter, LogSearch
+    from worker.audit.search import AuditSearch, EntryFilter
 
     if act and act not in tuple(Act):
         raise typer.BadParameter(f"{act!r} is none of {', '.join(Act)}", param_hint="--act")
     wanted = EntryFilter(by=person, act=act, subject=subject, since_ms=_since_ms(since))
     with _session() as (redis, store, opened):
-        search = LogSearch(redis, store, opened=opened)
+        search = AuditSearch(redis, store, opened=opened)
         found = search.find(wanted)
         if as_json:
             for record in islice(found, limit):

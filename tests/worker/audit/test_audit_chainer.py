@@ -3,12 +3,14 @@
 import json
 import threading
 
+import pytest
 from redis import Redis
 
 from worker.audit.chain import LinkedEntry, faults_in, first_previous
 from worker.audit.chainer import AT_ONCE, LEASE, link_waiting
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.audit.redis_log import HEAD, LINKED, UNLINKED, read_head
+from worker.errors import StoreError
 from worker.health.redis_epoch import EPOCH
 from worker.store.lease import leased
 from worker.store.redis_client import connect, run_script
@@ -165,6 +167,20 @@ def test_foreign_entries_stop_no_log(redis: Redis):
     assert subjects(redis) == ["after"]
     assert whole(redis)
     assert json.loads(linked(redis)[1].entry)["malformed"] == "entry \\xff\\xfe more x"
+
+
+def test_an_id_of_the_future_stops_no_act(redis: Redis):
+    """Anyone who may append could keep everybody from acting, for good, with one command."""
+    act(redis, "before")
+    redis.xadd(UNLINKED, {"entry": "{}"}, id="18446744073709551615-18446744073709551615")
+    with pytest.raises(StoreError, match="exhausted"):
+        act(redis)
+    assert link_waiting(redis) == 2
+    act(redis, "after")
+    assert link_waiting(redis) == 1
+    assert subjects(redis) == ["before", "after"]
+    assert notes(redis) == ["the chain begins"]
+    assert whole(redis)
 
 
 def test_a_chain_whose_head_is_missing_goes_on(redis: Redis):

