@@ -144,14 +144,14 @@ def verify(
     newest = next((head for head in published if head.chain == in_redis.head.chain), None)
     # One damage shows in several ways.
     once = {fault.name if fault.n else fault.text: fault for fault in reversed(faults)}
-    found = tuple(once.values())[::-1]
+    listed = tuple(once.values())[::-1]
     # A fault without a number is of the present, such as a file that does not belong here: it is never known.
-    new = tuple(fault for fault in found if not fault.n or fault.name not in known_faults)
+    new = tuple(fault for fault in listed if not fault.n or fault.name not in known_faults)
     return AuditReport(
         chains=tuple(chains),
         faults=new[:MOST_FAULTS],
         faults_in_all=len(new),
-        known=tuple(fault for fault in found if fault not in new),
+        known=tuple(fault for fault in listed if fault not in new),
         unlinked=in_redis.unlinked,
         unopened=unopened,
         published=newest,
