@@ -29,7 +29,7 @@ from rich.table import Table
 
 from bench.lookback import ROW
 from worker.replay.rows import PART_SCHEMA
-from worker.replay.spool import Spool
+from worker.replay.spool import RowSpool
 from worker.store.object_store import ObjectStore
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.reading import read_log
@@ -156,7 +156,7 @@ def measure(folder: Path, policy: str | None) -> dict[str, float]:
 def parting_seconds(folder: Path, rows: int, *, as_of: int) -> float:
     """CPU of a picture: reading a log of so many rows, splitting it as one of `as_of` rows, and reading the parts."""
     began = time.process_time()
-    with Spool(PART_SCHEMA, rows=as_of) as spool:
+    with RowSpool(PART_SCHEMA, rows=as_of) as spool:
         for batch in read_log(str(folder / "store"), 0, 2**62, PART_SCHEMA.names):
             spool.add(batch)
         for _ in spool.tables():

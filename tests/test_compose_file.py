@@ -73,7 +73,7 @@ def test_every_setting_reaches_the_processes_and_is_optional() -> None:
     services = compose()["services"]
     for variable in VARIABLES:
         if variable.read_by is ReadBy.PEOPLE:
-            for person in ("operator", "moderator"):
+            for person in ("operator", "moderator", "reviewer"):
                 assert services[person]["environment"][variable.name] == f"${{{variable.name}:-}}", variable.name
         elif variable.read_by not in {ReadBy.COMPOSE, ReadBy.TESTS}:
             assert re.fullmatch(rf"\$\{{{variable.name}:?-[^}}]*\}}", handed_on[variable.name]), variable.name
@@ -91,8 +91,17 @@ def test_secrets_of_people_reach_no_worker() -> None:
     secrets = {variable.name for variable in VARIABLES if variable.read_by is ReadBy.PEOPLE}
     assert secrets
     for name, service in compose()["services"].items():
-        if name not in {"operator", "moderator"}:
+        if name not in {"operator", "moderator", "reviewer"}:
             assert not secrets & set(service.get("environment", {})), name
+
+
+def test_sealed_pictures_wait_on_the_data_volume() -> None:
+    """They would be lost with a worker's container, or fill a /tmp of 64 MB."""
+    services = compose()["services"]
+    handed_on = {name: _DEFAULT.sub(r"\1", value) for name, value in compose()["x-environment"].items()}
+    assert handed_on["LIVEWARDEN_SPOOL_DIR"].startswith("/var/lib/livewarden/")
+    assert "livewarden-data:/var/lib/livewarden" in services["worker"]["volumes"]
+    assert "livewarden-data:/var/lib/livewarden" in services["reviewer"]["volumes"]
 
 
 def test_the_operators_folder_is_mounted_where_settings_expect_it_and_read_only() -> None:

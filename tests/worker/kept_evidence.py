@@ -109,10 +109,13 @@ class KeptEvidence:
 
 
 def keys_with(redis_url: str, text: str) -> set[str]:
-    """All keys of Redis whose name or content has `text` in it."""
+    """All keys of Redis whose name or content has `text` in it, without those that live for two minutes
+    at most: answers of calls, and batches of polls."""
     found = set()
     with Redis.from_url(redis_url, decode_responses=False) as redis:
         for name in redis.scan_iter(count=1000):
+            if name.startswith((b"lw:once:", b"lw:polls:")):
+                continue
             read = {
                 b"string": redis.get,
                 b"hash": redis.hgetall,

@@ -121,7 +121,8 @@ def purge(
     from worker.errors import RetentionError
     from worker.evidence.spool import Spool
     from worker.people.actor import Role as PersonRole
-    from worker.retention.purge import Purge, Purged, over_now, purge_all
+    from worker.retention.purge import Purge, Purged
+    from worker.retention.purge_now import over_now, purge_all
     from worker.store.object_store import ObjectStore
 
     settings, redis = queue_settings(), queue_redis()

@@ -40,7 +40,13 @@ def incident_table(data: dict[str, Any]) -> "FieldTable":
     for name, score in data["scores"].items():
         table.add("score", f"{name} {score:.3f}")
     times = data["times"]
-    if "gap" in data:
+    if data.get("ask") == "phone":
+        table.add(
+            "call", Text("the platform's emergency contact or the police, now: Livewarden calls nobody", "bold red")
+        )
+    if "signal" in data:
+        table.add("reported", f"{data['signal']['name']}, {data['signal']['reported']}")
+    elif "gap" in data:
         table.add("not seen", f"since {data['gap']['since']}: {data['gap']['reason']}")
     else:
         table.add("seen", f"{times['captured_first']} to {times['captured_last']}, {counted(data['hits'], 'picture')}")

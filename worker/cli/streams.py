@@ -11,11 +11,14 @@ from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from config.settings import Settings
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json
+from worker.cli.streams_forget import app as forget
 from worker.errors import RegistryError
 from worker.runtime.environment import settings_of
 from worker.store.redis_client import connect, store_errors
 
 app = typer.Typer(no_args_is_help=True, help="Watch streams, and show the coverage of each second.")
+
+app.registered_commands += forget.registered_commands
 
 StreamId = Annotated[str, typer.Argument(metavar="ID", help="1 to 200 characters of A-Z a-z 0-9 . _ : -")]
 

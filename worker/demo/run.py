@@ -13,9 +13,10 @@ from redis.exceptions import ResponseError
 from rich.console import Console
 from rich.live import Live
 
+from worker.demo.pictures import commands, show_picture
 from worker.demo.screen import escalation_line, stream_table
 from worker.demo.stack import Interrupted, Stack
-from worker.errors import DemoError, RegistryError
+from worker.errors import DemoError, EvidenceError, ObjectStoreError, RegistryError
 from worker.incidents.keys import ESCALATION_KEYS
 from worker.ingest.status import stream_status
 from worker.store.redis_client import connect, store_errors
@@ -70,7 +71,7 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
     """Shows the stream's record and each escalation, until the first one if `once`."""
     _join_group(redis)
     deadline = monotonic() + FIRST_ESCALATION_SECONDS
-    shown = ""
+    shown, picture_shown = "", False
     while True:
         stack.check()
         record = None
@@ -82,6 +83,9 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
         for stream, entry_id, event in _read(redis):
             live.console.print(escalation_line(event))
             redis.xack(stream, GROUP, entry_id)
+            if not picture_shown:
+                _show_picture(stack, redis, live.console, event, once=once)
+                picture_shown = True
             if once:
                 return
         if once and monotonic() > deadline:
@@ -89,6 +93,18 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
                 f"no escalation came within {FIRST_ESCALATION_SECONDS:.0f} s; the stream {shown}; "
                 f"the end of the worker's log:\n{stack.worker_log()}"
             )
+
+
+def _show_picture(stack: Stack, redis: Redis, console: Console, event: Mapping[str, Any], *, once: bool) -> None:
+    """Shows the picture behind the first incident and, unless the demo ends now, commands for another terminal."""
+    try:
+        show_picture(event, redis=redis, environment=stack.reviewer, console=console, draws=console.is_terminal)
+    except (EvidenceError, ObjectStoreError) as error:
+        raise DemoError(f"its picture cannot be shown: {error}") from error
+    if not once and (evidence := event["data"].get("evidence")):
+        console.print("From another terminal, while the demo runs:", highlight=False)
+        for line in commands(str(evidence[0]["ref"]), stack.reviewer):
+            console.print(f"    {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _join_group(redis: Redis) -> None:

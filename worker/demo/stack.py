@@ -14,6 +14,7 @@ from typing import Self
 
 from worker.demo.processes import Child
 from worker.errors import DemoError
+from worker.evidence.key_pair import make_key_pair
 from worker.ingest.http.origins import entry_for
 from worker.ingest.http.urls import target_of
 
@@ -66,6 +67,8 @@ class Stack:
         self._folder = Path(tempfile.mkdtemp(prefix="livewarden-demo-"))
         self._valkey: Child | None = None
         self._workers: list[Child] = []
+        self.reviewer: dict[str, str] = {}
+        """The variables of the person who may see pictures; no other process has the key."""
         self.redis_url = ""
         self.stream_url = ""
 
@@ -95,12 +98,26 @@ class Stack:
         self._environment[f"{_SETTINGS}DEPLOYMENT"] = "demo"
         self._environment[f"{_SETTINGS}STORE_URL"] = str(self._folder / "store")
         self._environment[f"{_SETTINGS}BANK_DIR"] = str(self._folder / "bank")
+        self._make_keys()
         self.stream_url = self._ready(self._workers[0]) if self._own_url is None else self._own_url
         self._environment[f"{_SETTINGS}ALLOWED_ORIGINS"] = " ".join(allowed_for(self.stream_url))
         self._workers += [
             self._run("worker", ["celery", "-A", "worker.app", "worker", "--loglevel=INFO"]),
             self._run("beat", ["celery", "-A", "worker.app", "beat", "--loglevel=INFO"]),
         ]
+
+    def _make_keys(self) -> None:
+        """Makes a reviewer with a key pair, of which workers get the public key."""
+        (self._folder / "reviewer").mkdir(mode=0o700)
+        identity, recipients = self._folder / "reviewer" / "key", self._folder / "recipients"
+        recipients.write_text(f"{make_key_pair(identity)}\n")
+        # A key of the user's own would keep the worker from starting.
+        self._environment.pop(f"{_SETTINGS}EVIDENCE_IDENTITY", None)
+        self._environment[f"{_SETTINGS}EVIDENCE_RECIPIENTS"] = str(recipients)
+        self._environment[f"{_SETTINGS}SPOOL_DIR"] = str(self._folder / "spool")
+        shared = ("REDIS_URL", "STORE_URL", "SPOOL_DIR")
+        self.reviewer = {f"{_SETTINGS}{name}": self._environment[f"{_SETTINGS}{name}"] for name in shared}
+        self.reviewer[f"{_SETTINGS}EVIDENCE_IDENTITY"] = str(identity)
 
     def _run(self, name: str, module: list[str], when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
         return Child(

@@ -33,7 +33,7 @@ from worker.doctor.policy import (
 )
 from worker.doctor.redis import examine_epoch, examine_redis, reach
 from worker.doctor.retention import examine_retention
-from worker.doctor.streams import examine_failing, examine_slow
+from worker.doctor.streams import examine_danger, examine_failing, examine_slow
 from worker.errors import StoreError
 from worker.moderation.stages import classifiers_for
 from worker.policyload.breaker import stuck_models
@@ -82,7 +82,8 @@ def _with_settings(
     for check in (examine_redis, examine_epoch, examine_live, examine_intake, examine_readers, examine_people):
         yield from _rows(redis, check)
     yield from examine_bank(shared, settings)
-    for check in (lambda redis: examine_policies(redis, policy), examine_failing, examine_slow, examine_retention):
+    of_streams = (examine_danger, examine_failing, examine_slow, examine_retention)
+    for check in (lambda redis: examine_policies(redis, policy), *of_streams):
         yield from _rows(redis, check)
     yield check_store(settings)
     yield from check_evidence(settings)

@@ -10,17 +10,22 @@ from redis import Redis
 from redis.client import Pipeline
 
 from config.counts import counted
-from worker.doctor.diagnosis import Diagnosis, warn
+from worker.doctor.diagnosis import Diagnosis, fail, warn
 from worker.ingest.pending.fair_queue import Lane, waiting_streams
 from worker.ingest.playlist.cursor import StreamState
+from worker.ingest.registry.danger_reports import waiting_reports
 from worker.ingest.registry.registry import REMOVED, stream_ids, stream_key
 from worker.ingest.registry.slow_streams import SlowPart, slow_key
+from worker.store.redis_client import now_ms
 
 STREAMS_AT_ONCE = 1_000
 """In one pipeline: some ms."""
 
 SHOWN_STREAMS = 5
 """Streams named in the row, of each part."""
+
+LATE_DANGER_MS = 10_000
+"""A report of imminent danger is raised within a second or two."""
 
 _OVER = (REMOVED, StreamState.ENDED.value)
 
@@ -57,6 +62,19 @@ def examine_failing(redis: Redis) -> Iterator[Diagnosis]:
             f"in the last segments: {rules}",
             advice="such a rule calls nobody there: see which types the metadata of such a stream has "
             "(`livewarden streams show ID --json`), and try the rule with `livewarden policy replay`",
+        )
+
+
+def examine_danger(redis: Redis) -> Iterator[Diagnosis]:
+    """Names reports of imminent danger that no worker has raised; no row where there are none."""
+    late_ms = now_ms(redis) - LATE_DANGER_MS
+    late = [report.stream_id for report in waiting_reports(redis) if report.reported_ms < late_ms]
+    if late:
+        yield fail(
+            "imminent danger",
+            f"reported, and not raised for over {LATE_DANGER_MS // 1000} s: {_named(late, SHOWN_STREAMS)}",
+            advice="act on these streams now, without waiting for the queue; then start workers, or see in their logs "
+            "why they raise nothing",
         )
 
 

@@ -58,7 +58,7 @@ class ItemHead:
     picture_sha256: str
     """SHA-256 of the JPEG, in hex."""
     width: int
-    """Of the JPEG, in pixels; so is `height`."""
+    """Width of the JPEG in pixels; so is `height`."""
     height: int
     incident: str = ""
     """Known when a picture is added to an open incident. Empty: it was sealed before there was one."""

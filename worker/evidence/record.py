@@ -1,4 +1,4 @@
-"""What Redis knows of an item: its digests, its place, and by what it was chosen; no pixels."""
+"""Records of items in Redis: digests, place, and by what they were chosen; no pixels."""
 
 import json
 from dataclasses import dataclass, field, fields, replace
@@ -11,7 +11,7 @@ FOLDER: Final = "evidence"
 CANDIDATES: Final = f"{FOLDER}/candidates"
 """Folder of the store for candidates that have waited, so that a lost host loses little."""
 
-CANDIDATE_BUCKET_MS: Final = 10 * 60 * 1000
+CANDIDATE_BUCKET_MS: Final = 2 * 60 * 1000
 """Candidates are deleted by folder: a listing that gives no times is enough."""
 
 MAX_FORMER: Final = 10
@@ -24,7 +24,7 @@ class EvidenceRecord:
 
     ref: str
     sha256: str
-    """Of the sealed bytes, as they are now."""
+    """Digest of the sealed bytes, as they are now."""
     picture_sha256: str
     kind: EvidenceKind
     capture_ms: int
@@ -140,7 +140,8 @@ class ItemState:
 
     incident: str
     place: str
-    """`stored`: the store has it. `damaged`: no copy of it is what was sealed. Empty: it is in a spool."""
+    """`stored`: the store has it. `damaged`: its bytes in the spool were not those that were sealed. `dropped`: it made
+    room in a full spool. Empty: it is in a spool."""
 
     @classmethod
     def read(cls, value: str) -> Self:

@@ -17,7 +17,7 @@ from worker.evidence.sealing import Identity, Recipients, open_sealed, seal
 
 @dataclass(kw_only=True)
 class RotationCounts:
-    """What a rotation did."""
+    """Items by what a rotation did with them."""
 
     resealed: int = 0
     already: int = 0

@@ -16,7 +16,6 @@ from worker.incidents.event_data import (
     case_data,
     cause_data,
     cause_times,
-    decision_data,
     matches_data,
     stream_data,
     versions_data,
@@ -111,7 +110,7 @@ def escalation(
     """
     kind = EventType.RAISED if previous_severity is None else EventType.UPDATED
     finding = incident.finding
-    data = _identity(context.stream.stream_id, incident) | {
+    data = identity(context.stream.stream_id, incident) | {
         "previous_severity": previous_severity,
         "degraded": list(context.degraded),
         "principles": list(finding.principles),
@@ -148,7 +147,7 @@ def escalation(
 def interrupt_request(context: SegmentContext, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
     """The policy asks the platform to interrupt the stream."""
     kind = EventType.INTERRUPT_REQUESTED
-    data = _identity(context.stream.stream_id, incident) | {
+    data = identity(context.stream.stream_id, incident) | {
         "principles": list(incident.finding.principles),
         "lists": list(lists),
         "frames": [rfc3339(capture_ms) for capture_ms in incident.finding.interrupt_frames_ms],
@@ -158,85 +157,6 @@ def interrupt_request(context: SegmentContext, incident: Incident, lists: tuple[
         "times": {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)},
     }
     return checked_event(kind, DECISIONS, derived_id(kind, incident.incident_id), context.deployment, data, now_ms)
-
-
-def decision_made(
-    incident: Incident,
-    *,
-    newest: Mapping[str, Any],
-    stream_id: str,
-    deployment: str,
-    outcome: str,
-    by: str,
-    note: str,
-    now_ms: int,
-    named: NamedStreams | None = None,
-    taken_ms: int | None = None,
-    verified: bool = False,
-) -> Event:
-    """A person has decided the incident; of a group, for all its streams.
-
-    Args:
-        newest: the incident's newest escalation event.
-        verified: the person proved to be `by`, by a token.
-        taken_ms: when that person took it; None: unknown.
-    """
-    kind = EventType.DECISION_MADE
-    data = _identity(stream_id, incident) | {
-        "outcome": outcome,
-        "previous_outcome": None,
-        "decided_by": by,
-        "verified": verified,
-        "note": note,
-        **decision_data(newest, incident),
-        "times": {
-            "captured_first": rfc3339(incident.finding.captured_first_ms),
-            "captured_last": rfc3339(incident.finding.captured_last_ms),
-            "raised": rfc3339(incident.raised_ms),
-            **({} if taken_ms is None else {"taken": rfc3339(taken_ms)}),
-            "decided": rfc3339(now_ms),
-        },
-    }
-    if named is not None:
-        data |= named.to_data()
-    return checked_event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
-
-
-def decision_revised(
-    before: Mapping[str, Any],
-    *,
-    revision: int,
-    outcome: str,
-    by: str,
-    note: str,
-    deployment: str,
-    now_ms: int,
-    verified: bool = False,
-) -> Event:
-    """A person has changed a decision.
-
-    Args:
-        before: `data` of the event of the decision that is changed; its fields about the incident still hold.
-        revision: counts from 1.
-        verified: the person proved to be `by`, by a token.
-    """
-    kind = EventType.DECISION_REVISED
-    times = before["times"]
-    previous = {"decided_by": before["decided_by"], "note": before["note"], "decided": times["decided"]}
-    if "verified" in before:
-        previous["verified"] = before["verified"]
-    data = dict(before) | {
-        "outcome": outcome,
-        "previous_outcome": before["outcome"],
-        "decided_by": by,
-        "verified": verified,
-        "note": note,
-        "revision": revision,
-        "previous": previous,
-        "times": times | {"decided": rfc3339(now_ms), "first_decided": times.get("first_decided", times["decided"])},
-    }
-    event_id = derived_id(kind, data["incident_id"], revision)
-    return checked_event(kind, DECISIONS, event_id, deployment, data, now_ms)
 
 
 def escalation_closed(
@@ -297,7 +217,8 @@ def queue_stream(purpose: str, severity: Severity) -> str:
     return OPERATIONS if purpose == "canary" else escalations_key(severity)
 
 
-def _identity(stream_id: str, incident: Incident) -> dict[str, Any]:
+def identity(stream_id: str, incident: Incident) -> dict[str, Any]:
+    """Returns the fields of every event of an incident by which it is known."""
     return {
         "incident_id": incident.incident_id,
         "stream_id": stream_id,

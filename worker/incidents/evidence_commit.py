@@ -127,7 +127,7 @@ class StoredEvidence:
     had: Mapping[str, Sequence[EvidenceRecord]] = field(default_factory=dict)
     """By incident."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """Of incidents, by reference."""
+    """Records of incidents, by reference."""
 
 
 def change_of(

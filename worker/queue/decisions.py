@@ -7,7 +7,8 @@ from redis import Redis
 
 from worker.audit.entries import Act, audit_entry
 from worker.errors import QueueError, StoreError
-from worker.incidents.events import decision_made, escalation_closed
+from worker.incidents.decision_events import decision_made
+from worker.incidents.events import escalation_closed
 from worker.incidents.incident_end import close
 from worker.incidents.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
 from worker.incidents.rule_state import encode

@@ -19,7 +19,8 @@ from redis import Redis
 from worker.audit.entries import Act, audit_entry
 from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
-from worker.incidents.events import NamedStreams, decision_revised
+from worker.incidents.decision_events import decision_revised
+from worker.incidents.events import NamedStreams
 from worker.incidents.hash_flood_record import streams_of
 from worker.incidents.incident_end import end_silence
 from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_key

@@ -54,6 +54,24 @@ def _acknowledged_below(group: GroupProgress) -> str:
     return f"{milliseconds}-{sequence + 1}"
 
 
+def acknowledged_below(redis: Redis, key: str, *, needed: str = "") -> str | None:
+    """The ID below (<) which every group of a stream of events has acknowledged everything; None: nobody reads it by a
+    group, and everything counts as read.
+
+    Args:
+        needed: a group without which nothing counts as read.
+
+    Raises:
+        RedisError: Redis failed.
+    """
+    if not redis.exists(key):
+        return None
+    groups: list[dict[str, Any]] = redis.xinfo_groups(key)
+    if needed and needed not in [group["name"] for group in groups]:
+        return "0-0"
+    return trim_bound([_progress(redis, key, one) for one in groups])
+
+
 def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> int:
     """Drops entries older than `KEPT_DAYS`, and earlier those that every registered group has acknowledged; returns
     their number.

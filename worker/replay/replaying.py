@@ -20,7 +20,7 @@ from worker.replay.near import RuleReach
 from worker.replay.part import PartResult, Replayer, ReplayPeriod
 from worker.replay.prefilter import score_columns
 from worker.replay.rows import PART_SCHEMA
-from worker.replay.spool import Spool
+from worker.replay.spool import RowSpool
 from worker.replay.thresholds import Threshold, thresholds
 from worker.store.object_store import ObjectStore
 from worker.verdictlog.files import LogFile, folders
@@ -180,7 +180,7 @@ def replay(store_url: str, policy: Policy, period: ReplayPeriod, *, rows: int, a
     seen = _LoggedCounts(scores=ScoreCounts(thresholds=tuple(one for rule in policy.rules for one in thresholds(rule))))
     replayer = Replayer(policy, period)
     parts: list[PartResult] = []
-    with Spool(PART_SCHEMA, rows=rows) as spool:
+    with RowSpool(PART_SCHEMA, rows=rows) as spool:
         columns = [*PART_SCHEMA.names, "policy_version"]
         for batch in read_log(store_url, period.start_ms - LATE_MS, period.until_ms, columns, left_out=left_out):
             spool.add(batch.select(PART_SCHEMA.names))

@@ -26,7 +26,7 @@ MOST_PARTS = 400
 """Open files; systems allow a process 1,024 of them."""
 
 
-class Spool:
+class RowSpool:
     """Takes rows in any order, and returns all rows of a stream together. A context manager."""
 
     def __init__(self, schema: pa.Schema, *, rows: int) -> None:

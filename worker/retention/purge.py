@@ -7,7 +7,7 @@ the next slice goes on. What the store refuses stays on record and due, and `doc
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -25,7 +25,7 @@ from worker.incidents.keys import incident_key
 from worker.logs.failure_log import FailureLog
 from worker.people.actor import Actor
 from worker.queue.claims import number_of
-from worker.retention.due import DUE, REFUSED_MS, count_due, due_now, schedule, with_evidence
+from worker.retention.due import DUE, REFUSED_MS, count_due, due_now, schedule
 from worker.retention.holds import evidence_key, hold_key
 from worker.retention.reports import reports_key
 from worker.retention.standing import FIELDS, KeptIncident, read_kept
@@ -291,48 +291,3 @@ def _note(redis: Redis, now: int, refused: int) -> None:
         redis.hset(STATE, "run_ms", now)
         if not refused:
             redis.hdel(STATE, "error", "error_ms", "incident")
-
-
-def purge_all(work: Purge, *, progress: Callable[[int], None] = lambda _: None) -> None:
-    """Checks every incident with evidence now, whenever its next check would be.
-
-    Args:
-        progress: called with the number of incidents that have been scheduled to be checked.
-
-    Raises:
-        StoreError: Redis failed.
-        RetentionError: another process is purging, and goes on.
-    """
-    count = 0
-    for batch in with_evidence(work.redis):
-        with store_errors():
-            if batch:
-                work.redis.zadd(DUE, dict.fromkeys(batch, 0))
-        count += len(batch)
-        progress(count)
-    while purge(work, seconds=SLICE_SECONDS):
-        pass
-
-
-def over_now(redis: Redis, retention: Retention) -> Iterator[Purged]:
-    """Yields what a purge would delete now, and deletes nothing.
-
-    Raises:
-        StoreError: Redis failed.
-    """
-    aged = age_ms(redis)
-    seen: set[str] = set()
-    for batch in with_evidence(redis):
-        new = [one for one in batch if one not in seen]
-        seen.update(new)
-        for kept in read_kept(redis, new):
-            terms = kept.terms(retention)
-            if terms.is_over(aged) and kept.records:
-                yield Purged(
-                    incident_id=kept.incident_id,
-                    stream_id=kept.stream_id,
-                    refs=tuple(kept.records),
-                    bytes=sum(record.size_bytes for record in kept.records.values() if record is not None),
-                    why=terms.why,
-                    until_ms=terms.content_until_ms or 0,
-                )

@@ -74,15 +74,11 @@ class SegmentEnd:
         now = now_ms(self.redis)
         # On disk before its segment settles: an event names no picture that a worker's death could take away.
         evidence = self.evidence.keep(verdict.evidence)
-        degraded = (*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded)
+        degraded = tuple(sorted({*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded}))
         context = replace(self._context(facts, record, verdict.list_versions, degraded), sampled_ms=now)
         fields = _last_seen(record, verdict, now_ms=now) | {"degraded": json.dumps(degraded), "no_video": ""}
-        fields |= score_fields(
-            (sample.scores for sample in verdict.samples),
-            purpose=facts.purpose,
-            now_ms=now,
-            settings=self.active.policy.risk,
-        )
+        scores = (sample.scores for sample in verdict.samples)
+        fields |= score_fields(scores, purpose=facts.purpose, now_ms=now, settings=self.active.policy.risk)
         with soft_limit.commit():
             self._commit(record, verdict.ledger_share(record.duration_ms), context, verdict, fields, evidence)
         if verdict.gate is not None:

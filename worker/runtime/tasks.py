@@ -16,6 +16,7 @@ from worker.ingest.registry.slow_streams import SlowPart, is_slow
 from worker.logs.failure_log import FailureLog
 from worker.lookback.late_files import register_again
 from worker.lookback.search import look_back
+from worker.retention.forget import ErasureWork, go_on
 from worker.retention.purge import Purge, purge
 from worker.runtime.audit_copy import copy_audit
 from worker.runtime.celery_app import app, process, tick_now
@@ -24,6 +25,7 @@ from worker.runtime.segment_task import moderate_segment
 from worker.runtime.upkeep import look_after
 from worker.store.object_store import ObjectStore
 from worker.verdictlog import outcomes, retention
+from worker.verdictlog.erasure import erase_stream
 
 _trouble = FailureLog(logging.getLogger(__name__))
 
@@ -104,15 +106,25 @@ def record_outcomes_task() -> None:
 @shared_task(name="livewarden.purge_evidence")
 def purge_evidence_task() -> None:
     """Deletes evidence whose term is over, for a slice of time."""
+    if purge(_purge()):
+        send_housekeeping("purge_evidence")
+
+
+@shared_task(name="livewarden.forget_streams")
+def forget_streams_task() -> None:
+    """Goes on with erasures of streams, for a slice of time."""
+    work = _purge()
+    go_on(ErasureWork(purge=work, erase_log=partial(erase_stream, work.redis, work.store)))
+
+
+def _purge() -> Purge:
     settings = process.settings
-    work = Purge(
+    return Purge(
         redis=process.redis,
         store=ObjectStore(settings.store_url),
         spool=Spool.of(settings),
         retention=process.policy.retention,
     )
-    if purge(work):
-        send_housekeeping("purge_evidence")
 
 
 @shared_task(name="livewarden.copy_audit")

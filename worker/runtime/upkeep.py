@@ -24,6 +24,7 @@ from worker.logs.exception_place import place_of
 from worker.logs.failure_log import FailureLog
 from worker.lookback import jobs as look_back_jobs
 from worker.queue.trimming import trim
+from worker.retention import forget
 from worker.retention import purge as evidence_purge
 from worker.runtime.audit_copy import copy_audit
 from worker.runtime.event_log import log_published
@@ -41,6 +42,7 @@ HOUSEKEEPING = {
     "keep_log": retention.is_due,
     "record_outcomes": outcomes.is_due,
     "purge_evidence": evidence_purge.is_due,
+    "forget_streams": forget.is_due,
     "copy_audit": copies.is_due,
 }
 """Separate tasks, by name, and the check that one has something to do."""

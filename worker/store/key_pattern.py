@@ -59,6 +59,20 @@ class Key:
         given = iter(parts)
         return re.sub(r"{\w+}", lambda _: next(given), self.pattern)
 
+    def names_of_stream(self, stream_id: str) -> re.Pattern[str] | None:
+        """Matches the names of this pattern that belong to a stream; None: no name of it belongs to one."""
+        if "{stream}" not in self.pattern:
+            return None
+        parts = re.split(r"{(\w+)}", self.pattern)
+        return re.compile(
+            "".join(
+                re.escape(part if index % 2 == 0 else stream_id)
+                if index % 2 == 0 or part == "stream"
+                else _PARTS.get(part, ".+")
+                for index, part in enumerate(parts)
+            )
+        )
+
     def matches(self, name: str) -> bool:
         """Returns whether `name` has this pattern."""
         return _expression(self.pattern).fullmatch(name) is not None

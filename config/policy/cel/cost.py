@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Final
 
 from config.policy.cel.checking import kinds_of
-from config.policy.cel.expressions import MAX_TAGS
 from config.policy.cel.folding import constant
 from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.patterns import pattern_cost
@@ -28,6 +27,7 @@ from config.policy.cel.syntax import (
     conjuncts,
 )
 from config.policy.cel.types import ANY, NOTES_IN, Kind, Sizes, names
+from config.policy.cel.values import MAX_TAGS
 
 MAX_MATCHES: Final = 64
 """Matches of one sample that conditions see: bounds what a rule may cost. The nearest of each list are among them."""

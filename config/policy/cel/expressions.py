@@ -28,11 +28,9 @@ from config.policy.cel.references import (
     with_metadata_apart,
 )
 from config.policy.cel.syntax import Call, Node, concerns_matches, conjuncts, nodes
-from config.policy.cel.types import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
+from config.policy.cel.types import FIELDS, OF_NAMES, Sizes, names
+from config.policy.cel.values import match_value, sample_value, stream_value
 from config.policy.cel.windows import WindowCall, read_calls, with_variables
-
-MAX_TAGS = 50
-"""Tags of a match that conditions see, each cut at MAX_NAME_CHARACTERS: a list's source may give any number."""
 
 _OF_THE_PICTURE = frozenset({"score", "scores", "matched", "matches", "sample"})
 
@@ -63,8 +61,8 @@ class Condition:
     """The parts joined by `&&` that are about the matches of the picture."""
     matches_names: frozenset[str]
     """Names that these use."""
-    alone_program: Any
-    """The parts joined by `&&` that need neither windows nor coverage."""
+    alone_text: str
+    """The parts joined by `&&` that need neither windows nor coverage, ready to be compiled: few conditions need it."""
     alone_names: frozenset[str]
     """Names that these use."""
     alone_tells: bool
@@ -78,7 +76,9 @@ class Condition:
     @cached_property
     def of_sample_alone(self) -> "Condition":
         """The part of the condition that one sample decides: it holds wherever the whole holds."""
-        return replace(self, program=self.alone_program, names=self.alone_names)
+        if not self.needs_surroundings:
+            return self
+        return replace(self, program=_compiled(self.alone_text), names=self.alone_names)
 
     @property
     def needs_surroundings(self) -> bool:
@@ -123,11 +123,11 @@ class Context:
         if "signals" in names:
             variables["signals"] = signals
         if "stream" in names:
-            variables["stream"] = _stream(stream, with_metadata=NOTES_INSIDE in names)
+            variables["stream"] = stream_value(stream, with_metadata=NOTES_INSIDE in names)
         if NOTES in names:
             variables[NOTES] = dict(stream.metadata)
         if "sample" in names:
-            variables["sample"] = _sample(sample)
+            variables["sample"] = sample_value(sample)
         if "coverage" in names and around is not None:
             variables["coverage"] = vars(around.coverage)
         self._context = cel.Context(
@@ -143,7 +143,7 @@ class Context:
         self._lists.clear()
         self._lists.update(match.list for match in shown)
         if self._tells_matches:
-            self._context.add_variable("matches", [_match(match) for match in shown])
+            self._context.add_variable("matches", [match_value(match) for match in shown])
 
     def holds(self, condition: Condition) -> bool:
         """Evaluates the condition. It does not hold if it uses a score, signal or metadata key that is missing.
@@ -224,8 +224,8 @@ def _parsed(text: str) -> Condition:
     ]
     known = {*FIELDS, *OF_NAMES}
 
-    def joined(parts: Iterable[Node]) -> Any:
-        return _compiled(" && ".join(plain[part.start : part.end] for part in parts) or "true")
+    def joined(parts: Iterable[Node]) -> str:
+        return " && ".join(plain[part.start : part.end] for part in parts) or "true"
 
     def names_in(parts: Iterable[Node]) -> frozenset[str]:
         return frozenset[str]().union(
@@ -247,9 +247,9 @@ def _parsed(text: str) -> Condition:
         uses_scores=bool(scored) or not uses.isdisjoint(("score", "scores")),
         uses_coverage="coverage" in uses,
         program=_compiled(plain),
-        matches_program=joined(about_matches),
+        matches_program=_compiled(joined(about_matches)),
         matches_names=names_in(about_matches),
-        alone_program=joined(alone),
+        alone_text=joined(alone),
         alone_names=names_in(alone),
         alone_tells=any(not used(part).isdisjoint(_OF_THE_PICTURE) for part in alone),
     )
@@ -291,44 +291,3 @@ def _compiled(plain: str) -> Any:
 def _offset(text: str, line: int, column: int) -> int:
     """The offset of a line and column, both from 1."""
     return sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
-
-
-def _stream(stream: StreamFacts, *, with_metadata: bool) -> dict[str, Any]:
-    return {
-        "id": stream.stream_id,
-        "purpose": stream.purpose,
-        "audience": stream.audience,
-        "risk": float(stream.risk),
-        "risk_prior": float(stream.risk_prior),
-        "drill": stream.drill,
-        **({"metadata": dict(stream.metadata)} if with_metadata else {}),
-    }
-
-
-def _sample(sample: SampleFacts) -> dict[str, Any]:
-    return {
-        "capture_ms": sample.capture_ms,
-        "pts_seconds": float(sample.pts_seconds),
-        "reason": str(sample.reason),
-        "quality": sample.pdq_quality,
-    }
-
-
-def _match(match: ListMatch) -> dict[str, Any]:
-    return {
-        "list": match.list,
-        "entry": _text(match.entry),
-        "distance": match.distance,
-        "video": _text(match.video or ""),
-        "variant": match.variant or "",
-        "tags": [_text(tag[:MAX_NAME_CHARACTERS]) for tag in match.tags[:MAX_TAGS]],
-    }
-
-
-def _text(text: str) -> str:
-    """The text as CEL can hold it: without the lone surrogates that a list made from JSON may have."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="replace").decode()
-    return text

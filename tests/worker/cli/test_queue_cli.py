@@ -15,6 +15,10 @@ from scene import Scene
 from config.facts import ListMatch, Severity
 from config.policy.policy import Flood
 from config.schemas import check_event
+from worker.incidents.imminent_danger import raise_reported_dangers
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.registry.signals import report_signals
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = (sys.executable, "-c", "from worker.cli.main import main; main()", "queue")
@@ -86,6 +90,17 @@ def test_the_text_output_lists_the_streams_of_a_flood(scene: Scene, run: Run) ->
     text = run("next", "--by", "lea", "--another").stdout
     for part in ("2: cam-1, cam-2", "a lead", "hash-flood", "list known, entry 7, distance 4"):
         assert part in text
+
+
+def test_the_text_output_asks_for_the_phone(scene: Scene, run: Run) -> None:
+    """A moderator would look for a picture while somebody is in danger."""
+    watch(scene.redis, register("cam-1", "https://cdn.example/a.m3u8", url_template="", legal_basis=""))
+    report_signals(scene.redis, "cam-1", {"imminent-danger": 1.0})
+    raise_reported_dangers(scene.redis, deployment="test", policy=scene.policy)
+    text = run("next", "--by", "ann").stdout
+    assert "the platform's emergency contact or the police, now" in text
+    assert "imminent-danger, 20" in text
+    assert "picture" not in text
 
 
 def test_decide_and_refuse(scene: Scene, run: Run) -> None:

@@ -73,3 +73,22 @@ def test_report_is_recorded_and_listed(kept: KeptEvidence, environment: dict[str
     listed = livewarden("report", "list", recorded["case_id"], "--json", environment=environment)
     assert [one["id"] for one in listed.records] == ["77"]
     assert json.dumps(listed.records)  # nothing that JSON has no form for
+
+
+def test_stream_is_erased_once_nothing_keeps_it(kept: KeptEvidence, environment: dict[str, str]) -> None:
+    """An operator who must erase a person's data could not, or would erase what a court wants."""
+    incident = kept.incident("cam-1")
+    asked = ("streams", "forget", "cam-1")
+    (plan,) = livewarden(*asked, "--by", "op", "--dry-run", "--json", environment=environment).records
+    assert (plan["incidents"], plan["pictures"]) == (1, 2)
+    assert plan["obstacles"] == [f"incident {incident}: nobody has decided on it"]
+    refused = livewarden(*asked, "--by", "op", "--role", "operator", environment=environment)
+    assert refused.status == 2
+    assert "its data must stay" in refused.message
+    kept.decide(incident, "harmless")
+    # Rows that processes may still hold are waited for.
+    erased = livewarden(*asked, "--by", "op", "--role", "operator", "--json", environment=environment)
+    assert erased.status == 0, erased.err
+    (record,) = erased.records
+    assert (record["stream_id"], record["erased"], record["incidents"], record["pictures"]) == ("cam-1", True, 1, 2)
+    assert not kept.redis.exists(f"lw:incident:{incident}")

@@ -85,7 +85,7 @@ def test_the_risk_is_explained_part_by_part(environment: dict[str, str], redis: 
         "name": "risk_prior",
         "given": 0.2,
         "weight": 1.0,
-        "age_seconds": parts["risk_prior"]["age_seconds"],
+        "age_seconds": None,
         "half_life_seconds": None,
         "part": 0.2,
     }

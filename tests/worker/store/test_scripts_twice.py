@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -64,11 +65,14 @@ from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
+from worker.queue.looks import LOOKS, ask, look_key, looking_key
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
+from worker.retention.forget import ErasureWork, begin_erasure, go_on
 from worker.retention.holds import hold, holds_on
 from worker.retention.holds import release as release_hold
-from worker.retention.purge import Purge, purge_all
+from worker.retention.purge import Purge
+from worker.retention.purge_now import purge_all
 from worker.retention.reports import record_report
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
@@ -77,6 +81,7 @@ from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
 from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
+from worker.verdictlog.erasure import erase_stream
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -91,6 +96,7 @@ version: "1"
 flood: {streams: 2, within_seconds: 600}
 rules:
   - {name: known, when: 'matched("known")', severity: critical}
+  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
 CHANGES_NOTHING = {"anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
@@ -357,9 +363,20 @@ class Stage:
         for stream in ("a", "b", "c"):
             self.scene.settle(stream, self.scene.hits([1000], lists=["known"]))
 
-    def take(self) -> None:
+    def case(self) -> str:
+        """Raises two incidents of a case; gives the worse one."""
         self.settle()
-        assert take(self.redis, "mo") is not None
+        self.scene.settle("s", self.scene.hits([2000], score=0.95))
+        assert self.redis.zcard("lw:open:high") == 1
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        return str(incident)
+
+    def take(self) -> None:
+        incident = self.case()
+        claim = take(self.redis, "mo")
+        assert claim is not None
+        assert (claim.incident_id, len(claim.in_case)) == (incident, 1)
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def anything_free(self) -> None:
         self.settle()
@@ -465,11 +482,6 @@ class Stage:
         assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
 
-    def policy_recorded(self) -> None:
-        for version in ("1+a", "2+b"):
-            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
-        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
-
     def evidence_stored(self) -> None:
         item = sealed_item(Pair())
         promote(self.redis, "i", item)
@@ -482,6 +494,11 @@ class Stage:
         record = EvidenceRecord.of(item)
         assert replace_record(self.redis, "i", record.to_json(), record.resealing(item))
         assert not replace_record(self.redis, "i", record.to_json(), replace(record, rule="other"))
+
+    def policy_recorded(self) -> None:
+        for version in ("1+a", "2+b"):
+            assert record_policy(self.redis, version, file="policy.yaml", worker="host:1")
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def policy_said(self) -> None:
         for refused in ("5a" * 32, ""):
@@ -551,6 +568,34 @@ class Stage:
         work = Purge(redis=self.redis, store=ObjectStore(str(self.folder / "store")), retention=retention)
         purge_all(work)
         assert not self.redis.exists(EVIDENCE.of(incident))
+
+    def look_ask(self) -> str:
+        incident = self.scene.raise_incident("s")
+        look_id = ask(self.redis, incident, LEAD)
+        assert self.redis.llen(LOOKS) == 1
+        return look_id
+
+    def look_done(self) -> None:
+        look_id = self.look_ask()
+        incident = str(self.redis.hget(look_key(look_id), "incident"))
+        args = [look_id, incident, "s", "5a", "{}", "", 5]
+        assert run_script(self.redis, "look_done", keys=[look_key(look_id), looking_key("s")], args=args) == "done"
+        assert self.redis.hlen(EVIDENCE.of(incident)) == 1
+
+    def forget_begin(self) -> None:
+        incident = self.scene.raise_incident("s")
+        decide_incident(self.redis, incident, "harmless", by="mo", note="seen", deployment="test")
+        begin_erasure(self.redis, "s", LEAD, retention=self.scene.policy.retention)
+
+    def forget_incident(self) -> None:
+        self.forget_end()
+
+    def forget_end(self) -> None:
+        self.forget_begin()
+        store = ObjectStore(str(self.folder / "store"))
+        work = Purge(redis=self.redis, store=store, retention=self.scene.policy.retention)
+        erase_log = partial(erase_stream, self.redis, store)
+        assert go_on(ErasureWork(purge=work, erase_log=erase_log, late_ms=0), seconds=60)
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")

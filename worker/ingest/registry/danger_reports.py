@@ -24,7 +24,7 @@ class DangerReport:
 
 
 def waiting_reports(redis: Redis) -> Iterator[DangerReport]:
-    """The reports that wait, the oldest first. Damaged members are removed."""
+    """The reports that wait, the oldest first, without damaged members."""
     waiting: Any = redis.zrange(DUE_DANGER, 0, -1, withscores=True)
     for member, reported_ms in waiting:
         parts = str(member).split(" ")
@@ -37,8 +37,6 @@ def waiting_reports(redis: Redis) -> Iterator[DangerReport]:
                 reported_ms=int(reported_ms),
                 member=str(member),
             )
-        else:
-            redis.zrem(DUE_DANGER, member)
 
 
 def any_waits(redis: Redis) -> bool:

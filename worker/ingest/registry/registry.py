@@ -97,7 +97,7 @@ def watch(
         The watch generation: it rises with each watch, and no two watches have the same.
 
     Raises:
-        RegistryError: `max_streams` are watched already.
+        RegistryError: `max_streams` are watched already, or the stream's data is being erased.
     """
     token = secrets.token_hex(16) if token is None else token
     stream_id, key = registration.stream_id, stream_key(registration.stream_id)
@@ -139,6 +139,8 @@ def watch(
                 f"stream_id: {stream_id}: {counted(max_streams, 'stream', 'are')} watched, "
                 "as many as LIVEWARDEN_MAX_STREAMS allows"
             )
+        if answer == "forgotten":
+            raise RegistryError(f"stream_id: {stream_id}: its data is being erased: try again in some minutes")
         if answer != "changed":
             return int(answer)
     raise StoreError(f"stream {stream_id}: it changes all the time: try again")

@@ -504,8 +504,8 @@ local function write_evidence(stream, change)
     redis.call('EXPIRE', slots, LIFE.CONTEXT)
   end
   for _, one in ipairs(change.after) do
-    local known = redis.call('HMGET', KEY.INCIDENT .. one.incident, 'raised_ms', 'outcome')
-    if not known[1] or known[2] then
+    local known = redis.call('HMGET', KEY.INCIDENT .. one.incident, 'raised_ms', 'outcome', 'ended')
+    if not known[1] or known[2] or known[3] then
       redis.call('HDEL', slots, one.incident)
     -- Two workers may have a picture of the same ten seconds.
     elseif

@@ -7,10 +7,13 @@
 -- read and made its event from: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if nothing
 -- changes; how many new streams may be due together, how many streams may be watched.
 -- Returns the watch generation, or without having written anything 'changed' if that state has changed, 'full' if too
--- many are watched.
+-- many are watched, 'forgotten' while the stream's data is being erased.
 local before = redis.call('GET', KEYS[5])
 if before then
   return tonumber(before)
+end
+if redis.pcall('HEXISTS', KEY.FORGETTING, ARGV[1]) == 1 then
+  return 'forgotten'
 end
 local now_ms = redis_ms()
 local found = redis.call('HMGET', KEYS[1], 'state', 'url', 'purpose', 'generation')

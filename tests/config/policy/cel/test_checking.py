@@ -165,14 +165,14 @@ def test_an_expression_that_may_work_is_accepted(condition: str) -> None:
 def test_fields_are_those_of_the_context() -> None:
     """A rule could use a missing field, or not use an existing one."""
     from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts
-    from config.policy.cel.expressions import _match, _sample, _stream
+    from config.policy.cel.values import match_value, sample_value, stream_value
 
     match = ListMatch(list="x", entry="1", distance=3, tags=("a",))
     sample = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="cut", pdq_quality=90)
     seen: dict[str, tuple[Kind, dict[str, Any]]] = {
-        "match": (NAMES["matches"].element, _match(match)),
-        "sample": (NAMES["sample"], _sample(sample)),
-        "stream": (NAMES["stream"], _stream(StreamFacts(stream_id="x"), with_metadata=True)),
+        "match": (NAMES["matches"].element, match_value(match)),
+        "sample": (NAMES["sample"], sample_value(sample)),
+        "stream": (NAMES["stream"], stream_value(StreamFacts(stream_id="x"), with_metadata=True)),
         "coverage": (NAMES["coverage"], dict(vars(Coverage(segment_seconds=4.0, moderated_seconds=4.0)))),
     }
     of = {bool: "bool", int: "int", float: "double", str: "string", list: "list", dict: "map"}

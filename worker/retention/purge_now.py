@@ -1,0 +1,57 @@
+"""A purge that a person asks for: of all incidents with evidence at once, or only shown."""
+
+from collections.abc import Callable, Iterator
+
+from redis import Redis
+
+from config.policy.retention import Retention
+from worker.retention.due import DUE, with_evidence
+from worker.retention.purge import SLICE_SECONDS, Purge, Purged, purge
+from worker.retention.standing import read_kept
+from worker.store.age_clock import age_ms
+from worker.store.redis_client import store_errors
+
+
+def purge_all(work: Purge, *, progress: Callable[[int], None] = lambda _: None) -> None:
+    """Checks every incident with evidence now, whenever its next check would be.
+
+    Args:
+        progress: called with the number of incidents that have been scheduled to be checked.
+
+    Raises:
+        StoreError: Redis failed.
+        RetentionError: another process is purging, and goes on.
+    """
+    count = 0
+    for batch in with_evidence(work.redis):
+        with store_errors():
+            if batch:
+                work.redis.zadd(DUE, dict.fromkeys(batch, 0))
+        count += len(batch)
+        progress(count)
+    while purge(work, seconds=SLICE_SECONDS):
+        pass
+
+
+def over_now(redis: Redis, retention: Retention) -> Iterator[Purged]:
+    """Yields what a purge would delete now, and deletes nothing.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    aged = age_ms(redis)
+    seen: set[str] = set()
+    for batch in with_evidence(redis):
+        new = [one for one in batch if one not in seen]
+        seen.update(new)
+        for kept in read_kept(redis, new):
+            terms = kept.terms(retention)
+            if terms.is_over(aged) and kept.records:
+                yield Purged(
+                    incident_id=kept.incident_id,
+                    stream_id=kept.stream_id,
+                    refs=tuple(kept.records),
+                    bytes=sum(record.size_bytes for record in kept.records.values() if record is not None),
+                    why=terms.why,
+                    until_ms=terms.content_until_ms or 0,
+                )
