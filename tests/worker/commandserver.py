@@ -88,7 +88,6 @@ if __name__ == "__main__":
     keep_numpy_to_one_thread(os.environ)
     import av  # noqa: F401
     import cv2  # noqa: F401
-    import onnxruntime  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
     import worker.replay.replaying
