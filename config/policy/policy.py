@@ -27,12 +27,12 @@ from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.evidence import EvidenceLimits
-from config.policy.persistence import Persistence
-from config.policy.retention import ReportTerm, Retention
-from config.policy.risk_settings import DEFAULT_RISK, DecisionRisk, RiskSettings, ScoreRisk, SignalRisk
+from config.policy.retention import Retention
+from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from config.policy.rules import CoverageGap, Flood, Rule
 from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
+from config.policy.section_fields import SECTION_FIELDS
 from config.profiles import PROFILES, SamplingProfile
 from config.regular_file import open_regular
 
@@ -269,7 +269,7 @@ def parse_policy(
 ) -> Policy:
     """Checks a policy that was read from a file called `name`; raises as `load_policy`.
 
-    `shadow_scores`: of those, the ones that no hit of a live rule is to carry.
+    `shadow_scores`: of those, the ones that no hit of a live rule is to carry, and that add to no stream's risk.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -295,9 +295,9 @@ def parse_policy(
         raise _refused(name, *mistakes_of(error, document, _KNOWN_FIELDS), *contrary) from error
     if contrary:
         raise _refused(name, *contrary)
+    policy = policy.model_copy(update={"risk": policy.risk.without_scores(shadow_scores)})
     policy._digest = hashlib.sha256(data).hexdigest()
-    policy._name, policy._document = name, document
-    policy._shadow_scores = frozenset(shadow_scores)
+    policy._name, policy._document, policy._shadow_scores = name, document, frozenset(shadow_scores)
     excess = over_budget(policy.rules)
     if excess is not None:
         raise policy.refused([excess])
@@ -311,18 +311,5 @@ def _refused(name: str, *found: Mistake) -> PolicyError:
 
 _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "": tuple(field.alias or name for name, field in Policy.model_fields.items()),
-    "rules": tuple(Rule.model_fields),
-    "sampling_for": tuple(SamplingChoice.model_fields),
-    "persistence": tuple(Persistence.model_fields),
-    "flood": tuple(Flood.model_fields),
-    "coverage_gap": tuple(CoverageGap.model_fields),
-    "retention": tuple(Retention.model_fields),
-    "reports": tuple(ReportTerm.model_fields),
-    "evidence": tuple(EvidenceLimits.model_fields),
-    "cascade": tuple(Stage.model_fields),
-    "profiles": tuple(SamplingProfile.model_fields),
-    "risk": tuple(RiskSettings.model_fields),
-    "signals": tuple(SignalRisk.model_fields),
-    "scores": tuple(ScoreRisk.model_fields),
-    "decisions": tuple(DecisionRisk.model_fields),
+    **SECTION_FIELDS,
 }

@@ -4,8 +4,8 @@ The built-in ones are starting points that follow from what each part means, not
 """
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Final
+from collections.abc import Collection, Mapping
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -156,6 +156,11 @@ class RiskSettings(BaseModel):
             for name, of in value.items()
         }
         return {**built_in, **given}
+
+    def without_scores(self, names: Collection[str]) -> Self:
+        """The settings by which these scores add nothing."""
+        left_out = {name: None for name in self.scores if name in names}
+        return self.model_copy(update={"scores": {**self.scores, **left_out}}) if left_out else self
 
 
 DEFAULT_RISK: Final = RiskSettings()

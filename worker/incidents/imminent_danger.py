@@ -23,7 +23,7 @@ from config.facts import IMMINENT_DANGER_RULE, Severity, StreamFacts
 from config.policy.policy import Policy
 from worker.errors import StoreError
 from worker.incidents.earlier_decisions import earlier_decisions
-from worker.incidents.event_data import DANGER_CONDITION, EarlierDecision
+from worker.incidents.event_data import DANGER_CONDITION, EarlierDecision, no_evidence
 from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
 from worker.incidents.keys import incidents_key
@@ -117,6 +117,10 @@ def _raise_whatever_is_damaged(redis: Redis, report: DangerReport, *, deployment
 def _raise(redis: Redis, report: DangerReport, *, deployment: str, policy: Policy) -> bool:
     """Returns whether it was written. One that another worker has raised meanwhile is not."""
     stream_id = report.stream_id
+    with store_errors():
+        # Of many reports another worker has raised most by now, for all begin with the oldest.
+        if redis.zscore(DUE_DANGER, report.member) is None:
+            return False
     facts = _facts(redis, report, policy)
     context = SegmentContext(
         stream=facts,
@@ -194,7 +198,14 @@ def advance_danger(
     Raises:
         SchemaError: the event does not fit its schema.
     """
-    publish = partial(escalation, context, now_ms=now_ms, condition=DANGER_CONDITION, earlier=earlier)
+    publish = partial(
+        escalation,
+        context,
+        now_ms=now_ms,
+        condition=DANGER_CONDITION,
+        earlier=earlier,
+        evidence=no_evidence("signal"),
+    )
     reported_ms = min(report.reported_ms, now_ms)
     finding = Finding(
         hits=1,

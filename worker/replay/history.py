@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, NamedTuple, Self
 
-from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, Severity, most_urgent
+from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, IMMINENT_DANGER_RULE, Severity, most_urgent
 from worker.incidents.findings import Extent, NearestMatch
 from worker.verdictlog.outcome_rows import DECIDED, ENDED, REVISED
 from worker.verdictlog.reading import LeftOut, log_left_out, read_log
@@ -96,7 +96,7 @@ class LoggedIncident:
     @property
     def builtin(self) -> bool:
         """A rule of Livewarden itself raised it, not one of the policy."""
-        return self.rule in (FLOOD_RULE, COVERAGE_GAP_RULE)
+        return self.rule in (FLOOD_RULE, COVERAGE_GAP_RULE, IMMINENT_DANGER_RULE)
 
     def extent_at(self, at_ms: int) -> Extent:
         """The extent that was published until then (<=)."""

@@ -178,6 +178,14 @@ def test_a_policy_sets_weights_and_new_signals() -> None:
     assert risk(settings, decided={"i": TimedOutcome("csea_apparent", NOW_MS)}) == 0.9
 
 
+def test_a_model_in_shadow_adds_nothing() -> None:
+    """A model that is only tried would decide which streams go first."""
+    text = RULES + "risk: {scores: {m/nsfw: {weight: 0.9, half_life_seconds: 60}}}"
+    policy = parse_policy(text.encode(), "p.yaml", known_scores={"m/nsfw"}, shadow_scores={"m/nsfw"})
+    assert risk(policy.risk, scores={"m/nsfw": reported(1.0)}) == 0.0
+    assert policy.version.startswith("1+"), "the file's digest stays"
+
+
 def test_a_prior_decays_only_where_the_policy_says_so() -> None:
     """A stream that runs for weeks would lose the risk that its platform stated."""
     a_day_ago = NOW_MS - 24 * HOUR_MS

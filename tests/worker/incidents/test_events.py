@@ -52,6 +52,7 @@ CONTEXT = SegmentContext(
         stream_id="cam-1",
         purpose="drill",
         risk_prior=0.25,
+        risk=0.5,
         metadata={"room": "\ud800 blue\n"},
         signals={"viewer-reports": 3.0},
         state="live",
@@ -169,6 +170,7 @@ def test_a_raised_event_has_what_a_reviewer_needs() -> None:
         "scores": {"m/nsfw": 0.25},
         "versions": {"policy": "1+abc", "lists": {"known": "def"}, "models": {"m": "1"}},
         "metadata": {"room": "\ud800 blue\n"},
+        "risk": 0.5,
         "risk_prior": 0.25,
         "signals": {"viewer-reports": 3.0},
         "stream_state": "live",
@@ -234,7 +236,9 @@ def test_conditions_fit_the_schema(condition: dict[str, Any]) -> None:
 
 def test_changes_of_the_stream_do_not_change_an_event_id() -> None:
     """Repeated work would look like a new event, because the stream ended or a report arrived in between."""
-    stream = replace(CONTEXT.stream, state="ended", signals={"viewer-reports": 9.0}, metadata={}, risk_prior=1.0)
+    stream = replace(
+        CONTEXT.stream, state="ended", signals={"viewer-reports": 9.0}, metadata={}, risk_prior=1.0, risk=1.0
+    )
     again = raised(of=replace(CONTEXT, stream=stream), now_ms=NOW + 5_000, earlier=())
     assert json.loads(again.text)["id"] == json.loads(raised().text)["id"]
     assert json.loads(again.text)["data"] != json.loads(raised().text)["data"]
@@ -426,7 +430,7 @@ def test_events_of_version_0_1_0_are_read() -> None:
     """After an upgrade, readers would stop at events still on the streams, and nobody could decide on them."""
     event = json.loads(raised().text)
     del event["dataschema"]
-    for name in ("condition", "segment", "risk_prior", "signals", "stream_state", "earlier_decisions"):
+    for name in ("condition", "segment", "risk", "risk_prior", "signals", "stream_state", "earlier_decisions"):
         del event["data"][name]
     Draft202012Validator(schema("escalation.v1")).validate(event)
     escalation_closed(event, outcome="harmless", deployment="test", now_ms=NOW)

@@ -1,5 +1,6 @@
 """A platform's report of imminent danger calls a person at once, and once."""
 
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from worker.ingest.registry.registry import DUE_DANGER, signals_key, stream_key,
 from worker.ingest.registry.signals import report_signals
 from worker.queue.claims import open_incidents
 from worker.queue.decisions import decide_incident
+from worker.verdictlog.outcome_rows import outcome_row
 
 CRITICAL = "lw:escalations:critical"
 
@@ -62,6 +64,7 @@ def test_a_report_is_an_incident_without_any_finding(scene: Scene) -> None:
     data = event["data"]
     assert (data["rule"], data["severity"], data["stream_id"]) == (IMMINENT_DANGER_RULE, "critical", stream)
     assert data["ask"] == "phone"
+    assert (data["evidence"], data["evidence_none"]) == ([], "signal")
     assert data["signal"] == {"name": IMMINENT_DANGER_RULE, "reported": data["times"]["captured_first"]}
     assert data["condition"]["when"] == 'signal("imminent-danger") > 0.0'
     assert (data["matches"], data["scores"], data["principles"], data["hits"]) == ([], {}, [5], 1)
@@ -72,6 +75,16 @@ def test_a_report_is_an_incident_without_any_finding(scene: Scene) -> None:
     assert "needs_role" not in data, "whoever sees it first calls"
     (incident,) = open_incidents(scene.redis)
     assert (incident.incident_id, incident.rule) == (data["incident_id"], IMMINENT_DANGER_RULE)
+
+
+def test_a_report_is_in_the_log_of_outcomes(scene: Scene) -> None:
+    """Reports of danger, and what people decided on them, would be missing in the record of what was raised."""
+    report(scene.redis, watched(scene.redis))
+    raised(scene)
+    (event,) = events(scene)
+    row = outcome_row(json.dumps(event))
+    assert row is not None
+    assert (row["kind"], row["rule"], row["segment_key"]) == ("raised", IMMINENT_DANGER_RULE, "")
 
 
 def test_a_report_is_raised_once(scene: Scene) -> None:

@@ -22,6 +22,10 @@ from config.facts import Severity
 from config.policy.policy import Policy
 from config.policy.retention import Retention
 from worker.errors import PeopleError, QueueError, StoreError
+from worker.incidents.imminent_danger import raise_reported_dangers
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.registry.signals import report_signals
 from worker.ingest.status import stream_status
 from worker.people.changes import remove_person
 from worker.people.roster import authenticate
@@ -422,6 +426,16 @@ def test_the_roster_is_changed_as_operator_and_enforced_as_moderator(server: Ser
         assert server.refused() == []
         with pytest.raises(StoreError, match="this needs another role"):
             remove_person(moderator, "lea", by=roster.lead)
+
+
+def test_an_operator_reports_danger_and_a_worker_raises_it(server: ServerWithUsers, policy: Policy) -> None:
+    """A report by hand would be refused, or never raised, by a missing right in Redis."""
+    with server.client("operator") as operator, server.client("worker") as worker:
+        watch(operator, register("s", "https://cdn.example/a.m3u8", url_template="", legal_basis=""))
+        report_signals(operator, "s", {"imminent-danger": 1.0})
+        assert raise_reported_dangers(worker, deployment="test", policy=policy) == 1
+        assert stream_status(operator, "s")["risk"]["value"] == pytest.approx(1.0, abs=0.01)
+        assert server.refused() == []
 
 
 @pytest.mark.timeout(60)
