@@ -108,7 +108,7 @@ class Picture:
             grey = planes[0] if self.full_range else np.asarray(cv2.LUT(planes[0], _expansion()), np.uint8)
             return self._upright(np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8))
         yuv = cv2.merge(planes)
-        return self._upright(np.asarray(cv2.transform(yuv, _yuv_to_rgb(self.matrix, self.full_range)), np.uint8))
+        return self._upright(np.asarray(cv2.transform(yuv, yuv_to_rgb(self.matrix, self.full_range)), np.uint8))
 
     def _upright(self, stored: Plane) -> Plane:
         if self.mirrored:
@@ -135,7 +135,7 @@ def _expansion() -> Plane:
 
 
 @cache
-def _yuv_to_rgb(matrix: str, full_range: bool) -> NDArray[np.float32]:
+def yuv_to_rgb(matrix: str, full_range: bool) -> NDArray[np.float32]:
     """(3, 4) affine transform of (Y, U, V, 1) to RGB (ITU-T H.273, section 8.3)."""
     red, blue = MATRICES[matrix]
     green = 1 - red - blue

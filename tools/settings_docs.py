@@ -10,8 +10,9 @@ or blank one counts as unset.
 
 A worker, beat or command that finds a variable wrong prints a line for each and does not start; so it does for a name
 that is one typo away from one of these. Other names `LIVEWARDEN_…` are logged and ignored: a newer version may read
-them. A worker checks all folders and files that are set, and makes its own where they are missing. A command does so
-with those that it uses, and beat with `LIVEWARDEN_HEARTBEAT_FILE` alone.
+them. A worker checks all folders and files that are set, and makes its own where they are missing; those of evidence,
+without which it moderates all the same, are logged instead. A command does so with those that it uses, and beat with
+`LIVEWARDEN_HEARTBEAT_FILE` alone.
 
 [operations.md](operations.md#allowed-origins) has the syntax of `LIVEWARDEN_ALLOWED_ORIGINS`.
 

@@ -1,5 +1,6 @@
 """Real workers, started as by an operator, on a Valkey of the test."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from redis import Redis
 
 
 class CeleryProcess:
@@ -49,6 +53,13 @@ class CeleryProcess:
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")
+
+
+def findings(redis: Redis, key: str) -> list[dict[str, Any]]:
+    """The events on one of the queue's streams, without those of incidents that ended with their stream: upkeep
+    publishes these a moment after the last segment."""
+    events = [json.loads(fields["event"]) for _, fields in redis.xrange(key)]
+    return [event for event in events if event["type"] != "livewarden.escalation.closed.v1"]
 
 
 @contextmanager

@@ -25,4 +25,6 @@ FOLLOWERS: Final = redis_keys.BANK_FOLLOWERS.name
 PROPOSED: Final = redis_keys.BANK_PROPOSED.name
 FILES: Final = redis_keys.LOOKBACK_FILES.name
 """Lists of LIVEWARDEN_LISTS_DIR, by the time at which a worker last saw them."""
+FILES_RECORDED: Final = redis_keys.BANK_FILES_RECORDED.name
+"""Versions of those lists that the audit log has as in force, by the time at which a worker last saw them."""
 QUARANTINE: Final = redis_keys.BANK_QUARANTINE.name

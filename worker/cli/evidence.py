@@ -72,6 +72,7 @@ def show(
     from worker.errors import EvidenceError
     from worker.evidence.picture import to_png
     from worker.people.actor import Role
+    from worker.queue.lookup import expect_role
     from worker.store.local_file import expect_writable, write_private_file
 
     if clear and not reason.strip():
@@ -84,6 +85,7 @@ def show(
     actor = acting_person(redis, by, role)
     actor.must_be(Role.MODERATOR, Role.LEAD, to="see evidence")
     found, head, jpeg = evidence_reader(redis, settings).open(ref, own_identity(settings))
+    expect_role(redis, found.incident, actor, act="see evidence")
     try:
         png = to_png(jpeg, clear=clear)
     except EvidenceError as error:

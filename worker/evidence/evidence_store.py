@@ -66,6 +66,11 @@ class EvidenceStore:
         """Removes a candidate, which may be gone already; raises as `remove`."""
         self._store.remove(f"{candidate_folder(bucket)}/{ref}{_SUFFIX}")
 
+    def remove_copies(self, ref: str) -> None:
+        """Removes all copies of a candidate; raises as `remove`."""
+        for bucket in self.buckets():
+            self.remove_candidate(bucket, ref)
+
     def remove_bucket(self, bucket: int) -> None:
         """Removes the folder of a bucket that is empty."""
         self._store.remove_folder(candidate_folder(bucket))

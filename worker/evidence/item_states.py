@@ -60,7 +60,7 @@ def records_of(redis: Redis, incident: str) -> list[EvidenceRecord]:
 
 
 def note_place(redis: Redis, incident: str, ref: str, place: str) -> bool:
-    """Notes that an item is `stored` or `damaged`; False: it does not belong to the incident any more."""
+    """Notes that an item is `stored`, `damaged` or `dropped`; False: it does not belong to the incident any more."""
     keys = [EVIDENCE.of(incident), EVIDENCE_ITEM.of(ref), EVIDENCE_WAITING.name]
     return bool(run_script(redis, "evidence_stored", keys=keys, args=[incident, ref, place]))
 

@@ -34,7 +34,19 @@ def to_jpeg(rgb: npt.NDArray[Any]) -> bytes:
     if (longer := max(height, width)) > MAX_SIDE_PIXELS:
         size = (max(1, round(width * MAX_SIDE_PIXELS / longer)), max(1, round(height * MAX_SIDE_PIXELS / longer)))
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return bgr_to_jpeg(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+
+
+def bgr_to_jpeg(bgr: npt.NDArray[Any]) -> bytes:
+    """Returns a picture of the right size as JPEG.
+
+    Args:
+        bgr: uint8, (height, width, 3), BGR, full range.
+
+    Raises:
+        EvidenceError: it cannot be encoded.
+    """
+    done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise EvidenceError("a picture cannot be encoded as JPEG", reason="picture")
     return encoded.tobytes()

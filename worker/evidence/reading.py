@@ -94,6 +94,8 @@ class EvidenceReader:
             raise EvidenceError(f"item {ref}: there is none: it was purged, or never was", reason="missing")
         if state.place == "damaged":
             raise EvidenceError(f"item {ref}: was altered before it reached the store", reason="damaged")
+        if state.place == "dropped":
+            raise EvidenceError(f"item {ref}: was dropped to make room for hits in a full spool", reason="missing")
         return FoundItem(incident=state.incident, state=state, record=record, sealed=self._sealed(ref, state))
 
     def _sealed(self, ref: str, state: ItemState) -> bytes:

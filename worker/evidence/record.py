@@ -11,7 +11,7 @@ FOLDER: Final = "evidence"
 CANDIDATES: Final = f"{FOLDER}/candidates"
 """Folder of the store for candidates that have waited, so that a lost host loses little."""
 
-CANDIDATE_BUCKET_MS: Final = 10 * 60 * 1000
+CANDIDATE_BUCKET_MS: Final = 2 * 60 * 1000
 """Candidates are deleted by folder: a listing that gives no times is enough."""
 
 MAX_FORMER: Final = 10
@@ -140,7 +140,8 @@ class ItemState:
 
     incident: str
     place: str
-    """`stored`: the store has it. `damaged`: no copy of it is what was sealed. Empty: it is in a spool."""
+    """`stored`: the store has it. `damaged`: its bytes in the spool were not those that were sealed. `dropped`: it made
+    room in a full spool. Empty: it is in a spool."""
 
     @classmethod
     def read(cls, value: str) -> Self:

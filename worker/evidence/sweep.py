@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 SWEEP_SECONDS: Final = 30
 """Between two sweeps."""
 
-OLD_BUCKETS: Final = 2
+OLD_BUCKETS: Final = 6
 """A bucket of candidates is emptied once so many (<=) have begun after it: its youngest is 10 minutes old at least."""
 
 AT_ONCE: Final = 200

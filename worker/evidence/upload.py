@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from config.settings import Settings
 from worker.errors import EvidenceError, ObjectStoreError
@@ -119,6 +120,8 @@ class Uploader:
         self._clock = clock
         self._seen_at: dict[str, float] = {}
         self._copied: dict[str, int] = {}
+        self._waited: dict[str, str] = {}
+        """Incidents of items that waited at the last step, by reference."""
         self._rest_seconds = REST_SECONDS[0]
 
     def step(self) -> float | None:
@@ -146,12 +149,14 @@ class Uploader:
     def _carry_due(self) -> None:
         entries, now = self._spool.entries(), self._clock()
         self._seen_at = {entry.ref: self._seen_at.get(entry.ref, now) for entry in entries}
+        self._note_dropped()
         self._copied = {ref: bucket for ref, bucket in self._copied.items() if ref in self._seen_at}
         if not entries:
             return
         seconds = {ref: now - seen_at for ref, seen_at in self._seen_at.items()}
         states = states_of(self._redis, [entry.ref for entry in entries])
         due = plan(entries, states, seconds, self._copied)
+        self._waited = {entry.ref: incident for entry, incident in due.carry}
         for entry in due.aside:
             self._spool.set_aside(entry.ref)
         # Before the store is asked for anything: while it is away nothing may be kept for longer.
@@ -165,6 +170,14 @@ class Uploader:
                 *(partial(self._copy, entry) for entry in due.copy),
             ]
         )
+
+    def _note_dropped(self) -> None:
+        """Notes items that have left the spool without this process: context that made room for hits."""
+        left = [ref for ref in self._waited if ref not in self._seen_at]
+        self._waited = {ref: incident for ref, incident in self._waited.items() if ref in self._seen_at}
+        for ref, state in states_of(self._redis, left).items():
+            if state.waits:
+                note_place(self._redis, state.incident, ref, "dropped")
 
     def _each(self, acts: Sequence[Callable[[], None]]) -> None:
         """One item that a store refuses must not keep the others back; a store that is away refuses all of them."""
@@ -183,22 +196,31 @@ class Uploader:
 
     def _carry(self, entry: SpoolEntry, incident: str) -> None:
         try:
-            record, sealed = record_of(self._redis, incident, entry.ref), self._spool.read(entry.ref)
+            sealed = self._spool.read(entry.ref)
         except EvidenceError as error:
-            if error.reason == "missing":  # it made room meanwhile
+            if error.reason != "missing":  # it made room meanwhile
+                self._damaged(entry, incident, error)
+            return
+        try:
+            record = record_of(self._redis, incident, entry.ref)
+        except EvidenceError as error:
+            # Kept all the same: a person may find out by its head whose it is.
+            _log.warning("evidence %s of incident %s: %s", entry.ref, incident, error)
+        except ResponseError as error:  # foreign data under the incident's key, which must not keep others back
+            _troubles.met(f"incident {incident}", "evidence of incident %s waits in the spool: %s", incident, error)
+            return
+        else:
+            if record is None:  # evicted meanwhile: the next step takes it for a candidate
                 return
-            self._damaged(entry, incident, error)
-            return
-        if record is None:  # evicted meanwhile: the next step takes it for a candidate
-            return
-        if not record.accepts(digest_of(sealed)):
-            self._damaged(entry, incident, "its bytes are not those that were sealed")
-            return
+            if not record.accepts(digest_of(sealed)):
+                self._damaged(entry, incident, "its bytes are not those that were sealed")
+                return
         self._store.put(incident, entry.ref, sealed)
         if not note_place(self._redis, incident, entry.ref, "stored"):
             self._store.remove(incident, entry.ref)  # purged while it was on its way
             return
         self._spool.remove(entry.ref)
+        self._waited.pop(entry.ref, None)
         if (bucket := self._copied.pop(entry.ref, None)) is not None:
             self._store.remove_candidate(bucket, entry.ref)
 

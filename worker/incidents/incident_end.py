@@ -38,8 +38,8 @@ def due_end(incident: Incident, watch: PurposeWatch, *, now_ms: int) -> Incident
     """
     if not watch.goes_on and watch.waiting_since_ms is None:
         return IncidentEnd.STREAM_ENDED
-    silent_ms = incident.hit_ms + incident.silence_ms
-    if not incident.silence_ms or not incident.hit_ms or now_ms < silent_ms:
+    silent_ms = _silent_ms(incident)
+    if silent_ms is None or now_ms < silent_ms:
         return None
     waits = watch.waiting_since_ms is not None and watch.waiting_since_ms < silent_ms
     return None if waits else IncidentEnd.SILENCE
@@ -47,10 +47,15 @@ def due_end(incident: Incident, watch: PurposeWatch, *, now_ms: int) -> Incident
 
 def next_check_ms(incident: Incident, watch: PurposeWatch, *, now_ms: int) -> int:
     """Redis's clock when an incident that goes on may have ended."""
-    silent_ms = incident.hit_ms + incident.silence_ms
-    if not watch.goes_on or (incident.silence_ms and silent_ms <= now_ms):
+    silent_ms = _silent_ms(incident)
+    if not watch.goes_on or (silent_ms is not None and silent_ms <= now_ms):
         return now_ms + PENDING_CHECK_MS
-    return min(silent_ms, now_ms + LONGEST_CHECK_MS) if incident.silence_ms else now_ms + LONGEST_CHECK_MS
+    return now_ms + LONGEST_CHECK_MS if silent_ms is None else min(silent_ms, now_ms + LONGEST_CHECK_MS)
+
+
+def _silent_ms(incident: Incident) -> int | None:
+    """Redis's clock when an incident is silent; None: never, or an older version raised it."""
+    return incident.hit_ms + incident.silence_ms if incident.hit_ms and incident.silence_ms else None
 
 
 def first_check_ms(incident: Incident) -> int:

@@ -19,12 +19,13 @@ from redis import Redis
 from config.errors import LivewardenError
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
+from worker.bank.file_records import record_list_files
 from worker.bank.folder_lists import FolderLists
 from worker.bank.follower import BankFollower
 from worker.bank.keys import FILES
 from worker.bank.lists_in_force import ListsInForce
 from worker.bank.snapshot_storage import SnapshotStorage
-from worker.errors import LeaseLostError, ObjectStoreError
+from worker.errors import LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.lookback.file_search import IN_BULK
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, is_bulk_due, job_record, next_bulk_job
@@ -76,6 +77,7 @@ def keep_looking_back(
 
     def step() -> float | None:
         nonlocal store
+        _record_files(redis, bank.folder)
         store = ObjectStore(store_url) if store is None else store
         look_back_for_files(redis, store, bank.folder, hours=hours)
         return REST_SECONDS if is_bulk_due(redis) and not run_subprocess_job("worker.lookback.bulk", stopping) else None
@@ -88,6 +90,16 @@ def keep_looking_back(
         failing="complete lists are not looked back for",
         well_again="complete lists are looked back for again",
     )
+
+
+def _record_files(redis: Redis, folder: FolderLists) -> None:
+    """Records lists of files in the audit log; trouble with that costs no look-back."""
+    try:
+        record_list_files(redis, {name: version for name, (version, _) in folder.lists.items()})
+    except StoreError as error:
+        _trouble.met("files", "changes of lists of files cannot be recorded in the audit log: %s", error)
+    else:
+        _trouble.over("files", "changes of lists of files are recorded in the audit log again")
 
 
 def look_back_for_files(redis: Redis, store: ObjectStore, folder: FolderLists, *, hours: float) -> int:

@@ -19,12 +19,13 @@ from config.policy.possible_hits import possible_hits
 from sampler.picture import Picture, Plane
 from worker.errors import EvidenceError
 from worker.evidence.item import EvidenceKind, ItemHead, SealedItem, digest_of, new_ref
-from worker.evidence.picture import MAX_SIDE_PIXELS, size_of, to_jpeg
+from worker.evidence.picture import size_of
 from worker.evidence.record import EvidenceRecord
 from worker.evidence.sealing import Recipients, seal
 from worker.incidents.evidence_choice import ALIKE_BITS, Telling, difference, telling
 from worker.incidents.segment_evidence import ContextAfter, OpenContext, SegmentEvidence
 from worker.logs.failure_log import FailureLog
+from worker.moderation.picture_encoder import PictureEncoder
 from worker.moderation.verdict import SampleVerdict
 
 MAX_RULE_PICTURES: Final = 3
@@ -90,8 +91,17 @@ class _Held:
 class SegmentCapture:
     """Collects the evidence of one segment, picture by picture."""
 
-    def __init__(self, request: CaptureRequest, policy: Policy, stream: StreamFacts, lists: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        request: CaptureRequest,
+        policy: Policy,
+        stream: StreamFacts,
+        *,
+        lists: Mapping[str, str],
+        encoder: PictureEncoder,
+    ) -> None:
         """`lists`: versions of the hash lists in force."""
+        self._encoder = encoder
         self._versions = {**request.versions, "lists": dict(lists)}
         self._request = request
         self._policy = policy
@@ -207,11 +217,7 @@ class SegmentCapture:
 
     def _jpeg(self, picture: Picture) -> bytes:
         self._encoded += 1
-        longer = max(picture.width, picture.height)
-        scale = min(1.0, MAX_SIDE_PIXELS / longer)
-        # Shrunk before colours are made: half of the time of a picture of full HD.
-        smaller = None if scale == 1.0 else math.ceil(picture.width * scale) * math.ceil(picture.height * scale)
-        return to_jpeg(picture.rgb(smaller))
+        return self._encoder.jpeg(picture)
 
     def _sealed(
         self,

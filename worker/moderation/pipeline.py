@@ -28,6 +28,7 @@ from worker.bank.lists_in_force import BankSource, ListsInForce, as_list_match
 from worker.incidents.segment_evidence import NO_EVIDENCE
 from worker.moderation.evidence_capture import CaptureRequest, SegmentCapture
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
+from worker.moderation.picture_encoder import PictureEncoder
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
 from worker.moderation.stage_clock import StageClock
 from worker.moderation.stages import SegmentStages, Stages
@@ -80,6 +81,7 @@ class Pipeline:
         self._stages = Stages(classifiers, policy.cascade)
         self._policy = policy
         self._profile = profile
+        self._encoder = PictureEncoder()
         cv2.setNumThreads(1)  # of this process: its CPU is counted by the thread that works
 
     def warm_up(self, *, when_stuck: WhenStuck | None = None) -> None:
@@ -162,7 +164,11 @@ class Pipeline:
         profile = self._policy.profile_for(context.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
         # Anew with each try: what another decoder answered is no evidence.
-        evidence = None if capture is None else SegmentCapture(capture, self._policy, context.stream, in_force.versions)
+        evidence = None
+        if capture is not None:
+            evidence = SegmentCapture(
+                capture, self._policy, context.stream, lists=in_force.versions, encoder=self._encoder
+            )
 
         def consume(frame: SampledFrame) -> None:
             nonlocal gate

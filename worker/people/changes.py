@@ -10,7 +10,7 @@ from typing import Final
 
 from redis import Redis
 
-from worker.audit.entries import Act, audit_entry
+from worker.audit.entries import WORKER, Act, audit_entry
 from worker.errors import PeopleError, StoreError
 from worker.people.actor import Actor, Role, check_name, folded
 from worker.people.roster import MAX_PEOPLE, PEOPLE, ROSTER_ROLES, Person, known_role, read_roster, unproven
@@ -36,6 +36,8 @@ def add_person(redis: Redis, name: str, role: str, *, by: Actor) -> str | None:
         StoreError: Redis failed, or did not confirm that the change is on disk; it may have been made.
     """
     given, wanted = check_name(name), _roster_role(role)
+    if folded(given) == WORKER:
+        raise PeopleError(f"{given}: the audit log has Livewarden's own acts under this name: choose another")
     token = new_token()
 
     def changed(before: Person | None) -> Person:

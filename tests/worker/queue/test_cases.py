@@ -1,6 +1,7 @@
 """A person takes a case: related incidents of one stream, together."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from worker.queue.claims import Claim, open_incidents, take
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
 from worker.queue.record import describe_incident
+from worker.store.redis_client import connect
 from worker.store.redis_keys import AUDIT_UNLINKED
 
 
@@ -166,3 +168,27 @@ def test_a_canary_s_incidents_are_no_person_s(scene: Scene) -> None:
     live = scene.raise_incident("cam-1", capture_ms=2000)
     scene.redis.zadd(f"lw:case:{scene.redis.hget(f'lw:incident:{live}', 'case')}", {canary: 0})
     assert took(scene.redis, "kim").in_case == ()
+
+
+def test_a_case_that_is_given_again_is_held_as_long_as_its_first(case: Case) -> None:
+    """A terminal that was lost would get back one incident, and the others of its case would go to other people."""
+    took(case.redis, "kim", lease_seconds=5)
+    claim = took(case.redis, "kim")
+    assert (claim.again, {one.incident_id for one in claim.in_case}) == (True, {case.high, case.review})
+    assert all(one.lease_seconds > 60 for one in open_incidents(case.redis) if one.incident_id in case.all)
+
+
+def test_of_two_who_take_at_once_each_gets_a_whole_case(scene: Scene, redis_url: str) -> None:
+    """Two people would each hold half of what belongs together."""
+    cases = [
+        {scene.raise_incident(f"cam-{number}", severity) for severity in (Severity.CRITICAL, Severity.REVIEW)}
+        for number in range(8)
+    ]
+
+    def one(number: int) -> frozenset[str]:
+        with connect(redis_url) as redis:
+            claim = took(redis, f"moderator-{number}")
+            return frozenset({claim.incident_id, *(other.incident_id for other in claim.in_case)})
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(one, range(8))) == set(map(frozenset, cases))

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clips import card, clip, held, photo
 from evidence_items import Pair, recipients_file, sealed_item
 from hls_origin import LiveOrigin, segment_bytes
 
-from worker.evidence.item import SealedItem
+from worker.evidence.item import EvidenceKind, SealedItem
 from worker.evidence.recipients_file import RecipientsFile
 from worker.evidence.record import EvidenceRecord
 from worker.evidence.sealing import open_sealed
@@ -42,7 +43,7 @@ def keeping(process: WorkerProcess, pair: Pair, tmp_path: Path) -> WorkerProcess
 def moderated(process: WorkerProcess, origin: LiveOrigin, *segments: bytes) -> dict[str, Any]:
     """Moderates segments of a drill, in order; gives the data of its newest event."""
     for number, data in enumerate(segments):
-        origin.add(f"{number}.ts", data)
+        origin.add(f"{number}.ts", data, window=30)
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     process.redis.zadd(DUE, {"s": 0}, xx=True)
     keys: list[str] = []
@@ -153,3 +154,53 @@ def test_a_disk_that_hangs_holds_an_escalation_back_for_a_second_and_the_next_no
         assert time.monotonic() - started < 30
         os.sched_yield()
     assert spool.read(item.ref) == item.sealed
+
+
+SCORED = """
+version: "1"
+rules:
+  - {name: shown, when: 'score("testcard/card") > 0.5', severity: high}
+"""
+
+
+@pytest.fixture
+def scoring(keeping: WorkerProcess, tmp_path: Path) -> WorkerProcess:
+    """The same, with a rule that a score makes hold: its material is not known."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(SCORED)
+    keeping.__dict__["settings"] = keeping.settings.model_copy(update={"policy_file": path})
+    return keeping
+
+
+def kept_of(process: WorkerProcess, incident: str) -> list[EvidenceRecord]:
+    """The incident's pictures, by capture time."""
+    texts = process.redis.hvals(f"lw:evidence:{incident}")
+    return sorted((EvidenceRecord.read(str(text)) for text in texts), key=lambda record: record.capture_ms)
+
+
+def test_an_event_names_the_picture_before_the_hit(
+    scoring: WorkerProcess, origin: LiveOrigin, pair: Pair, tmp_path: Path
+) -> None:
+    """A reviewer could not see what led to it."""
+    data = moderated(scoring, origin, clip(held(photo("coffee"), 1) + held(card(), 1), gop_seconds=1))
+    assert [named["kind"] for named in data["evidence"]] == ["context", "hit"]
+    for named in data["evidence"]:
+        head, _ = open_sealed(Spool(tmp_path / "spool", 10**9).read(named["ref"]), pair.identity)
+        assert head.reason == ("before" if named["kind"] == "context" else str(data["sample"]["reason"]))
+
+
+def test_an_open_incident_gets_a_picture_each_ten_seconds_and_no_other(
+    scoring: WorkerProcess, origin: LiveOrigin, tmp_path: Path
+) -> None:
+    """A reviewer would not see what became of it, or everything that was shown would be kept."""
+    plain = [segment_bytes(card=False, shade=shade) for shade in range(5)]
+    for segment in range(0, 15, 5):
+        cards = [segment_bytes(card=True)] if segment == 0 else []
+        for number, data in enumerate([*cards, *plain]):
+            origin.add(f"{segment}-{number}.ts", data, window=30)
+    data = moderated(scoring, origin)
+    hit, *context = kept_of(scoring, data["incident_id"])
+    assert (hit.kind, {record.kind for record in context}) == (EvidenceKind.HIT, {EvidenceKind.CONTEXT})
+    slots = [(record.capture_ms - hit.capture_ms) // 10_000 for record in context]
+    assert slots == [1, 2]
+    assert len(Spool(tmp_path / "spool", 10**9).entries()) == 3

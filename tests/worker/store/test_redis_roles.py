@@ -592,6 +592,18 @@ def test_all_of_a_deployment_runs_in_its_roles(server: ServerWithUsers, origin: 
             checks = {check["name"]: check for check in run(role, "doctor", "--json")}
             assert [check for check in checks.values() if check["state"] == "fail"] == []
             assert checks["redis appendfsync"]["found"] == "always"
+        # A worker links what all roles did.
+        eventually(lambda: admin.xlen("lw:audit:unlinked") == 0, within_seconds=30, what=worker.text)
+        acts = {(one["act"], one["by"]) for one in run("operator", "audit", "list", "--json")}
+        assert {
+            ("take", "kim"),
+            ("decision", "kim"),
+            ("revision", "lea"),
+            ("list", "operator"),
+            ("list", "kim"),
+        } <= acts
+        (verified,) = run("operator", "audit", "verify", "--json")
+        assert (verified["whole"], verified["published"] is not None) == (True, True)
         record = eventually(lambda: settled(admin), within_seconds=60, what=worker.text)
         logs = worker.text() + beat.text()
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 6
