@@ -61,8 +61,9 @@ def over_now(redis: Redis, retention: Retention) -> Iterator[Purged]:
 
 
 def unknown_to_redis(redis: Redis, store: ObjectStore) -> list[str]:
-    """Incidents with pictures in the store of which Redis knows nothing, as after a loss of its data. Nobody knows their
-    outcome: no purge deletes them.
+    """Incidents with pictures in the store of which Redis knows nothing, as after a loss of its data.
+
+    Nobody knows their outcome: no purge deletes them.
 
     Raises:
         ObjectStoreError: the store is away.

@@ -288,7 +288,7 @@ def test_clock_that_jumps_ahead_deletes_nothing(kept: KeptEvidence) -> None:
 
 
 def test_evidence_that_redis_has_lost_is_named_and_kept(kept: KeptEvidence) -> None:
-    """After a loss of Redis's data evidence would be deleted whatever it was, or lie in the store for good, unnoticed."""
+    """After a loss of Redis's data evidence would be deleted whatever it was, or lie in the store unnoticed."""
     lost, known = kept.incident("cam-1"), kept.incident("cam-2")
     kept.redis.delete(f"lw:evidence:{lost}", f"lw:incident:{lost}")
     files = kept.files()
