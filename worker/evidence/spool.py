@@ -13,7 +13,8 @@ import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,9 @@ UNFINISHED_SECONDS: Final = 60
 
 USERS_OWN: Final = "~/.local/state/livewarden/spool"
 """The default folder: fit for a deployment on one machine, under one user."""
+
+MOST_SYNCS: Final = 8
+"""Files synced at the same time, <=."""
 
 _NAME: Final = re.compile(r"(?P<ref>[0-9a-f]{32})\.(?P<kind>hit|context)\.age")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -207,15 +211,18 @@ class Spool:
         none or, between two renames, some of a segment that is moderated again."""
         written: list[tuple[Path, Path]] = []
         try:
-            for item in items:
-                path = self.folder / f"{item.ref}.{item.head.kind}.age"
-                unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
-                written.append((unfinished, path))
-                descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
+            with ExitStack() as opened:
+                descriptors = []
+                for item in items:
+                    path = self.folder / f"{item.ref}.{item.head.kind}.age"
+                    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+                    written.append((unfinished, path))
+                    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                    file = opened.enter_context(os.fdopen(descriptor, "wb"))
                     file.write(item.sealed)
                     file.flush()
-                    os.fdatasync(descriptor)
+                    descriptors.append(descriptor)
+                _sync_together(descriptors)
             for unfinished, path in written:
                 unfinished.rename(path)
             _sync_folder(self.folder)
@@ -242,6 +249,17 @@ class Spool:
                         size_bytes=status.st_size,
                         written_at=status.st_mtime,
                     )
+
+
+def _sync_together(descriptors: Sequence[int]) -> None:
+    """Syncs files at the same time, in one commit of the file system's journal: of two, one after the other takes twice
+    as long."""
+    if len(descriptors) == 1:
+        os.fdatasync(descriptors[0])
+        return
+    with ThreadPoolExecutor(min(len(descriptors), MOST_SYNCS), "spool-sync") as threads:
+        # An exception comes when its result is taken.
+        list(threads.map(os.fdatasync, descriptors))
 
 
 def _sync_folder(folder: Path) -> None:
