@@ -13,8 +13,10 @@ import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +38,9 @@ USERS_OWN: Final = "~/.local/state/livewarden/spool"
 
 _NAME: Final = re.compile(r"(?P<ref>[0-9a-f]{32})\.(?P<kind>hit|context)\.age")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+SYNCS_AT_ONCE: Final = 8
+"""Threads that sync the files of one segment, <=."""
 
 _SCAN_AGAIN: Final = 50
 """A listing is used for so many times as long as it took, so that listing costs 2 % at most."""
@@ -207,15 +212,17 @@ class Spool:
         none or, between two renames, some of a segment that is moderated again."""
         written: list[tuple[Path, Path]] = []
         try:
-            for item in items:
-                path = self.folder / f"{item.ref}.{item.head.kind}.age"
-                unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
-                written.append((unfinished, path))
-                descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(item.sealed)
-                    file.flush()
-                    os.fdatasync(descriptor)
+            with ExitStack() as files:
+                descriptors = []
+                for item in items:
+                    path = self.folder / f"{item.ref}.{item.head.kind}.age"
+                    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+                    written.append((unfinished, path))
+                    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                    file = files.enter_context(os.fdopen(descriptor, "wb", buffering=0))
+                    _write_all(file, item.sealed)
+                    descriptors.append(descriptor)
+                _sync_files(descriptors)
             for unfinished, path in written:
                 unfinished.rename(path)
             _sync_folder(self.folder)
@@ -242,6 +249,25 @@ class Spool:
                         size_bytes=status.st_size,
                         written_at=status.st_mtime,
                     )
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """A nearly full disk takes a part, and refuses the rest only when it is offered."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _sync_files(descriptors: Sequence[int]) -> None:
+    """Writes files to disk together: ext4 commits its journal once for all of them (six of 190 kB took 15 ms on a busy
+    disk, and 38 ms one after another; 2026-11-27)."""
+    if len(descriptors) > 1:
+        with suppress(RuntimeError), ThreadPoolExecutor(min(len(descriptors), SYNCS_AT_ONCE)) as pool:
+            list(pool.map(os.fdatasync, descriptors))
+            return
+    # One file, or this process may start no thread.
+    for descriptor in descriptors:
+        os.fdatasync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
