@@ -151,9 +151,9 @@ class Terms:
     """The ends of an incident's terms: each the first instant at which deletion is due; None: there is no end yet."""
 
     content_until_ms: int | None
-    """Of its evidence."""
+    """End for its evidence."""
     reference_until_ms: int | None
-    """Of its record and of the references of its reports; never before the content's."""
+    """End for its record and the references of its reports; never before the content's."""
     why: str
     """Reason of the content's term: `hold`, `report`, `unreported`, `undecided`, or the outcome."""
 

@@ -122,11 +122,12 @@ def purge(
     from worker.evidence.spool import Spool
     from worker.people.actor import Role as PersonRole
     from worker.retention.purge import Purge, Purged
-    from worker.retention.purge_now import over_now, purge_all
+    from worker.retention.purge_now import over_now, purge_all, unknown_to_redis
     from worker.store.object_store import ObjectStore
 
     settings, redis = queue_settings(), queue_redis()
     retention = load_policy(settings.policy_file).retention
+    store = ObjectStore(settings.store_url)
     deleted: list[Purged] = []
 
     def show(one: Purged) -> None:
@@ -146,7 +147,7 @@ def purge(
         actor.must_be(PersonRole.LEAD, PersonRole.OPERATOR, to="purge evidence")
         work = Purge(
             redis=redis,
-            store=ObjectStore(settings.store_url),
+            store=store,
             spool=Spool.of(settings),
             retention=retention,
             by=actor,
@@ -158,3 +159,5 @@ def purge(
         pictures = counted(sum(len(one.refs) for one in deleted), "picture")
         incidents = counted(len(deleted), "incident")
         typer.echo(f"{pictures} of {incidents} {'would be' if dry_run else 'were'} deleted")
+        for incident_id in unknown_to_redis(redis, store):
+            typer.echo(f"{incident_id}  in the store, and unknown to Redis: kept; delete it there by hand", err=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 PAUSE_SECONDS = 0.5
-"""Between two looks at an erasure that waits for rows to be written, or that a worker goes on with."""
+"""Interval in which the state of an erasure is read that waits, or that a worker goes on with."""
 
 
 @app.command()

@@ -52,7 +52,7 @@ REASONS: Final = {
     "forgotten": "the stream's data is being erased",
     "time": "its origin took too long",
 }
-"""Why there is no picture, by the slug that the worker gives; others are those of a failed fetch."""
+"""Reasons that there is no picture, by the slug that the worker gives; others are those of a failed fetch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,9 @@ def ask(redis: Redis, incident_id: str, actor: Actor) -> str:
         case "decided":
             raise QueueError(f"incident {incident_id} is decided ({answer[1]}): no more pictures are added to it")
         case "busy":
-            raise QueueError(f"stream {stream_id}: somebody looks at it already: try again in {answer[1]} s")
+            raise QueueError(
+                f"stream {stream_id}: another look is under way, or was just taken: try again in {answer[1]} s"
+            )
         case "full":
             raise QueueError(f"{MOST_WAITING} looks wait for a worker: try again later")
         case "forgotten":

@@ -112,7 +112,7 @@ class Erasure:
 
 @dataclass(frozen=True, kw_only=True)
 class ErasureWork:
-    """What an erasure needs."""
+    """Connections and settings of an erasure."""
 
     purge: Purge
     erase_log: EraseLog

@@ -83,7 +83,7 @@ class PlacedHold:
     pictures: int
     """Pictures of the incident on record."""
     being_deleted: int
-    """Of them, those whose deletion had begun: those that are still there when it is tried again stay."""
+    """Number of these whose deletion had begun: those that are still there when it is tried again stay."""
 
 
 def hold(redis: Redis, incident_id: str, actor: Actor, *, reason: str) -> PlacedHold:

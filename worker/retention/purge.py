@@ -76,7 +76,7 @@ class Purged:
 
 @dataclass(frozen=True, kw_only=True)
 class Purge:
-    """What a purge needs."""
+    """Connections and settings of a purge."""
 
     redis: Redis
     store: ObjectStore

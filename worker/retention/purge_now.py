@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from redis import Redis
 
 from config.policy.retention import Retention
+from worker.evidence.evidence_store import EvidenceStore
 from worker.retention.due import DUE, with_evidence
 from worker.retention.purge import SLICE_SECONDS, Purge, Purged, purge
 from worker.retention.standing import read_kept
+from worker.store import redis_keys
 from worker.store.age_clock import age_ms
+from worker.store.object_store import ObjectStore
 from worker.store.redis_client import store_errors
 
 
@@ -55,3 +58,20 @@ def over_now(redis: Redis, retention: Retention) -> Iterator[Purged]:
                     why=terms.why,
                     until_ms=terms.content_until_ms or 0,
                 )
+
+
+def unknown_to_redis(redis: Redis, store: ObjectStore) -> list[str]:
+    """Incidents with pictures in the store of which Redis knows nothing, as after a loss of its data.
+
+    Nobody knows their outcome: no purge deletes them.
+
+    Raises:
+        ObjectStoreError: the store is away.
+        StoreError: Redis failed.
+    """
+    found = EvidenceStore(lambda: store).incidents()
+    with store_errors(), redis.pipeline(transaction=False) as pipe:
+        for incident_id in found:
+            pipe.exists(redis_keys.EVIDENCE.of(incident_id), redis_keys.INCIDENT.of(incident_id))
+        known = pipe.execute(raise_on_error=False)
+    return [incident_id for incident_id, there in zip(found, known, strict=True) if there == 0]

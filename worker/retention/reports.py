@@ -27,7 +27,7 @@ reports_key: Final = redis_keys.REPORTS.of
 case_key: Final = redis_keys.CASE.of
 
 MOST_REPORTS: Final = 50
-"""Of one case: to several authorities, and later supplements."""
+"""Limit for one case: it may go to several authorities, and have later supplements."""
 
 MAX_ID: Final = 200
 """Characters of an authority's reference."""
@@ -236,6 +236,6 @@ def reports_of(redis: Redis, case_id: str) -> list[AuthorityReport]:
         StoreError: Redis failed.
     """
     with store_errors():
-        found = redis.hvals(reports_key(case_id))
+        found = redis.hgetall(reports_key(case_id)).values()
     reports = [AuthorityReport.read(case_id, str(text)) for text in found]
     return sorted(reports, key=lambda one: (one.recorded_ms, one.authority, one.report_id))

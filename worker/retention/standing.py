@@ -17,7 +17,7 @@ from worker.retention.reports import AuthorityReport, reports_key
 from worker.store.redis_client import store_errors
 
 FIELDS: Final = ("outcome", "decided_ms", "captured_last_ms", "raised_ms", "case", "stream_id")
-"""Of an incident's record; scripts compare them, in this order, with what was read."""
+"""Fields of an incident's record; scripts compare them, in this order, with what was read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class KeptIncident:
 
     incident_id: str
     fields: Mapping[str, str]
-    """Of its record, `FIELDS` that are there; empty: its record has expired, or is damaged."""
+    """Those `FIELDS` of its record that are there; empty: its record has expired, or is damaged."""
     records: Mapping[str, EvidenceRecord | None]
     """Its pictures by reference; None: the record is damaged."""
     holds: int
@@ -66,11 +66,6 @@ class KeptIncident:
             return terms
         lasting_ms = max(terms.content_until_ms, standing.since_ms + RECORD_DAYS * DAY_MS)
         return Terms(content_until_ms=lasting_ms, reference_until_ms=lasting_ms, why="no-record")
-
-    @property
-    def fingerprint(self) -> list[str | int]:
-        """What a script compares before it deletes anything: fields, holds, reports."""
-        return [*(self.fields.get(name, "") for name in FIELDS), self.holds, len(self.reports)]
 
     @property
     def stream_id(self) -> str:

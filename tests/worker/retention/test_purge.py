@@ -13,7 +13,7 @@ from config.policy.retention import Retention
 from worker.evidence.record import EvidenceRecord
 from worker.retention.holds import hold, release
 from worker.retention.purge import _begin, is_due, purge
-from worker.retention.purge_now import over_now, purge_all
+from worker.retention.purge_now import over_now, purge_all, unknown_to_redis
 from worker.retention.reports import record_report
 from worker.retention.standing import read_kept
 from worker.store.redis_client import now_ms
@@ -285,3 +285,14 @@ def test_clock_that_jumps_ahead_deletes_nothing(kept: KeptEvidence) -> None:
     kept.check_now()
     purge(kept.purge(SHIPPED))
     assert len(kept.refs(incident)) == 2
+
+
+def test_evidence_that_redis_has_lost_is_named_and_kept(kept: KeptEvidence) -> None:
+    """After a loss of Redis's data evidence would be deleted whatever it was, or lie in the store unnoticed."""
+    lost, known = kept.incident("cam-1"), kept.incident("cam-2")
+    kept.redis.delete(f"lw:evidence:{lost}", f"lw:incident:{lost}")
+    files = kept.files()
+    purge_all(kept.purge())
+    assert unknown_to_redis(kept.redis, kept.store) == [lost]
+    assert kept.files() == files
+    assert len(kept.refs(known)) == 2

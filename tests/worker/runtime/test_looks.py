@@ -183,7 +183,7 @@ def test_one_at_a_time_and_then_a_rest(process: WorkerProcess, origin: LiveOrigi
     watched(scene.redis, origin)
     incident = scene.raise_incident("cam-1")
     look_id = ask(scene.redis, incident, MODERATOR)
-    with pytest.raises(QueueError, match="somebody looks at it already"):
+    with pytest.raises(QueueError, match="is under way"):
         ask(scene.redis, incident, LEAD)
     look(process, look_id)
     assert 0 < scene.redis.ttl("lw:looking:cam-1") <= 5

@@ -501,7 +501,7 @@ def test_a_moderator_keeps_and_looks_and_a_worker_deletes(
         assert len(holds_on(moderator, incident)) == 1
         assert read_kept(moderator, [incident])[0].holds == 1
         look_id = ask(moderator, incident, MODERATOR)
-        with pytest.raises(QueueError, match="somebody looks at it already"):
+        with pytest.raises(QueueError, match="is under way"):
             ask(moderator, incident, MODERATOR)
         with pytest.raises(QueueError, match="no worker"):
             wait_for(moderator, look_id, seconds=0)
