@@ -36,7 +36,7 @@ from worker.moderation.verdict import SampleVerdict
 from worker.runtime.evidence_writer import EvidenceWriter
 
 BUDGET_MS = 20.0
-"""Of a segment with hits."""
+"""Budget for a segment with hits."""
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
 """Width and height in pixels."""
 RECIPIENTS = 2

@@ -104,6 +104,11 @@ class Fault:
     """Number of the entry, or of the first one of several; 0: it is about no entry."""
     text: str
 
+    @property
+    def name(self) -> str:
+        """Identifies the fault in each verification: `KIND:CHAIN:N`."""
+        return f"{self.kind}:{self.chain}:{self.n}"
+
 
 def faults_in(entries: Sequence[LinkedEntry], *, after: tuple[int, str], place: str = "") -> list[Fault]:
     """Faults of a run of entries of one chain, in the order in which they were found.

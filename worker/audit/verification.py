@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,8 +56,10 @@ class AuditReport:
 
     chains: tuple[ChainSummary, ...]
     faults: tuple[Fault, ...]
-    """The first `MOST_FAULTS`."""
+    """The first `MOST_FAULTS`, without known ones."""
     faults_in_all: int
+    known: tuple[Fault, ...]
+    """Faults that the caller knows: a loss of Redis, for one, stays in the record for good."""
     unlinked: int
     """Entries that wait for the chainer."""
     unopened: int
@@ -67,7 +69,7 @@ class AuditReport:
 
     @property
     def whole(self) -> bool:
-        """No fault was found."""
+        """No fault was found but known ones."""
         return self.faults_in_all == 0
 
 
@@ -83,10 +85,13 @@ class _InRedis:
     """Age of the oldest that waits."""
 
 
-def verify(redis: Redis, store: ObjectStore, *, opened: Cipher | None) -> AuditReport:
+def verify(
+    redis: Redis, store: ObjectStore, *, opened: Cipher | None, known_faults: Collection[str] = ()
+) -> AuditReport:
     """Verifies the log.
 
     Args:
+        known_faults: names of faults that were inquired into.
         opened: opens a sealed segment; None: they stay closed, and are counted.
 
     Raises:
@@ -137,11 +142,16 @@ def verify(redis: Redis, store: ObjectStore, *, opened: Cipher | None) -> AuditR
     faults += _of_redis(in_redis, entries, segments)
     faults += _lost(chains, published, in_redis.head)
     newest = next((head for head in published if head.chain == in_redis.head.chain), None)
-    once = tuple({(fault.kind, fault.chain, fault.n): fault for fault in reversed(faults)}.values())[::-1]
+    # One damage shows in several ways.
+    once = {fault.name if fault.n else fault.text: fault for fault in reversed(faults)}
+    listed = tuple(once.values())[::-1]
+    # A fault without a number is of the present, such as a file that does not belong here: it is never known.
+    new = tuple(fault for fault in listed if not fault.n or fault.name not in known_faults)
     return AuditReport(
         chains=tuple(chains),
-        faults=once[:MOST_FAULTS],
-        faults_in_all=len(once),
+        faults=new[:MOST_FAULTS],
+        faults_in_all=len(new),
+        known=tuple(fault for fault in listed if fault not in new),
         unlinked=in_redis.unlinked,
         unopened=unopened,
         published=newest,

@@ -67,13 +67,22 @@ def list_entries(
 
 
 @app.command("verify")
-def verify_log(as_json: Json = False) -> None:
+def verify_log(
+    known: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:CHAIN:N",
+            help="A fault that was inquired into, which does not count any more; may be given more than once.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Verify that no entry was altered, removed, added or moved, and that the end was not cut off. Ends with status 1
     if something was, or if a segment could not be opened."""
     from worker.audit.verification import verify
 
     with _session() as (redis, store, opened):
-        report = verify(redis, store, opened=opened)
+        report = verify(redis, store, opened=opened, known_faults=known or ())
     if as_json:
         print_json(_record(report))
     else:
@@ -158,6 +167,7 @@ def _record(report: "AuditReport") -> dict[str, Any]:
         "chains": [asdict(chain) for chain in report.chains],
         "faults": [asdict(fault) for fault in report.faults],
         "faults_in_all": report.faults_in_all,
+        "known": [asdict(fault) for fault in report.known],
         "unlinked": report.unlinked,
         "unopened": report.unopened,
         "published": published,
@@ -171,7 +181,9 @@ def _print_report(report: "AuditReport") -> None:
         which = "" if chain.current else ", which ended"
         typer.echo(f"chain {chain.chain}{which}: entries 1 to {chain.last:,}, up to {chain.in_store:,} in the store")
     for fault in report.faults:
-        typer.echo(f"{fault.kind}: {fault.text}")
+        typer.echo(f"{fault.kind}: {fault.text}{f' [{fault.name}]' if fault.n else ''}")
+    for fault in report.known:
+        typer.echo(f"known: {fault.text}")
     if report.faults_in_all > len(report.faults):
         typer.echo(f"and {counted(report.faults_in_all - len(report.faults), 'more fault')}")
     if report.unopened:
@@ -181,7 +193,9 @@ def _print_report(report: "AuditReport") -> None:
         )
     if report.unlinked:
         typer.echo(f"{counted(report.unlinked, 'entry')} will be linked within seconds.")
-    if report.whole and report.chains:
+    if report.whole and report.known:
+        typer.echo("The log has no other fault.")
+    elif report.whole and report.chains:
         typer.echo("The log is whole.")
     elif report.whole:
         typer.echo("The log is empty.")

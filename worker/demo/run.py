@@ -13,7 +13,6 @@ from redis.exceptions import ResponseError
 from rich.console import Console
 from rich.live import Live
 
-from worker.demo.pictures import commands, show_picture
 from worker.demo.screen import escalation_line, stream_table
 from worker.demo.stack import Interrupted, Stack
 from worker.errors import DemoError, EvidenceError, ObjectStoreError, RegistryError
@@ -97,6 +96,9 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
 
 def _show_picture(stack: Stack, redis: Redis, console: Console, event: Mapping[str, Any], *, once: bool) -> None:
     """Shows the picture behind the first incident and, unless the demo ends now, commands for another terminal."""
+    # Heavy, and not needed by a demo that is ended before.
+    from worker.demo.pictures import commands, show_picture
+
     try:
         show_picture(event, redis=redis, environment=stack.reviewer, console=console, draws=console.is_terminal)
     except (EvidenceError, ObjectStoreError) as error:

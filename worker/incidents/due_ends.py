@@ -32,7 +32,8 @@ _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
 
 MOST_AT_ONCE: Final = 100
-"""Streams checked by one call, which comes every 2 s: some 30 ms of one process."""
+"""Streams checked by one call, which comes every 2 s: 0.06 s of a process where none ends, 0.3 s where all do, and the
+waits for Redis's disk."""
 
 PATIENCE_SECONDS: Final = 1.0
 """The time for which one stream is tried again while its segments change its incidents; then the next call tries."""

@@ -94,7 +94,7 @@ def name(choice: EvidenceChoice, *, worse: bool, limits: EvidenceLimits) -> Evid
     One place is never given away, for a first picture that comes late.
 
     Args:
-        worse: the incident is raised, or the event says that it is worse than a person has seen.
+        worse: the event says that it is worse than a person has seen.
     """
     most = limits.pictures - 1 if worse else min(MAX_NAMED_AT_LEISURE, limits.pictures - 1)
     hits = [record for record in choice.kept if record.kind is EvidenceKind.HIT]

@@ -221,9 +221,9 @@ def _belongs(candidate: EvidenceRecord, incident: Incident) -> bool:
 
 def _is_worse(before: Incident | None, incident: Incident) -> bool:
     """Returns whether people are told of something worse than they have seen."""
-    if before is None:
-        return True
-    return bool(Extent.of(before.finding).surpassed_by(incident.finding.severity, incident.finding.matches))
+    return before is not None and bool(
+        Extent.of(before.finding).surpassed_by(incident.finding.severity, incident.finding.matches)
+    )
 
 
 def _none(incident: Incident, context: SegmentContext, policy: Policy, missing: str) -> str:

@@ -1,5 +1,6 @@
 """`livewarden audit` as an auditor runs it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,11 @@ def test_an_auditor_verifies_the_log(environment: dict[str, str], redis: Redis):
     ran = livewarden("audit", "verify", environment=environment)
     assert ran.status == 1
     assert "removed: entry 2 is missing" in ran.out
+    (name,) = re.findall(r"\[(removed:[0-9a-f]+:2)\]", ran.out)
+    ran = livewarden("audit", "verify", "--known", name, environment=environment)
+    assert ran.status == 0
+    assert "known: entry 2 is missing" in ran.out
+    assert "The log has no other fault." in ran.out
     ran = livewarden("audit", "verify", "--json", environment=environment)
     (report,) = ran.records
     assert (ran.status, report["whole"], report["complete"]) == (1, False, True)

@@ -1,3 +1,4 @@
+-- Refused where Redis is full: a rotation can wait, and goes on where it was.
 -- Replaces the record of an incident's sealed picture, unless it has changed since it was read. Sent twice, it does the
 -- same again.
 -- KEYS: the incident's pictures. ARGV: reference, record as it was read, new record.

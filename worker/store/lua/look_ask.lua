@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: a look can wait, escalations cannot.
 -- Notes that a person asks for a picture of what an incident's stream shows now; the audit log has it before it is done.
 -- KEYS: incident, the look, its stream's look, looks that wait. ARGV: id of the look, incident id, stream, person, role,
 --   proof, most looks that wait, seconds that the look is kept, seconds for which the stream has no other, entry of the
@@ -21,12 +22,14 @@ end
 if redis.call('LLEN', KEYS[4]) >= tonumber(ARGV[7]) then
   return {'full'}
 end
-if not redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[9], 'NX') then
+if redis.call('EXISTS', KEYS[3]) == 1 then
   return {'busy', redis.call('TTL', KEYS[3])}
 end
+-- First: a look that cannot be recorded is not asked for.
+audit(ARGV[10])
+redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[9])
 redis.call('HSET', KEYS[2], 'incident', ARGV[2], 'stream', ARGV[3], 'by', ARGV[4], 'state', 'waiting', 'asked_ms',
   string.format('%.0f', redis_ms()))
 redis.call('EXPIRE', KEYS[2], ARGV[8])
 redis.call('RPUSH', KEYS[4], ARGV[1])
-audit(ARGV[10])
 return {'asked'}

@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: the look is answered when there is memory, or the person asks again.
 -- Ends a look: gives its picture to the incident, or says why there is none.
 -- KEYS: the look, its stream's look. ARGV: id of the look, incident id, stream, reference and record of the picture
 --   ('' if there is none), reason that there is none, seconds that the stream rests from the end on.
