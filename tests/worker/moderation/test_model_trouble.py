@@ -91,9 +91,8 @@ def test_a_model_that_never_returns_is_suspended_and_known_material_is_raised(
     assert raised["data"]["matches"][0]["list"] == "selftest"
     assert raised["data"]["degraded"] == ["evidence-no-recipients", "model-stuck:stuck"]
     assert log.count("stuck: a run on a picture did not stop within 3 s after its limit of 1 s") == 1
-    operations = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
-    (event,) = [event for event in operations if event["type"] == "livewarden.operations.model_stuck.v1"]
-    assert event["subject"] == "stuck"
+    (event,) = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
+    assert (event["type"], event["subject"]) == ("livewarden.operations.model_stuck.v1", "stuck")
     assert event["data"]["sha256"] == yaml.safe_load(path.read_text())["weights"]["sha256"]
     assert 0 < redis.ttl("lw:stuck:stuck") <= event["data"]["left_out_seconds"]
     checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
