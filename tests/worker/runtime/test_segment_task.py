@@ -205,13 +205,13 @@ def test_a_suspended_model_is_used_again_when_its_time_is_over(process: WorkerPr
             moderate_segment(process, "s", key)
         record = stream_status(process.redis, "s")
         if name == "0.ts":
-            assert record["degraded"] == ["evidence-no-recipients", "model-stuck:open-nsfw"]
+            assert record["degraded"] == ["model-stuck:open-nsfw"]
             assert record["reasons"] == {"failed: classifier_failed": SEGMENT_SECONDS}
             assert set(record["last_scores"]) == {"testcard/card"}
             assert process.redis.xlen(DRILLS) == 1
         process.redis.delete("lw:stuck:open-nsfw")  # as its expiry does
     check_equation(record)
-    assert record["degraded"] == ["evidence-no-recipients"]
+    assert record["degraded"] == []
     assert record["moderated_seconds"] == SEGMENT_SECONDS
 
 
