@@ -59,7 +59,7 @@ def test_a_model_that_hangs_costs_only_its_own_time(
     assert record["counts"]["failed by slow"] >= SEGMENTS
     (raised,) = [json.loads(fields["event"]) for _, fields in redis.xrange(DRILLS)]
     assert raised["data"]["matches"][0]["list"] == "selftest"
-    assert raised["data"]["degraded"] == ["classifier-timeout:slow", "evidence-no-recipients"]
+    assert raised["data"]["degraded"] == ["classifier-timeout:slow"]
     assert raised["data"]["versions"]["models"] == {"open-nsfw": "0.1.0", "slow": "1", "testcard": "1"}
 
 
@@ -87,7 +87,7 @@ def test_a_model_that_never_returns_is_suspended_and_known_material_is_raised(
     assert set(record["last_scores"]) == {"open-nsfw/nsfw", "open-nsfw/sfw", "testcard/card"}
     (raised,) = [json.loads(fields["event"]) for _, fields in redis.xrange(DRILLS)]
     assert raised["data"]["matches"][0]["list"] == "selftest"
-    assert raised["data"]["degraded"] == ["evidence-no-recipients", "model-stuck:stuck"]
+    assert raised["data"]["degraded"] == ["model-stuck:stuck"]
     assert log.count("stuck: a run on a picture did not stop within 3 s after its limit of 1 s") == 1
     (event,) = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
     assert (event["type"], event["subject"]) == ("livewarden.operations.model_stuck.v1", "stuck")

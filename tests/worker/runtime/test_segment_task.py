@@ -608,7 +608,7 @@ def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
         moderate_segment(process, "s", key)
         process.verdict_log.flush()
     ((_, fields),) = process.redis.xrange(DRILLS)
-    assert json.loads(fields["event"])["data"]["degraded"] == ["evidence-no-recipients", "verdict-log-failing"]
-    assert stream_status(process.redis, "s")["degraded"] == ["evidence-no-recipients", "verdict-log-failing"]
+    assert json.loads(fields["event"])["data"]["degraded"] == ["verdict-log-failing"]
+    assert stream_status(process.redis, "s")["degraded"] == ["verdict-log-failing"]
     assert stream_status(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
     (tmp_path / "store").unlink()
