@@ -110,6 +110,8 @@ def _print_page(record: dict[str, Any]) -> None:
     event = record["event"]
     table = _plain_table(record) if event is None else incident_table(event["data"])
     table.add("state", Text(_state(record), style="bold"))
+    if record["ended"] is not None:
+        table.add("ended", f"{record['ended']}: {record['end_reason']}")
     if record["changed"]:
         table.add("", Text(f"changed since {record['holder']} took it", style="yellow"))
     if record["holder"] is not None:

@@ -33,6 +33,8 @@ def incident_table(data: dict[str, Any]) -> "FieldTable":
     table.add("rule", data["rule"])
     if "case_id" in data:
         table.add("case", data["case_id"])
+    if "predecessor" in data:
+        table.add("follows", data["predecessor"])
     if "needs_role" in data:
         table.add("for", Text(f"a {data['needs_role']}", style="bold"))
     for match in data["matches"]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +36,11 @@ UNFINISHED_SECONDS: Final = 60
 USERS_OWN: Final = "~/.local/state/livewarden/spool"
 """The default folder: fit for a deployment on one machine, under one user."""
 
-MOST_SYNCS: Final = 8
-"""Files synced at the same time, <=."""
-
 _NAME: Final = re.compile(r"(?P<ref>[0-9a-f]{32})\.(?P<kind>hit|context)\.age")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+SYNCS_AT_ONCE: Final = 8
+"""Threads that sync the files of one segment, <=."""
 
 _SCAN_AGAIN: Final = 50
 """A listing is used for so many times as long as it took, so that listing costs 2 % at most."""
@@ -211,18 +212,17 @@ class Spool:
         none or, between two renames, some of a segment that is moderated again."""
         written: list[tuple[Path, Path]] = []
         try:
-            with ExitStack() as opened:
+            with ExitStack() as files:
                 descriptors = []
                 for item in items:
                     path = self.folder / f"{item.ref}.{item.head.kind}.age"
                     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
                     written.append((unfinished, path))
                     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                    file = opened.enter_context(os.fdopen(descriptor, "wb"))
-                    file.write(item.sealed)
-                    file.flush()
+                    file = files.enter_context(os.fdopen(descriptor, "wb", buffering=0))
+                    _write_all(file, item.sealed)
                     descriptors.append(descriptor)
-                _sync_together(descriptors)
+                _sync_files(descriptors)
             for unfinished, path in written:
                 unfinished.rename(path)
             _sync_folder(self.folder)
@@ -251,15 +251,23 @@ class Spool:
                     )
 
 
-def _sync_together(descriptors: Sequence[int]) -> None:
-    """Syncs files at the same time, in one commit of the file system's journal: of two, one after the other takes twice
-    as long."""
-    if len(descriptors) == 1:
-        os.fdatasync(descriptors[0])
-        return
-    with ThreadPoolExecutor(min(len(descriptors), MOST_SYNCS), "spool-sync") as threads:
-        # An exception comes when its result is taken.
-        list(threads.map(os.fdatasync, descriptors))
+def _write_all(file: FileIO, data: bytes) -> None:
+    """A nearly full disk takes a part, and refuses the rest only when it is offered."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _sync_files(descriptors: Sequence[int]) -> None:
+    """Writes files to disk together: ext4 commits its journal once for all of them (six of 190 kB took 15 ms on a busy
+    disk, and 38 ms one after another; 2026-11-27)."""
+    if len(descriptors) > 1:
+        with suppress(RuntimeError), ThreadPoolExecutor(min(len(descriptors), SYNCS_AT_ONCE)) as pool:
+            list(pool.map(os.fdatasync, descriptors))
+            return
+    # One file, or this process may start no thread.
+    for descriptor in descriptors:
+        os.fdatasync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -52,6 +52,9 @@ FAILURES_A_STEP: Final = 3
 REST_SECONDS: Final = (1.0, 60.0)
 """The first and the longest pause after a failure of the store; each is twice the one before."""
 
+ASK_SECONDS: Final = 10.0
+"""Between two questions whether a sweep is due, <=."""
+
 LOCK: Final = ".uploading"
 """File in the spool: locked by the process that uploads."""
 
@@ -123,6 +126,7 @@ class Uploader:
         self._waited: dict[str, str] = {}
         """Incidents of items that waited at the last step, by reference."""
         self._rest_seconds = REST_SECONDS[0]
+        self._asks_at = float("-inf")
 
     def step(self) -> float | None:
         """Carries what is due; returns the pause after a failure of the store, in seconds.
@@ -135,7 +139,7 @@ class Uploader:
             with _alone(self._spool) as alone:
                 if alone:
                     self._carry_due()
-            if sweep_is_due(self._redis):
+            if self._asks_for_sweep() and sweep_is_due(self._redis):
                 self._spool.clean()
                 sweep(self._redis, self._store, self._spool)
         except ObjectStoreError as error:
@@ -145,6 +149,13 @@ class Uploader:
         self._rest_seconds = REST_SECONDS[0]
         _troubles.over("store", "the store takes evidence again")
         return None
+
+    def _asks_for_sweep(self) -> bool:
+        """Returns whether Redis is asked: a thousand idle workers need not ask each second."""
+        if self._clock() < self._asks_at:
+            return False
+        self._asks_at = self._clock() + ASK_SECONDS
+        return True
 
     def _carry_due(self) -> None:
         entries, now = self._spool.entries(), self._clock()

@@ -13,6 +13,9 @@ CONTEXT_EVERY_MS: Final = 10_000
 MAX_AFTER: Final = 12
 """Context pictures from after the first hit: two minutes of them."""
 
+NO_RECIPIENTS: Final = "no-recipients"
+"""The reason that pictures are missing where `LIVEWARDEN_EVIDENCE_RECIPIENTS` is not set."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OpenContext:
@@ -56,8 +59,9 @@ class SegmentEvidence:
 
     @property
     def degraded(self) -> tuple[str, ...]:
-        """Slugs for `degraded`."""
-        return (f"evidence-{self.missing}",) if self.missing else ()
+        """Slugs for `degraded`: nothing failed where an operator has named no recipients, so that events say only that
+        there is no evidence."""
+        return (f"evidence-{self.missing}",) if self.missing not in ("", NO_RECIPIENTS) else ()
 
     def lost(self, reason: str) -> Self:
         """The evidence of a segment whose pictures could not be kept."""

@@ -60,9 +60,14 @@ def check_models(policy: Policy, models: Sequence[Manifest]) -> None:
         PolicyError: with file, line, and rule or stage: a live rule uses scores that are for shadow rules only; the
             cascade uses a label that no model has, or runs a model about minors without cause; or a condition uses a
             score about minors in a way that is not proved to stay true where the score rises: a low one would clear a
-            person.
+            person; or it is part of the risk, which conditions may compare in any way.
     """
-    problems = [*_shadow_only(policy, models), *_cascade(policy, models), *_clearing(policy, models)]
+    problems = [
+        *_shadow_only(policy, models),
+        *_cascade(policy, models),
+        *_clearing(policy, models),
+        *_risk(policy, models),
+    ]
     if problems:
         first_at = {(problem.where, problem.offset): problem for problem in reversed(problems)}
         raise policy.refused(reversed(first_at.values()))
@@ -148,6 +153,13 @@ def _clearing(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
                     "likewise, joined with others by && and || alone"
                 )
                 yield Problem(where, text, atom.start)
+
+
+def _risk(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
+    for score in sorted(_keys_about(Category.MINOR, models)):
+        if policy.risk.scores.get(score) is not None:
+            text = "a score about minors may raise and never clear, and `stream.risk < N` would: expected another score"
+            yield Problem(("risk", "scores", score), text)
 
 
 def _used(condition: Condition | None) -> frozenset[str]:

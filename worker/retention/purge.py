@@ -13,10 +13,11 @@ from time import monotonic
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ResponseError
 
 from config.policy.retention import Retention, Terms
 from worker.audit.entries import WORKER, Act, audit_entry
-from worker.errors import EvidenceError, LeaseLostError, ObjectStoreError
+from worker.errors import EvidenceError, LeaseLostError, ObjectStoreError, StoreError
 from worker.events.cloudevent import rfc3339
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.record import FOLDER, EvidenceRecord, stored_path
@@ -100,18 +101,20 @@ def is_due(redis: Redis) -> bool:
     return not held and count_due(redis, now) > 0
 
 
-def purge(work: Purge, *, seconds: float = SLICE_SECONDS) -> bool:
-    """Checks what is due for one slice, unless another process does. True: more is due immediately.
+def purge(work: Purge, *, seconds: float = SLICE_SECONDS, wait_seconds: float = 0.0) -> bool | None:
+    """Checks what is due for one slice. True: more is due immediately; None: another process does it.
+
+    Args:
+        wait_seconds: for which it waits until the other process is done.
 
     Raises:
         StoreError: Redis failed; what was begun is ended by a later slice.
     """
-    until = monotonic() + seconds
     try:
-        with leased(work.redis, LEASE) as lease:
+        with leased(work.redis, LEASE, wait_seconds=wait_seconds) as lease:
             if lease is None:
-                return False
-            return _slice(work, lease.check, until)
+                return None
+            return _slice(work, lease.check, monotonic() + seconds)
     except LeaseLostError as error:
         _log.warning("purge of evidence: %s", error)
         return False
@@ -132,7 +135,7 @@ def _slice(work: Purge, check: Callable[[], None], until: float) -> bool:
                 stay.append((kept.incident_id, terms, number_of(kept.fields, "decided_ms") or now))
                 continue
             check()
-            if not purge_incident(work, kept, terms, begun=begun, over=terms.is_over(aged)):
+            if not _purged(work, kept, terms, begun=begun, over=terms.is_over(aged)):
                 refused += 1
             if refused >= MOST_REFUSED or monotonic() >= until:
                 break
@@ -144,6 +147,18 @@ def _slice(work: Purge, check: Callable[[], None], until: float) -> bool:
             return False
         if monotonic() >= until:
             return True
+
+
+def _purged(work: Purge, kept: KeptIncident, terms: Terms, *, begun: Sequence[str], over: bool) -> bool:
+    """As `purge_incident`. Foreign data under a key of one incident costs no other one its purge."""
+    try:
+        return purge_incident(work, kept, terms, begun=begun, over=over)
+    except StoreError as error:
+        cause = error.__cause__
+        if not isinstance(cause, ResponseError) or isinstance(cause, OutOfMemoryError | NoPermissionError):
+            raise
+        _refused(work.redis, kept.incident_id, error)
+        return False
 
 
 def _begun(redis: Redis, incident_id: str) -> tuple[str, ...]:
@@ -276,7 +291,7 @@ def _entry(work: Purge, kept: KeptIncident, done: Purged, records: Mapping[str, 
     )
 
 
-def _refused(redis: Redis, incident_id: str, error: ObjectStoreError | EvidenceError) -> None:
+def _refused(redis: Redis, incident_id: str, error: ObjectStoreError | EvidenceError | StoreError) -> None:
     """Reports what could not be deleted; it stays due, and is tried again later."""
     _trouble.met("store", "evidence of incident %s cannot be deleted: %s", incident_id, error)
     with store_errors(), unless_full():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from redis import Redis
 
 from config.policy.retention import Retention
+from worker.errors import RetentionError
 from worker.evidence.evidence_store import EvidenceStore
 from worker.retention.due import DUE, with_evidence
 from worker.retention.purge import SLICE_SECONDS, Purge, Purged, purge
@@ -13,6 +14,9 @@ from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import store_errors
+
+WAIT_SECONDS = 30.0
+"""For a worker that purges at this moment: longer than its slice and the lease of a dead one."""
 
 
 def purge_all(work: Purge, *, progress: Callable[[int], None] = lambda _: None) -> None:
@@ -32,8 +36,10 @@ def purge_all(work: Purge, *, progress: Callable[[int], None] = lambda _: None) 
                 work.redis.zadd(DUE, dict.fromkeys(batch, 0))
         count += len(batch)
         progress(count)
-    while purge(work, seconds=SLICE_SECONDS):
+    while more := purge(work, seconds=SLICE_SECONDS, wait_seconds=WAIT_SECONDS):
         pass
+    if more is None:
+        raise RetentionError("another process is purging evidence, and goes on: try again to see that it is done")
 
 
 def over_now(redis: Redis, retention: Retention) -> Iterator[Purged]:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import PolicyError
-from config.facts import IMMINENT_DANGER_RULE
-from config.policy.policy import Policy, parse_policy
+from config.facts import IMMINENT_DANGER_RULE, StreamFacts
+from config.policy.policy import Policy, load_policy, parse_policy
 from config.policy.risk import (
     RiskFacts,
     RiskSource,
@@ -191,6 +191,14 @@ def test_a_prior_decays_only_where_the_policy_says_so() -> None:
     a_day_ago = NOW_MS - 24 * HOUR_MS
     assert risk(prior=0.8, prior_ms=a_day_ago) == 0.8
     assert risk(RiskSettings(prior_half_life_seconds=86_400.0), prior=0.8, prior_ms=a_day_ago) == pytest.approx(0.4)
+
+
+def test_the_risk_chooses_the_sampling_profile() -> None:
+    """A stream with every reason to worry would be sampled like all others, or all of them like it."""
+    policy = load_policy()
+    names = {of: policy.profile_for(StreamFacts(stream_id="s", risk=of)).name for of in (0.0, 0.79, 0.8, 1.0)}
+    assert names == {0.0: "balanced", 0.79: "balanced", 0.8: "vigilant", 1.0: "vigilant"}
+    assert policy.risk == SETTINGS, "the policy that ships has the built-in parts"
 
 
 @pytest.mark.parametrize(

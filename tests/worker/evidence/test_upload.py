@@ -21,8 +21,9 @@ from worker.evidence.item import EvidenceKind, SealedItem
 from worker.evidence.item_states import backlog, states_of
 from worker.evidence.record import CANDIDATE_BUCKET_MS, stored_path
 from worker.evidence.spool import Spool
-from worker.evidence.sweep import sweep
+from worker.evidence.sweep import SWEEP_SECONDS, sweep
 from worker.evidence.upload import (
+    ASK_SECONDS,
     COPY_SECONDS,
     EXPIRE_SECONDS,
     LOCK,
@@ -308,6 +309,35 @@ def test_context_that_made_room_is_said(faulty: Upload) -> None:
     faulty.step()
     places = {ref: state.place for ref, state in states_of(faulty.redis, [item.ref, kept.ref]).items()}
     assert places == {item.ref: "dropped", kept.ref: ""}
+
+
+def test_steps_sweep_when_it_is_due(upload: Upload) -> None:
+    """What must leave the store would stay, although every worker runs."""
+    item = upload.item()
+    upload.step()
+    evict(upload.redis, INCIDENT, item.ref)
+    upload.redis.delete(EVIDENCE_SWEPT.name)
+    upload.uploader.step()
+    assert upload.store.refs(INCIDENT) == [item.ref]  # asked a moment ago
+    upload.clock.seconds += ASK_SECONDS
+    upload.uploader.step()
+    assert upload.store.refs(INCIDENT) == []
+    assert 0 < upload.redis.ttl(EVIDENCE_SWEPT.name) <= SWEEP_SECONDS
+
+
+def test_the_spool_takes_pictures_while_the_store_hangs(faulty: Upload) -> None:
+    """A store that never answers would hold back evidence, and with it the segment."""
+    faulty.item(1)
+    FaultyFiles.hangs = threading.Event()
+    thread = threading.Thread(target=faulty.step)
+    thread.start()
+    assert FaultyFiles.entered.wait(20)
+    late = faulty.item(2)
+    assert late.ref in faulty.spooled()
+    FaultyFiles.hangs.set()
+    thread.join(20)
+    faulty.step()
+    assert faulty.spooled() == set()
 
 
 def test_one_process_of_a_host_uploads(upload: Upload) -> None:

@@ -31,6 +31,7 @@ from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, stream_key, unwatch, watch
 from worker.queue.claims import open_incidents, take
 from worker.queue.decisions import decide_incident
+from worker.queue.record import describe_incident
 from worker.store.redis_client import connect, now_ms
 
 SILENCE_MS = 900_000
@@ -289,6 +290,8 @@ class TestStreamEnd:
         assert json.loads(taken.event)["type"] == EventType.RAISED, "a person judges the findings"
         assert scene.redis.hget(incident_key(incident), "ended") == "stream-ended"
         assert (checked(scene.redis), scene.redis.zcard(ENDS)) == (0, 0)
+        record = describe_incident(scene.redis, incident)
+        assert (record["end_reason"], record["ended"]) == ("stream-ended", closed["data"]["times"]["ended"])
 
     def test_a_decision_on_it_closes_it_for_good(self, scene: Scene) -> None:
         """Nobody could ever decide on a broadcast that ended before a moderator was free."""

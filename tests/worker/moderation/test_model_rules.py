@@ -44,6 +44,19 @@ def _quoted(text: str) -> str:
     return "'" + text + "'" if "'" not in text else '"' + text + '"'
 
 
+def test_a_score_about_minors_is_no_part_of_the_risk() -> None:
+    """A rule that holds at a low risk alone would take a child's stream out of the queue by a wrong estimate."""
+    text = """version: "1"
+risk: {scores: {SCORE: {weight: 0.5, half_life_seconds: 60}}}
+rules:
+  - {name: r, severity: review, when: 'score("open-nsfw/nsfw") >= 0.6 && stream.risk < 0.5'}
+"""
+    refused = parse_policy(text.replace("SCORE", "age/minor").encode(), "policy.yaml")
+    with pytest.raises(PolicyError, match=r"line 2.*risk\.scores\.age/minor: a score about minors may raise and never"):
+        check_models(refused, models())
+    check_models(parse_policy(text.replace("SCORE", "open-nsfw/nsfw").encode(), "policy.yaml"), models())
+
+
 CLEARING = [
     'score("open-nsfw/nsfw") >= 0.6 && signal("viewer-reports") >= 3.0 && score("age/minor") < 0.5',
     'score("open-nsfw/nsfw") >= 0.8 && score("open-nsfw/sfw") < 0.3 && score("age/minor") < 0.5',

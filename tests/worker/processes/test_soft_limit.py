@@ -156,7 +156,7 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_the_signal_arrives(
     record = stream_status(process.redis, "s")
     assert record["pending_seconds"] == 0
     assert record["moderated_seconds"] == SEGMENT_SECONDS
-    assert record["degraded"] == ["evidence-no-recipients"]
+    assert record["degraded"] == []
     assert process.redis.xlen("lw:escalations:high") == 1
 
 

@@ -46,6 +46,7 @@ def test_a_segment_is_read_from_the_log_as_it_was_evaluated(
         purpose="drill",
         audience="limited",
         risk_prior=0.3,
+        risk=0.7,
         metadata={"a": [1, {"b": "ü"}]},
         signals=signals,
     )
@@ -127,6 +128,7 @@ def test_a_segment_is_read_from_the_log_as_it_was_evaluated(
 
 
 REPORTED = '  - {name: reported, when: \'score("m/nsfw") > 0.3 && signal("reports") >= 3.0\', severity: review}\n'
+RISKY = "  - {name: risky, when: 'score(\"m/nsfw\") > 0.15 && stream.risk >= 0.9', severity: review}\n"
 NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"
 """No two pictures are equal to it, so that all are evaluated."""
 
@@ -154,6 +156,7 @@ def seen(seed: int) -> pa.Table:
                         segment_key=f"{stream}-{segment}",
                         capture_ms=begin_ms + 500 * number,
                         risk_prior=0.1 * stream * 2,
+                        risk=(segment % 30) / 30,
                         metadata='{"level": "high"}' if stream == 1 else '{"level": 1}',
                         signals=[("reports", float(segment // 40))],
                         segment_ms=2000,
@@ -168,7 +171,7 @@ def seen(seed: int) -> pa.Table:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER + REPORTED])
+@pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER + REPORTED + RISKY])
 def test_skipped_pictures_would_have_raised_nothing(policy_of: Callable[[str], Policy], rules: str, seed: int) -> None:
     """A replay would be quick and wrong."""
     table = seen(seed)
@@ -184,7 +187,7 @@ def test_skipped_pictures_would_have_raised_nothing(policy_of: Callable[[str], P
 
     assert reported(quick) == reported(slow)
     assert quick.hits == slow.hits
-    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 12)
+    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 13)
     kept = Prefilter(policy_of(rules)).rows(table)
     assert 0 < kept.sum() < 0.7 * len(kept)
 

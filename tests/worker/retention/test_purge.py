@@ -12,10 +12,11 @@ from kept_evidence import AT_ONCE, LEAD, MODERATOR, KeptEvidence, keys_with
 from config.policy.retention import Retention
 from worker.evidence.record import EvidenceRecord
 from worker.retention.holds import hold, release
-from worker.retention.purge import _begin, is_due, purge
+from worker.retention.purge import LEASE, _begin, is_due, purge
 from worker.retention.purge_now import over_now, purge_all, unknown_to_redis
 from worker.retention.reports import record_report
 from worker.retention.standing import read_kept
+from worker.store.lease import leased
 from worker.store.redis_client import now_ms
 
 SHIPPED = Retention()
@@ -296,3 +297,26 @@ def test_evidence_that_redis_has_lost_is_named_and_kept(kept: KeptEvidence) -> N
     assert unknown_to_redis(kept.redis, kept.store) == [lost]
     assert kept.files() == files
     assert len(kept.refs(known)) == 2
+
+
+def test_foreign_data_under_one_incident_keeps_no_other_from_being_purged(kept: KeptEvidence) -> None:
+    """A foreign program that writes one key would end the deletion of all evidence."""
+    broken, over = kept.incident("cam-1", outcome="harmless"), kept.incident("cam-2", outcome="harmless")
+    kept.redis.delete(f"lw:evidence:{broken}")
+    kept.redis.set(f"lw:evidence:{broken}", "foreign")
+    purge(kept.purge())
+    assert kept.refs(over) == set()
+    assert kept.redis.get(f"lw:evidence:{broken}") == "foreign"
+    assert kept.redis.hget("lw:purge", "incident") == broken
+
+
+def test_purge_waits_for_the_one_that_runs(kept: KeptEvidence) -> None:
+    """Two processes would delete the same, or an operator be told that nothing was to be deleted."""
+    incident = kept.incident(outcome="harmless")
+    with leased(kept.redis, LEASE) as lease:
+        assert lease is not None
+        assert not is_due(kept.redis)
+        assert purge(kept.purge()) is None
+        assert len(kept.refs(incident)) == 2
+    purge_all(kept.purge())
+    assert kept.refs(incident) == set()

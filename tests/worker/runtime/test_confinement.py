@@ -54,7 +54,7 @@ def test_an_unconfined_decoder_is_logged_once_and_marks_each_event(
         (event,) = eventually(lambda: raised(redis), within_seconds=60, what="the card is escalated")
         eventually(lambda: stream_status(redis, "s")["state"] == "ended", within_seconds=30, what="the stream ends")
         lines = [line for line in worker.text().splitlines() if "not confined" in line]
-    assert event["data"]["degraded"] == ["decoder-unconfined", "evidence-no-recipients"]
+    assert event["data"]["degraded"] == ["decoder-unconfined"]
     assert stream_status(redis, "s")["degraded"] == event["data"]["degraded"]
     assert len(lines) == 1
     assert LINE in lines[0]

@@ -205,13 +205,13 @@ def test_a_suspended_model_is_used_again_when_its_time_is_over(process: WorkerPr
             moderate_segment(process, "s", key)
         record = stream_status(process.redis, "s")
         if name == "0.ts":
-            assert record["degraded"] == ["evidence-no-recipients", "model-stuck:open-nsfw"]
+            assert record["degraded"] == ["model-stuck:open-nsfw"]
             assert record["reasons"] == {"failed: classifier_failed": SEGMENT_SECONDS}
             assert set(record["last_scores"]) == {"testcard/card"}
             assert process.redis.xlen(DRILLS) == 1
         process.redis.delete("lw:stuck:open-nsfw")  # as its expiry does
     check_equation(record)
-    assert record["degraded"] == ["evidence-no-recipients"]
+    assert record["degraded"] == []
     assert record["moderated_seconds"] == SEGMENT_SECONDS
 
 
@@ -608,7 +608,7 @@ def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
         moderate_segment(process, "s", key)
         process.verdict_log.flush()
     ((_, fields),) = process.redis.xrange(DRILLS)
-    assert json.loads(fields["event"])["data"]["degraded"] == ["evidence-no-recipients", "verdict-log-failing"]
-    assert stream_status(process.redis, "s")["degraded"] == ["evidence-no-recipients", "verdict-log-failing"]
+    assert json.loads(fields["event"])["data"]["degraded"] == ["verdict-log-failing"]
+    assert stream_status(process.redis, "s")["degraded"] == ["verdict-log-failing"]
     assert stream_status(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
     (tmp_path / "store").unlink()

@@ -96,6 +96,8 @@ def test_all_facts_visible_to_rules_are_read_back(writer: VerdictWriter, url: st
     assert (facts.matches[0].video, facts.matches[0].tags, facts.matches[0].distance) == ("v", ("x",), 4)
     assert facts.scores == {"m/nsfw": 0.1}
     assert stream_facts_of(second).metadata == {"room": "grün"}
+    assert stream_facts_of(second).risk == second["risk_prior"], "a log of an older version has no risk"
+    assert stream_facts_of({**second, "risk": 0.75}).risk == 0.75
     assert first["frozen"] is True
 
 

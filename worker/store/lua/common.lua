@@ -497,7 +497,10 @@ local function write_evidence(stream, change)
     end
   end
   for _, one in ipairs(change.dropped) do
-    drop_evidence(one.incident, one.refs)
+    -- Nothing of an incident on hold goes: it has more than its share then. A hold that cannot be read is one.
+    if redis.pcall('HLEN', KEY.EVIDENCE_HOLD .. one.incident) == 0 then
+      drop_evidence(one.incident, one.refs)
+    end
   end
   for incident, text in pairs(change.contexts) do
     redis.call('HSET', slots, incident, text)

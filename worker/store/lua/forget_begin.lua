@@ -24,6 +24,7 @@ for i = 7, #ARGV, 4 do
     return {'changed'}
   end
 end
-redis.call('HSET', KEY.FORGETTING, ARGV[1], ARGV[2])
+-- First: an erasure that cannot be recorded does not begin.
 audit(ARGV[6])
+redis.call('HSET', KEY.FORGETTING, ARGV[1], ARGV[2])
 return {'begun'}

@@ -7,6 +7,8 @@
 --   are in the store, those that stay and are not, time of the next check in ms, entry of the audit log ('' if nothing
 --   is gone).
 -- Returns how many pictures are left.
+-- First: without a record the purge has not ended, and is ended again.
+audit(ARGV[6])
 local gone = {}
 for ref in string.gmatch(ARGV[2], '%S+') do
   table.insert(gone, ref)
@@ -27,5 +29,4 @@ if left == 0 then
 else
   redis.call('ZADD', KEY.EVIDENCE_DUE, ARGV[5], ARGV[1])
 end
-audit(ARGV[6])
 return left

@@ -16,6 +16,7 @@ end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[7]) then
   return {'full'}
 end
+audit(ARGV[8])
 -- An earlier report with a longer term keeps it.
 local left = redis.call('TTL', KEYS[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -23,5 +24,4 @@ redis.call('EXPIRE', KEYS[1], math.max(left, tonumber(ARGV[6])))
 for i = 9, #ARGV do
   redis.call('ZADD', KEY.EVIDENCE_DUE, 0, ARGV[i])
 end
-audit(ARGV[8])
 return {'recorded'}
