@@ -12,7 +12,7 @@ from config.errors import LivewardenError, PolicyError
 from config.policy.policy import load_policy, parse_policy
 from models.classifiers.package import read_package
 
-MOST_SECONDS = 5.0
+MOST_SECONDS = 3.0
 """Seconds of CPU on a slow machine; without its limit each of the files takes from three seconds to a quarter of an
 hour."""
 
