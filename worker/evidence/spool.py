@@ -22,7 +22,7 @@ from typing import Final
 
 from config.settings import Settings
 from worker.errors import EvidenceError
-from worker.evidence.item import MAX_SEALED_BYTES, EvidenceKind, SealedItem
+from worker.evidence.item import MAX_SEALED_BYTES, EvidenceKind, SealedItem, is_ref
 
 UNFINISHED: Final = ".unfinished"
 """Suffix of a file that is being written; a writer that dies leaves it behind."""
@@ -127,7 +127,7 @@ class Spool:
         Raises:
             EvidenceError: it is not here (`missing`), or cannot be read (`spool`, `damaged`).
         """
-        for kind in EvidenceKind:
+        for kind in EvidenceKind if is_ref(ref) else ():
             path = self.folder / f"{ref}.{kind}.age"
             try:
                 # A link or a pipe under this name is foreign.
@@ -156,6 +156,8 @@ class Spool:
         Raises:
             EvidenceError: the folder refuses it.
         """
+        if not is_ref(ref):
+            return
         for name in (f"{ref}.{kind}.age{end}" for kind in EvidenceKind for end in ("", DAMAGED)):
             path = self.folder / name
             try:
