@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -165,6 +165,14 @@ class Spool:
             except OSError as error:
                 raise EvidenceError(f"{path}: {error.strerror}", reason="spool") from error
         self._listed_until = float("-inf")
+
+    def drop(self, refs: Iterable[str]) -> None:
+        """Removes items that are whole; each may be gone already, and one that the folder refuses stays."""
+        for path in (self.folder / f"{ref}.{kind}.age" for ref in refs if is_ref(ref) for kind in EvidenceKind):
+            with suppress(OSError):
+                size_bytes = path.lstat().st_size
+                path.unlink()
+                self._used_bytes -= size_bytes
 
     def set_aside(self, ref: str) -> None:
         """Renames a damaged item, so that it is kept for a person and not read again."""
