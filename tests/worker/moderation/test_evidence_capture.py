@@ -144,6 +144,39 @@ def test_pictures_of_a_segment_are_bounded_and_the_most_telling_stay(seal) -> No
     assert len(seal([photo("coffee")], *crowd).evidence.items) == MAX_CANDIDATES
 
 
+def shade(mean: float, seed: int) -> Rgb:
+    """A pattern of its own with that mean, 0 to 1."""
+    small = np.random.default_rng(seed).random((9, 16, 1)) - 0.5
+    values = (small - small.mean()) * 0.2 + mean
+    picture = cv2.resize((values * 255).astype(np.uint8).repeat(3, axis=2), (640, 360), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(picture, np.uint8)
+
+
+def test_what_is_shown_first_does_not_hide_what_follows(seal) -> None:
+    """A broadcaster would show six harmless hits, each a little stronger, before the one that matters."""
+    rising = [shade(0.5 + 0.03 * number, number) for number in range(8)]
+    evidence = seal([*rising, shade(0.85, 8), shade(0.6, 9)], RED.replace("0.5'", "0.4'")).evidence
+    assert 16 in hits(evidence)
+    assert not evidence.missing
+    assert len(hits(evidence)) == MAX_RULE_PICTURES
+
+
+def test_hits_of_lesser_rules_do_not_push_out_a_severe_one(seal) -> None:
+    """A broadcaster who makes many rules hold would leave the incident that matters without a picture."""
+    lesser = [RED.replace("red", f"r{number}").replace("high", "review").replace("0.5'", "0.1'") for number in range(9)]
+    critical = RED.replace("high", "critical").replace("0.5'", "0.8'")
+    shown = [*(shade(0.3 + 0.1 * number, number) for number in range(4)), shade(0.9, 5)]
+    evidence = seal(shown, *lesser, critical).evidence
+    assert hits(evidence) == [8]
+    assert len(evidence.candidates) == MAX_CANDIDATES
+    assert all(hits(evidence, f"r{number}") for number in range(9))
+
+    many = [lesser[0].replace("r0", f"r{number}") for number in range(MAX_CANDIDATES + 1)]
+    evidence = seal(shown, *many, critical).evidence
+    assert hits(evidence) == [8]
+    assert evidence.missing == "too-many"
+
+
 def test_a_scene_that_stands_still_is_sealed_once(seal) -> None:
     """Each segment would cost thrice, for three times the same picture."""
     assert hits(seal([photo("coffee")] * 3, RED).evidence) == [0]
