@@ -39,6 +39,10 @@ the segment is over, the most telling picture that came too late: what is shown 
 MAX_CANDIDATES: Final = 24
 """Sealed items of one segment, <=: eight rules that each keep three pictures. Some 4 MB of memory and spool."""
 
+MAX_AFTER_A_SEGMENT: Final = 12
+"""Context pictures of open incidents, <=. A stream that ends and begins leaves incidents that are noted here until the
+first picture is offered to them; what is left out is taken from the next segments of the same ten seconds."""
+
 MAX_MATCHES: Final = 20
 """Matches that a head names, the nearest first, as an event does."""
 
@@ -231,9 +235,11 @@ class SegmentCapture:
 
     def _due(self, sample: SampleVerdict, sealed_rules: set[str]) -> list[tuple[OpenContext, int]]:
         """Open incidents that need context of this time, unless the picture is kept as a hit of theirs."""
-        found = []
+        found: list[tuple[OpenContext, int]] = []
         for one in self._request.open_contexts:
             slot = one.slot(sample.capture_ms)
+            if len(self._after) + len(found) >= MAX_AFTER_A_SEGMENT:
+                break
             if slot is not None and (one.incident, slot) not in self._slots:
                 self._slots.add((one.incident, slot))
                 if one.rule not in sealed_rules:

@@ -19,6 +19,7 @@ from worker.evidence.item import EvidenceKind
 from worker.evidence.sealing import Identity, Recipients, open_sealed
 from worker.incidents.segment_evidence import OpenContext, SegmentEvidence
 from worker.moderation.evidence_capture import (
+    MAX_AFTER_A_SEGMENT,
     MAX_CANDIDATES,
     MAX_RULE_PICTURES,
     CaptureRequest,
@@ -202,6 +203,14 @@ def test_an_open_incident_gets_a_context_picture_each_ten_seconds(seal) -> None:
     assert one.record.pts_seconds >= 2
     head, _ = open_sealed(evidence.items[0].sealed, IDENTITY)
     assert (head.incident, head.reason) == ("i", "after")
+
+
+def test_context_of_many_incidents_is_bounded(seal) -> None:
+    """A stream that ends and begins each second would have one segment seal a picture for each of its incidents."""
+    many = tuple(OpenContext(incident=f"i{n}", rule="red", since_ms=CAPTURE_MS - 18_000) for n in range(100))
+    request = CaptureRequest(**{**vars(REQUEST), "open_contexts": many})
+    evidence = seal([photo("coins"), photo("rocket")], RED, request=request).evidence
+    assert len(evidence.after) == len(evidence.items) == MAX_AFTER_A_SEGMENT
 
 
 def test_without_recipients_the_verdict_says_so_where_there_was_a_hit(seal) -> None:
