@@ -202,6 +202,13 @@ def test_an_evicted_item_leaves_spool_and_store(upload: Upload) -> None:
     assert upload.store.refs(INCIDENT) == [other.ref]
 
 
+def test_many_evicted_items_leave_at_once(upload: Upload) -> None:
+    """Broadcasters whose hits grow stronger would have evicted pictures kept for hours, and Redis fill."""
+    upload.redis.hset(EVIDENCE_UNWANTED.name, mapping={f"{number:032x}": INCIDENT for number in range(1000)})
+    upload.sweep()
+    assert upload.redis.hlen(EVIDENCE_UNWANTED.name) == 0
+
+
 def test_what_an_incident_has_is_not_unwanted(upload: Upload) -> None:
     """Whoever may write that key could delete evidence on hold, or a segment of the audit log, unseen."""
     item = upload.item()
