@@ -73,7 +73,7 @@ def show(
     from worker.evidence.picture import to_png
     from worker.people.actor import Role
     from worker.queue.lookup import expect_role
-    from worker.store.local_file import expect_writable, write_private_file
+    from worker.store.local_file import expect_private, write_private_file
 
     if clear and not reason.strip():
         reason = _asked_reason()
@@ -91,7 +91,7 @@ def show(
     except EvidenceError as error:
         raise EvidenceError(f"item {ref}: {error}", reason=error.reason) from None
     if out != STDOUT:
-        expect_writable(out)
+        expect_private(out)
     details: dict[str, Any] = {"incident": found.incident, "stream": head.stream_id, "shown": "blurred"}
     if clear:
         details |= {"shown": "clear", "reason": reason.strip()}

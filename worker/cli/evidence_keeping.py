@@ -83,6 +83,7 @@ def holds(incident: IncidentId, as_json: Json = False) -> None:
     """List the legal holds on an incident, and the end of its term."""
     from config.policy.policy import load_policy
     from worker.events.cloudevent import rfc3339
+    from worker.logs.printable import printable
     from worker.queue.lookup import find_incident
     from worker.retention.holds import holds_on
     from worker.retention.standing import read_kept
@@ -98,7 +99,7 @@ def holds(incident: IncidentId, as_json: Json = False) -> None:
         print_json(term | {"holds": [one.described() for one in found]})
         return
     for one in found:
-        typer.echo(f"{one.hold_id}  {one.described()['placed']}  {one.by}: {one.reason}")
+        typer.echo(printable(f"{one.hold_id}  {one.described()['placed']}  {one.by}: {one.reason}"))
     end = f"kept until {until}" if until else "kept without end"
     typer.echo(f"{counted(len(kept.records), 'picture', 'are')} {end} ({terms.why})")
 
@@ -120,6 +121,7 @@ def purge(
     from worker.cli.screen import progress_bar
     from worker.errors import RetentionError
     from worker.evidence.spool import Spool
+    from worker.logs.printable import printable
     from worker.people.actor import Role as PersonRole
     from worker.retention.purge import Purge, Purged
     from worker.retention.purge_now import over_now, purge_all, unknown_to_redis
@@ -160,4 +162,5 @@ def purge(
         incidents = counted(len(deleted), "incident")
         typer.echo(f"{pictures} of {incidents} {'would be' if dry_run else 'were'} deleted")
         for incident_id in unknown_to_redis(redis, store):
-            typer.echo(f"{incident_id}  in the store, and unknown to Redis: kept; delete it there by hand", err=True)
+            line = f"{incident_id}  in the store, and unknown to Redis: kept; delete it there by hand"
+            typer.echo(printable(line), err=True)

@@ -61,6 +61,7 @@ def record(
 @app.command(name="list")
 def list_reports(case: CaseId, as_json: Json = False) -> None:
     """List the reports of a case."""
+    from worker.logs.printable import printable
     from worker.retention.reports import find_reported, reports_of
 
     redis = queue_redis()
@@ -72,4 +73,4 @@ def list_reports(case: CaseId, as_json: Json = False) -> None:
     if not records:
         typer.echo(f"{case_id}: no report is recorded")
     for one in records:
-        typer.echo(f"{one['recorded']}  {one['authority']} {one['id']}, by {one['by']}")
+        typer.echo(printable(f"{one['recorded']}  {one['authority']} {one['id']}, by {one['by']}"))

@@ -26,6 +26,7 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_SEALED_BYTES: Final = 4 * 1024 * 1024
 """Size of a sealed item, <=. A JPEG of 1,280 pixels of noise, the worst there is, is 1.5 MB."""
 
+_INCIDENT: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _REF: Final = re.compile(r"[0-9a-f]{32}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -143,6 +144,11 @@ def new_ref() -> str:
 def is_ref(text: str) -> bool:
     """Returns whether `text` has the form of a reference."""
     return _REF.fullmatch(text) is not None
+
+
+def is_incident(text: str) -> bool:
+    """Returns whether `text` may name an incident: what else stands in its place must become no path and no key."""
+    return _INCIDENT.fullmatch(text) is not None
 
 
 def digest_of(data: bytes) -> str:

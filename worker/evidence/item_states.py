@@ -1,14 +1,18 @@
 """Items of evidence as Redis knows them: records by incident, and the place of each item."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
 from redis import Redis
 
 from worker.errors import EvidenceError
+from worker.evidence.item import is_incident, is_ref
 from worker.evidence.record import EvidenceRecord, ItemState
 from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
 from worker.store.redis_keys import EVIDENCE, EVIDENCE_ITEM, EVIDENCE_UNWANTED, EVIDENCE_WAITING
+
+_log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 500
 """Keys that one command asks for, <=: Redis answers nobody else meanwhile."""
@@ -76,10 +80,17 @@ def replace_record(redis: Redis, incident: str, before: str, after: EvidenceReco
 
 
 def unwanted(redis: Redis, *, most: int) -> dict[str, str]:
-    """Items that must leave spools and store: incident by reference."""
+    """Items that must leave spools and store: incident by reference. What an incident has stays, whoever named it
+    here, and so does what is no item: these are forgotten."""
     found: Any
     _, found = redis.hscan(EVIDENCE_UNWANTED.name, count=most)
-    return {str(ref): str(incident) for ref, incident in dict(found).items()}
+    named = {str(ref): str(incident) for ref, incident in dict(found).items()}
+    kept = states_of(redis, list(named))
+    foreign = [ref for ref, incident in named.items() if ref in kept or not (is_ref(ref) and is_incident(incident))]
+    if foreign:
+        _log.warning("evidence: Redis lists %d as unwanted that incidents have, or that are no items", len(foreign))
+        redis.hdel(EVIDENCE_UNWANTED.name, *foreign)
+    return {ref: incident for ref, incident in named.items() if ref not in foreign}
 
 
 def backlog(redis: Redis) -> tuple[int, int]:

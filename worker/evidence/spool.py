@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from typing import Final
 
 from config.settings import Settings
 from worker.errors import EvidenceError
-from worker.evidence.item import MAX_SEALED_BYTES, EvidenceKind, SealedItem
+from worker.evidence.item import MAX_SEALED_BYTES, EvidenceKind, SealedItem, is_ref
 
 UNFINISHED: Final = ".unfinished"
 """Suffix of a file that is being written; a writer that dies leaves it behind."""
@@ -127,7 +127,7 @@ class Spool:
         Raises:
             EvidenceError: it is not here (`missing`), or cannot be read (`spool`, `damaged`).
         """
-        for kind in EvidenceKind:
+        for kind in EvidenceKind if is_ref(ref) else ():
             path = self.folder / f"{ref}.{kind}.age"
             try:
                 # A link or a pipe under this name is foreign.
@@ -156,6 +156,8 @@ class Spool:
         Raises:
             EvidenceError: the folder refuses it.
         """
+        if not is_ref(ref):
+            return
         for name in (f"{ref}.{kind}.age{end}" for kind in EvidenceKind for end in ("", DAMAGED)):
             path = self.folder / name
             try:
@@ -163,6 +165,14 @@ class Spool:
             except OSError as error:
                 raise EvidenceError(f"{path}: {error.strerror}", reason="spool") from error
         self._listed_until = float("-inf")
+
+    def drop(self, refs: Iterable[str]) -> None:
+        """Removes items that are whole; each may be gone already, and one that the folder refuses stays."""
+        for path in (self.folder / f"{ref}.{kind}.age" for ref in refs if is_ref(ref) for kind in EvidenceKind):
+            with suppress(OSError):
+                size_bytes = path.lstat().st_size
+                path.unlink()
+                self._used_bytes -= size_bytes
 
     def set_aside(self, ref: str) -> None:
         """Renames a damaged item, so that it is kept for a person and not read again."""

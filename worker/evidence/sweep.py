@@ -1,6 +1,7 @@
 """Once a minute, by one process of a deployment: what lost hosts left in the store, and what must leave it."""
 
 import logging
+from time import monotonic
 from typing import Final
 
 from redis import Redis
@@ -23,7 +24,11 @@ OLD_BUCKETS: Final = 6
 """A bucket of candidates is emptied once so many (<=) have begun after it: its youngest is 10 minutes old at least."""
 
 AT_ONCE: Final = 200
-"""Items that one sweep removes, <=; the others follow."""
+"""Items that are read from Redis at once."""
+
+REMOVING_SECONDS: Final = 5.0
+"""For which one sweep removes unwanted items; the others follow. Streams whose hits grow stronger evict some each
+second."""
 
 
 def sweep_is_due(redis: Redis) -> bool:
@@ -39,10 +44,12 @@ def sweep(redis: Redis, store: EvidenceStore, spool: Spool) -> None:
         EvidenceError: the spool cannot be written.
         redis.exceptions.RedisError: Redis failed.
     """
-    for ref, incident in unwanted(redis, most=AT_ONCE).items():
-        spool.remove(ref)
-        store.remove(incident, ref)
-        redis.hdel(EVIDENCE_UNWANTED.name, ref)
+    until = monotonic() + REMOVING_SECONDS
+    while (found := unwanted(redis, most=AT_ONCE)) and monotonic() < until:
+        for ref, incident in found.items():
+            spool.remove(ref)
+            store.remove(incident, ref)
+            redis.hdel(EVIDENCE_UNWANTED.name, ref)
     newest = now_ms(redis) // CANDIDATE_BUCKET_MS
     for bucket in store.buckets():
         # A bucket of the future is from before Redis's clock went back.

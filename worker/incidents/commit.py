@@ -52,7 +52,6 @@ class Settled(StrEnum):
 KNOWN_SECONDS: Final = 120
 """For which the published hits of a segment are remembered: well above the time for which a task may run."""
 
-
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _NO_ORDER: Final = OrderChange()
 _NO_STEP: Final = RuleAdvance(rules={}, incidents=(), events=())
@@ -66,10 +65,6 @@ class _Attempt:
     """Hits of the segment that are published once this is written, ascending."""
     after: str = ""
     """Hits published before, as Redis has them, of a segment that another has ended; empty: it is pending."""
-
-    @classmethod
-    def new(cls, hits: Sequence[Hit]) -> "_Attempt":
-        return cls(hits=tuple(sorted({_name(hit) for hit in hits})))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +83,8 @@ class SettleResult:
     """Hashes that raised nothing here, since they were in quarantine or flooded."""
     problems: tuple[str, ...] = ()
     """Slugs for `degraded`: rules evaluated in order that could not be evaluated."""
+    unneeded: frozenset[str] = frozenset()
+    """References of sealed pictures that no incident takes, now or later."""
 
 
 def settle(
@@ -150,7 +147,7 @@ class _Round:
     evidence: EvidenceChange
     problems: tuple[str, ...] = ()
 
-    def result(self, outcome: Settled) -> SettleResult:
+    def result(self, outcome: Settled, evidence: SegmentEvidence) -> SettleResult:
         """The result once this is written, or another worker has ended the segment."""
         return SettleResult(
             outcome=outcome,
@@ -159,6 +156,8 @@ class _Round:
             version=self.version,
             silent=self.silent,
             problems=self.problems,
+            # An answer may have been lost: what an earlier try of this segment wrote may need them.
+            unneeded=frozenset() if outcome is Settled.ENDED else self.evidence.unneeded(evidence),
         )
 
 
@@ -181,10 +180,11 @@ class _Commit:
         if self.segment is not None and self.policy.in_order:
             in_windows = _silent_in_windows(self.redis, self.segment, self.policy)
             in_order = replace(self.segment, silent=filtered.silent | in_windows)
-        attempt = _Attempt.new(filtered.hits)
+        attempt = _Attempt(hits=tuple(sorted({_name(hit) for hit in filtered.hits})))
         if not filtered.hits and not filtered.muted and in_order is None:
             written = self._write(None, attempt, self.coverage_increments, self.stream_fields)
-            return SettleResult(outcome=Settled(written))
+            left = NO_CHANGE.unneeded(self.evidence) if written == "settled" else frozenset[str]()
+            return SettleResult(outcome=Settled(written), unneeded=left)
         for _ in rounds():
             round_ = self._decide(filtered, in_order)
             fields = dict(self.stream_fields)
@@ -194,7 +194,7 @@ class _Commit:
             if written == "ended" and self.segment is not None and filtered.hits:
                 return self._settle_late(filtered, attempt)
             if written != "clash":
-                return round_.result(Settled(written))
+                return round_.result(Settled(written), self.evidence)
         raise self._clashed()
 
     def _settle_late(self, filtered: FilteredHits, attempt: _Attempt) -> SettleResult:
@@ -210,7 +210,7 @@ class _Commit:
             round_ = self._decide(FilteredHits(hits=new, silent=filtered.silent), None)
             now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
             if self._write(round_, now_known) == "late":
-                return round_.result(Settled.LATE)
+                return round_.result(Settled.LATE, self.evidence)
         raise self._clashed()
 
     def _clashed(self) -> StoreError:

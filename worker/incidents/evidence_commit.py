@@ -42,7 +42,7 @@ class EvidenceChange:
     candidates: Sequence[EvidenceRecord] = ()
     """New ones of the stream."""
     forgotten: Sequence[str] = ()
-    """References of candidates that have waited for too long, or were malformed."""
+    """References of candidates that have waited for too long, were malformed, or that their incident does not keep."""
     choices: Mapping[str, EvidenceChoice] = field(default_factory=dict)
     """By incident."""
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -52,9 +52,18 @@ class EvidenceChange:
     event_data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By incident: the part of its events' data."""
 
+    def unneeded(self, evidence: SegmentEvidence) -> frozenset[str]:
+        """References of pictures that no incident takes, now or later, once this is written."""
+        left = {one.ref for one in evidence.candidates} - {one.ref for one in self.candidates}
+        return frozenset(left.union(self.forgotten) - self._promoted)
+
+    @property
+    def _promoted(self) -> set[str]:
+        return {record.ref for choice in self.choices.values() for record in choice.promoted}
+
     def to_json(self, evidence: SegmentEvidence) -> str:
         """Returns it as the script takes it, with the context that the segment has for open incidents."""
-        promoted = {record.ref for choice in self.choices.values() for record in choice.promoted}
+        promoted = self._promoted
         written: dict[str, Any] = {
             "candidates": {one.ref: one.to_json() for one in self.candidates if one.ref not in promoted},
             "forgotten": [ref for ref in self.forgotten if ref not in promoted],
@@ -151,7 +160,7 @@ def change_of(
     limits = policy.evidence
     fresh = [one for one in stored.candidates if now_ms - one.sealed_ms < CANDIDATE_MS]
     newest = sorted([*fresh, *joining], key=lambda one: (one.sealed_ms, one.ref))[-MAX_CANDIDATES:]
-    newest_refs = {one.ref for one in newest}
+    waiting = {one.ref for one in newest}
     published = {event.incident_id for event in step.events}
     choices: dict[str, EvidenceChoice] = {}
     contexts: dict[str, str] = {}
@@ -165,12 +174,13 @@ def change_of(
             none = _none(incident, context, policy, missing)
             event_data[incident.incident_id] = data_of(choice.named, none)
         choices[incident.incident_id] = choice
+        waiting -= _not_chosen(mine, choice, incident)
         shown = any(one.kind is EvidenceKind.HIT and not one.known for one in choice.kept)
         if before is None and shown and limits.context and incident.purpose != "canary":
             contexts[incident.incident_id] = f"{incident.finding.captured_last_ms} {incident.rule}"
     return EvidenceChange(
-        candidates=[one for one in joining if one.ref in newest_refs],
-        forgotten=[*stored.malformed, *(one.ref for one in stored.candidates if one.ref not in newest_refs)],
+        candidates=[one for one in joining if one.ref in waiting],
+        forgotten=[*stored.malformed, *(one.ref for one in stored.candidates if one.ref not in waiting)],
         choices=choices,
         texts=stored.texts,
         contexts=contexts,
@@ -217,6 +227,14 @@ def _belongs(candidate: EvidenceRecord, incident: Incident) -> bool:
     return candidate.kind is EvidenceKind.CONTEXT or (
         finding.captured_first_ms <= candidate.capture_ms <= finding.captured_last_ms
     )
+
+
+def _not_chosen(candidates: Sequence[EvidenceRecord], choice: EvidenceChoice, incident: Incident) -> set[str]:
+    """References of candidates that an open incident has no place for: what it keeps only gets more telling, so that
+    they would fill spools for ten minutes, for nothing. Context from before its first hit may still find a place."""
+    kept = {one.ref for one in choice.kept}
+    first_ms = incident.finding.captured_first_ms
+    return {one.ref for one in candidates if one.ref not in kept and one.capture_ms >= first_ms}
 
 
 def _is_worse(before: Incident | None, incident: Incident) -> bool:

@@ -7,24 +7,24 @@ Nothing here stops moderation: what fails is noted (`SegmentEvidence.missing`), 
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
-from config.facts import Hit, StreamFacts
+from config.facts import StreamFacts
 from config.policy.policy import Policy
 from config.policy.possible_hits import possible_hits
-from sampler.picture import Picture, Plane
+from sampler.picture import Picture
 from worker.errors import EvidenceError
 from worker.evidence.item import EvidenceKind, ItemHead, SealedItem, digest_of, new_ref
 from worker.evidence.picture import size_of
 from worker.evidence.record import EvidenceRecord
 from worker.evidence.sealing import Recipients, seal
-from worker.incidents.evidence_choice import ALIKE_BITS, Telling, difference, telling
+from worker.incidents.evidence_choice import ALIKE_BITS, difference
 from worker.incidents.segment_evidence import ContextAfter, OpenContext, SegmentEvidence
 from worker.logs.failure_log import FailureLog
+from worker.moderation.evidence_offers import HeldHit, RuleOffer, least_needed, offer_of
+from worker.moderation.picture_copy import PictureCopy
 from worker.moderation.picture_encoder import PictureEncoder
 from worker.moderation.verdict import SampleVerdict
 
@@ -33,10 +33,15 @@ MAX_RULE_PICTURES: Final = 3
 
 MAX_SEALED_PICTURES: Final = 6
 """Pictures of one segment that are turned to JPEG, whatever its rules: each takes 5 to 8 ms, and a broadcaster who
-shows nothing but hits must not slow the worker down for others. The first hit of a rule is sealed beyond it."""
+shows nothing but hits must not slow the worker down for others. The first hit of a rule is sealed beyond it, and, once
+the segment is over, the most telling picture that came too late: what is shown first must not hide what follows."""
 
 MAX_CANDIDATES: Final = 24
 """Sealed items of one segment, <=: eight rules that each keep three pictures. Some 4 MB of memory and spool."""
+
+MAX_AFTER_A_SEGMENT: Final = 12
+"""Context pictures of open incidents, <=. A stream that ends and begins leaves incidents that are noted here until the
+first picture is offered to them; what is left out is taken from the next segments of the same ten seconds."""
 
 MAX_MATCHES: Final = 20
 """Matches that a head names, the nearest first, as an event does."""
@@ -62,32 +67,6 @@ class CaptureRequest:
     """Open incidents of the stream that still need context."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Offer:
-    """A rule that holds, or may hold, on a picture."""
-
-    hit: Hit
-    score: float
-    distance: int | None
-
-    @property
-    def known(self) -> bool:
-        return bool(self.hit.grounds)
-
-    @property
-    def telling(self) -> Telling:
-        return telling(self.hit.severity, self.score, self.distance)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Held:
-    """A sealed hit, which a more telling one may replace."""
-
-    offer: _Offer
-    item: SealedItem
-    record: EvidenceRecord
-
-
 class SegmentCapture:
     """Collects the evidence of one segment, picture by picture."""
 
@@ -106,14 +85,15 @@ class SegmentCapture:
         self._request = request
         self._policy = policy
         self._stream = stream
-        self._held: dict[str, list[_Held]] = {}
+        self._held: dict[str, list[HeldHit]] = {}
         """Hits by rule, in the order in which they came."""
         self._context: list[tuple[SealedItem, EvidenceRecord]] = []
         self._after: list[ContextAfter] = []
         self._after_items: list[SealedItem] = []
         self._slots: set[tuple[str, int]] = set()
-        self._before: tuple[Picture, SampleVerdict] | None = None
-        self._buffers: list[Plane] = []
+        self._before = PictureCopy()
+        self._late = PictureCopy()
+        self._late_offers: list[RuleOffer] = []
         self._encoded = 0
         self._missing = ""
 
@@ -124,8 +104,12 @@ class SegmentCapture:
             if offers:
                 self._missing = self._request.missing
             return
+        recipients = self._request.recipients
+        self._try(lambda: self._take(picture, sample, offers, recipients))
+
+    def _try(self, work: Callable[[], None]) -> None:
         try:
-            self._take(picture, sample, offers, self._request.recipients)
+            work()
         except Exception as error:  # whatever it is: a verdict does not depend on its evidence
             self._missing = error.reason if isinstance(error, EvidenceError) else "picture"
             # The type alone: a text might quote what the picture holds.
@@ -133,7 +117,9 @@ class SegmentCapture:
 
     def evidence(self) -> SegmentEvidence:
         """The evidence, once all pictures have come."""
-        self._before = None
+        self._before.forget()
+        if (recipients := self._request.recipients) is not None:
+            self._try(lambda: self._take_late(recipients))
         held = [each for several in self._held.values() for each in several]
         return SegmentEvidence(
             items=tuple([each.item for each in held] + [item for item, _ in self._context] + self._after_items),
@@ -142,15 +128,15 @@ class SegmentCapture:
             missing=self._missing,
         )
 
-    def _offers(self, sample: SampleVerdict) -> list[_Offer]:
+    def _offers(self, sample: SampleVerdict) -> list[RuleOffer]:
         live = [hit for hit in sample.hits if self._policy.rule(hit.rule).mode == "live"]
         if self._policy.in_order:
             live += possible_hits(self._policy, self._stream, sample.facts)
-        offers = [_offer(hit, self._policy) for hit in live]
+        offers = [offer_of(hit, self._policy) for hit in live]
         wanted = [one for one in offers if not one.known or self._policy.evidence.known_material]
         return sorted(wanted, key=lambda one: one.telling)
 
-    def _take(self, picture: Picture, sample: SampleVerdict, offers: list[_Offer], recipients: Recipients) -> None:
+    def _take(self, picture: Picture, sample: SampleVerdict, offers: list[RuleOffer], recipients: Recipients) -> None:
         wanted = [one for one in offers if self._place(one) is not None]
         slots = self._due(sample, {one.hit.rule for one in wanted})
         if wanted or slots:
@@ -158,35 +144,78 @@ class SegmentCapture:
             rules = tuple(sorted({one.hit.rule for one in offers}))
             for one in wanted:
                 self._hold(one, jpeg, sample, recipients, rules)
-            if self._before is not None:
-                self._seal_before(*self._before, [one for one in wanted if not one.known], recipients)
+            if (before := self._before.kept) is not None:
+                self._seal_before(*before, [one for one in wanted if not one.known], recipients)
             for incident, slot in slots:
                 self._seal_after(jpeg, sample, recipients, incident, slot)
-        self._remember(picture, sample, is_hit=bool(offers))
+        self._keep_late(picture, sample, [one for one in offers if one not in wanted])
+        # A hit is no context of the next one.
+        self._before.forget()
+        if not offers and self._policy.evidence.context:
+            self._before.keep(picture, sample)
+
+    def _keep_late(self, picture: Picture, sample: SampleVerdict, offers: list[RuleOffer]) -> None:
+        late = [one for one in offers if self._place(one, late=True) is not None]
+        if late and (not self._late_offers or late[0].telling < self._late_offers[0].telling):
+            self._late.keep(picture, sample)
+            self._late_offers = late
+
+    def _take_late(self, recipients: Recipients) -> None:
+        """Seals the most telling picture that came when the segment had its share."""
+        if (kept := self._late.kept) is None:
+            return
+        picture, sample = kept
+        rules = tuple(sorted({one.hit.rule for one in self._late_offers}))
+        jpeg = self._jpeg(picture)
+        for one in self._late_offers:
+            self._hold(one, jpeg, sample, recipients, rules)
+        self._late.forget()
 
     def _hold(
-        self, offer: _Offer, jpeg: bytes, sample: SampleVerdict, recipients: Recipients, rules: tuple[str, ...]
+        self,
+        offer: RuleOffer,
+        jpeg: bytes,
+        sample: SampleVerdict,
+        recipients: Recipients,
+        rules: tuple[str, ...],
     ) -> None:
-        place = self._place(offer)
-        if place is None or self._full(beside=place, rule=offer.hit.rule):
+        # Its picture has been turned to JPEG: the share of a segment is no reason any more.
+        place = self._place(offer, late=True)
+        if place is None or (self._full(beside=place, rule=offer.hit.rule) and not self._make_room(offer)):
             # More rules hold than a segment has room for.
             self._missing = "too-many"
             return
         item = self._sealed(jpeg, sample, recipients, rules=rules, scores=offer.hit.scores)
-        held = _Held(offer=offer, item=item, record=self._record(item, sample, offer))
+        held = HeldHit(offer=offer, item=item, record=self._record(item, sample, offer))
         self._held[offer.hit.rule] = [*place, held]
 
-    def _full(self, *, beside: Sequence[_Held] = (), rule: str = "") -> bool:
+    def _make_room(self, offer: RuleOffer) -> bool:
+        """Takes a picture back that is needed less than the offered one; False: there is none."""
+        if self._held.get(offer.hit.rule):
+            return False
+        if self._context:
+            self._context.pop()
+            return True
+        least = least_needed(self._held, offer)
+        if least is None:
+            return False
+        rule = least.offer.hit.rule
+        self._held[rule] = [each for each in self._held[rule] if each is not least]
+        if not self._held[rule]:
+            self._missing = "too-many"
+        return True
+
+    def _full(self, *, beside: Sequence[HeldHit] = (), rule: str = "") -> bool:
         """Returns whether there is no room for one more candidate, where a rule keeps the hits `beside` it."""
         others = sum(len(held) for name, held in self._held.items() if name != rule)
         return others + len(beside) + len(self._context) >= MAX_CANDIDATES
 
-    def _place(self, offer: _Offer) -> list[_Held] | None:
-        """The hits of its rule that stay beside it; None: it is not kept."""
+    def _place(self, offer: RuleOffer, *, late: bool = False) -> list[HeldHit] | None:
+        """The hits of its rule that stay beside it; None: it is not kept. `late`: where the segment has its share."""
         held = self._held.get(offer.hit.rule, [])
         if not held:
             return []
-        if self._encoded >= MAX_SEALED_PICTURES:
+        if self._encoded >= MAX_SEALED_PICTURES and not late:
             return None
         most = min(MAX_RULE_PICTURES, self._policy.evidence.known_material) if offer.known else MAX_RULE_PICTURES
         if offer.known and sum(each.offer.known for each in held) >= most:
@@ -206,9 +235,11 @@ class SegmentCapture:
 
     def _due(self, sample: SampleVerdict, sealed_rules: set[str]) -> list[tuple[OpenContext, int]]:
         """Open incidents that need context of this time, unless the picture is kept as a hit of theirs."""
-        found = []
+        found: list[tuple[OpenContext, int]] = []
         for one in self._request.open_contexts:
             slot = one.slot(sample.capture_ms)
+            if len(self._after) + len(found) >= MAX_AFTER_A_SEGMENT:
+                break
             if slot is not None and (one.incident, slot) not in self._slots:
                 self._slots.add((one.incident, slot))
                 if one.rule not in sealed_rules:
@@ -251,7 +282,9 @@ class SegmentCapture:
         )
         return seal(head, jpeg, recipients)
 
-    def _record(self, item: SealedItem, sample: SampleVerdict, offer: _Offer | None, rule: str = "") -> EvidenceRecord:
+    def _record(
+        self, item: SealedItem, sample: SampleVerdict, offer: RuleOffer | None, rule: str = ""
+    ) -> EvidenceRecord:
         return EvidenceRecord.of(
             item,
             rule=rule if offer is None else offer.hit.rule,
@@ -265,7 +298,7 @@ class SegmentCapture:
         )
 
     def _seal_before(
-        self, picture: Picture, sample: SampleVerdict, offers: Sequence[_Offer], recipients: Recipients
+        self, picture: Picture, sample: SampleVerdict, offers: Sequence[RuleOffer], recipients: Recipients
     ) -> None:
         firsts = [one for one in offers if len(self._held.get(one.hit.rule, ())) == 1]
         jpeg = self._jpeg(picture) if firsts else b""
@@ -281,26 +314,3 @@ class SegmentCapture:
         self._after_items.append(item)
         record = self._record(item, sample, None, one.rule)
         self._after.append(ContextAfter(incident=one.incident, slot=slot, record=record))
-
-    def _remember(self, picture: Picture, sample: SampleVerdict, *, is_hit: bool) -> None:
-        """Keeps a copy of the last picture, in memory that each one overwrites: the decoder's is lent until the next.
-        A hit is no context of the next one."""
-        self._before = None
-        if is_hit or not self._policy.evidence.context:
-            return
-        if [one.shape for one in self._buffers] != [one.shape for one in picture.planes]:
-            self._buffers = [np.empty_like(plane) for plane in picture.planes]
-        for buffer, plane in zip(self._buffers, picture.planes, strict=True):
-            np.copyto(buffer, plane)
-        self._before = (replace(picture, planes=tuple(self._buffers)), sample)
-
-
-def _offer(hit: Hit, policy: Policy) -> _Offer:
-    named = policy.rule(hit.rule).condition.scores
-    scores = [score for name, score in hit.scores.items() if name in named and math.isfinite(score)]
-    matches = hit.grounds or (hit.matches if policy.rule(hit.rule).condition.uses_matches else ())
-    return _Offer(
-        hit=hit,
-        score=max(scores, default=0.0),
-        distance=min((match.distance for match in matches), default=None),
-    )

@@ -7,6 +7,7 @@ from typing import Final
 from redis import Redis
 
 from config.policy.retention import DAY_MS, HOUR_MS, RECORD_DAYS, Terms
+from worker.evidence.item import is_incident
 from worker.incidents.keys import incident_key
 from worker.store import redis_keys
 from worker.store.key_pattern import Key
@@ -46,7 +47,11 @@ def due_now(redis: Redis, now_ms: int, most: int) -> list[str]:
         pipe.zrangebyscore(DUE, "-inf", now_ms, start=0, num=most)
         pipe.zrangebyscore(DUE, f"({now_ms + RECHECK_MS}", "+inf", start=0, num=most)
         due, beyond = pipe.execute()
-    return [str(one) for one in (*due, *beyond)][:most]
+        found = [str(one) for one in (*due, *beyond)][:most]
+        # Moderators' commands write here too: what names no incident would hold up the purge of the others.
+        if foreign := [one for one in found if not is_incident(one)]:
+            redis.zrem(DUE, *foreign)
+    return [one for one in found if is_incident(one)]
 
 
 def count_due(redis: Redis, now_ms: int) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from worker.errors import EvidenceError
@@ -88,8 +88,16 @@ class EvidenceWriter:
         if reason:
             raise EvidenceError(f"evidence {item.ref}: not kept: {reason}", reason=reason)
 
+    def drop(self, refs: Collection[str]) -> None:
+        """Removes pictures that no incident takes; those that are left are deleted after ten minutes."""
+        if refs:
+            self._work(lambda: self._spool.drop(refs))
+
     def _put(self, items: Sequence[SealedItem]) -> str:
         """Writes to the spool; returns the reason that it failed, or an empty text."""
+        return self._work(lambda: self._spool.put(items))
+
+    def _work(self, work: Callable[[], object]) -> str:
         if not self._idle.acquire(blocking=False):
             return "spool-slow"
         outcome: list[str] = []
@@ -97,7 +105,7 @@ class EvidenceWriter:
 
         def write() -> None:
             try:
-                self._spool.put(items)
+                work()
                 outcome.append("")
             except EvidenceError as error:
                 outcome.append(error.reason)

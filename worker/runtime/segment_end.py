@@ -134,6 +134,7 @@ class SegmentEnd:
             ),
             evidence=evidence,
         )
+        self.evidence.drop(settled.unneeded)
         if settled.outcome is not Settled.SETTLED:
             return
         context = replace(context, degraded=tuple(sorted({*context.degraded, *settled.problems})))

@@ -65,6 +65,17 @@ def expect_writable(path: Path) -> None:
         raise LocalFileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def expect_private(path: Path) -> None:
+    """As `expect_writable`, for `write_private_file`.
+
+    Raises:
+        LocalFileError: it is a link, or cannot be written.
+    """
+    if path.is_symlink():
+        raise LocalFileError(f"{path}: is a link: expected a file, or a name that is free")
+    expect_writable(path)
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Writes `data` to `path`; an existing file is replaced.
 
@@ -81,10 +92,12 @@ def write_private_file(path: Path, data: bytes) -> None:
     """Writes `data` to `path`, which only its owner may read; an existing file is replaced.
 
     Raises:
-        LocalFileError: it cannot be written.
+        LocalFileError: it is a link, or cannot be written.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # Through a link, which anybody may leave in a shared folder, it would replace another file.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.fchmod(descriptor, 0o600)

@@ -191,6 +191,9 @@ class ObjectStore:
             return
 
     def _full_path(self, path: str) -> str:
+        # Parts come from Redis, where others than workers write: none may lead out of its folder.
+        if path and not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise ObjectStoreError(f"store: {path[:200]!r}: expected a path below the store, without . and ..")
         return f"{self._root}/{path}" if path else self._root
 
     @contextmanager

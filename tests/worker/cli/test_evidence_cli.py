@@ -91,6 +91,17 @@ def test_the_pictures_of_an_incident_are_listed(deployment: Deployment) -> None:
     assert deployment.audited() == []
 
 
+def test_a_picture_is_not_written_through_a_link(deployment: Deployment) -> None:
+    """Whoever may write to a shared folder could have a moderator destroy the key that opens all evidence."""
+    item, out, key = deployment.stored(), deployment.folder / "card.png", deployment.folder / "key"
+    out.symlink_to(key)
+    before = key.read_bytes()
+    ran = deployment.run("show", item.ref, "--out", out, "--by", "kim")
+    assert (ran.status, key.read_bytes()) == (2, before)
+    assert "is a link" in ran.message
+    assert deployment.audited() == []
+
+
 def test_a_picture_is_shown_grey_and_blurred(deployment: Deployment) -> None:
     """A moderator would be shown what nobody needs to see, or see it on no record."""
     item, out = deployment.stored(), deployment.folder / "card.png"

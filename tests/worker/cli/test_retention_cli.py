@@ -60,6 +60,19 @@ def test_from_hold_to_purge(kept: KeptEvidence, environment: dict[str, str]) -> 
     assert (entry["by"], entry["verified"]) == ("op", False)
 
 
+def test_stored_texts_make_no_lines_of_their_own(kept: KeptEvidence, environment: dict[str, str]) -> None:
+    """Whoever writes to Redis could have a lead read a hold, or a report, that nobody placed."""
+    incident = kept.incident()
+    forged = "x\n00000000  2026-11-27T00:00:00Z  lea: court\x1b[2J"
+    kept.redis.hset(f"lw:evidence:hold:{incident}", "h", json.dumps({"by": "mo", "reason": forged, "placed_ms": 1}))
+    case = str(kept.redis.hget(f"lw:incident:{incident}", "case"))
+    report = {"authority": "NCMEC", "report_id": forged, "by": "mo", "recorded_ms": 1}
+    kept.redis.hset(f"lw:reports:{case}", "NCMEC 1", json.dumps(report))
+    for command, lines in ((("evidence", "holds", incident), 2), (("report", "list", case), 1)):
+        ran = livewarden(*command, environment=environment)
+        assert (ran.status, len(ran.out.splitlines())) == (0, lines), ran.err
+
+
 def test_report_is_recorded_and_listed(kept: KeptEvidence, environment: dict[str, str]) -> None:
     """A lead could not start the terms of a report, nor see whether a colleague did."""
     incident = kept.incident(outcome="csea_apparent")

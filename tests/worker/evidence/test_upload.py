@@ -202,6 +202,40 @@ def test_an_evicted_item_leaves_spool_and_store(upload: Upload) -> None:
     assert upload.store.refs(INCIDENT) == [other.ref]
 
 
+def test_many_evicted_items_leave_at_once(upload: Upload) -> None:
+    """Broadcasters whose hits grow stronger would have evicted pictures kept for hours, and Redis fill."""
+    upload.redis.hset(EVIDENCE_UNWANTED.name, mapping={f"{number:032x}": INCIDENT for number in range(1000)})
+    upload.sweep()
+    assert upload.redis.hlen(EVIDENCE_UNWANTED.name) == 0
+
+
+def test_what_an_incident_has_is_not_unwanted(upload: Upload) -> None:
+    """Whoever may write that key could delete evidence on hold, or a segment of the audit log, unseen."""
+    item = upload.item()
+    upload.step()
+    store = ObjectStore(upload.url)
+    store.write("audit/chain/1-9.jsonl.age", b"segment")
+    beside = upload.spool.folder.parent / "beside.hit.age"
+    beside.write_bytes(b"")
+    named = {item.ref: INCIDENT, "1-9.jsonl": "../audit/chain", "../beside": INCIDENT}
+    upload.redis.hset(EVIDENCE_UNWANTED.name, mapping=named)
+    upload.sweep()
+    assert upload.store.read(INCIDENT, item.ref) == item.sealed
+    assert store.names("audit/chain") == ["1-9.jsonl.age"]
+    assert beside.exists()
+    assert upload.redis.hlen(EVIDENCE_UNWANTED.name) == 0
+
+
+def test_no_path_leads_out_of_the_store(tmp_path: Path) -> None:
+    """A name that a stranger wrote into Redis would delete, or replace, files beside the store."""
+    (tmp_path / "other").write_bytes(b"")
+    store = ObjectStore(str(tmp_path / "store"))
+    for path in ("../other", "evidence/../../other", "evidence//x", "/other", "evidence/."):
+        with pytest.raises(ObjectStoreError, match="below the store"):
+            store.remove(path)
+    assert (tmp_path / "other").exists()
+
+
 def test_an_item_purged_on_its_way_is_not_in_the_store_afterwards(faulty: Upload) -> None:
     """A purge would prove that nothing is left, and the picture appear after it."""
     item = faulty.item()

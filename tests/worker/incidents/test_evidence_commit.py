@@ -218,6 +218,30 @@ def test_pictures_of_a_hash_in_quarantine_wait_for_nothing(scene: Scene) -> None
     assert not scene.redis.exists("lw:candidates:cam-1")
 
 
+def test_pictures_that_an_open_incident_has_no_place_for_do_not_wait(scene: Scene) -> None:
+    """A broadcaster who shows nothing but hits would fill every spool for ten minutes, and others get no picture."""
+    pictures = Pictures(scene.redis)
+    for number in range(20):
+        hits = tuple(hit for hit in scene.hits([1000 + number], score=0.95) if hit.rule == "likely")
+        evidence = pictures.of(hits, score=0.5)
+        result = settled(scene, hits, evidence)
+        has_place = number < 12
+        assert result.unneeded == (frozenset() if has_place else {evidence.candidates[0].ref})
+    assert not scene.redis.exists("lw:candidates:cam-1")
+    telling = pictures.of(hits, score=0.9)
+    assert settled(scene, hits, telling).unneeded == frozenset()
+
+
+def test_pictures_without_a_hit_that_counts_do_not_wait(scene: Scene) -> None:
+    """A raid by one hash on many streams would fill every spool, while none of its pictures is taken."""
+    pictures = Pictures(scene.redis)
+    evidence = pictures.of(scene.hits([1000], lists=["known"]))
+    refs = {one.ref for one in evidence.candidates}
+    assert settled(scene, (), evidence, key="twice").unneeded == refs
+    # It may have been this worker's own, before an answer was lost.
+    assert settled(scene, (), evidence, key="twice", pending=False).unneeded == frozenset()
+
+
 def test_a_foreign_key_keeps_no_escalation_back(scene: Scene) -> None:
     """Whoever can write to Redis could silence a stream by one key; evidence may be lost, an escalation not."""
     scene.redis.set("lw:candidates:cam-1", "foreign")

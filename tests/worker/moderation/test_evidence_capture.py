@@ -19,6 +19,7 @@ from worker.evidence.item import EvidenceKind
 from worker.evidence.sealing import Identity, Recipients, open_sealed
 from worker.incidents.segment_evidence import OpenContext, SegmentEvidence
 from worker.moderation.evidence_capture import (
+    MAX_AFTER_A_SEGMENT,
     MAX_CANDIDATES,
     MAX_RULE_PICTURES,
     CaptureRequest,
@@ -144,6 +145,39 @@ def test_pictures_of_a_segment_are_bounded_and_the_most_telling_stay(seal) -> No
     assert len(seal([photo("coffee")], *crowd).evidence.items) == MAX_CANDIDATES
 
 
+def shade(mean: float, seed: int) -> Rgb:
+    """A pattern of its own with that mean, 0 to 1."""
+    small = np.random.default_rng(seed).random((9, 16, 1)) - 0.5
+    values = (small - small.mean()) * 0.2 + mean
+    picture = cv2.resize((values * 255).astype(np.uint8).repeat(3, axis=2), (640, 360), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(picture, np.uint8)
+
+
+def test_what_is_shown_first_does_not_hide_what_follows(seal) -> None:
+    """A broadcaster would show six harmless hits, each a little stronger, before the one that matters."""
+    rising = [shade(0.5 + 0.03 * number, number) for number in range(8)]
+    evidence = seal([*rising, shade(0.85, 8), shade(0.6, 9)], RED.replace("0.5'", "0.4'")).evidence
+    assert 16 in hits(evidence)
+    assert not evidence.missing
+    assert len(hits(evidence)) == MAX_RULE_PICTURES
+
+
+def test_hits_of_lesser_rules_do_not_push_out_a_severe_one(seal) -> None:
+    """A broadcaster who makes many rules hold would leave the incident that matters without a picture."""
+    lesser = [RED.replace("red", f"r{number}").replace("high", "review").replace("0.5'", "0.1'") for number in range(9)]
+    critical = RED.replace("high", "critical").replace("0.5'", "0.8'")
+    shown = [*(shade(0.3 + 0.1 * number, number) for number in range(4)), shade(0.9, 5)]
+    evidence = seal(shown, *lesser, critical).evidence
+    assert hits(evidence) == [8]
+    assert len(evidence.candidates) == MAX_CANDIDATES
+    assert all(hits(evidence, f"r{number}") for number in range(9))
+
+    many = [lesser[0].replace("r0", f"r{number}") for number in range(MAX_CANDIDATES + 1)]
+    evidence = seal(shown, *many, critical).evidence
+    assert hits(evidence) == [8]
+    assert evidence.missing == "too-many"
+
+
 def test_a_scene_that_stands_still_is_sealed_once(seal) -> None:
     """Each segment would cost thrice, for three times the same picture."""
     assert hits(seal([photo("coffee")] * 3, RED).evidence) == [0]
@@ -169,6 +203,14 @@ def test_an_open_incident_gets_a_context_picture_each_ten_seconds(seal) -> None:
     assert one.record.pts_seconds >= 2
     head, _ = open_sealed(evidence.items[0].sealed, IDENTITY)
     assert (head.incident, head.reason) == ("i", "after")
+
+
+def test_context_of_many_incidents_is_bounded(seal) -> None:
+    """A stream that ends and begins each second would have one segment seal a picture for each of its incidents."""
+    many = tuple(OpenContext(incident=f"i{n}", rule="red", since_ms=CAPTURE_MS - 18_000) for n in range(100))
+    request = CaptureRequest(**{**vars(REQUEST), "open_contexts": many})
+    evidence = seal([photo("coins"), photo("rocket")], RED, request=request).evidence
+    assert len(evidence.after) == len(evidence.items) == MAX_AFTER_A_SEGMENT
 
 
 def test_without_recipients_the_verdict_says_so_where_there_was_a_hit(seal) -> None:

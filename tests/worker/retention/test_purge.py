@@ -320,3 +320,15 @@ def test_purge_waits_for_the_one_that_runs(kept: KeptEvidence) -> None:
         assert len(kept.refs(incident)) == 2
     purge_all(kept.purge())
     assert kept.refs(incident) == set()
+
+
+def test_names_of_no_incident_are_no_folders(kept: KeptEvidence) -> None:
+    """Whoever may list an incident for the purge could name the folder of the audit log in its place."""
+    kept.store.write("audit/chain/1-9.jsonl.age", b"segment")
+    over = kept.incident("cam-1", outcome="harmless")
+    kept.redis.hset("lw:evidence:../audit/chain", "0" * 32, "{}")
+    kept.redis.zadd("lw:evidence:due", {"../audit/chain": 0, "..": 0})
+    assert not purge(kept.purge())
+    assert kept.store.names("audit/chain") == ["1-9.jsonl.age"]
+    assert kept.refs(over) == set()
+    assert kept.redis.zcard("lw:evidence:due") == 0

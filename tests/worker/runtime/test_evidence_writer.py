@@ -75,6 +75,14 @@ def test_the_picture_that_an_event_names_is_in_the_spool(
     assert (record.rule, record.purpose, record.known, record.named) == ("selftest", "drill", True, True)
 
 
+def test_what_no_incident_takes_leaves_the_spool_at_once(
+    keeping: WorkerProcess, origin: LiveOrigin, tmp_path: Path
+) -> None:
+    """One broadcaster who shows nothing but hits would fill the spool, and no other stream's picture be kept."""
+    data = moderated(keeping, origin, *[segment_bytes(card=True, shade=number) for number in range(5)])
+    assert [entry.ref for entry in Spool(tmp_path / "spool", 10**9).entries()] == [data["evidence"][0]["ref"]]
+
+
 def test_without_recipients_the_event_says_so(process: WorkerProcess, origin: LiveOrigin) -> None:
     """A deployment that was set up halfway would look as if it had nothing to show."""
     data = moderated(process, origin, segment_bytes(card=True))
