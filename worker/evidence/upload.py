@@ -22,6 +22,7 @@ from config.settings import Settings
 from worker.errors import EvidenceError, ObjectStoreError
 from worker.evidence.each_act import each
 from worker.evidence.evidence_store import EvidenceStore
+from worker.evidence.expiry import EXPIRE_SECONDS
 from worker.evidence.item import EvidenceKind, digest_of
 from worker.evidence.item_states import note_place, record_of, states_of
 from worker.evidence.record import CANDIDATE_BUCKET_MS, ItemState
@@ -40,10 +41,6 @@ INTERVAL_SECONDS: Final = (0.5, 1.5)
 
 COPY_SECONDS: Final = 60.0
 """Age from which (>=) a candidate is copied into the store: of a host that is lost, less than a minute's are."""
-
-EXPIRE_SECONDS: Final = 600.0
-"""Age from which (>=) a candidate that no incident took is deleted, counted while this process runs: the clock of a
-machine may jump, and a restart keeps candidates for longer."""
 
 COPIES_A_STEP: Final = 20
 """Candidates copied before incidents' items are sought again."""

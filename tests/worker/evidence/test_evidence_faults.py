@@ -1,6 +1,7 @@
 """Faults of one side, spool or store: they keep the other side from nothing."""
 
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +13,7 @@ from redis import Redis
 
 from worker.errors import EvidenceError, ObjectStoreError
 from worker.evidence.evidence_store import EvidenceStore
+from worker.evidence.expiry import EXPIRE_SECONDS, SpoolExpiry
 from worker.evidence.item import SealedItem
 from worker.evidence.item_states import backlog, states_of
 from worker.evidence.record import CANDIDATE_BUCKET_MS, stored_path
@@ -169,3 +171,26 @@ def test_an_item_that_cannot_be_read_at_the_moment_is_not_damaged(
     uploader.step()
     assert faulted.stored() == {item.ref}
     assert "damaged" not in caplog.text
+
+
+def test_candidates_expire_while_the_store_hangs(faulted: FaultedEvidence) -> None:
+    """While a store neither takes nor refuses, pictures of people whom no incident concerns would be kept."""
+    expiry = SpoolExpiry(faulted.redis, faulted.spool, clock=lambda: faulted.seconds)
+    waiting, candidate = faulted.item(1), sealed_item(PAIR, 2)
+    faulted.spool.put([candidate])
+    FaultyFiles.hangs = threading.Event()
+    hanging = threading.Thread(target=faulted.uploader.step)
+    hanging.start()
+    assert FaultyFiles.entered.wait(20)
+    try:
+        expiry.step()
+        faulted.seconds += EXPIRE_SECONDS - 1
+        expiry.step()
+        assert faulted.spooled() == {waiting.ref, candidate.ref}
+        faulted.seconds += 1
+        expiry.step()
+        assert faulted.spooled() == {waiting.ref}
+    finally:
+        FaultyFiles.hangs.set()
+        hanging.join(20)
+    assert faulted.stored() == {waiting.ref}
