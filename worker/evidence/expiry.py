@@ -34,6 +34,8 @@ class SpoolExpiry:
         self._spool = spool
         self._clock = clock
         self._seen_at: dict[str, float] = {}
+        self._owned: set[str] = set()
+        """Items that had an incident: the uploader knows whether they were purged, or Redis has lost its data."""
 
     def step(self) -> None:
         """Deletes what has expired.
@@ -44,9 +46,11 @@ class SpoolExpiry:
         """
         now = self._clock()
         self._seen_at = {entry.ref: self._seen_at.get(entry.ref, now) for entry in self._spool.entries()}
+        # Those that had an incident are not asked for again.
+        self._owned &= self._seen_at.keys()
+        self._owned |= states_of(self._redis, [ref for ref in self._seen_at if ref not in self._owned]).keys()
         old = [ref for ref, seen_at in self._seen_at.items() if now - seen_at >= EXPIRE_SECONDS]
-        states = states_of(self._redis, old)
-        each(partial(self._spool.remove, ref) for ref in old if ref not in states)
+        each(partial(self._spool.remove, ref) for ref in old if ref not in self._owned)
 
 
 def keep_expiring(redis: Redis, settings: Settings, stopping: threading.Event) -> None:

@@ -23,6 +23,7 @@ from worker.errors import EvidenceError, ObjectStoreError
 from worker.evidence.each_act import each
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.expiry import EXPIRE_SECONDS
+from worker.evidence.forgotten import ForgottenWatch
 from worker.evidence.item import EvidenceKind, digest_of
 from worker.evidence.item_states import note_place, record_of, states_of
 from worker.evidence.record import CANDIDATE_BUCKET_MS, ItemState
@@ -121,6 +122,7 @@ class Uploader:
         self._copied: dict[str, int] = {}
         self._waited: dict[str, str] = {}
         """Incidents of items that waited at the last step, by reference."""
+        self._forgotten = ForgottenWatch(redis, clock)
         self._rest_seconds = REST_SECONDS[0]
         self._asks_at = float("-inf")
 
@@ -168,7 +170,9 @@ class Uploader:
             return
         seconds = {ref: now - seen_at for ref, seen_at in self._seen_at.items()}
         states = states_of(self._redis, [entry.ref for entry in entries])
-        due = plan(entries, states, seconds, self._copied)
+        forgotten = self._forgotten.check(seconds.keys(), states, self._waited)
+        known = [entry for entry in entries if entry.ref not in forgotten.held and entry.ref not in forgotten.lost]
+        due = plan(known, states, seconds, self._copied)
         self._waited = {entry.ref: incident for entry, incident in due.carry}
         for entry in due.aside:
             self._spool.set_aside(entry.ref)
@@ -178,6 +182,7 @@ class Uploader:
                 # Before the store is asked for anything: while it is away nothing may be kept for longer.
                 *(partial(self._spool.remove, entry.ref) for entry in (*due.done, *due.expired)),
                 *(partial(self._carry, entry, incident) for entry, incident in due.carry),
+                *(partial(self._carry_lost, ref, incident) for ref, incident in forgotten.lost.items()),
                 *(partial(self._store.remove_candidate, bucket, ref) for bucket, ref in copies),
                 *(partial(self._copy, entry) for entry in due.copy),
             ]
@@ -222,6 +227,18 @@ class Uploader:
         self._waited.pop(entry.ref, None)
         if (bucket := self._copied.pop(entry.ref, None)) is not None:
             self._store.remove_candidate(bucket, entry.ref)
+
+    def _carry_lost(self, ref: str, incident: str) -> None:
+        """Carries an item of which Redis knows nothing any more: nobody knows its outcome, and people decide on it."""
+        try:
+            sealed = self._spool.read(ref)
+        except EvidenceError as error:
+            if error.reason == "spool":
+                raise
+            return
+        self._store.put(incident, ref, sealed)
+        _log.warning("evidence %s of incident %s is in the store, and Redis has lost its record", ref, incident)
+        self._spool.remove(ref)
 
     def _copy(self, entry: SpoolEntry) -> None:
         try:

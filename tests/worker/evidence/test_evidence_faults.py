@@ -14,12 +14,14 @@ from redis import Redis
 from worker.errors import EvidenceError, ObjectStoreError
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.expiry import EXPIRE_SECONDS, SpoolExpiry
+from worker.evidence.forgotten import NOTICED_SECONDS
 from worker.evidence.item import SealedItem
 from worker.evidence.item_states import backlog, states_of
 from worker.evidence.record import CANDIDATE_BUCKET_MS, stored_path
 from worker.evidence.spool import Spool
 from worker.evidence.sweep import OLD_BUCKETS, sweep
 from worker.evidence.upload import ASK_SECONDS, Uploader
+from worker.health.redis_epoch import EPOCH
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms
 from worker.store.redis_keys import EVIDENCE_SWEPT, EVIDENCE_UNWANTED
@@ -194,3 +196,38 @@ def test_candidates_expire_while_the_store_hangs(faulted: FaultedEvidence) -> No
         FaultyFiles.hangs.set()
         hanging.join(20)
     assert faulted.stored() == {waiting.ref}
+
+
+@pytest.mark.parametrize("left", ["nothing", "an older copy"])
+def test_evidence_that_waits_outlives_a_loss_of_redis_s_data(faulted: FaultedEvidence, left: str) -> None:
+    """One host with Redis and the store on it fails, and workers would delete the only copies in the next second."""
+    faulted.redis.hset(EPOCH, "id", "one")
+    waiting, purged = faulted.item(1), faulted.item(2)
+    FaultyFiles.refuses = ConnectionError("reset")
+    faulted.uploader.step()
+    faulted.seconds += EXPIRE_SECONDS
+    expiry = SpoolExpiry(faulted.redis, faulted.spool, clock=lambda: faulted.seconds)
+    expiry.step()
+    faulted.uploader.step()
+    evict(faulted.redis, INCIDENT, purged.ref)
+    for _ in range(3):
+        faulted.seconds += NOTICED_SECONDS
+        faulted.uploader.step()
+    assert faulted.spooled() == {waiting.ref}
+
+    faulted.redis.flushall()
+    if left != "nothing":
+        faulted.redis.hset(EPOCH, "id", "one")
+    for seconds in (0, 1, EXPIRE_SECONDS if left == "nothing" else 8):
+        faulted.seconds += seconds
+        faulted.uploader.step()
+    faulted.redis.hset(EPOCH, "id", "two")
+    for _ in range(3):
+        faulted.seconds += EXPIRE_SECONDS
+        faulted.uploader.step()
+        expiry.step()
+    assert faulted.spooled() == {waiting.ref}
+    FaultyFiles.refuses = None
+    faulted.uploader.step()
+    assert faulted.stored() == {waiting.ref}
+    assert faulted.spooled() == set()
