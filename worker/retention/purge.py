@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any, Final
 
 from redis import Redis
-from redis.exceptions import NoPermissionError, OutOfMemoryError, ResponseError
 
 from config.policy.retention import Retention, Terms
 from worker.audit.entries import WORKER, Act, audit_entry
@@ -34,7 +33,7 @@ from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
-from worker.store.redis_client import now_ms, run_script_to_disk, store_errors, unless_full
+from worker.store.redis_client import is_of_data, now_ms, run_script_to_disk, store_errors, unless_full
 
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
@@ -154,8 +153,7 @@ def _purged(work: Purge, kept: KeptIncident, terms: Terms, *, begun: Sequence[st
     try:
         return purge_incident(work, kept, terms, begun=begun, over=over)
     except StoreError as error:
-        cause = error.__cause__
-        if not isinstance(cause, ResponseError) or isinstance(cause, OutOfMemoryError | NoPermissionError):
+        if not is_of_data(error):
             raise
         _refused(work.redis, kept.incident_id, error)
         return False
