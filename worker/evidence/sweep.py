@@ -13,6 +13,7 @@ from worker.evidence.item import digest_of
 from worker.evidence.item_states import note_place, record_of, states_of, unwanted
 from worker.evidence.record import CANDIDATE_BUCKET_MS, ItemState
 from worker.evidence.spool import Spool
+from worker.store.lease import expire_within
 from worker.store.redis_client import now_ms
 from worker.store.redis_keys import EVIDENCE_SWEPT, EVIDENCE_UNWANTED, EVIDENCE_WAITING
 
@@ -30,7 +31,10 @@ AT_ONCE: Final = 200
 
 def sweep_is_due(redis: Redis) -> bool:
     """Returns whether this process sweeps now."""
-    return bool(redis.set(EVIDENCE_SWEPT.name, 1, nx=True, ex=SWEEP_SECONDS))
+    if redis.set(EVIDENCE_SWEPT.name, 1, nx=True, ex=SWEEP_SECONDS):
+        return True
+    expire_within(redis, EVIDENCE_SWEPT.name, SWEEP_SECONDS * 1000)
+    return False
 
 
 def sweep(redis: Redis, store: EvidenceStore, spool: Spool) -> None:

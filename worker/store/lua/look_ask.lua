@@ -22,6 +22,7 @@ end
 if redis.call('LLEN', KEYS[4]) >= tonumber(ARGV[7]) then
   return {'full'}
 end
+expire_within(KEYS[3], ARGV[9] * 1000)
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return {'busy', redis.call('TTL', KEYS[3])}
 end
