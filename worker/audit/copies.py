@@ -17,7 +17,7 @@ from worker.audit.segments import AuditSegment, Cipher, chains_in, segments_in, 
 from worker.errors import LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.store import redis_keys
-from worker.store.lease import leased
+from worker.store.lease import expire_within, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script, store_errors, unless_full
 
@@ -51,6 +51,7 @@ def is_due(redis: Redis) -> bool:
     """
     with store_errors():
         head = read_head(redis)
+        expire_within(redis, REST, redis_keys.AUDIT_REST.seconds * 1000)
         if not head.hash or redis.exists(LEASE, REST):
             return False
         if uncopied(head) >= MOST_ENTRIES:

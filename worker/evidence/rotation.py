@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from worker.errors import EvidenceError, ObjectStoreError
-from worker.evidence.item import digest_of
+from worker.evidence.item import SealedItem, digest_of
 from worker.evidence.item_states import replace_record, states_of, texts_of
 from worker.evidence.reading import EvidenceReader, check_agrees
 from worker.evidence.record import EvidenceRecord
@@ -105,6 +105,16 @@ class Rotation:
         ended = between.resealed(size_bytes=len(item.sealed))
         if replace_record(self.reader.redis, incident, between.to_json(), ended):
             return True
-        if record.ref not in texts_of(self.reader.redis, incident):
-            self.reader.store.remove(incident, record.ref)  # purged while it was sealed
+        self._note_overwritten(incident, item)
         return False
+
+    def _note_overwritten(self, incident: str, item: SealedItem) -> None:
+        """Ends the write of an item whose record has changed meanwhile. It was purged; or this process had slept, and
+        another rotation has sealed it: the store has this one's bytes, which a next rotation takes up."""
+        while (text := texts_of(self.reader.redis, incident).get(item.ref)) is not None:
+            record = EvidenceRecord.read(text)
+            if record.accepts(item.sha256) or digest_of(self.reader.store.read(incident, item.ref)) != item.sha256:
+                return
+            if replace_record(self.reader.redis, incident, text, record.resealing(item)):
+                return
+        self.reader.store.remove(incident, item.ref)

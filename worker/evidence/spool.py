@@ -163,7 +163,9 @@ class Spool:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                raise EvidenceError(f"{path}: {error.strerror}", reason="spool") from error
+                # A read-only disk refuses to remove what it does not have.
+                if os.path.lexists(path):
+                    raise EvidenceError(f"{path}: {error.strerror}", reason="spool") from error
         self._listed_until = float("-inf")
 
     def drop(self, refs: Iterable[str]) -> None:

@@ -1,17 +1,20 @@
 """Once a minute, by one process of a deployment: what lost hosts left in the store, and what must leave it."""
 
 import logging
+from functools import partial
 from time import monotonic
 from typing import Final
 
 from redis import Redis
 
 from worker.errors import EvidenceError
+from worker.evidence.each_act import each
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.item import digest_of
 from worker.evidence.item_states import note_place, record_of, states_of, unwanted
 from worker.evidence.record import CANDIDATE_BUCKET_MS, ItemState
 from worker.evidence.spool import Spool
+from worker.store.lease import expire_within
 from worker.store.redis_client import now_ms
 from worker.store.redis_keys import EVIDENCE_SWEPT, EVIDENCE_UNWANTED, EVIDENCE_WAITING
 
@@ -33,39 +36,62 @@ second."""
 
 def sweep_is_due(redis: Redis) -> bool:
     """Returns whether this process sweeps now."""
-    return bool(redis.set(EVIDENCE_SWEPT.name, 1, nx=True, ex=SWEEP_SECONDS))
+    if redis.set(EVIDENCE_SWEPT.name, 1, nx=True, ex=SWEEP_SECONDS):
+        return True
+    expire_within(redis, EVIDENCE_SWEPT.name, SWEEP_SECONDS * 1000)
+    return False
 
 
 def sweep(redis: Redis, store: EvidenceStore, spool: Spool) -> None:
-    """Removes unwanted items; gives copies of candidates to their incidents, and removes old ones.
+    """Removes unwanted items; gives copies of candidates to their incidents, and removes old ones. What store or spool
+    refuse keeps nothing else there.
 
     Raises:
-        ObjectStoreError: the store is away.
-        EvidenceError: the spool cannot be written.
+        ObjectStoreError: the store is away, or refuses something.
+        EvidenceError: the spool refuses something.
         redis.exceptions.RedisError: Redis failed.
     """
+    each(
+        [
+            partial(_remove_unwanted, redis, store, spool),
+            partial(_sweep_candidates, redis, store),
+            partial(_forget_unknown, redis),
+        ]
+    )
+
+
+def _remove_unwanted(redis: Redis, store: EvidenceStore, spool: Spool) -> None:
+    def remove(ref: str, incident: str) -> None:
+        each([partial(spool.remove, ref), partial(store.remove, incident, ref)])
+        redis.hdel(EVIDENCE_UNWANTED.name, ref)
+
     until = monotonic() + REMOVING_SECONDS
     while (found := unwanted(redis, most=AT_ONCE)) and monotonic() < until:
-        for ref, incident in found.items():
-            spool.remove(ref)
-            store.remove(incident, ref)
-            redis.hdel(EVIDENCE_UNWANTED.name, ref)
+        # What is refused ends the loop: it would be found again and again.
+        each(partial(remove, ref, incident) for ref, incident in found.items())
+
+
+def _sweep_candidates(redis: Redis, store: EvidenceStore) -> None:
     newest = now_ms(redis) // CANDIDATE_BUCKET_MS
-    for bucket in store.buckets():
+    each(
         # A bucket of the future is from before Redis's clock went back.
-        _sweep_bucket(redis, store, bucket, old=bucket <= newest - OLD_BUCKETS or bucket > newest + 1)
-    _forget_unknown(redis)
+        partial(_sweep_bucket, redis, store, bucket, old=bucket <= newest - OLD_BUCKETS or bucket > newest + 1)
+        for bucket in store.buckets()
+    )
 
 
 def _sweep_bucket(redis: Redis, store: EvidenceStore, bucket: int, *, old: bool) -> None:
     refs = store.candidates(bucket)
     states = states_of(redis, refs)
-    for ref in refs:
+
+    def sweep_copy(ref: str) -> None:
         state = states.get(ref)
         if state is not None and state.waits:
             _adopt(redis, store, bucket, ref, state)
         elif old or state is not None:
             store.remove_candidate(bucket, ref)
+
+    each(partial(sweep_copy, ref) for ref in refs)
     if old:
         store.remove_bucket(bucket)
 

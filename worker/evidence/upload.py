@@ -4,6 +4,7 @@ An item leaves the spool once the store has given it back unaltered and Redis sa
 two steps leaves an item that the next one carries again. Nothing here is waited for by moderation.
 """
 
+import errno
 import fcntl
 import logging
 import threading
@@ -19,7 +20,10 @@ from redis.exceptions import ResponseError
 
 from config.settings import Settings
 from worker.errors import EvidenceError, ObjectStoreError
+from worker.evidence.each_act import each
 from worker.evidence.evidence_store import EvidenceStore
+from worker.evidence.expiry import EXPIRE_SECONDS
+from worker.evidence.forgotten import ForgottenWatch
 from worker.evidence.item import EvidenceKind, digest_of
 from worker.evidence.item_states import note_place, record_of, states_of
 from worker.evidence.record import CANDIDATE_BUCKET_MS, ItemState
@@ -39,15 +43,8 @@ INTERVAL_SECONDS: Final = (0.5, 1.5)
 COPY_SECONDS: Final = 60.0
 """Age from which (>=) a candidate is copied into the store: of a host that is lost, less than a minute's are."""
 
-EXPIRE_SECONDS: Final = 600.0
-"""Age from which (>=) a candidate that no incident took is deleted, counted while this process runs: the clock of a
-machine may jump, and a restart keeps candidates for longer."""
-
 COPIES_A_STEP: Final = 20
 """Candidates copied before incidents' items are sought again."""
-
-FAILURES_A_STEP: Final = 3
-"""Items that fail, one after another, until the store counts as away."""
 
 REST_SECONDS: Final = (1.0, 60.0)
 """The first and the longest pause after a failure of the store; each is twice the one before."""
@@ -125,6 +122,7 @@ class Uploader:
         self._copied: dict[str, int] = {}
         self._waited: dict[str, str] = {}
         """Incidents of items that waited at the last step, by reference."""
+        self._forgotten = ForgottenWatch(redis, clock)
         self._rest_seconds = REST_SECONDS[0]
         self._asks_at = float("-inf")
 
@@ -132,16 +130,12 @@ class Uploader:
         """Carries what is due; returns the pause after a failure of the store, in seconds.
 
         Raises:
-            EvidenceError: the spool cannot be read.
+            EvidenceError: the spool refuses something; what else can be done is done.
             redis.exceptions.RedisError: Redis failed.
         """
         try:
-            with _alone(self._spool) as alone:
-                if alone:
-                    self._carry_due()
-            if self._asks_for_sweep() and sweep_is_due(self._redis):
-                self._spool.clean()
-                sweep(self._redis, self._store, self._spool)
+            # What a full store refuses to take, and a broken spool to give, must not keep there what has to leave.
+            each([self._carry_alone, self._sweep_if_due])
         except ObjectStoreError as error:
             _troubles.met("store", "evidence waits in the spool: %s", error)
             pause, self._rest_seconds = self._rest_seconds, min(2 * self._rest_seconds, REST_SECONDS[1])
@@ -157,6 +151,16 @@ class Uploader:
         self._asks_at = self._clock() + ASK_SECONDS
         return True
 
+    def _carry_alone(self) -> None:
+        with _alone(self._spool) as alone:
+            if alone:
+                self._carry_due()
+
+    def _sweep_if_due(self) -> None:
+        if self._asks_for_sweep() and sweep_is_due(self._redis):
+            self._spool.clean()
+            sweep(self._redis, self._store, self._spool)
+
     def _carry_due(self) -> None:
         entries, now = self._spool.entries(), self._clock()
         self._seen_at = {entry.ref: self._seen_at.get(entry.ref, now) for entry in entries}
@@ -166,17 +170,19 @@ class Uploader:
             return
         seconds = {ref: now - seen_at for ref, seen_at in self._seen_at.items()}
         states = states_of(self._redis, [entry.ref for entry in entries])
-        due = plan(entries, states, seconds, self._copied)
+        forgotten = self._forgotten.check(seconds.keys(), states, self._waited)
+        known = [entry for entry in entries if entry.ref not in forgotten.held and entry.ref not in forgotten.lost]
+        due = plan(known, states, seconds, self._copied)
         self._waited = {entry.ref: incident for entry, incident in due.carry}
         for entry in due.aside:
             self._spool.set_aside(entry.ref)
-        # Before the store is asked for anything: while it is away nothing may be kept for longer.
-        for entry in (*due.done, *due.expired):
-            self._spool.remove(entry.ref)
         copies = [(self._copied.pop(entry.ref), entry.ref) for entry in due.expired if entry.ref in self._copied]
-        self._each(
+        each(
             [
+                # Before the store is asked for anything: while it is away nothing may be kept for longer.
+                *(partial(self._spool.remove, entry.ref) for entry in (*due.done, *due.expired)),
                 *(partial(self._carry, entry, incident) for entry, incident in due.carry),
+                *(partial(self._carry_lost, ref, incident) for ref, incident in forgotten.lost.items()),
                 *(partial(self._store.remove_candidate, bucket, ref) for bucket, ref in copies),
                 *(partial(self._copy, entry) for entry in due.copy),
             ]
@@ -190,27 +196,14 @@ class Uploader:
             if state.waits:
                 note_place(self._redis, state.incident, ref, "dropped")
 
-    def _each(self, acts: Sequence[Callable[[], None]]) -> None:
-        """One item that a store refuses must not keep the others back; a store that is away refuses all of them."""
-        failed: ObjectStoreError | None = None
-        in_a_row = 0
-        for act in acts:
-            try:
-                act()
-                in_a_row = 0
-            except ObjectStoreError as error:
-                failed, in_a_row = error, in_a_row + 1
-                if in_a_row >= FAILURES_A_STEP:
-                    break
-        if failed is not None:
-            raise failed
-
     def _carry(self, entry: SpoolEntry, incident: str) -> None:
         try:
             sealed = self._spool.read(entry.ref)
         except EvidenceError as error:
-            if error.reason != "missing":  # it made room meanwhile
+            if error.reason == "damaged":
                 self._damaged(entry, incident, error)
+            elif error.reason != "missing":  # missing: it made room meanwhile
+                raise  # it may be read in a moment
             return
         try:
             record = record_of(self._redis, incident, entry.ref)
@@ -234,6 +227,18 @@ class Uploader:
         self._waited.pop(entry.ref, None)
         if (bucket := self._copied.pop(entry.ref, None)) is not None:
             self._store.remove_candidate(bucket, entry.ref)
+
+    def _carry_lost(self, ref: str, incident: str) -> None:
+        """Carries an item of which Redis knows nothing any more: nobody knows its outcome, and people decide on it."""
+        try:
+            sealed = self._spool.read(ref)
+        except EvidenceError as error:
+            if error.reason == "spool":
+                raise
+            return
+        self._store.put(incident, ref, sealed)
+        _log.warning("evidence %s of incident %s is in the store, and Redis has lost its record", ref, incident)
+        self._spool.remove(ref)
 
     def _copy(self, entry: SpoolEntry) -> None:
         try:
@@ -268,13 +273,20 @@ def keep_uploading(redis: Redis, settings: Settings, stopping: threading.Event) 
 
 @contextmanager
 def _alone(spool: Spool) -> Iterator[bool]:
-    """Yields whether no other process uploads from this spool; the lock of a dead one is free. No folder: no spool."""
+    """Yields whether no other process uploads from this spool; the lock of a dead one is free. No folder: no spool.
+
+    A disk that has become read-only has no locks: what it holds is carried by each process, which is safe, and better
+    than none.
+    """
     try:
         lock = (spool.folder / LOCK).open("wb")
     except FileNotFoundError:
         yield False
         return
     except OSError as error:
+        if error.errno == errno.EROFS:
+            yield True
+            return
         raise EvidenceError(f"{spool.folder}: {error.strerror}", reason="spool") from error
     with lock:
         try:

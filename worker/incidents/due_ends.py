@@ -7,7 +7,7 @@ that nothing has changed meanwhile, so that each end is published once, whoever 
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,6 +38,9 @@ waits for Redis's disk."""
 PATIENCE_SECONDS: Final = 1.0
 """The time for which one stream is tried again while its segments change its incidents; then the next call tries."""
 
+_OPEN: Final = '"incident":{'
+"""In the state of a rule that has an open incident (`encode`), of every version."""
+
 LOOKED_BACK: Final = "~"
 """Part of the keys of look-backs' pending finds: these are of segments that were moderated before."""
 
@@ -54,6 +57,27 @@ def end_incidents(redis: Redis, *, deployment: str) -> int:
         spans = (("-inf", str(now)), (f"({now + 2 * LONGEST_CHECK_MS}", "+inf"))
         due = [str(one) for span in spans for one in redis.zrangebyscore(ENDS, *span, start=0, num=MOST_AT_ONCE)]
     return sum(_end_due(redis, stream_id, deployment) for stream_id in due[:MOST_AT_ONCE])
+
+
+def add_missing_ends(redis: Redis, stream_ids: Sequence[str]) -> None:
+    """Adds those of the streams that have open incidents, and are not in the set: an older version has raised them, or
+    the set was lost.
+
+    Raises:
+        redis.exceptions.RedisError: Redis failed.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        for stream_id in stream_ids:
+            pipe.zscore(ENDS, stream_id)
+        noted = pipe.execute(raise_on_error=False)
+    missing = [stream_id for stream_id, score in zip(stream_ids, noted, strict=True) if score is None]
+    with redis.pipeline(transaction=False) as pipe:
+        for stream_id in missing:
+            pipe.hvals(incidents_key(stream_id))
+        states = pipe.execute(raise_on_error=False)
+    is_open = [not isinstance(texts, Exception) and any(_OPEN in str(text) for text in texts) for texts in states]
+    if found := [stream_id for stream_id, one in zip(missing, is_open, strict=True) if one]:
+        redis.zadd(ENDS, dict.fromkeys(found, now_ms(redis)), nx=True)
 
 
 def _end_due(redis: Redis, stream_id: str, deployment: str) -> int:

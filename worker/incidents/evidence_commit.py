@@ -158,7 +158,8 @@ def change_of(
         missing: the reason that it lacks some.
     """
     limits = policy.evidence
-    fresh = [one for one in stored.candidates if now_ms - one.sealed_ms < CANDIDATE_MS]
+    # One of the future was sealed before Redis's clock went back: nobody knows how long ago.
+    fresh = [one for one in stored.candidates if 0 <= now_ms - one.sealed_ms < CANDIDATE_MS]
     newest = sorted([*fresh, *joining], key=lambda one: (one.sealed_ms, one.ref))[-MAX_CANDIDATES:]
     waiting = {one.ref for one in newest}
     published = {event.incident_id for event in step.events}

@@ -16,7 +16,7 @@ from redis import Redis
 
 from config.policy.retention import Retention, Terms
 from worker.audit.entries import Act, audit_entry
-from worker.errors import LeaseLostError, ObjectStoreError, RetentionError
+from worker.errors import LeaseLostError, ObjectStoreError, RetentionError, StoreError
 from worker.ingest.registry.registry import stream_key
 from worker.logs.failure_log import FailureLog
 from worker.people.actor import Actor, Role
@@ -33,7 +33,7 @@ from worker.retention.stream_traces import (
 )
 from worker.store import redis_keys
 from worker.store.lease import leased
-from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
+from worker.store.redis_client import is_of_data, now_ms, run_script, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
@@ -217,16 +217,29 @@ def go_on(work: ErasureWork, *, seconds: float = SLICE_SECONDS) -> list[Erasure]
                 return []
             for erasure in erasures(work.redis):
                 lease.check()
-                finished = _go_on(work, erasure, until)
+                finished = _go_on_if_possible(work, erasure, until)
                 if finished is not None:
                     done.append(finished)
     except LeaseLostError as error:
         _log.warning("erasure of a stream: %s", error)
-    except ObjectStoreError as error:
-        _trouble.met("store", "erasure of a stream waits for the store: %s", error)
-    else:
-        _trouble.over("store", "erasures of streams go on")
     return done
+
+
+def _go_on_if_possible(work: ErasureWork, erasure: Erasure, until: float) -> Erasure | None:
+    """As `_go_on`. What the store refuses of a stream, and foreign data under its keys, keep no other stream back."""
+    stream_id = erasure.stream_id
+    try:
+        finished = _go_on(work, erasure, until)
+    except ObjectStoreError as error:
+        _trouble.met(stream_id, "stream %s: its erasure waits for the store: %s", stream_id, error)
+        return None
+    except StoreError as error:
+        if not is_of_data(error):
+            raise
+        _trouble.met(stream_id, "stream %s: its data cannot be erased: %s", stream_id, error)
+        return None
+    _trouble.over(stream_id, "stream %s: its erasure goes on", stream_id)
+    return finished
 
 
 def _go_on(work: ErasureWork, erasure: Erasure, until: float) -> Erasure | None:

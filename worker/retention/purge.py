@@ -13,14 +13,12 @@ from time import monotonic
 from typing import Any, Final
 
 from redis import Redis
-from redis.exceptions import NoPermissionError, OutOfMemoryError, ResponseError
 
 from config.policy.retention import Retention, Terms
 from worker.audit.entries import WORKER, Act, audit_entry
 from worker.errors import EvidenceError, LeaseLostError, ObjectStoreError, StoreError
 from worker.events.cloudevent import rfc3339
-from worker.evidence.evidence_store import EvidenceStore
-from worker.evidence.record import FOLDER, EvidenceRecord, stored_path
+from worker.evidence.record import FOLDER, EvidenceRecord
 from worker.evidence.spool import Spool
 from worker.incidents.keys import incident_key
 from worker.logs.failure_log import FailureLog
@@ -28,13 +26,14 @@ from worker.people.actor import Actor
 from worker.queue.claims import number_of
 from worker.retention.due import DUE, REFUSED_MS, count_due, due_now, schedule
 from worker.retention.holds import evidence_key, hold_key
+from worker.retention.purged_files import PurgedFiles
 from worker.retention.reports import reports_key
 from worker.retention.standing import FIELDS, KeptIncident, read_kept
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
-from worker.store.redis_client import now_ms, run_script_to_disk, store_errors, unless_full
+from worker.store.redis_client import is_of_data, now_ms, run_script_to_disk, store_errors, unless_full
 
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
@@ -154,8 +153,7 @@ def _purged(work: Purge, kept: KeptIncident, terms: Terms, *, begun: Sequence[st
     try:
         return purge_incident(work, kept, terms, begun=begun, over=over)
     except StoreError as error:
-        cause = error.__cause__
-        if not isinstance(cause, ResponseError) or isinstance(cause, OutOfMemoryError | NoPermissionError):
+        if not is_of_data(error):
             raise
         _refused(work.redis, kept.incident_id, error)
         return False
@@ -178,9 +176,10 @@ def purge_incident(work: Purge, kept: KeptIncident, terms: Terms, *, begun: Sequ
     refs = tuple(dict.fromkeys((*begun, *(kept.records if over else ()))))
     if over and not _begin(work.redis, kept, refs):
         return True  # it has changed since it was read: it is still due, and is read again
-    failure = _remove_files(work, incident_id, refs) if over else None
+    files = PurgedFiles(redis=work.redis, store=work.store, spool=work.spool, incident_id=incident_id)
+    failure = files.remove(refs) if over else None
     try:
-        left = _remaining(work, incident_id, refs)
+        left = files.remaining(refs)
     except (ObjectStoreError, EvidenceError) as error:
         _refused(work.redis, incident_id, error)
         return False
@@ -205,42 +204,6 @@ def _begin(redis: Redis, kept: KeptIncident, refs: Sequence[str]) -> bool:
     ]
     args: list[str | int] = [kept.incident_id, " ".join(refs), kept.holds, len(kept.reports), *fields]
     return bool(run_script_to_disk(redis, "purge_begin", keys=keys, args=args) == "begun")
-
-
-def _remove_files(work: Purge, incident_id: str, refs: Sequence[str]) -> ObjectStoreError | EvidenceError | None:
-    """Removes the files of these pictures, and what nobody knows in the incident's folder; returns what refused."""
-    try:
-        for ref in refs:
-            work.store.remove(stored_path(incident_id, ref))
-            if work.spool is not None:
-                work.spool.remove(ref)
-        _remove_copies(EvidenceStore(lambda: work.store), refs)
-        for name in work.store.all_names(f"{FOLDER}/{incident_id}"):
-            # Of a picture that an event brought meanwhile there is a record: it has its own term.
-            if not work.redis.exists(redis_keys.EVIDENCE_ITEM.of(name.partition(".")[0])):
-                work.store.remove(f"{FOLDER}/{incident_id}/{name}")
-        work.store.remove_folder(f"{FOLDER}/{incident_id}")
-    except (ObjectStoreError, EvidenceError) as error:
-        return error
-    return None
-
-
-def _remove_copies(store: EvidenceStore, refs: Sequence[str]) -> None:
-    """Removes copies that were made while these pictures were candidates: there are buckets of half an hour at most."""
-    for bucket in store.buckets():
-        for ref in set(refs).intersection(store.candidates(bucket)):
-            store.remove_candidate(bucket, ref)
-
-
-def _remaining(work: Purge, incident_id: str, refs: Sequence[str]) -> dict[str, bool]:
-    """The pictures whose files are still there, and whether the store has them.
-
-    Raises:
-        ObjectStoreError, EvidenceError: store or spool cannot be listed.
-    """
-    stored = {name.partition(".")[0] for name in work.store.all_names(f"{FOLDER}/{incident_id}")}
-    spooled = set() if work.spool is None else {entry.ref for entry in work.spool.entries()}
-    return {ref: ref in stored for ref in refs if ref in stored or ref in spooled}
 
 
 def _end(work: Purge, kept: KeptIncident, terms: Terms, *, gone: Sequence[str], left: Mapping[str, bool]) -> None:

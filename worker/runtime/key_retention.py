@@ -13,6 +13,7 @@ from redis import Redis
 from redis.client import NEVER_DECODE
 from redis.exceptions import ResponseError
 
+from worker.incidents.due_ends import add_missing_ends
 from worker.incidents.keys import ids_key
 from worker.ingest.registry.registry import DUES, is_over
 from worker.retention.due import add_missing
@@ -41,6 +42,9 @@ def give_lives(redis: Redis) -> int:
     evidence = redis_keys.EVIDENCE
     with unless_full():
         add_missing(redis, [name.removeprefix(evidence.prefix) for name in names if key_of(name) is evidence])
+    incidents = redis_keys.INCIDENTS
+    with unless_full():
+        add_missing_ends(redis, [name.removeprefix(incidents.prefix) for name, key in found if key is incidents])
     _note_ids(redis, [name.removeprefix(key.prefix) for name, key in found if key is redis_keys.INCIDENT])
     watched = _watched(redis, {name.removeprefix(key.prefix) for name, key in found if key.of_stream})
     return _give(redis, _with_lives(redis, found), watched)

@@ -25,6 +25,7 @@ from worker.bank.lists_in_force import followed_names
 from worker.bank.recovery import keep_restored
 from worker.bank.replication import fetch_at_start, keep_fetched
 from worker.bank.snapshot_storage import SnapshotStorage
+from worker.evidence.expiry import keep_expiring
 from worker.evidence.recipients_file import log_unsealed
 from worker.evidence.upload import keep_uploading
 from worker.health.presence import Presence, ProcessRole, keep_present
@@ -131,6 +132,7 @@ def _watch(**_: Any) -> None:
     start_thread("bank-fetcher", partial(keep_fetched, process.redis, storage, _stopping))
     looking_back = (process.redis, process.bank, settings.store_url, settings.verdict_log_hours, _stopping)
     start_thread("evidence", partial(keep_uploading, process.redis, settings, _stopping))
+    start_thread("evidence-expiry", partial(keep_expiring, process.redis, settings, _stopping))
     start_thread("looks", partial(keep_relaying, process.redis, SendLook(app, URGENT), _stopping))
     start_thread("lookback-keeper", partial(keep_looking_back, *looking_back))
     # A follower of its own: a pool child that is forked later must not take it for followed there.

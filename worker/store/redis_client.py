@@ -88,6 +88,12 @@ def unless_full() -> Iterator[None]:
         _log.debug("skipped: %s", error)
 
 
+def is_of_data(error: StoreError) -> bool:
+    """Returns whether Redis refused a command over foreign or damaged data under one key: others may work."""
+    cause = error.__cause__
+    return isinstance(cause, ResponseError) and not isinstance(cause, OutOfMemoryError | NoPermissionError)
+
+
 def now_ms(redis: Redis) -> int:
     """Redis's time in milliseconds: the only clock with which times in Redis are compared."""
     return time_ms(redis.time())

@@ -106,6 +106,31 @@ def test_a_damaged_item_costs_no_other_and_is_never_sealed_again(places: Places)
     assert sorted("altered" in text for text in counts.failed) == [False, True]
 
 
+class SleptStore(EvidenceStore):
+    """A store of a process that sleeps before it writes, until others have taken its lease and done its work."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def put(self, incident: str, ref: str, sealed: bytes) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        super().put(incident, ref, sealed)
+
+
+def test_a_rotation_that_slept_loses_nothing(places: Places) -> None:
+    """A laptop that is closed during a rotation, and opened after another one, would make evidence unreadable."""
+    item = places.stored(1)
+    store = SleptStore(lambda: ObjectStore(str(places.folder / "store")))
+    store.meanwhile = places.rotate
+    reader = replace(places.reader, store=store)
+    Rotation(reader=reader, identity=OLD.identity, recipients=Recipients([NEW.public, OLD.public])).run()
+    assert places.reader.open(item.ref, NEW.identity)[1] == item.head
+    assert places.rotate(NEW).failed == []
+    with pytest.raises(EvidenceError, match="other keys"):
+        places.reader.open(item.ref, OLD.identity)
+    assert places.reader.open(item.ref, NEW.identity)[2] == to_jpeg(picture(1))
+
+
 @pytest.mark.parametrize("kill_at", ["before the store", "after the store"])
 def test_a_rotation_killed_at_its_worst_moment_goes_on(places: Places, kill_at: str) -> None:
     """Redis and the store would disagree for good, and the item count as forged."""

@@ -17,6 +17,7 @@ from s3_server import s3_server
 from config.settings import Settings
 from worker.errors import ObjectStoreError
 from worker.evidence.evidence_store import EvidenceStore
+from worker.evidence.expiry import EXPIRE_SECONDS
 from worker.evidence.item import EvidenceKind, SealedItem
 from worker.evidence.item_states import backlog, states_of
 from worker.evidence.record import CANDIDATE_BUCKET_MS, stored_path
@@ -25,7 +26,6 @@ from worker.evidence.sweep import SWEEP_SECONDS, sweep
 from worker.evidence.upload import (
     ASK_SECONDS,
     COPY_SECONDS,
-    EXPIRE_SECONDS,
     LOCK,
     REST_SECONDS,
     Uploader,

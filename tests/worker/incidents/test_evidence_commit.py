@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+import pytest
 from redis import Redis
 from redis_between import Command, Send, redis_between
 from scene import Scene
@@ -180,10 +181,12 @@ def test_pictures_of_another_purpose_or_rule_are_not_taken(scene: Scene) -> None
     assert kept(scene.redis, event.incident_id) == {}
 
 
-def test_pictures_that_waited_for_too_long_are_forgotten(scene: Scene) -> None:
-    """An event would name a picture that is deleted at that moment; and Redis would fill."""
+@pytest.mark.parametrize("sealed_before_ms", [CANDIDATE_MS, -60_000, -3_600_000])
+def test_pictures_that_waited_for_too_long_are_forgotten(scene: Scene, sealed_before_ms: int) -> None:
+    """An event would name a picture that is deleted at that moment; and Redis would fill. One of the future is from
+    before Redis's clock went back, and may have been deleted an hour ago."""
     pictures = Pictures(scene.redis)
-    old = pictures.record("nude", 500, sealed_ms=now_ms(scene.redis) - CANDIDATE_MS)
+    old = pictures.record("nude", 500, sealed_ms=now_ms(scene.redis) - sealed_before_ms)
     scene.redis.hset("lw:candidates:cam-1", mapping={old.ref: old.to_json(), "x": "malformed"})
     nude = [tuple(hit for hit in scene.hits([at], score=0.6) if hit.rule == "nude") for at in (500, 1000, 1500)]
     for hits in nude:

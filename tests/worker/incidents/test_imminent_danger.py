@@ -21,7 +21,7 @@ from worker.incidents.imminent_danger import keep_raising, raise_reported_danger
 from worker.incidents.keys import incidents_key
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE_DANGER, signals_key, stream_key, unwatch, watch
-from worker.ingest.registry.signals import report_signals
+from worker.ingest.registry.signals import report_signals, stream_facts
 from worker.queue.claims import open_incidents
 from worker.queue.decisions import decide_incident
 from worker.verdictlog.outcome_rows import outcome_row
@@ -95,6 +95,18 @@ def test_a_report_is_raised_once(scene: Scene) -> None:
     report(scene.redis, stream, token="one")
     assert raised(scene) == 0, "the message came twice"
     assert len(events(scene)) == 1
+
+
+def test_a_report_that_an_older_worker_took_is_raised(scene: Scene) -> None:
+    """During a rollout a worker of the version before stores a report as any signal: nobody would be called."""
+    stream, quiet = watched(scene.redis), watched(scene.redis, "quiet")
+    scene.redis.hset(signals_key(stream), IMMINENT_DANGER_RULE, 1.0)
+    scene.redis.hset(signals_key(quiet), IMMINENT_DANGER_RULE, 0.0)
+    for _ in range(2):
+        for one in (stream, quiet):
+            stream_facts(scene.redis, one)
+        raised(scene)
+    assert [event["subject"] for event in events(scene)] == [stream]
 
 
 def test_a_signal_of_zero_raises_nothing(scene: Scene) -> None:

@@ -18,7 +18,8 @@ from config.policy.policy import Policy
 from worker.bank.own_lists import forget_past
 from worker.errors import StoreError
 from worker.events.operations import OPERATIONS
-from worker.incidents.keys import DECISIONS, ESCALATION_KEYS, ids_key, incident_key, incidents_key
+from worker.incidents.due_ends import end_incidents
+from worker.incidents.keys import DECISIONS, ENDS, ESCALATION_KEYS, ids_key, incident_key, incidents_key
 from worker.ingest.coverage.ledger import coverage_key, pay_owed
 from worker.ingest.coverage.totals import totals
 from worker.ingest.http.fetch import Fetcher
@@ -282,6 +283,19 @@ def test_an_incident_of_an_older_version_is_found_by_its_beginning(redis: Redis,
     redis.delete(ids_key(incident_id))
     look_after(redis)
     assert find_incident(redis, incident_id[:6]) == incident_id
+
+
+def test_an_open_incident_of_an_older_version_ends_with_its_stream(redis: Redis, policy: Policy) -> None:
+    """An incident raised before an upgrade would be open for ever, and take the hits of next month's broadcast."""
+    scene = Scene(redis=redis, policy=policy)
+    incident, decided = scene.raise_incident("cam-1"), scene.raise_incident("cam-2")
+    decide_incident(redis, decided, "csea_suspected", by="kim", note="seen", deployment="test")
+    redis.delete(ENDS)  # an older version keeps no such set
+    give_lives(redis)
+    assert redis.zrange(ENDS, 0, -1) == ["cam-1"]
+    assert end_incidents(redis, deployment="test") == 1
+    assert redis.hget(incident_key(incident), "ended") == "stream-ended"
+    assert redis.exists(ENDS) == 0
 
 
 def test_state_of_a_watched_stream_does_not_expire(redis: Redis, policy: Policy) -> None:

@@ -20,7 +20,7 @@ from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.errors import RegistryError
 from worker.ingest.registry.kept_risk import hash_of, number_of, risk_facts, risk_key, undated
 from worker.ingest.registry.registry import DUE_DANGER, KEPT_AFTER_END_SECONDS, signals_key, stream_key
-from worker.store.redis_client import ONCE_SECONDS, once_key, run_script, time_ms, unless_full
+from worker.store.redis_client import ONCE_SECONDS, once_key, run_script, time_ms
 
 MAX_SIGNALS: Final = 50
 """Limit for one stream: every segment carries all of them to the verdict log."""
@@ -120,8 +120,12 @@ def stream_facts(
     stream = {name: str(value or "") for name, value in zip(names, known, strict=True)}
     given = hash_of(signals)
     if undated(stream, given) and stream["state"]:
-        with unless_full():
-            run_script(redis, "date_signals", keys=[stream_key(stream_id), signals_key(stream_id)], args=[])
+        run_script(
+            redis,
+            "date_signals",
+            keys=[stream_key(stream_id), signals_key(stream_id), DUE_DANGER],
+            args=[stream_id, IMMINENT_DANGER_RULE],
+        )
     purpose = purpose or stream["purpose"] or "live"
     facts = risk_facts(stream, given, hash_of(kept), purpose=purpose)
     return StreamFacts(

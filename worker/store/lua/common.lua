@@ -520,11 +520,26 @@ local function write_evidence(stream, change)
   end
 end
 
+-- The times of signals in the stream's hash, name to ms; none if they are damaged.
+local function signal_times(stream)
+  local ok, times = pcall(cjson.decode, redis.call('HGET', stream, 'signal_times') or '{}')
+  return ok and type(times) == 'table' and times or {}
+end
+
+local function signal_is_dated(stream, name)
+  return type(signal_times(stream)[name]) == 'string'
+end
+
+-- Notes a report of imminent danger that is to be raised, with what its incident needs: it is raised even if the stream's
+-- watch ends meanwhile. The time of the first one that is not raised stays: a flood of reports must not put it off.
+local function note_danger(waiting, stream, id, now_ms)
+  local known = redis.call('HMGET', stream, 'generation', 'purpose')
+  redis.call('ZADD', waiting, 'NX', now_ms, id .. ' ' .. (known[1] or '1') .. ' ' .. (known[2] or 'live'))
+end
+
 -- Sets the times of signals in the stream's hash (name to ms): of those in `reported`, and of those that have none.
 local function date_signals(stream, signals, now_ms, reported)
-  local ok, before = pcall(cjson.decode, redis.call('HGET', stream, 'signal_times') or '{}')
-  before = ok and type(before) == 'table' and before or {}
-  local times, any = {}, false
+  local before, times, any = signal_times(stream), {}, false
   for _, name in ipairs(redis.call('HKEYS', signals)) do
     local known = type(before[name]) == 'string' and not reported[name]
     times[name], any = known and before[name] or now_ms, true

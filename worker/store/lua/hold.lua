@@ -20,9 +20,10 @@ end
 if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[7]) then
   return {'full'}
 end
+-- First: a hold that cannot be recorded is not placed.
+audit(ARGV[8])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('ZADD', KEY.EVIDENCE_DUE, 0, ARGV[1])
-audit(ARGV[8])
 local purging = redis.call('HGET', KEY.EVIDENCE_PURGING, ARGV[1]) or ''
 local _, begun = string.gsub(purging, '%S+', '')
 return {'held', redis.call('HLEN', KEYS[3]), begun}

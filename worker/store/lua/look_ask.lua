@@ -22,8 +22,10 @@ end
 if redis.call('LLEN', KEYS[4]) >= tonumber(ARGV[7]) then
   return {'full'}
 end
-if redis.call('EXISTS', KEYS[3]) == 1 then
-  return {'busy', redis.call('TTL', KEYS[3])}
+local left = redis.call('TTL', KEYS[3])
+-- A longer one is from before Redis's clock went back.
+if left >= 0 and left <= tonumber(ARGV[9]) then
+  return {'busy', left}
 end
 -- First: a look that cannot be recorded is not asked for.
 audit(ARGV[10])

@@ -8,8 +8,8 @@
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return 'taken'
 end
-local stream = redis.call('HMGET', KEYS[1], 'state', 'generation', 'purpose')
-if not stream[1] or stream[1] == 'removed' or stream[1] == 'ended' then
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or state == 'removed' or state == 'ended' then
   return 'unknown'
 end
 local new = 0
@@ -22,9 +22,7 @@ end
 local now_ms = string.format('%.0f', redis_ms())
 for place = 6, #ARGV, 2 do
   if ARGV[place] == ARGV[5] and tonumber(ARGV[place + 1]) > 0 then
-    -- With what its incident needs: it is raised even if the stream's watch ends meanwhile.
-    -- The time of the first one that is not raised stays: a flood of reports must not put it off.
-    redis.call('ZADD', KEYS[4], 'NX', now_ms, ARGV[1] .. ' ' .. (stream[2] or '1') .. ' ' .. (stream[3] or 'live'))
+    note_danger(KEYS[4], KEYS[1], ARGV[1], now_ms)
   end
 end
 redis.call('HSET', KEYS[2], unpack(ARGV, 6))

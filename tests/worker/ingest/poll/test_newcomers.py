@@ -162,5 +162,5 @@ def test_ledgers_of_streams_without_a_record_are_removed(redis: Redis) -> None:
     unwatch(redis, "removed")
     forgotten = sum(forget_gone(redis) for _ in range(60))
     assert forgotten == 200
-    assert stream_ids(redis) == ["watched", "removed"]
+    assert sorted(stream_ids(redis)) == ["removed", "watched"]  # both may have been registered in one millisecond
     assert sorted(redis.keys("lw:coverage:*")) == [coverage_key("removed"), coverage_key("watched")]
