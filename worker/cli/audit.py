@@ -33,9 +33,12 @@ def list_entries(
     person: Annotated[str, typer.Option(help="Only acts of this person.")] = "",
     act: Annotated[str, typer.Option(help="Only acts of this kind: take, view, decision, role and so on.")] = "",
     subject: Annotated[
-        str, typer.Option(help="Only acts on this incident, picture, list, stream or person, or a beginning of it.")
+        str,
+        typer.Option(help="Only acts on this incident, case, picture, list, stream or person, or a beginning of it."),
     ] = "",
-    since: Annotated[str, typer.Option(help="Only acts from this time on, as 2026-11-27 or 2026-11-27T12:00Z.")] = "",
+    since: Annotated[
+        str, typer.Option(help="Only acts from this time on, as 2026-11-27 (UTC) or 2026-11-27T12:00Z.")
+    ] = "",
     limit: Annotated[
         int | None, typer.Option(min=1, help=f"At most so many; {SHOWN} on a terminal, all with --json.")
     ] = None,
