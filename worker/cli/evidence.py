@@ -47,7 +47,7 @@ def list_(incident: IncidentId, as_json: Json = False) -> None:
     elif records:
         _print_list(records, states)
     else:
-        typer.echo("no evidence is kept of this incident; `data.evidence_none` of its event says why")
+        typer.echo("no evidence is kept of this incident: it was purged, or `livewarden queue show` says why")
 
 
 @app.command()
