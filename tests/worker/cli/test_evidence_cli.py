@@ -196,6 +196,10 @@ def test_a_picture_goes_to_a_pipe(deployment: Deployment) -> None:
         check=True,
     )
     assert cv2.imdecode(np.frombuffer(ran.stdout, np.uint8), cv2.IMREAD_UNCHANGED).shape == (180, 320)
+    # An object beside it would make both unreadable; nothing was viewed, and nothing is on record.
+    both = deployment.run("show", item.ref, "--out", "-", "--by", "kim", "--json")
+    assert (both.status, both.out) == (2, "")
+    assert len(deployment.audited()) == 1
 
 
 def test_an_incident_is_exported(deployment: Deployment) -> None:
