@@ -40,16 +40,16 @@ def incident_table(data: dict[str, Any]) -> "FieldTable":
         table.add("follows", data["predecessor"])
     if "needs_role" in data:
         table.add("for", Text(f"a {data['needs_role']}", style="bold"))
+    if data.get("ask") == "phone":
+        table.add(
+            "call", Text("the platform's emergency contact or the police, now: Livewarden calls nobody", "bold red")
+        )
     for match in data["matches"]:
         table.add("match", _match(match))
     for name, score in data["scores"].items():
         table.add("score", f"{name} {score:.3f}")
     _add_context(table, data)
     times = data["times"]
-    if data.get("ask") == "phone":
-        table.add(
-            "call", Text("the platform's emergency contact or the police, now: Livewarden calls nobody", "bold red")
-        )
     if "signal" in data:
         table.add("reported", f"{data['signal']['name']}, {data['signal']['reported']}")
     elif "gap" in data:
@@ -84,8 +84,9 @@ def _add_context(table: "FieldTable", data: dict[str, Any]) -> None:
 
 
 def evidence_line(data: dict[str, Any]) -> str:
-    """Command that lists the pictures of an incident; empty where there are none."""
-    return f"livewarden evidence list {data['incident_id']}" if data.get("evidence") else ""
+    """Command that lists the pictures of an incident, also those of later looks; empty for an event of an older
+    version."""
+    return f"livewarden evidence list {data['incident_id']}" if "evidence" in data else ""
 
 
 def _match(match: dict[str, Any]) -> str:
