@@ -118,6 +118,18 @@ def authenticate(redis: Redis, name: str, token: str | None, *, role: str | None
     return Actor(name=found, role=person.role, verified=True, proof=proof_of(token))
 
 
+def may_hold(roster: Mapping[str, str], name: str, needed: str) -> bool:
+    """Returns whether a lease of that person keeps an incident that needs a role from others, as scripts see it
+    (`keeps` in worker/store/lua/common.lua)."""
+    if not roster:
+        return True
+    try:
+        role = Person.from_json(name, roster[name]).role
+    except (KeyError, StoreError):
+        return False
+    return role is Role.LEAD or (role is Role.MODERATOR and needed == Role.MODERATOR)
+
+
 def may_be_lost(roster: Mapping[str, str], text: str, name: str) -> bool:
     """Returns whether a file with this text may be replaced by a new token of `name`: it holds a token, and none that
     is in force for somebody else."""
