@@ -1,6 +1,7 @@
 """`livewarden audit`: who did what, and whether the record of it stands."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,6 +27,9 @@ NOT_WHOLE = 1
 """Exit status of a verification that found a fault, or could not open all segments."""
 
 SHOWN = 100
+
+_FAULT = re.compile("[a-z]+:[0-9a-f]+:[0-9]+")
+"""Name of a fault, in ASCII."""
 
 
 @app.command("list")
@@ -84,6 +88,12 @@ def verify_log(
     if something was, or if a segment could not be opened."""
     from worker.audit.verification import verify
 
+    for name in known or ():
+        if not _FAULT.fullmatch(name):
+            raise typer.BadParameter(
+                f"{name!r}: expected a fault as an earlier report has it in brackets, KIND:CHAIN:N",
+                param_hint="--known",
+            )
     with _session() as (redis, store, opened):
         report = verify(redis, store, opened=opened, known_faults=known or ())
     if as_json:
@@ -146,7 +156,7 @@ def _print_entries(records: list[dict[str, Any]], *, more: bool) -> None:
             by,
             str(record["act"]),
             str(record["subject"]),
-            ", ".join(f"{name} {_shown(value)}" for name, value in details.items()),
+            ", ".join(f"{name} {_shown(value)}" for name, value in details.items() if value not in ("", [])),
         )
     Screen().print(table)
 
