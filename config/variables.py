@@ -57,7 +57,8 @@ VARIABLES: Final = (
     ),
     _variable(
         "STORE_URL",
-        "where the verdict log and snapshots for other hosts are kept: a folder, or a URL that fsspec reads",
+        "where sealed pictures, the audit log, the verdict log and snapshots for other hosts are kept: a folder, or a "
+        "URL that fsspec reads",
         "~/.local/state/livewarden/store",
     ),
     _variable(
@@ -132,7 +133,7 @@ VARIABLES: Final = (
     _variable("TOKEN_FILE", "file with your token, instead of `LIVEWARDEN_TOKEN`", read_by=ReadBy.PEOPLE),
     _variable(
         "CONFIG_DIR",
-        "folder of the host that containers see as `/etc/livewarden`: policy, lists and manifests",
+        "folder of the host that containers see as `/etc/livewarden`: policy, lists, manifests and public keys",
         "./deployment",
         ReadBy.COMPOSE,
     ),

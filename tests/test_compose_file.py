@@ -106,10 +106,11 @@ def test_sealed_pictures_wait_on_the_data_volume() -> None:
 
 def test_the_operators_folder_is_mounted_where_settings_expect_it_and_read_only() -> None:
     """An operator could not add a policy, a list or a model; or a decoder exploit could change them, or a moderator's
-    container would have the hash lists."""
+    container would have the hash lists; or no report could be recorded where the deployment has a policy of its own,
+    and no evidence sealed again."""
     mounts = {name: service.get("volumes", ()) for name, service in compose()["services"].items()}
     mount = "${LIVEWARDEN_CONFIG_DIR:-./deployment}:/etc/livewarden:ro"
-    assert {name for name, found in mounts.items() if mount in found} == {"worker", "beat", "operator"}
+    assert {name for name, found in mounts.items() if mount in found} == {"worker", "beat", "operator", "reviewer"}
     handed_on = {name: _DEFAULT.sub(r"\1", value) for name, value in compose()["x-environment"].items()}
     for variable, folder in (("LISTS_DIR", "lists"), ("MANIFESTS_DIR", "manifests")):
         assert handed_on[f"{PREFIX}{variable}"] == f"/etc/livewarden/{folder}"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from redis import Redis
 
@@ -16,6 +16,11 @@ from worker.events.cloudevent import rfc3339
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import store_errors
 
+NAMING_DETAILS: Final = ("incident", "incidents", "others", "case", "stream", "items")
+"""Details that name what an act was done to beside its subject: the incident of a picture that was viewed, the other
+incidents of a case that was taken, the pictures that were purged. Each is a text or a list of texts, and IDs stand
+between blanks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EntryFilter:
@@ -25,7 +30,7 @@ class EntryFilter:
     """A person's name, ignoring case."""
     act: str = ""
     subject: str = ""
-    """An incident, reference, list, stream or person, or its beginning."""
+    """An incident, case, reference, list, stream or person, or its beginning."""
     since_ms: int = 0
     """Time from which on (>=)."""
 
@@ -34,9 +39,20 @@ class EntryFilter:
         return (
             (not self.by or str(record["by"]).casefold() == self.by.casefold())
             and (not self.act or record["act"] == self.act)
-            and str(record["subject"]).startswith(self.subject)
+            and any(name.startswith(self.subject) for name in _named(record))
             and record["at_ms"] >= self.since_ms
         )
+
+
+def _named(record: dict[str, Any]) -> Iterator[str]:
+    """Yields what an act was done to: its subject, and what its details name."""
+    yield str(record["subject"])
+    details = record["details"] if isinstance(record["details"], dict) else {}
+    for detail in NAMING_DETAILS:
+        value = details.get(detail, ())
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                yield from text.split()
 
 
 def entry_record(text: str, *, at_ms: int, linked: LinkedEntry | None = None) -> dict[str, Any]:

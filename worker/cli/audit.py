@@ -1,6 +1,7 @@
 """`livewarden audit`: who did what, and whether the record of it stands."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,15 +28,21 @@ NOT_WHOLE = 1
 
 SHOWN = 100
 
+_FAULT = re.compile("[a-z]+:[0-9a-f]+:[0-9]+")
+"""Name of a fault, in ASCII."""
+
 
 @app.command("list")
 def list_entries(
     person: Annotated[str, typer.Option(help="Only acts of this person.")] = "",
     act: Annotated[str, typer.Option(help="Only acts of this kind: take, view, decision, role and so on.")] = "",
     subject: Annotated[
-        str, typer.Option(help="Only acts on this incident, picture, list, stream or person, or a beginning of it.")
+        str,
+        typer.Option(help="Only acts on this incident, case, picture, list, stream or person, or a beginning of it."),
     ] = "",
-    since: Annotated[str, typer.Option(help="Only acts from this time on, as 2026-11-27 or 2026-11-27T12:00Z.")] = "",
+    since: Annotated[
+        str, typer.Option(help="Only acts from this time on, as 2026-11-27 (UTC) or 2026-11-27T12:00Z.")
+    ] = "",
     limit: Annotated[
         int | None, typer.Option(min=1, help=f"At most so many; {SHOWN} on a terminal, all with --json.")
     ] = None,
@@ -81,6 +88,12 @@ def verify_log(
     if something was, or if a segment could not be opened."""
     from worker.audit.verification import verify
 
+    for name in known or ():
+        if not _FAULT.fullmatch(name):
+            raise typer.BadParameter(
+                f"{name!r}: expected a fault as an earlier report has it in brackets, KIND:CHAIN:N",
+                param_hint="--known",
+            )
     with _session() as (redis, store, opened):
         report = verify(redis, store, opened=opened, known_faults=known or ())
     if as_json:
@@ -143,7 +156,7 @@ def _print_entries(records: list[dict[str, Any]], *, more: bool) -> None:
             by,
             str(record["act"]),
             str(record["subject"]),
-            ", ".join(f"{name} {_shown(value)}" for name, value in details.items()),
+            ", ".join(f"{name} {_shown(value)}" for name, value in details.items() if value not in ("", [])),
         )
     Screen().print(table)
 

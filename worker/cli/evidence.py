@@ -47,7 +47,7 @@ def list_(incident: IncidentId, as_json: Json = False) -> None:
     elif records:
         _print_list(records, states)
     else:
-        typer.echo("no evidence is kept of this incident; `data.evidence_none` of its event says why")
+        typer.echo("no evidence is kept of this incident: it was purged, or `livewarden queue show` says why")
 
 
 @app.command()
@@ -81,6 +81,8 @@ def show(
         raise typer.BadParameter("goes with --clear", param_hint="--reason")
     if out != STDOUT and out.suffix.lower() != ".png":
         raise typer.BadParameter(f"{out}: expected a name that ends in .png, or -", param_hint="--out")
+    if out == STDOUT and as_json:
+        raise typer.BadParameter("goes with a file: standard output has the picture", param_hint="--json")
     settings, redis = queue_settings(), queue_redis()
     actor = acting_person(redis, by, role)
     actor.must_be(Role.MODERATOR, Role.LEAD, to="see evidence")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.counts import counted
 from worker.cli.json_lines import print_result
 from worker.cli.options import Json, acting_person
 from worker.cli.queue_hold import By, queue_redis, queue_settings
@@ -124,12 +125,12 @@ def rotate(
         "failed": counts.failed,
     }
     line = (
-        f"{counts.resealed} sealed again to {len(recipients.public_keys)} keys; {counts.already} were, "
-        f"{counts.waiting} are not in the store yet, {counts.not_for_you} are sealed to others, "
-        f"{len(counts.failed)} failed"
+        f"{counts.resealed} sealed again to {counted(len(recipients.public_keys), 'key')}; {counts.already} were so "
+        f"already, {counts.waiting} must be in the store first (run it again then), {counts.not_for_you} are sealed "
+        f"to others, {len(counts.failed)} failed"
     )
     print_result(record, line, as_json=as_json)
     for text in counts.failed:
         typer.echo(f"failed: {text}", err=True)
-    if counts.failed or counts.not_for_you:
+    if counts.failed or counts.not_for_you or counts.waiting:
         raise typer.Exit(NOT_ALL)

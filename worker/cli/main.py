@@ -3,11 +3,12 @@
 Each subcommand imports heavy modules (decoders, models, Celery) when it runs, so that `livewarden queue next` is quick.
 """
 
+import errno
 import logging
 import os
 import sys
 from importlib.metadata import entry_points, version
-from typing import Annotated
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -39,6 +40,9 @@ from worker.runtime.environment import log_unknown
 
 PLUGIN_GROUP = "livewarden.commands"
 """Entry points of other packages: each names a `typer.Typer` or a function, and becomes the subcommand of its name."""
+
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of standard output. Those of files that a command names are translated where they occur."""
 
 app = typer.Typer(
     name="livewarden",
@@ -118,6 +122,10 @@ def main() -> None:
         # The only text of several lines: the end of a log.
         sys.stderr.write(f"livewarden: {text if isinstance(error, DemoError) else printable(text)}\n")
         sys.exit(FAILED)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        _end_unwritten(error)
     finally:
         _flush()
 
@@ -127,8 +135,21 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # The rest of the buffer would raise again when the interpreter ends: it goes to /dev/null.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+    except OSError as error:
+        _end_unwritten(error)
+
+
+def _end_unwritten(error: OSError) -> NoReturn:
+    """Ends the command where standard output is a file on a full disk, say: what was printed is not there."""
+    _discard_output()
+    sys.stderr.write(f"livewarden: standard output cannot be written: {error.strerror}\n")
+    sys.exit(FAILED)
+
+
+def _discard_output() -> None:
+    """The rest of the buffer would raise again when the interpreter ends: it goes to /dev/null."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ ByLead = Annotated[
     str | None, typer.Option("--by", metavar="LEAD", help="A lead of the roster; needs that person's token.")
 ]
 OutFile = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Write the token to FILE, readable for you only.")
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="Write the token to FILE, readable for you only. Replaces no other person's."
+    ),
 ]
 
 
@@ -37,17 +40,18 @@ def add(
     from worker.errors import PeopleError
     from worker.people.actor import Actor
     from worker.people.changes import add_person
-    from worker.people.roster import read_roster
+    from worker.people.roster import may_be_lost, read_roster
     from worker.people.token_file import TokenFile
 
     redis = queue_redis()
+    roster = read_roster(redis)
     if by is None:
-        if read_roster(redis):
+        if roster:
             raise PeopleError("--by LEAD is required: only a lead may change the roster")
         actor = Actor.named(name)
     else:
         actor = acting_person(redis, by)
-    with TokenFile.beside(out) as file:
+    with TokenFile.beside(out, replaceable=lambda text: may_be_lost(roster, text, name)) as file:
         token = add_person(redis, name, role, by=actor)
         if token is not None:
             file.write(token)
@@ -77,11 +81,13 @@ def token(name: PersonName, by: ByLead = None, out: OutFile = None, as_json: Jso
     Without --by it is your own, which needs the one before. A lead gives anybody a new one.
     """
     from worker.people.changes import renew_token
+    from worker.people.roster import may_be_lost, read_roster
     from worker.people.token_file import TokenFile
 
     redis = queue_redis()
     actor = acting_person(redis, name if by is None else by)
-    with TokenFile.beside(out) as file:
+    roster = read_roster(redis)
+    with TokenFile.beside(out, replaceable=lambda text: may_be_lost(roster, text, name)) as file:
         made = renew_token(redis, name, by=actor)
         file.write(made)
     _print_token(name, f"{name} has a new token", made, out, {}, as_json=as_json)

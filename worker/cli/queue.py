@@ -9,7 +9,15 @@ from worker.cli.json_lines import print_json
 from worker.cli.options import Json, acting_person
 from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
 from worker.cli.queue_hold import app as hold
-from worker.cli.queue_view import held_lines, incident_table, nothing_text, others_text, severity_text, span
+from worker.cli.queue_view import (
+    evidence_line,
+    held_lines,
+    incident_table,
+    nothing_text,
+    others_text,
+    severity_text,
+    span,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -198,4 +206,7 @@ def _show_incident(event: dict[str, Any]) -> None:
     data = event["data"]
     console = Screen()
     console.print(incident_table(data))
-    console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
+    console.print()
+    if listed := evidence_line(data):
+        console.print(Text(listed, style="dim"))
+    console.print(Text(f"livewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from worker.queue.claims import Claim, OpenIncident
     from worker.tables.field_table import FieldTable
 
+SHOWN_PICTURES = 4
+"""References that are shown of an incident's pictures; `livewarden evidence list` shows all, also later ones."""
+
 _COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
 
 
@@ -37,15 +40,16 @@ def incident_table(data: dict[str, Any]) -> "FieldTable":
         table.add("follows", data["predecessor"])
     if "needs_role" in data:
         table.add("for", Text(f"a {data['needs_role']}", style="bold"))
-    for match in data["matches"]:
-        table.add("match", _match(match))
-    for name, score in data["scores"].items():
-        table.add("score", f"{name} {score:.3f}")
-    times = data["times"]
     if data.get("ask") == "phone":
         table.add(
             "call", Text("the platform's emergency contact or the police, now: Livewarden calls nobody", "bold red")
         )
+    for match in data["matches"]:
+        table.add("match", _match(match))
+    for name, score in data["scores"].items():
+        table.add("score", f"{name} {score:.3f}")
+    _add_context(table, data)
+    times = data["times"]
     if "signal" in data:
         table.add("reported", f"{data['signal']['name']}, {data['signal']['reported']}")
     elif "gap" in data:
@@ -58,6 +62,31 @@ def incident_table(data: dict[str, Any]) -> "FieldTable":
     if data["degraded"]:
         table.add("degraded", Text(", ".join(data["degraded"]), style="yellow"))
     return table
+
+
+def _add_context(table: "FieldTable", data: dict[str, Any]) -> None:
+    """Adds what is known of the stream beside the finding, and the pictures that the event names."""
+    from worker.events.cloudevent import rfc3339
+
+    if "risk" in data:
+        table.add("risk", f"{data['risk']:.2f}")
+    for name, value in data.get("signals", {}).items():
+        table.add("signal", f"{name} {value:g}")
+    for one in data.get("earlier_decisions", ()):
+        table.add("earlier", f"{one['outcome']}, rule {one['rule']}, {one['decided']}")
+    named = data.get("evidence", ())
+    for one in named[:SHOWN_PICTURES]:
+        table.add("evidence", f"{one['ref']}  {one['kind']}, {rfc3339(one['capture_ms'])}")
+    if len(named) > SHOWN_PICTURES:
+        table.add("", f"and {len(named) - SHOWN_PICTURES} more")
+    if "evidence_none" in data:
+        table.add("evidence", f"none: {data['evidence_none']}")
+
+
+def evidence_line(data: dict[str, Any]) -> str:
+    """Command that lists the pictures of an incident, also those of later looks; empty for an event of an older
+    version."""
+    return f"livewarden evidence list {data['incident_id']}" if "evidence" in data else ""
 
 
 def _match(match: dict[str, Any]) -> str:

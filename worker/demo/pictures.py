@@ -54,8 +54,9 @@ def show_picture(
         f"Its picture ({head.width}×{head.height}, {head.reason}) is sealed: workers cannot open it, the reviewer can.",
         highlight=False,
     )
+    of = {"incident": str(event["data"]["incident_id"]), "stream": head.stream_id}
     for clear, details in ((False, {"shown": "blurred"}), (True, {"shown": "clear", "reason": REASON})):
-        entry = audit_entry(Act.VIEW, by=REVIEWER, verified=False, subject=ref, **details)
+        entry = audit_entry(Act.VIEW, by=REVIEWER, verified=False, subject=ref, **of, **details)
         append_entry(redis, entry)
         png = to_png(jpeg, clear=clear)
         console.print("Clear, with a reason on record:" if clear else "Grey and blurred:", highlight=False)

@@ -52,5 +52,5 @@ def examine_audit(redis: Redis, settings: Settings) -> Iterator[Diagnosis]:
             "see that the store can be written and LIVEWARDEN_EVIDENCE_RECIPIENTS be read: workers log why it fails",
         )
         return
-    form = "sealed" if settings.evidence_recipients is not None else "clear, for there are no recipients of evidence"
-    yield ok(NAME, f"{counted(head.n, 'entry')}, all but {count:,} in the store ({form})")
+    form = "sealed" if settings.evidence_recipients is not None else "clear: there are no recipients of evidence"
+    yield ok(NAME, f"{counted(head.n, 'entry')}, the newest {count:,} only in Redis so far; copies are {form}")

@@ -23,7 +23,7 @@ class RotationCounts:
     already: int = 0
     """Sealed to the recipients of today before."""
     waiting: int = 0
-    """Not in the store yet: sealed to the recipients of the moment, and to be rotated later."""
+    """Sealed to other recipients, and not in the store yet: to be sealed again later."""
     not_for_you: int = 0
     """Sealed to others than this identity: another custodian rotates them."""
     failed: list[str] = field(default_factory=list)
@@ -63,10 +63,10 @@ class Rotation:
         for ref, text in texts.items():
             try:
                 record = EvidenceRecord.read(text)
-                if ref not in states or states[ref].waits:
-                    counts.waiting += 1
-                elif record.sealed_to == self.recipients.fingerprint and not record.next_sha256:
+                if record.sealed_to == self.recipients.fingerprint and not record.next_sha256:
                     counts.already += 1
+                elif ref not in states or states[ref].waits:
+                    counts.waiting += 1
                 elif self._item(incident, text, record):
                     counts.resealed += 1
             except EvidenceError as error:

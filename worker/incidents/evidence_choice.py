@@ -99,7 +99,14 @@ def name(choice: EvidenceChoice, *, worse: bool, limits: EvidenceLimits) -> Evid
     most = limits.pictures - 1 if worse else min(MAX_NAMED_AT_LEISURE, limits.pictures - 1)
     hits = [record for record in choice.kept if record.kind is EvidenceKind.HIT]
     free = max(max(most, 1) - sum(record.named for record in hits), 0)
-    unnamed = [record for record in _preferred(hits) if not record.named]
+    # Of one and the same picture, as a frozen stream shows it again and again, one is named: the others would hold
+    # places for good that a telling picture needs later.
+    shown = {record.picture_sha256 for record in hits if record.named}
+    unnamed: list[EvidenceRecord] = []
+    for record in _preferred(hits):
+        if not record.named and record.picture_sha256 not in shown:
+            unnamed.append(record)
+            shown.add(record.picture_sha256)
     chosen = {record.ref for record in unnamed[:free]}
     kept = tuple(
         replace(record, named=True)

@@ -83,7 +83,8 @@ class Actor:
             BankRequestError: the actor has another role.
         """
         if self.role not in roles:
-            raise BankRequestError(f"{self.name} is {self.role}: only a {' or '.join(roles)} may {to}")
+            stated = "" if self.verified else " (there is no roster: --role states yours)"
+            raise BankRequestError(f"{self.name} is {self.role}: only a {' or '.join(roles)} may {to}{stated}")
 
     def is_person(self, name: str) -> bool:
         """Returns whether `name` is this person's, ignoring case and surrounding white space."""

@@ -6,6 +6,7 @@ and in scripts: trouble with the roster keeps nobody from an escalation. `livewa
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from worker.errors import PeopleError, StoreError
 from worker.people.actor import Actor, Role, check_name, folded
-from worker.people.tokens import is_token, proof_of
+from worker.people.tokens import MARK, is_token, proof_of
 from worker.store import redis_keys
 from worker.store.redis_client import store_errors
 
@@ -115,6 +116,34 @@ def authenticate(redis: Redis, name: str, token: str | None, *, role: str | None
     if stated is not None and stated is not person.role:
         raise PeopleError(f"--role {stated}: {found} is {person.role} in the roster: leave --role out")
     return Actor(name=found, role=person.role, verified=True, proof=proof_of(token))
+
+
+def may_hold(roster: Mapping[str, str], name: str, needed: str) -> bool:
+    """Returns whether a lease of that person keeps an incident that needs a role from others, as scripts see it
+    (`keeps` in worker/store/lua/common.lua)."""
+    if not roster:
+        return True
+    try:
+        role = Person.from_json(name, roster[name]).role
+    except (KeyError, StoreError):
+        return False
+    return role is Role.LEAD or (role is Role.MODERATOR and needed == Role.MODERATOR)
+
+
+def may_be_lost(roster: Mapping[str, str], text: str, name: str) -> bool:
+    """Returns whether a file with this text may be replaced by a new token of `name`: it holds a token, and none that
+    is in force for somebody else."""
+    if not text.startswith(MARK) or text.split() != [text]:
+        return False
+    for owner, record in roster.items():
+        if folded(owner) == folded(name):
+            continue
+        try:
+            if is_token(text, Person.from_json(owner, record).token_sha256):
+                return False
+        except StoreError:
+            continue
+    return True
 
 
 def known_role(role: str) -> Role:

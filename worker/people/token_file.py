@@ -1,12 +1,22 @@
 """A new token's file: readable for its owner only, complete or not there."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from worker.errors import LocalFileError
+
+_MOST_BYTES: Final = 1_000
+"""Read of a file that is there: a token has some 50."""
+
+
+def _beginning(path: Path) -> str:
+    """More than any token of a file, without blanks around it."""
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES).decode("utf-8", "replace").strip()
 
 
 class TokenFile:
@@ -21,17 +31,28 @@ class TokenFile:
         self._beside = beside
 
     @classmethod
-    def beside(cls, path: Path | None) -> Self:
+    def beside(cls, path: Path | None, *, replaceable: Callable[[str], bool]) -> Self:
         """Makes an empty file beside `path`, which `write` puts in its place.
 
+        Args:
+            replaceable: tells by the text of a file that is there, without blanks around it, whether nothing is lost
+                with it. An empty one is always replaced.
+
         Raises:
-            LocalFileError: it cannot be made.
+            LocalFileError: it cannot be made, or would replace something else.
         """
         if path is None:
             return cls(None, None)
         try:
             if path.is_dir():
                 raise LocalFileError(f"{path}: is a folder: expected a file, or a place for one")
+            if path.exists() and not path.is_file():
+                raise LocalFileError(f"{path}: is no regular file: expected a file, or a place for one")
+            if path.exists() and (there := _beginning(path)) and not replaceable(there):
+                raise LocalFileError(
+                    f"{path}: exists, and is not overwritten: it may be the only copy of what is in it, such as "
+                    "another person's token"
+                )
             # Mode 0600, whatever the umask.
             with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
                 return cls(path, Path(file.name))

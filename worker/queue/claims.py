@@ -18,7 +18,7 @@ from worker.errors import PeopleError
 from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import ESCALATION_KEYS, OPEN_KEYS, held_key, incident_key, open_key
 from worker.people.actor import Actor, Role
-from worker.people.roster import unproven
+from worker.people.roster import may_hold, read_roster, unproven
 from worker.store.redis_client import ANSWER_SECONDS, now_ms, run_script, store_errors
 
 LEASE_SECONDS = 600.0
@@ -263,17 +263,20 @@ def open_incidents(redis: Redis) -> list[OpenIncident]:
             for _, incident_id in queued:
                 pipe.hgetall(incident_key(incident_id))
             records = pipe.execute(raise_on_error=False)
+    roster = read_roster(redis)
     # One may have been decided between the two reads.
     return [
-        _open_incident(incident_id, severity, {} if isinstance(fields, ResponseError) else fields, now)
+        _open_incident(incident_id, severity, {} if isinstance(fields, ResponseError) else fields, now, roster)
         for (severity, incident_id), fields in zip(queued, records, strict=True)
         if isinstance(fields, ResponseError) or "outcome" not in fields
     ]
 
 
-def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str], now: int) -> OpenIncident:
+def _open_incident(
+    incident_id: str, severity: Severity, fields: dict[str, str], now: int, roster: Mapping[str, str]
+) -> OpenIncident:
     """Reads the valid fields of a record; `severity`: of the queue that it is in."""
-    lease_ms = lease_left_ms(fields, now)
+    lease_ms = lease_left_ms(fields, now, roster)
     raised_ms = number_of(fields, "raised_ms")
     return OpenIncident(
         incident_id=incident_id,
@@ -302,8 +305,8 @@ def role_needed(fields: Mapping[str, str]) -> str:
     return fields.get("needs_role") or (Role.LEAD if "kept_under" in fields else Role.MODERATOR)
 
 
-def lease_left_ms(fields: Mapping[str, str], now: int) -> int:
-    """The time left of an incident's lease, by its record; 0: it is free."""
-    if "holder" not in fields:
+def lease_left_ms(fields: Mapping[str, str], now: int, roster: Mapping[str, str]) -> int:
+    """The time left of an incident's lease, by its record and the roster's records; 0: it is free."""
+    if "holder" not in fields or not may_hold(roster, fields["holder"], role_needed(fields)):
         return 0
     return min(max(0, (number_of(fields, "lease_until_ms") or 0) - now), LONGEST_LEASE_MS)

@@ -9,6 +9,7 @@ from redis.exceptions import ResponseError
 
 from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import entries_key, incident_key, named_key
+from worker.people.roster import read_roster
 from worker.queue.claims import UNREADABLE, lease_left_ms, number_of, role_needed
 from worker.queue.leases import unknown
 from worker.store.redis_client import store_errors, time_ms
@@ -51,7 +52,7 @@ def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
         published = _published(redis, [str(entry) for entry in entries])
     now = time_ms(time)
     decided = "outcome" in fields
-    lease_ms = 0 if decided else lease_left_ms(fields, now)
+    lease_ms = 0 if decided else lease_left_ms(fields, now, read_roster(redis))
     purpose = fields.get("purpose", UNREADABLE)
     record = {
         "incident_id": incident_id,

@@ -50,6 +50,27 @@ def test_entries_are_found_by_person_act_subject_and_time(redis: Redis, store: O
     assert len(found(redis, store, since_ms=round(time.time() * 1000) - 60_000)) == 3
 
 
+def test_all_that_was_done_to_an_incident_is_found(redis: Redis, store: ObjectStore):
+    """An auditor who asks about one incident would not see who viewed its pictures, or took it with its case."""
+    for act, subject, details in (
+        (Act.TAKE, "0a1b", {"others": "0b22 0c33"}),
+        (Act.VIEW, "9f00", {"incident": "0b22", "stream": "cam-1"}),
+        (Act.REPORT, "case-7", {"incidents": ["0a1b", "0b22"]}),
+        (Act.PURGE, "0b22", {"items": ["9f00 51aa"], "case": "case-7"}),
+        (Act.VIEW, "9f01", {"incident": "0d44", "reason": "0b22 is another"}),
+    ):
+        append_entry(redis, audit_entry(act, by=str(act), verified=True, subject=subject, **details))  # type: ignore[arg-type]
+    for subject, acts in (
+        ("0b2", ["purge", "report", "view", "take"]),
+        ("0c33", ["take"]),
+        ("9f00", ["purge", "view"]),
+        ("case-7", ["purge", "report"]),
+        ("cam-1", ["view"]),
+        ("b22", []),
+    ):
+        assert [by for _, by in found(redis, store, subject=subject)] == acts, subject
+
+
 def test_sealed_and_damaged_segments_are_counted(redis: Redis, store: ObjectStore, acts: Acts, tmp_path: Path):
     """A list that lacks months would read as if nothing had happened in them."""
     acts(1)

@@ -56,6 +56,14 @@ def test_a_wrong_filter_is_refused(environment: dict[str, str], option: str, val
     assert value in ran.err
 
 
+@pytest.mark.parametrize("name", ["lost", "lost:5b", "lost:zz:1", "removed:5b:1;"])
+def test_a_misspelt_fault_is_refused(environment: dict[str, str], name: str):
+    """An auditor would take a fault for inquired into, or search for what is wrong with the log."""
+    ran = livewarden("audit", "verify", "--known", name, environment=environment)
+    assert ran.status == 2
+    assert "KIND:CHAIN:N" in ran.err
+
+
 def test_an_auditor_verifies_the_log(environment: dict[str, str], redis: Redis):
     """Altered entries would be found by no command, or what cannot be proved be passed over in silence."""
     ran = livewarden("audit", "verify", environment=environment)

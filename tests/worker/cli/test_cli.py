@@ -130,6 +130,23 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.parametrize("pictures", [1, 2_000])
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path, pictures: int) -> None:
+    """A list that was written to a full disk would look complete, or like a crash."""
+    Image.fromarray(photo("coffee", 64, 64)).save(tmp_path / "a.png")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [COMMAND, "hash", *["a.png"] * pictures],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert done.stderr == b"livewarden: standard output cannot be written: No space left on device\n"
+    assert done.returncode == 2
+
+
 def test_interrupt_ends_with_130_and_without_a_traceback(tmp_path: Path) -> None:
     """Ctrl-C on a long scan would look like a crash."""
     fifo = tmp_path / "never.ts"

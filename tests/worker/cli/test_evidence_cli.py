@@ -207,6 +207,10 @@ def test_a_picture_goes_to_a_pipe(deployment: Deployment) -> None:
         check=True,
     )
     assert cv2.imdecode(np.frombuffer(ran.stdout, np.uint8), cv2.IMREAD_UNCHANGED).shape == (180, 320)
+    # An object beside it would make both unreadable; nothing was viewed, and nothing is on record.
+    both = deployment.run("show", item.ref, "--out", "-", "--by", "kim", "--json")
+    assert (both.status, both.out) == (2, "")
+    assert len(deployment.audited()) == 1
 
 
 def test_an_incident_is_exported(deployment: Deployment) -> None:
@@ -240,7 +244,11 @@ def test_evidence_is_sealed_again_to_the_keys_of_today(deployment: Deployment) -
     assert shown.status == 0
     assert deployment.run("show", item.ref, "--out", "y.png", "--by", "kim").status == 2
     again = deployment.run(*rotate, LIVEWARDEN_EVIDENCE_RECIPIENTS=recipients)
-    assert again.records[0]["already"] == 1
+    assert (again.status, again.records[0]["already"]) == (0, 1)
+    # One that is in a spool still opens with the old key: the rotation is not over.
+    promote(deployment.redis, INCIDENT, sealed_item(PAIR, 3))
+    left = deployment.run(*rotate, LIVEWARDEN_EVIDENCE_RECIPIENTS=recipients)
+    assert (left.status, left.records[0]["waiting"]) == (3, 1)
     unset = deployment.run(*rotate)
     assert "LIVEWARDEN_EVIDENCE_RECIPIENTS: set it" in unset.message
 

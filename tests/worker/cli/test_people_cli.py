@@ -59,6 +59,28 @@ def test_a_roster_from_its_first_lead_to_its_last_person(run: Run, tmp_path: Pat
     assert run("people", "remove", "zoe", "--by", "kim", LIVEWARDEN_TOKEN_FILE=str(file)).status == 0
 
 
+def test_another_person_s_token_is_not_replaced(run: Run, tmp_path: Path) -> None:
+    """A lead who mistypes a file's name would lock a person out, whose token is nowhere else."""
+    lea = run("people", "add", "lea", "--role", "lead").out.strip()
+    kims, notes = tmp_path / "kim.token", tmp_path / "notes"
+    notes.write_text("my notes")
+    assert run("people", "add", "kim", "--role", "moderator", "--by", "lea", "--out", kims, token=lea).status == 0
+    before = kims.read_text()
+    for file in (kims, notes):
+        for refused in (
+            run("people", "add", "max", "--role", "moderator", "--by", "lea", "--out", file, token=lea),
+            run("people", "token", "lea", "--by", "lea", "--out", file, token=lea),
+        ):
+            assert refused.status == 2
+            assert "not overwritten" in refused.message
+    assert (kims.read_text(), notes.read_text()) == (before, "my notes")
+    assert [one["name"] for one in run("people", "list", "--json").records] == ["kim", "lea"]
+    # Whoever comes back gets a new token in the place of the one that is not valid any more.
+    run("people", "remove", "kim", "--by", "lea", token=lea)
+    again = run("people", "add", "Kim", "--role", "moderator", "--by", "lea", "--out", kims, token=lea)
+    assert (again.status, kims.read_text() == before) == (0, False)
+
+
 def test_what_is_refused_says_why_in_one_line(run: Run, tmp_path: Path) -> None:
     """A lead would read a traceback, or nothing, and an error could print a token."""
     assert "begins with a lead" in run("people", "add", "kim", "--role", "moderator").message

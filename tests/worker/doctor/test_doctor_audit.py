@@ -42,8 +42,10 @@ def test_a_whole_log_is_fine_and_its_form_is_said(linked: Redis, tmp_path: Path)
     copy_log(linked, ObjectStore(str(tmp_path)), sealed=None, deployment="test")
     state, found = row(linked)
     assert state == "ok"
-    assert found == "2 entries, all but 0 in the store (clear, for there are no recipients of evidence)"
-    assert "(sealed)" in row(linked, LIVEWARDEN_EVIDENCE_RECIPIENTS="/etc/recipients")[1]
+    assert found == (
+        "2 entries, the newest 0 only in Redis so far; copies are clear: there are no recipients of evidence"
+    )
+    assert "are sealed" in row(linked, LIVEWARDEN_EVIDENCE_RECIPIENTS="/etc/recipients")[1]
 
 
 def test_entries_that_nobody_links_are_named(linked: Redis):

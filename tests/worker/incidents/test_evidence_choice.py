@@ -20,7 +20,7 @@ def picture(number: int, **more: object) -> EvidenceRecord:
     return EvidenceRecord(
         ref=f"{number:032x}",
         sha256="a" * 64,
-        picture_sha256="b" * 64,
+        picture_sha256=str(more.pop("picture_sha256", f"{number:064x}")),
         stream_id="s",
         pts_seconds=0.0,
         size_bytes=1,
@@ -51,6 +51,19 @@ def test_pictures_that_show_the_same_make_way_for_others() -> None:
     same = [picture(number, score=0.9, pdq=ONE_SHADE) for number in range(20)]
     other = picture(30, score=0.7, pdq="f" * 64)
     assert 30 in refs(choose((), [*same, other], LIMITS))
+
+
+def test_a_frozen_picture_is_named_once() -> None:
+    """A stream that stands still would fill its places for good, before it shows what calls for an act."""
+    frozen = [picture(number, pdq=ONE_SHADE, picture_sha256="c" * 64) for number in range(20)]
+    choice = EvidenceChoice()
+    for worse in (False, True):
+        choice = name(choose(choice.kept, frozen, LIMITS), worse=worse, limits=LIMITS)
+        assert [record.ref for record in choice.named] == [frozen[0].ref]
+    telling = [picture(number, score=0.5) for number in range(30, 50)]
+    choice = name(choose(choice.kept, telling, LIMITS), worse=True, limits=LIMITS)
+    assert len(choice.named) == MAX_PICTURES - 1
+    assert frozen[0].ref in {record.ref for record in choice.named}
 
 
 def test_what_an_event_named_is_never_evicted() -> None:

@@ -37,7 +37,7 @@ class Pictures:
         return EvidenceRecord(
             ref=f"{self._made:032x}",
             sha256="a" * 64,
-            picture_sha256="b" * 64,
+            picture_sha256=f"{self._made:064x}",
             capture_ms=capture_ms,
             stream_id="cam-1",
             segment=segment,
@@ -100,7 +100,7 @@ def test_an_incident_has_the_picture_that_raised_it(scene: Scene) -> None:
     (record,) = evidence.candidates
     (data,) = [one["data"] for one in scene.published("lw:escalations:high")]
     assert data["evidence"] == [
-        {"ref": record.ref, "sha256": "a" * 64, "kind": "hit", "capture_ms": 1000, "picture_sha256": "b" * 64}
+        {"ref": record.ref, "sha256": "a" * 64, "kind": "hit", "capture_ms": 1000, "picture_sha256": f"{1:064x}"}
     ]
     assert "evidence_none" not in data
     assert kept(scene.redis, event.incident_id) == {record.ref: replace(record, named=True)}

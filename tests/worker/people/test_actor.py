@@ -39,6 +39,14 @@ def test_a_role_that_may_not_is_refused_by_name() -> None:
         kim.must_be(Role.LEAD, to="allow a picture")
 
 
+def test_who_has_no_roster_learns_how_to_state_a_role() -> None:
+    """A lead of a deployment without a roster, who follows the manual, could not export evidence and not see why."""
+    with pytest.raises(BankRequestError, match=r"may export evidence \(there is no roster: --role states yours\)$"):
+        Actor.named("lea").must_be(Role.LEAD, to="export evidence")
+    with pytest.raises(BankRequestError, match=r"may export evidence$"):
+        Actor(name="kim", role=Role.MODERATOR, verified=True).must_be(Role.LEAD, to="export evidence")
+
+
 def test_a_missing_or_unknown_role_is_refused() -> None:
     """An act would be recorded without the role in which it was done."""
     for by, role in ((None, "lead"), ("kim", None)):

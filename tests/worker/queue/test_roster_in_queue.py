@@ -127,6 +127,19 @@ class TestWhoActs:
         assert anything_free(scene.redis, kim)
         assert taken(scene.redis, kim) == incident
 
+    def test_nobody_is_shown_as_the_holder_of_what_is_free(self, scene: Scene, roster: Roster) -> None:
+        """A lead would see an incident in the hands of a person who is not there any more, and leave it to them."""
+        kim, mo = roster.add("kim"), roster.add("mo")
+        free, lead_s = scene.raise_incident("cam-1"), scene.raise_incident("cam-2", Severity.HIGH)
+        assert (taken(scene.redis, kim), taken(scene.redis, mo)) == (free, lead_s)
+        assert [one.holder for one in open_incidents(scene.redis)] == ["kim", "mo"]
+        remove_person(scene.redis, "kim", by=roster.lead)
+        for_a_lead(scene, lead_s)
+        assert [(one.holder, one.lease_seconds) for one in open_incidents(scene.redis)] == [(None, 0)] * 2
+        for incident in (free, lead_s):
+            shown = describe_incident(scene.redis, incident)
+            assert (shown["state"], shown["holder"], shown["lease_until"]) == ("open", None, None)
+
     def test_a_wait_ends_when_the_person_is_removed(self, scene: Scene, roster: Roster) -> None:
         """A terminal would wait for ever, and its user think that there is nothing to do."""
         kim = roster.add("kim")
