@@ -6,22 +6,11 @@ says who, from where and when, what was seen, and who has looked at it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from config.counts import counted
 from worker.drafts.answers import ReportAnswers
 from worker.drafts.case_report import HIT, CaseReport
-
-
-class ReportForm(StrEnum):
-    """The forms of drafts."""
-
-    CYBERTIPLINE = "cybertipline"
-    """To NCMEC, in the USA."""
-    NCA = "nca"
-    """To the National Crime Agency, in the UK."""
-    DSA = "dsa"
-    """Statement of reasons for the European Commission's database."""
+from worker.drafts.forms import ReportForm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ import yaml
 from drafted_cases import ANSWERS, a_case, an_incident, answers
 
 from worker.drafts.answers import ReportAnswers, read_answers
-from worker.drafts.completeness import ReportForm, lacks
+from worker.drafts.completeness import lacks
+from worker.drafts.forms import ReportForm
 from worker.errors import DraftError
 from worker.retention.reports import AuthorityReport
 
