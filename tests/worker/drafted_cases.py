@@ -3,7 +3,7 @@
 from typing import Any
 
 from worker.drafts.answers import ReportAnswers
-from worker.drafts.case_report import CaseIncident, CaseJudgement, CaseMatch, CasePicture, CaseReport, ClearView
+from worker.drafts.case_report import CaseIncident, CaseJudgement, CasePicture, CaseReport, ClearView, ReportedMatch
 
 REFS = tuple(f"{number:032x}" for number in range(1, 6))
 
@@ -69,7 +69,7 @@ def an_incident(name: str, outcome: str = "csea_apparent", **fields: Any) -> Cas
         "captured_first": "2026-11-27T12:00:00.000Z",
         "captured_last": "2026-11-27T12:00:04.000Z",
         "hits": 3,
-        "matches": (CaseMatch(list="selftest", entry="card", distance=4),),
+        "matches": (ReportedMatch(list="selftest", entry="card", distance=4),),
         "judgements": (judged(outcome),) if outcome else (),
     }
     return CaseIncident(**(known | fields))

@@ -23,7 +23,7 @@ BLOCKED = 1
 """Exit status of a lint that found something without which there is no draft."""
 
 NOT_ALL = 3
-"""Exit status of a package that lacks pictures."""
+"""Exit status of a package that lacks pictures, or parts of the audit log."""
 
 WAITING = 4
 """Exit status of an agreement that is the first one: no package was written."""
@@ -63,7 +63,7 @@ def draft(
     given = read_answers(answers)
     if out is not None:
         expect_private(out)
-    found, _ = gathered(queue_redis(), queue_settings(), case)
+    found = gathered(queue_redis(), queue_settings(), case)
     text = make_draft(form, found, given, incomplete=incomplete)
     for one in lacks(form, found, given):
         typer.echo(printable(f"{'missing' if one.blocks else 'weak'}: {one.field}: {one.text}"), err=True)
@@ -87,7 +87,7 @@ def lint(
     from worker.logs.printable import printable
 
     given = read_answers(answers)
-    found, _ = gathered(queue_redis(), queue_settings(), case)
+    found = gathered(queue_redis(), queue_settings(), case)
     blocked = False
     for each in ReportForm if form is None else (form,):
         lacking = lacks(each, found, given)
@@ -117,7 +117,7 @@ def package(
     """Agree that a case is packaged for a recipient; the second person who does gets the sealed package.
 
     Two people run the same command within a day, one of them a lead. Status 4: another person has yet to agree, and
-    nothing was written. Status 3: some pictures are missing in it, which are named. LIVEWARDEN_EVIDENCE_IDENTITY names
+    nothing was written. Status 3: something is missing in it, which is named. LIVEWARDEN_EVIDENCE_IDENTITY names
     the file of the second person's private key.
     """
     from worker.cli.evidence_keys import evidence_reader, own_identity
@@ -125,19 +125,19 @@ def package(
 
     settings, redis = queue_settings(), queue_redis()
     actor = acting_person(redis, by, role)
-    found, audit = gathered(redis, settings, case)
     packaging = Packaging(
         redis=redis,
-        audit=audit,
+        audit=audit_search(redis, settings),
         reader=evidence_reader(redis, settings),
         identity=lambda: own_identity(settings),
+        deployment=settings.deployment,
     )
-    done = packaging.package(found, actor, to=to, out=out)
+    done = packaging.package(case, actor, to=to, out=out)
     agreed = [one.described() for one in done.agreements]
-    record = {"case_id": found.case_id, "written": done.package is not None, "agreements": agreed}
+    record = {"case_id": done.case_id, "written": done.package is not None, "agreements": agreed}
     people = ", ".join(str(one["by"]) for one in agreed)
     if done.package is None:
-        line = f"{found.case_id}: {people} agrees; a second person runs the same command within a day, one a lead"
+        line = f"{done.case_id}: {people} agrees; a second person runs the same command within a day, one a lead"
         print_result(record, line, as_json=as_json)
         raise typer.Exit(WAITING)
     record |= {"out": str(out), "pictures": done.package.pictures, "missing": list(done.missing)}
@@ -150,13 +150,18 @@ def package(
         raise typer.Exit(NOT_ALL)
 
 
-def gathered(redis: "Redis", settings: "Settings", case: str) -> "tuple[CaseReport, AuditSearch]":
-    """The case, with what the audit log has of it. Sealed parts of the log are opened with the person's own key."""
-    from worker.audit.search import AuditSearch
+def gathered(redis: "Redis", settings: "Settings", case: str) -> "CaseReport":
+    """The case, with what the audit log has of it."""
     from worker.drafts.gathering import gather
+
+    return gather(redis, case, audit=audit_search(redis, settings), deployment=settings.deployment)
+
+
+def audit_search(redis: "Redis", settings: "Settings") -> "AuditSearch":
+    """The audit log. Sealed parts of it are opened with the person's own key."""
+    from worker.audit.search import AuditSearch
     from worker.evidence.sealing import Identity
     from worker.store.object_store import ObjectStore
 
     opened = None if settings.evidence_identity is None else Identity.read(settings.evidence_identity).decrypt
-    audit = AuditSearch(redis, ObjectStore(settings.store_url), opened=opened)
-    return gather(redis, case, audit=audit, deployment=settings.deployment), audit
+    return AuditSearch(redis, ObjectStore(settings.store_url), opened=opened)

@@ -29,18 +29,20 @@ class ClearView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaseMatch:
+class ReportedMatch:
     """A match of the stream with an entry of a hash list. The listed hash itself is in no record."""
 
     list: str
     entry: str
-    distance: int
+    distance: int | None = None
+    """Hamming distance of the PDQ hashes, of 256; None: the record of it is damaged."""
     category: str = ""
     source: str = ""
     tags: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        said = [f"list {self.list}", f"entry {self.entry}", f"distance {self.distance} of 256"]
+        said = [f"list {self.list}", f"entry {self.entry}"]
+        said += [] if self.distance is None else [f"distance {self.distance} of 256"]
         said += [f"category {self.category}"] if self.category else []
         return ", ".join(said)
 
@@ -63,7 +65,7 @@ class CasePicture:
     """64 hex digits; empty: unhashable, or unknown."""
     rule: str = ""
     distance: int | None = None
-    """Of its nearest match; None: no match."""
+    """Hamming distance of its nearest match; None: no match."""
     known: bool = False
     """The rule held by matches on hash lists alone."""
 
@@ -92,7 +94,7 @@ class CaseIncident:
     captured_last: str = ""
     hits: int = 0
     degraded: tuple[str, ...] = ()
-    matches: tuple[CaseMatch, ...] = ()
+    matches: tuple[ReportedMatch, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
     judgements: tuple[CaseJudgement, ...] = ()

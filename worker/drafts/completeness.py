@@ -1,7 +1,7 @@
 """The lint of a case before it is reported: what is missing, in plain words.
 
 Of the 21.3 million reports that NCMEC had in 2025 many named nobody and no place: it calls a report *actionable* if it
-says who, from where and when, what was seen, and who has looked at it.
+names a person, a place and a time, and says what was seen and whether anybody viewed it.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Lack:
     """Something that a report lacks."""
 
     field: str
-    """Of the answers, as `account.id`; or `case`, `decision`, `pictures`, `audit`."""
+    """Name of a field of the answers, as `account.id`; or `case`, `decision`, `pictures`, `audit`."""
     text: str
     blocks: bool = False
     """No draft without it. Others make a report weaker."""
@@ -97,7 +97,7 @@ def _of_nca(case: CaseReport, answers: ReportAnswers) -> Iterator[Lack]:
 
 
 def _of_account(answers: ReportAnswers) -> Iterator[Lack]:
-    """What leads from a report to a person and a place."""
+    """Yields what a report lacks that leads to a person and a place."""
     account = answers.account
     if not (account.id or account.screen_name or account.emails or account.phones):
         text = "Nothing names the account that broadcast: its ID, screen name, email or phone."

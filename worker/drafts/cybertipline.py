@@ -22,6 +22,9 @@ NOTICE: Final = (
     "answers into each `fileDetails`."
 )
 
+MOST_STREAMS: Final = 100
+"""Streams of a flood that are named, of up to 10,000."""
+
 MAX_NOTES: Final = 10_000
 """Characters of the platform's notes on the stream; 16 kB of JSON at most are on record."""
 
@@ -114,10 +117,11 @@ def _capture(given: AddressCapture) -> Element:
 
 def _story(case: CaseReport, answers: ReportAnswers) -> str:
     """Returns the report's `additionalInfo`: the person's words first, then the facts on record."""
-    lines = [answers.description] if answers.description else []
+    lines = ["A DRILL: nothing of it is real."] if case.drill else []
+    lines += [answers.description] if answers.description else []
     lines.append(f"Live stream {case.stream_id}, case {case.case_id}.")
     if len(case.streams) > 1:
-        lines.append(f"One hash on {len(case.streams)} streams: {', '.join(case.streams)}.")
+        lines.append(f"One hash on {len(case.streams)} streams: {', '.join(case.streams[:MOST_STREAMS])}.")
     for one in case.reportable:
         judged = one.judgements[-1]
         lines.append(

@@ -50,6 +50,7 @@ def gather(redis: Redis, given: str, *, audit: AuditSearch, deployment: str) -> 
     # A picture of two incidents is one file.
     known = {one.ref: one for one in reversed(pictures)}
     wanted = EntryFilter(act=Act.VIEW, since_ms=since_ms(records))
+    unopened_before = audit.unopened
     views = clear_views(audit.find(wanted), known) if known else ()
     newest = max(records, key=lambda one: str(one["raised"] or ""))
     return CaseReport(
@@ -66,7 +67,7 @@ def gather(redis: Redis, given: str, *, audit: AuditSearch, deployment: str) -> 
         views=views,
         reports=tuple(reports_of(redis, case_id)),
         unrecorded=tuple(unrecorded),
-        unopened_segments=audit.unopened,
+        unopened_segments=audit.unopened - unopened_before,
     )
 
 

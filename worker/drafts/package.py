@@ -79,7 +79,7 @@ def build_package(
 
     Args:
         pictures: JPEGs by reference; each is the one on record. Those of incidents that are not reported stay out.
-        missing: texts about pictures that could not be opened.
+        missing: texts about what could not be opened.
 
     Raises:
         DraftError: a picture is not the one on record, or all of them are too large.
@@ -115,6 +115,7 @@ def build_package(
         "agreements": [one.described() for one in agreements],
         "pictures": listed,
         "missing": list(missing),
+        "audit": {"entries": len(audit.entries), "unopened_segments": case.unopened_segments},
         "files": {name: {"sha256": digest_of(data), "bytes": len(data)} for name, data in sorted(files.items())},
     }
     files[verify_package.MANIFEST] = _json(manifest)

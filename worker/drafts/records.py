@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from worker.audit.entries import WORKER, Act
-from worker.drafts.case_report import CaseIncident, CaseJudgement, CaseMatch, CasePicture, ClearView
+from worker.drafts.case_report import CaseIncident, CaseJudgement, CasePicture, ClearView, ReportedMatch
 from worker.events.cloudevent import rfc3339
 from worker.evidence.record import EvidenceRecord
 
@@ -27,7 +27,11 @@ def incident_of(record: Mapping[str, Any]) -> CaseIncident:
         hits=int(record["hits"]),
         degraded=tuple(map(str, _list(data.get("degraded")))),
         matches=tuple(_match(one) for one in _list(data.get("matches")) if isinstance(one, dict)),
-        scores={str(name): float(score) for name, score in _object(data.get("scores")).items()},
+        scores={
+            str(name): float(score)
+            for name, score in _object(data.get("scores")).items()
+            if isinstance(score, int | float)
+        },
         versions=_object(data.get("versions")),
         judgements=tuple(
             CaseJudgement(
@@ -86,11 +90,11 @@ def clear_views(entries: Iterable[Mapping[str, Any]], refs: Iterable[str]) -> tu
     return tuple(sorted(found, key=lambda view: (view.at, view.ref, view.by)))
 
 
-def _match(found: Mapping[str, Any]) -> CaseMatch:
-    return CaseMatch(
+def _match(found: Mapping[str, Any]) -> ReportedMatch:
+    return ReportedMatch(
         list=str(found.get("list", "")),
         entry=str(found.get("entry", "")),
-        distance=int(found.get("distance", 0)),
+        distance=distance if isinstance(distance := found.get("distance"), int) else None,
         category=str(found.get("category", "")),
         source=str(found.get("source", "")),
         tags=tuple(map(str, _list(found.get("tags")))),

@@ -119,3 +119,14 @@ def test_wrong_answers_are_refused(tmp_path: Path, text: str, expected: str) -> 
     path.write_text(text)
     with pytest.raises(DraftError, match=expected):
         read_answers(path)
+
+
+def test_example_of_the_document_is_complete(tmp_path: Path) -> None:
+    """A lead who begins with the example of docs/reports.md would read about fields that do not exist."""
+    document = (Path(__file__).parents[3] / "docs/reports.md").read_text()
+    path = tmp_path / "answers.yaml"
+    path.write_text(document.partition("```yaml\n")[2].partition("```")[0])
+    given = read_answers(path)
+    assert [one for form in ReportForm for one in lacks(form, a_case(), given) if one.blocks] == []
+    assert given.account.id == "00712"
+    assert given.account.addresses[0].at is not None

@@ -1,5 +1,6 @@
 """A case as drafts see it: from records, and from what the audit log says that people did."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,10 +8,12 @@ from kept_evidence import LEAD, KeptEvidence
 
 from config.policy.retention import Retention
 from worker.audit.chainer import link_waiting
+from worker.audit.copies import copy_log
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.audit.search import AuditSearch
 from worker.drafts.answers import ReportAnswers
 from worker.drafts.case_report import CaseReport
+from worker.drafts.completeness import lacks
 from worker.drafts.drafting import make_draft
 from worker.drafts.forms import ReportForm
 from worker.drafts.gathering import gather
@@ -106,3 +109,31 @@ def test_a_draft_needs_a_decision_whatever_is_asked_for(kept: KeptEvidence, form
     with pytest.raises(DraftError, match="no draft"):
         make_draft(form, gathered(kept, incident), ReportAnswers())
     assert make_draft(form, gathered(kept, incident), ReportAnswers(), incomplete=True)
+
+
+def test_views_of_long_ago_are_found_in_the_store(kept: KeptEvidence) -> None:
+    """A picture that was seen a month ago would be reported as not viewed; whoever cannot open the log would not know."""
+    incident = kept.incident(outcome="csea_apparent")
+    ref = min(kept.refs(incident))
+    note_view(kept, ref)
+    link_waiting(kept.redis)
+    copy_log(kept.redis, kept.store, sealed=kept.pair.recipients.encrypt, deployment="test")
+    kept.redis.xtrim("lw:audit", maxlen=0)
+    closed = gathered(kept, incident)
+    assert (closed.seen_clear(ref), closed.unopened_segments) == (False, 1)
+    assert "audit" in {one.field for one in lacks(ReportForm.CYBERTIPLINE, closed, ReportAnswers())}
+    audit = AuditSearch(kept.redis, kept.store, opened=kept.pair.identity.decrypt)
+    case = gather(kept.redis, incident, audit=audit, deployment="test")
+    assert (case.seen_clear(ref), case.unopened_segments) == (True, 0)
+    assert [entry.n for entry in audit.linked_entries(since_ms=0)] == [3, 2, 1]
+
+
+def test_damaged_event_leaves_the_rest(kept: KeptEvidence) -> None:
+    """One damaged record would keep a whole case from being reported."""
+    incident = kept.incident(outcome="csea_apparent")
+    damaged = {"scores": {"m/nsfw": "high", "m/x": 0.5}, "matches": ["x", {"list": "known", "distance": "near"}]}
+    event = {"data": damaged | {"times": [], "metadata": "x", "degraded": 7}}
+    kept.redis.hset(f"lw:incident:{incident}", "event", json.dumps(event))
+    (one,) = gathered(kept, incident).incidents
+    assert (dict(one.scores), [str(match) for match in one.matches]) == ({"m/x": 0.5}, ["list known, entry "])
+    assert one.reportable

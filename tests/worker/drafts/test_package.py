@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,24 +13,41 @@ from evidence_items import Pair
 from kept_evidence import LEAD, MODERATOR, KeptEvidence
 
 from worker.audit.chainer import link_waiting
+from worker.audit.copies import copy_log
 from worker.audit.entries import append_entry, audit_entry
 from worker.audit.published_heads import publish_head
 from worker.audit.search import AuditSearch
-from worker.drafts.gathering import gather
 from worker.drafts.packaging import PackageOutcome, Packaging
 from worker.drafts.verify_package import faults_in_package
-from worker.errors import DraftError, EvidenceError, LocalFileError
+from worker.errors import BankRequestError, DraftError, EvidenceError, LocalFileError
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.item import digest_of
 from worker.evidence.reading import EvidenceReader
-from worker.people.actor import Actor
+from worker.evidence.sealing import Identity
+from worker.people.actor import Actor, Role
+from worker.queue.revisions import revise
 
 
-def package(kept: KeptEvidence, given: str, actor: Actor, *, to: str, out: Path) -> PackageOutcome:
+def package(
+    kept: KeptEvidence,
+    given: str,
+    actor: Actor,
+    *,
+    to: str,
+    out: Path,
+    meanwhile: Callable[[], Identity] | None = None,
+) -> PackageOutcome:
+    """Runs the command; `meanwhile` is called once two people agree, and gives the private key."""
     audit = AuditSearch(kept.redis, kept.store, opened=None)
     reader = EvidenceReader(redis=kept.redis, store=EvidenceStore(lambda: kept.store), spool=kept.spool)
-    packaging = Packaging(redis=kept.redis, audit=audit, reader=reader, identity=lambda: kept.pair.identity)
-    return packaging.package(gather(kept.redis, given, audit=audit, deployment="test"), actor, to=to, out=out)
+    packaging = Packaging(
+        redis=kept.redis,
+        audit=audit,
+        reader=reader,
+        identity=lambda: kept.pair.identity if meanwhile is None else meanwhile(),
+        deployment="test",
+    )
+    return packaging.package(given, actor, to=to, out=out)
 
 
 @pytest.fixture
@@ -142,9 +160,8 @@ def test_only_the_recipient_opens_it(kept: KeptEvidence, court: Pair, tmp_path: 
         package(kept, incident, actor, to=court.public, out=out)
     with pytest.raises(EvidenceError):
         kept.pair.identity.decrypt(out.read_bytes())
-    assert not [
-        path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes()[:2] in (b"PK", b"\xff\xd8")
-    ]
+    beginnings = {path.read_bytes()[:2] for path in tmp_path.rglob("*") if path.is_file()}
+    assert not beginnings & {b"PK", b"\xff\xd8"}
 
 
 def test_missing_pictures_are_named(kept: KeptEvidence, court: Pair, tmp_path: Path) -> None:
@@ -166,9 +183,42 @@ def test_refused_packages(kept: KeptEvidence, court: Pair, tmp_path: Path) -> No
     with pytest.raises(DraftError, match="nobody has decided"):
         package(kept, incident, LEAD, to=court.public, out=tmp_path / "out")
     kept.decide(incident, "csea_apparent")
-    with pytest.raises(EvidenceError):
+    with pytest.raises(EvidenceError, match="--to"):
         package(kept, incident, LEAD, to="age1nobody", out=tmp_path / "out")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LocalFileError):
         package(kept, incident, LEAD, to=court.public, out=tmp_path / "link")
     assert kept.entries("agree") == []
+
+
+def test_decision_that_is_revised_meanwhile_counts(kept: KeptEvidence, court: Pair, tmp_path: Path) -> None:
+    """Pictures of a case that was just found harmless would be handed out."""
+    incident = kept.incident(outcome="csea_apparent")
+    package(kept, incident, MODERATOR, to=court.public, out=tmp_path / "out")
+
+    def found_harmless() -> Identity:
+        revise(kept.redis, incident, "harmless", by="mo", note="a test card", deployment="test")
+        return kept.pair.identity
+
+    with pytest.raises(DraftError, match="the case has changed"):
+        package(kept, incident, LEAD, to=court.public, out=tmp_path / "out", meanwhile=found_harmless)
+    assert not (tmp_path / "out").exists()
+    assert kept.entries("package") == []
+
+
+def test_operator_cannot_agree(kept: KeptEvidence, court: Pair, tmp_path: Path) -> None:
+    """Whoever runs the machines could take the pictures out."""
+    incident = kept.incident(outcome="csea_apparent")
+    with pytest.raises(BankRequestError, match="only a moderator or lead"):
+        package(kept, incident, Actor(name="op", role=Role.OPERATOR), to=court.public, out=tmp_path / "out")
+
+
+def test_log_that_cannot_be_opened_is_named(kept: KeptEvidence, court: Pair, tmp_path: Path) -> None:
+    """A court would take the extract for all that people did."""
+    incident = kept.incident(outcome="csea_apparent")
+    link_waiting(kept.redis)
+    copy_log(kept.redis, kept.store, sealed=kept.pair.recipients.encrypt, deployment="test")
+    kept.redis.xtrim("lw:audit", maxlen=0)
+    package(kept, incident, MODERATOR, to=court.public, out=tmp_path / "out")
+    (text,) = package(kept, incident, LEAD, to=court.public, out=tmp_path / "out").missing
+    assert text.startswith("1 part of the audit log could not be opened")
