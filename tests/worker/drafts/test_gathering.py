@@ -112,7 +112,7 @@ def test_a_draft_needs_a_decision_whatever_is_asked_for(kept: KeptEvidence, form
 
 
 def test_views_of_long_ago_are_found_in_the_store(kept: KeptEvidence) -> None:
-    """A picture that was seen a month ago would be reported as not viewed; whoever cannot open the log would not know."""
+    """A picture that was seen a month ago would be reported as not viewed, and nobody know why."""
     incident = kept.incident(outcome="csea_apparent")
     ref = min(kept.refs(incident))
     note_view(kept, ref)
