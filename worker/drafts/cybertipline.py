@@ -8,6 +8,7 @@ A wrong order is refused only after NCMEC has given out a number, which then sta
 from typing import Final
 from xml.etree.ElementTree import Comment, Element, SubElement
 
+from config.counts import counted
 from worker.drafts.answers import AddressCapture, ReportAnswers
 from worker.drafts.case_report import HIT, CasePicture, CaseReport
 from worker.drafts.xml_elements import add_filled, add_flag, add_text, to_document, xml_text
@@ -125,8 +126,8 @@ def _story(case: CaseReport, answers: ReportAnswers) -> str:
     for one in case.reportable:
         judged = one.judgements[-1]
         lines.append(
-            f"Incident {one.incident_id}: {one.hits} pictures met rule {one.rule} from {one.captured_first} to "
-            f"{one.captured_last}; a person decided {judged.outcome} at {judged.at}."
+            f"Incident {one.incident_id}: {counted(one.hits, 'picture')} met rule {one.rule} from {one.captured_first} "
+            f"to {one.captured_last}; a person decided {judged.outcome} at {judged.at}."
         )
         lines += [f"Match: {match}." for match in one.matches]
         if one.degraded:

@@ -7,6 +7,7 @@ The database is public: a draft names no stream, account, person or hash.
 import json
 from typing import Any, Final
 
+from config.counts import counted
 from config.facts import IMMINENT_DANGER_RULE
 from worker.drafts.answers import Keyword, ReportAnswers
 from worker.drafts.case_report import CaseReport
@@ -75,12 +76,9 @@ def found_by(case: CaseReport) -> list[str]:
 def facts(case: CaseReport) -> str:
     """Returns the facts on which the decision rests, in words that name nobody."""
     ways = " and ".join(_FOUND_BY[name] for name in found_by(case)) or "a rule of the platform's policy"
-    incidents = len(case.reportable)
-    pictures = sum(one.hits for one in case.reportable)
-    return (
-        f"A live stream was found by {ways}: {incidents} incident{'s' if incidents != 1 else ''}, "
-        f"{pictures} picture{'s' if pictures != 1 else ''}. A person judged what was found."
-    )
+    incidents = counted(len(case.reportable), "incident")
+    pictures = counted(sum(one.hits for one in case.reportable), "picture")
+    return f"A live stream was found by {ways}: {incidents}, {pictures}. A person judged what was found."
 
 
 def _ground(answers: ReportAnswers) -> dict[str, str]:
