@@ -6,8 +6,11 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import pytest
-from drafted_cases import REFS, a_case, a_picture, a_view, an_incident, answers
+from drafted_cases import REFS, a_case, a_picture, a_view, an_incident, answers, judged
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from worker.drafts.answers import ReportAnswers
 from worker.drafts.cybertipline import cybertipline_draft
 from worker.retention.reports import AuthorityReport
 
@@ -60,8 +63,8 @@ def test_schema_accepts_a_complete_draft(ncmec: Any) -> None:
 def test_schema_accepts_what_a_broadcaster_wrote(ncmec: Any) -> None:
     """A broadcaster could have a report refused, or written otherwise, by a title with markup in it."""
     case = a_case(stream_id="cam-1", metadata={HOSTILE: HOSTILE})
-    given = answers(description=HOSTILE.replace("\ud800", ""))
-    root = parsed(case, given)
+    said = answers(description=HOSTILE.replace("\ud800", ""))
+    root = parsed(case, said)
     ncmec.Report.from_xml(ElementTree.tostring(root.findall("report")[0]))
     assert len(root.findall(".//fileViewedByEsp")) == 3
     assert root.find("report/additionalInfo").text.count("fileViewedByEsp") > 2  # type: ignore[union-attr]
@@ -118,8 +121,6 @@ def test_only_incidents_that_a_person_judged_so_are_reported() -> None:
 
 def test_revision_counts() -> None:
     """A decision that was taken back would be reported all the same."""
-    from drafted_cases import judged
-
     revised = an_incident("a", judgements=(judged("csea_apparent"), judged("harmless")))
     assert parsed(a_case(incidents=(revised,)), answers()).findall("fileDetails") == []
 
@@ -135,8 +136,18 @@ def test_it_is_marked_as_a_draft() -> None:
 
 def test_incomplete_answers_make_a_draft_that_can_be_read() -> None:
     """A person who has no answers yet could see nothing of what is on record."""
-    from worker.drafts.answers import ReportAnswers
-
     root = parsed(a_case(), ReportAnswers())
     assert root.find("report/personOrUserReported") is None
     assert len(root.findall("fileDetails")) == 3
+
+
+@given(text=st.text(max_size=300))
+@example(text="\ud800")
+@example(text="]]>\x0b\x1f\ufffe")
+def test_whatever_text_makes_a_document(text: str) -> None:
+    """One character in a title could keep the report of a child from being drafted."""
+    case = a_case(metadata={"title": text}, incidents=(an_incident("a", rule=text or "x"),))
+    root = parsed(case, answers(description="", account={"id": "7", "display_names": ["x", text]}))
+    assert len(root.findall("fileDetails")) == 3
+    names = [one.text for one in root.iter("displayName")]
+    assert len(names) == (2 if text else 1)
