@@ -13,6 +13,7 @@ LivewardenError
     ├── PlaylistError            bytes that are not a playlist which can be watched
     ├── LocalFileError           a file named on the command line that cannot be read or written
     ├── BankRequestError         the bank refuses a person's request
+    ├── DraftError               a draft or package of a case that is refused
     ├── RetentionError           a hold, report, purge or erasure that is refused
     ├── ConfinementError         the decoder child cannot be confined here, and the operator requires it
     ├── EvidenceError            evidence that cannot be sealed, kept, opened or believed
@@ -120,6 +121,10 @@ class LocalFileError(WorkerError):
 
 class BankRequestError(WorkerError):
     """The bank refuses a person's request; the text names list, entry, person or role, and never a hash."""
+
+
+class DraftError(WorkerError):
+    """A draft or package of a case that is refused, or answers for one that cannot be read; the text has the reason."""
 
 
 class RetentionError(WorkerError):

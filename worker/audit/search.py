@@ -39,12 +39,12 @@ class EntryFilter:
         return (
             (not self.by or str(record["by"]).casefold() == self.by.casefold())
             and (not self.act or record["act"] == self.act)
-            and any(name.startswith(self.subject) for name in _named(record))
+            and any(name.startswith(self.subject) for name in named_in(record))
             and record["at_ms"] >= self.since_ms
         )
 
 
-def _named(record: dict[str, Any]) -> Iterator[str]:
+def named_in(record: dict[str, Any]) -> Iterator[str]:
     """Yields what an act was done to: its subject, and what its details name."""
     yield str(record["subject"])
     details = record["details"] if isinstance(record["details"], dict) else {}
@@ -97,16 +97,34 @@ class AuditSearch:
             record = entry_record(text, at_ms=int(entry_id.partition(b"-")[0]))
             if wanted.matches(record):
                 yield record
+        for entry in self._linked(linked, chain, wanted.since_ms):
+            record = entry_record(entry.entry, at_ms=entry.at_ms, linked=entry)
+            if wanted.matches(record):
+                yield record
+
+    def linked_entries(self, *, since_ms: int) -> Iterator[LinkedEntry]:
+        """All linked entries from a time on (>=), the newest first, chain by chain.
+
+        Raises:
+            StoreError, ObjectStoreError: Redis or the store failed.
+        """
+        with store_errors():
+            linked = [one.entry for one in read_linked(self._redis) if one.entry is not None]
+            chain = read_head(self._redis).chain
+        yield from (entry for entry in self._linked(linked, chain, since_ms) if entry.at_ms >= since_ms)
+
+    def _linked(self, linked: list[LinkedEntry], chain: str, since_ms: int) -> Iterator[LinkedEntry]:
+        """Those of Redis, and those of the store's segments that may have some from `since_ms` on."""
         in_redis, newer = {entry.hash for entry in linked}, set[str]()
-        yield from _matching(reversed(linked), wanted)
+        yield from reversed(linked)
         for name in sorted(chains_in(self._store), key=lambda one: one != chain):
             for segment in reversed(segments_in(self._store, name)[0]):
                 entries = self._read(segment)
                 # A segment may be there twice, or again with more entries, if a copier died.
                 new = [entry for entry in entries if entry.hash not in in_redis and entry.hash not in newer]
                 newer = {entry.hash for entry in entries} if new else newer
-                yield from _matching(reversed(new), wanted)
-                if entries and entries[0].at_ms < wanted.since_ms:
+                yield from reversed(new)
+                if entries and entries[0].at_ms < since_ms:
                     break  # times never go back in a chain
 
     def _read(self, segment: AuditSegment) -> list[LinkedEntry]:
@@ -121,13 +139,6 @@ class AuditSearch:
         if read is None:
             self.unopened += 1
         return [entry for entry in read or () if entry is not None]
-
-
-def _matching(entries: Iterator[LinkedEntry], wanted: EntryFilter) -> Iterator[dict[str, Any]]:
-    for entry in entries:
-        record = entry_record(entry.entry, at_ms=entry.at_ms, linked=entry)
-        if wanted.matches(record):
-            yield record
 
 
 def _time(at_ms: int) -> str:

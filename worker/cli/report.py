@@ -1,4 +1,4 @@
-"""`livewarden report`: reports of cases to authorities, as people record them."""
+"""`livewarden report`: reports of cases to authorities, as people record and draft them."""
 
 from typing import Annotated
 
@@ -8,15 +8,15 @@ from worker.cli.evidence_keeping import Role
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json, acting_person
 from worker.cli.queue_hold import By, queue_redis, queue_settings
+from worker.cli.report_drafts import CaseId
+from worker.cli.report_drafts import app as drafts
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Reports of cases to authorities. Livewarden reports nothing by itself: people report, and record it here.",
 )
 
-CaseId = Annotated[
-    str, typer.Argument(metavar="CASE", help="data.case_id of the events of its incidents, or one of these.")
-]
+app.registered_commands += drafts.registered_commands
 
 
 @app.command()

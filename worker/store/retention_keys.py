@@ -13,6 +13,13 @@ REPORTS = moderated(
     seconds=20 * 366 * DAY,
     life="after the last report: the policy's `reference_days`",
 )
+PACKAGE_AGREEMENTS = Key(
+    "lw:package:{case}",
+    "hash",
+    "agreements that a case is packaged for a recipient: by whom, when, to what",
+    "20 people",
+    seconds=DAY,
+)
 EVIDENCE_DUE = moderated(
     "lw:evidence:due", "zset", "incidents with evidence, by the time of their next check", "incidents with evidence"
 )

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from drafted_cases import a_case
 from evidence_items import Pair, promote, sealed_item
 from kept_evidence import LEAD
 from redis import Redis
@@ -26,6 +27,7 @@ from worker.bank.changelog import append_changes
 from worker.bank.file_records import record_list_files
 from worker.bank.keys import CHANGES, FILES_RECORDED, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.own_lists import confirm, forget_past
+from worker.drafts.agreements import agree, record_package
 from worker.events.operations import OPERATIONS
 from worker.evidence.item_states import note_place, replace_record
 from worker.evidence.record import EvidenceRecord
@@ -558,6 +560,15 @@ class Stage:
             self.redis, incident, LEAD, authority="NCMEC", report_id="1", retention=self.scene.policy.retention
         )
         assert not done.again
+
+    def package_agree(self) -> None:
+        moderator = Actor(name="mo", role=Role.MODERATOR)
+        for actor, people in ((moderator, 1), (LEAD, 2)):
+            assert len(agree(self.redis, a_case(), actor, recipient="age1x")) == people
+
+    def package_made(self) -> None:
+        self.package_agree()
+        record_package(self.redis, a_case(), LEAD, recipient="age1x", manifest_sha256="f" * 64, pictures=1)
 
     def purge_begin(self) -> None:
         self.purge_end()

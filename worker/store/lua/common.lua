@@ -200,6 +200,23 @@ local function try_audit(entry)
   pcall(audit, entry)
 end
 
+-- The agreements on a package, as JSON, that stand at this moment: to this content, of the last `life_ms`, each by another
+-- person (by the field), who still has the role in which they agreed. Damaged ones are none.
+local function standing_agreements(agreements, agreed, life_ms)
+  local standing = {}
+  for _, text in ipairs(redis.call('HVALS', agreements)) do
+    local ok, one = pcall(cjson.decode, text)
+    if ok and type(one) == 'table' and type(one.by) == 'string' and one.agreed == agreed
+      and still_to_come((tonumber(one.at_ms) or 0) + life_ms, redis_ms(), life_ms) then
+      local role = role_of(one.by)
+      if role == '' or (one.verified == true and role == one.role) then
+        table.insert(standing, text)
+      end
+    end
+  end
+  return standing
+end
+
 -- Records acts on the bank, each a pair of JSON texts: the act for its stream, which is trimmed, and the entry of the
 -- audit log. Called before the first write of the act itself, as `audit` is.
 local function note_acts(stream, acts, kept)

@@ -1,0 +1,1 @@
+"""Drafts of reports on a case, and the sealed package of it, for people: nothing is sent anywhere."""
