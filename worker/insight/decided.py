@@ -23,7 +23,7 @@ READ_AT_ONCE: Final = 500
 """Records of one answer of Redis: some 5 MB."""
 
 MOST_CHARACTERS: Final = 200
-"""Of a condition that has no threshold: the beginning of its text."""
+"""Length of the text that stands for a condition without thresholds."""
 
 _BRIEF: Final = ("purpose", "outcome", "decided_ms", "raised_ms")
 _WHOLE: Final = ("rule", "severity", "outcome", "decided_ms", "raised_ms", "decisions", "event")
@@ -43,9 +43,9 @@ class DecidedIncident:
     """The outcome in force, after revisions."""
     raised_ms: int
     taken_ms: int | None
-    """When the person who decided first took it; None: unknown, or decided without being taken."""
+    """Time at which the person who decided first took it; None: unknown, or decided without being taken."""
     decided_ms: int
-    """When it was first decided."""
+    """Time of the first decision."""
     judged: tuple[Outcome, Outcome] | None = None
     """The outcomes of two persons who judged without knowing the other's; None: one person did."""
 

@@ -13,7 +13,8 @@ from worker.insight.summary import PeriodReport
 UNKNOWN: Final = "–"
 """In Markdown; CSV has an empty cell, JSON null."""
 
-_MARKS: Final = re.compile(r"([\\`*_{}\[\]<>|#~&])")
+_MARKS: Final = re.compile(r"([\\`*\[\]<|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+"""Characters that are markup within a line; between letters an underscore is none."""
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 """Beginnings that a spreadsheet takes for a formula."""
 

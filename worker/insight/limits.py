@@ -29,7 +29,7 @@ class ReportLimit:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenWork:
-    """What is under way at this moment, and therefore in no total yet; of all purposes."""
+    """Work that is under way at this moment, and therefore in no total yet; of all purposes."""
 
     streams: int
     """Streams that are polled."""

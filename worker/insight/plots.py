@@ -34,10 +34,16 @@ _COLOURS: Final = {
 }
 """Parts of a day, from the bottom up."""
 
-_INK, _FAINT, _GRID, _PAPER = "#1b1f24", "#4b5563", "#e1e5ea", "#ffffff"
+_INK, _FAINT, _GRID, _STEM, _PAPER = "#1b1f24", "#4b5563", "#e1e5ea", "#c3cad3", "#ffffff"
 
 SHORTEST_SECONDS: Final = 1.0
 """The bottom of the axis of times: shorter ones are drawn on it."""
+
+_TICKS: Final = (
+    *((1.0, "1 s"), (10.0, "10 s"), (60.0, "1 min"), (600.0, "10 min"), (3_600.0, "1 h"), (36_000.0, "10 h")),
+    *((86_400.0, "1 d"), (864_000.0, "10 d"), (34_560_000.0, "400 d")),
+)
+"""Labels of the axis of times; the last is the life of a record, above which no time is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +110,13 @@ def times_plot(period: Period, times: Mapping[date, DurationSketch]) -> str:
         for day, sketch in sorted(times.items())
         if (median := sketch.quantile(0.5)) is not None and (p95 := sketch.quantile(0.95)) is not None
     }
-    longest = max([10.0, *(p95 for _, p95 in found.values())])
-    decades = ceil(log10(longest / SHORTEST_SECONDS))
+    longest = max([_TICKS[2][0], *(p95 for _, p95 in found.values())])
+    top = next((seconds for seconds, _ in _TICKS if seconds >= longest), _TICKS[-1][0])
 
     def y_of(seconds: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * log10(max(seconds, SHORTEST_SECONDS) / SHORTEST_SECONDS) / decades
+        return _BOTTOM - (_BOTTOM - _TOP) * log10(max(seconds, SHORTEST_SECONDS)) / log10(top)
 
+    radius = min(4.0, max(1.2, columns.width / 2))
     marks = []
     for day in columns.days:
         x = columns.middle(day)
@@ -122,11 +129,12 @@ def times_plot(period: Period, times: Mapping[date, DurationSketch]) -> str:
         title = f"{day}: {times[day].n:,} decided, median {duration(median)}, 95 % within {duration(p95)}"
         marks.append(
             f'<g><title>{escape(title)}</title><line x1="{x:.1f}" y1="{y_of(median):.1f}" x2="{x:.1f}" '
-            f'y2="{y_of(p95):.1f}" stroke="{_GRID}" stroke-width="2"/>'
-            f'<circle cx="{x:.1f}" cy="{y_of(median):.1f}" r="4" fill="{_COLOURS["moderated"]}"/>'
-            f'<rect x="{x - 3.5:.1f}" y="{y_of(p95) - 3.5:.1f}" width="7" height="7" fill="{_COLOURS["failed"]}"/></g>'
+            f'y2="{y_of(p95):.1f}" stroke="{_STEM}" stroke-width="{radius / 2:.1f}"/>'
+            f'<circle cx="{x:.1f}" cy="{y_of(median):.1f}" r="{radius:.1f}" fill="{_COLOURS["moderated"]}"/>'
+            f'<rect x="{x - radius:.1f}" y="{y_of(p95) - radius:.1f}" width="{2 * radius:.1f}" '
+            f'height="{2 * radius:.1f}" fill="{_COLOURS["failed"]}"/></g>'
         )
-    grid = [(y_of(10.0**power), _round(10.0**power)) for power in range(decades + 1)]
+    grid = [(y_of(seconds), label) for seconds, label in _TICKS if seconds <= top]
     return _drawing(
         title=f"Times to the decision, {period.first} to {period.last}",
         described="Median and 95th percentile of the time from the raising of an incident to its first decision, by "
@@ -140,14 +148,6 @@ def times_plot(period: Period, times: Mapping[date, DurationSketch]) -> str:
         marks=marks,
         columns=columns,
     )
-
-
-def _round(seconds: float) -> str:
-    """A round duration as a label of the axis."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _drawing(

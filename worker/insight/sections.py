@@ -54,7 +54,7 @@ class ReportSection:
     answers: Mapping[str, str]
     """A framework, such as `DSA` -> in one line the question that this section answers."""
     notes: tuple[str, ...] = field(default=())
-    """What a reader must know to read the figures rightly, a sentence or two each."""
+    """Hints without which a reader would misread the figures, a sentence or two each."""
     tables: tuple[ReportTable, ...]
 
 

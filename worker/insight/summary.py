@@ -47,10 +47,10 @@ class PeriodReport:
     generated: str
     """RFC 3339, Redis's clock."""
     limits: tuple[ReportLimit, ...]
-    """What it cannot know."""
+    """Facts that it cannot know."""
     sections: tuple[ReportSection, ...]
     days: tuple[DayTotals, ...]
-    """Of its purpose, the oldest first: for plots."""
+    """Totals of its purpose, the oldest first: for plots."""
     times: Mapping[date, DurationSketch]
     """Times to the decision, by its day: for plots."""
 

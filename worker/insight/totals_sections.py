@@ -42,10 +42,16 @@ def coverage_section(days: Sequence[DayTotals]) -> ReportSection:
             "A stream counts once on each day on which it listed anything: over several days these are stream-days, "
             "not streams.",
             "Streamed = moderated + skipped + failed + missed + not settled. Skipped: left out on purpose; failed: "
-            "fetched but not decoded or classified; missed: never fetched.",
+            "fetched but not decoded or classified; missed: never fetched. Without a hash: pictures with too little "
+            "detail to be compared with hash lists.",
         ),
         tables=(
-            table("coverage_total", "The whole period", (count("stream_days"), *_TIMES), [_total(days)]),
+            table(
+                "coverage_total",
+                "The whole period",
+                (count("stream_days"), *_TIMES, seconds("unhashable_seconds", "moderated, of it without a hash")),
+                [(*_total(days), sum(round(day.seconds.get("unhashable", 0.0) * 1000) for day in days) / 1000)],
+            ),
             table(
                 "coverage_reasons",
                 "Why time was not moderated",
