@@ -92,12 +92,18 @@ def count_acts(search: AuditSearch, period: Period, counts: ActionCounts) -> Non
     Raises:
         StoreError: Redis failed.
     """
+    unlinked: set[str] = set()  # those of some seconds; one that is linked meanwhile is found twice
     try:
         for record in search.find(EntryFilter(since_ms=period.since_ms)):
-            if record["act"] in ACTS and period.contains(record["at_ms"]):
-                counts.acts[record["act"]] += 1
+            act, entry_id = str(record["act"]), str(record["id"])  # foreign entries have any values
+            if record["n"] is None:
+                unlinked.add(entry_id)
+            elif entry_id in unlinked:
+                continue
+            if act in ACTS and period.contains(record["at_ms"]):
+                counts.acts[act] += 1
                 details = record["details"]
-                if record["act"] == Act.REPORT and isinstance(details, dict):
+                if act == Act.REPORT and isinstance(details, dict):
                     _count(counts.authorities, str(details.get("authority", "")))
     except ObjectStoreError as error:
         counts.unread = str(error)

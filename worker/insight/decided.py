@@ -57,7 +57,7 @@ class DecidedIncident:
             return None
         try:
             first = _first_decision(fields.get("decisions", ""))
-            times = first.get("times", {})
+            times = first["times"] if first else {}
             return cls(
                 rule=fields.get("rule", ""),
                 severity=Severity(fields.get("severity", "")),
@@ -66,7 +66,7 @@ class DecidedIncident:
                 raised_ms=raised_ms,
                 taken_ms=milliseconds(times["taken"]) if "taken" in times else None,
                 # Of a decision that was revised, the record has the time of the revision.
-                decided_ms=milliseconds(times.get("first_decided") or times["decided"]) if times else decided_ms,
+                decided_ms=milliseconds(times.get("first_decided") or times["decided"]) if first else decided_ms,
                 judged=_judged(first),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
@@ -93,16 +93,26 @@ def _threshold(text: str) -> str:
     if not text:
         return ""
     data: Mapping[str, Any] = json.loads(text)["data"]
-    condition: Mapping[str, Any] = data.get("condition", {})
-    parts = [f"{one['of']} {one['name']} {one['operator']} {one['value']}" for one in condition.get("thresholds", ())]
-    if not parts and "when" in condition:
-        parts = [str(condition["when"])[:MOST_CHARACTERS]]
-    parts += [
-        f"distance on {one['list']} <= {one['max_distance']}"
-        for one in islice(data.get("matches", ()), 1)  # the nearest
-        if "max_distance" in one
+    parts = [
+        *_condition_parts(data.get("condition", {})),
+        *(
+            f"distance on {one['list']} <= {one['max_distance']}"
+            for one in islice(data.get("matches", ()), 1)  # the nearest
+            if "max_distance" in one
+        ),
     ]
     return "; ".join(parts)[: 2 * MOST_CHARACTERS]
+
+
+def _condition_parts(condition: Mapping[str, Any]) -> list[str]:
+    """Names the thresholds of a rule, of a hash flood or of a coverage gap (`worker.incidents.event_data`)."""
+    if stated := condition.get("thresholds"):
+        return [f"{one['of']} {one['name']} {one['operator']} {one['value']}" for one in stated]
+    if "when" in condition:
+        return [str(condition["when"])[:MOST_CHARACTERS]]
+    if "streams" in condition:
+        return [f"{condition['streams']} streams within {condition['within_seconds']} s"]
+    return [f"not seen for {condition['after_seconds']} s"] if "after_seconds" in condition else []
 
 
 class DecidedReading:

@@ -13,7 +13,7 @@ from worker.events.cloudevent import rfc3339
 from worker.health.redis_epoch import read_epoch
 from worker.ingest.coverage.totals import DayTotals, totals_on
 from worker.insight.actions import ActionCounts, actions_section, count_acts, count_interrupts
-from worker.insight.backlog import backlog_section
+from worker.insight.backlog import backlog_section, waiting_incidents
 from worker.insight.decided import DecidedReading
 from worker.insight.durations import DurationSketch
 from worker.insight.judgements import Judgements
@@ -29,7 +29,6 @@ from worker.insight.limits import (
 from worker.insight.period import Period
 from worker.insight.sections import ReportSection
 from worker.insight.totals_sections import coverage_section, decisions_section, escalations_section
-from worker.queue.claims import open_incidents
 from worker.store import redis_keys
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, store_errors
@@ -113,7 +112,7 @@ def period_report(
             decisions_section(days),
             judgements.accuracy_section(),
             judgements.times_section(),
-            backlog_section(open_incidents(redis), purpose=purpose, as_of=generated, undecided=reading.undecided),
+            backlog_section(waiting_incidents(redis), purpose=purpose, as_of=generated, undecided=reading.undecided),
             judgements.agreement_section(),
             actions_section(counts),
         ),

@@ -248,3 +248,49 @@ def test_two_judges_are_read_where_a_decision_has_them() -> None:
     found = DecidedIncident.of(fields | {"decisions": json.dumps(event)})
     assert found is not None
     assert found.judged == ("harmless", "csea_apparent")
+
+
+@pytest.mark.parametrize(
+    ("data", "threshold"),
+    [
+        (
+            {
+                "condition": {
+                    "when": "w",
+                    "thresholds": [{"of": "score", "name": "m/a", "operator": ">", "value": 0.5}],
+                },
+                "matches": [{"list": "known", "max_distance": 31}, {"list": "far", "max_distance": 20}],
+            },
+            "score m/a > 0.5; distance on known <= 31",
+        ),
+        ({"condition": {"streams": 5, "within_seconds": 600}}, "5 streams within 600 s"),
+        ({"condition": {"after_seconds": 60}}, "not seen for 60 s"),
+        ({"condition": {"when": "x" * 5_000, "thresholds": []}}, "x" * 200),
+        ({"matches": [{"list": "known"}]}, ""),
+    ],
+)
+def test_thresholds_are_named(data: dict[str, Any], threshold: str) -> None:
+    """A share would stand beside a threshold that nobody can compare with the policy."""
+    fields = {"rule": "r", "severity": "high", "outcome": "harmless", "raised_ms": "1", "decided_ms": "2"}
+    found = DecidedIncident.of(fields | {"event": json.dumps({"data": data})})
+    assert found is not None
+    assert found.threshold == threshold
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"severity": "worst"},
+        {"outcome": "unheard_of"},
+        {"raised_ms": "soon"},
+        {"event": "{"},
+        {"event": "[]"},
+        {"decisions": '{"data": {"times": {"decided": "noon"}}}'},
+        {"decisions": '{"data": {"times": []}}'},
+    ],
+)
+def test_damaged_records_are_refused(damage: dict[str, str]) -> None:
+    """A damaged record would end the report, or bring a figure that nobody decided."""
+    fields = {"rule": "r", "severity": "high", "outcome": "harmless", "raised_ms": "1", "decided_ms": "2"}
+    assert DecidedIncident.of(fields) is not None
+    assert DecidedIncident.of(fields | damage) is None
