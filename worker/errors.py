@@ -19,6 +19,7 @@ LivewardenError
     ├── EvidenceError            evidence that cannot be sealed, kept, opened or believed
     ├── LeaseLostError           background work took longer than its lease, and another has it now
     ├── ScanError                a scan that could not read anything, or whose input is not there
+    ├── InsightError             a report on a period that cannot be made as asked
     ├── ReplayError              a policy that cannot be replayed, or test cases that cannot be read
     └── DemoError                the demo cannot start, or fails
 
@@ -153,6 +154,10 @@ class LeaseLostError(WorkerError):
 
 class ScanError(WorkerError):
     """A scan that could not read anything, or whose input does not exist; the text has the reason."""
+
+
+class InsightError(WorkerError):
+    """A report on a period that cannot be made as asked; the text names the option."""
 
 
 class ReplayError(WorkerError):

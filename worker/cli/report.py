@@ -1,4 +1,4 @@
-"""`livewarden report`: reports of cases to authorities, as people record and draft them."""
+"""`livewarden report`: reports of cases to authorities, as people record and draft them, and the report on a period."""
 
 from typing import Annotated
 
@@ -10,13 +10,48 @@ from worker.cli.options import Json, acting_person
 from worker.cli.queue_hold import By, queue_redis, queue_settings
 from worker.cli.report_drafts import CaseId
 from worker.cli.report_drafts import app as drafts
+from worker.cli.report_summary import Form, From, OfPurpose, Plots, ReportFormat, To, print_report
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Reports of cases to authorities. Livewarden reports nothing by itself: people report, and record it here.",
+    invoke_without_command=True,
+    help="Reports of cases to authorities: Livewarden reports nothing by itself, people report, and record it here. "
+    "With --from and --to: the report on a period.",
 )
 
 app.registered_commands += drafts.registered_commands
+
+
+@app.callback()
+def _report(
+    context: typer.Context,
+    first: From = None,
+    last: To = None,
+    form: Form = ReportFormat.MD,
+    purpose: OfPurpose = "live",
+    plots: Plots = None,
+) -> None:
+    """Makes `livewarden report --from … --to …` the same as `livewarden report summary --from … --to …`."""
+    if context.invoked_subcommand is None:
+        print_report(first, last, form, purpose, plots)
+    elif first is not None or last is not None:
+        raise typer.BadParameter(f"goes behind {context.invoked_subcommand}", param_hint="--from, --to")
+
+
+@app.command()
+def summary(
+    first: From = None,
+    last: To = None,
+    form: Form = ReportFormat.MD,
+    purpose: OfPurpose = "live",
+    plots: Plots = None,
+) -> None:
+    """Print the report on a period: coverage, escalations, decisions, accuracy, times, backlog and actions, and what
+    cannot be known. The same as `livewarden report --from … --to …`.
+
+    No figure is about a person.
+    """
+    print_report(first, last, form, purpose, plots)
 
 
 @app.command()

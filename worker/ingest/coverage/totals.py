@@ -13,8 +13,8 @@ A hash a day, which scripts add to (`add_today` in worker/store/lua/common.lua),
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ from worker.store.redis_client import now_ms, store_errors
 KEPT_DAYS = redis_keys.DAY_TOTALS.seconds // DAY
 
 _EPOCH = date(1970, 1, 1)
+_UNNAMED = "(more)"
 _COUNT = re.compile(r"-?[0-9]{1,19}")
 COUNTED: Mapping[str, tuple[str, ...]] = {
     "raised": ("rule", "severity"),
@@ -51,6 +52,8 @@ class DayTotals:
     """`elapsed`, `moderated`, `unhashable`, and `<kind>: <reason>`."""
     counts: Mapping[str, tuple[Mapping[str, str | int], ...]]
     """By `raised`, `decided`, `revised`, and each of these with `-list`: labels, and `count`."""
+    unnamed: Mapping[str, int] = field(default_factory=dict)
+    """The same kinds -> counts without labels: a day had more names than are kept (`(more)`)."""
 
     @classmethod
     def of(cls, day: date, purpose: str, fields: Mapping[str, int]) -> Self:
@@ -67,6 +70,7 @@ class DayTotals:
             streams=fields.get("streams", 0),
             seconds=dict(sorted(seconds.items())),
             counts={what: tuple(found) for what, found in counts.items()},
+            unnamed={what: more for what in COUNTED if (more := fields.get(f"{what} {_UNNAMED}", 0))},
         )
 
     def kind_seconds(self, kind: str) -> float:
@@ -95,8 +99,17 @@ def totals(redis: Redis, *, days: int) -> Iterator[DayTotals]:
     """
     with store_errors():
         today = datetime.fromtimestamp(now_ms(redis) / 1000, UTC).date()
-        for ago in range(days):
-            day = today - timedelta(days=ago)
+    yield from totals_on(redis, (today - timedelta(days=ago) for ago in range(days)))
+
+
+def totals_on(redis: Redis, days: Iterable[date]) -> Iterator[DayTotals]:
+    """The totals of those days, in their order, for each purpose that has any.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        for day in days:
             key = redis_keys.DAY_TOTALS.of(str((day - _EPOCH).days))
             record = redis.execute_command("HGETALL", key, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
             for purpose in ("live", "drill", "canary"):
