@@ -24,8 +24,9 @@ DEFAULT_WAIT_SECONDS: Final[Mapping[Severity, int]] = MappingProxyType(
 )
 """The longest wait by severity. No law or study states one: each deployment sets its own."""
 
-_CLAIM_MS: Final = 10**16
-"""Above every time in milliseconds since 1970 that is read: a whole number sorts faster than a tuple."""
+_CLAIM_MS: Final = 2.0**44
+"""Milliseconds from 1970 to 2527. A claim and a time are sorted as one float, exact below 2**53, which is faster than
+a tuple."""
 _RANK: Final = 4
 """Above every certainty."""
 _ENDED: Final = 4 * _RANK
@@ -78,7 +79,7 @@ class OpenCase:
     purpose: str
     hits: int
     raised_ms: int
-    """Redis's clock when the oldest of its undecided incidents was raised."""
+    """Redis's clock when the oldest of its undecided incidents was raised; 0 if that is unknown."""
     captured_first_ms: int | None = None
     """Capture time of the first finding; None: unknown, an older version raised it."""
     ground: Mapping[str, str | int | float] = field(default_factory=dict)
@@ -102,9 +103,9 @@ def order_cases(
 ) -> list[OpenCase]:
     """Orders cases by their claim on the next person.
 
-    A case within its wait never stands before one of a higher claim. One that is past its wait is taken
-    within `TURNS` * (n + 1) takes, where n others are longer past theirs. Cases of the same claim stand by their ids, so that two pages show
-    the same order.
+    A case within its wait never stands before one of a higher claim. One that is past its wait, and n others
+    longer past theirs, are taken within `TURNS` * (n + 1) takes. Cases of the same claim stand by their ids, so that
+    two pages show the same order.
 
     Args:
         turn: takes from the queue so far, by anybody.
@@ -112,7 +113,7 @@ def order_cases(
     given = LongestWaits() if waits is None else waits
     # Enums hash slowly, and their values are looked up slowly: a dictionary by severity would take half of the time.
     critical_ms, high_ms, review_ms = (given.of_ms(severity) for severity in Severity)
-    keyed: list[tuple[int, str, int, int]] = []
+    keyed: list[tuple[float, str, int, int]] = []
     for index, case in enumerate(cases):
         severity, raised_ms = case.severity, case.raised_ms
         if severity is Severity.CRITICAL:

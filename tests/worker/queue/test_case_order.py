@@ -147,7 +147,7 @@ def test_ten_thousand_cases_are_ordered_within_20_ms():
     ]
     order_cases(cases, now_ms=NOW_MS)
     seconds = []
-    for _ in range(7):
+    for _ in range(15):
         begun = time.thread_time()
         order_cases(cases, now_ms=NOW_MS)
         seconds.append(time.thread_time() - begun)
