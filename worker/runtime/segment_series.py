@@ -1,4 +1,4 @@
-"""What a settled segment adds to the timeline of its stream's case."""
+"""The part of a settled segment in the timeline of its stream's case."""
 
 import hashlib
 from typing import Final
@@ -12,7 +12,7 @@ from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 from worker.timeline.series import LONGEST_MS, MAX_SCORES, SeriesHit, SeriesSample, SeriesSegment, SeriesStretch
 
 KEY_CHARACTERS: Final = 12
-"""Of the digest that names a segment in a series: one of 300 is mistaken for another once in 10**10 segments."""
+"""Length of the digest that names a segment in a series: among 300, one in 10**11 is mistaken for another."""
 
 
 def series_segment(

@@ -45,8 +45,8 @@ CASE = moderated(
     seconds=400 * DAY,
     life="after an incident of it was written last",
 )
-SERIES = moderated(
-    "lw:series:{case}",
+TIMELINE = moderated(
+    "lw:timeline:{case}",
     "hash",
     "the timeline of a case: coverage, samples, scores and hits, coarser with age",
     "64 kB",

@@ -61,12 +61,12 @@ class SeriesHit(NamedTuple):
     list: str
     """The list of the nearest match; empty: it matches none."""
     distance: int
-    """Of the nearest match; -1: there is none."""
+    """That of the nearest match; -1: there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesSegment:
-    """What a segment adds to the series of its stream's case."""
+    """The part of a segment in the series of its stream's case."""
 
     key: str
     """Names the segment among those of its stream."""

@@ -17,7 +17,7 @@ from worker.timeline.series_text import read_segment, read_series, segment_text,
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
 
-series_key: Final = redis_keys.SERIES.of
+series_key: Final = redis_keys.TIMELINE.of
 lately_key: Final = redis_keys.LATELY.of
 
 BEFORE_MS: Final = 180_000
@@ -50,7 +50,7 @@ def note_segment(redis: Redis, stream_id: str, purpose: str, segment: SeriesSegm
         if after is before:
             return
         with store_errors():
-            args: list[str | int] = [str(version), series_text(after), redis_keys.SERIES.seconds]
+            args: list[str | int] = [str(version), series_text(after), redis_keys.TIMELINE.seconds]
             if run_script(redis, "series_write", keys=[series_key(str(case_id))], args=args):
                 return
 

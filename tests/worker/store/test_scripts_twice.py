@@ -101,7 +101,7 @@ rules:
   - {name: known, when: 'matched("known")', severity: critical}
   - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
-CHANGES_NOTHING = {"anything_free", "read_in_order"}
+CHANGES_NOTHING = {"read_cases", "anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
 RENEWED = {"renew_due": DUE.encode()}
 """The key whose times a script sets by the clock: sent later, it sets later ones."""

@@ -32,7 +32,7 @@ def test_a_case_has_the_minutes_before_it(redis: Redis, scene: Scene):
     """A moderator would see the finding, and not how it came about."""
     for number in range(5):
         note_segment(redis, "s", "live", a_segment(number))
-    assert redis.keys("lw:series:*") == []
+    assert redis.keys("lw:timeline:*") == []
     scene.raise_incident("s")
     note_segment(redis, "s", "live", a_segment(5))
     case_id = case_of(redis)

@@ -28,7 +28,7 @@ local incidents = redis.pcall('ZREVRANGE', KEY.CASE .. id, 0, 99)
 for _, incident in ipairs(incidents.err and {} or incidents) do
   local known = redis.pcall('HMGET', KEY.INCIDENT .. incident, 'raised_ms', 'outcome')
   if not known.err and known[1] and not known[2] then
-    local series = redis.pcall('HMGET', KEY.SERIES .. id, 'version', 'text')
+    local series = redis.pcall('HMGET', KEY.TIMELINE .. id, 'version', 'text')
     if series.err then
       series = {false, false}
     end

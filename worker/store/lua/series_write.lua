@@ -1,6 +1,6 @@
+--@once
 -- Refused where Redis is full: a case can be decided without its timeline, and escalations need the room.
--- Writes the series of a case, unless it has changed since the caller read it. Sent twice, it is refused the second
--- time; the caller then finds its segments in the series.
+-- Writes the series of a case, unless it has changed since the caller read it.
 -- KEYS: series. ARGV: version as read, new text, seconds that it is kept. Returns 1, or 0: read again.
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then
   redis.call('DEL', KEYS[1])
