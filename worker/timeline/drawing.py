@@ -31,9 +31,14 @@ EVENT_Y_PIXELS: Final = 162
 AXIS_Y_PIXELS: Final = 176
 MAX_LABEL_CHARACTERS: Final = 24
 MAX_TICKS_A_CELL: Final = 4
-"""Samples of a cell that are drawn apart; more are one block on any screen."""
+"""Samples of a cell that are drawn apart."""
+MAX_TICKS: Final = 1_200
+"""Of a drawing: nearer ones are one block on any screen."""
 MAX_SHOWN_MARKS: Final = 100
 """Decisions and other events, the newest."""
+
+WIDE: Final = ' class="wide"'
+"""Hides a part on a narrow screen."""
 
 _BANDS: Final = {
     BandKind.SEEN: 'class="f-seen"',
@@ -71,9 +76,18 @@ class Timeline:
     """A drawing, and its content as a list for those who do not see it."""
 
     svg: str
-    log: tuple[tuple[str, str], ...]
-    """Time and text, in order; unescaped. Of hits and scores over a threshold the drawing's links lead to `#tl-N`, where
-    N counts from 0."""
+    log: tuple["TimelineEntry", ...]
+    """In order of time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEntry:
+    """A line of the list beneath a timeline. Its texts are not escaped: a template does that."""
+
+    time: str
+    text: str
+    anchor: str = ""
+    """The id to which the drawing links; empty: nothing in the drawing leads here."""
 
 
 def draw(
@@ -95,8 +109,6 @@ def draw(
     span = span_of(series, [mark.at_ms for mark in shown], now_ms=now_ms)
     coverage = bands(series, span, live=now_ms is not None)
     drawing = _Drawing(series=series, span=span, limits=limits, clock=clock)
-    log = drawing.log(coverage, shown)
-    names = {text: f"tl-{number}" for number, (_, text) in enumerate(log)}
     parts = [
         '<svg role="group" aria-label="Timeline: coverage, samples, scores, matches and events. '
         'All of it is in the list below.">',
@@ -105,13 +117,13 @@ def draw(
         *drawing.samples(),
         *drawing.scores(),
         *([] if now_ms is None else [_upright("l-now", span.percent(now_ms))]),
-        *drawing.hits(names),
+        *drawing.hits(),
         *drawing.marks(shown),
         f'<line class="l-axis" x1="0" x2="100%" y1="{AXIS_Y_PIXELS}" y2="{AXIS_Y_PIXELS}"/>',
         *drawing.axis(now_ms),
         "</svg>",
     ]
-    return Timeline(svg="\n".join(parts), log=tuple(log))
+    return Timeline(svg="\n".join(parts), log=tuple(drawing.log(coverage, shown)))
 
 
 def reason_text(reason: str) -> str:
@@ -123,11 +135,28 @@ def _upright(name: str, x_percent: float) -> str:
     return f'<line class="{name}" x1="{x_percent}%" x2="{x_percent}%" y1="2" y2="{AXIS_Y_PIXELS}"/>'
 
 
+def _safe(text: str) -> str:
+    """A string as text of the drawing or of an attribute, without characters that turn text around or that XML lacks."""
+    return escape("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))
+
+
 def _short(text: str) -> str:
-    """A label in the drawing: cut, and without characters that turn text around or break lines."""
-    printable = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
-    cut = printable if len(printable) <= MAX_LABEL_CHARACTERS else f"{printable[: MAX_LABEL_CHARACTERS - 1]}…"
-    return escape(cut)
+    """A label in the drawing."""
+    return _safe(text if len(text) <= MAX_LABEL_CHARACTERS else f"{text[: MAX_LABEL_CHARACTERS - 1]}…")
+
+
+def _anchor(number: int) -> str:
+    return f"tl-{number}"
+
+
+def _gap_text(band: Band) -> str:
+    """A gap in words: "Missed 12 s: stalled"."""
+    said = "Skipped" if band.kind is BandKind.SKIPPED else "Missed"
+    return f"{said} {_seconds(band)}: {reason_text(band.reason)}"
+
+
+def _seconds(band: Band) -> str:
+    return f"{max(1, round(band.lost_ms / 1000))} s"
 
 
 def _hit_text(hit: SeriesHit, number: int, total: int, at: str) -> str:
@@ -152,8 +181,7 @@ class _Drawing:
             width = max(round(end - begin, 2), 0.01 if band.kind is BandKind.SEEN else 0.2)
             found.append(f'<rect x="{begin}%" y="6" width="{width}%" height="10" {_BANDS[band.kind]}/>')
             if band.reason:
-                seconds = f"{max(1, round(band.lost_ms / 1000))} s"
-                labels.append((round((begin + end) / 2, 2), f"{reason_text(band.reason)} {seconds}"))
+                labels.append((round((begin + end) / 2, 2), f"{reason_text(band.reason)} {_seconds(band)}"))
         return found + [
             f'<text class="mid{" wide" if one.wide else ""}" x="{one.x_percent}%" y="29">{_short(one.text)}</text>'
             for one in placed(labels)
@@ -162,10 +190,15 @@ class _Drawing:
     def samples(self) -> list[str]:
         """Ticks. A cell knows how many samples it has, not when each was taken: they are spread over it."""
         path: list[str] = []
+        apart_ms = (self.span.end_ms - self.span.begin_ms) / MAX_TICKS
+        last_ms = self.span.begin_ms - apart_ms
         for place in sorted(self.series.cells, key=lambda one: one.begin_ms):
             count = min(self.series.cells[place].samples, MAX_TICKS_A_CELL)
-            step_ms = (place.end_ms - place.begin_ms) / max(count, 1)
-            path += [f"M{self._second(place.begin_ms + (one + 0.5) * step_ms)} 5v14" for one in range(count)]
+            for one in range(count):
+                at_ms = place.begin_ms + (one + 0.5) * (place.end_ms - place.begin_ms) / count
+                if at_ms - last_ms >= apart_ms:
+                    path.append(f"M{self._second(at_ms)} 5v14")
+                    last_ms = at_ms
         inner = f'<path class="l-tick" d="{"".join(path)}"/>' if path else ""
         return [self._stretched(34, 24, inner)]
 
@@ -173,7 +206,7 @@ class _Drawing:
         top, height = SCORE_TOP_PIXELS, SCORE_HEIGHT_PIXELS
         lines = [f'<line class="l-line" x1="0" x2="100%" y1="{y}" y2="{y}"/>' for y in (top, top + height)]
         paths = [
-            f'<path class="l-score" d="{"".join(map(self._run, runs))}"><title>{escape(name)}</title></path>'
+            f'<path class="l-score" d="{"".join(map(self._run, runs))}"><title>{_safe(name)}</title></path>'
             for name, runs in score_lines(self.series).items()
         ]
         lines.append(self._stretched(top, height, "".join(paths)))
@@ -183,14 +216,14 @@ class _Drawing:
                 continue
             y = round(top + height * (1 - limit.value), 1)
             lines.append(
-                f'<line class="l-limit" x1="0" x2="100%" y1="{y}" y2="{y}"><title>{escape(limit.name)}</title></line>'
+                f'<line class="l-limit" x1="0" x2="100%" y1="{y}" y2="{y}"><title>{_safe(limit.name)}</title></line>'
             )
             if all(abs(y - other) >= 11 for other in taken):  # letters are 11 px high
                 taken.append(y)
                 lines.append(f'<text class="end" x="-6" y="{round(y + 4, 1)}">{limit.value:.2f}</text>')
         return lines
 
-    def hits(self, names: dict[str, str]) -> list[str]:
+    def hits(self) -> list[str]:
         """Diamonds, each a link to its place in the list; the first can be reached by Tab, the others by arrows."""
         found: list[str] = []
         before = -100.0
@@ -203,7 +236,7 @@ class _Drawing:
                 label, before = f'<text x="9" y="4" class="strong{wide}">{hit.distance}</text>', x
             tab = "" if number == 1 else ' tabindex="-1"'
             found.append(
-                f'<a{tab} href="#{names[word]}" aria-label="{escape(word)}"><svg x="{x}%" y="{MATCH_Y_PIXELS}">'
+                f'<a{tab} href="#{_anchor(number)}" aria-label="{_safe(word)}"><svg x="{x}%" y="{MATCH_Y_PIXELS}">'
                 f'<circle class="ring" r="12"/><path class="f-critical" d="M0-6 6 0 0 6-6 0z"/>{label}</svg></a>'
             )
         return found
@@ -212,7 +245,7 @@ class _Drawing:
         within = [(self.span.percent(mark.at_ms), mark.text) for mark in marks if self.span.holds(mark.at_ms)]
         found = [f'<svg x="{x}%" y="{EVENT_Y_PIXELS}"><path class="l-ink" d="M0-6v12"/></svg>' for x, _ in within]
         return found + [
-            f'<svg x="{one.x_percent}%" y="{EVENT_Y_PIXELS}"{" class=" + chr(34) + "wide" + chr(34) if one.wide else ""}>'
+            f'<svg x="{one.x_percent}%" y="{EVENT_Y_PIXELS}"{WIDE if one.wide else ""}>'
             f'<text x="5" y="4">{_short(one.text)}</text></svg>'
             for one in placed(within)
         ]
@@ -221,30 +254,23 @@ class _Drawing:
         now = None if now_ms is None else self.span.percent(now_ms)
         labels = [(self.span.percent(at_ms), self.clock(at_ms)) for at_ms in axis_ms(self.span)]
         found = [
-            f'<text class="mid{" wide" if one.wide else ""}" x="{one.x_percent}%" y="190">{escape(one.text)}</text>'
+            f'<text class="mid{" wide" if one.wide else ""}" x="{one.x_percent}%" y="190">{_safe(one.text)}</text>'
             for one in placed(labels)
             if now is None or abs(one.x_percent - now) >= WIDE_PERCENT
         ]
         return found if now is None else [*found, f'<text class="strong mid" x="{now}%" y="190">now</text>']
 
-    def log(self, coverage: Sequence[Band], marks: Sequence[TimelineMark]) -> list[tuple[str, str]]:
-        """All of it in words, in order: gaps, hits and marks."""
+    def log(self, coverage: Sequence[Band], marks: Sequence[TimelineMark]) -> list[TimelineEntry]:
+        """All of it in words: gaps, hits and marks."""
         total = len(self.series.hits)
-        said = [
-            (
-                band.begin_ms,
-                f"{'Skipped' if band.kind is BandKind.SKIPPED else 'Missed'} "
-                f"{max(1, round(band.lost_ms / 1000))} s: {reason_text(band.reason)}",
-            )
-            for band in coverage
-            if band.reason
-        ]
+        said = [(band.begin_ms, _gap_text(band), "") for band in coverage if band.reason]
         said += [
-            (hit.capture_ms, _hit_text(hit, number, total, self.clock(hit.capture_ms)))
+            (hit.capture_ms, _hit_text(hit, number, total, self.clock(hit.capture_ms)), _anchor(number))
             for number, hit in enumerate(self.series.hits, 1)
         ]
-        said += [(mark.at_ms, mark.text) for mark in marks]
-        return [(self.clock(at_ms), text) for at_ms, text in sorted(said, key=lambda one: one[0])]
+        said += [(mark.at_ms, mark.text, "") for mark in marks]
+        said.sort(key=lambda one: one[0])
+        return [TimelineEntry(time=self.clock(at_ms), text=text, anchor=anchor) for at_ms, text, anchor in said]
 
     def _second(self, at_ms: float) -> float:
         return round((at_ms - self.span.begin_ms) / 1000, 1)

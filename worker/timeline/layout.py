@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from worker.timeline.series import CaseSeries, CellPlace, SeriesCell
+from worker.timeline.series import CELL_MS, CaseSeries, CellPlace, SeriesCell
 
 LEAST_SPAN_MS: Final = 60_000
 """A case of some seconds is not drawn as a wall of samples."""
@@ -89,36 +89,63 @@ def span_of(series: CaseSeries, marks_ms: Iterable[int], *, now_ms: int | None) 
 
 
 def bands(series: CaseSeries, span: TimeSpan, *, live: bool) -> list[Band]:
-    """The coverage of the span without overlap, in order. A cell in which more was lost than seen is lost, for the reason
-    that took most."""
+    """The coverage of the span without overlap, in order; joined where it is of one kind and reason.
+
+    A cell knows how much of it was lost, not where: the loss is drawn beside that of the cell before, or at its end.
+    """
     found: list[Band] = []
     at_ms = span.begin_ms
     for place in sorted(series.cells, key=lambda one: one.begin_ms):
-        if place.begin_ms > at_ms:
-            found.append(_missing(at_ms, place.begin_ms))
-        found += _parts(place, series.cells[place], min(place.end_ms, max(series.newest_ms, place.begin_ms + 1)))
-        at_ms = found[-1].end_ms if found else place.end_ms
+        if place.begin_ms - at_ms > 0:
+            found.append(_lost(at_ms, place.begin_ms, NO_RECORD))
+        at_ms = max(place.begin_ms + 1, min(place.end_ms, series.newest_ms))
+        found += _parts(place.begin_ms, at_ms, series.cells[place], found[-1] if found else None)
     if live and at_ms < span.end_ms:
         found.append(Band(begin_ms=at_ms, end_ms=span.end_ms, kind=BandKind.PENDING))
     return _joined(found)
 
 
-def _missing(begin_ms: int, end_ms: int) -> Band:
-    return Band(begin_ms=begin_ms, end_ms=end_ms, kind=BandKind.MISSED, reason=NO_RECORD, lost_ms=end_ms - begin_ms)
+def _lost(begin_ms: int, end_ms: int, field: str) -> Band:
+    """A lost stretch, by the field of the ledger in which it counts."""
+    counted, _, why = field.partition(": ")
+    skipped = counted == "skipped" or why in SKIPPED_REASONS
+    return Band(
+        begin_ms=begin_ms,
+        end_ms=end_ms,
+        kind=BandKind.SKIPPED if skipped else BandKind.MISSED,
+        reason=why or field,
+        lost_ms=end_ms - begin_ms,
+    )
 
 
-def _parts(place: CellPlace, cell: SeriesCell, end_ms: int) -> list[Band]:
-    """The bands of one cell: it does not know the order of its parts, so the greatest stands for it."""
-    lost_ms = sum(cell.lost_ms.values())
-    if not lost_ms and not cell.moderated_ms:
-        return [_missing(place.begin_ms, end_ms)]
-    if lost_ms <= cell.moderated_ms:
-        return [Band(begin_ms=place.begin_ms, end_ms=end_ms, kind=BandKind.SEEN)]
-    reason = max(sorted(cell.lost_ms), key=lambda name: cell.lost_ms[name])
-    kind_name, _, why = reason.partition(": ")
-    skipped = kind_name == "skipped" or why in SKIPPED_REASONS
-    kind = BandKind.SKIPPED if skipped else BandKind.MISSED
-    return [Band(begin_ms=place.begin_ms, end_ms=end_ms, kind=kind, reason=why or reason, lost_ms=lost_ms)]
+def _parts(begin_ms: int, end_ms: int, cell: SeriesCell, before: Band | None) -> list[Band]:
+    """The bands of one cell."""
+    length_ms = end_ms - begin_ms
+    lost_ms = dict(cell.lost_ms)
+    # The first and the last cell may be in segments in part. A longer hole is time that no segment has.
+    hole_ms = length_ms - cell.moderated_ms - sum(lost_ms.values())
+    if hole_ms > CELL_MS or (hole_ms > 0 and not cell.moderated_ms and not lost_ms):
+        lost_ms[NO_RECORD] = hole_ms
+    whole_ms = cell.moderated_ms + sum(lost_ms.values())
+    if whole_ms <= 0:
+        return []
+    shares = sorted(lost_ms.items())
+    if before is not None and before.reason:
+        # What goes on from the cell before comes first.
+        shares.sort(key=lambda one: _lost(0, 1, one[0]).reason != before.reason)
+    goes_on = bool(shares) and before is not None and _lost(0, 1, shares[0][0]).reason == before.reason
+    seen = [("", cell.moderated_ms)] if cell.moderated_ms else []
+    ordered = [*shares[:1], *seen, *shares[1:]] if goes_on else [*seen, *shares]
+    found: list[Band] = []
+    counted_ms, at_ms = 0, begin_ms
+    for field, part_ms in ordered:
+        counted_ms += part_ms
+        until_ms = begin_ms + round(length_ms * counted_ms / whole_ms)
+        if until_ms > at_ms:
+            seen_band = Band(begin_ms=at_ms, end_ms=until_ms, kind=BandKind.SEEN)
+            found.append(_lost(at_ms, until_ms, field) if field else seen_band)
+        at_ms = until_ms
+    return found
 
 
 def _joined(found: Sequence[Band]) -> list[Band]:
@@ -171,8 +198,8 @@ def axis_ms(span: TimeSpan) -> list[int]:
 
 
 def score_lines(series: CaseSeries) -> dict[str, list[list[tuple[int, int]]]]:
-    """By score: its runs of (time in ms, thousandths). A run breaks where no cell follows, or one without samples that
-    was not seen."""
+    """By score: its runs of (time in ms, thousandths). A run breaks where no cell follows, and at one of which more was
+    lost than seen."""
     ordered = sorted(series.cells, key=lambda one: one.begin_ms)
     names = sorted({name for cell in series.cells.values() for name in cell.scores})
     return {name: _runs(series, ordered, name) for name in names}
