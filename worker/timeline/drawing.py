@@ -136,7 +136,7 @@ def _upright(name: str, x_percent: float) -> str:
 
 
 def _safe(text: str) -> str:
-    """A string as text of the drawing or of an attribute, without characters that turn text around or that XML lacks."""
+    """A string as text or in an attribute, without characters that turn text around or that XML lacks."""
     return escape("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))
 
 

@@ -1,7 +1,7 @@
 """Places on a timeline: what of a series is drawn where, in per cent of its span. Pure, and without markup."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final
@@ -16,6 +16,9 @@ WIDE_PERCENT: Final = 8.0
 """One nearer (<) than this is shown on wide screens only."""
 JOINED_MS: Final = 500
 """Bands of one kind that are no further (<=) apart are one: a segment's duration is rounded."""
+LEAST_SEEN_SHARE: Final = 1 / 300
+"""A seen band that is a smaller part of the span, between two gaps for one reason, is drawn as one gap with them: some
+3 px, which nobody can tell apart. The time that the gap states is still that which was lost."""
 TICKS: Final = 10
 """Labels of the axis, at most."""
 _STEPS_SECONDS: Final = (
@@ -102,7 +105,7 @@ def bands(series: CaseSeries, span: TimeSpan, *, live: bool) -> list[Band]:
         found += _parts(place.begin_ms, at_ms, series.cells[place], found[-1] if found else None)
     if live and at_ms < span.end_ms:
         found.append(Band(begin_ms=at_ms, end_ms=span.end_ms, kind=BandKind.PENDING))
-    return _joined(found)
+    return _joined(found, LEAST_SEEN_SHARE * (span.end_ms - span.begin_ms))
 
 
 def _lost(begin_ms: int, end_ms: int, field: str) -> Band:
@@ -148,21 +151,26 @@ def _parts(begin_ms: int, end_ms: int, cell: SeriesCell, before: Band | None) ->
     return found
 
 
-def _joined(found: Sequence[Band]) -> list[Band]:
+def _joined(found: Sequence[Band], least_seen_ms: float) -> list[Band]:
     joined: list[Band] = []
     for band in found:
-        last = joined[-1] if joined else None
-        if last and (last.kind, last.reason) == (band.kind, band.reason) and band.begin_ms - last.end_ms <= JOINED_MS:
-            joined[-1] = Band(
-                begin_ms=last.begin_ms,
-                end_ms=band.end_ms,
-                kind=band.kind,
-                reason=band.reason,
-                lost_ms=last.lost_ms + band.lost_ms,
-            )
+        if len(joined) > 1 and band.reason and joined[-1].kind is BandKind.SEEN:
+            gap, seen = joined[-2:]
+            if _alike(gap, band) and seen.end_ms - seen.begin_ms < least_seen_ms:
+                joined[-2:] = [_together(gap, seen)]
+        if joined and _alike(joined[-1], band) and band.begin_ms - joined[-1].end_ms <= JOINED_MS:
+            joined[-1] = _together(joined[-1], band)
         else:
             joined.append(band)
     return joined
+
+
+def _alike(one: Band, other: Band) -> bool:
+    return (one.kind, one.reason) == (other.kind, other.reason)
+
+
+def _together(first: Band, second: Band) -> Band:
+    return replace(first, end_ms=second.end_ms, lost_ms=first.lost_ms + second.lost_ms)
 
 
 @dataclass(frozen=True, kw_only=True)
