@@ -9,7 +9,6 @@ from redis import Redis
 
 from config.facts import SegmentFacts, StreamFacts
 from worker.bank.lists_in_force import BankSource
-from worker.errors import StoreError
 from worker.incidents.commit import Settled, settle
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.incidents.segment_evidence import NO_EVIDENCE, SegmentEvidence
@@ -20,7 +19,6 @@ from worker.ingest.playlist.outcome import SHORT_EXTINF
 from worker.ingest.poll.due import no_video_mark
 from worker.ingest.registry.kept_risk import score_fields
 from worker.ingest.registry.signals import stream_facts
-from worker.logs.failure_log import FailureLog
 from worker.logs.fields import fields
 from worker.moderation.accounting import ROUNDING_MS, LedgerShare
 from worker.moderation.gate import GateState
@@ -29,15 +27,13 @@ from worker.policyload.active_policy import ActivePolicy
 from worker.processes.soft_limit import soft_limit
 from worker.runtime.degraded_marks import DegradedMarks
 from worker.runtime.evidence_writer import EvidenceWriter
-from worker.runtime.segment_series import series_segment
+from worker.runtime.segment_series import note, series_segment
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
-from worker.timeline.series_store import note_segment
 from worker.verdictlog.rows import rows_of
 from worker.verdictlog.writer import VerdictWriter
 
 _log = logging.getLogger(__name__)
-_no_timeline = FailureLog(_log)
 
 _NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
 """After these the poll moves on to another rendition, if there is one."""
@@ -147,7 +143,8 @@ class SegmentEnd:
             marks, stream_id = context.degraded, context.stream.stream_id
             self.degraded_marks.note(marks, stream_id=stream_id, segment_sequence=record.sequence)
         _log_segment(record, share, context, verdict)
-        self._note(record, share, context, verdict)
+        segment = series_segment(record, share, verdict, self.active.policy)
+        note(self.redis, context.stream.stream_id, context.stream.purpose, segment)
         now = now_ms(self.redis)
         rows = rows_of(
             context,
@@ -162,20 +159,6 @@ class SegmentEnd:
             silent=settled.silent,
         )
         self.verdict_log.add(rows, now_ms=now, judged_by=None if verdict is None else verdict.bank)
-
-    def _note(
-        self, record: SegmentRecord, share: LedgerShare, context: SegmentContext, verdict: SegmentVerdict | None
-    ) -> None:
-        """Notes the segment for the timeline of its stream's case. A canary's case is for no person."""
-        stream_id, purpose = context.stream.stream_id, context.stream.purpose
-        if purpose == "canary":
-            return
-        try:
-            segment = series_segment(record, share, verdict, self.active.policy)
-            note_segment(self.redis, stream_id, purpose, segment)
-        except StoreError as error:
-            # The segment is settled, and a case can be decided without its timeline.
-            _no_timeline.met(stream_id, "stream %s: its timeline lacks a segment: %s", stream_id, error)
 
 
 def _log_segment(

@@ -1,15 +1,27 @@
 """The part of a settled segment in the timeline of its stream's case."""
 
 import hashlib
+import logging
+from collections.abc import Sequence
 from typing import Final
+
+from redis import Redis
 
 from config.policy.cel.comparisons import comparisons
 from config.policy.policy import Policy
+from worker.errors import StoreError
 from worker.ingest.coverage.ledger import entry
 from worker.ingest.pending.segments import SegmentRecord
+from worker.ingest.playlist.outcome import Missed
+from worker.ingest.poll.due import DueStream
+from worker.logs.failure_log import FailureLog
 from worker.moderation.accounting import ROUNDING_MS, SHORT, LedgerShare, without
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 from worker.timeline.series import LONGEST_MS, MAX_SCORES, SeriesHit, SeriesSample, SeriesSegment, SeriesStretch
+from worker.timeline.series_store import note_segment
+
+_log = logging.getLogger(__name__)
+_no_timeline = FailureLog(_log)
 
 KEY_CHARACTERS: Final = 12
 """Length of the digest that names a segment in a series: among 300, one in 10**11 is mistaken for another."""
@@ -22,7 +34,7 @@ def series_segment(
     # A capture time follows from what the broadcaster claims: none is later than when the segment was listed.
     begin_ms = min(record.capture_ms, record.admitted_ms) if record.admitted_ms else record.capture_ms
     length_ms = min(record.duration_ms, LONGEST_MS)
-    key = hashlib.sha256(f"{record.generation} {record.key}".encode()).hexdigest()[:KEY_CHARACTERS]
+    key = _key(f"{record.generation} {record.key}")
     if verdict is None:
         reason = next(iter(share.failed_ms), "other")
         lost = SeriesStretch(begin_ms, begin_ms + length_ms, entry("failed", reason))
@@ -41,6 +53,37 @@ def series_segment(
         ),
         hits=tuple(hit for sample in verdict.samples for hit in _hits(sample, policy, moved_ms)),
     )
+
+
+def missed_segment(generation: int, missed: Missed) -> SeriesSegment:
+    """Returns an interval that no segment has as a case's series takes it."""
+    begin_ms, end_ms = missed.capture_ms, missed.capture_ms + min(missed.duration_ms, LONGEST_MS)
+    return SeriesSegment(
+        key=_key(f"{generation} {missed.reason} {begin_ms}"),
+        begin_ms=begin_ms,
+        stretches=(SeriesStretch(begin_ms, end_ms, entry("missed", missed.reason)),),
+    )
+
+
+def note(redis: Redis, stream_id: str, purpose: str, segment: SeriesSegment) -> None:
+    """Notes a segment for the timeline of its stream's case; a failure is logged, since a case can be decided without
+    its timeline. A canary's case is for no person, and has none."""
+    if purpose == "canary":
+        return
+    try:
+        note_segment(redis, stream_id, purpose, segment)
+    except StoreError as error:
+        _no_timeline.met(stream_id, "stream %s: its timeline lacks a segment: %s", stream_id, error)
+
+
+def note_missed(redis: Redis, stream: DueStream, missed: Sequence[Missed]) -> None:
+    """Notes intervals of a stream that cannot be moderated."""
+    for one in missed:
+        note(redis, stream.stream_id, stream.purpose, missed_segment(stream.cursor.generation, one))
+
+
+def _key(named: str) -> str:
+    return hashlib.sha256(named.encode()).hexdigest()[:KEY_CHARACTERS]
 
 
 def score_names(policy: Policy) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The timeline that a real pipeline writes."""
 
+from collections import Counter
+
 from hls_origin import LiveOrigin, segment_bytes
 from redis import Redis
 
@@ -7,6 +9,7 @@ from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
 from worker.queue.open_cases import read_open_cases
+from worker.runtime.segment_series import note_missed
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 from worker.timeline.series import CaseSeries
@@ -53,3 +56,24 @@ def test_a_canary_has_no_timeline(process: WorkerProcess, origin: LiveOrigin):
     """Redis would keep what no person looks at."""
     moderate(process, origin, {"0.ts": segment_bytes(card=True)}, "canary")
     assert process.redis.exists(lately_key("s")) == 0
+
+
+def test_time_that_no_poll_listed_is_missed_with_its_reason(process: WorkerProcess, origin: LiveOrigin):
+    """A moderator would not learn that the stream went on unseen."""
+    moderate(process, origin, {"0.ts": segment_bytes(card=True)}, "drill")
+    origin.add("1.ts", segment_bytes(card=False), window=1)
+    origin.add("2.ts", segment_bytes(card=False), window=1)
+    process.redis.zadd(DUE, {"s": 0}, xx=True)
+    keys: list[str] = []
+    poll_due(
+        process.redis,
+        process.fetcher,
+        height_pixels=360,
+        send=lambda _, key, __: keys.append(key),
+        note_missed=lambda stream, missed: note_missed(process.redis, stream, missed),
+    )
+    assert len(keys) == 1
+    lost: Counter[str] = Counter()
+    for cell in series_of(process.redis).cells.values():
+        lost.update(cell.lost_ms)
+    assert lost == {"missed: left_window": int(process.redis.hget("lw:coverage:s", "missed: left_window") or 0)}
