@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from config.facts import Severity
+from config.settings import Settings
 from worker.people.actor import Role
 
 TURNS: Final = 4
@@ -22,7 +23,7 @@ which reviews move on, and the most that a shift under a flood of critical cases
 DEFAULT_WAIT_SECONDS: Final[Mapping[Severity, int]] = MappingProxyType(
     {Severity.CRITICAL: 5 * 60, Severity.HIGH: 15 * 60, Severity.REVIEW: 30 * 60}
 )
-"""The longest wait by severity. No law or study states one: each deployment sets its own."""
+"""The longest wait by severity, unless settings say otherwise. No law or study states one."""
 
 _CLAIM_MS: Final = 2.0**44
 """Milliseconds from 1970 to 2527. A claim and a time are sorted as one float, exact below 2**53, which is faster than
@@ -53,6 +54,15 @@ class LongestWaits:
     critical: int = DEFAULT_WAIT_SECONDS[Severity.CRITICAL]
     high: int = DEFAULT_WAIT_SECONDS[Severity.HIGH]
     review: int = DEFAULT_WAIT_SECONDS[Severity.REVIEW]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "LongestWaits":
+        """Those of a deployment."""
+        return cls(
+            critical=settings.wait_critical_seconds,
+            high=settings.wait_high_seconds,
+            review=settings.wait_review_seconds,
+        )
 
     def of_ms(self, severity: Severity) -> int:
         """The longest wait of a severity in milliseconds; a case is past it if it waits longer (>)."""

@@ -33,7 +33,7 @@ MAX_LABEL_CHARACTERS: Final = 24
 MAX_TICKS_A_CELL: Final = 4
 """Samples of a cell that are drawn apart."""
 MAX_TICKS: Final = 1_200
-"""Of a drawing: nearer ones are one block on any screen."""
+"""Limit for a drawing: nearer ones are one block on any screen."""
 MAX_SHOWN_MARKS: Final = 100
 """Decisions and other events, the newest."""
 
@@ -72,7 +72,7 @@ class ScoreLimit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timeline:
+class CaseTimeline:
     """A drawing, and its content as a list for those who do not see it."""
 
     svg: str
@@ -97,7 +97,7 @@ def draw(
     limits: Sequence[ScoreLimit] = (),
     now_ms: int | None = None,
     clock: Callable[[int], str] = lambda at_ms: rfc3339(at_ms)[11:19],
-) -> Timeline:
+) -> CaseTimeline:
     """Draws a series.
 
     Args:
@@ -123,7 +123,7 @@ def draw(
         *drawing.axis(now_ms),
         "</svg>",
     ]
-    return Timeline(svg="\n".join(parts), log=tuple(drawing.log(coverage, shown)))
+    return CaseTimeline(svg="\n".join(parts), log=tuple(drawing.log(coverage, shown)))
 
 
 def reason_text(reason: str) -> str:

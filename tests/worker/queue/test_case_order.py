@@ -3,10 +3,13 @@
 import time
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.errors import SettingsError
 from config.facts import Severity
+from config.settings import Settings
 from worker.queue.case_order import TURNS, Certainty, LongestWaits, OpenCase, order_cases
 
 NOW_MS = 1_800_000_000_000
@@ -131,6 +134,15 @@ def test_a_case_at_its_limit_is_not_past_it():
     assert not case.is_past(WAITS, NOW_MS)
     assert case.is_past(WAITS, NOW_MS + 1)
     assert not replace(case, raised_ms=NOW_MS + 5_000).is_past(WAITS, NOW_MS)
+
+
+def test_a_deployment_sets_its_own_waits():
+    """A team would be shown as late by the measure of another."""
+    assert LongestWaits.of(Settings()) == LongestWaits()
+    waits = LongestWaits.of(Settings.from_mapping({"LIVEWARDEN_WAIT_REVIEW_SECONDS": "60"}))
+    assert a_case("a", severity=Severity.REVIEW, waited_seconds=61).is_past(waits, NOW_MS)
+    with pytest.raises(SettingsError, match="LIVEWARDEN_WAIT_HIGH_SECONDS"):
+        Settings.from_mapping({"LIVEWARDEN_WAIT_HIGH_SECONDS": "0"})
 
 
 def test_ten_thousand_cases_are_ordered_within_20_ms():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.facts import Severity
-from worker.timeline.drawing import ScoreLimit, Timeline, TimelineMark, draw
+from worker.timeline.drawing import CaseTimeline, ScoreLimit, TimelineMark, draw
 from worker.timeline.layout import DROPPED_PERCENT, WIDE_PERCENT, BandKind, bands, placed, score_lines, span_of
 from worker.timeline.series import CaseSeries, SeriesHit, SeriesSample, SeriesSegment, SeriesStretch
 
@@ -46,7 +46,7 @@ def a_series() -> CaseSeries:
     )
 
 
-def tree_of(drawn: Timeline) -> ElementTree.Element:
+def tree_of(drawn: CaseTimeline) -> ElementTree.Element:
     return ElementTree.fromstring(drawn.svg)
 
 
