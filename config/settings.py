@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -35,6 +35,10 @@ DEFAULT_MAX_STREAMS = 10_000
 
 DEFAULT_SPOOL_BYTES = 1_000_000_000
 """About 10,000 pictures of 100 kB."""
+
+
+LONGEST_WAIT_SECONDS: Final = 7 * 86_400
+"""A longer wait of a case is taken for a mistake."""
 
 
 class Settings(BaseModel):
@@ -121,6 +125,15 @@ class Settings(BaseModel):
 
     heartbeat_file: Path | None = None
     """Touched while the worker's or beat's loop turns, for a container's health check. None: no such file."""
+
+    wait_critical_seconds: int = Field(default=300, ge=10, le=LONGEST_WAIT_SECONDS)
+    """The longest wait of a critical case; past it, the case has its share of turns (`worker.queue.case_order`)."""
+
+    wait_high_seconds: int = Field(default=900, ge=10, le=LONGEST_WAIT_SECONDS)
+    """The longest wait of a case of high severity."""
+
+    wait_review_seconds: int = Field(default=1800, ge=10, le=LONGEST_WAIT_SECONDS)
+    """The longest wait of a case for review."""
 
     token: SecretStr = SecretStr("")
     """Token of the person who runs a command with `--by`, where there is a roster. Empty: `token_file`."""

@@ -129,6 +129,11 @@ VARIABLES: Final = (
         "file that a living worker or beat touches, for health checks (compose sets it)",
         read_by=ReadBy.SERVICES,
     ),
+    _variable(
+        "WAIT_CRITICAL_SECONDS", "longest wait of a critical case ([queue.md](queue.md#the-order-of-cases))", "300"
+    ),
+    _variable("WAIT_HIGH_SECONDS", "the same of a case of high severity", "900"),
+    _variable("WAIT_REVIEW_SECONDS", "the same of a case for review", "1800"),
     _variable("TOKEN", "your token, for commands with `--by` ([people.md](people.md))", read_by=ReadBy.PEOPLE),
     _variable("TOKEN_FILE", "file with your token, instead of `LIVEWARDEN_TOKEN`", read_by=ReadBy.PEOPLE),
     _variable(

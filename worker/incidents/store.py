@@ -1,5 +1,6 @@
 """Incidents in Redis: reads their state, and makes the records that scripts write."""
 
+import json
 import logging
 import random
 import time
@@ -15,6 +16,7 @@ from worker.errors import StoreError
 from worker.incidents.cases import StreamCase
 from worker.incidents.events import Event
 from worker.incidents.findings import Incident
+from worker.incidents.ground import FIELD, ground_of
 from worker.incidents.incident_end import first_check_ms
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
 from worker.incidents.rule_state import RuleState, StreamIncidents, decode, encode
@@ -141,7 +143,9 @@ def incident_record(stream_id: str, incident: Incident, **more: str) -> dict[str
             "severity": finding.severity,
             "purpose": incident.purpose,
             "raised_ms": str(incident.raised_ms),
+            "captured_first_ms": str(finding.captured_first_ms),
             "captured_last_ms": str(finding.captured_last_ms),
+            FIELD: json.dumps(ground_of(incident)),
             "hits": str(finding.hits),
             "case": incident.case_id,
             "needs_role": incident.needs_role,

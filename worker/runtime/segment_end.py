@@ -27,6 +27,7 @@ from worker.policyload.active_policy import ActivePolicy
 from worker.processes.soft_limit import soft_limit
 from worker.runtime.degraded_marks import DegradedMarks
 from worker.runtime.evidence_writer import EvidenceWriter
+from worker.runtime.segment_series import note, series_segment
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.rows import rows_of
@@ -142,6 +143,8 @@ class SegmentEnd:
             marks, stream_id = context.degraded, context.stream.stream_id
             self.degraded_marks.note(marks, stream_id=stream_id, segment_sequence=record.sequence)
         _log_segment(record, share, context, verdict)
+        segment = series_segment(record, share, verdict, self.active.policy)
+        note(self.redis, context.stream.stream_id, context.stream.purpose, segment)
         now = now_ms(self.redis)
         rows = rows_of(
             context,

@@ -21,6 +21,7 @@ from worker.retention.purge import Purge, purge
 from worker.runtime.audit_copy import copy_audit
 from worker.runtime.celery_app import app, process, tick_now
 from worker.runtime.looks import look
+from worker.runtime.segment_series import note_missed
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.upkeep import look_after
 from worker.store.object_store import ObjectStore
@@ -62,6 +63,7 @@ def _poll(*, slow: bool) -> None:
             slow=slow,
             deployment=process.settings.deployment,
             risk=process.policy.risk,
+            note_missed=lambda stream, missed: note_missed(process.redis, stream, missed),
         )
     except OutOfMemoryError:
         _trouble.met("full", "streams are polled again when Redis has room")

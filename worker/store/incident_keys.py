@@ -45,6 +45,21 @@ CASE = moderated(
     seconds=400 * DAY,
     life="after an incident of it was written last",
 )
+TIMELINE = moderated(
+    "lw:timeline:{case}",
+    "hash",
+    "the timeline of a case: coverage, samples, scores and hits, coarser with age",
+    "64 kB",
+    seconds=400 * DAY,
+    life="after the last segment while an incident of the case was undecided",
+)
+LATELY = Key(
+    "lw:lately:{stream}",
+    "zset",
+    "the latest segments of a stream, for the timeline of a case that is yet to be raised",
+    "3 minutes, 90 segments",
+    seconds=10 * MINUTE,
+)
 INCIDENT_ENDS = Key(
     "lw:ends",
     "zset",

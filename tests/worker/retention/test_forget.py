@@ -97,6 +97,7 @@ def test_nothing_of_the_stream_is_left(moderated: KeptEvidence, redis_url: str) 
     assert before[GONE] == before[OTHER] > 2
     others = keys_with(redis_url, OTHER)
     assert len(keys_with(redis_url, GONE)) > 5
+    assert len(redis.keys("lw:timeline:*")) == 2
     plan = begin_erasure(redis, GONE, LEAD, retention=TERMS)
     incidents = [one.incident_id for one in plan.incidents]
     assert incidents
@@ -106,6 +107,7 @@ def test_nothing_of_the_stream_is_left(moderated: KeptEvidence, redis_url: str) 
     assert (done.stream_id, done.rows, done.events_waiting) == (GONE, before[GONE], 0)
     assert done.pictures > 0
     assert done.events > 2
+    assert len(redis.keys("lw:timeline:*")) == 1
 
     assert keys_with(redis_url, GONE) == {"lw:audit:unlinked"}
     for incident in incidents:

@@ -68,6 +68,7 @@ from worker.queue import leases
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
 from worker.queue.looks import LOOKS, ask, look_key, looking_key
+from worker.queue.open_cases import read_open_cases
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
 from worker.retention.forget import ErasureWork, begin_erasure, go_on
@@ -83,6 +84,8 @@ from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
 from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
+from worker.timeline.series import SeriesSegment, SeriesStretch
+from worker.timeline.series_store import case_series, lately_key, note_segment
 from worker.verdictlog.erasure import erase_stream
 
 PLAYLIST = MediaPlaylist(
@@ -100,7 +103,7 @@ rules:
   - {name: known, when: 'matched("known")', severity: critical}
   - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
-CHANGES_NOTHING = {"anything_free", "read_in_order"}
+CHANGES_NOTHING = {"read_cases", "anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
 RENEWED = {"renew_due": DUE.encode()}
 """The key whose times a script sets by the clock: sent later, it sets later ones."""
@@ -111,6 +114,9 @@ CLOCK_IN_ANSWER = {"intake_claim": 1}
 def scripts() -> list[str]:
     names = (entry.name for entry in files("worker.store").joinpath("lua").iterdir())
     return sorted(name.removesuffix(".lua") for name in names if name.endswith(".lua") and name != "common.lua")
+
+
+SETTLED = SeriesSegment(key="a", begin_ms=1000, stretches=(SeriesStretch(1000, 3000, ""),))
 
 
 class Stage:
@@ -383,6 +389,21 @@ class Stage:
     def anything_free(self) -> None:
         self.settle()
         assert anything_free(self.redis, "mo")
+
+    def read_cases(self) -> None:
+        self.settle()
+        cases, _ = read_open_cases(self.redis)
+        assert [case.stream_id for case in cases] == ["s"]
+
+    def series_note(self) -> None:
+        self.settle()
+        note_segment(self.redis, "s", "live", SETTLED)
+        assert self.redis.zcard(lately_key("s")) == 1
+
+    def series_write(self) -> None:
+        self.series_note()
+        (case_id,) = [case.case_id for case in read_open_cases(self.redis)[0]]
+        assert case_series(self.redis, case_id).known == {SETTLED.key: SETTLED.begin_ms}
 
     def decide(self) -> None:
         self.settle()

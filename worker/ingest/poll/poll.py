@@ -29,7 +29,7 @@ from worker.ingest.poll.due import (
     renew,
     take_due,
 )
-from worker.ingest.poll.stream_poll import Fetching, SendSegment, StreamPolls
+from worker.ingest.poll.stream_poll import Fetching, NoteMissed, SendSegment, StreamPolls
 from worker.ingest.registry.registry import DUE_SLOW
 from worker.logs.exception_place import place_of
 from worker.logs.failure_log import FailureLog
@@ -81,6 +81,7 @@ def poll_due(
     slow: bool = False,
     deployment: str = "local",
     risk: RiskSettings = DEFAULT_RISK,
+    note_missed: NoteMissed = lambda _, __: None,
     budget_seconds: float = BUDGET_SECONDS,
 ) -> int:
     """Polls one batch of the due streams; returns their number.
@@ -92,12 +93,19 @@ def poll_due(
         slow: polls streams whose playlists take long, with the full timeout; an ordinary poll hands them over.
         deployment: in the `source` of events.
         risk: of the policy in force: by it segments are sent.
+        note_missed: called with the time of a stream that was missed before its new segments; it raises nothing.
         budget_seconds: for all fetches of the batch.
     """
     failures: list[PollFailure] = []
     with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
         polls = StreamPolls(
-            redis=redis, height_pixels=height_pixels, send=send, slow=slow, deployment=deployment, risk=risk
+            redis=redis,
+            height_pixels=height_pixels,
+            send=send,
+            slow=slow,
+            deployment=deployment,
+            risk=risk,
+            note_missed=note_missed,
         )
         batch = _Batch(polls, fetches, failures, budget_seconds)
         polled = batch.run()

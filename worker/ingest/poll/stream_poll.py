@@ -4,7 +4,7 @@ The batch that runs it (`worker.ingest.poll.poll`) limits the total time and han
 """
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 from redis import Redis
@@ -13,7 +13,7 @@ from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetched, FetchRequest
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, choose_rendition
-from worker.ingest.playlist.outcome import PollAdvance
+from worker.ingest.playlist.outcome import Missed, PollAdvance
 from worker.ingest.playlist.parse_window import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 from worker.ingest.playlist.playlist_diff import possible_restarts
@@ -34,6 +34,9 @@ PLAYLIST_TIMEOUT_SECONDS = 5.0
 
 SendSegment = Callable[[str, str, float], None]
 """Sends the task of a segment: stream ID, segment key, the stream's risk."""
+
+NoteMissed = Callable[[DueStream, Sequence[Missed]], None]
+"""Notes intervals of a stream that cannot be moderated, once the ledger has them."""
 
 Answer = Fetched | FetchError
 Fetching = Generator[FetchRequest, Answer, None]
@@ -57,6 +60,7 @@ class StreamPolls:
     deployment: str
     risk: RiskSettings = DEFAULT_RISK
     """Risk section of the policy in force."""
+    note_missed: NoteMissed = lambda _, __: None
 
     def begin(self, taken: DuePoll) -> Fetching:
         """The poll of a stream. Its outcome is written before a message about it is sent."""
@@ -154,6 +158,9 @@ class StreamPolls:
         if step.first and newest_first:
             # At the start of a watch the newest segment goes first: it is on air now.
             records = [*records[-1:], *records[:-1]]
+        if records and step.missed:
+            # Without a record this may be a poll that was overtaken, and wrote nothing.
+            self.note_missed(stream, step.missed)
         risk = risk_of(self.redis, stream.stream_id, self.risk) if records else 0.0
         for record in records:
             self.send(stream.stream_id, record.key, risk)

@@ -21,6 +21,6 @@ redis.call('ZREM', KEY.EVIDENCE_UNREPORTED, ARGV[1])
 redis.call('DEL', KEYS[1], KEY.INCIDENT .. ARGV[1] .. ':entries', KEY.INCIDENT .. ARGV[1] .. ':streams',
   KEY.EVIDENCE .. ARGV[1], KEY.EVIDENCE_HOLD .. ARGV[1], KEY.REPORTS .. ARGV[1])
 if redis.call('EXISTS', KEY.CASE .. ARGV[2]) == 0 then
-  redis.call('DEL', KEY.REPORTS .. ARGV[2])
+  redis.call('DEL', KEY.REPORTS .. ARGV[2], KEY.TIMELINE .. ARGV[2])
 end
 return 1
