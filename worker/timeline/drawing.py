@@ -107,7 +107,7 @@ def draw(
     """
     shown = sorted(marks, key=lambda mark: mark.at_ms)[-MAX_SHOWN_MARKS:]
     span = span_of(series, [mark.at_ms for mark in shown], now_ms=now_ms)
-    coverage = bands(series, span, live=now_ms is not None)
+    coverage = bands(series, span, now_ms=now_ms)
     drawing = _Drawing(series=series, span=span, limits=limits, clock=clock)
     parts = [
         '<svg role="group" aria-label="Timeline: coverage, samples, scores, matches and events. '
@@ -133,6 +133,13 @@ def reason_text(reason: str) -> str:
 
 def _upright(name: str, x_percent: float) -> str:
     return f'<line class="{name}" x1="{x_percent}%" x2="{x_percent}%" y1="2" y2="{AXIS_Y_PIXELS}"/>'
+
+
+def _anchored(x_percent: float) -> str:
+    """The class of a label that is centred, but does not hang over an edge of the drawing."""
+    if x_percent < DROPPED_PERCENT:
+        return "begin"
+    return "end" if x_percent > 100 - DROPPED_PERCENT else "mid"
 
 
 def _safe(text: str) -> str:
@@ -183,7 +190,8 @@ class _Drawing:
             if band.reason:
                 labels.append((round((begin + end) / 2, 2), f"{reason_text(band.reason)} {_seconds(band)}"))
         return found + [
-            f'<text class="mid{" wide" if one.wide else ""}" x="{one.x_percent}%" y="29">{_short(one.text)}</text>'
+            f'<text class="{_anchored(one.x_percent)}{" wide" if one.wide else ""}" x="{one.x_percent}%" y="29">'
+            f"{_short(one.text)}</text>"
             for one in placed(labels)
         ]
 
@@ -254,7 +262,8 @@ class _Drawing:
         now = None if now_ms is None else self.span.percent(now_ms)
         labels = [(self.span.percent(at_ms), self.clock(at_ms)) for at_ms in axis_ms(self.span)]
         found = [
-            f'<text class="mid{" wide" if one.wide else ""}" x="{one.x_percent}%" y="190">{_safe(one.text)}</text>'
+            f'<text class="{_anchored(one.x_percent)}{" wide" if one.wide else ""}" x="{one.x_percent}%" y="190">'
+            f"{_safe(one.text)}</text>"
             for one in placed(labels)
             if now is None or abs(one.x_percent - now) >= WIDE_PERCENT
         ]

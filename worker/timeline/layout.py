@@ -10,6 +10,8 @@ from worker.timeline.series import CELL_MS, CaseSeries, CellPlace, SeriesCell
 
 LEAST_SPAN_MS: Final = 60_000
 """A case of some seconds is not drawn as a wall of samples."""
+ROOM_AFTER_NOW: Final = 0.08
+"""Part of the span after now on a live stream: its label does not hang over the edge, and the future is seen empty."""
 DROPPED_PERCENT: Final = 3.0
 """A label nearer (<) than this to the one before is dropped: they would cover each other on every screen."""
 WIDE_PERCENT: Final = 8.0
@@ -88,10 +90,12 @@ def span_of(series: CaseSeries, marks_ms: Iterable[int], *, now_ms: int | None) 
     longest_ms = max(end_ms - begin_ms, LEAST_SPAN_MS)
     later = [at for at in (*marks, *([] if now_ms is None else [now_ms])) if end_ms < at <= end_ms + longest_ms]
     end_ms = max([end_ms, *later])
+    if now_ms is not None:
+        end_ms += round(ROOM_AFTER_NOW * max(end_ms - begin_ms, LEAST_SPAN_MS))
     return TimeSpan(begin_ms=begin_ms, end_ms=max(end_ms, begin_ms + LEAST_SPAN_MS))
 
 
-def bands(series: CaseSeries, span: TimeSpan, *, live: bool) -> list[Band]:
+def bands(series: CaseSeries, span: TimeSpan, *, now_ms: int | None) -> list[Band]:
     """The coverage of the span without overlap, in order; joined where it is of one kind and reason.
 
     A cell knows how much of it was lost, not where: the loss is drawn beside that of the cell before, or at its end.
@@ -103,8 +107,8 @@ def bands(series: CaseSeries, span: TimeSpan, *, live: bool) -> list[Band]:
             found.append(_lost(at_ms, place.begin_ms, NO_RECORD))
         at_ms = max(place.begin_ms + 1, min(place.end_ms, series.newest_ms))
         found += _parts(place.begin_ms, at_ms, series.cells[place], found[-1] if found else None)
-    if live and at_ms < span.end_ms:
-        found.append(Band(begin_ms=at_ms, end_ms=span.end_ms, kind=BandKind.PENDING))
+    if now_ms is not None and at_ms < min(now_ms, span.end_ms):
+        found.append(Band(begin_ms=at_ms, end_ms=min(now_ms, span.end_ms), kind=BandKind.PENDING))
     return _joined(found, LEAST_SEEN_SHARE * (span.end_ms - span.begin_ms))
 
 
