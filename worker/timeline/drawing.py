@@ -12,6 +12,7 @@ from typing import Final
 from worker.events.cloudevent import rfc3339
 from worker.timeline.layout import (
     DROPPED_PERCENT,
+    MAX_LABEL_CHARACTERS,
     WIDE_PERCENT,
     Band,
     BandKind,
@@ -29,7 +30,6 @@ SCORE_HEIGHT_PIXELS: Final = 60
 MATCH_Y_PIXELS: Final = 138
 EVENT_Y_PIXELS: Final = 162
 AXIS_Y_PIXELS: Final = 176
-MAX_LABEL_CHARACTERS: Final = 24
 MAX_TICKS_A_CELL: Final = 4
 """Samples of a cell that are drawn apart."""
 MAX_TICKS: Final = 1_200
@@ -267,7 +267,9 @@ class _Drawing:
             for one in placed(labels)
             if now is None or abs(one.x_percent - now) >= WIDE_PERCENT
         ]
-        return found if now is None else [*found, f'<text class="strong mid" x="{now}%" y="190">now</text>']
+        return (
+            found if now is None else [*found, f'<text class="strong {_anchored(now)}" x="{now}%" y="190">now</text>']
+        )
 
     def log(self, coverage: Sequence[Band], marks: Sequence[TimelineMark]) -> list[TimelineEntry]:
         """All of it in words: gaps, hits and marks."""

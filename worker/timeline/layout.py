@@ -21,6 +21,12 @@ JOINED_MS: Final = 500
 LEAST_SEEN_SHARE: Final = 1 / 300
 """A seen band that is a smaller part of the span, between two gaps for one reason, is drawn as one gap with them: some
 3 px, which nobody can tell apart. The time that the gap states is still that which was lost."""
+CHARACTER_PERCENT: Final = 1.2
+"""Width of a character of 11 px where wide labels are shown: on 500 px and more."""
+NARROW_CHARACTER_PERCENT: Final = 2.0
+"""The same on 300 px."""
+MAX_LABEL_CHARACTERS: Final = 24
+"""A longer label is cut."""
 TICKS: Final = 10
 """Labels of the axis, at most."""
 _STEPS_SECONDS: Final = (
@@ -188,17 +194,22 @@ class PlacedLabel:
 
 
 def placed(labels: Iterable[tuple[float, str]]) -> list[PlacedLabel]:
-    """The labels that have room, by their places. Of two that are too near the first stays."""
+    """The labels that have room, by their places. Of two that are too near, for their lengths too, the first stays."""
     kept: list[PlacedLabel] = []
-    shown = -100.0
+    last_shown: PlacedLabel | None = None
     for x_percent, text in sorted(labels, key=lambda one: one[0]):
-        before = kept[-1].x_percent if kept else -100.0
-        if x_percent - before < DROPPED_PERCENT:
+        if kept and _are_near(kept[-1], x_percent, text, DROPPED_PERCENT, CHARACTER_PERCENT):
             continue
-        wide = x_percent - shown < WIDE_PERCENT
-        kept.append(PlacedLabel(x_percent=x_percent, text=text, wide=wide))
-        shown = shown if wide else x_percent
+        wide = last_shown is not None and _are_near(last_shown, x_percent, text, WIDE_PERCENT, NARROW_CHARACTER_PERCENT)
+        label = PlacedLabel(x_percent=x_percent, text=text, wide=wide)
+        kept.append(label)
+        last_shown = last_shown if wide else label
     return kept
+
+
+def _are_near(before: PlacedLabel, x_percent: float, text: str, least_percent: float, a_character: float) -> bool:
+    characters = min(max(len(before.text), len(text)), MAX_LABEL_CHARACTERS)
+    return x_percent - before.x_percent < max(least_percent, a_character * characters)
 
 
 def axis_ms(span: TimeSpan) -> list[int]:

@@ -130,6 +130,13 @@ def test_labels_do_not_cover_each_other(labels):
     assert bool(kept) == bool(labels)
 
 
+def test_long_labels_need_more_room():
+    """The reasons of two gaps would be printed over each other."""
+    texts = ["undecodable 8 s", "no record 1280 s", "budget 8 s"]
+    kept = placed(zip((1.0, 8.0, 24.0), texts, strict=True))
+    assert [(one.text, one.wide) for one in kept] == [(texts[0], False), (texts[2], True)]
+
+
 def test_hostile_strings_stay_text():
     """A broadcaster or an operator of a list could run script in a moderator's browser."""
     hits = tuple(a_hit(number, list_=HOSTILE, rule=HOSTILE) for number in (1, 3))
