@@ -12,6 +12,7 @@ from typing import Final
 from worker.events.cloudevent import rfc3339
 from worker.timeline.layout import (
     DROPPED_PERCENT,
+    MAX_LABEL_CHARACTERS,
     WIDE_PERCENT,
     Band,
     BandKind,
@@ -29,7 +30,6 @@ SCORE_HEIGHT_PIXELS: Final = 60
 MATCH_Y_PIXELS: Final = 138
 EVENT_Y_PIXELS: Final = 162
 AXIS_Y_PIXELS: Final = 176
-MAX_LABEL_CHARACTERS: Final = 24
 MAX_TICKS_A_CELL: Final = 4
 """Samples of a cell that are drawn apart."""
 MAX_TICKS: Final = 1_200
@@ -107,7 +107,7 @@ def draw(
     """
     shown = sorted(marks, key=lambda mark: mark.at_ms)[-MAX_SHOWN_MARKS:]
     span = span_of(series, [mark.at_ms for mark in shown], now_ms=now_ms)
-    coverage = bands(series, span, live=now_ms is not None)
+    coverage = bands(series, span, now_ms=now_ms)
     drawing = _Drawing(series=series, span=span, limits=limits, clock=clock)
     parts = [
         '<svg role="group" aria-label="Timeline: coverage, samples, scores, matches and events. '
@@ -133,6 +133,13 @@ def reason_text(reason: str) -> str:
 
 def _upright(name: str, x_percent: float) -> str:
     return f'<line class="{name}" x1="{x_percent}%" x2="{x_percent}%" y1="2" y2="{AXIS_Y_PIXELS}"/>'
+
+
+def _anchored(x_percent: float) -> str:
+    """The class of a label that is centred, but does not hang over an edge of the drawing."""
+    if x_percent < DROPPED_PERCENT:
+        return "begin"
+    return "end" if x_percent > 100 - DROPPED_PERCENT else "mid"
 
 
 def _safe(text: str) -> str:
@@ -183,7 +190,8 @@ class _Drawing:
             if band.reason:
                 labels.append((round((begin + end) / 2, 2), f"{reason_text(band.reason)} {_seconds(band)}"))
         return found + [
-            f'<text class="mid{" wide" if one.wide else ""}" x="{one.x_percent}%" y="29">{_short(one.text)}</text>'
+            f'<text class="{_anchored(one.x_percent)}{" wide" if one.wide else ""}" x="{one.x_percent}%" y="29">'
+            f"{_short(one.text)}</text>"
             for one in placed(labels)
         ]
 
@@ -254,11 +262,14 @@ class _Drawing:
         now = None if now_ms is None else self.span.percent(now_ms)
         labels = [(self.span.percent(at_ms), self.clock(at_ms)) for at_ms in axis_ms(self.span)]
         found = [
-            f'<text class="mid{" wide" if one.wide else ""}" x="{one.x_percent}%" y="190">{_safe(one.text)}</text>'
+            f'<text class="{_anchored(one.x_percent)}{" wide" if one.wide else ""}" x="{one.x_percent}%" y="190">'
+            f"{_safe(one.text)}</text>"
             for one in placed(labels)
             if now is None or abs(one.x_percent - now) >= WIDE_PERCENT
         ]
-        return found if now is None else [*found, f'<text class="strong mid" x="{now}%" y="190">now</text>']
+        return (
+            found if now is None else [*found, f'<text class="strong {_anchored(now)}" x="{now}%" y="190">now</text>']
+        )
 
     def log(self, coverage: Sequence[Band], marks: Sequence[TimelineMark]) -> list[TimelineEntry]:
         """All of it in words: gaps, hits and marks."""

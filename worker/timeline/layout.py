@@ -10,6 +10,8 @@ from worker.timeline.series import CELL_MS, CaseSeries, CellPlace, SeriesCell
 
 LEAST_SPAN_MS: Final = 60_000
 """A case of some seconds is not drawn as a wall of samples."""
+ROOM_AFTER_NOW: Final = 0.08
+"""Part of the span after now on a live stream: its label does not hang over the edge, and the future is seen empty."""
 DROPPED_PERCENT: Final = 3.0
 """A label nearer (<) than this to the one before is dropped: they would cover each other on every screen."""
 WIDE_PERCENT: Final = 8.0
@@ -19,6 +21,12 @@ JOINED_MS: Final = 500
 LEAST_SEEN_SHARE: Final = 1 / 300
 """A seen band that is a smaller part of the span, between two gaps for one reason, is drawn as one gap with them: some
 3 px, which nobody can tell apart. The time that the gap states is still that which was lost."""
+CHARACTER_PERCENT: Final = 1.2
+"""Width of a character of 11 px where wide labels are shown: on 500 px and more."""
+NARROW_CHARACTER_PERCENT: Final = 2.0
+"""The same on 300 px."""
+MAX_LABEL_CHARACTERS: Final = 24
+"""A longer label is cut."""
 TICKS: Final = 10
 """Labels of the axis, at most."""
 _STEPS_SECONDS: Final = (
@@ -88,10 +96,12 @@ def span_of(series: CaseSeries, marks_ms: Iterable[int], *, now_ms: int | None) 
     longest_ms = max(end_ms - begin_ms, LEAST_SPAN_MS)
     later = [at for at in (*marks, *([] if now_ms is None else [now_ms])) if end_ms < at <= end_ms + longest_ms]
     end_ms = max([end_ms, *later])
+    if now_ms is not None:
+        end_ms += round(ROOM_AFTER_NOW * max(end_ms - begin_ms, LEAST_SPAN_MS))
     return TimeSpan(begin_ms=begin_ms, end_ms=max(end_ms, begin_ms + LEAST_SPAN_MS))
 
 
-def bands(series: CaseSeries, span: TimeSpan, *, live: bool) -> list[Band]:
+def bands(series: CaseSeries, span: TimeSpan, *, now_ms: int | None) -> list[Band]:
     """The coverage of the span without overlap, in order; joined where it is of one kind and reason.
 
     A cell knows how much of it was lost, not where: the loss is drawn beside that of the cell before, or at its end.
@@ -103,8 +113,8 @@ def bands(series: CaseSeries, span: TimeSpan, *, live: bool) -> list[Band]:
             found.append(_lost(at_ms, place.begin_ms, NO_RECORD))
         at_ms = max(place.begin_ms + 1, min(place.end_ms, series.newest_ms))
         found += _parts(place.begin_ms, at_ms, series.cells[place], found[-1] if found else None)
-    if live and at_ms < span.end_ms:
-        found.append(Band(begin_ms=at_ms, end_ms=span.end_ms, kind=BandKind.PENDING))
+    if now_ms is not None and at_ms < min(now_ms, span.end_ms):
+        found.append(Band(begin_ms=at_ms, end_ms=min(now_ms, span.end_ms), kind=BandKind.PENDING))
     return _joined(found, LEAST_SEEN_SHARE * (span.end_ms - span.begin_ms))
 
 
@@ -184,17 +194,22 @@ class PlacedLabel:
 
 
 def placed(labels: Iterable[tuple[float, str]]) -> list[PlacedLabel]:
-    """The labels that have room, by their places. Of two that are too near the first stays."""
+    """The labels that have room, by their places. Of two that are too near, for their lengths too, the first stays."""
     kept: list[PlacedLabel] = []
-    shown = -100.0
+    last_shown: PlacedLabel | None = None
     for x_percent, text in sorted(labels, key=lambda one: one[0]):
-        before = kept[-1].x_percent if kept else -100.0
-        if x_percent - before < DROPPED_PERCENT:
+        if kept and _are_near(kept[-1], x_percent, text, DROPPED_PERCENT, CHARACTER_PERCENT):
             continue
-        wide = x_percent - shown < WIDE_PERCENT
-        kept.append(PlacedLabel(x_percent=x_percent, text=text, wide=wide))
-        shown = shown if wide else x_percent
+        wide = last_shown is not None and _are_near(last_shown, x_percent, text, WIDE_PERCENT, NARROW_CHARACTER_PERCENT)
+        label = PlacedLabel(x_percent=x_percent, text=text, wide=wide)
+        kept.append(label)
+        last_shown = last_shown if wide else label
     return kept
+
+
+def _are_near(before: PlacedLabel, x_percent: float, text: str, least_percent: float, a_character: float) -> bool:
+    characters = min(max(len(before.text), len(text)), MAX_LABEL_CHARACTERS)
+    return x_percent - before.x_percent < max(least_percent, a_character * characters)
 
 
 def axis_ms(span: TimeSpan) -> list[int]:

@@ -54,7 +54,10 @@ def test_gaps_are_drawn_with_their_kinds_and_reasons():
     """A moderator would take time that nobody saw for time in which nothing happened."""
     series = a_series()
     span = span_of(series, [], now_ms=START_MS + 115_000)
-    found = [(band.kind, band.reason, (band.end_ms - band.begin_ms) / 1000) for band in bands(series, span, live=True)]
+    found = [
+        (band.kind, band.reason, (band.end_ms - band.begin_ms) / 1000)
+        for band in bands(series, span, now_ms=START_MS + 115_000)
+    ]
     assert found == [
         (BandKind.SEEN, "", 40),
         (BandKind.MISSED, "undecodable", 12),
@@ -79,7 +82,7 @@ def test_a_short_gap_in_an_old_cell_is_not_lost():
     """An hour later a gap of 12 s would look covered."""
     series = a_series().merged([a_segment(number) for number in range(900, 960)])
     span = span_of(series, [], now_ms=None)
-    lost = {band.reason: band.lost_ms for band in bands(series, span, live=False)}
+    lost = {band.reason: band.lost_ms for band in bands(series, span, now_ms=None)}
     assert lost["undecodable"] == pytest.approx(12_000, abs=1500)
     assert lost["budget"] == pytest.approx(8_000, abs=1500)
 
@@ -100,6 +103,14 @@ def test_an_ended_stream_has_no_now():
     assert "url(#dots)" not in drawn.svg.split("</defs>")[1]
 
 
+def test_labels_at_the_edges_stay_within_the_drawing():
+    """The first and the last time would be cut off on a narrow screen."""
+    drawn = draw(a_series(), now_ms=START_MS + 115_000)
+    for text in tree_of(drawn).iter("text"):
+        x, anchor = float(str(text.get("x")).rstrip("%")), str(text.get("class", "")).split()
+        assert "mid" not in anchor or DROPPED_PERCENT <= x <= 100 - DROPPED_PERCENT
+
+
 def test_each_hit_leads_to_its_line_and_one_of_them_to_the_keyboard():
     """A moderator who uses the keyboard or a screen reader could not walk along the matches."""
     drawn = draw(a_series(), now_ms=START_MS + 115_000)
@@ -117,6 +128,13 @@ def test_labels_do_not_cover_each_other(labels):
     narrow = [one for one in kept if not one.wide]
     assert all(b.x_percent - a.x_percent >= WIDE_PERCENT for a, b in pairwise(narrow))
     assert bool(kept) == bool(labels)
+
+
+def test_long_labels_need_more_room():
+    """The reasons of two gaps would be printed over each other."""
+    texts = ["undecodable 8 s", "no record 1280 s", "budget 8 s"]
+    kept = placed(zip((1.0, 8.0, 24.0), texts, strict=True))
+    assert [(one.text, one.wide) for one in kept] == [(texts[0], False), (texts[2], True)]
 
 
 def test_hostile_strings_stay_text():
