@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import NoPermissionError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,7 +20,7 @@ from desk.accounts.lockout import Lockout
 from desk.database.connection import DeskDatabase
 from desk.database.tables import FOLDED, AccountRow
 from desk.errors import DeskDatabaseError, SignInError
-from worker.errors import PeopleError, QueueError
+from worker.errors import PeopleError, QueueError, StoreError
 from worker.people.actor import Actor, check_name, folded
 from worker.people.changes import add_person
 from worker.people.roster import actor_of_proof, authenticate
@@ -91,6 +92,10 @@ class Accounts:
                 token = add_person(self._redis, given, "lead", by=Actor.named(given))
             except PeopleError as error:  # the transaction ends undone, and the link stays
                 raise SignInError("sign_in.roster_exists") from error
+            except StoreError as error:
+                if isinstance(error.__cause__, NoPermissionError):
+                    raise SignInError("sign_in.not_permitted") from error
+                raise
         if token is None:
             raise SignInError("sign_in.roster_exists")
         try:
