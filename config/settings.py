@@ -130,7 +130,7 @@ class Settings(BaseModel):
     """File with that token; `worker.cli.options` reads it. None: `token`."""
 
     desk_url: str = "http://127.0.0.1:8300"
-    """Origin at which browsers reach the desk. Requests for another host are refused; by https:// its cookies are Secure."""
+    """Origin at which browsers reach the desk; no other host is served. By https:// its cookies are Secure."""
 
     desk_listen: str = "127.0.0.1:8300"
     """Address and port that the desk listens on."""

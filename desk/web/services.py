@@ -31,7 +31,10 @@ class DeskServices:
             return None
         named = request.headers.getlist(header)
         # Two: the proxy passed a client's own header on.
-        return named[0].strip() or None if len(named) == 1 else None
+        if len(named) != 1:
+            return None
+        # ASGI decodes headers as Latin-1; proxies send names in UTF-8.
+        return named[0].encode("latin-1").decode("utf-8", "replace").strip() or None
 
     def who(self, request: Request) -> SignedIn | None:
         """The person of a request; None: nobody is signed in."""

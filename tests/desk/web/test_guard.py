@@ -180,6 +180,16 @@ class TestBehindAProxy:
             assert desk.browser().get("/queue").status_code == 401
             assert desk.browser(**{self.HEADER: "kim"}).get("/queue").headers["location"] == "/join"
 
+    def test_a_name_beyond_ascii_is_the_roster_s(self, redis: Redis, database: DeskDatabase, roster: Roster) -> None:
+        """Zoë could not sign in; and a header sent twice could name somebody else."""
+        roster.add("Zoë")
+        with serving_desk(redis, database, **self.deployed("127.0.0.1/32")) as desk:
+            desk.accounts.join_behind_proxy("Zoë", roster.tokens["Zoë"], address="192.0.2.1")
+            client = desk.browser()
+            assert client.get("/queue", headers=[(self.HEADER.encode(), "Zoë".encode())]).status_code == 200
+            twice = [(self.HEADER.encode(), "Zoë".encode()), (self.HEADER.encode(), b"lea")]
+            assert client.get("/queue", headers=twice).status_code == 401
+
     def test_the_header_of_anybody_else_is_nothing(self, redis: Redis, database: DeskDatabase, roster: Roster) -> None:
         """Whoever reaches the desk beside the proxy would be whom they like."""
         with serving_desk(redis, database, **self.deployed("192.0.2.7/32")) as desk:
