@@ -1,9 +1,11 @@
 """Lockout with back-off: after some failures to sign in, the next try waits, longer each time."""
 
 import hashlib
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from desk.database.tables import FailureRow
@@ -51,9 +53,11 @@ class Lockout:
         for digest in sorted(self._allowed):  # in one order, so that two transactions do not wait for each other
             row = self._session.get(FailureRow, digest, with_for_update=True)
             if row is None:
-                self._session.merge(FailureRow(digest=digest, failures=1, last_ms=now_ms))
-            else:
-                row.failures, row.last_ms = row.failures + 1, now_ms
+                # Another transaction may be adding it, too: then this one waits for it, and counts on.
+                with suppress(IntegrityError), self._session.begin_nested():
+                    self._session.add(FailureRow(digest=digest, failures=0, last_ms=now_ms))
+                row = self._session.get_one(FailureRow, digest, with_for_update=True, populate_existing=True)
+            row.failures, row.last_ms = row.failures + 1, now_ms
 
     def forgive(self) -> None:
         """Forgets the failures of the name; of the address only this try, or one account would free all guesses."""
