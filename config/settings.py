@@ -22,6 +22,7 @@ _EXPECTED = {
     "greater_than_equal": "expected at least {ge:g}",
     "less_than_equal": "expected at most {le:g}",
     "literal_error": "expected {expected}",
+    "string_pattern_mismatch": "expected the name of a header",
     "string_unicode": "expected a text in UTF-8",
     "value_error": "{error}",
 }
@@ -141,6 +142,24 @@ class Settings(BaseModel):
     token_file: Path | None = None
     """File with that token; `worker.cli.options` reads it. None: `token`."""
 
+    desk_url: str = "http://127.0.0.1:8300"
+    """Origin at which browsers reach the desk; no other host is served. By https:// its cookies are Secure."""
+
+    desk_listen: str = "127.0.0.1:8300"
+    """Address and port that the desk listens on."""
+
+    desk_database_url: SecretStr = SecretStr("sqlite:///~/.local/state/livewarden/desk.db")
+    """The desk's database. Secret, since it may carry a password."""
+
+    desk_proxy_from: tuple[str, ...] = ()
+    """Addresses and networks of the reverse proxy in front of the desk; `desk.deployment` reads them. Empty: none."""
+
+    desk_proxy_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]{0,64}$")
+    """Header in which that proxy names the person. Empty: people sign in with passwords."""
+
+    desk_secret_file: Path | None = None
+    """File with the secret under which proofs of people behind that proxy are sealed. None: no such people."""
+
     @field_validator("redis_url")
     @classmethod
     def _can_be_taken_apart(cls, value: SecretStr) -> SecretStr:
@@ -165,7 +184,7 @@ class Settings(BaseModel):
             raise ValueError("expected 1 to 64 characters of A-Z a-z 0-9 . _ -")
         return value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "desk_proxy_from", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Commas or white space part the entries."""

@@ -22,6 +22,7 @@ class ReadBy(StrEnum):
     SERVICES = "worker, beat"
     PEOPLE = "command line"
     """Secrets of people: compose hands them to the services of people only, never to a worker."""
+    DESK = "desk"
     COMPOSE = "compose"
     TESTS = "tests"
 
@@ -136,6 +137,35 @@ VARIABLES: Final = (
     _variable("WAIT_REVIEW_SECONDS", "the same of a case for review", "1800"),
     _variable("TOKEN", "your token, for commands with `--by` ([people.md](people.md))", read_by=ReadBy.PEOPLE),
     _variable("TOKEN_FILE", "file with your token, instead of `LIVEWARDEN_TOKEN`", read_by=ReadBy.PEOPLE),
+    _variable(
+        "DESK_URL",
+        "where browsers reach the desk: `https://HOST`, or `http://` on their own machine",
+        "http://127.0.0.1:8300",
+        ReadBy.DESK,
+    ),
+    _variable("DESK_LISTEN", "address and port that the desk listens on", "127.0.0.1:8300", ReadBy.DESK),
+    _variable(
+        "DESK_DATABASE_URL",
+        "the desk's own database, accounts and settings of people: `sqlite:///FILE`, or "
+        "`postgresql+psycopg://USER:PASSWORD@HOST/DATABASE` with the extra `livewarden[postgresql]`",
+        "sqlite:///~/.local/state/livewarden/desk.db",
+        ReadBy.DESK,
+    ),
+    _variable(
+        "DESK_PROXY_FROM",
+        "addresses and networks of the reverse proxy in front of the desk, whose X-Forwarded-For is believed",
+        read_by=ReadBy.DESK,
+    ),
+    _variable(
+        "DESK_PROXY_HEADER",
+        "header in which that proxy names the person who is signed in there; unset: people sign in with passwords",
+        read_by=ReadBy.DESK,
+    ),
+    _variable(
+        "DESK_SECRET_FILE",
+        "file with at least 32 random characters, for `LIVEWARDEN_DESK_PROXY_HEADER`",
+        read_by=ReadBy.DESK,
+    ),
     _variable(
         "CONFIG_DIR",
         "folder of the host that containers see as `/etc/livewarden`: policy, lists, manifests and public keys",

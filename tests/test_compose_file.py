@@ -75,6 +75,10 @@ def test_every_setting_reaches_the_processes_and_is_optional() -> None:
         if variable.read_by is ReadBy.PEOPLE:
             for person in ("operator", "moderator", "reviewer"):
                 assert services[person]["environment"][variable.name] == f"${{{variable.name}:-}}", variable.name
+        elif variable.read_by is ReadBy.DESK:
+            given = services["desk"]["environment"][variable.name]
+            assert re.fullmatch(rf"\$\{{{variable.name}:-[^}}]*\}}", given), variable.name
+            assert variable.name not in handed_on, variable.name
         elif variable.read_by not in {ReadBy.COMPOSE, ReadBy.TESTS}:
             assert re.fullmatch(rf"\$\{{{variable.name}:?-[^}}]*\}}", handed_on[variable.name]), variable.name
         elif variable.read_by is ReadBy.COMPOSE:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("config", "sampler", "models", "worker")
+PRODUCT = ("config", "sampler", "models", "worker", "desk")
 SOURCES = sorted(path for folder in (*PRODUCT, "bench", "tools") for path in (ROOT / folder).rglob("*.py"))
 SCRIPTS = sorted((ROOT / "worker/store/lua").glob("*.lua"))
 ODD_BEGINNING = re.compile(r"(?:Of|What|Whether|Who|Whose|Where|When|How|Why)\b")

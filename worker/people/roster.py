@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from worker.errors import PeopleError, StoreError
 from worker.people.actor import Actor, Role, check_name, folded
-from worker.people.tokens import MARK, is_token, proof_of
+from worker.people.tokens import MARK, is_proof, is_token, proof_of
 from worker.store import redis_keys
 from worker.store.redis_client import store_errors
 
@@ -116,6 +116,24 @@ def authenticate(redis: Redis, name: str, token: str | None, *, role: str | None
     if stated is not None and stated is not person.role:
         raise PeopleError(f"--role {stated}: {found} is {person.role} in the roster: leave --role out")
     return Actor(name=found, role=person.role, verified=True, proof=proof_of(token))
+
+
+def actor_of_proof(redis: Redis, name: str, proof: str) -> Actor:
+    """Returns the person whose token gave `proof` (`worker.people.tokens`), in their role of this moment: for a process
+    that keeps proofs, not tokens, of people who are signed in.
+
+    Raises:
+        PeopleError: the roster does not have the person, or they have another token by now.
+        StoreError: Redis failed, or the person's record is damaged.
+    """
+    with store_errors():
+        text = redis.hget(PEOPLE, name)
+    if text is None:
+        raise PeopleError(f"{name} is not in the roster: a lead adds people (`livewarden people add`)")
+    person = Person.from_json(name, str(text))
+    if not is_proof(proof, person.proof_sha1):
+        raise PeopleError(f"{name} has a new token since: it has to be shown again")
+    return Actor(name=name, role=person.role, verified=True, proof=proof)
 
 
 def may_hold(roster: Mapping[str, str], name: str, needed: str) -> bool:

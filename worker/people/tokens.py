@@ -43,3 +43,8 @@ def proof_sha1(proof: str) -> str:
 def is_token(token: str, sha256: str) -> bool:
     """Compares a token with a digest in constant time."""
     return hmac.compare_digest(token_sha256(token).encode(), sha256.encode(errors="surrogateescape"))
+
+
+def is_proof(proof: str, sha1: str) -> bool:
+    """Compares a proof with a digest in constant time."""
+    return hmac.compare_digest(proof_sha1(proof).encode(), sha1.encode(errors="surrogateescape"))

@@ -1,12 +1,15 @@
 """People authenticated by the roster."""
 
+import json
+
 import pytest
 from people_made import Roster
 from redis import Redis
 
 from worker.errors import PeopleError, QueueError, StoreError
 from worker.people.actor import Actor, Role
-from worker.people.roster import PEOPLE, authenticate
+from worker.people.changes import add_person, remove_person, renew_token
+from worker.people.roster import PEOPLE, actor_of_proof, authenticate
 
 
 @pytest.fixture
@@ -76,3 +79,32 @@ class TestWithARoster:
         """A name could steer the terminal of whoever reads the refusal."""
         with pytest.raises(QueueError, match="--by"):
             authenticate(roster.redis, "a\x1b[31m", None)
+
+
+class TestProof:
+    def test_a_proof_is_the_person_in_the_role_of_this_moment(self, roster: Roster) -> None:
+        """Somebody who is signed in would keep a role that was taken away."""
+        kim = roster.add("kim")
+        assert actor_of_proof(roster.redis, "kim", kim.proof) == kim
+        add_person(roster.redis, "kim", "auditor", by=roster.lead)
+        assert actor_of_proof(roster.redis, "kim", kim.proof).role is Role.AUDITOR
+
+    def test_a_proof_ends_with_its_token_and_its_person(self, roster: Roster) -> None:
+        """Somebody who was dismissed would stay signed in."""
+        kim = roster.add("kim")
+        with pytest.raises(PeopleError, match="new token"):
+            actor_of_proof(roster.redis, "kim", roster.lead.proof)
+        renew_token(roster.redis, "kim", by=roster.lead)
+        with pytest.raises(PeopleError, match="new token"):
+            actor_of_proof(roster.redis, "kim", kim.proof)
+        remove_person(roster.redis, "kim", by=roster.lead)
+        with pytest.raises(PeopleError, match="not in the roster"):
+            actor_of_proof(roster.redis, "kim", kim.proof)
+
+    def test_an_older_record_without_a_proof_is_nobody_s(self, roster: Roster) -> None:
+        """An empty digest would be anybody's."""
+        roster.add("kim")
+        record = json.loads(str(roster.redis.hget(PEOPLE, "kim"))) | {"proof_sha1": ""}
+        roster.redis.hset(PEOPLE, "kim", json.dumps(record))
+        with pytest.raises(PeopleError, match="new token"):
+            actor_of_proof(roster.redis, "kim", "")

@@ -1,0 +1,1 @@
+"""The desk: the web application in which people judge incidents."""

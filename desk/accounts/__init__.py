@@ -1,0 +1,1 @@
+"""Accounts of the desk: passwords, sessions, and what ties both to people of the roster."""

@@ -1,0 +1,106 @@
+"""Sessions of signed-in people: the cookie has a random token, the database its digest."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from desk.accounts.proofs import key_of_token, open_proof, seal_proof
+from desk.accounts.session_life import IDLE_MS, SEEN_MS, SessionState, session_state
+from desk.database.tables import SessionRow
+
+TOKEN_BYTES: Final = 32
+LONGEST_TOKEN: Final = 64
+"""Characters of a cookie that are looked up; a longer one is foreign."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundSession:
+    """A session that a request belongs to."""
+
+    account: str
+    """The folded name."""
+    proof: str
+    csrf: str
+    """Token that each form of the session carries."""
+    family: str
+    new_token: str | None = None
+    """To be set as the cookie, in the place of the one that came."""
+
+
+def make_session(session: Session, account: str, proof: str, now_ms: int) -> str:
+    """Begins a session, under a token that nobody can have known before; returns the token. Sessions that have ended
+    are removed."""
+    session.execute(delete(SessionRow).where(SessionRow.seen_ms < now_ms - IDLE_MS))
+    return _add(session, account, proof, secrets.token_hex(16), secrets.token_urlsafe(32), now_ms, now_ms)
+
+
+def find_session(session: Session, token: str, now_ms: int) -> FoundSession | None:
+    """The session of a token, with another token where it is time; None: there is none, or it has ended."""
+    if not token or len(token) > LONGEST_TOKEN:
+        return None
+    row = session.get(SessionRow, digest_of(token))
+    if row is None:
+        return None
+    state = session_state(
+        signed_in_ms=row.signed_in_ms,
+        made_ms=row.made_ms,
+        seen_ms=row.seen_ms,
+        replaced_ms=row.replaced_ms,
+        now_ms=now_ms,
+    )
+    proof = open_proof(row.sealed_proof, key_of_token(token), row.account)
+    if state in (SessionState.ENDED, SessionState.REUSED) or proof is None:
+        end_family(session, row.family)
+        return None
+    new_token = _rotate(session, row, proof, now_ms) if state is SessionState.DUE else None
+    if now_ms - row.seen_ms > SEEN_MS:
+        row.seen_ms = now_ms
+    return FoundSession(account=row.account, proof=proof, csrf=row.csrf, family=row.family, new_token=new_token)
+
+
+def end_family(session: Session, family: str) -> None:
+    """Ends a session under all its tokens."""
+    session.execute(delete(SessionRow).where(SessionRow.family == family))
+
+
+def end_sessions_of(session: Session, account: str) -> None:
+    """Ends all sessions of a person."""
+    session.execute(delete(SessionRow).where(SessionRow.account == account))
+
+
+def digest_of(token: str) -> str:
+    """The digest by which the database knows a token, in hex."""
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+
+
+def _rotate(session: Session, row: SessionRow, proof: str, now_ms: int) -> str | None:
+    """Replaces the token; None: another request of the same browser has done it."""
+    won = session.execute(
+        update(SessionRow)
+        .where(SessionRow.digest == row.digest, SessionRow.replaced_ms == 0)
+        .values(replaced_ms=now_ms)
+        .returning(SessionRow.digest)
+    ).first()
+    return won and _add(session, row.account, proof, row.family, row.csrf, row.signed_in_ms, now_ms)
+
+
+def _add(session: Session, account: str, proof: str, family: str, csrf: str, signed_in_ms: int, now_ms: int) -> str:
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    session.add(
+        SessionRow(
+            digest=digest_of(token),
+            family=family,
+            account=account,
+            csrf=csrf,
+            sealed_proof=seal_proof(proof, key_of_token(token), account),
+            signed_in_ms=signed_in_ms,
+            made_ms=now_ms,
+            seen_ms=now_ms,
+            replaced_ms=0,
+        )
+    )
+    return token

@@ -1,0 +1,36 @@
+"""The web application, put together from its parts."""
+
+from fastapi import FastAPI
+from redis import Redis
+
+from desk.accounts.accounts import Accounts
+from desk.database.connection import DeskDatabase
+from desk.deployment import DeskDeployment
+from desk.pages import files, people, queue, settings, sign_in
+from desk.pages.refusals import add_refusals
+from desk.preferences.preference_store import PreferenceStore
+from desk.texts.catalogue import load_texts
+from desk.web.guard import Guard
+from desk.web.rendering import template_environment
+from desk.web.services import DeskServices
+from desk.web.static_files import StaticFiles
+
+
+def make_app(deployment: DeskDeployment, *, redis: Redis, database: DeskDatabase, accounts: Accounts) -> FastAPI:
+    """The application of one desk. It has no documentation pages: they load scripts from elsewhere."""
+    texts, static = load_texts(), StaticFiles.load()
+    app = FastAPI(title="Livewarden", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.static = static
+    app.state.services = DeskServices(
+        deployment=deployment,
+        redis=redis,
+        accounts=accounts,
+        preferences=PreferenceStore(database),
+        texts=texts,
+        templates=template_environment(texts, static),
+    )
+    for page in (sign_in, settings, queue, people, files):
+        app.include_router(page.router)
+    add_refusals(app)
+    app.add_middleware(Guard, deployment=deployment, texts=texts)
+    return app

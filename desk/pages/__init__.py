@@ -1,0 +1,1 @@
+"""Pages: routes that read, render and redirect."""

@@ -1,0 +1,1 @@
+"""Texts of the desk, in one catalogue a language."""

@@ -1,0 +1,41 @@
+"""The catalogue: every text that the desk shows, by its key, one YAML file a language."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import yaml
+
+LANGUAGE: Final = "en"
+"""The language that is complete; others may lack texts, which are shown in this one."""
+
+
+class Texts:
+    """The texts of one language; `texts("queue.empty")` is one of them, with its `{names}` filled in."""
+
+    def __init__(self, by_key: Mapping[str, str]) -> None:
+        self.by_key: Final = by_key
+
+    def __call__(self, key: str, /, **values: str | int | float) -> str:
+        """The text of a key.
+
+        Raises:
+            KeyError: there is no such text, or a value is missing.
+        """
+        return self.by_key[key].format_map(values) if values else self.by_key[key]
+
+
+@cache
+def load_texts(language: str = LANGUAGE) -> Texts:
+    """Reads the catalogue of a language that is shipped."""
+    text = files("desk.texts").joinpath(f"{language}.yaml").read_text("utf-8")
+    return Texts(dict(_flattened("", yaml.safe_load(text))))
+
+
+def _flattened(prefix: str, node: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from _flattened(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", str(value)

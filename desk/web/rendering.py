@@ -1,0 +1,47 @@
+"""Pages: Jinja templates, escaped, with the catalogue's texts."""
+
+from importlib.resources import files
+from typing import Any, Final
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from desk.preferences.preferences import Preferences
+from desk.texts.catalogue import Texts
+from desk.web.services import services_of
+from desk.web.static_files import StaticFiles
+from worker.people.actor import Role
+
+NAVIGATION: Final = (
+    ("queue", "/queue", frozenset({Role.MODERATOR, Role.LEAD})),
+    ("people", "/people", frozenset({Role.LEAD, Role.AUDITOR})),
+    ("settings", "/settings", frozenset(Role)),
+)
+"""Entries of the bar: their text, their path, and who sees them. Pages check roles themselves."""
+
+
+def template_environment(texts: Texts, static: StaticFiles) -> Environment:
+    """Jinja as the desk uses it: everything is escaped, and a name that is missing is an error."""
+    folder = str(files("desk").joinpath("templates"))
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals |= {"t": texts, "static": static.address, "navigation": NAVIGATION}
+    return environment
+
+
+def render(request: Request, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
+    """The page of a template; `signed_in` and `preferences` are added for the frame around it."""
+    services = services_of(request)
+    signed_in = getattr(request.state, "signed_in", None)
+    if "preferences" not in values:
+        values["preferences"] = Preferences() if signed_in is None else services.preferences.of(signed_in.actor.name)
+    behind_proxy = bool(services.deployment.proxy_header)
+    page = services.templates.get_template(template)
+    return HTMLResponse(page.render(signed_in=signed_in, behind_proxy=behind_proxy, **values), status)

@@ -1,0 +1,56 @@
+"""Services that pages work with: one object, made when the desk starts."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+from jinja2 import Environment
+from redis import Redis
+
+from desk.accounts.accounts import Accounts, SignedIn
+from desk.deployment import DeskDeployment
+from desk.preferences.preference_store import PreferenceStore
+from desk.texts.catalogue import Texts
+from desk.web.cookies import cookie_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeskServices:
+    """Everything that outlives a request."""
+
+    deployment: DeskDeployment
+    redis: Redis
+    accounts: Accounts
+    preferences: PreferenceStore
+    texts: Texts
+    templates: Environment
+
+    def proxied_name(self, request: Request) -> str | None:
+        """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""
+        header, peer = self.deployment.proxy_header, request.client
+        if not header or peer is None or not self.deployment.is_proxy(peer.host):
+            return None
+        named = request.headers.getlist(header)
+        # Two: the proxy passed a client's own header on.
+        if len(named) != 1:
+            return None
+        # ASGI decodes headers as Latin-1; proxies send names in UTF-8.
+        return named[0].encode("latin-1").decode("utf-8", "replace").strip() or None
+
+    def who(self, request: Request) -> SignedIn | None:
+        """The person of a request; None: nobody is signed in."""
+        if self.deployment.proxy_header:
+            name = self.proxied_name(request)
+            return None if name is None else self.accounts.find_behind_proxy(name)
+        return self.accounts.find(request.cookies.get(cookie_name(secure=self.deployment.secure), ""))
+
+    def address(self, request: Request) -> str:
+        """The address of the person's machine: the peer, or the last that our own proxy saw."""
+        peer = "" if request.client is None else request.client.host
+        seen = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        return seen[:64] if seen and self.deployment.is_proxy(peer) else peer
+
+
+def services_of(request: Request) -> DeskServices:
+    """The desk's services; a dependency of pages."""
+    services: DeskServices = request.app.state.services
+    return services

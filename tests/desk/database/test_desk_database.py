@@ -1,0 +1,133 @@
+"""The desk's database: SQLite and PostgreSQL, opened and brought to this version."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from config.errors import SettingsError
+from desk.accounts.lockout import Lockout
+from desk.accounts.sessions import find_session, make_session
+from desk.database.connection import DeskDatabase, open_database
+from desk.database.tables import DeskTable
+from desk.errors import DeskDatabaseError
+from desk.preferences.preference_store import PreferenceStore
+from desk.preferences.preferences import Preferences
+
+NOW = 1_800_000_000_000
+
+
+@contextmanager
+def postgresql(folder: Path, binaries: Path) -> Iterator[str]:
+    """A real server on a socket in `folder`, as an unprivileged user, for it refuses root."""
+    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+    data = folder / "data"
+    folder.chmod(0o777)
+    subprocess.run(
+        [*user, binaries / "initdb", "-D", data, "-U", "desk", "-A", "trust"], check=True, capture_output=True
+    )
+    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+    control = [*user, binaries / "pg_ctl", "-D", data, "-w"]
+    subprocess.run([*control, "-l", data / "log", "-o", options, "start"], check=True, capture_output=True)
+    try:
+        yield f"postgresql://desk@/postgres?host={folder}"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterator[str]:
+    """The address of an empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/below/desk.db"
+        return
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    if not found:
+        ci_or_skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+    folder = Path(f"/tmp/lw-pg-{os.getpid()}")  # a socket's path has 107 bytes
+    folder.mkdir()
+    try:
+        with postgresql(folder, found[-1].parent) as address:
+            yield address
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_the_versions_make_the_tables_that_the_code_has(url: str) -> None:
+    """A column would be missing in a deployment that was upgraded, and in no test."""
+    database = open_database(url)
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), DeskTable.metadata) == []
+    database.close()
+
+
+def test_what_is_written_is_there_after_a_restart(url: str) -> None:
+    """Everybody would be signed out, and lose their settings, at each restart."""
+    first = open_database(url)
+    PreferenceStore(first).save("kim", Preferences(theme="dark"))
+    with first.begin() as session:
+        token = make_session(session, "kim", "ab" * 32, NOW)
+    first.close()
+    second = open_database(url)
+    assert PreferenceStore(second).of("kim").theme == "dark"
+    with second.begin() as session:
+        found = find_session(session, token, NOW)
+    assert found is not None
+    second.close()
+
+
+def test_desks_that_start_at_the_same_time_both_start(url: str) -> None:
+    """Two replicas would make the tables twice, and one would not start."""
+    with ThreadPoolExecutor(4) as pool:
+        databases = list(pool.map(open_database, [url] * 4))
+    for database in databases:
+        database.close()
+
+
+def test_failures_at_the_same_time_all_count(url: str) -> None:
+    """Guesses sent side by side would be free."""
+    database = open_database(url)
+
+    def fail(_number: int) -> None:
+        with database.begin() as session:
+            Lockout(session, "kim", "192.0.2.1").count(NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fail, range(8)))
+    with database.begin() as session:
+        assert Lockout(session, "kim", "192.0.2.9").wait_ms(NOW) == 5_000 << 3
+    database.close()
+
+
+def test_a_newer_database_is_refused(url: str) -> None:
+    """An older desk would write into tables that it does not know."""
+    database = open_database(url)
+    with database.begin() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    with pytest.raises(DeskDatabaseError, match="newer version"):
+        open_database(url)
+
+
+def test_a_file_of_the_database_is_its_owner_s(tmp_path: Path) -> None:
+    """Other users of the machine could read it."""
+    database: DeskDatabase = open_database(f"sqlite:///{tmp_path}/new/desk.db")
+    database.close()
+    assert (tmp_path / "new/desk.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("wrong", ["", "desk.db", "mysql://u:s3cret@host/db", "postgresql+nope://u:s3cret@host/db"])
+def test_a_wrong_address_is_refused_without_being_quoted(wrong: str) -> None:
+    """A password would be in a log."""
+    with pytest.raises(SettingsError, match="LIVEWARDEN_DESK_DATABASE_URL: expected sqlite") as error:
+        open_database(wrong)
+    assert "s3cret" not in str(error.value)

@@ -1,0 +1,89 @@
+"""The matrix: who may do what. One table of every route and method; a route without a row fails."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from desk_server import RunningDesk, csrf_of
+from fastapi.routing import APIRoute
+from people_made import Roster
+
+from worker.people.actor import Role
+
+NOBODY, MODERATOR, LEAD, OPERATOR, AUDITOR = "nobody", Role.MODERATOR, Role.LEAD, Role.OPERATOR, Role.AUDITOR
+PEOPLE = {MODERATOR, LEAD, OPERATOR, AUDITOR}
+ALL = PEOPLE | {NOBODY}
+
+MATRIX: dict[tuple[str, str], set[str]] = {
+    ("GET", "/"): PEOPLE,
+    ("GET", "/sign-in"): ALL,
+    ("POST", "/sign-in"): ALL,
+    ("GET", "/join"): ALL,
+    ("POST", "/join"): ALL,
+    ("GET", "/start/{secret}"): ALL,
+    ("POST", "/start/{secret}"): ALL,
+    ("POST", "/sign-out"): PEOPLE,
+    ("GET", "/queue"): {MODERATOR, LEAD},
+    ("GET", "/people"): {LEAD, AUDITOR},
+    ("GET", "/settings"): PEOPLE,
+    ("POST", "/settings"): PEOPLE,
+    ("GET", "/password"): PEOPLE,
+    ("POST", "/password"): PEOPLE,
+    ("GET", "/static/{path:path}"): ALL,
+}
+"""Who passes the gate of each route; what the page then makes of an empty form is its own test's matter."""
+
+
+def routes(desk: RunningDesk) -> Iterator[tuple[str, str]]:
+    services = [route for included in desk.app.routes for route in _flat(included)]
+    for route in services:
+        for method in route.methods or ():
+            yield method, route.path
+
+
+def _flat(route: object) -> list[APIRoute]:
+    """The routes of an application; FastAPI may keep those of a router together."""
+    if isinstance(route, APIRoute):
+        return [route]
+    inner = getattr(route, "routes", None) or getattr(getattr(route, "original_router", None), "routes", None)
+    assert inner, f"a route of a kind that this test does not know: {route!r}"
+    return [one for part in inner for one in _flat(part)]
+
+
+def test_every_route_has_a_row(running: RunningDesk) -> None:
+    """A page added in haste would be open to everybody."""
+    assert set(routes(running)) == set(MATRIX)
+
+
+def refused(answer: httpx.Response) -> bool:
+    """Whether the gate refused: another role's page, or the way to sign-in."""
+    return answer.status_code in (401, 403) or answer.headers.get("location", "").startswith("/sign-in?next=")
+
+
+@pytest.mark.parametrize("role", [NOBODY, *sorted(PEOPLE)])
+def test_each_role_passes_where_its_row_says_so(role: str, running: RunningDesk, roster: Roster) -> None:
+    """An operator would read the queue, or a moderator the list of people; or a lead would be kept out."""
+    client, csrf = running.browser(), ""
+    if role != NOBODY:
+        roster.add("kim", Role(role))
+        client = running.signed_in("kim", roster.tokens["kim"])
+        csrf = csrf_of(client)
+    gated = {row: allowed for row, allowed in MATRIX.items() if NOBODY not in allowed and row[1] != "/sign-out"}
+    passed = {}
+    for method, path in gated:
+        form = {"csrf": csrf, "password": "", "new_password": "short"} if method == "POST" else None
+        answer = client.request(method, path, data=form)
+        passed[method, path] = not refused(answer) or "Expected a password" in answer.text
+    assert passed == {row: role in allowed for row, allowed in gated.items()}
+    answer = client.post("/sign-out", data={"csrf": csrf})
+    assert (answer.headers["location"] == "/sign-in") is (role != NOBODY)
+
+
+def test_other_methods_are_refused(running: RunningDesk, roster: Roster) -> None:
+    """A method that no page expects would reach one all the same."""
+    client = running.signed_in("lea", roster.tokens["lea"])
+    for _, path in MATRIX:
+        plain = re.sub(r"\{[^}]*\}", "x", path)
+        for method in ("PUT", "PATCH", "DELETE", "TRACE"):
+            assert client.request(method, plain).status_code == 405, (method, plain)
