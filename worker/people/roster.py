@@ -120,7 +120,7 @@ def authenticate(redis: Redis, name: str, token: str | None, *, role: str | None
 
 def may_hold(roster: Mapping[str, str], name: str, needed: str) -> bool:
     """Returns whether a lease of that person keeps an incident that needs a role from others, as scripts see it
-    (`keeps` in worker/store/lua/common.lua)."""
+    (`keeps` in worker/store/lua/shared/people.lua)."""
     if not roster:
         return True
     try:
