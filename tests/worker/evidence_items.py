@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from worker.evidence.item import EvidenceKind, ItemHead, SealedItem, digest_of, 
 from worker.evidence.picture import size_of, to_jpeg
 from worker.evidence.record import EvidenceRecord
 from worker.evidence.sealing import Identity, Recipients, seal
-from worker.store.redis_client import with_names
+from worker.store.redis_client import shared_functions, with_names
 
 
 class Pair:
@@ -83,19 +82,18 @@ def identity_file(path: Path, pair: Pair) -> Path:
     return path
 
 
-def _run_common(redis: Redis, call: str, *args: str) -> None:
-    """Runs a function of common.lua, as scripts that promote or evict do."""
-    common = files("worker.store").joinpath("lua", "common.lua").read_text()
-    redis.eval(with_names(f"{common}\n{call}"), 0, *args)
+def _run_shared(redis: Redis, call: str, *args: str) -> None:
+    """Runs a function of worker/store/lua/shared, as scripts that promote or evict do."""
+    redis.eval(with_names(f"{shared_functions()}\n{call}"), 0, *args)
 
 
 def promote(redis: Redis, incident: str, *items: SealedItem, **chosen_by: Any) -> None:
     """Gives items to an incident."""
     given = [{"ref": item.ref, "record": EvidenceRecord.of(item, **chosen_by).to_json()} for item in items]
     call = "keep_evidence(ARGV[1], ARGV[2], cjson.decode(ARGV[3]))"
-    _run_common(redis, call, incident, items[0].head.stream_id, json.dumps(given))
+    _run_shared(redis, call, incident, items[0].head.stream_id, json.dumps(given))
 
 
 def evict(redis: Redis, incident: str, *refs: str) -> None:
     """Takes items from an incident."""
-    _run_common(redis, "drop_evidence(ARGV[1], cjson.decode(ARGV[2]))", incident, json.dumps(refs))
+    _run_shared(redis, "drop_evidence(ARGV[1], cjson.decode(ARGV[2]))", incident, json.dumps(refs))

@@ -10,8 +10,8 @@ import typer
 from worker.cli.evidence_keeping import app as keeping
 from worker.cli.evidence_keys import app as keys
 from worker.cli.json_lines import print_json, print_result
-from worker.cli.options import Json, acting_person
-from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
+from worker.cli.options import Json, OwnName, acting_person
+from worker.cli.queue_hold import IncidentId, queue_redis, queue_settings
 
 if TYPE_CHECKING:
     from worker.evidence.record import EvidenceRecord, ItemState
@@ -26,7 +26,8 @@ NOT_ALL = 3
 """Exit status of an export that lacks items."""
 
 InRole = Annotated[
-    str | None, typer.Option("--role", metavar="ROLE", help="Your role, where there is no roster; default: moderator.")
+    str | None,
+    typer.Option("--role", metavar="ROLE", help="Your role, where there is no roster; recorded with what you do."),
 ]
 
 
@@ -54,7 +55,7 @@ def list_(incident: IncidentId, as_json: Json = False) -> None:
 def show(
     ref: Annotated[str, typer.Argument(metavar="REF", help="Reference of the picture, as `evidence list` shows it.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.png", help="Where it is written; - is standard output.")],
-    by: By,
+    by: OwnName = None,
     clear: Annotated[bool, typer.Option("--clear", help="As it is, not grey and blurred. Needs a reason.")] = False,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why it must be seen clearly; goes into the audit log.")
@@ -114,7 +115,7 @@ def show(
 def export(
     incident: IncidentId,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new or empty folder.")],
-    by: By,
+    by: OwnName = None,
     role: InRole = None,
     as_json: Json = False,
 ) -> None:
@@ -132,7 +133,7 @@ def export(
     from worker.store.redis_client import now_ms, store_errors
 
     settings, redis = queue_settings(), queue_redis()
-    actor: Actor = acting_person(redis, by, role)
+    actor: Actor = acting_person(redis, by, role, unstated_role=Role.LEAD)
     actor.must_be(Role.LEAD, to="export evidence")
     incident_id = find_incident(redis, incident)
 

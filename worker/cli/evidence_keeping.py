@@ -6,8 +6,8 @@ import typer
 
 from config.counts import counted
 from worker.cli.json_lines import print_json, print_result
-from worker.cli.options import Json, acting_person
-from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
+from worker.cli.options import Json, OwnName, acting_person
+from worker.cli.queue_hold import IncidentId, queue_redis, queue_settings
 
 app = typer.Typer()
 
@@ -19,7 +19,7 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, such
 
 
 @app.command()
-def look(incident: IncidentId, by: By, role: Role = None, as_json: Json = False) -> None:
+def look(incident: IncidentId, by: OwnName = None, role: Role = None, as_json: Json = False) -> None:
     """Seal a picture of what an incident's stream shows at this moment, and print its reference.
 
     It is on record before it is done. `livewarden evidence show REF` opens it.
@@ -42,7 +42,7 @@ def look(incident: IncidentId, by: By, role: Role = None, as_json: Json = False)
 
 
 @app.command()
-def hold(incident: IncidentId, by: By, reason: Reason, role: Role = None, as_json: Json = False) -> None:
+def hold(incident: IncidentId, reason: Reason, by: OwnName = None, role: Role = None, as_json: Json = False) -> None:
     """Place a legal hold on an incident: nothing of it is deleted until a lead releases the hold."""
     from worker.queue.lookup import find_incident
     from worker.retention.holds import hold as place
@@ -61,19 +61,21 @@ def hold(incident: IncidentId, by: By, reason: Reason, role: Role = None, as_jso
 @app.command()
 def release(
     incident: IncidentId,
-    by: By,
     reason: Reason,
+    by: OwnName = None,
     role: Role = None,
     hold_id: Annotated[str, typer.Option("--hold", metavar="ID", help="Only this hold of it. Without: all.")] = "",
     as_json: Json = False,
 ) -> None:
     """Release the legal holds on an incident, as a lead: its term counts again."""
+    from worker.people.actor import Role as PersonRole
     from worker.queue.lookup import find_incident
     from worker.retention.holds import release as release_hold
 
     redis = queue_redis()
     incident_id = find_incident(redis, incident)
-    left = release_hold(redis, incident_id, acting_person(redis, by, role), reason=reason, hold_id=hold_id)
+    actor = acting_person(redis, by, role, unstated_role=PersonRole.LEAD)
+    left = release_hold(redis, incident_id, actor, reason=reason, hold_id=hold_id)
     state = f"{counted(left, 'hold', 'are')} left" if left else "its evidence is deleted when its term is over"
     print_result({"incident_id": incident_id, "holds": left}, f"{incident_id}: {state}", as_json=as_json)
 
@@ -106,9 +108,7 @@ def holds(incident: IncidentId, as_json: Json = False) -> None:
 
 @app.command()
 def purge(
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who you are; needed unless it is a --dry-run.")
-    ] = None,
+    by: OwnName = None,
     role: Role = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
     as_json: Json = False,
@@ -119,7 +119,6 @@ def purge(
     """
     from config.policy.policy import load_policy
     from worker.cli.screen import progress_bar
-    from worker.errors import RetentionError
     from worker.evidence.spool import Spool
     from worker.logs.printable import printable
     from worker.people.actor import Role as PersonRole
@@ -143,9 +142,7 @@ def purge(
         for one in over_now(redis, retention):
             show(one)
     else:
-        if by is None:
-            raise RetentionError("--by NAME is required: who deletes evidence is on record")
-        actor = acting_person(redis, by, role)
+        actor = acting_person(redis, by, role, unstated_role=PersonRole.LEAD)
         actor.must_be(PersonRole.LEAD, PersonRole.OPERATOR, to="purge evidence")
         work = Purge(
             redis=redis,

@@ -7,8 +7,8 @@ import typer
 
 from config.counts import counted
 from worker.cli.json_lines import print_result
-from worker.cli.options import Json, acting_person
-from worker.cli.queue_hold import By, queue_redis, queue_settings
+from worker.cli.options import Json, OwnName, acting_person
+from worker.cli.queue_hold import queue_redis, queue_settings
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -69,9 +69,10 @@ def keygen(
 
 @app.command()
 def rotate(
-    by: By,
+    by: OwnName = None,
     role: Annotated[
-        str | None, typer.Option("--role", metavar="ROLE", help="Your role, where there is no roster: lead.")
+        str | None,
+        typer.Option("--role", metavar="ROLE", help="Your role, where there is no roster; recorded with what you do."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -91,7 +92,7 @@ def rotate(
     from worker.store.redis_keys import EVIDENCE_ROTATION
 
     settings, redis = queue_settings(), queue_redis()
-    actor = acting_person(redis, by, role)
+    actor = acting_person(redis, by, role, unstated_role=Role.LEAD)
     actor.must_be(Role.LEAD, to="seal evidence again")
     if settings.evidence_recipients is None:
         raise EvidenceError("LIVEWARDEN_EVIDENCE_RECIPIENTS: set it to the file of public keys", reason="no-recipients")

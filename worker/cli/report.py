@@ -6,8 +6,8 @@ import typer
 
 from worker.cli.evidence_keeping import Role
 from worker.cli.json_lines import print_json, print_result
-from worker.cli.options import Json, acting_person
-from worker.cli.queue_hold import By, queue_redis, queue_settings
+from worker.cli.options import Json, OwnName, acting_person
+from worker.cli.queue_hold import queue_redis, queue_settings
 from worker.cli.report_drafts import CaseId
 from worker.cli.report_drafts import app as drafts
 from worker.cli.report_summary import Form, From, OfPurpose, Plots, ReportFormat, To, print_report
@@ -59,7 +59,7 @@ def record(
     case: CaseId,
     authority: Annotated[str, typer.Option("--authority", metavar="NAME", help="Such as NCMEC or NCA.")],
     report_id: Annotated[str, typer.Option("--id", metavar="ID", help="The authority's reference of the report.")],
-    by: By,
+    by: OwnName = None,
     role: Role = None,
     as_json: Json = False,
 ) -> None:

@@ -8,8 +8,8 @@ import typer
 from config.counts import counted
 from worker.cli.evidence_keeping import Role
 from worker.cli.json_lines import print_json
-from worker.cli.options import Json, acting_person
-from worker.cli.queue_hold import By, queue_redis, queue_settings
+from worker.cli.options import Json, OwnName, acting_person
+from worker.cli.queue_hold import queue_redis, queue_settings
 
 if TYPE_CHECKING:
     from worker.retention.forget import Erasure
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 0.5
 @app.command()
 def forget(
     stream_id: Annotated[str, typer.Argument(metavar="ID", help="A stream that is not watched any more.")],
-    by: By,
+    by: OwnName = None,
     role: Role = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say whether it may be erased, and what there is; erase nothing.")
@@ -42,6 +42,7 @@ def forget(
     from worker.errors import RetentionError
     from worker.evidence.spool import Spool
     from worker.ingest.registry.registration import check_stream_id
+    from worker.people.actor import Role as PersonRole
     from worker.retention.erasure_plan import plan_erasure
     from worker.retention.forget import ErasureWork, begin_erasure, erasures, go_on
     from worker.retention.purge import Purge
@@ -65,7 +66,8 @@ def forget(
         for obstacle in obstacles:
             typer.echo(f"stays: {obstacle}")
         return
-    begin_erasure(redis, checked, acting_person(redis, by, role), retention=retention)
+    actor = acting_person(redis, by, role, unstated_role=PersonRole.LEAD)
+    begin_erasure(redis, checked, actor, retention=retention)
     store = ObjectStore(settings.store_url)
     work = ErasureWork(
         purge=Purge(redis=redis, store=store, spool=Spool.of(settings), retention=retention),

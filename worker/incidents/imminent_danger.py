@@ -5,12 +5,9 @@ Each worker looks twice a second, and upkeep does too. A report waits in a set u
 removes it: whoever is killed in between, another raises it, once.
 """
 
-import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 from typing import Final
 
 from redis import Redis
@@ -22,22 +19,11 @@ from config.errors import LivewardenError
 from config.facts import IMMINENT_DANGER_RULE, Severity, StreamFacts
 from config.policy.policy import Policy
 from worker.errors import StoreError
-from worker.incidents.earlier_decisions import earlier_decisions
-from worker.incidents.event_data import DANGER_CONDITION, EarlierDecision, no_evidence
-from worker.incidents.events import Event, escalation
-from worker.incidents.findings import Finding, Incident
+from worker.incidents.builtin_rules import Occurrence, advance_occurrence
+from worker.incidents.event_data import DANGER_CONDITION
 from worker.incidents.keys import incidents_key
-from worker.incidents.rule_state import RuleState
-from worker.incidents.segment_context import SegmentContext, Versions, incident_id
-from worker.incidents.store import (
-    event_record,
-    incident_record,
-    is_wrong_type,
-    read_incidents,
-    rounds,
-    set_aside,
-    states_record,
-)
+from worker.incidents.segment_context import SegmentContext, Versions
+from worker.incidents.store import is_wrong_type, read_incidents, rounds, set_aside
 from worker.ingest.registry.danger_reports import DangerReport, any_waits, waiting_reports
 from worker.ingest.registry.registry import DUE_DANGER
 from worker.ingest.registry.signals import stream_facts
@@ -56,8 +42,6 @@ INTERVAL_SECONDS: Final = (0.3, 0.5)
 
 MOST_AT_ONCE: Final = 100
 """Reports raised by one call, some 5 ms each; the next call raises more."""
-
-PRINCIPLES: Final = (5,)
 
 
 def keep_raising(redis: Redis, policy: Callable[[], Policy], deployment: str, stopping: threading.Event) -> None:
@@ -132,39 +116,40 @@ def _raise(redis: Redis, report: DangerReport, *, deployment: str, policy: Polic
     for _ in rounds():
         with store_errors():
             now, incidents = now_ms(redis), read_incidents(redis, stream_id, report.purpose)
-        before = incidents.rules.get(IMMINENT_DANGER_RULE, RuleState())
-        case = incidents.case_for(context, now_ms=now)
-        with_earlier = partial(
-            advance_danger,
-            before,
-            report,
+        step = advance_occurrence(
+            redis,
+            incidents,
+            _occurrence(report, now_ms=now),
             context,
             update_seconds=policy.update_seconds,
             now_ms=now,
-            case_id=case.case_id,
         )
-        after, events = with_earlier()
-        if events:
-            earlier = earlier_decisions(redis, stream_id, report.purpose, incidents.rules.values())
-            after, events = with_earlier(earlier=earlier)
-        case = case.after(raised=int(before.incident is None), now_ms=now)
-        assert after.incident is not None
         answer = run_script_to_disk(
             redis,
             "raise_danger",
             keys=[DUE_DANGER, incidents_key(stream_id)],
-            args=[
-                report.member,
-                report.reported_ms,
-                incidents.version,
-                json.dumps(states_record({IMMINENT_DANGER_RULE: after}, case, report.purpose)),
-                json.dumps([incident_record(stream_id, after.incident)]),
-                json.dumps([event_record(event) for event in events]),
-            ],
+            args=[report.member, report.reported_ms, incidents.version, *step.records(stream_id)],
         )
         if answer != "clash":
             return bool(answer == "written")
     return False
+
+
+def _occurrence(report: DangerReport, *, now_ms: int) -> Occurrence:
+    """The report. No decision silences it: that it is here means that it was in no incident that anybody has
+    decided."""
+    reported_ms = min(report.reported_ms, now_ms)
+    return Occurrence(
+        rule=IMMINENT_DANGER_RULE,
+        cause=report,
+        severity=Severity.CRITICAL,
+        first_ms=reported_ms,
+        last_ms=reported_ms,
+        condition=DANGER_CONDITION,
+        evidence_none="signal",
+        cooldown_ms=0,
+        decided_with_others=False,
+    )
 
 
 def _facts(redis: Redis, report: DangerReport, policy: Policy) -> StreamFacts:
@@ -178,63 +163,3 @@ def _facts(redis: Redis, report: DangerReport, policy: Policy) -> StreamFacts:
         if not isinstance(error.__cause__, ResponseError):
             raise
         return StreamFacts(stream_id=report.stream_id, purpose=report.purpose)
-
-
-def advance_danger(
-    before: RuleState,
-    report: DangerReport,
-    context: SegmentContext,
-    *,
-    update_seconds: float,
-    now_ms: int,
-    case_id: str,
-    earlier: Sequence[EarlierDecision] = (),
-) -> tuple[RuleState, list[Event]]:
-    """Advances the rule by a report: a new incident, or a further report of the open one.
-
-    A decision silences no report: that a report is here means that it was in no incident that anybody has decided. Pure
-    but for the check of the event's schema.
-
-    Raises:
-        SchemaError: the event does not fit its schema.
-    """
-    publish = partial(
-        escalation,
-        context,
-        now_ms=now_ms,
-        condition=DANGER_CONDITION,
-        earlier=earlier,
-        evidence=no_evidence("signal"),
-    )
-    reported_ms = min(report.reported_ms, now_ms)
-    finding = Finding(
-        hits=1,
-        severity=Severity.CRITICAL,
-        captured_first_ms=reported_ms,
-        captured_last_ms=reported_ms,
-        principles=PRINCIPLES,
-    )
-    if before.incident is None:
-        incident = Incident(
-            incident_id=incident_id(context, IMMINENT_DANGER_RULE),
-            generation=context.generation,
-            rule=IMMINENT_DANGER_RULE,
-            purpose=context.stream.purpose,
-            finding=finding,
-            raised_ms=now_ms,
-            published_ms=now_ms,
-            cooldown_ms=0,
-            worse_published=True,
-            case_id=case_id,
-            predecessor=before.predecessor,
-            hit_ms=now_ms,
-        )
-        return replace(before, incident=incident), [publish(incident, report, previous_severity=None)]
-    was = before.incident
-    incident = replace(was, finding=was.finding.merged(finding), case_id=was.case_id or case_id, hit_ms=now_ms)
-    # A publication in the future was before Redis's clock went back.
-    if 0 <= now_ms - was.published_ms < update_seconds * 1000:
-        return replace(before, incident=incident), []
-    incident = replace(incident, published_ms=now_ms)
-    event = publish(incident, report, previous_severity=was.finding.severity)
-    return replace(before, incident=incident), [event]

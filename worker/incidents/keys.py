@@ -21,7 +21,7 @@ GROUP: Final = "moderators"
 
 ALIKE: Final = 4
 """Characters of an incident's id by which those that begin alike are kept together: 1 of 65,536 of all that are kept
-(`note_id` in worker/store/lua/common.lua)."""
+(`note_id` in worker/store/lua/shared/incidents.lua)."""
 
 
 incidents_key: Final = redis_keys.INCIDENTS.of

@@ -87,13 +87,16 @@ def read_roster(redis: Redis) -> dict[str, str]:
             return {}
 
 
-def authenticate(redis: Redis, name: str, token: str | None, *, role: str | None = None) -> Actor:
+def authenticate(
+    redis: Redis, name: str, token: str | None, *, role: str | None = None, unstated_role: Role | None = None
+) -> Actor:
     """Returns the person of that name, in their role.
 
     Args:
         name: in any case; the actor has it as the roster does.
         token: the person's; None: there is none.
-        role: as stated by the person. With a roster it may only agree; without one it is the actor's, or moderator.
+        role: as stated by the person. With a roster it may only agree; without one it is the actor's.
+        unstated_role: the actor's where there is no roster and none is stated; None: moderator.
 
     Raises:
         PeopleError: the roster does not have the person, the token is missing or wrong, or the role is another.
@@ -104,7 +107,8 @@ def authenticate(redis: Redis, name: str, token: str | None, *, role: str | None
     stated = None if role is None else known_role(role)
     records = read_roster(redis)
     if not records:
-        return Actor(name=given, role=Role.MODERATOR if stated is None else stated)
+        roles = (stated, unstated_role, Role.MODERATOR)
+        return Actor(name=given, role=next(one for one in roles if one is not None))
     found = given if given in records else next((one for one in records if folded(one) == folded(given)), None)
     if found is None:
         raise PeopleError(f"{given} is not in the roster: a lead adds people (`livewarden people add`)")
@@ -138,7 +142,7 @@ def actor_of_proof(redis: Redis, name: str, proof: str) -> Actor:
 
 def may_hold(roster: Mapping[str, str], name: str, needed: str) -> bool:
     """Returns whether a lease of that person keeps an incident that needs a role from others, as scripts see it
-    (`keeps` in worker/store/lua/common.lua)."""
+    (`keeps` in worker/store/lua/shared/people.lua)."""
     if not roster:
         return True
     try:

@@ -36,7 +36,7 @@ def proof_of(token: str) -> str:
 
 
 def proof_sha1(proof: str) -> str:
-    """The digest by which scripts know a proof, in hex (`proven` in worker/store/lua/common.lua)."""
+    """The digest by which scripts know a proof, in hex (`proven` in worker/store/lua/shared/people.lua)."""
     return hashlib.sha1(proof.encode(), usedforsecurity=False).hexdigest()
 
 

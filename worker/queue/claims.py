@@ -301,7 +301,7 @@ def number_of(fields: Mapping[str, str], field: str) -> int | None:
 
 
 def role_needed(fields: Mapping[str, str]) -> str:
-    """The role that decides on an incident, by its record (`needed_role` in worker/store/lua/common.lua)."""
+    """The role that decides on an incident, by its record (`needed_role` in worker/store/lua/shared/people.lua)."""
     return fields.get("needs_role") or (Role.LEAD if "kept_under" in fields else Role.MODERATOR)
 
 

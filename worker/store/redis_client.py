@@ -40,7 +40,10 @@ NOT_A_URL = "expected redis://, rediss:// or unix://, HOST:PORT/DATABASE"
 _log = logging.getLogger(__name__)
 
 _ONCE = "--@once\n"
-"""First line, after that with flags, of a script that is not idempotent (`once` in worker/store/lua/common.lua)."""
+"""First line, after that with flags, of a script that is not idempotent (`once` in lua/shared/time.lua)."""
+
+SHARED = ("time", "people", "acts", "totals", "incidents", "streams", "evidence")
+"""Files of worker/store/lua/shared, in the order in which they use each other's functions."""
 
 
 def connect(url: str, *, retries: int = RETRIES) -> Redis:
@@ -131,17 +134,23 @@ class _Script(NamedTuple):
 
 @cache
 def _script(name: str) -> _Script:
-    common, own = (
-        files("worker.store").joinpath("lua", f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name)
-    )
+    own = files("worker.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
     # Redis reads a script's flags from its very first line.
     flags, own = own.split("\n", 1) if own.startswith("#!") else ("", own)
     once = own.startswith(_ONCE)
     if once:
         own = f"local function act()\n{own}end\nreturn once(act, {ONCE_SECONDS})\n"
     # Scripts cannot call one another: shared functions are prepended to each.
-    source = with_names(f"{flags}\n{common}{own}" if flags else common + own)
+    shared = shared_functions()
+    source = with_names(f"{flags}\n{shared}{own}" if flags else shared + own)
     return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), once)
+
+
+@cache
+def shared_functions() -> str:
+    """The functions that are prepended to every script."""
+    folder = files("worker.store").joinpath("lua", "shared")
+    return "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in SHARED)
 
 
 def with_names(source: str) -> str:

@@ -16,7 +16,7 @@ RECORDED = re.compile(r"^ *(audit|note_acts)\(")
 LUA = {
     path.name: path.read_text(encoding="utf-8").splitlines()
     for path in files("worker.store").joinpath("lua").iterdir()
-    if path.name != "common.lua"
+    if path.name.endswith(".lua")
 }
 RECORDING = sorted(name for name, lines in LUA.items() if any(map(RECORDED.match, lines)))
 

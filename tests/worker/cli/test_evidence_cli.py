@@ -1,5 +1,6 @@
 """`livewarden evidence`, as people run it."""
 
+import getpass
 import json
 import re
 import subprocess
@@ -20,6 +21,7 @@ from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.item import SealedItem
 from worker.evidence.item_states import note_place
 from worker.evidence.sealing import Identity
+from worker.people.actor import Role
 from worker.store.object_store import ObjectStore
 from worker.store.redis_keys import AUDIT_UNLINKED
 
@@ -152,11 +154,34 @@ def test_only_reviewers_see_evidence_and_only_leads_export_it(deployment: Deploy
             *command,
             "--by",
             "kim",
+            "--role",
+            "moderator",
             LIVEWARDEN_EVIDENCE_RECIPIENTS=str(recipients_file(deployment.folder / "r", [PAIR])),
         )
         assert ran.status == 2
         assert "only a lead may" in ran.message
     assert deployment.audited() == []
+
+
+def test_commands_work_as_they_are_documented_where_there_is_no_roster(deployment: Deployment) -> None:
+    """Whoever tries Livewarden would be refused for want of options that mean nothing without a roster."""
+    item = deployment.stored()
+    assert deployment.run("show", item.ref, "--out", deployment.folder / "card.png").status == 0
+    assert deployment.run("export", INCIDENT, "--out", deployment.folder / "out").status == 0
+    acts = deployment.audited()
+    assert [entry["act"] for entry in acts] == ["view", "export"]
+    assert {(entry["by"], entry["verified"]) for entry in acts} == {(getpass.getuser(), False)}
+
+
+def test_a_roster_asks_for_a_token_also_where_the_name_is_left_out(deployment: Deployment) -> None:
+    """A person's name at the machine would be enough to see evidence."""
+    item, roster = deployment.stored(), Roster(deployment.redis)
+    roster.add(getpass.getuser(), Role.LEAD)
+    ran = deployment.run("export", INCIDENT, "--out", deployment.folder / "out")
+    assert ran.status == 2
+    assert "token" in ran.message
+    token = roster.tokens[getpass.getuser()]
+    assert deployment.run("show", item.ref, "--out", deployment.folder / "a.png", LIVEWARDEN_TOKEN=token).status == 0
 
 
 def test_what_is_for_a_lead_is_shown_to_leads(deployment: Deployment) -> None:

@@ -113,7 +113,7 @@ CLOCK_IN_ANSWER = {"intake_claim": 1}
 
 def scripts() -> list[str]:
     names = (entry.name for entry in files("worker.store").joinpath("lua").iterdir())
-    return sorted(name.removesuffix(".lua") for name in names if name.endswith(".lua") and name != "common.lua")
+    return sorted(name.removesuffix(".lua") for name in names if name.endswith(".lua"))
 
 
 SETTLED = SeriesSegment(key="a", begin_ms=1000, stretches=(SeriesStretch(1000, 3000, ""),))

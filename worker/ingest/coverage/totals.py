@@ -1,7 +1,7 @@
 """Daily totals (UTC by Redis's clock), kept for 400 days: the numbers of a transparency report, when streams, ledgers
 and incidents are long gone.
 
-A hash a day, which scripts add to (`add_today` in worker/store/lua/common.lua), of `<purpose> <name>` to numbers:
+A hash a day, which scripts add to (`add_today` in lua/shared/totals.lua), of `<purpose> <name>` to numbers:
 
     live streams                         streams that listed anything that day, each once
     live ms moderated                    milliseconds added to ledgers, by `worker.ingest.coverage.ledger`'s fields

@@ -8,8 +8,8 @@
 --   digest if it is in the store ('' if not), acts for the history and the audit log as a JSON array of pairs of JSON
 --   texts, how many are kept, author ('' for none), the author's proof (worker/people/tokens.py), whether the author must
 --   be of the roster where there is one (1 or 0).
--- Returns 1; 0 if the lease is lost, or -1 if the author is not of the roster: nothing was written. A snapshot is activated once, however often this is sent:
---   otherwise a writer that missed the answer and lost the lease meanwhile would remove the active one.
+-- Returns 1; 0 if the lease is lost, or -1 if the author is not of the roster: nothing was written. A snapshot is
+--   activated once, however often this is sent: otherwise a writer that missed the answer and lost the lease meanwhile would remove the active one.
 if redis.call('HGET', KEYS[2], 'name') == ARGV[2] then
   return 1
 end

@@ -6,12 +6,12 @@
 -- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash, tries hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that the caller read ('' if it changes none),
 --   rule states (field to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
---   coverage increments, stream fields (with `score: …` those for `keep_score`); from the rule states on as JSON. All numbers arrive as text: Lua would write
---   large ones as 1.7e+12. Then the state of rules that evaluate in order: series ('' if nothing changes), its state
---   ('' if there is none any more), ended series as JSON, seconds that it is kept; hits of the segment that are
---   published with these events or before as JSON, seconds that they are kept. Then, from a worker with hits of a
---   segment that another had settled meanwhile, the hits that were published by then ('' from others); the purpose for
---   which the segment was admitted; the changes to evidence as JSON ('' if there are none).
+--   coverage increments, stream fields (with `score: …` those for `keep_score`); from the rule states on as JSON. All
+--   numbers arrive as text: Lua would write large ones as 1.7e+12. Then the state of rules that evaluate in order:
+--   series ('' if nothing changes), its state ('' if there is none any more), ended series as JSON, seconds that it is
+--   kept; hits of the segment that are published with these events or before as JSON, seconds that they are kept. Then,
+--   from a worker with hits of a segment that another had settled meanwhile, the hits that were published by then ('' from
+--   others); the purpose for which the segment was admitted; the changes to evidence as JSON ('' if there are none).
 -- Returns 'settled', 'late' (the segment was settled before; incidents are written, coverage stays as it was), 'ended'
 --   (settled before, and nothing was written) or 'clash' (read again).
 local pending = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
