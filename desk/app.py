@@ -3,10 +3,12 @@
 from fastapi import FastAPI
 from redis import Redis
 
+from config.settings import Settings
 from desk.accounts.accounts import Accounts
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import files, people, queue, settings, sign_in
+from desk.pages import case, files, people, queue, sign_in
+from desk.pages import settings as settings_page
 from desk.pages.refusals import add_refusals
 from desk.preferences.preference_store import PreferenceStore
 from desk.texts.catalogue import load_texts
@@ -16,12 +18,15 @@ from desk.web.services import DeskServices
 from desk.web.static_files import StaticFiles
 
 
-def make_app(deployment: DeskDeployment, *, redis: Redis, database: DeskDatabase, accounts: Accounts) -> FastAPI:
+def make_app(
+    deployment: DeskDeployment, *, settings: Settings, redis: Redis, database: DeskDatabase, accounts: Accounts
+) -> FastAPI:
     """The application of one desk. It has no documentation pages: they load scripts from elsewhere."""
     texts, static = load_texts(), StaticFiles.load()
     app = FastAPI(title="Livewarden", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.static = static
     app.state.services = DeskServices(
+        settings=settings,
         deployment=deployment,
         redis=redis,
         accounts=accounts,
@@ -29,7 +34,7 @@ def make_app(deployment: DeskDeployment, *, redis: Redis, database: DeskDatabase
         texts=texts,
         templates=template_environment(texts, static),
     )
-    for page in (sign_in, settings, queue, people, files):
+    for page in (sign_in, settings_page, queue, case, people, files):
         app.include_router(page.router)
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)

@@ -36,7 +36,7 @@ def desk() -> None:
             typer.echo(
                 f"nobody has an account yet; for the first lead, once, within 24 h: {deployment.origin}/start/{link}"
             )
-        app = make_app(deployment, redis=redis, database=database, accounts=accounts)
+        app = make_app(deployment, settings=settings, redis=redis, database=database, accounts=accounts)
         uvicorn.run(app, host=deployment.listen_host, port=deployment.listen_port, **OPTIONS)
     finally:
         database.close()

@@ -6,7 +6,8 @@ LivewardenError
     ├── SignInError         a name, password, token or link that is refused
     ├── RequestRefusedError a request that is malformed, too large, too slow, or comes from another site
     ├── NotSignedInError    a page that needs somebody who is signed in
-    └── RoleRefusedError    a page that another role is for
+    ├── RoleRefusedError    a page that another role is for
+    └── UnknownCaseError    no case has that id
 """
 
 from config.errors import LivewardenError
@@ -46,3 +47,7 @@ class NotSignedInError(DeskError):
 
 class RoleRefusedError(DeskError):
     """A person is signed in, whose role this page is not for."""
+
+
+class UnknownCaseError(DeskError):
+    """No case has that id: it never was, or its retention ended."""

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from desk.errors import DeskDatabaseError, NotSignedInError, RequestRefusedError, RoleRefusedError
+from desk.errors import DeskDatabaseError, NotSignedInError, RequestRefusedError, RoleRefusedError, UnknownCaseError
 from desk.web.rendering import render
 from desk.web.same_origin import SAFE
 from desk.web.services import services_of
@@ -23,6 +23,7 @@ def add_refusals(app: FastAPI) -> None:
     app.add_exception_handler(NotSignedInError, _not_signed_in)
     app.add_exception_handler(RoleRefusedError, _role_refused)
     app.add_exception_handler(RequestRefusedError, _request_refused)
+    app.add_exception_handler(UnknownCaseError, _unknown_case)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(StoreError, _trouble)
@@ -52,6 +53,10 @@ def _role_refused(request: Request, error: Exception) -> Response:
 def _request_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRefusedError)
     return _refused(request, error.status, services_of(request).texts(error.key))
+
+
+def _unknown_case(request: Request, _error: Exception) -> Response:
+    return _refused(request, 404, services_of(request).texts("refused.unknown_case"))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

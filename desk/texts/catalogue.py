@@ -1,4 +1,4 @@
-"""The catalogue: every text that the desk shows, by its key, one YAML file a language."""
+"""The catalogue: every text that the desk shows, by its key; a folder a language, a YAML file a page."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -29,8 +29,11 @@ class Texts:
 @cache
 def load_texts(language: str = LANGUAGE) -> Texts:
     """Reads the catalogue of a language that is shipped."""
-    text = files("desk.texts").joinpath(f"{language}.yaml").read_text("utf-8")
-    return Texts(dict(_flattened("", yaml.safe_load(text))))
+    by_key: dict[str, str] = {}
+    for file in files("desk.texts").joinpath(language).iterdir():
+        if file.name.endswith(".yaml"):
+            by_key |= _flattened("", yaml.safe_load(file.read_text("utf-8")))
+    return Texts(by_key)
 
 
 def _flattened(prefix: str, node: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from fastapi import Request
 from jinja2 import Environment
 from redis import Redis
 
+from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
 from desk.deployment import DeskDeployment
 from desk.preferences.preference_store import PreferenceStore
@@ -17,6 +18,7 @@ from desk.web.cookies import cookie_name
 class DeskServices:
     """Everything that outlives a request."""
 
+    settings: Settings
     deployment: DeskDeployment
     redis: Redis
     accounts: Accounts

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from redis import Redis
 
+from config.settings import Settings
 from desk.accounts.accounts import Accounts
 from desk.app import make_app
 from desk.database.connection import DeskDatabase
@@ -69,7 +70,12 @@ def csrf_of(client: httpx.Client) -> str:
 
 @contextmanager
 def serving_desk(
-    redis: Redis, database: DeskDatabase, *, clock: HostClock | None = None, **deployed: object
+    redis: Redis,
+    database: DeskDatabase,
+    *,
+    clock: HostClock | None = None,
+    settings: Settings | None = None,
+    **deployed: object,
 ) -> Iterator[RunningDesk]:
     """Serves a desk until the block ends; `deployed`: fields of its DeskDeployment."""
     ticking = HostClock() if clock is None else clock
@@ -85,7 +91,13 @@ def serving_desk(
         }
         deployment = DeskDeployment(**values)  # type: ignore[arg-type]
         accounts = Accounts(database, redis, now_ms=ticking, proxy_secret=deployment.proxy_secret)
-        app = make_app(deployment, redis=redis, database=database, accounts=accounts)
+        app = make_app(
+            deployment,
+            settings=Settings() if settings is None else settings,
+            redis=redis,
+            database=database,
+            accounts=accounts,
+        )
         server = uvicorn.Server(uvicorn.Config(app, **OPTIONS))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

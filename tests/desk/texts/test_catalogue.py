@@ -9,7 +9,7 @@ from desk.texts.catalogue import load_texts
 from desk.texts.durations import duration
 
 DESK = Path(__file__).parents[3] / "desk"
-SOURCES = [*DESK.rglob("*.py"), *DESK.glob("templates/*.html")]
+SOURCES = [*DESK.rglob("*.py"), *DESK.rglob("templates/**/*.html")]
 
 
 def test_every_key_that_is_used_is_there_and_every_one_there_is_used() -> None:

@@ -25,6 +25,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", "/start/{secret}"): ALL,
     ("POST", "/sign-out"): PEOPLE,
     ("GET", "/queue"): {MODERATOR, LEAD},
+    ("GET", "/cases/{case_id}"): {MODERATOR, LEAD},
     ("GET", "/people"): {LEAD, AUDITOR},
     ("GET", "/settings"): PEOPLE,
     ("POST", "/settings"): PEOPLE,

@@ -1,0 +1,21 @@
+"""The case: words first, then its timeline, then closed pictures; beside them hold and decision."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from desk.accounts.accounts import SignedIn
+from desk.cases.case_view import read_case
+from desk.web.access import judges
+from desk.web.rendering import render
+from desk.web.services import services_of
+
+router = APIRouter()
+
+
+@router.get("/cases/{case_id}")
+def case_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], case_id: str) -> Response:
+    """Shows a case; takes nothing, opens no picture."""
+    view = read_case(services_of(request).redis, case_id)
+    return render(request, "case.html", view=view, mine=view.is_held_by(signed_in.actor.name))
