@@ -1,7 +1,7 @@
 """What is in the queue, and can be given to nobody: foreign or newer entries, damaged records.
 
 A take acknowledges such an entry, so that nothing waits behind it, and notes where it is (`set_aside` in
-worker/store/lua/take.lua), not what is in it.
+worker/store/lua/shared/queue.lua), not what is in it.
 """
 
 import json
