@@ -19,10 +19,11 @@ from worker.incidents.keys import incident_key
 from worker.people.actor import Actor, Role
 from worker.people.changes import remove_person
 from worker.queue.case_order import LongestWaits
-from worker.queue.claims import anything_free, open_incidents, take
+from worker.queue.claims import anything_free, take, take_case
 from worker.queue.decisions import Decision, Judgement, decide_incident
 from worker.queue.leases import extend
 from worker.queue.open_cases import read_open_cases
+from worker.queue.open_incidents import open_incidents
 from worker.queue.record import describe_incident
 from worker.queue.revisions import revise
 from worker.queue.second_judge import JudgingState, extent_digest
@@ -96,6 +97,8 @@ class TestFirst:
             judge(scene, incident, "harmless", "ann")
         with pytest.raises(QueueError, match="Ann judged it"):
             judge(scene, incident, "csea_apparent", "Ann")
+        with pytest.raises(QueueError, match=r"ann has judged case .*: a second person judges now"):
+            take_case(scene.redis, "ann", describe_incident(scene.redis, incident)["case_id"])
         assert anything_free(scene.redis, "bob")
         assert taken(scene.redis, "bob") == incident
 
