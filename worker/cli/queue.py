@@ -7,6 +7,7 @@ import typer
 
 from worker.cli.json_lines import print_json
 from worker.cli.options import Json, acting_person
+from worker.cli.queue_duplicates import app as duplicates
 from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
 from worker.cli.queue_hold import app as hold
 from worker.cli.queue_view import (
@@ -218,7 +219,7 @@ def list_(as_json: Json = False) -> None:
     Screen().print(table)
 
 
-app.registered_commands += hold.registered_commands
+app.registered_commands += [*hold.registered_commands, *duplicates.registered_commands]
 
 
 def _row(event: dict[str, Any]) -> "Text":

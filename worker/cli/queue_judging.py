@@ -1,4 +1,4 @@
-"""`livewarden queue`: what judgements that wait, and requests to interrupt, look like to people and programs."""
+"""Judgements that wait, for people and programs."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -37,6 +37,8 @@ class DecisionRound:
     given: GivenJudgement
     actor: Actor
     deployment: str
+    audited: bool = False
+    """The act is in the audit log already."""
 
     @property
     def _incident_id(self) -> str:
@@ -208,6 +210,8 @@ class DecisionRound:
 
     def _audit(self, act: Act, **details: int | bool) -> str:
         given = self.given
+        if self.audited:
+            return ""
         return audit_entry(
             act,
             by=given.by,
