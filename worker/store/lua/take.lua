@@ -17,7 +17,7 @@
 --   and events in turn, the most urgent first}, or {} if there is nothing to take; {'unproven'}: the roster does not have
 --   the person with that proof; {'role', role}: people in that role decide nothing. Where a case is named, the reason
 --   that nothing of it is given: {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'role', role,
---   role that is needed} or {'damaged'}.
+--   role that is needed}, {'judged'}: the person has, and another judges now, or {'damaged'}.
 local now_ms = redis_ms()
 local role = proven(ARGV[1], ARGV[2])
 if not role then
@@ -31,12 +31,12 @@ for i = 4, 6 do
 end
 
 -- The state of an undecided incident: whether the person holds it, nobody does, and whether it changed since it was
--- shown; nil: it is decided, damaged, or needs another role.
+-- shown; nil: it is decided, damaged, needs another role, or another judge.
 local function state_of(incident)
   local key = KEY.INCIDENT .. incident
   local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown', 'needs_role', 'kept_under',
-    'handed_by', 'handed_to')
-  if known.err or known[2] then
+    'handed_by', 'handed_to', 'judged_by')
+  if known.err or known[2] or judged_already(key, known[9], ARGV[1], role, now_ms) then
     return nil
   end
   local needed = needed_role(known[5], known[6])
@@ -136,9 +136,8 @@ local function deliver(incident, own)
   local event, lease_until_ms = give(incident, own)
   local in_case = {}
   for _, state in ipairs(rest) do
-    local newest = give(state.id, state.own)
     table.insert(in_case, state.id)
-    table.insert(in_case, newest)
+    table.insert(in_case, (give(state.id, state.own)))
   end
   if #taken > 0 then
     local first = table.remove(taken, 1)
@@ -165,7 +164,8 @@ local function refusal_of(incidents)
       if why and why[1] == 'held' then
         return why
       elseif not why or why[1] == 'free' then
-        answer = barred(key, ARGV[1], ARGV[2]) or {'damaged'}
+        local judged = judged_already(key, redis.call('HGET', key, 'judged_by'), ARGV[1], role, now_ms)
+        answer = barred(key, ARGV[1], ARGV[2]) or (judged and {'judged'}) or {'damaged'}
       elseif answer[1] == 'unknown' then
         answer = why
       end
