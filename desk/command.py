@@ -12,13 +12,11 @@ def desk() -> None:
     Its settings are in docs/settings.md. While there is no account it prints a one-time link, which
     begins the roster with a lead.
     """
-    import uvicorn
-
     from desk.accounts.accounts import Accounts
     from desk.app import make_app
     from desk.database.connection import open_database
     from desk.deployment import deployment_of
-    from desk.serving import OPTIONS
+    from desk.serving import DeskServer
     from worker.runtime.environment import settings_of
     from worker.store.redis_client import connect
 
@@ -37,7 +35,9 @@ def desk() -> None:
                 f"nobody has an account yet; for the first lead, once, within 24 h: {deployment.origin}/start/{link}"
             )
         app = make_app(deployment, settings=settings, redis=redis, database=database, accounts=accounts)
-        uvicorn.run(app, host=deployment.listen_host, port=deployment.listen_port, **OPTIONS)
+        server = DeskServer(app, host=deployment.listen_host, port=deployment.listen_port)
+        server.run()
+        app.state.services.feed.join()
     finally:
         database.close()
         redis.close()

@@ -1,5 +1,6 @@
-"""Keys that change in Redis, as the server tells a client that asked for them (CLIENT TRACKING): exact and at once, where
-polling 10,000 incidents each second would take a tenth of Redis's time.
+"""Keys that change in Redis, as the server tells a client that asked for them (CLIENT TRACKING).
+
+This is exact and at once, where polling 10,000 incidents each second would take a tenth of Redis's time.
 
 The messages have keys' names only. They come over a second connection, in the older protocol, in which redis-py gives
 them out as messages of a channel.
@@ -23,7 +24,7 @@ MOST_AT_ONCE: Final = 5_000
 class KeyTracking:
     """Follows changes of keys with given beginnings; made by `track_keys`."""
 
-    def __init__(self, tracker: Redis, listener: Any) -> None:
+    def __init__(self, tracker: Any, listener: Any) -> None:
         self._tracker = tracker
         self._listener = listener
         self._lost = False
@@ -79,13 +80,14 @@ def track_keys(redis: Redis, prefixes: Sequence[str]) -> Iterator[KeyTracking]:
         StoreError: Redis failed, or its user may not.
     """
     pool = redis.connection_pool
-    options = {
+    options: dict[str, Any] = {
         name: value
         for name, value in pool.connection_kwargs.items()
         # Of the newer protocol alone.
         if not name.startswith("maint_notifications")
     }
-    own = Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **{**options, "protocol": 2}))
+    options["protocol"] = 2
+    own: Any = Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
     try:
         with store_errors():
             listener = own.pubsub()

@@ -20,6 +20,12 @@ def changed_until(tracking: KeyTracking, key: str) -> set[str]:
     return found
 
 
+def follow(tracking: KeyTracking) -> None:
+    for _ in range(TRIES):
+        tracking.changed(SOON_SECONDS / TRIES)
+        tracking.check()
+
+
 def test_keys_that_change_are_told_and_others_are_not(redis: Redis) -> None:
     """A moderator would not see a case that came, or every write of a worker would wake the desk."""
     with track_keys(redis, ["lw:incident:", "lw:open:"]) as tracking:
@@ -54,9 +60,7 @@ def test_a_lost_connection_is_an_error(command: str, redis: Redis) -> None:
         (client,) = [one for one in redis.client_list() if one["cmd"] == command]
         redis.client_kill_filter(_id=client["id"])
         with pytest.raises(StoreError):
-            for _ in range(TRIES):
-                tracking.changed(SOON_SECONDS / TRIES)
-                tracking.check()
+            follow(tracking)
 
 
 def test_nothing_is_followed_afterwards(redis: Redis) -> None:
