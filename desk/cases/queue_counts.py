@@ -78,9 +78,9 @@ def count_cases(cases: Iterable[OpenCase], *, now_ms: int, waits: LongestWaits) 
             critical.append((case.raised_ms, case.case_id))
         if case.holder is not None:
             mine[folded(case.holder)] += 1
-        if getattr(case, "help", ""):
+        if case.help:
             shows["help"] += 1
-        if getattr(case, "handed_to", None):
+        if case.handed_to:
             for_me[folded(case.handed_to)] += 1
     severities = []
     for severity, raised in by_severity.items():

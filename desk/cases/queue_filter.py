@@ -94,12 +94,12 @@ def in_part(case: OpenCase, show: str, me: str) -> bool:
         case "drills":
             return case.purpose in DRILLS
         case "help":
-            return bool(getattr(case, "help", ""))
+            return bool(case.help)
         case _:
             return True
 
 
 def is_for(case: OpenCase, me: str) -> bool:
     """Returns whether a case was handed over to a person, by their folded name."""
-    handed_to = getattr(case, "handed_to", None)
+    handed_to = case.handed_to
     return handed_to is not None and folded(handed_to) == me

@@ -9,7 +9,7 @@ from desk.cases.queue_filter import DRILLS, is_for
 from desk.texts.catalogue import Texts
 from worker.people.actor import Role, folded
 from worker.queue.case_order import LongestWaits, OpenCase
-from worker.queue.claims import UNREADABLE
+from worker.queue.record_fields import UNREADABLE
 
 VARIANTS: Final = frozenset({"mirror", "rotate", "crop"})
 
@@ -76,7 +76,7 @@ def row_of(case: OpenCase, *, reader: str, now_ms: int, waits: LongestWaits, tex
         holder="" if case.holder is None else texts("queue.held_by_you") if mine else case.holder,
         mine=mine,
         held_ms=case.taken_ms,
-        hold=getattr(case, "hold_why", "") or "",
+        hold=case.hold_why,
     )
 
 
@@ -117,9 +117,9 @@ def _about(case: OpenCase, texts: Texts) -> Iterator[str]:
     yield texts("queue.hit" if case.hits == 1 else "queue.hits", count=case.hits)
     if case.incidents > 1:
         yield texts("queue.more_incidents", count=case.incidents)
-    asked = getattr(case, "help", "")
+    asked = case.help
     if asked:
-        yield texts("queue.asks", name=getattr(case, "help_by", "") or "?", what=asked)
+        yield texts("queue.asks", name=case.help_by or "?", what=asked)
 
 
 def _tags(case: OpenCase, reader: str, past: bool, texts: Texts) -> Iterator[QueueTag]:
@@ -131,9 +131,9 @@ def _tags(case: OpenCase, reader: str, past: bool, texts: Texts) -> Iterator[Que
         yield QueueTag(text=texts("queue.tag_phone"), style="warn")
     if case.needs_role == Role.LEAD:
         yield QueueTag(text=texts("queue.tag_lead"))
-    if getattr(case, "help", ""):
+    if case.help:
         yield QueueTag(text=texts("queue.tag_help"))
-    handed_to = getattr(case, "handed_to", None)
+    handed_to = case.handed_to
     if is_for(case, folded(reader)):
         yield QueueTag(text=texts("queue.tag_for_you"))
     elif handed_to is not None:

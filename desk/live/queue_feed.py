@@ -16,7 +16,7 @@ from desk.live.queue_snapshot import QueueSnapshot
 from worker.errors import StoreError
 from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import start_thread
-from worker.queue.case_mirror import FOLLOWED, CaseMirror
+from worker.queue.case_mirror import FOLLOWED, CaseMirror, read_turn
 from worker.queue.case_order import LongestWaits, order_cases
 from worker.store.key_tracking import KeyTracking, track_keys
 from worker.store.redis_client import now_ms
@@ -148,7 +148,7 @@ class QueueFeed:
         snapshot = QueueSnapshot(
             number=1 if before is None else before.number + 1,
             now_ms=at_ms,
-            cases=order_cases(mirror.cases(at_ms), now_ms=at_ms, waits=self._waits),
+            cases=order_cases(mirror.cases(at_ms), now_ms=at_ms, waits=self._waits, turn=read_turn(self._redis)),
             waits=self._waits,
         )
         _ = snapshot.counts  # made here, so that no page waits for it

@@ -40,8 +40,6 @@ class QueueSnapshot:
     cases: Sequence[OpenCase]
     """In the order in which they are to be taken."""
     waits: LongestWaits
-    aside: int = 0
-    """Entries of the queue that nobody could read, kept aside."""
     made_at: float = field(default_factory=time.monotonic)
     """This process's monotonic clock, in seconds."""
     _lock: threading.Lock = field(default_factory=threading.Lock)

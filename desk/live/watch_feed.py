@@ -16,6 +16,7 @@ from worker.errors import StoreError
 from worker.ingest.coverage.totals import totals
 from worker.ingest.poll.watch_summary import WatchSummary, read_watch_summary
 from worker.logs.failure_log import FailureLog
+from worker.queue.aside import entries_aside
 
 AGE_SECONDS: Final = 10.0
 """The summary that a page shows is so old at most."""
@@ -38,51 +39,59 @@ class CoverageSample:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchNow:
-    """What pages say of the watch."""
+    """What pages say of the watch, and of what does not reach the queue."""
 
-    summary: WatchSummary
-    moderated_share: float | None
-    """Part of the streamed time that was moderated; None: nothing was streamed."""
-    share_seconds: float | None
+    summary: WatchSummary | None = None
+    """None: it cannot be read, as with a user of Redis who may see no stream."""
+    moderated_share: float | None = None
+    """Part of the streamed time that was moderated; None: nothing was streamed, or it is not known."""
+    share_seconds: float | None = None
     """Time that the share is of; None: today, from 00:00 UTC."""
+    aside: int = 0
+    """Entries of the queue that nobody could read, ever."""
 
 
 class WatchFeed:
-    """The newest summary, read by the page that finds it old; others get the last one meanwhile."""
+    """The newest of it, read by the page that finds it old; others get the last one meanwhile."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
         self._clock = clock
         self._reading = threading.Lock()
         self._samples: deque[CoverageSample] = deque(maxlen=MOST_SAMPLES)
-        self._newest: WatchNow | None = None
+        self._newest = WatchNow()
         self._read_at: float | None = None
 
-    def newest(self) -> WatchNow | None:
-        """The newest summary; None: it cannot be read, as with a user of Redis who may see no stream."""
+    def newest(self) -> WatchNow:
+        """What was read last, AGE_SECONDS ago at most."""
         old = self._read_at is None or self._clock() - self._read_at >= AGE_SECONDS
         if old and self._reading.acquire(blocking=False):
             try:
                 self._newest = self._read()
-                _trouble.over("watch", "the watch of streams is read again")
-            except StoreError as error:
-                self._newest = None
-                _trouble.met("watch", "the watch of streams is not shown: %s", error)
             finally:
                 self._read_at = self._clock()
                 self._reading.release()
         return self._newest
 
     def _read(self) -> WatchNow:
-        summary = read_watch_summary(self._redis)
-        days = {
-            day.day: (day.seconds.get("elapsed", 0.0), day.seconds.get("moderated", 0.0))
-            for day in totals(self._redis, days=2)
-            if day.purpose == "live"
-        }
-        self._samples.append(CoverageSample(at=self._clock(), days=days))
+        try:
+            aside = entries_aside(self._redis).total
+            summary = read_watch_summary(self._redis)
+            self._samples.append(CoverageSample(at=self._clock(), days=_live_days(self._redis)))
+        except StoreError as error:
+            _trouble.met("watch", "the watch of streams is not shown: %s", error)
+            return WatchNow()
+        _trouble.over("watch", "the watch of streams is read again")
         share, seconds = moderated_share(self._samples)
-        return WatchNow(summary=summary, moderated_share=share, share_seconds=seconds)
+        return WatchNow(summary=summary, moderated_share=share, share_seconds=seconds, aside=aside)
+
+
+def _live_days(redis: Redis) -> dict[date, tuple[float, float]]:
+    return {
+        day.day: (day.seconds.get("elapsed", 0.0), day.seconds.get("moderated", 0.0))
+        for day in totals(redis, days=2)
+        if day.purpose == "live"
+    }
 
 
 def moderated_share(samples: Sequence[CoverageSample]) -> tuple[float | None, float | None]:

@@ -16,6 +16,7 @@ from desk.web.access import judges
 from desk.web.event_stream import EventStream
 from desk.web.rendering import render
 from desk.web.services import services_of
+from worker.queue.case_order import LongestWaits
 from worker.queue.claims import Claim, take
 
 router = APIRouter()
@@ -34,8 +35,9 @@ def queue_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)]
 @router.post("/queue/next")
 def take_next(request: Request, signed_in: Annotated[SignedIn, Depends(judges)]) -> Response:
     """Takes the next case that the person does not hold yet; where none is free, opens one that they hold."""
-    redis = services_of(request).redis
-    claim = take(redis, signed_in.actor, another=True) or take(redis, signed_in.actor)
+    services, actor = services_of(request), signed_in.actor
+    waits = LongestWaits.of(services.settings)
+    claim = take(services.redis, actor, another=True, waits=waits) or take(services.redis, actor, waits=waits)
     return RedirectResponse("/queue?nothing=1" if claim is None else case_path(claim), SEE_OTHER)
 
 

@@ -42,7 +42,7 @@ def queue_parts(
         "shows": [(show, counts.of_show(show, reader)) for show in SHOWS],
         "rows": [row_of(case, reader=reader, now_ms=now_ms, waits=snapshot.waits, texts=texts) for case in page.cases],
         "found": page,
-        "aside": snapshot.aside,
+        "aside": watch.aside,
         "waits": {count.severity: snapshot.waits.of_ms(count.severity) // 1000 for count in counts.severities},
         "notices": list(notices(watch, texts)),
         "watch": watch,
@@ -67,11 +67,11 @@ def page_title(snapshot: QueueSnapshot, preferences: Preferences, texts: Texts) 
     return texts("queue.page_title", count=counts.open)
 
 
-def notices(watch: WatchNow | None, texts: Texts) -> Iterator[str]:
+def notices(watch: WatchNow, texts: Texts) -> Iterator[str]:
     """Yields what of the watched streams is not seen at present, and so cannot be in the queue."""
-    if watch is None:
-        return
     summary = watch.summary
+    if summary is None:
+        return
     if summary.late and summary.late_since_ms is not None:
         age = duration((summary.now_ms - summary.late_since_ms) / 1000, texts)
         yield texts("queue.not_polled", count=summary.late, watched=summary.watched, age=age)

@@ -6,11 +6,15 @@ from functools import reduce
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker.incidents.keys import OPEN_KEYS, incident_key
 from worker.people.roster import PEOPLE
 from worker.queue.case_order import OpenCase
 from worker.queue.open_cases import joined, read_queued
+from worker.queue.record_fields import LONGEST_NUMBER
+from worker.store import redis_keys
+from worker.store.redis_client import store_errors
 
 FOLLOWED: Final = (incident_key(""), *OPEN_KEYS, PEOPLE)
 """Beginnings of the keys whose changes may change a case (`worker.store.key_tracking`)."""
@@ -63,7 +67,9 @@ class CaseMirror:
         over = [case_id for case_id, until_ms in self._lease_until_ms.items() if until_ms <= now_ms]
         for case_id in over:
             del self._lease_until_ms[case_id]
-            self._cases[case_id] = replace(self._cases[case_id], holder=None, lease_seconds=0.0, taken_ms=None)
+            self._cases[case_id] = replace(
+                self._cases[case_id], holder=None, lease_seconds=0.0, taken_ms=None, hold_why="", handed_to=None
+            )
         return list(self._cases.values())
 
     def _put(self, incidents: dict[str, OpenCase], now_ms: int, gone: Iterable[str] = ()) -> None:
@@ -87,6 +93,20 @@ class CaseMirror:
             else:
                 del self._incidents[case_id]
                 self._cases.pop(case_id, None)
+
+
+def read_turn(redis: Redis) -> int:
+    """The number of takes so far, by which `order_cases` gives turns; 0 where it is damaged.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        try:
+            text = str(redis.get(redis_keys.QUEUE_TURNS.name) or "")
+        except ResponseError:  # of another type
+            return 0
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else 0
 
 
 def changed_incidents(keys: Iterable[str]) -> set[str]:
