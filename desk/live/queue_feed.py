@@ -21,8 +21,8 @@ from worker.queue.case_order import LongestWaits, order_cases
 from worker.store.key_tracking import KeyTracking, track_keys
 from worker.store.redis_client import now_ms
 
-FIRST_SECONDS: Final = 10.0
-"""Longest wait of the first page for the first snapshot."""
+ANSWER_SECONDS: Final = 10.0
+"""Longest wait of a page for a snapshot; the first one takes a while."""
 CHECK_SECONDS: Final = 1.0
 """Interval in which Redis is asked for its time: an outage is seen within it."""
 TICK_SECONDS: Final = 2.0
@@ -30,7 +30,9 @@ TICK_SECONDS: Final = 2.0
 SHORTEST_SECONDS: Final = 0.1
 """Between two snapshots: changes that come together are one."""
 UNWATCHED_SECONDS: Final = 1.0
-"""The same while no page is open; the next page to be opened is so old at most."""
+"""The same while no page is open."""
+SLICE_SECONDS: Final = 0.02
+"""Longest wait for changes at a time: a page that is opened waits so long for one that is up to date."""
 PAUSES: Final = 9
 """Pauses as long as making a snapshot took, before the next: a tenth of a core at most, however long the queue is."""
 RETRY_SECONDS: Final = 1.0
@@ -53,6 +55,8 @@ class QueueFeed:
         self._newest: QueueSnapshot | None = None
         self._lost_at: float | None = None
         """Host's time when Redis failed; None: it answers."""
+        self._asked = self._answered = 0
+        """Counts the questions for a current snapshot, and those that were answered."""
         self._wakes: set[Callable[[], None]] = set()
 
     @property
@@ -61,21 +65,38 @@ class QueueFeed:
         return self._lost_at
 
     def newest(self) -> QueueSnapshot:
-        """The newest snapshot.
+        """The newest snapshot, which an open page is shown.
 
         Raises:
             StoreError: there is none, or Redis does not answer at present.
         """
         with self._made:
-            if self._thread is None and not self._closing.is_set():
-                self._thread = start_thread("queue-feed", self._run)
-            self._made.wait_for(lambda: self._newest or self._lost_at or self._closing.is_set(), FIRST_SECONDS)
-            if self._newest is None or self._lost_at is not None:
-                raise StoreError("Redis: the queue cannot be read at present")
-            return self._newest
+            self._start()
+            self._made.wait_for(lambda: self._newest or self._lost_at or self.closed, ANSWER_SECONDS)
+            return self._present()
 
-    def last(self) -> QueueSnapshot | None:
-        """The last snapshot there was, for a page that is open already."""
+    def current(self) -> QueueSnapshot:
+        """A snapshot with everything that was written before this call, for a page that is opened.
+
+        Raises:
+            StoreError: Redis does not answer at present.
+        """
+        with self._made:
+            self._start()
+            self._asked += 1
+            asked = self._asked
+            self._made.wait_for(lambda: self._answered >= asked or self._lost_at or self.closed, ANSWER_SECONDS)
+            if self._answered < asked:
+                raise _unread()
+            return self._present()
+
+    def _start(self) -> None:
+        if self._thread is None and not self.closed:
+            self._thread = start_thread("queue-feed", self._run)
+
+    def _present(self) -> QueueSnapshot:
+        if self._newest is None or self._lost_at is not None:
+            raise _unread()
         return self._newest
 
     @contextmanager
@@ -107,7 +128,7 @@ class QueueFeed:
 
     def _run(self) -> None:
         mirror = CaseMirror()
-        while not self._closing.is_set():
+        while not self.closed:
             try:
                 with track_keys(self._redis, FOLLOWED) as tracking:
                     self._follow(tracking, mirror)
@@ -122,26 +143,36 @@ class QueueFeed:
         """Makes snapshots until Redis fails or the feed is closed."""
         clock = _RedisClock(mirror.read(self._redis))
         read_at = checked_at = time.monotonic()
-        due_at = earliest_at = 0.0
-        while not self._closing.is_set():
-            now = time.monotonic()
-            if now >= due_at:
-                self._publish(mirror, clock.now_ms())
-                _trouble.over("queue feed", "the queue is read again")
-                took = time.monotonic() - now
-                now = time.monotonic()
-                earliest_at = now + max(SHORTEST_SECONDS if self._wakes else UNWATCHED_SECONDS, PAUSES * took)
-                due_at = max(now + TICK_SECONDS, earliest_at)
-            keys = tracking.changed(min(CHECK_SECONDS, max(0.0, due_at - now)))
+        made_at = earliest_at = 0.0
+        dirty = True
+        while not self.closed:
+            asked, now = self._asked, time.monotonic()
+            answering = asked != self._answered
+            if answering:
+                # After this answer, all that was written before has been told.
+                clock = _RedisClock(now_ms(self._redis))
+            next_at = earliest_at if dirty else made_at + TICK_SECONDS
+            keys = tracking.changed(0.0 if answering else min(SLICE_SECONDS, max(0.0, next_at - now)))
             now = time.monotonic()
             if keys is None or now - read_at >= READ_AGAIN_SECONDS:
-                clock, read_at = _RedisClock(mirror.read(self._redis)), now
-                due_at = earliest_at
-            elif keys and mirror.update(self._redis, keys) is not None:
-                due_at = earliest_at
+                clock, read_at, dirty = _RedisClock(mirror.read(self._redis)), now, True
+            elif keys:
+                dirty = mirror.update(self._redis, keys) is not None or dirty
             if now - checked_at >= CHECK_SECONDS:
                 tracking.check()
                 clock, checked_at = _RedisClock(now_ms(self._redis)), now
+            if now >= made_at + TICK_SECONDS or (dirty and (answering or now >= earliest_at)):
+                self._publish(mirror, clock.now_ms())
+                took, made_at, dirty = time.monotonic() - now, time.monotonic(), False
+                pause = SHORTEST_SECONDS if self._wakes else UNWATCHED_SECONDS
+                earliest_at = made_at + max(pause, PAUSES * took)
+            if answering and not keys:
+                self._answer(asked)
+
+    def _answer(self, asked: int) -> None:
+        with self._made:
+            self._answered = asked
+            self._made.notify_all()
 
     def _publish(self, mirror: CaseMirror, at_ms: int) -> None:
         before = self._newest
@@ -153,6 +184,7 @@ class QueueFeed:
         )
         _ = snapshot.counts  # made here, so that no page waits for it
         self._newest, self._lost_at = snapshot, None
+        _trouble.over("queue feed", "the queue is read again")
         self._wake_all()
 
     def _wake_all(self) -> None:
@@ -161,6 +193,10 @@ class QueueFeed:
             wakes = list(self._wakes)
         for wake in wakes:
             wake()
+
+
+def _unread() -> StoreError:
+    return StoreError("Redis: the queue cannot be read at present")
 
 
 class _RedisClock:

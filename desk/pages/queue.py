@@ -27,7 +27,7 @@ def queue_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)]
     """Lists open cases, takes none, and renews no lease."""
     services, reader = services_of(request), signed_in.actor.name
     chosen, preferences = QueueFilter.of(request.query_params), services.preferences.of(reader)
-    snapshot = services.feed.newest()
+    snapshot = services.feed.current()
     parts = queue_parts(services, snapshot, chosen, reader=reader, preferences=preferences)
     return render(request, "queue.html", preferences=preferences, nothing=nothing == "1", **parts)
 

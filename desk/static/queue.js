@@ -85,8 +85,8 @@
       if (next) row.classList.toggle("mine", next.classList.contains("mine"));
     }
     const added = after.filter((id) => !ids.includes(id)).length;
-    const button = fresh.querySelector("button"), text = button.dataset;
-    write(button, added === 1 ? text.one : added ? fill(text.many, { count: added }) : text.changed);
+    const text = fresh.dataset;
+    write(fresh, added === 1 ? text.one : added ? fill(text.many, { count: added }) : text.changed);
     fresh.hidden = after.join() === ids.join();
     count();
   }
