@@ -1,9 +1,12 @@
-"""Options of uvicorn, which serves the desk: its bounds, and what it must not log or believe."""
+"""The server of the desk: uvicorn with its bounds, and without what it must not log or believe."""
 
 import asyncio
+from types import FrameType
 from typing import Any, Final
 
 import h11
+import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CONCURRENT_REQUESTS: Final = 500
@@ -76,3 +79,21 @@ OPTIONS: Final[dict[str, Any]] = {
     "limit_concurrency": CONCURRENT_REQUESTS,
     "timeout_graceful_shutdown": STOP_SECONDS,
 }
+
+
+class DeskServer(uvicorn.Server):
+    """A server that ends the streams of open pages first: it would wait for them."""
+
+    def __init__(self, app: FastAPI, **options: Any) -> None:
+        super().__init__(uvicorn.Config(app, **OPTIONS, **options))
+        self._feed = app.state.services.feed
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to end, at a signal."""
+        self._feed.close()
+        super().handle_exit(sig, frame)
+
+    def end(self) -> None:
+        """Begins to end, from another thread."""
+        self._feed.close()
+        self.should_exit = True
