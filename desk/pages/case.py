@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import read_case
+from desk.cases.case_words import case_words
 from desk.web.access import judges
 from desk.web.rendering import render
 from desk.web.services import services_of
@@ -17,5 +18,12 @@ router = APIRouter()
 @router.get("/cases/{case_id}")
 def case_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], case_id: str) -> Response:
     """Shows a case; takes nothing, opens no picture."""
-    view = read_case(services_of(request).redis, case_id)
-    return render(request, "case.html", view=view, mine=view.is_held_by(signed_in.actor.name))
+    services = services_of(request)
+    view = read_case(services.redis, case_id)
+    return render(
+        request,
+        "case.html",
+        view=view,
+        mine=view.is_held_by(signed_in.actor.name),
+        **case_words(services.redis, view, services.texts, policy_file=services.settings.policy_file),
+    )
