@@ -18,12 +18,12 @@ router = APIRouter()
 @router.get("/cases/{case_id}")
 def case_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], case_id: str) -> Response:
     """Shows a case; takes nothing, opens no picture."""
-    services = services_of(request)
+    services, reader = services_of(request), signed_in.actor.name
     view = read_case(services.redis, case_id)
     return render(
         request,
         "case.html",
         view=view,
-        mine=view.is_held_by(signed_in.actor.name),
-        **case_words(services.redis, view, services.texts, policy_file=services.settings.policy_file),
+        mine=view.is_held_by(reader),
+        **case_words(services.redis, view, reader, services.texts, policy_file=services.settings.policy_file),
     )
