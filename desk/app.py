@@ -7,15 +7,23 @@ from config.settings import Settings
 from desk.accounts.accounts import Accounts
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import case, files, people, queue, sign_in
+from desk.pages import case, files, looks, people, pictures, queue, sign_in
 from desk.pages import settings as settings_page
 from desk.pages.refusals import add_refusals
+from desk.pictures.failed_openings import FailedOpenings
+from desk.pictures.opening import PictureOpener
+from desk.pictures.reading_pool import ReadingPool
 from desk.preferences.preference_store import PreferenceStore
 from desk.texts.catalogue import load_texts
 from desk.web.guard import Guard
 from desk.web.rendering import template_environment
 from desk.web.services import DeskServices
 from desk.web.static_files import StaticFiles
+from desk.welfare.breaks import BreakRule
+from desk.welfare.clear_grants import ClearGrants
+from desk.welfare.exposure import ExposureLog
+from worker.evidence.reading import EvidenceReader
+from worker.evidence.sealing import Identity
 
 
 def make_app(
@@ -23,6 +31,7 @@ def make_app(
 ) -> FastAPI:
     """The application of one desk. It has no documentation pages: they load scripts from elsewhere."""
     texts, static = load_texts(), StaticFiles.load()
+    breaks = BreakRule(after_minutes=settings.desk_break_after_minutes, rest_minutes=settings.desk_break_minutes)
     app = FastAPI(title="Livewarden", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.static = static
     app.state.services = DeskServices(
@@ -31,10 +40,15 @@ def make_app(
         redis=redis,
         accounts=accounts,
         preferences=PreferenceStore(database),
+        exposure=ExposureLog(database, breaks, now_ms=accounts.now_ms),
+        clear_grants=ClearGrants(database, now_ms=accounts.now_ms),
+        opener=PictureOpener(lambda: EvidenceReader.of(redis, settings), lambda: Identity.of(settings)),
+        reading=ReadingPool(),
+        failed_openings=FailedOpenings(),
         texts=texts,
         templates=template_environment(texts, static),
     )
-    for page in (sign_in, settings_page, queue, case, people, files):
+    for page in (sign_in, settings_page, queue, case, pictures, looks, people, files):
         app.include_router(page.router)
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)

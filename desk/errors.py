@@ -7,7 +7,8 @@ LivewardenError
     ├── RequestRefusedError a request that is malformed, too large, too slow, or comes from another site
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
-    └── UnknownCaseError    no case has that id
+    ├── UnknownCaseError    no case has that id
+    └── PictureError        a picture that cannot be shown, or not to this person
 """
 
 from config.errors import LivewardenError
@@ -51,3 +52,13 @@ class RoleRefusedError(DeskError):
 
 class UnknownCaseError(DeskError):
     """No case has that id: it never was, or its retention ended."""
+
+
+class PictureError(DeskError):
+    """A picture cannot be shown, or not to this person; `reason` names it in the catalogue, below `picture_refused`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """`identity`, `not-for-you`, `altered`, `missing`, `waiting`, `dropped`, `store`, `slow`, `busy`, `hidden`,
+        `lead`, `known`, `none-at-all` or `reason`."""

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import read_case
+from desk.pages.picture_section import pictures_part
 from desk.web.access import judges
 from desk.web.rendering import render
 from desk.web.services import services_of
@@ -18,4 +19,5 @@ router = APIRouter()
 def case_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], case_id: str) -> Response:
     """Shows a case; takes nothing, opens no picture."""
     view = read_case(services_of(request).redis, case_id)
-    return render(request, "case.html", view=view, mine=view.is_held_by(signed_in.actor.name))
+    parts = pictures_part(request, signed_in, view)
+    return render(request, "case.html", view=view, mine=view.is_held_by(signed_in.actor.name), **parts)

@@ -9,9 +9,14 @@ from redis import Redis
 from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
 from desk.deployment import DeskDeployment
+from desk.pictures.failed_openings import FailedOpenings
+from desk.pictures.opening import PictureOpener
+from desk.pictures.reading_pool import ReadingPool
 from desk.preferences.preference_store import PreferenceStore
 from desk.texts.catalogue import Texts
 from desk.web.cookies import cookie_name
+from desk.welfare.clear_grants import ClearGrants
+from desk.welfare.exposure import ExposureLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,11 @@ class DeskServices:
     redis: Redis
     accounts: Accounts
     preferences: PreferenceStore
+    exposure: ExposureLog
+    clear_grants: ClearGrants
+    opener: PictureOpener
+    reading: ReadingPool
+    failed_openings: FailedOpenings
     texts: Texts
     templates: Environment
 
