@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import read_case
+from desk.cases.case_words import case_words
 from desk.pages.picture_section import pictures_part
 from desk.web.access import judges
 from desk.web.rendering import render
@@ -18,6 +19,13 @@ router = APIRouter()
 @router.get("/cases/{case_id}")
 def case_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], case_id: str) -> Response:
     """Shows a case; takes nothing, opens no picture."""
-    view = read_case(services_of(request).redis, case_id)
-    parts = pictures_part(request, signed_in, view)
-    return render(request, "case.html", view=view, mine=view.is_held_by(signed_in.actor.name), **parts)
+    services, reader = services_of(request), signed_in.actor.name
+    view = read_case(services.redis, case_id)
+    return render(
+        request,
+        "case.html",
+        view=view,
+        mine=view.is_held_by(reader),
+        **case_words(services.redis, view, reader, services.texts, policy_file=services.settings.policy_file),
+        **pictures_part(request, signed_in, view),
+    )

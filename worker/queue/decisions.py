@@ -14,8 +14,8 @@ from worker.incidents.keys import DECISIONS, FLOODS_DUE, entries_key, incident_k
 from worker.incidents.rule_state import encode
 from worker.incidents.store import rounds
 from worker.people.actor import Actor
-from worker.queue.claims import LONGEST_LEASE_MS
 from worker.queue.leases import not_held
+from worker.queue.record_fields import LONGEST_LEASE_MS
 from worker.queue.undecided import Undecided
 from worker.store import redis_keys
 from worker.store.redis_client import run_script_to_disk, store_errors

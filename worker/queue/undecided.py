@@ -17,8 +17,8 @@ from worker.incidents.hash_flood_record import due_member, group_record, streams
 from worker.incidents.keys import incident_key, named_key
 from worker.incidents.rule_state import RuleState
 from worker.incidents.store import ended_incident, event_record, group_field, read_groups, read_incidents, state_field
-from worker.queue.claims import number_of
 from worker.queue.leases import decided_already, unknown
+from worker.queue.record_fields import number_of
 from worker.store.redis_client import now_ms
 
 
