@@ -7,7 +7,7 @@ from config.settings import Settings
 from desk.accounts.accounts import Accounts
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import case, files, looks, people, pictures, queue, sign_in
+from desk.pages import case, files, looks, people, pictures, queue, sign_in, welfare
 from desk.pages import settings as settings_page
 from desk.pages.refusals import add_refusals
 from desk.pictures.failed_openings import FailedOpenings
@@ -48,7 +48,7 @@ def make_app(
         texts=texts,
         templates=template_environment(texts, static),
     )
-    for page in (sign_in, settings_page, queue, case, pictures, looks, people, files):
+    for page in (sign_in, settings_page, queue, case, pictures, looks, welfare, people, files):
         app.include_router(page.router)
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)

@@ -8,7 +8,8 @@ LivewardenError
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
     ├── UnknownCaseError    no case has that id
-    └── PictureError        a picture that cannot be shown, or not to this person
+    ├── PictureError        a picture that cannot be shown, or not to this person
+    └── KeyRefusedError     a key that an action cannot have
 """
 
 from config.errors import LivewardenError
@@ -60,5 +61,17 @@ class PictureError(DeskError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        """`identity`, `not-for-you`, `altered`, `missing`, `waiting`, `dropped`, `store`, `slow`, `busy`, `hidden`,
-        `lead`, `known`, `none-at-all` or `reason`."""
+        """`identity`, `not-for-you`, `altered`, `missing`, `waiting`, `dropped`, `store`, `slow`, `busy`, `lead`,
+        `known`, `none-at-all`, `reason`, `place` or `late`."""
+
+
+class KeyRefusedError(DeskError):
+    """A key that an action cannot have: `key` names the reason in the catalogue of texts."""
+
+    def __init__(self, key: str, pressed: str, action: str, other: str | None = None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.pressed = pressed
+        self.action = action
+        self.other = other
+        """The action that has the key already; None: no action can have it."""

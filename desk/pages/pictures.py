@@ -16,9 +16,9 @@ from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import CaseView, read_case
 from desk.errors import PictureError, UnknownCaseError
 from desk.pages.picture_section import case_path, pictures_part
+from desk.pages.welfare import reduction_of
 from desk.pictures.kept_pictures import KeptPicture, is_matched, read_pictures
 from desk.pictures.opening import OpenedPicture, clear_jpeg, reduced_png
-from desk.pictures.reduction import Reduction
 from desk.pictures.section import CLEAR_REASONS
 from desk.pictures.watermark import mark_text
 from desk.web.access import judges
@@ -71,9 +71,7 @@ async def reduced_picture(request: Request, signed_in: Annotated[SignedIn, Depen
         _expect_in_page(request)
         _, kept = await run_in_threadpool(_expect_kept, services, signed_in, ref)
         preferences = await run_in_threadpool(services.preferences.of, signed_in.actor.name)
-        reduction = Reduction(
-            detail=preferences.detail, strength=preferences.strength, grey=preferences.grey, size=preferences.size
-        )
+        reduction = reduction_of(preferences)
         picture, png = await _opened(services, ref, lambda picture: reduced_png(picture, reduction))
     except PictureError as error:
         return await run_in_threadpool(_refused, request, signed_in, ref, error)

@@ -46,6 +46,7 @@ class NextBreak:
 
     left_ms: int
     """0: it is due."""
+    after_minutes: int
     rest_minutes: int
 
     @property
@@ -64,4 +65,4 @@ def next_break(rule: BreakRule, span: WorkSpan, now_ms: int) -> NextBreak | None
     if not rule.is_set:
         return None
     left_ms = max(0, span.began_ms + rule.after_minutes * 60_000 - now_ms)
-    return NextBreak(left_ms=left_ms, rest_minutes=rule.rest_minutes)
+    return NextBreak(left_ms=left_ms, after_minutes=rule.after_minutes, rest_minutes=rule.rest_minutes)

@@ -21,6 +21,8 @@ from desk.serving import OPTIONS
 
 PASSWORD = "correct horse battery"
 STARTED_SECONDS = 10
+ANSWERED_SECONDS = 30
+"""A password is hashed slowly on purpose, and CI's cores are busy."""
 
 
 @dataclass(kw_only=True)
@@ -49,7 +51,9 @@ class RunningDesk:
 
     def browser(self, **headers: str) -> httpx.Client:
         """A browser without cookies; it sends Origin as browsers do with forms."""
-        client = httpx.Client(base_url=self.origin, headers={"origin": self.origin, **headers}, trust_env=False)
+        client = httpx.Client(
+            base_url=self.origin, headers={"origin": self.origin, **headers}, timeout=ANSWERED_SECONDS, trust_env=False
+        )
         self.clients.append(client)
         return client
 
