@@ -88,7 +88,7 @@ class LookError(QueueError):
         """A slug: `decided`, `busy`, `full`, `forgotten`, `no-worker`, one of `worker.queue.looks.REASONS`, or that of
         a failed fetch."""
         self.wait_seconds = wait_seconds
-        """Until the stream may be looked at again; 0: not known."""
+        """Until the stream may have another look; 0: not known."""
 
 
 class PeopleError(WorkerError):

@@ -37,7 +37,7 @@ def pictures_part(
     ticket: str = "",
     reason: str = "",
 ) -> dict[str, Any]:
-    """What the templates of pictures need. The query of the request names the picture that is open (`open`), the
+    """Values that the templates of pictures need. The query of the request names the picture that is open (`open`), the
     ticket of its clear view (`ticket`) and a look under way (`look`), for browsers without scripts, too.
 
     Raises:

@@ -36,7 +36,7 @@ def reduction_of(preferences: Preferences) -> Reduction:
 
 
 def welfare_part(request: Request) -> dict[str, Any]:
-    """What the page of settings shows of the person who asks, and of nobody else; nothing of those who judge no case."""
+    """Values of the page of settings about the person who asks, and nobody else; none of one who judges no case."""
     services, signed_in = services_of(request), request.state.signed_in
     if signed_in.actor.role not in judges.roles:
         return {"judges_cases": False}

@@ -9,7 +9,7 @@ PASSING: Final = frozenset({"store", "slow", "busy", "waiting", "missing", "iden
 """Reasons that may be gone at the next try: the tile offers one."""
 PASSING_SECONDS: Final = 30.0
 LASTING_SECONDS: Final = 600.0
-"""Of what another try does not change, such as an altered picture; a rotation of keys may."""
+"""The same for a reason that another try does not change, such as an altered picture; a rotation of keys may."""
 MOST: Final = 2_000
 """Failures that are remembered, <=; the oldest are forgotten first."""
 

@@ -21,7 +21,7 @@ TONES: Final = (6, 5, 4, 3, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class Reduction:
-    """How one person's pictures are reduced."""
+    """The reduction of one person's pictures."""
 
     detail: str = "blur"
     """`blur`, `pixels` or `posterise`."""

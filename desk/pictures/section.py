@@ -24,7 +24,7 @@ class LookOffer:
     waiting: str = ""
     """Id of the look that is under way; empty: none."""
     refused: str = ""
-    """Why there is no picture; empty: none was refused."""
+    """The reason that there is no picture; empty: none was refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class PictureSection:
     """The words and addresses of the section."""
 
     path: str
-    """Of the case."""
+    """Address of the case's page."""
     summary: str
     notice: str
     tiles: tuple[PictureTile, ...]
@@ -90,6 +90,6 @@ def next_closed(tiles: Sequence[PictureTile], ref: str) -> str:
 
 
 def look_refusal(error: LookError, texts: Texts) -> str:
-    """Why there is no picture of this moment, in words."""
+    """The reason that there is no picture of this moment, in words."""
     key = f"look_refused.{error.reason}"
     return texts(key if key in texts.by_key else "look_refused.origin", wait=max(1, error.wait_seconds))

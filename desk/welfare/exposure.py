@@ -25,12 +25,12 @@ AGAIN_MS: Final = 20_000
 PRESENT_MS: Final = 30_000
 """Resolution of presence: not every request writes."""
 KEPT_MS: Final = 86_400_000
-"""For which a row outlives the person's last request."""
+"""For which (<=) a row outlives the person's last request."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TodaysExposure:
-    """What a person saw today."""
+    """The exposure of a person today."""
 
     clear_views: int = 0
     clear_seconds: int = 0
@@ -56,7 +56,7 @@ class ExposureLog:
         return next_break(self.rule, WorkSpan(began_ms=row.began_ms, seen_ms=row.seen_ms), now)
 
     def today(self, name: str) -> TodaysExposure:
-        """What a person saw today, for that person's page."""
+        """The exposure of a person today, for that person's page."""
         now = self._now_ms()
         with self._database.begin() as session:
             row = session.get(ExposureRow, folded(name))
@@ -115,7 +115,7 @@ class ExposureLog:
 
 
 def _left(row: ExposureRow, now: int) -> int:
-    """What is left of the clear view that was counted last, in ms."""
+    """The rest of the clear view that was counted last, in ms."""
     return min(max(0, row.clear_until_ms - now), CLEAR_MS)
 
 
