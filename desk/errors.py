@@ -8,7 +8,7 @@ LivewardenError
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
     ├── UnknownCaseError    no case has that id
-    ├── PictureError        a picture that cannot be shown, or not to this person
+    ├── PictureRefusedError a picture that cannot be shown, or not to this person
     └── KeyRefusedError     a key that an action cannot have
 """
 
@@ -55,7 +55,7 @@ class UnknownCaseError(DeskError):
     """No case has that id: it never was, or its retention ended."""
 
 
-class PictureError(DeskError):
+class PictureRefusedError(DeskError):
     """A picture cannot be shown, or not to this person; `reason` names it in the catalogue, below `picture_refused`."""
 
     def __init__(self, reason: str) -> None:

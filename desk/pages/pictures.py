@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import CaseView, read_case
-from desk.errors import PictureError, UnknownCaseError
+from desk.errors import PictureRefusedError, UnknownCaseError
 from desk.pages.picture_section import case_path, pictures_part
 from desk.pages.welfare import reduction_of
 from desk.pictures.kept_pictures import KeptPicture, is_matched, read_pictures
@@ -73,7 +73,7 @@ async def reduced_picture(request: Request, signed_in: Annotated[SignedIn, Depen
         preferences = await run_in_threadpool(services.preferences.of, signed_in.actor.name)
         reduction = reduction_of(preferences)
         picture, png = await _opened(services, ref, lambda picture: reduced_png(picture, reduction))
-    except PictureError as error:
+    except PictureRefusedError as error:
         return await run_in_threadpool(_refused, request, signed_in, ref, error)
     await run_in_threadpool(
         _record, services, signed_in, picture, shown="blurred", detail=f"{reduction.detail} {reduction.strength}"
@@ -88,7 +88,7 @@ async def ask_clear(request: Request, signed_in: Annotated[SignedIn, Depends(jud
     services, form = services_of(request), request.state.form
     try:
         view, kept = await run_in_threadpool(_expect_kept, services, signed_in, ref)
-    except PictureError as error:
+    except PictureRefusedError as error:
         return await run_in_threadpool(_refused, request, signed_in, ref, error)
     try:
         _expect_may_clear(signed_in, kept.matched)
@@ -97,7 +97,7 @@ async def ask_clear(request: Request, signed_in: Annotated[SignedIn, Depends(jud
         picture, _ = await _opened(services, ref, lambda _: b"")
         _expect_may_clear(signed_in, is_matched(picture.found.record, kept.incident, picture.head))
         ticket = await run_in_threadpool(services.clear_grants.grant, signed_in.actor.name, ref, reason)
-    except PictureError as error:
+    except PictureRefusedError as error:
         return await run_in_threadpool(_refused_in_section, request, signed_in, view, ref, error)
     if "hx-request" not in request.headers:
         return RedirectResponse(f"{case_path(view)}?open={ref}&ticket={ticket}#pictures", SEE_OTHER)
@@ -116,11 +116,11 @@ async def clear_picture(
         _expect_may_clear(signed_in, kept.matched)
         reason = await run_in_threadpool(services.clear_grants.redeem, name, ref, ticket)
         if reason is None:
-            raise PictureError("late")
+            raise PictureRefusedError("late")
         at = await run_in_threadpool(_time_of_mark, services)
         picture, jpeg = await _opened(services, ref, lambda picture: clear_jpeg(picture, mark_text(name, at)))
         _expect_may_clear(signed_in, is_matched(picture.found.record, kept.incident, picture.head))
-    except PictureError as error:
+    except PictureRefusedError as error:
         return await run_in_threadpool(_refused, request, signed_in, ref, error)
     await run_in_threadpool(_record, services, signed_in, picture, shown="clear", reason=reason)
     await run_in_threadpool(services.exposure.saw_clear, name)
@@ -143,12 +143,12 @@ def _expect_in_page(request: Request) -> None:
     would hide it again. Browsers state both; what states neither is no browser."""
     headers = request.headers
     if "prefetch" in headers.get("sec-purpose", "") or "prefetch" in headers.get("purpose", ""):
-        raise PictureError("place")
+        raise PictureRefusedError("place")
     if (
         headers.get("sec-fetch-dest", "image") != "image"
         or headers.get("sec-fetch-site", "same-origin") != "same-origin"
     ):
-        raise PictureError("place")
+        raise PictureRefusedError("place")
 
 
 def _case_of(services: DeskServices, ref: str) -> CaseView:
@@ -175,32 +175,32 @@ def _expect_kept(services: DeskServices, signed_in: SignedIn, ref: str) -> tuple
 
     Raises:
         UnknownCaseError: there is no such picture.
-        PictureError: it is not for this person, or the person has set to be shown none.
+        PictureRefusedError: it is not for this person, or the person has set to be shown none.
     """
     if services.preferences.of(signed_in.actor.name).no_pictures:
-        raise PictureError("none-at-all")
+        raise PictureRefusedError("none-at-all")
     view = _case_of(services, ref)
     kept = read_pictures(services.redis, view).find(ref)
     if kept is None:
         raise UnknownCaseError(ref)
     if kept.needs_lead and signed_in.actor.role is not Role.LEAD:
-        raise PictureError("lead")
+        raise PictureRefusedError("lead")
     return view, kept
 
 
 def _expect_may_clear(signed_in: SignedIn, matched: bool) -> None:
     if matched and signed_in.actor.role is not Role.LEAD:
-        raise PictureError("known")
+        raise PictureRefusedError("known")
 
 
 def _reason(services: DeskServices, chosen: str, written: str) -> str:
     """The reason that goes on record."""
     if chosen not in CLEAR_REASONS:
-        raise PictureError("reason")
+        raise PictureRefusedError("reason")
     if chosen != CLEAR_REASONS[-1]:
         return services.texts(f"clear_view.{chosen}")
     if not written.strip():
-        raise PictureError("reason")
+        raise PictureRefusedError("reason")
     return written.strip()[:LONGEST_REASON]
 
 
@@ -215,7 +215,7 @@ async def _opened(
 
     try:
         return await services.reading.run(work)
-    except PictureError as error:
+    except PictureRefusedError as error:
         if error.reason == "slow":
             services.opener.reopen()
         raise
@@ -237,7 +237,7 @@ def _record(services: DeskServices, signed_in: SignedIn, picture: OpenedPicture,
     append_entry(services.redis, entry)
 
 
-def _noted(services: DeskServices, signed_in: SignedIn, ref: str, error: PictureError) -> str:
+def _noted(services: DeskServices, signed_in: SignedIn, ref: str, error: PictureRefusedError) -> str:
     """Remembers why a picture did not open, puts an altered one on record, and returns the words."""
     if error.reason not in _ABOUT_THE_PERSON and services.failed_openings.note(ref, error.reason):
         _log.warning("desk: picture %s: %s", ref, error.reason)
@@ -253,14 +253,14 @@ def _noted(services: DeskServices, signed_in: SignedIn, ref: str, error: Picture
     return services.texts(key if key in services.texts.by_key else "picture_refused.missing")
 
 
-def _refused(request: Request, signed_in: SignedIn, ref: str, error: PictureError) -> Response:
+def _refused(request: Request, signed_in: SignedIn, ref: str, error: PictureRefusedError) -> Response:
     """Says in text why there is no picture; the page's tile says it, too."""
     text = _noted(services_of(request), signed_in, ref, error)
     return PlainTextResponse(text, STATUS.get(error.reason, 404))
 
 
 def _refused_in_section(
-    request: Request, signed_in: SignedIn, view: CaseView, ref: str, error: PictureError
+    request: Request, signed_in: SignedIn, view: CaseView, ref: str, error: PictureRefusedError
 ) -> Response:
     services, status = services_of(request), STATUS.get(error.reason, 404)
     text = _noted(services, signed_in, ref, error)

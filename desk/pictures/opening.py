@@ -7,7 +7,7 @@ from typing import Final
 
 import cv2
 
-from desk.errors import PictureError
+from desk.errors import PictureRefusedError
 from desk.pictures.reduction import Reduction, fitted, reduced
 from desk.pictures.watermark import watermarked
 from worker.errors import EvidenceError, ObjectStoreError
@@ -46,7 +46,7 @@ class PictureOpener:
         """Opens a picture.
 
         Raises:
-            PictureError: it cannot be opened, and why.
+            PictureRefusedError: it cannot be opened, and why.
             StoreError: Redis failed.
         """
         with self._lock:
@@ -56,10 +56,10 @@ class PictureOpener:
             return OpenedPicture(found=found, head=head, pixels=decoded(jpeg, grey=False))
         except ObjectStoreError as error:
             self.reopen()
-            raise PictureError("store") from error
+            raise PictureRefusedError("store") from error
         except EvidenceError as error:
             # Without the cause: a log line has the reason.
-            raise PictureError("altered" if error.reason in _DAMAGED else error.reason) from None
+            raise PictureRefusedError("altered" if error.reason in _DAMAGED else error.reason) from None
 
     def reopen(self) -> None:
         """Opens the store anew for the next picture."""
@@ -76,10 +76,10 @@ def clear_jpeg(picture: OpenedPicture, mark: str) -> bytes:
     """The clear picture, with its mark.
 
     Raises:
-        PictureError: it cannot be drawn.
+        PictureRefusedError: it cannot be drawn.
     """
     pixels = watermarked(fitted(picture.pixels, CLEAR_PIXELS), mark)
     done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, CLEAR_QUALITY])
     if not done:
-        raise PictureError("altered")
+        raise PictureRefusedError("altered")
     return encoded.tobytes()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from desk.errors import PictureError
+from desk.errors import PictureRefusedError
 
 _Answer = TypeVar("_Answer")
 
@@ -43,17 +43,17 @@ class ReadingPool:
         """Returns what `work` returns, or raises what it raises.
 
         Raises:
-            PictureError: it took too long (`slow`), or too many wait already (`busy`).
+            PictureRefusedError: it took too long (`slow`), or too many wait already (`busy`).
         """
         if self._waiting >= MOST_WAITING:
-            raise PictureError("busy")
+            raise PictureRefusedError("busy")
         self._waiting += 1
         try:
             async with asyncio.timeout(self._read_seconds):
                 await self._slots.acquire()
                 return await self._in_thread(work)
         except TimeoutError:
-            raise PictureError("slow") from None
+            raise PictureRefusedError("slow") from None
         finally:
             self._waiting -= 1
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from desk.errors import PictureError
+from desk.errors import PictureRefusedError
 from desk.pictures.failed_openings import LASTING_SECONDS, MOST, PASSING_SECONDS, FailedOpenings
 from desk.pictures.reading_pool import AT_ONCE, MOST_HUNG, MOST_WAITING, ReadingPool
 
@@ -44,7 +44,7 @@ def test_a_store_that_hangs_keeps_no_place_for_long() -> None:
         pool = ReadingPool(read_seconds=0.2)
         hung = [pool.run(lambda: released.wait(30)) for _ in range(AT_ONCE)]
         answers = await asyncio.gather(*hung, return_exceptions=True)
-        assert all(isinstance(one, PictureError) and one.reason == "slow" for one in answers)
+        assert all(isinstance(one, PictureRefusedError) and one.reason == "slow" for one in answers)
         assert await pool.run(lambda: 7) == 7
         released.set()
 
@@ -62,7 +62,7 @@ def test_threads_that_hang_are_bounded_and_come_back() -> None:
             hung = [pool.run(lambda: released.wait(30)) for _ in range(AT_ONCE)]
             await asyncio.gather(*hung, return_exceptions=True)
         assert threading.active_count() - before <= MOST_HUNG + AT_ONCE
-        with pytest.raises(PictureError, match="slow"):
+        with pytest.raises(PictureRefusedError, match="slow"):
             await pool.run(lambda: 7)
         released.set()
         async with asyncio.timeout(10):
@@ -70,7 +70,7 @@ def test_threads_that_hang_are_bounded_and_come_back() -> None:
                 try:
                     assert await pool.run(lambda: 7) == 7
                     break
-                except PictureError:
+                except PictureRefusedError:
                     continue
 
     asyncio.run(main())
@@ -84,7 +84,7 @@ def test_too_many_are_refused_at_once() -> None:
         pool = ReadingPool()
         waiting = [asyncio.ensure_future(pool.run(lambda: released.wait(30))) for _ in range(MOST_WAITING)]
         await asyncio.sleep(0)
-        with pytest.raises(PictureError, match="busy"):
+        with pytest.raises(PictureRefusedError, match="busy"):
             await pool.run(lambda: 7)
         released.set()
         await asyncio.gather(*waiting)
@@ -96,9 +96,9 @@ def test_an_error_of_the_work_is_the_caller_s() -> None:
     """A picture that is altered would look like a store that hangs."""
 
     def work() -> None:
-        raise PictureError("altered")
+        raise PictureRefusedError("altered")
 
-    with pytest.raises(PictureError, match="altered"):
+    with pytest.raises(PictureRefusedError, match="altered"):
         asyncio.run(ReadingPool().run(work))
 
 
