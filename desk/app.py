@@ -5,10 +5,12 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts
+from desk.accounts.entry_link import EntryLink
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import case, files, looks, people, pictures, queue, sign_in, welfare
+from desk.pages import case, case_hold, files, looks, people, pictures, queue, sign_in, welfare
 from desk.pages import settings as settings_page
+from desk.pages.entry import entry_router
 from desk.pages.refusals import add_refusals
 from desk.pictures.failed_openings import FailedOpenings
 from desk.pictures.opening import PictureOpener
@@ -27,9 +29,19 @@ from worker.evidence.sealing import Identity
 
 
 def make_app(
-    deployment: DeskDeployment, *, settings: Settings, redis: Redis, database: DeskDatabase, accounts: Accounts
+    deployment: DeskDeployment,
+    *,
+    settings: Settings,
+    redis: Redis,
+    database: DeskDatabase,
+    accounts: Accounts,
+    entry_link: EntryLink | None = None,
 ) -> FastAPI:
-    """The application of one desk. It has no documentation pages: they load scripts from elsewhere."""
+    """The application of one desk. It has no documentation pages: they load scripts from elsewhere.
+
+    Args:
+        entry_link: signs a person in once, without a password; None: there is no such page.
+    """
     texts, static = load_texts(), StaticFiles.load()
     breaks = BreakRule(after_minutes=settings.desk_break_after_minutes, rest_minutes=settings.desk_break_minutes)
     app = FastAPI(title="Livewarden", docs_url=None, redoc_url=None, openapi_url=None)
@@ -48,8 +60,11 @@ def make_app(
         texts=texts,
         templates=template_environment(texts, static),
     )
-    for page in (sign_in, settings_page, queue, case, pictures, looks, welfare, people, files):
+    for page in (sign_in, settings_page, queue, case, case_hold, pictures, looks, welfare, people, files):
         app.include_router(page.router)
+    app.state.entry_link = entry_link
+    if entry_link is not None:
+        app.include_router(entry_router(entry_link))
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)
     return app

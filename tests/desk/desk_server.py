@@ -14,6 +14,7 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts
+from desk.accounts.entry_link import EntryLink
 from desk.app import make_app
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
@@ -79,6 +80,7 @@ def serving_desk(
     *,
     clock: HostClock | None = None,
     settings: Settings | None = None,
+    entry_link: EntryLink | None = None,
     **deployed: object,
 ) -> Iterator[RunningDesk]:
     """Serves a desk until the block ends; `deployed`: fields of its DeskDeployment."""
@@ -101,6 +103,7 @@ def serving_desk(
             redis=redis,
             database=database,
             accounts=accounts,
+            entry_link=entry_link,
         )
         server = uvicorn.Server(uvicorn.Config(app, **OPTIONS))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
