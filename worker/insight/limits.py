@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from config.counts import counted
 from worker.events.cloudevent import rfc3339
 from worker.health.redis_epoch import Epoch
+from worker.incidents.keys import DECISIONS
 from worker.ingest.coverage.ledger import KINDS
 from worker.ingest.coverage.totals import KEPT_DAYS, DayTotals
-from worker.incidents.keys import DECISIONS
 from worker.insight.actions import ActionCounts
 from worker.insight.decided import DecidedReading
 from worker.insight.period import Period, day_of, spans
