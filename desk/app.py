@@ -5,12 +5,14 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts
+from desk.answers.answer_store import AnswerStore
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import case, files, people, queue, sign_in
+from desk.pages import case, files, package, people, queue, report, sign_in
 from desk.pages import settings as settings_page
 from desk.pages.refusals import add_refusals
 from desk.preferences.preference_store import PreferenceStore
+from desk.reports.case_reports import CaseReports
 from desk.texts.catalogue import load_texts
 from desk.web.guard import Guard
 from desk.web.rendering import template_environment
@@ -33,8 +35,10 @@ def make_app(
         preferences=PreferenceStore(database),
         texts=texts,
         templates=template_environment(texts, static),
+        answers=AnswerStore(database),
+        reports=CaseReports(settings, redis),
     )
-    for page in (sign_in, settings_page, queue, case, people, files):
+    for page in (sign_in, settings_page, queue, case, report, package, people, files):
         app.include_router(page.router)
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)

@@ -7,8 +7,13 @@ LivewardenError
     ├── RequestRefusedError a request that is malformed, too large, too slow, or comes from another site
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
-    └── UnknownCaseError    no case has that id
+    ├── UnknownCaseError    no case has that id
+    ├── AnswersRefusedError  answers for a report that cannot be read
+    ├── AnswersChangedError  answers that somebody else has changed meanwhile
+    └── BusyError           heavy work of others is under way
 """
+
+from collections.abc import Iterable
 
 from config.errors import LivewardenError
 
@@ -51,3 +56,23 @@ class RoleRefusedError(DeskError):
 
 class UnknownCaseError(DeskError):
     """No case has that id: it never was, or its retention ended."""
+
+
+class AnswersRefusedError(DeskError):
+    """Answers for a report that cannot be read: `fields` names each."""
+
+    def __init__(self, fields: Iterable[str]) -> None:
+        self.fields = frozenset(fields)
+        super().__init__(*sorted(self.fields))
+
+
+class AnswersChangedError(DeskError):
+    """Answers for a report that somebody else, `by`, has changed since they were shown; empty: they are gone."""
+
+    def __init__(self, *, by: str) -> None:
+        super().__init__(by)
+        self.by = by
+
+
+class BusyError(DeskError):
+    """Heavy work of others is under way, such as packaging: try again."""

@@ -15,6 +15,8 @@ DIGEST: Final = 64
 """Characters of a SHA-256 in hex."""
 FOLDED: Final = 3 * MAX_NAME_LENGTH
 """Characters of a folded name: folding makes up to three of one."""
+CASE_ID: Final = 128
+"""Characters of a case's id, >=."""
 
 
 class DeskTable(DeclarativeBase):
@@ -84,3 +86,14 @@ class PreferencesRow(DeskTable):
     __tablename__ = "preferences"
     account: Mapped[str] = mapped_column(String(FOLDED), primary_key=True)
     values: Mapped[str] = mapped_column(Text)
+
+
+class ReportAnswersRow(DeskTable):
+    """Answers that people gave for reports of a case, as one JSON object: they have personal data of an account."""
+
+    __tablename__ = "report_answers"
+    case_id: Mapped[str] = mapped_column(String(CASE_ID), primary_key=True)
+    values: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
+    changed_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int] = mapped_column(BigInteger)

@@ -8,8 +8,10 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
+from desk.answers.answer_store import AnswerStore
 from desk.deployment import DeskDeployment
 from desk.preferences.preference_store import PreferenceStore
+from desk.reports.case_reports import CaseReports
 from desk.texts.catalogue import Texts
 from desk.web.cookies import cookie_name
 
@@ -25,6 +27,8 @@ class DeskServices:
     preferences: PreferenceStore
     texts: Texts
     templates: Environment
+    answers: AnswerStore
+    reports: CaseReports
 
     def proxied_name(self, request: Request) -> str | None:
         """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""
