@@ -180,6 +180,12 @@ VARIABLES: Final = (
         "./deployment",
         ReadBy.COMPOSE,
     ),
+    _variable(
+        "DESK_IDENTITY",
+        "file of the host with the private key with which the desk opens pictures; unset: it shows none",
+        "/dev/null",
+        ReadBy.COMPOSE,
+    ),
     _variable("REDIS_MAXMEMORY", "what Redis may use", "1gb", ReadBy.COMPOSE),
     _variable("REDIS_MEMORY_LIMIT", "what Redis's container may use: twice as much", "2gb", ReadBy.COMPOSE),
     _variable(

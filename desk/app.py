@@ -6,9 +6,10 @@ from redis import Redis
 from config.settings import Settings
 from desk.accounts.accounts import Accounts
 from desk.accounts.entry_link import EntryLink
+from desk.answers.answer_store import AnswerStore
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import case, case_hold, files, looks, people, pictures, queue, sign_in, welfare
+from desk.pages import case, case_hold, files, looks, package, people, pictures, queue, report, sign_in, welfare
 from desk.pages import settings as settings_page
 from desk.pages.entry import entry_router
 from desk.pages.refusals import add_refusals
@@ -16,6 +17,7 @@ from desk.pictures.failed_openings import FailedOpenings
 from desk.pictures.opening import PictureOpener
 from desk.pictures.reading_pool import ReadingPool
 from desk.preferences.preference_store import PreferenceStore
+from desk.reports.case_reports import CaseReports
 from desk.texts.catalogue import load_texts
 from desk.web.guard import Guard
 from desk.web.rendering import template_environment
@@ -59,8 +61,11 @@ def make_app(
         failed_openings=FailedOpenings(),
         texts=texts,
         templates=template_environment(texts, static),
+        answers=AnswerStore(database),
+        reports=CaseReports(settings, redis),
     )
-    for page in (sign_in, settings_page, queue, case, case_hold, pictures, looks, welfare, people, files):
+    case_pages = (case, case_hold, pictures, looks, report, package)
+    for page in (sign_in, settings_page, welfare, queue, *case_pages, people, files):
         app.include_router(page.router)
     app.state.entry_link = entry_link
     if entry_link is not None:

@@ -9,8 +9,13 @@ LivewardenError
     ├── RoleRefusedError    a page that another role is for
     ├── UnknownCaseError    no case has that id
     ├── PictureRefusedError a picture that cannot be shown, or not to this person
-    └── KeyRefusedError     a key that an action cannot have
+    ├── KeyRefusedError     a key that an action cannot have
+    ├── AnswersRefusedError  answers for a report that cannot be read
+    ├── AnswersChangedError  answers that somebody else has changed meanwhile
+    └── BusyError           heavy work of others is under way
 """
+
+from collections.abc import Iterable
 
 from config.errors import LivewardenError
 
@@ -75,3 +80,23 @@ class KeyRefusedError(DeskError):
         self.action = action
         self.other = other
         """The action that has the key already; None: no action can have it."""
+
+
+class AnswersRefusedError(DeskError):
+    """Answers for a report that cannot be read: `fields` names each."""
+
+    def __init__(self, fields: Iterable[str]) -> None:
+        self.fields = frozenset(fields)
+        super().__init__(*sorted(self.fields))
+
+
+class AnswersChangedError(DeskError):
+    """Answers for a report that somebody else, `by`, has changed since they were shown; empty: they are gone."""
+
+    def __init__(self, *, by: str) -> None:
+        super().__init__(by)
+        self.by = by
+
+
+class BusyError(DeskError):
+    """Heavy work of others is under way, such as packaging: try again."""

@@ -16,6 +16,8 @@ DIGEST: Final = 64
 """Characters of a SHA-256 in hex."""
 FOLDED: Final = 3 * MAX_NAME_LENGTH
 """Characters of a folded name: folding makes up to three of one."""
+CASE_ID: Final = 128
+"""Characters of a case's id, >=."""
 
 
 class DeskTable(DeclarativeBase):
@@ -118,3 +120,14 @@ class ClearGrantRow(DeskTable):
     ref: Mapped[str] = mapped_column(String(32))
     reason: Mapped[str] = mapped_column(Text)
     made_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class ReportAnswersRow(DeskTable):
+    """Answers that people gave for reports of a case, as one JSON object: they have personal data of an account."""
+
+    __tablename__ = "report_answers"
+    case_id: Mapped[str] = mapped_column(String(CASE_ID), primary_key=True)
+    values: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
+    changed_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int] = mapped_column(BigInteger)

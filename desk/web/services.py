@@ -8,11 +8,13 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
+from desk.answers.answer_store import AnswerStore
 from desk.deployment import DeskDeployment
 from desk.pictures.failed_openings import FailedOpenings
 from desk.pictures.opening import PictureOpener
 from desk.pictures.reading_pool import ReadingPool
 from desk.preferences.preference_store import PreferenceStore
+from desk.reports.case_reports import CaseReports
 from desk.texts.catalogue import Texts
 from desk.web.cookies import cookie_name
 from desk.welfare.clear_grants import ClearGrants
@@ -35,6 +37,8 @@ class DeskServices:
     failed_openings: FailedOpenings
     texts: Texts
     templates: Environment
+    answers: AnswerStore
+    reports: CaseReports
 
     def proxied_name(self, request: Request) -> str | None:
         """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""
