@@ -8,8 +8,14 @@ LivewardenError
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
     ├── UnknownCaseError    no case has that id
-    └── KeyRefusedError     a key that an action cannot have
+    ├── PictureRefusedError a picture that cannot be shown, or not to this person
+    ├── KeyRefusedError     a key that an action cannot have
+    ├── AnswersRefusedError  answers for a report that cannot be read
+    ├── AnswersChangedError  answers that somebody else has changed meanwhile
+    └── BusyError           heavy work of others is under way
 """
+
+from collections.abc import Iterable
 
 from config.errors import LivewardenError
 
@@ -54,6 +60,16 @@ class UnknownCaseError(DeskError):
     """No case has that id: it never was, or its retention ended."""
 
 
+class PictureRefusedError(DeskError):
+    """A picture cannot be shown, or not to this person; `reason` names it in the catalogue, below `picture_refused`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """`identity`, `not-for-you`, `altered`, `missing`, `waiting`, `dropped`, `store`, `slow`, `busy`, `lead`,
+        `known`, `none-at-all`, `reason`, `place` or `late`."""
+
+
 class KeyRefusedError(DeskError):
     """A key that an action cannot have: `key` names the reason in the catalogue of texts."""
 
@@ -64,3 +80,23 @@ class KeyRefusedError(DeskError):
         self.action = action
         self.other = other
         """The action that has the key already; None: no action can have it."""
+
+
+class AnswersRefusedError(DeskError):
+    """Answers for a report that cannot be read: `fields` names each."""
+
+    def __init__(self, fields: Iterable[str]) -> None:
+        self.fields = frozenset(fields)
+        super().__init__(*sorted(self.fields))
+
+
+class AnswersChangedError(DeskError):
+    """Answers for a report that somebody else, `by`, has changed since they were shown; empty: they are gone."""
+
+    def __init__(self, *, by: str) -> None:
+        super().__init__(by)
+        self.by = by
+
+
+class BusyError(DeskError):
+    """Heavy work of others is under way, such as packaging: try again."""
