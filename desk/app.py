@@ -8,7 +8,8 @@ from desk.accounts.accounts import Accounts
 from desk.answers.answer_store import AnswerStore
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import case, files, package, people, queue, report, sign_in
+from desk.insight.period_reports import PeriodReports, report_maker
+from desk.pages import case, files, insight, package, people, queue, report, sign_in
 from desk.pages import settings as settings_page
 from desk.pages.refusals import add_refusals
 from desk.preferences.preference_store import PreferenceStore
@@ -37,8 +38,9 @@ def make_app(
         templates=template_environment(texts, static),
         answers=AnswerStore(database),
         reports=CaseReports(settings, redis),
+        insight=PeriodReports(report_maker(settings, redis)),
     )
-    for page in (sign_in, settings_page, queue, case, report, package, people, files):
+    for page in (sign_in, settings_page, queue, case, report, package, insight, people, files):
         app.include_router(page.router)
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)

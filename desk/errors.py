@@ -10,7 +10,8 @@ LivewardenError
     ├── UnknownCaseError    no case has that id
     ├── AnswersRefusedError  answers for a report that cannot be read
     ├── AnswersChangedError  answers that somebody else has changed meanwhile
-    └── BusyError           heavy work of others is under way
+    ├── BusyError           heavy work of others is under way
+    └── PendingReportError  a report on a period that is not made yet
 """
 
 from collections.abc import Iterable
@@ -76,3 +77,7 @@ class AnswersChangedError(DeskError):
 
 class BusyError(DeskError):
     """Heavy work of others is under way, such as packaging: try again."""
+
+
+class PendingReportError(DeskError):
+    """A report on a period that takes longer than a page waits: it goes on being made."""

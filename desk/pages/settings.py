@@ -9,7 +9,7 @@ from desk.accounts.accounts import SignedIn
 from desk.errors import SignInError
 from desk.pages.sign_in import REFUSED, SEE_OTHER, refusal
 from desk.preferences.preferences import DETAILS, SIZES, STRENGTHS, THEMES, Preferences
-from desk.web.access import anybody, judges
+from desk.web.access import anybody, judges, readers
 from desk.web.rendering import render
 from desk.web.services import services_of
 
@@ -20,7 +20,9 @@ _CHOICES: Final[dict[str, Any]] = {"details": DETAILS, "sizes": SIZES, "themes":
 @router.get("/")
 def home(signed_in: Annotated[SignedIn, Depends(anybody)]) -> Response:
     """Leads to the page that the person's role begins with."""
-    return RedirectResponse("/queue" if signed_in.actor.role in judges.roles else "/settings", SEE_OTHER)
+    role = signed_in.actor.role
+    first = "/queue" if role in judges.roles else "/insight" if role in readers.roles else "/settings"
+    return RedirectResponse(first, SEE_OTHER)
 
 
 @router.get("/settings")

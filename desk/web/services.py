@@ -10,6 +10,7 @@ from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
 from desk.answers.answer_store import AnswerStore
 from desk.deployment import DeskDeployment
+from desk.insight.period_reports import PeriodReports
 from desk.preferences.preference_store import PreferenceStore
 from desk.reports.case_reports import CaseReports
 from desk.texts.catalogue import Texts
@@ -29,6 +30,7 @@ class DeskServices:
     templates: Environment
     answers: AnswerStore
     reports: CaseReports
+    insight: PeriodReports
 
     def proxied_name(self, request: Request) -> str | None:
         """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""
