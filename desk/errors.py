@@ -7,7 +7,8 @@ LivewardenError
     ├── RequestRefusedError a request that is malformed, too large, too slow, or comes from another site
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
-    └── UnknownCaseError    no case has that id
+    ├── UnknownCaseError    no case has that id
+    └── JudgementRefusedError   a judgement, or an act after it, that is refused as a whole
 """
 
 from config.errors import LivewardenError
@@ -51,3 +52,14 @@ class RoleRefusedError(DeskError):
 
 class UnknownCaseError(DeskError):
     """No case has that id: it never was, or its retention ended."""
+
+
+class JudgementRefusedError(DeskError):
+    """A judgement, or an act after it, that is refused as a whole: nothing was written."""
+
+    def __init__(self, key: str, **values: str | int) -> None:
+        super().__init__(key)
+        self.key = key
+        """Names the reason in the catalogue of texts."""
+        self.values = values
+        """Fills in its names."""

@@ -26,6 +26,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", "/sign-out"): PEOPLE,
     ("GET", "/queue"): {MODERATOR, LEAD},
     ("GET", "/cases/{case_id}"): {MODERATOR, LEAD},
+    ("POST", "/cases/{case_id}/decide"): {MODERATOR, LEAD},
     ("GET", "/people"): {LEAD, AUDITOR},
     ("GET", "/settings"): PEOPLE,
     ("POST", "/settings"): PEOPLE,
