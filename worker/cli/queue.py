@@ -101,7 +101,10 @@ def decide(
     if revise:
         decision = revisions.revise(redis, incident_id, outcome, by=actor, note=note, deployment=deployment, was=was)
     else:
-        decision = decisions.decide_incident(redis, incident_id, outcome, by=actor, note=note, deployment=deployment)
+        done = decisions.decide_incident(redis, incident_id, outcome, by=actor, note=note, deployment=deployment)
+        if isinstance(done, decisions.Judgement):
+            return
+        decision = done
     if as_json:
         typer.echo(decision.event)
     else:

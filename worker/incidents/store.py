@@ -161,9 +161,14 @@ def ended_record(incident: Incident, now_ms: int) -> dict[str, object]:
     fields = {
         "ended": incident.ended,
         "ended_ms": str(now_ms),
-        "ended_incident": _INCIDENT.dump_json(incident).decode(),
+        "ended_incident": encode_ended(incident),
     }
     return {"id": incident.incident_id, "fields": fields}
+
+
+def encode_ended(incident: Incident) -> str:
+    """An incident that has ended, as its record keeps it (`ended_incident`)."""
+    return _INCIDENT.dump_json(incident).decode()
 
 
 def ended_incident(fields: Mapping[str, str]) -> Incident | None:

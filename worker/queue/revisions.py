@@ -11,7 +11,7 @@ Incidents that were raised since are decided separately, and stay as they are.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from redis import Redis
@@ -28,7 +28,9 @@ from worker.incidents.rule_state import RuleState, encode
 from worker.incidents.store import rounds
 from worker.people.actor import Actor
 from worker.queue.claims import refused_person
-from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision, Outcome, check_note, check_outcome
+from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision
+from worker.queue.outcomes import Outcome, check_outcome
+from worker.queue.second_judge import GivenJudgement
 from worker.queue.undecided import StoredRuleState, read_record
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
@@ -47,12 +49,18 @@ def revise(
     note: str,
     deployment: str,
     was: str | None = None,
+    category: str | None = None,
+    interrupt: bool = False,
+    ask: Sequence[str] = (),
 ) -> Decision:
     """Changes the decision on an incident, and publishes it with author and reason; it is then on Redis's disk.
 
     Args:
         note: the reason; required.
         was: the outcome to be changed; None: any.
+        category: of what the person saw, for outcomes of child sexual exploitation.
+        interrupt: the person asks for the interruption of the stream; `csea_apparent` always does.
+        ask: what the person asks of the platform (`PlatformAct`).
 
     Raises:
         QueueError: the incident is unknown or not decided, its outcome is the same already, is not `was`, or was
@@ -60,9 +68,10 @@ def revise(
         PeopleError: the roster does not have `by` any more, or the incident needs a role that `by` does not have.
         StoreError: Redis failed, or did not confirm that it is on disk; the revision may have been recorded.
     """
-    judged, actor = check_outcome(outcome), Actor.named(by)
+    actor = Actor.named(by)
+    given = GivenJudgement.of(actor, outcome, note=note, category=category, ask=ask, interrupt=interrupt)
+    judged = given.outcome
     expected = None if was is None else check_outcome(was)
-    check_note(note)
     if not note.strip():
         raise QueueError("--note: a revision needs a reason")
     for _ in rounds(PATIENCE_SECONDS):
@@ -85,6 +94,8 @@ def revise(
             deployment=deployment,
             now_ms=now,
             verified=actor.verified,
+            category=given.category,
+            actions=given.actions,
         )
         before = RuleState() if kept.state is None else kept.state
         after = before if judged is Outcome.HARMLESS else end_silence(before, incident_id, now_ms=now)
@@ -132,6 +143,8 @@ def revise(
                 verified=actor.verified,
                 event=event.text,
                 previous=previous,
+                category=given.category,
+                actions=given.actions,
             )
         if answer[0] in {"unproven", "role"}:
             raise refused_person(actor, answer, f"revise the decision on incident {incident_id}")

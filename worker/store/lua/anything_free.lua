@@ -10,8 +10,9 @@ end
 for _, open in ipairs(KEYS) do
   for _, incident in ipairs(redis.call('ZRANGE', open, 0, -1)) do
     local key = KEY.INCIDENT .. incident
-    local known = redis.pcall('HMGET', key, 'outcome', 'holder', 'lease_until_ms', 'needs_role', 'kept_under')
-    if not known.err and not known[1] then
+    local known = redis.pcall('HMGET', key, 'outcome', 'holder', 'lease_until_ms', 'needs_role', 'kept_under',
+      'judged_by')
+    if not known.err and not known[1] and not judged_already(key, known[6], ARGV[2], role, now_ms) then
       local needed = needed_role(known[4], known[5])
       -- Redis's clock may have gone back: a lease that `take` would shorten counts as over.
       local kept = still_to_come(known[3], now_ms, ARGV[1]) and keeps(known[2], tonumber(known[3]), needed, now_ms)

@@ -51,11 +51,11 @@ for i = 4, 6 do
 end
 
 -- The state of an undecided incident: whether the person holds it, nobody does, and whether it changed since it was
--- shown; nil: it is decided, damaged, or needs another role.
+-- shown; nil: it is decided, damaged, needs another role, or another judge.
 local function state_of(incident)
   local key = KEY.INCIDENT .. incident
-  local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown', 'needs_role', 'kept_under')
-  if known.err or known[2] then
+  local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown', 'needs_role', 'kept_under', 'judged_by')
+  if known.err or known[2] or judged_already(key, known[7], ARGV[1], role, now_ms) then
     return nil
   end
   local needed = needed_role(known[5], known[6])

@@ -37,11 +37,11 @@ local function note_id(id)
 end
 
 -- Adds an event {stream, incident, text} to its stream. An escalation's entry is stored with its incident, since a
--- decision acknowledges all of them. Returns whether it is one: copies for operators are not.
+-- decision acknowledges all of them. Returns whether it is one: copies for operators are not; and the ID of the entry.
 local function add_entry(event)
   local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
   if string.sub(event.stream, 1, #KEY.ESCALATIONS) ~= KEY.ESCALATIONS then
-    return false
+    return false, entry
   end
   -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
   redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
@@ -51,19 +51,46 @@ local function add_entry(event)
     local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
     redis.call('XACK', stream, 'moderators', id)
   end
-  return true
+  return true, entry
+end
+
+-- Gives an incident back: nobody holds it, and its entries wait for the next holder. Returns their number.
+local function give_back(incident)
+  local entries = KEY.INCIDENT .. incident .. ':entries'
+  redis.call('HDEL', KEY.INCIDENT .. incident, 'holder', 'lease_until_ms', 'taken_ms')
+  local waiting = redis.call('TYPE', entries).ok == 'list' and redis.call('LRANGE', entries, 0, -1) or {}
+  for _, entry in ipairs(waiting) do
+    local stream, id = string.match(entry, '^(%S+) (%S+)$')
+    redis.pcall('XCLAIM', stream, 'moderators', 'unheld', 0, id, 'JUSTID')
+  end
+  return #waiting
+end
+
+-- Publishes a person's request to interrupt a stream ('' does nothing), once an incident, and keeps the ID of its entry.
+-- Returns 1 if it was published now, or 0.
+local function ask_interrupt(incident, decisions, text, person)
+  if text == '' or redis.call('HEXISTS', incident, 'interrupt_entry') == 1 then
+    return 0
+  end
+  local entry = redis.call('XADD', decisions, '*', 'event', text)
+  redis.call('HSET', incident, 'interrupt_entry', entry, 'interrupt_by', person)
+  return 1
 end
 
 -- Publishes events [{stream, incident, text}] about new findings: each is its incident's newest.
 local function publish(events)
   for _, event in ipairs(events) do
-    if add_entry(event) then
+    local is_escalation, entry = add_entry(event)
+    if is_escalation then
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
       note_id(event.incident)
       add_event_today(event.text)
     elseif event.stream == KEY.OPERATIONS then
       -- A canary's, or the copy of a group's: the closing event is made of it.
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
+    elseif event.stream == KEY.DECISIONS then
+      -- The policy asks for an interruption.
+      redis.call('HSET', KEY.INCIDENT .. event.incident, 'policy_interrupt_entry', entry)
     end
   end
 end
