@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import read_case
+from desk.cases.case_words import case_words
 from desk.judging.judging_part import judging_part
 from desk.web.access import judges
 from desk.web.rendering import render
@@ -36,5 +37,6 @@ def show_case(request: Request, signed_in: SignedIn, case_id: str, status: int =
         status,
         view=view,
         mine=view.is_held_by(actor.name),
+        **case_words(services.redis, view, services.texts, policy_file=services.settings.policy_file),
         **judging_part(services.redis, view, actor, services.texts, judged=sent.get("judged")),
     )
