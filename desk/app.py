@@ -7,7 +7,7 @@ from config.settings import Settings
 from desk.accounts.accounts import Accounts
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import case, deciding, files, people, queue, sign_in
+from desk.pages import after_acts, case, deciding, files, people, queue, sign_in
 from desk.pages import settings as settings_page
 from desk.pages.refusals import add_refusals
 from desk.preferences.preference_store import PreferenceStore
@@ -34,7 +34,7 @@ def make_app(
         texts=texts,
         templates=template_environment(texts, static),
     )
-    for page in (sign_in, settings_page, queue, case, deciding, people, files):
+    for page in (sign_in, settings_page, queue, case, deciding, after_acts, people, files):
         app.include_router(page.router)
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)

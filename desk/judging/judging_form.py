@@ -7,15 +7,19 @@ from typing import Final
 from desk.cases.case_view import MOST_INCIDENTS
 from desk.errors import JudgementRefusedError
 from worker.errors import QueueError
-from worker.queue.decisions import MAX_NOTE_LENGTH, Outcome, check_note
+from worker.queue.outcomes import (
+    CSEA,
+    MAX_NOTE_LENGTH,
+    Category,
+    Outcome,
+    PlatformAct,
+    check_acts,
+    check_interrupt,
+    check_note,
+)
 
-CATEGORIES: Final = ("A1", "A2", "B1", "B2")
-"""Industry classifications of a CyberTipline report: A with a child before puberty, B after; 1 with a sexual act."""
-UNSEEN: Final = "unseen"
-"""The person who decides has seen no picture of it: the report says that nobody viewed the file."""
-CATEGORISED: Final = frozenset({Outcome.CSEA_APPARENT, Outcome.CSEA_SUSPECTED})
-"""Outcomes for which law asks the category."""
 LONGEST_SHOWN: Final = MOST_INCIDENTS * 60
+"""Characters: an id and a mark of each incident."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +28,12 @@ class JudgingForm:
 
     outcome: Outcome
     note: str
-    category: str | None
-    """One of CATEGORIES, or UNSEEN; None: the outcome has none."""
+    category: Category | None
+    """None: the outcome has none."""
+    acts: tuple[PlatformAct, ...]
+    """What is asked of the platform."""
+    interrupt: bool
+    """An interruption is asked for, beside that of `csea_apparent`."""
     second: bool
     """The person asks for a second one, who judges blind."""
     shown: Mapping[str, str]
@@ -36,37 +44,31 @@ def read_judging_form(form: Mapping[str, str]) -> JudgingForm:
     """Reads a form.
 
     Raises:
-        JudgementRefusedError: an outcome or category is unknown or missing, the note is too long or no text, or the
-            page's list of incidents is malformed.
+        JudgementRefusedError: a part is unknown, missing or does not go with the outcome; the note is too long or no
+            text; or the page's list of incidents is malformed.
     """
-    outcome = read_outcome(form.get("outcome", ""))
+    try:
+        outcome = Outcome(form.get("outcome", ""))
+    except ValueError:
+        raise JudgementRefusedError("judging.refused_outcome") from None
+    interrupt = "interrupt" in form and outcome is not Outcome.CSEA_APPARENT
+    try:
+        check_interrupt(interrupt, outcome)
+    except QueueError as error:
+        raise JudgementRefusedError("judging.refused_interrupt") from error
     return JudgingForm(
         outcome=outcome,
-        note=read_note(form),
+        note=_note(form),
         category=_category(form, outcome),
+        acts=_acts(form, outcome),
+        interrupt=interrupt,
         second="second" in form,
         shown=_shown(form.get("shown", "")),
     )
 
 
-def read_outcome(text: str) -> Outcome:
-    """The outcome of that name.
-
-    Raises:
-        JudgementRefusedError: there is none.
-    """
-    try:
-        return Outcome(text)
-    except ValueError:
-        raise JudgementRefusedError("judging.refused_outcome") from None
-
-
-def read_note(form: Mapping[str, str]) -> str:
-    """The note, with line breaks as the person typed them: browsers send two characters for each.
-
-    Raises:
-        JudgementRefusedError: it is too long, or no text.
-    """
+def _note(form: Mapping[str, str]) -> str:
+    """The note, with line breaks as the person typed them: browsers send two characters for each."""
     note = form.get("note", "").replace("\r\n", "\n").strip()
     try:
         check_note(note)
@@ -75,14 +77,23 @@ def read_note(form: Mapping[str, str]) -> str:
     return note
 
 
-def _category(form: Mapping[str, str], outcome: Outcome) -> str | None:
-    if outcome not in CATEGORISED:
+def _category(form: Mapping[str, str], outcome: Outcome) -> Category | None:
+    if outcome not in CSEA:
         return None
-    # Two groups of choices are in one form: a choice in the popup of the other outcome does not count.
-    found = form.get(f"category_{outcome}", "")
-    if found not in (*CATEGORIES, UNSEEN):
-        raise JudgementRefusedError("judging.refused_category")
-    return found
+    try:
+        # Each popup of the page has choices of its own in the one form: those of another outcome do not count.
+        return Category(form.get(f"category_{outcome}", form.get("category", "")))
+    except ValueError:
+        raise JudgementRefusedError("judging.refused_category") from None
+
+
+def _acts(form: Mapping[str, str], outcome: Outcome) -> tuple[PlatformAct, ...]:
+    asked = [act for act in PlatformAct if f"ask_{act}" in form]
+    try:
+        return check_acts(asked, outcome)
+    except QueueError as error:
+        child = outcome is Outcome.CHILD_AT_RISK
+        raise JudgementRefusedError("judging.refused_suspend" if child else "judging.refused_ask") from error
 
 
 def _shown(text: str) -> dict[str, str]:

@@ -5,8 +5,10 @@ from typing import Any
 from redis import Redis
 
 from desk.cases.case_view import CaseView
+from desk.judging.after_words import after_words
 from desk.judging.decide_words import Sent, decide_words
 from desk.judging.opened import has_opened
+from desk.judging.preserving import holds_in_words
 from desk.texts.catalogue import Texts
 from worker.people.actor import Actor
 
@@ -24,4 +26,6 @@ def judging_part(
     """
     opened = has_opened(redis, view, actor)
     sent = Sent() if judged is None else judged
-    return {"decide": decide_words(view, actor, texts, opened=opened, sent=sent)}
+    decide = decide_words(view, actor, texts, opened=opened, sent=sent)
+    after = after_words(redis, view, actor, texts)
+    return {"decide": decide, "after": after, "holds": holds_in_words(redis, view, texts)}

@@ -30,7 +30,7 @@ def show_case(request: Request, signed_in: SignedIn, case_id: str, status: int =
         StoreError: Redis failed.
     """
     services, actor = services_of(request), signed_in.actor
-    view = read_case(services.redis, case_id)
+    view = read_case(services.redis, case_id, viewer=actor)
     return render(
         request,
         "case.html",

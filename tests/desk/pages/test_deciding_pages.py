@@ -12,8 +12,9 @@ from config.facts import Severity
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.people.actor import Role
 from worker.queue.claims import take
-from worker.queue.decisions import Outcome, decide_incident
+from worker.queue.decisions import decide_incident
 from worker.queue.leases import release
+from worker.queue.outcomes import Outcome
 from worker.queue.record import describe_incident
 
 HOSTILE = "</textarea><script>alert(1)</script>\"'{{7777*7777}}\u202e"
