@@ -5,23 +5,27 @@ from typing import Any
 
 from redis import Redis
 
+from desk.cases.case_timeline import timeline_of
 from desk.cases.case_view import CaseView
 from desk.cases.head_words import head_of
 from desk.cases.reason_words import reasons_of
 from desk.cases.stream_view import read_stream
 from desk.cases.stream_words import stream_words
 from desk.texts.catalogue import Texts
+from worker.timeline.series_store import case_series
 
 
-def case_words(redis: Redis, view: CaseView, texts: Texts, *, policy_file: Path | None) -> dict[str, Any]:
+def case_words(redis: Redis, view: CaseView, reader: str, texts: Texts, *, policy_file: Path | None) -> dict[str, Any]:
     """Reads what the page of a case says beside its records, and returns the values of its templates.
 
     Raises:
         StoreError: Redis failed.
     """
     stream = read_stream(redis, view, policy_file=policy_file)
+    series = case_series(redis, view.case_id)
     return {
         "head": head_of(view, stream, texts),
         "reasons": reasons_of(view, texts),
         "stream": stream_words(stream, view.now_ms, texts),
+        "timeline": timeline_of(view, stream, series, reader, texts),
     }

@@ -46,6 +46,8 @@ class Act(StrEnum):
     PACKAGE = "package"
     """A case was packaged, with its pictures, for a recipient."""
     FORGET = "forget"
+    CASE_HOLD = "case_hold"
+    """A person keeps a case for longer than its page is open; `hold` is a legal one, on evidence."""
     HAND_OVER = "hand_over"
     ASK_HELP = "ask_help"
     CHAIN = "chain"

@@ -15,8 +15,8 @@ from worker.incidents.keys import DECISIONS, FLOODS_DUE, entries_key, incident_k
 from worker.incidents.rule_state import encode
 from worker.people.actor import Actor
 from worker.queue.answers import Decision, Judgement
-from worker.queue.claims import LONGEST_LEASE_MS
 from worker.queue.outcomes import Outcome
+from worker.queue.record_fields import LONGEST_LEASE_MS
 from worker.queue.second_judge import GivenJudgement, JudgingState, JudgingStep
 from worker.queue.undecided import Undecided
 from worker.store import redis_keys

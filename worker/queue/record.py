@@ -11,9 +11,10 @@ from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import entries_key, incident_key, named_key
 from worker.people.actor import Actor
 from worker.people.roster import read_roster
-from worker.queue.claims import UNREADABLE, lease_left_ms, number_of, role_needed
 from worker.queue.decisions import judging_state
+from worker.queue.hold_fields import CaseHold, HandOver, HelpAsked
 from worker.queue.leases import unknown
+from worker.queue.record_fields import UNREADABLE, lease_left_ms, number_of, role_needed
 from worker.queue.second_judge import shown_judgements
 from worker.store.redis_client import store_errors, time_ms
 
@@ -83,6 +84,7 @@ def describe_incident(redis: Redis, incident_id: str, *, viewer: Actor | None = 
         "taken": _time(number_of(fields, "taken_ms")) if "holder" in fields else None,
         "lease_seconds": lease_ms / 1000,
         "lease_until": _time(now + lease_ms if lease_ms else None),
+        **_said(fields, now, lease_ms),
         "changed": bool(lease_ms) and fields.get("event") != fields.get("shown"),
         "entries": waiting,
         "published": published,
@@ -96,6 +98,25 @@ def describe_incident(redis: Redis, incident_id: str, *, viewer: Actor | None = 
     if streams_total:
         record |= {"streams": streams, "streams_total": streams_total}
     return record
+
+
+def _said(fields: Mapping[str, str], now: int, lease_ms: int) -> dict[str, Any]:
+    """What a holder said of an undecided incident: `hold`, `handed` and `help`, each None without one."""
+    hold, handed = CaseHold.of(fields, now, lease_ms), HandOver.of(fields, lease_ms)
+    asked = None if "outcome" in fields else HelpAsked.of(fields)
+    return {
+        "hold": None if hold is None else {"why": hold.why, "until": _time(hold.until_ms)},
+        "handed": None
+        if handed is None
+        else {
+            "to": handed.to,
+            "by": handed.by,
+            "note": handed.note,
+            "at": _time(handed.at_ms),
+            "accepted": handed.accepted,
+        },
+        "help": None if asked is None else {"what": asked.what, "by": asked.by, "at": _time(asked.at_ms)},
+    }
 
 
 def _published(redis: Redis, entries: Sequence[str]) -> list[dict[str, Any]]:

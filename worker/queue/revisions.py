@@ -27,7 +27,7 @@ from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_
 from worker.incidents.rule_state import RuleState, encode
 from worker.incidents.store import rounds
 from worker.people.actor import Actor
-from worker.queue.claims import refused_person
+from worker.queue.case_acts import refused_person
 from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision
 from worker.queue.outcomes import Outcome, check_outcome
 from worker.queue.second_judge import GivenJudgement

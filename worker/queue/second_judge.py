@@ -16,7 +16,6 @@ from typing import Any, Final
 from worker.errors import QueueError
 from worker.events.cloudevent import rfc3339
 from worker.people.actor import Actor, Role, folded
-from worker.queue.claims import number_of
 from worker.queue.outcomes import (
     Category,
     Outcome,
@@ -27,6 +26,7 @@ from worker.queue.outcomes import (
     check_note,
     check_outcome,
 )
+from worker.queue.record_fields import number_of
 
 LONGEST_WAIT_MS: Final = 24 * 3_600_000
 """The longest wait that settings may state: a later end is from before Redis's clock went back."""

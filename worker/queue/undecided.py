@@ -25,8 +25,8 @@ from worker.incidents.store import (
     read_incidents,
     state_field,
 )
-from worker.queue.claims import number_of
 from worker.queue.leases import decided_already, unknown
+from worker.queue.record_fields import number_of
 from worker.store.redis_client import now_ms
 
 
