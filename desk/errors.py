@@ -8,7 +8,8 @@ LivewardenError
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
     ├── UnknownCaseError    no case has that id
-    └── JudgementRefusedError   a judgement, or an act after it, that is refused as a whole
+    ├── JudgementRefusedError   a judgement, or an act after it, that is refused as a whole
+    └── KeyRefusedError     a key that an action cannot have
 """
 
 from config.errors import LivewardenError
@@ -63,3 +64,15 @@ class JudgementRefusedError(DeskError):
         """Names the reason in the catalogue of texts."""
         self.values = values
         """Fills in its names."""
+
+
+class KeyRefusedError(DeskError):
+    """A key that an action cannot have: `key` names the reason in the catalogue of texts."""
+
+    def __init__(self, key: str, pressed: str, action: str, other: str | None = None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.pressed = pressed
+        self.action = action
+        self.other = other
+        """The action that has the key already; None: no action can have it."""

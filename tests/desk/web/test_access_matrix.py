@@ -33,6 +33,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", "/people"): {LEAD, AUDITOR},
     ("GET", "/settings"): PEOPLE,
     ("POST", "/settings"): PEOPLE,
+    ("POST", "/settings/keys"): PEOPLE,
     ("GET", "/password"): PEOPLE,
     ("POST", "/password"): PEOPLE,
     ("GET", "/static/{path:path}"): ALL,
