@@ -149,6 +149,8 @@ def incident_record(stream_id: str, incident: Incident, **more: str) -> dict[str
             "hits": str(finding.hits),
             "case": incident.case_id,
             "needs_role": incident.needs_role,
+            "second_person": " ".join(incident.judging.second_person),
+            "interrupt_on_first": "1" if incident.judging.interrupt_on_first else "0",
             **({"predecessor": incident.predecessor} if incident.predecessor else {}),
             **more,
         },

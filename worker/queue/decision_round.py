@@ -10,7 +10,7 @@ from worker.audit.entries import Act, audit_entry
 from worker.incidents.decision_events import decision_made
 from worker.incidents.events import Event, escalation_closed
 from worker.incidents.incident_end import close
-from worker.incidents.interrupt_events import asked_by_person
+from worker.incidents.interrupt_events import about_incident, interrupt_asked
 from worker.incidents.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
 from worker.incidents.rule_state import encode
 from worker.people.actor import Actor
@@ -37,6 +37,8 @@ class DecisionRound:
     given: GivenJudgement
     actor: Actor
     deployment: str
+    audited: bool = False
+    """The act is in the audit log already."""
 
     @property
     def _incident_id(self) -> str:
@@ -196,19 +198,20 @@ class DecisionRound:
         any more."""
         if not self.given.interrupt or not self.found.interruptible:
             return None
-        return asked_by_person(
-            self.found.incident,
-            newest=self.found.newest,
-            stream_id=self.found.stream_id,
+        found = self.found
+        return interrupt_asked(
+            about_incident(found.incident, newest=found.newest, stream_id=found.stream_id, named=found.named),
+            newest=found.newest,
             by=self.given.by,
             verified=self.given.verified,
             deployment=self.deployment,
-            now_ms=self.found.now_ms,
-            named=self.found.named,
+            now_ms=found.now_ms,
         )
 
     def _audit(self, act: Act, **details: int | bool) -> str:
         given = self.given
+        if self.audited:
+            return ""
         return audit_entry(
             act,
             by=given.by,

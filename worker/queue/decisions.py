@@ -20,7 +20,7 @@ from worker.queue.second_judge import GivenJudgement, JudgingState, JudgingStep
 from worker.queue.undecided import Undecided
 from worker.store.redis_client import store_errors
 
-__all__ = ["KEPT_SECONDS", "Decision", "Judgement", "Outcome", "decide_incident", "judging_state"]
+__all__ = ["KEPT_SECONDS", "Decision", "Judgement", "Outcome", "decide_incident", "judging_state", "record_answer"]
 
 PATIENCE_SECONDS = 10.0
 """The time for which a decision is tried again while segments of the stream change its incidents."""
@@ -62,15 +62,40 @@ def decide_incident(
     """
     actor = Actor.named(by)
     stated = GivenJudgement.of(actor, outcome, note=note, category=category, ask=ask, interrupt=interrupt)
+    return record_answer(redis, incident_id, stated, actor, deployment=deployment, second=second, waits=waits)
+
+
+def record_answer(
+    redis: Redis,
+    incident_id: str,
+    stated: GivenJudgement,
+    actor: Actor,
+    *,
+    deployment: str,
+    second: bool = False,
+    waits: LongestWaits | None = None,
+    audited: bool = False,
+    only_on: str | None = None,
+) -> Decision | Judgement:
+    """Records an answer that was checked: see `decide_incident`.
+
+    Args:
+        audited: the act is in the audit log already.
+        only_on: refused unless this is the incident's newest event; None: on whatever was shown to its holder.
+    """
     for _ in rounds(PATIENCE_SECONDS):
         with store_errors():
             found = Undecided.read(redis, incident_id)
         if found is None:
             continue
+        if only_on not in (None, found.fields["event"]):
+            raise QueueError(f"incident {incident_id}: more of it was found meanwhile")
         given = replace(stated, judged_ms=found.now_ms)
         state = judging_state(redis, found.fields)
         step = state.step(given, actor, second=second, now_ms=found.now_ms)
-        attempt = DecisionRound(redis=redis, found=found, state=state, given=given, actor=actor, deployment=deployment)
+        attempt = DecisionRound(
+            redis=redis, found=found, state=state, given=given, actor=actor, deployment=deployment, audited=audited
+        )
         done: Decision | Judgement | None
         if step is JudgingStep.DECIDE:
             answer, done = attempt.decide()

@@ -20,9 +20,11 @@ from worker.audit.entries import Act, audit_entry
 from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
 from worker.incidents.decision_events import decision_revised
-from worker.incidents.events import NamedStreams
+from worker.incidents.events import Event, NamedStreams
+from worker.incidents.findings import IncidentEnd
 from worker.incidents.hash_flood_record import streams_of
 from worker.incidents.incident_end import end_silence
+from worker.incidents.interrupt_events import interrupt_asked
 from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_key
 from worker.incidents.rule_state import RuleState, encode
 from worker.incidents.store import rounds
@@ -65,7 +67,8 @@ def revise(
     Raises:
         QueueError: the incident is unknown or not decided, its outcome is the same already, is not `was`, or was
             changed by another person meanwhile; or an argument is invalid. Nothing was written.
-        PeopleError: the roster does not have `by` any more, or the incident needs a role that `by` does not have.
+        PeopleError: the roster does not have `by` any more, or in a role that may not revise: a decision of two people
+            is a lead's to revise.
         StoreError: Redis failed, or did not confirm that it is on disk; the revision may have been recorded.
     """
     actor = Actor.named(by)
@@ -85,8 +88,9 @@ def revise(
         revision = int(record.get("revisions", 0)) + 1
         if revision > MAX_REVISIONS:
             raise QueueError(f"incident {incident_id} was revised {MAX_REVISIONS} times, which is the limit")
+        decided = _last_decision(record, named)
         event = decision_revised(
-            _last_decision(record, named),
+            decided,
             revision=revision,
             outcome=judged,
             by=actor.name,
@@ -97,6 +101,7 @@ def revise(
             category=given.category,
             actions=given.actions,
         )
+        request = _interrupt(given, record, decided, deployment=deployment, now_ms=now)
         before = RuleState() if kept.state is None else kept.state
         after = before if judged is Outcome.HARMLESS else end_silence(before, incident_id, now_ms=now)
         answer = run_script_to_disk(
@@ -130,6 +135,8 @@ def revise(
                     was=previous,
                     revision=revision,
                 ),
+                "" if request is None else request.text,
+                int(_by_two(record)),
             ],
         )
         if answer[0] == "revised":
@@ -145,12 +152,39 @@ def revise(
                 previous=previous,
                 category=given.category,
                 actions=given.actions,
+                interrupted=bool(answer[1]),
             )
         if answer[0] in {"unproven", "role"}:
             raise refused_person(actor, answer, f"revise the decision on incident {incident_id}")
         if answer[0] == "changed":
             raise QueueError(f"incident {incident_id} was revised meanwhile: {answer[1]}, by {answer[2]}")
     raise StoreError(f"incident {incident_id}: its stream's incidents keep changing: try again")
+
+
+def _by_two(record: Mapping[str, str]) -> bool:
+    """Returns whether two persons judged before the first decision: one alone must not overrule them, but for a
+    lead."""
+    try:
+        return "judgements" in json.loads(record.get("decisions", "").partition("\n")[0])["data"]
+    except (ValueError, TypeError, KeyError):  # version 0.1.0 kept none
+        return False
+
+
+def _interrupt(
+    given: GivenJudgement, record: Mapping[str, str], decided: Mapping[str, Any], *, deployment: str, now_ms: int
+) -> Event | None:
+    """The request of an interruption; None: none is asked for, or there is nothing to interrupt."""
+    over = decided["purpose"] == "canary" or record.get("ended") == IncidentEnd.STREAM_ENDED
+    if not given.interrupt or over:
+        return None
+    return interrupt_asked(
+        decided,
+        newest=json.loads(record["event"]),
+        by=given.by,
+        verified=given.verified,
+        deployment=deployment,
+        now_ms=now_ms,
+    )
 
 
 def _previous(incident_id: str, record: Mapping[str, str], judged: Outcome, expected: Outcome | None) -> Outcome:

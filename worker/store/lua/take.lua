@@ -14,7 +14,7 @@
 --   and events in turn, the most urgent first}, or {} if there is nothing to take; {'unproven'}: the roster does not have
 --   the person with that proof; {'role', role}: people in that role decide nothing. Where a case is named, the reason
 --   that nothing of it is given: {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'role', role,
---   role that is needed} or {'damaged'}.
+--   role that is needed}, {'judged'}: the person has, and another judges now, or {'damaged'}.
 local GROUP, UNHELD = 'moderators', 'unheld'
 local now_ms = redis_ms()
 local role = proven(ARGV[1], ARGV[2])
@@ -186,7 +186,9 @@ local function refusal_of(incidents)
       if why and why[1] == 'held' then
         return why
       elseif not why or why[1] == 'free' then
-        answer = barred(key, ARGV[1], ARGV[2]) or {'damaged'}
+        local judged_by = redis.call('HGET', key, 'judged_by')
+        local judged = judged_already(key, judged_by, ARGV[1], role, now_ms)
+        answer = barred(key, ARGV[1], ARGV[2]) or (judged and {'judged'}) or {'damaged'}
       elseif answer[1] == 'unknown' then
         answer = why
       end

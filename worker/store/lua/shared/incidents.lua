@@ -54,18 +54,6 @@ local function add_entry(event)
   return true, entry
 end
 
--- Gives an incident back: nobody holds it, and its entries wait for the next holder. Returns their number.
-local function give_back(incident)
-  local entries = KEY.INCIDENT .. incident .. ':entries'
-  redis.call('HDEL', KEY.INCIDENT .. incident, 'holder', 'lease_until_ms', 'taken_ms')
-  local waiting = redis.call('TYPE', entries).ok == 'list' and redis.call('LRANGE', entries, 0, -1) or {}
-  for _, entry in ipairs(waiting) do
-    local stream, id = string.match(entry, '^(%S+) (%S+)$')
-    redis.pcall('XCLAIM', stream, 'moderators', 'unheld', 0, id, 'JUSTID')
-  end
-  return #waiting
-end
-
 -- Publishes a person's request to interrupt a stream ('' does nothing), once an incident, and keeps the ID of its entry.
 -- Returns 1 if it was published now, or 0.
 local function ask_interrupt(incident, decisions, text, person)
