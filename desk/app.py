@@ -8,7 +8,7 @@ from desk.accounts.accounts import Accounts
 from desk.accounts.entry_link import EntryLink
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import after_acts, case, deciding, files, people, queue, sign_in
+from desk.pages import after_acts, case, case_hold, deciding, files, people, queue, sign_in
 from desk.pages import settings as settings_page
 from desk.pages.entry import entry_router
 from desk.pages.refusals import add_refusals
@@ -46,7 +46,7 @@ def make_app(
         texts=texts,
         templates=template_environment(texts, static),
     )
-    for page in (sign_in, settings_page, queue, case, deciding, after_acts, people, files):
+    for page in (sign_in, settings_page, queue, case, case_hold, deciding, after_acts, people, files):
         app.include_router(page.router)
     app.state.entry_link = entry_link
     if entry_link is not None:

@@ -37,6 +37,13 @@ def show_case(request: Request, signed_in: SignedIn, case_id: str, status: int =
         status,
         view=view,
         mine=view.is_held_by(actor.name),
-        **case_words(services.redis, view, actor.name, services.texts, policy_file=services.settings.policy_file),
         **judging_part(services.redis, view, actor, services.texts, judged=sent.get("judged")),
+        **case_words(
+            services.redis,
+            view,
+            actor,
+            services.texts,
+            policy_file=services.settings.policy_file,
+            refused=sent.get("refused", ""),
+        ),
     )
