@@ -5,12 +5,14 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts
+from desk.accounts.entry_link import EntryLink
 from desk.answers.answer_store import AnswerStore
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
 from desk.insight.period_reports import PeriodReports, report_maker
-from desk.pages import case, files, insight, package, people, queue, report, sign_in
+from desk.pages import after_acts, case, case_hold, deciding, files, insight, package, people, queue, report, sign_in
 from desk.pages import settings as settings_page
+from desk.pages.entry import entry_router
 from desk.pages.refusals import add_refusals
 from desk.preferences.preference_store import PreferenceStore
 from desk.reports.case_reports import CaseReports
@@ -22,9 +24,19 @@ from desk.web.static_files import StaticFiles
 
 
 def make_app(
-    deployment: DeskDeployment, *, settings: Settings, redis: Redis, database: DeskDatabase, accounts: Accounts
+    deployment: DeskDeployment,
+    *,
+    settings: Settings,
+    redis: Redis,
+    database: DeskDatabase,
+    accounts: Accounts,
+    entry_link: EntryLink | None = None,
 ) -> FastAPI:
-    """The application of one desk. It has no documentation pages: they load scripts from elsewhere."""
+    """The application of one desk. It has no documentation pages: they load scripts from elsewhere.
+
+    Args:
+        entry_link: signs a person in once, without a password; None: there is no such page.
+    """
     texts, static = load_texts(), StaticFiles.load()
     app = FastAPI(title="Livewarden", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.static = static
@@ -40,8 +52,24 @@ def make_app(
         reports=CaseReports(settings, redis),
         insight=PeriodReports(report_maker(settings, redis)),
     )
-    for page in (sign_in, settings_page, queue, case, report, package, insight, people, files):
+    for page in (
+        sign_in,
+        settings_page,
+        queue,
+        case,
+        report,
+        package,
+        insight,
+        people,
+        files,
+        case_hold,
+        deciding,
+        after_acts,
+    ):
         app.include_router(page.router)
+    app.state.entry_link = entry_link
+    if entry_link is not None:
+        app.include_router(entry_router(entry_link))
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)
     return app

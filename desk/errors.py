@@ -11,7 +11,9 @@ LivewardenError
     ├── AnswersRefusedError  answers for a report that cannot be read
     ├── AnswersChangedError  answers that somebody else has changed meanwhile
     ├── BusyError           heavy work of others is under way
-    └── PendingReportError  a report on a period that is not made yet
+    ├── PendingReportError  a report on a period that is not made yet
+    ├── JudgementRefusedError   a judgement, or an act after it, that is refused as a whole
+    └── KeyRefusedError     a key that an action cannot have
 """
 
 from collections.abc import Iterable
@@ -81,3 +83,26 @@ class BusyError(DeskError):
 
 class PendingReportError(DeskError):
     """A report on a period that takes longer than a page waits: it goes on being made."""
+
+
+class JudgementRefusedError(DeskError):
+    """A judgement, or an act after it, that is refused as a whole: nothing was written."""
+
+    def __init__(self, key: str, **values: str | int) -> None:
+        super().__init__(key)
+        self.key = key
+        """Names the reason in the catalogue of texts."""
+        self.values = values
+        """Fills in its names."""
+
+
+class KeyRefusedError(DeskError):
+    """A key that an action cannot have: `key` names the reason in the catalogue of texts."""
+
+    def __init__(self, key: str, pressed: str, action: str, other: str | None = None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.pressed = pressed
+        self.action = action
+        self.other = other
+        """The action that has the key already; None: no action can have it."""

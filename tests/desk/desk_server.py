@@ -14,6 +14,7 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts
+from desk.accounts.entry_link import EntryLink
 from desk.app import make_app
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
@@ -21,6 +22,8 @@ from desk.serving import OPTIONS
 
 PASSWORD = "correct horse battery"
 STARTED_SECONDS = 10
+ANSWERED_SECONDS = 30
+"""A password is hashed slowly on purpose, and CI's cores are busy."""
 
 
 @dataclass(kw_only=True)
@@ -49,7 +52,9 @@ class RunningDesk:
 
     def browser(self, **headers: str) -> httpx.Client:
         """A browser without cookies; it sends Origin as browsers do with forms."""
-        client = httpx.Client(base_url=self.origin, headers={"origin": self.origin, **headers}, trust_env=False)
+        client = httpx.Client(
+            base_url=self.origin, headers={"origin": self.origin, **headers}, timeout=ANSWERED_SECONDS, trust_env=False
+        )
         self.clients.append(client)
         return client
 
@@ -75,6 +80,7 @@ def serving_desk(
     *,
     clock: HostClock | None = None,
     settings: Settings | None = None,
+    entry_link: EntryLink | None = None,
     **deployed: object,
 ) -> Iterator[RunningDesk]:
     """Serves a desk until the block ends; `deployed`: fields of its DeskDeployment."""
@@ -97,6 +103,7 @@ def serving_desk(
             redis=redis,
             database=database,
             accounts=accounts,
+            entry_link=entry_link,
         )
         server = uvicorn.Server(uvicorn.Config(app, **OPTIONS))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -9,7 +9,7 @@ from config.counts import counted
 from config.policy.retention import DAY_MS, HOUR_MS
 from worker.doctor.diagnosis import Diagnosis, ok, warn
 from worker.events.cloudevent import rfc3339
-from worker.queue.claims import number_of
+from worker.queue.record_fields import number_of
 from worker.retention.due import DUE, UNREPORTED
 from worker.retention.purge import STATE
 from worker.store.redis_client import now_ms

@@ -11,7 +11,7 @@ from config.facts import Severity
 from worker.incidents.keys import incident_key, open_key
 from worker.insight.sections import ReportSection, count, seconds, table, text
 from worker.people.roster import read_roster
-from worker.queue.claims import lease_left_ms, number_of
+from worker.queue.record_fields import lease_left_ms, number_of
 from worker.store.redis_client import now_ms, store_errors
 
 ALL: Final = "all"

@@ -98,6 +98,13 @@ class OpenCase:
     holder: str | None = None
     lease_seconds: float = 0.0
     """Until the holder's lease ends; 0 without one."""
+    hold_why: str = ""
+    """Reason that the holder gave for a longer lease; empty: it is a usual one."""
+    handed_to: str | None = None
+    """Person to whom the holder handed it over, and who has not taken it yet."""
+    help: str = ""
+    """Question of a holder to all; empty: nobody asked."""
+    help_by: str = ""
 
     def waited_ms(self, now_ms: int) -> int:
         """Time since it was raised. Redis's clock may have gone back since."""

@@ -8,7 +8,8 @@ from redis import Redis
 from worker.errors import PeopleError, QueueError
 from worker.incidents.keys import held_key, incident_key
 from worker.people.actor import Actor
-from worker.queue.claims import LEASE_SECONDS, LONGEST_LEASE_MS, refused_person
+from worker.queue.case_acts import refused_person
+from worker.queue.record_fields import LEASE_SECONDS, LONGEST_LEASE_MS
 from worker.store.redis_client import run_script, store_errors
 
 

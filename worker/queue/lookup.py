@@ -9,7 +9,8 @@ from redis.exceptions import ResponseError
 from worker.errors import QueueError
 from worker.incidents.keys import ALIKE, ids_key, incident_key
 from worker.people.actor import Actor, Role
-from worker.queue.claims import refused_person, role_needed
+from worker.queue.case_acts import refused_person
+from worker.queue.record_fields import role_needed
 from worker.store.redis_client import store_errors
 
 ID_LENGTH: Final = 24

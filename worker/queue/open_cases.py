@@ -12,7 +12,8 @@ from worker.incidents.keys import OPEN_KEYS, incident_key
 from worker.people.actor import Role
 from worker.people.roster import read_roster
 from worker.queue.case_order import Certainty, OpenCase
-from worker.queue.claims import UNREADABLE, lease_left_ms, number_of, role_needed
+from worker.queue.hold_fields import CaseHold, HandOver, HelpAsked
+from worker.queue.record_fields import UNREADABLE, lease_left_ms, number_of, role_needed
 from worker.store.redis_client import run_script, store_errors, time_ms
 
 AT_ONCE: Final = 1_000
@@ -36,6 +37,12 @@ _FIELDS: Final = (
     "lease_until_ms",
     "needs_role",
     "kept_under",
+    "hold_until_ms",
+    "hold_why",
+    "handed_to",
+    "handed_by",
+    "help",
+    "help_by",
     FIELD,
 )
 
@@ -97,6 +104,8 @@ def _case_of(
     """The case of one incident alone; `severity`: of the queue that it is in."""
     ground = read_ground(fields.get(FIELD, ""))
     lease_ms = lease_left_ms(fields, now, roster)
+    hold, handed = CaseHold.of(fields, now, lease_ms), HandOver.of(fields, lease_ms)
+    asked = HelpAsked.of(fields)
     return OpenCase(
         case_id=fields.get("case") or incident_id,
         incident_id=incident_id,
@@ -115,6 +124,10 @@ def _case_of(
         needs_role=role_needed(fields),
         holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
+        hold_why="" if hold is None else hold.why,
+        handed_to=None if handed is None or handed.accepted else handed.to,
+        help="" if asked is None else asked.what,
+        help_by="" if asked is None else asked.by,
     )
 
 
@@ -122,6 +135,7 @@ def _joined(one: OpenCase, other: OpenCase) -> OpenCase:
     """Both as one case, with the words of the more urgent; the same whichever is read first."""
     first, second = sorted((one, other), key=lambda case: (case.severity.rank, case.certainty, case.incident_id))
     holding = max((first, second), key=lambda case: (case.lease_seconds, case.incident_id))
+    asked = first if first.help else second
     begins = [case.captured_first_ms for case in (one, other) if case.captured_first_ms is not None]
     return OpenCase(
         case_id=first.case_id,
@@ -141,4 +155,8 @@ def _joined(one: OpenCase, other: OpenCase) -> OpenCase:
         needs_role=Role.LEAD if Role.LEAD in (one.needs_role, other.needs_role) else first.needs_role,
         holder=holding.holder,
         lease_seconds=holding.lease_seconds,
+        hold_why=holding.hold_why,
+        handed_to=holding.handed_to,
+        help=asked.help,
+        help_by=asked.help_by,
     )

@@ -9,9 +9,13 @@ from redis.exceptions import ResponseError
 
 from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import entries_key, incident_key, named_key
+from worker.people.actor import Actor
 from worker.people.roster import read_roster
-from worker.queue.claims import UNREADABLE, lease_left_ms, number_of, role_needed
+from worker.queue.decisions import judging_state
+from worker.queue.hold_fields import CaseHold, HandOver, HelpAsked
 from worker.queue.leases import unknown
+from worker.queue.record_fields import UNREADABLE, lease_left_ms, number_of, role_needed
+from worker.queue.second_judge import shown_judgements
 from worker.store.redis_client import store_errors, time_ms
 
 MOST_PUBLISHED: Final = 50
@@ -24,10 +28,14 @@ _NO_KEY: Final = -2
 """TTL of a key that does not exist."""
 
 
-def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
+def describe_incident(redis: Redis, incident_id: str, *, viewer: Actor | None = None) -> dict[str, Any]:
     """Returns the record that `livewarden queue show ID --json` prints; of a decided incident as long as Redis has it.
 
-    It claims nothing, and does not count as shown: a decision is on what `take` returned.
+    It claims nothing, and does not count as shown: a decision is on what `take` returned. A judgement that waits is
+    shown to its own judge alone, and two that do not agree to those who may decide then.
+
+    Args:
+        viewer: the person who is shown it; None: anybody.
 
     Raises:
         QueueError: the incident is unknown.
@@ -50,10 +58,12 @@ def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
         if life_seconds == _NO_KEY:
             raise unknown(incident_id)
         published = _published(redis, [str(entry) for entry in entries])
+        roster = read_roster(redis)
     now = time_ms(time)
     decided = "outcome" in fields
-    lease_ms = 0 if decided else lease_left_ms(fields, now, read_roster(redis))
+    lease_ms = 0 if decided else lease_left_ms(fields, now, roster)
     purpose = fields.get("purpose", UNREADABLE)
+    decisions = list(_decisions(fields))
     record = {
         "incident_id": incident_id,
         "state": "decided" if decided else "held" if lease_ms else "open",
@@ -74,16 +84,39 @@ def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
         "taken": _time(number_of(fields, "taken_ms")) if "holder" in fields else None,
         "lease_seconds": lease_ms / 1000,
         "lease_until": _time(now + lease_ms if lease_ms else None),
+        **_said(fields, now, lease_ms),
         "changed": bool(lease_ms) and fields.get("event") != fields.get("shown"),
         "entries": waiting,
         "published": published,
-        "decisions": list(_decisions(fields)),
+        "decisions": decisions,
+        "category": decisions[-1].get("category") if decisions else None,
+        "second_person": sorted(fields.get("second_person", "").split()),
+        **shown_judgements(judging_state(redis, fields), viewer, now_ms=now),
         "kept_until": _time(now + life_seconds * 1000 if life_seconds > 0 else None),
         "event": _object(fields.get("event")),
     }
     if streams_total:
         record |= {"streams": streams, "streams_total": streams_total}
     return record
+
+
+def _said(fields: Mapping[str, str], now: int, lease_ms: int) -> dict[str, Any]:
+    """What a holder said of an undecided incident: `hold`, `handed` and `help`, each None without one."""
+    hold, handed = CaseHold.of(fields, now, lease_ms), HandOver.of(fields, lease_ms)
+    asked = None if "outcome" in fields else HelpAsked.of(fields)
+    return {
+        "hold": None if hold is None else {"why": hold.why, "until": _time(hold.until_ms)},
+        "handed": None
+        if handed is None
+        else {
+            "to": handed.to,
+            "by": handed.by,
+            "note": handed.note,
+            "at": _time(handed.at_ms),
+            "accepted": handed.accepted,
+        },
+        "help": None if asked is None else {"what": asked.what, "by": asked.by, "at": _time(asked.at_ms)},
+    }
 
 
 def _published(redis: Redis, entries: Sequence[str]) -> list[dict[str, Any]]:
@@ -123,6 +156,7 @@ def _decisions(fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         yield {"outcome": first["previous_outcome"], "previous_outcome": None, "verified": False, **first["previous"]}
     for data in (event["data"] for event in events):
         shown = {name: data.get(name) for name in ("outcome", "previous_outcome", "decided_by", "note")}
+        shown |= {name: data[name] for name in ("category", "actions", "judgements") if name in data}
         yield shown | {"verified": data.get("verified") is True, "decided": data["times"]["decided"]}
 
 

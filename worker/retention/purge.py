@@ -23,7 +23,7 @@ from worker.evidence.spool import Spool
 from worker.incidents.keys import incident_key
 from worker.logs.failure_log import FailureLog
 from worker.people.actor import Actor
-from worker.queue.claims import number_of
+from worker.queue.record_fields import number_of
 from worker.retention.due import DUE, REFUSED_MS, count_due, due_now, schedule
 from worker.retention.holds import evidence_key, hold_key
 from worker.retention.purged_files import PurgedFiles

@@ -11,7 +11,7 @@ from config.policy.retention import DAY_MS, RECORD_DAYS, Retention, Standing, Te
 from worker.errors import EvidenceError
 from worker.evidence.record import EvidenceRecord
 from worker.incidents.keys import incident_key
-from worker.queue.claims import number_of
+from worker.queue.record_fields import number_of
 from worker.retention.holds import evidence_key, hold_key
 from worker.retention.reports import AuthorityReport, reports_key
 from worker.store.redis_client import store_errors

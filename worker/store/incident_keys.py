@@ -73,7 +73,7 @@ INCIDENT_IDS = moderated(
     "incidents on record",
     seconds=400 * DAY,
 )
-HELD = moderated("lw:held:{person}", "set", "incidents that a person holds", "incidents", seconds=10 * MINUTE)
+HELD = moderated("lw:held:{person}", "set", "incidents that a person holds", "incidents", seconds=65 * MINUTE)
 FLOOD = Key(
     "lw:flood:{purpose}:{hash}",
     "zset",

@@ -67,6 +67,8 @@ from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
+from worker.queue.holds import hand_over as hand_over_case
+from worker.queue.holds import hold_case
 from worker.queue.looks import LOOKS, ask, look_key, looking_key
 from worker.queue.open_cases import read_open_cases
 from worker.queue.revisions import revise
@@ -385,6 +387,15 @@ class Stage:
         assert claim is not None
         assert (claim.incident_id, len(claim.in_case)) == (incident, 1)
         assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
+
+    def case_hold(self) -> None:
+        self.take()
+        ((_, case_id),) = {(case.severity, case.case_id) for case in read_open_cases(self.redis)[0]}
+        assert len(hold_case(self.redis, "mo", case_id, until_seconds=3_600, why="a call to the police").incidents) == 2
+        hand_over_case(self.redis, "mo", case_id, to="lea", note="")
+        (case,) = read_open_cases(self.redis)[0]
+        assert (case.handed_to, round(case.lease_seconds, -2)) == ("lea", 3_600)
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 3
 
     def anything_free(self) -> None:
         self.settle()

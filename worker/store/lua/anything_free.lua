@@ -10,12 +10,15 @@ end
 for _, open in ipairs(KEYS) do
   for _, incident in ipairs(redis.call('ZRANGE', open, 0, -1)) do
     local key = KEY.INCIDENT .. incident
-    local known = redis.pcall('HMGET', key, 'outcome', 'holder', 'lease_until_ms', 'needs_role', 'kept_under')
-    if not known.err and not known[1] then
+    local known = redis.pcall('HMGET', key, 'outcome', 'holder', 'lease_until_ms', 'needs_role', 'kept_under',
+      'hold_until_ms', 'handed_to', 'handed_by', 'judged_by')
+    if not known.err and not known[1] and not judged_already(key, known[9], ARGV[2], role, now_ms) then
       local needed = needed_role(known[4], known[5])
       -- Redis's clock may have gone back: a lease that `take` would shorten counts as over.
-      local kept = still_to_come(known[3], now_ms, ARGV[1]) and keeps(known[2], tonumber(known[3]), needed, now_ms)
-      if not kept and suffices(role, needed) and readable(key) then
+      local longest_ms = known[6] and LIFE.HELD * 1000 or ARGV[1]
+      local kept = still_to_come(known[3], now_ms, longest_ms) and keeps(known[2], tonumber(known[3]), needed, now_ms)
+      local handed = known[7] == ARGV[2] and known[8] == known[2]
+      if (not kept or handed) and suffices(role, needed) and readable(key) then
         return 1
       end
     end

@@ -16,13 +16,12 @@ local answer = refusal(KEYS[1])
 if answer then
   return answer
 end
-local lease_until_ms = now_ms + ARGV[3]
 local function renew(incident)
-  redis.call('HSET', KEY.INCIDENT .. incident, 'lease_until_ms', lease_until_ms)
   redis.call('SADD', KEYS[2], incident)
+  return renew_lease(KEY.INCIDENT .. incident, now_ms, ARGV[3], ARGV[4])
 end
 
-renew(ARGV[1])
+local lease_until_ms = renew(ARGV[1])
 local others = {}
 for _, other in ipairs(case_of(ARGV[1])) do
   if other ~= ARGV[1] and is_incident(other) and not refusal(KEY.INCIDENT .. other) then
@@ -30,6 +29,6 @@ for _, other in ipairs(case_of(ARGV[1])) do
     table.insert(others, other)
   end
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
+redis.call('EXPIRE', KEYS[2], LIFE.HELD)
 local events = redis.call('HMGET', KEYS[1], 'event', 'shown')
 return {'extended', lease_until_ms, events[1] ~= events[2] and 1 or 0, others}

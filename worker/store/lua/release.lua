@@ -16,18 +16,6 @@ if answer then
   return answer
 end
 
--- Returns the number of its entries.
-local function give_back(incident)
-  local entries = KEY.INCIDENT .. incident .. ':entries'
-  redis.call('HDEL', KEY.INCIDENT .. incident, 'holder', 'lease_until_ms', 'taken_ms')
-  local waiting = redis.call('TYPE', entries).ok == 'list' and redis.call('LRANGE', entries, 0, -1) or {}
-  for _, entry in ipairs(waiting) do
-    local stream, id = string.match(entry, '^(%S+) (%S+)$')
-    redis.pcall('XCLAIM', stream, 'moderators', 'unheld', 0, id, 'JUSTID')
-  end
-  return #waiting
-end
-
 local entries, others = give_back(ARGV[1]), {}
 for _, other in ipairs(case_of(ARGV[1])) do
   if other ~= ARGV[1] and is_incident(other) and not not_held_by(KEY.INCIDENT .. other, ARGV[2], now_ms, ARGV[3]) then

@@ -49,6 +49,36 @@ local function barred(incident, person, proof)
   return not suffices(role, needed) and {'role', role, needed} or nil
 end
 
+-- Fields of an incident's record that are of judgements on it (worker/queue/second_judge.py).
+local JUDGING_FIELDS = {'judgement', 'judged_by', 'judged_on', 'judged_until_ms', 'judgements', 'judge_token'}
+
+-- Digest of what an escalation event shows, as `extent_digest` of worker/queue/second_judge.py; '': it is damaged.
+local function extent_digest(text)
+  local ok, event = pcall(cjson.decode, text or '')
+  local data = ok and type(event) == 'table' and event.data
+  if type(data) ~= 'table' or type(data.matches) ~= 'table' then
+    return ''
+  end
+  local parts = {tostring(data.severity)}
+  for _, match in ipairs(data.matches) do
+    table.insert(parts, tostring(match.list) .. ' ' .. tostring(match.entry) .. ' ' .. tostring(match.distance))
+  end
+  return redis.sha1hex(table.concat(parts, '\n'))
+end
+
+-- Returns whether a person has judged an incident, so that another has to judge it now: until worse evidence comes, and
+-- for a lead until the wait for a second person is over. `judged_by` is the field of that name, read by the caller.
+local function judged_already(incident, judged_by, person, role, now_ms)
+  if not judged_by or string.lower(judged_by) ~= string.lower(person) then
+    return false
+  end
+  local known = redis.call('HMGET', incident, 'judged_on', 'judged_until_ms', 'event')
+  if known[1] ~= extent_digest(known[3]) then
+    return false
+  end
+  return still_to_come(known[2], now_ms, 86400000) or not (role == '' or role == 'lead')
+end
+
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
 local function readable(incident)
   local event = redis.pcall('HGET', incident, 'event')
@@ -74,6 +104,38 @@ local function case_of(incident)
   return incidents.err and {} or incidents
 end
 
+-- Returns the ids of a case by its id; of an incident that has no case (an older version's) by its own.
+local function members_of(case)
+  local incidents = redis.pcall('ZRANGE', KEY.CASE .. case, 0, -1)
+  if not incidents.err and #incidents > 0 then
+    return incidents
+  end
+  return is_incident(case) and {case} or {}
+end
+
+-- Forgets what a holder said of an incident that another person holds now, or nobody: a longer lease, a hand over. The
+-- note stays for the person to whom it was handed over.
+local function forget_hold(incident, holder)
+  redis.call('HDEL', incident, 'hold_until_ms', 'hold_why')
+  local known = redis.call('HMGET', incident, 'handed_to', 'handed_by', 'holder')
+  if holder == '' or known[1] ~= holder or known[2] ~= known[3] then
+    redis.call('HDEL', incident, 'handed_to', 'handed_by', 'handed_note', 'handed_ms')
+  end
+end
+
+-- Gives an incident back: its entries in the queue wait for the next holder. Returns their number.
+local function give_back(incident)
+  local key, entries = KEY.INCIDENT .. incident, KEY.INCIDENT .. incident .. ':entries'
+  forget_hold(key, '')
+  redis.call('HDEL', key, 'holder', 'lease_until_ms', 'taken_ms')
+  local waiting = redis.call('TYPE', entries).ok == 'list' and redis.call('LRANGE', entries, 0, -1) or {}
+  for _, entry in ipairs(waiting) do
+    local stream, id = string.match(entry, '^(%S+) (%S+)$')
+    redis.pcall('XCLAIM', stream, 'moderators', 'unheld', 0, id, 'JUSTID')
+  end
+  return #waiting
+end
+
 -- Roles of holders, read once in a run of a script.
 local holder_roles = {}
 
@@ -89,6 +151,27 @@ local function keeps(holder, lease_until_ms, needed, now_ms)
   return holder_roles[holder] ~= false and suffices(holder_roles[holder], needed)
 end
 
+-- The end of an incident's lease in ms; nil: there is none. One that a person lengthened on purpose lasts longer than
+-- others at most, and what is beyond is from before Redis's clock went back.
+local function lease_of(incident, now_ms, longest_ms)
+  local longest = redis.call('HGET', incident, 'hold_until_ms') and LIFE.HELD * 1000 or longest_ms
+  return lease_within(incident, 'lease_until_ms', now_ms, longest)
+end
+
+-- Has a lease end no sooner than a time from now; a longer one, which its holder asked for, stays until it is over.
+-- Returns its end in ms.
+local function renew_lease(incident, now_ms, lease_ms, longest_ms)
+  local until_ms = now_ms + lease_ms
+  local hold_until_ms = tonumber(redis.call('HGET', incident, 'hold_until_ms') or '')
+  if hold_until_ms and still_to_come(hold_until_ms, now_ms, LIFE.HELD * 1000) then
+    until_ms = math.max(until_ms, lease_of(incident, now_ms, longest_ms) or 0)
+  elseif hold_until_ms then
+    redis.call('HDEL', incident, 'hold_until_ms', 'hold_why')
+  end
+  redis.call('HSET', incident, 'lease_until_ms', until_ms)
+  return until_ms
+end
+
 -- The answer of scripts if a person does not hold an incident; nil: the person holds it, or was the last holder.
 local function not_held_by(incident, person, now_ms, longest_ms)
   local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder', 'needs_role', 'kept_under')
@@ -99,7 +182,7 @@ local function not_held_by(incident, person, now_ms, longest_ms)
   elseif known[4] == person then
     return nil
   end
-  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms)
+  local lease_until_ms = lease_of(incident, now_ms, longest_ms)
   if keeps(known[4], lease_until_ms, needed_role(known[5], known[6]), now_ms) then
     return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
   end
