@@ -162,6 +162,14 @@ VARIABLES: Final = (
         read_by=ReadBy.DESK,
     ),
     _variable(
+        "DESK_BREAK_AFTER_MINUTES",
+        "minutes at the desk after which your team's policy asks for a break; the desk shows it and locks nobody out; "
+        "0: none",
+        "0",
+        ReadBy.DESK,
+    ),
+    _variable("DESK_BREAK_MINUTES", "minutes of that break", "10", ReadBy.DESK),
+    _variable(
         "DESK_SECRET_FILE",
         "file with at least 32 random characters, for `LIVEWARDEN_DESK_PROXY_HEADER`",
         read_by=ReadBy.DESK,

@@ -13,7 +13,8 @@ LivewardenError
     ├── BusyError           heavy work of others is under way
     ├── PendingReportError  a report on a period that is not made yet
     ├── JudgementRefusedError   a judgement, or an act after it, that is refused as a whole
-    └── KeyRefusedError     a key that an action cannot have
+    ├── KeyRefusedError     a key that an action cannot have
+    └── PictureRefusedError a picture that cannot be shown, or not to this person
 """
 
 from collections.abc import Iterable
@@ -59,6 +60,16 @@ class RoleRefusedError(DeskError):
 
 class UnknownCaseError(DeskError):
     """No case has that id: it never was, or its retention ended."""
+
+
+class PictureRefusedError(DeskError):
+    """A picture cannot be shown, or not to this person; `reason` names it in the catalogue, below `picture_refused`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """`identity`, `not-for-you`, `altered`, `missing`, `waiting`, `dropped`, `store`, `slow`, `busy`, `lead`,
+        `known`, `none-at-all`, `reason`, `place` or `late`."""
 
 
 class AnswersRefusedError(DeskError):

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from desk.accounts.accounts import SignedIn
 from desk.errors import KeyRefusedError, SignInError
 from desk.pages.sign_in import REFUSED, SEE_OTHER, refusal
+from desk.pages.welfare import welfare_part
 from desk.preferences.key_bindings import bindings_from_form
 from desk.preferences.preferences import DETAILS, SIZES, STRENGTHS, THEMES, Preferences
 from desk.texts.catalogue import Texts
@@ -89,7 +90,8 @@ def _settings(
     request: Request, preferences: Preferences, *, part: str = "settings.html", keys_refusal: str = "", **said: bool
 ) -> Response:
     said = {"saved": False, "keys_saved": False} | said
-    return render(request, part, preferences=preferences, keys_refusal=keys_refusal, **said, **_CHOICES)
+    values = {**said, **_CHOICES, **welfare_part(request)}
+    return render(request, part, preferences=preferences, keys_refusal=keys_refusal, **values)
 
 
 def _key_refusal(texts: Texts, error: KeyRefusedError) -> str:
