@@ -10,6 +10,7 @@ from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
 from desk.answers.answer_store import AnswerStore
 from desk.deployment import DeskDeployment
+from desk.insight.period_reports import PeriodReports
 from desk.live.open_streams import OpenStreams
 from desk.live.queue_feed import QueueFeed
 from desk.live.watch_feed import WatchFeed
@@ -45,6 +46,7 @@ class DeskServices:
     streams: OpenStreams
     answers: AnswerStore
     reports: CaseReports
+    insight: PeriodReports
 
     def proxied_name(self, request: Request) -> str | None:
         """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""
