@@ -9,6 +9,7 @@ from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import read_case
 from desk.cases.case_words import case_words
 from desk.judging.judging_part import judging_part
+from desk.pages.picture_section import pictures_part
 from desk.web.access import judges
 from desk.web.rendering import render
 from desk.web.services import services_of
@@ -46,4 +47,5 @@ def show_case(request: Request, signed_in: SignedIn, case_id: str, status: int =
             policy_file=services.settings.policy_file,
             refused=sent.get("refused", ""),
         ),
+        **pictures_part(request, signed_in, view),
     )

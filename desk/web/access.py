@@ -54,3 +54,5 @@ leads: Final = Gate(Role.LEAD)
 """For leads alone."""
 overseers: Final = Gate(Role.LEAD, Role.AUDITOR)
 """For those who see who may do what."""
+readers: Final = Gate(Role.LEAD, Role.OPERATOR, Role.AUDITOR)
+"""For those who report on the deployment, without figures of people."""

@@ -8,10 +8,18 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
+from desk.answers.answer_store import AnswerStore
 from desk.deployment import DeskDeployment
+from desk.insight.period_reports import PeriodReports
+from desk.pictures.failed_openings import FailedOpenings
+from desk.pictures.opening import PictureOpener
+from desk.pictures.reading_pool import ReadingPool
 from desk.preferences.preference_store import PreferenceStore
+from desk.reports.case_reports import CaseReports
 from desk.texts.catalogue import Texts
 from desk.web.cookies import cookie_name
+from desk.welfare.clear_grants import ClearGrants
+from desk.welfare.exposure import ExposureLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +31,16 @@ class DeskServices:
     redis: Redis
     accounts: Accounts
     preferences: PreferenceStore
+    exposure: ExposureLog
+    clear_grants: ClearGrants
+    opener: PictureOpener
+    reading: ReadingPool
+    failed_openings: FailedOpenings
     texts: Texts
     templates: Environment
+    answers: AnswerStore
+    reports: CaseReports
+    insight: PeriodReports
 
     def proxied_name(self, request: Request) -> str | None:
         """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""
