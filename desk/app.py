@@ -81,12 +81,12 @@ def make_app(
         failed_openings=FailedOpenings(),
         texts=texts,
         templates=template_environment(texts, static),
-        feed=QueueFeed(redis, LongestWaits.of(settings)),
-        watch=WatchFeed(redis),
-        streams=OpenStreams(),
         answers=AnswerStore(database),
         reports=CaseReports(settings, redis),
         insight=PeriodReports(report_maker(settings, redis)),
+        feed=QueueFeed(redis, LongestWaits.of(settings)),
+        watch=WatchFeed(redis),
+        streams=OpenStreams(),
     )
     case_pages = (case, case_hold, deciding, after_acts, pictures, looks, report, package)
     for page in (sign_in, settings_page, welfare, queue, *case_pages, insight, people, files):

@@ -181,7 +181,7 @@ class Accounts:
         """
         if signed_in.family:
             with self._database.begin() as session:
-                if not sessions.is_live(session, signed_in.family, self._now_ms()):
+                if not sessions.is_live(session, signed_in.family, self.now_ms()):
                     return False
         try:
             return actor_of_proof(self._redis, signed_in.actor.name, signed_in.actor.proof) == signed_in.actor

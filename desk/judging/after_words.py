@@ -9,6 +9,7 @@ from redis import Redis
 from desk.cases.case_view import CaseView
 from desk.cases.event_values import ms_of, objects_of, shown, texts_of
 from desk.judging.decide_words import category_name, outcome_name
+from desk.judging.flood_duplicates import Duplicates, duplicates_of
 from desk.judging.shown_extent import shown_text
 from desk.texts.catalogue import Texts
 from desk.texts.clock import day_clock
@@ -61,6 +62,8 @@ class DecidedGroup:
     shown: str
     harmless: bool
     incident_ids: tuple[str, ...]
+    duplicates: Duplicates | None
+    """Open duplicates of a flood, which a lead may decide in the same way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,15 @@ def after_words(redis: Redis, view: CaseView, actor: Actor, texts: Texts) -> Aft
     all_decided = not view.undecided
     return AfterWords(
         groups=tuple(
-            _group(str(number), records, _interrupt(redis, records, actor, view.now_ms, texts), view, actor, texts)
+            _group(
+                str(number),
+                records,
+                _interrupt(redis, records, actor, view.now_ms, texts),
+                duplicates_of(redis, records[0], actor),
+                view,
+                actor,
+                texts,
+            )
             for number, records in enumerate(together.values(), 1)
         ),
         all_decided=all_decided,
@@ -99,6 +110,7 @@ def _group(
     key: str,
     records: Sequence[Mapping[str, Any]],
     interrupt: InterruptWords | None,
+    duplicates: Duplicates | None,
     view: CaseView,
     actor: Actor,
     texts: Texts,
@@ -118,6 +130,7 @@ def _group(
         may_revise=not (lead_needed and actor.verified and actor.role is not Role.LEAD),
         shown=shown_text(records),
         harmless=last["outcome"] == Outcome.HARMLESS,
+        duplicates=duplicates,
         incident_ids=tuple(str(one["incident_id"]) for one in records),
     )
 

@@ -63,7 +63,7 @@ def read_judging_form(form: Mapping[str, str]) -> JudgingForm:
         acts=_acts(form, outcome),
         interrupt=interrupt,
         second="second" in form,
-        shown=_shown(form.get("shown", "")),
+        shown=_shown(form.get("shown") or form.get("decided", "")),
     )
 
 

@@ -41,12 +41,12 @@ class DeskServices:
     failed_openings: FailedOpenings
     texts: Texts
     templates: Environment
-    feed: QueueFeed
-    watch: WatchFeed
-    streams: OpenStreams
     answers: AnswerStore
     reports: CaseReports
     insight: PeriodReports
+    feed: QueueFeed
+    watch: WatchFeed
+    streams: OpenStreams
 
     def proxied_name(self, request: Request) -> str | None:
         """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""

@@ -53,6 +53,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", "/cases/{case_id}/hold"): {MODERATOR, LEAD},
     ("POST", "/cases/{case_id}/hand-over"): {MODERATOR, LEAD},
     ("POST", "/cases/{case_id}/help"): {MODERATOR, LEAD},
+    ("POST", "/cases/{case_id}/incidents/{incident_id}/duplicates"): {LEAD},
     ("GET", "/people"): {LEAD, AUDITOR},
     ("GET", "/settings"): PEOPLE,
     ("GET", "/settings/sample"): PEOPLE,
