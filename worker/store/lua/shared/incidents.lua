@@ -125,4 +125,9 @@ local function write_incidents(key, states, incidents, events)
     end
   end
   publish(events)
+  for _, incident in ipairs(incidents) do
+    if incident.queued == 'yes' then
+      place_in_order(incident.id)
+    end
+  end
 end
