@@ -54,6 +54,8 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", "/cases/{case_id}/hand-over"): {MODERATOR, LEAD},
     ("POST", "/cases/{case_id}/help"): {MODERATOR, LEAD},
     ("POST", "/cases/{case_id}/incidents/{incident_id}/duplicates"): {LEAD},
+    ("POST", "/cases/{case_id}/incidents/{incident_id}/confirm"): {MODERATOR, LEAD},
+    ("POST", "/cases/{case_id}/incidents/{incident_id}/allow"): {LEAD},
     ("GET", "/people"): {LEAD, AUDITOR},
     ("GET", "/settings"): PEOPLE,
     ("GET", "/settings/sample"): PEOPLE,
