@@ -1,6 +1,5 @@
 """The order of open cases."""
 
-import time
 from dataclasses import replace
 
 import pytest
