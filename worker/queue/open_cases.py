@@ -43,6 +43,7 @@ _FIELDS: Final = (
     "handed_by",
     "help",
     "help_by",
+    "judged_by",
     FIELD,
 )
 
@@ -122,6 +123,7 @@ def _case_of(
         captured_first_ms=number_of(fields, "captured_first_ms"),
         ground=ground,
         needs_role=role_needed(fields),
+        judged="judged_by" in fields,
         holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
         hold_why="" if hold is None else hold.why,
@@ -152,6 +154,7 @@ def _joined(one: OpenCase, other: OpenCase) -> OpenCase:
         raised_ms=min(one.raised_ms, other.raised_ms),
         captured_first_ms=min(begins, default=None),
         ground=first.ground,
+        judged=one.judged or other.judged,
         needs_role=Role.LEAD if Role.LEAD in (one.needs_role, other.needs_role) else first.needs_role,
         holder=holding.holder,
         lease_seconds=holding.lease_seconds,
