@@ -5,7 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import httpx
@@ -23,7 +23,7 @@ from desk.live.queue_feed import QueueFeed
 from desk.pages.queue_events import StreamPace, queue_stream
 from desk.web.services import DeskServices
 from worker.people.actor import Role
-from worker.people.changes import remove_person
+from worker.people.changes import add_person, remove_person
 from worker.queue.case_order import LongestWaits
 from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
@@ -133,17 +133,14 @@ def test_a_slow_page_costs_the_others_nothing(
 
 def test_a_person_has_few_streams(lead: httpx.Client, running: RunningDesk, roster: Roster) -> None:
     """One browser would take all connections of the desk."""
-    with opened(lead) as found:
-        until(found, "beat")
-        opened_too = [lead.stream("GET", "/queue/events") for _ in range(MOST_OF_PERSON - 1)]
-        for one in opened_too:
-            until(events(one.__enter__()), "beat")
+    kim = running.signed_in("kim", roster.add("kim") and roster.tokens["kim"])
+    with ExitStack() as open_now:
+        # A stream that nobody reads on would be closed.
+        kept = [open_now.enter_context(opened(client)) for client in [kim, *[lead] * MOST_OF_PERSON]]
+        for found in kept:
+            until(found, "beat")
         assert lead.get("/queue/events").status_code == 429
-        roster.add("kim")
-        with opened(running.signed_in("kim", roster.tokens["kim"])) as others:
-            until(others, "beat")
-        for one in opened_too:
-            one.__exit__(None, None, None)
+        until(kept[0], "beat")
 
 
 class TestEndings:
@@ -167,7 +164,7 @@ class TestEndings:
         """An auditor who was a moderator would go on seeing the queue."""
         roster.add("kim")
         person = lead_of(services, running.signed_in("kim", roster.tokens["kim"]))
-        roster.add("kim", Role.AUDITOR)
+        add_person(roster.redis, "kim", Role.AUDITOR, by=roster.lead)
         assert collected(services, person, at_least=10_000)[-1].startswith(b"event: signed-out")
 
     def test_redis_away_is_said(self, services: DeskServices, lead: httpx.Client) -> None:
