@@ -11,7 +11,7 @@ from desk.deployment import DeskDeployment
 from desk.live.open_streams import OpenStreams
 from desk.live.queue_feed import QueueFeed
 from desk.live.watch_feed import WatchFeed
-from desk.pages import case, files, people, queue, sign_in
+from desk.pages import case, case_hold, files, people, queue, sign_in
 from desk.pages import settings as settings_page
 from desk.pages.entry import entry_router
 from desk.pages.refusals import add_refusals
@@ -53,7 +53,7 @@ def make_app(
         watch=WatchFeed(redis),
         streams=OpenStreams(),
     )
-    for page in (sign_in, settings_page, queue, case, people, files):
+    for page in (sign_in, settings_page, queue, case, case_hold, people, files):
         app.include_router(page.router)
     app.state.entry_link = entry_link
     if entry_link is not None:

@@ -17,8 +17,7 @@
 --   and events in turn, the most urgent first}, or {} if there is nothing to take; {'unproven'}: the roster does not have
 --   the person with that proof; {'role', role}: people in that role decide nothing. Where a case is named, the reason
 --   that nothing of it is given: {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'role', role,
---   role that is needed} or {'damaged'}.
-local GROUP, UNHELD = 'moderators', 'unheld'
+--   role that is needed}, {'judged'}: the person has, and another judges now, or {'damaged'}.
 local now_ms = redis_ms()
 local role = proven(ARGV[1], ARGV[2])
 if not role then
@@ -27,71 +26,17 @@ elseif not suffices(role, 'moderator') then
   return {'role', role}
 end
 
--- Returns the incident of an entry; nil and the reason if nobody can be given it.
-local function incident_of(fields)
-  local text
-  for i = 1, #fields, 2 do
-    if fields[i] == 'event' then
-      text = fields[i + 1]
-    end
-  end
-  if not text then
-    return nil, 'malformed'
-  elseif #text > 1048576 then
-    return nil, 'oversized'
-  end
-  local ok, event = pcall(cjson.decode, text)
-  if not ok or type(event) ~= 'table' or type(event.data) ~= 'table' or type(event.data.incident_id) ~= 'string' then
-    return nil, 'malformed'
-  elseif type(event.type) == 'string' and not string.find(event.type, '%.v1$') then
-    return nil, 'newer'
-  end
-  return event.data.incident_id
-end
-
--- Acknowledges an entry that nobody can be given, and notes where it is. Last comes what may fail: older rules, a damaged
--- key.
-local function set_aside(stream, entry, reason)
-  redis.call('XACK', stream, GROUP, entry[1])
-  local size = 0
-  for _, part in ipairs(entry[2]) do
-    size = size + #part
-  end
-  redis.pcall('HINCRBY', KEY.QUEUE_ASIDE_COUNTS, reason, 1)
-  redis.pcall('LPUSH', KEY.QUEUE_ASIDE,
-    cjson.encode({stream = stream, entry = entry[1], reason = reason, bytes = size, at_ms = string.format('%.0f', now_ms)}))
-  redis.pcall('LTRIM', KEY.QUEUE_ASIDE, 0, ARGV[14] - 1)
-end
-
--- New entries go to the holder of their incident; those of decided incidents are acknowledged.
 for i = 4, 6 do
-  redis.pcall('XGROUP', 'CREATE', KEYS[i], GROUP, '0', 'MKSTREAM')
-  local read = redis.call('XREADGROUP', 'GROUP', GROUP, UNHELD, 'COUNT', ARGV[4], 'STREAMS', KEYS[i], '>')
-  for _, entry in ipairs(read and read[1][2] or {}) do
-    local incident, reason = incident_of(entry[2])
-    local known = incident and redis.pcall('HMGET', KEY.INCIDENT .. incident, 'raised_ms', 'outcome', 'holder',
-      'lease_until_ms')
-    if not incident then
-      set_aside(KEYS[i], entry, reason)
-    elseif known.err then
-      -- Damaged: it stays as it is, and does not block the others.
-    elseif not known[1] then
-      set_aside(KEYS[i], entry, 'unknown')
-    elseif known[2] then
-      redis.call('XACK', KEYS[i], GROUP, entry[1])
-    elseif known[3] and now_ms < (tonumber(known[4] or '') or 0) then
-      redis.call('XCLAIM', KEYS[i], GROUP, known[3], 0, entry[1], 'JUSTID')
-    end
-  end
+  deliver_new_entries(KEYS[i], ARGV[4], ARGV[14], now_ms)
 end
 
 -- The state of an undecided incident: whether the person holds it, nobody does, and whether it changed since it was
--- shown; nil: it is decided, damaged, or needs another role.
+-- shown; nil: it is decided, damaged, needs another role, or another judge.
 local function state_of(incident)
   local key = KEY.INCIDENT .. incident
   local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown', 'needs_role', 'kept_under',
-    'handed_by', 'handed_to')
-  if known.err or known[2] then
+    'handed_by', 'handed_to', 'judged_by')
+  if known.err or known[2] or judged_already(key, known[9], ARGV[1], role, now_ms) then
     return nil
   end
   local needed = needed_role(known[5], known[6])
@@ -155,7 +100,7 @@ local function give(incident, own)
   for _, entry in ipairs(entries_of(incident)) do
     local stream, id = string.match(entry, '^(%S+) (%S+)$')
     -- FORCE: an entry that was not drained above has not been delivered to a consumer yet.
-    redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, id, 'FORCE', 'JUSTID')
+    redis.call('XCLAIM', stream, 'moderators', ARGV[1], 0, id, 'FORCE', 'JUSTID')
   end
   return event, lease_until_ms
 end
@@ -191,20 +136,18 @@ local function deliver(incident, own)
   local event, lease_until_ms = give(incident, own)
   local in_case = {}
   for _, state in ipairs(rest) do
-    local newest = give(state.id, state.own)
     table.insert(in_case, state.id)
-    table.insert(in_case, newest)
+    table.insert(in_case, (give(state.id, state.own)))
   end
   if #taken > 0 then
     local first = table.remove(taken, 1)
     local named = string.gsub(ARGV[8], '%+' .. ARGV[5], table.concat(taken, ' '))
     try_audit((string.gsub(named, ARGV[5], first)))
   end
+  is_held[incident] = nil
   local others = {}
   for other in pairs(is_held) do
-    if other ~= incident then
-      table.insert(others, other)
-    end
+    table.insert(others, other)
   end
   table.sort(others)
   local taken_ms = tonumber(redis.call('HGET', KEY.INCIDENT .. incident, 'taken_ms') or '') or 0
@@ -221,7 +164,8 @@ local function refusal_of(incidents)
       if why and why[1] == 'held' then
         return why
       elseif not why or why[1] == 'free' then
-        answer = barred(key, ARGV[1], ARGV[2]) or {'damaged'}
+        local judged = judged_already(key, redis.call('HGET', key, 'judged_by'), ARGV[1], role, now_ms)
+        answer = barred(key, ARGV[1], ARGV[2]) or (judged and {'judged'}) or {'damaged'}
       elseif answer[1] == 'unknown' then
         answer = why
       end
@@ -236,7 +180,7 @@ if ARGV[9] ~= '' then
   return first and deliver(first.id, first.own) or refusal_of(incidents)
 end
 
--- What is live and how severe it is, of a claim, without what orders those that are alike.
+-- Returns the part of a claim that stands for life and severity, without what orders those that are alike.
 local function class_of(claim)
   return math.floor(claim / CLAIM_MS / RANK)
 end
@@ -254,7 +198,7 @@ local function sooner(one, other)
   return one.id < other.id
 end
 
--- What the person holds, unless another one is asked for, or was handed over; nil: neither.
+-- Returns the first of what the person holds, unless another one is asked for, or was handed over; nil: neither.
 local function in_hand()
   local first
   for _, states in ipairs({ARGV[7] == '1' and {} or held, handed}) do

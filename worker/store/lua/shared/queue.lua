@@ -67,3 +67,62 @@ end
 local function leave_order(incident)
   redis.pcall('ZREM', KEY.QUEUE_ORDER, incident)
 end
+
+-- Returns the incident of an entry; nil and the reason if nobody can be given it.
+local function incident_of_entry(fields)
+  local text
+  for i = 1, #fields, 2 do
+    if fields[i] == 'event' then
+      text = fields[i + 1]
+    end
+  end
+  if not text then
+    return nil, 'malformed'
+  elseif #text > 1048576 then
+    return nil, 'oversized'
+  end
+  local ok, event = pcall(cjson.decode, text)
+  if not ok or type(event) ~= 'table' or type(event.data) ~= 'table' or type(event.data.incident_id) ~= 'string' then
+    return nil, 'malformed'
+  elseif type(event.type) == 'string' and not string.find(event.type, '%.v1$') then
+    return nil, 'newer'
+  end
+  return event.data.incident_id
+end
+
+-- Acknowledges an entry that nobody can be given, and notes where it is, not what is in it. Last comes what may fail: an
+-- older version's rules, a damaged key.
+local function set_aside(stream, entry, reason, most, now_ms)
+  redis.call('XACK', stream, 'moderators', entry[1])
+  local size = 0
+  for _, part in ipairs(entry[2]) do
+    size = size + #part
+  end
+  local place = {stream = stream, entry = entry[1], reason = reason, bytes = size, at_ms = string.format('%.0f', now_ms)}
+  redis.pcall('HINCRBY', KEY.QUEUE_ASIDE_COUNTS, reason, 1)
+  redis.pcall('LPUSH', KEY.QUEUE_ASIDE, cjson.encode(place))
+  redis.pcall('LTRIM', KEY.QUEUE_ASIDE, 0, most - 1)
+end
+
+-- Reads new entries of a stream of the queue: each goes to the holder of its incident, or waits for one; those of decided
+-- incidents are acknowledged, and those that nobody can be given are set aside.
+local function deliver_new_entries(stream, most, most_aside, now_ms)
+  redis.pcall('XGROUP', 'CREATE', stream, 'moderators', '0', 'MKSTREAM')
+  local read = redis.call('XREADGROUP', 'GROUP', 'moderators', 'unheld', 'COUNT', most, 'STREAMS', stream, '>')
+  for _, entry in ipairs(read and read[1][2] or {}) do
+    local incident, reason = incident_of_entry(entry[2])
+    local known = incident and redis.pcall('HMGET', KEY.INCIDENT .. incident, 'raised_ms', 'outcome', 'holder',
+      'lease_until_ms')
+    if not incident then
+      set_aside(stream, entry, reason, most_aside, now_ms)
+    elseif known.err then
+      -- Damaged: it stays as it is, and does not block the others.
+    elseif not known[1] then
+      set_aside(stream, entry, 'unknown', most_aside, now_ms)
+    elseif known[2] then
+      redis.call('XACK', stream, 'moderators', entry[1])
+    elseif known[3] and now_ms < (tonumber(known[4] or '') or 0) then
+      redis.call('XCLAIM', stream, 'moderators', known[3], 0, entry[1], 'JUSTID')
+    end
+  end
+end
