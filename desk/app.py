@@ -8,6 +8,9 @@ from desk.accounts.accounts import Accounts
 from desk.accounts.entry_link import EntryLink
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
+from desk.live.open_streams import OpenStreams
+from desk.live.queue_feed import QueueFeed
+from desk.live.watch_feed import WatchFeed
 from desk.pages import case, case_hold, files, people, queue, sign_in
 from desk.pages import settings as settings_page
 from desk.pages.entry import entry_router
@@ -18,6 +21,7 @@ from desk.web.guard import Guard
 from desk.web.rendering import template_environment
 from desk.web.services import DeskServices
 from desk.web.static_files import StaticFiles
+from worker.queue.case_order import LongestWaits
 
 
 def make_app(
@@ -45,6 +49,9 @@ def make_app(
         preferences=PreferenceStore(database),
         texts=texts,
         templates=template_environment(texts, static),
+        feed=QueueFeed(redis, LongestWaits.of(settings)),
+        watch=WatchFeed(redis),
+        streams=OpenStreams(),
     )
     for page in (sign_in, settings_page, queue, case, case_hold, people, files):
         app.include_router(page.router)

@@ -7,6 +7,7 @@ import typer
 
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json, acting_person
+from worker.cli.queue_judging import add_judgements, judgement_line
 from worker.cli.queue_view import incident_table, span
 
 if TYPE_CHECKING:
@@ -40,16 +41,24 @@ def queue_redis() -> "Redis":
 
 
 @app.command()
-def show(incident: IncidentId, as_json: Json = False) -> None:
+def show(
+    incident: IncidentId,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who you are: judgements that wait are not everybody's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show the record of an incident, whoever holds it; of a decided one as long as it is kept.
 
-    Takes no incident and renews no lease.
+    Takes no incident and renews no lease. With --by also your own judgement that waits for a second person, and for a
+    lead two that do not agree.
     """
     from worker.queue.lookup import find_incident
     from worker.queue.record import describe_incident
 
     redis = queue_redis()
-    record = describe_incident(redis, find_incident(redis, incident))
+    viewer = None if by is None else acting_person(redis, by)
+    record = describe_incident(redis, find_incident(redis, incident), viewer=viewer)
     if as_json:
         print_json(record)
     else:
@@ -116,6 +125,13 @@ def _print_page(record: dict[str, Any]) -> None:
         table.add("", Text(f"changed since {record['holder']} took it", style="yellow"))
     if record["holder"] is not None:
         table.add("lease", f"until {record['lease_until']}, another {span(record['lease_seconds'])}")
+    if (hold := record["hold"]) is not None:
+        table.add("kept", f"until {hold['until']}: {hold['why']}")
+    if (handed := record["handed"]) is not None:
+        note = f": {handed['note']}" if handed["note"] else ""
+        table.add("handed over", f"{handed['at']} by {handed['by']} to {handed['to']}{note}")
+    if (asked := record["help"]) is not None:
+        table.add("help", f"{asked['at']} {asked['by']} asks: {asked['what']}")
     for one in record["published"]:
         kind = str(one["type"]).removeprefix("livewarden.escalation.").removesuffix(".v1")
         table.add("published", f"{one['published']}  {kind}, {one['severity']}")
@@ -125,6 +141,13 @@ def _print_page(record: dict[str, Any]) -> None:
         proved = "" if one["verified"] else " (unverified)"
         line = f"{one['decided']}  {one['outcome']}{was}, by {one['decided_by']}{proved}{note}"
         table.add("decided", line)
+        if "category" in one:
+            table.add("category", one["category"])
+        if one.get("actions"):
+            table.add("asked", ", ".join(one["actions"]))
+        for judged in one.get("judgements", ()):
+            table.add("judged", judgement_line(judged))
+    add_judgements(table, record)
     if record["kept_until"] is not None:
         table.add("kept until", record["kept_until"])
     Screen().print(table)
