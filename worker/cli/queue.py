@@ -207,6 +207,8 @@ def list_(as_json: Json = False) -> None:
         held = f"{incident.holder} for {span(incident.lease_seconds)}" if incident.holder else ""
         if not held and incident.needs_role == "lead":
             held = "nobody: for a lead"
+        elif not held and incident.judged:
+            held = "nobody: for a second person"
         table.add(
             severity_text(incident.severity),
             incident.incident_id,

@@ -30,7 +30,8 @@ from worker.ingest.status import stream_status
 from worker.people.changes import remove_person
 from worker.people.roster import authenticate
 from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide_incident
+from worker.queue.decisions import Judgement, decide_incident
+from worker.queue.interrupts import interrupt_state
 from worker.queue.leases import extend, release
 from worker.queue.looks import ask, wait_for
 from worker.queue.lookup import find_incident
@@ -519,6 +520,29 @@ def settled(redis: Redis) -> dict | None:
         return None
     record = stream_status(redis, "s")
     return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
+
+
+def test_moderators_judge_by_two_and_follow_a_request_to_interrupt(server: ServerWithUsers, policy: Policy) -> None:
+    """Two people could not judge, or not see whether the platform has acted, by a missing right in Redis."""
+    with (
+        server.client("worker") as worker,
+        server.client("moderator") as moderator,
+        server.client("platform") as reader,
+    ):
+        reader.xgroup_create("lw:decisions", "platform", id="0", mkstream=True)
+        incident = Scene(redis=worker, policy=policy).raise_incident("cam-1")
+        take(moderator, "ann")
+        first = decide_incident(moderator, incident, "csea_apparent", by="ann", deployment="test", second=True)
+        assert isinstance(first, Judgement)
+        take(moderator, "bob")
+        assert isinstance(
+            decide_incident(moderator, incident, "harmless", by="bob", note="?", deployment="test"), Judgement
+        )
+        decide_incident(moderator, incident, "csea_apparent", by="lea", deployment="test")
+        reader.xreadgroup("platform", "p", {"lw:decisions": ">"}, count=1)
+        asked = interrupt_state(moderator, incident)
+        assert (asked.by, asked.read_by, asked.acknowledged_by) == ("ann", ("platform",), ())
+        assert asked.stream_ended is None, "the registry has URLs, which moderators do not read"
 
 
 def test_a_moderator_decides_on_a_group_that_streams_joined(
