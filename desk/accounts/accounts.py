@@ -12,7 +12,7 @@ from typing import Final
 
 from redis import Redis
 from redis.exceptions import NoPermissionError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from desk.accounts import passwords, proofs, sessions, setup_link
@@ -189,6 +189,22 @@ class Accounts:
         """Ends a session."""
         with self._database.begin() as session:
             sessions.end_family(session, family)
+
+    def sign_out_everywhere(self, actor: Actor) -> None:
+        """Ends all sessions of a person."""
+        with self._database.begin() as session:
+            sessions.end_sessions_of(session, folded(actor.name))
+
+    def sessions_of(self, actor: Actor) -> list[sessions.OwnSession]:
+        """The sessions of a person, the one that was used last first."""
+        with self._database.begin() as session:
+            return sessions.sessions_of(session, folded(actor.name), self.now_ms())
+
+    def forget(self, name: str) -> None:
+        """Removes the account of a person who was removed from the roster, and ends their sessions."""
+        with self._database.begin() as session:
+            sessions.end_sessions_of(session, folded(name))
+            session.execute(delete(AccountRow).where(AccountRow.folded == folded(name)[:FOLDED]))
 
     def change_password(self, actor: Actor, password: str, new_password: str, *, address: str) -> str:
         """Gives the person another password, and ends their sessions; returns the token of a new one.
