@@ -74,6 +74,7 @@ class Accounts:
         with self._database.begin() as session:
             return setup_link.is_link(session, secret, self.now_ms())
 
+    @passwords.place()
     def start(self, secret: str, name: str, password: str) -> FirstLead:
         """Begins the roster with a lead, and gives them an account.
 
@@ -106,6 +107,7 @@ class Accounts:
             made = None
         return FirstLead(roster_token=token, session_token=made)
 
+    @passwords.place()
     def join(self, name: str, roster_token: str, password: str, *, address: str) -> str:
         """Makes the account of a person of the roster, or makes it anew, which ends the sessions there were; returns
         the token of a new session.
@@ -122,6 +124,7 @@ class Accounts:
             Lockout(session, given, address).forgive()
             return self._write(session, actor.name, password, hashed, actor.proof)
 
+    @passwords.place()
     def sign_in(self, name: str, password: str, *, address: str) -> str:
         """Returns the token of a new session.
 
@@ -206,6 +209,7 @@ class Accounts:
             sessions.end_sessions_of(session, folded(name))
             session.execute(delete(AccountRow).where(AccountRow.folded == folded(name)[:FOLDED]))
 
+    @passwords.place()
     def change_password(self, actor: Actor, password: str, new_password: str, *, address: str) -> str:
         """Gives the person another password, and ends their sessions; returns the token of a new one.
 
