@@ -25,6 +25,8 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", "/start/{secret}"): ALL,
     ("POST", "/sign-out"): PEOPLE,
     ("GET", "/queue"): {MODERATOR, LEAD},
+    ("GET", "/queue/events"): {MODERATOR, LEAD},
+    ("POST", "/queue/next"): {MODERATOR, LEAD},
     ("GET", "/cases/{case_id}"): {MODERATOR, LEAD},
     ("GET", "/cases/{case_id}/report"): {MODERATOR, LEAD},
     ("POST", "/cases/{case_id}/report/answers"): {MODERATOR, LEAD},
