@@ -134,10 +134,16 @@ class QueueFeed:
                     self._follow(tracking, mirror)
             except StoreError as error:
                 _trouble.met("queue feed", "the queue is not read: %s", error)
-                if self._lost_at is None:
-                    self._lost_at = time.time()
-                    self._wake_all()
-                self._closing.wait(RETRY_SECONDS)
+                self._lose()
+            except Exception:  # a bug; pages must not go on as if nothing happened
+                _trouble.met("queue feed", "the queue is not read", level=logging.ERROR, exc_info=True)
+                self._lose()
+
+    def _lose(self) -> None:
+        if self._lost_at is None:
+            self._lost_at = time.time()
+            self._wake_all()
+        self._closing.wait(RETRY_SECONDS)
 
     def _follow(self, tracking: KeyTracking, mirror: CaseMirror) -> None:
         """Makes snapshots until Redis fails or the feed is closed."""

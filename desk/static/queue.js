@@ -143,8 +143,8 @@
     const to = at < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(Math.max(at + step, 0), links.length - 1);
     links[to]?.focus();
   }
-  byId("row-down").addEventListener("click", () => move(1));
-  byId("row-up").addEventListener("click", () => move(-1));
+  for (const [id, step] of [["row-down", 1], ["row-up", -1]])
+    byId(id).addEventListener("desk:key", (event) => { event.preventDefault(); move(step); });
   byId("filters").addEventListener("change", (event) => {
     if (event.target.matches("select")) event.currentTarget.requestSubmit();
   });
