@@ -72,7 +72,8 @@
   })
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a[href]") : null
-    if (link && new URL(link.href).pathname === address && !link.getAttribute("href").startsWith("#")) staying = true
+    if (!link || new URL(link.href).pathname !== address || link.getAttribute("href").startsWith("#")) return
+    setTimeout(() => { staying = staying || !event.defaultPrevented }) // a part of the page may answer it
   })
 
   // What changed meanwhile
