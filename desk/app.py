@@ -9,7 +9,26 @@ from desk.accounts.entry_link import EntryLink
 from desk.answers.answer_store import AnswerStore
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.pages import case, case_hold, files, looks, package, people, pictures, queue, report, sign_in, welfare
+from desk.insight.period_reports import PeriodReports, report_maker
+from desk.live.open_streams import OpenStreams
+from desk.live.queue_feed import QueueFeed
+from desk.live.watch_feed import WatchFeed
+from desk.pages import (
+    after_acts,
+    case,
+    case_hold,
+    deciding,
+    files,
+    insight,
+    looks,
+    package,
+    people,
+    pictures,
+    queue,
+    report,
+    sign_in,
+    welfare,
+)
 from desk.pages import settings as settings_page
 from desk.pages.entry import entry_router
 from desk.pages.refusals import add_refusals
@@ -28,6 +47,7 @@ from desk.welfare.clear_grants import ClearGrants
 from desk.welfare.exposure import ExposureLog
 from worker.evidence.reading import EvidenceReader
 from worker.evidence.sealing import Identity
+from worker.queue.case_order import LongestWaits
 
 
 def make_app(
@@ -63,9 +83,13 @@ def make_app(
         templates=template_environment(texts, static),
         answers=AnswerStore(database),
         reports=CaseReports(settings, redis),
+        insight=PeriodReports(report_maker(settings, redis)),
+        feed=QueueFeed(redis, LongestWaits.of(settings)),
+        watch=WatchFeed(redis),
+        streams=OpenStreams(),
     )
-    case_pages = (case, case_hold, pictures, looks, report, package)
-    for page in (sign_in, settings_page, welfare, queue, *case_pages, people, files):
+    case_pages = (case, case_hold, deciding, after_acts, pictures, looks, report, package)
+    for page in (sign_in, settings_page, welfare, queue, *case_pages, insight, people, files):
         app.include_router(page.router)
     app.state.entry_link = entry_link
     if entry_link is not None:

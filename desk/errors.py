@@ -8,11 +8,13 @@ LivewardenError
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
     ├── UnknownCaseError    no case has that id
-    ├── PictureRefusedError a picture that cannot be shown, or not to this person
-    ├── KeyRefusedError     a key that an action cannot have
     ├── AnswersRefusedError  answers for a report that cannot be read
     ├── AnswersChangedError  answers that somebody else has changed meanwhile
-    └── BusyError           heavy work of others is under way
+    ├── BusyError           heavy work of others is under way
+    ├── PendingReportError  a report on a period that is not made yet
+    ├── JudgementRefusedError   a judgement, or an act after it, that is refused as a whole
+    ├── KeyRefusedError     a key that an action cannot have
+    └── PictureRefusedError a picture that cannot be shown, or not to this person
 """
 
 from collections.abc import Iterable
@@ -70,18 +72,6 @@ class PictureRefusedError(DeskError):
         `known`, `none-at-all`, `reason`, `place` or `late`."""
 
 
-class KeyRefusedError(DeskError):
-    """A key that an action cannot have: `key` names the reason in the catalogue of texts."""
-
-    def __init__(self, key: str, pressed: str, action: str, other: str | None = None) -> None:
-        super().__init__(key)
-        self.key = key
-        self.pressed = pressed
-        self.action = action
-        self.other = other
-        """The action that has the key already; None: no action can have it."""
-
-
 class AnswersRefusedError(DeskError):
     """Answers for a report that cannot be read: `fields` names each."""
 
@@ -100,3 +90,30 @@ class AnswersChangedError(DeskError):
 
 class BusyError(DeskError):
     """Heavy work of others is under way, such as packaging: try again."""
+
+
+class PendingReportError(DeskError):
+    """A report on a period that takes longer than a page waits: it goes on being made."""
+
+
+class JudgementRefusedError(DeskError):
+    """A judgement, or an act after it, that is refused as a whole: nothing was written."""
+
+    def __init__(self, key: str, **values: str | int) -> None:
+        super().__init__(key)
+        self.key = key
+        """Names the reason in the catalogue of texts."""
+        self.values = values
+        """Fills in its names."""
+
+
+class KeyRefusedError(DeskError):
+    """A key that an action cannot have: `key` names the reason in the catalogue of texts."""
+
+    def __init__(self, key: str, pressed: str, action: str, other: str | None = None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.pressed = pressed
+        self.action = action
+        self.other = other
+        """The action that has the key already; None: no action can have it."""

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from config.documents.loading import MAX_BYTES, MAX_TOKENS
 from config.documents.mistakes import Location, Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
@@ -27,6 +27,7 @@ from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.evidence import EvidenceLimits
+from config.policy.judging import JudgingChoice
 from config.policy.retention import Retention
 from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from config.policy.rules import CoverageGap, Flood, Rule
@@ -43,10 +44,8 @@ SLOW_SECONDS = 0.25
 """A rule that takes longer (>) for one sample is reported as `rule-slow`. The bound on its cost is a fifth of it."""
 
 
-class Policy(BaseModel):
+class Policy(JudgingChoice):
     """The moderation policy of an operator. Frozen; `load_policy` makes one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     stated_version: str = Field(alias="version", pattern=r"^[A-Za-z0-9._-]{1,64}$", coerce_numbers_to_str=True)
     """Yours to choose; events name it with the file's digest."""

@@ -14,6 +14,7 @@ from config.facts import ALLOW, SELFTEST, Severity
 from config.policy.cel.expressions import Condition
 from config.policy.cel.mistakes import ConditionError, together
 from config.policy.cel.trial import compile_condition
+from config.policy.judging import SecondPerson
 from config.policy.persistence import Persistence
 
 MAX_CONDITION_CHARACTERS: Final = 4096
@@ -56,6 +57,8 @@ class Rule(BaseModel):
     lets drills try the way to the platform."""
     needs_role: Literal["moderator", "lead"] = "moderator"
     """Role of the person who decides on its incidents. `lead`: a moderator cannot take them."""
+    second_person: SecondPerson | None = None
+    """Outcomes for which a second person judges blind. None: the policy's; an empty list: none."""
     principles: _Principles | None = None
     """The Voluntary Principles that the rule serves, beside 5 (livestreams), which all do. None: 1 (known material) for
     a hit on a hash list, 2 (new material) for a classifier's."""

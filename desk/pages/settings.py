@@ -13,7 +13,7 @@ from desk.pages.welfare import welfare_part
 from desk.preferences.key_bindings import bindings_from_form
 from desk.preferences.preferences import DETAILS, SIZES, STRENGTHS, THEMES, Preferences
 from desk.texts.catalogue import Texts
-from desk.web.access import anybody, judges
+from desk.web.access import anybody, judges, readers
 from desk.web.rendering import render
 from desk.web.services import services_of
 
@@ -24,7 +24,9 @@ _CHOICES: Final[dict[str, Any]] = {"details": DETAILS, "sizes": SIZES, "themes":
 @router.get("/")
 def home(signed_in: Annotated[SignedIn, Depends(anybody)]) -> Response:
     """Leads to the page that the person's role begins with."""
-    return RedirectResponse("/queue" if signed_in.actor.role in judges.roles else "/settings", SEE_OTHER)
+    role = signed_in.actor.role
+    first = "/queue" if role in judges.roles else "/insight" if role in readers.roles else "/settings"
+    return RedirectResponse(first, SEE_OTHER)
 
 
 @router.get("/settings")

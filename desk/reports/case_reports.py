@@ -12,6 +12,7 @@ from redis import Redis
 from config.policy.policy import load_policy
 from config.policy.retention import DAY_MS, Retention
 from config.settings import Settings
+from desk.deployment import own_identity
 from desk.errors import BusyError, UnknownCaseError
 from worker.audit.search import AuditSearch
 from worker.drafts.agreements import PackageAgreement, agreements_on, changes_since, content_of
@@ -26,7 +27,6 @@ from worker.drafts.packaging import PackageOutcome, Packaging
 from worker.errors import DraftError, EvidenceError, QueueError, RetentionError
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.reading import EvidenceReader
-from worker.evidence.sealing import Identity
 from worker.evidence.spool import Spool
 from worker.people.actor import Actor
 from worker.retention.reports import AuthorityReport, ReportOutcome, find_case, record_report
@@ -123,7 +123,7 @@ class CaseReports:
     @property
     def opens_pictures(self) -> bool:
         """Returns whether this desk has a private key: without one nothing can be packaged here."""
-        return self._own_identity() is not None
+        return own_identity(self._settings) is not None
 
     def package(self, case_id: str, actor: Actor, *, to: str, seen: str) -> PackageOutcome:
         """Agrees to a package, and seals it if another person agreed to the same.
@@ -136,7 +136,7 @@ class CaseReports:
             UnknownCaseError, DraftError, EvidenceError, BankRequestError, PeopleError, StoreError, ObjectStoreError: as
                 `Packaging.agree_and_seal`.
         """
-        identity = self._own_identity()
+        identity = own_identity(self._settings)
         if identity is None:
             raise EvidenceError("this desk has no private key", reason="identity")
         if not self._packages.acquire(timeout=WAIT_SECONDS):
@@ -170,18 +170,9 @@ class CaseReports:
         ]
 
     def _audit(self) -> AuditSearch:
-        identity = self._own_identity()
+        identity = own_identity(self._settings)
         opened = None if identity is None else identity.decrypt
         return AuditSearch(self._redis, ObjectStore(self._settings.store_url), opened=opened)
-
-    def _own_identity(self) -> Identity | None:
-        """The desk's private key; None: it has none, or its file cannot be used."""
-        if self._settings.evidence_identity is None:
-            return None
-        try:
-            return Identity.read(self._settings.evidence_identity)
-        except EvidenceError:
-            return None
 
 
 def draft_state(form: ReportForm, case: CaseReport, answers: ReportAnswers) -> DraftState:

@@ -19,6 +19,7 @@ from worker.people.actor import Role
 
 NAVIGATION: Final = (
     ("queue", "/queue", frozenset({Role.MODERATOR, Role.LEAD})),
+    ("insight", "/insight", frozenset({Role.LEAD, Role.OPERATOR, Role.AUDITOR})),
     ("people", "/people", frozenset({Role.LEAD, Role.AUDITOR})),
     ("settings", "/settings", frozenset(Role)),
 )

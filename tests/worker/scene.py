@@ -95,3 +95,11 @@ class Scene:
         for event in events:
             check_event(event)
         return events
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Decisions and revisions, without requests to interrupt."""
+        return [one for one in self.published("lw:decisions") if one["type"].startswith("livewarden.decision.")]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Requests to interrupt a stream."""
+        return [one for one in self.published("lw:decisions") if one["type"].startswith("livewarden.interrupt.")]

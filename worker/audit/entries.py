@@ -30,6 +30,8 @@ class Act(StrEnum):
     EXPORT = "export"
     RESEAL = "reseal"
     """Evidence was sealed again to other recipients, who can open it from then on."""
+    JUDGEMENT = "judgement"
+    """A judgement that waits: for a second person, or for a lead where two do not agree."""
     DECISION = "decision"
     REVISION = "revision"
     HOLD = "hold"

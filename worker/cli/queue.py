@@ -7,6 +7,7 @@ import typer
 
 from worker.cli.json_lines import print_json
 from worker.cli.options import Json, acting_person
+from worker.cli.queue_duplicates import app as duplicates
 from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
 from worker.cli.queue_hold import app as hold
 from worker.cli.queue_view import (
@@ -82,31 +83,76 @@ def decide(
         str | None,
         typer.Option(metavar="OUTCOME", help="With --revise: change it only if this is the present outcome."),
     ] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(metavar="A1|A2|B1|B2|unseen", help="Of what you saw; for csea_apparent and csea_suspected."),
+    ] = None,
+    second: Annotated[
+        bool, typer.Option("--second", help="Have a second person judge, who is not shown what you judged.")
+    ] = False,
+    interrupt: Annotated[
+        bool,
+        typer.Option(
+            "--interrupt",
+            help="Ask the platform to interrupt the stream, with csea_suspected or child_at_risk too; csea_apparent "
+            "always asks.",
+        ),
+    ] = False,
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(metavar="suspend|safeguard", help="What the platform is asked to do about the account."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Record your decision, publish it, and close the incident for everybody.
 
+    Where the policy asks for a second person, or you do, your judgement waits: another person judges without knowing
+    it, and you hold the incident no more. Both agree, or a lead decides. Status 0, and `waits` with --json.
+
     With --revise: change the decision, and publish who does so and why. The incident stays closed. After a change to
     anything but harmless, later pictures of the stream raise an incident again.
     """
+    from worker.cli.queue_judging import print_judgement
     from worker.queue import decisions, revisions
+    from worker.queue.case_order import LongestWaits
     from worker.queue.lookup import find_incident
 
     if was is not None and not revise:
         raise typer.BadParameter("goes with --revise", param_hint="--was")
-    deployment = queue_settings().deployment
+    if second and revise:
+        raise typer.BadParameter("a revision is one person's: it does not go with --revise", param_hint="--second")
+    settings = queue_settings()
+    said: dict[str, Any] = {"category": category, "interrupt": interrupt, "ask": ask or ()}
     redis = queue_redis()
     actor = acting_person(redis, by)
     incident_id = find_incident(redis, incident)
     if revise:
-        decision = revisions.revise(redis, incident_id, outcome, by=actor, note=note, deployment=deployment, was=was)
+        decision = revisions.revise(
+            redis, incident_id, outcome, by=actor, note=note, deployment=settings.deployment, was=was, **said
+        )
     else:
-        decision = decisions.decide_incident(redis, incident_id, outcome, by=actor, note=note, deployment=deployment)
+        done = decisions.decide_incident(
+            redis,
+            incident_id,
+            outcome,
+            by=actor,
+            note=note,
+            deployment=settings.deployment,
+            second=second,
+            waits=LongestWaits.of(settings),
+            **said,
+        )
+        if isinstance(done, decisions.Judgement):
+            print_judgement(done, as_json=as_json)
+            return
+        decision = done
     if as_json:
         typer.echo(decision.event)
     else:
         before = "" if decision.previous is None else f", was {decision.previous}"
         typer.echo(f"{decision.incident_id} on {decision.stream_id} ({decision.rule}): {decision.outcome}{before}")
+        if decision.interrupted:
+            typer.echo("the platform is asked to interrupt the stream")
 
 
 @app.command()
@@ -173,7 +219,7 @@ def list_(as_json: Json = False) -> None:
     Screen().print(table)
 
 
-app.registered_commands += hold.registered_commands
+app.registered_commands += [*hold.registered_commands, *duplicates.registered_commands]
 
 
 def _row(event: dict[str, Any]) -> "Text":

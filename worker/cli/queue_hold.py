@@ -7,6 +7,7 @@ import typer
 
 from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json, acting_person
+from worker.cli.queue_judging import add_judgements, judgement_line
 from worker.cli.queue_view import incident_table, span
 
 if TYPE_CHECKING:
@@ -40,16 +41,24 @@ def queue_redis() -> "Redis":
 
 
 @app.command()
-def show(incident: IncidentId, as_json: Json = False) -> None:
+def show(
+    incident: IncidentId,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who you are: judgements that wait are not everybody's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show the record of an incident, whoever holds it; of a decided one as long as it is kept.
 
-    Takes no incident and renews no lease.
+    Takes no incident and renews no lease. With --by also your own judgement that waits for a second person, and for a
+    lead two that do not agree.
     """
     from worker.queue.lookup import find_incident
     from worker.queue.record import describe_incident
 
     redis = queue_redis()
-    record = describe_incident(redis, find_incident(redis, incident))
+    viewer = None if by is None else acting_person(redis, by)
+    record = describe_incident(redis, find_incident(redis, incident), viewer=viewer)
     if as_json:
         print_json(record)
     else:
@@ -125,6 +134,13 @@ def _print_page(record: dict[str, Any]) -> None:
         proved = "" if one["verified"] else " (unverified)"
         line = f"{one['decided']}  {one['outcome']}{was}, by {one['decided_by']}{proved}{note}"
         table.add("decided", line)
+        if "category" in one:
+            table.add("category", one["category"])
+        if one.get("actions"):
+            table.add("asked", ", ".join(one["actions"]))
+        for judged in one.get("judgements", ()):
+            table.add("judged", judgement_line(judged))
+    add_judgements(table, record)
     if record["kept_until"] is not None:
         table.add("kept until", record["kept_until"])
     Screen().print(table)

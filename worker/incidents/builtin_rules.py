@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis import Redis
 
 from config.facts import Severity
+from config.policy.judging import BY_ONE, Judging
 from worker.incidents.earlier_decisions import earlier_decisions
 from worker.incidents.event_data import EarlierDecision, no_evidence
 from worker.incidents.events import Event, escalation
@@ -38,6 +39,8 @@ class Occurrence:
     evidence_none: str
     """The reason that there is no picture, a slug."""
     cooldown_ms: int
+    judging: Judging = BY_ONE
+    """How its incident is judged."""
     decided_with_others: bool
     """A decision within its cooldown covers it. False: it was in no incident that anybody has decided."""
 
@@ -140,11 +143,18 @@ def advance_rule(
             worse_published=True,
             case_id=case_id,
             predecessor=before.predecessor,
+            judging=occurrence.judging,
             hit_ms=now_ms,
         )
         return replace(before, incident=incident), [publish(incident, occurrence.cause, previous_severity=None)]
     was = before.incident
-    incident = replace(was, finding=was.finding.merged(finding), case_id=was.case_id or case_id, hit_ms=now_ms)
+    incident = replace(
+        was,
+        finding=was.finding.merged(finding),
+        case_id=was.case_id or case_id,
+        judging=occurrence.judging,
+        hit_ms=now_ms,
+    )
     worse = incident.finding.severity is not was.finding.severity
     # A publication in the future was before Redis's clock went back.
     if not worse and 0 <= now_ms - was.published_ms < update_seconds * 1000:

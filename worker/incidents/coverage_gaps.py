@@ -7,6 +7,7 @@ from typing import Final
 from redis import Redis
 
 from config.facts import COVERAGE_GAP_RULE, StreamFacts
+from config.policy.judging import Judging
 from config.policy.policy import Policy
 from config.policy.rules import CoverageGap
 from worker.incidents.builtin_rules import Occurrence, advance_occurrence
@@ -69,7 +70,7 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
         step = advance_occurrence(
             redis,
             incidents,
-            _occurrence(lasting.gap, rule, now_ms=now),
+            _occurrence(lasting.gap, rule, policy.judging(), now_ms=now),
             _context(facts, lasting, deployment=deployment, policy=policy),
             update_seconds=policy.update_seconds,
             now_ms=now,
@@ -102,7 +103,7 @@ def _context(facts: StreamFacts, lasting: LastingGap, *, deployment: str, policy
     )
 
 
-def _occurrence(gap: Gap, rule: CoverageGap, *, now_ms: int) -> Occurrence:
+def _occurrence(gap: Gap, rule: CoverageGap, judging: Judging, *, now_ms: int) -> Occurrence:
     """The gap, decided with others that began within the cooldown."""
     return Occurrence(
         rule=COVERAGE_GAP_RULE,
@@ -113,5 +114,6 @@ def _occurrence(gap: Gap, rule: CoverageGap, *, now_ms: int) -> Occurrence:
         condition=gap_condition(rule),
         evidence_none="coverage",
         cooldown_ms=COOLDOWN_MS,
+        judging=judging,
         decided_with_others=True,
     )

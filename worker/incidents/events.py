@@ -148,6 +148,7 @@ def interrupt_request(context: SegmentContext, incident: Incident, lists: tuple[
     """The policy asks the platform to interrupt the stream."""
     kind = EventType.INTERRUPT_REQUESTED
     data = identity(context.stream.stream_id, incident) | {
+        "asked_by": "policy",
         "principles": list(incident.finding.principles),
         "lists": list(lists),
         "frames": [rfc3339(capture_ms) for capture_ms in incident.finding.interrupt_frames_ms],

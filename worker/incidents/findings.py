@@ -11,6 +11,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from config.facts import Hit, ListedHash, ListMatch, Severity, VideoFrame, most_urgent
+from config.policy.judging import BY_ONE, Judging
 from config.policy.persistence import RuleHeld
 
 MAX_MATCHES = 20
@@ -199,6 +200,8 @@ class Incident:
     """Id of the incident of the same stream, purpose and rule that was closed last before this one was raised."""
     needs_role: str = "moderator"
     """Role of the person who decides: moderator or lead."""
+    judging: Judging = BY_ONE
+    """How it is judged. An older version raised it: by one person."""
     hit_ms: int = 0
     """Redis's clock when its last hit was found. 0: unknown, of an older version."""
     silence_ms: int = 0

@@ -188,6 +188,7 @@ def _raise(
         case_id=own_case(new_id),
         predecessor=before.predecessor,
         needs_role="lead",
+        judging=policy.judging(),
     )
     ordered = sorted(streams, key=lambda stream: (streams[stream], stream))
     named = replace(NamedStreams.of(ordered), incidents=tuple(_earlier(redis, ordered, hashes, purpose)))

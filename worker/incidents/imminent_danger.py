@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from config.errors import LivewardenError
 from config.facts import IMMINENT_DANGER_RULE, Severity, StreamFacts
+from config.policy.judging import Judging
 from config.policy.policy import Policy
 from worker.errors import StoreError
 from worker.incidents.builtin_rules import Occurrence, advance_occurrence
@@ -119,7 +120,7 @@ def _raise(redis: Redis, report: DangerReport, *, deployment: str, policy: Polic
         step = advance_occurrence(
             redis,
             incidents,
-            _occurrence(report, now_ms=now),
+            _occurrence(report, policy.judging(), now_ms=now),
             context,
             update_seconds=policy.update_seconds,
             now_ms=now,
@@ -135,7 +136,7 @@ def _raise(redis: Redis, report: DangerReport, *, deployment: str, policy: Polic
     return False
 
 
-def _occurrence(report: DangerReport, *, now_ms: int) -> Occurrence:
+def _occurrence(report: DangerReport, judging: Judging, *, now_ms: int) -> Occurrence:
     """The report. No decision silences it: that it is here means that it was in no incident that anybody has
     decided."""
     reported_ms = min(report.reported_ms, now_ms)
@@ -148,6 +149,7 @@ def _occurrence(report: DangerReport, *, now_ms: int) -> Occurrence:
         condition=DANGER_CONDITION,
         evidence_none="signal",
         cooldown_ms=0,
+        judging=judging,
         decided_with_others=False,
     )
 

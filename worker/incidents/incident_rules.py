@@ -174,6 +174,7 @@ def _advance_rule(
             case_id=case_id,
             predecessor=state.predecessor,
             needs_role=rule.needs_role,
+            judging=policy.judging(rule.second_person),
             hit_ms=now_ms,
             silence_ms=policy.silence_ms,
         )
@@ -186,6 +187,7 @@ def _advance_rule(
             finding=concluded([known.finding, *found]),
             case_id=known.case_id or case_id,  # an older version raised it
             needs_role="lead" if "lead" in (known.needs_role, rule.needs_role) else rule.needs_role,
+            judging=policy.judging(rule.second_person),
             hit_ms=now_ms,
             silence_ms=policy.silence_ms,
         )

@@ -149,6 +149,8 @@ def incident_record(stream_id: str, incident: Incident, **more: str) -> dict[str
             "hits": str(finding.hits),
             "case": incident.case_id,
             "needs_role": incident.needs_role,
+            "second_person": " ".join(incident.judging.second_person),
+            "interrupt_on_first": "1" if incident.judging.interrupt_on_first else "0",
             **({"predecessor": incident.predecessor} if incident.predecessor else {}),
             **more,
         },
@@ -161,9 +163,14 @@ def ended_record(incident: Incident, now_ms: int) -> dict[str, object]:
     fields = {
         "ended": incident.ended,
         "ended_ms": str(now_ms),
-        "ended_incident": _INCIDENT.dump_json(incident).decode(),
+        "ended_incident": encode_ended(incident),
     }
     return {"id": incident.incident_id, "fields": fields}
+
+
+def encode_ended(incident: Incident) -> str:
+    """An incident that has ended, as its record keeps it (`ended_incident`)."""
+    return _INCIDENT.dump_json(incident).decode()
 
 
 def ended_incident(fields: Mapping[str, str]) -> Incident | None:

@@ -83,6 +83,8 @@ def case_refused(case_id: str, answer: Sequence[object], by: Actor, *, named: st
             return QueueError(f"{name} was decided already: {answer[1]}, by {answer[2]}")
         case "free":
             return QueueError(f"{name} is held by nobody: take it first")
+        case "judged":
+            return QueueError(f"{by.name} has judged {name}: a second person judges now")
         case "damaged":
             return QueueError(f"{name} has no event that can be shown: `livewarden queue list` shows what is known")
         case _:

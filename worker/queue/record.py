@@ -9,10 +9,13 @@ from redis.exceptions import ResponseError
 
 from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import entries_key, incident_key, named_key
+from worker.people.actor import Actor
 from worker.people.roster import read_roster
+from worker.queue.decisions import judging_state
 from worker.queue.hold_fields import CaseHold, HandOver, HelpAsked
 from worker.queue.leases import unknown
 from worker.queue.record_fields import UNREADABLE, lease_left_ms, number_of, role_needed
+from worker.queue.second_judge import shown_judgements
 from worker.store.redis_client import store_errors, time_ms
 
 MOST_PUBLISHED: Final = 50
@@ -25,10 +28,14 @@ _NO_KEY: Final = -2
 """TTL of a key that does not exist."""
 
 
-def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
+def describe_incident(redis: Redis, incident_id: str, *, viewer: Actor | None = None) -> dict[str, Any]:
     """Returns the record that `livewarden queue show ID --json` prints; of a decided incident as long as Redis has it.
 
-    It claims nothing, and does not count as shown: a decision is on what `take` returned.
+    It claims nothing, and does not count as shown: a decision is on what `take` returned. A judgement that waits is
+    shown to its own judge alone, and two that do not agree to those who may decide then.
+
+    Args:
+        viewer: the person who is shown it; None: anybody.
 
     Raises:
         QueueError: the incident is unknown.
@@ -51,10 +58,12 @@ def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
         if life_seconds == _NO_KEY:
             raise unknown(incident_id)
         published = _published(redis, [str(entry) for entry in entries])
+        roster = read_roster(redis)
     now = time_ms(time)
     decided = "outcome" in fields
-    lease_ms = 0 if decided else lease_left_ms(fields, now, read_roster(redis))
+    lease_ms = 0 if decided else lease_left_ms(fields, now, roster)
     purpose = fields.get("purpose", UNREADABLE)
+    decisions = list(_decisions(fields))
     record = {
         "incident_id": incident_id,
         "state": "decided" if decided else "held" if lease_ms else "open",
@@ -79,7 +88,10 @@ def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
         "changed": bool(lease_ms) and fields.get("event") != fields.get("shown"),
         "entries": waiting,
         "published": published,
-        "decisions": list(_decisions(fields)),
+        "decisions": decisions,
+        "category": decisions[-1].get("category") if decisions else None,
+        "second_person": sorted(fields.get("second_person", "").split()),
+        **shown_judgements(judging_state(redis, fields), viewer, now_ms=now),
         "kept_until": _time(now + life_seconds * 1000 if life_seconds > 0 else None),
         "event": _object(fields.get("event")),
     }
@@ -89,7 +101,7 @@ def describe_incident(redis: Redis, incident_id: str) -> dict[str, Any]:
 
 
 def _said(fields: Mapping[str, str], now: int, lease_ms: int) -> dict[str, Any]:
-    """What a holder said of an undecided incident: `hold`, `handed` and `help`, each None without one."""
+    """Words of a holder on an undecided incident: `hold`, `handed` and `help`, each None without one."""
     hold, handed = CaseHold.of(fields, now, lease_ms), HandOver.of(fields, lease_ms)
     asked = None if "outcome" in fields else HelpAsked.of(fields)
     return {
@@ -144,6 +156,7 @@ def _decisions(fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         yield {"outcome": first["previous_outcome"], "previous_outcome": None, "verified": False, **first["previous"]}
     for data in (event["data"] for event in events):
         shown = {name: data.get(name) for name in ("outcome", "previous_outcome", "decided_by", "note")}
+        shown |= {name: data[name] for name in ("category", "actions", "judgements") if name in data}
         yield shown | {"verified": data.get("verified") is True, "decided": data["times"]["decided"]}
 
 

@@ -11,7 +11,7 @@ Incidents that were raised since are decided separately, and stay as they are.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from redis import Redis
@@ -20,15 +20,19 @@ from worker.audit.entries import Act, audit_entry
 from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
 from worker.incidents.decision_events import decision_revised
-from worker.incidents.events import NamedStreams
+from worker.incidents.events import Event, NamedStreams
+from worker.incidents.findings import IncidentEnd
 from worker.incidents.hash_flood_record import streams_of
 from worker.incidents.incident_end import end_silence
+from worker.incidents.interrupt_events import interrupt_asked
 from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_key
 from worker.incidents.rule_state import RuleState, encode
 from worker.incidents.store import rounds
 from worker.people.actor import Actor
 from worker.queue.case_acts import refused_person
-from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision, Outcome, check_note, check_outcome
+from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision
+from worker.queue.outcomes import Outcome, check_outcome
+from worker.queue.second_judge import GivenJudgement
 from worker.queue.undecided import StoredRuleState, read_record
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
@@ -47,22 +51,30 @@ def revise(
     note: str,
     deployment: str,
     was: str | None = None,
+    category: str | None = None,
+    interrupt: bool = False,
+    ask: Sequence[str] = (),
 ) -> Decision:
     """Changes the decision on an incident, and publishes it with author and reason; it is then on Redis's disk.
 
     Args:
         note: the reason; required.
         was: the outcome to be changed; None: any.
+        category: of what the person saw, for outcomes of child sexual exploitation.
+        interrupt: the person asks for the interruption of the stream; `csea_apparent` always does.
+        ask: what the person asks of the platform (`PlatformAct`).
 
     Raises:
         QueueError: the incident is unknown or not decided, its outcome is the same already, is not `was`, or was
             changed by another person meanwhile; or an argument is invalid. Nothing was written.
-        PeopleError: the roster does not have `by` any more, or the incident needs a role that `by` does not have.
+        PeopleError: the roster does not have `by` any more, or in a role that may not revise: a decision of two people
+            is a lead's to revise.
         StoreError: Redis failed, or did not confirm that it is on disk; the revision may have been recorded.
     """
-    judged, actor = check_outcome(outcome), Actor.named(by)
+    actor = Actor.named(by)
+    given = GivenJudgement.of(actor, outcome, note=note, category=category, ask=ask, interrupt=interrupt)
+    judged = given.outcome
     expected = None if was is None else check_outcome(was)
-    check_note(note)
     if not note.strip():
         raise QueueError("--note: a revision needs a reason")
     for _ in rounds(PATIENCE_SECONDS):
@@ -76,8 +88,9 @@ def revise(
         revision = int(record.get("revisions", 0)) + 1
         if revision > MAX_REVISIONS:
             raise QueueError(f"incident {incident_id} was revised {MAX_REVISIONS} times, which is the limit")
+        decided = _last_decision(record, named)
         event = decision_revised(
-            _last_decision(record, named),
+            decided,
             revision=revision,
             outcome=judged,
             by=actor.name,
@@ -85,7 +98,10 @@ def revise(
             deployment=deployment,
             now_ms=now,
             verified=actor.verified,
+            category=given.category,
+            actions=given.actions,
         )
+        request = _interrupt(given, record, decided, deployment=deployment, now_ms=now)
         before = RuleState() if kept.state is None else kept.state
         after = before if judged is Outcome.HARMLESS else end_silence(before, incident_id, now_ms=now)
         answer = run_script_to_disk(
@@ -119,6 +135,8 @@ def revise(
                     was=previous,
                     revision=revision,
                 ),
+                "" if request is None else request.text,
+                int(_by_two(record)),
             ],
         )
         if answer[0] == "revised":
@@ -132,12 +150,41 @@ def revise(
                 verified=actor.verified,
                 event=event.text,
                 previous=previous,
+                category=given.category,
+                actions=given.actions,
+                interrupted=bool(answer[1]),
             )
         if answer[0] in {"unproven", "role"}:
             raise refused_person(actor, answer, f"revise the decision on incident {incident_id}")
         if answer[0] == "changed":
             raise QueueError(f"incident {incident_id} was revised meanwhile: {answer[1]}, by {answer[2]}")
     raise StoreError(f"incident {incident_id}: its stream's incidents keep changing: try again")
+
+
+def _by_two(record: Mapping[str, str]) -> bool:
+    """Returns whether two persons judged before the first decision: one alone must not overrule them, but for a
+    lead."""
+    try:
+        return "judgements" in json.loads(record.get("decisions", "").partition("\n")[0])["data"]
+    except (ValueError, TypeError, KeyError):  # version 0.1.0 kept none
+        return False
+
+
+def _interrupt(
+    given: GivenJudgement, record: Mapping[str, str], decided: Mapping[str, Any], *, deployment: str, now_ms: int
+) -> Event | None:
+    """The request of an interruption; None: none is asked for, or there is nothing to interrupt."""
+    over = decided["purpose"] == "canary" or record.get("ended") == IncidentEnd.STREAM_ENDED
+    if not given.interrupt or over:
+        return None
+    return interrupt_asked(
+        decided,
+        newest=json.loads(record["event"]),
+        by=given.by,
+        verified=given.verified,
+        deployment=deployment,
+        now_ms=now_ms,
+    )
 
 
 def _previous(incident_id: str, record: Mapping[str, str], judged: Outcome, expected: Outcome | None) -> Outcome:

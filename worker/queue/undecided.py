@@ -11,12 +11,20 @@ from redis import Redis
 from config.facts import ALLOW
 from worker.events.cloudevent import derived_id
 from worker.incidents.events import Event, NamedStreams, extent_of
-from worker.incidents.findings import Incident
+from worker.incidents.findings import Incident, IncidentEnd
 from worker.incidents.hash_flood_events import joined_since
 from worker.incidents.hash_flood_record import due_member, group_record, streams_of
 from worker.incidents.keys import incident_key, named_key
-from worker.incidents.rule_state import RuleState
-from worker.incidents.store import ended_incident, event_record, group_field, read_groups, read_incidents, state_field
+from worker.incidents.rule_state import RuleState, encode
+from worker.incidents.store import (
+    encode_ended,
+    ended_incident,
+    event_record,
+    group_field,
+    read_groups,
+    read_incidents,
+    state_field,
+)
 from worker.queue.leases import decided_already, unknown
 from worker.queue.record_fields import number_of
 from worker.store.redis_client import now_ms
@@ -127,6 +135,24 @@ class Undecided:
             return ""  # version 0.1.0 left it unpublished: taking it again would show no more
         finding = self.incident.finding
         return extent_of(self.shown).surpassed_by(finding.severity, finding.matches)
+
+    @property
+    def interruptible(self) -> bool:
+        """An interruption has something to interrupt: no canary, and no stream that has ended."""
+        return self.incident.purpose != "canary" and self.incident.ended != IncidentEnd.STREAM_ENDED
+
+    @property
+    def interrupts_on_first(self) -> bool:
+        """The policy lets a first judgement ask for the interruption, before the second."""
+        return self.fields.get("interrupt_on_first", "1") == "1"
+
+    def needing_lead(self) -> tuple[str, str]:
+        """The state of the rule, and the kept incident, for a lead to decide on; the latter is empty while the incident
+        is the open one."""
+        incident = replace(self.incident, needs_role="lead")
+        if self.ended is None:
+            return encode(replace(self.before, incident=incident)), ""
+        return encode(self.before), encode_ended(incident)
 
     @property
     def listed(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 _ONCE = "--@once\n"
 """First line, after that with flags, of a script that is not idempotent (`once` in lua/shared/time.lua)."""
 
-SHARED = ("time", "people", "acts", "totals", "incidents", "streams", "evidence")
+SHARED = ("time", "people", "acts", "totals", "queue", "incidents", "streams", "evidence")
 """Files of worker/store/lua/shared, in the order in which they use each other's functions."""
 
 

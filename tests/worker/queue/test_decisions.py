@@ -26,7 +26,7 @@ def test_decision_is_recorded_and_published(scene: Scene) -> None:
     incident = scene.raise_incident("cam-1", purpose="drill")
     take(scene.redis, "ann")
     decision = decide_incident(scene.redis, incident, "csea_apparent", by="ann", note="seen twice", deployment="test")
-    (event,) = scene.published("lw:decisions")
+    (event,) = scene.decisions()
     assert json.loads(decision.event) == event
     assert event["type"] == "livewarden.decision.made.v1"
     assert event["subject"] == "cam-1"
@@ -86,6 +86,7 @@ def contents(redis: Redis) -> dict[str, object]:
         "zset": lambda key: redis.zrange(key, 0, -1),
         "set": redis.smembers,
         "stream": redis.xrange,
+        "string": redis.get,
     }
     kept: dict[str, object] = {}
     for key in redis.scan_iter("lw:*"):
@@ -246,7 +247,7 @@ def test_an_expired_lease_does_not_bar_others(scene: Scene) -> None:
 def test_any_note_is_stored_verbatim(scene: Scene, note: str) -> None:
     """A note could break the event that carries it."""
     decide_incident(scene.redis, scene.raise_incident("cam-1"), "adult_tos", by="ann", note=note, deployment="test")
-    (event,) = scene.published("lw:decisions")
+    (event,) = scene.decisions()
     assert event["data"]["note"] == note
 
 
@@ -254,7 +255,7 @@ def test_any_note_is_stored_verbatim(scene: Scene, note: str) -> None:
 def test_each_outcome_can_be_recorded(scene: Scene, outcome: Outcome) -> None:
     """A moderator could not record a finding."""
     decide_incident(scene.redis, scene.raise_incident("cam-1"), outcome, by="ann", note="seen", deployment="test")
-    (event,) = scene.published("lw:decisions")
+    (event,) = scene.decisions()
     assert event["data"]["outcome"] == outcome
 
 
@@ -273,7 +274,7 @@ def test_of_two_simultaneous_decisions_one_counts(scene: Scene, redis_url: str) 
 
     with ThreadPoolExecutor(8) as pool:
         refusals = [text for text in pool.map(one, range(8)) if text]
-    (event,) = scene.published("lw:decisions")
+    (event,) = scene.decisions()
     refusal = f"incident {incident} was decided already: {event['data']['outcome']}, by {event['data']['decided_by']}"
     assert refusals == [refusal] * 7
 

@@ -58,7 +58,7 @@ def test_a_revision_is_recorded_and_published(scene: Scene) -> None:
     """A platform would go on acting on a wrong decision, or not know who changed it and why."""
     incident = decided(scene, "harmless")
     decision = changed(scene.redis, incident, "csea_apparent")
-    made, revised = scene.published("lw:decisions")
+    made, revised = scene.decisions()
     assert json.loads(decision.event) == revised
     assert revised["type"] == "livewarden.decision.revised.v1"
     assert revised["id"] != made["id"]
@@ -126,7 +126,7 @@ def test_one_of_two_concurrent_revisions_counts(scene: Scene, redis_url: str) ->
         pytest.raises(QueueError, match="was revised meanwhile: adult_tos, by bob"),
     ):
         changed(redis, incident, "csea_apparent")
-    assert len(scene.published("lw:decisions")) == 2
+    assert len(scene.decisions()) == 2
 
 
 def test_a_segment_that_ends_during_a_revision_is_not_lost(scene: Scene, redis_url: str) -> None:
@@ -216,7 +216,7 @@ def test_a_group_is_raised_again_and_its_streams_are_named(redis: Redis, policy_
     scene.settle("cam-2", seen_now(scene))
     assert not [one for one in open_incidents(redis) if one.rule == "hash-flood"]
     changed(redis, group, "csea_suspected")
-    _, revised = scene.published("lw:decisions")
+    _, revised = scene.decisions()
     assert revised["data"]["streams"] == ["cam-1", "cam-2"]
     scene.settle("cam-2", seen_now(scene, after_ms=1000))
     (again,) = (one for one in open_incidents(redis) if one.rule == "hash-flood")
@@ -234,10 +234,10 @@ def test_a_forgotten_stream_stays_forgotten(scene: Scene) -> None:
 def test_a_decision_of_an_older_version_can_be_changed(scene: Scene) -> None:
     """A wrong decision made before an upgrade could never be corrected."""
     incident = decided(scene, "harmless")
-    (made,) = scene.published("lw:decisions")
+    (made,) = scene.decisions()
     scene.redis.hdel(incident_key(incident), "decisions")
     changed(scene.redis, incident, "csea_apparent")
-    _, revised = scene.published("lw:decisions")
+    _, revised = scene.decisions()
     assert revised["data"]["previous"]["note"] == "at first sight"
     assert revised["data"]["times"]["first_decided"] == made["data"]["times"]["decided"]
 

@@ -11,8 +11,8 @@ for _, open in ipairs(KEYS) do
   for _, incident in ipairs(redis.call('ZRANGE', open, 0, -1)) do
     local key = KEY.INCIDENT .. incident
     local known = redis.pcall('HMGET', key, 'outcome', 'holder', 'lease_until_ms', 'needs_role', 'kept_under',
-      'hold_until_ms', 'handed_to', 'handed_by')
-    if not known.err and not known[1] then
+      'hold_until_ms', 'handed_to', 'handed_by', 'judged_by')
+    if not known.err and not known[1] and not judged_already(key, known[9], ARGV[2], role, now_ms) then
       local needed = needed_role(known[4], known[5])
       -- Redis's clock may have gone back: a lease that `take` would shorten counts as over.
       local longest_ms = known[6] and LIFE.HELD * 1000 or ARGV[1]

@@ -5,12 +5,17 @@
 -- KEYS: incident, decisions, incidents of the stream or of the groups; for a group's incident its streams.
 -- ARGV: incident id, person, outcome, note, time in ms, revisions that the caller knows, version of the incidents (''
 --   if their state stays as it is), field of the rule's state, its new state, event, seconds that the record is kept,
---   proof of the person, entry of the audit log.
--- Returns {'revised'}, {'unproven'}, {'role', role, role that is needed}, {'undecided'}, {'changed', outcome, person}:
---   another person was first, or {'clash'}: read again.
+--   proof of the person, entry of the audit log, a request to interrupt the stream ('' if none), whether only a lead
+--   may (1 or 0).
+-- Returns {'revised', whether it asked for the interruption (1 or 0)}, {'unproven'}, {'role', role, role that is needed},
+--   {'undecided'}, {'changed', outcome, person}: another person was first, or {'clash'}: read again.
 local refusal = barred(KEYS[1], ARGV[2], ARGV[12])
 if refusal then
   return refusal
+end
+local role = proven(ARGV[2], ARGV[12])
+if ARGV[15] == '1' and not suffices(role, 'lead') then
+  return {'role', role, 'lead'}
 end
 local known = redis.call('HMGET', KEYS[1], 'outcome', 'decided_by', 'revisions', 'decisions')
 if not known[1] then
@@ -30,6 +35,7 @@ end
 local decisions = known[4] and known[4] .. '\n' .. ARGV[10] or ARGV[10]
 redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5],
   'revisions', ARGV[6] + 1, 'decisions', decisions)
+local interrupted = ask_interrupt(KEYS[1], KEYS[2], ARGV[14], ARGV[2])
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[10])
 redis.call('EXPIRE', KEYS[1], ARGV[11])
 if KEYS[4] then
@@ -37,4 +43,4 @@ if KEYS[4] then
 end
 note_id(ARGV[1])
 add_event_today(ARGV[10])
-return {'revised'}
+return {'revised', interrupted}

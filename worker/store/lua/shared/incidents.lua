@@ -37,11 +37,11 @@ local function note_id(id)
 end
 
 -- Adds an event {stream, incident, text} to its stream. An escalation's entry is stored with its incident, since a
--- decision acknowledges all of them. Returns whether it is one: copies for operators are not.
+-- decision acknowledges all of them. Returns whether it is one: copies for operators are not; and the ID of the entry.
 local function add_entry(event)
   local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
   if string.sub(event.stream, 1, #KEY.ESCALATIONS) ~= KEY.ESCALATIONS then
-    return false
+    return false, entry
   end
   -- From 0, so that entries from before the group existed are delivered too; fails if it exists.
   redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
@@ -51,19 +51,34 @@ local function add_entry(event)
     local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
     redis.call('XACK', stream, 'moderators', id)
   end
-  return true
+  return true, entry
+end
+
+-- Publishes a person's request to interrupt a stream ('' does nothing), once an incident, and keeps the ID of its entry.
+-- Returns 1 if it was published now, or 0.
+local function ask_interrupt(incident, decisions, text, person)
+  if text == '' or redis.call('HEXISTS', incident, 'interrupt_entry') == 1 then
+    return 0
+  end
+  local entry = redis.call('XADD', decisions, '*', 'event', text)
+  redis.call('HSET', incident, 'interrupt_entry', entry, 'interrupt_by', person)
+  return 1
 end
 
 -- Publishes events [{stream, incident, text}] about new findings: each is its incident's newest.
 local function publish(events)
   for _, event in ipairs(events) do
-    if add_entry(event) then
+    local is_escalation, entry = add_entry(event)
+    if is_escalation then
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
       note_id(event.incident)
       add_event_today(event.text)
     elseif event.stream == KEY.OPERATIONS then
       -- A canary's, or the copy of a group's: the closing event is made of it.
       redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
+    elseif event.stream == KEY.DECISIONS then
+      -- The policy asks for an interruption.
+      redis.call('HSET', KEY.INCIDENT .. event.incident, 'policy_interrupt_entry', entry)
     end
   end
 end
@@ -110,4 +125,9 @@ local function write_incidents(key, states, incidents, events)
     end
   end
   publish(events)
+  for _, incident in ipairs(incidents) do
+    if incident.queued == 'yes' then
+      place_in_order(incident.id)
+    end
+  end
 end

@@ -49,6 +49,36 @@ local function barred(incident, person, proof)
   return not suffices(role, needed) and {'role', role, needed} or nil
 end
 
+-- Fields of an incident's record that are of judgements on it (worker/queue/second_judge.py).
+local JUDGING_FIELDS = {'judgement', 'judged_by', 'judged_on', 'judged_until_ms', 'judgements', 'judge_token'}
+
+-- Digest of what an escalation event shows, as `extent_digest` of worker/queue/second_judge.py; '': it is damaged.
+local function extent_digest(text)
+  local ok, event = pcall(cjson.decode, text or '')
+  local data = ok and type(event) == 'table' and event.data
+  if type(data) ~= 'table' or type(data.matches) ~= 'table' then
+    return ''
+  end
+  local parts = {tostring(data.severity)}
+  for _, match in ipairs(data.matches) do
+    table.insert(parts, tostring(match.list) .. ' ' .. tostring(match.entry) .. ' ' .. tostring(match.distance))
+  end
+  return redis.sha1hex(table.concat(parts, '\n'))
+end
+
+-- Returns whether a person has judged an incident, so that another has to judge it now: until worse evidence comes, and
+-- for a lead until the wait for a second person is over. `judged_by` is the field of that name, read by the caller.
+local function judged_already(incident, judged_by, person, role, now_ms)
+  if not judged_by or string.lower(judged_by) ~= string.lower(person) then
+    return false
+  end
+  local known = redis.call('HMGET', incident, 'judged_on', 'judged_until_ms', 'event')
+  if known[1] ~= extent_digest(known[3]) then
+    return false
+  end
+  return still_to_come(known[2], now_ms, 86400000) or not (role == '' or role == 'lead')
+end
+
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
 local function readable(incident)
   local event = redis.pcall('HGET', incident, 'event')
