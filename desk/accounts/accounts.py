@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from desk.accounts import passwords, proofs, sessions, setup_link
 from desk.accounts.lockout import Lockout
 from desk.database.connection import DeskDatabase
-from desk.database.tables import FOLDED, AccountRow
+from desk.database.tables import FOLDED, AccountRow, ClearGrantRow, ExposureRow
 from desk.errors import DeskDatabaseError, SignInError
 from worker.errors import PeopleError, QueueError, StoreError
 from worker.people.actor import Actor, check_name, folded
@@ -204,10 +204,12 @@ class Accounts:
             return sessions.sessions_of(session, folded(actor.name), self.now_ms())
 
     def forget(self, name: str) -> None:
-        """Removes the account of a person who was removed from the roster, and ends their sessions."""
+        """Removes the account of a person who was removed from the roster, their sessions and what they saw today."""
         with self._database.begin() as session:
             sessions.end_sessions_of(session, folded(name))
             session.execute(delete(AccountRow).where(AccountRow.folded == folded(name)[:FOLDED]))
+            for table in (ExposureRow, ClearGrantRow):
+                session.execute(delete(table).where(table.account == folded(name)[:FOLDED]))
 
     @passwords.place()
     def change_password(self, actor: Actor, password: str, new_password: str, *, address: str) -> str:
