@@ -78,7 +78,8 @@
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a[href]") : null
     const to = link?.getAttribute("href") || "#"
-    if (!to.startsWith("#") && new URL(to, location.href).pathname === address) staying = true
+    if (to.startsWith("#") || new URL(to, location.href).pathname !== address) return
+    setTimeout(() => { staying = staying || !event.defaultPrevented }) // a part of the page may answer it
   })
 
   // What changed meanwhile
