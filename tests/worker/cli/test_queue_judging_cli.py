@@ -66,9 +66,7 @@ def test_duplicates_are_shown_and_decided(scene: Scene, environment: dict[str, s
         json.loads(line) for line in livewarden("queue", "list", "--json", environment=environment).out.splitlines()
     ]
     (flood,) = [one["incident_id"] for one in listed if one["rule"] == "hash-flood"]
-    shown = json.loads(
-        livewarden("queue", "duplicates", flood, "--by", "lea", "--json", environment=environment).out
-    )
+    shown = json.loads(livewarden("queue", "duplicates", flood, "--by", "lea", "--json", environment=environment).out)
     assert len(shown["duplicates"]) == 2
     done = livewarden(
         "queue", "duplicates", flood, "harmless", "--by", "lea", "--note", "a logo", environment=environment
