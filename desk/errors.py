@@ -7,7 +7,8 @@ LivewardenError
     ├── RequestRefusedError a request that is malformed, too large, too slow, or comes from another site
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
-    └── UnknownCaseError    no case has that id
+    ├── UnknownCaseError    no case has that id
+    └── KeyRefusedError     a key that an action cannot have
 """
 
 from config.errors import LivewardenError
@@ -51,3 +52,15 @@ class RoleRefusedError(DeskError):
 
 class UnknownCaseError(DeskError):
     """No case has that id: it never was, or its retention ended."""
+
+
+class KeyRefusedError(DeskError):
+    """A key that an action cannot have: `key` names the reason in the catalogue of texts."""
+
+    def __init__(self, key: str, pressed: str, action: str, other: str | None = None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.pressed = pressed
+        self.action = action
+        self.other = other
+        """The action that has the key already; None: no action can have it."""

@@ -1,6 +1,10 @@
-"""Options of uvicorn, which serves the desk: its bounds, and what it must not log or believe."""
+"""The server of the desk: uvicorn with its bounds, and without what it must not log or believe."""
 
+from types import FrameType
 from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
 
 CONCURRENT_REQUESTS: Final = 500
 """Beyond, requests are answered with 503: 50 people have an open stream of events each, and some requests beside it."""
@@ -23,3 +27,21 @@ OPTIONS: Final[dict[str, Any]] = {
     "limit_concurrency": CONCURRENT_REQUESTS,
     "timeout_graceful_shutdown": STOP_SECONDS,
 }
+
+
+class DeskServer(uvicorn.Server):
+    """A server that ends the streams of open pages first: it would wait for them."""
+
+    def __init__(self, app: FastAPI, **options: Any) -> None:
+        super().__init__(uvicorn.Config(app, **OPTIONS, **options))
+        self._feed = app.state.services.feed
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to end, at a signal."""
+        self._feed.close()
+        super().handle_exit(sig, frame)
+
+    def end(self) -> None:
+        """Begins to end, from another thread."""
+        self._feed.close()
+        self.should_exit = True

@@ -170,6 +170,21 @@ class Accounts:
             return None
         return SignedIn(actor=actor, csrf=found.csrf, family=found.family, new_token=found.new_token)
 
+    def is_still(self, signed_in: SignedIn) -> bool:
+        """Returns whether a person is signed in as they were when a request began that still lasts.
+
+        Raises:
+            StoreError: Redis failed.
+        """
+        if signed_in.family:
+            with self._database.begin() as session:
+                if not sessions.is_live(session, signed_in.family, self._now_ms()):
+                    return False
+        try:
+            return actor_of_proof(self._redis, signed_in.actor.name, signed_in.actor.proof) == signed_in.actor
+        except PeopleError:
+            return False
+
     def sign_out(self, family: str) -> None:
         """Ends a session."""
         with self._database.begin() as session:

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from desk.accounts.proofs import key_of_token, open_proof, seal_proof
@@ -60,6 +60,22 @@ def find_session(session: Session, token: str, now_ms: int) -> FoundSession | No
     if now_ms - row.seen_ms > SEEN_MS:
         row.seen_ms = now_ms
     return FoundSession(account=row.account, proof=proof, csrf=row.csrf, family=row.family, new_token=new_token)
+
+
+def is_live(session: Session, family: str, now_ms: int) -> bool:
+    """Returns whether a session goes on under one of its tokens; a request that lasts asks this, and shows none."""
+    rows = session.scalars(select(SessionRow).where(SessionRow.family == family))
+    states = [
+        session_state(
+            signed_in_ms=row.signed_in_ms,
+            made_ms=row.made_ms,
+            seen_ms=row.seen_ms,
+            replaced_ms=row.replaced_ms,
+            now_ms=now_ms,
+        )
+        for row in rows
+    ]
+    return SessionState.LIVE in states or SessionState.DUE in states
 
 
 def end_family(session: Session, family: str) -> None:

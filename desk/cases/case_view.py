@@ -1,6 +1,6 @@
 """A case as its page reads it: the records of its incidents, labels only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ def read_case(redis: Redis, case_id: str) -> CaseView:
     """Reads a case, takes nothing and renews no lease.
 
     Args:
-        case_id: of a case; or of an incident, which an older version raised without one.
+        case_id: of a case; or of an incident, whose case is read, or which an older version raised without one.
 
     Raises:
         UnknownCaseError: there is none of that id.
@@ -56,12 +56,9 @@ def read_case(redis: Redis, case_id: str) -> CaseView:
     with store_errors():
         ids = [str(one) for one in redis.zrange(case_key(case_id), 0, MOST_INCIDENTS - 1)]
         now = now_ms(redis)
-    records = []
-    for incident_id in ids or [case_id]:
-        try:
-            records.append(describe_incident(redis, incident_id))
-        except QueueError:  # deleted: its retention ended
-            continue
+    records = _records(redis, ids or [case_id])
+    if not ids and records and (of_case := records[0]["case_id"]):
+        return read_case(redis, of_case)  # a link named the incident
     if not records:
         raise UnknownCaseError(case_id)
     ranks = {one.value: one.rank for one in Severity}
@@ -74,3 +71,13 @@ def read_case(redis: Redis, case_id: str) -> CaseView:
         )
     )
     return CaseView(case_id=case_id, records=tuple(records), now_ms=now)
+
+
+def _records(redis: Redis, incident_ids: Sequence[str]) -> list[dict[str, Any]]:
+    records = []
+    for incident_id in incident_ids:
+        try:
+            records.append(describe_incident(redis, incident_id))
+        except QueueError:  # deleted: its retention ended
+            continue
+    return records

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
+
+from desk.preferences.key_bindings import read_bindings
 
 DETAILS: Final = ("blur", "pixels", "posterise")
 SIZES: Final = ("small", "medium", "large")
@@ -29,6 +31,8 @@ class Preferences:
     """Played when a critical case comes."""
     badge: bool = True
     """Open critical cases are counted in the page's title."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """Own keys by action (`key_bindings`), which have a form of their own."""
 
     @classmethod
     def from_form(cls, form: Mapping[str, str]) -> Self:
@@ -67,6 +71,7 @@ class Preferences:
                 "size": _one_of(SIZES, read.size, plain.size),
                 "theme": _one_of(THEMES, read.theme, plain.theme),
                 "strength": read.strength if read.strength in STRENGTHS else plain.strength,
+                "keys": read_bindings(read.keys),
             }
         )
 

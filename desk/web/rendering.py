@@ -1,5 +1,6 @@
 """Pages: Jinja templates, escaped, with the catalogue's texts."""
 
+import json
 from importlib.resources import files
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from desk.preferences.key_bindings import ACTIONS, keys_for_page, keys_in_force
 from desk.preferences.preferences import Preferences
 from desk.texts.catalogue import Texts
 from desk.web.services import services_of
@@ -32,7 +34,16 @@ def template_environment(texts: Texts, static: StaticFiles) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals |= {"t": texts, "static": static.address, "navigation": NAVIGATION}
+    environment.globals |= {
+        "t": texts,
+        "static": static.address,
+        "navigation": NAVIGATION,
+        "key_names": {key: texts(f"keys.name_{action}") for action, key in ACTIONS.items()},
+        "keys_for_page": keys_for_page,
+        "keys_in_force": keys_in_force,
+    }
+    # Unlike Jinja's `tojson` it is escaped as any text, so that it can stand in an attribute.
+    environment.filters["json_text"] = json.dumps
     return environment
 
 

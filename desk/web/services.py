@@ -9,6 +9,9 @@ from redis import Redis
 from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
 from desk.deployment import DeskDeployment
+from desk.live.open_streams import OpenStreams
+from desk.live.queue_feed import QueueFeed
+from desk.live.watch_feed import WatchFeed
 from desk.preferences.preference_store import PreferenceStore
 from desk.texts.catalogue import Texts
 from desk.web.cookies import cookie_name
@@ -25,6 +28,9 @@ class DeskServices:
     preferences: PreferenceStore
     texts: Texts
     templates: Environment
+    feed: QueueFeed
+    watch: WatchFeed
+    streams: OpenStreams
 
     def proxied_name(self, request: Request) -> str | None:
         """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""

@@ -8,19 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts
+from desk.accounts.entry_link import EntryLink
 from desk.app import make_app
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.serving import OPTIONS
+from desk.serving import DeskServer
 
 PASSWORD = "correct horse battery"
 STARTED_SECONDS = 10
+ANSWERED_SECONDS = 30
+"""A password is hashed slowly on purpose, and CI's cores are busy."""
 
 
 @dataclass(kw_only=True)
@@ -49,7 +51,9 @@ class RunningDesk:
 
     def browser(self, **headers: str) -> httpx.Client:
         """A browser without cookies; it sends Origin as browsers do with forms."""
-        client = httpx.Client(base_url=self.origin, headers={"origin": self.origin, **headers}, trust_env=False)
+        client = httpx.Client(
+            base_url=self.origin, headers={"origin": self.origin, **headers}, timeout=ANSWERED_SECONDS, trust_env=False
+        )
         self.clients.append(client)
         return client
 
@@ -75,6 +79,7 @@ def serving_desk(
     *,
     clock: HostClock | None = None,
     settings: Settings | None = None,
+    entry_link: EntryLink | None = None,
     **deployed: object,
 ) -> Iterator[RunningDesk]:
     """Serves a desk until the block ends; `deployed`: fields of its DeskDeployment."""
@@ -97,8 +102,9 @@ def serving_desk(
             redis=redis,
             database=database,
             accounts=accounts,
+            entry_link=entry_link,
         )
-        server = uvicorn.Server(uvicorn.Config(app, **OPTIONS))
+        server = DeskServer(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         desk = RunningDesk(
@@ -109,6 +115,7 @@ def serving_desk(
         finally:
             for client in desk.clients:
                 client.close()
-            server.should_exit = True
+            server.end()
             thread.join(STARTED_SECONDS)
             assert not thread.is_alive()
+            app.state.services.feed.join()

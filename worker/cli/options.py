@@ -64,14 +64,24 @@ def acting_person(
         StoreError: Redis failed.
     """
     from worker.people.roster import authenticate
+
+    name = login_name() if by is None else by
+    return authenticate(redis, name, token_of_person() or None, role=role, unstated_role=unstated_role)
+
+
+def token_of_person() -> str:
+    """The token in LIVEWARDEN_TOKEN or the file LIVEWARDEN_TOKEN_FILE; empty: there is none.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
     from worker.runtime.environment import settings_of
 
     settings = settings_of(os.environ)
     token = settings.token.get_secret_value().strip()
     if not token and settings.token_file is not None:
         token = read_token(settings.token_file)
-    name = login_name() if by is None else by
-    return authenticate(redis, name, token or None, role=role, unstated_role=unstated_role)
+    return token
 
 
 def login_name() -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from config.settings import DEFAULT_SPOOL_BYTES
 from worker.audit.entries import Act, append_entry, audit_entry
+from worker.demo.stack import REVIEWER
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.picture import to_png
 from worker.evidence.reading import EvidenceReader
@@ -20,7 +21,6 @@ from worker.evidence.sealing import Identity
 from worker.evidence.spool import Spool
 from worker.store.object_store import ObjectStore
 
-REVIEWER = "demo"
 COLUMNS = 48
 """Width of a drawn picture, in cells of the terminal: each is two points high."""
 

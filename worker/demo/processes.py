@@ -59,8 +59,12 @@ class Child:
 
     def first_line(self) -> str | None:
         """The first complete line on the child's standard output, or None as long as there is none."""
-        line, newline, _ = self._answers.read_text(errors="replace").partition("\n")
+        line, newline, _ = self.answers().partition("\n")
         return line if newline else None
+
+    def answers(self) -> str:
+        """All that the child has written to standard output."""
+        return self._answers.read_text(errors="replace")
 
     def check(self) -> None:
         """Raises DemoError, with the end of its log, if the child has ended."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from worker.demo.screen import escalation_line, stream_table
-from worker.demo.stack import Interrupted, Stack
+from worker.demo.stack import REVIEWER, Interrupted, Stack
 from worker.errors import DemoError, EvidenceError, ObjectStoreError, RegistryError
 from worker.incidents.keys import ESCALATION_KEYS
 from worker.ingest.status import stream_status
@@ -38,10 +38,12 @@ def run(
     Raises:
         DemoError: with `once`, no escalation came in time; or one of the processes ended.
     """
-    console.print(f"Starting Valkey, a Celery worker and beat{' and a live origin' if url is None else ''}…")
+    # With `once` nobody has the time to look.
+    others = ["a Celery worker", "beat", *(() if once else ("the desk",)), *(("a live origin",) if url is None else ())]
+    console.print(f"Starting Valkey, {', '.join(others[:-1])} and {others[-1]}…")
     try:
         with (
-            Stack(environment=environment, url=url, stop=stop) as stack,
+            Stack(environment=environment, url=url, stop=stop, desk=not once) as stack,
             connect(stack.redis_url) as redis,
             store_errors(),
         ):
@@ -70,9 +72,15 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
     """Shows the stream's record and each escalation, until the first one if `once`."""
     _join_group(redis)
     deadline = monotonic() + FIRST_ESCALATION_SECONDS
-    shown, picture_shown = "", False
+    shown, picture_shown, link_shown = "", False, False
     while True:
         stack.check()
+        if not link_shown and (link := stack.desk_link()) is not None:
+            live.console.print(
+                f"The desk, where people judge, signed in as its lead {REVIEWER} (the link is good once):"
+            )
+            live.console.print(f"    {link}", highlight=False, markup=False, soft_wrap=True)
+            link_shown = True
         record = None
         with suppress(RegistryError):  # the worker has not yet taken the task
             record = stream_status(redis, STREAM_ID)

@@ -1,5 +1,6 @@
-"""The demo's processes: Valkey, a Celery worker, beat and the origin, started and ended together."""
+"""The demo's processes: Valkey, a Celery worker, beat, the origin and the desk, started and ended together."""
 
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,9 @@ from worker.errors import DemoError
 from worker.evidence.key_pair import make_key_pair
 from worker.ingest.http.origins import entry_for
 from worker.ingest.http.urls import target_of
+from worker.people.actor import Actor, Role
+from worker.people.changes import add_person
+from worker.store.redis_client import connect
 
 START_SECONDS = 30.0
 """Time for a process to report that it is ready; on an idle laptop it takes under 5 s, most of it the origin's first
@@ -26,6 +30,9 @@ VALKEY_GRACE_SECONDS = 0.5
 """Time for the worker to finish its segments, and then for Valkey to close its file, before they are killed. Ctrl-C
 must end everything within 3 s, also on a busy machine."""
 POLL_SECONDS = 0.05
+DESK_HOST = "127.0.0.1"
+REVIEWER = "demo"
+"""The person who sees pictures, and decides at the desk, as its lead."""
 
 _SETTINGS = "LIVEWARDEN_"
 
@@ -52,10 +59,13 @@ class Interrupted(Exception):  # noqa: N818 - nothing went wrong
 class Stack:
     """All processes of one demo and the folder that they work in; a context manager that leaves none of it behind."""
 
-    def __init__(self, *, environment: Mapping[str, str], url: str | None, stop: threading.Event) -> None:
+    def __init__(
+        self, *, environment: Mapping[str, str], url: str | None, stop: threading.Event, desk: bool = True
+    ) -> None:
         """Starts nothing yet.
 
         Args:
+            desk: starts a desk, with the reviewer as its lead.
             stop: when set, the next check of the processes raises Interrupted. A flag, since an exception from a signal
                 handler may be raised where it is swallowed (a hook that runs at each fork, a destructor).
             environment: the variables of this process; the children inherit them, but for those that the demo sets.
@@ -63,12 +73,14 @@ class Stack:
         """
         self._environment = dict(environment)
         self._own_url = url
+        self._has_desk = desk
         self._stop = stop
         self._folder = Path(tempfile.mkdtemp(prefix="livewarden-demo-"))
         self._valkey: Child | None = None
         self._workers: list[Child] = []
+        self._desk: Child | None = None
         self.reviewer: dict[str, str] = {}
-        """The variables of the person who may see pictures; no other process has the key."""
+        """The variables of the person who may see pictures; only they and their desk have the key."""
         self.redis_url = ""
         self.stream_url = ""
 
@@ -105,6 +117,35 @@ class Stack:
             self._run("worker", ["celery", "-A", "worker.app", "worker", "--loglevel=INFO"]),
             self._run("beat", ["celery", "-A", "worker.app", "beat", "--loglevel=INFO"]),
         ]
+        if self._has_desk:
+            self._start_desk()
+
+    def _start_desk(self) -> None:
+        """Puts the reviewer on a roster, and starts the desk that they sign in to by a link."""
+        with connect(self.redis_url) as redis:
+            token = add_person(redis, REVIEWER, Role.LEAD, by=Actor.named(REVIEWER))
+        file = self._folder / "reviewer" / "token"
+        file.touch(mode=0o600)
+        file.write_text(f"{token}\n")
+        self.reviewer[f"{_SETTINGS}TOKEN_FILE"] = str(file)
+        with socket.create_server((DESK_HOST, 0)) as free:
+            place = f"{DESK_HOST}:{free.getsockname()[1]}"
+        own = {"DESK_URL": f"http://{place}", "DESK_LISTEN": place, "DESK_PROXY_FROM": "", "DESK_PROXY_HEADER": ""}
+        own["DESK_DATABASE_URL"] = f"sqlite:///{self._folder / 'reviewer' / 'desk.db'}"
+        environment = self._environment | self.reviewer | {_SETTINGS + name: value for name, value in own.items()}
+        self._desk = self._run("desk", ["worker.cli.main", "desk", "--link-for", REVIEWER], environment=environment)
+        self._workers.append(self._desk)
+
+    def desk_link(self) -> str | None:
+        """The link that signs the reviewer in; None: the desk is not ready yet, or there is none."""
+        found = None if self._desk is None else re.search(r"http://(\S+):(\d+)/enter/\S+", self._desk.answers())
+        if found is None:
+            return None
+        try:
+            socket.create_connection((found[1], int(found[2])), timeout=1).close()
+        except OSError:
+            return None
+        return found[0]
 
     def _make_keys(self) -> None:
         """Makes a reviewer with a key pair, of which workers get the public key."""
@@ -119,12 +160,18 @@ class Stack:
         self.reviewer = {f"{_SETTINGS}{name}": self._environment[f"{_SETTINGS}{name}"] for name in shared}
         self.reviewer[f"{_SETTINGS}EVIDENCE_IDENTITY"] = str(identity)
 
-    def _run(self, name: str, module: list[str], when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
+    def _run(
+        self,
+        name: str,
+        module: list[str],
+        when_orphaned: signal.Signals = signal.SIGKILL,
+        environment: Mapping[str, str] | None = None,
+    ) -> Child:
         return Child(
             name,
             [sys.executable, "-P", "-m", *module],
             folder=self._folder,
-            environment=self._environment,
+            environment=self._environment if environment is None else environment,
             when_orphaned=when_orphaned,
         )
 

@@ -137,7 +137,7 @@ def limits_of_actions(
     if counts.decisions < decided or period.first <= kept_since:
         yield ReportLimit(
             code="events_dropped",
-            text=f"lw:decisions has {counts.decisions:,} of {counted(decided, 'decision')}: it is kept for "
+            text=f"The stream lw:decisions has {counts.decisions:,} of {counted(decided, 'decision')}: it is kept for "
             f"{EVENTS_KEPT_DAYS} days, and for less where Redis was full. Interruptions are at least those shown.",
         )
     if counts.unread:

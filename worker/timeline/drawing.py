@@ -6,13 +6,12 @@ Every string is escaped, for names of rules, lists and scores are an operator's,
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Final
 
 from worker.events.cloudevent import rfc3339
+from worker.timeline.labels import anchored, beside, reason_text, safe, short
 from worker.timeline.layout import (
     DROPPED_PERCENT,
-    MAX_LABEL_CHARACTERS,
     WIDE_PERCENT,
     Band,
     BandKind,
@@ -37,6 +36,9 @@ MAX_TICKS: Final = 1_200
 MAX_SHOWN_MARKS: Final = 100
 """Decisions and other events, the newest."""
 
+NOW_PERCENT: Final = 14.0
+"""A time on the axis nearer (<) than this to now is shown on wide screens only."""
+
 WIDE: Final = ' class="wide"'
 """Hides a part on a narrow screen."""
 
@@ -60,6 +62,8 @@ class TimelineMark:
 
     at_ms: int
     text: str
+    label: str = ""
+    """Shorter, for the drawing; empty: the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,7 @@ class CaseTimeline:
     svg: str
     log: tuple["TimelineEntry", ...]
     """In order of time."""
+    span: TimeSpan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +91,9 @@ class TimelineEntry:
 
     time: str
     text: str
+    at_ms: int
+    x_percent: float
+    """Its place in the drawing."""
     anchor: str = ""
     """The id to which the drawing links; empty: nothing in the drawing leads here."""
 
@@ -123,33 +131,11 @@ def draw(
         *drawing.axis(now_ms),
         "</svg>",
     ]
-    return CaseTimeline(svg="\n".join(parts), log=tuple(drawing.log(coverage, shown)))
-
-
-def reason_text(reason: str) -> str:
-    """A reason of the ledger in words."""
-    return reason.replace("_", " ")
+    return CaseTimeline(svg="\n".join(parts), log=tuple(drawing.log(coverage, shown)), span=span)
 
 
 def _upright(name: str, x_percent: float) -> str:
     return f'<line class="{name}" x1="{x_percent}%" x2="{x_percent}%" y1="2" y2="{AXIS_Y_PIXELS}"/>'
-
-
-def _anchored(x_percent: float) -> str:
-    """The class of a label that is centred, but does not hang over an edge of the drawing."""
-    if x_percent < DROPPED_PERCENT:
-        return "begin"
-    return "end" if x_percent > 100 - DROPPED_PERCENT else "mid"
-
-
-def _safe(text: str) -> str:
-    """A string as text or in an attribute, without characters that turn text around or that XML lacks."""
-    return escape("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))
-
-
-def _short(text: str) -> str:
-    """A label in the drawing."""
-    return _safe(text if len(text) <= MAX_LABEL_CHARACTERS else f"{text[: MAX_LABEL_CHARACTERS - 1]}…")
 
 
 def _anchor(number: int) -> str:
@@ -190,8 +176,8 @@ class _Drawing:
             if band.reason:
                 labels.append((round((begin + end) / 2, 2), f"{reason_text(band.reason)} {_seconds(band)}"))
         return found + [
-            f'<text class="{_anchored(one.x_percent)}{" wide" if one.wide else ""}" x="{one.x_percent}%" y="29">'
-            f"{_short(one.text)}</text>"
+            f'<text class="{anchored(one.x_percent)}{" wide" if one.wide else ""}" x="{one.x_percent}%" y="29">'
+            f"{short(one.text)}</text>"
             for one in placed(labels)
         ]
 
@@ -214,7 +200,7 @@ class _Drawing:
         top, height = SCORE_TOP_PIXELS, SCORE_HEIGHT_PIXELS
         lines = [f'<line class="l-line" x1="0" x2="100%" y1="{y}" y2="{y}"/>' for y in (top, top + height)]
         paths = [
-            f'<path class="l-score" d="{"".join(map(self._run, runs))}"><title>{_safe(name)}</title></path>'
+            f'<path class="l-score" d="{"".join(map(self._run, runs))}"><title>{safe(name)}</title></path>'
             for name, runs in score_lines(self.series).items()
         ]
         lines.append(self._stretched(top, height, "".join(paths)))
@@ -224,7 +210,7 @@ class _Drawing:
                 continue
             y = round(top + height * (1 - limit.value), 1)
             lines.append(
-                f'<line class="l-limit" x1="0" x2="100%" y1="{y}" y2="{y}"><title>{_safe(limit.name)}</title></line>'
+                f'<line class="l-limit" x1="0" x2="100%" y1="{y}" y2="{y}"><title>{safe(limit.name)}</title></line>'
             )
             if all(abs(y - other) >= 11 for other in taken):  # letters are 11 px high
                 taken.append(y)
@@ -244,32 +230,34 @@ class _Drawing:
                 label, before = f'<text x="9" y="4" class="strong{wide}">{hit.distance}</text>', x
             tab = "" if number == 1 else ' tabindex="-1"'
             found.append(
-                f'<a{tab} href="#{_anchor(number)}" aria-label="{_safe(word)}"><svg x="{x}%" y="{MATCH_Y_PIXELS}">'
+                f'<a{tab} href="#{_anchor(number)}" aria-label="{safe(word)}"><svg x="{x}%" y="{MATCH_Y_PIXELS}">'
                 f'<circle class="ring" r="12"/><path class="f-critical" d="M0-6 6 0 0 6-6 0z"/>{label}</svg></a>'
             )
         return found
 
     def marks(self, marks: Sequence[TimelineMark]) -> list[str]:
-        within = [(self.span.percent(mark.at_ms), mark.text) for mark in marks if self.span.holds(mark.at_ms)]
+        within = [
+            (self.span.percent(mark.at_ms), mark.label or mark.text) for mark in marks if self.span.holds(mark.at_ms)
+        ]
         found = [f'<svg x="{x}%" y="{EVENT_Y_PIXELS}"><path class="l-ink" d="M0-6v12"/></svg>' for x, _ in within]
         return found + [
             f'<svg x="{one.x_percent}%" y="{EVENT_Y_PIXELS}"{WIDE if one.wide else ""}>'
-            f'<text x="5" y="4">{_short(one.text)}</text></svg>'
+            f'<text{beside(one)} y="4">{short(one.text)}</text></svg>'
             for one in placed(within)
         ]
 
     def axis(self, now_ms: int | None) -> list[str]:
         now = None if now_ms is None else self.span.percent(now_ms)
-        labels = [(self.span.percent(at_ms), self.clock(at_ms)) for at_ms in axis_ms(self.span)]
-        found = [
-            f'<text class="{_anchored(one.x_percent)}{" wide" if one.wide else ""}" x="{one.x_percent}%" y="190">'
-            f"{_safe(one.text)}</text>"
-            for one in placed(labels)
-            if now is None or abs(one.x_percent - now) >= WIDE_PERCENT
-        ]
-        return (
-            found if now is None else [*found, f'<text class="strong {_anchored(now)}" x="{now}%" y="190">now</text>']
-        )
+        times = axis_ms(self.span)
+        to_the_minute = all(at_ms % 60_000 == 0 for at_ms in times)
+        labels = [(self.span.percent(at_ms), self.clock(at_ms)[: 5 if to_the_minute else 8]) for at_ms in times]
+        found = []
+        for one in placed(labels):
+            from_now = 100.0 if now is None else abs(one.x_percent - now)
+            if from_now >= WIDE_PERCENT:
+                at = anchored(one.x_percent) + (" wide" if one.wide or from_now < NOW_PERCENT else "")
+                found.append(f'<text class="{at}" x="{one.x_percent}%" y="190">{safe(one.text)}</text>')
+        return found if now is None else [*found, f'<text class="strong {anchored(now)}" x="{now}%" y="190">now</text>']
 
     def log(self, coverage: Sequence[Band], marks: Sequence[TimelineMark]) -> list[TimelineEntry]:
         """All of it in words: gaps, hits and marks."""
@@ -281,7 +269,12 @@ class _Drawing:
         ]
         said += [(mark.at_ms, mark.text, "") for mark in marks]
         said.sort(key=lambda one: one[0])
-        return [TimelineEntry(time=self.clock(at_ms), text=text, anchor=anchor) for at_ms, text, anchor in said]
+        return [
+            TimelineEntry(
+                time=self.clock(at_ms), text=text, at_ms=at_ms, x_percent=self.span.percent(at_ms), anchor=anchor
+            )
+            for at_ms, text, anchor in said
+        ]
 
     def _second(self, at_ms: float) -> float:
         return round((at_ms - self.span.begin_ms) / 1000, 1)

@@ -23,8 +23,8 @@ LEAST_SEEN_SHARE: Final = 1 / 300
 3 px, which nobody can tell apart. The time that the gap states is still that which was lost."""
 CHARACTER_PERCENT: Final = 1.2
 """Width of a character of 11 px where wide labels are shown: on 500 px and more."""
-NARROW_CHARACTER_PERCENT: Final = 2.0
-"""The same on 300 px."""
+NARROW_CHARACTER_PERCENT: Final = 2.4
+"""The same on 270 px."""
 MAX_LABEL_CHARACTERS: Final = 24
 """A longer label is cut."""
 TICKS: Final = 10
@@ -108,14 +108,20 @@ def bands(series: CaseSeries, span: TimeSpan, *, now_ms: int | None) -> list[Ban
     """
     found: list[Band] = []
     at_ms = span.begin_ms
-    for place in sorted(series.cells, key=lambda one: one.begin_ms):
-        if place.begin_ms - at_ms > 0:
-            found.append(_lost(at_ms, place.begin_ms, NO_RECORD))
-        at_ms = max(place.begin_ms + 1, min(place.end_ms, series.newest_ms))
-        found += _parts(place.begin_ms, at_ms, series.cells[place], found[-1] if found else None)
+    for number, place in enumerate(sorted(series.cells, key=lambda one: one.begin_ms)):
+        begin_ms = _begin_of_first(place, series.cells[place]) if number == 0 else place.begin_ms
+        if number and begin_ms - at_ms > 0:
+            found.append(_lost(at_ms, begin_ms, NO_RECORD))
+        at_ms = max(begin_ms + 1, min(place.end_ms, series.newest_ms))
+        found += _parts(begin_ms, at_ms, series.cells[place], found[-1] if found else None)
     if now_ms is not None and at_ms < min(now_ms, span.end_ms):
         found.append(Band(begin_ms=at_ms, end_ms=min(now_ms, span.end_ms), kind=BandKind.PENDING))
     return _joined(found, LEAST_SEEN_SHARE * (span.end_ms - span.begin_ms))
+
+
+def _begin_of_first(place: CellPlace, cell: SeriesCell) -> int:
+    """The time at which a series begins: an old cell is long, and what it lacks of the first was before the series."""
+    return max(place.begin_ms, place.end_ms - cell.moderated_ms - sum(cell.lost_ms.values()))
 
 
 def _lost(begin_ms: int, end_ms: int, field: str) -> Band:
