@@ -10,6 +10,9 @@ from desk.answers.answer_store import AnswerStore
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
 from desk.insight.period_reports import PeriodReports, report_maker
+from desk.live.open_streams import OpenStreams
+from desk.live.queue_feed import QueueFeed
+from desk.live.watch_feed import WatchFeed
 from desk.pages import (
     after_acts,
     case,
@@ -45,6 +48,7 @@ from desk.welfare.clear_grants import ClearGrants
 from desk.welfare.exposure import ExposureLog
 from worker.evidence.reading import EvidenceReader
 from worker.evidence.sealing import Identity
+from worker.queue.case_order import LongestWaits
 
 
 def make_app(
@@ -81,6 +85,9 @@ def make_app(
         answers=AnswerStore(database, now_ms=accounts.now_ms),
         reports=CaseReports(settings, redis),
         insight=PeriodReports(report_maker(settings, redis)),
+        feed=QueueFeed(redis, LongestWaits.of(settings)),
+        watch=WatchFeed(redis),
+        streams=OpenStreams(),
     )
     case_pages = (case, case_hold, deciding, after_acts, pictures, looks, report, package)
     for page in (sign_in, settings_page, welfare, queue, *case_pages, insight, people, own_sessions, files):

@@ -19,15 +19,13 @@ def desk(
     begins the roster with a lead. `--link-for` needs that person's token in LIVEWARDEN_TOKEN or a file that
     LIVEWARDEN_TOKEN_FILE names; the demo uses it.
     """
-    import uvicorn
-
     from config.errors import SettingsError
     from desk.accounts.accounts import Accounts
     from desk.accounts.entry_link import EntryLink
     from desk.app import make_app
     from desk.database.connection import open_database
     from desk.deployment import LOOPBACK, deployment_of
-    from desk.serving import OPTIONS
+    from desk.serving import DeskServer
     from worker.cli.options import token_of_person
     from worker.runtime.environment import settings_of
     from worker.store.redis_client import connect
@@ -60,7 +58,9 @@ def desk(
         app = make_app(
             deployment, settings=settings, redis=redis, database=database, accounts=accounts, entry_link=entry_link
         )
-        uvicorn.run(app, host=deployment.listen_host, port=deployment.listen_port, **OPTIONS)
+        server = DeskServer(app, host=deployment.listen_host, port=deployment.listen_port)
+        server.run()
+        app.state.services.feed.join()
     finally:
         database.close()
         redis.close()

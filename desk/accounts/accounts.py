@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from desk.accounts import passwords, proofs, sessions, setup_link
 from desk.accounts.lockout import Lockout
 from desk.database.connection import DeskDatabase
-from desk.database.tables import FOLDED, AccountRow
+from desk.database.tables import FOLDED, AccountRow, ClearGrantRow, ExposureRow
 from desk.errors import DeskDatabaseError, SignInError
 from worker.errors import PeopleError, QueueError, StoreError
 from worker.people.actor import Actor, check_name, folded
@@ -74,6 +74,7 @@ class Accounts:
         with self._database.begin() as session:
             return setup_link.is_link(session, secret, self.now_ms())
 
+    @passwords.place()
     def start(self, secret: str, name: str, password: str) -> FirstLead:
         """Begins the roster with a lead, and gives them an account.
 
@@ -106,6 +107,7 @@ class Accounts:
             made = None
         return FirstLead(roster_token=token, session_token=made)
 
+    @passwords.place()
     def join(self, name: str, roster_token: str, password: str, *, address: str) -> str:
         """Makes the account of a person of the roster, or makes it anew, which ends the sessions there were; returns
         the token of a new session.
@@ -122,6 +124,7 @@ class Accounts:
             Lockout(session, given, address).forgive()
             return self._write(session, actor.name, password, hashed, actor.proof)
 
+    @passwords.place()
     def sign_in(self, name: str, password: str, *, address: str) -> str:
         """Returns the token of a new session.
 
@@ -170,6 +173,21 @@ class Accounts:
             return None
         return SignedIn(actor=actor, csrf=found.csrf, family=found.family, new_token=found.new_token)
 
+    def is_still(self, signed_in: SignedIn) -> bool:
+        """Returns whether a person is signed in as they were when a request began that still lasts.
+
+        Raises:
+            StoreError: Redis failed.
+        """
+        if signed_in.family:
+            with self._database.begin() as session:
+                if not sessions.is_live(session, signed_in.family, self.now_ms()):
+                    return False
+        try:
+            return actor_of_proof(self._redis, signed_in.actor.name, signed_in.actor.proof) == signed_in.actor
+        except PeopleError:
+            return False
+
     def sign_out(self, family: str) -> None:
         """Ends a session."""
         with self._database.begin() as session:
@@ -186,11 +204,14 @@ class Accounts:
             return sessions.sessions_of(session, folded(actor.name), self.now_ms())
 
     def forget(self, name: str) -> None:
-        """Removes the account of a person who was removed from the roster, and ends their sessions."""
+        """Removes the account of a person who was removed from the roster, their sessions and what they saw today."""
         with self._database.begin() as session:
             sessions.end_sessions_of(session, folded(name))
             session.execute(delete(AccountRow).where(AccountRow.folded == folded(name)[:FOLDED]))
+            for table in (ExposureRow, ClearGrantRow):
+                session.execute(delete(table).where(table.account == folded(name)[:FOLDED]))
 
+    @passwords.place()
     def change_password(self, actor: Actor, password: str, new_password: str, *, address: str) -> str:
         """Gives the person another password, and ends their sessions; returns the token of a new one.
 

@@ -85,6 +85,22 @@ def find_session(session: Session, token: str, now_ms: int) -> FoundSession | No
     return FoundSession(account=row.account, proof=proof, csrf=row.csrf, family=row.family, new_token=new_token)
 
 
+def is_live(session: Session, family: str, now_ms: int) -> bool:
+    """Returns whether a session goes on under one of its tokens; a request that lasts asks this, and shows none."""
+    rows = session.scalars(select(SessionRow).where(SessionRow.family == family))
+    states = [
+        session_state(
+            signed_in_ms=row.signed_in_ms,
+            made_ms=row.made_ms,
+            seen_ms=row.seen_ms,
+            replaced_ms=row.replaced_ms,
+            now_ms=now_ms,
+        )
+        for row in rows
+    ]
+    return SessionState.LIVE in states or SessionState.DUE in states
+
+
 def end_family(session: Session, family: str) -> None:
     """Ends a session under all its tokens."""
     session.execute(delete(SessionRow).where(SessionRow.family == family))

@@ -79,7 +79,9 @@ def kind_of(record: Mapping[str, Any]) -> str:
         return "gap"
     if "signal" in data:
         return "signal"
-    if objects_of(data.get("matches")):
+    # A picture that a classifier's rule called for may match a list too: that is no reason of this rule.
+    when = text_of(object_of(data.get("condition")).get("when"))
+    if objects_of(data.get("matches")) and ("match" in when or not when):
         return "match"
     return "score" if numbers_of(data.get("scores")) else "other"
 
@@ -113,7 +115,7 @@ def reason_of(record: Mapping[str, Any], now_ms: int, texts: Texts) -> ReasonWor
         notices=tuple(_notices(kind, event, data, texts)),
         facts=tuple(facts),
         scale=None if nearest is None else scale_of(nearest, texts),
-        matches=tuple(match_rows(matches[1:], texts)),
+        matches=tuple(match_rows(matches if nearest is None else matches[1:], texts)),
         streams=tuple(streams[:MOST_STREAMS]),
         streams_more=max(0, total - len(streams[:MOST_STREAMS])),
         rule=rule,

@@ -28,7 +28,7 @@ class OutcomeChoice:
     categorised: bool
     """Opens the popup that asks for the category."""
     then: str
-    """What follows, said in that popup."""
+    """The consequence, said in that popup."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Ask:
     """Something that may be asked of the platform with a decision."""
 
     name: str
-    """Of the form's field."""
+    """The name of the form's field."""
     says: str
     checked: bool
 
@@ -75,8 +75,10 @@ class DecideWords:
     categories: tuple[CategoryChoice, ...]
     unopened: bool
     """The person opened no picture of the case, as far as the audit log says."""
+    judged: bool
+    """The person has judged it, and a second one is to judge it now: the draft of the note has done its work."""
     judgements: tuple[str, ...]
-    """What a person has to know of judgements so far; two that do not agree in full, to a lead."""
+    """Sentences about judgements so far; two that do not agree in full, to a lead."""
     harmless: str
     """Sentence that `harmless` needs a note; empty: it needs none."""
     left: str
@@ -111,6 +113,7 @@ def decide_words(view: CaseView, actor: Actor, texts: Texts, *, opened: bool | N
         outcomes=tuple(_choice(outcome, number, texts) for number, outcome in enumerate(ORDER, 1)),
         categories=_categories(reached, texts, unopened=opened is False),
         unopened=opened is False,
+        judged=not mine and any(_is_of(one, actor) for one in reached),
         judgements=_judgements(reached, actor, view.now_ms, texts),
         harmless=texts("judging.harmless_note", lists=", ".join(lists)) if lists else "",
         left=texts("judging.left", count=left) if mine and left else "",
@@ -124,13 +127,13 @@ def decide_words(view: CaseView, actor: Actor, texts: Texts, *, opened: bool | N
 
 
 def asks_of(form: Mapping[str, str], texts: Texts) -> tuple[Ask, ...]:
-    """What may be asked of the platform with a decision, as far as it was asked already."""
+    """Requests that a decision may make of the platform, checked where they were sent already."""
     names = ["interrupt", *(f"ask_{act}" for act in PlatformAct)]
     return tuple(Ask(name=one, says=texts(f"judging.{one}"), checked=one in form) for one in names)
 
 
 def notices_of(sent: Sent, texts: Texts) -> tuple[str, ...]:
-    """What a person is shown of a judgement that was refused, as a whole or for single incidents."""
+    """Sentences about a judgement that was refused, as a whole or for single incidents."""
     if sent.refusal:
         return (sent.refusal,)
     refused = [one for one in sent.answers if one.refusal]
@@ -186,8 +189,12 @@ def _categories(records: Sequence[Mapping[str, Any]], texts: Texts, *, unopened:
 
 def _waits_for(record: Mapping[str, Any], actor: Actor) -> bool:
     """Returns whether this person is the second: a judgement waits, and it is not theirs."""
-    judgement = object_of(record.get("judgement"))
-    return judgement.get("waits") is True and not actor.is_person(str(judgement.get("by", "")))
+    return object_of(record.get("judgement")).get("waits") is True and not _is_of(record, actor)
+
+
+def _is_of(record: Mapping[str, Any], actor: Actor) -> bool:
+    """Returns whether the judgement that waits is this person's."""
+    return actor.is_person(str(object_of(record.get("judgement")).get("by", "")))
 
 
 def _judgements(records: Sequence[Mapping[str, Any]], actor: Actor, now_ms: int, texts: Texts) -> tuple[str, ...]:

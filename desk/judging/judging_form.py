@@ -31,7 +31,7 @@ class JudgingForm:
     category: Category | None
     """None: the outcome has none."""
     acts: tuple[PlatformAct, ...]
-    """What is asked of the platform."""
+    """Requests to the platform."""
     interrupt: bool
     """An interruption is asked for, beside that of `csea_apparent`."""
     second: bool
@@ -63,7 +63,7 @@ def read_judging_form(form: Mapping[str, str]) -> JudgingForm:
         acts=_acts(form, outcome),
         interrupt=interrupt,
         second="second" in form,
-        shown=_shown(form.get("shown", "")),
+        shown=_shown(form.get("shown") or form.get("decided", "")),
     )
 
 

@@ -57,7 +57,7 @@ def renew_hold(request: Request, signed_in: Judge, case_id: str) -> Response:
         away = _seconds(request.state.form.get("away", ""))
         view = read_case(services.redis, case_id)
         span = duration(away, services.texts)
-        return JSONResponse({"lost": lost_text(view, away, services.texts, span=span)}, 409)
+        return JSONResponse({"lost": lost_text(view, away, services.texts, span=span)})
     return JSONResponse({"until_ms": lease.until_ms, "changed": bool(lease.changed or lease.free)})
 
 

@@ -1,47 +1,55 @@
-"""The queue, in words."""
+"""The queue, in words; it keeps itself new, and gives the next case."""
 
+import json
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from desk.accounts.accounts import SignedIn
-from desk.cases.open_cases import MOST_SHOWN, SHOWS, chosen, counts_of, read_cases, with_events
-from desk.cases.row_words import row_of
-from desk.texts.durations import duration
+from desk.cases.queue_filter import QueueFilter
+from desk.pages.queue_events import queue_stream
+from desk.pages.queue_parts import queue_parts
+from desk.pages.sign_in import SEE_OTHER
 from desk.web.access import judges
+from desk.web.event_stream import EventStream
 from desk.web.rendering import render
 from desk.web.services import services_of
+from worker.queue.case_order import LongestWaits
+from worker.queue.claims import Claim, take
 
 router = APIRouter()
-LONGEST_SEARCH = 200
-"""Characters of a search; ids of streams have 128 at most."""
 
 
 @router.get("/queue")
-def queue_page(
-    request: Request, signed_in: Annotated[SignedIn, Depends(judges)], show: str = "all", find: str = ""
-) -> Response:
+def queue_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], nothing: str = "") -> Response:
     """Lists open cases, takes none, and renews no lease."""
     services, reader = services_of(request), signed_in.actor.name
-    show, find = show if show in SHOWS else "all", find.strip()[:LONGEST_SEARCH]
-    cases = read_cases(services.redis)
-    found = chosen(cases, show=show, find=find, reader=reader)
-    rows = [row_of(case, reader, services.texts) for case in with_events(services.redis, found[:MOST_SHOWN])]
-    counters = [
-        (one.severity, one.cases, None if one.oldest_seconds is None else duration(one.oldest_seconds, services.texts))
-        for one in counts_of(cases)
-    ]
-    shows = [(one, len(chosen(cases, show=one, find="", reader=reader))) for one in SHOWS]
-    return render(
-        request,
-        "queue.html",
-        rows=rows,
-        open_count=len(cases),
-        found_count=len(found),
-        held_count=sum(bool(case.holders) for case in cases),
-        counters=counters,
-        shows=shows,
-        show=show,
-        find=find,
-    )
+    chosen, preferences = QueueFilter.of(request.query_params), services.preferences.of(reader)
+    snapshot = services.feed.current()
+    parts = queue_parts(services, snapshot, chosen, reader=reader, preferences=preferences)
+    return render(request, "queue.html", preferences=preferences, nothing=nothing == "1", **parts)
+
+
+@router.post("/queue/next")
+def take_next(request: Request, signed_in: Annotated[SignedIn, Depends(judges)]) -> Response:
+    """Takes the next case that the person does not hold yet; where none is free, opens one that they hold."""
+    services, actor = services_of(request), signed_in.actor
+    waits = LongestWaits.of(services.settings)
+    claim = take(services.redis, actor, another=True, waits=waits) or take(services.redis, actor, waits=waits)
+    return RedirectResponse("/queue?nothing=1" if claim is None else case_path(claim), SEE_OTHER)
+
+
+@router.get("/queue/events")
+async def queue_events(request: Request, signed_in: Annotated[SignedIn, Depends(judges)]) -> Response:
+    """Sends the parts of the page that change, as soon as they do."""
+    services = services_of(request)
+    services.streams.expect_room(signed_in.actor.name)
+    return EventStream(queue_stream(services, signed_in, QueueFilter.of(request.query_params)))
+
+
+def case_path(claim: Claim) -> str:
+    """The path of the case that was taken; of an incident that has none, an older version's, its own."""
+    data = json.loads(claim.event).get("data", {})
+    return f"/cases/{quote(str(data.get('case_id') or claim.incident_id), safe='')}"

@@ -36,12 +36,17 @@
     for (const popup of document.querySelectorAll("#decide [popover]:popover-open")) popup.hidePopover()
   }
   const clock = (ms) => new Date(ms).toISOString().slice(11, 16)
-  const renew = async () => {
+  let renewing = null
+  const renew = () => {
+    renewing ??= renewOnce().finally(() => { renewing = null })
+    return renewing
+  }
+  const renewOnce = async () => {
     if (!mine) return
     try {
       const answer = await post("/renew", { away: Math.round((Date.now() - renewedAt) / 1000) })
-      const told = answer.status === 200 || answer.status === 409 ? await answer.json() : null
-      if (!told) throw new Error(`answer ${answer.status}`)
+      if (!answer.ok) throw new Error(`answer ${answer.status}`)
+      const told = await answer.json()
       if (told.lost) return lose(told.lost)
       renewedAt = Date.now()
       untilMs = told.until_ms
@@ -72,7 +77,9 @@
   })
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a[href]") : null
-    if (link && new URL(link.href).pathname === address && !link.getAttribute("href").startsWith("#")) staying = true
+    const to = link?.getAttribute("href") || "#"
+    if (to.startsWith("#") || new URL(to, location.href).pathname !== address) return
+    setTimeout(() => { staying = staying || !event.defaultPrevented }) // a part of the page may answer it
   })
 
   // What changed meanwhile
@@ -126,7 +133,10 @@
       const answer = await fetch(`${address}/state`, { redirect: "manual" })
       if (!answer.ok) return
       const now = await answer.json()
-      if (mine && !now.mine && now.open) await renew() // it says who took it
+      if (mine && !now.mine) {
+        await renewing // one that is on its way may be from before
+        await renew() // it says who took it
+      }
       seen("news").hidden = now.evidence === page.dataset.evidence && now.mine === mine
       if (now.hold !== page.dataset.hold && !document.querySelector(":popover-open")) {
         const lost = seen("lost")?.textContent

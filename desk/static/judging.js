@@ -12,7 +12,7 @@
   const place = column.querySelector("[data-case][data-person]");
   const key = place && PREFIX + JSON.stringify([place.dataset.person, place.dataset.case]);
 
-  if (column.querySelector("[data-judged-by-you]") && !form) {
+  if (column.querySelector("[data-judged-by-you]")) {
     kept((drafts) => drafts.removeItem(key));
   } else if (note && key) {
     if (!note.value) note.value = kept((drafts) => drafts.getItem(key)) ?? "";
@@ -20,18 +20,13 @@
     note.addEventListener("input", keep);
     if (note.value) keep();
   }
-  // Another person may sign in next, in this tab.
-  document.querySelector('form[action="/sign-out"]')?.addEventListener("submit", () => {
-    kept((drafts) => Object.keys(drafts).filter((one) => one.startsWith(PREFIX)).forEach((one) => drafts.removeItem(one)));
-  });
 
   // The answer to a form is at the form's address: a reload would send the form again.
-  if (place && /\/(decide|revise)$/.test(location.pathname)) {
-    history.replaceState(null, "", `/cases/${encodeURIComponent(place.dataset.case)}`);
-  }
+  const own = place && `/cases/${encodeURIComponent(place.dataset.case)}`;
+  if (own && location.pathname.startsWith(`${own}/`)) history.replaceState(null, "", own);
   if (!form) return;
 
-  // Buttons that are disabled say why, and do nothing: also those that lost the hold while the page was open.
+  // Disabled buttons do nothing: also those that lost the hold while the page was open.
   column.addEventListener("click", (event) => {
     const button = event.target.closest("button[aria-disabled='true']");
     if (!button) return;

@@ -11,6 +11,9 @@ from desk.accounts.accounts import Accounts, SignedIn
 from desk.answers.answer_store import AnswerStore
 from desk.deployment import DeskDeployment
 from desk.insight.period_reports import PeriodReports
+from desk.live.open_streams import OpenStreams
+from desk.live.queue_feed import QueueFeed
+from desk.live.watch_feed import WatchFeed
 from desk.pictures.failed_openings import FailedOpenings
 from desk.pictures.opening import PictureOpener
 from desk.pictures.reading_pool import ReadingPool
@@ -41,6 +44,9 @@ class DeskServices:
     answers: AnswerStore
     reports: CaseReports
     insight: PeriodReports
+    feed: QueueFeed
+    watch: WatchFeed
+    streams: OpenStreams
 
     def proxied_name(self, request: Request) -> str | None:
         """The person whom the proxy vouches for; None: the request does not come from it, or names nobody."""

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 from redis import Redis
 
@@ -18,7 +17,7 @@ from desk.accounts.entry_link import EntryLink
 from desk.app import make_app
 from desk.database.connection import DeskDatabase
 from desk.deployment import DeskDeployment
-from desk.serving import OPTIONS
+from desk.serving import DeskServer
 
 PASSWORD = "correct horse battery"
 STARTED_SECONDS = 10
@@ -105,7 +104,7 @@ def serving_desk(
             accounts=accounts,
             entry_link=entry_link,
         )
-        server = uvicorn.Server(uvicorn.Config(app, **OPTIONS))
+        server = DeskServer(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         desk = RunningDesk(
@@ -116,6 +115,7 @@ def serving_desk(
         finally:
             for client in desk.clients:
                 client.close()
-            server.should_exit = True
+            server.end()
             thread.join(STARTED_SECONDS)
             assert not thread.is_alive()
+            app.state.services.feed.join()

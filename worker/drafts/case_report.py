@@ -11,6 +11,9 @@ REPORTABLE: Final = ("csea_apparent", "csea_suspected", "child_at_risk")
 """Outcomes of which authorities are informed, the gravest first. Pictures of incidents with another outcome, or with
 none yet, are in no draft."""
 
+CLASSIFICATIONS: Final = ("A1", "A2", "B1", "B2")
+"""Categories of a decision that are an industry classification, the gravest first."""
+
 HIT: Final = "hit"
 """The role of a picture on which a rule held; others are context."""
 
@@ -79,6 +82,8 @@ class CaseJudgement:
     verified: bool
     at: str
     note: str = ""
+    category: str = ""
+    """A1, A2, B1, B2 or unseen; empty: none was stated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +111,12 @@ class CaseIncident:
     def outcome(self) -> str:
         """The outcome in force; empty: nobody has decided."""
         return self.judgements[-1].outcome if self.judgements else ""
+
+    @property
+    def classification(self) -> str:
+        """The industry classification that the decision in force states; empty: none, or nobody saw a picture clear."""
+        category = self.judgements[-1].category if self.judgements else ""
+        return category if category in CLASSIFICATIONS else ""
 
     @property
     def reportable(self) -> bool:
@@ -164,6 +175,11 @@ class CaseReport:
     def captured_first(self) -> str:
         """Broadcast time of the first picture of incidents that are reported; empty: unknown."""
         return min((one.captured_first for one in self.reportable if one.captured_first), default="")
+
+    def classification_of(self, picture: CasePicture) -> str:
+        """Returns the classification that the decision on a picture's incident states; empty: none."""
+        found = (one.classification for one in self.reportable if one.incident_id == picture.incident_id)
+        return next(found, "")
 
     def seen_clear(self, ref: str) -> bool:
         """Returns whether the audit log has it that a person saw this very picture clear."""

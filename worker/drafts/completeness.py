@@ -75,7 +75,7 @@ def _of_cybertipline(case: CaseReport, answers: ReportAnswers) -> Iterator[Lack]
     if not answers.escalate and case.outcome == "child_at_risk":
         text = "A child is at risk: say why it is urgent, or NCMEC reads it in its turn."
         yield Lack(field="escalate", text=text)
-    if answers.classification is None:
+    if answers.classification is None and not any(one.classification for one in case.reportable):
         text = "No classification A1, A2, B1 or B2: what NCMEC puts in order by it waits behind what has one."
         yield Lack(field="classification", text=text)
 

@@ -142,7 +142,8 @@ def file_details(picture: CasePicture, case: CaseReport, answers: ReportAnswers)
     """Returns `fileDetails` of a picture.
 
     `fileViewedByEsp` is what the audit log says: true if a person saw this very picture clear. A classification is only
-    on such a picture on which a rule held, since it is a person's judgement of what they saw.
+    on such a picture on which a rule held, since it is a person's judgement of what they saw: of the answers, else of
+    the decision.
     """
     seen = case.seen_clear(picture.ref)
     hit = picture.kind == HIT
@@ -155,7 +156,8 @@ def file_details(picture: CasePicture, case: CaseReport, answers: ReportAnswers)
     add_text(details, "publiclyAvailable", answers.publicly_available)
     add_text(details, "fileRelevance", "Reported" if hit else "Supplemental Reported")
     add_flag(SubElement(details, "fileAnnotations"), "liveStreaming")
-    add_text(details, "industryClassification", answers.classification if seen and hit else None)
+    classification = answers.classification or case.classification_of(picture) or None
+    add_text(details, "industryClassification", classification if seen and hit else None)
     # Of the JPEG that is uploaded; the perceptual hash of the same picture is no digest of a file.
     add_text(details, "originalFileHash", picture.picture_sha256, hashType="SHA256")
     if picture.pdq:

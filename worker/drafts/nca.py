@@ -69,7 +69,13 @@ def nca_draft(case: CaseReport, answers: ReportAnswers) -> str:
                 "scores": dict(one.scores),
                 "checks_that_did_not_work": list(one.degraded),
                 "judgements": [
-                    {"outcome": each.outcome, "at": each.at, "note": each.note or None} for each in one.judgements
+                    {
+                        "outcome": each.outcome,
+                        "category": each.category or None,
+                        "at": each.at,
+                        "note": each.note or None,
+                    }
+                    for each in one.judgements
                 ],
             }
             for one in case.reportable

@@ -40,6 +40,7 @@ def incident_of(record: Mapping[str, Any]) -> CaseIncident:
                 verified=one["verified"] is True,
                 at=str(one["decided"] or ""),
                 note=str(one["note"] or ""),
+                category=str(one.get("category") or ""),
             )
             for one in record["decisions"]
         ),

@@ -41,6 +41,8 @@ class EvidenceRecord:
     """Hamming distance of the nearest match; None: no match."""
     pdq: str = ""
     """64 hex digits; empty: unhashable."""
+    pdq_quality: int | None = None
+    """PDQ quality, 0 to 100; None: an older version sealed it."""
     known: bool = False
     """The rule held by matches on hash lists alone: known material, which needs no looking at."""
     purpose: str = ""

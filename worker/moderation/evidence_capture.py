@@ -293,6 +293,7 @@ class SegmentCapture:
             distance=None if offer is None else offer.distance,
             known=offer is not None and offer.known,
             pdq=sample.pdq or "",
+            pdq_quality=sample.pdq_quality,
             purpose=self._stream.purpose,
             sealed_ms=self._request.sealed_ms,
         )

@@ -119,5 +119,10 @@ def _jpeg(picture: Picture) -> bytes:
 def _record(item: SealedItem, pdq: PdqHash, request: PictureRequest) -> EvidenceRecord:
     # Named: a person asked for it, so that none that is sampled takes its place.
     return EvidenceRecord.of(
-        item, pdq=pdq.hex if pdq.hashable else "", purpose=request.purpose, sealed_ms=request.sealed_ms, named=True
+        item,
+        pdq=pdq.hex if pdq.hashable else "",
+        pdq_quality=pdq.quality,
+        purpose=request.purpose,
+        sealed_ms=request.sealed_ms,
+        named=True,
     )

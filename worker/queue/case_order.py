@@ -92,9 +92,13 @@ class OpenCase:
     """Redis's clock when the oldest of its undecided incidents was raised; 0 if that is unknown."""
     captured_first_ms: int | None = None
     """Capture time of the first finding; None: unknown, an older version raised it."""
+    taken_ms: int | None = None
+    """Redis's clock when its holder took it; None: nobody holds it, or an older version's."""
     ground: Mapping[str, str | int | float] = field(default_factory=dict)
     """The nearest match or the highest score, in the words of `worker.incidents.ground`; empty: unknown."""
     needs_role: str = Role.MODERATOR
+    judged: bool = False
+    """One person has judged an incident of it, and a second person is to judge it without knowing what."""
     holder: str | None = None
     lease_seconds: float = 0.0
     """Until the holder's lease ends; 0 without one."""

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from redis import Redis
 
+from config.facts import Severity
 from worker.audit.entries import Act, audit_entry
 from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import ESCALATION_KEYS, OPEN_KEYS, held_key
 from worker.people.actor import Actor
 from worker.queue.case_acts import CaseLease, act_on_case, case_refused
 from worker.queue.case_acts import refused_person as refused_person
+from worker.queue.case_order import TURNS, LongestWaits
 from worker.queue.open_incidents import OpenIncident as OpenIncident
 from worker.queue.open_incidents import open_incidents as open_incidents
 from worker.queue.queue_entries import QueueEntry as QueueEntry
@@ -31,8 +33,10 @@ from worker.store.redis_client import run_script, store_errors
 
 REOPEN_SECONDS: Final = 15.0
 """For which a closed page keeps its case: to load it again, or to go back to it, loses nothing."""
-MAX_DRAINED = 1000
-"""New entries that one take reads of each stream: bounds how long Redis is busy. The next take reads on."""
+MAX_DRAINED = 100
+"""New entries that one take reads of each stream: bounds how long Redis is busy, some 10 ms. The next take reads on."""
+MOST_ASIDE = 200
+"""Entries that nobody can be given whose places are kept, the newest."""
 RECHECK_SECONDS = 0.8
 """The interval in which `take_or_wait` checks for incidents that are free without a new entry: one was given back, or
 its lease ended. It must be seen within a second. A check writes nothing."""
@@ -71,18 +75,26 @@ _CLAIM_PARTS: Final = 7
 """Parts of a claim in the script's answer; a refusal has fewer."""
 
 
-def take(redis: Redis, by: str | Actor, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Claim | None:
-    """Takes an incident for `by`: critical, then high, then review; with it the other open incidents of its case that
-    nobody else holds.
+def take(
+    redis: Redis,
+    by: str | Actor,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    another: bool = False,
+    waits: LongestWaits | None = None,
+) -> Claim | None:
+    """Takes an incident for `by`; with it the other open incidents of its case that nobody else holds.
 
-    Of one severity, an incident that `by` holds already comes first, before others one that has changed since it was
-    given: a person whose terminal was lost gets the same incident again. Then comes the oldest free one. Incidents that
+    What `by` holds already comes first, before others one that has changed since it was given: a person whose terminal
+    was lost gets the same incident again; then what was handed over to `by`. Unless something else is live and that is
+    not, or more severe: that is given by `worker.queue.case_order`, as it is to those who hold nothing. Incidents that
     need a higher role than `by` has are left to others. What a person holds who was removed from the roster is free.
 
     Args:
         by: a name alone: unverified, which a roster refuses.
         lease_seconds: up to LEASE_SECONDS, from now on, also for an incident that `by` held already.
         another: only an incident that `by` does not hold.
+        waits: the deployment's; None: the usual ones.
 
     Returns:
         None if there is nothing to take.
@@ -93,7 +105,7 @@ def take(redis: Redis, by: str | Actor, *, lease_seconds: float = LEASE_SECONDS,
         StoreError: Redis failed.
     """
     actor = Actor.named(by)
-    answer = _run_take(redis, actor, lease_seconds=lease_seconds, another=another)
+    answer = _run_take(redis, actor, lease_seconds=lease_seconds, another=another, waits=waits)
     return _claim_of(answer) if answer else None
 
 
@@ -120,10 +132,17 @@ def take_case(redis: Redis, by: str | Actor, case_id: str) -> Claim:
 
 
 def _run_take(
-    redis: Redis, actor: Actor, *, lease_seconds: float = LEASE_SECONDS, another: bool = False, case_id: str = ""
+    redis: Redis,
+    actor: Actor,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    another: bool = False,
+    case_id: str = "",
+    waits: LongestWaits | None = None,
 ) -> list[Any]:
     """Runs the script; returns a claim's parts, nothing, or why nothing of the case is given."""
     token = secrets.token_hex(16)
+    longest = LongestWaits() if waits is None else waits
     with store_errors():
         answer: list[Any] = run_script(
             redis,
@@ -140,6 +159,9 @@ def _run_take(
                 # Only the script knows which incidents are taken: it puts them in the place of the token.
                 audit_entry(Act.TAKE, by=actor.name, verified=actor.verified, subject=token, others=f"+{token}"),
                 case_id,
+                *(longest.of_ms(severity) for severity in Severity),
+                TURNS,
+                MOST_ASIDE,
             ],
         )
     if not case_id and 0 < len(answer) < _CLAIM_PARTS:
@@ -209,7 +231,9 @@ def for_holder(event: str, *, lease_until_ms: int, taken_ms: int, others: Sequen
     return json.dumps(record)
 
 
-def take_or_wait(redis: Redis, by: str | Actor, *, wait_seconds: float, another: bool = False) -> Claim | None:
+def take_or_wait(
+    redis: Redis, by: str | Actor, *, wait_seconds: float, another: bool = False, waits: LongestWaits | None = None
+) -> Claim | None:
     """As `take`, but waits up to `wait_seconds` for something to take.
 
     Redis wakes it when an event is published. It sees an incident that is free again after RECHECK_SECONDS at most.
@@ -218,7 +242,7 @@ def take_or_wait(redis: Redis, by: str | Actor, *, wait_seconds: float, another:
     while True:
         # Read before the take: an event that is published between the two ends the wait immediately.
         seen = last_ids(redis)
-        taken = take(redis, by, another=another)
+        taken = take(redis, by, another=another, waits=waits)
         left = deadline - time.monotonic()
         if taken is not None or left <= 0:
             return taken

@@ -1,4 +1,4 @@
-"""What a holder said of an incident, by its record: a longer lease, a hand over, a question to all."""
+"""Words of a holder on an incident, by its record: a longer lease, a hand over, a question to all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Reads open cases from Redis: 10,000 in a dozen round trips, labels only."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from redis import Redis
@@ -30,6 +30,7 @@ _FIELDS: Final = (
     "purpose",
     "hits",
     "raised_ms",
+    "taken_ms",
     "captured_first_ms",
     "ended",
     "outcome",
@@ -43,6 +44,7 @@ _FIELDS: Final = (
     "handed_by",
     "help",
     "help_by",
+    "judged_by",
     FIELD,
 )
 
@@ -66,25 +68,46 @@ def read_open_cases(redis: Redis) -> tuple[list[OpenCase], int]:
     Raises:
         StoreError: Redis failed.
     """
+    incidents, now = read_queued(redis)
+    cases: dict[str, OpenCase] = {}
+    for one in incidents.values():
+        known = cases.get(one.case_id)
+        cases[one.case_id] = one if known is None else joined(known, one)
+    return list(cases.values()), now
+
+
+def read_queued(redis: Redis, among: Collection[str] | None = None) -> tuple[dict[str, OpenCase], int]:
+    """Reads undecided incidents, each as a case of its own, by their ids; and the time by Redis's clock.
+
+    Args:
+        among: incidents of interest, of which those that are decided, unknown or nobody's are left out; None: all.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    ids = None if among is None else list(among)
     with store_errors():
         with redis.pipeline(transaction=False) as pipe:
             for key in OPEN_KEYS:
-                pipe.zrange(key, 0, MOST_CASES - 1)
+                if ids is None:
+                    pipe.zrange(key, 0, MOST_CASES - 1)
+                elif ids:
+                    pipe.zmscore(key, ids)
             pipe.time()
             *queued, time = pipe.execute()
         now = time_ms(time)
-        named = [(severity, str(one)) for severity, ids in zip(Severity, queued, strict=True) for one in ids]
-        roster = read_roster(redis)
-        cases: dict[str, OpenCase] = {}
+        if ids is not None:
+            queued = [[one for one, score in zip(ids, scores, strict=True) if score is not None] for scores in queued]
+        named = [(severity, str(one)) for severity, found in zip(Severity, queued, strict=False) for one in found]
+        roster = read_roster(redis) if named else {}
+        incidents: dict[str, OpenCase] = {}
         for begin in range(0, len(named), AT_ONCE):
             part = named[begin : begin + AT_ONCE]
             for (severity, incident_id), fields in zip(part, _read(redis, part), strict=True):
                 # One may have been decided between the two reads.
                 if "outcome" not in fields:
-                    one = _case_of(incident_id, severity, fields, now, roster)
-                    known = cases.get(one.case_id)
-                    cases[one.case_id] = one if known is None else _joined(known, one)
-    return list(cases.values()), now
+                    incidents[incident_id] = _case_of(incident_id, severity, fields, now, roster)
+    return incidents, now
 
 
 def _read(redis: Redis, part: list[tuple[Severity, str]]) -> list[dict[str, str]]:
@@ -120,8 +143,10 @@ def _case_of(
         hits=number_of(fields, "hits") or 0,
         raised_ms=min(number_of(fields, "raised_ms") or 0, now),
         captured_first_ms=number_of(fields, "captured_first_ms"),
+        taken_ms=number_of(fields, "taken_ms") if lease_ms else None,
         ground=ground,
         needs_role=role_needed(fields),
+        judged="judged_by" in fields,
         holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
         hold_why="" if hold is None else hold.why,
@@ -131,7 +156,7 @@ def _case_of(
     )
 
 
-def _joined(one: OpenCase, other: OpenCase) -> OpenCase:
+def joined(one: OpenCase, other: OpenCase) -> OpenCase:
     """Both as one case, with the words of the more urgent; the same whichever is read first."""
     first, second = sorted((one, other), key=lambda case: (case.severity.rank, case.certainty, case.incident_id))
     holding = max((first, second), key=lambda case: (case.lease_seconds, case.incident_id))
@@ -151,7 +176,9 @@ def _joined(one: OpenCase, other: OpenCase) -> OpenCase:
         hits=one.hits + other.hits,
         raised_ms=min(one.raised_ms, other.raised_ms),
         captured_first_ms=min(begins, default=None),
+        taken_ms=holding.taken_ms,
         ground=first.ground,
+        judged=one.judged or other.judged,
         needs_role=Role.LEAD if Role.LEAD in (one.needs_role, other.needs_role) else first.needs_role,
         holder=holding.holder,
         lease_seconds=holding.lease_seconds,

@@ -101,7 +101,7 @@ def describe_incident(redis: Redis, incident_id: str, *, viewer: Actor | None = 
 
 
 def _said(fields: Mapping[str, str], now: int, lease_ms: int) -> dict[str, Any]:
-    """What a holder said of an undecided incident: `hold`, `handed` and `help`, each None without one."""
+    """Words of a holder on an undecided incident: `hold`, `handed` and `help`, each None without one."""
     hold, handed = CaseHold.of(fields, now, lease_ms), HandOver.of(fields, lease_ms)
     asked = None if "outcome" in fields else HelpAsked.of(fields)
     return {

@@ -33,7 +33,7 @@ LONGEST_WAIT_MS: Final = 24 * 3_600_000
 
 
 class JudgingStep(StrEnum):
-    """What a judgement leads to."""
+    """Effect of a judgement."""
 
     DECIDE = "decide"
     WAIT = "wait"
@@ -192,7 +192,7 @@ class JudgingState:
         return (self.first,) if folded(given.by) == folded(self.first.by) else (self.first, given)
 
     def actions(self, given: GivenJudgement) -> tuple[PlatformAct, ...]:
-        """What the decision asks of the platform: what one of the judges who agree asks."""
+        """Returns what the decision asks of the platform: all that one of the judges who agree asks."""
         agreed = self.first is not None and self.first.outcome is given.outcome
         asked = {*given.actions, *(self.first.actions if self.first is not None and agreed else ())}
         return tuple(act for act in PlatformAct if act in asked)

@@ -85,6 +85,19 @@ FLOODS_DUE = Key("lw:floods:due", "zset", "groups with streams to publish", "gro
 OPEN = moderated(
     "lw:open:{severity}", "zset", "undecided incidents by the time they were raised", "undecided incidents"
 )
+QUEUE_ORDER = moderated(
+    "lw:queue:order",
+    "zset",
+    "undecided incidents by their claim on the next person: live, severity, certainty, time",
+    "undecided incidents",
+)
+QUEUE_TURNS = moderated("lw:queue:turns", "string", "takes from the queue, by anybody", "one number")
+QUEUE_ASIDE = moderated(
+    "lw:queue:aside", "list", "entries of the queue that nobody can be given: where, why, when, size", "the newest 200"
+)
+QUEUE_ASIDE_COUNTS = moderated(
+    "lw:queue:aside:counts", "hash", "entries that were kept aside, ever", "one number a reason"
+)
 ESCALATIONS = moderated(
     "lw:escalations:{severity}", "stream", "the queue: CloudEvents", "30 days; less once every group has acknowledged"
 )

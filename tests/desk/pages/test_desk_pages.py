@@ -142,5 +142,5 @@ def test_a_page_is_light(lead: httpx.Client, scene: Scene) -> None:
         scene.raise_incident(f"cam-{number}")
     page = lead.get("/queue")
     linked = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
-    assert "50 of 60." in page.text
+    assert "Page 1 of 2, 60 cases." in page.text
     assert sum(len(lead.get(path).content) for path in linked) + len(page.content) <= 150_000

@@ -21,7 +21,8 @@ def test_nca_draft_has_basis_and_pictures() -> None:
     draft = json.loads(nca_draft(a_case(), answers()))
     assert (draft["draft"], draft["priority"], draft["uk_link"][:13]) == (True, "P2", "The addresses")
     (basis,) = draft["basis"]
-    assert basis["judgements"] == [{"outcome": "csea_apparent", "at": "2026-11-27T12:10:00.000Z", "note": None}]
+    (judged,) = basis["judgements"]
+    assert judged == {"outcome": "csea_apparent", "category": None, "at": "2026-11-27T12:10:00.000Z", "note": None}
     assert {one["ref"]: one["seen_clear"] for one in draft["pictures"]} == {
         REFS[0]: True,
         REFS[1]: False,

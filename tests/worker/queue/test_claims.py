@@ -42,8 +42,9 @@ class TestTake:
         incident = scene.raise_incident("cam-1", Severity.REVIEW)
         assert taken_by(scene.redis, "ann") == incident
         scene.redis.delete(*scene.redis.keys("lw:held:*"))
-        scene.raise_incident("cam-2", Severity.CRITICAL)
-        scene.rise("cam-1", Severity.CRITICAL)
+        scene.raise_incident("cam-2", Severity.REVIEW)
+        for stream in ("cam-1", "cam-2"):
+            scene.rise(stream, Severity.CRITICAL)
         scene.redis.zadd("lw:open:critical", {incident: 0})
         assert taken_by(scene.redis, "ann") == incident
 

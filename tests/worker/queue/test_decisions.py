@@ -86,6 +86,7 @@ def contents(redis: Redis) -> dict[str, object]:
         "zset": lambda key: redis.zrange(key, 0, -1),
         "set": redis.smembers,
         "stream": redis.xrange,
+        "string": redis.get,
     }
     kept: dict[str, object] = {}
     for key in redis.scan_iter("lw:*"):

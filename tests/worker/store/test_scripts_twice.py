@@ -65,6 +65,7 @@ from worker.people.roster import PEOPLE
 from worker.policyload.policy_record import record_policy
 from worker.policyload.refusals import report_policy_file
 from worker.queue import leases
+from worker.queue.aside import unreadable_incidents
 from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
 from worker.queue.holds import hand_over as hand_over_case
@@ -105,7 +106,7 @@ rules:
   - {name: known, when: 'matched("known")', severity: critical}
   - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
-CHANGES_NOTHING = {"read_cases", "anything_free", "read_in_order"}
+CHANGES_NOTHING = {"read_cases", "unreadable", "anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
 RENEWED = {"renew_due": DUE.encode()}
 """The key whose times a script sets by the clock: sent later, it sets later ones."""
@@ -397,6 +398,12 @@ class Stage:
         assert (case.handed_to, round(case.lease_seconds, -2)) == ("lea", 3_600)
         assert self.redis.xlen(AUDIT_UNLINKED.name) == 3
 
+    def unreadable(self) -> None:
+        self.settle()
+        assert unreadable_incidents(self.redis) == []
+        self.redis.hset(incident_key(self.redis.zrange("lw:open:critical", 0, 0)[0]), "event", "{")
+        assert len(unreadable_incidents(self.redis)) == 1
+
     def anything_free(self) -> None:
         self.settle()
         assert anything_free(self.redis, "mo")
@@ -421,6 +428,15 @@ class Stage:
         (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
         decide_incident(self.redis, str(incident), "harmless", by="mo", note="seen", deployment="test")
         assert self.redis.xlen("lw:decisions") == 1
+
+    def judge(self) -> None:
+        self.settle()
+        (incident,) = map(str, self.redis.zrange("lw:open:critical", 0, -1))
+        first = decide_incident(self.redis, incident, "csea_apparent", by="mo", deployment="test", second=True)
+        second = decide_incident(self.redis, incident, "csea_suspected", by="kim", deployment="test")
+        assert (getattr(first, "disagreed", None), getattr(second, "disagreed", None)) == (False, True)
+        assert self.redis.xlen("lw:decisions") == 1, "one request to interrupt"
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
 
     def release(self) -> None:
         self.take()

@@ -7,7 +7,7 @@ each stream, one when the gap begins, at most one a minute while it changes, one
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -114,6 +114,17 @@ def next_published_gap(
     )
 
 
+def by_origin(members: Iterable[tuple[str, float]]) -> dict[str, list[MissingStream]]:
+    """Streams of `MISSING`, each with its score, by their origin."""
+    missing: dict[str, list[MissingStream]] = defaultdict(list)
+    for member, since_ms in members:
+        parts = str(member).split(" ")
+        if len(parts) == 3:  # a foreign member must not stop the rest
+            origin, reason, stream_id = parts
+            missing[origin].append(MissingStream(stream_id=stream_id, reason=reason, since_ms=int(since_ms)))
+    return missing
+
+
 def publish_origin_gaps(redis: Redis, *, deployment: str) -> int:
     """Publishes the changed gaps of all origins; returns the number of events.
 
@@ -125,12 +136,7 @@ def publish_origin_gaps(redis: Redis, *, deployment: str) -> int:
         pipe.zrange(MISSING, "-inf", now - PUBLISHED_AFTER_MS, byscore=True, withscores=True)
         pipe.hgetall(TOLD)
         members, remembered = pipe.execute()
-    missing: dict[str, list[MissingStream]] = defaultdict(list)
-    for member, since_ms in members:
-        parts = str(member).split(" ")
-        if len(parts) == 3:  # a foreign member must not stop the rest
-            origin, reason, stream_id = parts
-            missing[origin].append(MissingStream(stream_id=stream_id, reason=reason, since_ms=int(since_ms)))
+    missing = by_origin(members)
     published = 0
     for origin in sorted({*missing, *remembered}):
         if published == MOST_AT_ONCE:

@@ -84,6 +84,9 @@ for _, incident in ipairs(own) do
       redis.call('HSET', key, 'hold_until_ms', hold_until_ms, 'hold_why', ARGV[8], 'lease_until_ms', hold_until_ms)
     elseif act == 'hand_over' then
       redis.call('HSET', key, 'handed_to', ARGV[9], 'handed_by', person, 'handed_note', ARGV[8], 'handed_ms', now_ms)
+      -- A take of that person looks there first.
+      redis.pcall('SADD', KEY.HELD .. ARGV[9], incident)
+      redis.pcall('EXPIRE', KEY.HELD .. ARGV[9], LIFE.HELD)
     elseif act == 'withdraw' then
       redis.call('HDEL', key, 'handed_to', 'handed_by', 'handed_note', 'handed_ms')
     elseif act == 'ask_help' then

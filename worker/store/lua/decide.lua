@@ -79,4 +79,9 @@ end
 -- Last: these may fail, by an older version's ACL rules or damaged keys, and must not leave half a decision.
 note_id(ARGV[1])
 add_event_today(ARGV[9])
+leave_order(ARGV[1])
+place_in_order(ARGV[1])
+if KEYS[6] then
+  place_in_order(cjson.decode(ARGV[22]).id)
+end
 return {'decided', interrupted}

@@ -19,6 +19,11 @@ if #ended > 0 then
   for _, event in ipairs(cjson.decode(ARGV[5])) do
     add_entry(event)
   end
+  for _, incident in ipairs(ended) do
+    if redis.pcall('ZSCORE', KEY.QUEUE_ORDER, incident.id) then
+      place_in_order(incident.id)
+    end
+  end
 end
 if ARGV[6] == '' then
   redis.call('ZREM', KEYS[2], ARGV[1])

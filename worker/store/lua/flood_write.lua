@@ -38,6 +38,9 @@ if ARGV[6] ~= '' then
   redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
 end
 publish(cjson.decode(ARGV[7]))
+if ARGV[6] ~= '' then
+  place_in_order(ARGV[11])
+end
 -- A stream that joined while the events were made is not in them, and is published later.
 if ARGV[10] ~= '' and redis.call('ZCARD', KEYS[2]) == tonumber(ARGV[10]) then
   redis.call('ZREM', KEYS[3], ARGV[8])

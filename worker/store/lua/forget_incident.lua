@@ -14,6 +14,7 @@ end
 for _, severity in ipairs({'critical', 'high', 'review'}) do
   redis.call('ZREM', KEY.OPEN .. severity, ARGV[1])
 end
+leave_order(ARGV[1])
 redis.pcall('SREM', KEY.INCIDENT_IDS .. string.sub(ARGV[1], 1, 4), ARGV[1])
 redis.pcall('ZREM', KEY.CASE .. ARGV[2], ARGV[1])
 redis.call('ZREM', KEY.EVIDENCE_DUE, ARGV[1])

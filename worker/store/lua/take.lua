@@ -1,21 +1,23 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): decisions free memory.
--- Takes an incident for a person: the most urgent first; among these those that the person holds already, first those
--- that changed since they were shown; then the oldest. With it the person takes the other open incidents of its case
--- that nobody else holds. Incidents that need another role are left to others.
+-- Takes an incident for a person. Of what the person holds already, or was handed over: live ones first, then the more
+-- severe, those that changed since they were shown, the oldest. Otherwise, and where it is live or severe above these, the
+-- first of the order (shared/queue.lua). Of every four that are taken from the order one is the longest past its wait.
+-- With it the person takes the other open incidents of its case that nobody else holds. Incidents that need another role
+-- are left to others.
 -- A case that is named is taken as well, whatever its turn: all of it that nobody else holds.
 -- KEYS: the open sets and then the queue's streams, each the most urgent first; ids that the person holds.
 -- ARGV: person, proof, lease in ms, most entries drained per stream, token of this take, longest lease in ms, whether
 --   incidents that the person holds are skipped (1 or 0), entry of the audit log, in which the token stands for the
---   incident, and the token after a + for the others that are taken with it; the case that is named, '' if none.
+--   incident, and the token after a + for the others that are taken with it; the case that is named, '' if none; the
+--   longest waits of the three severities in ms, turns of which one goes to what is past it, most entries kept aside.
 -- Returns {incident, its newest event, end of the lease in ms, whether the person held it already (1 or 0), time in ms at
 --   which the person took it, ids of the others that the person holds, others of its case that the person holds as ids
 --   and events in turn, the most urgent first}, or {} if there is nothing to take; {'unproven'}: the roster does not have
 --   the person with that proof; {'role', role}: people in that role decide nothing. Where a case is named, the reason
 --   that nothing of it is given: {'unknown'}, {'already', outcome, person}, {'held', person, seconds left}, {'role', role,
 --   role that is needed}, {'judged'}: the person has, and another judges now, or {'damaged'}.
-local GROUP, UNHELD = 'moderators', 'unheld'
 local now_ms = redis_ms()
 local role = proven(ARGV[1], ARGV[2])
 if not role then
@@ -24,33 +26,8 @@ elseif not suffices(role, 'moderator') then
   return {'role', role}
 end
 
-local function incident_of(fields)
-  for i = 1, #fields, 2 do
-    if fields[i] == 'event' then
-      local ok, event = pcall(cjson.decode, fields[i + 1])
-      if ok and type(event) == 'table' and type(event.data) == 'table' then
-        return tostring(event.data.incident_id)
-      end
-    end
-  end
-  return ''
-end
-
--- New entries go to the holder of their incident; those of decided or unknown incidents are acknowledged.
 for i = 4, 6 do
-  redis.pcall('XGROUP', 'CREATE', KEYS[i], GROUP, '0', 'MKSTREAM')
-  local read = redis.call('XREADGROUP', 'GROUP', GROUP, UNHELD, 'COUNT', ARGV[4], 'STREAMS', KEYS[i], '>')
-  for _, entry in ipairs(read and read[1][2] or {}) do
-    local known = redis.pcall('HMGET', KEY.INCIDENT .. incident_of(entry[2]), 'raised_ms', 'outcome', 'holder',
-      'lease_until_ms')
-    if known.err then
-      -- Damaged: it stays as it is, and does not block the others.
-    elseif not known[1] or known[2] then
-      redis.call('XACK', KEYS[i], GROUP, entry[1])
-    elseif known[3] and now_ms < (tonumber(known[4] or '') or 0) then
-      redis.call('XCLAIM', KEYS[i], GROUP, known[3], 0, entry[1], 'JUSTID')
-    end
-  end
+  deliver_new_entries(KEYS[i], ARGV[4], ARGV[14], now_ms)
 end
 
 -- The state of an undecided incident: whether the person holds it, nobody does, and whether it changed since it was
@@ -73,21 +50,24 @@ local function state_of(incident)
     id = incident,
     own = kept and known[1] == ARGV[1],
     handed_on = handed and known[1] == ARGV[1],
+    handed = handed and known[8] == ARGV[1],
     free = not kept or (handed and known[8] == ARGV[1]),
     changed = known[3] ~= known[4],
   }
 end
 
--- The person's incidents; those no longer held are removed from the set.
-local held, is_held = {}, {}
+-- The person's incidents, and those that were handed over to the person; others are removed from the set.
+local held, is_held, handed = {}, {}, {}
 local noted = redis.pcall('SMEMBERS', KEYS[7])
 for _, incident in ipairs(noted.err and {} or noted) do
   local state = state_of(incident)
   if state and state.own then
     table.insert(held, state)
     is_held[incident] = true
+  elseif state and state.handed then
+    table.insert(handed, state)
   else
-    redis.call('SREM', KEYS[7], incident)
+    redis.pcall('SREM', KEYS[7], incident)
   end
 end
 
@@ -120,7 +100,7 @@ local function give(incident, own)
   for _, entry in ipairs(entries_of(incident)) do
     local stream, id = string.match(entry, '^(%S+) (%S+)$')
     -- FORCE: an entry that was not drained above has not been delivered to a consumer yet.
-    redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, id, 'FORCE', 'JUSTID')
+    redis.call('XCLAIM', stream, 'moderators', ARGV[1], 0, id, 'FORCE', 'JUSTID')
   end
   return event, lease_until_ms
 end
@@ -156,20 +136,18 @@ local function deliver(incident, own)
   local event, lease_until_ms = give(incident, own)
   local in_case = {}
   for _, state in ipairs(rest) do
-    local newest = give(state.id, state.own)
     table.insert(in_case, state.id)
-    table.insert(in_case, newest)
+    table.insert(in_case, (give(state.id, state.own)))
   end
   if #taken > 0 then
     local first = table.remove(taken, 1)
     local named = string.gsub(ARGV[8], '%+' .. ARGV[5], table.concat(taken, ' '))
     try_audit((string.gsub(named, ARGV[5], first)))
   end
+  is_held[incident] = nil
   local others = {}
   for other in pairs(is_held) do
-    if other ~= incident then
-      table.insert(others, other)
-    end
+    table.insert(others, other)
   end
   table.sort(others)
   local taken_ms = tonumber(redis.call('HGET', KEY.INCIDENT .. incident, 'taken_ms') or '') or 0
@@ -186,8 +164,7 @@ local function refusal_of(incidents)
       if why and why[1] == 'held' then
         return why
       elseif not why or why[1] == 'free' then
-        local judged_by = redis.call('HGET', key, 'judged_by')
-        local judged = judged_already(key, judged_by, ARGV[1], role, now_ms)
+        local judged = judged_already(key, redis.call('HGET', key, 'judged_by'), ARGV[1], role, now_ms)
         answer = barred(key, ARGV[1], ARGV[2]) or (judged and {'judged'}) or {'damaged'}
       elseif answer[1] == 'unknown' then
         answer = why
@@ -203,8 +180,17 @@ if ARGV[9] ~= '' then
   return first and deliver(first.id, first.own) or refusal_of(incidents)
 end
 
+-- Returns the part of a claim that stands for life and severity, without what orders those that are alike.
+local function class_of(claim)
+  return math.floor(claim / CLAIM_MS / RANK)
+end
+
 local function sooner(one, other)
-  if one.changed ~= other.changed then
+  if one.class ~= other.class then
+    return one.class < other.class
+  elseif one.own ~= other.own then
+    return one.own
+  elseif one.changed ~= other.changed then
     return one.changed
   elseif one.raised_ms ~= other.raised_ms then
     return one.raised_ms < other.raised_ms
@@ -212,31 +198,123 @@ local function sooner(one, other)
   return one.id < other.id
 end
 
-for i = 1, 3 do
+-- Returns the first of what the person holds, unless another one is asked for, or was handed over; nil: neither.
+local function in_hand()
   local first
-  for _, one in ipairs(ARGV[7] == '1' and {} or held) do
-    one.raised_ms = tonumber(redis.call('ZSCORE', KEYS[i], one.id) or '')
-    if one.raised_ms and not one.handed_on and readable(KEY.INCIDENT .. one.id) and (not first or sooner(one, first)) then
-      first = one
-    end
-  end
-  if first then
-    return deliver(first.id, true)
-  end
-  local from = 0
-  repeat
-    local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
-    for _, incident in ipairs(incidents) do
-      local state = state_of(incident)
-      if state then
-        -- Version 0.1.0 kept no set of held incidents: one that changed since it was shown is the holder's first.
-        local own = state.own and not state.handed_on and ARGV[7] ~= '1' and state.changed and not is_held[incident]
-        if (state.free or own) and readable(KEY.INCIDENT .. incident) then
-          return deliver(incident, own)
+  for _, states in ipairs({ARGV[7] == '1' and {} or held, handed}) do
+    for _, one in ipairs(states) do
+      local claim = claims_of(one.id, now_ms)[one.id]
+      if claim and not one.handed_on and readable(KEY.INCIDENT .. one.id) then
+        one.class, one.raised_ms = class_of(claim), claim % CLAIM_MS
+        if not first or sooner(one, first) then
+          first = one
         end
       end
     end
-    from = from + 100
-  until #incidents < 100
+  end
+  return first
 end
-return {}
+
+-- Puts incidents in their places that an older version wrote, or takes them out. Returns the sets to search: the order, or
+-- the open ones, if there is none (damaged, or an older version's rules).
+local function places()
+  local placed = redis.pcall('ZCARD', KEY.QUEUE_ORDER)
+  if type(placed) ~= 'number' then
+    return {KEYS[1], KEYS[2], KEYS[3]}
+  end
+  local waiting, left = 0, 500
+  for i = 1, 3 do
+    waiting = waiting + redis.call('ZCARD', KEYS[i])
+  end
+  if placed ~= waiting then
+    for i = 1, 3 do
+      for _, incident in ipairs(redis.call('ZDIFF', 2, KEYS[i], KEY.QUEUE_ORDER)) do
+        if left > 0 then
+          place_in_order(incident)
+          left = left - 1
+        end
+      end
+    end
+    for _, incident in ipairs(redis.call('ZDIFF', 4, KEY.QUEUE_ORDER, KEYS[1], KEYS[2], KEYS[3])) do
+      leave_order(incident)
+    end
+  end
+  return {KEY.QUEUE_ORDER}
+end
+
+-- The free incident with the first claim; nil: there is none. One whose place is older than its claim, for an older version
+-- wrote it, is moved.
+local function first_free()
+  local moved = {}
+  for _, set in ipairs(places()) do
+    local from, incidents = 0, nil
+    repeat
+      incidents = redis.call('ZRANGE', set, from, from + 99)
+      local again = false
+      for _, incident in ipairs(incidents) do
+        local state = state_of(incident)
+        -- Version 0.1.0 kept no set of held incidents: one that changed since it was shown is the holder's first.
+        local own = state and state.own and not state.handed_on and ARGV[7] ~= '1' and state.changed
+          and not is_held[incident]
+        if state and (state.free or own) and readable(KEY.INCIDENT .. incident) then
+          local claim = claims_of(incident, now_ms)[incident]
+          local place = tonumber(redis.call('ZSCORE', set, incident))
+          if not claim or (set == KEY.QUEUE_ORDER and claim > place and not moved[incident]) then
+            leave_order(incident)
+            place_in_order(incident)
+            moved[incident], again = true, claim ~= nil
+            if again then
+              break
+            end
+          else
+            return {id = incident, own = own, class = class_of(claim)}
+          end
+        end
+      end
+      from = again and from or from + 100
+    until #incidents < 100 and not again
+  end
+  return nil
+end
+
+-- The free incident that is longest past the wait of its severity; nil: none is.
+local function longest_past()
+  local first
+  for i = 1, 3 do
+    local from, found, incidents = 0, false, nil
+    repeat
+      incidents = redis.call('ZRANGE', KEYS[i], from, from + 99, 'WITHSCORES')
+      for place = 1, #incidents, 2 do
+        local due_ms = tonumber(incidents[place + 1]) + ARGV[9 + i]
+        if due_ms >= now_ms or (first and due_ms >= first.due_ms) then
+          found = true
+          break
+        end
+        local state = state_of(incidents[place])
+        if state and state.free and readable(KEY.INCIDENT .. state.id) then
+          state.due_ms, first, found = due_ms, state, true
+          break
+        end
+      end
+      from = from + 100
+    until found or #incidents < 200
+  end
+  return first
+end
+
+local mine, first = in_hand(), first_free()
+if mine and (not first or mine.class <= first.class) then
+  return deliver(mine.id, mine.own)
+elseif not first then
+  return {}
+elseif first.own or mine then
+  return deliver(first.id, first.own)
+end
+-- Turns count what people take who have nothing in hand: to others only what is worse is given.
+local turn = redis.pcall('INCR', KEY.QUEUE_TURNS)
+local past = type(turn) == 'number' and turn % ARGV[13] == 0 and longest_past()
+if past then
+  local members = case_of(past.id)
+  first = takable(#members > 0 and members or {past.id})[1] or first
+end
+return deliver(first.id, false)

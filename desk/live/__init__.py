@@ -1,0 +1,1 @@
+"""The queue as it is now, read once for all open pages."""

@@ -1,0 +1,239 @@
+"""A case in a real browser: its hold while the page is open, what is lost and handed over, and walking its timeline."""
+
+from collections.abc import Callable
+
+import pytest
+from desk_server import RunningDesk
+from people_made import Roster
+from playwright.sync_api import Page, expect
+from redis import Redis
+from scene import Scene
+from series_made import write_series
+from watched_browser import NARROW, WIDE, PageOf, assert_accessible, assert_no_sideways_scrolling
+
+from worker.queue.claims import take_case
+from worker.queue.leases import release
+
+MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def case_id(scene: Scene) -> str:
+    """A case of known material."""
+    incident = scene.raise_incident("cam-1")
+    return str(scene.redis.hget(f"lw:incident:{incident}", "case"))
+
+
+def incident_of(redis: Redis, case_id: str) -> str:
+    return str(redis.zrange(f"lw:case:{case_id}", 0, 0)[0])
+
+
+def lease_ms(redis: Redis, case_id: str) -> int:
+    return int(redis.hget(f"lw:incident:{incident_of(redis, case_id)}", "lease_until_ms") or 0)
+
+
+def run_out(redis: Redis, case_id: str) -> None:
+    """Ends the lease, as if its time had passed."""
+    redis.hset(f"lw:incident:{incident_of(redis, case_id)}", "lease_until_ms", 1)
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Waits until something holds in Redis; each round asks the desk, which is what the page waits for too."""
+    for _ in range(500):
+        if holds():
+            return
+        page.evaluate("fetch('/settings').then((one) => one.text())")
+    assert holds()
+
+
+def taken(page: Page, case_id: str) -> Page:
+    """The case on that page, held; its clock is the test's."""
+    page.clock.install()
+    page.goto(f"/cases/{case_id}")
+    page.get_by_role("button", name="Take it").click()
+    expect(page.get_by_text("You hold this case")).to_be_visible()
+    return page
+
+
+def test_an_open_page_renews_its_hold(page_of: PageOf, redis: Redis, case_id: str) -> None:
+    """A moderator who reads for eleven minutes would lose the case (coop #382)."""
+    page = taken(page_of("kim"), case_id)
+    page.clock.run_for(10_000)
+    for _ in range(2):
+        run_out(redis, case_id)
+        page.clock.run_for(MINUTE_MS)
+        until(page, lambda: lease_ms(redis, case_id) > 1)
+
+
+def test_a_page_that_is_left_lets_go(page_of: PageOf, redis: Redis, scene: Scene, case_id: str) -> None:
+    """A colleague would wait ten minutes for a case that nobody reads."""
+    page = taken(page_of("kim"), case_id)
+    before = lease_ms(redis, case_id)
+    page.goto("/queue")
+    until(page, lambda: lease_ms(redis, case_id) < before - 8 * MINUTE_MS)
+
+
+def test_a_hold_with_a_reason_outlasts_its_page(page_of: PageOf, redis: Redis, case_id: str) -> None:
+    """A moderator who waits for an answer would find the case with somebody else."""
+    page = taken(page_of("kim"), case_id)
+    page.keyboard.press("h")
+    page.get_by_label("What do you wait for?").fill("an answer of the platform")
+    page.get_by_role("dialog").get_by_role("button", name="Hold").click()
+    expect(page.locator("#hold-bar")).to_contain_text("with the page closed too: an answer of the platform")
+    held = lease_ms(redis, case_id)
+    page.goto("/queue")
+    assert lease_ms(redis, case_id) == held
+
+
+def test_a_lost_hold_says_who_took_it(page_of: PageOf, redis: Redis, roster: Roster, case_id: str) -> None:
+    """A moderator would go on writing about a case that a colleague decides."""
+    page = taken(page_of("kim"), case_id)
+    noor = roster.add("noor")
+    run_out(redis, case_id)
+    take_case(redis, noor, case_id)
+    page.clock.run_for(4_000)
+    expect(page.locator("#lost")).to_contain_text("You no longer hold this case")
+    expect(page.locator("#lost")).to_contain_text("noor took it at")
+    assert_accessible(page)
+
+
+def test_a_page_that_slept_says_for_how_long(page_of: PageOf, redis: Redis, roster: Roster, case_id: str) -> None:
+    """A person would not understand why the case is gone after lunch."""
+    page = taken(page_of("kim"), case_id)
+    noor = roster.add("noor")
+    run_out(redis, case_id)
+    take_case(redis, noor, case_id)
+    page.clock.fast_forward(10 * MINUTE_MS)
+    expect(page.locator("#lost")).to_contain_text("your page was away for 10 min and noor took it at")
+
+
+def test_a_case_is_handed_over(page_of: PageOf, roster: Roster, case_id: str) -> None:
+    """Two moderators could not pass a case on without a third taking it."""
+    roster.add("noor")
+    kim, noor = taken(page_of("kim"), case_id), page_of("noor")
+    kim.keyboard.press("v")
+    kim.get_by_label("To whom").select_option("noor")
+    kim.get_by_label("What should they know?").fill("look at <b>14:31</b>")
+    kim.get_by_role("dialog").get_by_role("button", name="Hand over").click()
+    expect(kim.locator("#hold-bar")).to_contain_text("You hand it over to noor")
+    noor.goto(f"/cases/{case_id}")
+    expect(noor.locator("#hold-bar")).to_contain_text("kim hands this case over")
+    expect(noor.locator("#hold-bar")).to_contain_text("look at <b>14:31</b>")
+    noor.keyboard.press("r")
+    expect(noor.locator("#hold-bar")).to_contain_text("You hold this case")
+    kim.clock.run_for(4_000)
+    expect(kim.locator("#lost")).to_contain_text("noor took it at")
+
+
+@pytest.mark.expected_in_page("status of 409")
+def test_two_moderators_at_once(page_of: PageOf, case_id: str) -> None:
+    """Both would believe that they hold it."""
+    kim, noor = page_of("kim"), page_of("noor")
+    for page in (kim, noor):
+        page.clock.install()
+        page.goto(f"/cases/{case_id}")
+    kim.get_by_role("button", name="Take it").click()
+    expect(kim.get_by_text("You hold this case")).to_be_visible()
+    # Her page is from before, and asks for nothing while its clock stands.
+    noor.get_by_role("button", name="Take it").click()
+    expect(noor.get_by_role("alert")).to_contain_text("held by kim")
+    expect(noor.locator("#hold-bar")).to_contain_text("kim holds this case")
+    assert_accessible(noor)
+
+
+def test_worse_evidence_is_said_and_read_without_losing_the_hold(
+    page_of: PageOf, redis: Redis, scene: Scene, case_id: str
+) -> None:
+    """A moderator would decide on what was found first, and lose the note by loading the page."""
+    page = taken(page_of("kim"), case_id)
+    expect(page.locator("#news")).to_be_hidden()
+    scene.settle("cam-1", scene.hits([5000], lists=["known"], score=0.99))
+    page.clock.run_for(4_000)
+    expect(page.locator("#news")).to_be_visible()
+    assert_accessible(page)
+    page.get_by_role("button", name="Read again").first.click()
+    expect(page.locator("#news")).to_be_hidden()
+    expect(page.locator("#why")).to_contain_text("m/nsfw: score 0.99")
+    expect(page.locator("#why")).to_be_focused()
+    expect(page.locator("#hold-bar")).to_contain_text("You hold this case")
+    incidents = redis.zrange(f"lw:case:{case_id}", 0, -1)
+    assert {redis.hget(f"lw:incident:{one}", "holder") for one in incidents} == {"kim"}
+
+
+def test_help_is_asked_and_taken_back(page_of: PageOf, case_id: str) -> None:
+    """A moderator alone with a doubt would decide alone."""
+    kim, noor = taken(page_of("kim"), case_id), page_of("noor")
+    kim.keyboard.press("e")
+    kim.get_by_label("What would help?").fill("who speaks Dutch?")
+    kim.keyboard.press("Enter")
+    expect(kim.locator("#hold-bar")).to_contain_text("You ask for help: who speaks Dutch?")
+    noor.goto(f"/cases/{case_id}")
+    expect(noor.locator("#hold-bar")).to_contain_text("kim asks for help: who speaks Dutch?")
+    kim.get_by_role("button", name="Take the question back").click()
+    expect(kim.locator("#hold-bar")).not_to_contain_text("Dutch")
+
+
+@pytest.mark.expected_in_page("ERR_CONNECTION_REFUSED|request failed|Failed to load resource")
+def test_a_desk_that_does_not_answer_is_said(page_of: PageOf, running: RunningDesk, case_id: str) -> None:
+    """A moderator would believe in a hold that nobody renews."""
+    page = taken(page_of("kim"), case_id)
+    page.context.set_offline(True)
+    page.clock.run_for(MINUTE_MS)
+    expect(page.locator("#offline")).to_contain_text("The desk does not answer")
+    page.context.set_offline(False)
+    page.clock.run_for(MINUTE_MS)
+    expect(page.locator("#offline")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("width", "dark"), [(WIDE, False), (NARROW, True)], ids=["1280 light", "390 dark"])
+def test_walking_the_timeline(page_of: PageOf, redis: Redis, case_id: str, width: int, dark: bool) -> None:
+    """A person without a mouse could not read the timeline."""
+    write_series(redis, case_id, seconds=120, gaps=((60, 72, "missed: stalled"),), hits=((30, 9), (50, 4)))
+    page = page_of("kim", width=width, dark=dark)
+    page.goto(f"/cases/{case_id}")
+    said = page.locator("#timeline output")
+    page.keyboard.press("ArrowRight")
+    expect(said).to_contain_text("Match 1 of 2")
+    expect(page.locator("#timeline .l-walk")).to_have_count(1)
+    page.keyboard.press("ArrowRight")
+    expect(said).to_contain_text("sample")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(said).not_to_contain_text("Match")
+    page.locator('#timeline a[href="#tl-2"]').dispatch_event("click")
+    expect(said).to_contain_text("Match 2 of 2")
+    assert page.locator('#timeline .tl a[tabindex="0"]').count() == 1
+    box = page.locator("#timeline .tl > svg").bounding_box()
+    assert box is not None
+    page.locator("#timeline .tl > svg").scroll_into_view_if_needed()
+    page.locator("#timeline .tl > svg").hover(position={"x": box["width"] * 0.5, "y": 12})
+    expect(said).not_to_contain_text("Match 2")
+    assert_accessible(page)
+    assert_no_sideways_scrolling(page)
+
+
+def test_a_case_reads_in_order_on_a_phone(page_of: PageOf, redis: Redis, case_id: str) -> None:
+    """A moderator on a phone would decide before reading."""
+    page = page_of("kim", width=NARROW)
+    page.goto(f"/cases/{case_id}")
+    tops = page.evaluate(
+        """["#why", "[data-part=stream]", "#timeline", "#decide"]
+        .map((one) => document.querySelector(one).getBoundingClientRect().top)"""
+    )
+    assert tops == sorted(tops)
+    expect(page.get_by_role("navigation", name="This case")).to_be_visible()
+    assert_no_sideways_scrolling(page)
+
+
+def test_what_is_given_back_can_be_taken(page_of: PageOf, redis: Redis, roster: Roster, case_id: str) -> None:
+    """A page would tell of a holder who is gone."""
+    noor = roster.add("noor")
+    take_case(redis, noor, case_id)
+    page = page_of("kim")
+    page.clock.install()
+    page.goto(f"/cases/{case_id}")
+    expect(page.locator("#hold-bar")).to_contain_text("noor holds this case")
+    release(redis, incident_of(redis, case_id), noor)
+    page.clock.run_for(4_000)
+    page.get_by_role("button", name="Take it").click()
+    expect(page.get_by_text("You hold this case")).to_be_visible()

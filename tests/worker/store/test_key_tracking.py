@@ -1,0 +1,71 @@
+"""Changes of keys, as a real Valkey tells them."""
+
+import pytest
+from redis import Redis
+
+from worker.errors import StoreError
+from worker.store.key_tracking import KeyTracking, track_keys
+
+SOON_SECONDS = 5.0
+TRIES = 20
+
+
+def changed_until(tracking: KeyTracking, key: str) -> set[str]:
+    """Changed keys, up to the one that was written last."""
+    found: set[str] = set()
+    while key not in found:
+        more = tracking.changed(SOON_SECONDS)
+        assert more, f"{key} did not change"
+        found |= more
+    return found
+
+
+def follow(tracking: KeyTracking) -> None:
+    for _ in range(TRIES):
+        tracking.changed(SOON_SECONDS / TRIES)
+        tracking.check()
+
+
+def test_keys_that_change_are_told_and_others_are_not(redis: Redis) -> None:
+    """A moderator would not see a case that came, or every write of a worker would wake the desk."""
+    with track_keys(redis, ["lw:incident:", "lw:open:"]) as tracking:
+        assert tracking.changed(0.0) == set()
+        redis.hset("lw:incident:a", "hits", "1")
+        redis.hset("lw:other", "hits", "1")
+        redis.eval("redis.call('HSET', 'lw:incident:b', 'hits', '1') redis.call('ZADD', 'lw:open:high', 1, 'b')", 0)
+        assert changed_until(tracking, "lw:open:high") == {"lw:incident:a", "lw:incident:b", "lw:open:high"}
+        tracking.check()
+
+
+def test_a_key_that_expires_has_changed(redis: Redis) -> None:
+    """A case whose retention ended would stay on the page."""
+    redis.hset("lw:incident:a", "hits", "1")
+    with track_keys(redis, ["lw:incident:"]) as tracking:
+        redis.pexpire("lw:incident:a", 1)
+        assert changed_until(tracking, "lw:incident:a") == {"lw:incident:a"}
+
+
+def test_after_a_flush_any_may_have_changed(redis: Redis) -> None:
+    """The page would go on showing what Redis lost."""
+    with track_keys(redis, ["lw:incident:"]) as tracking:
+        redis.flushdb()
+        assert tracking.changed(SOON_SECONDS) is None
+
+
+@pytest.mark.parametrize("command", ["subscribe", "client|trackinginfo"])
+def test_a_lost_connection_is_an_error(command: str, redis: Redis) -> None:
+    """Changes would be lost between, and the page be wrong until it is loaded again."""
+    with track_keys(redis, ["lw:incident:"]) as tracking:
+        tracking.check()
+        (client,) = [one for one in redis.client_list() if one["cmd"] == command]
+        redis.client_kill_filter(_id=client["id"])
+        with pytest.raises(StoreError):
+            follow(tracking)
+
+
+def test_nothing_is_followed_afterwards(redis: Redis) -> None:
+    """Each reconnect of the desk would leave a connection to which Redis sends for ever."""
+    before = {one["id"] for one in redis.client_list()}
+    with track_keys(redis, ["lw:incident:"]):
+        assert len({one["id"] for one in redis.client_list()} - before) == 2
+    assert {one["id"] for one in redis.client_list()} <= before
