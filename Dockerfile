@@ -30,7 +30,8 @@ RUN echo 'livewarden:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd && ec
 # A volume takes its owner and mode from here. Redis reads its users as a member of the group.
 RUN install -d -m 700 -o 10001 -g 10001 /var/lib/livewarden /var/lib/livewarden-desk /var/lib/livewarden-secrets \
         /var/lib/livewarden-secrets/platform /var/lib/livewarden-secrets/worker \
-        /var/lib/livewarden-secrets/moderator /var/lib/livewarden-secrets/operator \
+        /var/lib/livewarden-secrets/moderator /var/lib/livewarden-secrets/desk \
+        /var/lib/livewarden-secrets/operator \
     && install -d -m 750 -o 10001 -g 10001 /var/lib/livewarden-secrets/redis
 COPY --from=build /opt/livewarden /opt/livewarden
 ENV PATH=/opt/livewarden/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -157,6 +157,12 @@ class Settings(BaseModel):
     desk_proxy_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]{0,64}$")
     """Header in which that proxy names the person. Empty: people sign in with passwords."""
 
+    desk_break_after_minutes: int = Field(default=0, ge=0, le=24 * 60)
+    """Minutes at the desk after which the team's policy asks for a break. 0: the team has set none."""
+
+    desk_break_minutes: int = Field(default=10, ge=1, le=24 * 60)
+    """Minutes of that break."""
+
     desk_secret_file: Path | None = None
     """File with the secret under which proofs of people behind that proxy are sealed. None: no such people."""
 

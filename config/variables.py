@@ -162,6 +162,14 @@ VARIABLES: Final = (
         read_by=ReadBy.DESK,
     ),
     _variable(
+        "DESK_BREAK_AFTER_MINUTES",
+        "minutes at the desk after which your team's policy asks for a break; the desk shows it and locks nobody out; "
+        "0: none",
+        "0",
+        ReadBy.DESK,
+    ),
+    _variable("DESK_BREAK_MINUTES", "minutes of that break", "10", ReadBy.DESK),
+    _variable(
         "DESK_SECRET_FILE",
         "file with at least 32 random characters, for `LIVEWARDEN_DESK_PROXY_HEADER`",
         read_by=ReadBy.DESK,
@@ -170,6 +178,12 @@ VARIABLES: Final = (
         "CONFIG_DIR",
         "folder of the host that containers see as `/etc/livewarden`: policy, lists, manifests and public keys",
         "./deployment",
+        ReadBy.COMPOSE,
+    ),
+    _variable(
+        "DESK_IDENTITY",
+        "file of the host with the private key with which the desk opens pictures; unset: it shows none",
+        "/dev/null",
         ReadBy.COMPOSE,
     ),
     _variable("REDIS_MAXMEMORY", "what Redis may use", "1gb", ReadBy.COMPOSE),

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from config.errors import SettingsError
 from config.settings import Settings
+from worker.errors import EvidenceError
+from worker.evidence.sealing import Identity
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SHORTEST_SECRET: Final = 32
@@ -88,6 +90,17 @@ def deployment_of(settings: Settings) -> DeskDeployment:
         proxy_header=settings.desk_proxy_header.lower(),
         proxy_secret=secret,
     )
+
+
+def own_identity(settings: Settings) -> Identity | None:
+    """The desk's private key, with which it opens pictures and sealed parts of the audit log; None: it has none, or its
+    file cannot be used, which is said where something stays closed."""
+    if settings.evidence_identity is None:
+        return None
+    try:
+        return Identity.read(settings.evidence_identity)
+    except EvidenceError:
+        return None
 
 
 def _secret(path: Path, mistakes: list[str]) -> str:

@@ -8,8 +8,16 @@ LivewardenError
     ├── NotSignedInError    a page that needs somebody who is signed in
     ├── RoleRefusedError    a page that another role is for
     ├── UnknownCaseError    no case has that id
-    └── KeyRefusedError     a key that an action cannot have
+    ├── AnswersRefusedError  answers for a report that cannot be read
+    ├── AnswersChangedError  answers that somebody else has changed meanwhile
+    ├── BusyError           heavy work of others is under way
+    ├── PendingReportError  a report on a period that is not made yet
+    ├── JudgementRefusedError   a judgement, or an act after it, that is refused as a whole
+    ├── KeyRefusedError     a key that an action cannot have
+    └── PictureRefusedError a picture that cannot be shown, or not to this person
 """
+
+from collections.abc import Iterable
 
 from config.errors import LivewardenError
 
@@ -52,6 +60,51 @@ class RoleRefusedError(DeskError):
 
 class UnknownCaseError(DeskError):
     """No case has that id: it never was, or its retention ended."""
+
+
+class PictureRefusedError(DeskError):
+    """A picture cannot be shown, or not to this person; `reason` names it in the catalogue, below `picture_refused`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """`identity`, `not-for-you`, `altered`, `missing`, `waiting`, `dropped`, `store`, `slow`, `busy`, `lead`,
+        `known`, `none-at-all`, `reason`, `place` or `late`."""
+
+
+class AnswersRefusedError(DeskError):
+    """Answers for a report that cannot be read: `fields` names each."""
+
+    def __init__(self, fields: Iterable[str]) -> None:
+        self.fields = frozenset(fields)
+        super().__init__(*sorted(self.fields))
+
+
+class AnswersChangedError(DeskError):
+    """Answers for a report that somebody else, `by`, has changed since they were shown; empty: they are gone."""
+
+    def __init__(self, *, by: str) -> None:
+        super().__init__(by)
+        self.by = by
+
+
+class BusyError(DeskError):
+    """Heavy work of others is under way, such as packaging: try again."""
+
+
+class PendingReportError(DeskError):
+    """A report on a period that takes longer than a page waits: it goes on being made."""
+
+
+class JudgementRefusedError(DeskError):
+    """A judgement, or an act after it, that is refused as a whole: nothing was written."""
+
+    def __init__(self, key: str, **values: str | int) -> None:
+        super().__init__(key)
+        self.key = key
+        """Names the reason in the catalogue of texts."""
+        self.values = values
+        """Fills in its names."""
 
 
 class KeyRefusedError(DeskError):

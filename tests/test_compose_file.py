@@ -18,6 +18,7 @@ from config.settings import Settings
 from config.variables import KNOWN, PREFIX, VARIABLES, ReadBy
 from models.classifiers.registry import known_packages
 from worker.runtime.environment import settings_of_worker
+from worker.store.redis_users import ROLES
 
 COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -95,8 +96,50 @@ def test_secrets_of_people_reach_no_worker() -> None:
     secrets = {variable.name for variable in VARIABLES if variable.read_by is ReadBy.PEOPLE}
     assert secrets
     for name, service in compose()["services"].items():
-        if name not in {"operator", "moderator", "reviewer"}:
+        if name not in {"operator", "moderator", "reviewer", "desk"}:
             assert not secrets & set(service.get("environment", {})), name
+
+
+def test_the_desk_has_its_own_user_and_its_key_from_a_secret_alone() -> None:
+    """Whoever takes over a worker would find the key that opens its pictures beside it; or the desk act as somebody
+    else, with a person's token in its environment, or change evidence."""
+    found = compose()
+    desk = found["services"]["desk"]
+    given = desk["environment"]
+    assert (
+        given["LIVEWARDEN_REDIS_USERNAME"],
+        "desk-password:/var/lib/livewarden-secrets/desk:ro" in desk["volumes"],
+    ) == (
+        "desk",
+        True,
+    )
+    assert given["LIVEWARDEN_REDIS_PASSWORD_FILE"] == "/var/lib/livewarden-secrets/desk/password"
+    secrets = {variable.name for variable in VARIABLES if variable.read_by is ReadBy.PEOPLE}
+    assert secrets & set(given) == {"LIVEWARDEN_EVIDENCE_IDENTITY"}
+    assert given["LIVEWARDEN_EVIDENCE_IDENTITY"] == "${LIVEWARDEN_DESK_IDENTITY:+/run/secrets/desk-identity}"
+    assert [name for name, service in found["services"].items() if "secrets" in service] == ["desk"]
+    assert "livewarden-data:/var/lib/livewarden:ro" in desk["volumes"]
+    assert desk["read_only"] is True
+    assert set(desk["networks"]) == {"redis", "desk"}
+    assert found["networks"]["redis"]["internal"] is True
+    assert desk["ports"] == ["127.0.0.1:8300:8300"]
+    assert "8300" in " ".join(desk["healthcheck"]["test"])
+
+
+def test_every_role_has_a_password_of_its_own_that_only_its_services_see() -> None:
+    """A moderator's container would have a worker's rights; or a new role start without a password."""
+    services = compose()["services"]
+    made = {one.split(":")[0] for one in services["redis-users"]["volumes"]}
+    assert made == {f"{role}-password" for role in ROLES} | {"redis-users"}
+    assert {f"/var/lib/livewarden-secrets/{role}" for role in ROLES} <= set(
+        (COMPOSE.parent / "Dockerfile").read_text().split()
+    )
+    for name, service in services.items():
+        mounted = {one.split("-password")[0] for one in service.get("volumes", ()) if "-password:" in one}
+        user = service.get("environment", {}).get("LIVEWARDEN_REDIS_USERNAME", "")
+        if name != "redis-users" and mounted:
+            assert len(mounted) == 1, name
+            assert user.removeprefix("${LIVEWARDEN_REDIS_USERNAME-").rstrip("}") in mounted, name
 
 
 def test_sealed_pictures_wait_on_the_data_volume() -> None:
@@ -111,10 +154,12 @@ def test_sealed_pictures_wait_on_the_data_volume() -> None:
 def test_the_operators_folder_is_mounted_where_settings_expect_it_and_read_only() -> None:
     """An operator could not add a policy, a list or a model; or a decoder exploit could change them, or a moderator's
     container would have the hash lists; or no report could be recorded where the deployment has a policy of its own,
-    and no evidence sealed again."""
+    on the desk neither, and no evidence sealed again."""
     mounts = {name: service.get("volumes", ()) for name, service in compose()["services"].items()}
     mount = "${LIVEWARDEN_CONFIG_DIR:-./deployment}:/etc/livewarden:ro"
-    assert {name for name, found in mounts.items() if mount in found} == {"worker", "beat", "operator", "reviewer"}
+    assert {name for name, found in mounts.items() if mount in found} == {
+        *("worker", "beat", "desk", "operator", "reviewer")
+    }
     handed_on = {name: _DEFAULT.sub(r"\1", value) for name, value in compose()["x-environment"].items()}
     for variable, folder in (("LISTS_DIR", "lists"), ("MANIFESTS_DIR", "manifests")):
         assert handed_on[f"{PREFIX}{variable}"] == f"/etc/livewarden/{folder}"

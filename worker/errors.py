@@ -7,6 +7,7 @@ LivewardenError
     ├── StoreError               Redis is away, full, or does not keep what is written
     ├── ObjectStoreError         the store of whole files is away, full or not usable
     ├── QueueError               the queue refuses a person's request
+    │   └── LookError            a look at a stream that gives no picture, or none yet
     ├── PeopleError              the roster does not have this person, or not in this role
     ├── OriginEntryError         an entry of the allowed origins that names nothing
     ├── FetchError               bytes that could not be fetched from an origin
@@ -76,6 +77,18 @@ class ObjectStoreError(WorkerError):
 
 class QueueError(WorkerError):
     """The queue refuses a person's request; the text has the reason, and the earlier act of another person."""
+
+
+class LookError(QueueError):
+    """A look at a stream is refused, or ended without a picture; the text has the reason."""
+
+    def __init__(self, text: str, *, reason: str, wait_seconds: int = 0) -> None:
+        super().__init__(text)
+        self.reason = reason
+        """A slug: `decided`, `busy`, `full`, `forgotten`, `no-worker`, one of `worker.queue.looks.REASONS`, or that of
+        a failed fetch."""
+        self.wait_seconds = wait_seconds
+        """Until the stream may have another look; 0: not known."""
 
 
 class PeopleError(WorkerError):

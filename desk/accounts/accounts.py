@@ -12,13 +12,13 @@ from typing import Final
 
 from redis import Redis
 from redis.exceptions import NoPermissionError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from desk.accounts import passwords, proofs, sessions, setup_link
 from desk.accounts.lockout import Lockout
 from desk.database.connection import DeskDatabase
-from desk.database.tables import FOLDED, AccountRow
+from desk.database.tables import FOLDED, AccountRow, ClearGrantRow, ExposureRow
 from desk.errors import DeskDatabaseError, SignInError
 from worker.errors import PeopleError, QueueError, StoreError
 from worker.people.actor import Actor, check_name, folded
@@ -61,19 +61,20 @@ class Accounts:
         """`now_ms`: the host's clock; `proxy_secret`: empty where no proxy signs people in."""
         self._database = database
         self._redis = redis
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._proxy_secret = proxy_secret
 
     def renew_link(self) -> str | None:
         """The secret of a new first-start link; None: there is an account already."""
         with self._database.begin() as session:
-            return setup_link.renew_link(session, self._now_ms())
+            return setup_link.renew_link(session, self.now_ms())
 
     def is_link(self, secret: str) -> bool:
         """Returns whether a first-start link is good."""
         with self._database.begin() as session:
-            return setup_link.is_link(session, secret, self._now_ms())
+            return setup_link.is_link(session, secret, self.now_ms())
 
+    @passwords.place()
     def start(self, secret: str, name: str, password: str) -> FirstLead:
         """Begins the roster with a lead, and gives them an account.
 
@@ -86,7 +87,7 @@ class Accounts:
         passwords.check_new_password(password, given)
         hashed = passwords.hash_password(password)
         with self._database.begin() as session:
-            if not setup_link.use_link(session, secret, self._now_ms()):
+            if not setup_link.use_link(session, secret, self.now_ms()):
                 raise SignInError("sign_in.link_used")
             try:
                 token = add_person(self._redis, given, "lead", by=Actor.named(given))
@@ -106,6 +107,7 @@ class Accounts:
             made = None
         return FirstLead(roster_token=token, session_token=made)
 
+    @passwords.place()
     def join(self, name: str, roster_token: str, password: str, *, address: str) -> str:
         """Makes the account of a person of the roster, or makes it anew, which ends the sessions there were; returns
         the token of a new session.
@@ -122,6 +124,7 @@ class Accounts:
             Lockout(session, given, address).forgive()
             return self._write(session, actor.name, password, hashed, actor.proof)
 
+    @passwords.place()
     def sign_in(self, name: str, password: str, *, address: str) -> str:
         """Returns the token of a new session.
 
@@ -150,7 +153,7 @@ class Accounts:
                 raise SignInError("sign_in.refused")  # changed while this ran
             if renewed is not None:
                 row.password_hash = renewed
-            return sessions.make_session(session, given, proof, self._now_ms())
+            return sessions.make_session(session, given, proof, self.now_ms())
 
     def find(self, token: str) -> SignedIn | None:
         """The person of a session's token, as the roster has them now; None: nobody.
@@ -159,7 +162,7 @@ class Accounts:
             StoreError: Redis failed.
         """
         with self._database.begin() as session:
-            found = sessions.find_session(session, token, self._now_ms())
+            found = sessions.find_session(session, token, self.now_ms())
             account = session.get(AccountRow, found.account) if found else None
         if found is None or account is None:
             return None
@@ -178,7 +181,7 @@ class Accounts:
         """
         if signed_in.family:
             with self._database.begin() as session:
-                if not sessions.is_live(session, signed_in.family, self._now_ms()):
+                if not sessions.is_live(session, signed_in.family, self.now_ms()):
                     return False
         try:
             return actor_of_proof(self._redis, signed_in.actor.name, signed_in.actor.proof) == signed_in.actor
@@ -190,6 +193,25 @@ class Accounts:
         with self._database.begin() as session:
             sessions.end_family(session, family)
 
+    def sign_out_everywhere(self, actor: Actor) -> None:
+        """Ends all sessions of a person."""
+        with self._database.begin() as session:
+            sessions.end_sessions_of(session, folded(actor.name))
+
+    def sessions_of(self, actor: Actor) -> list[sessions.OwnSession]:
+        """The sessions of a person, the one that was used last first."""
+        with self._database.begin() as session:
+            return sessions.sessions_of(session, folded(actor.name), self.now_ms())
+
+    def forget(self, name: str) -> None:
+        """Removes the account of a person who was removed from the roster, their sessions and what they saw today."""
+        with self._database.begin() as session:
+            sessions.end_sessions_of(session, folded(name))
+            session.execute(delete(AccountRow).where(AccountRow.folded == folded(name)[:FOLDED]))
+            for table in (ExposureRow, ClearGrantRow):
+                session.execute(delete(table).where(table.account == folded(name)[:FOLDED]))
+
+    @passwords.place()
     def change_password(self, actor: Actor, password: str, new_password: str, *, address: str) -> str:
         """Gives the person another password, and ends their sessions; returns the token of a new one.
 
@@ -251,7 +273,7 @@ class Accounts:
 
     def _admit(self, session: Session, name: str, address: str) -> None:
         """Counts a try, or refuses it."""
-        lockout, now = Lockout(session, folded(name), address), self._now_ms()
+        lockout, now = Lockout(session, folded(name), address), self.now_ms()
         wait = lockout.wait_ms(now)
         if wait:
             raise SignInError("sign_in.wait", wait_seconds=-(-wait // 1000))
@@ -281,12 +303,12 @@ class Accounts:
         sealed = proofs.seal_proof(proof, passwords.key_of_password(password, salt), key)
         sessions.end_sessions_of(session, key)
         self._put(session, name, hashed, salt, sealed)
-        return sessions.make_session(session, key, proof, self._now_ms())
+        return sessions.make_session(session, key, proof, self.now_ms())
 
     def _put(self, session: Session, name: str, hashed: str, salt: bytes, sealed: bytes) -> None:
         row = session.get(AccountRow, folded(name))
         if row is None:
-            row = AccountRow(folded=folded(name), created_ms=self._now_ms())
+            row = AccountRow(folded=folded(name), created_ms=self.now_ms())
             session.add(row)
         row.name, row.password_hash, row.salt, row.sealed_proof = name, hashed, salt, sealed
 

@@ -1,6 +1,8 @@
 """Passwords: argon2id, at most a few computed at once."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import BoundedSemaphore
 from typing import Final
 
@@ -15,15 +17,36 @@ SHORTEST: Final = 12
 """Characters of a password; longer is what helps (NIST SP 800-63B-4, section 3.1.1.2), rules of composition do not."""
 LONGEST: Final = 256
 """Characters: bounds what one request lets argon2 read."""
-AT_ONCE: Final = 4
-"""Hashes computed at once, of 64 MiB each: a flood of sign-ins takes 256 MiB, and no more."""
+AT_ONCE: Final = 2
+"""Hashes computed at once, of 64 MiB and four threads each: a flood of sign-ins takes 128 MiB, and leaves the cores
+some time for pages."""
+MOST_PLACES: Final = 12
+"""People who sign in at once; each waits in a thread, and pages need the other 28 of them."""
+BUSY_SECONDS: Final = 5
+"""Said to whoever finds no place: by then all twelve have their answer."""
 SALT_BYTES: Final = 16
 KEY_BYTES: Final = 32
 
 _hasher: Final = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 _slots: Final = BoundedSemaphore(AT_ONCE)
+_places: Final = BoundedSemaphore(MOST_PLACES)
 _nobodys: Final = "$argon2id$v=19$m=65536,t=3,p=4$bGl2ZXdhcmRlbiBkZXNrIQ$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI"
 """A hash that no password has: a name without an account takes as long to refuse as a wrong password."""
+
+
+@contextmanager
+def place() -> Iterator[None]:
+    """A place among those who wait for a hash; to be had before a try is counted.
+
+    Raises:
+        SignInError: there is none.
+    """
+    if not _places.acquire(blocking=False):
+        raise SignInError("sign_in.busy", wait_seconds=BUSY_SECONDS)
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def check_new_password(password: str, name: str) -> None:

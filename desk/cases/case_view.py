@@ -10,7 +10,7 @@ from config.facts import Severity
 from desk.errors import UnknownCaseError
 from worker.errors import QueueError
 from worker.incidents.keys import case_key
-from worker.people.actor import folded
+from worker.people.actor import Actor, folded
 from worker.queue.record import describe_incident
 from worker.store.redis_client import now_ms, store_errors
 
@@ -43,11 +43,12 @@ class CaseView:
         return any(folded(one["holder"] or "") == folded(name) for one in self.undecided)
 
 
-def read_case(redis: Redis, case_id: str) -> CaseView:
+def read_case(redis: Redis, case_id: str, *, viewer: Actor | None = None) -> CaseView:
     """Reads a case, takes nothing and renews no lease.
 
     Args:
         case_id: of a case; or of an incident, whose case is read, or which an older version raised without one.
+        viewer: who is shown it; a judgement that waits for a second person is shown to its own judge alone.
 
     Raises:
         UnknownCaseError: there is none of that id.
@@ -56,9 +57,9 @@ def read_case(redis: Redis, case_id: str) -> CaseView:
     with store_errors():
         ids = [str(one) for one in redis.zrange(case_key(case_id), 0, MOST_INCIDENTS - 1)]
         now = now_ms(redis)
-    records = _records(redis, ids or [case_id])
+    records = _records(redis, ids or [case_id], viewer)
     if not ids and records and (of_case := records[0]["case_id"]):
-        return read_case(redis, of_case)  # a link named the incident
+        return read_case(redis, of_case, viewer=viewer)  # a link named the incident
     if not records:
         raise UnknownCaseError(case_id)
     ranks = {one.value: one.rank for one in Severity}
@@ -73,11 +74,11 @@ def read_case(redis: Redis, case_id: str) -> CaseView:
     return CaseView(case_id=case_id, records=tuple(records), now_ms=now)
 
 
-def _records(redis: Redis, incident_ids: Sequence[str]) -> list[dict[str, Any]]:
+def _records(redis: Redis, incident_ids: Sequence[str], viewer: Actor | None) -> list[dict[str, Any]]:
     records = []
     for incident_id in incident_ids:
         try:
-            records.append(describe_incident(redis, incident_id))
+            records.append(describe_incident(redis, incident_id, viewer=viewer))
         except QueueError:  # deleted: its retention ended
             continue
     return records

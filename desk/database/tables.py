@@ -1,4 +1,5 @@
-"""Tables of the desk's database: accounts, sessions, failures to sign in, the first-start link, personal settings.
+"""Tables of the desk's database: accounts, sessions, failures to sign in, the first-start link, personal settings,
+exposure of today, grants of clear views.
 
 People, roles, incidents and decisions are in Redis; losing this database loses none of them. Times are in
 milliseconds since 1970, of the clock of the host that wrote them.
@@ -15,6 +16,8 @@ DIGEST: Final = 64
 """Characters of a SHA-256 in hex."""
 FOLDED: Final = 3 * MAX_NAME_LENGTH
 """Characters of a folded name: folding makes up to three of one."""
+CASE_ID: Final = 128
+"""Characters of a case's id, >=."""
 
 
 class DeskTable(DeclarativeBase):
@@ -84,3 +87,47 @@ class PreferencesRow(DeskTable):
     __tablename__ = "preferences"
     account: Mapped[str] = mapped_column(String(FOLDED), primary_key=True)
     values: Mapped[str] = mapped_column(Text)
+
+
+class ExposureRow(DeskTable):
+    """Exposure of one person today, for that person alone, and since when they work without a rest."""
+
+    __tablename__ = "exposure"
+    account: Mapped[str] = mapped_column(String(FOLDED), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10))
+    """Day of the figures, in UTC: `2026-11-27`. On another day all of them are 0."""
+    clear_views: Mapped[int] = mapped_column(BigInteger, default=0)
+    clear_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    reduced_views: Mapped[int] = mapped_column(BigInteger, default=0)
+    desk_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    began_ms: Mapped[int] = mapped_column(BigInteger)
+    """Beginning of the work without a rest."""
+    seen_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    clear_until_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    """End of the clear view that is counted last; an earlier end takes the rest back."""
+    last_ref: Mapped[str] = mapped_column(String(32), default="")
+    """Picture that was opened last: a double click counts once."""
+    last_ref_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class ClearGrantRow(DeskTable):
+    """A clear view that a person asked for, with a reason, and has not had yet."""
+
+    __tablename__ = "clear_grants"
+    digest: Mapped[str] = mapped_column(String(DIGEST), primary_key=True)
+    """SHA-256 of the ticket, which only the person's page has."""
+    account: Mapped[str] = mapped_column(String(FOLDED), index=True)
+    ref: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(Text)
+    made_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class ReportAnswersRow(DeskTable):
+    """Answers that people gave for reports of a case, as one JSON object: they have personal data of an account."""
+
+    __tablename__ = "report_answers"
+    case_id: Mapped[str] = mapped_column(String(CASE_ID), primary_key=True)
+    values: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
+    changed_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int] = mapped_column(BigInteger)

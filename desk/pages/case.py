@@ -8,6 +8,8 @@ from starlette.responses import Response
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import read_case
 from desk.cases.case_words import case_words
+from desk.judging.judging_part import judging_part
+from desk.pages.picture_section import pictures_part
 from desk.web.access import judges
 from desk.web.rendering import render
 from desk.web.services import services_of
@@ -29,13 +31,14 @@ def show_case(request: Request, signed_in: SignedIn, case_id: str, status: int =
         StoreError: Redis failed.
     """
     services, actor = services_of(request), signed_in.actor
-    view = read_case(services.redis, case_id)
+    view = read_case(services.redis, case_id, viewer=actor)
     return render(
         request,
         "case.html",
         status,
         view=view,
         mine=view.is_held_by(actor.name),
+        **judging_part(services.redis, view, actor, services.texts, judged=sent.get("judged")),
         **case_words(
             services.redis,
             view,
@@ -44,4 +47,5 @@ def show_case(request: Request, signed_in: SignedIn, case_id: str, status: int =
             policy_file=services.settings.policy_file,
             refused=sent.get("refused", ""),
         ),
+        **pictures_part(request, signed_in, view),
     )

@@ -9,10 +9,11 @@ from starlette.responses import RedirectResponse, Response
 from desk.accounts.accounts import SignedIn
 from desk.errors import KeyRefusedError, SignInError
 from desk.pages.sign_in import REFUSED, SEE_OTHER, refusal
+from desk.pages.welfare import welfare_part
 from desk.preferences.key_bindings import bindings_from_form
 from desk.preferences.preferences import DETAILS, SIZES, STRENGTHS, THEMES, Preferences
 from desk.texts.catalogue import Texts
-from desk.web.access import anybody, judges
+from desk.web.access import anybody, judges, readers
 from desk.web.rendering import render
 from desk.web.services import services_of
 
@@ -23,7 +24,9 @@ _CHOICES: Final[dict[str, Any]] = {"details": DETAILS, "sizes": SIZES, "themes":
 @router.get("/")
 def home(signed_in: Annotated[SignedIn, Depends(anybody)]) -> Response:
     """Leads to the page that the person's role begins with."""
-    return RedirectResponse("/queue" if signed_in.actor.role in judges.roles else "/settings", SEE_OTHER)
+    role = signed_in.actor.role
+    first = "/queue" if role in judges.roles else "/insight" if role in readers.roles else "/settings"
+    return RedirectResponse(first, SEE_OTHER)
 
 
 @router.get("/settings")
@@ -87,7 +90,8 @@ def _settings(
     request: Request, preferences: Preferences, *, part: str = "settings.html", keys_refusal: str = "", **said: bool
 ) -> Response:
     said = {"saved": False, "keys_saved": False} | said
-    return render(request, part, preferences=preferences, keys_refusal=keys_refusal, **said, **_CHOICES)
+    values = {**said, **_CHOICES, **welfare_part(request)}
+    return render(request, part, preferences=preferences, keys_refusal=keys_refusal, **values)
 
 
 def _key_refusal(texts: Texts, error: KeyRefusedError) -> str:

@@ -22,6 +22,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "clear": "c",
     "before": "[",
     "after": "]",
+    "take": "r",
     "hold": "h",
     "hand_over": "v",
     "help": "e",

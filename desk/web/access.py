@@ -52,3 +52,7 @@ judges: Final = Gate(Role.MODERATOR, Role.LEAD)
 """For those who take and decide cases."""
 overseers: Final = Gate(Role.LEAD, Role.AUDITOR)
 """For those who see who may do what."""
+readers: Final = Gate(Role.LEAD, Role.OPERATOR, Role.AUDITOR)
+"""For those who report on the deployment, without figures of people."""
+leads: Final = Gate(Role.LEAD)
+"""For those who change the roster, and decide what moderators cannot."""

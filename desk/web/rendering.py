@@ -8,15 +8,18 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from desk.accounts.accounts import SignedIn
 from desk.preferences.key_bindings import ACTIONS, keys_for_page, keys_in_force
 from desk.preferences.preferences import Preferences
 from desk.texts.catalogue import Texts
-from desk.web.services import services_of
+from desk.web.services import DeskServices, services_of
 from desk.web.static_files import StaticFiles
+from desk.welfare.breaks import NextBreak
 from worker.people.actor import Role
 
 NAVIGATION: Final = (
     ("queue", "/queue", frozenset({Role.MODERATOR, Role.LEAD})),
+    ("insight", "/insight", frozenset({Role.LEAD, Role.OPERATOR, Role.AUDITOR})),
     ("people", "/people", frozenset({Role.LEAD, Role.AUDITOR})),
     ("settings", "/settings", frozenset(Role)),
 )
@@ -53,6 +56,14 @@ def render(request: Request, template: str, status: int = 200, /, **values: Any)
     signed_in = getattr(request.state, "signed_in", None)
     if "preferences" not in values:
         values["preferences"] = Preferences() if signed_in is None else services.preferences.of(signed_in.actor.name)
+    values.setdefault("next_break", _next_break(services, signed_in))
     behind_proxy = bool(services.deployment.proxy_header)
     page = services.templates.get_template(template)
     return HTMLResponse(page.render(signed_in=signed_in, behind_proxy=behind_proxy, **values), status)
+
+
+def _next_break(services: DeskServices, signed_in: SignedIn | None) -> NextBreak | None:
+    """The next break of a person who judges; a request shows that they are at the desk."""
+    if signed_in is None or signed_in.actor.role not in (Role.MODERATOR, Role.LEAD):
+        return None
+    return services.exposure.be_present(signed_in.actor.name)

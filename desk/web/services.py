@@ -8,13 +8,21 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.accounts.accounts import Accounts, SignedIn
+from desk.answers.answer_store import AnswerStore
 from desk.deployment import DeskDeployment
+from desk.insight.period_reports import PeriodReports
 from desk.live.open_streams import OpenStreams
 from desk.live.queue_feed import QueueFeed
 from desk.live.watch_feed import WatchFeed
+from desk.pictures.failed_openings import FailedOpenings
+from desk.pictures.opening import PictureOpener
+from desk.pictures.reading_pool import ReadingPool
 from desk.preferences.preference_store import PreferenceStore
+from desk.reports.case_reports import CaseReports
 from desk.texts.catalogue import Texts
 from desk.web.cookies import cookie_name
+from desk.welfare.clear_grants import ClearGrants
+from desk.welfare.exposure import ExposureLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +34,16 @@ class DeskServices:
     redis: Redis
     accounts: Accounts
     preferences: PreferenceStore
+    exposure: ExposureLog
+    clear_grants: ClearGrants
+    opener: PictureOpener
+    reading: ReadingPool
+    failed_openings: FailedOpenings
     texts: Texts
     templates: Environment
+    answers: AnswerStore
+    reports: CaseReports
+    insight: PeriodReports
     feed: QueueFeed
     watch: WatchFeed
     streams: OpenStreams

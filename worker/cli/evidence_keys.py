@@ -25,13 +25,9 @@ NOT_ALL = 3
 
 def evidence_reader(redis: "Redis", settings: "Settings") -> "EvidenceReader":
     """The places where evidence is read."""
-    from worker.evidence.evidence_store import EvidenceStore
     from worker.evidence.reading import EvidenceReader
-    from worker.evidence.spool import Spool
-    from worker.store.object_store import ObjectStore
 
-    store = EvidenceStore(lambda: ObjectStore(settings.store_url))
-    return EvidenceReader(redis=redis, store=store, spool=Spool.of(settings))
+    return EvidenceReader.of(redis, settings)
 
 
 def own_identity(settings: "Settings") -> "Identity":
@@ -40,15 +36,9 @@ def own_identity(settings: "Settings") -> "Identity":
     Raises:
         EvidenceError: LIVEWARDEN_EVIDENCE_IDENTITY is not set, or its file is not usable.
     """
-    from worker.errors import EvidenceError
     from worker.evidence.sealing import Identity
 
-    if settings.evidence_identity is None:
-        raise EvidenceError(
-            "LIVEWARDEN_EVIDENCE_IDENTITY: set it to the file of your private key (`livewarden evidence keygen`)",
-            reason="identity",
-        )
-    return Identity.read(settings.evidence_identity)
+    return Identity.of(settings)
 
 
 @app.command()

@@ -11,7 +11,7 @@ def redis_users(
     rotate: Annotated[str | None, typer.Option(metavar="ROLE", help="Give this role a new password.")] = None,
     retire: Annotated[str | None, typer.Option(metavar="ROLE", help="Refuse this role's previous password.")] = None,
 ) -> None:
-    """Make a Redis user for each role: platform, worker, moderator, operator.
+    """Make a Redis user for each role: platform, worker, moderator, desk, operator.
 
     FOLDER/redis/users.acl is for Redis (`aclfile`), FOLDER/ROLE/password for the processes of that role. Existing
     passwords are kept: the command may run before each start of Redis, and writes the rules of this version.

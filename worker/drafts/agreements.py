@@ -1,7 +1,8 @@
 """Agreements of two people that a case is packaged for a recipient: neither can hand out evidence alone."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +27,9 @@ MOST_AGREEMENTS: Final = 20
 
 PEOPLE: Final = 2
 
+MOST_NAMED: Final = 50
+"""Incidents of a case that an agreement names, <=; its digest is of all."""
+
 MAY_AGREE: Final = (Role.MODERATOR, Role.LEAD)
 
 
@@ -40,6 +44,12 @@ class PackageAgreement:
     """Redis's clock."""
     agreed: str
     """Digest from `content_of`: of what and for whom."""
+    recipient: str = ""
+    """Public key; empty: an older version recorded it without."""
+    outcomes: tuple[str, ...] = ()
+    """`INCIDENT OUTCOME` of the case's incidents at that time, at most `MOST_NAMED`: to say what has changed since."""
+    pictures: int | None = None
+    """Pictures that it was about; None: not recorded."""
 
     def to_json(self) -> str:
         """Returns the record on one line."""
@@ -53,7 +63,7 @@ class PackageAgreement:
 def content_of(case: CaseReport, recipient: str) -> str:
     """Returns a digest of what is agreed to: the recipient, the case, its incidents with their outcomes, and its
     pictures. Who agreed to three pictures has not agreed to a fourth, nor to the case once a decision is revised."""
-    incidents = sorted(f"{one.incident_id} {one.outcome}" for one in case.incidents)
+    incidents = _outcomes(case)
     pictures = sorted(f"{one.ref} {one.picture_sha256}" for one in case.reported_pictures)
     return derived_id("package", recipient, case.case_id, json.dumps([incidents, pictures]))
 
@@ -81,6 +91,9 @@ def agree(redis: Redis, case: CaseReport, actor: Actor, *, recipient: str) -> li
             verified=actor.verified,
             at_ms=now_ms(redis),
             agreed=content_of(case, recipient),
+            recipient=recipient,
+            outcomes=tuple(_outcomes(case)[:MOST_NAMED]),
+            pictures=len(case.reported_pictures),
         )
     entry = audit_entry(
         Act.AGREE,
@@ -159,17 +172,54 @@ def record_package(
         )
 
 
-def _read(texts: Sequence[str]) -> list[PackageAgreement]:
-    """The agreements that a script found to stand: it has checked their fields."""
-    found = [json.loads(text) for text in texts]
-    read = [
-        PackageAgreement(
-            by=str(one["by"]),
-            role=str(one.get("role", "")),
-            verified=one.get("verified") is True,
-            at_ms=int(one["at_ms"]),
-            agreed=str(one["agreed"]),
-        )
-        for one in found
-    ]
+def agreements_on(redis: Redis, case_id: str) -> list[PackageAgreement]:
+    """Returns the agreements of the last day on a case, whatever they were to, the first one first; damaged ones are
+    left out. Whether one still counts is for `agree` and `record_package` to say.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        texts = [str(text) for text in redis.hgetall(agreements_key(case_id)).values()]
+        now = now_ms(redis)
+    return [one for one in _read(texts) if now - one.at_ms < LIFE_MS]
+
+
+def changes_since(agreement: PackageAgreement, case: CaseReport) -> list[str]:
+    """Names what has changed in the case since a person agreed to its package; empty: nothing.
+
+    Each is `INCIDENT OUTCOME` as it is now, an incident's ID alone where it has left the case, or `pictures`.
+    """
+    if agreement.agreed == content_of(case, agreement.recipient):
+        return []
+    now = _outcomes(case)
+    before = set(agreement.outcomes)
+    left = {one.partition(" ")[0] for one in before} - {one.incident_id for one in case.incidents}
+    found = [] if len(before) == MOST_NAMED else [one for one in now if one not in before] + sorted(left)
+    return found if found and agreement.pictures == len(case.reported_pictures) else [*found, "pictures"]
+
+
+def _outcomes(case: CaseReport) -> list[str]:
+    return sorted(f"{one.incident_id} {one.outcome}" for one in case.incidents)
+
+
+def _read(texts: Iterable[str]) -> list[PackageAgreement]:
+    """The agreements of these records; a damaged one is none."""
+    read = []
+    for text in texts:
+        with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            one = json.loads(text)
+            pictures = one.get("pictures")
+            read.append(
+                PackageAgreement(
+                    by=str(one["by"]),
+                    role=str(one.get("role", "")),
+                    verified=one.get("verified") is True,
+                    at_ms=int(one["at_ms"]),
+                    agreed=str(one["agreed"]),
+                    recipient=str(one.get("recipient", "")),
+                    outcomes=tuple(map(str, one.get("outcomes", ()))),
+                    pictures=pictures if isinstance(pictures, int) else None,
+                )
+            )
     return sorted(read, key=lambda one: (one.at_ms, one.by))

@@ -1,7 +1,7 @@
 """Packages a case: agreement, pictures, audit extract, record, and the sealed file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis import Redis
@@ -9,7 +9,14 @@ from redis import Redis
 from config.counts import counted
 from worker.audit.published_heads import published_heads
 from worker.audit.search import AuditSearch
-from worker.drafts.agreements import MAY_AGREE, PackageAgreement, agree, record_package, suffices
+from worker.drafts.agreements import (
+    MAY_AGREE,
+    PackageAgreement,
+    agree,
+    content_of,
+    record_package,
+    suffices,
+)
 from worker.drafts.audit_extract import extract
 from worker.drafts.case_report import CaseReport
 from worker.drafts.gathering import gather, since_ms
@@ -29,6 +36,8 @@ class PackageOutcome:
     agreements: tuple[PackageAgreement, ...]
     package: CasePackage | None = None
     """None: another person has yet to agree."""
+    sealed: bytes = field(default=b"", repr=False)
+    """The package, sealed to its recipient."""
     missing: tuple[str, ...] = ()
     """Texts about pictures, and parts of the audit log, that are not in it."""
 
@@ -47,18 +56,33 @@ class Packaging:
     def package(self, given: str, actor: Actor, *, to: str, out: Path) -> PackageOutcome:
         """Agrees to a package, and writes it, sealed, if another person has agreed to the same.
 
-        Nothing of a picture is on a disk in the clear. The package is on record before the file is written: one that
+        Raises:
+            LocalFileError: the file cannot be written.
+            LivewardenError: as `agree_and_seal`.
+        """
+        done = self.agree_and_seal(given, actor, to=to, first=lambda: expect_private(out))
+        if done.package is not None:
+            write_private_file(out, done.sealed)
+        return done
+
+    def agree_and_seal(
+        self, given: str, actor: Actor, *, to: str, seen: str = "", first: Callable[[], None] = lambda: None
+    ) -> PackageOutcome:
+        """Agrees to a package, and seals it in memory if another person has agreed to the same.
+
+        Nothing of a picture is on a disk in the clear. The package is on record before it is handed out: one that
         cannot be recorded is not.
 
         Args:
             given: the case, or an incident of it, by its ID or the beginning of it.
             to: public key of the recipient.
+            seen: `content_of` the case, without a recipient, as the person saw it; empty: whatever it is now.
+            first: called before anything is recorded.
 
         Raises:
-            DraftError: nobody has decided that it is reported, it has changed since the first agreement, or a picture
-                is not the one on record.
+            DraftError: nobody has decided that it is reported, it has changed since the first agreement or since it was
+                seen, or a picture is not the one on record.
             EvidenceError: `to` is no public key, or there is no private key.
-            LocalFileError: the file cannot be written.
             QueueError, RetentionError: there is no such case.
             BankRequestError, PeopleError: the person may not.
             StoreError, ObjectStoreError: Redis or the store failed.
@@ -72,7 +96,9 @@ class Packaging:
                 f"case {case.case_id}: nobody has decided that it is, or may be, child sexual abuse, or that a child "
                 "is at risk: its pictures are handed to nobody"
             )
-        expect_private(out)
+        if seen and seen != content_of(case, ""):
+            raise DraftError(f"case {case.case_id}: it has changed since its page was shown: load it again")
+        first()
         agreements = tuple(agree(self.redis, case, actor, recipient=recipient))
         if not suffices(agreements):
             return PackageOutcome(case_id=case.case_id, agreements=agreements)
@@ -99,8 +125,9 @@ class Packaging:
             manifest_sha256=built.manifest_sha256,
             pictures=built.pictures,
         )
-        write_private_file(out, sealed)
-        return PackageOutcome(case_id=case.case_id, agreements=agreements, package=built, missing=tuple(missing))
+        return PackageOutcome(
+            case_id=case.case_id, agreements=agreements, package=built, sealed=sealed, missing=tuple(missing)
+        )
 
     def _case(self, given: str) -> CaseReport:
         return gather(self.redis, given, audit=self.audit, deployment=self.deployment)

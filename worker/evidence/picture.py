@@ -14,7 +14,7 @@ MAX_SIDE_PIXELS: Final = 1280
 JPEG_QUALITY: Final = 85
 """Quality from 0 to 100, by OpenCV's measure. A person sees no difference to 95, which takes twice the bytes."""
 
-Rgb = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 
 
 def to_jpeg(rgb: npt.NDArray[Any]) -> bytes:
@@ -71,10 +71,19 @@ BLURRED_PIXELS: Final = 48
 """Points along the longer side that a blurred picture is made of: they tell a room from a landscape, and no face."""
 
 
-def to_png(jpeg: bytes, *, clear: bool) -> bytes:
-    """Returns a picture as PNG: grey and blurred, or as it is.
+MAX_SCANS: Final = 10
+"""Scans of a JPEG, <=: `to_jpeg` writes one, and encoders of progressive ones ten. Each takes the time of a complete
+picture, and four megabytes have room for a hundred thousand."""
 
-    The JPEG comes from a worker, which a stream may have taken over: it is decoded here, and never handed on.
+_SCAN: Final = b"\xff\xda"
+"""Begins a scan; in coded data 0xFF is followed by zero or a restart marker."""
+
+
+def decoded(jpeg: bytes, *, grey: bool) -> Pixels:
+    """Returns a picture of evidence as uint8, (height, width) where it is grey, else (height, width, 3), BGR.
+
+    The JPEG comes from a worker, which a stream may have taken over: time and memory are bounded by its size, its
+    number of scans and MAX_SIDE_PIXELS, and its bytes are never handed on.
 
     Raises:
         EvidenceError: it is no JPEG of at most MAX_SIDE_PIXELS, or is damaged.
@@ -84,19 +93,43 @@ def to_png(jpeg: bytes, *, clear: bool) -> bytes:
         raise EvidenceError(
             f"a picture of {width}×{height}: expected at most {MAX_SIDE_PIXELS} a side", reason="damaged"
         )
-    flags = cv2.IMREAD_COLOR if clear else cv2.IMREAD_GRAYSCALE
-    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    if decoded is None or decoded.shape[:2] != (height, width):
+    if jpeg.count(_SCAN) > MAX_SCANS:
+        raise EvidenceError(f"a picture of more than {MAX_SCANS} scans", reason="damaged")
+    flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+    found = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if found is None or found.shape[:2] != (height, width):
         raise EvidenceError("a picture cannot be decoded", reason="damaged")
-    if not clear:
-        scale = BLURRED_PIXELS / max(width, height)
-        small = cv2.resize(
-            decoded, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
-        )
-        decoded = cv2.GaussianBlur(
-            cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), (0, 0), 1 / scale
-        )
-    done, encoded = cv2.imencode(".png", decoded)
+    return np.asarray(found, np.uint8)
+
+
+def blurred(pixels: Pixels, points: float) -> Pixels:
+    """Returns a picture of the same size that is made of so many points along its longer side."""
+    height, width = pixels.shape[:2]
+    scale = points / max(width, height)
+    small = cv2.resize(
+        pixels, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
+    )
+    large = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.GaussianBlur(large, (0, 0), 1 / scale), np.uint8)
+
+
+def as_png(pixels: Pixels) -> bytes:
+    """Returns a picture as PNG.
+
+    Raises:
+        EvidenceError: it cannot be encoded.
+    """
+    done, encoded = cv2.imencode(".png", pixels)
     if not done:
         raise EvidenceError("a picture cannot be encoded as PNG", reason="damaged")
     return encoded.tobytes()
+
+
+def to_png(jpeg: bytes, *, clear: bool) -> bytes:
+    """Returns a picture as PNG: grey and blurred, or as it is.
+
+    Raises:
+        EvidenceError: as `decoded`.
+    """
+    pixels = decoded(jpeg, grey=not clear)
+    return as_png(pixels if clear else blurred(pixels, BLURRED_PIXELS))

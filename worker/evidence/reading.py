@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from config.settings import Settings
 from worker.errors import EvidenceError
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.item import ItemHead, digest_of, is_ref
@@ -11,6 +12,7 @@ from worker.evidence.item_states import record_of, states_of
 from worker.evidence.record import EvidenceRecord, ItemState
 from worker.evidence.sealing import Identity, open_sealed
 from worker.evidence.spool import Spool
+from worker.store.object_store import ObjectStore
 from worker.store.redis_client import store_errors
 
 
@@ -31,6 +33,12 @@ class EvidenceReader:
     redis: Redis
     store: EvidenceStore
     spool: Spool
+
+    @classmethod
+    def of(cls, redis: Redis, settings: Settings) -> "EvidenceReader":
+        """The reader of a deployment."""
+        store = EvidenceStore(lambda: ObjectStore(settings.store_url))
+        return cls(redis=redis, store=store, spool=Spool.of(settings))
 
     def find(self, ref: str) -> FoundItem:
         """Returns an item as it is stored, without opening it.

@@ -9,6 +9,7 @@ import pyrage
 from pyrage import x25519
 
 from config.regular_file import open_regular
+from config.settings import Settings
 from worker.errors import EvidenceError
 from worker.evidence.item import MAX_HEAD_BYTES, MAX_SEALED_BYTES, ItemHead, SealedItem, digest_of
 
@@ -98,6 +99,20 @@ class Identity:
     def public_keys(self) -> tuple[str, ...]:
         """The public keys that belong to it."""
         return tuple(str(key.to_public()) for key in self._keys)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Identity":
+        """Reads the private key of the process.
+
+        Raises:
+            EvidenceError: LIVEWARDEN_EVIDENCE_IDENTITY is not set, or its file is not usable (`identity`).
+        """
+        if settings.evidence_identity is None:
+            raise EvidenceError(
+                "LIVEWARDEN_EVIDENCE_IDENTITY: set it to the file of your private key (`livewarden evidence keygen`)",
+                reason="identity",
+            )
+        return cls.read(settings.evidence_identity)
 
     @classmethod
     def read(cls, path: Path) -> "Identity":

@@ -92,12 +92,16 @@ def _table(table: ReportTable) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in ([column.heading for column in table.columns], left, *rows)]
 
 
-def _shown(value: Value, unit: Unit) -> str:
-    if value is None:
+def in_words(value: Value, unit: Unit) -> str:
+    """A value for people, as plain text: a name is as it is, and may have any markup."""
+    if value is None or value == "":
         return UNKNOWN
-    if isinstance(value, str):
-        return _escaped(value) or UNKNOWN
-    return _FORMS[unit](value)
+    return value if isinstance(value, str) else _FORMS[unit](value)
+
+
+def _shown(value: Value, unit: Unit) -> str:
+    text = in_words(value, unit)
+    return _escaped(text) or UNKNOWN if isinstance(value, str) else text
 
 
 def duration(seconds: float) -> str:

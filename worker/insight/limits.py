@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from config.counts import counted
 from worker.events.cloudevent import rfc3339
 from worker.health.redis_epoch import Epoch
+from worker.incidents.keys import DECISIONS
 from worker.ingest.coverage.ledger import KINDS
 from worker.ingest.coverage.totals import KEPT_DAYS, DayTotals
 from worker.insight.actions import ActionCounts
@@ -137,7 +138,7 @@ def limits_of_actions(
     if counts.decisions < decided or period.first <= kept_since:
         yield ReportLimit(
             code="events_dropped",
-            text=f"The stream lw:decisions has {counts.decisions:,} of {counted(decided, 'decision')}: it is kept for "
+            text=f"{DECISIONS} has {counts.decisions:,} of {counted(decided, 'decision')}: it is kept for "
             f"{EVENTS_KEPT_DAYS} days, and for less where Redis was full. Interruptions are at least those shown.",
         )
     if counts.unread:

@@ -12,13 +12,13 @@ from typing import Final
 from redis import Redis
 
 from worker.audit.entries import Act, audit_entry
-from worker.errors import QueueError
+from worker.errors import LookError
 from worker.incidents.keys import incident_key
 from worker.people.actor import Actor, Role
 from worker.people.roster import unproven
 from worker.queue.leases import unknown
 from worker.store import redis_keys
-from worker.store.redis_client import run_script_to_disk, store_errors
+from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 LOOKS: Final = redis_keys.LOOKS.name
 look_key: Final = redis_keys.LOOK.of
@@ -72,7 +72,8 @@ def ask(redis: Redis, incident_id: str, actor: Actor) -> str:
     """Asks for a look, and puts it on record; returns its id.
 
     Raises:
-        QueueError: the incident is unknown or decided, the stream has a look already, or too many wait.
+        LookError: the incident is decided, the stream has a look already, or too many wait.
+        QueueError: the incident is unknown.
         BankRequestError, PeopleError: the person may not.
         StoreError: Redis failed; it may have been asked for.
     """
@@ -109,16 +110,56 @@ def ask(redis: Redis, incident_id: str, actor: Actor) -> str:
         case "unknown":
             raise unknown(incident_id)
         case "decided":
-            raise QueueError(f"incident {incident_id} is decided ({answer[1]}): no more pictures are added to it")
+            raise LookError(
+                f"incident {incident_id} is decided ({answer[1]}): no more pictures are added to it", reason="decided"
+            )
         case "busy":
-            raise QueueError(
-                f"stream {stream_id}: another look is under way, or was just taken: try again in {answer[1]} s"
+            raise LookError(
+                f"stream {stream_id}: another look is under way, or was just taken: try again in {answer[1]} s",
+                reason="busy",
+                wait_seconds=int(answer[1]),
             )
         case "full":
-            raise QueueError(f"{MOST_WAITING} looks wait for a worker: try again later")
+            raise LookError(f"{MOST_WAITING} looks wait for a worker: try again later", reason="full")
         case "forgotten":
-            raise QueueError(f"stream {stream_id}: its data is being erased")
+            raise LookError(f"stream {stream_id}: its data is being erased", reason="forgotten")
     return look_id
+
+
+def read_look(redis: Redis, look_id: str) -> Look | None:
+    """Returns a look that has ended with a picture; None: it has not ended.
+
+    Raises:
+        LookError: there is no picture, and why.
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        found = {str(name): str(value) for name, value in redis.hgetall(look_key(look_id)).items()}
+    if found.get("state") == "done":
+        return Look(
+            look_id=look_id,
+            incident_id=found["incident"],
+            stream_id=found["stream"],
+            ref=found["ref"],
+            seconds=(int(found["done_ms"]) - int(found["asked_ms"])) / 1000,
+        )
+    if found.get("state") == "failed":
+        reason = found.get("reason", "")
+        said = REASONS.get(reason, f"its origin does not give it ({reason})")
+        raise LookError(f"stream {found['stream']}: {said}", reason=reason)
+    with store_errors():
+        late = not found or now_ms(redis) - int(found["asked_ms"]) > LOOK_SECONDS * 1000
+    if late:
+        raise no_worker(LOOK_SECONDS)
+    return None
+
+
+def no_worker(seconds: float) -> LookError:
+    """No worker ended the look in time."""
+    return LookError(
+        f"no worker ended the look within {seconds:g} s: `livewarden doctor` says whether any works",
+        reason="no-worker",
+    )
 
 
 def wait_for(
@@ -127,27 +168,12 @@ def wait_for(
     """Waits until a worker has ended a look.
 
     Raises:
-        QueueError: there is no picture, and why; or no worker ended it in time.
+        LookError: there is no picture, and why; or no worker ended it in time (`no-worker`).
         StoreError: Redis failed.
     """
     until = time.monotonic() + seconds
-    while True:
-        with store_errors():
-            found = {str(name): str(value) for name, value in redis.hgetall(look_key(look_id)).items()}
-        if found.get("state") == "done":
-            return Look(
-                look_id=look_id,
-                incident_id=found["incident"],
-                stream_id=found["stream"],
-                ref=found["ref"],
-                seconds=(int(found["done_ms"]) - int(found["asked_ms"])) / 1000,
-            )
-        if found.get("state") == "failed":
-            reason = found.get("reason", "")
-            said = REASONS.get(reason, f"its origin does not give it ({reason})")
-            raise QueueError(f"stream {found['stream']}: {said}")
+    while (look := read_look(redis, look_id)) is None:
         if time.monotonic() >= until:
-            raise QueueError(
-                f"no worker ended the look within {seconds:g} s: `livewarden doctor` says whether any works"
-            )
+            raise no_worker(seconds)
         pause(ASK_AGAIN_SECONDS)
+    return look

@@ -90,6 +90,7 @@ def describe_incident(redis: Redis, incident_id: str, *, viewer: Actor | None = 
         "published": published,
         "decisions": decisions,
         "category": decisions[-1].get("category") if decisions else None,
+        "second_person": sorted(fields.get("second_person", "").split()),
         **shown_judgements(judging_state(redis, fields), viewer, now_ms=now),
         "kept_until": _time(now + life_seconds * 1000 if life_seconds > 0 else None),
         "event": _object(fields.get("event")),

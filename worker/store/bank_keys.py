@@ -1,19 +1,19 @@
 """The keys of the hash bank, look-back and the verdict log."""
 
-from worker.store.key_pattern import MINUTE, Key, lease, mark
+from worker.store.key_pattern import MINUTE, Key, lease, led, mark
 
 # The hash bank
-BANK_ID = Key("lw:bank:id", "string", "identifies the bank in a shared folder", "one")
-BANK_CHANGES = Key(
+BANK_ID = led("lw:bank:id", "string", "identifies the bank in a shared folder", "one")
+BANK_CHANGES = led(
     "lw:bank:changes", "stream", "hashes added and withdrawn since the snapshot", "until the next snapshot but one"
 )
-BANK_SNAPSHOT = Key("lw:bank:snapshot", "hash", "the active snapshot", "one")
+BANK_SNAPSHOT = led("lw:bank:snapshot", "hash", "the active snapshot", "one")
 BANK_WRITER = lease("lw:bank:writer", "writing a snapshot")
 BANK_RESTORER = lease("lw:bank:restorer", "restoring the bank")
-BANK_REFRESHED = Key("lw:bank:refreshed", "hash", "when each list's source was last read", "one a list")
+BANK_REFRESHED = led("lw:bank:refreshed", "hash", "when each list's source was last read", "one a list")
 BANK_FOLLOWERS = Key("lw:bank:followers", "hash", "how far each process follows", "processes of the last hour")
-BANK_PROPOSED = Key("lw:bank:proposed", "hash", "pictures proposed for `confirmed`", "7 days each")
-BANK_QUARANTINE = Key("lw:bank:quarantine", "hash", "hashes whose matches raise no incident", "72 hours each")
+BANK_PROPOSED = led("lw:bank:proposed", "hash", "pictures proposed for `confirmed`", "7 days each")
+BANK_QUARANTINE = led("lw:bank:quarantine", "hash", "hashes whose matches raise no incident", "72 hours each")
 BANK_HISTORY = Key("lw:bank:history", "stream", "acts of people on the bank, without hashes", "the newest 100,000 acts")
 BANK_FILES_RECORDED = Key(
     "lw:bank:files-recorded",

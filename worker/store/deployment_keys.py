@@ -1,8 +1,8 @@
 """The keys of the deployment's processes."""
 
-from worker.store.key_pattern import DAY, MINUTE, OPERATORS, WORKERS, Key, mark, moderated
+from worker.store.key_pattern import DAY, LEADS, MINUTE, WORKERS, Key, led, mark, moderated
 
-EPOCH = Key("lw:epoch", "hash", "epoch by which a loss of Redis's state is detected", "one", read_by=OPERATORS)
+EPOCH = Key("lw:epoch", "hash", "epoch by which a loss of Redis's state is detected", "one", read_by=LEADS)
 SEED = Key("lw:seed", "string", "secret for drawing the times of samples", "one", read_by=WORKERS)
 SWEPT = Key("lw:swept", "string", "position of the search for keys without a life", "a number", read_by=WORKERS)
 POLICIES = Key("lw:policies", "hash", "active policy of each process", "live processes")
@@ -17,7 +17,7 @@ POLICIES_UNMET = Key(
 POLICIES_REFUSING = Key("lw:policies:refusing", "hash", "policy file that each worker refuses", "live workers")
 STUCK = mark("lw:stuck:{model}", "a model is skipped", seconds=5 * MINUTE)
 REDIS_ROOM = Key("lw:redis:room", "hash", "published state of Redis's memory", "three fields")
-PRESENT = Key("lw:present:{role}s", "zset", "processes by their newest sign of life", "processes of the last hour")
+PRESENT = led("lw:present:{role}s", "zset", "processes by their newest sign of life", "processes of the last hour")
 PRESENT_SIGN = Key("lw:present:{role}:{process}", "string", "a process's sign of life", "one", seconds=MINUTE)
 ONCE = moderated("lw:once:{call}", "string", "the answer of a call that may be sent again", "one", seconds=2 * MINUTE)
 DOCTOR_PROBE = Key("lw:doctor:{probe}", "string", "whether `doctor` can write", "one", seconds=MINUTE)

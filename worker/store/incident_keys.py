@@ -1,6 +1,6 @@
 """The keys of incidents, their queue and the platform's messages."""
 
-from worker.store.key_pattern import DAY, MINUTE, OPERATORS, Key, mark, moderated
+from worker.store.key_pattern import DAY, MINUTE, OPERATORS, Key, led, mark, moderated
 
 # Incidents and the queue
 INCIDENTS = moderated(
@@ -21,8 +21,8 @@ GROUP_INCIDENTS = moderated(
 INCIDENT = moderated(
     "lw:incident:{incident}",
     "hash",
-    "an incident: newest event, holder, event shown to the holder, decision",
-    "one event twice, a note of 2,000 characters",
+    "an incident: newest event, holder, event shown to the holder, judgements, decision, request to interrupt",
+    "one event twice, three notes of 2,000 characters",
     seconds=400 * DAY,
     life="after the decision; an undecided canary's 30 days after its last event",
 )
@@ -106,7 +106,7 @@ DECISIONS = Key(
     "stream",
     "decisions: CloudEvents",
     "30 days; less only while Redis is full",
-    read_by=("platform", "worker", "operator"),
+    read_by=("platform", "worker", "desk", "operator"),
 )
 DECISIONS_NOTED = Key("lw:decisions:noted", "string", "the last decision noted for its streams' risk", "an entry's ID")
 STREAM_EVENTS = Key(
@@ -116,7 +116,7 @@ STREAM_EVENTS = Key(
     "30 days, 20,000 events",
     read_by=("platform", "worker", "operator"),
 )
-OPERATIONS = Key(
+OPERATIONS = led(
     "lw:operations",
     "stream",
     "events for operators: CloudEvents",

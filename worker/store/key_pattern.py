@@ -20,7 +20,8 @@ _PARTS: Final = {
 
 WORKERS: Final = ("worker",)
 OPERATORS: Final = ("worker", "operator")
-MODERATORS: Final = ("worker", "moderator", "operator")
+MODERATORS: Final = ("worker", "moderator", "desk", "operator")
+LEADS: Final = ("worker", "desk", "operator")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Key:
 
 moderated: Final = partial(Key, read_by=MODERATORS)
 """A key that moderators' clients use as well."""
+led: Final = partial(Key, read_by=LEADS)
+"""A key that leads and auditors read on the desk, and moderators' commands do not."""
 
 
 def lease(pattern: str, purpose: str) -> Key:

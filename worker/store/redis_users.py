@@ -10,6 +10,7 @@ Existing passwords are kept, so this may run at each start; the rules are rewrit
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +22,7 @@ from typing import Final
 from config.password_file import read_password
 from worker.errors import LocalFileError
 
-ROLES: Final = ("platform", "worker", "moderator", "operator")
+ROLES: Final = ("platform", "worker", "moderator", "desk", "operator")
 """Beat has the role of a worker, since any worker may tick."""
 
 HEALTH: Final = "health"
@@ -30,6 +31,7 @@ PASSWORD_BYTES: Final = 32
 """Random bytes: with so many, the hash may be public, even without salt."""
 
 _PLACEHOLDER: Final = "{passwords}"
+_RULES_OF: Final = re.compile(r"\{rules of (\w+)\}")
 _ESCAPES: Final = {"\\x06": "\x06", "\\x16": "\x16"}
 _OWNER_ONLY, _GROUP_TOO = 0o400, 0o440
 
@@ -54,6 +56,8 @@ def render(rules: str, passwords: Mapping[str, Sequence[str]]) -> bytes:
             users[-1] += f" {line.strip()}"
         else:
             users.append(line.strip())
+    rules_of = {user.split()[1]: user.partition(_PLACEHOLDER)[2].strip() for user in users}
+    users = [_RULES_OF.sub(lambda found: rules_of[found[1]], user) for user in users]
     return "".join(f"{_filled(user, passwords)}\n" for user in users).encode()
 
 

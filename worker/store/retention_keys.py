@@ -1,6 +1,6 @@
 """The keys of retention, legal holds, reports to authorities, erasure, and pictures that a person asks for."""
 
-from worker.store.key_pattern import DAY, MINUTE, Key, lease, moderated
+from worker.store.key_pattern import DAY, MINUTE, Key, lease, led, moderated
 
 EVIDENCE_HOLD = moderated(
     "lw:evidence:hold:{incident}", "hash", "legal holds on an incident: by whom, when, why", "20, until released"
@@ -13,7 +13,7 @@ REPORTS = moderated(
     seconds=20 * 366 * DAY,
     life="after the last report: the policy's `reference_days`",
 )
-PACKAGE_AGREEMENTS = Key(
+PACKAGE_AGREEMENTS = led(
     "lw:package:{case}",
     "hash",
     "agreements that a case is packaged for a recipient: by whom, when, to what",

@@ -1,9 +1,9 @@
 """The keys of streams: the registry, polls, ledgers and pending segments."""
 
-from worker.store.key_pattern import DAY, HOUR, MINUTE, Key, mark
+from worker.store.key_pattern import DAY, HOUR, MINUTE, Key, led, mark
 
 # Streams: the registry, polls and ledgers
-STREAM = Key(
+STREAM = led(
     "lw:stream:{stream}",
     "hash",
     "the registry's record: URL, state, cursor, metadata",
@@ -14,10 +14,10 @@ STREAM = Key(
 )
 STREAMS = Key("lw:streams", "zset", "all streams on record, by registration time", "one for each record")
 GENERATIONS = Key("lw:generations", "string", "the newest watch generation", "a number")
-DUE = Key("lw:due", "zset", "streams by their next poll", "`LIVEWARDEN_MAX_STREAMS`")
-DUE_SLOW = Key("lw:due.slow", "zset", "the same, of streams with slow playlists", "`LIVEWARDEN_MAX_STREAMS`")
-DUE_NEW = Key("lw:due.new", "zset", "the same, of new streams, never read", "`LIVEWARDEN_MAX_STREAMS`")
-SIGNALS = Key(
+DUE = led("lw:due", "zset", "streams by their next poll", "`LIVEWARDEN_MAX_STREAMS`")
+DUE_SLOW = led("lw:due.slow", "zset", "the same, of streams with slow playlists", "`LIVEWARDEN_MAX_STREAMS`")
+DUE_NEW = led("lw:due.new", "zset", "the same, of new streams, never read", "`LIVEWARDEN_MAX_STREAMS`")
+SIGNALS = led(
     "lw:signals:{stream}",
     "hash",
     "signals reported by the platform",
@@ -31,14 +31,14 @@ DUE_DANGER = Key(
     "reports of imminent danger that are to be raised, by time: stream, watch generation and purpose",
     "watched streams, for a second",
 )
-RISK = Key(
+RISK = led(
     "lw:risk:{stream}",
     "hash",
     "what a stream's risk follows from beside signals: its highest scores, its latest decided incidents",
     "100 fields",
     seconds=90 * DAY,
 )
-COVERAGE = Key(
+COVERAGE = led(
     "lw:coverage:{stream}",
     "hash",
     "the ledger, in milliseconds",
@@ -50,13 +50,13 @@ COVERAGE = Key(
 STREAMS_OWING = Key(
     "lw:streams:owing", "set", "streams whose ledger lacks the time missed at their end", "added every 2 s"
 )
-STREAMS_MISSING = Key("lw:streams:missing", "zset", "streams that cannot be read or do not go on", "watched streams")
+STREAMS_MISSING = led("lw:streams:missing", "zset", "streams that cannot be read or do not go on", "watched streams")
 STREAMS_BLIND = Key("lw:streams:blind", "zset", "streams whose segments fail", "watched streams")
 ORIGIN_GAPS = Key(
     "lw:missing:told", "hash", "published state of each origin's gap", "origins, until an hour after they recover"
 )
 GAPS_COUNTED = Key("lw:coverage-gaps:counted", "string", "exists after coverage gaps were counted", "one", seconds=15)
-DAY_TOTALS = Key(
+DAY_TOTALS = led(
     "lw:day:{day}",
     "hash",
     "totals of a day, in days since 1970 (UTC): `livewarden statistics`",
@@ -64,7 +64,7 @@ DAY_TOTALS = Key(
     seconds=400 * DAY,
     life="after its first entry",
 )
-TICK = Key("lw:tick", "string", "time of the last tick", "a number")
+TICK = led("lw:tick", "string", "time of the last tick", "a number")
 RECONCILED = Key("lw:reconciled", "string", "time when overdue segments were last sent again", "a number")
 POLL_BATCH = Key("lw:polls:{batch}", "string", "streams that a batch of polls has taken", "50 streams", seconds=MINUTE)
 POLL_PLACES = Key("lw:polls:places", "string", "streams that a running batch will take", "a number", seconds=MINUTE)
@@ -76,7 +76,7 @@ VALIDATORS = Key(
     seconds=15 * MINUTE,
     life="after its last segment",
 )
-SLOW = Key(
+SLOW = led(
     "lw:slow:{part}:{stream}",
     "hash",
     "mark of a stream whose playlist or segments are slow",
@@ -85,13 +85,13 @@ SLOW = Key(
 )
 
 # Pending segments
-PENDING = Key(
+PENDING = led(
     "lw:pending:{stream}",
     "hash",
     "segments that are admitted and not settled, with their URLs",
     "64 segments and the finds of look-back",
 )
-OVERDUE = Key("lw:overdue", "zset", "pending segments by deadline", "pending segments")
+OVERDUE = led("lw:overdue", "zset", "pending segments by deadline", "pending segments")
 TRIES = Key(
     "lw:tries:{stream} {segment}", "hash", "tries of a segment, and its published hits", "one a segment", seconds=HOUR
 )

@@ -1,17 +1,12 @@
 """The desk's database: SQLite and PostgreSQL, opened and brought to this version."""
 
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from desk_databases import url as url  # the fixture
 from sqlalchemy import text
 
 from config.errors import SettingsError
@@ -24,42 +19,6 @@ from desk.preferences.preference_store import PreferenceStore
 from desk.preferences.preferences import Preferences
 
 NOW = 1_800_000_000_000
-
-
-@contextmanager
-def postgresql(folder: Path, binaries: Path) -> Iterator[str]:
-    """A real server on a socket in `folder`, as an unprivileged user, for it refuses root."""
-    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
-    data = folder / "data"
-    folder.chmod(0o777)
-    subprocess.run(
-        [*user, binaries / "initdb", "-D", data, "-U", "desk", "-A", "trust"], check=True, capture_output=True
-    )
-    options = f"-k {folder} -c listen_addresses= -c fsync=off"
-    control = [*user, binaries / "pg_ctl", "-D", data, "-w"]
-    subprocess.run([*control, "-l", data / "log", "-o", options, "start"], check=True, capture_output=True)
-    try:
-        yield f"postgresql://desk@/postgres?host={folder}"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterator[str]:
-    """The address of an empty database of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/below/desk.db"
-        return
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not found:
-        ci_or_skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
-    folder = Path(f"/tmp/lw-pg-{os.getpid()}")  # a socket's path has 107 bytes
-    folder.mkdir()
-    try:
-        with postgresql(folder, found[-1].parent) as address:
-            yield address
-    finally:
-        shutil.rmtree(folder)
 
 
 def test_the_versions_make_the_tables_that_the_code_has(url: str) -> None:

@@ -47,7 +47,7 @@ from worker.retention.purge_now import purge_all
 from worker.retention.reports import record_report, reports_of
 from worker.retention.standing import read_kept
 
-ROLES = ("platform", "worker", "moderator", "operator")
+ROLES = ("platform", "worker", "moderator", "desk", "operator")
 PRIORITY = "\x06\x16"
 Command = tuple[str | int, ...]
 
@@ -177,6 +177,46 @@ REFUSED: dict[str, tuple[Command, ...]] = {
         ("CONFIG", "GET", "*"),
         ("PUBLISH", "c", "x"),
     ),
+    "desk": (
+        FOREIGN,
+        ("GET", "lw:seed"),
+        ("SET", "lw:seed", "x"),
+        ("EVAL", "return redis.call('GET', 'lw:seed')", 0),
+        ("HSET", "lw:stream:s", "url", "http://x"),
+        ("EVAL", "return redis.call('HSET', 'lw:stream:s', 'url', 'x')", 0),
+        ("ZADD", "lw:streams", 0, "s"),
+        ("ZADD", "lw:due", 0, "s"),
+        ("HDEL", "lw:pending:s", "x"),
+        ("HSET", "lw:coverage:s", "elapsed", 0),
+        # It appends to the bank: no hash, list or snapshot is replaced, and nothing put aside.
+        ("XDEL", "lw:bank:changes", "0-1"),
+        ("DEL", "lw:bank:changes"),
+        ("HSET", "lw:bank:snapshot", "name", "x"),
+        ("HSET", "lw:bank:quarantine", "x", "{}"),
+        ("XRANGE", "lw:bank:history", "-", "+"),
+        ("HSET", "lw:clock", "counts_ms", 9),
+        ("DEL", "lw:people"),
+        ("DEL", "lw:package:case-i"),
+        ("HDEL", "lw:package:case-i", "kim"),
+        ("XADD", "lw:audit", "*", "entry", "{}"),
+        ("XDEL", "lw:audit:unlinked", "0-1"),
+        ("XTRIM", "lw:audit:unlinked", "MAXLEN", 0),
+        ("XSETID", "lw:audit:unlinked", "9-9"),
+        ("HSET", "lw:audit:head", "n", 1),
+        ("XADD", "lw:operations", "*", "event", "{}"),
+        ("XDEL", "lw:decisions", "0-1"),
+        ("DEL", "lw:decisions"),
+        ("XDEL", "lw:escalations:high", "0-1"),
+        ("DEL", "lw:evidence:i"),
+        ("HDEL", "lw:evidence:i", "ref"),
+        ("HSET", "lw:forgetting", "s", "{}"),
+        ("LPUSH", "intake", "x"),
+        ("LPUSH", "control", "x"),
+        ("SCAN", 0),
+        ("INFO",),
+        ("CONFIG", "GET", "*"),
+        ("PUBLISH", "c", "x"),
+    ),
     "operator": (
         FOREIGN,
         ("GET", "lw:seed"),
@@ -259,6 +299,22 @@ ALLOWED: dict[str, tuple[Command, ...]] = {
         ("HSET", "lw:reports:case-i", "NCMEC 1", "{}"),
         ("XADD", "lw:audit:unlinked", "*", "entry", "{}"),
         ("HGETALL", "lw:people"),
+        ("TIME",),
+    ),
+    "desk": (
+        ("XREAD", "STREAMS", "lw:escalations:high", "0"),
+        ("ZRANGE", "lw:incident:i:streams", 0, -1),
+        ("HSET", "lw:evidence:hold:i", "h", "{}"),
+        ("XADD", "lw:audit:unlinked", "*", "entry", "{}"),
+        ("XRANGE", "lw:audit", "-", "+"),
+        ("XREVRANGE", "lw:operations", "+", "-", "COUNT", 1),
+        ("XRANGE", "lw:decisions", "-", "+"),
+        ("HGETALL", "lw:stream:s"),
+        ("HGETALL", "lw:coverage:s"),
+        ("HGETALL", "lw:timeline:case-i"),
+        ("HSET", "lw:people", "kim", "{}"),
+        ("HSET", "lw:package:case-i", "kim", "{}"),
+        ("XADD", "lw:bank:changes", "*", "change", "{}"),
         ("TIME",),
     ),
     "operator": (

@@ -1,0 +1,1 @@
+"""Answers for reports that people gave, in the desk's database."""

@@ -1,0 +1,1 @@
+"""Insight: the report on a period, as a page reads it."""

@@ -1,0 +1,1 @@
+"""Judging: what a person finds on a case, and what follows from it."""

@@ -1,0 +1,46 @@
+"""Legal holds on a case: nothing of it is deleted, whatever its term is."""
+
+from redis import Redis
+
+from desk.cases.case_view import CaseView
+from desk.errors import JudgementRefusedError
+from desk.texts.catalogue import Texts
+from desk.texts.clock import day_clock
+from worker.errors import PeopleError, RetentionError
+from worker.people.actor import Actor
+from worker.retention.holds import MAX_REASON, check_reason, hold, holds_on
+
+
+def preserve(redis: Redis, view: CaseView, actor: Actor, *, reason: str) -> None:
+    """Places a hold on each incident of a case.
+
+    Raises:
+        JudgementRefusedError: the reason is missing or too long, or an incident takes no hold; others have theirs.
+        StoreError: Redis failed; some holds may have been placed.
+    """
+    try:
+        check_reason(reason)
+    except RetentionError as error:
+        raise JudgementRefusedError("judging.refused_preserve_reason", most=MAX_REASON) from error
+    refused = []
+    for record in view.records:
+        try:
+            hold(redis, str(record["incident_id"]), actor, reason=reason)
+        except (RetentionError, PeopleError):
+            refused.append(str(record["rule"]))
+    if refused:
+        raise JudgementRefusedError("judging.refused_preserve", rules=", ".join(refused))
+
+
+def holds_in_words(redis: Redis, view: CaseView, texts: Texts) -> tuple[str, ...]:
+    """The holds on a case, each once: one act of a person is a hold on each incident.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    lines = [
+        texts("judging.preserved", by=one.by, at=day_clock(one.placed_ms, view.now_ms, texts), reason=one.reason)
+        for record in view.records
+        for one in holds_on(redis, str(record["incident_id"]))
+    ]
+    return tuple(dict.fromkeys(lines))

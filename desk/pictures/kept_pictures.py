@@ -1,0 +1,113 @@
+"""Pictures that are kept of a case, as Redis knows them: labels only, nothing is opened."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis
+
+from desk.cases.case_view import CaseView
+from desk.cases.event_values import object_of, objects_of, text_of
+from worker.evidence.item import EvidenceKind, ItemHead
+from worker.evidence.item_states import records_of, states_of
+from worker.evidence.record import EvidenceRecord, ItemState
+from worker.store.redis_client import store_errors
+
+MOST_SHOWN: Final = 60
+"""Tiles of a case, <=; an incident keeps up to twelve hits and as many of context."""
+ALLOW: Final = "allow"
+"""The list of what people found harmless: a match on it makes nothing known material."""
+_GONE: Final = ItemState(incident="", place="gone")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptPicture:
+    """A picture of a case. One that is sealed once for each of several rules is one picture."""
+
+    record: EvidenceRecord
+    state: ItemState
+    """Its place is `gone` where Redis does not know it any more."""
+    incident: Mapping[str, Any]
+    """Record of its incident, as `describe_incident` gives it."""
+    rules: tuple[str, ...]
+    """Rules that it is kept for."""
+    matched: bool
+    """It is known material, or its surroundings: it, or its incident, matches a list."""
+
+    @property
+    def is_look(self) -> bool:
+        """A person asked for it: it belongs to no segment."""
+        return self.record.kind is EvidenceKind.CONTEXT and not self.record.segment
+
+    @property
+    def needs_lead(self) -> bool:
+        """Its incident is for a lead."""
+        return bool(self.incident["needs_role"] == "lead")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CasePictures:
+    """The pictures of a case, by the time that they show."""
+
+    shown: tuple[KeptPicture, ...]
+    left_out: int
+    """Beyond MOST_SHOWN."""
+
+    def find(self, ref: str) -> KeptPicture | None:
+        """The picture of that reference; None: the case has no such one."""
+        return next((one for one in self.shown if one.record.ref == ref), None)
+
+    @property
+    def first_hit(self) -> KeptPicture | None:
+        """The first picture on which a rule held; None: none is kept."""
+        return next((one for one in self.shown if one.record.kind is EvidenceKind.HIT), None)
+
+
+def read_pictures(redis: Redis, view: CaseView) -> CasePictures:
+    """Reads what is kept of a case.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    found = [(record, incident) for incident in view.records for record in records_of(redis, incident["incident_id"])]
+    with store_errors():
+        states = states_of(redis, [record.ref for record, _ in found])
+    by_picture: dict[str, KeptPicture] = {}
+    # Undecided incidents come first, then the most severe: of several copies the first is shown.
+    for record, incident in found:
+        before = by_picture.get(record.picture_sha256)
+        by_picture[record.picture_sha256] = KeptPicture(
+            record=record if before is None else before.record,
+            state=states.get(record.ref, _GONE) if before is None else before.state,
+            incident=incident if before is None else before.incident,
+            rules=_with(() if before is None else before.rules, record.rule),
+            matched=is_matched(record, incident) or (before is not None and before.matched),
+        )
+    pictures = sorted(by_picture.values(), key=lambda one: (one.record.capture_ms, one.record.ref))
+    return CasePictures(shown=tuple(pictures[:MOST_SHOWN]), left_out=len(pictures[MOST_SHOWN:]))
+
+
+def is_matched(record: EvidenceRecord, incident: Mapping[str, Any], head: ItemHead | None = None) -> bool:
+    """Returns whether a picture counts as known material, which only a lead sees clear: its rule held by a match, its
+    head names one, or its incident has one, for what is shown just before and after known material is likely the same.
+    """
+    named = () if head is None else head.matches
+    return record.known or record.distance is not None or any(_counts((*named, *_matches(incident))))
+
+
+def list_name(incident: Mapping[str, Any], distance: int | None) -> str:
+    """The list of the match of that distance; empty: unknown."""
+    found = [one for one in _matches(incident) if one.get("distance") == distance]
+    return text_of(found[0].get("list")) if found else ""
+
+
+def _matches(incident: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return objects_of(object_of(object_of(incident.get("event")).get("data")).get("matches"))
+
+
+def _counts(matches: Iterable[Mapping[str, Any]]) -> Iterable[bool]:
+    return (one.get("list") != ALLOW for one in matches)
+
+
+def _with(rules: tuple[str, ...], rule: str) -> tuple[str, ...]:
+    return rules if not rule or rule in rules else (*rules, rule)

@@ -1,0 +1,103 @@
+"""`livewarden desk` as a process of its own, as it is deployed, and raw connections to it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+PASSWORD = "correct horse battery"
+ANSWERED_SECONDS = 30
+
+
+@dataclass(kw_only=True)
+class DeskProcess:
+    """A desk that runs."""
+
+    origin: str
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def said(self) -> str:
+        """Everything it has written, on both outputs."""
+        return (self.folder / "desk.out").read_text() + (self.folder / "desk.err").read_text()
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A browser without cookies; it sends Origin as browsers do with forms."""
+        return httpx.Client(
+            base_url=self.origin, headers={"origin": self.origin, **headers}, timeout=ANSWERED_SECONDS, trust_env=False
+        )
+
+    def connect(self) -> socket.socket:
+        """A raw connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=ANSWERED_SECONDS)
+
+    def answer(self, request: bytes) -> bytes:
+        """The first answer to bytes as they are; `HOST` in them is the desk's host."""
+        with self.connect() as connection:
+            connection.sendall(request.replace(b"HOST", f"127.0.0.1:{self.port}".encode()))
+            found = b""
+            while not _is_complete(found):
+                try:
+                    part = connection.recv(65_536)
+                except ConnectionResetError:
+                    break
+                if not part:
+                    break
+                found += part
+            return found
+
+
+def _is_complete(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
+    return bool(end) and length is not None and len(body) >= int(length[1])
+
+
+@contextmanager
+def desk_process(redis_url: str, folder: Path, **settings: str) -> Iterator[DeskProcess]:
+    """A desk until the block ends; its outputs are files in the folder."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("LIVEWARDEN_DESK")},
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_DESK_URL": f"http://127.0.0.1:{port}",
+        "LIVEWARDEN_DESK_LISTEN": f"127.0.0.1:{port}",
+        "LIVEWARDEN_DESK_DATABASE_URL": f"sqlite:///{folder}/desk.db",
+        "PYTHONUNBUFFERED": "1",
+        **settings,
+    }
+    command = [Path(sys.executable).with_name("livewarden"), "desk"]
+    with (folder / "desk.out").open("wb") as out, (folder / "desk.err").open("wb") as err:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
+    desk = DeskProcess(origin=f"http://127.0.0.1:{port}", port=port, folder=folder, process=process)
+    try:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(retries=9), timeout=ANSWERED_SECONDS, trust_env=False
+        ) as client:
+            client.get(f"{desk.origin}/sign-in").raise_for_status()
+        yield desk
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def csrf_in(page: str) -> str:
+    """The token that a page's forms carry."""
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
