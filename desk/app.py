@@ -21,6 +21,7 @@ from desk.pages import (
     files,
     insight,
     looks,
+    own_sessions,
     package,
     people,
     pictures,
@@ -81,7 +82,7 @@ def make_app(
         failed_openings=FailedOpenings(),
         texts=texts,
         templates=template_environment(texts, static),
-        answers=AnswerStore(database),
+        answers=AnswerStore(database, now_ms=accounts.now_ms),
         reports=CaseReports(settings, redis),
         insight=PeriodReports(report_maker(settings, redis)),
         feed=QueueFeed(redis, LongestWaits.of(settings)),
@@ -89,7 +90,7 @@ def make_app(
         streams=OpenStreams(),
     )
     case_pages = (case, case_hold, deciding, after_acts, pictures, looks, report, package)
-    for page in (sign_in, settings_page, welfare, queue, *case_pages, insight, people, files):
+    for page in (sign_in, settings_page, welfare, queue, *case_pages, insight, people, own_sessions, files):
         app.include_router(page.router)
     app.state.entry_link = entry_link
     if entry_link is not None:

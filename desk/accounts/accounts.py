@@ -12,13 +12,13 @@ from typing import Final
 
 from redis import Redis
 from redis.exceptions import NoPermissionError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from desk.accounts import passwords, proofs, sessions, setup_link
 from desk.accounts.lockout import Lockout
 from desk.database.connection import DeskDatabase
-from desk.database.tables import FOLDED, AccountRow
+from desk.database.tables import FOLDED, AccountRow, ClearGrantRow, ExposureRow
 from desk.errors import DeskDatabaseError, SignInError
 from worker.errors import PeopleError, QueueError, StoreError
 from worker.people.actor import Actor, check_name, folded
@@ -192,6 +192,24 @@ class Accounts:
         """Ends a session."""
         with self._database.begin() as session:
             sessions.end_family(session, family)
+
+    def sign_out_everywhere(self, actor: Actor) -> None:
+        """Ends all sessions of a person."""
+        with self._database.begin() as session:
+            sessions.end_sessions_of(session, folded(actor.name))
+
+    def sessions_of(self, actor: Actor) -> list[sessions.OwnSession]:
+        """The sessions of a person, the one that was used last first."""
+        with self._database.begin() as session:
+            return sessions.sessions_of(session, folded(actor.name), self.now_ms())
+
+    def forget(self, name: str) -> None:
+        """Removes the account of a person who was removed from the roster, their sessions and what they saw today."""
+        with self._database.begin() as session:
+            sessions.end_sessions_of(session, folded(name))
+            session.execute(delete(AccountRow).where(AccountRow.folded == folded(name)[:FOLDED]))
+            for table in (ExposureRow, ClearGrantRow):
+                session.execute(delete(table).where(table.account == folded(name)[:FOLDED]))
 
     @passwords.place()
     def change_password(self, actor: Actor, password: str, new_password: str, *, address: str) -> str:

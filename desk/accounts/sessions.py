@@ -31,6 +31,29 @@ class FoundSession:
     """To be set as the cookie, in the place of the one that came."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnSession:
+    """A session as its own person sees it."""
+
+    family: str
+    signed_in_ms: int
+    seen_ms: int
+
+
+def sessions_of(session: Session, account: str, now_ms: int) -> list[OwnSession]:
+    """The sessions of a person that go on, the one that was used last first; tokens that were replaced are left out."""
+    rows = session.scalars(select(SessionRow).where(SessionRow.account == account, SessionRow.replaced_ms == 0))
+    found = [
+        OwnSession(family=row.family, signed_in_ms=row.signed_in_ms, seen_ms=row.seen_ms)
+        for row in rows
+        if session_state(
+            signed_in_ms=row.signed_in_ms, made_ms=row.made_ms, seen_ms=row.seen_ms, replaced_ms=0, now_ms=now_ms
+        )
+        in (SessionState.LIVE, SessionState.DUE)
+    ]
+    return sorted(found, key=lambda one: -one.seen_ms)
+
+
 def make_session(session: Session, account: str, proof: str, now_ms: int) -> str:
     """Begins a session, under a token that nobody can have known before; returns the token. Sessions that have ended
     are removed."""

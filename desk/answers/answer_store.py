@@ -3,7 +3,6 @@
 They go by themselves some time after the last change: what was reported is with the authority and the platform by then.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,11 +19,6 @@ from worker.drafts.answers import ReportAnswers
 KEPT_DAYS: Final = 90
 """After the last change."""
 _KEPT_MS: Final = KEPT_DAYS * 86_400_000
-
-
-def host_now_ms() -> int:
-    """The host's clock, as this database's other times."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +38,8 @@ class KeptAnswers:
 class AnswerStore:
     """The answers of all cases."""
 
-    def __init__(self, database: DeskDatabase, *, now_ms: Callable[[], int] = host_now_ms) -> None:
+    def __init__(self, database: DeskDatabase, *, now_ms: Callable[[], int]) -> None:
+        """`now_ms`: the host's clock."""
         self._database = database
         self._now_ms = now_ms
 

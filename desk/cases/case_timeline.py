@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from desk.cases.case_view import CaseView
-from desk.cases.event_values import ms_of, number_of, object_of, objects_of, text_of
+from desk.cases.event_values import ms_of, number_of, object_of, objects_of, text_of, whole_of
 from desk.cases.reason_words import outcome_word, severity_word
 from desk.cases.stream_view import StreamView
 from desk.texts.catalogue import Texts
 from desk.texts.clock import clock
+from worker.ingest.coverage.ledger import entry
 from worker.people.actor import folded
 from worker.timeline.drawing import CaseTimeline, ScoreLimit, TimelineMark, draw
-from worker.timeline.series import CaseSeries
+from worker.timeline.series import KEPT_MS, LONGEST_MS, CaseSeries, SeriesSegment, SeriesStretch
 from worker.timeline.walk import WalkPoint, walk
 
 MOST_LIMITS: Final = 6
@@ -32,6 +33,7 @@ class TimelineWords:
 def timeline_of(view: CaseView, stream: StreamView, series: CaseSeries, reader: str, texts: Texts) -> TimelineWords:
     """Draws the timeline of a case for `reader`."""
     marks = list(marks_of(view, stream, reader, texts))
+    series = with_present_gap(series, stream, view.now_ms)
     if not series.cells and not series.hits:
         return TimelineWords(drawn=None, points=(), empty=texts("timeline.empty"))
     drawn = draw(
@@ -48,6 +50,24 @@ def timeline_of(view: CaseView, stream: StreamView, series: CaseSeries, reader: 
         return "; ".join([found, *said])
 
     return TimelineWords(drawn=drawn, points=walk(series, drawn, clock=clock, cell_text=cell_text), empty="")
+
+
+def with_present_gap(series: CaseSeries, stream: StreamView, now_ms: int) -> CaseSeries:
+    """The series with what the stream is missing at this moment: no segment has told of it yet."""
+    gap = object_of(object_of(stream.record).get("provisional"))
+    since_ms, reason = whole_of(gap.get("since_ms")), text_of(gap.get("reason"))
+    if since_ms is None or not reason or not series.newest_ms:
+        return series
+    begin_ms = max(since_ms, series.newest_ms, now_ms - KEPT_MS)
+    lost = entry("missed", reason)
+    return series.merged(
+        SeriesSegment(
+            key=f"now {at_ms}",
+            begin_ms=at_ms,
+            stretches=(SeriesStretch(at_ms, min(at_ms + LONGEST_MS, now_ms), lost),),
+        )
+        for at_ms in range(begin_ms, now_ms, LONGEST_MS)
+    )
 
 
 def limits_of(view: CaseView) -> Iterator[ScoreLimit]:

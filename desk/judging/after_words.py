@@ -70,7 +70,7 @@ class DecidedGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class AfterWords:
-    """What follows a decision."""
+    """The decisions on a case, in words."""
 
     groups: tuple[DecidedGroup, ...]
     all_decided: bool

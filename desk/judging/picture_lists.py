@@ -41,7 +41,7 @@ class ListedPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureLists:
-    """What may be done with the pictures of incidents that were decided in one way."""
+    """Choices for the pictures of incidents that were decided in one way."""
 
     confirm: tuple[ListedPicture, ...] = ()
     allow: tuple[ListedPicture, ...] = ()

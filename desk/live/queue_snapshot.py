@@ -42,7 +42,8 @@ class QueueSnapshot:
     waits: LongestWaits
     made_at: float = field(default_factory=time.monotonic)
     """This process's monotonic clock, in seconds."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    # What is kept may be made of what is kept: rows of a filter's cases.
+    _lock: threading.RLock = field(default_factory=threading.RLock)
     _kept: dict[object, object] = field(default_factory=dict)
 
     def age_seconds(self) -> float:

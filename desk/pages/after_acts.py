@@ -1,4 +1,4 @@
-"""What follows a decision: the state of an interruption, legal holds, and hashes of pictures that people saw."""
+"""Acts after a decision: the state of an interruption, legal holds, and hashes of pictures that people saw."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any

@@ -5,14 +5,16 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from redis.exceptions import NoPermissionError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from config.errors import PolicyError
 from desk.errors import DeskDatabaseError, NotSignedInError, RequestRefusedError, RoleRefusedError, UnknownCaseError
 from desk.web.rendering import render
 from desk.web.same_origin import SAFE
 from desk.web.services import services_of
-from worker.errors import StoreError
+from worker.errors import BankRequestError, ObjectStoreError, PeopleError, StoreError
 from worker.people.actor import Role
 
 _log = logging.getLogger(__name__)
@@ -26,6 +28,10 @@ def add_refusals(app: FastAPI) -> None:
     app.add_exception_handler(UnknownCaseError, _unknown_case)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(PeopleError, _may_not)
+    app.add_exception_handler(BankRequestError, _may_not)
+    app.add_exception_handler(PolicyError, _trouble)
+    app.add_exception_handler(ObjectStoreError, _trouble)
     app.add_exception_handler(StoreError, _trouble)
     app.add_exception_handler(DeskDatabaseError, _trouble)
 
@@ -69,8 +75,15 @@ def _malformed(request: Request, _error: Exception) -> Response:
     return _refused(request, 400, services_of(request).texts("refused.malformed"))
 
 
+def _may_not(request: Request, _error: Exception) -> Response:
+    """The roster changed between the gate and the act, which refused."""
+    return _refused(request, 403, services_of(request).texts("refused.roster"))
+
+
 def _trouble(request: Request, error: Exception) -> Response:
     """Says only that there is trouble: the log has the cause. The frame of a page would need the database."""
+    if isinstance(error.__cause__, NoPermissionError):  # this desk's user of Redis is another than `desk`
+        return _refused(request, 403, services_of(request).texts("refused.not_permitted"))
     _log.warning("desk: %s %s: %s", request.method, request.scope["route"].path, error)
     return Response(services_of(request).texts("refused.trouble"), 503, media_type="text/plain")
 

@@ -50,9 +50,9 @@ anybody: Final = Gate(*ROSTER_ROLES)
 """For everybody who is signed in."""
 judges: Final = Gate(Role.MODERATOR, Role.LEAD)
 """For those who take and decide cases."""
-leads: Final = Gate(Role.LEAD)
-"""For leads alone."""
 overseers: Final = Gate(Role.LEAD, Role.AUDITOR)
 """For those who see who may do what."""
 readers: Final = Gate(Role.LEAD, Role.OPERATOR, Role.AUDITOR)
 """For those who report on the deployment, without figures of people."""
+leads: Final = Gate(Role.LEAD)
+"""For those who change the roster, and decide what moderators cannot."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from redis import Redis
 
-from config.facts import ListedHash
+from config.facts import ListedHash, SegmentFacts
+from config.policy.policy import Policy
 from models.bank.bank import Bank
 from worker.bank.history import KEPT_ACTS, BankAct, texts_of
 from worker.bank.keys import HISTORY, QUARANTINE
@@ -146,3 +147,13 @@ def _read(list_name: str, entry: str, text: object) -> Quarantine | None:
 def check_hours(hours: float, most: float) -> None:
     if not 0 < hours <= most:
         raise BankRequestError(f"--hours {hours:g}: expected more than 0 and at most {most:g}")
+
+
+def silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
+    """Hashes in quarantine that windows of a policy would count, also where no rule holds for them alone."""
+    matches = (match for sample in segment.samples for match in sample.matches)
+    listed = sorted({match.listed for match in matches if match.list in policy.windows.lists})
+    if not listed or segment.stream.purpose == "canary":
+        return frozenset()
+    with store_errors():
+        return quarantined(redis, listed)

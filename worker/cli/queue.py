@@ -5,19 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.json_lines import print_json
 from worker.cli.options import Json, acting_person
+from worker.cli.queue_case import app as cases
 from worker.cli.queue_duplicates import app as duplicates
 from worker.cli.queue_hold import By, IncidentId, queue_redis, queue_settings
 from worker.cli.queue_hold import app as hold
+from worker.cli.queue_list import app as listing
 from worker.cli.queue_view import (
-    evidence_line,
     held_lines,
-    incident_table,
     nothing_text,
     others_text,
+    print_incident,
     severity_text,
-    span,
 )
 
 if TYPE_CHECKING:
@@ -36,17 +35,21 @@ def next_(
     another: Annotated[bool, typer.Option("--another", help="Take one more beside those that you hold.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Take the next incident: critical, then high, then review.
+    """Take the next incident: live ones first, then critical, high and review, then known material, then the oldest.
 
-    Of the same severity, incidents that you hold come first, so that a lost terminal loses nothing; then the oldest.
-    A more urgent incident comes before one that you hold, and you hold both. It is yours for 10 minutes, and so are the
-    other open incidents of its case. Incidents for a lead are given to leads. Status 3: there is nothing to take.
+    What you hold comes before others that are like it, so that a lost terminal loses nothing; then what was handed over
+    to you. A more urgent incident comes before one that you hold, and you hold both. One in four goes to the case that
+    is longest past its wait. It is yours for 10 minutes, and so are the other open incidents of its case. Incidents for
+    a lead are given to leads. Status 3: there is nothing to take.
     """
-    from worker.queue.claims import open_incidents, take_or_wait
+    from worker.queue.case_order import LongestWaits
+    from worker.queue.claims import take_or_wait
+    from worker.queue.open_incidents import open_incidents
 
     redis = queue_redis()
     actor = acting_person(redis, by)
-    claim = take_or_wait(redis, actor, wait_seconds=wait, another=another)
+    waits = LongestWaits.of(queue_settings())
+    claim = take_or_wait(redis, actor, wait_seconds=wait, another=another, waits=waits)
     if claim is None:
         typer.echo(nothing_text(actor, open_incidents(redis)), err=True)
         raise typer.Exit(NOTHING_TO_TAKE)
@@ -55,7 +58,7 @@ def next_(
         return
     if claim.again:
         typer.echo("you hold this one already\n")
-    _show_incident(json.loads(claim.event))
+    print_incident(json.loads(claim.event))
     for line in held_lines(claim):
         typer.echo(line)
 
@@ -175,51 +178,12 @@ def watch(
         return
 
 
-@app.command("list")
-def list_(as_json: Json = False) -> None:
-    """Show the open incidents, in the order in which they are taken."""
-    from dataclasses import asdict
-
-    from rich.text import Text
-
-    from worker.cli.screen import Screen, badge
-    from worker.queue.claims import open_incidents
-    from worker.tables.listing import Listing, fixed, ids, numbers, texts
-
-    incidents = open_incidents(queue_redis())
-    if as_json:
-        print_json(*map(asdict, incidents))
-        return
-    if not incidents:
-        typer.echo("no open incidents")
-        return
-    table = Listing(
-        fixed("severity"),
-        ids("incident"),
-        numbers("age"),
-        numbers("hits"),
-        ids("stream"),
-        ids("rule"),
-        texts("held by"),
-        left_out_first=("hits", "held by", "age", "rule"),
-    )
-    for incident in incidents:
-        held = f"{incident.holder} for {span(incident.lease_seconds)}" if incident.holder else ""
-        if not held and incident.needs_role == "lead":
-            held = "nobody: for a lead"
-        table.add(
-            severity_text(incident.severity),
-            incident.incident_id,
-            span(incident.age_seconds),
-            str(incident.hits),
-            Text(incident.stream_id) + others_text(incident.streams) + badge(incident.purpose),
-            incident.rule,
-            held,
-        )
-    Screen().print(table)
-
-
-app.registered_commands += [*hold.registered_commands, *duplicates.registered_commands]
+app.registered_commands += [
+    *listing.registered_commands,
+    *cases.registered_commands,
+    *hold.registered_commands,
+    *duplicates.registered_commands,
+]
 
 
 def _row(event: dict[str, Any]) -> "Text":
@@ -242,17 +206,3 @@ def _row(event: dict[str, Any]) -> "Text":
             Text(data["rule"]),
         ]
     )
-
-
-def _show_incident(event: dict[str, Any]) -> None:
-    from rich.text import Text
-
-    from worker.cli.screen import Screen
-
-    data = event["data"]
-    console = Screen()
-    console.print(incident_table(data))
-    console.print()
-    if listed := evidence_line(data):
-        console.print(Text(listed, style="dim"))
-    console.print(Text(f"livewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))

@@ -125,6 +125,13 @@ def _print_page(record: dict[str, Any]) -> None:
         table.add("", Text(f"changed since {record['holder']} took it", style="yellow"))
     if record["holder"] is not None:
         table.add("lease", f"until {record['lease_until']}, another {span(record['lease_seconds'])}")
+    if (hold := record["hold"]) is not None:
+        table.add("kept", f"until {hold['until']}: {hold['why']}")
+    if (handed := record["handed"]) is not None:
+        note = f": {handed['note']}" if handed["note"] else ""
+        table.add("handed over", f"{handed['at']} by {handed['by']} to {handed['to']}{note}")
+    if (asked := record["help"]) is not None:
+        table.add("help", f"{asked['at']} {asked['by']} asks: {asked['what']}")
     for one in record["published"]:
         kind = str(one["type"]).removeprefix("livewarden.escalation.").removesuffix(".v1")
         table.add("published", f"{one['published']}  {kind}, {one['severity']}")

@@ -83,6 +83,21 @@ def _add_context(table: "FieldTable", data: dict[str, Any]) -> None:
         table.add("evidence", f"none: {data['evidence_none']}")
 
 
+def print_incident(event: dict[str, Any]) -> None:
+    """Prints what a person has taken, and the commands for it."""
+    from rich.text import Text
+
+    from worker.cli.screen import Screen
+
+    data = event["data"]
+    console = Screen()
+    console.print(incident_table(data))
+    console.print()
+    if listed := evidence_line(data):
+        console.print(Text(listed, style="dim"))
+    console.print(Text(f"livewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
+
+
 def evidence_line(data: dict[str, Any]) -> str:
     """Command that lists the pictures of an incident, also those of later looks; empty for an event of an older
     version."""

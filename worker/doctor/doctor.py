@@ -31,6 +31,7 @@ from worker.doctor.policy import (
     examine_policies,
     examine_stuck,
 )
+from worker.doctor.queue import examine_queue
 from worker.doctor.redis import examine_epoch, examine_redis, reach
 from worker.doctor.retention import examine_retention
 from worker.doctor.streams import examine_danger, examine_failing, examine_slow
@@ -79,7 +80,16 @@ def _with_settings(
         yield check_test_card(lists, running, when_stuck, required=settings.require_confinement)
     if unreachable is not None:
         yield unreachable
-    for check in (examine_redis, examine_epoch, examine_live, examine_intake, examine_readers, examine_people):
+    of_redis = (
+        examine_redis,
+        examine_epoch,
+        examine_live,
+        examine_intake,
+        examine_readers,
+        examine_queue,
+        examine_people,
+    )
+    for check in of_redis:
         yield from _rows(redis, check)
     yield from examine_bank(shared, settings)
     of_streams = (examine_danger, examine_failing, examine_slow, examine_retention)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -12,7 +12,7 @@ from redis import Redis
 from config.facts import Hit, ListedHash, SegmentFacts
 from config.policy.evaluation import judge_in_order
 from config.policy.policy import Policy
-from worker.bank.quarantine import quarantined
+from worker.bank.quarantine import silent_in_windows
 from worker.errors import StoreError
 from worker.incidents.events import Event
 from worker.incidents.evidence_commit import NO_CHANGE, EvidenceChange, advance_on_record
@@ -34,7 +34,7 @@ from worker.incidents.store import (
 )
 from worker.ingest.pending.segments import tries_key
 from worker.store import redis_keys
-from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
+from worker.store.redis_client import ScriptCall, now_ms, run_beside_to_disk, store_errors
 
 
 class Settled(StrEnum):
@@ -85,6 +85,8 @@ class SettleResult:
     """Slugs for `degraded`: rules evaluated in order that could not be evaluated."""
     unneeded: frozenset[str] = frozenset()
     """References of sealed pictures that no incident takes, now or later."""
+    beside: Any = None
+    """The answer of the script that ran beside; an error where it failed; None: there is none."""
 
 
 def settle(
@@ -97,6 +99,7 @@ def settle(
     stream_fields: Mapping[str, str],
     segment: SegmentFacts | None = None,
     evidence: SegmentEvidence = NO_EVIDENCE,
+    beside: ScriptCall | None = None,
 ) -> SettleResult:
     """Ends a pending segment, once, whatever is redelivered or dies on the way.
 
@@ -113,6 +116,7 @@ def settle(
         segment: for rules that are evaluated in order, also where nothing was seen of it: others may have waited for
             it. None: looking back, these are not evaluated.
         evidence: sealed pictures of the segment, which are in the spool. Incidents take theirs in the same step.
+        beside: an idempotent script that runs after each write, in its round trip and its write to the disk.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
@@ -125,14 +129,16 @@ def settle(
         stream_fields=stream_fields,
         segment=segment,
         evidence=evidence,
+        beside=beside,
     )
     try:
-        return commit.settle(hits)
+        result = commit.settle(hits)
     except StoreError as error:
         # A damaged state of the stream must not keep its findings from being published.
         if not is_wrong_type(error) or not set_aside(redis, context.stream.stream_id):
             raise
-        return commit.settle(hits)
+        result = commit.settle(hits)
+    return replace(result, beside=commit.answers[-1] if commit.answers else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,13 +178,16 @@ class _Commit:
     stream_fields: Mapping[str, str]
     segment: SegmentFacts | None
     evidence: SegmentEvidence
+    beside: ScriptCall | None = None
+    answers: list[Any] = field(default_factory=list)
+    """Of the script beside, one a write."""
 
     def settle(self, hits: Sequence[Hit]) -> SettleResult:
         """Decides and writes until no other change came in between."""
         filtered = group_floods(self.redis, context=self.context, hits=hits, policy=self.policy)
         in_order = None
         if self.segment is not None and self.policy.in_order:
-            in_windows = _silent_in_windows(self.redis, self.segment, self.policy)
+            in_windows = silent_in_windows(self.redis, self.segment, self.policy)
             in_order = replace(self.segment, silent=filtered.silent | in_windows)
         attempt = _Attempt(hits=tuple(sorted({_name(hit) for hit in filtered.hits})))
         if not filtered.hits and not filtered.muted and in_order is None:
@@ -269,9 +278,8 @@ class _Commit:
         if round_ is not None:
             step, order, change = round_.step, round_.order, round_.evidence
         stream_id = context.stream.stream_id
-        answer = run_script_to_disk(
-            self.redis,
-            "settle",
+        call = ScriptCall(
+            name="settle",
             keys=[
                 redis_keys.PENDING.of(stream_id),
                 redis_keys.OVERDUE.name,
@@ -301,6 +309,8 @@ class _Commit:
                 change.to_json(self.evidence),
             ],
         )
+        answer, told = run_beside_to_disk(self.redis, call, self.beside)
+        self.answers.append(told)
         return str(answer)
 
 
@@ -308,13 +318,3 @@ def _name(hit: Hit) -> str:
     """Names a hit: the same for the same picture, rule and matches, whichever worker found it."""
     listed = " ".join(sorted(f"{match.list}/{match.entry}" for match in hit.matches))
     return f"{hit.rule} {hit.capture_ms} {listed}"
-
-
-def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
-    """Hashes in quarantine that windows would count, also where no rule holds for them alone."""
-    matches = (match for sample in segment.samples for match in sample.matches)
-    listed = sorted({match.listed for match in matches if match.list in policy.windows.lists})
-    if not listed or segment.stream.purpose == "canary":
-        return frozenset()
-    with store_errors():
-        return quarantined(redis, listed)

@@ -1,4 +1,4 @@
-"""What is in the queue, and can be given to nobody: foreign or newer entries, damaged records.
+"""Entries and records in the queue that nobody can be given: foreign, newer or damaged ones.
 
 A take acknowledges such an entry, so that nothing waits behind it, and notes where it is (`set_aside` in
 worker/store/lua/shared/queue.lua), not what is in it.
@@ -102,12 +102,13 @@ def unreadable_incidents(redis: Redis) -> list[str]:
 
 def aside_lines(aside: EntriesAside, unreadable: int) -> list[str]:
     """Returns what is kept from people, in words; empty: nothing is."""
-    lines = [
-        f"{count} entries of the queue were set aside: {REASONS.get(reason, reason)}"
-        for reason, count in aside.counts.items()
-    ]
+    lines = []
+    for reason, count in aside.counts.items():
+        were = "entry of the queue was" if count == 1 else "entries of the queue were"
+        lines.append(f"{count} {were} set aside: {REASONS.get(reason, reason)}")
     if unreadable:
-        lines.append(f"{unreadable} open incidents have damaged records: nobody is given them")
+        have = "incident has a damaged record" if unreadable == 1 else "incidents have damaged records"
+        lines.append(f"{unreadable} open {have}: nobody is given {'it' if unreadable == 1 else 'them'}")
     return lines
 
 

@@ -10,10 +10,12 @@ from worker.errors import QueueError
 from worker.incidents.keys import ALIKE, ids_key, incident_key
 from worker.people.actor import Actor, Role
 from worker.queue.case_acts import refused_person
+from worker.queue.open_cases import read_open_cases
 from worker.queue.record_fields import role_needed
 from worker.store.redis_client import store_errors
 
 ID_LENGTH: Final = 24
+CASE_PREFIX: Final = "case-"
 MOST_NAMED: Final = 5
 """Incidents that are named if a beginning stands for several: more would not make the choice easier."""
 
@@ -56,6 +58,28 @@ def find_incident(redis: Redis, given: str) -> str:
         more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         raise QueueError(f"{len(found)} incidents begin with {beginning}: {named}{more}: give more of the id")
     return next(iter(found))
+
+
+def find_case(redis: Redis, given: str) -> str:
+    """Returns the id of the case that a person named: by its id, or by that of one of its incidents, complete or its
+    beginning. An incident without a case is one of its own. A complete id is returned as it is, known or not.
+
+    Raises:
+        QueueError: as `find_incident`.
+        StoreError: Redis failed.
+    """
+    named = given.strip().lower()
+    if re.fullmatch(f"{CASE_PREFIX}[0-9a-f]{{{ALIKE},{ID_LENGTH}}}", named):
+        if len(named) == len(CASE_PREFIX) + ID_LENGTH:
+            return named
+        alike = sorted(case.case_id for case in read_open_cases(redis)[0] if case.case_id.startswith(named))
+        if len(alike) == 1:
+            return alike[0]
+        raise QueueError(f"{len(alike)} open cases begin with {named}: give the id of the case, or of an incident")
+    incident_id = find_incident(redis, given)
+    with store_errors():
+        found = redis.hget(incident_key(incident_id), "case")
+    return incident_id if not found else str(found)
 
 
 def expect_role(redis: Redis, incident_id: str, actor: Actor, *, act: str) -> None:

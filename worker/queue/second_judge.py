@@ -197,6 +197,11 @@ class JudgingState:
         asked = {*given.actions, *(self.first.actions if self.first is not None and agreed else ())}
         return tuple(act for act in PlatformAct if act in asked)
 
+    def interrupts(self, given: GivenJudgement) -> bool:
+        """Returns whether the decision asks for an interruption: where one of the judges who agree does."""
+        agreed = self.first is not None and self.first.outcome is given.outcome
+        return given.interrupt or (agreed and self.first is not None and self.first.interrupt)
+
     def waiting_fields(self, given: GivenJudgement, *, event: str, wait_ms: int) -> dict[str, str]:
         """The fields of the record with which a judgement waits for a second person."""
         return {

@@ -27,7 +27,7 @@ from worker.policyload.active_policy import ActivePolicy
 from worker.processes.soft_limit import soft_limit
 from worker.runtime.degraded_marks import DegradedMarks
 from worker.runtime.evidence_writer import EvidenceWriter
-from worker.runtime.segment_series import note, series_segment
+from worker.runtime.segment_series import note, note_beside, series_segment
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.rows import rows_of
@@ -117,6 +117,7 @@ class SegmentEnd:
         # The capture end of the latest segment that has ended, for the lag by the clock. A duration is the
         # broadcaster's claim, and none goes on after it was listed: a claimed hour must not hide an hour of lag.
         until_ms = min(record.capture_ms + record.duration_ms, record.admitted_ms)
+        stream, series = context.stream, series_segment(record, share, verdict, self.active.policy)
         settled = settle(
             self.redis,
             context=context,
@@ -134,17 +135,17 @@ class SegmentEnd:
                 coverage=share.coverage(record.duration_ms),
             ),
             evidence=evidence,
+            beside=note_beside(stream.stream_id, stream.purpose, series),
         )
         self.evidence.drop(settled.unneeded)
         if settled.outcome is not Settled.SETTLED:
             return
         context = replace(context, degraded=tuple(sorted({*context.degraded, *settled.problems})))
         if verdict is not None:
-            marks, stream_id = context.degraded, context.stream.stream_id
-            self.degraded_marks.note(marks, stream_id=stream_id, segment_sequence=record.sequence)
+            marks = context.degraded
+            self.degraded_marks.note(marks, stream_id=stream.stream_id, segment_sequence=record.sequence)
         _log_segment(record, share, context, verdict)
-        segment = series_segment(record, share, verdict, self.active.policy)
-        note(self.redis, context.stream.stream_id, context.stream.purpose, segment)
+        note(self.redis, stream.stream_id, stream.purpose, series, noted=settled.beside)
         now = now_ms(self.redis)
         rows = rows_of(
             context,

@@ -17,8 +17,9 @@ from worker.ingest.poll.due import DueStream
 from worker.logs.failure_log import FailureLog
 from worker.moderation.accounting import ROUNDING_MS, SHORT, LedgerShare, without
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
+from worker.store.redis_client import ScriptCall
 from worker.timeline.series import LONGEST_MS, MAX_SCORES, SeriesHit, SeriesSample, SeriesSegment, SeriesStretch
-from worker.timeline.series_store import note_segment
+from worker.timeline.series_store import note_call, note_segment
 
 _log = logging.getLogger(__name__)
 _no_timeline = FailureLog(_log)
@@ -65,13 +66,23 @@ def missed_segment(generation: int, missed: Missed) -> SeriesSegment:
     )
 
 
-def note(redis: Redis, stream_id: str, purpose: str, segment: SeriesSegment) -> None:
+def note_beside(stream_id: str, purpose: str, segment: SeriesSegment) -> ScriptCall | None:
+    """The note of a segment, to be written with its commit in one round trip; None: a canary's case is for no person,
+    and has no timeline."""
+    return None if purpose == "canary" else note_call(stream_id, purpose, segment)
+
+
+def note(redis: Redis, stream_id: str, purpose: str, segment: SeriesSegment, *, noted: object = None) -> None:
     """Notes a segment for the timeline of its stream's case; a failure is logged, since a case can be decided without
-    its timeline. A canary's case is for no person, and has none."""
+    its timeline.
+
+    Args:
+        noted: the answer of `note_beside`; what is none, such as an error, is asked again.
+    """
     if purpose == "canary":
         return
     try:
-        note_segment(redis, stream_id, purpose, segment)
+        note_segment(redis, stream_id, purpose, segment, noted=noted if isinstance(noted, list) else None)
     except StoreError as error:
         _no_timeline.met(stream_id, "stream %s: its timeline lacks a segment: %s", stream_id, error)
 

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -180,6 +181,15 @@ def run_script(
         return execute("EVAL", script.source, len(keys), *keys, *args, **options)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScriptCall:
+    """A script with its keys and arguments."""
+
+    name: str
+    keys: Sequence[str]
+    args: Sequence[str | int | float]
+
+
 def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
     """Runs a script and returns when its writes are on the server's disk.
 
@@ -189,24 +199,39 @@ def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Se
     Raises:
         StoreError: the script failed, or was not confirmed to be on disk in time. It may have been applied.
     """
-    script = _script(name)
-    keys = script.keys(keys)
+    return run_beside_to_disk(redis, ScriptCall(name=name, keys=keys, args=args), None)[0]
+
+
+def run_beside_to_disk(redis: Redis, main: ScriptCall, beside: ScriptCall | None) -> tuple[Any, Any]:
+    """As `run_script_to_disk`, with another script after it in the same round trip and the same write to the disk.
+
+    Returns:
+        The answers of both. That of `beside` is the error where it failed, which is nothing to `main`; None: there is
+        no such script, or this server had not loaded it.
+    """
+    calls = [main] if beside is None else [main, beside]
     with store_errors():
-        answer, confirmed = _in_one_pipeline(redis, lambda pipe: pipe.evalsha(script.sha1, len(keys), *keys, *args))
-        if isinstance(answer, NoScriptError):
-            answer, confirmed = _in_one_pipeline(redis, lambda pipe: pipe.eval(script.source, len(keys), *keys, *args))
-        if isinstance(answer, Exception):
-            raise answer
+        *answers, confirmed = _in_one_pipeline(redis, calls, by_digest=True)
+        if isinstance(answers[0], NoScriptError):
+            *answers, confirmed = _in_one_pipeline(redis, calls, by_digest=False)
+        if isinstance(answers[0], Exception):
+            raise answers[0]
     if isinstance(confirmed, ResponseError):
         raise StoreError(f"Redis has no append-only file ({confirmed}): set appendonly yes, appendfsync always")
     if isinstance(confirmed, Exception) or int(confirmed[0]) < 1:
-        raise StoreError(f"Redis did not confirm within {DISK_MILLISECONDS} ms that {name} is on disk")
-    return answer
+        raise StoreError(f"Redis did not confirm within {DISK_MILLISECONDS} ms that {main.name} is on disk")
+    told = answers[1] if len(answers) > 1 and not isinstance(answers[1], NoScriptError) else None
+    return answers[0], told
 
 
-def _in_one_pipeline(redis: Redis, command: Callable[[Any], Any]) -> tuple[Any, Any]:
+def _in_one_pipeline(redis: Redis, calls: Sequence[ScriptCall], *, by_digest: bool) -> list[Any]:
     with redis.pipeline(transaction=False) as pipe:
-        command(pipe)
+        for call in calls:
+            script = _script(call.name)
+            keys = script.keys(call.keys)
+            if by_digest:
+                pipe.evalsha(script.sha1, len(keys), *keys, *call.args)
+            else:
+                pipe.eval(script.source, len(keys), *keys, *call.args)
         pipe.waitaof(1, 0, DISK_MILLISECONDS)
-        answer, confirmed = pipe.execute(raise_on_error=False)
-    return answer, confirmed
+        return list(pipe.execute(raise_on_error=False))

@@ -129,6 +129,11 @@ def segment_text(segment: SeriesSegment) -> str:
     return json.dumps(record, separators=(",", ":"))
 
 
+def segment_key(text: str) -> str:
+    """Returns the key of a segment by its text, which is not parsed; any string if it is damaged."""
+    return text.partition('"')[2].partition('"')[0]
+
+
 def read_segment(text: str) -> SeriesSegment | None:
     """Reads the text of a segment; None: it is damaged."""
     try:

@@ -39,7 +39,7 @@ def test_answers_are_kept_and_forgotten(database: DeskDatabase) -> None:
 
 def test_a_change_of_somebody_else_is_not_overwritten(database: DeskDatabase) -> None:
     """Of two people who fill in the same case, the work of the first would be gone, unnoticed."""
-    store = AnswerStore(database)
+    store = AnswerStore(database, now_ms=_Days())
     store.save("case-1", answers(), by="lea", version=0)
     with pytest.raises(AnswersChangedError) as refused:
         store.save("case-1", ReportAnswers(), by="kim", version=0)
@@ -50,7 +50,7 @@ def test_a_change_of_somebody_else_is_not_overwritten(database: DeskDatabase) ->
 
 def test_empty_answers_are_removed_at_once(database: DeskDatabase) -> None:
     """Data that must go would stay for three months."""
-    store = AnswerStore(database)
+    store = AnswerStore(database, now_ms=_Days())
     store.save("case-1", answers(), by="lea", version=0)
     store.save("case-1", ReportAnswers(), by="lea", version=1)
     with database.begin() as session:
@@ -59,7 +59,7 @@ def test_empty_answers_are_removed_at_once(database: DeskDatabase) -> None:
 
 def test_what_cannot_be_read_is_said_and_a_long_id_is_no_case(database: DeskDatabase) -> None:
     """A page would be an error after a downgrade, or for a made-up address."""
-    store = AnswerStore(database)
+    store = AnswerStore(database, now_ms=_Days())
     store.save("case-1", answers(), by="lea", version=0)
     with database.begin() as session:
         session.execute(text("""UPDATE report_answers SET "values" = '{"later": 1}'"""))

@@ -12,6 +12,7 @@ from redis import Redis
 from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetched, FetchRequest
+from worker.ingest.playlist.cursor import StreamState
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.ingest.playlist.outcome import Missed, PollAdvance
 from worker.ingest.playlist.parse_window import MAX_RENDITIONS, PARSED_ENTRIES
@@ -23,7 +24,7 @@ from worker.ingest.poll.due import TRIED_KEPT_MS, DuePoll, DueStream, no_video_m
 from worker.ingest.poll.slow_polls import due_after, hand_over
 from worker.ingest.poll.validators import first_comparable
 from worker.ingest.registry.kept_risk import risk_of
-from worker.ingest.registry.registry import DUE_NEW
+from worker.ingest.registry.registry import DUE_NEW, stream_key
 from worker.ingest.registry.slow_streams import QUICK_PLAYLIST_SECONDS
 from worker.store.redis_client import now_ms
 
@@ -158,12 +159,17 @@ class StreamPolls:
         if step.first and newest_first:
             # At the start of a watch the newest segment goes first: it is on air now.
             records = [*records[-1:], *records[:-1]]
-        if records and step.missed:
+        if step.missed and (records or self._has_ended(stream, step)):
             # Without a record this may be a poll that was overtaken, and wrote nothing.
             self.note_missed(stream, step.missed)
         risk = risk_of(self.redis, stream.stream_id, self.risk) if records else 0.0
         for record in records:
             self.send(stream.stream_id, record.key, risk)
+
+    def _has_ended(self, stream: DueStream, step: PollAdvance) -> bool:
+        """Whether a poll without segments ended the stream: what was missed before is the end of its timeline."""
+        ended = StreamState.ENDED
+        return step.cursor.state is ended and self.redis.hget(stream_key(stream.stream_id), "state") == ended
 
 
 def _without_useless_rendition(stream: DueStream, now: int) -> DueStream:

@@ -180,7 +180,7 @@ if ARGV[9] ~= '' then
   return first and deliver(first.id, first.own) or refusal_of(incidents)
 end
 
--- What is live and how severe it is, of a claim, without what orders those that are alike.
+-- Returns the part of a claim that stands for life and severity, without what orders those that are alike.
 local function class_of(claim)
   return math.floor(claim / CLAIM_MS / RANK)
 end
@@ -198,7 +198,7 @@ local function sooner(one, other)
   return one.id < other.id
 end
 
--- What the person holds, unless another one is asked for, or was handed over; nil: neither.
+-- Returns the first of what the person holds, unless another one is asked for, or was handed over; nil: neither.
 local function in_hand()
   local first
   for _, states in ipairs({ARGV[7] == '1' and {} or held, handed}) do
