@@ -49,10 +49,10 @@ bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (A
 	@$(BIN)/python -m bench.child $(ARGS)
 	@$(BIN)/python -m bench.verdict
 	@$(BIN)/python -m bench.evidence
-	@$(BIN)/python -m bench.moderators
 	@$(BIN)/python -m bench.audit
 	@$(BIN)/python -m bench.patterns
 	@$(BIN)/python -m bench.reloading
+	@$(BIN)/python -m bench.desk $(ARGS)
 	@$(BIN)/python -m bench.others
 
 fuzz: $(READY) ## run the property tests with new random examples each time, and 20,000 rounds of mutated segments

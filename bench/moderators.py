@@ -54,10 +54,10 @@ def raise_cases(redis: Redis, count: int, folder: Path) -> list[str]:
     rules = folder / "policy.yaml"
     rules.write_text(RULES)
     policy = load_policy(rules)
-    return [_raise(redis, policy, number) for number in range(count)]
+    return [raise_case(redis, policy, number) for number in range(count)]
 
 
-def _raise(redis: Redis, policy: Policy, number: int) -> str:
+def raise_case(redis: Redis, policy: Policy, number: int) -> str:
     stream = StreamFacts(stream_id=f"cam-{number}", purpose="live")
     sample = SampleFacts(
         capture_ms=1_000,

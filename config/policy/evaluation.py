@@ -38,7 +38,7 @@ class OrderState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class SegmentJudgement:
     """Result of one more segment."""
 
     hits: tuple[Hit, ...]
@@ -55,7 +55,7 @@ class Judgement:
 
 def judge(
     policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPosition | None = None
-) -> Judgement:
+) -> SegmentJudgement:
     """Judges one more segment by all rules, whichever of its stream ends next.
 
     Args:
@@ -66,7 +66,7 @@ def judge(
     """
     evaluations = [policy.evaluate(segment.stream, sample) for sample in segment.samples]
     later = judge_in_order(policy, state, segment, earliest_pending=earliest_pending)
-    return Judgement(
+    return SegmentJudgement(
         hits=(*(hit for evaluation in evaluations for hit in evaluation.hits), *later.hits),
         state=later.state,
         problem_samples=Counter(one for each in evaluations for one in each.problems) + Counter(later.problem_samples),
@@ -91,10 +91,10 @@ def judge_alone(policy: Policy, stream: StreamFacts, sample: SampleFacts) -> Eva
 
 def judge_in_order(
     policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPosition | None = None
-) -> Judgement:
+) -> SegmentJudgement:
     """As `judge`, by the rules alone that are judged in order: the others were evaluated with the samples."""
     if not policy.in_order:
-        return Judgement(hits=(), state=OrderState())
+        return SegmentJudgement(hits=(), state=OrderState())
     waiting = sorted([*state.waiting, segment] if segment.samples else state.waiting, key=lambda one: one.position)
     ripe = _ripe(waiting, max(segment.capture_ms, *(one.capture_ms for one in waiting), 0), earliest_pending)
     memory = _Memory(policy, state)
@@ -106,7 +106,7 @@ def judge_in_order(
             evaluation = policy.evaluate(one.stream, sample, around)
             hits += [replace(hit, segment=one.key, source=one.source, ordinal=ordinal) for hit in evaluation.hits]
             problems.update(evaluation.problems)
-    return Judgement(
+    return SegmentJudgement(
         hits=tuple(hits),
         state=OrderState(
             past=tuple(memory.past), ordinal=memory.ordinal, waiting=tuple(_kept(one) for one in waiting[ripe:])

@@ -1,4 +1,4 @@
-"""How incidents are judged: which outcomes need a second person, and what the first need not wait for."""
+"""Judging of incidents: which outcomes need a second person, and what the first need not wait for."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ SecondPerson = Annotated[tuple[_OutcomeName, ...], AfterValidator(_each_once)]
 
 @dataclass(frozen=True, kw_only=True)
 class Judging:
-    """How an incident is judged, as its policy said when it was last hit: a decision needs no policy."""
+    """Choices for judging an incident, as its policy said when it was last hit: a decision needs no policy."""
 
     second_person: tuple[str, ...] = ()
     """Outcomes for which a second person judges."""

@@ -10,13 +10,15 @@ from desk.cases.case_view import CaseView
 from desk.cases.event_values import ms_of, objects_of, shown, texts_of
 from desk.judging.decide_words import category_name, outcome_name
 from desk.judging.flood_duplicates import Duplicates, duplicates_of
+from desk.judging.picture_lists import PictureLists, picture_lists
 from desk.judging.shown_extent import shown_text
 from desk.texts.catalogue import Texts
 from desk.texts.clock import day_clock
+from worker.audit.person_views import PersonView
 from worker.errors import QueueError
 from worker.people.actor import Actor, Role
 from worker.queue.interrupts import InterruptState, interrupt_state
-from worker.queue.outcomes import Outcome, PlatformAct
+from worker.queue.outcomes import PlatformAct
 
 _IN_FORCE: Final = ("outcome", "decided_by", "note", "category", "actions")
 _ASKED: Final = tuple(PlatformAct)
@@ -60,15 +62,15 @@ class DecidedGroup:
     interrupt: InterruptWords | None
     may_revise: bool
     shown: str
-    harmless: bool
     incident_ids: tuple[str, ...]
+    lists: PictureLists
     duplicates: Duplicates | None
     """Open duplicates of a flood, which a lead may decide in the same way."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AfterWords:
-    """What follows a decision."""
+    """The decisions on a case, in words."""
 
     groups: tuple[DecidedGroup, ...]
     all_decided: bool
@@ -76,8 +78,13 @@ class AfterWords:
     """All is decided, by this person: the draft of the note has done its work."""
 
 
-def after_words(redis: Redis, view: CaseView, actor: Actor, texts: Texts) -> AfterWords:
+def after_words(
+    redis: Redis, view: CaseView, actor: Actor, texts: Texts, *, views: Sequence[PersonView] = ()
+) -> AfterWords:
     """Puts what was decided on a case into words.
+
+    Args:
+        views: of the case's pictures by this person.
 
     Raises:
         StoreError: Redis failed.
@@ -95,6 +102,7 @@ def after_words(redis: Redis, view: CaseView, actor: Actor, texts: Texts) -> Aft
                 records,
                 _interrupt(redis, records, actor, view.now_ms, texts),
                 duplicates_of(redis, records[0], actor),
+                picture_lists(redis, records, views, actor, view.now_ms, texts),
                 view,
                 actor,
                 texts,
@@ -111,6 +119,7 @@ def _group(
     records: Sequence[Mapping[str, Any]],
     interrupt: InterruptWords | None,
     duplicates: Duplicates | None,
+    lists: PictureLists,
     view: CaseView,
     actor: Actor,
     texts: Texts,
@@ -129,7 +138,7 @@ def _group(
         interrupt=interrupt,
         may_revise=not (lead_needed and actor.verified and actor.role is not Role.LEAD),
         shown=shown_text(records),
-        harmless=last["outcome"] == Outcome.HARMLESS,
+        lists=lists,
         duplicates=duplicates,
         incident_ids=tuple(str(one["incident_id"]) for one in records),
     )

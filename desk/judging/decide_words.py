@@ -28,7 +28,7 @@ class OutcomeChoice:
     categorised: bool
     """Opens the popup that asks for the category."""
     then: str
-    """What follows, said in that popup."""
+    """The consequence, said in that popup."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Ask:
     """Something that may be asked of the platform with a decision."""
 
     name: str
-    """Of the form's field."""
+    """The name of the form's field."""
     says: str
     checked: bool
 
@@ -78,7 +78,7 @@ class DecideWords:
     judged: bool
     """The person has judged it, and a second one is to judge it now: the draft of the note has done its work."""
     judgements: tuple[str, ...]
-    """What a person has to know of judgements so far; two that do not agree in full, to a lead."""
+    """Sentences about judgements so far; two that do not agree in full, to a lead."""
     harmless: str
     """Sentence that `harmless` needs a note; empty: it needs none."""
     left: str
@@ -127,13 +127,13 @@ def decide_words(view: CaseView, actor: Actor, texts: Texts, *, opened: bool | N
 
 
 def asks_of(form: Mapping[str, str], texts: Texts) -> tuple[Ask, ...]:
-    """What may be asked of the platform with a decision, as far as it was asked already."""
+    """Requests that a decision may make of the platform, checked where they were sent already."""
     names = ["interrupt", *(f"ask_{act}" for act in PlatformAct)]
     return tuple(Ask(name=one, says=texts(f"judging.{one}"), checked=one in form) for one in names)
 
 
 def notices_of(sent: Sent, texts: Texts) -> tuple[str, ...]:
-    """What a person is shown of a judgement that was refused, as a whole or for single incidents."""
+    """Sentences about a judgement that was refused, as a whole or for single incidents."""
     if sent.refusal:
         return (sent.refusal,)
     refused = [one for one in sent.answers if one.refusal]

@@ -26,7 +26,7 @@ from worker.queue.revisions import revise
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentAnswer:
-    """What became of one incident."""
+    """The outcome of a judgement for one incident."""
 
     incident_id: str
     rule: str

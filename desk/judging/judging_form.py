@@ -31,7 +31,7 @@ class JudgingForm:
     category: Category | None
     """None: the outcome has none."""
     acts: tuple[PlatformAct, ...]
-    """What is asked of the platform."""
+    """Requests to the platform."""
     interrupt: bool
     """An interruption is asked for, beside that of `csea_apparent`."""
     second: bool

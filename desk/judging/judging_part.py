@@ -7,7 +7,7 @@ from redis import Redis
 from desk.cases.case_view import CaseView
 from desk.judging.after_words import after_words
 from desk.judging.decide_words import Sent, decide_words
-from desk.judging.opened import has_opened
+from desk.judging.opened import opened_by
 from desk.judging.preserving import holds_in_words
 from desk.texts.catalogue import Texts
 from worker.people.actor import Actor
@@ -24,8 +24,9 @@ def judging_part(
     Raises:
         StoreError: Redis failed.
     """
-    opened = has_opened(redis, view, actor)
+    views = opened_by(redis, view, actor)
+    opened = None if views is None else bool(views)
     sent = Sent() if judged is None else judged
     decide = decide_words(view, actor, texts, opened=opened, sent=sent)
-    after = after_words(redis, view, actor, texts)
+    after = after_words(redis, view, actor, texts, views=views or ())
     return {"decide": decide, "after": after, "holds": holds_in_words(redis, view, texts)}

@@ -1,4 +1,4 @@
-"""How bad an incident was when a page showed it: a page that is out of date decides nothing that it did not show."""
+"""Marks of how bad an incident was when a page showed it: an older page decides nothing that it did not show."""
 
 import hashlib
 import json

@@ -42,7 +42,8 @@ class QueueSnapshot:
     waits: LongestWaits
     made_at: float = field(default_factory=time.monotonic)
     """This process's monotonic clock, in seconds."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    # What is kept may be made of what is kept: rows of a filter's cases.
+    _lock: threading.RLock = field(default_factory=threading.RLock)
     _kept: dict[object, object] = field(default_factory=dict)
 
     def age_seconds(self) -> float:
@@ -67,7 +68,7 @@ class QueueSnapshot:
         return QueuePage(cases=found[begin : begin + PAGE_CASES], found=len(found), page=page, pages=pages)
 
     def kept(self, key: object, make: Callable[[], _Made]) -> _Made:
-        """What `make` returned for this key before; 50 pages that show the same are rendered once."""
+        """Returns what `make` returned for this key before; 50 pages that show the same are rendered once."""
         with self._lock:
             if key not in self._kept:
                 if len(self._kept) >= MOST_KEPT:

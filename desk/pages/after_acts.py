@@ -1,4 +1,4 @@
-"""What follows a decision: the state of an interruption, legal holds, and hashes of pictures that people saw."""
+"""Acts after a decision: the state of an interruption, legal holds, and hashes of pictures that people saw."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -13,6 +13,8 @@ from desk.errors import JudgementRefusedError, UnknownCaseError
 from desk.judging.after_words import interrupt_words
 from desk.judging.decide_words import Sent
 from desk.judging.flood_duplicates import decide_as_the_flood
+from desk.judging.opened import opened_by
+from desk.judging.picture_lists import allow_picture, put_forward
 from desk.judging.preserving import preserve
 from desk.pages.case import show_case
 from desk.pages.deciding import CONFLICT, case_path
@@ -61,6 +63,33 @@ def duplicates(
             number=form.get("number", ""),
         )
         return services.texts("judging.duplicates_done", count=decided, left=left)
+
+    return _act(request, signed_in, case_id, act)
+
+
+@router.post("/cases/{case_id}/incidents/{incident_id}/confirm")
+def confirm(request: Request, signed_in: Judge, case_id: str, incident_id: str) -> Response:
+    """Puts the hash of a picture that the person saw clear forward for `confirmed`, or agrees with who did."""
+    texts, ref = services_of(request).texts, request.state.form.get("ref", "")
+
+    def act(redis: Redis, view: CaseView) -> str:
+        _of_case(view, incident_id)
+        done = put_forward(redis, incident_id, ref, signed_in.actor)
+        return texts("judging.confirmed" if done.confirmed else "judging.put_forward", by=done.proposed_by)
+
+    return _act(request, signed_in, case_id, act)
+
+
+@router.post("/cases/{case_id}/incidents/{incident_id}/allow")
+def allow(request: Request, signed_in: Annotated[SignedIn, Depends(leads)], case_id: str, incident_id: str) -> Response:
+    """Allows a harmless picture for a time."""
+    texts, form = services_of(request).texts, request.state.form
+    list_name, hours = form.get("list", ""), form.get("hours", "")
+
+    def act(redis: Redis, view: CaseView) -> str:
+        record, views = _of_case(view, incident_id), opened_by(redis, view, signed_in.actor) or ()
+        allow_picture(redis, record, signed_in.actor, views, ref=form.get("ref", ""), list_name=list_name, hours=hours)
+        return texts("judging.allowed", list=list_name, hours=hours)
 
     return _act(request, signed_in, case_id, act)
 

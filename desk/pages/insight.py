@@ -37,7 +37,7 @@ PENDING, UNPROCESSABLE, BUSY = 202, 422, 503
 
 @dataclass(frozen=True, kw_only=True)
 class InsightChoice:
-    """What a person asks for."""
+    """Period and purpose that a person asks for."""
 
     period: Period
     named: str

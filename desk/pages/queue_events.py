@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from desk.accounts.accounts import SignedIn
@@ -16,15 +17,25 @@ from desk.web.event_stream import event_text
 from desk.web.services import DeskServices
 from worker.errors import StoreError
 
-BEAT_SECONDS: Final = 5.0
-"""Longest time without an event: the page says how new it is, and notices that its connection is lost."""
-LOOK_SECONDS: Final = 15.0
-"""Interval in which a stream asks whether its person is still signed in, in the same role."""
-LONGEST_SECONDS: Final = 600.0
-"""Life of a stream. Its page opens another, a request that renews the session's cookie as every other does."""
+
+@dataclass(frozen=True, kw_only=True)
+class StreamPace:
+    """Times of a stream, in seconds."""
+
+    beat: float = 5.0
+    """Longest time without an event: the page says how new it is, and notices that its connection is lost."""
+    look: float = 15.0
+    """Interval in which a stream asks whether its person is still signed in, in the same role."""
+    longest: float = 600.0
+    """Life of a stream. Its page opens another, a request that renews the session's cookie as every other does."""
 
 
-async def queue_stream(services: DeskServices, signed_in: SignedIn, chosen: QueueFilter) -> AsyncIterator[bytes]:
+PACE: Final = StreamPace()
+
+
+async def queue_stream(
+    services: DeskServices, signed_in: SignedIn, chosen: QueueFilter, *, pace: StreamPace = PACE
+) -> AsyncIterator[bytes]:
     """Yields what changes on one page: everything at first, so that a page that comes back misses nothing."""
     loop, news = asyncio.get_running_loop(), asyncio.Event()
     began = looked = loop.time()
@@ -35,9 +46,9 @@ async def queue_stream(services: DeskServices, signed_in: SignedIn, chosen: Queu
 
     page = _OpenPage(services, signed_in, chosen)
     with services.streams.opened(signed_in.actor.name), services.feed.woken(wake):
-        while not services.feed.closed and loop.time() - began < LONGEST_SECONDS:
+        while not services.feed.closed and loop.time() - began < pace.longest:
             news.clear()
-            if loop.time() - looked >= LOOK_SECONDS:
+            if loop.time() - looked >= pace.look:
                 looked = loop.time()
                 if not await asyncio.to_thread(_is_still, services, signed_in):
                     yield event_text("", event="signed-out")
@@ -45,7 +56,7 @@ async def queue_stream(services: DeskServices, signed_in: SignedIn, chosen: Queu
             for event in await asyncio.to_thread(page.changes):
                 yield event
             with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_SECONDS):
+                async with asyncio.timeout(pace.beat):
                     await news.wait()
 
 
@@ -57,7 +68,7 @@ def _is_still(services: DeskServices, signed_in: SignedIn) -> bool:
 
 
 class _OpenPage:
-    """What one page has been sent."""
+    """A page that is open, and what it has been sent."""
 
     def __init__(self, services: DeskServices, signed_in: SignedIn, chosen: QueueFilter) -> None:
         self._services = services

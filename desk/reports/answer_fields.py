@@ -93,7 +93,7 @@ ADDRESS: Final = (
     AnswerField(name="port", most=5),
     AnswerField(name="possible_proxy", kind=FieldKind.FLAG, choices=_YES_NO),
 )
-"""Of one row of addresses: `account.addresses.0.address` and so on."""
+"""Fields of one row of addresses: `account.addresses.0.address` and so on."""
 EVENTS: Final = (
     AnswerField(name="description", kind=FieldKind.TEXT, most=10_000),
     AnswerField(name="stream_urls", kind=FieldKind.LINES, most=8_000),

@@ -33,7 +33,7 @@
     tell("lost", text)
     tell("offline", "")
     for (const button of document.querySelectorAll("[data-outcome]")) button.setAttribute("aria-disabled", "true")
-    for (const popup of document.querySelectorAll("#decide [popover]:popover-open")) popup.hidePopover()
+    for (const popup of document.querySelectorAll(".popup:popover-open:not(#keys)")) popup.hidePopover()
   }
   const clock = (ms) => new Date(ms).toISOString().slice(11, 16)
   let renewing = null
@@ -93,6 +93,7 @@
       const open = openParts(old)
       now.querySelectorAll("details").forEach((one, number) => { one.open = open[number] || one.open })
       old.replaceWith(document.adoptNode(now))
+      if (name === "timeline") gather()
     }
   }
   const load = async () => {
@@ -153,7 +154,15 @@
 
   // The timeline
   let walkedTo = -1
-  const points = () => [...document.querySelectorAll("#timeline .walk li")]
+  let points = []
+  const gather = () => {
+    points = [...document.querySelectorAll("#timeline li[data-x]")].map((item) => ({
+      x: Number(item.dataset.x),
+      anchor: item.id,
+      time: item.dataset.time || item.querySelector("time").textContent,
+      text: item.querySelector("span")?.textContent || item.textContent,
+    })).sort((one, other) => one.x - other.x)
+  }
   const drawn = () => document.querySelector("#timeline .tl > svg")
   const line = (x) => {
     const svg = drawn()
@@ -169,14 +178,13 @@
     mark.setAttribute("x2", `${x}%`)
   }
   const walk = (number) => {
-    const all = points()
-    if (!all.length) return
-    walkedTo = Math.min(Math.max(number, 0), all.length - 1)
-    const { x, time, anchor } = all[walkedTo].dataset
+    if (!points.length) return
+    walkedTo = Math.min(Math.max(number, 0), points.length - 1)
+    const { x, time, text, anchor } = points[walkedTo]
     const bold = document.createElement("b")
     bold.className = "num"
     bold.textContent = time
-    document.querySelector("#timeline output").replaceChildren(bold, ` ${all[walkedTo].textContent}`)
+    document.querySelector("#timeline output").replaceChildren(bold, ` ${text}`)
     line(x)
     // One tab stop: where the walk is.
     if (!anchor) return
@@ -185,11 +193,10 @@
     }
   }
   const step = (by) => {
-    const all = points()
-    if (walkedTo >= 0 || !all.length) return walk(walkedTo + by)
+    if (walkedTo >= 0) return walk(walkedTo + by)
     // The first step is to the first match, or to the newest point.
-    const match = all.findIndex((one) => one.dataset.anchor)
-    walk(match >= 0 ? match : all.length - 1)
+    const match = points.findIndex((one) => one.anchor)
+    walk(match >= 0 ? match : points.length - 1)
   }
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null
@@ -198,14 +205,14 @@
     const link = target?.closest("#timeline .tl a")
     if (!link) return
     const anchor = link.getAttribute("href").slice(1)
-    walk(points().findIndex((one) => one.dataset.anchor === anchor))
+    walk(points.findIndex((one) => one.anchor === anchor))
   })
   document.addEventListener("pointermove", (event) => {
     const svg = event.target instanceof Element ? event.target.closest("#timeline .tl > svg") : null
     if (!svg) return
     const box = svg.getBoundingClientRect()
     const x = (100 * (event.clientX - box.left)) / box.width
-    const away = points().map((one) => Math.abs(Number(one.dataset.x) - x))
+    const away = points.map((one) => Math.abs(one.x - x))
     walk(away.indexOf(Math.min(...away)))
   })
   const follow = async () => {
@@ -218,6 +225,7 @@
     }
   }
 
+  gather()
   void renew()
   setTimeout(renew, 5_000) // the page before may have let go after this one began
   setInterval(renew, RENEW_MS)

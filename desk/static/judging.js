@@ -45,8 +45,9 @@
   // One key, one decision: a second press while the first is under way sends nothing.
   let sent = false;
   form.addEventListener("submit", (event) => {
-    if (sent) event.preventDefault();
-    sent = true;
+    const nothing = event.submitter?.getAttribute("formmethod") === "dialog"; // Enter in a choice
+    if (sent || nothing) event.preventDefault();
+    sent = sent || !nothing;
   });
   window.addEventListener("pageshow", () => { sent = false; });
 })();

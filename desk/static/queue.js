@@ -30,9 +30,9 @@
   }
 
   // The connection: what the page shows is as new as the last event.
-  let heard = Date.now(), unreadSince = null;
+  let heard = Date.now(), connected = false, unreadSince = null;
   function tell() {
-    if (!connection) return;
+    if (!connection || (!connected && Date.now() - heard <= LOST_MS)) return;
     const quiet = Date.now() - heard;
     const lost = quiet > LOST_MS;
     const text = lost ? connection.dataset.lost : unreadSince ? connection.dataset.unread : connection.dataset.connected;
@@ -42,6 +42,7 @@
   feed.addEventListener("beat", (event) => {
     const beat = JSON.parse(event.detail.data);
     heard = Date.now();
+    connected = true;
     if (beat.now_ms) ahead = beat.now_ms - heard;
     unreadSince = beat.lost_seconds === undefined ? null : heard - 1000 * beat.lost_seconds;
     tell();
@@ -64,9 +65,12 @@
   };
   async function show(html) {
     const before = new Set(rows(list).map((row) => row.id));
+    const focused = document.activeElement.closest?.("#list tr[id]")?.id;
     waiting = null;
     fresh.hidden = true;
     await htmx.swap({ sourceElement: feed, target: list, text: html, swap: "innerMorph" });
+    // Focus that came meanwhile, or was asked for by the button, stays with its row.
+    if (focused && document.activeElement === document.body) byId(focused)?.querySelector("a")?.focus();
     if (before.size) for (const row of rows(list)) if (!before.has(row.id)) row.classList.add("new");
     count();
   }
@@ -143,8 +147,8 @@
     const to = at < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(Math.max(at + step, 0), links.length - 1);
     links[to]?.focus();
   }
-  byId("row-down").addEventListener("click", () => move(1));
-  byId("row-up").addEventListener("click", () => move(-1));
+  for (const [id, step] of [["row-down", 1], ["row-up", -1]])
+    byId(id).addEventListener("desk:key", (event) => { event.preventDefault(); move(step); });
   byId("filters").addEventListener("change", (event) => {
     if (event.target.matches("select")) event.currentTarget.requestSubmit();
   });

@@ -55,4 +55,4 @@ overseers: Final = Gate(Role.LEAD, Role.AUDITOR)
 readers: Final = Gate(Role.LEAD, Role.OPERATOR, Role.AUDITOR)
 """For those who report on the deployment, without figures of people."""
 leads: Final = Gate(Role.LEAD)
-"""For those who change the roster."""
+"""For those who change the roster, and decide what moderators cannot."""

@@ -13,7 +13,7 @@ import onnxruntime
 
 from config.counts import counted
 from models.classifiers.faces import FaceFinder
-from models.classifiers.manifest import Category, Manifest, Output, Provider
+from models.classifiers.manifest import LabelCategory, Manifest, Output, Provider
 from models.classifiers.manifest_check import check_fit, input_name, input_shape, output_name
 from models.classifiers.package import ModelPackage
 from models.classifiers.preprocess import Colours, RgbPicture, lay_out, network_input
@@ -83,7 +83,7 @@ class Classifier:
         """Keys of its scores: `<model>/<label>`."""
         return tuple(self.manifest.key(label) for label in self.manifest.labels)
 
-    def keys_about(self, category: Category) -> tuple[str, ...]:
+    def keys_about(self, category: LabelCategory) -> tuple[str, ...]:
         """Keys of its scores whose label is of that category."""
         return tuple(self.manifest.key(label) for label in self.manifest.labels if label.category is category)
 

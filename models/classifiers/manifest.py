@@ -31,7 +31,7 @@ class ResizeFilter(StrEnum):
     LANCZOS = "lanczos"
 
 
-class Category(StrEnum):
+class LabelCategory(StrEnum):
     """Category of a label, the same for all models."""
 
     SAFE = "safe"
@@ -178,7 +178,7 @@ class Label(_Part):
     """One score: the key `<model>/<name>`."""
 
     name: Slug
-    category: Category
+    category: LabelCategory
     columns: tuple[int, int] | None = None
     """[first, last], both counted: the score is their sum in the output. None: of the one at the label's place."""
 
@@ -266,7 +266,7 @@ class Manifest(_Part):
     @property
     def about_minors(self) -> bool:
         """A score estimates whether a person is a minor: it runs only where a cascade gives a cause."""
-        return any(label.category is Category.MINOR for label in self.labels)
+        return any(label.category is LabelCategory.MINOR for label in self.labels)
 
     def key(self, label: Label) -> str:
         """The key of a score: `<model>/<label>`."""

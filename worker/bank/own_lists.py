@@ -76,6 +76,20 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     return Confirmation(entry=name, confirmed=True, proposed_by=first)
 
 
+def proposer_of(redis: Redis, bits: bytes) -> str | None:
+    """The person who put a picture of that hash forward for `confirmed`; None: nobody did, or too long ago.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        now = now_ms(redis)
+        proposal = _proposal(redis.hget(PROPOSED, derived_entry_id(CONFIRMED, HashKind.PDQ, bits)))
+    if proposal is None or now - int(proposal["at_ms"]) > PROPOSAL_HOURS * HOUR_MS:
+        return None
+    return str(proposal["by"])
+
+
 def _propose(redis: Redis, key: str, proposal: Mapping[str, Any], actor: Actor) -> None:
     act = BankAct(
         did="propose",
@@ -107,7 +121,20 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
         StoreError: Redis failed.
     """
     actor.must_be(Role.LEAD, to="allow a picture")
-    if list_name in BUILT_IN or list_name not in bank.specs:
+    if list_name not in bank.specs:
+        raise BankRequestError(f"list {list_name!r}: expected the list whose match is to be lowered to `review`")
+    return allow_match(redis, pdq, list_name=list_name, hours=hours, actor=actor)
+
+
+def allow_match(redis: Redis, pdq: PdqHash, *, list_name: str, hours: float, actor: Actor) -> Entry:
+    """As `allow`, for a list that has matched the picture, so that it is there.
+
+    Raises:
+        BankRequestError: the role may not, the list is built in, or the time is too long.
+        StoreError: Redis failed.
+    """
+    actor.must_be(Role.LEAD, to="allow a picture")
+    if list_name in BUILT_IN:
         raise BankRequestError(f"list {list_name!r}: expected the list whose match is to be lowered to `review`")
     check_hours(hours, MAX_ALLOW_HOURS)
     if not pdq.hashable:

@@ -92,6 +92,8 @@ def state_words(one: "ListedIncident") -> str:
         words += [f"waits for {case.handed_to}"] if case.handed_to else []
     elif incident.needs_role == "lead":
         words.append("nobody: for a lead")
+    elif incident.judged:
+        words.append("nobody: for a second person")
     if one.past_wait:
         words.append(f"past its wait of {span(one.longest_wait_seconds)}")
     if case.help:

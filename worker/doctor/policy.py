@@ -13,7 +13,7 @@ from config.policy.policy import Policy, load_policy
 from config.settings import Settings
 from models.bank.bank import Bank
 from models.classifiers.classifier import Classifier, WhenStuck
-from models.classifiers.manifest import Category
+from models.classifiers.manifest import LabelCategory
 from models.pdq.pdq import hash_rgb
 from models.testcard import testcard
 from sampler.child.decoder import Decoder
@@ -87,7 +87,7 @@ def check_test_card(
         return fail("test card", str(error), advice)
     if not matched:
         return fail("test card", "decoded, but not recognised", advice)
-    if not any(scores[key] >= CARD_SCORE for one in classifiers for key in one.keys_about(Category.TESTCARD)):
+    if not any(scores[key] >= CARD_SCORE for one in classifiers for key in one.keys_about(LabelCategory.TESTCARD)):
         return fail("test card", "recognised, but not scored as one", advice)
     if unconfined:
         return Diagnosis(

@@ -97,7 +97,7 @@ class Packaging:
                 "is at risk: its pictures are handed to nobody"
             )
         if seen and seen != content_of(case, ""):
-            raise DraftError(f"case {case.case_id}: it has changed since you looked at it: look again")
+            raise DraftError(f"case {case.case_id}: it has changed since its page was shown: load it again")
         first()
         agreements = tuple(agree(self.redis, case, actor, recipient=recipient))
         if not suffices(agreements):

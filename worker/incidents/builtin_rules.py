@@ -40,7 +40,7 @@ class Occurrence:
     """The reason that there is no picture, a slug."""
     cooldown_ms: int
     judging: Judging = BY_ONE
-    """How its incident is judged."""
+    """Choices of the policy for judging its incident."""
     decided_with_others: bool
     """A decision within its cooldown covers it. False: it was in no incident that anybody has decided."""
 

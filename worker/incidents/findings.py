@@ -201,7 +201,7 @@ class Incident:
     needs_role: str = "moderator"
     """Role of the person who decides: moderator or lead."""
     judging: Judging = BY_ONE
-    """How it is judged. An older version raised it: by one person."""
+    """Choices of the policy for judging it; by one person, where an older version raised it."""
     hit_ms: int = 0
     """Redis's clock when its last hit was found. 0: unknown, of an older version."""
     silence_ms: int = 0

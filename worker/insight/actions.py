@@ -126,8 +126,8 @@ def actions_section(counts: ActionCounts) -> ReportSection:
             "DSA": "Article 15(1)(c): measures by type; Article 18: notifications of suspicions of criminal offences.",
         },
         notes=(
-            "An interruption is requested of the platform; whether the stream stopped is the platform's to say. Acts "
-            "are of the audit log, for streams of all purposes, drills too.",
+            "An interruption is requested of the platform, by the policy and by a person at most once an incident "
+            "each; whether the stream stopped is the platform's to say. Acts are of the audit log, for streams of all purposes, drills too.",
         ),
         tables=(
             table(

@@ -13,7 +13,7 @@ from config.policy.cel.monotonicity import atoms, begin, floor, needs_match, unn
 from config.policy.cel.references import texts
 from config.policy.cel.syntax import Node
 from config.policy.policy import Policy
-from models.classifiers.manifest import Category, Manifest, Use
+from models.classifiers.manifest import LabelCategory, Manifest, Use
 from models.classifiers.package import ModelPackage
 from models.classifiers.registry import chosen_packages
 
@@ -93,7 +93,7 @@ def _shadow_only(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem
 def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
     keys = {model.key(label) for model in models for label in model.labels}
     about_minors = {model.name for model in models if model.about_minors}
-    safe = frozenset(_keys_about(Category.SAFE, models))
+    safe = frozenset(_keys_about(LabelCategory.SAFE, models))
     for index, stage in enumerate(policy.cascade or ()):
         for score in sorted(_used(stage.condition) - keys):
             text = unknown("score", score, sorted(keys))
@@ -130,7 +130,7 @@ def _is_cause(atom: Node, safe: frozenset[str]) -> bool:
 
 
 def _clearing(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
-    minors = frozenset(_keys_about(Category.MINOR, models))
+    minors = frozenset(_keys_about(LabelCategory.MINOR, models))
     if not minors:
         return
     conditions = [(("rules", index, "when"), rule.condition) for index, rule in enumerate(policy.rules)]
@@ -156,7 +156,7 @@ def _clearing(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
 
 
 def _risk(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
-    for score in sorted(_keys_about(Category.MINOR, models)):
+    for score in sorted(_keys_about(LabelCategory.MINOR, models)):
         if policy.risk.scores.get(score) is not None:
             text = "a score about minors may raise and never clear, and `stream.risk < N` would: expected another score"
             yield Problem(("risk", "scores", score), text)
@@ -167,5 +167,5 @@ def _used(condition: Condition | None) -> frozenset[str]:
     return frozenset() if condition is None else condition.scores
 
 
-def _keys_about(category: Category, models: Sequence[Manifest]) -> Iterator[str]:
+def _keys_about(category: LabelCategory, models: Sequence[Manifest]) -> Iterator[str]:
     return (model.key(label) for model in models for label in model.labels if label.category is category)

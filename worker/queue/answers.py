@@ -1,4 +1,4 @@
-"""What a person's answer on an incident became: a decision, or a judgement that waits for another person."""
+"""Results of a person's answer on an incident: a decision, or a judgement that waits for another person."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Decision:
     """The outcome before a revision; None: it is the first decision."""
     category: Category | None = None
     actions: tuple[PlatformAct, ...] = ()
-    """What the platform is asked to do."""
+    """Acts that are asked of the platform."""
     interrupted: bool = False
     """This decision asked for the interruption of the stream."""
     judges: int = 1

@@ -97,6 +97,8 @@ class OpenCase:
     ground: Mapping[str, str | int | float] = field(default_factory=dict)
     """The nearest match or the highest score, in the words of `worker.incidents.ground`; empty: unknown."""
     needs_role: str = Role.MODERATOR
+    judged: bool = False
+    """One person has judged an incident of it, and a second person is to judge it without knowing what."""
     holder: str | None = None
     lease_seconds: float = 0.0
     """Until the holder's lease ends; 0 without one."""

@@ -88,7 +88,7 @@ class DecisionRound:
         after = close(found.before, now_ms=now, ended=found.ended)
         if left is not None:
             after = replace(after, incident=left.incident)
-        interrupt = self._interrupt()
+        interrupt = self._interrupt(self.state.interrupts(given))
         answer = run_script_to_disk(
             self.redis,
             "decide",
@@ -150,7 +150,7 @@ class DecisionRound:
             fields = self.state.disagreeing_fields(given)
         else:
             fields = self.state.waiting_fields(given, event=event, wait_ms=wait_ms)
-        interrupt = self._interrupt() if found.interrupts_on_first else None
+        interrupt = self._interrupt(given.interrupt and found.interrupts_on_first)
         answer = run_script_to_disk(
             self.redis,
             "judge",
@@ -193,10 +193,10 @@ class DecisionRound:
             interrupted=bool(answer[1]),
         )
 
-    def _interrupt(self) -> Event | None:
+    def _interrupt(self, asked: bool) -> Event | None:
         """The request of an interruption; None: none is asked for, nobody is asked of a canary, or nothing is on air
         any more."""
-        if not self.given.interrupt or not self.found.interruptible:
+        if not asked or not self.found.interruptible:
             return None
         found = self.found
         return interrupt_asked(

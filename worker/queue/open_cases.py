@@ -44,6 +44,7 @@ _FIELDS: Final = (
     "handed_by",
     "help",
     "help_by",
+    "judged_by",
     FIELD,
 )
 
@@ -145,6 +146,7 @@ def _case_of(
         taken_ms=number_of(fields, "taken_ms") if lease_ms else None,
         ground=ground,
         needs_role=role_needed(fields),
+        judged="judged_by" in fields,
         holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
         hold_why="" if hold is None else hold.why,
@@ -176,6 +178,7 @@ def joined(one: OpenCase, other: OpenCase) -> OpenCase:
         captured_first_ms=min(begins, default=None),
         taken_ms=holding.taken_ms,
         ground=first.ground,
+        judged=one.judged or other.judged,
         needs_role=Role.LEAD if Role.LEAD in (one.needs_role, other.needs_role) else first.needs_role,
         holder=holding.holder,
         lease_seconds=holding.lease_seconds,

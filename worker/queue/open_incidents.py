@@ -35,6 +35,8 @@ class OpenIncident:
     """None: an older version raised it."""
     needs_role: str = Role.MODERATOR
     """Role of the person who decides, or a higher one."""
+    judged: bool = False
+    """One person has judged it, and a second person is to."""
 
 
 def open_incidents(redis: Redis) -> list[OpenIncident]:
@@ -81,4 +83,5 @@ def _open_incident(
         streams=number_of(fields, "streams") or 1,
         case_id=fields.get("case") or None,
         needs_role=role_needed(fields),
+        judged="judged_by" in fields,
     )

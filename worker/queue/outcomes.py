@@ -1,4 +1,4 @@
-"""What a person may answer on an incident: an outcome, a category, a note, and what is asked of the platform."""
+"""Parts of a person's answer on an incident: outcome, category, note, and what is asked of the platform."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -35,7 +35,7 @@ class Category(StrEnum):
 
 
 class PlatformAct(StrEnum):
-    """What a person asks the platform to do about the account; the platform does it, or not."""
+    """Act on the account that a person asks of the platform, which does it, or not."""
 
     SUSPEND = "suspend"
     SAFEGUARD = "safeguard"

@@ -33,7 +33,7 @@ LONGEST_WAIT_MS: Final = 24 * 3_600_000
 
 
 class JudgingStep(StrEnum):
-    """What a judgement leads to."""
+    """Effect of a judgement."""
 
     DECIDE = "decide"
     WAIT = "wait"
@@ -192,10 +192,15 @@ class JudgingState:
         return (self.first,) if folded(given.by) == folded(self.first.by) else (self.first, given)
 
     def actions(self, given: GivenJudgement) -> tuple[PlatformAct, ...]:
-        """What the decision asks of the platform: what one of the judges who agree asks."""
+        """Returns what the decision asks of the platform: all that one of the judges who agree asks."""
         agreed = self.first is not None and self.first.outcome is given.outcome
         asked = {*given.actions, *(self.first.actions if self.first is not None and agreed else ())}
         return tuple(act for act in PlatformAct if act in asked)
+
+    def interrupts(self, given: GivenJudgement) -> bool:
+        """Returns whether the decision asks for an interruption: where one of the judges who agree does."""
+        agreed = self.first is not None and self.first.outcome is given.outcome
+        return given.interrupt or (agreed and self.first is not None and self.first.interrupt)
 
     def waiting_fields(self, given: GivenJudgement, *, event: str, wait_ms: int) -> dict[str, str]:
         """The fields of the record with which a judgement waits for a second person."""

@@ -21,8 +21,8 @@ GROUP_INCIDENTS = moderated(
 INCIDENT = moderated(
     "lw:incident:{incident}",
     "hash",
-    "an incident: newest event, holder, event shown to the holder, decision",
-    "one event twice, a note of 2,000 characters",
+    "an incident: newest event, holder, event shown to the holder, judgements, decision, request to interrupt",
+    "one event twice, three notes of 2,000 characters",
     seconds=400 * DAY,
     life="after the decision; an undecided canary's 30 days after its last event",
 )

@@ -31,7 +31,7 @@ EVENT_Y_PIXELS: Final = 162
 AXIS_Y_PIXELS: Final = 176
 MAX_TICKS_A_CELL: Final = 4
 """Samples of a cell that are drawn apart."""
-MAX_TICKS: Final = 1_200
+MAX_TICKS: Final = 400
 """Limit for a drawing: nearer ones are one block on any screen."""
 MAX_SHOWN_MARKS: Final = 100
 """Decisions and other events, the newest."""
@@ -175,11 +175,10 @@ class _Drawing:
             found.append(f'<rect x="{begin}%" y="6" width="{width}%" height="10" {_BANDS[band.kind]}/>')
             if band.reason:
                 labels.append((round((begin + end) / 2, 2), f"{reason_text(band.reason)} {_seconds(band)}"))
-        return found + [
-            f'<text class="{anchored(one.x_percent)}{" wide" if one.wide else ""}" x="{one.x_percent}%" y="29">'
-            f"{short(one.text)}</text>"
-            for one in placed(labels)
-        ]
+        for one in placed(labels):
+            at = anchored(one.x_percent, one.text) + (" wide" if one.wide else "")
+            found.append(f'<text class="{at}" x="{one.x_percent}%" y="29">{short(one.text)}</text>')
+        return found
 
     def samples(self) -> list[str]:
         """Ticks. A cell knows how many samples it has, not when each was taken: they are spread over it."""
@@ -223,14 +222,14 @@ class _Drawing:
         before = -100.0
         for number, hit in enumerate(self.series.hits, 1):
             x = self.span.percent(hit.capture_ms)
-            word = _hit_text(hit, number, len(self.series.hits), self.clock(hit.capture_ms))
             label = ""
             if hit.distance >= 0 and x - before >= DROPPED_PERCENT:
                 wide = " wide" if x - before < WIDE_PERCENT else ""
                 label, before = f'<text x="9" y="4" class="strong{wide}">{hit.distance}</text>', x
             tab = "" if number == 1 else ' tabindex="-1"'
             found.append(
-                f'<a{tab} href="#{_anchor(number)}" aria-label="{safe(word)}"><svg x="{x}%" y="{MATCH_Y_PIXELS}">'
+                f'<a{tab} href="#{_anchor(number)}" aria-labelledby="{_anchor(number)}">'
+                f'<svg x="{x}%" y="{MATCH_Y_PIXELS}">'
                 f'<circle class="ring" r="12"/><path class="f-critical" d="M0-6 6 0 0 6-6 0z"/>{label}</svg></a>'
             )
         return found
@@ -255,9 +254,11 @@ class _Drawing:
         for one in placed(labels):
             from_now = 100.0 if now is None else abs(one.x_percent - now)
             if from_now >= WIDE_PERCENT:
-                at = anchored(one.x_percent) + (" wide" if one.wide or from_now < NOW_PERCENT else "")
+                at = anchored(one.x_percent, one.text) + (" wide" if one.wide or from_now < NOW_PERCENT else "")
                 found.append(f'<text class="{at}" x="{one.x_percent}%" y="190">{safe(one.text)}</text>')
-        return found if now is None else [*found, f'<text class="strong {anchored(now)}" x="{now}%" y="190">now</text>']
+        if now is not None:
+            found.append(f'<text class="strong {anchored(now, "now")}" x="{now}%" y="190">now</text>')
+        return found
 
     def log(self, coverage: Sequence[Band], marks: Sequence[TimelineMark]) -> list[TimelineEntry]:
         """All of it in words: gaps, hits and marks."""

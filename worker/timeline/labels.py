@@ -2,7 +2,7 @@
 
 from html import escape
 
-from worker.timeline.layout import DROPPED_PERCENT, MAX_LABEL_CHARACTERS, NARROW_CHARACTER_PERCENT, PlacedLabel
+from worker.timeline.layout import MAX_LABEL_CHARACTERS, NARROW_CHARACTER_PERCENT, PlacedLabel, edge_of
 
 
 def reason_text(reason: str) -> str:
@@ -10,11 +10,9 @@ def reason_text(reason: str) -> str:
     return reason.replace("_", " ")
 
 
-def anchored(x_percent: float) -> str:
+def anchored(x_percent: float, text: str) -> str:
     """The class of a label that is centred, but does not hang over an edge of the drawing."""
-    if x_percent < DROPPED_PERCENT:
-        return "begin"
-    return "end" if x_percent > 100 - DROPPED_PERCENT else "mid"
+    return ("mid", "end", "begin")[edge_of(x_percent, text)]
 
 
 def beside(label: PlacedLabel) -> str:

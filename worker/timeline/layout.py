@@ -213,9 +213,19 @@ def placed(labels: Iterable[tuple[float, str]]) -> list[PlacedLabel]:
     return kept
 
 
+def edge_of(x_percent: float, text: str) -> int:
+    """Edge of a narrow drawing over which a centred label would hang: -1, 1; 0: none. It begins, or ends, at its place
+    there."""
+    half = max(DROPPED_PERCENT, NARROW_CHARACTER_PERCENT * min(len(text), MAX_LABEL_CHARACTERS) / 2)
+    return -1 if x_percent < half else 1 if x_percent > 100 - half else 0
+
+
 def _are_near(before: PlacedLabel, x_percent: float, text: str, least_percent: float, a_character: float) -> bool:
-    characters = min(max(len(before.text), len(text)), MAX_LABEL_CHARACTERS)
-    return x_percent - before.x_percent < max(least_percent, a_character * characters)
+    widths = [a_character * min(len(one), MAX_LABEL_CHARACTERS) for one in (before.text, text)]
+    # In halves: a label that begins at its place has all of it on the right.
+    right = widths[0] * (1 - edge_of(before.x_percent, before.text)) / 2
+    left = widths[1] * (1 + edge_of(x_percent, text)) / 2
+    return x_percent - before.x_percent < max(least_percent, right + left)
 
 
 def axis_ms(span: TimeSpan) -> list[int]:

@@ -1,4 +1,4 @@
-"""Points of a timeline for those who walk along it: everything in its list, and samples with their scores between."""
+"""Points of a timeline for those who walk along it: samples with their scores, between what its list has."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Final
 from worker.timeline.drawing import CaseTimeline
 from worker.timeline.series import CaseSeries, SeriesCell
 
-MOST_POINTS: Final = 240
-"""Points of samples, evenly taken: nearer ones are on one pixel, and a page has some 20 kB for them."""
+MOST_POINTS: Final = 150
+"""Points, evenly taken: nearer ones are some pixels apart, and a page has some 12 kB for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +18,6 @@ class WalkPoint:
     x_percent: float
     time: str
     text: str
-    anchor: str = ""
-    """The id of its place in the list; empty: it is not in there."""
-    noted: bool = False
-    """It is in the list: a gap, a hit, something that happened."""
 
 
 def walk(
@@ -37,23 +33,15 @@ def walk(
         clock: as of `draw`.
         cell_text: words for a number of samples and their highest scores.
     """
-    span = timeline.span
-    points = [
-        (
-            entry.at_ms,
-            WalkPoint(x_percent=entry.x_percent, time=entry.time, text=entry.text, anchor=entry.anchor, noted=True),
-        )
-        for entry in timeline.log
-    ]
+    span, points = timeline.span, []
     found = [(place.begin_ms, place.end_ms, cell) for place, cell in series.cells.items() if cell.samples]
     cells = sorted(found, key=lambda one: one[0])
     for begin_ms, end_ms, cell in _evenly(cells):
         at_ms = (begin_ms + end_ms) // 2
         if span.holds(at_ms):
             text = cell_text(cell.samples, {name: score / 1000 for name, score in sorted(cell.scores.items())})
-            points.append((at_ms, WalkPoint(x_percent=span.percent(at_ms), time=clock(begin_ms), text=text)))
-    points.sort(key=lambda one: one[0])
-    return tuple(point for _, point in points)
+            points.append(WalkPoint(x_percent=span.percent(at_ms), time=clock(begin_ms), text=text))
+    return tuple(points)
 
 
 def _evenly(cells: Sequence[tuple[int, int, SeriesCell]]) -> list[tuple[int, int, SeriesCell]]:

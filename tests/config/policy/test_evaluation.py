@@ -11,7 +11,7 @@ from config.errors import PolicyError
 from config.facts import Coverage, Hit, ListMatch, SampleFacts, SegmentFacts, SegmentPosition, Severity, StreamFacts
 from config.policy.cel.cost import MAX_MATCHES
 from config.policy.cel.windows import MAX_KEPT_SAMPLES
-from config.policy.evaluation import MAX_WAITING_SAMPLES, Judgement, OrderState, judge, judge_alone
+from config.policy.evaluation import MAX_WAITING_SAMPLES, OrderState, SegmentJudgement, judge, judge_alone
 from config.policy.persistence import LATE_SECONDS
 from config.policy.policy import Policy, load_policy, parse_policy
 
@@ -45,10 +45,12 @@ def segment(number: int, *samples: SampleFacts, stream: StreamFacts = LIVE) -> S
     return SegmentFacts(key=f"s{number:03}", series="1.0", capture_ms=number * 4_000, stream=stream, samples=samples)
 
 
-def judge_all(policy: Policy, segments: Sequence[SegmentFacts], state: OrderState | None = None) -> list[Judgement]:
+def judge_all(
+    policy: Policy, segments: Sequence[SegmentFacts], state: OrderState | None = None
+) -> list[SegmentJudgement]:
     """Evaluates segments one after another, each when no earlier one is to come."""
     state = OrderState() if state is None else state
-    found: list[Judgement] = []
+    found: list[SegmentJudgement] = []
     for one in segments:
         found.append(judge(policy, state, one))
         state = found[-1].state

@@ -75,6 +75,9 @@ def test_enter_in_a_field_decides_nothing(page_of: PageOf, scene: Scene, roster:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="What did you find?")).to_be_visible()
     assert outcomes_of(scene.redis) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("4")
+    expect(page.get_by_role("heading", name="Decided")).to_be_visible()
 
 
 def test_a_note_outlives_a_reload_and_a_lost_hold(page_of: PageOf, scene: Scene, roster: Roster) -> None:

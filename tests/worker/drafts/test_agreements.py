@@ -8,7 +8,16 @@ import pytest
 from drafted_cases import a_case, a_picture, an_incident
 from kept_evidence import LEAD, MODERATOR, KeptEvidence
 
-from worker.drafts.agreements import MOST_AGREEMENTS, agree, content_of, record_package, suffices
+from worker.drafts.agreements import (
+    MOST_AGREEMENTS,
+    MOST_NAMED,
+    agree,
+    agreements_on,
+    changes_since,
+    content_of,
+    record_package,
+    suffices,
+)
 from worker.drafts.case_report import CaseReport
 from worker.errors import BankRequestError, DraftError, PeopleError
 from worker.people.actor import Actor, Role
@@ -138,3 +147,36 @@ def test_agreements_are_bounded_and_damage_is_none(kept: KeptEvidence) -> None:
         agreed(kept, replace(MODERATOR, name=f"m{number}"))
     with pytest.raises(DraftError, match="the limit"):
         agreed(kept, LEAD)
+
+
+def test_what_changed_since_an_agreement_is_named(kept: KeptEvidence) -> None:
+    """The second person would not learn why their agreement is the first one again."""
+    (given,) = agree(kept.redis, CASE, MODERATOR, recipient="age1x")
+    assert agreements_on(kept.redis, CASE.case_id) == [given]
+    assert (given.recipient, given.outcomes, given.pictures) == ("age1x", ("a csea_apparent",), 3)
+    assert changes_since(given, CASE) == []
+    revised = replace(CASE, incidents=(an_incident("a", "csea_suspected"),))
+    joined = replace(CASE, incidents=(*CASE.incidents, an_incident("b", "")))
+    assert changes_since(given, revised) == ["a csea_suspected"]
+    assert changes_since(given, joined) == ["b "]
+    assert changes_since(given, replace(CASE, incidents=(an_incident("c"),), pictures=())) == [
+        *("c csea_apparent", "a"),
+        "pictures",
+    ]
+    assert changes_since(given, replace(CASE, pictures=CASE.pictures[:2])) == ["pictures"]
+    # As many, and not the same ones; and a case of which not every incident is named.
+    other = replace(CASE, pictures=(*CASE.pictures[:2], a_picture(3)))
+    assert changes_since(given, other) == ["pictures"]
+    large = replace(given, outcomes=tuple(f"{number} " for number in range(MOST_NAMED)))
+    assert changes_since(large, revised) == ["pictures"]
+
+
+def test_agreements_of_older_versions_and_damaged_ones_are_read(kept: KeptEvidence) -> None:
+    """The page of a package would be an error for a day after an upgrade."""
+    (given,) = agree(kept.redis, CASE, MODERATOR, recipient="age1x")
+    older = {name: value for name, value in vars(given).items() if name not in ("recipient", "outcomes", "pictures")}
+    kept.redis.hset(KEY, mapping={"kim": json.dumps(older | {"by": "kim"}), "x": "{", "y": "[]", "z": "7"})
+    kept.redis.hset(KEY, "past", json.dumps(older | {"by": "past", "at_ms": 1}))
+    found = agreements_on(kept.redis, CASE.case_id)
+    assert [(one.by, one.recipient, one.pictures) for one in found] == [("kim", "", None), ("mo", "age1x", 3)]
+    assert changes_since(found[0], CASE) != []

@@ -83,7 +83,7 @@ def happen(scene: Scene) -> None:
 HAPPENED = {
     "[drill] cam-1: critical: stop (segment unknown)",
     "[drill] cam-1: closed: csea_suspected",
-    "[drill] cam-1: asked to interrupt: matches on stop",
+    "[drill] cam-1: asked to interrupt by the policy",
     "[drill] cam-1: decided: csea_suspected (rule stop, by ann)",
     "cam-2: stream: removed",
 }

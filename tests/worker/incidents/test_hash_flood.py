@@ -319,8 +319,9 @@ class TestDecision:
         names = flood(town, streams=6)
         group = town.groups()[0]["incident_id"]
         decide_incident(town.redis, group, "csea_apparent", by="lea", deployment="test")
-        (made,) = town.events("lw:decisions")
+        request, made = town.events("lw:decisions")
         assert made["streams"] == names
+        assert (request["type"], request["streams"]) == ("livewarden.interrupt.requested.v1", names)
         closed = town.events()[-1]
         assert (closed["type"], closed["streams"]) == ("livewarden.escalation.closed.v1", names)
         with pytest.raises(QueueError, match="decided already"):
@@ -430,13 +431,13 @@ class TestDecision:
                 "a",
                 60,
             ]
-            return list(run_script(town.redis, "decide", keys=keys, args=[*given, "", 0, "", "", streams]))
+            return list(run_script(town.redis, "decide", keys=keys, args=[*given, "", 0, "", "", "", "", "", streams]))
 
         before = attempt(3)
         town.show("cam-9", "known/7")  # joining alone changes no version
         assert str(town.redis.hget(kept, "version")) == version
         assert (before, attempt(4), town.redis.xlen("lw:decisions")) == (["clash"], ["clash"], 0)
-        assert attempt(5) == ["decided"]
+        assert attempt(5) == ["decided", 0]
 
     def test_look_back_findings_are_not_covered(self, town: Town) -> None:
         """A past match of a new hash would count as decided."""

@@ -310,7 +310,7 @@ class TestStreamEnd:
             "decision",
             "csea_apparent",
         )
-        (made,) = scene.published("lw:decisions")
+        (made,) = scene.decisions()
         assert made["data"]["case_id"] == events(scene)[0]["data"]["case_id"]
         assert scene.redis.exists(entries_key(incident)) == 0
         assert scene.redis.xpending(ESCALATION_KEYS[0], "moderators")["pending"] == 0

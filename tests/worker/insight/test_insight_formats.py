@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from worker.ingest.coverage.totals import DayTotals
 from worker.insight.durations import DurationSketch
-from worker.insight.formats import duration, to_csv, to_markdown
+from worker.insight.formats import duration, in_words, to_csv, to_markdown
 from worker.insight.limits import ReportLimit
 from worker.insight.period import Period
 from worker.insight.plots import coverage_plot, times_plot
-from worker.insight.sections import ReportSection, count, table, text
+from worker.insight.sections import ReportSection, Unit, count, table, text
 from worker.insight.summary import PeriodReport
 from worker.insight.totals_sections import coverage_section
 
@@ -118,6 +118,14 @@ def test_durations_are_for_people(seconds: float, shown: str) -> None:
 def titles(svg: str) -> list[str]:
     root = ElementTree.fromstring(svg)
     return [str(one.text) for one in root.iter("{http://www.w3.org/2000/svg}title")]
+
+
+def test_values_are_in_words_for_a_page() -> None:
+    """A page would show a share of 0.9871 or a name with marks of Markdown, or nothing where nothing is known."""
+    assert in_words(0.9871, Unit.SHARE) == "98.7%"
+    assert in_words(1_284, Unit.COUNT) == "1,284"
+    assert in_words("a_*b*", Unit.TEXT) == "a_*b*"
+    assert in_words(None, Unit.SHARE) == in_words("", Unit.TEXT) == "–"
 
 
 def test_plots_fit_a_strict_page_and_say_what_they_show() -> None:

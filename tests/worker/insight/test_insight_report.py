@@ -239,6 +239,23 @@ def test_a_revised_decision_keeps_its_first_time() -> None:
     assert (oldest.taken_ms, oldest.threshold, oldest.decided_ms) == (None, "", 1796385600000)
 
 
+def test_agreement_of_two_judges_is_counted(scene: Scene, store: ObjectStore) -> None:
+    """Nobody would know how far two people agree who judge the same."""
+
+    def judged(stream: str, first: str, second: str) -> None:
+        incident = scene.raise_incident(stream)
+        for by, outcome in (("ann", first), ("bob", second), *([] if first == second else [("lea", second)])):
+            decide_incident(scene.redis, incident, outcome, by=by, note="seen", deployment="test", second=by == "ann")
+
+    for number, outcome in enumerate(("csea_apparent", "csea_apparent", "harmless", "harmless")):
+        judged(f"cam-{number}", outcome, outcome)
+    judged("cam-8", "csea_apparent", "harmless")
+    judged("cam-9", "harmless", "csea_apparent")
+    decide(scene, scene.raise_incident("cam-10"), "harmless")
+    (row,) = table(report(scene, store), "agreement")
+    assert (row["n"], row["agreed"], row["kappa"]) == (6, 4, pytest.approx(1 / 3))
+
+
 def test_two_judges_are_read_where_a_decision_has_them() -> None:
     """The agreement of judges would stay at none when second judgements come."""
     times = {"decided": "2026-11-27T12:01:00Z"}

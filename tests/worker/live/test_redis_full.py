@@ -119,14 +119,14 @@ class TestPeople:
         extend(redis, incident, "ann")
         release(redis, incident, "ann")
         decide_incident(redis, incident, "harmless", by="ann", note="a film", deployment="test")
-        revise(redis, incident, "csea_apparent", by="ann", note="no film", deployment="test")
+        revise(redis, incident, "csea_suspected", by="ann", note="no film", deployment="test")
         assert open_incidents(redis) == []
         assert take(redis, "bob") is None
         (read,) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
         _, (entry_id, fields) = read[1]
         event = json.loads(fields["event"])
         check_event(event)
-        assert event["data"]["outcome"] == "csea_apparent"
+        assert event["data"]["outcome"] == "csea_suspected"
         assert redis.xack(DECISIONS, "platform", entry_id) == 1
         with pytest.raises(OutOfMemoryError):
             redis.set("more", 1)

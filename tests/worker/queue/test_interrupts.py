@@ -137,6 +137,17 @@ class TestRequest:
         decide(scene, incident, "csea_apparent", by="bob")
         assert [one["data"]["person"] for one in scene.requests()] == ["bob"]
 
+    def test_of_the_first_judge_stays_where_the_second_agrees(
+        self, scene: Scene, policy_of: Callable[[str], Policy]
+    ) -> None:
+        """What one of two people asked for would be forgotten, because the other did not think of it."""
+        scene = under(scene, policy_of(LATER))
+        incident = scene.raise_incident("cam-1")
+        decide(scene, incident, "child_at_risk", second=True, interrupt=True)
+        assert scene.requests() == []
+        decide(scene, incident, "child_at_risk", by="bob")
+        assert len(scene.requests()) == 1
+
     def test_of_a_second_judge_who_disagrees_does_not_wait(
         self, scene: Scene, policy_of: Callable[[str], Policy]
     ) -> None:

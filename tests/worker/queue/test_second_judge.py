@@ -13,6 +13,7 @@ from scene import Scene
 
 from config.facts import ListMatch, Severity
 from config.policy.policy import Policy
+from config.policy.rules import Flood
 from worker.errors import PeopleError, QueueError
 from worker.incidents.due_ends import end_incidents
 from worker.incidents.keys import incident_key
@@ -251,6 +252,22 @@ class TestSecond:
         assert describe_incident(scene.redis, incident)["needs_role"] == "lead"
         assert isinstance(judge(scene, incident, "harmless", "eve"), Decision)
         assert scene.decisions()[0]["data"]["needs_role"] == "lead"
+
+
+def test_a_flood_is_judged_by_two(scene: Scene) -> None:
+    """What one hash raised on many streams could not be judged by two, or a stream that joined be left out."""
+    scene.policy = scene.policy.model_copy(update={"flood": Flood(streams=2)})
+    for stream in ("a", "b"):
+        scene.settle(stream, scene.hits([1000], lists=["known"]))
+    (flood,) = [one.incident_id for one in open_incidents(scene.redis) if one.rule == "hash-flood"]
+    assert isinstance(judge(scene, flood, "csea_suspected", "ann"), Judgement)
+    scene.settle("c", scene.hits([1000], lists=["known"]))
+    assert isinstance(judge(scene, flood, "harmless", "bob"), Judgement)
+    scene.settle("d", scene.hits([1000], lists=["known"]))
+    assert isinstance(judge(scene, flood, "csea_suspected", "lea"), Decision)
+    (event,) = scene.decisions()
+    assert event["data"]["streams"] == ["a", "b", "c", "d"]
+    assert [one["by"] for one in event["data"]["judgements"]] == ["ann", "bob"]
 
 
 class TestWorseEvidence:

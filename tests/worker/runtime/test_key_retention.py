@@ -256,7 +256,7 @@ def test_decisions_stay_for_a_month_whoever_has_read_them(server: ServerWithCloc
         scene = Scene(redis=redis, policy=policy)
         scene.settle("s", scene.hits([1_000], lists=["known"]))
         (incident,) = open_incidents(redis)
-        decide_incident(redis, incident.incident_id, "csea_apparent", by="kim", deployment="test")
+        decide_incident(redis, incident.incident_id, "csea_suspected", by="kim", deployment="test")
         redis.xgroup_create(DECISIONS, "platform", id="0")
         ((_, ((entry, _),)),) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
         redis.xack(DECISIONS, "platform", entry)

@@ -29,11 +29,16 @@ from worker.ingest.registry.signals import report_signals
 from worker.ingest.status import stream_status
 from worker.people.changes import remove_person
 from worker.people.roster import authenticate
-from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import decide_incident
+from worker.queue.aside import entries_aside, unreadable_incidents
+from worker.queue.case_order import TURNS, LongestWaits
+from worker.queue.claims import let_go, open_incidents, renew, take, take_case
+from worker.queue.decisions import Judgement, decide_incident
+from worker.queue.holds import ask_help, hand_over, hold_case
+from worker.queue.interrupts import interrupt_state
 from worker.queue.leases import extend, release
 from worker.queue.looks import ask, wait_for
-from worker.queue.lookup import find_incident
+from worker.queue.lookup import find_case, find_incident
+from worker.queue.queue_listing import listed_incidents, read_turn
 from worker.queue.record import describe_incident
 from worker.queue.revisions import revise
 from worker.retention.holds import hold, holds_on
@@ -521,6 +526,29 @@ def settled(redis: Redis) -> dict | None:
     return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
 
 
+def test_moderators_judge_by_two_and_follow_a_request_to_interrupt(server: ServerWithUsers, policy: Policy) -> None:
+    """Two people could not judge, or not see whether the platform has acted, by a missing right in Redis."""
+    with (
+        server.client("worker") as worker,
+        server.client("moderator") as moderator,
+        server.client("platform") as reader,
+    ):
+        reader.xgroup_create("lw:decisions", "platform", id="0", mkstream=True)
+        incident = Scene(redis=worker, policy=policy).raise_incident("cam-1")
+        take(moderator, "ann")
+        first = decide_incident(moderator, incident, "csea_apparent", by="ann", deployment="test", second=True)
+        assert isinstance(first, Judgement)
+        take(moderator, "bob")
+        assert isinstance(
+            decide_incident(moderator, incident, "harmless", by="bob", note="?", deployment="test"), Judgement
+        )
+        decide_incident(moderator, incident, "csea_apparent", by="lea", deployment="test")
+        reader.xreadgroup("platform", "p", {"lw:decisions": ">"}, count=1)
+        asked = interrupt_state(moderator, incident)
+        assert (asked.by, asked.read_by, asked.acknowledged_by) == ("ann", ("platform",), ())
+        assert asked.stream_ended is None, "the registry has URLs, which moderators do not read"
+
+
 def test_a_moderator_decides_on_a_group_that_streams_joined(
     server: ServerWithUsers, policy_of: Callable[[str], Policy]
 ) -> None:
@@ -544,6 +572,40 @@ def test_a_moderator_decides_on_a_group_that_streams_joined(
         extend(moderator, later, "kim")
         release(moderator, later, "kim")
         assert take(moderator, "kim") is not None
+    assert server.refused() == []
+
+
+def test_a_moderator_works_on_cases_and_an_operator_sees_the_queue(server: ServerWithUsers, policy: Policy) -> None:
+    """Redis would refuse a person who hands a case over, or hide from an operator what nobody is given."""
+    waits = LongestWaits(critical=0, high=0, review=0)
+    with (
+        server.client("worker") as worker,
+        server.client("moderator") as moderator,
+        server.client("operator") as operator,
+    ):
+        scene = Scene(redis=worker, policy=policy)
+        first, *_ = [scene.raise_incident(f"cam-{number}") for number in range(TURNS + 2)]
+        worker.xadd("lw:escalations:critical", {"event": "{"})
+        worker.zrem("lw:queue:order", first)
+        case_id = find_case(moderator, first)
+        take_case(moderator, "kim", case_id)
+        renew(moderator, "kim", case_id)
+        hold_case(moderator, "kim", case_id, until_seconds=600, why="x")
+        ask_help(moderator, "kim", case_id, what="x")
+        hand_over(moderator, "kim", case_id, to="lea", note="x")
+        claim = take(moderator, "lea")
+        assert claim is not None
+        assert claim.incident_id == first
+        let_go(moderator, "lea", case_id, page_closed=True)
+        let_go(moderator, "lea", case_id)
+        for number in range(TURNS):
+            assert take(moderator, f"p{number}", waits=waits) is not None
+        assert worker.zcard("lw:queue:order") == TURNS + 2
+        for redis in (moderator, operator):
+            assert len(listed_incidents(redis, waits)) == TURNS + 2
+            assert entries_aside(redis).total == 1
+            assert unreadable_incidents(redis) == []
+            assert read_turn(redis) == TURNS
     assert server.refused() == []
 
 

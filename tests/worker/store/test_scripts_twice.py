@@ -429,6 +429,15 @@ class Stage:
         decide_incident(self.redis, str(incident), "harmless", by="mo", note="seen", deployment="test")
         assert self.redis.xlen("lw:decisions") == 1
 
+    def judge(self) -> None:
+        self.settle()
+        (incident,) = map(str, self.redis.zrange("lw:open:critical", 0, -1))
+        first = decide_incident(self.redis, incident, "csea_apparent", by="mo", deployment="test", second=True)
+        second = decide_incident(self.redis, incident, "csea_suspected", by="kim", deployment="test")
+        assert (getattr(first, "disagreed", None), getattr(second, "disagreed", None)) == (False, True)
+        assert self.redis.xlen("lw:decisions") == 1, "one request to interrupt"
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 2
+
     def release(self) -> None:
         self.take()
         (incident,) = self.redis.zrange("lw:open:critical", 0, -1)

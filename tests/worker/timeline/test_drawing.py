@@ -117,7 +117,8 @@ def test_each_hit_leads_to_its_line_and_one_of_them_to_the_keyboard():
     links = [one for one in tree_of(drawn).iter() if one.tag == "a"]
     assert [link.get("href") for link in links] == [f"#{one.anchor}" for one in drawn.log if one.anchor]
     assert [link.get("tabindex") for link in links] == [None, "-1", "-1", "-1", "-1"]
-    assert links[0].get("aria-label", "").startswith("Match 1 of 5 at ")
+    assert [link.get("aria-labelledby") for link in links] == [one.anchor for one in drawn.log if one.anchor]
+    assert next(one.text for one in drawn.log if one.anchor).startswith("Match 1 of 5 at ")
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from(["a", "b"])), max_size=12))
@@ -133,7 +134,7 @@ def test_labels_do_not_cover_each_other(labels):
 def test_long_labels_need_more_room():
     """The reasons of two gaps would be printed over each other."""
     texts = ["undecodable 8 s", "no record 1280 s", "budget 8 s"]
-    kept = placed(zip((1.0, 8.0, 24.0), texts, strict=True))
+    kept = placed(zip((1.0, 8.0, 28.0), texts, strict=True))
     assert [(one.text, one.wide) for one in kept] == [(texts[0], False), (texts[2], True)]
 
 
@@ -157,8 +158,9 @@ def test_hostile_strings_stay_text():
     for element in tree_of(drawn).iter():
         assert element.tag in {"svg", "a", "rect", "text", "line", "path", "circle", "title", "defs", "pattern"}
         assert set(element.attrib) <= {
-            "role", "aria-label", "id", "width", "height", "patternUnits", "patternTransform", "class", "d", "x", "y",
-            "x1", "x2", "y1", "y2", "viewBox", "preserveAspectRatio", "href", "tabindex", "r", "fill",
+            "role", "aria-label", "aria-labelledby", "id", "width", "height", "patternUnits", "patternTransform",
+            "class", "d", "x", "y", "x1", "x2", "y1", "y2", "viewBox", "preserveAspectRatio", "href", "tabindex", "r",
+            "fill",
         }  # fmt: skip
         assert element.get("href", "#").startswith("#")
     assert "\u202e" not in "".join(one.text or "" for one in tree_of(drawn).iter("text"))

@@ -57,7 +57,7 @@ end
 -- Publishes a person's request to interrupt a stream ('' does nothing), once an incident, and keeps the ID of its entry.
 -- Returns 1 if it was published now, or 0.
 local function ask_interrupt(incident, decisions, text, person)
-  if text == '' or redis.call('HEXISTS', incident, 'interrupt_entry') == 1 then
+  if text == '' or redis.call('HGET', incident, 'interrupt_entry') then
     return 0
   end
   local entry = redis.call('XADD', decisions, '*', 'event', text)
