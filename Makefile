@@ -49,7 +49,6 @@ bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (A
 	@$(BIN)/python -m bench.child $(ARGS)
 	@$(BIN)/python -m bench.verdict
 	@$(BIN)/python -m bench.evidence
-	@$(BIN)/python -m bench.moderators
 	@$(BIN)/python -m bench.audit
 	@$(BIN)/python -m bench.patterns
 	@$(BIN)/python -m bench.reloading

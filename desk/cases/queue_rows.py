@@ -131,6 +131,8 @@ def _tags(case: OpenCase, reader: str, past: bool, texts: Texts) -> Iterator[Que
         yield QueueTag(text=texts("queue.tag_phone"), style="warn")
     if case.needs_role == Role.LEAD:
         yield QueueTag(text=texts("queue.tag_lead"))
+    if case.judged:
+        yield QueueTag(text=texts("queue.tag_judged"))
     if case.help:
         yield QueueTag(text=texts("queue.tag_help"))
     handed_to = case.handed_to

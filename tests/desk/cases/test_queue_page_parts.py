@@ -154,6 +154,7 @@ class TestRow:
             "Drill": case(purpose="drill"),
             "Needs a lead": case(needs_role="lead"),
             "Phone": case(ground={"kind": "reported"}),
+            "Second judge": case(judged=True),
             "Help asked": case(help="who reads Tagalog?", help_by="noor"),
             "Handed to you": case(holder="noor", handed_to="Kim"),
             "Handed to ana": case(holder="noor", handed_to="ana"),
