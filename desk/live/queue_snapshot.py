@@ -68,7 +68,7 @@ class QueueSnapshot:
         return QueuePage(cases=found[begin : begin + PAGE_CASES], found=len(found), page=page, pages=pages)
 
     def kept(self, key: object, make: Callable[[], _Made]) -> _Made:
-        """What `make` returned for this key before; 50 pages that show the same are rendered once."""
+        """Returns what `make` returned for this key before; 50 pages that show the same are rendered once."""
         with self._lock:
             if key not in self._kept:
                 if len(self._kept) >= MOST_KEPT:

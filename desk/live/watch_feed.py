@@ -39,7 +39,7 @@ class CoverageSample:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchNow:
-    """What pages say of the watch, and of what does not reach the queue."""
+    """Words of pages on the watch, and on what does not reach the queue, in figures."""
 
     summary: WatchSummary | None = None
     """None: it cannot be read, as with a user of Redis who may see no stream."""
@@ -63,7 +63,7 @@ class WatchFeed:
         self._read_at: float | None = None
 
     def newest(self) -> WatchNow:
-        """What was read last, AGE_SECONDS ago at most."""
+        """Returns what was read last, AGE_SECONDS ago at most."""
         old = self._read_at is None or self._clock() - self._read_at >= AGE_SECONDS
         if old and self._reading.acquire(blocking=False):
             try:

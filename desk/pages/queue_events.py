@@ -68,7 +68,7 @@ def _is_still(services: DeskServices, signed_in: SignedIn) -> bool:
 
 
 class _OpenPage:
-    """What one page has been sent."""
+    """A page that is open, and what it has been sent."""
 
     def __init__(self, services: DeskServices, signed_in: SignedIn, chosen: QueueFilter) -> None:
         self._services = services

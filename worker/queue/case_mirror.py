@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from worker.incidents.keys import OPEN_KEYS, incident_key
 from worker.people.roster import PEOPLE
 from worker.queue.case_order import OpenCase
-from worker.queue.open_cases import joined, read_queued
+from worker.queue.open_cases import MOST_CASES, joined, read_queued
 from worker.queue.record_fields import LONGEST_NUMBER
 from worker.store import redis_keys
 from worker.store.redis_client import store_errors
@@ -57,7 +57,8 @@ class CaseMirror:
             return self.read(redis)
         changed = changed_incidents(keys)
         if not changed:
-            return None
+            # Scripts write an incident and its place in the queue in one step; whoever mends Redis by hand does not.
+            return self.read(redis) if self._open(redis) != len(self._case_of) else None
         incidents, now_ms = read_queued(redis, changed)
         self._put(incidents, now_ms, gone=changed - incidents.keys())
         return now_ms
@@ -71,6 +72,13 @@ class CaseMirror:
                 self._cases[case_id], holder=None, lease_seconds=0.0, taken_ms=None, hold_why="", handed_to=None
             )
         return list(self._cases.values())
+
+    def _open(self, redis: Redis) -> int:
+        """The number of open incidents, of those that are read."""
+        with store_errors(), redis.pipeline(transaction=False) as pipe:
+            for key in OPEN_KEYS:
+                pipe.zcard(key)
+            return sum(min(int(number), MOST_CASES) for number in pipe.execute())
 
     def _put(self, incidents: dict[str, OpenCase], now_ms: int, gone: Iterable[str] = ()) -> None:
         touched = set()

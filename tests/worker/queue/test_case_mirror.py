@@ -107,6 +107,12 @@ def test_only_incidents_are_read_again() -> None:
     assert changed_incidents(keys) == {"a"}
 
 
-def test_an_unknown_change_reads_nothing(redis: Redis) -> None:
-    """Every raise would be read twice: with its record, and with the queue that it is in."""
-    assert CaseMirror().update(redis, {"lw:open:high"}) is None
+def test_the_queue_alone_is_read_again_where_it_differs(redis: Redis, scene: Scene) -> None:
+    """A case that somebody took out by hand would stay; or every raise be read twice, with all other cases."""
+    scene.raise_incident("cam-1")
+    mirror = CaseMirror()
+    mirror.read(redis)
+    assert mirror.update(redis, {"lw:open:critical"}) is None
+    redis.delete("lw:open:critical")
+    assert mirror.update(redis, {"lw:open:critical"}) is not None
+    assert mirror.cases(0) == []
