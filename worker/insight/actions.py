@@ -127,7 +127,8 @@ def actions_section(counts: ActionCounts) -> ReportSection:
         },
         notes=(
             "An interruption is requested of the platform, by the policy and by a person at most once an incident "
-            "each; whether the stream stopped is the platform's to say. Acts are of the audit log, for streams of all purposes, drills too.",
+            "each; whether the stream stopped is the platform's to say. Acts are of the audit log, for streams of all "
+            "purposes, drills too.",
         ),
         tables=(
             table(

@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from config.facts import Severity
+from worker.queue.case_mirror import read_turn
 from worker.queue.case_order import LongestWaits, OpenCase, order_cases
 from worker.queue.open_cases import read_open_cases
 from worker.queue.open_incidents import OpenIncident, open_incidents
-from worker.store import redis_keys
-from worker.store.redis_client import store_errors
-
-_MOST_DIGITS = 19
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +56,3 @@ def _listed(
         # One that was raised between the two reads is in the next list.
         for one in sorted(grouped.get(case.case_id, ()), key=lambda one: (ranks[one.severity], -one.age_seconds))
     ]
-
-
-def read_turn(redis: Redis) -> int:
-    """Returns the number of takes from the queue so far, by anybody; 0: none, or the count is damaged.
-
-    Raises:
-        StoreError: Redis failed.
-    """
-    with store_errors():
-        try:
-            text = str(redis.get(redis_keys.QUEUE_TURNS.name) or "")
-        except ResponseError:  # of another type, or an older version's rules
-            return 0
-    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0

@@ -1,6 +1,8 @@
 """A person takes a case by its name, and keeps it, hands it over, asks about it, or lets it go."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from worker.queue.holds import MAX_TEXT, ask_help, hand_over, hold_case, withdra
 from worker.queue.leases import extend, release
 from worker.queue.open_cases import read_open_cases
 from worker.queue.record import describe_incident
-from worker.store.redis_client import now_ms
+from worker.store.redis_client import connect, now_ms
 from worker.store.redis_keys import AUDIT_UNLINKED
 
 HOUR = 3_600.0
@@ -118,6 +120,23 @@ class TestTakeCase:
         with pytest.raises(PeopleError, match="needs a token"):
             take_case(scene.redis, "kim", case_id)
         assert take_case(scene.redis, roster.lead, case_id).incident_id == incident
+
+
+def test_of_many_who_choose_one_case_one_gets_it(scene: Scene, redis_url: str) -> None:
+    """Two people who click at once would look at the same pictures."""
+    cases = [case_of(scene.redis, scene.raise_incident(f"cam-{number}")) for number in range(6)]
+
+    def choose(number: int) -> list[str]:
+        taken = []
+        with connect(redis_url) as redis:
+            for case_id in cases:
+                with suppress(QueueError):
+                    take_case(redis, f"p{number}", case_id)
+                    taken.append(case_id)
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(case_id for taken in pool.map(choose, range(8)) for case_id in taken) == sorted(cases)
 
 
 class TestRenew:

@@ -30,6 +30,7 @@ from worker.ingest.status import stream_status
 from worker.people.changes import remove_person
 from worker.people.roster import authenticate
 from worker.queue.aside import entries_aside, unreadable_incidents
+from worker.queue.case_mirror import read_turn
 from worker.queue.case_order import TURNS, LongestWaits
 from worker.queue.claims import let_go, open_incidents, renew, take, take_case
 from worker.queue.decisions import Judgement, decide_incident
@@ -38,7 +39,7 @@ from worker.queue.interrupts import interrupt_state
 from worker.queue.leases import extend, release
 from worker.queue.looks import ask, wait_for
 from worker.queue.lookup import find_case, find_incident
-from worker.queue.queue_listing import listed_incidents, read_turn
+from worker.queue.queue_listing import listed_incidents
 from worker.queue.record import describe_incident
 from worker.queue.revisions import revise
 from worker.retention.holds import hold, holds_on
@@ -463,7 +464,7 @@ def test_a_decision_is_complete_while_redis_still_has_older_rules(server: Server
         incident = Scene(redis=admin, policy=policy).raise_incident("s")
         admin.execute_command("ACL", "SETUSER", "older", "on", "nopass", "resetkeys", "-@all", *flat)
         with Redis.from_url(f"redis://older:x@127.0.0.1:{server.port}/0", decode_responses=True) as moderator:
-            decide_incident(moderator, incident, "csea_apparent", by="ann", deployment="test")
+            decide_incident(moderator, incident, "csea_suspected", by="ann", deployment="test")
         assert admin.xlen("lw:decisions") == 1
         assert not admin.zcard("lw:open:critical")
 
