@@ -18,6 +18,8 @@ from config.policy.judging import SecondPerson
 from config.policy.persistence import Persistence
 
 MAX_CONDITION_CHARACTERS: Final = 4096
+MAX_DESCRIPTION_CHARACTERS: Final = 500
+"""Each event of an incident carries it, and a moderator reads it while a stream is live."""
 """People write less than a quarter of that."""
 
 _LIST_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -41,6 +43,8 @@ class Rule(BaseModel):
     """Small letters, digits and hyphens. An incident is open per stream and rule name: a new name is a new rule."""
     when: str = Field(min_length=1, max_length=MAX_CONDITION_CHARACTERS)
     """Condition in CEL over one sample and what lies behind it; docs/policy.md has the names."""
+    description: str = Field(default="", max_length=MAX_DESCRIPTION_CHARACTERS)
+    """Words for the moderator whom the rule calls; its incidents carry them."""
     severity: Severity
     """critical, high or review: the order in which people are called."""
     persistence: Persistence = Persistence()

@@ -1,12 +1,12 @@
 """The section of pictures as a request finds it: what is kept, what failed to open, and what the person may do."""
 
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request
 
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import CaseView
-from desk.errors import UnknownCaseError
 from desk.pictures.kept_pictures import CasePictures, read_pictures
 from desk.pictures.section import (
     CLEAR_REASONS,
@@ -40,8 +40,7 @@ def pictures_part(
     """Values that the templates of pictures need. The query of the request names the picture that is open (`open`), the
     ticket of its clear view (`ticket`) and a look under way (`look`), for browsers without scripts, too.
 
-    Raises:
-        UnknownCaseError: the picture that is to be open is none of the case.
+    A picture that the case does not have is not open, which the notice says.
     """
     services, name = services_of(request), signed_in.actor.name
     query = request.query_params
@@ -50,6 +49,8 @@ def pictures_part(
     opened = None
     if ref := opened_ref or query.get("open", ""):
         opened = _opened(request, signed_in, view, tiles, ref, ticket or query.get("ticket", ""), reason)
+        if pictures.find(ref) is None:
+            notice = services.texts("picture_refused.forgotten")
     today, preferences = services.exposure.today(name), services.preferences.of(name)
     section = PictureSection(
         path=case_path(view),
@@ -71,7 +72,7 @@ def pictures_part(
 
 def case_path(view: CaseView) -> str:
     """The address of a case's page."""
-    return f"/cases/{view.case_id}"
+    return f"/cases/{quote(view.case_id, safe='')}"
 
 
 def look_offer(request: Request, view: CaseView, signed_in: SignedIn, look_id: str = "") -> LookOffer:
@@ -117,9 +118,7 @@ def _opened(
     """The open picture; None: this person, or nobody, can open it, or its clear view is over."""
     services, name = services_of(request), signed_in.actor.name
     tile = next((one for one in tiles if one.ref == ref), None)
-    if tile is None:
-        raise UnknownCaseError(view.case_id)
-    if not tile.opens or (ticket and not services.clear_grants.is_good(name, ref, ticket)):
+    if tile is None or not tile.opens or (ticket and not services.clear_grants.is_good(name, ref, ticket)):
         return None
     preferences = services.preferences.of(name)
     previous_ref, next_ref = neighbours(tiles, ref)
@@ -134,6 +133,7 @@ def _opened(
             strength=preferences.strength,
         ),
         reason=reason,
+        size=preferences.size,
         previous_ref=previous_ref,
         next_ref=next_ref,
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 from redis import Redis
 
 from desk.cases.case_view import CaseView
-from desk.cases.event_values import object_of, objects_of, text_of
+from desk.cases.event_values import object_of, objects_of, shown, text_of
 from worker.evidence.item import EvidenceKind, ItemHead
 from worker.evidence.item_states import records_of, states_of
 from worker.evidence.record import EvidenceRecord, ItemState
@@ -110,4 +110,4 @@ def _counts(matches: Iterable[Mapping[str, Any]]) -> Iterable[bool]:
 
 
 def _with(rules: tuple[str, ...], rule: str) -> tuple[str, ...]:
-    return rules if not rule or rule in rules else (*rules, rule)
+    return rules if not rule or shown(rule) in rules else (*rules, shown(rule))

@@ -38,6 +38,8 @@ class OpenPicture:
     at: str
     as_set: str
     reason: str
+    size: str
+    """The person's size, a class of the style sheet."""
     previous_ref: str
     next_ref: str
 

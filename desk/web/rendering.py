@@ -1,6 +1,7 @@
 """Pages: Jinja templates, escaped, with the catalogue's texts."""
 
 import json
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Final
 
@@ -15,10 +16,13 @@ from desk.texts.catalogue import Texts
 from desk.web.services import DeskServices, services_of
 from desk.web.static_files import StaticFiles
 from desk.welfare.breaks import NextBreak
+from worker.errors import StoreError
 from worker.people.actor import Role
 
+JUDGES: Final = frozenset({Role.MODERATOR, Role.LEAD})
+"""Roles of people who see how many cases are open."""
 NAVIGATION: Final = (
-    ("queue", "/queue", frozenset({Role.MODERATOR, Role.LEAD})),
+    ("queue", "/queue", JUDGES),
     ("insight", "/insight", frozenset({Role.LEAD, Role.OPERATOR, Role.AUDITOR})),
     ("people", "/people", frozenset({Role.LEAD, Role.AUDITOR})),
     ("settings", "/settings", frozenset(Role)),
@@ -57,6 +61,9 @@ def render(request: Request, template: str, status: int = 200, /, **values: Any)
     if "preferences" not in values:
         values["preferences"] = Preferences() if signed_in is None else services.preferences.of(signed_in.actor.name)
     values.setdefault("next_break", _next_break(services, signed_in))
+    if signed_in is not None and signed_in.actor.role in JUDGES and "open_count" not in values:
+        with suppress(StoreError):  # the bar does without, and the page says what is wrong
+            values["open_count"] = services.feed.newest().counts.open
     behind_proxy = bool(services.deployment.proxy_header)
     page = services.templates.get_template(template)
     return HTMLResponse(page.render(signed_in=signed_in, behind_proxy=behind_proxy, **values), status)

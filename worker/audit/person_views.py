@@ -17,6 +17,8 @@ MOST_READ: Final = 10_000
 
 _AT_ONCE: Final = 500
 _CLEAR: Final = "clear"
+_NOTHING: Final = "nothing"
+"""Shown of a picture that was altered: the try is on record, and no view."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +44,20 @@ def views_by(redis: Redis, name: str, refs: Collection[str], *, since_ms: int) -
     return tuple(
         PersonView(
             ref=record["subject"],
-            clear=isinstance(record["details"], dict) and record["details"].get("shown") == _CLEAR,
+            clear=_shown(record) == _CLEAR,
             at_ms=record["at_ms"],
         )
         for record in _newest(redis, since_ms)
-        if record["act"] == Act.VIEW and record["subject"] in wanted and str(record["by"]).casefold() == person
+        if record["act"] == Act.VIEW
+        and record["subject"] in wanted
+        and str(record["by"]).casefold() == person
+        and _shown(record) != _NOTHING
     )
+
+
+def _shown(record: dict[str, Any]) -> object:
+    """The state in which a picture was shown."""
+    return record["details"].get("shown") if isinstance(record["details"], dict) else None
 
 
 def _newest(redis: Redis, since_ms: int) -> Iterator[dict[str, Any]]:

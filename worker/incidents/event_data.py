@@ -62,7 +62,8 @@ def rule_condition(rule: Rule) -> dict[str, Any]:
         counted["within_seconds"] = persistence.within_seconds
     else:
         counted["of_samples"] = persistence.of_samples
-    return {"when": rule.when, "thresholds": thresholds[:MAX_THRESHOLDS], "persistence": counted}
+    condition = {"when": rule.when, "thresholds": thresholds[:MAX_THRESHOLDS], "persistence": counted}
+    return {"description": rule.description, **condition} if rule.description else condition
 
 
 def flood_condition(flood: Flood) -> dict[str, Any]:

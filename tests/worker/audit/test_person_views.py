@@ -33,3 +33,9 @@ def test_views_before_the_time_are_left_out(redis: Redis) -> None:
     (first,) = views_by(redis, "kim", ["a"], since_ms=0)
     assert views_by(redis, "kim", ["a"], since_ms=first.at_ms) == (first,)
     assert views_by(redis, "kim", ["a"], since_ms=first.at_ms + 1) == ()
+
+
+def test_a_picture_that_was_altered_and_not_shown_is_no_view(redis: Redis) -> None:
+    """A case would count as reviewed by somebody who was shown nothing."""
+    view(redis, "a", "kim", "nothing")
+    assert views_by(redis, "kim", ["a"], since_ms=0) == ()

@@ -204,3 +204,10 @@ def test_a_hostile_picture_is_refused_before_it_is_decoded() -> None:
     for jpeg in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xd9", b""):
         with pytest.raises(EvidenceError):
             to_png(jpeg, clear=True)
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    """A worker that was taken over could occupy a moderator's machine for minutes with one picture."""
+    jpeg = to_jpeg(picture())
+    with pytest.raises(EvidenceError, match="more than 10 scans"):
+        to_png(jpeg[:-2] + b"\xff\xda" * 10 + jpeg[-2:], clear=False)

@@ -205,6 +205,7 @@ class TestSecond:
         assert (record["state"], record["category"], record["judgement"]) == ("decided", "A2", None)
         assert record["decisions"][0]["judgements"] == data["judgements"]
         assert open_incidents(scene.redis) == []
+        assert not [name for name in scene.redis.hkeys(incident_key(incident)) if str(name).startswith("judge")]
 
     def test_who_disagrees_leaves_it_to_a_lead(self, scene: Scene, redis: Redis) -> None:
         """Of two contrary judgements the later one would win."""

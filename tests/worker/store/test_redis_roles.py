@@ -464,8 +464,8 @@ def test_a_decision_is_complete_while_redis_still_has_older_rules(server: Server
         incident = Scene(redis=admin, policy=policy).raise_incident("s")
         admin.execute_command("ACL", "SETUSER", "older", "on", "nopass", "resetkeys", "-@all", *flat)
         with Redis.from_url(f"redis://older:x@127.0.0.1:{server.port}/0", decode_responses=True) as moderator:
-            decide_incident(moderator, incident, "csea_suspected", by="ann", deployment="test")
-        assert admin.xlen("lw:decisions") == 1
+            decide_incident(moderator, incident, "csea_apparent", by="ann", deployment="test")
+        assert admin.xlen("lw:decisions") == 2, "the request to interrupt, and the decision"
         assert not admin.zcard("lw:open:critical")
 
 

@@ -35,7 +35,8 @@ def test_what_runs_beside_cannot_fail_the_other(redis: Redis) -> None:
     """A timeline would keep an escalation from being published."""
     redis.script_flush()
     broken = note()
-    assert run_beside_to_disk(redis, ScriptCall(name="series_write", keys=["lw:timeline:other"], args=MAIN.args), broken)
+    other = ScriptCall(name="series_write", keys=[series_key("case-2")], args=MAIN.args)
+    run_beside_to_disk(redis, other, broken)
     done, told = run_beside_to_disk(redis, MAIN, ScriptCall(name=broken.name, keys=broken.keys, args=["x"]))
     assert done == 1
     assert isinstance(told, RedisError)
