@@ -120,8 +120,10 @@ def test_a_person_s_own_keys_are_in_force_everywhere(page_of: PageOf, scene: Sce
     field = page.get_by_label("Queue", exact=True)
     field.press("y")
     expect(page.locator("#keys-set").get_by_role("status")).to_have_text("Saved")
-    page.get_by_label("CSEA, apparent").press("9")
-    expect(page.get_by_label("CSEA, apparent")).to_have_value("9")
+    with page.expect_response("**/settings/keys") as answered:
+        page.get_by_label("CSEA, apparent").press("9")
+    answered.value.finished()
+    expect(page.locator("#key-csea_apparent[value='9']")).to_be_attached()
     page.locator("#key-note").press("n")
     expect(page.get_by_role("alert")).to_have_text("N is Take the next case already. Nothing was changed.")
     expect(page.locator("#key-note")).to_have_value("T")
