@@ -44,7 +44,7 @@ class Rule(BaseModel):
     when: str = Field(min_length=1, max_length=MAX_CONDITION_CHARACTERS)
     """Condition in CEL over one sample and what lies behind it; docs/policy.md has the names."""
     description: str = Field(default="", max_length=MAX_DESCRIPTION_CHARACTERS)
-    """What a moderator should know of the rule when it calls them; its incidents carry it."""
+    """Words for the moderator whom the rule calls; its incidents carry them."""
     severity: Severity
     """critical, high or review: the order in which people are called."""
     persistence: Persistence = Persistence()

@@ -29,7 +29,7 @@ class CaseState:
     hold: str
     """Digest of who holds what, and what they said of it."""
     holders: tuple[str, ...]
-    """Of undecided incidents, each once."""
+    """People who hold undecided incidents, each once."""
     open: bool
     """Somebody has yet to decide."""
 

@@ -27,7 +27,7 @@ class TimelineWords:
     """None: there is nothing to draw."""
     points: tuple[WalkPoint, ...]
     empty: str
-    """Why there is nothing; empty: there is."""
+    """The reason that there is nothing; empty: there is."""
 
 
 def timeline_of(view: CaseView, stream: StreamView, series: CaseSeries, reader: str, texts: Texts) -> TimelineWords:
@@ -84,7 +84,7 @@ def limits_of(view: CaseView) -> Iterator[ScoreLimit]:
 
 
 def marks_of(view: CaseView, stream: StreamView, reader: str, texts: Texts) -> Iterator[TimelineMark]:
-    """What people and the platform did: raised, taken, decided and revised, ended, signals reported."""
+    """Marks of what people and the platform did: raised, taken, decided and revised, ended, signals reported."""
     for record in view.records:
         yield from _marks(record, reader, texts)
     takes = {

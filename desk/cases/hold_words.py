@@ -48,9 +48,9 @@ class HoldWords:
     short: str
     """For the bar at the bottom of a narrow page."""
     notices: tuple[str, ...]
-    """What others said of it: a hand over, a question."""
+    """Words of others on it: a hand over, a question."""
     refused: str
-    """Why the reader's last act was refused; empty: it was not."""
+    """The reason that the reader's last act was refused; empty: it was not."""
     changed: bool
     """Worse came, or an incident that nobody holds, since the reader took it."""
     handed: bool
@@ -63,7 +63,7 @@ class HoldWords:
 
     @property
     def takeable(self) -> bool:
-        """Whether the reader may take it now."""
+        """Returns whether the reader may take it now."""
         return self.state in (HoldState.FREE, HoldState.OFFERED)
 
 
@@ -108,7 +108,7 @@ def colleagues_of(roster: Mapping[str, str], undecided: Sequence[Mapping[str, An
 
 
 def lost_text(view: CaseView, away_seconds: float, texts: Texts, *, span: str) -> str:
-    """Why a person does not hold a case any more: "… your page was away for 10 min and noor took it at 14:36."."""
+    """The reason that a person does not hold a case any more: "… noor took it at 14:36."."""
     last = next((one for one in view.undecided if one.get("holder")), None)
     if not view.undecided:
         return texts("hold.lost_decided")

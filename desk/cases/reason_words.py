@@ -17,16 +17,16 @@ from desk.cases.event_values import (
     texts_of,
     whole_of,
 )
-from desk.cases.match_words import Fact, MatchRow, MatchScale, match_facts, match_rows, scale_of
+from desk.cases.match_words import Fact, MatchRow, MatchScale, match_rows, scale_of
+from desk.cases.reason_facts import figure, persistence_text, reason_facts
 from desk.texts.catalogue import Texts
-from desk.texts.clock import clock, day_clock
+from desk.texts.clock import day_clock
 from desk.texts.durations import duration
 
 KNOWN_SCHEMA: Final = "urn:livewarden:schema:escalation.v1"
 KNOWN_TYPES: Final = frozenset(f"livewarden.escalation.{one}.v1" for one in ("raised", "updated", "closed"))
 MOST_STREAMS: Final = 50
 """Streams of a group that a page names; `livewarden queue show` has all."""
-MOST_SCORES: Final = 12
 SEVERITIES: Final = frozenset(map(str, Severity))
 KINDS: Final = ("match", "flood", "gap", "signal", "score", "other", "unreadable")
 """Kinds of reasons; each has its words."""
@@ -44,7 +44,7 @@ class ReasonWords:
     title: str
     text: str
     notices: tuple[str, ...] = ()
-    """What must not be overlooked: a call to make, a newer version, a check that did not work."""
+    """Warnings: a call to make, a newer version, a check that did not work."""
     facts: tuple[Fact, ...] = ()
     scale: MatchScale | None = None
     matches: tuple[MatchRow, ...] = ()
@@ -100,7 +100,7 @@ def reason_of(record: Mapping[str, Any], now_ms: int, texts: Texts) -> ReasonWor
     matches = objects_of(data.get("matches"))
     condition = object_of(data.get("condition"))
     rule = text_of(record.get("rule"), "?")
-    facts = list(_facts(kind, data, now_ms, texts))
+    facts = list(reason_facts(kind, data, now_ms, texts))
     nearest = matches[0] if matches and kind in ("match", "flood") else None
     streams = texts_of(data.get("streams"))
     total = max(whole_of(data.get("streams_total")) or 0, len(streams))
@@ -143,7 +143,7 @@ def _title(
         return texts(
             key,
             name=text_of(nearest.get("list"), "?"),
-            distance=_figure(nearest.get("distance")),
+            distance=figure(nearest.get("distance")),
             most=31 if most is None else most,
         )
     if kind == "gap":
@@ -194,7 +194,7 @@ def _text(
     first, last = ms_of(times.get("captured_first")), ms_of(times.get("captured_last"))
     span_seconds = 0.0 if first is None or last is None else (last - first) / 1000
     held = texts("why.held", count=hits, span=duration(span_seconds, texts)) if hits > 1 else texts("why.held_once")
-    asked = _persistence(object_of(object_of(data.get("condition")).get("persistence")), texts)
+    asked = persistence_text(object_of(object_of(data.get("condition")).get("persistence")), texts)
     sentences = [held] if kind == "flood" or not asked else [texts("why.held_asked", held=held, asked=asked)]
     if nearest is not None:
         sentences.append(texts("why.allowed_text") if nearest.get("allowed") is True else texts("why.distance_text"))
@@ -203,80 +203,6 @@ def _text(
     if kind == "flood":
         sentences.append(texts("why.flood_text"))
     return " ".join(sentences)
-
-
-def _persistence(asked: Mapping[str, Any], texts: Texts) -> str:
-    """What a rule asks before it calls a person; empty: an older version's event says nothing."""
-    hits, frames = whole_of(asked.get("hits")), whole_of(asked.get("video_frames"))
-    of_samples, within = whole_of(asked.get("of_samples")), number_of(asked.get("within_seconds"))
-    count = hits if frames is None else frames
-    if count is None:
-        return ""
-    if count == 1:
-        return texts("why.asked_once")
-    if of_samples is not None:
-        return texts("why.asked_of", count=count, samples=of_samples)
-    span = texts("why.unknown") if within is None else duration(within, texts)
-    return texts("why.asked_within" if frames is None else "why.asked_frames", count=count, span=span)
-
-
-def _facts(kind: str, data: Mapping[str, Any], now_ms: int, texts: Texts) -> Iterator[Fact]:
-    versions = object_of(data.get("versions"))
-    matches = objects_of(data.get("matches"))
-    if kind in ("match", "flood") and matches:
-        yield from match_facts(matches[0], object_of(versions.get("lists")), texts)
-    if kind == "gap":
-        yield Fact(texts("why.fact_reason"), text_of(object_of(data.get("gap")).get("reason"), "?"))
-        after = number_of(object_of(data.get("condition")).get("after_seconds"))
-        if after is not None:
-            yield Fact(texts("why.fact_asked"), texts("why.gap_after", span=duration(after, texts)))
-    if kind == "signal":
-        signal = object_of(data.get("signal"))
-        yield Fact(texts("why.fact_signal"), text_of(signal.get("name"), "?"))
-        yield Fact(texts("why.fact_reported"), day_clock(ms_of(signal.get("reported")), now_ms, texts))
-    if kind == "flood":
-        condition = object_of(data.get("condition"))
-        streams, within = whole_of(condition.get("streams")), number_of(condition.get("within_seconds"))
-        if streams is not None and within is not None:
-            span = duration(within, texts)
-            yield Fact(texts("why.fact_asked"), texts("why.flood_after", count=streams, span=span))
-    if kind in ("match", "score", "other"):
-        times = object_of(data.get("times"))
-        first, last = ms_of(times.get("captured_first")), ms_of(times.get("captured_last"))
-        if first is not None and last is not None:
-            seen = day_clock(first, now_ms, texts)
-            yield Fact(
-                texts("why.fact_seen"), seen if first == last else texts("why.seen_span", first=seen, last=clock(last))
-            )
-    yield from _scores(data, object_of(versions.get("models")), texts)
-
-
-def _scores(data: Mapping[str, Any], models: Mapping[str, Any], texts: Texts) -> Iterator[Fact]:
-    """Each score with what the rule compares it with; then what else the rule compares."""
-    thresholds = objects_of(object_of(data.get("condition")).get("thresholds"))
-    scores = numbers_of(data.get("scores"))
-    for name, value in sorted(scores.items(), key=lambda one: (-one[1], one[0]))[:MOST_SCORES]:
-        limits = [_limit(one) for one in thresholds if one.get("of") == "score" and one.get("name") == name]
-        version = text_of(models.get(name.partition("/")[0]))
-        said = [f"{value:.2f}", *(texts("why.limit", limit=limit) for limit in limits)]
-        if version:
-            said.append(texts("why.model", version=version))
-        yield Fact(name, ", ".join(said))
-    for one in thresholds:
-        of, name = text_of(one.get("of"), "?"), text_of(one.get("name"))
-        if of != "score":
-            given = numbers_of(data.get("signals")).get(name) if of == "signal" else None
-            limit = texts("why.limit", limit=_limit(one))
-            yield Fact(f"{of} {name}".strip(), limit if given is None else f"{given:g}, {limit}")
-
-
-def _limit(threshold: Mapping[str, Any]) -> str:
-    return f"{text_of(threshold.get('operator'), '?')} {_figure(threshold.get('value'))}"
-
-
-def _figure(value: object) -> str:
-    number = number_of(value)
-    return "?" if number is None else f"{number:g}"
 
 
 def _notices(kind: str, event: Mapping[str, Any], data: Mapping[str, Any], texts: Texts) -> Iterator[str]:

@@ -54,7 +54,7 @@ class StreamView:
 
     @property
     def live(self) -> bool:
-        """Whether it may show something again."""
+        """Returns whether it may show something again."""
         return self.state in LIVE_STATES
 
 

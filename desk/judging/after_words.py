@@ -127,7 +127,8 @@ def _group(
     first = records[0]
     decisions = first["decisions"]
     last = decisions[-1]
-    lead_needed = any(one["needs_role"] == Role.LEAD for one in records)
+    # A decision of two people is a lead's to revise, too.
+    lead_needed = any(one["needs_role"] == Role.LEAD for one in records) or "judgements" in decisions[0]
     return DecidedGroup(
         key=key,
         outcome=str(last["outcome"]),

@@ -1,6 +1,6 @@
 """Duplicates in a flood of one hash: a lead decides them as the flood was decided, with their number named.
 
-Nothing else is ever decided together: matches on a list are looked at one by one.
+Nothing else is ever decided together: matches on a list are judged one by one.
 """
 
 from collections.abc import Mapping

@@ -23,7 +23,7 @@ from worker.queue.claims import let_go, renew, take_case
 router = APIRouter()
 Judge = Annotated[SignedIn, Depends(judges)]
 LONGEST_AWAY_SECONDS: Final = 7 * 86_400
-"""What a page says of its own absence is bounded, for it is shown."""
+"""Bound of what a page says of its own absence, which is shown."""
 
 
 @router.get("/cases/{case_id}/state")

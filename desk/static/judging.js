@@ -10,7 +10,12 @@
   const note = column.querySelector("textarea[data-draft], #judging textarea");
   const form = column.querySelector("#judging");
   const place = column.querySelector("[data-case][data-person]");
-  const key = place && PREFIX + JSON.stringify([place.dataset.person, place.dataset.case]);
+  const key = place && `${PREFIX}${encodeURIComponent(place.dataset.person)},${place.dataset.case}`;
+
+  // Drafts of somebody else who used this tab before.
+  const mine = key && key.slice(0, key.indexOf(",") + 1);
+  kept((drafts) => Object.keys(drafts).filter((one) => mine && one.startsWith(PREFIX) && !one.startsWith(mine))
+    .forEach((one) => drafts.removeItem(one)));
 
   if (column.querySelector("[data-judged-by-you]")) {
     kept((drafts) => drafts.removeItem(key));

@@ -180,7 +180,7 @@ class _Commit:
     evidence: SegmentEvidence
     beside: ScriptCall | None = None
     answers: list[Any] = field(default_factory=list)
-    """Of the script beside, one a write."""
+    """Answers of the script beside, one a write."""
 
     def settle(self, hits: Sequence[Hit]) -> SettleResult:
         """Decides and writes until no other change came in between."""

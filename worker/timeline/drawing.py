@@ -33,6 +33,8 @@ MAX_TICKS_A_CELL: Final = 4
 """Samples of a cell that are drawn apart."""
 MAX_TICKS: Final = 400
 """Limit for a drawing: nearer ones are one block on any screen."""
+PRECISE_MS: Final = 3_600_000
+"""Shorter (<) spans are drawn to the tenth of a second."""
 MAX_SHOWN_MARKS: Final = 100
 """Decisions and other events, the newest."""
 
@@ -278,7 +280,9 @@ class _Drawing:
         ]
 
     def _second(self, at_ms: float) -> float:
-        return round((at_ms - self.span.begin_ms) / 1000, 1)
+        # Tenths are nothing on a span of an hour, and thousands of them are some kB.
+        precise = self.span.end_ms - self.span.begin_ms < PRECISE_MS
+        return round((at_ms - self.span.begin_ms) / 1000, 1 if precise else None)
 
     def _run(self, run: Sequence[tuple[int, int]]) -> str:
         points = [

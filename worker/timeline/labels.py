@@ -16,7 +16,7 @@ def anchored(x_percent: float, text: str) -> str:
 
 
 def beside(label: PlacedLabel) -> str:
-    """Where a label beside its mark begins; or ends, where it would hang over the edge."""
+    """Place at which a label beside its mark begins; or ends, where it would hang over the edge."""
     characters = min(len(label.text), MAX_LABEL_CHARACTERS)
     over = label.x_percent + characters * NARROW_CHARACTER_PERCENT > 100
     return ' class="end" x="-5"' if over else ' x="5"'

@@ -7,8 +7,8 @@ from typing import Final
 from worker.timeline.drawing import CaseTimeline
 from worker.timeline.series import CaseSeries, SeriesCell
 
-MOST_POINTS: Final = 150
-"""Points, evenly taken: nearer ones are some pixels apart, and a page has some 12 kB for them."""
+MOST_POINTS: Final = 100
+"""Points, evenly taken: they are some pixels apart, and a page has some 8 kB for them."""
 
 
 @dataclass(frozen=True, kw_only=True)

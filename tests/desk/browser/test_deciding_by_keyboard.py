@@ -85,7 +85,10 @@ def test_a_note_outlives_a_reload_and_a_lost_hold(page_of: PageOf, scene: Scene,
     """A moderator would type again what they found."""
     page = held_case(page_of, scene, roster)
     page.get_by_label("Note").fill("three seconds at 14:31")
+    page.evaluate("sessionStorage.setItem('lw-note:noor,case-1', 'of whoever used this tab before')")
     page.reload()
+    expect(page.locator("html[data-keys-ready]")).to_be_attached()
+    assert page.evaluate("Object.keys(sessionStorage).length") == 1
     expect(page.get_by_label("Note")).to_have_value("three seconds at 14:31")
     other = page_of("kim")
     other.goto(page.url)

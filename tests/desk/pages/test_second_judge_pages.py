@@ -48,6 +48,8 @@ def test_the_second_judge_sees_nothing_of_the_first(
     record = describe_incident(redis, incident)
     assert (record["state"], record["decisions"][-1]["decided_by"]) == ("decided", "noor")
     after = words_of(kim.get(f"/cases/{case}"))
+    assert "Revise the decision" not in after
+    assert "Revise the decision" in words_of(browser(running, roster, "lea").get(f"/cases/{case}"))
     assert "kim judged: CSEA, suspected" in after
     assert "noor judged: CSEA, suspected" in after
 

@@ -167,7 +167,7 @@ class StreamPolls:
             self.send(stream.stream_id, record.key, risk)
 
     def _has_ended(self, stream: DueStream, step: PollAdvance) -> bool:
-        """Whether a poll without segments ended the stream: what was missed before is the end of its timeline."""
+        """Returns whether a poll without segments ended the stream, whose timeline ends with what was missed before."""
         ended = StreamState.ENDED
         return step.cursor.state is ended and self.redis.hget(stream_key(stream.stream_id), "state") == ended
 
