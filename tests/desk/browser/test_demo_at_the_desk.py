@@ -19,6 +19,7 @@ from worker.store.redis_client import connect
 MINUTE_SECONDS = 60
 LIVE_MS = 90_000
 """Until the demo's first case: its card comes 6 s after the first segment, and CI has two busy cores."""
+LOOKED_MS = 20_000
 
 
 @pytest.fixture
@@ -76,6 +77,11 @@ def test_a_newcomer_decides_the_test_card_within_a_minute(
     expect(page.locator("#pictures .viewer img.clear")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#pictures .viewer")).to_be_hidden()
+    tiles = page.locator("#pictures .tile")
+    before = tiles.count()
+    page.keyboard.press("l")
+    # A worker fetches, decodes and seals what the stream shows at this moment.
+    expect(tiles).to_have_count(before + 1, timeout=LOOKED_MS)
     page.keyboard.press("t")
     page.keyboard.type("the test card")
     page.keyboard.press("Escape")
