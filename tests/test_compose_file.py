@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -228,3 +229,10 @@ def test_lists_are_readable_by_containers_only(tmp_path: Path, ci_or_skip: Calla
     assert status[10001] == 0
     assert status[4321] != 0
     assert (deployment / "lists/mine.csv").stat().st_uid == 1234
+
+
+def test_the_builder_gets_every_package() -> None:
+    """A command that a package brings would be missing in the image alone."""
+    ignored = (COMPOSE.parent / ".dockerignore").read_text().split()
+    installed = tomllib.loads((COMPOSE.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    assert {name.removesuffix("*") for name in installed["include"]} <= {one[1:] for one in ignored if one[0] == "!"}
