@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 
 from desk.accounts import passwords, proofs, sessions, setup_link
 from desk.accounts.lockout import Lockout
+from desk.accounts.names import given_name
 from desk.database.connection import DeskDatabase
 from desk.database.tables import FOLDED, AccountRow, ClearGrantRow, ExposureRow
 from desk.errors import DeskDatabaseError, SignInError
 from worker.errors import PeopleError, QueueError, StoreError
-from worker.people.actor import Actor, check_name, folded
+from worker.people.actor import Actor, folded
 from worker.people.changes import add_person
 from worker.people.roster import actor_of_proof, authenticate
 from worker.people.tokens import proof_of
@@ -83,7 +84,7 @@ class Accounts:
                 roster began meanwhile.
             StoreError: Redis failed.
         """
-        given = _name(name)
+        given = given_name(name)
         passwords.check_new_password(password, given)
         hashed = passwords.hash_password(password)
         with self._database.begin() as session:
@@ -116,7 +117,7 @@ class Accounts:
             SignInError: the name, token or password is refused, or has to wait.
             StoreError: Redis failed.
         """
-        given = _name(name)
+        given = given_name(name)
         passwords.check_new_password(password, given)
         actor = self._shown(given, roster_token, address)
         hashed = passwords.hash_password(password)
@@ -171,7 +172,10 @@ class Accounts:
         except PeopleError:
             self.sign_out(found.family)
             return None
-        return SignedIn(actor=actor, csrf=found.csrf, family=found.family, new_token=found.new_token)
+        # Only now: while Redis is away nobody is given the new token, and the one before would end the session.
+        with self._database.begin() as session:
+            new_token = sessions.replace_token(session, token, found.proof, self.now_ms()) if found.due else None
+        return SignedIn(actor=actor, csrf=found.csrf, family=found.family, new_token=new_token)
 
     def is_still(self, signed_in: SignedIn) -> bool:
         """Returns whether a person is signed in as they were when a request began that still lasts.
@@ -259,7 +263,7 @@ class Accounts:
             SignInError: the token is not theirs, or the next try has to wait.
             StoreError: Redis failed.
         """
-        actor = self._shown(_name(name), roster_token, address)
+        actor = self._shown(given_name(name), roster_token, address)
         key = proofs.key_of_desk(self._proxy_secret, folded(actor.name))
         with self._database.begin() as session:
             Lockout(session, actor.name, address).forgive()
@@ -311,10 +315,3 @@ class Accounts:
             row = AccountRow(folded=folded(name), created_ms=self.now_ms())
             session.add(row)
         row.name, row.password_hash, row.salt, row.sealed_proof = name, hashed, salt, sealed
-
-
-def _name(name: str) -> str:
-    try:
-        return check_name(name)
-    except QueueError as error:
-        raise SignInError("sign_in.name_refused") from error

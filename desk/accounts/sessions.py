@@ -27,8 +27,8 @@ class FoundSession:
     csrf: str
     """Token that each form of the session carries."""
     family: str
-    new_token: str | None = None
-    """To be set as the cookie, in the place of the one that came."""
+    due: bool = False
+    """Its token is to be replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +46,7 @@ def sessions_of(session: Session, account: str, now_ms: int) -> list[OwnSession]
     found = [
         OwnSession(family=row.family, signed_in_ms=row.signed_in_ms, seen_ms=row.seen_ms)
         for row in rows
-        if session_state(
-            signed_in_ms=row.signed_in_ms, made_ms=row.made_ms, seen_ms=row.seen_ms, replaced_ms=0, now_ms=now_ms
-        )
-        in (SessionState.LIVE, SessionState.DUE)
+        if _state_of(row, now_ms) in (SessionState.LIVE, SessionState.DUE)
     ]
     return sorted(found, key=lambda one: -one.seen_ms)
 
@@ -62,42 +59,49 @@ def make_session(session: Session, account: str, proof: str, now_ms: int) -> str
 
 
 def find_session(session: Session, token: str, now_ms: int) -> FoundSession | None:
-    """The session of a token, with another token where it is time; None: there is none, or it has ended."""
-    if not token or len(token) > LONGEST_TOKEN:
-        return None
-    row = session.get(SessionRow, digest_of(token))
+    """The session of a token; None: there is none, or it has ended."""
+    row = _row_of(session, token)
     if row is None:
         return None
-    state = session_state(
+    state = _state_of(row, now_ms)
+    proof = open_proof(row.sealed_proof, key_of_token(token), row.account)
+    if state in (SessionState.ENDED, SessionState.REUSED) or proof is None:
+        end_family(session, row.family)
+        return None
+    if now_ms - row.seen_ms > SEEN_MS:
+        row.seen_ms = now_ms
+    return FoundSession(
+        account=row.account, proof=proof, csrf=row.csrf, family=row.family, due=state is SessionState.DUE
+    )
+
+
+def replace_token(session: Session, token: str, proof: str, now_ms: int) -> str | None:
+    """Replaces the token of a session that is due, and returns the new one, which its browser has to be given: the one
+    before ends the session when its grace is over. None: another request of the same browser has done it."""
+    row = _row_of(session, token)
+    if row is None or _state_of(row, now_ms) is not SessionState.DUE:
+        return None
+    return _rotate(session, row, proof, now_ms)
+
+
+def _row_of(session: Session, token: str) -> SessionRow | None:
+    return session.get(SessionRow, digest_of(token)) if 0 < len(token) <= LONGEST_TOKEN else None
+
+
+def _state_of(row: SessionRow, now_ms: int) -> SessionState:
+    return session_state(
         signed_in_ms=row.signed_in_ms,
         made_ms=row.made_ms,
         seen_ms=row.seen_ms,
         replaced_ms=row.replaced_ms,
         now_ms=now_ms,
     )
-    proof = open_proof(row.sealed_proof, key_of_token(token), row.account)
-    if state in (SessionState.ENDED, SessionState.REUSED) or proof is None:
-        end_family(session, row.family)
-        return None
-    new_token = _rotate(session, row, proof, now_ms) if state is SessionState.DUE else None
-    if now_ms - row.seen_ms > SEEN_MS:
-        row.seen_ms = now_ms
-    return FoundSession(account=row.account, proof=proof, csrf=row.csrf, family=row.family, new_token=new_token)
 
 
 def is_live(session: Session, family: str, now_ms: int) -> bool:
     """Returns whether a session goes on under one of its tokens; a request that lasts asks this, and shows none."""
     rows = session.scalars(select(SessionRow).where(SessionRow.family == family))
-    states = [
-        session_state(
-            signed_in_ms=row.signed_in_ms,
-            made_ms=row.made_ms,
-            seen_ms=row.seen_ms,
-            replaced_ms=row.replaced_ms,
-            now_ms=now_ms,
-        )
-        for row in rows
-    ]
+    states = [_state_of(row, now_ms) for row in rows]
     return SessionState.LIVE in states or SessionState.DUE in states
 
 

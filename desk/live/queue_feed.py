@@ -27,6 +27,9 @@ CHECK_SECONDS: Final = 1.0
 """Interval in which Redis is asked for its time: an outage is seen within it."""
 TICK_SECONDS: Final = 2.0
 """Interval of snapshots without a change: leases end, and cases pass their longest wait."""
+STALE_SECONDS: Final = 10.0
+"""Age of a snapshot from which on (>=) Redis counts as away: one that hangs fails only after the timeouts of its client
+and their retries, more than a minute."""
 SHORTEST_SECONDS: Final = 0.1
 """Between two snapshots: changes that come together are one."""
 UNWATCHED_SECONDS: Final = 1.0
@@ -47,8 +50,9 @@ _trouble = FailureLog(logging.getLogger(__name__))
 class QueueFeed:
     """The newest snapshot of the queue. It starts with the first page, and ends by `close`."""
 
-    def __init__(self, redis: Redis, waits: LongestWaits) -> None:
+    def __init__(self, redis: Redis, waits: LongestWaits, *, stale_seconds: float = STALE_SECONDS) -> None:
         self._redis = redis
+        self._stale_seconds = stale_seconds
         self._waits = waits
         self._closing = threading.Event()
         self._made = threading.Condition()
@@ -63,6 +67,9 @@ class QueueFeed:
     @property
     def lost_at(self) -> float | None:
         """Host's time, in seconds, since which Redis does not answer; None: it does."""
+        newest = self._newest
+        if self._lost_at is None and newest is not None and newest.age_seconds() >= self._stale_seconds:
+            return time.time() - newest.age_seconds()
         return self._lost_at
 
     def newest(self) -> QueueSnapshot:
@@ -96,7 +103,7 @@ class QueueFeed:
             self._thread = start_thread("queue-feed", self._run)
 
     def _present(self) -> QueueSnapshot:
-        if self._newest is None or self._lost_at is not None:
+        if self._newest is None or self.lost_at is not None:
             raise _unread()
         return self._newest
 

@@ -13,6 +13,7 @@ from desk.cases.queue_filter import QueueFilter
 from desk.errors import DeskDatabaseError
 from desk.live.queue_snapshot import QueueSnapshot
 from desk.pages.queue_parts import queue_parts
+from desk.preferences.preferences import Preferences
 from desk.web.event_stream import event_text
 from desk.web.services import DeskServices
 from worker.errors import StoreError
@@ -44,7 +45,8 @@ async def queue_stream(
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(news.set)
 
-    page = _OpenPage(services, signed_in, chosen)
+    # In a thread: the desk's database may be locked, and nobody else's request waits for that.
+    page = await asyncio.to_thread(_OpenPage, services, signed_in, chosen)
     with services.streams.opened(signed_in.actor.name), services.feed.woken(wake):
         while not services.feed.closed and loop.time() - began < pace.longest:
             news.clear()
@@ -74,7 +76,10 @@ class _OpenPage:
         self._services = services
         self._reader = signed_in.actor.name
         self._chosen = chosen
-        self._preferences = services.preferences.of(self._reader)
+        try:
+            self._preferences = services.preferences.of(self._reader)
+        except DeskDatabaseError:  # the queue is in Redis
+            self._preferences = Preferences()
         self._head = self._list = ""
 
     def changes(self) -> list[bytes]:

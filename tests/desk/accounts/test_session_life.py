@@ -3,7 +3,7 @@
 import pytest
 
 from desk.accounts.session_life import GRACE_MS, IDLE_MS, LONGEST_MS, ROTATION_MS, SessionState, session_state
-from desk.accounts.sessions import FoundSession, find_session, make_session
+from desk.accounts.sessions import FoundSession, find_session, make_session, replace_token
 from desk.database.connection import DeskDatabase
 from desk.database.tables import SessionRow
 
@@ -48,29 +48,37 @@ def find(database: DeskDatabase, token: str, now: int) -> FoundSession | None:
         return find_session(session, token, now)
 
 
+def replaced(database: DeskDatabase, token: str, now: int) -> str | None:
+    with database.begin() as session:
+        return replace_token(session, token, PROOF, now)
+
+
 def test_a_token_is_replaced_and_the_form_s_token_stays(database: DeskDatabase) -> None:
     """A stolen cookie would be good for a shift; or each form that is open would be refused after 15 minutes."""
     token = begin(database)
-    first = find(database, token, NOW)
-    rotated = find(database, token, NOW + ROTATION_MS + 1)
+    later = NOW + ROTATION_MS + 1
+    first, due = find(database, token, NOW), find(database, token, later)
     assert first is not None
-    assert rotated is not None
-    assert rotated.new_token not in (None, token)
-    assert (rotated.csrf, rotated.proof) == (first.csrf, PROOF)
-    again = find(database, token, NOW + ROTATION_MS + 2)  # under way with the old one
+    assert due is not None
+    assert (first.due, due.due) == (False, True)
+    new_token = replaced(database, token, later)
+    assert new_token not in (None, token)
+    again = find(database, token, later + 1)  # under way with the old one
     assert again is not None
-    assert again.new_token is None
+    assert (again.due, replaced(database, token, later + 1)) == (False, None)
+    after = find(database, new_token or "", later + 1)
+    assert after is not None
+    assert (after.csrf, after.proof) == (first.csrf, PROOF)
 
 
 def test_a_replaced_token_that_comes_back_ends_the_session(database: DeskDatabase) -> None:
     """A thief and the owner of a cookie would go on side by side."""
     token = begin(database)
     later = NOW + ROTATION_MS + 1
-    rotated = find(database, token, later)
-    assert rotated is not None
-    assert rotated.new_token is not None
+    new_token = replaced(database, token, later)
+    assert new_token is not None
     assert find(database, token, later + GRACE_MS + 1) is None
-    assert find(database, rotated.new_token, later + GRACE_MS + 2) is None
+    assert find(database, new_token, later + GRACE_MS + 2) is None
 
 
 def test_the_database_gives_neither_token_nor_proof(database: DeskDatabase) -> None:

@@ -7,12 +7,15 @@ from redis import Redis
 
 from desk.accounts.accounts import Accounts
 from desk.accounts.lockout import FREE_OF_NAME
+from desk.accounts.session_life import GRACE_MS, ROTATION_MS
 from desk.accounts.setup_link import LINK_MS
 from desk.database.connection import DeskDatabase
 from desk.errors import SignInError
+from worker.errors import StoreError
 from worker.people.actor import Role
 from worker.people.changes import add_person, remove_person, renew_token
 from worker.people.roster import authenticate, read_roster
+from worker.store.redis_client import connect
 
 HERE = "192.0.2.1"
 
@@ -68,6 +71,20 @@ def test_guesses_wait_and_the_right_password_waits_too(accounts: Accounts, roste
     assert refused(accounts) == "sign_in.wait"
     clock.pass_seconds(5)
     assert accounts.sign_in("kim", PASSWORD, address=HERE)
+
+
+def test_redis_away_signs_nobody_out(
+    accounts: Accounts, database: DeskDatabase, roster: Roster, clock: HostClock
+) -> None:
+    """Everybody whose token was due would sign in again after an outage, in the middle of a case."""
+    token = joined(accounts, roster)
+    clock.pass_seconds(ROTATION_MS / 1000 + 1)
+    with connect("redis://127.0.0.1:1/0", retries=0) as away, pytest.raises(StoreError):
+        Accounts(database, away, now_ms=clock).find(token)
+    clock.pass_seconds(GRACE_MS / 1000 + 1)
+    found = accounts.find(token)
+    assert found is not None
+    assert found.new_token is not None
 
 
 def test_a_person_who_is_removed_is_out_at_the_next_request(accounts: Accounts, roster: Roster) -> None:

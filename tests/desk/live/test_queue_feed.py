@@ -1,14 +1,17 @@
 """The feed of the queue, over a real Valkey: one reader, and pages that are woken."""
 
+import os
+import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
 from redis import Redis
 from scene import Scene
 
-from desk.live.queue_feed import QueueFeed
+from desk.live.queue_feed import TICK_SECONDS, QueueFeed
 from worker.errors import StoreError
 from worker.queue.case_order import LongestWaits
 from worker.queue.claims import take
@@ -96,6 +99,34 @@ def test_redis_away_is_said(redis_url: str) -> None:
         assert feed.lost_at is not None
         feed.close()
         feed.join()
+
+
+def test_redis_that_hangs_is_said(redis: Redis) -> None:
+    """Pages would say "connected, updated 0 s ago" for a minute while nothing new can reach them."""
+    feed, server = QueueFeed(redis, LongestWaits(), stale_seconds=2 * TICK_SECONDS), redis.info("server")["process_id"]
+    try:
+        feed.current()
+        began = time.time()
+        os.kill(server, signal.SIGSTOP)
+        assert came(lambda: feed.lost_at is not None)
+        assert abs((feed.lost_at or 0) - began) <= TICK_SECONDS + 1
+        with pytest.raises(StoreError):
+            feed.newest()
+        os.kill(server, signal.SIGCONT)
+        assert came(lambda: feed.lost_at is None)
+        assert feed.current().age_seconds() <= TICK_SECONDS
+    finally:
+        os.kill(server, signal.SIGCONT)
+        feed.close()
+        feed.join()
+
+
+def came(happened: Callable[[], bool]) -> bool:
+    """Waits for something that nothing announces."""
+    deadline = time.monotonic() + 2 * SOON_SECONDS
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return happened()
 
 
 def test_a_closed_feed_answers_nobody(feed: QueueFeed) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,13 +15,18 @@ from desk_server import RunningDesk, csrf_of
 from people_made import Roster
 from redis import Redis
 from scene import Scene
+from sqlalchemy import create_engine
 
 from config.facts import Severity
 from desk.accounts.accounts import SignedIn
 from desk.cases.queue_filter import QueueFilter
+from desk.database.connection import DeskDatabase
+from desk.errors import DeskDatabaseError
 from desk.live.open_streams import MOST_OF_PERSON
 from desk.live.queue_feed import QueueFeed
 from desk.pages.queue_events import StreamPace, queue_stream
+from desk.preferences.preference_store import PreferenceStore
+from desk.preferences.preferences import Preferences
 from desk.web.services import DeskServices
 from worker.people.actor import Role
 from worker.people.changes import add_person, remove_person
@@ -176,6 +182,30 @@ class TestEndings:
             feed.close()
             feed.join()
         assert json.loads(beat.split(b"data: ")[1]) == {"lost_seconds": 0}
+
+    def test_a_database_that_hangs_holds_up_nobody_else(self, services: DeskServices, lead: httpx.Client) -> None:
+        """Every request of everybody would wait for it, at each page of the queue that comes back."""
+        person, asked, answers = lead_of(services, lead), threading.Event(), threading.Event()
+
+        class Hanging(PreferenceStore):
+            def of(self, name: str) -> Preferences:
+                asked.set()
+                assert answers.wait(SOON_SECONDS), "the desk waited for its database"
+                raise DeskDatabaseError("the desk's database: TimeoutError")
+
+        hanging = replace(services, preferences=Hanging(DeskDatabase(create_engine("sqlite://"))))
+
+        async def read() -> bytes:
+            stream = queue_stream(hanging, person, QueueFilter(), pace=QUICK)
+            first = asyncio.ensure_future(anext(stream))
+            while not asked.is_set():
+                await asyncio.sleep(0)
+            answers.set()
+            found = await first
+            await stream.aclose()  # type: ignore[attr-defined]
+            return found
+
+        assert b"<title>" in asyncio.run(asyncio.wait_for(read(), 2 * SOON_SECONDS))
 
     def test_a_desk_that_ends_ends_its_streams(self, running: RunningDesk, lead: httpx.Client) -> None:
         """A restart would wait for everybody to close their pages."""

@@ -100,6 +100,30 @@ class TestOrder:
         scene.raise_incident("cam-4")
         assert given(scene.redis, "cyd") is not None
 
+    def test_one_that_is_missing_is_found_beside_one_that_is_left_over(self, scene: Scene) -> None:
+        """Both counts are alike while an older version raises and decides: nobody would be given the case."""
+        decided, raised = scene.raise_incident("cam-1"), scene.raise_incident("cam-2")
+        scene.redis.zrem(ORDER, raised)
+        scene.redis.zrem(open_key(Severity.CRITICAL), decided)
+        scene.redis.hset(incident_key(decided), "outcome", "harmless")
+        assert given(scene.redis, "ann") == raised
+        assert scene.redis.zrange(ORDER, 0, -1) == [raised]
+
+    def test_one_that_is_missing_among_many_is_found_within_the_turns(self, scene: Scene) -> None:
+        """In a long queue it would wait until it is past its wait."""
+        now_ms = round(time.time() * 1000)
+        many(scene.redis, 1200, now_ms)
+        for number in range(3):
+            given(scene.redis, f"first-{number}")  # puts 500 in their places, each
+        decided, raised = scene.raise_incident("cam-1"), scene.raise_incident("cam-2")
+        known(scene.redis, raised, "known")
+        scene.redis.hset(incident_key(raised), "raised_ms", 1)
+        scene.redis.zadd(open_key(Severity.CRITICAL), {raised: 1})
+        scene.redis.zrem(ORDER, raised)
+        scene.redis.zrem(open_key(Severity.CRITICAL), decided)
+        scene.redis.hset(incident_key(decided), "outcome", "harmless")
+        assert raised in [given(scene.redis, f"p{number}", waits=PATIENT) for number in range(TURNS + 1)]
+
     def test_decided_and_ended_incidents_leave_their_places(self, scene: Scene) -> None:
         """Redis would keep a place for each incident ever."""
         first, second = scene.raise_incident("cam-1"), scene.raise_incident("cam-1", Severity.REVIEW)
