@@ -41,6 +41,7 @@ def timeline_of(view: CaseView, stream: StreamView, series: CaseSeries, reader: 
         marks=marks,
         limits=list(limits_of(view)),
         now_ms=view.now_ms if stream.live and view.undecided else None,
+        read_ms=view.now_ms,
         clock=clock,
     )
 

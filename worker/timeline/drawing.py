@@ -106,6 +106,7 @@ def draw(
     marks: Sequence[TimelineMark] = (),
     limits: Sequence[ScoreLimit] = (),
     now_ms: int | None = None,
+    read_ms: int | None = None,
     clock: Callable[[int], str] = lambda at_ms: rfc3339(at_ms)[11:19],
 ) -> CaseTimeline:
     """Draws a series.
@@ -113,11 +114,12 @@ def draw(
     Args:
         marks: from the record of the case: the series has none.
         now_ms: Redis's clock where the stream is live; None: it has ended.
+        read_ms: as of `bands`.
         clock: a time of the day as HH:MM:SS, in the reader's zone; UTC otherwise.
     """
     shown = sorted(marks, key=lambda mark: mark.at_ms)[-MAX_SHOWN_MARKS:]
     span = span_of(series, [mark.at_ms for mark in shown], now_ms=now_ms)
-    coverage = bands(series, span, now_ms=now_ms)
+    coverage = bands(series, span, now_ms=now_ms, read_ms=read_ms)
     drawing = _Drawing(series=series, span=span, limits=limits, clock=clock)
     parts = [
         '<svg role="group" aria-label="Timeline: coverage, samples, scores, matches and events. '
@@ -221,13 +223,14 @@ class _Drawing:
     def hits(self) -> list[str]:
         """Diamonds, each a link to its place in the list; the first can be reached by Tab, the others by arrows."""
         found: list[str] = []
-        before = -100.0
+        places = [self.span.percent(hit.capture_ms) for hit in self.series.hits]
         for number, hit in enumerate(self.series.hits, 1):
-            x = self.span.percent(hit.capture_ms)
+            x, after = places[number - 1], places[number] if number < len(places) else 200.0
             label = ""
-            if hit.distance >= 0 and x - before >= DROPPED_PERCENT:
-                wide = " wide" if x - before < WIDE_PERCENT else ""
-                label, before = f'<text x="9" y="4" class="strong{wide}">{hit.distance}</text>', x
+            # The next diamond would cover it: of several that are near each other the last has its distance drawn.
+            if hit.distance >= 0 and after - x >= DROPPED_PERCENT:
+                wide = " wide" if after - x < WIDE_PERCENT else ""
+                label = f'<text x="9" y="4" class="strong{wide}">{hit.distance}</text>'
             tab = "" if number == 1 else ' tabindex="-1"'
             found.append(
                 f'<a{tab} href="#{_anchor(number)}" aria-labelledby="{_anchor(number)}">'

@@ -1,6 +1,6 @@
 """Places on a timeline: what of a series is drawn where, in per cent of its span. Pure, and without markup."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -18,6 +18,9 @@ WIDE_PERCENT: Final = 8.0
 """One nearer (<) than this is shown on wide screens only."""
 JOINED_MS: Final = 500
 """Bands of one kind that are no further (<=) apart are one: a segment's duration is rounded."""
+UNSETTLED_MS: Final = 120_000
+"""Time that no segment on record has is pending up to (<) this age: a segment under way may have it. One that waits is
+sent again within `worker.ingest.pending.segments.LONGEST_DEADLINE_MS`, which is as long."""
 LEAST_SEEN_SHARE: Final = 1 / 300
 """A seen band that is a smaller part of the span, between two gaps for one reason, is drawn as one gap with them: some
 3 px, which nobody can tell apart. The time that the gap states is still that which was lost."""
@@ -43,7 +46,7 @@ class BandKind(StrEnum):
     SKIPPED = "skipped"
     """Left out on purpose."""
     PENDING = "pending"
-    """Later than the newest segment on record: not settled yet."""
+    """Not settled yet: later than the newest segment on record, or in none so far."""
 
 
 SKIPPED_REASONS: Final = frozenset({"budget", "backlog", "stream_backlog", "overload"})
@@ -101,17 +104,22 @@ def span_of(series: CaseSeries, marks_ms: Iterable[int], *, now_ms: int | None) 
     return TimeSpan(begin_ms=begin_ms, end_ms=max(end_ms, begin_ms + LEAST_SPAN_MS))
 
 
-def bands(series: CaseSeries, span: TimeSpan, *, now_ms: int | None) -> list[Band]:
+def bands(series: CaseSeries, span: TimeSpan, *, now_ms: int | None, read_ms: int | None = None) -> list[Band]:
     """The coverage of the span without overlap, in order; joined where it is of one kind and reason.
 
     A cell knows how much of it was lost, not where: the loss is drawn beside that of the cell before, or at its end.
+
+    Args:
+        now_ms: as of `span_of`.
+        read_ms: Redis's clock at which the series was read; None: long after its end, all of it is settled.
     """
+    settled_ms = span.end_ms if read_ms is None else read_ms - UNSETTLED_MS
     found: list[Band] = []
     at_ms = span.begin_ms
     for number, place in enumerate(sorted(series.cells, key=lambda one: one.begin_ms)):
         begin_ms = _begin_of_first(place, series.cells[place]) if number == 0 else place.begin_ms
         if number and begin_ms - at_ms > 0:
-            found.append(_lost(at_ms, begin_ms, NO_RECORD))
+            found += _unrecorded(at_ms, begin_ms, settled_ms)
         at_ms = max(begin_ms + 1, min(place.end_ms, series.newest_ms))
         found += _parts(begin_ms, at_ms, series.cells[place], found[-1] if found else None)
     if now_ms is not None and at_ms < min(now_ms, span.end_ms):
@@ -135,6 +143,14 @@ def _lost(begin_ms: int, end_ms: int, field: str) -> Band:
         reason=why or field,
         lost_ms=end_ms - begin_ms,
     )
+
+
+def _unrecorded(begin_ms: int, end_ms: int, settled_ms: int) -> Iterator[Band]:
+    """The bands of time that no segment on record has: what is older (<) than `settled_ms` is lost."""
+    if begin_ms < settled_ms:
+        yield _lost(begin_ms, min(end_ms, settled_ms), NO_RECORD)
+    if end_ms > settled_ms:
+        yield Band(begin_ms=max(begin_ms, settled_ms), end_ms=end_ms, kind=BandKind.PENDING)
 
 
 def _parts(begin_ms: int, end_ms: int, cell: SeriesCell, before: Band | None) -> list[Band]:

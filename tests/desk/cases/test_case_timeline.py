@@ -14,7 +14,7 @@ from desk.cases.stream_view import StreamView
 from desk.texts.catalogue import load_texts
 from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
-from worker.timeline.series import CaseSeries
+from worker.timeline.series import CaseSeries, SeriesSegment, SeriesStretch
 from worker.timeline.series_store import case_series
 
 TEXTS = load_texts()
@@ -69,6 +69,21 @@ def test_points_lie_between_what_is_in_the_list(scene: Scene, redis: Redis) -> N
     assert any(text.startswith("1 sample; " + SCORE) for text in texts)
     assert any("Match 1 of 1" in one.text for one in words.drawn.log)
     assert [one.x_percent for one in words.points] == sorted(one.x_percent for one in words.points)
+
+
+def test_a_segment_under_way_is_no_missed_time(scene: Scene, redis: Redis) -> None:
+    """A live stream whose segments settle out of order would look as if seconds of it were never watched."""
+    view = case_with_series(scene, seconds=20)
+    series = case_series(redis, view.case_id)
+    begin_ms = view.now_ms + 14_000
+    series = series.merged(
+        [SeriesSegment(key="late", begin_ms=begin_ms, stretches=(SeriesStretch(begin_ms, begin_ms + 2000, ""),))]
+    )
+    for seconds, expected in ((16, 0), (300, 1)):
+        later = replace(view, now_ms=view.now_ms + 1000 * seconds)
+        words = timeline_of(later, stream(), series, "kim", TEXTS)
+        assert words.drawn is not None
+        assert sum("no record" in entry.text for entry in words.drawn.log) == expected
 
 
 def test_a_case_without_a_series_says_so(scene: Scene) -> None:

@@ -9,8 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.facts import Severity
+from worker.ingest.pending.segments import LONGEST_DEADLINE_MS
 from worker.timeline.drawing import CaseTimeline, ScoreLimit, TimelineMark, draw
-from worker.timeline.layout import DROPPED_PERCENT, WIDE_PERCENT, BandKind, bands, placed, score_lines, span_of
+from worker.timeline.layout import (
+    DROPPED_PERCENT,
+    UNSETTLED_MS,
+    WIDE_PERCENT,
+    BandKind,
+    bands,
+    placed,
+    score_lines,
+    span_of,
+)
 from worker.timeline.series import CaseSeries, SeriesHit, SeriesSample, SeriesSegment, SeriesStretch
 
 MAX_SVG_BYTES = 90_000
@@ -76,6 +86,35 @@ def test_gaps_are_drawn_with_their_kinds_and_reasons():
         "Skipped 8 s: budget",
         "Missed 8 s: no record",
     ]
+
+
+def test_time_that_may_still_be_settled_is_pending():
+    """A moderator would take seconds that a worker has in hand for seconds that nobody watched."""
+    series = a_series()  # without the seconds 80 to 88
+    span = span_of(series, [], now_ms=None)
+
+    def between(read_at: int) -> list[tuple[BandKind, str, float]]:
+        found = bands(series, span, now_ms=None, read_ms=START_MS + 1000 * read_at)
+        return [
+            (band.kind, band.reason, (band.end_ms - band.begin_ms) / 1000)
+            for band in found
+            if 80 <= (band.begin_ms - START_MS) / 1000 < 88
+        ]
+
+    assert between(115) == [(BandKind.PENDING, "", 8)]
+    assert between(205) == [(BandKind.MISSED, "no record", 5), (BandKind.PENDING, "", 3)]
+    assert between(208) == [(BandKind.MISSED, "no record", 8)]
+    drawn = draw(series, read_ms=START_MS + 115_000)
+    assert not any("no record" in entry.text for entry in drawn.log)
+    assert UNSETTLED_MS >= LONGEST_DEADLINE_MS
+
+
+def test_the_distance_of_a_match_is_not_behind_the_next_match():
+    """A digit would be half covered, and misread."""
+    hits = tuple(a_hit(second, distance=distance) for second, distance in ((10, 1), (10.5, 2), (11, 3), (30, 4)))
+    drawn = draw(a_series().merged([SeriesSegment(key="h", begin_ms=START_MS, stretches=(), hits=hits)]))
+    labels = re.findall(r'class="strong[^"]*">([0-9]+)<', drawn.svg)
+    assert labels[:2] == ["3", "4"]
 
 
 def test_a_short_gap_in_an_old_cell_is_not_lost():
