@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from desk.accounts import passwords, proofs, sessions, setup_link
 from desk.accounts.lockout import Lockout
 from desk.accounts.names import given_name
+from desk.accounts.new_account import NewAccount
 from desk.database.connection import DeskDatabase
 from desk.database.tables import FOLDED, AccountRow, ClearGrantRow, ExposureRow
 from desk.errors import DeskDatabaseError, SignInError
@@ -86,7 +87,6 @@ class Accounts:
         """
         given = given_name(name)
         passwords.check_new_password(password, given)
-        hashed = passwords.hash_password(password)
         with self._database.begin() as session:
             if not setup_link.use_link(session, secret, self.now_ms()):
                 raise SignInError("sign_in.link_used")
@@ -100,9 +100,10 @@ class Accounts:
                 raise
         if token is None:
             raise SignInError("sign_in.roster_exists")
+        account = NewAccount.of(given, password, proof_of(token))
         try:
             with self._database.begin() as session:
-                made = self._write(session, given, password, hashed, proof_of(token))
+                made = self._write(session, account)
         except DeskDatabaseError:
             # The roster has the person now: without the token nobody could ever change it.
             made = None
@@ -120,10 +121,10 @@ class Accounts:
         given = given_name(name)
         passwords.check_new_password(password, given)
         actor = self._shown(given, roster_token, address)
-        hashed = passwords.hash_password(password)
+        account = NewAccount.of(actor.name, password, actor.proof)
         with self._database.begin() as session:
             Lockout(session, given, address).forgive()
-            return self._write(session, actor.name, password, hashed, actor.proof)
+            return self._write(session, account)
 
     @passwords.place()
     def sign_in(self, name: str, password: str, *, address: str) -> str:
@@ -228,10 +229,10 @@ class Accounts:
             account = session.get(AccountRow, folded(actor.name))
         if not passwords.is_password(password, None if account is None else account.password_hash):
             raise SignInError("sign_in.refused")
-        hashed = passwords.hash_password(new_password)
+        made = NewAccount.of(actor.name, new_password, actor.proof)
         with self._database.begin() as session:
             Lockout(session, folded(actor.name), address).forgive()
-            return self._write(session, actor.name, new_password, hashed, actor.proof)
+            return self._write(session, made)
 
     def find_behind_proxy(self, name: str) -> SignedIn | None:
         """The person that the proxy vouches for; None: they have not shown their roster token yet, or have another.
@@ -301,13 +302,12 @@ class Accounts:
         except PeopleError as error:
             raise SignInError("sign_in.roster_changed") from error
 
-    def _write(self, session: Session, name: str, password: str, hashed: str, proof: str) -> str:
+    def _write(self, session: Session, account: NewAccount) -> str:
         """Writes an account, ends its sessions and begins one; returns its token."""
-        key, salt = folded(name), passwords.new_salt()
-        sealed = proofs.seal_proof(proof, passwords.key_of_password(password, salt), key)
+        key = folded(account.name)
         sessions.end_sessions_of(session, key)
-        self._put(session, name, hashed, salt, sealed)
-        return sessions.make_session(session, key, proof, self.now_ms())
+        self._put(session, account.name, account.password_hash, account.salt, account.sealed_proof)
+        return sessions.make_session(session, key, account.proof, self.now_ms())
 
     def _put(self, session: Session, name: str, hashed: str, salt: bytes, sealed: bytes) -> None:
         row = session.get(AccountRow, folded(name))

@@ -3,6 +3,7 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,15 @@ from config.errors import SettingsError
 from desk.errors import DeskDatabaseError
 
 BUSY_SECONDS: Final = 10
-"""Time for which a writer of SQLite waits for another; writes here take milliseconds."""
+"""Longest wait for a lock, a statement or a connection; each takes milliseconds. A database that hangs is an error
+then, and does not take all threads that serve."""
+UNANSWERED: Final = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
+"""Options of PostgreSQL's client, in seconds: a host that is gone says nothing, and would be waited for by the hour."""
 MIGRATION_LOCK: Final = 7_203_164_501
 """PostgreSQL's advisory lock under which one process at a time brings the database to its version."""
 VARIABLE: Final = "LIVEWARDEN_DESK_DATABASE_URL"
@@ -49,14 +58,17 @@ class DeskDatabase:
         self.engine.dispose()
 
 
-def open_database(url: str) -> DeskDatabase:
+def open_database(url: str, *, busy_seconds: float = BUSY_SECONDS) -> DeskDatabase:
     """Opens the database, makes it where it is missing, and brings it to this version.
+
+    Args:
+        busy_seconds: longest wait for others, or for an answer.
 
     Raises:
         SettingsError: `url` names no database that can be used; the text does not quote it, for it has a password.
         DeskDatabaseError: the database is away, or of a newer version.
     """
-    engine = _engine(url)
+    engine = _engine(url, busy_seconds)
     try:
         _upgrade(engine)
     except CommandError as error:
@@ -68,19 +80,20 @@ def open_database(url: str) -> DeskDatabase:
     return DeskDatabase(engine)
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, busy_seconds: float) -> Engine:
     try:
         parts = make_url(url)
         if parts.get_backend_name() not in ("sqlite", "postgresql"):
             raise SettingsError(f"{VARIABLE}: expected sqlite:///FILE or postgresql+psycopg://HOST/DATABASE")
         if parts.drivername == "postgresql":
-            parts = parts.set(drivername="postgresql+psycopg")
+            given = {**UNANSWERED, "tcp_user_timeout": str(round(busy_seconds * 1000)), **parts.query}
+            parts = parts.set(drivername="postgresql+psycopg", query=given)
         if parts.get_backend_name() == "sqlite" and parts.database:
             file = Path(parts.database).expanduser()
             parts = parts.set(database=str(file))
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file.touch(mode=0o600, exist_ok=True)
-        engine = create_engine(parts, pool_pre_ping=True)
+        engine = create_engine(parts, pool_pre_ping=True, pool_timeout=busy_seconds)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise SettingsError(
             f"{VARIABLE}: expected sqlite:///FILE or, with the extra livewarden[postgresql], "
@@ -89,16 +102,24 @@ def _engine(url: str) -> Engine:
     except OSError as error:
         raise SettingsError(f"{VARIABLE}: the file cannot be made: {error.strerror}") from error
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "connect", partial(_set_up_sqlite, busy_seconds))
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", partial(_set_up_postgresql, busy_seconds))
     return engine
 
 
-def _set_up_sqlite(connection: Any, _record: object) -> None:
+def _set_up_postgresql(busy_seconds: float, connection: Any, _record: object) -> None:
+    connection.execute(f"SET statement_timeout = {round(busy_seconds * 1000)}")
+    connection.commit()
+
+
+def _set_up_sqlite(busy_seconds: float, connection: Any, _record: object) -> None:
     # sqlite3 of Python begins transactions late, at the first write: two that read before would then clash.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_SECONDS * 1000}", "secure_delete=ON"):
+    busy = f"busy_timeout={round(busy_seconds * 1000)}"
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", busy, "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -113,6 +134,7 @@ def _upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with _one_process(engine), engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # of a long table, or another desk's start
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

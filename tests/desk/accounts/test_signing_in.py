@@ -1,10 +1,16 @@
 """Accounts: people of the roster make them, sign in, and lose them with the roster."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from desk_server import PASSWORD, HostClock
 from people_made import Roster
 from redis import Redis
+from sqlalchemy.orm import Session
 
+from desk.accounts import passwords
 from desk.accounts.accounts import Accounts
 from desk.accounts.lockout import FREE_OF_NAME
 from desk.accounts.session_life import GRACE_MS, ROTATION_MS
@@ -71,6 +77,36 @@ def test_guesses_wait_and_the_right_password_waits_too(accounts: Accounts, roste
     assert refused(accounts) == "sign_in.wait"
     clock.pass_seconds(5)
     assert accounts.sign_in("kim", PASSWORD, address=HERE)
+
+
+class TimedDatabase(DeskDatabase):
+    """Notes the CPU time of its transactions."""
+
+    longest_seconds = 0.0
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        began = time.process_time()
+        with super().begin() as session:
+            yield session
+        self.longest_seconds = max(self.longest_seconds, time.process_time() - began)
+
+
+def test_no_password_is_hashed_in_a_transaction(
+    database: DeskDatabase, redis: Redis, roster: Roster, clock: HostClock
+) -> None:
+    """Every page of everybody would wait for it, and for the passwords before it: with SQLite even readers."""
+    timed = TimedDatabase(database.engine)
+    accounts = Accounts(timed, redis, now_ms=clock)
+    began = time.process_time()
+    passwords.hash_password(PASSWORD)
+    hash_seconds = time.process_time() - began
+    token = joined(accounts, roster)
+    accounts.sign_in("kim", PASSWORD, address=HERE)
+    found = accounts.find(token)
+    assert found is not None
+    accounts.change_password(found.actor, PASSWORD, "another long one", address=HERE)
+    assert timed.longest_seconds < hash_seconds / 2
 
 
 def test_redis_away_signs_nobody_out(

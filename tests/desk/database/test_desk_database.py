@@ -1,5 +1,7 @@
 """The desk's database: SQLite and PostgreSQL, opened and brought to this version."""
 
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,6 +67,27 @@ def test_failures_at_the_same_time_all_count(url: str) -> None:
     with database.begin() as session:
         assert Lockout(session, "kim", "192.0.2.9").wait_ms(NOW) == 5_000 << 3
     database.close()
+
+
+def test_a_database_that_is_locked_is_an_error_soon(url: str) -> None:
+    """A backup, or a person with a forgotten transaction, would take all threads of the desk for as long."""
+    locking, database = open_database(url), open_database(url, busy_seconds=0.5)
+    with locking.begin() as session:
+        lock = {"postgresql": "LOCK TABLE preferences", "sqlite": "SELECT 1"}  # each of SQLite's transactions locks all
+        session.execute(text(lock[locking.engine.dialect.name]))
+        began = time.monotonic()
+        with pytest.raises(DeskDatabaseError):
+            PreferenceStore(database).of("kim")
+        assert time.monotonic() - began < 5
+    assert PreferenceStore(database).of("kim") == Preferences()
+    for one in (locking, database):
+        one.close()
+
+
+def test_a_server_that_says_nothing_is_an_error_soon() -> None:
+    """A desk would wait for a host that is gone, and say nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(DeskDatabaseError):
+        open_database(f"postgresql://desk@127.0.0.1:{silent.getsockname()[1]}/desk?connect_timeout=2")
 
 
 def test_a_newer_database_is_refused(url: str) -> None:
