@@ -7,9 +7,9 @@ from typing import Final
 
 from redis import Redis
 
-from desk.cases.case_view import MOST_INCIDENTS
+from desk.cases.case_incidents import shown_incidents
 from desk.errors import UnknownCaseError
-from worker.incidents.keys import case_key, incident_key
+from worker.incidents.keys import incident_key
 from worker.people.actor import folded
 from worker.people.roster import read_roster
 from worker.queue.record_fields import lease_left_ms
@@ -39,7 +39,7 @@ class CaseState:
 
 
 def read_state(redis: Redis, case_id: str) -> CaseState:
-    """Reads the state of a case, in four round trips and without its events.
+    """Reads the state of a case, in five round trips at most and without its events.
 
     Raises:
         UnknownCaseError: there is none of that id.
@@ -47,7 +47,7 @@ def read_state(redis: Redis, case_id: str) -> CaseState:
     """
     names = (*_EVIDENCE, *_HOLD, *_LEASE)
     with store_errors():
-        ids = [str(one) for one in redis.zrange(case_key(case_id), 0, MOST_INCIDENTS - 1)] or [case_id]
+        ids = shown_incidents(redis, case_id) or [case_id]
         with redis.pipeline(transaction=False) as pipe:
             for one in ids:
                 pipe.hmget(incident_key(one), names)

@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from redis import Redis
 
 from config.facts import Severity
+from desk.cases.case_incidents import shown_incidents
 from desk.errors import UnknownCaseError
 from worker.errors import QueueError
-from worker.incidents.keys import case_key
 from worker.people.actor import Actor, folded
 from worker.queue.record import describe_incident
 from worker.store.redis_client import now_ms, store_errors
-
-MOST_INCIDENTS: Final = 50
-"""Incidents of a case that a page shows: a stream has some rules, and a case lasts an hour after its last incident."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +52,7 @@ def read_case(redis: Redis, case_id: str, *, viewer: Actor | None = None) -> Cas
         StoreError: Redis failed.
     """
     with store_errors():
-        ids = [str(one) for one in redis.zrange(case_key(case_id), 0, MOST_INCIDENTS - 1)]
+        ids = shown_incidents(redis, case_id)
         now = now_ms(redis)
     records = _records(redis, ids or [case_id], viewer)
     if not ids and records and (of_case := records[0]["case_id"]):

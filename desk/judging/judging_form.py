@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from desk.cases.case_view import MOST_INCIDENTS
+from desk.cases.case_incidents import MOST_INCIDENTS
 from desk.errors import JudgementRefusedError
 from worker.errors import QueueError
 from worker.queue.outcomes import (

@@ -50,12 +50,17 @@ class CasePictures:
     """The pictures of a case, by the time that they show."""
 
     shown: tuple[KeptPicture, ...]
-    left_out: int
-    """Beyond MOST_SHOWN."""
+    hidden: tuple[KeptPicture, ...] = ()
+    """Those beyond MOST_SHOWN, which tell least: they have no tile, and open by their reference."""
+
+    @property
+    def left_out(self) -> int:
+        """Pictures without a tile."""
+        return len(self.hidden)
 
     def find(self, ref: str) -> KeptPicture | None:
         """The picture of that reference; None: the case has no such one."""
-        return next((one for one in self.shown if one.record.ref == ref), None)
+        return next((one for one in (*self.shown, *self.hidden) if one.record.ref == ref), None)
 
     @property
     def first_hit(self) -> KeptPicture | None:
@@ -83,8 +88,32 @@ def read_pictures(redis: Redis, view: CaseView) -> CasePictures:
             rules=_with(() if before is None else before.rules, record.rule),
             matched=is_matched(record, incident) or (before is not None and before.matched),
         )
-    pictures = sorted(by_picture.values(), key=lambda one: (one.record.capture_ms, one.record.ref))
-    return CasePictures(shown=tuple(pictures[:MOST_SHOWN]), left_out=len(pictures[MOST_SHOWN:]))
+    pictures = _by_worth(by_picture.values())
+    return CasePictures(
+        shown=tuple(sorted(pictures[:MOST_SHOWN], key=_time_of)),
+        hidden=tuple(sorted(pictures[MOST_SHOWN:], key=_time_of)),
+    )
+
+
+def _by_worth(pictures: Iterable[KeptPicture]) -> list[KeptPicture]:
+    """Pictures in the order in which they get a tile: of undecided incidents first, context last, and of each incident
+    one in turn, of looks the newest first. A stream that raises one incident after another would leave no tile for the
+    newest, nor for what a person asked to see.
+    """
+    groups: dict[tuple[str, bool, bool], list[KeptPicture]] = {}
+    for one in sorted(pictures, key=_time_of):
+        context = one.record.kind is EvidenceKind.CONTEXT and not one.is_look
+        groups.setdefault((str(one.incident["incident_id"]), context, one.is_look), []).append(one)
+    ranked = [
+        ((one.incident["state"] == "decided", context, turn), one)
+        for (_, context, look), group in groups.items()
+        for turn, one in enumerate(reversed(group) if look else group)
+    ]
+    return [one for _, one in sorted(ranked, key=lambda found: found[0])]
+
+
+def _time_of(picture: KeptPicture) -> tuple[int, str]:
+    return picture.record.capture_ms, picture.record.ref
 
 
 def is_matched(record: EvidenceRecord, incident: Mapping[str, Any], head: ItemHead | None = None) -> bool:

@@ -18,6 +18,7 @@ from scene import Scene
 
 from config.facts import Severity
 from desk.database.connection import DeskDatabase
+from desk.pictures.kept_pictures import MOST_SHOWN
 from worker.evidence.item import digest_of, new_ref
 from worker.evidence.picture import to_jpeg
 from worker.evidence.sealing import seal
@@ -396,3 +397,19 @@ def test_the_picture_that_is_sent_is_drawn_anew(room: Room) -> None:
     answer = room.moderator.get(address_of_clear(ask_clear(room.moderator, ref)))
     assert b"script" not in answer.content
     assert cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR) is not None
+
+
+def test_pictures_of_the_undecided_keep_their_tiles(room: Room) -> None:
+    """A stream with many pictures would leave no tile for the newest, nor for the look that a moderator asked for."""
+    decided, newest = room.cases.case(), room.cases.case(severity=Severity.CRITICAL)
+    assert room.cases.case_id(decided) == room.cases.case_id(newest)
+    for number in range(MOST_SHOWN):
+        room.cases.add(decided, room.cases.sealed(seed=number, capture_ms=1000 + number))
+    room.cases.redis.hset(f"lw:incident:{decided}", "outcome", "harmless")
+    hit = room.cases.add(newest, room.cases.sealed(seed=MOST_SHOWN, capture_ms=9000))
+    look = room.cases.sealed(seed=MOST_SHOWN + 1, capture_ms=9001, segment="", **(CONTEXT | {"reason": "look"}))
+    room.cases.add(newest, look, rule="", severity="", score=0.0)
+    page = room.page(room.moderator, newest)
+    assert hit in page
+    assert look.ref in page
+    assert "2 more are not shown" in page
