@@ -15,7 +15,7 @@ from redis.exceptions import NoPermissionError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from desk.accounts import passwords, proofs, sessions, setup_link
+from desk.accounts import passwords, proofs, sessions, setup_link, spelling
 from desk.accounts.lockout import Lockout
 from desk.accounts.names import given_name
 from desk.accounts.new_account import NewAccount
@@ -242,7 +242,7 @@ class Accounts:
         """
         with self._database.begin() as session:
             account = session.get(AccountRow, folded(name)[:FOLDED])
-        if account is None:
+        if account is None or not spelling.is_same_name(account.name, name):
             return None
         key = proofs.key_of_desk(self._proxy_secret, account.folded)
         proof = proofs.open_proof(account.sealed_proof, key, account.folded)

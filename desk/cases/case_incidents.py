@@ -1,4 +1,4 @@
-"""Incidents of a case that a page shows: those that somebody has yet to decide come first, whatever came before them."""
+"""Incidents of a case that a page shows: those that somebody has yet to decide come first."""
 
 from typing import Final
 

@@ -23,6 +23,9 @@ WAIT_SECONDS: Final = 8.0
 """Time for which a page waits; a report on 400 busy days takes longer, and goes on being made."""
 MOST_MAKING: Final = 4
 """Reports that are made or wait for it, <=: one is made at a time, for each reads all records of its period."""
+MOST_WAITING: Final = 8
+"""Pages that wait for reports, <=: each waits in a thread, and moderators' pages need the others."""
+
 MOST_KEPT: Final = 8
 """A report on 400 days is some MB."""
 
@@ -66,23 +69,30 @@ class PeriodReports:
         self._clock = clock
         self._lock = threading.Lock()
         self._one = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._known: dict[Asked, _Making] = {}
 
     def report(self, period: Period, purpose: str) -> PeriodReport:
         """Returns a report, at most a minute old.
 
         Raises:
-            PendingReportError: it is not made yet.
+            PendingReportError: it is not made yet; said at once where many pages wait already.
             BusyError: too many others are.
             StoreError, ObjectStoreError: Redis or the store failed.
         """
         making = self._asked((period, purpose))
+        if making.future.done():
+            return making.future.result()
+        if not self._waiting.acquire(blocking=False):
+            raise PendingReportError
         try:
             return making.future.result(self._wait_seconds)
         except NotDoneError:
             if making.future.done():  # a time-out of its own
                 raise
             raise PendingReportError from None
+        finally:
+            self._waiting.release()
 
     def _asked(self, asked: Asked) -> _Making:
         with self._lock:

@@ -9,6 +9,7 @@ from desk.texts.clock import day_clock
 from worker.errors import PeopleError, RetentionError
 from worker.people.actor import Actor
 from worker.retention.holds import MAX_REASON, check_reason, hold, holds_on
+from worker.retention.reports import incidents_of
 
 
 def preserve(redis: Redis, view: CaseView, actor: Actor, *, reason: str) -> None:
@@ -22,12 +23,14 @@ def preserve(redis: Redis, view: CaseView, actor: Actor, *, reason: str) -> None
         check_reason(reason)
     except RetentionError as error:
         raise JudgementRefusedError("judging.refused_preserve_reason", most=MAX_REASON) from error
+    rules = {str(one["incident_id"]): str(one["rule"]) for one in view.records}
     refused = []
-    for record in view.records:
+    # A page shows some incidents of a case; what it does not show is preserved as well.
+    for incident_id in incidents_of(redis, view.case_id) or rules:
         try:
-            hold(redis, str(record["incident_id"]), actor, reason=reason)
+            hold(redis, incident_id, actor, reason=reason)
         except (RetentionError, PeopleError):
-            refused.append(str(record["rule"]))
+            refused.append(rules.get(incident_id, incident_id))
     if refused:
         raise JudgementRefusedError("judging.refused_preserve", rules=", ".join(refused))
 

@@ -37,6 +37,9 @@ PACKAGES_AT_ONCE: Final = 1
 WAIT_SECONDS: Final = 10.0
 """Time for which a person waits for another one's package."""
 
+MOST_WAITING: Final = 4
+"""People who wait so, <=: each waits in a thread, and moderators' pages need the others."""
+
 TYPES: Final = {ReportForm.CYBERTIPLINE: "xml", ReportForm.NCA: "json", ReportForm.DSA: "json"}
 """The kind of file of each form."""
 
@@ -86,6 +89,7 @@ class CaseReports:
         self._settings = settings
         self._redis = redis
         self._packages = threading.BoundedSemaphore(PACKAGES_AT_ONCE)
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
     def gather(self, case_id: str) -> CaseReport:
         """Reads a case, with what the audit log has of it.
@@ -139,7 +143,7 @@ class CaseReports:
         identity = own_identity(self._settings)
         if identity is None:
             raise EvidenceError("this desk has no private key", reason="identity")
-        if not self._packages.acquire(timeout=WAIT_SECONDS):
+        if not self._got_place():
             raise BusyError
         try:
             packaging = Packaging(
@@ -157,6 +161,15 @@ class CaseReports:
                 return packaging.agree_and_seal(case_id, actor, to=to, seen=seen)
         finally:
             self._packages.release()
+
+    def _got_place(self) -> bool:
+        """Waits for a place to make a package; returns whether there is one."""
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            return self._packages.acquire(timeout=WAIT_SECONDS)
+        finally:
+            self._waiting.release()
 
     def agreements(self, case: CaseReport) -> list[StandingAgreement]:
         """Agreements of the last day on a case, the first one first.

@@ -1,17 +1,18 @@
 """The guard: the first to see a request. It checks host, origin, size and time, reads the form, and sets headers."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from desk.deployment import DeskDeployment
 from desk.errors import RequestRefusedError
 from desk.texts.catalogue import Texts
-from desk.web.cookies import cookie_header
+from desk.web.cookies import cookie_header, cookie_name
+from desk.web.fair_share import FairShare
 from desk.web.forms import MOST_BYTES, parse_form
 from desk.web.same_origin import SAFE, is_same_origin
 from desk.web.security_headers import security_headers
@@ -30,6 +31,7 @@ class Guard:
         self._app = app
         self._deployment = deployment
         self._texts = texts
+        self._shares = FairShare()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -39,15 +41,24 @@ class Guard:
             return
         state: dict[str, Any] = scope.setdefault("state", {})
         state |= {"form": {}, "token": None}
+        sending = self._sending(scope, send, state)
         try:
             self._check(scope)
             body = b"" if scope["method"] in SAFE else await self._body(scope, receive)
             state["form"] = parse_form(body, Headers(scope=scope).get("content-type", ""))
+            state["end_turn"] = await self._shares.turn(self._browser(scope))
         except RequestRefusedError as error:
             refusal = PlainTextResponse(self._texts(error.key), error.status, {"connection": "close"})
-            await refusal(scope, receive, self._sending(scope, send, state))
+            await refusal(scope, receive, sending)
             return
-        await self._app(scope, _replayed(receive), self._sending(scope, send, state))
+        try:
+            await self._app(scope, _replayed(receive), sending)
+        except Exception:  # a bug; the framework's own answer would lack the headers
+            if not state.get("started"):
+                await PlainTextResponse(self._texts("refused.trouble"), 500)(scope, receive, sending)
+            raise
+        finally:
+            state["end_turn"]()
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -60,6 +71,15 @@ class Guard:
             raise RequestRefusedError(421, "refused.host")
         if not is_same_origin(scope["method"], headers, self._deployment.origin):
             raise RequestRefusedError(403, "refused.origin")
+
+    def _browser(self, scope: Scope) -> str:
+        """A text that tells one browser from another, before anybody knows whose it is; empty: nothing does."""
+        headers, deployment = Headers(scope=scope), self._deployment
+        if scope["path"].startswith(STATIC):
+            return ""
+        if deployment.proxy_header:
+            return headers.get(deployment.proxy_header, "")
+        return cookie_parser(headers.get("cookie", "")).get(cookie_name(secure=deployment.secure), "")
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         body = bytearray()
@@ -79,9 +99,12 @@ class Guard:
         except TimeoutError:
             raise RequestRefusedError(408, "refused.slow") from None
 
-    def _sending(self, scope: Scope, send: Send, state: Mapping[str, Any]) -> Send:
+    def _sending(self, scope: Scope, send: Send, state: dict[str, Any]) -> Send:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
+                state["started"] = True
+                # A stream of events that has begun occupies nothing more: it has a bound of its own.
+                state.get("end_turn", _nothing)()
                 headers = MutableHeaders(scope=message)
                 cached = scope["path"].startswith(STATIC) and message["status"] == 200
                 for name, value in security_headers(secure=self._deployment.secure, cached=cached).items():
@@ -91,6 +114,10 @@ class Guard:
             await send(message)
 
         return sending
+
+
+def _nothing() -> None:
+    return
 
 
 def _announced(headers: Headers) -> int:

@@ -1,6 +1,7 @@
 """Services that pages work with: one object, made when the desk starts."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from fastapi import Request
 from jinja2 import Environment
@@ -68,10 +69,23 @@ class DeskServices:
         return self.accounts.find(request.cookies.get(cookie_name(secure=self.deployment.secure), ""))
 
     def address(self, request: Request) -> str:
-        """The address of the person's machine: the peer, or the last that our own proxy saw."""
+        """The address of the person's machine, as failures are counted by: the peer, or the last that our own proxy
+        saw."""
         peer = "" if request.client is None else request.client.host
-        seen = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-        return seen[:64] if seen and self.deployment.is_proxy(peer) else peer
+        # Some proxies add a header of their own below the client's: the last of all is theirs.
+        seen = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
+        return network_of(seen[:64] if seen and self.deployment.is_proxy(peer) else peer)
+
+
+def network_of(address: str) -> str:
+    """The address; of IPv6 the network of 64 bits, for whoever has one address has all of them."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
 
 
 def services_of(request: Request) -> DeskServices:

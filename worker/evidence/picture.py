@@ -52,6 +52,12 @@ def bgr_to_jpeg(bgr: npt.NDArray[Any]) -> bytes:
     return encoded.tobytes()
 
 
+_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
+"""Markers of a frame's header: baseline, extended or progressive, without arithmetic coding."""
+_BEFORE_FRAME: Final = frozenset({0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE})
+"""Markers of segments that may come before it: tables, restart interval, applications' data, comment."""
+
+
 def size_of(jpeg: bytes) -> tuple[int, int]:
     """Returns width and height in pixels of a JPEG of `to_jpeg`'s, from its header.
 
@@ -61,8 +67,11 @@ def size_of(jpeg: bytes) -> tuple[int, int]:
     at = 2
     while jpeg[:2] == b"\xff\xd8" and at + 9 <= len(jpeg) and jpeg[at] == 0xFF:
         marker, length = jpeg[at + 1], int.from_bytes(jpeg[at + 2 : at + 4])
-        if 0xC0 <= marker <= 0xC2:  # a frame's header: baseline, extended or progressive
+        if marker in _FRAMES:
             return int.from_bytes(jpeg[at + 7 : at + 9]), int.from_bytes(jpeg[at + 5 : at + 7])
+        # A decoder takes the size of the first frame of any kind: one that is read over here would have another size.
+        if marker not in _BEFORE_FRAME or length < 2:
+            break
         at += 2 + length
     raise EvidenceError("expected a JPEG", reason="damaged")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from desk_server import RunningDesk
+from desk_server import RunningDesk, csrf_of
 from judging_page import case_of, decide, words_of
 from people_made import Roster
 from redis import Redis
@@ -15,6 +15,7 @@ from desk.cases.case_state import read_state
 from worker.queue.claims import take_case
 from worker.queue.decisions import decide_incident
 from worker.queue.outcomes import Outcome
+from worker.retention.holds import holds_on
 
 RULES = MOST_INCIDENTS + 10
 
@@ -55,3 +56,12 @@ def test_the_worst_comes_first_and_then_the_newest(redis: Redis, tmp_path: Path)
     assert len(shown) == MOST_INCIDENTS
     assert shown[:2] == [incidents[3], incidents[-2]]
     assert incidents[-1] not in shown
+
+
+def test_a_hold_is_on_every_incident(running: RunningDesk, roster: Roster, redis: Redis, tmp_path: Path) -> None:
+    """What the page has no place for would be deleted under a legal hold."""
+    case_id, incidents = buried(redis, tmp_path)
+    client = running.signed_in("lea", roster.tokens["lea"])
+    form = {"csrf": csrf_of(client), "reason": "asked for by a court"}
+    assert client.post(f"/cases/{case_id}/preserve", data=form).status_code == 303
+    assert all(holds_on(redis, one) for one in incidents)

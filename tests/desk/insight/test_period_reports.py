@@ -1,13 +1,14 @@
 """Reports on periods beside the pages: one at a time, kept for a minute."""
 
 import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import date
 
 import pytest
 from hls_origin import eventually
 
 from desk.errors import BusyError, PendingReportError
-from desk.insight.period_reports import KEPT_SECONDS, MOST_KEPT, MOST_MAKING, PeriodReports
+from desk.insight.period_reports import KEPT_SECONDS, MOST_KEPT, MOST_MAKING, MOST_WAITING, PeriodReports
 from worker.errors import StoreError
 from worker.insight.period import Period
 from worker.insight.summary import PeriodReport
@@ -85,6 +86,20 @@ def test_a_heavy_one_blocks_nobody_and_is_there_later() -> None:
     for number in range(MOST_MAKING):
         assert PeriodReports.report(reports, days(number), "live").period == days(number)
     assert (len(maker.made), maker.most_at_once) == (MOST_MAKING, 1)
+
+
+def test_few_pages_wait_for_a_report() -> None:
+    """An auditor who loads a heavy period in forty tabs would hold every thread, and with them the queue."""
+    maker = _Maker()
+    maker.may.clear()
+    reports = PeriodReports(maker, wait_seconds=30)
+    with ThreadPoolExecutor(MOST_WAITING + 1) as pages:
+        asked = {pages.submit(reports.report, days(0), "live") for _ in range(MOST_WAITING + 1)}
+        (refused,), waiting = wait(asked, 20, return_when=FIRST_COMPLETED)
+        assert isinstance(refused.exception(), PendingReportError)
+        maker.may.set()
+        assert {one.result(30).period for one in waiting} == {days(0)}
+    assert reports.report(days(0), "live").period == days(0)
 
 
 def test_a_failure_is_said_and_not_kept() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from people_made import Roster
 from redis import Redis
 
+from desk.accounts.lockout import FREE_FROM_ADDRESS
 from desk.database.connection import DeskDatabase
 from desk.errors import RequestRefusedError
 from desk.web.cookies import cookie_header
@@ -190,6 +191,33 @@ class TestBehindAProxy:
             twice = [(self.HEADER.encode(), "Zoë".encode()), (self.HEADER.encode(), b"lea")]
             assert client.get("/queue", headers=twice).status_code == 401
 
+    def test_another_spelling_is_another_person(self, redis: Redis, database: DeskDatabase, roster: Roster) -> None:
+        """Whoever gets the name of a moderator in other letters from the proxy's directory would judge as they."""
+        roster.add("kim strauss")
+        with serving_desk(redis, database, **self.deployed("127.0.0.1/32")) as desk:
+            desk.accounts.join_behind_proxy("kim strauss", roster.tokens["kim strauss"], address="192.0.2.1")
+            for name, status in (
+                ("Kim Strauss", 200),
+                ("kim strauß", 303),
+                ("\N{KELVIN SIGN}im strauss", 303),
+                ("kim \N{LATIN SMALL LETTER LONG S}trauss", 303),
+            ):
+                answer = desk.browser().get("/queue", headers=[(self.HEADER.encode(), name.encode())])
+                assert answer.status_code == status, name
+
+    def test_failures_are_counted_by_what_the_proxy_saw(self, redis: Redis, database: DeskDatabase) -> None:
+        """A proxy that adds a header of its own below the client's would let them guess from any address."""
+        with serving_desk(redis, database, **self.deployed("127.0.0.1/32") | {"proxy_header": ""}) as desk:
+            client, form = desk.browser(), {"token": "lwt_x", "password": PASSWORD}
+            for number in range(FREE_FROM_ADDRESS):
+                seen = [("x-forwarded-for", f"203.0.113.{number}"), ("x-forwarded-for", "192.0.2.7")]
+                answer = client.post(
+                    "/join", data={"name": f"kim{number}", **form}, headers=[*client.headers.items(), *seen]
+                )
+                assert "Too many tries" not in answer.text
+            answer = client.post("/join", data={"name": "kim", **form}, headers=[*client.headers.items(), *seen])
+            assert "Too many tries" in answer.text
+
     def test_the_header_of_anybody_else_is_nothing(self, redis: Redis, database: DeskDatabase, roster: Roster) -> None:
         """Whoever reaches the desk beside the proxy would be whom they like."""
         with serving_desk(redis, database, **self.deployed("192.0.2.7/32")) as desk:
@@ -215,3 +243,18 @@ def test_no_template_needs_an_inline_style_or_script() -> None:
         assert "<script>" not in text, path
         # The timeline's drawing is made of markup, and escapes foreign text itself (tests/worker/timeline).
         assert "|safe" not in text.replace("timeline.drawn.svg|safe", ""), path
+
+
+@pytest.mark.expected_errors("")
+def test_a_bug_s_answer_is_as_strict(running: RunningDesk) -> None:
+    """The one page that nobody tested could be framed, and stay in a browser's cache."""
+
+    def broken() -> None:
+        raise RuntimeError("a bug")
+
+    running.app.add_api_route("/broken", broken)
+    answer = running.browser().get("/broken")
+    assert answer.status_code == 500
+    assert "a bug" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
