@@ -65,7 +65,7 @@ def test_a_case_that_nobody_has_judged_is_said_to_lack_nothing_that_it_has(form:
 
 @pytest.mark.parametrize("form", ReportForm)
 def test_what_is_missing_is_a_sentence(form: ReportForm) -> None:
-    """The words "Missing: Missing: The ground" and a name in quotes of a program would read like a fault of the page."""
+    """The words "Missing: Missing: The ground" would read like a fault of the page."""
     for one in lacks(form, a_case(), ReportAnswers()):
         assert not one.text.startswith("Missing"), one.text
         assert "`" not in one.text, one.text
