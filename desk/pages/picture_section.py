@@ -64,7 +64,7 @@ def pictures_part(
         look=look_offer(request, view, signed_in, query.get("look", "")),
         reasons=CLEAR_REASONS,
         today=services.texts(
-            "clear_view.today", views=today.clear_views, time=duration(today.clear_seconds, services.texts)
+            "clear_view.today", count=today.clear_views, time=duration(today.clear_seconds, services.texts)
         ),
     )
     return {"pictures": section}

@@ -18,11 +18,13 @@ class Texts:
         self.by_key: Final = by_key
 
     def __call__(self, key: str, /, **values: str | int | float) -> str:
-        """The text of a key.
+        """The text of a key; where a `count` is 1 that of the key with `_one` at its end, if there is one.
 
         Raises:
             KeyError: there is no such text, or a value is missing.
         """
+        if values.get("count") == 1 and f"{key}_one" in self.by_key:
+            key = f"{key}_one"
         return self.by_key[key].format_map(values) if values else self.by_key[key]
 
 

@@ -64,13 +64,13 @@ def _of_cybertipline(case: CaseReport, answers: ReportAnswers) -> Iterator[Lack]
         text = f"It was reported to NCMEC already, as {report.report_id}: send this as a supplement, or not at all."
         yield Lack(field="case", text=text)
     if answers.incident_type is None:
-        text = "The type of incident is a person's choice: `incident_type`, in the words of NCMEC's schema."
+        text = "The type of incident is a person's choice, in the words of NCMEC's schema."
         yield Lack(field="incident_type", text=text, blocks=True)
     reporter = answers.reporter
     if not (reporter.first_name and reporter.last_name and reporter.email):
         text = "NCMEC must know who reports, and whom to ask: first and last name, and email."
         yield Lack(field="reporter", text=text, blocks=True)
-    if not case.captured_first:
+    if case.reportable and not case.captured_first:
         yield Lack(field="case", text="The time of the incident is not on record.", blocks=True)
     if not answers.escalate and case.outcome == "child_at_risk":
         text = "A child is at risk: say why it is urgent, or NCMEC reads it in its turn."
@@ -124,6 +124,8 @@ def _of_account(answers: ReportAnswers) -> Iterator[Lack]:
 def _of_pictures(case: CaseReport) -> Iterator[Lack]:
     pictures = case.reported_pictures
     if not pictures:
+        if not case.reportable:
+            return  # what is kept of it is not asked for before somebody has decided
         yield Lack(field="pictures", text="No picture of it is kept: a hash or a name alone is seldom followed up.")
         return
     hits = [one for one in pictures if one.kind == HIT]
@@ -145,11 +147,19 @@ def _of_dsa(answers: ReportAnswers) -> Iterator[Lack]:
         text = "No restriction: say what was imposed on visibility, provision or account, in the words of the database."
         yield Lack(field="dsa", text=text, blocks=True)
     for name, value, text in (
-        ("applied", dsa.applied, "The day from which on the restriction applies."),
-        ("ground", dsa.ground, "The ground: illegal content, or content against the terms."),
-        ("legal_ground", dsa.legal_ground, "The law, or the clause of the terms."),
-        ("explanation", dsa.explanation, "The reason that the content falls under it, without personal data."),
-        ("territorial_scope", dsa.territorial_scope, "The countries in which it applies, as two letters each."),
+        ("applied", dsa.applied, "No day from which on the restriction applies."),
+        ("ground", dsa.ground, "No ground: illegal content, or content against the terms."),
+        ("legal_ground", dsa.legal_ground, "No law, and no clause of the terms, against which it is."),
+        (
+            "explanation",
+            dsa.explanation,
+            "No explanation why the content falls under it. It is published: leave out personal data.",
+        ),
+        (
+            "territorial_scope",
+            dsa.territorial_scope,
+            "No countries in which the restriction applies, as two letters each.",
+        ),
     ):
         if not value:
-            yield Lack(field=f"dsa.{name}", text=f"Missing: {text}", blocks=True)
+            yield Lack(field=f"dsa.{name}", text=text, blocks=True)

@@ -13,6 +13,7 @@ from series_made import write_series
 
 from config.facts import Severity
 from worker.queue.claims import open_incidents, take_case
+from worker.queue.decisions import decide_incident
 
 HOSTILE = "<script>alert(1)</script>\"'{{7777*7777}}"
 
@@ -183,3 +184,29 @@ def test_a_page_with_two_days_of_timeline_is_light(
     page = lead.get(f"/cases/{case_id}")
     linked = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
     assert sum(len(lead.get(path).content) for path in linked) + len(page.content) <= 150_000
+
+
+def test_a_case_of_another_person_does_not_ask_to_be_taken(
+    lead: httpx.Client, running: RunningDesk, roster: Roster, redis: Redis, case_id: str
+) -> None:
+    """A moderator would look for a button that is not there."""
+    assert "Take the case to decide it." in lead.get(f"/cases/{case_id}").text
+    roster.add("noor")
+    take_case(redis, roster.actor("noor"), case_id)
+    page = lead.get(f"/cases/{case_id}").text
+    assert "Take the case to decide it." not in page
+    assert "Only who holds the case decides it." in page
+
+
+def test_a_decided_case_offers_no_look(lead: httpx.Client, redis: Redis, roster: Roster, case_id: str) -> None:
+    """A tile would say what looking is for, and have no button."""
+    assert 'id="look"' in lead.get(f"/cases/{case_id}").text
+    for incident in redis.zrange(f"lw:case:{case_id}", 0, -1):
+        decide_incident(redis, incident, "csea_apparent", by=roster.lead, note="", deployment="test")
+    assert 'id="look"' not in lead.get(f"/cases/{case_id}").text
+
+
+def test_the_bar_of_a_drill_is_a_landmark(lead: httpx.Client, scene: Scene) -> None:
+    """Whoever goes from landmark to landmark by a screen reader would judge a drill as if it were real."""
+    page = lead.get(f"/cases/{case_of(scene, scene.raise_incident('cam-2', purpose='drill'))}").text
+    assert re.search(r'<aside class="drill" aria-label="[^"]+"><span>Drill\. Nothing here is real', page)

@@ -82,7 +82,7 @@ def test_a_finding_that_another_holds_stays_theirs(
     worse = scene.raise_incident("cam-1")
     take(redis, roster.actor("kim"))
     case_id = case_of(redis, worse)
-    assert "1 more of this case you do not hold" in words_of(kim.get(f"/cases/{case_id}"))
+    assert "You do not hold 1 more finding of this case" in words_of(kim.get(f"/cases/{case_id}"))
     assert decide(kim, case_id, "adult_tos").status_code == 303
     assert len(made(scene)) == 1
 

@@ -26,7 +26,26 @@ def test_every_key_that_is_used_is_there_and_every_one_there_is_used() -> None:
     assert beginnings
     named = {key for key in named if not key.endswith("_")}
     assert named <= keys
-    assert {key for key in keys - named if not key.startswith(tuple(beginnings))} == set()
+    counted = {f"{key}_one" for key in keys}
+    assert {key for key in keys - named - counted if not key.startswith(tuple(beginnings))} == set()
+
+
+MORE_THAN_ONE = {"case.findings", "why.held", "why.asked_of", "why.asked_frames", "why.flood", "why.flood_after"} | {
+    "timeline.samples", "queue.hits", "queue.more_incidents", "queue.fresh_many", "queue.shown_page", "hold.part_other",
+    "judging.duplicates_button", "package.pictures_count",
+}  # fmt: skip
+"""Texts that are for more than one alone, and those that count parts of what follows: "1 of its findings"."""
+
+
+def test_one_is_no_plural() -> None:
+    """A moderator would read "1 fields", or "1 streams cannot be read"."""
+    texts = load_texts()
+    plural = re.compile(r"\{count\} (?:of \{watched\} )?(?:[a-z]+ )?[a-z]+s\b")
+    found = {key for key, text in texts.by_key.items() if plural.search(text)} - MORE_THAN_ONE
+    assert found >= {"stream.metadata", "why.more_matches", "clear_view.today", "queue.origin_stalled"}
+    assert {key for key in found if f"{key}_one" not in texts.by_key} == set()
+    assert texts("stream.metadata", count=1).endswith("1 field")
+    assert texts("stream.metadata", count=2).endswith("2 fields")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,24 @@ def test_drill_and_undecided_cases_are_blocked() -> None:
             assert any(one.blocks and text in one.text for one in lacks(form, case, answers())), text
 
 
+@pytest.mark.parametrize("form", ReportForm)
+def test_a_case_that_nobody_has_judged_is_said_to_lack_nothing_that_it_has(form: ReportForm) -> None:
+    """A person would look for the time and the pictures of an incident that are all there."""
+    case = a_case(incidents=(an_incident("a", "harmless"),))
+    texts = " ".join(one.text for one in lacks(form, case, answers()))
+    assert "not on record" not in texts
+    assert "No picture" not in texts
+
+
+@pytest.mark.parametrize("form", ReportForm)
+def test_what_is_missing_is_a_sentence(form: ReportForm) -> None:
+    """The words "Missing: Missing: The ground" would read like a fault of the page."""
+    for one in lacks(form, a_case(), ReportAnswers()):
+        assert not one.text.startswith("Missing"), one.text
+        assert "`" not in one.text, one.text
+        assert one.text.endswith("."), one.text
+
+
 def test_what_weakens_a_report_is_named() -> None:
     """A report would be closed unread, and nobody at the platform know why."""
     case = a_case(
