@@ -8,7 +8,7 @@ from worker.people.actor import folded
 
 @dataclass(frozen=True, kw_only=True)
 class NewAccount:
-    """What the desk's database keeps of a person and their password, and the proof of a first session."""
+    """Rows of a person, their password and the proof of a first session."""
 
     name: str
     password_hash: str

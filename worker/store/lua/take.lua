@@ -47,12 +47,9 @@ local function state_of(incident)
   -- The giver holds what was handed over until the other person takes it, or the lease ends.
   local handed = kept and known[8] and known[7] == known[1]
   return {
-    id = incident,
-    own = kept and known[1] == ARGV[1],
-    handed_on = handed and known[1] == ARGV[1],
-    handed = handed and known[8] == ARGV[1],
-    free = not kept or (handed and known[8] == ARGV[1]),
-    changed = known[3] ~= known[4],
+    id = incident, changed = known[3] ~= known[4],
+    own = kept and known[1] == ARGV[1], handed_on = handed and known[1] == ARGV[1],
+    handed = handed and known[8] == ARGV[1], free = not kept or (handed and known[8] == ARGV[1]),
   }
 end
 
@@ -226,8 +223,7 @@ local function places()
   for i = 1, 3 do
     waiting = waiting + redis.call('ZCARD', KEYS[i])
   end
-  -- As many may be missing as are left over: an older version raised some and decided others. To compare the members of
-  -- 10,000 takes milliseconds, so that is for each of a few turns.
+  -- As many may be missing as are left over, by an older version. Comparing 10,000 takes ms: once in a few turns.
   local turns = redis.pcall('GET', KEY.QUEUE_TURNS)
   local compared = placed <= 1000 or (type(turns) == 'string' and tonumber(turns) or 0) % ARGV[13] == 0
   if placed ~= waiting or compared then
