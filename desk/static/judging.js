@@ -45,6 +45,14 @@
       event.preventDefault();
       popup.querySelector("button.main").click();
     });
+    // Without a category nothing can be decided: the popup stays, and says so, rather than the page loads for it.
+    popup.querySelector("button.main").addEventListener("click", (event) => {
+      const missing = !popup.querySelector("input:checked");
+      popup.querySelector("[data-missing]").hidden = !missing;
+      if (!missing) return;
+      event.preventDefault();
+      popup.querySelector("input:enabled").focus();
+    });
   });
 
   // One key, one decision: a second press while the first is under way sends nothing.

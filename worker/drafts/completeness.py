@@ -51,8 +51,8 @@ def _of_case(case: CaseReport) -> Iterator[Lack]:
         text = "A recorded report of it cannot be read: nobody can say to whom it went. Ask a lead to repair it."
         yield Lack(field="case", text=text, blocks=True)
     if undecided := sum(not one.outcome for one in case.incidents):
-        is_open = "is" if undecided == 1 else "are"
-        text = f"{counted(undecided, 'incident')} of it {is_open} undecided: their pictures are left out."
+        are, their = ("is", "its") if undecided == 1 else ("are", "their")
+        text = f"{counted(undecided, 'incident')} of it {are} undecided: {their} pictures are left out."
         yield Lack(field="decision", text=text)
     if case.unrecorded:
         text = f"Of {counted(len(case.unrecorded), 'incident')} of it no record is left: {', '.join(case.unrecorded)}."

@@ -48,6 +48,7 @@ _BANDS: Final = {
     BandKind.SEEN: 'class="f-seen"',
     BandKind.MISSED: 'class="gap" fill="url(#hatch)"',
     BandKind.SKIPPED: 'class="gap" fill="none"',
+    BandKind.UNKNOWN: 'class="wait" fill="url(#dots)"',
     BandKind.PENDING: 'class="wait" fill="url(#dots)"',
 }
 _PATTERNS: Final = (
@@ -148,6 +149,8 @@ def _anchor(number: int) -> str:
 
 def _gap_text(band: Band) -> str:
     """A gap in words: "Missed 12 s: stalled"."""
+    if band.kind is BandKind.UNKNOWN:
+        return f"No record of {_seconds(band)}: it is not known here whether it was moderated"
     said = "Skipped" if band.kind is BandKind.SKIPPED else "Missed"
     return f"{said} {_seconds(band)}: {reason_text(band.reason)}"
 

@@ -42,11 +42,15 @@ class BandKind(StrEnum):
 
     SEEN = "seen"
     MISSED = "missed"
-    """Failed or missed, or in no segment on record."""
+    """Failed or missed."""
     SKIPPED = "skipped"
     """Left out on purpose."""
     PENDING = "pending"
     """Not settled yet: later than the newest segment on record, or in none so far."""
+
+    UNKNOWN = "unknown"
+    """In no segment on record, and too old to be pending: the case had no undecided finding, for which segments are
+    noted, nobody polled, or the note was lost. The ledger alone knows what became of it."""
 
 
 SKIPPED_REASONS: Final = frozenset({"budget", "backlog", "stream_backlog", "overload"})
@@ -62,7 +66,7 @@ class Band:
     end_ms: int
     kind: BandKind
     reason: str = ""
-    """Empty: it was seen, or is pending."""
+    """Empty: it was seen, or is pending. `NO_RECORD`: it is unknown."""
     lost_ms: int = 0
     """Time that was lost of it: an old cell may be seen in part."""
 
@@ -136,17 +140,18 @@ def _lost(begin_ms: int, end_ms: int, field: str) -> Band:
     """A lost stretch, by the field of the ledger in which it counts."""
     counted, _, why = field.partition(": ")
     skipped = counted == "skipped" or why in SKIPPED_REASONS
+    kind = BandKind.UNKNOWN if field == NO_RECORD else BandKind.SKIPPED if skipped else BandKind.MISSED
     return Band(
         begin_ms=begin_ms,
         end_ms=end_ms,
-        kind=BandKind.SKIPPED if skipped else BandKind.MISSED,
+        kind=kind,
         reason=why or field,
         lost_ms=end_ms - begin_ms,
     )
 
 
 def _unrecorded(begin_ms: int, end_ms: int, settled_ms: int) -> Iterator[Band]:
-    """The bands of time that no segment on record has: what is older (<) than `settled_ms` is lost."""
+    """The bands of time that no segment on record has: what is older (<) than `settled_ms` is unknown."""
     if begin_ms < settled_ms:
         yield _lost(begin_ms, min(end_ms, settled_ms), NO_RECORD)
     if end_ms > settled_ms:

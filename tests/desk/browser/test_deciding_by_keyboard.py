@@ -67,6 +67,26 @@ def test_escape_leaves_the_category_undecided(page_of: PageOf, scene: Scene, ros
     assert outcomes_of(scene.redis) == []
 
 
+def test_a_category_that_is_missing_is_asked_for_where_it_is_chosen(
+    page_of: PageOf, scene: Scene, roster: Roster
+) -> None:
+    """Whoever presses Enter too early would find the popup gone, and have to begin anew."""
+    page = held_case(page_of, scene, roster)
+    page.keyboard.press("2")
+    popup = page.get_by_role("dialog", name="CSEA, suspected")
+    # As it is for whoever opened a picture: all may be chosen, none is.
+    popup.evaluate("(one) => one.querySelectorAll('input').forEach((i) => { i.disabled = i.checked = false; })")
+    page.keyboard.press("Enter")
+    expect(popup.get_by_role("alert")).to_have_text("The category is missing. Nothing was decided.")
+    expect(popup.get_by_label("A1")).to_be_focused()
+    assert_accessible(page)
+    page.keyboard.press("Space")
+    popup.get_by_label("Not seen by me").check()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Decided")).to_be_visible()
+    assert [outcome for outcome, _ in outcomes_of(scene.redis)] == ["csea_suspected"]
+
+
 def test_enter_in_a_field_decides_nothing(page_of: PageOf, scene: Scene, roster: Roster) -> None:
     """The first outcome of the form would be decided by whoever presses Enter in a checkbox."""
     page = held_case(page_of, scene, roster)
@@ -121,6 +141,8 @@ def test_the_back_button_shows_what_was_decided(page_of: PageOf, scene: Scene, r
     page = held_case(page_of, scene, roster)
     page.goto("/queue")
     page.go_back()
+    expect(page.locator("html[data-keys-ready]")).to_be_attached()
+    expect(page.get_by_text("You hold this case")).to_be_visible()
     page.keyboard.press("5")
     expect(page.get_by_role("heading", name="Decided")).to_be_visible()
     page.go_back()

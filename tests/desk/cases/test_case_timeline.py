@@ -83,7 +83,7 @@ def test_a_segment_under_way_is_no_missed_time(scene: Scene, redis: Redis) -> No
         later = replace(view, now_ms=view.now_ms + 1000 * seconds)
         words = timeline_of(later, stream(), series, "kim", TEXTS)
         assert words.drawn is not None
-        assert sum("no record" in entry.text for entry in words.drawn.log) == expected
+        assert sum("No record" in entry.text for entry in words.drawn.log) == expected
 
 
 def test_a_case_without_a_series_says_so(scene: Scene) -> None:

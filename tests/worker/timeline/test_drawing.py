@@ -73,18 +73,18 @@ def test_gaps_are_drawn_with_their_kinds_and_reasons():
         (BandKind.MISSED, "undecodable", 12),
         (BandKind.SEEN, "", 20),
         (BandKind.SKIPPED, "budget", 8),
-        (BandKind.MISSED, "no record", 8),
+        (BandKind.UNKNOWN, "no record", 8),
         (BandKind.SEEN, "", 20),
         (BandKind.PENDING, "", 7),
     ]
     drawn = draw(series, now_ms=START_MS + 115_000)
-    assert drawn.svg.count('fill="url(#hatch)"') == 2
+    assert drawn.svg.count('fill="url(#hatch)"') == 1
     assert drawn.svg.count('class="gap" fill="none"') == 1
-    assert drawn.svg.count('class="wait" fill="url(#dots)"') == 1
+    assert drawn.svg.count('class="wait" fill="url(#dots)"') == 2
     assert [entry.text for entry in drawn.log if not entry.anchor] == [
         "Missed 12 s: undecodable",
         "Skipped 8 s: budget",
-        "Missed 8 s: no record",
+        "No record of 8 s: it is not known here whether it was moderated",
     ]
 
 
@@ -102,10 +102,10 @@ def test_time_that_may_still_be_settled_is_pending():
         ]
 
     assert between(115) == [(BandKind.PENDING, "", 8)]
-    assert between(205) == [(BandKind.MISSED, "no record", 5), (BandKind.PENDING, "", 3)]
-    assert between(208) == [(BandKind.MISSED, "no record", 8)]
+    assert between(205) == [(BandKind.UNKNOWN, "no record", 5), (BandKind.PENDING, "", 3)]
+    assert between(208) == [(BandKind.UNKNOWN, "no record", 8)]
     drawn = draw(series, read_ms=START_MS + 115_000)
-    assert not any("no record" in entry.text for entry in drawn.log)
+    assert not any("No record" in entry.text for entry in drawn.log)
     assert UNSETTLED_MS >= LONGEST_DEADLINE_MS
 
 
@@ -139,7 +139,7 @@ def test_an_ended_stream_has_no_now():
     """A moderator would believe that the stream is on air."""
     drawn = draw(a_series())
     assert "l-now" not in drawn.svg
-    assert "url(#dots)" not in drawn.svg.split("</defs>")[1]
+    assert drawn.svg.split("</defs>")[1].count("url(#dots)") == 1  # the 8 s without a record
 
 
 def test_labels_at_the_edges_stay_within_the_drawing():
