@@ -81,7 +81,8 @@ class Guard:
         if scope["path"].startswith(STATIC):
             return ""
         if deployment.proxy_header:
-            return headers.get(deployment.proxy_header, "")
+            peer, _ = scope.get("client") or ("", 0)
+            return headers.get(deployment.proxy_header, "") if deployment.is_proxy(peer) else ""
         return cookie_parser(headers.get("cookie", "")).get(cookie_name(secure=deployment.secure), "")
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
