@@ -67,7 +67,8 @@ def make_app(
     """
     texts, static = load_texts(), StaticFiles.load()
     breaks = BreakRule(after_minutes=settings.desk_break_after_minutes, rest_minutes=settings.desk_break_minutes)
-    app = FastAPI(title="Livewarden", docs_url=None, redoc_url=None, openapi_url=None)
+    # No redirects to a path without its slash: they would name the scheme behind the proxy, and lead out of TLS.
+    app = FastAPI(title="Livewarden", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.static = static
     app.state.services = DeskServices(
         settings=settings,

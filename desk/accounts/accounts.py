@@ -276,18 +276,18 @@ class Accounts:
         with self._database.begin() as session:
             return frozenset(session.scalars(select(AccountRow.folded)))
 
-    def _admit(self, session: Session, name: str, address: str) -> None:
+    def _admit(self, session: Session, name: str | None, address: str) -> None:
         """Counts a try, or refuses it."""
-        lockout, now = Lockout(session, folded(name), address), self.now_ms()
+        lockout, now = Lockout(session, name, address), self.now_ms()
         wait = lockout.wait_ms(now)
         if wait:
             raise SignInError("sign_in.wait", wait_seconds=-(-wait // 1000))
         lockout.count(now)
 
     def _shown(self, name: str, roster_token: str, address: str) -> Actor:
-        """The person whose token is shown."""
+        """The person whose token is shown; by it they come in whom a stranger locks out with wrong passwords."""
         with self._database.begin() as session:
-            self._admit(session, name, address)
+            self._admit(session, None, address)
         try:
             actor = authenticate(self._redis, name, roster_token.strip()[:LONGEST_ROSTER_TOKEN])
         except (PeopleError, QueueError) as error:

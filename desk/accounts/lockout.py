@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from desk.database.tables import FailureRow
+from worker.people.actor import folded
 
 FREE_OF_NAME: Final = 5
 """Failures of one name before the first wait: a person mistypes."""
@@ -35,9 +36,11 @@ def wait_ms(failures: int, last_ms: int, now_ms: int, *, free: int) -> int:
 class Lockout:
     """Failures of a name and from an address, within one transaction."""
 
-    def __init__(self, session: Session, name: str, address: str) -> None:
+    def __init__(self, session: Session, name: str | None, address: str) -> None:
+        """`name`: in any spelling; None: only the address counts."""
         self._session = session
-        self._allowed = {_digest("name", name): FREE_OF_NAME, _digest("address", address): FREE_FROM_ADDRESS}
+        self._allowed = {} if name is None else {_digest("name", folded(name)): FREE_OF_NAME}
+        self._allowed[_digest("address", address)] = FREE_FROM_ADDRESS
 
     def wait_ms(self, now_ms: int) -> int:
         """The longer wait of the two."""

@@ -66,6 +66,9 @@ class Guard:
         length = len(scope["raw_path"]) + len(scope["query_string"])
         if length + sum(len(name) + len(value) for name, value in headers.raw) > HEADER_BYTES:
             raise RequestRefusedError(431, "refused.large_head")
+        # Two lengths of one body: a proxy that reads the other one would take a part of it for somebody's next request.
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise RequestRefusedError(400, "refused.malformed")
         # Another name for this address (DNS rebinding) would make its pages same-origin with the desk's.
         if [host.lower() for host in headers.getlist("host")] != [self._deployment.host]:
             raise RequestRefusedError(421, "refused.host")
@@ -78,7 +81,8 @@ class Guard:
         if scope["path"].startswith(STATIC):
             return ""
         if deployment.proxy_header:
-            return headers.get(deployment.proxy_header, "")
+            peer, _ = scope.get("client") or ("", 0)
+            return headers.get(deployment.proxy_header, "") if deployment.is_proxy(peer) else ""
         return cookie_parser(headers.get("cookie", "")).get(cookie_name(secure=deployment.secure), "")
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:

@@ -70,6 +70,19 @@ def test_a_wrong_password_and_an_unknown_name_are_refused_alike(accounts: Accoun
     assert refused(accounts, name="\ud800" * 5_000) == "sign_in.refused"
 
 
+def test_a_stranger_locks_nobody_out_of_their_token(accounts: Accounts, roster: Roster) -> None:
+    """Six wrong passwords a day for each name would keep all moderators out, whatever they know."""
+    accounts.join("Lea", roster.tokens["lea"], PASSWORD, address="192.0.2.1")
+    for number in range(FREE_OF_NAME):
+        with pytest.raises(SignInError):
+            accounts.sign_in("lea", "wrong horse battery", address=f"198.51.100.{number}")
+    with pytest.raises(SignInError) as waits:
+        accounts.sign_in("lea", PASSWORD, address="192.0.2.1")
+    assert waits.value.wait_seconds > 0
+    accounts.join("LEA", roster.tokens["lea"], PASSWORD, address="192.0.2.1")
+    assert accounts.sign_in("lea", PASSWORD, address="192.0.2.1")
+
+
 def test_guesses_wait_and_the_right_password_waits_too(accounts: Accounts, roster: Roster, clock: HostClock) -> None:
     """A password could be guessed at any pace; or the answer during the wait would tell which one is right."""
     joined(accounts, roster)

@@ -190,6 +190,25 @@ def test_an_odd_request_is_refused(request_bytes: bytes, expected: int, desk: De
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
+def test_a_body_has_one_length(desk: DeskProcess) -> None:
+    """A proxy that goes by the other length would answer somebody's next request with what this one smuggled in."""
+    smuggled = b"GET /sign-in HTTP/1.1\r\nHost: HOST\r\n\r\n"
+    length = b"Content-Length: %d\r\n" % (5 + len(smuggled))
+    head = b"POST /sign-in HTTP/1.1\r\n" + HEAD + length + b"Transfer-Encoding: chunked\r\n\r\n"
+    with desk.connect() as connection:
+        connection.sendall((head + b"0\r\n\r\n" + smuggled).replace(b"HOST", f"127.0.0.1:{desk.port}".encode()))
+        answer = read_until_closed(connection)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_no_redirect_leads_out_of_tls(desk: DeskProcess, kim: httpx.Client) -> None:
+    """A link with a slash too many would lead to the desk's http address, past the proxy's TLS."""
+    for path in ("/queue/", "/sign-in/", "/settings/"):
+        answer = kim.get(path)
+        assert (answer.status_code, answer.headers.get("location")) == (404, None), path
+
+
 def test_paths_lead_nowhere_else(desk: DeskProcess, kim: httpx.Client) -> None:
     """A path could read a file of the host, another's page, or be an error of the desk."""
     cookie = f"lw_desk={kim.cookies['lw_desk']}".encode()
