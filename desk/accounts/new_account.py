@@ -8,7 +8,7 @@ from worker.people.actor import folded
 
 @dataclass(frozen=True, kw_only=True)
 class NewAccount:
-    """Rows of a person, their password and the proof of a first session."""
+    """A person's row in the desk's database, and the proof of their first session."""
 
     name: str
     password_hash: str

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from redis import Redis
@@ -28,14 +29,18 @@ class CaseState:
     """Digest of what was found and decided."""
     hold: str
     """Digest of who holds what, and what they said of it."""
-    holders: tuple[str, ...]
-    """People who hold undecided incidents, each once."""
     open: bool
     """Somebody has yet to decide."""
+    leases_ms: Mapping[str, int] = field(compare=False)
+    """People who hold undecided incidents -> the time until the first of their leases ends."""
 
     def is_held_by(self, name: str) -> bool:
         """Returns whether that person holds an undecided incident of the case."""
-        return any(folded(one) == folded(name) for one in self.holders)
+        return self.lease_ms_of(name) > 0
+
+    def lease_ms_of(self, name: str) -> int:
+        """The time until the first lease of that person ends; 0: they hold nothing."""
+        return min((left for one, left in self.leases_ms.items() if folded(one) == folded(name)), default=0)
 
 
 def read_state(redis: Redis, case_id: str) -> CaseState:
@@ -54,7 +59,8 @@ def read_state(redis: Redis, case_id: str) -> CaseState:
             answers = pipe.execute(raise_on_error=False)
         now = now_ms(redis)
     roster = read_roster(redis)
-    evidence, hold, holders, is_open = [], [], [], False
+    evidence, hold, is_open = [], [], False
+    leases_ms: dict[str, int] = {}
     for incident_id, answer in zip(ids, answers, strict=True):
         if not isinstance(answer, list) or not any(one is not None for one in answer):
             continue
@@ -63,15 +69,14 @@ def read_state(redis: Redis, case_id: str) -> CaseState:
         if "outcome" in fields:
             continue
         is_open = True
-        holder = fields.get("holder") if lease_left_ms(fields, now, roster) else None
+        left_ms = lease_left_ms(fields, now, roster)
+        holder = fields.get("holder") if left_ms else None
         hold.append([incident_id, holder, *(fields.get(name) for name in _HOLD)])
         if holder is not None:
-            holders.append(holder)
+            leases_ms[holder] = min(left_ms, leases_ms.get(holder, left_ms))
     if not evidence:
         raise UnknownCaseError(case_id)
-    return CaseState(
-        evidence=_digest(evidence), hold=_digest(hold), holders=tuple(dict.fromkeys(holders)), open=is_open
-    )
+    return CaseState(evidence=_digest(evidence), hold=_digest(hold), leases_ms=leases_ms, open=is_open)
 
 
 def _digest(value: object) -> str:

@@ -149,7 +149,7 @@ class QueueFeed:
 
     def _lose(self) -> None:
         if self._lost_at is None:
-            self._lost_at = time.time()
+            self._lost_at = self.lost_at or time.time()  # where it hung, since then
             self._wake_all()
         self._closing.wait(RETRY_SECONDS)
 

@@ -34,6 +34,7 @@ def case_state(request: Request, signed_in: Judge, case_id: str) -> Response:
         {
             "evidence": state.evidence,
             "hold": state.hold,
+            "lease_ms": state.lease_ms_of(signed_in.actor.name),
             "mine": state.is_held_by(signed_in.actor.name),
             "open": state.open,
         }

@@ -7,6 +7,8 @@
   const RENEW_MS = 60_000
   const STATE_MS = 3_000
   const TIMELINE_MS = 20_000
+  const SHORT_MS = 55_000 // a lease that another page of this person cut short, on another machine
+  const ANSWER_MS = 15_000 // one that hangs would be the last: the next waits for it
   const { address, csrf } = page.dataset
   const seen = (id) => document.getElementById(id)
   let mine = page.dataset.mine === "yes"
@@ -19,7 +21,9 @@
     headers: { accept: "application/json" },
     body: new URLSearchParams({ csrf, ...fields }),
     redirect: "manual",
+    signal: AbortSignal.timeout(ANSWER_MS),
   })
+  const get = (path) => fetch(path, { redirect: "manual", signal: AbortSignal.timeout(ANSWER_MS) })
 
   // Hold
   const tell = (id, text) => {
@@ -97,7 +101,7 @@
     }
   }
   const load = async () => {
-    const answer = await fetch(address, { redirect: "manual" })
+    const answer = await get(address)
     if (!answer.ok) throw new Error(`answer ${answer.status}`)
     return new DOMParser().parseFromString(await answer.text(), "text/html")
   }
@@ -131,13 +135,13 @@
     if (asking) return
     asking = true
     try {
-      const answer = await fetch(`${address}/state`, { redirect: "manual" })
+      const answer = await get(`${address}/state`)
       if (!answer.ok) return
       const now = await answer.json()
       if (mine && !now.mine) {
         await renewing // one that is on its way may be from before
         await renew() // it says who took it
-      }
+      } else if (mine && now.lease_ms < SHORT_MS) void renew()
       seen("news").hidden = now.evidence === page.dataset.evidence && now.mine === mine
       if (now.hold !== page.dataset.hold && !document.querySelector(":popover-open")) {
         const lost = seen("lost")?.textContent

@@ -73,6 +73,40 @@ def test_a_page_that_is_left_lets_go(page_of: PageOf, redis: Redis, scene: Scene
     until(page, lambda: lease_ms(redis, case_id) < before - 8 * MINUTE_MS)
 
 
+def test_a_page_on_another_machine_keeps_the_hold(page_of: PageOf, redis: Redis, case_id: str) -> None:
+    """Who closes the case on their laptop would lose it on their desk, 15 s later."""
+    kept, left = taken(page_of("kim"), case_id), page_of("kim")
+    left.goto(f"/cases/{case_id}")
+    kept.clock.run_for(10_000)
+    before = lease_ms(redis, case_id)
+    left.goto("/queue")
+    until(left, lambda: lease_ms(redis, case_id) < before - 8 * MINUTE_MS)
+    kept.clock.run_for(4_000)
+    until(kept, lambda: lease_ms(redis, case_id) >= before)
+
+
+HANGS = """() => {
+  const real = window.fetch
+  window.hangs = true
+  window.fetch = (path, options) => !window.hangs || !path.endsWith("/renew") ? real(path, options)
+    : new Promise((_, fail) => options.signal?.addEventListener("abort", () => fail(options.signal.reason)))
+}"""
+
+
+def test_a_renewal_that_hangs_is_not_the_last(page_of: PageOf, redis: Redis, case_id: str) -> None:
+    """A line that drops everything would lose the hold, and nobody would be told."""
+    page = taken(page_of("kim"), case_id)
+    page.clock.run_for(10_000)
+    page.evaluate(HANGS)
+    page.clock.run_for(MINUTE_MS)
+    expect(page.locator("#offline")).to_be_visible(timeout=30_000)
+    page.evaluate("window.hangs = false")
+    run_out(redis, case_id)
+    page.clock.run_for(4_000)
+    until(page, lambda: lease_ms(redis, case_id) > 1)
+    expect(page.locator("#offline")).to_be_hidden()
+
+
 def test_a_hold_with_a_reason_outlasts_its_page(page_of: PageOf, redis: Redis, case_id: str) -> None:
     """A moderator who waits for an answer would find the case with somebody else."""
     page = taken(page_of("kim"), case_id)

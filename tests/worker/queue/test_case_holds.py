@@ -263,6 +263,21 @@ class TestHold:
             hold_case(scene.redis, "bob", case, until_seconds=600, why="x")
 
 
+@pytest.mark.parametrize("act", ["renew", "extend"])
+def test_a_hand_over_that_ended_is_not_renewed(scene: Scene, act: str) -> None:
+    """After a laptop slept, a case would go to a colleague to whom it is not handed over any more."""
+    incident = scene.raise_incident("cam-1")
+    case = case_of(scene.redis, incident)
+    take_case(scene.redis, "ann", case)
+    hand_over(scene.redis, "ann", case, to="bob", note="")
+    let_the_lease_end(scene.redis, incident)
+    if act == "renew":
+        renew(scene.redis, "ann", case)
+    else:
+        extend(scene.redis, incident, "ann")
+    assert (open_case(scene.redis, case).holder, open_case(scene.redis, case).handed_to) == ("ann", None)
+
+
 class TestHandOver:
     def test_only_the_named_person_is_given_it(self, scene: Scene, case: str) -> None:
         """A case would go to whoever is fastest, or to nobody."""

@@ -79,6 +79,7 @@ for _, incident in ipairs(own) do
   elseif act == 'ask_help' and ARGV[8] == '' then
     redis.call('HDEL', key, 'help', 'help_by', 'help_ms')
   else
+    end_hand_over(key, now_ms, ARGV[6])
     if act == 'keep' then
       local hold_until_ms = now_ms + ARGV[7]
       redis.call('HSET', key, 'hold_until_ms', hold_until_ms, 'hold_why', ARGV[8], 'lease_until_ms', hold_until_ms)

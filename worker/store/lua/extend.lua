@@ -18,6 +18,7 @@ if answer then
 end
 local function renew(incident)
   redis.call('SADD', KEYS[2], incident)
+  end_hand_over(KEY.INCIDENT .. incident, now_ms, ARGV[4])
   return renew_lease(KEY.INCIDENT .. incident, now_ms, ARGV[3], ARGV[4])
 end
 

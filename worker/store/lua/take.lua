@@ -223,10 +223,7 @@ local function places()
   for i = 1, 3 do
     waiting = waiting + redis.call('ZCARD', KEYS[i])
   end
-  -- As many may be missing as are left over, by an older version. Comparing 10,000 takes ms: once in a few turns.
-  local turns = redis.pcall('GET', KEY.QUEUE_TURNS)
-  local compared = placed <= 1000 or (type(turns) == 'string' and tonumber(turns) or 0) % ARGV[13] == 0
-  if placed ~= waiting or compared then
+  if placed ~= waiting or compares_members(placed, ARGV[13]) then
     for i = 1, 3 do
       for _, incident in ipairs(redis.call('ZDIFF', 2, KEYS[i], KEY.QUEUE_ORDER)) do
         if left > 0 then

@@ -158,6 +158,14 @@ local function lease_of(incident, now_ms, longest_ms)
   return lease_within(incident, 'lease_until_ms', now_ms, longest)
 end
 
+-- Withdraws a hand over whose lease has ended; before the lease is renewed, which would offer it anew.
+local function end_hand_over(incident, now_ms, longest_ms)
+  local known = redis.call('HMGET', incident, 'handed_to', 'holder')
+  if known[1] and known[1] ~= known[2] and now_ms >= (lease_of(incident, now_ms, longest_ms) or 0) then
+    redis.call('HDEL', incident, 'handed_to', 'handed_by', 'handed_note', 'handed_ms')
+  end
+end
+
 -- Has a lease end no sooner than a time from now; a longer one, which its holder asked for, stays until it is over.
 -- Returns its end in ms.
 local function renew_lease(incident, now_ms, lease_ms, longest_ms)
