@@ -232,6 +232,7 @@ def main(arguments: Sequence[str]) -> int:
     pages, events = (10, 5) if quick else (40, 20)
     met = []
     cpu: dict[int, float] = {}
+    changed: dict[int, float] = {}
     for cases in (FEW, MANY):
         with (
             tempfile.TemporaryDirectory() as name,
@@ -243,9 +244,10 @@ def main(arguments: Sequence[str]) -> int:
                 cpu[cases], clock = page_ms(redis, desk, pages, changes=False)
                 measured = f"{cpu[cases]:.1f} ms CPU, {clock:.0f} ms"
                 met.append(row(f"queue page, {cases:,} open cases", measured, f"{PAGE_MS} ms", cpu[cases] <= PAGE_MS))
-                changed, clock = page_ms(redis, desk, pages, changes=True)
-                measured = f"{changed:.1f} ms CPU, {clock:.0f} ms"
-                met.append(row("  one that changed since the last", measured, f"{PAGE_MS} ms", changed <= PAGE_MS))
+                changed[cases], clock = page_ms(redis, desk, pages, changes=True)
+                measured = f"{changed[cases]:.1f} ms CPU, {clock:.0f} ms"
+                label = "  one that changed since the last"
+                met.append(row(label, measured, f"{PAGE_MS} ms", changed[cases] <= PAGE_MS))
                 if cases == MANY:
                     size = weight(desk)
                     light = size <= PAGE_BYTES
@@ -254,9 +256,9 @@ def main(arguments: Sequence[str]) -> int:
                 measured = f"{statistics.median(times):.3f} s, worst {max(times):.3f} s"
                 label = f"raised event to {PAGES} open pages, {cases:,} cases"
                 met.append(row(label, measured, f"{EVENT_SECONDS:.0f} s", max(times) <= EVENT_SECONDS))
-    ratio = cpu[MANY] / cpu[FEW]
-    goal = f"{PAGE_RATIO} times"
-    met.append(row(f"queue page, {MANY:,} against {FEW}", f"{ratio:.2f} times", goal, ratio <= PAGE_RATIO))
+    for label, figures in ((f"queue page, {MANY:,} against {FEW}", cpu), ("  after a change", changed)):
+        ratio = figures[MANY] / figures[FEW]
+        met.append(row(label, f"{ratio:.2f} times", f"{PAGE_RATIO} times", ratio <= PAGE_RATIO))
     failed = moderators.main(10, 50) if quick else moderators.main(moderators.PEOPLE, moderators.CASES)
     met.append(row("cases decided twice, or left", "none" if not failed else "some", "none", not failed))
     return int(not all(met))

@@ -1,19 +1,22 @@
 """Counters of the queue: how many cases wait, how long, and who holds what."""
 
+from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from config.facts import Severity
-from desk.cases.queue_filter import DRILLS
-from worker.people.actor import Role, folded
+from desk.cases.queue_filter import in_part
+from worker.people.actor import folded
 from worker.queue.case_order import LongestWaits, OpenCase
 
 MOST_CHOICES: Final = 50
 """Rules, and lists, that a page offers: a policy has some dozen."""
 MOST_ALARMS: Final = 50
 """Critical cases by which a page knows that one is new; in a flood it has sounded anyway."""
+_COUNTED: Final = ("live", "lead", "drills", "help")
+"""Parts of the queue that are the same for everybody; all cases are one more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,51 +58,66 @@ class QueueCounts:
         return self.shows[show] if personal is None else personal.get(folded(reader), 0)
 
 
-def count_cases(cases: Iterable[OpenCase], *, now_ms: int, waits: LongestWaits) -> QueueCounts:
-    """Counts open cases in one pass."""
-    total = live = 0
-    by_severity: dict[Severity, list[int]] = {severity: [] for severity in Severity}
-    shows, mine, for_me = Counter[str](), Counter[str](), Counter[str]()
-    rules, lists = Counter[str](), Counter[str]()
-    critical: list[tuple[int, str]] = []
-    for case in cases:
-        total += 1
-        live += case.live
-        by_severity[case.severity].append(case.raised_ms)
-        rules[case.rule] += 1
+class QueueTally:
+    """Counts open cases as single ones change. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, OpenCase] = {}
+        self._raised: dict[Severity, list[tuple[int, str]]] = {severity: [] for severity in Severity}
+        """Times and ids of cases, the oldest first."""
+        self._shows, self._mine, self._for_me = Counter[str](), Counter[str](), Counter[str]()
+        self._rules, self._lists = Counter[str](), Counter[str]()
+
+    def put(self, case: OpenCase) -> None:
+        """Counts a case, in place of the one of the same id."""
+        self.drop(case.case_id)
+        self._cases[case.case_id] = case
+        insort(self._raised[case.severity], (case.raised_ms, case.case_id))
+        self._count(case, 1)
+
+    def drop(self, case_id: str) -> None:
+        """Counts a case no more, if it was counted."""
+        case = self._cases.pop(case_id, None)
+        if case is not None:
+            raised = self._raised[case.severity]
+            del raised[bisect_left(raised, (case.raised_ms, case_id))]
+            self._count(case, -1)
+
+    def _count(self, case: OpenCase, by: int) -> None:
+        """Adds a case to each counter that it belongs to, or takes it away."""
         named = case.ground.get("list")
-        if named is not None:
-            lists[str(named)] += 1
-        if case.needs_role == Role.LEAD:
-            shows["lead"] += 1
-        if case.purpose in DRILLS:
-            shows["drills"] += 1
-        if case.severity is Severity.CRITICAL:
-            critical.append((case.raised_ms, case.case_id))
-        if case.holder is not None:
-            mine[folded(case.holder)] += 1
-        if case.help:
-            shows["help"] += 1
-        if case.handed_to:
-            for_me[folded(case.handed_to)] += 1
-    severities = []
-    for severity, raised in by_severity.items():
-        oldest = min(raised, default=None)
-        past = oldest is not None and now_ms - oldest > waits.of_ms(severity)
-        severities.append(SeverityCount(severity=severity, cases=len(raised), oldest_ms=oldest, past=past))
-    return QueueCounts(
-        open=total,
-        severities=tuple(severities),
-        live=live,
-        held=mine.total(),
-        holders=len(mine),
-        shows={"all": total, "live": live, **{show: shows[show] for show in ("lead", "drills", "help")}},
-        mine=mine,
-        for_me=for_me,
-        rules=_choices(rules),
-        lists=_choices(lists),
-        critical=tuple(case_id for _, case_id in sorted(critical, reverse=True)[:MOST_ALARMS]),
-    )
+        for counter, key in (
+            (self._rules, case.rule),
+            (self._lists, None if named is None else str(named)),
+            (self._mine, None if case.holder is None else folded(case.holder)),
+            (self._for_me, folded(case.handed_to) if case.handed_to else None),
+            *((self._shows, show if in_part(case, show, "") else None) for show in _COUNTED),
+        ):
+            if key is not None:
+                counter[key] += by
+                if not counter[key]:
+                    del counter[key]
+
+    def counts(self, *, now_ms: int, waits: LongestWaits) -> QueueCounts:
+        """The counters at this moment."""
+        severities = []
+        for severity, raised in self._raised.items():
+            oldest = raised[0][0] if raised else None
+            past = oldest is not None and now_ms - oldest > waits.of_ms(severity)
+            severities.append(SeverityCount(severity=severity, cases=len(raised), oldest_ms=oldest, past=past))
+        return QueueCounts(
+            open=len(self._cases),
+            severities=tuple(severities),
+            live=self._shows["live"],
+            held=self._mine.total(),
+            holders=len(self._mine),
+            shows={"all": len(self._cases), **{show: self._shows[show] for show in _COUNTED}},
+            mine=dict(self._mine),
+            for_me=dict(self._for_me),
+            rules=_choices(self._rules),
+            lists=_choices(self._lists),
+            critical=tuple(case_id for _, case_id in reversed(self._raised[Severity.CRITICAL][-MOST_ALARMS:])),
+        )
 
 
 def _choices(counted: Counter[str]) -> tuple[str, ...]:

@@ -12,12 +12,13 @@ from typing import Final
 
 from redis import Redis
 
+from desk.cases.queue_counts import QueueTally
 from desk.live.queue_snapshot import QueueSnapshot
 from worker.errors import StoreError
 from worker.logs.failure_log import FailureLog
 from worker.processes.periodic import start_thread
 from worker.queue.case_mirror import FOLLOWED, CaseMirror, read_turn
-from worker.queue.case_order import LongestWaits, order_cases
+from worker.queue.case_order import CasesInOrder, LongestWaits
 from worker.store.key_tracking import KeyTracking, track_keys
 from worker.store.redis_client import now_ms
 
@@ -54,6 +55,7 @@ class QueueFeed:
         self._redis = redis
         self._stale_seconds = stale_seconds
         self._waits = waits
+        self._order, self._tally = CasesInOrder(waits), QueueTally()
         self._closing = threading.Event()
         self._made = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -190,14 +192,17 @@ class QueueFeed:
             self._made.notify_all()
 
     def _publish(self, mirror: CaseMirror, at_ms: int) -> None:
+        for case_id, case in mirror.drain(at_ms).items():
+            for kept in (self._order, self._tally):
+                kept.drop(case_id) if case is None else kept.put(case)
         before = self._newest
         snapshot = QueueSnapshot(
             number=1 if before is None else before.number + 1,
             now_ms=at_ms,
-            cases=order_cases(mirror.cases(at_ms), now_ms=at_ms, waits=self._waits, turn=read_turn(self._redis)),
+            ordered=self._order.in_turns(now_ms=at_ms, turn=read_turn(self._redis)),
+            counts=self._tally.counts(now_ms=at_ms, waits=self._waits),
             waits=self._waits,
         )
-        _ = snapshot.counts  # made here, so that no page waits for it
         self._newest, self._lost_at = snapshot, None
         _trouble.over("queue feed", "the queue is read again")
         self._wake_all()

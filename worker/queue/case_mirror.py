@@ -33,6 +33,8 @@ class CaseMirror:
         self._cases: dict[str, OpenCase] = {}
         self._lease_until_ms: dict[str, float] = {}
         """Case -> end of its holder's lease, by Redis's clock."""
+        self._changed: set[str] = set()
+        """Cases that may be others than `drain` gave."""
 
     def read(self, redis: Redis) -> int:
         """Reads all; returns the time by Redis's clock.
@@ -41,6 +43,7 @@ class CaseMirror:
             StoreError: Redis failed; the mirror is as it was.
         """
         incidents, now_ms = read_queued(redis)
+        self._changed.update(self._cases)
         for kept in (self._case_of, self._incidents, self._cases, self._lease_until_ms):
             kept.clear()
         self._put(incidents, now_ms)
@@ -63,15 +66,17 @@ class CaseMirror:
         self._put(incidents, now_ms, gone=changed - incidents.keys())
         return now_ms
 
-    def cases(self, now_ms: int) -> list[OpenCase]:
-        """All open cases at a time by Redis's clock, in no order: leases that are over by then are none."""
+    def drain(self, now_ms: int) -> dict[str, OpenCase | None]:
+        """The cases that changed since the last call, as they are at a time by Redis's clock; None: one is not open any
+        more. Leases that are over by then are none."""
         over = [case_id for case_id, until_ms in self._lease_until_ms.items() if until_ms <= now_ms]
         for case_id in over:
             del self._lease_until_ms[case_id]
             self._cases[case_id] = replace(
                 self._cases[case_id], holder=None, lease_seconds=0.0, taken_ms=None, hold_why="", handed_to=None
             )
-        return list(self._cases.values())
+        changed, self._changed = self._changed.union(over), set()
+        return {case_id: self._cases.get(case_id) for case_id in changed}
 
     def _open(self, redis: Redis) -> int:
         """The number of open incidents, of those that are read."""
@@ -81,7 +86,7 @@ class CaseMirror:
             return sum(min(int(number), MOST_CASES) for number in pipe.execute())
 
     def _put(self, incidents: dict[str, OpenCase], now_ms: int, gone: Iterable[str] = ()) -> None:
-        touched = set()
+        touched: set[str] = set()
         for incident_id in (*gone, *incidents):
             before = self._case_of.pop(incident_id, None)
             if before is not None:
@@ -91,6 +96,7 @@ class CaseMirror:
             self._case_of[incident_id] = one.case_id
             self._incidents.setdefault(one.case_id, {})[incident_id] = one
             touched.add(one.case_id)
+        self._changed |= touched
         for case_id in touched:
             self._lease_until_ms.pop(case_id, None)
             left = self._incidents[case_id]

@@ -6,9 +6,11 @@ what is live and worst in front, however many others are past their wait. Turns 
 of one page: a fourth place that is worked out anew after each take would never be reached.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Final
 
@@ -119,10 +121,43 @@ class OpenCase:
         return self.waited_ms(now_ms) > waits.of_ms(self.severity)
 
 
+_Entry = tuple[float, str, OpenCase]
+"""Its rank by which a case is sorted, its id, and the case, which two of them never come to compare."""
+
+
+class CasesInOrder:
+    """Open cases in their order, which is kept up as single ones change. Not thread-safe."""
+
+    def __init__(self, waits: LongestWaits) -> None:
+        self._waits = waits
+        self._by_claim: list[_Entry] = []
+        self._by_due: list[_Entry] = []
+        self._entries: dict[str, tuple[_Entry, _Entry]] = {}
+
+    def put(self, case: OpenCase) -> None:
+        """Puts a case in its place; it takes that of the same id."""
+        self.drop(case.case_id)
+        entries = _entries(case, self._waits)
+        self._entries[case.case_id] = entries
+        insort(self._by_claim, entries[0])
+        insort(self._by_due, entries[1])
+
+    def drop(self, case_id: str) -> None:
+        """Removes a case, if it is there."""
+        entries = self._entries.pop(case_id, None)
+        if entries is not None:
+            del self._by_claim[bisect_left(self._by_claim, entries[0])]
+            del self._by_due[bisect_left(self._by_due, entries[1])]
+
+    def in_turns(self, *, now_ms: int, turn: int) -> Iterator[OpenCase]:
+        """The cases as they are now, in the order of `order_cases`; each costs when it is asked for."""
+        return _in_turns(self._by_claim.copy(), self._by_due.copy(), now_ms, turn)
+
+
 def order_cases(
-    cases: Sequence[OpenCase], *, now_ms: int, waits: LongestWaits | None = None, turn: int = 0
+    cases: Iterable[OpenCase], *, now_ms: int, waits: LongestWaits | None = None, turn: int = 0
 ) -> list[OpenCase]:
-    """Orders cases by their claim on the next person.
+    """Orders cases, each of another id, by their claim on the next person.
 
     A case within its wait never stands before one of a higher claim. One that is past its wait, and n others
     longer past theirs, are taken within `TURNS` * (n + 1) takes. Cases of the same claim stand by their ids, so that
@@ -132,40 +167,36 @@ def order_cases(
         turn: takes from the queue so far, by anybody.
     """
     given = LongestWaits() if waits is None else waits
-    # Enums hash slowly, and their values are looked up slowly: a dictionary by severity would take half of the time.
-    critical_ms, high_ms, review_ms = (given.of_ms(severity) for severity in Severity)
-    keyed: list[tuple[float, str, int, int]] = []
-    for index, case in enumerate(cases):
-        severity, raised_ms = case.severity, case.raised_ms
-        if severity is Severity.CRITICAL:
-            rank, due_ms = 0, raised_ms + critical_ms
-        elif severity is Severity.HIGH:
-            rank, due_ms = _RANK, raised_ms + high_ms
-        else:
-            rank, due_ms = 2 * _RANK, raised_ms + review_ms
-        claim = rank + case.certainty + (0 if case.live else _ENDED)
-        keyed.append((claim * _CLAIM_MS + raised_ms, case.case_id, index, due_ms))
-    keyed.sort()
-    past = [(due_ms, case_id, place) for place, (_, case_id, _, due_ms) in enumerate(keyed) if due_ms < now_ms]
-    by_claim = [cases[index] for _, _, index, _ in keyed]
-    if not past:
-        return by_claim
-    past.sort()
-    return _with_turns(by_claim, [place for _, _, place in past], turn)
+    entries = [_entries(case, given) for case in cases]
+    by_claim, by_due = (sorted(entry[which] for entry in entries) for which in (0, 1))
+    return list(_in_turns(by_claim, by_due, now_ms, turn))
 
 
-def _with_turns(by_claim: Sequence[OpenCase], past: Sequence[int], turn: int) -> list[OpenCase]:
-    """Gives each `TURNS`-th turn to the next of `past`: places in `by_claim`, the longest past its wait first."""
-    ordered: list[OpenCase] = []
-    placed = bytearray(len(by_claim))
-    longest, highest, turn = 0, 0, turn % TURNS
-    while len(ordered) < len(by_claim):
-        while longest < len(past) and placed[past[longest]]:
+def _entries(case: OpenCase, waits: LongestWaits) -> tuple[_Entry, _Entry]:
+    """The case by its claim, and by the time at which its longest wait is over."""
+    severity, raised_ms = case.severity, case.raised_ms
+    # Enums hash slowly, and looking their values up is slow.
+    if severity is Severity.CRITICAL:
+        rank, wait_seconds = 0, waits.critical
+    elif severity is Severity.HIGH:
+        rank, wait_seconds = _RANK, waits.high
+    else:
+        rank, wait_seconds = 2 * _RANK, waits.review
+    claim = rank + case.certainty + (0 if case.live else _ENDED)
+    return (claim * _CLAIM_MS + raised_ms, case.case_id, case), (raised_ms + 1000 * wait_seconds, case.case_id, case)
+
+
+def _in_turns(by_claim: Sequence[_Entry], by_due: Sequence[_Entry], now_ms: int, turn: int) -> Iterator[OpenCase]:
+    """Gives each `TURNS`-th turn to the case that is longest past its wait, the others to the highest claim."""
+    past = bisect_left(by_due, now_ms, key=itemgetter(0))
+    given: set[str] = set()
+    longest = highest = 0
+    for number in range(turn, turn + len(by_claim)):
+        while longest < past and by_due[longest][1] in given:
             longest += 1
-        while placed[highest]:
+        while by_claim[highest][1] in given:
             highest += 1
-        place = past[longest] if turn == TURNS - 1 and longest < len(past) else highest
-        placed[place] = 1
-        ordered.append(by_claim[place])
-        turn = (turn + 1) % TURNS
-    return ordered
+        its_turn = number % TURNS == TURNS - 1 and longest < past
+        _, case_id, case = by_due[longest] if its_turn else by_claim[highest]
+        given.add(case_id)
+        yield case

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.facts import Severity
-from desk.cases.queue_counts import MOST_ALARMS, count_cases
+from desk.cases.queue_counts import MOST_ALARMS, QueueCounts, QueueTally
 from desk.cases.queue_filter import SHOWS, QueueFilter
 from desk.cases.queue_rows import QueueRow, row_of
 from desk.texts.catalogue import load_texts
@@ -92,6 +92,14 @@ class TestFilter:
         assert QueueFilter().query() == ""
 
 
+def counted(*cases: OpenCase) -> QueueCounts:
+    """The counters of these cases."""
+    tally = QueueTally()
+    for one in cases:
+        tally.put(one)
+    return tally.counts(now_ms=NOW_MS, waits=WAITS)
+
+
 class TestCounts:
     def test_counters_count_cases_and_the_oldest(self) -> None:
         """A queue that grows old would look fresh."""
@@ -101,7 +109,7 @@ class TestCounts:
             case("c", severity=Severity.REVIEW, live=False, holder="Kim", rule="nude"),
             case("d", severity=Severity.REVIEW, holder="noor", handed_to="kim"),
         ]
-        counts = count_cases(cases, now_ms=NOW_MS, waits=WAITS)
+        counts = counted(*cases)
         assert [(one.severity, one.cases, one.past) for one in counts.severities] == [
             (Severity.CRITICAL, 2, True),
             (Severity.HIGH, 0, False),
@@ -115,8 +123,19 @@ class TestCounts:
     def test_alarms_are_the_newest_critical_cases(self) -> None:
         """A new critical case would not sound where many are open."""
         cases = [case(f"c{number}", raised_ms=number) for number in range(MOST_ALARMS + 5)]
-        critical = count_cases([*cases, case("high", severity=Severity.HIGH)], now_ms=NOW_MS, waits=WAITS).critical
+        critical = counted(*cases, case("high", severity=Severity.HIGH)).critical
         assert (len(critical), critical[0]) == (MOST_ALARMS, f"c{MOST_ALARMS + 4}")
+
+    def test_cases_that_change_and_go_are_counted_as_they_are(self) -> None:
+        """Counters would drift from the list beneath them, further with each change."""
+        tally = QueueTally()
+        for one in (case("a", holder="kim"), case("b"), case("c", severity=Severity.HIGH, handed_to="noor")):
+            tally.put(one)
+        changed = case("a", severity=Severity.REVIEW, raised_ms=NOW_MS - 5, rule="nude", live=False)
+        tally.put(changed)
+        for gone in ("b", "c", "never"):
+            tally.drop(gone)
+        assert tally.counts(now_ms=NOW_MS, waits=WAITS) == counted(changed)
 
 
 class TestRow:

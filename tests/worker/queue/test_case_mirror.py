@@ -1,7 +1,7 @@
 """The mirror of open cases has what Redis has, after each act, read by what changed alone."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from people_made import Roster
@@ -28,17 +28,32 @@ def tracking(redis: Redis) -> Iterator[KeyTracking]:
         yield tracking
 
 
-def followed(redis: Redis, mirror: CaseMirror, tracking: KeyTracking) -> dict[str, OpenCase]:
+@dataclass(kw_only=True)
+class Reader:
+    """Whoever keeps up with a mirror by what changed."""
+
+    mirror: CaseMirror = field(default_factory=CaseMirror)
+    known: dict[str, OpenCase] = field(default_factory=dict)
+
+    def cases(self, at_ms: int) -> list[OpenCase]:
+        for case_id, case in self.mirror.drain(at_ms).items():
+            self.known.pop(case_id, None)
+            if case is not None:
+                self.known[case_id] = case
+        return list(self.known.values())
+
+
+def followed(redis: Redis, reader: Reader, tracking: KeyTracking) -> dict[str, OpenCase]:
     """Cases of the mirror once it has seen all that was written before this call."""
     redis.hset("lw:incident:last", "hits", "1")
     seen: set[str] = set()
     while "lw:incident:last" not in seen:
         keys = tracking.changed(SOON_SECONDS)
         assert keys
-        mirror.update(redis, keys)
+        reader.mirror.update(redis, keys)
         seen |= keys
     redis.delete("lw:incident:last")
-    return plain(mirror.cases(now_ms(redis)))
+    return plain(reader.cases(now_ms(redis)))
 
 
 def plain(cases: list[OpenCase]) -> dict[str, OpenCase]:
@@ -49,11 +64,11 @@ def plain(cases: list[OpenCase]) -> dict[str, OpenCase]:
 def test_it_has_what_redis_has_after_each_act(redis: Redis, scene: Scene, tracking: KeyTracking) -> None:
     """A moderator would see a case that a colleague has decided, or miss one that came."""
     scene.raise_incident("before")
-    mirror = CaseMirror()
-    mirror.read(redis)
+    reader = Reader()
+    reader.mirror.read(redis)
 
     def agrees() -> dict[str, OpenCase]:
-        cases = followed(redis, mirror, tracking)
+        cases = followed(redis, reader, tracking)
         assert cases == plain(read_open_cases(redis)[0])
         return cases
 
@@ -82,10 +97,10 @@ def test_a_lease_ends_without_a_write(redis: Redis, scene: Scene) -> None:
     """A case whose holder went away would look held until somebody writes."""
     scene.raise_incident("cam-1")
     take(redis, "kim", lease_seconds=60)
-    mirror = CaseMirror()
-    now = mirror.read(redis)
-    assert [case.holder for case in mirror.cases(now + 59_000)] == ["kim"]
-    assert [case.holder for case in mirror.cases(now + 60_001)] == [None]
+    reader = Reader()
+    now = reader.mirror.read(redis)
+    assert [case.holder for case in reader.cases(now + 59_000)] == ["kim"]
+    assert [case.holder for case in reader.cases(now + 60_001)] == [None]
 
 
 def test_who_left_the_roster_holds_nothing(redis: Redis, scene: Scene, tracking: KeyTracking) -> None:
@@ -94,11 +109,11 @@ def test_who_left_the_roster_holds_nothing(redis: Redis, scene: Scene, tracking:
     kim = roster.add("kim")
     scene.raise_incident("cam-1")
     take(redis, kim)
-    mirror = CaseMirror()
-    mirror.read(redis)
-    assert [case.holder for case in mirror.cases(0)] == ["kim"]
+    reader = Reader()
+    reader.mirror.read(redis)
+    assert [case.holder for case in reader.cases(0)] == ["kim"]
     remove_person(redis, "kim", by=roster.lead)
-    assert [case.holder for case in followed(redis, mirror, tracking).values()] == [None]
+    assert [case.holder for case in followed(redis, reader, tracking).values()] == [None]
 
 
 def test_only_incidents_are_read_again() -> None:
@@ -110,9 +125,9 @@ def test_only_incidents_are_read_again() -> None:
 def test_the_queue_alone_is_read_again_where_it_differs(redis: Redis, scene: Scene) -> None:
     """A case that somebody took out by hand would stay; or every raise be read twice, with all other cases."""
     scene.raise_incident("cam-1")
-    mirror = CaseMirror()
-    mirror.read(redis)
-    assert mirror.update(redis, {"lw:open:critical"}) is None
+    reader = Reader()
+    reader.mirror.read(redis)
+    assert reader.mirror.update(redis, {"lw:open:critical"}) is None
     redis.delete("lw:open:critical")
-    assert mirror.update(redis, {"lw:open:critical"}) is not None
-    assert mirror.cases(0) == []
+    assert reader.mirror.update(redis, {"lw:open:critical"}) is not None
+    assert reader.cases(0) == []

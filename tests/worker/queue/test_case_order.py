@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from config.errors import SettingsError
 from config.facts import Severity
 from config.settings import Settings
-from worker.queue.case_order import TURNS, Certainty, LongestWaits, OpenCase, order_cases
+from worker.queue.case_order import TURNS, CasesInOrder, Certainty, LongestWaits, OpenCase, order_cases
 
 NOW_MS = 1_800_000_000_000
 WAITS = LongestWaits()
@@ -142,3 +142,28 @@ def test_a_deployment_sets_its_own_waits():
     assert a_case("a", severity=Severity.REVIEW, waited_seconds=61).is_past(waits, NOW_MS)
     with pytest.raises(SettingsError, match="LIVEWARDEN_WAIT_HIGH_SECONDS"):
         Settings.from_mapping({"LIVEWARDEN_WAIT_HIGH_SECONDS": "0"})
+
+
+@given(CASES, CASES, st.lists(st.integers(0, 39), max_size=20), st.integers(0, 9))
+def test_an_order_that_is_kept_up_is_the_order_made_anew(before, after, dropped, turn):
+    """A page that is open would show another order than one that was just opened."""
+    kept = CasesInOrder(WAITS)
+    for case in (*before, *after):
+        kept.put(case)
+    left = {case.case_id: case for case in (*before, *after)}
+    for case in [before[number] for number in dropped if number < len(before)]:
+        kept.drop(case.case_id)
+        left.pop(case.case_id, None)
+    assert list(kept.in_turns(now_ms=NOW_MS, turn=turn)) == order_cases(left.values(), now_ms=NOW_MS, turn=turn)
+
+
+def test_an_order_that_was_asked_for_stays_as_it_was():
+    """A page would miss a case, or show one twice, while others change."""
+    kept = CasesInOrder(WAITS)
+    for number in range(9):
+        kept.put(a_case(f"case-{number}"))
+    asked = kept.in_turns(now_ms=NOW_MS, turn=0)
+    assert next(asked).case_id == "case-0"
+    kept.drop("case-1")
+    kept.put(a_case("case-0", waited_seconds=1))
+    assert [case.case_id for case in asked] == [f"case-{number}" for number in range(1, 9)]
