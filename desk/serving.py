@@ -1,6 +1,7 @@
 """The server of the desk: uvicorn with its bounds, and without what it must not log or believe."""
 
 import asyncio
+import socket
 from types import FrameType
 from typing import Any, Final
 
@@ -82,11 +83,17 @@ OPTIONS: Final[dict[str, Any]] = {
 
 
 class DeskServer(uvicorn.Server):
-    """A server that ends the streams of open pages first: it would wait for them."""
+    """A server that reads the queue from its start, and ends the streams of open pages before it ends: it would wait for
+    them."""
 
     def __init__(self, app: FastAPI, **options: Any) -> None:
         super().__init__(uvicorn.Config(app, **OPTIONS, **options))
         self._feed = app.state.services.feed
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to serve."""
+        self._feed.start()
+        await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins to end, at a signal."""

@@ -49,7 +49,7 @@ _trouble = FailureLog(logging.getLogger(__name__))
 
 
 class QueueFeed:
-    """The newest snapshot of the queue. It starts with the first page, and ends by `close`."""
+    """The newest snapshot of the queue. It begins by `start` or with the first page, and ends by `close`."""
 
     def __init__(self, redis: Redis, waits: LongestWaits, *, stale_seconds: float = STALE_SECONDS) -> None:
         self._redis = redis
@@ -81,7 +81,7 @@ class QueueFeed:
             StoreError: there is none, or Redis does not answer at present.
         """
         with self._made:
-            self._start()
+            self.start()
             self._made.wait_for(lambda: self._newest or self._lost_at or self.closed, ANSWER_SECONDS)
             return self._present()
 
@@ -92,7 +92,7 @@ class QueueFeed:
             StoreError: Redis does not answer at present.
         """
         with self._made:
-            self._start()
+            self.start()
             self._asked += 1
             asked = self._asked
             self._made.wait_for(lambda: self._answered >= asked or self._lost_at or self.closed, ANSWER_SECONDS)
@@ -100,9 +100,11 @@ class QueueFeed:
                 raise _unread()
             return self._present()
 
-    def _start(self) -> None:
-        if self._thread is None and not self.closed:
-            self._thread = start_thread("queue-feed", self._run)
+    def start(self) -> None:
+        """Begins to read, so that the first page does not wait for a long queue; the first page does so otherwise."""
+        with self._made:
+            if self._thread is None and not self.closed:
+                self._thread = start_thread("queue-feed", self._run)
 
     def _present(self) -> QueueSnapshot:
         if self._newest is None or self.lost_at is not None:

@@ -84,10 +84,12 @@ class _OpenPage:
 
     def changes(self) -> list[bytes]:
         """The events that bring the page up to the newest snapshot, and one that says how new it is."""
+        feed = self._services.feed
         try:
-            snapshot = self._services.feed.newest()
+            # At first all that was written before: the newest snapshot is up to a second old while no page is open.
+            snapshot = feed.newest() if self._head else feed.current()
         except StoreError:
-            lost_at = self._services.feed.lost_at or time.time()
+            lost_at = feed.lost_at or time.time()
             return [event_text(json.dumps({"lost_seconds": round(time.time() - lost_at)}), event="beat")]
         head, rows = self._rendered(snapshot)
         events = []

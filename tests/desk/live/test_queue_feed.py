@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from desk_server import RunningDesk
 from redis import Redis
 from scene import Scene
 
@@ -135,3 +136,10 @@ def test_a_closed_feed_answers_nobody(feed: QueueFeed) -> None:
     with pytest.raises(StoreError):
         feed.current()
     feed.close()
+
+
+def test_a_desk_reads_the_queue_before_a_page_is_opened(running: RunningDesk, redis: Redis) -> None:
+    """The first page after a restart would take a second with a long queue."""
+    until = time.monotonic() + SOON_SECONDS
+    while not any("t" in client["flags"] for client in redis.client_list()):  # its keys are followed
+        assert time.monotonic() < until
