@@ -83,8 +83,7 @@ OPTIONS: Final[dict[str, Any]] = {
 
 
 class DeskServer(uvicorn.Server):
-    """A server that reads the queue from its start, and ends the streams of open pages before it ends: it would wait for
-    them."""
+    """A server that reads the queue from its start, and ends the streams of open pages before itself."""
 
     def __init__(self, app: FastAPI, **options: Any) -> None:
         super().__init__(uvicorn.Config(app, **OPTIONS, **options))
