@@ -21,7 +21,7 @@ OUTCOMES: Final = (
     "harmless",
     "cannot_judge",
 )
-"""Outcomes of decisions, as in `worker.queue.decisions.Outcome`."""
+"""Outcomes of decisions, as in `worker.queue.outcomes.Outcome`."""
 
 MAX_RISK_SCORES: Final = 20
 """Each is kept for each stream, and compared where a segment settles."""

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from worker.people.actor import Actor
-    from worker.queue.claims import Claim, OpenIncident
+    from worker.queue.claims import Claim
+    from worker.queue.open_incidents import OpenIncident
     from worker.tables.field_table import FieldTable
 
 SHOWN_PICTURES = 4

@@ -19,9 +19,10 @@ from worker.incidents.due_ends import end_incidents
 from worker.incidents.keys import incident_key
 from worker.people.actor import Actor, Role
 from worker.people.changes import remove_person
+from worker.queue.answers import Decision, Judgement
 from worker.queue.case_order import LongestWaits
 from worker.queue.claims import anything_free, take, take_case
-from worker.queue.decisions import Decision, Judgement, decide_incident
+from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend
 from worker.queue.open_cases import read_open_cases
 from worker.queue.open_incidents import open_incidents
