@@ -14,6 +14,7 @@ from scene import Scene
 from config.facts import ListMatch, Severity
 from config.policy.policy import Policy
 from config.policy.rules import Flood
+from config.settings import LONGEST_WAIT_SECONDS
 from worker.errors import PeopleError, QueueError
 from worker.incidents.due_ends import end_incidents
 from worker.incidents.keys import incident_key
@@ -332,6 +333,18 @@ class TestAlone:
         assert isinstance(done, Decision)
         (event,) = scene.decisions()
         assert [one["outcome"] for one in event["data"]["judgements"]] == ["csea_apparent"]
+
+    def test_nobody_decides_before_the_longest_wait_that_settings_may_state(self, scene: Scene, redis: Redis) -> None:
+        """A team that gives second judges the weekend would have one person decide alone at once."""
+        roster = Roster(redis)
+        waits = LongestWaits(critical=LONGEST_WAIT_SECONDS)
+        incident = waiting(scene, by=roster.lead, waits=waits)
+        assert describe_incident(redis, incident)["judgement"]["alone"] is False
+        assert not anything_free(redis, roster.lead)
+        assert taken(redis, roster.lead) is None
+        with pytest.raises(QueueError, match="lea judged it: a second person judges now"):
+            judge(scene, incident, "csea_apparent", roster.lead, waits=waits)
+        assert isinstance(judge(scene, incident, "harmless", roster.add("leo", Role.LEAD), note="a doll"), Judgement)
 
     def test_another_lead_s_judgement_decides_after_the_wait(self, scene: Scene, redis: Redis) -> None:
         """A second lead, who may be the only one on duty, would have to judge the same incident twice."""

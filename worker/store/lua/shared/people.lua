@@ -52,6 +52,9 @@ end
 -- Fields of an incident's record that are of judgements on it (worker/queue/second_judge.py).
 local JUDGING_FIELDS = {'judgement', 'judged_by', 'judged_on', 'judged_until_ms', 'judgements', 'judge_token'}
 
+-- The longest wait for a second person that settings may state, 7 days (LONGEST_WAIT_MS in worker/queue/second_judge.py).
+local LONGEST_JUDGING_MS = 604800000
+
 -- Digest of what an escalation event shows, as `extent_digest` of worker/queue/second_judge.py; '': it is damaged.
 local function extent_digest(text)
   local ok, event = pcall(cjson.decode, text or '')
@@ -76,7 +79,7 @@ local function judged_already(incident, judged_by, person, role, now_ms)
   if known[1] ~= extent_digest(known[3]) then
     return false
   end
-  return still_to_come(known[2], now_ms, 86400000) or not (role == '' or role == 'lead')
+  return still_to_come(known[2], now_ms, LONGEST_JUDGING_MS) or not (role == '' or role == 'lead')
 end
 
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
