@@ -6,31 +6,14 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from config.documents.names import unknown
-
-OUTCOMES: Final = (
-    "csea_apparent",
-    "csea_suspected",
-    "child_at_risk",
-    "adult_tos",
-    "other_harm",
-    "harmless",
-    "cannot_judge",
-)
-"""Outcomes of decisions."""
-
-
-def _outcome(value: str) -> str:
-    if value not in OUTCOMES:
-        raise ValueError(unknown("outcome", value, OUTCOMES))
-    return value
+from config.policy.outcome_names import OUTCOMES, known_outcome
 
 
 def _each_once(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-_OutcomeName = Annotated[str, AfterValidator(_outcome), Field(json_schema_extra={"enum": list(OUTCOMES)})]
+_OutcomeName = Annotated[str, AfterValidator(known_outcome), Field(json_schema_extra={"enum": list(OUTCOMES)})]
 SecondPerson = Annotated[tuple[_OutcomeName, ...], AfterValidator(_each_once)]
 """Outcomes of a first judgement for which a second person judges, without knowing it."""
 

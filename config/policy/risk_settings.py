@@ -11,17 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from config.documents.names import shortened, unknown
 from config.facts import IMMINENT_DANGER_RULE
-
-OUTCOMES: Final = (
-    "csea_apparent",
-    "csea_suspected",
-    "child_at_risk",
-    "adult_tos",
-    "other_harm",
-    "harmless",
-    "cannot_judge",
-)
-"""Outcomes of decisions, as in `worker.queue.decisions.Outcome`."""
+from config.policy.outcome_names import known_outcome
 
 MAX_RISK_SCORES: Final = 20
 """Each is kept for each stream, and compared where a segment settles."""
@@ -47,12 +37,6 @@ def _score_name(name: str, info: ValidationInfo) -> str:
         raise ValueError(unknown("score", name, known))
     if not re.fullmatch(r"[^/\s]{1,64}/[^\s]{1,200}", name):
         raise ValueError(f"{shortened(name)!r}: expected a score's name: MODEL/LABEL")
-    return name
-
-
-def _outcome(name: str) -> str:
-    if name not in OUTCOMES:
-        raise ValueError(unknown("outcome", name, OUTCOMES))
     return name
 
 
@@ -139,7 +123,7 @@ class RiskSettings(BaseModel):
         default={**SCORES}, max_length=MAX_RISK_SCORES
     )
     """By "<model>/<label>", likewise."""
-    decisions: dict[Annotated[str, AfterValidator(_outcome)], DecisionRisk | None] = Field(default={**DECISIONS})
+    decisions: dict[Annotated[str, AfterValidator(known_outcome)], DecisionRisk | None] = Field(default={**DECISIONS})
     """By outcome, likewise."""
 
     @field_validator("signals", "scores", "decisions", mode="before")

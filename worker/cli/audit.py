@@ -106,13 +106,13 @@ def verify_log(
 
 @contextmanager
 def _session() -> "Iterator[tuple[Redis, ObjectStore, Cipher | None]]":
-    from worker.evidence.sealing import Identity
+    from worker.cli.evidence_keys import audit_opener
     from worker.runtime.environment import settings_of
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect
 
     settings = settings_of(os.environ)
-    opened = None if settings.evidence_identity is None else Identity.read(settings.evidence_identity).decrypt
+    opened = audit_opener(settings)
     with connect(settings.redis_url.get_secret_value()) as redis:
         yield redis, ObjectStore(settings.store_url), opened
 

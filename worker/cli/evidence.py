@@ -69,9 +69,10 @@ def show(
     private key.
     """
     from worker.audit.entries import Act, append_entry, audit_entry
-    from worker.cli.evidence_keys import evidence_reader, own_identity
     from worker.errors import EvidenceError
     from worker.evidence.picture import to_png
+    from worker.evidence.reading import EvidenceReader
+    from worker.evidence.sealing import Identity
     from worker.people.actor import Role
     from worker.queue.lookup import expect_role
     from worker.store.local_file import expect_private, write_private_file
@@ -87,7 +88,7 @@ def show(
     settings, redis = queue_settings(), queue_redis()
     actor = acting_person(redis, by, role)
     actor.must_be(Role.MODERATOR, Role.LEAD, to="see evidence")
-    found, head, jpeg = evidence_reader(redis, settings).open(ref, own_identity(settings))
+    found, head, jpeg = EvidenceReader.of(redis, settings).open(ref, Identity.of(settings))
     expect_role(redis, found.incident, actor, act="see evidence")
     try:
         png = to_png(jpeg, clear=clear)
@@ -125,9 +126,9 @@ def export(
     the manifest names.
     """
     from worker.audit.entries import Act, append_entry, audit_entry
-    from worker.cli.evidence_keys import evidence_reader
     from worker.events.cloudevent import rfc3339
     from worker.evidence.export import export_incident
+    from worker.evidence.reading import EvidenceReader
     from worker.people.actor import Role
     from worker.queue.lookup import find_incident
     from worker.store.redis_client import now_ms, store_errors
@@ -145,7 +146,7 @@ def export(
     with store_errors():
         at = rfc3339(now_ms(redis))
     done = export_incident(
-        evidence_reader(redis, settings),
+        EvidenceReader.of(redis, settings),
         incident_id,
         out,
         facts={"deployment": settings.deployment, "exported_by": actor.name, "exported": at},

@@ -11,11 +11,8 @@ from worker.cli.options import Json, OwnName, acting_person
 from worker.cli.queue_hold import queue_redis, queue_settings
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from config.settings import Settings
-    from worker.evidence.reading import EvidenceReader
-    from worker.evidence.sealing import Identity
+    from worker.audit.segments import Cipher
 
 app = typer.Typer()
 
@@ -23,22 +20,15 @@ NOT_ALL = 3
 """Exit status of a rotation that left items as they were: others hold their keys, or they failed."""
 
 
-def evidence_reader(redis: "Redis", settings: "Settings") -> "EvidenceReader":
-    """The places where evidence is read."""
-    from worker.evidence.reading import EvidenceReader
-
-    return EvidenceReader.of(redis, settings)
-
-
-def own_identity(settings: "Settings") -> "Identity":
-    """The private key of the person who runs the command.
+def audit_opener(settings: "Settings") -> "Cipher | None":
+    """Opens sealed parts of the audit log with the key of the person who runs the command; None: they have none.
 
     Raises:
-        EvidenceError: LIVEWARDEN_EVIDENCE_IDENTITY is not set, or its file is not usable.
+        EvidenceError: the file of LIVEWARDEN_EVIDENCE_IDENTITY is not usable.
     """
     from worker.evidence.sealing import Identity
 
-    return Identity.of(settings)
+    return None if settings.evidence_identity is None else Identity.read(settings.evidence_identity).decrypt
 
 
 @app.command()
@@ -75,8 +65,9 @@ def rotate(
     from worker.audit.entries import Act, append_entry, audit_entry
     from worker.cli.screen import progress_bar
     from worker.errors import BankRequestError, EvidenceError
+    from worker.evidence.reading import EvidenceReader
     from worker.evidence.rotation import Rotation
-    from worker.evidence.sealing import Recipients
+    from worker.evidence.sealing import Identity, Recipients
     from worker.people.actor import Role
     from worker.store.lease import leased
     from worker.store.redis_keys import EVIDENCE_ROTATION
@@ -86,7 +77,7 @@ def rotate(
     actor.must_be(Role.LEAD, to="seal evidence again")
     if settings.evidence_recipients is None:
         raise EvidenceError("LIVEWARDEN_EVIDENCE_RECIPIENTS: set it to the file of public keys", reason="no-recipients")
-    recipients, identity = Recipients.read(settings.evidence_recipients), own_identity(settings)
+    recipients, identity = Recipients.read(settings.evidence_recipients), Identity.of(settings)
     if not set(identity.public_keys) & set(recipients.public_keys):
         typer.echo("your own key is not among the recipients: you will not open this evidence again", err=True)
     with leased(redis, EVIDENCE_ROTATION.name) as lease:
@@ -106,7 +97,7 @@ def rotate(
                 lease.check()
                 update(completed=done, total=total)
 
-            rotation = Rotation(reader=evidence_reader(redis, settings), identity=identity, recipients=recipients)
+            rotation = Rotation(reader=EvidenceReader.of(redis, settings), identity=identity, recipients=recipients)
             counts = rotation.run(progress)
     record = {
         "resealed": counts.resealed,

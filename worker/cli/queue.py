@@ -117,6 +117,7 @@ def decide(
     """
     from worker.cli.queue_judging import print_judgement
     from worker.queue import decisions, revisions
+    from worker.queue.answers import Judgement
     from worker.queue.case_order import LongestWaits
     from worker.queue.lookup import find_incident
 
@@ -145,7 +146,7 @@ def decide(
             waits=LongestWaits.of(settings),
             **said,
         )
-        if isinstance(done, decisions.Judgement):
+        if isinstance(done, Judgement):
             print_judgement(done, as_json=as_json)
             return
         decision = done
@@ -165,7 +166,7 @@ def watch(
 ) -> None:
     """Follow published events, without taking incidents, until Ctrl-C."""
     from worker.cli.screen import Screen
-    from worker.queue.claims import follow
+    from worker.queue.queue_entries import follow
 
     console = Screen()
     try:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from worker.people.actor import Actor
-    from worker.queue.claims import Claim, OpenIncident
+    from worker.queue.claims import Claim
+    from worker.queue.open_incidents import OpenIncident
     from worker.tables.field_table import FieldTable
 
 SHOWN_PICTURES = 4
@@ -105,9 +106,11 @@ def evidence_line(data: dict[str, Any]) -> str:
 
 
 def _match(match: dict[str, Any]) -> str:
+    from worker.queue.case_words import VARIANTS
+
     parts = [f"list {match['list']}, entry {match['entry']}, distance {match['distance']}"]
     if "variant" in match:
-        parts.append({"mirror": "mirrored", "rotate": "rotated", "crop": "without its bars"}[match["variant"]])
+        parts.append(VARIANTS.get(match["variant"], match["variant"]))
     if "video" in match:
         parts.append(f"video {match['video']}" + (f" at {match['seconds']:g} s" if "seconds" in match else ""))
     if "allowed" in match:

@@ -120,16 +120,17 @@ def package(
     nothing was written. Status 3: something is missing in it, which is named. LIVEWARDEN_EVIDENCE_IDENTITY names
     the file of the second person's private key.
     """
-    from worker.cli.evidence_keys import evidence_reader, own_identity
     from worker.drafts.packaging import Packaging
+    from worker.evidence.reading import EvidenceReader
+    from worker.evidence.sealing import Identity
 
     settings, redis = queue_settings(), queue_redis()
     actor = acting_person(redis, by, role)
     packaging = Packaging(
         redis=redis,
         audit=audit_search(redis, settings),
-        reader=evidence_reader(redis, settings),
-        identity=lambda: own_identity(settings),
+        reader=EvidenceReader.of(redis, settings),
+        identity=lambda: Identity.of(settings),
         deployment=settings.deployment,
     )
     done = packaging.package(case, actor, to=to, out=out)
@@ -160,8 +161,7 @@ def gathered(redis: "Redis", settings: "Settings", case: str) -> "CaseReport":
 def audit_search(redis: "Redis", settings: "Settings") -> "AuditSearch":
     """The audit log. Sealed parts of it are opened with the person's own key."""
     from worker.audit.search import AuditSearch
-    from worker.evidence.sealing import Identity
+    from worker.cli.evidence_keys import audit_opener
     from worker.store.object_store import ObjectStore
 
-    opened = None if settings.evidence_identity is None else Identity.read(settings.evidence_identity).decrypt
-    return AuditSearch(redis, ObjectStore(settings.store_url), opened=opened)
+    return AuditSearch(redis, ObjectStore(settings.store_url), opened=audit_opener(settings))

@@ -37,7 +37,7 @@ def print_report(first: str | None, last: str | None, form: ReportFormat, purpos
         StoreError: Redis failed.
         LocalFileError: a plot cannot be written.
     """
-    from worker.evidence.sealing import Identity
+    from worker.cli.evidence_keys import audit_opener
     from worker.ingest.registry.registration import Purpose
     from worker.insight.formats import to_csv, to_json, to_markdown
     from worker.insight.period import Period
@@ -51,7 +51,7 @@ def print_report(first: str | None, last: str | None, form: ReportFormat, purpos
     if purpose not in tuple(Purpose):  # Python 3.11 has no "str in StrEnum"
         raise typer.BadParameter(f"{purpose!r} is none of {', '.join(Purpose)}", param_hint="--purpose")
     period, settings = Period.parse(first, last), settings_of(os.environ)
-    opened = None if settings.evidence_identity is None else Identity.read(settings.evidence_identity).decrypt
+    opened = audit_opener(settings)
     with connect(settings.redis_url.get_secret_value()) as redis:
         found = period_report(redis, ObjectStore(settings.store_url), period, purpose=purpose, opened=opened)
     if plots is not None:

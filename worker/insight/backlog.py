@@ -35,7 +35,7 @@ class WaitingIncident:
 
 
 def waiting_incidents(redis: Redis) -> Iterator[WaitingIncident]:
-    """Yields all undecided incidents, without their events, which `open_incidents` reads: a backlog of 100,000 has a
+    """Yields all undecided incidents, without their events, and without a bound: a backlog of 100,000 has a
     gigabyte of these.
 
     Raises:

@@ -14,7 +14,7 @@ from redis import Redis
 from config.facts import Severity
 from worker.incidents.keys import ALIKE, ids_key, incident_key
 from worker.insight.period import Period
-from worker.queue.decisions import Outcome
+from worker.queue.outcomes import Outcome
 from worker.queue.record_fields import number_of
 from worker.store.redis_client import store_errors
 from worker.verdictlog.outcome_rows import milliseconds

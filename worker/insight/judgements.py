@@ -12,7 +12,7 @@ from worker.insight.durations import DurationSketch
 from worker.insight.estimates import cohens_kappa, wilson
 from worker.insight.period import day_of
 from worker.insight.sections import ReportSection, Value, count, number, seconds, share, table, text
-from worker.queue.decisions import Outcome
+from worker.queue.outcomes import Outcome
 
 CONFIRMED: Final = frozenset(REPORTED_OUTCOMES)
 """Outcomes that confirm a finding: those that may have to be reported to an authority."""

@@ -10,7 +10,8 @@ SEPARATOR: Final = " · "
 MINUTES_ALONE: Final = 10
 """From so many on seconds are noise."""
 
-_VARIANTS: Final = {"mirror": "mirrored", "rotate": "rotated", "crop": "without its bars"}
+VARIANTS: Final = {"mirror": "mirrored", "rotate": "rotated", "crop": "without its bars"}
+"""Forms of a picture in which it matches, in words."""
 
 
 def case_text(case: OpenCase, now_ms: int) -> str:
@@ -29,7 +30,7 @@ def ground_parts(case: OpenCase) -> tuple[str, ...]:
                 parts.append(f"class {ground['category']}")
             parts.append(f"distance {ground.get('distance', '?')}")
             if "variant" in ground:
-                parts.append(_VARIANTS.get(str(ground["variant"]), str(ground["variant"])))
+                parts.append(VARIANTS.get(str(ground["variant"]), str(ground["variant"])))
             return tuple(parts)
         case "reported":
             return ("Imminent danger", "reported by the platform", "no picture judged")

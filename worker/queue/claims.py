@@ -16,19 +16,10 @@ from worker.audit.entries import Act, audit_entry
 from worker.events.cloudevent import rfc3339
 from worker.incidents.keys import ESCALATION_KEYS, OPEN_KEYS, held_key
 from worker.people.actor import Actor
-from worker.queue.case_acts import CaseLease, act_on_case, case_refused
-from worker.queue.case_acts import refused_person as refused_person
+from worker.queue.case_acts import CaseLease, act_on_case, case_refused, refused_person
 from worker.queue.case_order import TURNS, LongestWaits
-from worker.queue.open_incidents import OpenIncident as OpenIncident
-from worker.queue.open_incidents import open_incidents as open_incidents
-from worker.queue.queue_entries import QueueEntry as QueueEntry
-from worker.queue.queue_entries import follow as follow
 from worker.queue.queue_entries import last_ids, read_entries
 from worker.queue.record_fields import LEASE_SECONDS, LONGEST_LEASE_MS
-from worker.queue.record_fields import UNREADABLE as UNREADABLE
-from worker.queue.record_fields import lease_left_ms as lease_left_ms
-from worker.queue.record_fields import number_of as number_of
-from worker.queue.record_fields import role_needed as role_needed
 from worker.store.redis_client import run_script, store_errors
 
 REOPEN_SECONDS: Final = 15.0

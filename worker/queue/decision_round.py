@@ -45,6 +45,16 @@ class DecisionRound:
         return self.found.incident.incident_id
 
     @property
+    def _keys(self) -> list[str]:
+        """The incident, its entries, the incidents that its state is kept with, and decisions."""
+        return [
+            incident_key(self._incident_id),
+            entries_key(self._incident_id),
+            incidents_key(self.found.kept.owner),
+            DECISIONS,
+        ]
+
+    @property
     def refusal(self) -> str:
         """Reason why nobody may make this decision; empty: it may be made."""
         if self.found.worse:
@@ -93,10 +103,7 @@ class DecisionRound:
             self.redis,
             "decide",
             keys=[
-                incident_key(self._incident_id),
-                entries_key(self._incident_id),
-                incidents_key(found.kept.owner),
-                DECISIONS,
+                *self._keys,
                 *([] if found.named is None else [named_key(self._incident_id)]),
                 *([] if left is None else [named_key(left.incident.incident_id), FLOODS_DUE]),
             ],
@@ -154,12 +161,7 @@ class DecisionRound:
         answer = run_script_to_disk(
             self.redis,
             "judge",
-            keys=[
-                incident_key(self._incident_id),
-                entries_key(self._incident_id),
-                incidents_key(found.kept.owner),
-                DECISIONS,
-            ],
+            keys=self._keys,
             args=[
                 self._incident_id,
                 given.by,

@@ -13,14 +13,11 @@ from worker.people.actor import Actor, Role
 from worker.people.roster import may_hold, read_roster
 from worker.queue.answers import Decision, Judgement
 from worker.queue.case_order import LongestWaits
-from worker.queue.decision_round import KEPT_SECONDS, DecisionRound
+from worker.queue.decision_round import DecisionRound
 from worker.queue.leases import not_held
-from worker.queue.outcomes import Outcome
 from worker.queue.second_judge import GivenJudgement, JudgingState, JudgingStep
 from worker.queue.undecided import Undecided
 from worker.store.redis_client import store_errors
-
-__all__ = ["KEPT_SECONDS", "Decision", "Judgement", "Outcome", "decide_incident", "judging_state", "record_answer"]
 
 PATIENCE_SECONDS = 10.0
 """The time for which a decision is tried again while segments of the stream change its incidents."""

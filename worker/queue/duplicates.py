@@ -5,7 +5,7 @@ together, with one note and one entry of the audit log. Whatever else an inciden
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,24 +17,17 @@ from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.trial import compile_condition
 from worker.audit.entries import MAX_TEXTS, Act, append_entry, audit_entry
 from worker.errors import QueueError, StoreError
-from worker.incidents.ground import FIELD, read_ground
-from worker.incidents.keys import OPEN_KEYS, incident_key
+from worker.incidents.keys import incident_key
 from worker.people.actor import Actor, Role
-from worker.people.roster import read_roster
 from worker.queue.answers import Decision
 from worker.queue.decisions import record_answer
-from worker.queue.record_fields import lease_left_ms
+from worker.queue.open_cases import read_queued
 from worker.queue.second_judge import GivenJudgement
 from worker.queue.undecided import read_record
-from worker.store.redis_client import now_ms, store_errors
+from worker.store.redis_client import store_errors
 
 MOST_AT_ONCE: Final = MAX_TEXTS
 """Incidents that one call decides: as many as one entry of the audit log names. A further call decides the rest."""
-
-MOST_READ: Final = 50_000
-"""Undecided incidents of a severity that are searched, the oldest."""
-
-_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +67,20 @@ def find_duplicates(redis: Redis, incident_id: str, *, by: str | None = None) ->
         flood = read_record(redis, incident_id)
     if flood["rule"] != FLOOD_RULE:
         raise QueueError(f"incident {incident_id} is no flood: only duplicates in a flood of one hash go together")
-    purpose = flood["purpose"]
     hashes = {ListedHash(one["list"], one["entry"]): one["distance"] for one in _matches(flood)}
-    roster, alike, left, more = read_roster(redis), dict[str, str](), dict[str, str](), False
-    with store_errors():
-        now = now_ms(redis)
-    for other, fields in _open(redis, {listed.list for listed in hashes}):
-        if other == incident_id or "outcome" in fields or fields.get("purpose") != purpose:
+    lists = {listed.list for listed in hashes}
+    alike, left, more = dict[str, str](), dict[str, str](), False
+    for other, one in read_queued(redis)[0].items():
+        # The ground is the nearest match: most of a long queue is told apart by it.
+        if other == incident_id or one.purpose != flood["purpose"] or one.ground.get("list") not in lists:
             continue
+        with store_errors():
+            fields = {str(name): str(value) for name, value in redis.hgetall(incident_key(other)).items()}
         matches = _matches(fields)
-        if not any(ListedHash(one["list"], one["entry"]) in hashes for one in matches):
+        if "outcome" in fields or not any(ListedHash(near["list"], near["entry"]) in hashes for near in matches):
             continue
-        held = fields.get("holder") != by and lease_left_ms(fields, now, roster) > 0
-        reason = f"{fields['holder']} holds it" if held else _other_ground(fields, matches, hashes)
+        held = one.holder not in (None, by)
+        reason = f"{one.holder} holds it" if held else _other_ground(fields, matches, hashes)
         if reason:
             left[other] = reason
         elif len(alike) < MOST_AT_ONCE:
@@ -156,29 +150,6 @@ def _wants_second(redis: Redis, incident_id: str, given: GivenJudgement, left: d
     elif given.outcome in str(wanted or "").split():
         left[incident_id] = f"{given.outcome} needs a second person, who judges each on its own"
     return incident_id in left
-
-
-def _open(redis: Redis, lists: set[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The records of open incidents whose nearest match is on one of the lists."""
-    for key in OPEN_KEYS:
-        with store_errors():
-            ids = [str(one) for one in redis.zrange(key, 0, MOST_READ - 1)]
-        for begin in range(0, len(ids), _AT_ONCE):
-            part = ids[begin : begin + _AT_ONCE]
-            grounds = _read(redis, part, FIELD)
-            near = [one for one, ground in zip(part, grounds, strict=True) if read_ground(ground).get("list") in lists]
-            for one in near:
-                with store_errors():
-                    record = redis.hgetall(incident_key(one))
-                yield one, {str(name): str(value) for name, value in record.items()}
-
-
-def _read(redis: Redis, ids: Sequence[str], name: str) -> list[str]:
-    with store_errors(), redis.pipeline(transaction=False) as pipe:
-        for one in ids:
-            pipe.hget(incident_key(one), name)
-        found = pipe.execute(raise_on_error=False)
-    return ["" if value is None or isinstance(value, Exception) else str(value) for value in found]
 
 
 def _matches(fields: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Reads open cases from Redis: 10,000 in a dozen round trips, labels only."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from redis import Redis
@@ -69,11 +69,16 @@ def read_open_cases(redis: Redis) -> tuple[list[OpenCase], int]:
         StoreError: Redis failed.
     """
     incidents, now = read_queued(redis)
+    return cases_of(incidents.values()), now
+
+
+def cases_of(incidents: Iterable[OpenCase]) -> list[OpenCase]:
+    """The cases of incidents that were each read as a case of its own, in no order."""
     cases: dict[str, OpenCase] = {}
-    for one in incidents.values():
+    for one in incidents:
         known = cases.get(one.case_id)
         cases[one.case_id] = one if known is None else joined(known, one)
-    return list(cases.values()), now
+    return list(cases.values())
 
 
 def read_queued(redis: Redis, among: Collection[str] | None = None) -> tuple[dict[str, OpenCase], int]:

@@ -1,17 +1,13 @@
-"""All undecided incidents, in the order of their severity."""
+"""Undecided incidents, each by itself, in the order of their severity."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from config.facts import Severity
-from worker.incidents.keys import incident_key, open_key
 from worker.people.actor import Role
-from worker.people.roster import read_roster
-from worker.queue.record_fields import UNREADABLE, lease_left_ms, number_of, role_needed
-from worker.store.redis_client import now_ms, store_errors
+from worker.queue.case_order import OpenCase
+from worker.queue.open_cases import read_queued
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +21,7 @@ class OpenIncident:
     purpose: str
     hits: int
     age_seconds: float
-    """Since it was raised."""
+    """Since it was raised; 0: unknown."""
     holder: str | None
     lease_seconds: float
     """Until the holder's lease ends; 0 without one."""
@@ -40,48 +36,29 @@ class OpenIncident:
 
 
 def open_incidents(redis: Redis) -> list[OpenIncident]:
-    """Returns all undecided incidents, in the order in which they are taken."""
-    with store_errors():
-        now = now_ms(redis)
-        with redis.pipeline(transaction=False) as pipe:
-            for severity in Severity:
-                pipe.zrange(open_key(severity), 0, -1)
-            queued = [
-                (severity, str(incident_id))
-                for severity, found in zip(Severity, pipe.execute(), strict=True)
-                for incident_id in found
-            ]
-        with redis.pipeline(transaction=False) as pipe:
-            for _, incident_id in queued:
-                pipe.hgetall(incident_key(incident_id))
-            records = pipe.execute(raise_on_error=False)
-    roster = read_roster(redis)
-    # One may have been decided between the two reads.
-    return [
-        _open_incident(incident_id, severity, {} if isinstance(fields, ResponseError) else fields, now, roster)
-        for (severity, incident_id), fields in zip(queued, records, strict=True)
-        if isinstance(fields, ResponseError) or "outcome" not in fields
-    ]
+    """Returns the undecided incidents, in the order of their severity and then of their age.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    found, now = read_queued(redis)
+    return [open_incident(one, now) for one in found.values()]
 
 
-def _open_incident(
-    incident_id: str, severity: Severity, fields: dict[str, str], now: int, roster: Mapping[str, str]
-) -> OpenIncident:
-    """Reads the valid fields of a record; `severity`: of the queue that it is in."""
-    lease_ms = lease_left_ms(fields, now, roster)
-    raised_ms = number_of(fields, "raised_ms")
+def open_incident(one: OpenCase, now: int) -> OpenIncident:
+    """Returns an incident that was read as a case of its own (`read_queued`); `now`: Redis's clock in ms."""
     return OpenIncident(
-        incident_id=incident_id,
-        stream_id=fields.get("stream_id", UNREADABLE),
-        rule=fields.get("rule", UNREADABLE),
-        severity=severity,
-        purpose=fields.get("purpose", UNREADABLE),
-        hits=number_of(fields, "hits") or 0,
-        age_seconds=0.0 if raised_ms is None else max(0, now - raised_ms) / 1000,
-        holder=fields.get("holder") if lease_ms else None,
-        lease_seconds=lease_ms / 1000,
-        streams=number_of(fields, "streams") or 1,
-        case_id=fields.get("case") or None,
-        needs_role=role_needed(fields),
-        judged="judged_by" in fields,
+        incident_id=one.incident_id,
+        stream_id=one.stream_id,
+        rule=one.rule,
+        severity=one.severity,
+        purpose=one.purpose,
+        hits=one.hits,
+        age_seconds=one.waited_ms(now) / 1000 if one.raised_ms else 0.0,
+        holder=one.holder,
+        lease_seconds=one.lease_seconds,
+        streams=one.streams,
+        case_id=None if one.case_id == one.incident_id else one.case_id,
+        needs_role=one.needs_role,
+        judged=one.judged,
     )

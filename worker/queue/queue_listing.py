@@ -1,15 +1,13 @@
 """Open incidents as a list for people: in the order of their cases, with what is said of these."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis import Redis
 
-from config.facts import Severity
 from worker.queue.case_mirror import read_turn
 from worker.queue.case_order import LongestWaits, OpenCase, order_cases
-from worker.queue.open_cases import read_open_cases
-from worker.queue.open_incidents import OpenIncident, open_incidents
+from worker.queue.open_cases import cases_of, read_queued
+from worker.queue.open_incidents import OpenIncident, open_incident
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,27 +30,19 @@ def listed_incidents(redis: Redis, waits: LongestWaits) -> list[ListedIncident]:
     Raises:
         StoreError: Redis failed.
     """
-    cases, now = read_open_cases(redis)
-    ordered = order_cases(cases, now_ms=now, waits=waits, turn=read_turn(redis))
-    return _listed(ordered, open_incidents(redis), waits, now)
-
-
-def _listed(
-    cases: Sequence[OpenCase], incidents: Sequence[OpenIncident], waits: LongestWaits, now_ms: int
-) -> list[ListedIncident]:
+    incidents, now = read_queued(redis)
     grouped: dict[str, list[OpenIncident]] = {}
-    for one in incidents:
-        grouped.setdefault(one.case_id or one.incident_id, []).append(one)
-    ranks = {severity: place for place, severity in enumerate(Severity)}
+    for one in incidents.values():  # by severity, the oldest first
+        grouped.setdefault(one.case_id, []).append(open_incident(one, now))
+    ordered = order_cases(cases_of(incidents.values()), now_ms=now, waits=waits, turn=read_turn(redis))
     return [
         ListedIncident(
             incident=one,
             case=case,
-            waited_seconds=case.waited_ms(now_ms) / 1000,
+            waited_seconds=case.waited_ms(now) / 1000,
             longest_wait_seconds=waits.of_ms(case.severity) / 1000,
-            past_wait=case.is_past(waits, now_ms),
+            past_wait=case.is_past(waits, now),
         )
-        for case in cases
-        # One that was raised between the two reads is in the next list.
-        for one in sorted(grouped.get(case.case_id, ()), key=lambda one: (ranks[one.severity], -one.age_seconds))
+        for case in ordered
+        for one in grouped[case.case_id]
     ]

@@ -29,8 +29,10 @@ from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_
 from worker.incidents.rule_state import RuleState, encode
 from worker.incidents.store import rounds
 from worker.people.actor import Actor
+from worker.queue.answers import Decision
 from worker.queue.case_acts import refused_person
-from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision
+from worker.queue.decision_round import KEPT_SECONDS
+from worker.queue.decisions import PATIENCE_SECONDS
 from worker.queue.outcomes import Outcome, check_outcome
 from worker.queue.second_judge import GivenJudgement
 from worker.queue.undecided import StoredRuleState, read_record

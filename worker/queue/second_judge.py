@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from config.settings import LONGEST_WAIT_SECONDS
 from worker.errors import QueueError
 from worker.events.cloudevent import rfc3339
 from worker.people.actor import Actor, Role, folded
@@ -28,8 +29,9 @@ from worker.queue.outcomes import (
 )
 from worker.queue.record_fields import number_of
 
-LONGEST_WAIT_MS: Final = 24 * 3_600_000
-"""The longest wait that settings may state: a later end is from before Redis's clock went back."""
+LONGEST_WAIT_MS: Final = LONGEST_WAIT_SECONDS * 1000
+"""The longest wait that settings may state: a later end is from before Redis's clock went back
+(`LONGEST_JUDGING_MS` in worker/store/lua/shared/people.lua)."""
 
 
 class JudgingStep(StrEnum):

@@ -21,7 +21,7 @@ from worker.incidents.incident_end import PurposeWatch, close, due_end, end, end
 from worker.incidents.incident_rules import advance
 from worker.incidents.rule_state import LastDecision, RuleState, StreamIncidents
 from worker.incidents.segment_context import SegmentContext, Versions
-from worker.queue.decisions import Outcome
+from worker.queue.outcomes import Outcome
 from worker.replay.history import IncidentEvent, LoggedIncident, Revision
 from worker.verdictlog.outcome_rows import milliseconds
 

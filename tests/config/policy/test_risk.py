@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from config.errors import PolicyError
 from config.facts import IMMINENT_DANGER_RULE, StreamFacts
+from config.policy.outcome_names import OUTCOMES
 from config.policy.policy import Policy, load_policy, parse_policy
 from config.policy.risk import (
     RiskFacts,
@@ -17,7 +18,7 @@ from config.policy.risk import (
     higher_now,
     stream_risk,
 )
-from config.policy.risk_settings import DECISIONS, OUTCOMES, RiskSettings
+from config.policy.risk_settings import DECISIONS, RiskSettings
 
 NOW_MS = 1_800_000_000_000
 MINUTE_MS = 60_000

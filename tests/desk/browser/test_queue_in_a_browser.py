@@ -11,7 +11,8 @@ from watched_browser import NARROW, WIDE, PageOf, assert_accessible
 
 from config.facts import Severity
 from desk.preferences.preferences import Preferences
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
+from worker.queue.open_incidents import open_incidents
 
 
 def opened(page_of: PageOf, **window: object) -> Page:

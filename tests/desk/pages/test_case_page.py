@@ -12,8 +12,9 @@ from scene import Scene
 from series_made import write_series
 
 from config.facts import Severity
-from worker.queue.claims import open_incidents, take_case
+from worker.queue.claims import take_case
 from worker.queue.decisions import decide_incident
+from worker.queue.open_incidents import open_incidents
 
 HOSTILE = "<script>alert(1)</script>\"'{{7777*7777}}"
 

@@ -11,7 +11,8 @@ from scene import Scene
 
 from config.facts import Severity
 from worker.people.actor import Role
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
+from worker.queue.open_incidents import open_incidents
 
 HOSTILE = "<script>alert(1)</script>\"'{{7777*7777}}"
 

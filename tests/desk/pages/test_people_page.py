@@ -10,7 +10,8 @@ from scene import Scene
 
 from worker.people.actor import Role
 from worker.people.roster import authenticate
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
+from worker.queue.open_incidents import open_incidents
 
 HOSTILE = "<script>alert(1)</script>"
 

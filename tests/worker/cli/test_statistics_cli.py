@@ -10,8 +10,8 @@ from scene import Scene
 from config.facts import Severity
 from config.policy.policy import Policy
 from worker.ingest.coverage.totals import COUNTED, totals
-from worker.queue.claims import open_incidents
 from worker.queue.decisions import decide_incident
+from worker.queue.open_incidents import open_incidents
 from worker.queue.revisions import revise
 from worker.store.redis_client import now_ms
 from worker.store.redis_keys import DAY_TOTALS

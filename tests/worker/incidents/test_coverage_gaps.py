@@ -25,8 +25,9 @@ from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.poll.stream_gaps import BLIND, Gap, LastingGap, PolledStream, alone_among
 from worker.ingest.registry.registry import stream_key, unwatch
 from worker.ingest.registry.signals import stream_facts
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
+from worker.queue.open_incidents import open_incidents
 from worker.verdictlog.outcome_rows import outcome_row
 
 MINUTE_MS = 60_000

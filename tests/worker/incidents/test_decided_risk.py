@@ -4,11 +4,13 @@ import pytest
 from redis import Redis
 from scene import Scene
 
-from config.policy.risk_settings import DEFAULT_RISK, OUTCOMES
+from config.policy.outcome_names import OUTCOMES
+from config.policy.risk_settings import DEFAULT_RISK
 from worker.incidents.decided_risk import NEWEST_KEPT, NOTED, note_decisions
 from worker.incidents.keys import DECISIONS
 from worker.ingest.registry.kept_risk import decided_field, risk_key, risk_of
-from worker.queue.decisions import Outcome, decide_incident
+from worker.queue.decisions import decide_incident
+from worker.queue.outcomes import Outcome
 from worker.queue.revisions import revise
 
 

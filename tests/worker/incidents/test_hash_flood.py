@@ -24,8 +24,9 @@ from worker.incidents.hash_flood_record import publish_due
 from worker.incidents.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
 from worker.ingest.coverage.totals import totals
 from worker.people.actor import Actor, Role
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
+from worker.queue.open_incidents import open_incidents
 from worker.store.redis_client import connect, run_script
 
 CRITICAL = "lw:escalations:critical"

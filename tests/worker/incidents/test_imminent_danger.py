@@ -22,8 +22,8 @@ from worker.incidents.keys import incidents_key
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE_DANGER, signals_key, stream_key, unwatch, watch
 from worker.ingest.registry.signals import report_signals, stream_facts
-from worker.queue.claims import open_incidents
 from worker.queue.decisions import decide_incident
+from worker.queue.open_incidents import open_incidents
 from worker.verdictlog.outcome_rows import outcome_row
 
 CRITICAL = "lw:escalations:critical"

@@ -29,8 +29,9 @@ from worker.incidents.store import read_incidents
 from worker.ingest.pending.segments import SegmentRecord, pending_key
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, stream_key, unwatch, watch
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
+from worker.queue.open_incidents import open_incidents
 from worker.queue.record import describe_incident
 from worker.store.redis_client import connect, now_ms
 

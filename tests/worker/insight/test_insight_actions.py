@@ -18,7 +18,8 @@ from worker.audit.segments import Cipher
 from worker.insight.actions import MORE, MOST_NAMES, ActionCounts, count_acts, count_interrupts
 from worker.insight.backlog import backlog_section, waiting_incidents
 from worker.insight.period import Period
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
+from worker.queue.open_incidents import open_incidents
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms
 

@@ -9,7 +9,7 @@ from config.facts import Severity
 from worker.insight.decided import DecidedIncident
 from worker.insight.judgements import MOST_CONDITIONS, Judgements
 from worker.insight.sections import ReportSection
-from worker.queue.decisions import Outcome
+from worker.queue.outcomes import Outcome
 
 NOON = 1_795_780_800_000  # 2026-11-27T12:00Z
 

@@ -57,8 +57,9 @@ from worker.moderation.pipeline import ModerationContext
 from worker.people.actor import Actor
 from worker.people.actor import Role as ActorRole
 from worker.policyload.breaker import leave_out, stuck_models
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
+from worker.queue.open_incidents import open_incidents
 from worker.queue.record_fields import LEASE_SECONDS as HOLD_SECONDS
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.timed_task import HARD_LIMIT_SECONDS

@@ -34,9 +34,10 @@ from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import stream_key, unwatch, watch
 from worker.ingest.status import stream_status, stream_statuses
-from worker.queue.claims import open_incidents, take
+from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
+from worker.queue.open_incidents import open_incidents
 from worker.queue.revisions import revise
 from worker.runtime.broker import TRANSPORT
 from worker.runtime.segment_task import moderate_segment

@@ -10,9 +10,10 @@ from redis import Redis
 from scene import Scene
 
 from config.facts import Severity
-from worker.queue.claims import Claim, open_incidents, take
+from worker.queue.claims import Claim, take
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
+from worker.queue.open_incidents import open_incidents
 from worker.queue.record import describe_incident
 from worker.store.redis_client import connect
 from worker.store.redis_keys import AUDIT_UNLINKED

@@ -15,9 +15,11 @@ from scene import Scene
 from config.facts import Severity
 from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
-from worker.queue.claims import RECHECK_SECONDS, Claim, anything_free, follow, open_incidents, take, take_or_wait
+from worker.queue.claims import RECHECK_SECONDS, Claim, anything_free, take, take_or_wait
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import release
+from worker.queue.open_incidents import open_incidents
+from worker.queue.queue_entries import follow
 from worker.queue.trimming import GroupProgress, trim, trim_bound
 from worker.store.redis_client import connect
 

@@ -11,7 +11,8 @@ from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
 from worker.errors import QueueError
 from worker.incidents.keys import incident_key
 from worker.queue.claims import take
-from worker.queue.decisions import Outcome, decide_incident
+from worker.queue.decisions import decide_incident
+from worker.queue.outcomes import Outcome
 from worker.store.redis_client import connect, once_key
 
 KEYS = tuple(f"lw:escalations:{severity}" for severity in Severity)

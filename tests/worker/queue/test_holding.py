@@ -13,10 +13,11 @@ from scene import Scene
 from config.facts import Severity
 from worker.errors import QueueError
 from worker.incidents.keys import entries_key, held_key, incident_key
-from worker.queue.claims import Claim, open_incidents, take
+from worker.queue.claims import Claim, take
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
 from worker.queue.lookup import find_incident
+from worker.queue.open_incidents import open_incidents
 from worker.queue.record import describe_incident
 from worker.queue.record_fields import LONGEST_HOLD_MS
 from worker.queue.revisions import revise

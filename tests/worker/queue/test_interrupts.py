@@ -13,8 +13,9 @@ from config.policy.policy import Policy
 from worker.errors import QueueError
 from worker.incidents.due_ends import end_incidents
 from worker.incidents.keys import incident_key
+from worker.queue.answers import Decision, Judgement
 from worker.queue.claims import take
-from worker.queue.decisions import Decision, Judgement, decide_incident
+from worker.queue.decisions import decide_incident
 from worker.queue.interrupts import InterruptState, interrupt_state
 from worker.queue.revisions import revise
 

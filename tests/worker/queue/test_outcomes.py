@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.policy.judging import OUTCOMES
+from config.policy.outcome_names import OUTCOMES
 from worker.errors import QueueError
 from worker.queue.outcomes import Category, Outcome, PlatformAct, check_acts, check_category
 

@@ -13,9 +13,10 @@ from config.facts import Severity
 from worker.errors import PeopleError, QueueError
 from worker.people.actor import Actor, Role
 from worker.people.changes import add_person, remove_person, renew_token
-from worker.queue.claims import anything_free, open_incidents, take
+from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend, release
+from worker.queue.open_incidents import open_incidents
 from worker.queue.record import describe_incident
 from worker.queue.revisions import revise
 from worker.store.redis_keys import AUDIT_UNLINKED

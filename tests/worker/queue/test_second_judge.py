@@ -14,14 +14,16 @@ from scene import Scene
 from config.facts import ListMatch, Severity
 from config.policy.policy import Policy
 from config.policy.rules import Flood
+from config.settings import LONGEST_WAIT_SECONDS
 from worker.errors import PeopleError, QueueError
 from worker.incidents.due_ends import end_incidents
 from worker.incidents.keys import incident_key
 from worker.people.actor import Actor, Role
 from worker.people.changes import remove_person
+from worker.queue.answers import Decision, Judgement
 from worker.queue.case_order import LongestWaits
 from worker.queue.claims import anything_free, take, take_case
-from worker.queue.decisions import Decision, Judgement, decide_incident
+from worker.queue.decisions import decide_incident
 from worker.queue.leases import extend
 from worker.queue.open_cases import read_open_cases
 from worker.queue.open_incidents import open_incidents
@@ -105,15 +107,16 @@ class TestFirst:
 
     def test_stays_hidden_from_everybody_but_its_judge(self, scene: Scene) -> None:
         """A second judgement would not be blind: it would follow the first."""
-        incident = waiting(scene, "csea_suspected", category="B2", note="a very telling note", interrupt=True)
+        scene.policy = scene.policy.model_copy(update={"second_person": ("csea_apparent",)})
+        said = {"category": "B2", "note": "a very telling note", "interrupt": True, "second": True}
+        incident = waiting(scene, "csea_suspected", **said)
         claim = take(scene.redis, "bob")
         assert claim is not None
         bob = Actor.named("bob")
         told = [
             claim.event,
-            # `second_person` is what the policy asks of everybody.
-            json.dumps(describe_incident(scene.redis, incident) | {"second_person": []}),
-            json.dumps(describe_incident(scene.redis, incident, viewer=bob) | {"second_person": []}),
+            json.dumps(describe_incident(scene.redis, incident)),
+            json.dumps(describe_incident(scene.redis, incident, viewer=bob)),
             repr(open_incidents(scene.redis)),
             repr(read_open_cases(scene.redis)),
             json.dumps(
@@ -330,6 +333,18 @@ class TestAlone:
         assert isinstance(done, Decision)
         (event,) = scene.decisions()
         assert [one["outcome"] for one in event["data"]["judgements"]] == ["csea_apparent"]
+
+    def test_nobody_decides_before_the_longest_wait_that_settings_may_state(self, scene: Scene, redis: Redis) -> None:
+        """A team that gives second judges the weekend would have one person decide alone at once."""
+        roster = Roster(redis)
+        waits = LongestWaits(critical=LONGEST_WAIT_SECONDS)
+        incident = waiting(scene, by=roster.lead, waits=waits)
+        assert describe_incident(redis, incident)["judgement"]["alone"] is False
+        assert not anything_free(redis, roster.lead)
+        assert taken(redis, roster.lead) is None
+        with pytest.raises(QueueError, match="lea judged it: a second person judges now"):
+            judge(scene, incident, "csea_apparent", roster.lead, waits=waits)
+        assert isinstance(judge(scene, incident, "harmless", roster.add("leo", Role.LEAD), note="a doll"), Judgement)
 
     def test_another_lead_s_judgement_decides_after_the_wait(self, scene: Scene, redis: Redis) -> None:
         """A second lead, who may be the only one on duty, would have to judge the same incident twice."""

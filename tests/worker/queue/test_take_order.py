@@ -142,13 +142,14 @@ class TestOrder:
         assert claim is not None
         assert (claim.incident_id, claim.in_case[0].incident_id) == (first, second)
 
-    def test_it_is_the_order_of_the_page(self, redis: Redis) -> None:
+    @pytest.mark.parametrize("waits", [PATIENT, LATE])
+    def test_it_is_the_order_of_the_page(self, redis: Redis, waits: LongestWaits) -> None:
         """A person would be given another case than the one at the head of the list."""
         now = round(time.time() * 1000)
         many(redis, 300, now)
         cases, now_ms = read_open_cases(redis)
-        expected = [case.incident_id for case in order_cases(cases, now_ms=now_ms, waits=PATIENT)]
-        assert [given(redis, f"p{number}", waits=PATIENT) for number in range(300)] == expected
+        expected = [case.incident_id for case in order_cases(cases, now_ms=now_ms, waits=waits)]
+        assert [given(redis, f"p{number}", waits=waits) for number in range(300)] == expected
 
     def test_ten_thousand_cases(self, redis: Redis) -> None:
         """With a long queue a case that an older version wrote would never be given."""
@@ -233,6 +234,30 @@ class TestTurns:
         claim = take(scene.redis, "ann", waits=LATE)
         assert claim is not None
         assert (claim.incident_id, claim.in_case[0].incident_id) == (worse, review)
+
+    def test_a_case_waits_since_its_first_incident_was_raised(self, scene: Scene) -> None:
+        """The page would show a case as past its wait, and nobody be given it."""
+        first = scene.raise_incident("cam-1", Severity.REVIEW)
+        worse = scene.raise_incident("cam-1", Severity.HIGH)
+        scene.raise_incident("cam-2")
+        raised_ms = round(time.time() * 1000) - 600_000
+        scene.redis.hset(incident_key(first), "raised_ms", raised_ms)
+        scene.redis.zadd(open_key(Severity.REVIEW), {first: raised_ms})
+        scene.redis.delete(ORDER)
+        scene.redis.set(TURN, TURNS - 1)
+        waits = LongestWaits(critical=3600, high=300, review=3600)
+        cases, now_ms = read_open_cases(scene.redis)
+        assert order_cases(cases, now_ms=now_ms, waits=waits, turn=TURNS - 1)[0].incident_id == worse
+        assert given(scene.redis, "ann", waits=waits) == worse
+
+    def test_a_damaged_order_takes_no_turn_away(self, scene: Scene) -> None:
+        """One damaged key would let a flood of urgent cases keep the others from a person for good."""
+        review = scene.raise_incident("cam-1", Severity.REVIEW)
+        scene.redis.set(ORDER, "x")
+        urgent = scene.raise_incident("cam-2")
+        assert scene.redis.zrange(ORDER, 0, -1) == [urgent], "a moderator's user may not remove it"
+        scene.redis.set(TURN, TURNS - 1)
+        assert given(scene.redis, "ann", waits=LATE) == review
 
     @pytest.mark.parametrize("damage", ["x", "9" * 30])
     def test_a_damaged_count_keeps_nothing_back(self, scene: Scene, damage: str) -> None:

@@ -30,9 +30,9 @@ from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
 from worker.ingest.status import stream_status
-from worker.queue.claims import open_incidents
 from worker.queue.decisions import decide_incident
 from worker.queue.lookup import find_incident
+from worker.queue.open_incidents import open_incidents
 from worker.queue.trimming import trim
 from worker.runtime.key_retention import MOST_KEYS, give_lives
 from worker.store.key_pattern import DAY, Key

@@ -29,16 +29,18 @@ from worker.ingest.registry.signals import report_signals
 from worker.ingest.status import stream_status
 from worker.people.changes import remove_person
 from worker.people.roster import authenticate
+from worker.queue.answers import Judgement
 from worker.queue.aside import entries_aside, unreadable_incidents
 from worker.queue.case_mirror import read_turn
 from worker.queue.case_order import TURNS, LongestWaits
-from worker.queue.claims import let_go, open_incidents, renew, take, take_case
-from worker.queue.decisions import Judgement, decide_incident
+from worker.queue.claims import let_go, renew, take, take_case
+from worker.queue.decisions import decide_incident
 from worker.queue.holds import ask_help, hand_over, hold_case
 from worker.queue.interrupts import interrupt_state
 from worker.queue.leases import extend, release
 from worker.queue.looks import ask, wait_for
 from worker.queue.lookup import find_case, find_incident
+from worker.queue.open_incidents import open_incidents
 from worker.queue.queue_listing import listed_incidents
 from worker.queue.record import describe_incident
 from worker.queue.revisions import revise

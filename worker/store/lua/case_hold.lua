@@ -89,7 +89,7 @@ for _, incident in ipairs(own) do
       redis.pcall('SADD', KEY.HELD .. ARGV[9], incident)
       redis.pcall('EXPIRE', KEY.HELD .. ARGV[9], LIFE.HELD)
     elseif act == 'withdraw' then
-      redis.call('HDEL', key, 'handed_to', 'handed_by', 'handed_note', 'handed_ms')
+      redis.call('HDEL', key, unpack(HAND_OVER_FIELDS))
     elseif act == 'ask_help' then
       redis.call('HSET', key, 'help', ARGV[8], 'help_by', person, 'help_ms', now_ms)
     end

@@ -60,7 +60,7 @@ if KEYS[6] then
 end
 redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5],
   'decisions', ARGV[9])
-for _, severity in ipairs({'critical', 'high', 'review'}) do
+for _, severity in ipairs(SEVERITIES) do
   redis.call('ZREM', KEY.OPEN .. severity, ARGV[1])
 end
 local interrupted = ask_interrupt(KEYS[1], KEYS[4], ARGV[20], ARGV[2])

@@ -213,10 +213,10 @@ local function in_hand()
 end
 
 -- Puts incidents in their places that an older version wrote, or takes them out. Returns the sets to search: the order, or
--- the open ones, if there is none (damaged, or an older version's rules).
+-- the open ones, if there is none.
 local function places()
-  local placed = redis.pcall('ZCARD', KEY.QUEUE_ORDER)
-  if type(placed) ~= 'number' then
+  local placed = order_size()
+  if not placed then
     return {KEYS[1], KEYS[2], KEYS[3]}
   end
   local waiting, left = 0, 500
@@ -274,27 +274,28 @@ local function first_free()
   return nil
 end
 
--- The free incident that is longest past the wait of its severity; nil: none is.
+-- The free incident whose case is longest past its wait, as the page has it: since the first of the case was raised, by the
+-- severity of the most urgent that is free; nil: none is past.
 local function longest_past()
   local first
-  for i = 1, 3 do
-    local from, found, incidents = 0, false, nil
-    repeat
-      incidents = redis.call('ZRANGE', KEYS[i], from, from + 99, 'WITHSCORES')
-      for place = 1, #incidents, 2 do
-        local due_ms = tonumber(incidents[place + 1]) + ARGV[9 + i]
-        if due_ms >= now_ms or (first and due_ms >= first.due_ms) then
-          found = true
-          break
+  for _, life in ipairs({0, ENDED}) do
+    for rank = 0, #SEVERITIES * RANK - 1 do
+      local wait_ms, class = ARGV[10 + math.floor(rank / RANK)], (life + rank) * CLAIM_MS
+      local begin = string.format('%.0f', class)
+      local before = string.format('(%.0f', class + math.max((first and first.due_ms or now_ms) - wait_ms, 0))
+      local from, found, placed = 0, false, nil
+      repeat
+        placed = redis.pcall('ZRANGE', KEY.QUEUE_ORDER, begin, before, 'BYSCORE', 'LIMIT', from, 100, 'WITHSCORES')
+        for place = 1, #placed, 2 do
+          local state = state_of(placed[place])
+          if state and state.free and readable(KEY.INCIDENT .. state.id) then
+            state.due_ms, first, found = placed[place + 1] - class + wait_ms, state, true
+            break
+          end
         end
-        local state = state_of(incidents[place])
-        if state and state.free and readable(KEY.INCIDENT .. state.id) then
-          state.due_ms, first, found = due_ms, state, true
-          break
-        end
-      end
-      from = from + 100
-    until found or #incidents < 200
+        from = from + 100
+      until found or #placed < 200
+    end
   end
   return first
 end

@@ -116,7 +116,7 @@ local function write_incidents(key, states, incidents, events)
       -- A canary's: no person decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
     else
-      for _, severity in ipairs({'critical', 'high', 'review'}) do
+      for _, severity in ipairs(SEVERITIES) do
         if severity ~= incident.severity then
           redis.call('ZREM', KEY.OPEN .. severity, incident.id)
         end

@@ -52,6 +52,12 @@ end
 -- Fields of an incident's record that are of judgements on it (worker/queue/second_judge.py).
 local JUDGING_FIELDS = {'judgement', 'judged_by', 'judged_on', 'judged_until_ms', 'judgements', 'judge_token'}
 
+-- The longest wait for a second person that settings may state, 7 days (LONGEST_WAIT_MS in worker/queue/second_judge.py).
+local LONGEST_JUDGING_MS = 604800000
+
+-- Fields of an incident's record that are of a hand over (`HandOver` in worker/queue/hold_fields.py).
+local HAND_OVER_FIELDS = {'handed_to', 'handed_by', 'handed_note', 'handed_ms'}
+
 -- Digest of what an escalation event shows, as `extent_digest` of worker/queue/second_judge.py; '': it is damaged.
 local function extent_digest(text)
   local ok, event = pcall(cjson.decode, text or '')
@@ -76,7 +82,7 @@ local function judged_already(incident, judged_by, person, role, now_ms)
   if known[1] ~= extent_digest(known[3]) then
     return false
   end
-  return still_to_come(known[2], now_ms, 86400000) or not (role == '' or role == 'lead')
+  return still_to_come(known[2], now_ms, LONGEST_JUDGING_MS) or not (role == '' or role == 'lead')
 end
 
 -- Returns whether an incident has an event to show; a damaged one is skipped here, and `queue list` shows it.
@@ -119,7 +125,7 @@ local function forget_hold(incident, holder)
   redis.call('HDEL', incident, 'hold_until_ms', 'hold_why')
   local known = redis.call('HMGET', incident, 'handed_to', 'handed_by', 'holder')
   if holder == '' or known[1] ~= holder or known[2] ~= known[3] then
-    redis.call('HDEL', incident, 'handed_to', 'handed_by', 'handed_note', 'handed_ms')
+    redis.call('HDEL', incident, unpack(HAND_OVER_FIELDS))
   end
 end
 
@@ -162,7 +168,7 @@ end
 local function end_hand_over(incident, now_ms, longest_ms)
   local known = redis.call('HMGET', incident, 'handed_to', 'holder')
   if known[1] and known[1] ~= known[2] and now_ms >= (lease_of(incident, now_ms, longest_ms) or 0) then
-    redis.call('HDEL', incident, 'handed_to', 'handed_by', 'handed_note', 'handed_ms')
+    redis.call('HDEL', incident, unpack(HAND_OVER_FIELDS))
   end
 end
 

@@ -51,7 +51,18 @@ local function claims_of(incident, now_ms)
   return claims
 end
 
+-- Returns the number of places in the order, which begins anew if it is of another type; nil: this user of Redis may not
+-- read it (an older version's rules), or not begin it anew, which a worker does with the next incident.
+local function order_size()
+  local placed = redis.pcall('ZCARD', KEY.QUEUE_ORDER)
+  if type(placed) == 'number' then
+    return placed
+  end
+  return redis.pcall('DEL', KEY.QUEUE_ORDER) == 1 and 0 or nil
+end
+
 local function write_order(incident)
+  order_size()
   for member, claim in pairs(claims_of(incident, redis_ms())) do
     redis.call('ZADD', KEY.QUEUE_ORDER, string.format('%.0f', claim), member)
   end
