@@ -15,10 +15,11 @@ from worker.store.redis_client import store_errors
 MOST_READ: Final = 10_000
 """Entries that are read of each stream, the newest first: ten people with 240 acts an hour make them in four hours."""
 
+NOTHING: Final = "nothing"
+"""Shown of a picture that was altered: the try is on record, and no view."""
+
 _AT_ONCE: Final = 500
 _CLEAR: Final = "clear"
-_NOTHING: Final = "nothing"
-"""Shown of a picture that was altered: the try is on record, and no view."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def views_by(redis: Redis, name: str, refs: Collection[str], *, since_ms: int) -
         if record["act"] == Act.VIEW
         and record["subject"] in wanted
         and str(record["by"]).casefold() == person
-        and _shown(record) != _NOTHING
+        and _shown(record) != NOTHING
     )
 
 
