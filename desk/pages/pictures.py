@@ -25,7 +25,8 @@ from desk.web.access import judges
 from desk.web.rendering import render
 from desk.web.services import DeskServices, services_of
 from worker.audit.entries import Act, append_entry, audit_entry
-from worker.errors import QueueError
+from worker.errors import QueueError, StoreError
+from worker.evidence.altered import altered_entry
 from worker.evidence.item import is_ref
 from worker.evidence.item_states import states_of
 from worker.people.actor import Role
@@ -243,12 +244,11 @@ def _noted(services: DeskServices, signed_in: SignedIn, ref: str, error: Picture
         _log.warning("desk: picture %s: %s", ref, error.reason)
         if error.reason == "altered":
             actor = signed_in.actor
-            append_entry(
-                services.redis,
-                audit_entry(
-                    Act.VIEW, by=actor.name, verified=actor.verified, subject=ref, shown="nothing", reason="altered"
-                ),
-            )
+            try:
+                append_entry(services.redis, altered_entry(ref, by=actor.name, verified=actor.verified))
+            except StoreError:
+                services.failed_openings.forget(ref)  # the next try puts it on record
+                raise
     key = f"picture_refused.{error.reason}"
     return services.texts(key if key in services.texts.by_key else "picture_refused.missing")
 
