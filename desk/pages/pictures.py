@@ -24,7 +24,7 @@ from desk.pictures.watermark import mark_text
 from desk.web.access import judges
 from desk.web.rendering import render
 from desk.web.services import DeskServices, services_of
-from worker.audit.entries import Act, append_entry, audit_entry
+from worker.audit.entries import Act, Shown, append_entry, audit_entry
 from worker.errors import QueueError, StoreError
 from worker.evidence.altered import altered_entry
 from worker.evidence.item import is_ref
@@ -77,7 +77,7 @@ async def reduced_picture(request: Request, signed_in: Annotated[SignedIn, Depen
     except PictureRefusedError as error:
         return await run_in_threadpool(_refused, request, signed_in, ref, error)
     await run_in_threadpool(
-        _record, services, signed_in, picture, shown="blurred", detail=f"{reduction.detail} {reduction.strength}"
+        _record, services, signed_in, picture, shown=Shown.BLURRED, detail=f"{reduction.detail} {reduction.strength}"
     )
     await run_in_threadpool(services.exposure.saw_reduced, signed_in.actor.name, kept.record.ref)
     return Response(png, media_type="image/png")
@@ -123,7 +123,7 @@ async def clear_picture(
         _expect_may_clear(signed_in, is_matched(picture.found.record, kept.incident, picture.head))
     except PictureRefusedError as error:
         return await run_in_threadpool(_refused, request, signed_in, ref, error)
-    await run_in_threadpool(_record, services, signed_in, picture, shown="clear", reason=reason)
+    await run_in_threadpool(_record, services, signed_in, picture, shown=Shown.CLEAR, reason=reason)
     await run_in_threadpool(services.exposure.saw_clear, name)
     return Response(jpeg, media_type="image/jpeg")
 

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from worker.audit.entries import Act, audit_entry
-from worker.audit.person_views import NOTHING
+from worker.audit.entries import Act, Shown, audit_entry
 from worker.audit.redis_log import LINKED, read_linked
 from worker.audit.search import entry_record
 from worker.events.cloudevent import derived_id
@@ -46,7 +45,7 @@ class AlteredPicture:
 
 def altered_entry(ref: str, *, by: str, verified: bool) -> str:
     """The entry of the audit log about a person who was not shown a picture, for it was altered."""
-    return audit_entry(Act.VIEW, by=by, verified=verified, subject=ref, shown=NOTHING, reason=_ALTERED)
+    return audit_entry(Act.VIEW, by=by, verified=verified, subject=ref, shown=Shown.NOTHING, reason=_ALTERED)
 
 
 def publish_found(redis: Redis, *, deployment: str) -> int:
@@ -63,7 +62,7 @@ def publish_found(redis: Redis, *, deployment: str) -> int:
         for stored in read_linked(redis, after=position, most=MOST_ENTRIES):
             if stored.entry is not None:
                 record = entry_record(stored.entry.entry, at_ms=stored.entry.at_ms)
-                if record["act"] == Act.VIEW and record["details"] == {"shown": NOTHING, "reason": _ALTERED}:
+                if record["act"] == Act.VIEW and record["details"] == {"shown": Shown.NOTHING, "reason": _ALTERED}:
                     published += _publish_ref(redis, str(record["subject"]), deployment)
             position = stored.id
         redis.set(SEARCHED, position)
