@@ -1,4 +1,5 @@
-"""The watch of all streams, read every few seconds for all pages: what is not seen cannot be in the queue."""
+"""The watch of all streams, and what is wrong beside the queue, read every few seconds for all pages: what is not seen
+cannot be in the queue."""
 
 import logging
 import threading
@@ -12,6 +13,7 @@ from typing import Final
 
 from redis import Redis
 
+from desk.live.altered_feed import AlteredFeed, AlteredNow
 from worker.errors import StoreError
 from worker.ingest.coverage.totals import totals
 from worker.ingest.poll.watch_summary import WatchSummary, read_watch_summary
@@ -49,6 +51,8 @@ class WatchNow:
     """Time that the share is of; None: today, from 00:00 UTC."""
     aside: int = 0
     """Entries of the queue that nobody could read, ever."""
+    altered: AlteredNow | None = None
+    """Pictures that are not the ones that were sealed; None: it cannot be read."""
 
 
 class WatchFeed:
@@ -59,6 +63,7 @@ class WatchFeed:
         self._clock = clock
         self._reading = threading.Lock()
         self._samples: deque[CoverageSample] = deque(maxlen=MOST_SAMPLES)
+        self._altered = AlteredFeed(redis)
         self._newest = WatchNow()
         self._read_at: float | None = None
 
@@ -78,12 +83,13 @@ class WatchFeed:
             aside = entries_aside(self._redis).total
             summary = read_watch_summary(self._redis)
             self._samples.append(CoverageSample(at=self._clock(), days=_live_days(self._redis)))
+            altered = self._altered.read(summary.now_ms)
         except StoreError as error:
             _trouble.met("watch", "the watch of streams is not shown: %s", error)
             return WatchNow()
         _trouble.over("watch", "the watch of streams is read again")
         share, seconds = moderated_share(self._samples)
-        return WatchNow(summary=summary, moderated_share=share, share_seconds=seconds, aside=aside)
+        return WatchNow(summary=summary, moderated_share=share, share_seconds=seconds, aside=aside, altered=altered)
 
 
 def _live_days(redis: Redis) -> dict[date, tuple[float, float]]:

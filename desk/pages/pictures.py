@@ -24,8 +24,9 @@ from desk.pictures.watermark import mark_text
 from desk.web.access import judges
 from desk.web.rendering import render
 from desk.web.services import DeskServices, services_of
-from worker.audit.entries import Act, append_entry, audit_entry
-from worker.errors import QueueError
+from worker.audit.entries import Act, Shown, append_entry, audit_entry
+from worker.errors import QueueError, StoreError
+from worker.evidence.altered import altered_entry
 from worker.evidence.item import is_ref
 from worker.evidence.item_states import states_of
 from worker.people.actor import Role
@@ -76,7 +77,7 @@ async def reduced_picture(request: Request, signed_in: Annotated[SignedIn, Depen
     except PictureRefusedError as error:
         return await run_in_threadpool(_refused, request, signed_in, ref, error)
     await run_in_threadpool(
-        _record, services, signed_in, picture, shown="blurred", detail=f"{reduction.detail} {reduction.strength}"
+        _record, services, signed_in, picture, shown=Shown.BLURRED, detail=f"{reduction.detail} {reduction.strength}"
     )
     await run_in_threadpool(services.exposure.saw_reduced, signed_in.actor.name, kept.record.ref)
     return Response(png, media_type="image/png")
@@ -122,7 +123,7 @@ async def clear_picture(
         _expect_may_clear(signed_in, is_matched(picture.found.record, kept.incident, picture.head))
     except PictureRefusedError as error:
         return await run_in_threadpool(_refused, request, signed_in, ref, error)
-    await run_in_threadpool(_record, services, signed_in, picture, shown="clear", reason=reason)
+    await run_in_threadpool(_record, services, signed_in, picture, shown=Shown.CLEAR, reason=reason)
     await run_in_threadpool(services.exposure.saw_clear, name)
     return Response(jpeg, media_type="image/jpeg")
 
@@ -243,12 +244,11 @@ def _noted(services: DeskServices, signed_in: SignedIn, ref: str, error: Picture
         _log.warning("desk: picture %s: %s", ref, error.reason)
         if error.reason == "altered":
             actor = signed_in.actor
-            append_entry(
-                services.redis,
-                audit_entry(
-                    Act.VIEW, by=actor.name, verified=actor.verified, subject=ref, shown="nothing", reason="altered"
-                ),
-            )
+            try:
+                append_entry(services.redis, altered_entry(ref, by=actor.name, verified=actor.verified))
+            except StoreError:
+                services.failed_openings.forget(ref)  # the next try puts it on record
+                raise
     key = f"picture_refused.{error.reason}"
     return services.texts(key if key in services.texts.by_key else "picture_refused.missing")
 

@@ -25,8 +25,8 @@ router = APIRouter()
 @router.get("/queue")
 def queue_page(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], nothing: str = "") -> Response:
     """Lists open cases, takes none, and renews no lease."""
-    services, reader = services_of(request), signed_in.actor.name
-    chosen, preferences = QueueFilter.of(request.query_params), services.preferences.of(reader)
+    services, reader = services_of(request), signed_in.actor
+    chosen, preferences = QueueFilter.of(request.query_params), services.preferences.of(reader.name)
     snapshot = services.feed.current()
     parts = queue_parts(services, snapshot, chosen, reader=reader, preferences=preferences)
     return render(request, "queue.html", preferences=preferences, nothing=nothing == "1", **parts)

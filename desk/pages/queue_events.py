@@ -74,10 +74,10 @@ class _OpenPage:
 
     def __init__(self, services: DeskServices, signed_in: SignedIn, chosen: QueueFilter) -> None:
         self._services = services
-        self._reader = signed_in.actor.name
+        self._reader = signed_in.actor
         self._chosen = chosen
         try:
-            self._preferences = services.preferences.of(self._reader)
+            self._preferences = services.preferences.of(self._reader.name)
         except DeskDatabaseError:  # the queue is in Redis
             self._preferences = Preferences()
         self._head = self._list = ""
@@ -103,10 +103,11 @@ class _OpenPage:
         return [*events, event_text(json.dumps({"now_ms": at_ms}), event="beat")]
 
     def _rendered(self, snapshot: QueueSnapshot) -> tuple[str, str]:
-        counts, reader = snapshot.counts, self._reader
+        counts, reader = snapshot.counts, self._reader.name
         own = [counts.of_show(show, reader) for show in ("mine", "for_me")]
-        # Who holds nothing sees what all others see who hold nothing.
-        key = (self._chosen, reader if any(own) or not self._chosen.is_plain else "", self._preferences.badge)
+        # Who holds nothing sees what all others of the same role see who hold nothing.
+        own_name = reader if any(own) or not self._chosen.is_plain else ""
+        key = (self._chosen, own_name, self._reader.role, self._preferences.badge)
         return snapshot.kept(key, lambda: self._render(snapshot))
 
     def _render(self, snapshot: QueueSnapshot) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from desk.preferences.preferences import Preferences
 from desk.texts.catalogue import Texts
 from desk.texts.durations import duration
 from desk.web.services import DeskServices
+from worker.people.actor import Actor, Role
 
 MOST_ORIGINS: Final = 3
 """Origins that are named; the others are counted."""
@@ -21,7 +22,7 @@ def queue_parts(
     snapshot: QueueSnapshot,
     chosen: QueueFilter,
     *,
-    reader: str,
+    reader: Actor,
     preferences: Preferences,
     ages: bool = True,
 ) -> dict[str, Any]:
@@ -32,17 +33,20 @@ def queue_parts(
             is none.
     """
     texts, counts = services.texts, snapshot.counts
-    page = snapshot.page(chosen, reader)
+    page = snapshot.page(chosen, reader.name)
     now_ms = snapshot.now_ms + (round(1000 * snapshot.age_seconds()) if ages else 0)
     watch = services.watch.newest()
     return {
         "chosen": chosen,
         "counts": counts,
         "open_count": counts.open,
-        "shows": [(show, counts.of_show(show, reader)) for show in SHOWS],
-        "rows": [row_of(case, reader=reader, now_ms=now_ms, waits=snapshot.waits, texts=texts) for case in page.cases],
+        "shows": [(show, counts.of_show(show, reader.name)) for show in SHOWS],
+        "rows": [
+            row_of(case, reader=reader.name, now_ms=now_ms, waits=snapshot.waits, texts=texts) for case in page.cases
+        ],
         "found": page,
         "aside": watch.aside,
+        "altered": watch.altered if reader.role is Role.LEAD else None,
         "waits": {count.severity: snapshot.waits.of_ms(count.severity) // 1000 for count in counts.severities},
         "notices": list(notices(watch, texts)),
         "watch": watch,

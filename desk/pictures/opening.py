@@ -8,11 +8,11 @@ from typing import Final
 import cv2
 
 from desk.errors import PictureRefusedError
-from desk.pictures.reduction import Reduction, fitted, reduced
+from desk.pictures.reduction import Reduction, reduced
 from desk.pictures.watermark import watermarked
 from worker.errors import EvidenceError, ObjectStoreError
 from worker.evidence.item import ItemHead
-from worker.evidence.picture import Pixels, as_png, decoded
+from worker.evidence.picture import Pixels, as_png, decoded, fitted
 from worker.evidence.reading import EvidenceReader, FoundItem
 from worker.evidence.sealing import Identity
 

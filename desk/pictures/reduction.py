@@ -6,7 +6,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from worker.evidence.picture import Pixels, blurred
+from worker.evidence.picture import Pixels, blurred, fitted
 
 WIDTHS: Final = {"small": 320, "medium": 640, "large": 960}
 """The longer side of a picture as it is sent, by the person's size, <=; a smaller picture is not enlarged."""
@@ -53,16 +53,6 @@ def reduced(pixels: Pixels, reduction: Reduction) -> Pixels:
             return _in_tones(blurred(shown, points), TONES[reduction.strength - 1])
         case _:
             return blurred(shown, points)
-
-
-def fitted(pixels: Pixels, longer_side_pixels: int) -> Pixels:
-    """Returns a picture of at most that many pixels on its longer side, never enlarged."""
-    height, width = pixels.shape[:2]
-    scale = longer_side_pixels / max(width, height)
-    if scale >= 1:
-        return pixels
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _in_squares(pixels: Pixels, points: int) -> Pixels:

@@ -54,6 +54,16 @@ class Act(StrEnum):
     """A note of the log about itself: its beginning, or entries that were removed before they were linked."""
 
 
+class Shown(StrEnum):
+    """What a person was shown of a picture: the detail `shown` of a view."""
+
+    BLURRED = "blurred"
+    """Reduced by the server, in whatever way."""
+    CLEAR = "clear"
+    NOTHING = "nothing"
+    """The picture was altered: the try is on record, and no view."""
+
+
 def audit_entry(
     act: Act | str, *, by: str, verified: bool, subject: str, **details: str | int | bool | list[str]
 ) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from redis import Redis
 
 from worker.audit.chain import LinkedEntry
-from worker.audit.entries import Act
+from worker.audit.entries import Act, Shown
 from worker.audit.redis_log import LINKED, UNLINKED, undecoded
 from worker.audit.search import entry_record
 from worker.store.redis_client import store_errors
@@ -16,9 +16,6 @@ MOST_READ: Final = 10_000
 """Entries that are read of each stream, the newest first: ten people with 240 acts an hour make them in four hours."""
 
 _AT_ONCE: Final = 500
-_CLEAR: Final = "clear"
-_NOTHING: Final = "nothing"
-"""Shown of a picture that was altered: the try is on record, and no view."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +41,14 @@ def views_by(redis: Redis, name: str, refs: Collection[str], *, since_ms: int) -
     return tuple(
         PersonView(
             ref=record["subject"],
-            clear=_shown(record) == _CLEAR,
+            clear=_shown(record) == Shown.CLEAR,
             at_ms=record["at_ms"],
         )
         for record in _newest(redis, since_ms)
         if record["act"] == Act.VIEW
         and record["subject"] in wanted
         and str(record["by"]).casefold() == person
-        and _shown(record) != _NOTHING
+        and _shown(record) != Shown.NOTHING
     )
 
 

@@ -68,7 +68,7 @@ def show(
     Each view is in the audit log before the picture is written. LIVEWARDEN_EVIDENCE_IDENTITY names the file of your
     private key.
     """
-    from worker.audit.entries import Act, append_entry, audit_entry
+    from worker.audit.entries import Act, Shown, append_entry, audit_entry
     from worker.errors import EvidenceError
     from worker.evidence.picture import to_png
     from worker.evidence.reading import EvidenceReader
@@ -96,9 +96,9 @@ def show(
         raise EvidenceError(f"item {ref}: {error}", reason=error.reason) from None
     if out != STDOUT:
         expect_private(out)
-    details: dict[str, Any] = {"incident": found.incident, "stream": head.stream_id, "shown": "blurred"}
+    details: dict[str, Any] = {"incident": found.incident, "stream": head.stream_id, "shown": Shown.BLURRED}
     if clear:
-        details |= {"shown": "clear", "reason": reason.strip()}
+        details |= {"shown": Shown.CLEAR, "reason": reason.strip()}
     # Before the picture is written: a view that is on no record must not happen.
     append_entry(redis, audit_entry(Act.VIEW, by=actor.name, verified=actor.verified, subject=ref, **details))
     if out == STDOUT:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from config.settings import DEFAULT_SPOOL_BYTES
-from worker.audit.entries import Act, append_entry, audit_entry
+from worker.audit.entries import Act, Shown, append_entry, audit_entry
 from worker.demo.stack import REVIEWER
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.picture import to_png
@@ -55,7 +55,7 @@ def show_picture(
         highlight=False,
     )
     of = {"incident": str(event["data"]["incident_id"]), "stream": head.stream_id}
-    for clear, details in ((False, {"shown": "blurred"}), (True, {"shown": "clear", "reason": REASON})):
+    for clear, details in ((False, {"shown": Shown.BLURRED}), (True, {"shown": Shown.CLEAR, "reason": REASON})):
         entry = audit_entry(Act.VIEW, by=REVIEWER, verified=False, subject=ref, **of, **details)
         append_entry(redis, entry)
         png = to_png(jpeg, clear=clear)

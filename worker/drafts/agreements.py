@@ -95,34 +95,8 @@ def agree(redis: Redis, case: CaseReport, actor: Actor, *, recipient: str) -> li
             outcomes=tuple(_outcomes(case)[:MOST_NAMED]),
             pictures=len(case.reported_pictures),
         )
-    entry = audit_entry(
-        Act.AGREE,
-        by=actor.name,
-        verified=actor.verified,
-        subject=case.case_id,
-        recipient=recipient,
-        incidents=[one.incident_id for one in case.incidents],
-        pictures=len(case.reported_pictures),
-        content=given.agreed,
-    )
-    answer = run_script_to_disk(
-        redis,
-        "package_agree",
-        keys=[agreements_key(case.case_id)],
-        args=[
-            folded(actor.name),
-            actor.name,
-            actor.role,
-            actor.proof,
-            given.agreed,
-            LIFE_MS,
-            given.to_json(),
-            MOST_AGREEMENTS,
-            entry,
-        ],
-    )
-    if answer[0] == "unproven":
-        raise unproven(actor)
+    entry = _entry(Act.AGREE, case, actor, recipient, pictures=len(case.reported_pictures), content=given.agreed)
+    answer = _run(redis, "package_agree", case, actor, given.agreed, given.to_json(), MOST_AGREEMENTS, entry)
     if answer[0] == "full":
         raise DraftError(f"case {case.case_id}: {MOST_AGREEMENTS} people have agreed on it today, which is the limit")
     return _read(answer[1:])
@@ -139,32 +113,8 @@ def record_package(
         PeopleError: the person is not in the roster any more, or in another role.
         StoreError: Redis failed; it may have been recorded.
     """
-    entry = audit_entry(
-        Act.PACKAGE,
-        by=actor.name,
-        verified=actor.verified,
-        subject=case.case_id,
-        recipient=recipient,
-        incidents=[one.incident_id for one in case.incidents],
-        pictures=pictures,
-        manifest_sha256=manifest_sha256,
-    )
-    answer = run_script_to_disk(
-        redis,
-        "package_made",
-        keys=[agreements_key(case.case_id)],
-        args=[
-            folded(actor.name),
-            actor.name,
-            actor.role,
-            actor.proof,
-            content_of(case, recipient),
-            LIFE_MS,
-            entry,
-        ],
-    )
-    if answer[0] == "unproven":
-        raise unproven(actor)
+    entry = _entry(Act.PACKAGE, case, actor, recipient, pictures=pictures, manifest_sha256=manifest_sha256)
+    answer = _run(redis, "package_made", case, actor, content_of(case, recipient), entry)
     if answer[0] == "lacking":
         raise DraftError(
             f"case {case.case_id}: two people, one of them a lead, must agree to this very package: the case has "
@@ -197,6 +147,33 @@ def changes_since(agreement: PackageAgreement, case: CaseReport) -> list[str]:
     left = {one.partition(" ")[0] for one in before} - {one.incident_id for one in case.incidents}
     found = [] if len(before) == MOST_NAMED else [one for one in now if one not in before] + sorted(left)
     return found if found and agreement.pictures == len(case.reported_pictures) else [*found, "pictures"]
+
+
+def _entry(act: Act, case: CaseReport, actor: Actor, recipient: str, **details: str | int) -> str:
+    """The entry of the audit log of an act on a case's package."""
+    return audit_entry(
+        act,
+        by=actor.name,
+        verified=actor.verified,
+        subject=case.case_id,
+        recipient=recipient,
+        incidents=[one.incident_id for one in case.incidents],
+        **details,
+    )
+
+
+def _run(redis: Redis, script: str, case: CaseReport, actor: Actor, agreed: str, *more: str | int) -> Any:
+    """Runs a script on a case's agreements; returns its answer.
+
+    Raises:
+        PeopleError: the person is not in the roster any more, or in another role.
+        StoreError: Redis failed; it may have been applied.
+    """
+    args = [folded(actor.name), actor.name, actor.role, actor.proof, agreed, LIFE_MS, *more]
+    answer = run_script_to_disk(redis, script, keys=[agreements_key(case.case_id)], args=args)
+    if answer[0] == "unproven":
+        raise unproven(actor)
+    return answer
 
 
 def _outcomes(case: CaseReport) -> list[str]:

@@ -1,15 +1,12 @@
 """Parses records of incidents, pictures and the audit log into the parts of a case report."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
-from worker.audit.entries import WORKER, Act
+from worker.audit.entries import WORKER, Act, Shown
 from worker.drafts.case_report import CaseIncident, CaseJudgement, CasePicture, ClearView, ReportedMatch
 from worker.events.cloudevent import rfc3339
 from worker.evidence.record import EvidenceRecord
-
-CLEAR: Final = "clear"
-"""The value of `shown` in the details of a clear view; other views are of a reduced picture."""
 
 
 def incident_of(record: Mapping[str, Any]) -> CaseIncident:
@@ -86,7 +83,7 @@ def clear_views(entries: Iterable[Mapping[str, Any]], refs: Iterable[str]) -> tu
         if entry["act"] == Act.VIEW
         and entry["subject"] in wanted
         and entry["by"] not in ("", WORKER)
-        and _object(entry["details"]).get("shown") == CLEAR
+        and _object(entry["details"]).get("shown") == Shown.CLEAR
     ]
     return tuple(sorted(found, key=lambda view: (view.at, view.ref, view.by)))
 

@@ -30,11 +30,17 @@ def to_jpeg(rgb: npt.NDArray[Any]) -> bytes:
         raise EvidenceError(
             f"expected RGB as uint8 (height, width, 3), found {rgb.dtype} {rgb.shape}", reason="picture"
         )
-    height, width = rgb.shape[:2]
-    if (longer := max(height, width)) > MAX_SIDE_PIXELS:
-        size = (max(1, round(width * MAX_SIDE_PIXELS / longer)), max(1, round(height * MAX_SIDE_PIXELS / longer)))
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    return bgr_to_jpeg(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    return bgr_to_jpeg(cv2.cvtColor(fitted(rgb, MAX_SIDE_PIXELS), cv2.COLOR_RGB2BGR))
+
+
+def fitted(pixels: Pixels, longer_side_pixels: int) -> Pixels:
+    """Returns a picture of at most that many pixels on its longer side, never enlarged."""
+    height, width = pixels.shape[:2]
+    longer = max(height, width)
+    if longer <= longer_side_pixels:
+        return pixels
+    size = (max(1, round(width * longer_side_pixels / longer)), max(1, round(height * longer_side_pixels / longer)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def bgr_to_jpeg(bgr: npt.NDArray[Any]) -> bytes:

@@ -20,6 +20,7 @@ from redis.exceptions import ResponseError
 
 from config.settings import Settings
 from worker.errors import EvidenceError, ObjectStoreError
+from worker.evidence.altered import publish_altered
 from worker.evidence.each_act import each
 from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.expiry import EXPIRE_SECONDS
@@ -112,9 +113,11 @@ class Uploader:
         spool: Spool,
         open_store: Callable[[], ObjectStore],
         *,
+        deployment: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
+        self._deployment = deployment
         self._spool = spool
         self._store = EvidenceStore(open_store)
         self._clock = clock
@@ -255,11 +258,15 @@ class Uploader:
         )
         note_place(self._redis, incident, entry.ref, "damaged")
         self._spool.set_aside(entry.ref)
+        # Last: a Redis that is full refuses it, and must not keep a damaged item in the spool. The log line has it.
+        publish_altered(self._redis, entry.ref, incident=incident, deployment=self._deployment)
 
 
 def keep_uploading(redis: Redis, settings: Settings, stopping: threading.Event) -> None:
     """Carries items until `stopping` is set: a thread of each worker's main process."""
-    uploader = Uploader(redis, Spool.of(settings), lambda: ObjectStore(settings.store_url))
+    uploader = Uploader(
+        redis, Spool.of(settings), lambda: ObjectStore(settings.store_url), deployment=settings.deployment
+    )
     periodic(
         uploader.step,
         stopping,

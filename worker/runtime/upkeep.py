@@ -10,6 +10,7 @@ from worker.audit import copies
 from worker.audit.chainer import link_waiting
 from worker.audit.published_heads import publish_head
 from worker.bank.own_lists import forget_past
+from worker.evidence import altered
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.decided_risk import note_decisions
 from worker.incidents.due_ends import end_incidents
@@ -51,8 +52,8 @@ HOUSEKEEPING = {
 def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets streams that are over, publishes gaps of origins
     and of single streams, ends of incidents and the streams that joined groups, raises reported dangers, notes
-    decisions for the risk of their streams, links the audit log, logs published events, trims old and acknowledged
-    entries, and sends housekeeping that is due.
+    decisions for the risk of their streams, links the audit log, publishes altered pictures, logs published events,
+    trims old and acknowledged entries, and sends housekeeping that is due.
 
     A step that fails, over data that one stream or a foreign program left in Redis, is logged and costs no other step.
 
@@ -74,6 +75,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "decisions": lambda: note_decisions(redis),
         "audit log": lambda: link_waiting(redis),
         "audit head": lambda: publish_head(redis, deployment=deployment),
+        "altered pictures": lambda: altered.publish_found(redis, deployment=deployment),
         "log of events": lambda: log_published(redis),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }

@@ -19,6 +19,8 @@ from scene import Scene
 from config.facts import Severity
 from desk.database.connection import DeskDatabase
 from desk.pictures.kept_pictures import MOST_SHOWN
+from worker.audit.chainer import link_waiting
+from worker.evidence.altered import publish_found
 from worker.evidence.item import digest_of, new_ref
 from worker.evidence.picture import to_jpeg
 from worker.evidence.sealing import seal
@@ -252,10 +254,39 @@ def test_an_altered_picture_is_said_put_on_record_and_not_shown(room: Room) -> N
         answer = room.moderator.get(f"/pictures/{ref}/reduced")
         assert (answer.status_code, "its digest is not the one on record" in answer.text) == (409, True)
     page = room.page(room.lead, incident)
-    assert "Altered: its digest is not the one on record. Not shown, and put on record. Decide all the same." in page
+    assert "Altered: its digest is not the one on record. Not shown; a lead is informed. Decide all the same." in page
     assert "Open reduced" not in page
     (view,) = room.cases.views()
     assert view["details"] == {"shown": "nothing", "reason": "altered"}
+
+
+def test_leads_are_informed_of_an_altered_picture(room: Room) -> None:
+    """The tile says that a lead is informed, and nobody would look into it."""
+    incident = room.cases.case()
+    ref = room.cases.add(incident)
+    path = room.cases.path_of(incident, ref)
+    path.write_bytes(path.read_bytes()[:-40])
+    assert room.moderator.get(f"/pictures/{ref}/reduced").status_code == 409
+    link_waiting(room.cases.redis)
+    assert publish_found(room.cases.redis, deployment="test") == 1
+    said, link = "One picture was altered in the last 7 days and not shown, of:", f'href="/cases/{incident}"'
+    of_lead, of_moderator = room.lead.get("/queue").text, room.moderator.get("/queue").text
+    assert (said in of_lead, link in of_lead) == (True, True)
+    assert (said in of_moderator, link in of_moderator) == (False, False)
+    assert room.lead.get(f"/cases/{incident}").status_code == 200
+
+
+def test_an_altered_picture_is_on_record_though_redis_failed_at_first(room: Room) -> None:
+    """The page would have said it, and no lead be informed, for a failure of a second."""
+    incident = room.cases.case()
+    ref = room.cases.add(incident)
+    path = room.cases.path_of(incident, ref)
+    path.write_bytes(path.read_bytes()[:-40])
+    room.cases.redis.set("lw:audit:unlinked", "no stream")
+    assert room.moderator.get(f"/pictures/{ref}/reduced").status_code == 503
+    room.cases.redis.delete("lw:audit:unlinked")
+    assert room.moderator.get(f"/pictures/{ref}/reduced").status_code == 409
+    assert len(room.cases.views()) == 1
 
 
 def test_pictures_that_do_not_open_say_why(room: Room, tmp_path: Path) -> None:

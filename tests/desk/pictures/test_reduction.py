@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from evidence_items import picture
 
-from desk.pictures.reduction import POINTS, TONES, WIDTHS, Reduction, fitted, reduced
+from desk.pictures.reduction import POINTS, TONES, WIDTHS, Reduction, reduced
 from desk.pictures.watermark import mark_text, watermarked
 from desk.preferences.preferences import DETAILS, SIZES, STRENGTHS, Preferences
+from worker.evidence.picture import fitted
 
 
 def detail_of(pixels: np.ndarray) -> float:

@@ -41,7 +41,7 @@ class FaultedEvidence:
         self.uploader = self.uploader_of(self.spool)
 
     def uploader_of(self, spool: Spool) -> Uploader:
-        return Uploader(self.redis, spool, lambda: ObjectStore(self.url), clock=lambda: self.seconds)
+        return Uploader(self.redis, spool, lambda: ObjectStore(self.url), clock=lambda: self.seconds, deployment="test")
 
     def item(self, seed: int, *, stored: bool = False) -> SealedItem:
         """An incident's item, in the store or in the spool."""

@@ -1,5 +1,6 @@
 """The way from the spool into the store: nothing is lost, nothing is kept for too long, whatever the store does."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -59,7 +60,9 @@ class Upload:
 
     def again(self) -> None:
         """Another process takes over."""
-        self.uploader = Uploader(self.redis, self.spool, lambda: ObjectStore(self.url), clock=self.clock)
+        self.uploader = Uploader(
+            self.redis, self.spool, lambda: ObjectStore(self.url), clock=self.clock, deployment="test"
+        )
 
     def step(self, *, seconds: float = 0.0) -> float | None:
         """A step, so many seconds later, without a sweep."""
@@ -318,6 +321,8 @@ def test_an_item_altered_in_the_spool_is_set_aside_and_said(upload: Upload, capl
     assert altered.ref not in upload.store.refs(INCIDENT)
     assert upload.spooled() == set()
     assert [one.name for one in upload.spool.folder.glob("*.damaged")] == [f"{altered.ref}.hit.age.damaged"]
+    ((_, fields),) = upload.redis.xrange("lw:operations")
+    assert json.loads(fields["event"])["data"] == {"ref": altered.ref, "incident_id": INCIDENT}
 
 
 def test_damaged_records_keep_no_item_back(upload: Upload) -> None:
@@ -423,7 +428,7 @@ def count(event, arguments):
         if left == 0:
             os.kill(os.getpid(), 9)
 spool, store = Spool(Path({str(tmp_path / "spool")!r}), 10**8), ObjectStore({str(tmp_path / "store")!r})
-uploader = Uploader(connect({redis_url!r}), spool, lambda: store)
+uploader = Uploader(connect({redis_url!r}), spool, lambda: store, deployment="test")
 uploader._redis.ping()
 sys.addaudithook(count)
 uploader.step()
