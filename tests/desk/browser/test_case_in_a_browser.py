@@ -190,6 +190,19 @@ def test_two_moderators_at_once(page_of: PageOf, case_id: str) -> None:
     assert_accessible(noor)
 
 
+def test_the_bar_counts_open_cases_while_a_case_is_read(page_of: PageOf, scene: Scene, case_id: str) -> None:
+    """A moderator would read one case for half an hour, and not see that forty more came."""
+    page = taken(page_of("kim"), case_id)
+    expect(page.locator("#open-count")).to_have_text("1")
+    scene.raise_incident("cam-2")
+    for _ in range(20):  # the desk hears of it within a second, on a clock of its own
+        page.clock.run_for(4_000)
+        with suppress(AssertionError):
+            expect(page.locator("#open-count")).to_have_text("2", timeout=500)
+            return
+    pytest.fail("the count stays")
+
+
 def test_worse_evidence_is_said_and_read_without_losing_the_hold(
     page_of: PageOf, redis: Redis, scene: Scene, case_id: str
 ) -> None:
