@@ -8,7 +8,7 @@ from redis import Redis
 
 from desk.cases.case_view import CaseView
 from desk.cases.event_values import ms_of, objects_of, shown, texts_of
-from desk.judging.decide_words import category_name, outcome_name
+from desk.judging.decide_words import Ask, Sent, asks_of, category_name, outcome_name
 from desk.judging.flood_duplicates import Duplicates, duplicates_of
 from desk.judging.picture_lists import PictureLists, picture_lists
 from desk.judging.shown_extent import shown_text
@@ -16,9 +16,10 @@ from desk.texts.catalogue import Texts
 from desk.texts.clock import day_clock
 from worker.audit.person_views import PersonView
 from worker.errors import QueueError
+from worker.incidents.findings import IncidentEnd
 from worker.people.actor import Actor, Role
 from worker.queue.interrupts import InterruptState, interrupt_state
-from worker.queue.outcomes import PlatformAct
+from worker.queue.outcomes import URGENT, Outcome, PlatformAct, check_acts
 
 _IN_FORCE: Final = ("outcome", "decided_by", "note", "category", "actions")
 _ASKED: Final = tuple(PlatformAct)
@@ -61,6 +62,10 @@ class DecidedGroup:
     """Both judgements, where two people judged."""
     interrupt: InterruptWords | None
     may_revise: bool
+    asks: tuple[Ask, ...]
+    """Requests that may still be made of the platform, with the outcome as it is."""
+    asking: bool
+    """These were asked for, and refused: the form has what was sent."""
     shown: str
     incident_ids: tuple[str, ...]
     lists: PictureLists
@@ -79,11 +84,12 @@ class AfterWords:
 
 
 def after_words(
-    redis: Redis, view: CaseView, actor: Actor, texts: Texts, *, views: Sequence[PersonView] = ()
+    redis: Redis, view: CaseView, actor: Actor, texts: Texts, *, sent: Sent, views: Sequence[PersonView] = ()
 ) -> AfterWords:
     """Puts what was decided on a case into words.
 
     Args:
+        sent: the form that was refused.
         views: of the case's pictures by this person.
 
     Raises:
@@ -105,6 +111,7 @@ def after_words(
                 picture_lists(redis, records, views, actor, view.now_ms, texts),
                 view,
                 actor,
+                sent,
                 texts,
             )
             for number, records in enumerate(together.values(), 1)
@@ -122,6 +129,7 @@ def _group(
     lists: PictureLists,
     view: CaseView,
     actor: Actor,
+    sent: Sent,
     texts: Texts,
 ) -> DecidedGroup:
     first = records[0]
@@ -129,6 +137,9 @@ def _group(
     last = decisions[-1]
     # A decision of two people is a lead's to revise, too.
     lead_needed = any(one["needs_role"] == Role.LEAD for one in records) or "judgements" in decisions[0]
+    mark = shown_text(records)
+    asking = sent.form.get("outcome") == sent.form.get("was") == last["outcome"] and sent.form.get("decided") == mark
+    left = _left_to_ask(records, asked=interrupt is not None)
     return DecidedGroup(
         key=key,
         outcome=str(last["outcome"]),
@@ -138,11 +149,34 @@ def _group(
         judged=tuple(_judgement(one, texts) for one in objects_of(last.get("judgements"))),
         interrupt=interrupt,
         may_revise=not (lead_needed and actor.verified and actor.role is not Role.LEAD),
-        shown=shown_text(records),
+        asks=tuple(one for one in asks_of(sent.form if asking else {}, texts) if one.name in left),
+        asking=asking,
+        shown=mark,
         lists=lists,
         duplicates=duplicates,
         incident_ids=tuple(str(one["incident_id"]) for one in records),
     )
+
+
+def _left_to_ask(records: Sequence[Mapping[str, Any]], *, asked: bool) -> set[str]:
+    """Names of the fields by which more may be asked of the platform.
+
+    Args:
+        asked: an interruption was.
+    """
+    last = records[0]["decisions"][-1]
+    outcome, over = str(last["outcome"]), all(one["end_reason"] == IncidentEnd.STREAM_ENDED for one in records)
+    # `csea_apparent` asked for it with the decision.
+    urgent = outcome in URGENT - {Outcome.CSEA_APPARENT}
+    acts = (act for act in PlatformAct if act not in texts_of(last.get("actions")) and _fits(act, outcome))
+    return {f"ask_{act}" for act in acts} | ({"interrupt"} if urgent and not asked and not over else set())
+
+
+def _fits(act: PlatformAct, outcome: str) -> bool:
+    try:
+        return bool(check_acts([act], Outcome(outcome)))
+    except (QueueError, ValueError):  # it asks nothing of that kind, or is of a newer version
+        return False
 
 
 def _line(decision: Mapping[str, Any], now_ms: int, texts: Texts) -> DecisionLine:

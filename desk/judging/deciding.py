@@ -11,6 +11,7 @@ from redis import Redis
 
 from config.settings import Settings
 from desk.cases.case_view import CaseView
+from desk.cases.event_values import texts_of
 from desk.errors import JudgementRefusedError
 from desk.judging.judging_form import JudgingForm
 from desk.judging.shown_extent import extent_mark, listed_in
@@ -18,6 +19,7 @@ from worker.errors import PeopleError, QueueError, StoreError
 from worker.people.actor import Actor
 from worker.queue.case_order import LongestWaits
 from worker.queue.decisions import decide_incident
+from worker.queue.interrupts import interrupt_state
 from worker.queue.leases import extend
 from worker.queue.outcomes import Category, Outcome
 from worker.queue.record import describe_incident
@@ -60,7 +62,8 @@ class CaseJudge:
         return tuple(self._decided(one, form) for one in wanted)
 
     def revise(self, form: JudgingForm, *, was: str) -> tuple[IncidentAnswer, ...]:
-        """Changes the decisions on incidents that the page showed as decided.
+        """Changes the decisions on incidents that the page showed as decided; with the outcome that they have, asks
+        more of the platform.
 
         Args:
             was: the outcome that the page showed; another one by now is not changed.
@@ -71,7 +74,7 @@ class CaseJudge:
         wanted = self._wanted(form)
         if not form.note:
             raise JudgementRefusedError("judging.refused_reason")
-        if form.outcome == was:
+        if form.outcome == was and not (form.acts or form.interrupt):
             raise JudgementRefusedError("judging.refused_same")
         return tuple(self._revised(one, form, was) for one in wanted)
 
@@ -146,7 +149,9 @@ class CaseJudge:
         if record["state"] != "decided":
             return _answer(record, "judging.not_decided")
         last = record["decisions"][-1]
-        if last["outcome"] == form.outcome and self.actor.is_person(str(last["decided_by"])):
+        keeps = form.outcome == was
+        done = last["outcome"] == form.outcome and (not keeps or self._is_asked(record, form))
+        if done and self.actor.is_person(str(last["decided_by"])):
             return _answer(record)
         try:
             revise(
@@ -164,13 +169,22 @@ class CaseJudge:
         except PeopleError:
             return _answer(record, "judging.not_role")
         except QueueError:
-            now = describe_incident(self.redis, str(record["incident_id"]), viewer=self.actor)["decisions"][-1]
-            if now["outcome"] == was:
-                return _answer(record, "judging.not_more")
+            decisions = describe_incident(self.redis, str(record["incident_id"]), viewer=self.actor)["decisions"]
+            now = decisions[-1]
+            if now["outcome"] == was and len(decisions) == len(record["decisions"]):
+                return _answer(record, "judging.refused_same" if keeps and done else "judging.not_more")
             return _answer(record, "judging.not_before", by=str(now["decided_by"]), outcome=str(now["outcome"]))
         except StoreError:
             return _answer(record, "judging.not_recorded")
         return _answer(record)
+
+    def _is_asked(self, record: Mapping[str, Any], form: JudgingForm) -> bool:
+        """Returns whether the platform was asked already for all that the form asks."""
+        asked = set(form.acts) <= set(texts_of(record["decisions"][-1].get("actions")))
+        if not form.interrupt or not asked:
+            return asked
+        state = interrupt_state(self.redis, str(record["incident_id"]), viewer=self.actor.name)
+        return state.requested_ms is not None
 
 
 def _answer(record: Mapping[str, Any], refusal: str = "", **values: str) -> IncidentAnswer:

@@ -29,7 +29,7 @@ class JudgingForm:
     outcome: Outcome
     note: str
     category: Category | None
-    """None: the outcome has none."""
+    """None: the outcome has none, or a revision leaves it."""
     acts: tuple[PlatformAct, ...]
     """Requests to the platform."""
     interrupt: bool
@@ -40,8 +40,11 @@ class JudgingForm:
     """Incidents that the page showed -> how bad each was (`desk.judging.shown_extent`)."""
 
 
-def read_judging_form(form: Mapping[str, str]) -> JudgingForm:
+def read_judging_form(form: Mapping[str, str], *, was: str = "") -> JudgingForm:
     """Reads a form.
+
+    Args:
+        was: in a revision, the outcome that the page showed: where it stays, so does the category.
 
     Raises:
         JudgementRefusedError: a part is unknown, missing or does not go with the outcome; the note is too long or no
@@ -59,7 +62,7 @@ def read_judging_form(form: Mapping[str, str]) -> JudgingForm:
     return JudgingForm(
         outcome=outcome,
         note=_note(form),
-        category=_category(form, outcome),
+        category=None if outcome == was else _category(form, outcome),
         acts=_acts(form, outcome),
         interrupt=interrupt,
         second="second" in form,

@@ -28,5 +28,5 @@ def judging_part(
     opened = None if views is None else bool(views)
     sent = Sent() if judged is None else judged
     decide = decide_words(view, actor, texts, opened=opened, sent=sent)
-    after = after_words(redis, view, actor, texts, views=views or ())
+    after = after_words(redis, view, actor, texts, sent=sent, views=views or ())
     return {"decide": decide, "after": after, "holds": holds_in_words(redis, view, texts)}

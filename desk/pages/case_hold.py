@@ -15,6 +15,7 @@ from desk.cases.hold_words import HOLD_MINUTES, lost_text
 from desk.pages.case import show_case
 from desk.texts.durations import duration
 from desk.web.access import judges
+from desk.web.rendering import open_count
 from desk.web.services import services_of
 from worker.errors import PeopleError, QueueError
 from worker.queue import holds
@@ -29,7 +30,8 @@ LONGEST_AWAY_SECONDS: Final = 7 * 86_400
 @router.get("/cases/{case_id}/state")
 def case_state(request: Request, signed_in: Judge, case_id: str) -> Response:
     """Says what a page has to know of its case to stay true; takes nothing and renews nothing."""
-    state = read_state(services_of(request).redis, case_id)
+    services = services_of(request)
+    state = read_state(services.redis, case_id)
     return JSONResponse(
         {
             "evidence": state.evidence,
@@ -37,6 +39,7 @@ def case_state(request: Request, signed_in: Judge, case_id: str) -> Response:
             "lease_ms": state.lease_ms_of(signed_in.actor.name),
             "mine": state.is_held_by(signed_in.actor.name),
             "open": state.open,
+            "queue": open_count(services),
         }
     )
 

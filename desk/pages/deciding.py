@@ -33,12 +33,12 @@ def decide(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], ca
 
 @router.post("/cases/{case_id}/revise")
 def revise(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], case_id: str) -> Response:
-    """Changes what was decided, with a reason."""
+    """Changes what was decided, or asks more of the platform, with a reason."""
     was = request.state.form.get("was", "")
-    return _judge(request, signed_in, case_id, lambda judge, form: judge.revise(form, was=was))
+    return _judge(request, signed_in, case_id, lambda judge, form: judge.revise(form, was=was), was=was)
 
 
-def _judge(request: Request, signed_in: SignedIn, case_id: str, act: JudgingAct) -> Response:
+def _judge(request: Request, signed_in: SignedIn, case_id: str, act: JudgingAct, *, was: str = "") -> Response:
     services, sent = services_of(request), request.state.form
     view = read_case(services.redis, case_id, viewer=signed_in.actor)
     judge = CaseJudge(
@@ -49,7 +49,7 @@ def _judge(request: Request, signed_in: SignedIn, case_id: str, act: JudgingAct)
         opened=has_opened(services.redis, view, signed_in.actor),
     )
     try:
-        answers = act(judge, read_judging_form(sent))
+        answers = act(judge, read_judging_form(sent, was=was))
     except JudgementRefusedError as error:
         refused = Sent(refusal=services.texts(error.key, **error.values), form=sent)
         return show_case(request, signed_in, case_id, CONFLICT, judged=refused)

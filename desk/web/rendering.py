@@ -1,7 +1,6 @@
 """Pages: Jinja templates, escaped, with the catalogue's texts."""
 
 import json
-from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Final
 
@@ -62,11 +61,18 @@ def render(request: Request, template: str, status: int = 200, /, **values: Any)
         values["preferences"] = Preferences() if signed_in is None else services.preferences.of(signed_in.actor.name)
     values.setdefault("next_break", _next_break(services, signed_in))
     if signed_in is not None and signed_in.actor.role in JUDGES and "open_count" not in values:
-        with suppress(StoreError):  # the bar does without, and the page says what is wrong
-            values["open_count"] = services.feed.newest().counts.open
+        values["open_count"] = open_count(services)
     behind_proxy = bool(services.deployment.proxy_header)
     page = services.templates.get_template(template)
     return HTMLResponse(page.render(signed_in=signed_in, behind_proxy=behind_proxy, **values), status)
+
+
+def open_count(services: DeskServices) -> int | None:
+    """Open cases, for the bar; None: Redis does not answer, the bar does without, and the page says what is wrong."""
+    try:
+        return services.feed.newest().counts.open
+    except StoreError:
+        return None
 
 
 def _next_break(services: DeskServices, signed_in: SignedIn | None) -> NextBreak | None:

@@ -113,7 +113,8 @@ def decide(
     it, and you hold the incident no more. Both agree, or a lead decides. Status 0, and `waits` with --json.
 
     With --revise: change the decision, and publish who does so and why. The incident stays closed. After a change to
-    anything but harmless, later pictures of the stream raise an incident again.
+    anything but harmless, later pictures of the stream raise an incident again. With the same outcome: ask more of the
+    platform.
     """
     from worker.cli.queue_judging import print_judgement
     from worker.queue import decisions, revisions

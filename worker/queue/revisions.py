@@ -6,12 +6,14 @@ of the same raised nothing. A revision affects it so:
 - To `harmless`: not at all. Nobody has reviewed what the stream shows by now, so the silence is not extended.
 - To anything else: the silence ends. Its reason was wrong, so what the stream shows from now on raises an incident
   again. What it showed in between stays part of the revised incident, and is in the verdict log.
+- To the same outcome, which asks more of the platform: not at all. The decision was right.
 
 Incidents that were raised since are decided separately, and stay as they are.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from redis import Redis
@@ -33,7 +35,7 @@ from worker.queue.answers import Decision
 from worker.queue.case_acts import refused_person
 from worker.queue.decision_round import KEPT_SECONDS
 from worker.queue.decisions import PATIENCE_SECONDS
-from worker.queue.outcomes import Outcome, check_outcome
+from worker.queue.outcomes import Outcome, check_acts, check_category, check_outcome
 from worker.queue.second_judge import GivenJudgement
 from worker.queue.undecided import StoredRuleState, read_record
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
@@ -59,6 +61,8 @@ def revise(
 ) -> Decision:
     """Changes the decision on an incident, and publishes it with author and reason; it is then on Redis's disk.
 
+    Where the outcome stays, what was asked of the platform stays asked, and so does the category unless one is given.
+
     Args:
         note: the reason; required.
         was: the outcome to be changed; None: any.
@@ -67,22 +71,22 @@ def revise(
         ask: what the person asks of the platform (`PlatformAct`).
 
     Raises:
-        QueueError: the incident is unknown or not decided, its outcome is the same already, is not `was`, or was
+        QueueError: the incident is unknown or not decided, is decided just so already, its outcome is not `was`, or was
             changed by another person meanwhile; or an argument is invalid. Nothing was written.
         PeopleError: the roster does not have `by` any more, or in a role that may not revise: a decision of two people
             is a lead's to revise.
         StoreError: Redis failed, or did not confirm that it is on disk; the revision may have been recorded.
     """
     actor = Actor.named(by)
-    given = GivenJudgement.of(actor, outcome, note=note, category=category, ask=ask, interrupt=interrupt)
-    judged = given.outcome
+    stated = GivenJudgement.of(actor, outcome, note=note, category=category, ask=ask, interrupt=interrupt)
+    judged = stated.outcome
     expected = None if was is None else check_outcome(was)
     if not note.strip():
         raise QueueError("--note: a revision needs a reason")
     for _ in rounds(PATIENCE_SECONDS):
         with store_errors():
             record = read_record(redis, incident_id)
-            previous = _previous(incident_id, record, judged, expected)
+            previous = _previous(incident_id, record, expected)
             kept, now = StoredRuleState.read(redis, record), now_ms(redis)
             named = None
             if "kept_under" in record:
@@ -91,6 +95,10 @@ def revise(
         if revision > MAX_REVISIONS:
             raise QueueError(f"incident {incident_id} was revised {MAX_REVISIONS} times, which is the limit")
         decided = _last_decision(record, named)
+        given = _on_top_of(decided, stated) if previous is judged else stated
+        request = _interrupt(given, record, decided, deployment=deployment, now_ms=now)
+        if previous is judged and request is None and _says_no_more(decided, given):
+            raise QueueError(f"incident {incident_id} was decided as {previous} already, by {record['decided_by']}")
         event = decision_revised(
             decided,
             revision=revision,
@@ -103,9 +111,9 @@ def revise(
             category=given.category,
             actions=given.actions,
         )
-        request = _interrupt(given, record, decided, deployment=deployment, now_ms=now)
         before = RuleState() if kept.state is None else kept.state
-        after = before if judged is Outcome.HARMLESS else end_silence(before, incident_id, now_ms=now)
+        stays = judged in (Outcome.HARMLESS, previous)
+        after = before if stays else end_silence(before, incident_id, now_ms=now)
         answer = run_script_to_disk(
             redis,
             "revise",
@@ -175,9 +183,9 @@ def _by_two(record: Mapping[str, str]) -> bool:
 def _interrupt(
     given: GivenJudgement, record: Mapping[str, str], decided: Mapping[str, Any], *, deployment: str, now_ms: int
 ) -> Event | None:
-    """The request of an interruption; None: none is asked for, or there is nothing to interrupt."""
+    """The request of an interruption; None: none is asked for, a person has asked, or there is nothing to interrupt."""
     over = decided["purpose"] == "canary" or record.get("ended") == IncidentEnd.STREAM_ENDED
-    if not given.interrupt or over:
+    if not given.interrupt or over or "interrupt_entry" in record:
         return None
     return interrupt_asked(
         decided,
@@ -189,7 +197,18 @@ def _interrupt(
     )
 
 
-def _previous(incident_id: str, record: Mapping[str, str], judged: Outcome, expected: Outcome | None) -> Outcome:
+def _on_top_of(decided: Mapping[str, Any], stated: GivenJudgement) -> GivenJudgement:
+    """An answer of the same outcome, with what the decision in force asks and says already."""
+    category = check_category(decided.get("category"), stated.outcome) if stated.category is None else stated.category
+    actions = check_acts([*decided.get("actions", ()), *stated.actions], stated.outcome)
+    return replace(stated, category=category, actions=actions)
+
+
+def _says_no_more(decided: Mapping[str, Any], given: GivenJudgement) -> bool:
+    return (decided.get("category"), set(decided.get("actions", ()))) == (given.category, set(given.actions))
+
+
+def _previous(incident_id: str, record: Mapping[str, str], expected: Outcome | None) -> Outcome:
     if "outcome" not in record:
         raise QueueError(f"incident {incident_id} is not decided yet: there is nothing to revise")
     previous = Outcome(record["outcome"])
@@ -197,8 +216,6 @@ def _previous(incident_id: str, record: Mapping[str, str], judged: Outcome, expe
         raise QueueError(
             f"incident {incident_id} is not {expected}: it was decided as {previous}, by {record['decided_by']}"
         )
-    if previous is judged:
-        raise QueueError(f"incident {incident_id} was decided as {previous} already, by {record['decided_by']}")
     return previous
 
 

@@ -66,6 +66,8 @@ def outcome_row(text: str) -> Mapping[str, Any] | None:
         kind = _KINDS.get(event["type"])
         if event["type"] == EventType.CLOSED and event["data"]["outcome"] == UNDECIDED:
             kind = ENDED  # the closing event of a decision says no more than the decision's own
+        if kind == REVISED and event["data"]["outcome"] == event["data"]["previous_outcome"]:
+            kind = None  # it asks more of the platform, and changes no silence
         return None if kind is None else _row(event, kind)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -186,8 +186,32 @@ def test_two_moderators_at_once(page_of: PageOf, case_id: str) -> None:
     # Her page is from before, and asks for nothing while its clock stands.
     noor.get_by_role("button", name="Take it").click()
     expect(noor.get_by_role("alert")).to_contain_text("held by kim")
+    expect(noor.get_by_role("alert")).to_be_focused()
     expect(noor.locator("#hold-bar")).to_contain_text("kim holds this case")
     assert_accessible(noor)
+
+
+def test_the_bar_counts_open_cases_while_a_case_is_read(page_of: PageOf, scene: Scene, case_id: str) -> None:
+    """A moderator would read one case for half an hour, and not see that forty more came."""
+    page = taken(page_of("kim"), case_id)
+    expect(page.locator("#open-count")).to_have_text("1")
+    scene.raise_incident("cam-2")
+    for _ in range(20):  # the desk hears of it within a second, on a clock of its own
+        page.clock.run_for(4_000)
+        with suppress(AssertionError):
+            expect(page.locator("#open-count")).to_have_text("2", timeout=500)
+            return
+    pytest.fail("the count stays")
+
+
+@pytest.mark.expected_in_page("409|Failed to load resource")
+def test_a_refusal_has_the_focus(page_of: PageOf, case_id: str) -> None:
+    """Who presses a key and cannot see would believe that it is done: the page that answers begins at its top."""
+    page = taken(page_of("kim"), case_id)
+    page.keyboard.press("6")
+    expect(page.locator("#judging").get_by_role("alert")).to_contain_text("Harmless needs a note")
+    expect(page.locator("#judging").get_by_role("alert")).to_be_focused()
+    assert_accessible(page)
 
 
 def test_worse_evidence_is_said_and_read_without_losing_the_hold(

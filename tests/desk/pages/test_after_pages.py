@@ -125,6 +125,89 @@ def test_a_revision_is_listed_with_what_was_before(kim: httpx.Client, case: str,
     assert revised["data"]["category"] == "unseen"
 
 
+def ask(client: httpx.Client, case: str, **fields: str) -> httpx.Response:
+    """Sends the form that asks more of the platform, as the page has it."""
+    return client.post(f"/cases/{case}/revise", data=asking(client, case) | fields)
+
+
+def asking(client: httpx.Client, case: str) -> dict[str, str]:
+    (form,) = forms_that_ask(client, case)
+    found = re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', form)
+    return {name: html.unescape(value) for name, value in found}
+
+
+def forms_that_ask(client: httpx.Client, case: str) -> list[str]:
+    forms = re.findall(r"<form.*?</form>", client.get(f"/cases/{case}").text, re.DOTALL)
+    return [form for form in forms if 'type="hidden" name="outcome"' in form]
+
+
+def test_the_platform_is_asked_after_the_decision(kim: httpx.Client, case: str, scene: Scene) -> None:
+    """Who learns later that the account came back would have to call the decision another one."""
+    decide(kim, case, "csea_suspected", note="at first sight")
+    (form,) = forms_that_ask(kim, case)
+    assert re.findall(r'type="checkbox" name="(\w+)"', form) == ["interrupt", "ask_suspend", "ask_safeguard"]
+    refused = ask(kim, case, ask_suspend="on", note=" ")
+    assert (refused.status_code, "A revision needs a reason" in words_of(refused)) == (409, True)
+    assert 'name="ask_suspend" checked' in refused.text
+    assert "nothing more is asked" in words_of(ask(kim, case, note="the third time"))
+    sent = ask(kim, case, ask_suspend="on", note="the third time").request
+    assert kim.send(sent).status_code == 303  # a double click
+    page = words_of(kim.get(f"/cases/{case}"))
+    assert "Not seen by me · suspension asked" in page
+    assert "the third time" in page
+    (made, revised) = scene.decisions()
+    assert (revised["data"]["outcome"], revised["data"]["actions"]) == ("csea_suspected", ["suspend"])
+    assert revised["data"]["category"] == made["data"]["category"] == "unseen"
+    assert scene.requests() == []
+    (form,) = forms_that_ask(kim, case)
+    assert 'name="ask_suspend"' not in form
+
+
+def test_an_interruption_is_asked_after_the_decision_once(kim: httpx.Client, case: str, scene: Scene) -> None:
+    """A stream would stay on air since its danger was understood a minute late."""
+    decide(kim, case, "child_at_risk", note="alone")
+    (form,) = forms_that_ask(kim, case)
+    assert 'name="ask_suspend"' not in form
+    assert "safeguarded, not punished" in ask(kim, case, ask_suspend="on", note="forged").text
+    sent = ask(kim, case, interrupt="on", note="somebody came in").request
+    assert kim.send(sent).status_code == 303
+    assert len(scene.requests()) == 1
+    assert "Interruption asked by kim" in words_of(kim.get(f"/cases/{case}"))
+    (form,) = forms_that_ask(kim, case)
+    assert re.findall(r'type="checkbox" name="(\w+)"', form) == ["ask_safeguard"]
+
+
+def test_of_two_who_ask_at_once_both_are_heard(
+    kim: httpx.Client, case: str, running: RunningDesk, roster: Roster, scene: Scene
+) -> None:
+    """A safeguard that a lead asked for would be taken back by who had loaded the page before."""
+    decide(kim, case, "adult_tos")
+    lead = running.signed_in("lea", roster.tokens["lea"])
+    data = asking(kim, case)
+    assert ask(lead, case, ask_safeguard="on", note="young").status_code == 303
+    late = data | {"ask_safeguard": "on", "note": "young too"}
+    answer = kim.post(f"/cases/{case}/revise", data=late)
+    assert (answer.status_code, "nothing more is asked" in words_of(answer)) == (409, True)
+    assert "young too</textarea>" in answer.text
+    assert kim.post(f"/cases/{case}/revise", data=data | {"ask_suspend": "on", "note": "again"}).status_code == 303
+    assert scene.decisions()[-1]["data"]["actions"] == ["suspend", "safeguard"]
+
+
+@pytest.mark.parametrize("outcome", ["harmless", "cannot_judge"])
+def test_nothing_is_asked_after_what_asks_nothing(outcome: str, kim: httpx.Client, case: str) -> None:
+    """A harmless broadcaster would lose the account by a slip of the hand."""
+    decide(kim, case, outcome, note="a doll")
+    assert forms_that_ask(kim, case) == []
+
+
+def test_a_decision_is_not_made_without_its_category_by_the_form_of_a_revision(
+    kim: httpx.Client, case: str, redis: Redis
+) -> None:
+    """A forged form would leave out what the law asks for."""
+    answer = decide(kim, case, "csea_suspected", category_csea_suspected="", was="csea_suspected")
+    assert (answer.status_code, redis.xlen("lw:decisions")) == (409, 0)
+
+
 def test_of_two_revisions_at_once_one_is_refused(
     kim: httpx.Client, case: str, running: RunningDesk, roster: Roster
 ) -> None:

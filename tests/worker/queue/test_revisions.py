@@ -1,7 +1,7 @@
 """Revisions of decisions, in a real Valkey."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,12 +15,19 @@ from config.policy.policy import Policy
 from config.schemas import check_event
 from worker.errors import QueueError
 from worker.incidents.keys import incident_key, incidents_key
+<<<<<<< HEAD
 from worker.queue.answers import Decision
 from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
 from worker.queue.open_incidents import open_incidents
+=======
+from worker.ingest.coverage.totals import totals
+from worker.queue.claims import open_incidents, take
+from worker.queue.decisions import Decision, decide_incident
+>>>>>>> rev-desk
 from worker.queue.revisions import MAX_REVISIONS, revise
 from worker.store.redis_client import now_ms
+from worker.verdictlog.outcome_rows import outcome_row
 
 
 def decided(scene: Scene, outcome: str, stream: str = "cam-1") -> str:
@@ -31,6 +38,13 @@ def decided(scene: Scene, outcome: str, stream: str = "cam-1") -> str:
 
 def changed(redis: Redis, incident: str, outcome: str, *, by: str = "lea", was: str | None = None) -> Decision:
     return revise(redis, incident, outcome, by=by, note="looked again", deployment="test", was=was)
+
+
+def asks(
+    scene: Scene, incident: str, outcome: str, *, ask: Sequence[str] = (), interrupt: bool = False, by: str = "lea"
+) -> Decision:
+    """The decision as it is, with more that is asked of the platform."""
+    return revise(scene.redis, incident, outcome, by=by, note="on top", deployment="test", ask=ask, interrupt=interrupt)
 
 
 def seen_now(scene: Scene, *, after_ms: int = 0) -> tuple[Hit, ...]:
@@ -141,6 +155,65 @@ def test_a_segment_that_ends_during_a_revision_is_not_lost(scene: Scene, redis_u
     (raised,) = open_incidents(scene.redis)
     assert scene.settle("cam-1", worse).events == ()
     decide_incident(scene.redis, raised.incident_id, "csea_apparent", by="ann", deployment="test")
+
+
+class TestSameOutcome:
+    """A revision that leaves the outcome, and asks more of the platform."""
+
+    def test_asks_more_of_the_platform(self, scene: Scene) -> None:
+        """Who learns after the decision that an account must be suspended would have to name another outcome first; or
+        would take back what a colleague asked for."""
+        incident = scene.raise_incident("cam-1")
+        decide_incident(scene.redis, incident, "csea_suspected", by="ann", deployment="test", category="B1")
+        asks(scene, incident, "csea_suspected", ask=["suspend"], by="ann")
+        asked = asks(scene, incident, "csea_suspected", ask=["safeguard"], by="lea")
+        assert (asked.category, asked.actions) == ("B1", ("suspend", "safeguard"))
+        data = scene.decisions()[-1]["data"]
+        new = ("outcome", "previous_outcome", "category", "actions", "revision")
+        assert [data[name] for name in new] == ["csea_suspected"] * 2 + ["B1", ["suspend", "safeguard"], 2]
+        assert data["previous"]["actions"] == ["suspend"]
+
+    def test_asks_for_an_interruption_once(self, scene: Scene) -> None:
+        """A stream would stay on air since its danger was understood a minute after the decision."""
+        incident = scene.raise_incident("cam-1")
+        decide_incident(scene.redis, incident, "child_at_risk", by="ann", deployment="test")
+        assert asks(scene, incident, "child_at_risk", interrupt=True).interrupted
+        with pytest.raises(QueueError, match="was decided as child_at_risk already, by lea"):
+            asks(scene, incident, "child_at_risk", interrupt=True)
+
+    def test_is_refused_where_it_says_nothing_new(self, scene: Scene) -> None:
+        """A second press would be a second revision, of which a record keeps 20."""
+        incident = scene.raise_incident("cam-1")
+        decide_incident(scene.redis, incident, "adult_tos", by="ann", deployment="test", ask=["suspend"])
+        for ask in ([], ["suspend"]):
+            with pytest.raises(QueueError, match="was decided as adult_tos already, by ann"):
+                asks(scene, incident, "adult_tos", ask=ask)
+        with pytest.raises(QueueError, match="is not harmless"):
+            revise(scene.redis, incident, "adult_tos", by="lea", note="n", deployment="test", was="harmless")
+
+    def test_never_asks_to_punish_a_child(self, scene: Scene) -> None:
+        """A child who streams alone would lose the account."""
+        incident = scene.raise_incident("cam-1")
+        decide_incident(scene.redis, incident, "child_at_risk", by="ann", deployment="test")
+        with pytest.raises(QueueError, match="safeguarded, not punished"):
+            asks(scene, incident, "child_at_risk", ask=["suspend"])
+
+    def test_leaves_the_silence(self, scene: Scene) -> None:
+        """Asking for a suspension would call moderators to the match that they have just decided."""
+        incident = decided(scene, "csea_suspected")
+        state = scene.redis.hgetall(incidents_key("cam-1"))
+        asks(scene, incident, "csea_suspected", ask=["suspend"])
+        assert scene.redis.hgetall(incidents_key("cam-1")) == state
+        assert scene.settle("cam-1", seen_now(scene, after_ms=1000)).events == ()
+
+    def test_is_no_changed_decision_in_reports_and_replays(self, scene: Scene) -> None:
+        """Reports would count a request as a decision that was wrong, and a replay would end its silence."""
+        incident = decided(scene, "csea_suspected")
+        event = asks(scene, incident, "csea_suspected", ask=["suspend"]).event
+        (day,) = totals(scene.redis, days=1)
+        assert (day.counts["revised"], day.counts["revised-list"]) == ((), ())
+        assert day.counts["decided"]
+        assert outcome_row(event) is None
 
 
 class TestSilence:

@@ -32,7 +32,7 @@ local function add_ledger_today(purpose, increments)
 end
 
 -- Adds a raised or decided incident, or a changed decision, by its event to today's totals: by rule and severity, and
--- by each list.
+-- by each list. A revision that leaves the outcome changed no decision.
 local function add_event_today(text)
   local ok, event = pcall(cjson.decode, text)
   local what = ok and ({
@@ -47,6 +47,9 @@ local function add_event_today(text)
   if what == 'decided' then
     outcome = ' ' .. data.outcome
   elseif what == 'revised' then
+    if data.previous_outcome == data.outcome then
+      return
+    end
     outcome = ' ' .. data.previous_outcome .. ' ' .. data.outcome
   end
   local amounts = {[what .. ' ' .. data.rule .. ' ' .. data.severity .. outcome] = 1}
