@@ -29,8 +29,6 @@ class CaseState:
     """Digest of what was found and decided."""
     hold: str
     """Digest of who holds what, and what they said of it."""
-    open: bool
-    """Somebody has yet to decide."""
     leases_ms: Mapping[str, int] = field(compare=False)
     """People who hold undecided incidents -> the time until the first of their leases ends."""
 
@@ -59,7 +57,7 @@ def read_state(redis: Redis, case_id: str) -> CaseState:
             answers = pipe.execute(raise_on_error=False)
         now = now_ms(redis)
     roster = read_roster(redis)
-    evidence, hold, is_open = [], [], False
+    evidence, hold = [], []
     leases_ms: dict[str, int] = {}
     for incident_id, answer in zip(ids, answers, strict=True):
         if not isinstance(answer, list) or not any(one is not None for one in answer):
@@ -68,7 +66,6 @@ def read_state(redis: Redis, case_id: str) -> CaseState:
         evidence.append([incident_id, *(fields.get(name) for name in _EVIDENCE)])
         if "outcome" in fields:
             continue
-        is_open = True
         left_ms = lease_left_ms(fields, now, roster)
         holder = fields.get("holder") if left_ms else None
         hold.append([incident_id, holder, *(fields.get(name) for name in _HOLD)])
@@ -76,7 +73,7 @@ def read_state(redis: Redis, case_id: str) -> CaseState:
             leases_ms[holder] = min(left_ms, leases_ms.get(holder, left_ms))
     if not evidence:
         raise UnknownCaseError(case_id)
-    return CaseState(evidence=_digest(evidence), hold=_digest(hold), leases_ms=leases_ms, open=is_open)
+    return CaseState(evidence=_digest(evidence), hold=_digest(hold), leases_ms=leases_ms)
 
 
 def _digest(value: object) -> str:

@@ -16,9 +16,9 @@ from desk.judging.flood_duplicates import decide_as_the_flood
 from desk.judging.opened import opened_by
 from desk.judging.picture_lists import allow_picture, put_forward
 from desk.judging.preserving import preserve
+from desk.pages.addresses import SEE_OTHER, case_path
 from desk.pages.case import show_case
-from desk.pages.deciding import CONFLICT, case_path
-from desk.pages.sign_in import SEE_OTHER
+from desk.pages.deciding import CONFLICT
 from desk.web.access import judges, leads
 from desk.web.rendering import render
 from desk.web.services import services_of

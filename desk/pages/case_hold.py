@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -12,6 +11,7 @@ from desk.accounts.accounts import SignedIn
 from desk.cases.case_state import read_state
 from desk.cases.case_view import read_case
 from desk.cases.hold_words import HOLD_MINUTES, lost_text
+from desk.pages.addresses import SEE_OTHER, case_path
 from desk.pages.case import show_case
 from desk.texts.durations import duration
 from desk.web.access import judges
@@ -38,7 +38,6 @@ def case_state(request: Request, signed_in: Judge, case_id: str) -> Response:
             "hold": state.hold,
             "lease_ms": state.lease_ms_of(signed_in.actor.name),
             "mine": state.is_held_by(signed_in.actor.name),
-            "open": state.open,
             "queue": open_count(services),
         }
     )
@@ -71,7 +70,7 @@ def release(request: Request, signed_in: Judge, case_id: str) -> Response:
     redis, closed = services_of(request).redis, request.state.form.get("page_closed") == "1"
     with suppress(QueueError, PeopleError):  # it is not theirs any more, which is what they want
         let_go(redis, signed_in.actor, case_id, page_closed=closed)
-    return Response(status_code=204) if closed else RedirectResponse("/queue", 303)
+    return Response(status_code=204) if closed else RedirectResponse("/queue", SEE_OTHER)
 
 
 @router.post("/cases/{case_id}/hold")
@@ -122,7 +121,7 @@ def _done(request: Request, signed_in: SignedIn, case_id: str, act: Callable[[],
         return show_case(request, signed_in, case_id, 409, refused=refused)
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({})
-    return RedirectResponse(f"/cases/{quote(case_id, safe='')}", 303)
+    return RedirectResponse(case_path(case_id), SEE_OTHER)
 
 
 def _seconds(text: str) -> float:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
@@ -14,8 +13,8 @@ from desk.judging.decide_words import Sent
 from desk.judging.deciding import CaseJudge, IncidentAnswer
 from desk.judging.judging_form import JudgingForm, read_judging_form
 from desk.judging.opened import has_opened
+from desk.pages.addresses import SEE_OTHER, case_path
 from desk.pages.case import show_case
-from desk.pages.sign_in import SEE_OTHER
 from desk.web.access import judges
 from desk.web.services import services_of
 
@@ -56,8 +55,3 @@ def _judge(request: Request, signed_in: SignedIn, case_id: str, act: JudgingAct,
     if any(one.refusal for one in answers):
         return show_case(request, signed_in, case_id, CONFLICT, judged=Sent(answers=answers, form=sent))
     return RedirectResponse(case_path(case_id), SEE_OTHER)
-
-
-def case_path(case_id: str) -> str:
-    """The address of a case's page."""
-    return f"/cases/{quote(case_id, safe='')}"

@@ -5,7 +5,8 @@ from starlette.responses import RedirectResponse, Response
 
 from desk.accounts.entry_link import EntryLink
 from desk.errors import SignInError
-from desk.pages.sign_in import SEE_OTHER, refusal
+from desk.pages.addresses import SEE_OTHER
+from desk.pages.sign_in import refusal
 from desk.web.rendering import render
 from desk.web.services import services_of
 

@@ -8,7 +8,8 @@ from starlette.responses import RedirectResponse, Response
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import CaseView, read_case
 from desk.errors import UnknownCaseError
-from desk.pages.picture_section import case_path, look_offer, looked_at, pictures_part
+from desk.pages.addresses import SEE_OTHER, case_path
+from desk.pages.picture_section import look_offer, looked_at, pictures_part
 from desk.pictures.section import LookOffer, look_refusal
 from desk.web.access import judges
 from desk.web.rendering import render
@@ -18,7 +19,6 @@ from worker.evidence.item import is_ref
 from worker.queue.looks import ask, read_look
 
 router = APIRouter()
-SEE_OTHER: Final = 303
 REFUSED: Final = 409
 
 
@@ -40,7 +40,7 @@ def look_now(request: Request, signed_in: Annotated[SignedIn, Depends(judges)], 
     if "hx-request" in request.headers:
         return _look_tile(request, signed_in, view, look)
     if look.waiting:
-        return RedirectResponse(f"{case_path(view)}?look={look.waiting}#pictures", SEE_OTHER)
+        return RedirectResponse(f"{case_path(view.case_id)}?look={look.waiting}#pictures", SEE_OTHER)
     return render(request, "refused.html", REFUSED, text=look.refused)
 
 

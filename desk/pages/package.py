@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from desk.accounts.accounts import SignedIn
 from desk.errors import BusyError
-from desk.pages.sign_in import SEE_OTHER
+from desk.pages.addresses import SEE_OTHER, case_path
 from desk.reports.case_reports import file_name, seen_content
 from desk.web.access import judges
 from desk.web.rendering import render
@@ -55,7 +55,7 @@ def package(request: Request, signed_in: Judge, case_id: str) -> Response:
         refusal = "package.changed" if now.reportable else "package.undecided"
         return _page(request, now, CONFLICT, refusal=refusal, recipient=recipient)
     if done.package is None:
-        return RedirectResponse(f"/cases/{done.case_id}/package?agreed=1", SEE_OTHER)
+        return RedirectResponse(f"{case_path(done.case_id)}/package?agreed=1", SEE_OTHER)
     headers = {"content-disposition": f'attachment; filename="{file_name(done.case_id, "package.zip.age")}"'}
     return Response(done.sealed, media_type="application/octet-stream", headers=headers)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from desk.accounts.accounts import SignedIn
-from desk.pages.sign_in import SEE_OTHER
+from desk.pages.addresses import SEE_OTHER
 from desk.web.access import leads, overseers
 from desk.web.rendering import render
 from desk.web.services import services_of

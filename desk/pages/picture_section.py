@@ -1,12 +1,12 @@
 """The section of pictures as a request finds it: what is kept, what failed to open, and what the person may do."""
 
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import Request
 
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import CaseView
+from desk.pages.addresses import case_path
 from desk.pictures.kept_pictures import CasePictures, read_pictures
 from desk.pictures.section import (
     CLEAR_REASONS,
@@ -53,7 +53,7 @@ def pictures_part(
             notice = services.texts("picture_refused.forgotten")
     today, preferences = services.exposure.today(name), services.preferences.of(name)
     section = PictureSection(
-        path=case_path(view),
+        path=case_path(view.case_id),
         summary=summary_of(
             pictures, view, services.texts, is_open=opened is not None, no_pictures=preferences.no_pictures
         ),
@@ -68,11 +68,6 @@ def pictures_part(
         ),
     )
     return {"pictures": section}
-
-
-def case_path(view: CaseView) -> str:
-    """The address of a case's page."""
-    return f"/cases/{quote(view.case_id, safe='')}"
 
 
 def look_offer(request: Request, view: CaseView, signed_in: SignedIn, look_id: str = "") -> LookOffer:

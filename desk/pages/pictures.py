@@ -15,7 +15,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from desk.accounts.accounts import SignedIn
 from desk.cases.case_view import CaseView, read_case
 from desk.errors import PictureRefusedError, UnknownCaseError
-from desk.pages.picture_section import case_path, pictures_part
+from desk.pages.addresses import SEE_OTHER, case_path
+from desk.pages.picture_section import pictures_part
 from desk.pages.welfare import reduction_of
 from desk.pictures.kept_pictures import KeptPicture, is_matched, read_pictures
 from desk.pictures.opening import OpenedPicture, clear_jpeg, reduced_png
@@ -36,7 +37,6 @@ from worker.store.redis_client import now_ms, store_errors
 router = APIRouter()
 _log = logging.getLogger(__name__)
 
-SEE_OTHER: Final = 303
 LONGEST_REASON: Final = 500
 STATUS: Final = {
     "altered": 409,
@@ -101,7 +101,7 @@ async def ask_clear(request: Request, signed_in: Annotated[SignedIn, Depends(jud
     except PictureRefusedError as error:
         return await run_in_threadpool(_refused_in_section, request, signed_in, view, ref, error)
     if "hx-request" not in request.headers:
-        return RedirectResponse(f"{case_path(view)}?open={ref}&ticket={ticket}#pictures", SEE_OTHER)
+        return RedirectResponse(f"{case_path(view.case_id)}?open={ref}&ticket={ticket}#pictures", SEE_OTHER)
     return await run_in_threadpool(_section, request, signed_in, view, ref, ticket=ticket, reason=reason)
 
 
@@ -135,7 +135,7 @@ def hide_picture(request: Request, signed_in: Annotated[SignedIn, Depends(judges
     view = _case_of(services, ref)
     services.exposure.hid(signed_in.actor.name)
     if "hx-request" not in request.headers:
-        return RedirectResponse(f"{case_path(view)}#pictures", SEE_OTHER)
+        return RedirectResponse(f"{case_path(view.case_id)}#pictures", SEE_OTHER)
     return render(request, "case/pictures.html", **pictures_part(request, signed_in, view))
 
 

@@ -2,16 +2,15 @@
 
 import json
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from desk.accounts.accounts import SignedIn
 from desk.cases.queue_filter import QueueFilter
+from desk.pages.addresses import SEE_OTHER, case_path
 from desk.pages.queue_events import queue_stream
 from desk.pages.queue_parts import queue_parts
-from desk.pages.sign_in import SEE_OTHER
 from desk.web.access import judges
 from desk.web.event_stream import EventStream
 from desk.web.rendering import render
@@ -38,7 +37,8 @@ def take_next(request: Request, signed_in: Annotated[SignedIn, Depends(judges)])
     services, actor = services_of(request), signed_in.actor
     waits = LongestWaits.of(services.settings)
     claim = take(services.redis, actor, another=True, waits=waits) or take(services.redis, actor, waits=waits)
-    return RedirectResponse("/queue?nothing=1" if claim is None else case_path(claim), SEE_OTHER)
+    goal = "/queue?nothing=1" if claim is None else case_path(_taken_case(claim))
+    return RedirectResponse(goal, SEE_OTHER)
 
 
 @router.get("/queue/events")
@@ -49,7 +49,7 @@ async def queue_events(request: Request, signed_in: Annotated[SignedIn, Depends(
     return EventStream(queue_stream(services, signed_in, QueueFilter.of(request.query_params)))
 
 
-def case_path(claim: Claim) -> str:
-    """The path of the case that was taken; of an incident that has none, an older version's, its own."""
+def _taken_case(claim: Claim) -> str:
+    """The case that was taken; of an incident that has none, an older version's, the incident."""
     data = json.loads(claim.event).get("data", {})
-    return f"/cases/{quote(str(data.get('case_id') or claim.incident_id), safe='')}"
+    return str(data.get("case_id") or claim.incident_id)

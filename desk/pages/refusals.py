@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from config.errors import PolicyError
 from desk.errors import DeskDatabaseError, NotSignedInError, RequestRefusedError, RoleRefusedError, UnknownCaseError
+from desk.pages.addresses import SEE_OTHER
 from desk.web.rendering import render
 from desk.web.same_origin import SAFE
 from desk.web.services import services_of
@@ -42,11 +43,11 @@ def _not_signed_in(request: Request, _error: Exception) -> Response:
     if services.deployment.proxy_header:
         if services.proxied_name(request) is None:
             return _refused(request, 401, services.texts("settings.behind_proxy"))
-        return RedirectResponse("/join", 303)
+        return RedirectResponse("/join", SEE_OTHER)
     if "hx-request" in request.headers:  # a part of a page: the whole page has to go
         return Response(status_code=401, headers={"hx-redirect": "/sign-in"})
     path = request.url.path if request.method in SAFE else "/"
-    return RedirectResponse(f"/sign-in?next={quote(path)}", 303)
+    return RedirectResponse(f"/sign-in?next={quote(path)}", SEE_OTHER)
 
 
 def _role_refused(request: Request, error: Exception) -> Response:

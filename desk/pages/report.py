@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from desk.accounts.accounts import SignedIn
 from desk.answers.answer_store import KEPT_DAYS
 from desk.errors import AnswersChangedError, AnswersRefusedError
-from desk.pages.sign_in import SEE_OTHER
+from desk.pages.addresses import SEE_OTHER, case_path
 from desk.reports.answer_fields import ADDRESSES, SECTIONS, FieldKind, fields_of_row
 from desk.reports.answers_form import answers_of, form_of, open_rows
 from desk.reports.case_reports import TYPES, draft_state, draft_text, file_name, kept_report
@@ -53,7 +53,7 @@ def save_answers(request: Request, signed_in: Judge, case_id: str) -> Response:
         return _page(request, case, UNPROCESSABLE, form=form, wrong=error.fields, refusal="report.wrong")
     except AnswersChangedError as error:
         return _page(request, case, CONFLICT, form=form, refusal="report.changed_by", by=error.by)
-    return RedirectResponse(f"/cases/{case.case_id}/report?saved=1", SEE_OTHER)
+    return RedirectResponse(f"{case_path(case.case_id)}/report?saved=1", SEE_OTHER)
 
 
 @router.get("/cases/{case_id}/report/drafts/{form}")
@@ -84,7 +84,7 @@ def record(request: Request, signed_in: Judge, case_id: str) -> Response:
         case = services.reports.gather(case_id)
         return _page(request, case, UNPROCESSABLE, refusal="report.record_wrong", record_form=given)
     said = "2" if outcome.again else "1"
-    return RedirectResponse(f"/cases/{outcome.report.case_id}/report?recorded={said}", SEE_OTHER)
+    return RedirectResponse(f"{case_path(outcome.report.case_id)}/report?recorded={said}", SEE_OTHER)
 
 
 def _page(

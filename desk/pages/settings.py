@@ -8,7 +8,8 @@ from starlette.responses import RedirectResponse, Response
 
 from desk.accounts.accounts import SignedIn
 from desk.errors import KeyRefusedError, SignInError
-from desk.pages.sign_in import REFUSED, SEE_OTHER, refusal
+from desk.pages.addresses import SEE_OTHER
+from desk.pages.sign_in import REFUSED, refusal
 from desk.pages.welfare import welfare_part
 from desk.preferences.key_bindings import bindings_from_form
 from desk.preferences.preferences import DETAILS, SIZES, STRENGTHS, THEMES, Preferences

@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from desk.accounts.accounts import SignedIn
 from desk.errors import NotSignedInError, SignInError
+from desk.pages.addresses import SEE_OTHER
 from desk.web.access import anybody
 from desk.web.rendering import render
 from desk.web.same_origin import local_path
@@ -14,7 +15,6 @@ from desk.web.services import services_of
 
 router = APIRouter()
 REFUSED = 403
-SEE_OTHER = 303
 
 
 @router.get("/sign-in")

@@ -1,6 +1,7 @@
 """Pages: Jinja templates, escaped, with the catalogue's texts."""
 
 import json
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ NAVIGATION: Final = (
 """Entries of the bar: their text, their path, and who sees them. Pages check roles themselves."""
 
 
+@cache
 def template_environment(texts: Texts, static: StaticFiles) -> Environment:
     """Jinja as the desk uses it: everything is escaped, and a name that is missing is an error."""
     folder = str(files("desk").joinpath("templates"))

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final, Self
@@ -33,6 +34,7 @@ class StaticFiles:
         self._by_path = by_path
 
     @classmethod
+    @cache
     def load(cls) -> Self:
         """Reads the files that are shipped."""
         folder = files("desk").joinpath("static")

@@ -11,7 +11,6 @@ from scene import Scene
 from config.facts import Severity
 from config.policy.policy import load_policy
 from desk.cases.case_incidents import MOST_INCIDENTS, shown_incidents
-from desk.cases.case_state import read_state
 from worker.queue.claims import take_case
 from worker.queue.decisions import decide_incident
 from worker.queue.outcomes import Outcome
@@ -39,11 +38,9 @@ def test_what_is_undecided_is_never_buried(running: RunningDesk, roster: Roster,
     take_case(redis, kim, case_id)
     for one in incidents[:MOST_INCIDENTS]:
         decide_incident(redis, one, Outcome.CANNOT_JUDGE, by=kim, deployment="test")
-    assert read_state(redis, case_id).open
     page = client.get(f"/cases/{case_id}").text
     assert all(one in page for one in incidents[MOST_INCIDENTS:])
     assert decide(client, case_id, "cannot_judge").status_code == 303
-    assert not read_state(redis, case_id).open
     assert "Cannot judge" in words_of(client.get(f"/cases/{case_id}"))
 
 

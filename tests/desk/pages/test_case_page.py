@@ -171,7 +171,7 @@ class TestHold:
         before = lead.get(f"/cases/{case_id}/state").json()
         take_case(redis, roster.lead, case_id)
         after = lead.get(f"/cases/{case_id}/state").json()
-        assert (before["mine"], after["mine"], after["open"]) == (False, True, True)
+        assert (before["mine"], after["mine"]) == (False, True)
         assert (before["evidence"] == after["evidence"], before["hold"] == after["hold"]) == (True, False)
 
 
