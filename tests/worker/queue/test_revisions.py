@@ -15,16 +15,11 @@ from config.policy.policy import Policy
 from config.schemas import check_event
 from worker.errors import QueueError
 from worker.incidents.keys import incident_key, incidents_key
-<<<<<<< HEAD
+from worker.ingest.coverage.totals import totals
 from worker.queue.answers import Decision
 from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
 from worker.queue.open_incidents import open_incidents
-=======
-from worker.ingest.coverage.totals import totals
-from worker.queue.claims import open_incidents, take
-from worker.queue.decisions import Decision, decide_incident
->>>>>>> rev-desk
 from worker.queue.revisions import MAX_REVISIONS, revise
 from worker.store.redis_client import now_ms
 from worker.verdictlog.outcome_rows import outcome_row
