@@ -55,7 +55,7 @@ class Act(StrEnum):
 
 
 class Shown(StrEnum):
-    """What a person was shown of a picture: the detail `shown` of a view."""
+    """Form in which a person saw a picture: the detail `shown` of a view."""
 
     BLURRED = "blurred"
     """Reduced by the server, in whatever way."""
