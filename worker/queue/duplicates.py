@@ -71,7 +71,7 @@ def find_duplicates(redis: Redis, incident_id: str, *, by: str | None = None) ->
     lists = {listed.list for listed in hashes}
     alike, left, more = dict[str, str](), dict[str, str](), False
     for other, one in read_queued(redis)[0].items():
-        # The queue keeps the nearest match of each: most of a long queue is told apart by it.
+        # The queue keeps the nearest match of each: most of a long queue differs in it.
         if other == incident_id or one.purpose != flood["purpose"] or one.ground.get("list") not in lists:
             continue
         with store_errors():
