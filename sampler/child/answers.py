@@ -29,7 +29,7 @@ CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
 FLAT = {name: name for name in (None, "black", "white", "blank")}
 """Values of a picture's `flat`."""
-NOTES = frozenset(["second_video_stream", "pts_jump", "pts_missing", "damaged", "truncated"])
+NOTES = frozenset(["second_video_stream", "cover_picture", "pts_jump", "pts_missing", "damaged", "truncated"])
 """Notes on an input, each at most once."""
 PICTURE_BYTES = 1024
 """Bytes of JSON for a picture; 550 is the maximum seen."""

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from sampler.demux.nal import PictureHead
 
 
 class VideoPacket(NamedTuple):
@@ -28,6 +36,37 @@ class VideoPacket(NamedTuple):
     leading: bool = False
     """Shown before the keyframe that it follows, and may be predicted from the GOP before that: it comes out right only
     if both were decoded. Pictures that need the keyframe alone (RADL) are none."""
+
+
+def describe(
+    payload: "Packet[VideoStream]", head: "PictureHead | None", seconds: float, keyframe_seconds: float
+) -> VideoPacket:
+    """The plan's view of a packet; the picture's own coding precedes the container's claims.
+
+    `keyframe_seconds` is the time of the keyframe before it.
+    """
+    earlier = seconds < keyframe_seconds - SAME_INSTANT_SECONDS
+    if head is None:
+        keyframe = payload.is_keyframe
+        return VideoPacket(
+            seconds=seconds,
+            size_bytes=payload.size,
+            keyframe=keyframe,
+            shown=not payload.is_discard,
+            leading=earlier and not keyframe,
+        )
+    # By position, which takes half the time.
+    return VideoPacket(
+        seconds,
+        head.size_bytes,
+        head.begins,
+        head.reference,
+        head.quantiser,
+        head.completes,
+        not payload.is_discard and not head.completes,
+        None if head.begins else head.recovery_frames,
+        not head.begins and (earlier if head.leading is None else head.leading),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
