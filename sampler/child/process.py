@@ -30,9 +30,10 @@ from sampler.demux.packet_reader import Demuxer, PacketWindow
 from sampler.demux.source import InputFile
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
-from sampler.plan.coverage import spoken_for_until
+from sampler.plan.coverage import refused_stretches, spoken_for_until
 from sampler.plan.plan import plan
 
+MACROBLOCK_PIXELS = 256
 DECODING_BYTES = 12
 """Memory that decoding takes for each pixel, in H.264 at its leanest: eight pictures of 4:2:0."""
 
@@ -53,6 +54,8 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
     with closing(Demuxer(InputFile(descriptor, request["size"]), limits, init_bytes=request["init_size"])) as demuxer:
         executor = Executor(demuxer.codec_context, limits, profile)
         packets: list[tuple[float, int, bool]] = []
+        seen_seconds: list[float] = []
+        refused_seconds: list[float] = []
         for window in demuxer.windows():
             end_seconds = _end_seconds(window, demuxer)
             targets = plan(
@@ -60,8 +63,9 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
                 profile=profile,
                 seed=seed,
                 end_seconds=end_seconds,
+                picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
                 probed=executor.probes,
-                watched=not executor.probes,
+                compared=not executor.probes,
             )
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()
@@ -73,6 +77,9 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
                     max_gap_seconds=profile.max_gap_seconds,
                 )
                 _hand_over(taken, until, window, demuxer, outbox)
+                if not taken.concealed:
+                    seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
+            refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             decode_seconds += time.process_time() - before
             gc.collect()
             if request["packets"]:
@@ -94,6 +101,7 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
         "frames_decoded": executor.frames_decoded,
         "notes": notes,
         "packets": sorted(packets),
+        "refused": refused_stretches(refused_seconds, seen_seconds, demuxer.duration_seconds),
         "demux_seconds": time.process_time() - started - decode_seconds,
         "decode_seconds": decode_seconds,
     }
