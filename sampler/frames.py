@@ -49,7 +49,7 @@ class Stretch:
     start_seconds: float
     end_seconds: float
     reason: str
-    """`gap`, `undecodable`, `concealed`, `leading`, `no_pictures` or `second_video_stream`: why."""
+    """`gap`, `budget`, `leading`, `undecodable`, `concealed`, `no_pictures` or `second_video_stream`: why."""
 
     @property
     def seconds(self) -> float:
