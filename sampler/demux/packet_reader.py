@@ -21,7 +21,7 @@ from sampler.demux.encryption import (
 )
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
-from sampler.demux.packets import VideoPacket, describe, has_leading
+from sampler.demux.packets import VideoPacket, demoted, describe, has_leading
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
@@ -208,6 +208,8 @@ class Demuxer:
                 raise EncryptedError(ENCRYPTED)
             data = bytes(payload)
             head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
+            if reader is not None and reader.crowded:
+                raise TooLargeError("the segment has more NAL units than any encoder makes")
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
@@ -230,8 +232,9 @@ class Demuxer:
             long = seconds - began >= limits.window_seconds
             if window.packets and (full or (long and packet.keyframe)):
                 window.next_keyframe_seconds = packet.seconds if packet.keyframe else None
+                closed = self._close(window, primer)
                 primer_after = last_gop(window.packets, window.payloads) if packet.keyframe else None
-                yield self._close(window, primer)
+                yield closed
                 window, primer = PacketWindow(), primer_after
             if not window.packets:
                 began = seconds
@@ -261,6 +264,8 @@ class Demuxer:
             raise ImplausibleRateError(
                 f"{len(seconds)} pictures in {span:.6f} s: expected at most {self.limits.frames_per_second} a second"
             )
+        for index, packet in demoted(window.packets).items():
+            window.packets[index] = packet
         if not has_leading(window.packets):
             return window
         if self._before is not None:
