@@ -20,6 +20,9 @@ LOOKED_AT_ROWS = 4 * ROWS
 """Rows of a picture that are read, at least: all of them would take five times as long at 360p."""
 CHANGED_LEVELS = 8.0
 """Levels of 256 by which a cell's mean must differ (>) to count as changed."""
+REPEATED_LEVELS = 0.75
+"""A picture of which no cell changes by so much (<) repeats the one before: a camera of 10 pictures a second sent as 30
+would have its every third look like a cut."""
 CHANGED_SHARE = 0.2
 """Share of changed cells over which (>) the scene is another."""
 WINDOW_COLUMNS, WINDOW_ROWS = 8, 4
@@ -80,9 +83,11 @@ class SceneWatch:
 
     def look(self, frame: VideoFrame, seconds: float) -> Change | None:
         """Looks at the next picture; returns what is new in it, None: nothing that samples have not shown."""
-        before, self._cells = self._cells, _cells(frame)
-        cells = self._cells
+        before, cells = self._cells, _cells(frame)
         change = np.zeros_like(cells) if before is None else np.abs(cells - before)
+        if before is not None and change.max() < REPEATED_LEVELS:
+            return None
+        self._cells = cells
         is_cut = before is not None and self._is_cut(change)
         settled = self._has_settled(change, seconds, is_cut=is_cut)
         if not is_cut and not settled:
