@@ -8,6 +8,7 @@ other codecs. There all pictures are decoded and compared.
 from collections import deque
 from enum import Enum
 from statistics import median
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,8 +33,9 @@ WINDOW_SHARE = 0.75
 """Share of changed cells in such a window over which (>) it is one: what moves changes at its edges only."""
 UNUSUAL = 2.0
 """A cell changes (>) so many times as much as those around it did just before: else it is fast motion."""
-RECENT = 0.25
-"""Weight of the latest change among those: two pictures later another cut counts as usual no more."""
+FADING = 0.75
+"""Share of a change that counts as usual a picture later: after a cut another one is seen a quarter of a second
+later."""
 KNOWN = 8
 """So many of the latest samples are remembered: a picture like one of them shows nothing new, however it is cut."""
 FADE_SECONDS = 0.5
@@ -59,7 +61,15 @@ class Change(Enum):
     CUT = "cut"
     """It shows another scene than the picture before it."""
     SETTLED = "settled"
-    """It is the first clear picture after a change that built up over several."""
+    """It is the first clear picture after a change that built up over several, or after pictures that all differ."""
+
+
+class Novelty(NamedTuple):
+    """What is new in a picture."""
+
+    change: Change
+    known: bool
+    """One of the latest samples shows the same: A, B and A again are two pictures."""
 
 
 class SceneWatch:
@@ -74,42 +84,57 @@ class SceneWatch:
         """Time, and change over `FADE_SECONDS`."""
         self._fading_until: float | None = None
         self._peak = 0.0
+        self._stirred = False
 
     def forget(self) -> None:
         """Begins anew after pictures that were not shown."""
         self._cells = self._usual = self._fading_until = None
+        self._stirred = False
         self._past.clear()
         self._fades.clear()
 
-    def look(self, frame: VideoFrame, seconds: float) -> Change | None:
-        """Looks at the next picture; returns what is new in it, None: nothing that samples have not shown."""
+    def look(self, frame: VideoFrame, seconds: float) -> Novelty | None:
+        """Looks at the next picture; returns what is new in it, None: nothing."""
         before, cells = self._cells, _cells(frame)
-        change = np.zeros_like(cells) if before is None else np.abs(cells - before)
-        if before is not None and change.max() < REPEATED_LEVELS:
+        if before is None:
+            self._cells = cells
+            self._past.append((seconds, cells))
+            return None
+        change = np.abs(cells - before)
+        if change.max() < REPEATED_LEVELS:
             return None
         self._cells = cells
-        is_cut = before is not None and self._is_cut(change)
-        settled = self._has_settled(change, seconds, is_cut=is_cut)
+        stirs = _is_other(change, CHANGED_LEVELS)
+        is_cut = stirs and self._is_unusual(change)
+        # Motion moves on to the cells beside it.
+        around = np.asarray(cv2.dilate(change, AROUND), np.float32)
+        self._usual = around if self._usual is None else np.maximum(around, FADING * self._usual)
+        calmed, self._stirred = self._stirred and not stirs, stirs and not is_cut
+        settled = self._has_settled(change, seconds, is_cut=is_cut) or calmed
         if not is_cut and not settled:
             return None
-        if any(not _is_other(np.abs(cells - known), CHANGED_LEVELS) for known in self._known):
+        known = any(not _is_other(np.abs(cells - one), CHANGED_LEVELS) for one in self._known)
+        if calmed and not is_cut and known:
             return None
-        return Change.CUT if is_cut else Change.SETTLED
+        return Novelty(Change.CUT if is_cut else Change.SETTLED, known)
 
     def remember(self) -> None:
         """Remembers the picture that was looked at last: it is a sample."""
         if self._cells is not None:
             self._known.append(self._cells)
 
-    def _is_cut(self, change: Cells) -> bool:
-        usual = self._usual
-        if usual is None:
-            self._usual = change
-            return _is_other(change, CHANGED_LEVELS)
-        # Motion moves on to the cells beside it.
-        around = cv2.dilate(usual, AROUND)
-        self._usual = usual + RECENT * (change - usual)
-        return _is_other(change, np.maximum(CHANGED_LEVELS, UNUSUAL * around))
+    @property
+    def shown(self) -> Cells | None:
+        """What the picture that was looked at last shows."""
+        return self._cells
+
+    def still_shows(self, earlier: Cells) -> bool:
+        """True if the picture that was looked at last shows the same as an earlier one."""
+        return self._cells is not None and not _is_other(np.abs(self._cells - earlier), CHANGED_LEVELS)
+
+    def _is_unusual(self, change: Cells) -> bool:
+        """True if enough changes more than it did just before: else it is fast motion."""
+        return self._usual is None or _is_other(change, np.maximum(CHANGED_LEVELS, UNUSUAL * self._usual))
 
     def _has_settled(self, change: Cells, seconds: float, *, is_cut: bool) -> bool:
         """True for the first clear picture after a change that built up."""
