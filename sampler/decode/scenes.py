@@ -114,8 +114,6 @@ class SceneWatch:
         if not is_cut and not settled:
             return None
         known = any(not _is_other(np.abs(cells - one), CHANGED_LEVELS) for one in self._known)
-        if calmed and not is_cut and known:
-            return None
         return Novelty(Change.CUT if is_cut else Change.SETTLED, known)
 
     def remember(self) -> None:

@@ -21,7 +21,7 @@ def tells(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
     if len(sizes) < 2:
         return True
     seconds = [packets[index].seconds for index in range(run.start, run.stop)]
-    is_short = run.tail < len(packets) and max(seconds) - min(seconds) < SHORT_SECONDS
+    is_short = run.stop - run.start < len(packets) and max(seconds) - min(seconds) < SHORT_SECONDS
     return not is_short and sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS
 
 
