@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from config.profiles import SamplingProfile
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
-from sampler.decode.scenes import Cells, Change, SceneWatch
+from sampler.decode.scenes import Cells, Change, SceneWatch, differ
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.errors import DecoderMemoryError
@@ -147,15 +147,21 @@ class Executor:
         # Pictures that lean on made-up ones are given, and marked, in headless runs only.
         self._context.flags = Flags.output_corrupt if run.headless else 0
         pending = list(targets)
-        suspects = dict(proof for target in targets for proof in target.proofs)
+        suspects = {proof.packet: proof for target in targets for proof in target.proofs}
+        previous: VideoFrame | None = None
         held: list[DecodedTarget] = []
         sound_from = run.start if run.recovered is None else run.recovered
         needed = _needed(window, run, targets)
         if run.headless and needed and self._context.name == "h264":
             self._prime(window.payloads[needed[0]])
         for index, frame in self._decode(window, needed, sound_from):
-            if index in suspects and is_predicted(frame, suspects[index]):
+            proof = suspects.get(index)
+            if proof is not None and (
+                is_predicted(frame, proof.predicted_share)
+                or (proof.weak and previous is not None and not differ(previous, frame))
+            ):
                 refuted.add(index)
+            previous = frame
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
             # own picture, if it is not damaged, comes first.
             seconds = window.packets[index].seconds

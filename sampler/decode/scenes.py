@@ -168,6 +168,11 @@ class SceneWatch:
         return False
 
 
+def differ(before: VideoFrame, after: VideoFrame) -> bool:
+    """True if a picture shows something else than the one before it, in all or in a window."""
+    return _is_other(np.abs(_cells(after) - _cells(before)), CHANGED_LEVELS)
+
+
 def _is_other(change: Cells, bound: float | Cells) -> bool:
     """True if so many cells changed by more than `bound`, in all or in one window, that it shows something else."""
     changed = (change > bound).astype(np.float32)

@@ -16,6 +16,9 @@ had under 0.15, and most that were only large for their motion over 0.9; fast mo
 from 0.2 to 0.8 kept every insert found."""
 WINDOW_SHARE = 0.8
 """The same by the strongest: a cut in a window of a fifth of the picture, over a ground that stays."""
+WEAK_DOUBLINGS = 1.0
+"""Taken off the required score for suspects that are probed if a token is left for them: a window of a ninth of the
+picture stands out so little."""
 LEADING_SHARE = 10
 """Leading pictures that others lean on are probed if they are at least (>=) such a part of their keyframe."""
 PROBED_DOUBLINGS = 0.8
@@ -31,6 +34,8 @@ class Proof(NamedTuple):
     """Its index, in decoding order."""
     predicted_share: float
     """Share of the picture's area up to (<=) which it may be predicted from others all the same."""
+    weak: bool = False
+    """The picture must look different from the one before it as well."""
 
 
 class Suspect(NamedTuple):
@@ -42,6 +47,11 @@ class Suspect(NamedTuple):
     only its end is seen."""
     proof: Proof | None
     """None: it is sure."""
+
+    @property
+    def weak(self) -> bool:
+        """True if it is below the profile's threshold, and worth a probe only where there is a token for it."""
+        return self.proof is not None and self.proof.weak
 
 
 def find_suspects(
@@ -56,7 +66,7 @@ def find_suspects(
     threshold = profile.cut_doublings - (PROBED_DOUBLINGS if probed and sizes_alone else 0)
     takeable = set(own)
     suspects = []
-    for cut in find_cuts(packets, run.start, run.tail, threshold):
+    for cut in find_cuts(packets, run.start, run.tail, threshold - WEAK_DOUBLINGS * probed):
         pictures = tuple(sorted({cut.index, cut.before} & takeable))
         if pictures and cut.index != run.stop:
             sure = cut.score >= SURE_DOUBLINGS
@@ -98,6 +108,8 @@ def proofs_of(suspects: Sequence[Suspect]) -> Mapping[int, tuple[Proof, ...]]:
 
 
 def _proof(cut: Cut, threshold: float) -> Proof:
-    """The higher the score, the less of the picture must be new."""
+    """The higher the score, the less of the picture must be new; a weak one needs a window of it."""
+    if cut.score < threshold:
+        return Proof(cut.index, 0.0, weak=True)
     strength = (cut.score - threshold) / (SURE_DOUBLINGS - threshold)
     return Proof(cut.index, PREDICTED_SHARE + strength * (WINDOW_SHARE - PREDICTED_SHARE))
