@@ -14,7 +14,7 @@ from typing import Any
 from sampler.child import wire
 from sampler.child.fork_server import run_fork_server
 from sampler.child.outbox import Outbox
-from sampler.child.process import answer
+from sampler.child.process import Inputs, answer
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.limits import Limits
 
@@ -54,6 +54,9 @@ DONE = {
     "frames_decoded": 1,
     "notes": [],
     "packets": [],
+    "leading": [],
+    "leading_seconds": 0.0,
+    "refused": [],
     "demux_seconds": 0.0,
     "decode_seconds": 0.0,
     "file": 0,
@@ -173,6 +176,10 @@ LIES: dict[str, Callable[[Liar], None]] = {
     "a note that there is not": lambda liar: liar.send(notes=["\x1b[2J"]),
     "notes without end": lambda liar: liar.send(notes=["damaged"] * 1000),
     "packets that nobody asked for": lambda liar: liar.send(packets=[[0.0, 1, True]]),
+    "leading pictures after the end": lambda liar: liar.send(leading=[[0.0, 2.0]]),
+    "leading pictures backwards": lambda liar: liar.send(leading=[[0.5, 0.4]]),
+    "leading pictures without end": lambda liar: liar.send(leading=[[0.0, 0.0]] * 1000),
+    "leading pictures for years": lambda liar: liar.send(leading_seconds=1e9),
     "CPU of a century": lambda liar: liar.send(decode_seconds=3e9),
     "a summary of nothing": lambda liar: liar.raw(
         wire.json.dumps({"type": "done", "number": liar.number, "file": 0, "pictures": [ENTRY]}).encode()
@@ -219,7 +226,7 @@ def lie_or_serve(sock: socket.socket) -> None:
             os.pwrite(files[0], bytes(SIDE * SIDE), 0)
             ALL[name](Liar(sock, request["number"]))
         else:
-            answer(request, descriptor, Outbox(sock, files, request["number"]))
+            answer(request, Inputs(input=descriptor, before=None), Outbox(sock, files, request["number"]))
         for opened in (descriptor, *files):
             os.close(opened)
 
