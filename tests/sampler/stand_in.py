@@ -54,6 +54,7 @@ DONE = {
     "frames_decoded": 1,
     "notes": [],
     "packets": [],
+    "refused": [],
     "demux_seconds": 0.0,
     "decode_seconds": 0.0,
     "file": 0,
