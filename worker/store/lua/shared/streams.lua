@@ -22,7 +22,9 @@ local function forget_details(stream, url)
   redis.call('HDEL', stream, 'media_url', 'tried', 'no_video')
   local cursor = redis.call('HGET', stream, 'cursor')
   if cursor then
-    redis.call('HSET', stream, 'cursor', (string.gsub(cursor, '"seen":%[%[.-%]%]', '"seen":[]')))
+    cursor = string.gsub(cursor, '"seen":%[%[.-%]%]', '"seen":[]')
+    -- Its last field, whose URLs may have any character but a quote.
+    redis.call('HSET', stream, 'cursor', (string.gsub(cursor, ',"newest":.*$', '}')))
   end
 end
 
