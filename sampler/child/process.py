@@ -101,7 +101,7 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
 
 def _end_seconds(window: PacketWindow, demuxer: Demuxer) -> float:
     """End of the last picture of the window, or the time when the next window's keyframe is shown, if that is later."""
-    end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
+    end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.shown_seconds
     following = window.next_keyframe_seconds
     return end_seconds if following is None else max(end_seconds, following)
 
