@@ -65,6 +65,8 @@ class Executor:
         self._scenes = SceneWatch(cuts_per_second=profile.cuts_per_second)
         self.frames_decoded = 0
         self.damaged = 0
+        self.broken: set[int] = set()
+        """Beginnings of the runs of the last window in which packets were refused."""
 
     @property
     def probes(self) -> bool:
@@ -74,15 +76,19 @@ class Executor:
 
     def run(self, window: PacketWindow, plan: tuple[RunPlan, ...]) -> Iterator[DecodedTarget]:
         """The targets of the plan that could be decoded and whose cuts are proven, by presentation time in each run."""
+        self.broken = set()
         parts = [(part.run, *self._probed(window, part.run, part.targets)) for part in plan]
         if not self._context.is_open:
             needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
             self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
         for run, targets, refuted in parts:
+            damaged = self.damaged
             if self.probes:
                 yield from self._run(window, run, targets, refuted)
             else:
                 yield from self._watch(window, run, targets)
+            if self.damaged > damaged:
+                self.broken.add(run.start)
 
     def _open(self, *, thrifty: bool) -> None:
         """Sets the decoder up; what the first window needs decides for all."""
@@ -149,9 +155,9 @@ class Executor:
         pending = list(targets)
         sound_from = run.start if run.recovered is None else run.recovered
         before: tuple[int, VideoFrame] | None = None
-        for index, frame in self._decode(window, range(run.start, run.stop), sound_from):
+        for index, frame in self._decode(window, _decodable(window, run), sound_from):
             packet = window.packets[index]
-            if not packet.shown or packet.seconds < run.clean_from_seconds:
+            if not run.shows(index, packet):
                 continue
             is_cut = self._scenes.is_cut(frame, packet.seconds)
             if is_cut and before is not None:
@@ -231,6 +237,11 @@ class Executor:
         ]
 
 
+def _decodable(window: PacketWindow, run: PacketRun) -> list[int]:
+    """All packets of a run that can be decoded in it."""
+    return [index for index in range(run.start, run.stop) if run.decodes(index, window.packets[index])]
+
+
 def _needed(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]) -> list[int]:
     """Packets to be decoded for the targets, in decoding order: up to the last one, without those none leans on."""
     if not targets:
@@ -242,9 +253,7 @@ def _needed(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture,
         if packet.completes:
             if needed and needed[-1] == index - 1:
                 needed.append(index)
-        elif index in wanted or (
-            index <= max(wanted) and packet.reference and packet.seconds >= run.clean_from_seconds
-        ):
+        elif index in wanted or (index <= max(wanted) and packet.reference and run.decodes(index, packet)):
             needed.append(index)
     return needed
 

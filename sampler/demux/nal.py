@@ -18,6 +18,8 @@ HEVC_SPS = 33
 HEVC_SLICES = range(32)
 HEVC_IRAP = range(16, 24)
 """BLA, IDR and CRA pictures, and reserved ones (H.265, table 7-1)."""
+HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
+"""Leading pictures that lean on their keyframe alone, and those that may lean on what comes before it."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
@@ -54,6 +56,8 @@ class PictureHead(NamedTuple):
     """QP that the first slice begins with; H.264 only."""
     completes: bool = False
     """True if it is the second field of the picture whose first one the packet before holds; H.264 only."""
+    leading: bool | None = None
+    """Whether it may lean on what comes before the keyframe that it follows; None: its time shows that."""
 
 
 class NalReader:
@@ -137,7 +141,8 @@ class NalReader:
         kind = first[0] >> 1 & 0x3F
         # No picture of its sub-layer leans on this one, and there is no sub-layer above.
         leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and first[1] & 7 == self._sublayers
-        return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP)
+        leading = True if kind in HEVC_RASL else False if kind in HEVC_RADL else None
+        return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP, leading=leading)
 
     def _units(self, packet: bytes) -> list[bytes]:
         """The NAL units of at least two bytes; one of Annex B may have a byte of the next start code at its end."""

@@ -15,10 +15,11 @@ from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.encryption import SAMPLE_AES, is_encrypted_mp4, is_scrambled
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalCodec, NalReader, PictureHead
-from sampler.demux.packets import VideoPacket
+from sampler.demux.packets import VideoPacket, has_leading
+from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
-from sampler.demux.timeline import JUMP_SECONDS, Timeline
+from sampler.demux.timeline import JUMP_SECONDS, SAME_INSTANT_SECONDS, Timeline
 from sampler.errors import (
     EncryptedError,
     ImplausibleRateError,
@@ -66,8 +67,10 @@ class PacketWindow:
     """As FFmpeg gave them; index for index those of `packets`."""
     size_bytes: int = 0
     next_keyframe_seconds: float | None = None
-    """Time of the keyframe that the next window begins with: pictures shown before that, in an open GOP, belong to no
-    window."""
+    """Time of the keyframe that the next window begins with."""
+    primer: int = 0
+    """So many packets in front are the GOP before the input's first keyframe, or the window's: they are decoded for the
+    leading pictures only, and are not shown."""
 
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -120,6 +123,7 @@ class Demuxer:
         """Seconds by which other streams begin before the first picture, if over `LATE_VIDEO_SECONDS`."""
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
+        self._before: Primer | None = None
 
     def close(self) -> None:
         """Gives back what FFmpeg holds of the input, which Python's collector would do late or never."""
@@ -179,19 +183,25 @@ class Demuxer:
             return True
         return is_scrambled(self._head, chosen.id)
 
-    def windows(self) -> Iterator[PacketWindow]:
+    def windows(self, before: Primer | None = None) -> Iterator[PacketWindow]:
         """All video packets, in windows of bounded size.
+
+        Args:
+            before: the last GOP of the segment before, for leading pictures.
 
         Raises:
             InputError: no picture, or over a limit.
         """
         window = PacketWindow()
         limits = self.limits
+        primer: Primer | None = None
+        self._before = before
         context = self.codec_context
         nal = CODECS[context.name]
         extradata = context.extradata or b""
         reader = NalReader(nal, extradata) if nal is not None else None
         began = 0.0
+        keyframe_seconds = float("-inf")
         coded_pixels = 0
         for payload in self._demux():
             if not payload.size:
@@ -212,14 +222,17 @@ class Demuxer:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = reader.picture_pixels
                 self._hold_pixels(coded_pixels // ROOM)
-            packet = _describe(payload, head, seconds)
+            packet = _describe(payload, head, seconds, keyframe_seconds)
+            if packet.keyframe:
+                keyframe_seconds = packet.seconds
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
             full = full and not packet.completes
             long = seconds - began >= limits.window_seconds
             if window.packets and (full or (long and packet.keyframe)):
                 window.next_keyframe_seconds = packet.seconds if packet.keyframe else None
-                yield self._close(window)
-                window = PacketWindow()
+                primer_after = last_gop(window.packets, window.payloads) if packet.keyframe else None
+                yield self._close(window, primer)
+                window, primer = PacketWindow(), primer_after
             if not window.packets:
                 began = seconds
             window.packets.append(packet)
@@ -227,10 +240,11 @@ class Demuxer:
             window.size_bytes += payload.size
         if not self.frames_total:
             raise NoVideoError("the segment declares video and holds no picture")
-        yield self._close(window)
+        yield self._close(window, primer)
 
-    def _close(self, window: PacketWindow) -> PacketWindow:
-        """Counts a full window's times from the origin, and judges its rate."""
+    def _close(self, window: PacketWindow, primer: Primer | None) -> PacketWindow:
+        """Counts a full window's times from the origin, judges its rate, and puts the GOP before in front of it where
+        it begins with leading pictures."""
         seconds = [packet.seconds for packet in window.packets]
         # Pictures that an edit list hides are not on a player's timeline.
         shown = [packet.seconds for packet in window.packets if packet.shown] or seconds
@@ -242,6 +256,15 @@ class Demuxer:
             raise ImplausibleRateError(
                 f"{len(seconds)} pictures in {span:.6f} s: expected at most {self.limits.frames_per_second} a second"
             )
+        if not has_leading(window.packets):
+            return window
+        if self._before is not None:
+            primer = moved(self._before, window.payloads[0], window.packets[0].seconds)
+        self._before = None
+        if primer is not None:
+            window.packets[:0] = primer.hidden()
+            window.payloads[:0] = primer.payloads
+            window.primer = len(primer.packets)
         return window
 
     def _demux(self) -> "Iterator[Packet[VideoStream]]":
@@ -277,11 +300,22 @@ class Demuxer:
         return None
 
 
-def _describe(payload: "Packet[VideoStream]", head: PictureHead | None, seconds: float) -> VideoPacket:
-    """The plan's view of a packet; the picture's own coding precedes the container's claims."""
+def _describe(
+    payload: "Packet[VideoStream]", head: PictureHead | None, seconds: float, keyframe_seconds: float
+) -> VideoPacket:
+    """The plan's view of a packet; the picture's own coding precedes the container's claims.
+
+    `keyframe_seconds` is the time of the keyframe before it.
+    """
+    earlier = seconds < keyframe_seconds - SAME_INSTANT_SECONDS
     if head is None:
+        keyframe = payload.is_keyframe
         return VideoPacket(
-            seconds=seconds, size_bytes=payload.size, keyframe=payload.is_keyframe, shown=not payload.is_discard
+            seconds=seconds,
+            size_bytes=payload.size,
+            keyframe=keyframe,
+            shown=not payload.is_discard,
+            leading=earlier and not keyframe,
         )
     # By position, which takes half the time.
     return VideoPacket(
@@ -293,6 +327,7 @@ def _describe(payload: "Packet[VideoStream]", head: PictureHead | None, seconds:
         head.completes,
         not payload.is_discard and not head.completes,
         None if head.begins else head.recovery_frames,
+        not head.begins and (earlier if head.leading is None else head.leading),
     )
 
 

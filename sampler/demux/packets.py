@@ -25,6 +25,9 @@ class VideoPacket(NamedTuple):
     """False: an edit list hides it; it is decoded for the others only."""
     recovery_frames: int | None = None
     """A recovery point that is no keyframe: decoding may begin here, and so many pictures later all is right."""
+    leading: bool = False
+    """Shown before the keyframe that it follows, and may be predicted from the GOP before that: it comes out right only
+    if both were decoded. Pictures that need the keyframe alone (RADL) are none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,30 +36,64 @@ class PacketRun:
 
     start: int
     stop: int
-    clean_from_seconds: float
-    """Pictures shown earlier are skipped: the leading pictures of an open GOP need pictures that were not decoded."""
+    own_stop: int
+    """Packets [own_stop, stop) are the next keyframe, which is only decoded here, and its leading pictures."""
     headless: bool = False
     """Begins without a keyframe, in the middle of a GOP: what pictures lean on is made up, until a recovery point
     has passed."""
     recovered: int | None = None
     """The packet of a headless run from which on all is right; None: none."""
 
+    def decodes(self, index: int, packet: VideoPacket) -> bool:
+        """True if the run has all that packet `index` may be predicted from."""
+        return (self.start <= index < self.own_stop and not packet.leading) or self.own_stop <= index < self.stop
+
+    def shows(self, index: int, packet: VideoPacket) -> bool:
+        """True if the picture of packet `index` is sampled in this run and in no other."""
+        return packet.shown and self.decodes(index, packet) and (index < self.own_stop or packet.leading)
+
 
 def runs(packets: Sequence[VideoPacket]) -> list[PacketRun]:
-    """The stretches that are decoded separately: one for each keyframe, with all up to the next.
+    """The stretches that are decoded separately: one for each keyframe, with all up to the next and that one's leading
+    pictures.
 
     What comes before the first keyframe belongs to a GOP that began in an earlier segment, or to a stream with intra
     refresh, which has no keyframes.
     """
     starts = [index for index, packet in enumerate(packets) if packet.keyframe]
     found = [
-        PacketRun(start=start, stop=stop, clean_from_seconds=packets[start].seconds)
+        PacketRun(start=start, stop=leading_stop(packets, stop), own_stop=stop)
         for start, stop in pairwise([*starts, len(packets)])
     ]
     headless = starts[0] if starts else len(packets)
     if headless:
         found.insert(0, _headless_run(packets, headless))
     return found
+
+
+def orphans(packets: Sequence[VideoPacket]) -> list[int]:
+    """The leading pictures that no run of `packets` decodes: what they lean on is not there."""
+    found: list[int] = []
+    stop = 0
+    for index, packet in enumerate(packets):
+        if packet.keyframe:
+            stop = leading_stop(packets, index) if index else 0
+        elif packet.leading and packet.shown and index >= stop:
+            found.append(index)
+    return found
+
+
+def has_leading(packets: Sequence[VideoPacket]) -> bool:
+    """True if the first packet is a keyframe with leading pictures after it: they need the GOP before."""
+    return bool(packets) and packets[0].keyframe and leading_stop(packets, 0) > 0
+
+
+def leading_stop(packets: Sequence[VideoPacket], keyframe: int) -> int:
+    """The end of the leading pictures that directly follow a keyframe; `keyframe` itself where there are none."""
+    stop = keyframe + 1
+    while stop < len(packets) and not packets[stop].keyframe and (packets[stop].leading or packets[stop].completes):
+        stop += 1
+    return stop if any(packet.leading for packet in packets[keyframe + 1 : stop]) else min(keyframe, len(packets))
 
 
 def _headless_run(packets: Sequence[VideoPacket], stop: int) -> PacketRun:
@@ -66,7 +103,10 @@ def _headless_run(packets: Sequence[VideoPacket], stop: int) -> PacketRun:
         for index in range(stop)
         if (recovery := packets[index].recovery_frames) is not None and index + recovery < stop
     )
-    first_seconds = min(packet.seconds for packet in packets[:stop])
     return PacketRun(
-        start=0, stop=stop, clean_from_seconds=first_seconds, headless=True, recovered=min(points, default=None)
+        start=0,
+        stop=leading_stop(packets, stop),
+        own_stop=stop,
+        headless=True,
+        recovered=min(points, default=None),
     )

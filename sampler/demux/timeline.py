@@ -10,6 +10,8 @@ BACKSTEP_SECONDS = 1
 B-frames lie behind it by a few frames at most."""
 NOMINAL_FRAMES_PER_SECOND = 25
 """The frame duration until two pictures show it."""
+SAME_INSTANT_SECONDS = 1e-6
+"""Times nearer than this are the same: they come from sums of fractions."""
 LONGEST_FRAME_SECONDS = 0.5
 """A step longer than this is no frame duration."""
 LONGEST_SHOWN_SECONDS = 1.0

@@ -112,12 +112,17 @@ def plan(
 
 def _clean(packets: Sequence[VideoPacket], run: PacketRun) -> list[int]:
     """Pictures of the run that are shown and come out right, by presentation time."""
-    indices = [
+    indices = [index for index in range(run.start, run.stop) if run.shows(index, packets[index])]
+    return sorted(indices, key=lambda index: packets[index].seconds)
+
+
+def _of_other_runs(packets: Sequence[VideoPacket], run: PacketRun) -> set[int]:
+    """The run's own leading pictures, which the run before decodes, and the keyframe after it."""
+    return {
         index
         for index in range(run.start, run.stop)
-        if packets[index].shown and packets[index].seconds >= run.clean_from_seconds
-    ]
-    return sorted(indices, key=lambda index: packets[index].seconds)
+        if not run.decodes(index, packets[index]) or (index >= run.own_stop and not packets[index].leading)
+    }
 
 
 def _first_pictures(
@@ -218,7 +223,11 @@ def _cuts(
     takeable = {index for _, clean in parts for index in clean}
     sizes_alone = any(packet.quantiser is None for packet in packets)
     threshold = profile.cut_doublings - (PROBED_DOUBLINGS if probed and sizes_alone else 0)
-    cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, threshold)]
+    cuts = [
+        cut
+        for run, _ in parts
+        for cut in find_cuts(packets, run.start, run.stop, threshold, passed_over=_of_other_runs(packets, run))
+    ]
     cuts.sort(key=lambda cut: -cut.score)
     span_seconds = end_seconds - packets[parts[0][1][0]].seconds
     found: dict[int, list[Cut]] = {}

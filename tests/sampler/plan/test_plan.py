@@ -101,12 +101,7 @@ def targets_of(
 
 def decodable(packets: Sequence[VideoPacket]) -> set[int]:
     """Visible pictures that decode correctly within their run."""
-    return {
-        index
-        for run in runs(packets)
-        for index in range(run.start, run.stop)
-        if packets[index].shown and packets[index].seconds >= run.clean_from_seconds
-    }
+    return {index for run in runs(packets) for index in range(run.start, run.stop) if run.shows(index, packets[index])}
 
 
 @given(packets=ANY, profile=ANY_PROFILE)
