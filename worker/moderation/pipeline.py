@@ -12,24 +12,24 @@ from typing import BinaryIO
 
 import cv2
 
-from config.facts import ListMatch, SampleFacts, StreamFacts
+from config.facts import SampleFacts, StreamFacts
 from config.policy.policy import Policy
 from config.profiles import SamplingProfile
-from models.bank.bank import Bank
 from models.classifiers.classifier import Classifier, WhenStuck
-from models.pdq.pdq import PdqHash
-from models.pdq.variants import Variants, hash_with_variants
+from models.pdq.variants import hash_with_variants
 from sampler.child.decoder import Decoder
 from sampler.errors import SamplerError
 from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import mark_allowed
-from worker.bank.lists_in_force import BankSource, ListsInForce, as_list_match
+from worker.bank.lists_in_force import BankSource, ListsInForce
 from worker.incidents.segment_evidence import NO_EVIDENCE
 from worker.moderation.evidence_capture import CaptureRequest, SegmentCapture
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
+from worker.moderation.list_matching import list_matches
 from worker.moderation.picture_encoder import PictureEncoder
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
+from worker.moderation.segment_before import FetchBefore, SamplerInput
 from worker.moderation.stage_clock import StageClock
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
@@ -107,6 +107,7 @@ class Pipeline:
         observe: Observer | None = None,
         capture: CaptureRequest | None = None,
         fresh: bool = False,
+        before: FetchBefore | None = None,
     ) -> SegmentVerdict:
         """Moderates each picture that the sampler takes from one segment, as it comes.
 
@@ -121,16 +122,15 @@ class Pipeline:
             observe: called with each picture; then nothing is tried again.
             capture: seals evidence. None: no picture is kept.
             fresh: decode in a new process from the beginning.
+            before: fetches the segment before, if leading pictures need it; what it raises is passed on.
 
         Raises:
             sampler.errors.SamplerError: nothing could be sampled; its `reason` goes to the ledger.
         """
         moderate = partial(
             self._moderate,
-            data,
+            SamplerInput(data=data, init=init, seed=seed, before=before),
             context=context,
-            seed=seed,
-            init=init,
             gate=gate,
             stuck=stuck,
             observe=observe,
@@ -145,11 +145,9 @@ class Pipeline:
 
     def _moderate(
         self,
-        data: bytes | BinaryIO,
+        sampling: SamplerInput,
         *,
         context: ModerationContext,
-        seed: bytes,
-        init: bytes,
         gate: GateState | None,
         stuck: Collection[str],
         observe: Observer | None,
@@ -170,16 +168,25 @@ class Pipeline:
                 capture, self._policy, context.stream, lists=in_force.versions, encoder=self._encoder
             )
 
+        # Of the pictures in capture order so far, and of those after the leading ones.
+        passing, after = gate, None
+
+        def go_back() -> None:
+            nonlocal passing, after
+            passing, after = gate, passing
+            if evidence is not None:
+                evidence.go_back()
+
         def consume(frame: SampledFrame) -> None:
-            nonlocal gate
-            sample, gate = self._moderate_frame(frame, context, in_force, gate, clock, stages, degraded)
+            nonlocal passing
+            sample, passing = self._moderate_frame(frame, context, in_force, passing, clock, stages, degraded)
             samples.append(sample)
             if evidence is not None:
                 evidence.offer(frame.picture, sample)
             if observe is not None:
                 observe(frame.picture, sample)
 
-        segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=consume, fresh=fresh)
+        segment = sampling.sample(self._decoder, profile, consume, go_back=go_back, fresh=fresh)
         self._mark_unconfined(degraded)
         # Concealed pictures cover nothing, which the sampler has counted already.
         instants = [(sample.pts_seconds - context.offset_seconds, sample) for sample in samples if not sample.concealed]
@@ -194,7 +201,7 @@ class Pipeline:
             frames_decoded=segment.frames_decoded,
             max_gap_seconds=segment.max_gap_seconds,
             cpu_seconds=CpuSeconds(**child, **clock.spent, total=thread_time() - started + sum(child.values())),
-            gate=gate,
+            gate=max(filter(None, (passing, after)), key=lambda state: state.capture_ms, default=None),
             model_tallies=stages.model_tallies,
             list_versions=in_force.versions,
             bank=in_force.mark,
@@ -304,13 +311,6 @@ class Pipeline:
             hits=evaluation.hits,
         )
         return sample, gate
-
-
-def list_matches(bank: Bank, pdq: PdqHash, variants: Variants) -> tuple[ListMatch, ...]:
-    """Returns a picture's matches; none where neither it nor a variant of it can be hashed."""
-    if not pdq.hashable and not any(variant.hashable for several in variants.values() for variant in several):
-        return ()
-    return tuple(as_list_match(match) for match in bank.match(pdq, variants=variants))
 
 
 def _next_state(gate: GateState | None, seen: GateView, scores: Mapping[str, float]) -> GateState:
