@@ -41,8 +41,8 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSetting:
-    """Settings of x264 or x265: fixed closed GOPs and `scenecut=0`, as in live encoders (platforms ask for a fixed
-    keyframe interval), so that keyframes depend on time alone."""
+    """Settings of x264, x265 or SVT-AV1: fixed closed GOPs and `scenecut=0`, as in live encoders (platforms ask for a
+    fixed keyframe interval), so that keyframes depend on time alone."""
 
     name: str
     zero_latency: bool
@@ -51,30 +51,36 @@ class EncoderSetting:
     a third of the rate."""
     preset: str = "veryfast"
     codec: str = "libx264"
+    container: str = "mpegts"
+    """Container of the stream; AV1 has no place in MPEG-TS."""
+    frames_per_second: int = FRAMES_PER_SECOND
 
     def encode(self, reel: Reel, films: Films, *, gop_frames: int) -> bytes:
-        """An MPEG-TS stream of these pictures."""
+        """A stream of these pictures."""
         stream = BytesIO()
-        with av.open(stream, "w", format="mpegts") as output:
-            video = output.add_stream(self.codec, rate=FRAMES_PER_SECOND)
+        with av.open(stream, "w", format=self.container) as output:
+            video = output.add_stream(self.codec, rate=self.frames_per_second)
             assert isinstance(video, VideoStream)
             video.width, video.height, video.pix_fmt = reel.width, reel.height, "yuv420p"
             video.options = self.options(gop_frames=gop_frames, pixels=reel.width * reel.height)
             for index, (film, position) in enumerate(films):
                 frame = VideoFrame.from_ndarray(reel.picture(film, position), format="yuv420p")
-                frame.pts, frame.time_base = index, Fraction(1, FRAMES_PER_SECOND)
+                frame.pts, frame.time_base = index, Fraction(1, self.frames_per_second)
                 output.mux(video.encode(frame))
             output.mux(video.encode(None))
         return stream.getvalue()
 
     def options(self, *, gop_frames: int, pixels: int) -> dict[str, object]:
         """FFmpeg's options of the encoder."""
-        kbits = round(pixels * FRAMES_PER_SECOND * BITS_PER_PIXEL / 1000)
+        kbits = round(pixels * self.frames_per_second * BITS_PER_PIXEL / 1000)
         own = self.parameters.format(kbits=kbits, half=kbits // 2, third=kbits // 3, fifth=kbits // 5)
         tune = {"tune": "zerolatency"} if self.zero_latency else {}
         return {"preset": self.preset, **tune, **self._parameters(f"keyint={gop_frames}:min-keyint={gop_frames}", own)}
 
     def _parameters(self, gop: str, own: str) -> dict[str, object]:
+        if self.codec == "libsvtav1":
+            frames = gop.split(":")[0].removeprefix("keyint=")
+            return {"g": frames, "svtav1-params": f"keyint={frames}:scd=0:lp=1:{own}"}
         if self.codec == "libx265":
             return {"x265-params": f"{gop}:scenecut=0:open-gop=0:pools=1:frame-threads=1:log-level=none:{own}"}
         return {"x264-params": f"{gop}:scenecut=0:open-gop=0:threads=1:{own}"}
@@ -246,7 +252,7 @@ def _segmented(stream: bytes, segment_frames: int) -> tuple[tuple[bytes, ...], s
             round((seconds(packet) - first_seconds) * FRAMES_PER_SECOND) for packet in packets if packet.is_keyframe
         }
         starts = range(0, len(packets), segment_frames)
-        segments = tuple(_muxed(packets[start : start + segment_frames], video, "mpegts") for start in starts)
+        segments = tuple(muxed(packets[start : start + segment_frames], video, "mpegts") for start in starts)
     return segments, keyframes
 
 
@@ -261,14 +267,16 @@ def as_mp4(stream: bytes) -> bytes:
     """The same pictures in a container with an index of keyframes, which seeking needs and MPEG-TS lacks."""
     with av.open(BytesIO(stream), "r", format="mpegts") as whole:
         video = whole.streams.video[0]
-        return _muxed([packet for packet in whole.demux(video) if packet.size], video, "mp4")
+        return muxed([packet for packet in whole.demux(video) if packet.size], video, "mp4")
 
 
-def _muxed(packets: "Sequence[Packet[VideoStream]]", video: VideoStream, container: str) -> bytes:
-    muxed = BytesIO()
-    with av.open(muxed, "w", format=container) as output:
-        target = output.add_stream_from_template(video)
+def muxed(packets: "Sequence[Packet[VideoStream]]", video: VideoStream, container: str) -> bytes:
+    """A container of these packets alone, with their times."""
+    whole = BytesIO()
+    with av.open(whole, "w", format=container) as output:
+        # Opaque: the decoder of AV1 is no encoder, which PyAV would look for.
+        target = output.add_stream_from_template(video, opaque=True)
         for packet in packets:
             packet.stream = target
             output.mux(packet)
-    return muxed.getvalue()
+    return whole.getvalue()

@@ -22,6 +22,12 @@ class SamplingProfile(BaseModel):
     """Bound on pictures taken for cuts, the strongest first: a stream of nothing but cuts costs no more."""
     audits_per_minute: float = Field(ge=0, strict=True)
     """Pictures taken at random instants. Each costs half a GOP of decoding on the average."""
+    samples_per_second: float = Field(default=5.0, ge=0, strict=True)
+    """Bound on all samples, counted by half seconds, but for those that keyframes and gaps call for. What it refuses is
+    skipped: `budget` in the ledger."""
+    macroblocks_per_second: int = Field(default=250_000, ge=0, strict=True)
+    """Bound on what is decoded for a second of video, in blocks of 16×16 pixels: 1080p has 8,160 a picture. What it
+    refuses is skipped: `budget`."""
     exact_pictures: bool = False
     """True if the loop filter always runs. Else it is left out where most pictures must be decoded, which moves PDQ
     by 2 to 4 bits in the mean (sampler/decode/execute.py)."""
@@ -34,6 +40,8 @@ ECONOMY: Final = SamplingProfile(
     cut_doublings=0.8,
     cuts_per_second=1,
     audits_per_minute=0.1,
+    samples_per_second=2,
+    macroblocks_per_second=120_000,
 )
 BALANCED: Final = SamplingProfile(
     name="balanced",
@@ -50,6 +58,8 @@ VIGILANT: Final = SamplingProfile(
     cut_doublings=-0.2,
     cuts_per_second=8,
     audits_per_minute=1,
+    samples_per_second=16,
+    macroblocks_per_second=1_000_000,
     exact_pictures=True,
 )
 

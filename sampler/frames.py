@@ -49,7 +49,7 @@ class Stretch:
     start_seconds: float
     end_seconds: float
     reason: str
-    """`gap`, `undecodable`, `concealed`, `leading`, `no_pictures` or `second_video_stream`: why."""
+    """`gap`, `budget`, `leading`, `undecodable`, `concealed`, `no_pictures` or `second_video_stream`: why."""
 
     @property
     def seconds(self) -> float:
@@ -85,7 +85,8 @@ class SampledSegment:
     cpu_seconds: dict[str, float]
     """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
     notes: tuple[str, ...] = ()
-    """Oddities of the input: `second_video_stream`, `pts_jump`, `pts_missing`, `damaged`, `truncated`."""
+    """Oddities of the input: `second_video_stream`, `cover_picture`, `pts_jump`, `pts_missing`, `damaged` or
+    `truncated`."""
     packets: tuple[PacketSummary, ...] = field(default=(), repr=False)
     """Every video packet by presentation time, if requested."""
     leading_seconds: float = 0.0

@@ -20,21 +20,23 @@ from sampler.picture import MATRICES, Picture, Plane
 from sampler.plan.coverage import (
     LEADING,
     LEADING_STRETCHES,
+    MOST_REFUSED,
     SECOND_VIDEO_STREAM,
     longest_gap_seconds,
     unseen_stretches,
+    with_refused,
 )
 
 CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
 FLAT = {name: name for name in (None, "black", "white", "blank")}
 """Values of a picture's `flat`."""
-NOTES = frozenset(["second_video_stream", "pts_jump", "pts_missing", "damaged", "truncated"])
+NOTES = frozenset(["second_video_stream", "cover_picture", "pts_jump", "pts_missing", "damaged", "truncated"])
 """Notes on an input, each at most once."""
 PICTURE_BYTES = 1024
 """Bytes of JSON for a picture; 550 is the maximum seen."""
-SUMMARY_BYTES = 16 << 10
-"""Bytes of JSON for all else in a message."""
+SUMMARY_BYTES = 32 << 10
+"""Bytes of JSON for all else in a message; 40 for each stretch that the budget refused."""
 PACKET_BYTES = 64
 """Bytes of JSON for a packet: a time, a size and its keyframe flag."""
 TEXT_CHARACTERS = 500
@@ -211,6 +213,7 @@ def read_segment(
             reason=_unseen_reason(notes, concealed=len(clean) < len(seen)),
             leading=leading,
         )
+    unmoderated = with_refused(unmoderated, _refused(done["refused"], duration))
     before_seconds = _seconds(done["before_seconds"], 0.0, JUMP_SECONDS)
     if before_seconds > frame_seconds and not bounds.leading_only:
         before = Stretch(start_seconds=-before_seconds, end_seconds=0.0, reason="no_pictures")
@@ -243,6 +246,16 @@ def _leading(stretches: Any, earliest: float, latest: float) -> tuple[Stretch, .
         earliest = _seconds(end, begun, latest)
         found.append(Stretch(start_seconds=begun, end_seconds=earliest, reason=LEADING))
     return tuple(found)
+
+
+def _refused(stretches: Any, duration: float) -> list[tuple[float, float]]:
+    """Stretches that the budget refused, ascending and apart."""
+    _count(len(stretches), 0, MOST_REFUSED)
+    read: list[tuple[float, float]] = []
+    for start, end in stretches:
+        start = _seconds(start, read[-1][1] if read else 0.0, duration)
+        read.append((start, _seconds(end, start, duration)))
+    return read
 
 
 def read_text(text: object) -> str:

@@ -33,9 +33,10 @@ from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
-from sampler.plan.coverage import joined, spoken_for_until
+from sampler.plan.coverage import joined, refused_stretches, spoken_for_until
 from sampler.plan.plan import plan
 
+MACROBLOCK_PIXELS = 256
 DECODING_BYTES = 12
 """Memory that decoding takes for each pixel, in H.264 at its leanest: eight pictures of 4:2:0."""
 
@@ -69,6 +70,8 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
     ):
         executor = Executor(demuxer.codec_context, limits, profile)
         packets: list[tuple[float, int, bool]] = []
+        seen_seconds: list[float] = []
+        refused_seconds: list[float] = []
         for window in demuxer.windows(segment_before):
             if request["leading_only"]:
                 only_leading(window)
@@ -78,11 +81,12 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
                 profile=profile,
                 seed=seed,
                 end_seconds=end_seconds,
+                picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
                 probed=executor.probes,
-                watched=not executor.probes,
+                compared=not executor.probes,
             )
             if request["leading_only"]:
-                planned = planned[: 1 if window.primer else 0]
+                planned = replace(planned, runs=planned.runs[: 1 if window.primer else 0])
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()
             taken_indices: set[int] = set()
@@ -95,6 +99,9 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
                 )
                 taken_indices.add(taken.index)
                 _hand_over(taken, until, window, demuxer, outbox)
+                if not taken.concealed:
+                    seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
+            refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             decode_seconds += time.process_time() - before
             leading.account(window, taken_indices, end_seconds, broken=0 in executor.broken)
             gc.collect()
@@ -125,6 +132,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         "leading_seconds": leading.wanted_seconds,
         "notes": notes,
         "packets": sorted(packets),
+        "refused": refused_stretches(refused_seconds, seen_seconds, demuxer.duration_seconds),
         "demux_seconds": time.process_time() - started - decode_seconds,
         "decode_seconds": decode_seconds,
     }

@@ -13,13 +13,15 @@ from av.video.stream import VideoStream
 
 from config.profiles import SamplingProfile
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
-from sampler.decode.scenes import SceneWatch
+from sampler.decode.scenes import Change, SceneWatch
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.errors import DecoderMemoryError
 from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
-from sampler.plan.plan import SAME_INSTANT_SECONDS, PlannedPicture, RunPlan
+from sampler.plan.budget import SampleBudget
+from sampler.plan.gaps import SAME_INSTANT_SECONDS
+from sampler.plan.plan import Plan, PlannedPicture, RunPlan
 
 THRIFTY_SHARE = 0.5
 """If more of the pictures than this must be decoded, the loop filter is left out on all but keyframes. That saves a
@@ -62,11 +64,13 @@ class Executor:
         self._max_pixels = ROOM * limits.picture_pixels
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
         self._prober = prober(context, max_pixels=self._max_pixels)
-        self._scenes = SceneWatch(cuts_per_second=profile.cuts_per_second)
+        self._scenes = SceneWatch()
         self.frames_decoded = 0
         self.damaged = 0
         self.broken: set[int] = set()
         """Beginnings of the runs of the last window in which packets were refused."""
+        self.refused_seconds: list[float] = []
+        """Times of pictures that there was no budget for, in the last window."""
 
     @property
     def probes(self) -> bool:
@@ -74,21 +78,34 @@ class Executor:
         pictures are compared."""
         return self._prober is not None
 
-    def run(self, window: PacketWindow, plan: tuple[RunPlan, ...]) -> Iterator[DecodedTarget]:
-        """The targets of the plan that could be decoded and whose cuts are proven, by presentation time in each run."""
+    def run(self, window: PacketWindow, plan: Plan) -> Iterator[DecodedTarget]:
+        """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
+        new in them, by presentation time in each run."""
         self.broken = set()
-        parts = [(part.run, *self._probed(window, part.run, part.targets)) for part in plan]
+        self.refused_seconds = list(plan.refused_seconds)
+        parts = [(part, *self._probed(window, part)) for part in plan.runs]
         if not self._context.is_open:
-            needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
+            needed = sum(
+                part.run.tail - part.run.start if part.watched else len(_needed(window, part.run, targets))
+                for part, targets, _ in parts
+            )
             self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
-        for run, targets, refuted in parts:
+        start_seconds = min((window.packets[part.own[0]].seconds for part in plan.runs), default=0.0)
+        budget = SampleBudget(self._profile.samples_per_second, start_seconds)
+        followed = -1
+        for part, targets, refuted in parts:
             damaged = self.damaged
-            if self.probes:
-                yield from self._run(window, run, targets, refuted)
+            if part.watched:
+                if part.run.start != followed:
+                    self._scenes.forget()
+                followed = part.run.stop
+                yield from self._watch(window, part, budget)
             else:
-                yield from self._watch(window, run, targets)
+                for taken in self._run(window, part.run, targets, refuted):
+                    budget.spend(budget.half_second(window.packets[taken.index].seconds), owed=True)
+                    yield taken
             if self.damaged > damaged:
-                self.broken.add(run.start)
+                self.broken.add(part.run.start)
 
     def _open(self, *, thrifty: bool) -> None:
         """Sets the decoder up; what the first window needs decides for all."""
@@ -98,14 +115,13 @@ class Executor:
         self._context.thread_count = 1
         self._context.options = options
 
-    def _probed(
-        self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]
-    ) -> tuple[tuple[PlannedPicture, ...], set[int]]:
+    def _probed(self, window: PacketWindow, part: RunPlan) -> tuple[tuple[PlannedPicture, ...], set[int]]:
         """The targets up to the last one that is sure, or whose cut its own packet proves; and the suspects after that.
 
         All before that is decoded anyway, and each cut there proves itself in passing: asking costs a picture.
         """
-        if self._prober is None:
+        run, targets = part.run, part.targets
+        if self._prober is None or part.watched:
             return targets, set()
         sure = max((target.index for target in targets if not target.proofs), default=-1)
         refuted: set[int] = set()
@@ -147,27 +163,40 @@ class Executor:
                     yield taken
         yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
 
-    def _watch(
-        self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]
-    ) -> Iterator[DecodedTarget]:
-        """Decodes all of a run, and takes the pictures on both sides of each cut besides the targets."""
+    def _watch(self, window: PacketWindow, part: RunPlan, budget: SampleBudget) -> Iterator[DecodedTarget]:
+        """Decodes all of a run, and takes what is new in it besides the targets: the pictures on both sides of a cut,
+        and the first clear one after a fade."""
+        run = part.run
         self._context.flags = Flags.output_corrupt if run.headless else 0
-        pending = list(targets)
+        pending, own = list(part.targets), set(part.own)
         sound_from = run.start if run.recovered is None else run.recovered
         before: tuple[int, VideoFrame] | None = None
         for index, frame in self._decode(window, _decodable(window, run), sound_from):
-            packet = window.packets[index]
-            if not run.shows(index, packet):
+            if index not in own:
                 continue
-            is_cut = self._scenes.is_cut(frame, packet.seconds)
-            if is_cut and before is not None:
-                yield self._taken(window, run, *before, PlannedPicture(index=before[0], reason=SampleReason.CUT))
-            answers = [target for target in pending if window.packets[target.index].seconds <= packet.seconds]
-            yield from (self._taken(window, run, index, frame, target) for target in answers)
+            seconds = window.packets[index].seconds
+            half_second = budget.half_second(seconds)
+            change = self._scenes.look(frame, seconds)
+            answers = [target for target in pending if window.packets[target.index].seconds <= seconds]
             pending = pending[len(answers) :]
-            if is_cut and not answers:
+            budget.spend(half_second, len(answers), owed=True)
+            wanted = [(index, frame)] if change is not None and not answers else []
+            if change is Change.CUT and before is not None:
+                wanted.insert(0, before)
+            if wanted and not budget.spend(half_second, len(wanted)):
+                wanted = wanted[-1:] if change is not None and not answers and budget.spend(half_second) else []
+                if not wanted and not answers:
+                    self.refused_seconds.append(seconds)
+            for taken in wanted:
+                if taken[0] != index:
+                    yield self._taken(window, run, *taken, PlannedPicture(index=taken[0], reason=SampleReason.CUT))
+            yield from (self._taken(window, run, index, frame, target) for target in answers)
+            if wanted and wanted[-1][0] == index:
                 yield self._taken(window, run, index, frame, PlannedPicture(index=index, reason=SampleReason.CUT))
-            before = None if is_cut or answers else (index, frame)
+            took = bool(answers) or (bool(wanted) and wanted[-1][0] == index)
+            if took:
+                self._scenes.remember()
+            before = None if took else (index, frame)
 
     def _prime(self, payload: "Packet[VideoStream]") -> None:
         """Decodes a headless run's first packet once more than it is there, so that it has something to lean on.
@@ -239,7 +268,7 @@ class Executor:
 
 def _decodable(window: PacketWindow, run: PacketRun) -> list[int]:
     """All packets of a run that can be decoded in it."""
-    return [index for index in range(run.start, run.stop) if run.decodes(index, window.packets[index])]
+    return [index for index in range(run.start, run.tail) if run.decodes(index, window.packets[index])]
 
 
 def _needed(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]) -> list[int]:

@@ -1,8 +1,13 @@
-"""Finds cuts in decoded pictures, where packets do not show them. Runs in the decoder child.
+"""Finds cuts and fades in decoded pictures, where packets do not show them. Runs in the decoder child.
 
 AV1 and VP9 code pictures in a rhythm that looks like cuts all the time, and code what is shown later with what is shown
-now: on 561 inserts sizes pointed at 96 %, and at most other pictures as well. So all of them are decoded and compared.
+now: on 561 inserts sizes pointed at 96 %, and at most other pictures as well. Grain, strobes and flicker do the same to
+other codecs. There all pictures are decoded and compared.
 """
+
+from collections import deque
+from enum import Enum
+from statistics import median
 
 import cv2
 import numpy as np
@@ -13,50 +18,139 @@ COLUMNS, ROWS = 32, 18
 """Cells whose mean luma is compared: coarse enough for the motion and coding noise of one picture's time."""
 LOOKED_AT_ROWS = 4 * ROWS
 """Rows of a picture that are read, at least: all of them would take five times as long at 360p."""
-CHANGED_LEVELS = 8
+CHANGED_LEVELS = 8.0
 """Levels of 256 by which a cell's mean must differ (>) to count as changed."""
 CHANGED_SHARE = 0.2
 """Share of changed cells over which (>) the scene is another."""
+WINDOW_COLUMNS, WINDOW_ROWS = 8, 4
+"""Cells of the smallest window that is another scene within a picture: an eighteenth of its area, so that one of a
+ninth holds one wherever it lies."""
+WINDOW_SHARE = 0.75
+"""Share of changed cells in such a window over which (>) it is one: what moves changes at its edges only."""
 UNUSUAL = 2.0
-"""A cut changes (>) so many times as much as pictures did just before: else it is fast motion."""
+"""A cell changes (>) so many times as much as those around it did just before: else it is fast motion."""
 RECENT = 0.25
 """Weight of the latest change among those: two pictures later another cut counts as usual no more."""
-BURST_CUTS = 8
-"""So many cuts may follow one another at once; then there are no more than the profile's `cuts_per_second`. A flicker
-would have every picture taken."""
+KNOWN = 8
+"""So many of the latest samples are remembered: a picture like one of them shows nothing new, however it is cut."""
+FADE_SECONDS = 0.5
+"""Pictures so far apart are compared for changes that build up, and a fade is over after as long again."""
+FADE_LEVELS, FADE_SHARE = 10.0, 0.35
+"""Levels by which a cell must differ (>) over that time, and share of such cells over which (>) it is one."""
+USUAL_SECONDS = 2.0
+"""The change over that time is compared with that of so much time before it."""
+SETTLED = 0.5
+"""A fade has settled where pictures change by this share (<=) of what they did at most in it."""
+FASTEST_SECONDS = 1 / 50
+"""Pictures nearer than this to the last one that was kept for fades are not kept."""
+
+AROUND = np.ones((3, 3), np.uint8)
+"""A cell and those beside it."""
+
+Cells = NDArray[np.float32]
+
+
+class Change(Enum):
+    """Change that a picture brings."""
+
+    CUT = "cut"
+    """It shows another scene than the picture before it."""
+    SETTLED = "settled"
+    """It is the first clear picture after a change that built up over several."""
 
 
 class SceneWatch:
     """Is shown the pictures of one input in the order of a player."""
 
-    def __init__(self, *, cuts_per_second: float) -> None:
-        """See `BURST_CUTS`."""
-        self._rate = cuts_per_second
-        self._allowance = float(BURST_CUTS)
-        self._seconds: float | None = None
-        self._cells: NDArray[np.floating] | None = None
-        self._usual_change: float | None = None
+    def __init__(self) -> None:
+        self._cells: Cells | None = None
+        self._usual: Cells | None = None
+        self._known: deque[Cells] = deque(maxlen=KNOWN)
+        self._past: deque[tuple[float, Cells]] = deque()
+        self._fades: deque[tuple[float, float]] = deque()
+        """Time, and change over `FADE_SECONDS`."""
+        self._fading_until: float | None = None
+        self._peak = 0.0
 
-    def is_cut(self, frame: VideoFrame, seconds: float) -> bool:
-        """True if the picture shows another scene than the one before it; never for the first."""
+    def forget(self) -> None:
+        """Begins anew after pictures that were not shown."""
+        self._cells = self._usual = self._fading_until = None
+        self._past.clear()
+        self._fades.clear()
+
+    def look(self, frame: VideoFrame, seconds: float) -> Change | None:
+        """Looks at the next picture; returns what is new in it, None: nothing that samples have not shown."""
         before, self._cells = self._cells, _cells(frame)
-        if self._seconds is not None:
-            self._allowance = min(self._allowance + self._rate * max(seconds - self._seconds, 0.0), BURST_CUTS)
-        self._seconds = seconds
-        if before is None:
+        cells = self._cells
+        change = np.zeros_like(cells) if before is None else np.abs(cells - before)
+        is_cut = before is not None and self._is_cut(change)
+        settled = self._has_settled(change, seconds, is_cut=is_cut)
+        if not is_cut and not settled:
+            return None
+        if any(not _is_other(np.abs(cells - known), CHANGED_LEVELS) for known in self._known):
+            return None
+        return Change.CUT if is_cut else Change.SETTLED
+
+    def remember(self) -> None:
+        """Remembers the picture that was looked at last: it is a sample."""
+        if self._cells is not None:
+            self._known.append(self._cells)
+
+    def _is_cut(self, change: Cells) -> bool:
+        usual = self._usual
+        if usual is None:
+            self._usual = change
+            return _is_other(change, CHANGED_LEVELS)
+        # Motion moves on to the cells beside it.
+        around = cv2.dilate(usual, AROUND)
+        self._usual = usual + RECENT * (change - usual)
+        return _is_other(change, np.maximum(CHANGED_LEVELS, UNUSUAL * around))
+
+    def _has_settled(self, change: Cells, seconds: float, *, is_cut: bool) -> bool:
+        """True for the first clear picture after a change that built up."""
+        cells = self._cells
+        assert cells is not None
+        now = float(change.mean())
+        if is_cut:
+            self._past.clear()
+            self._fading_until = None
+        while self._past and self._past[0][0] < seconds - FADE_SECONDS:
+            self._past.popleft()
+        while self._fades and self._fades[0][0] < seconds - FADE_SECONDS - USUAL_SECONDS:
+            self._fades.popleft()
+        over = None if not self._past else np.abs(cells - self._past[0][1])
+        if not self._past or seconds - self._past[-1][0] >= FASTEST_SECONDS:
+            self._past.append((seconds, cells))
+        if over is None:
             return False
-        changes = np.abs(self._cells - before)
-        change = float(changes.mean())
-        unusual = self._usual_change is None or change > UNUSUAL * self._usual_change
-        usual = change if self._usual_change is None else self._usual_change
-        self._usual_change = usual + RECENT * (change - usual)
-        if not unusual or (changes > CHANGED_LEVELS).mean() <= CHANGED_SHARE or self._allowance < 1:
-            return False
-        self._allowance -= 1
+        usual = [size for at, size in self._fades if at < seconds - FADE_SECONDS]
+        size = float(over.mean())
+        self._fades.append((seconds, size))
+        if self._fading_until is not None:
+            self._peak = max(self._peak, now)
+            if now > SETTLED * self._peak and seconds < self._fading_until:
+                return False
+            self._fading_until = None
+            self._past.clear()
+            self._past.append((seconds, cells))
+            return True
+        if (over > FADE_LEVELS).mean() > FADE_SHARE and size > UNUSUAL * (median(usual) if usual else 0.0):
+            self._fading_until = seconds + FADE_SECONDS
+            self._peak = now
+        return False
+
+
+def _is_other(change: Cells, bound: float | Cells) -> bool:
+    """True if so many cells changed by more than `bound`, in all or in one window, that it shows something else."""
+    changed = (change > bound).astype(np.float32)
+    if changed.mean() > CHANGED_SHARE:
         return True
+    if changed.sum() <= WINDOW_SHARE * WINDOW_COLUMNS * WINDOW_ROWS:
+        return False
+    return bool(cv2.blur(changed, (WINDOW_COLUMNS, WINDOW_ROWS), borderType=cv2.BORDER_CONSTANT).max() > WINDOW_SHARE)
 
 
-def _cells(frame: VideoFrame) -> NDArray[np.floating]:
+def _cells(frame: VideoFrame) -> Cells:
     """Mean of each cell's first component (luma, or green), (ROWS, COLUMNS), 0 to 255."""
     component = frame.format.components[0]
     plane = frame.planes[component.plane]
@@ -64,4 +158,4 @@ def _cells(frame: VideoFrame) -> NDArray[np.floating]:
     step = max(plane.height // LOOKED_AT_ROWS, 1)
     picture = samples.reshape(plane.height, -1)[::step, : plane.width]
     cells = cv2.resize(picture, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA)
-    return cells / np.float32(1 << (component.bits - 8))
+    return cells.astype(np.float32) / np.float32(1 << (component.bits - 8))

@@ -57,7 +57,7 @@ class PictureHead(NamedTuple):
     completes: bool = False
     """True if it is the second field of the picture whose first one the packet before holds; H.264 only."""
     leading: bool | None = None
-    """Whether it may lean on what comes before the keyframe that it follows; None: its time shows that."""
+    """True if it may lean on what comes before the keyframe that it follows; None: its time shows whether."""
 
 
 class NalReader:

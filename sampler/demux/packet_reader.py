@@ -14,36 +14,28 @@ from av.video.stream import VideoStream
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.encryption import SAMPLE_AES, is_encrypted_mp4, is_scrambled
 from sampler.demux.libav import translate
-from sampler.demux.nal import NalCodec, NalReader, PictureHead
-from sampler.demux.packets import VideoPacket, has_leading
+from sampler.demux.nal import NalReader
+from sampler.demux.packets import VideoPacket, describe, has_leading
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
-from sampler.demux.timeline import JUMP_SECONDS, SAME_INSTANT_SECONDS, Timeline
+from sampler.demux.timeline import JUMP_SECONDS, Timeline
+from sampler.demux.video_streams import CODECS, choose_video, codec_tag, has_second_video, hold_codec
 from sampler.errors import (
     EncryptedError,
     ImplausibleRateError,
     NoVideoError,
     TooLargeError,
     UndecodableError,
-    UnsupportedCodecError,
     UnsupportedContainerError,
 )
 from sampler.limits import ROOM, Limits
 
-CODECS = {
-    "h264": NalCodec.H264,
-    "hevc": NalCodec.HEVC,
-    "av1": None,
-    "libdav1d": None,
-    "vp9": None,
-    "libvpx-vp9": None,
-    "mpeg2video": None,
-    "mpeg4": None,
-}
-"""Decoders that we run, and whose packets are NAL units. Every other one is surface for attacks and nothing else."""
-
 ENCRYPTED = "the video is encrypted: there is no key"
+SECOND_VIDEO_STREAM = "second_video_stream"
+"""Note: which video a player shows is unknown."""
+COVER_PICTURE = "cover_picture"
+"""Note: the metadata has a cover picture, which is no part of the video and is not sampled."""
 LATE_VIDEO_SECONDS = 0.5
 """Sound may begin so long before the pictures: packagers cut the one where they cut the other, roughly."""
 
@@ -149,23 +141,20 @@ class Demuxer:
         streams = self._input.streams
         if len(streams) > self.limits.streams:
             raise TooLargeError(f"the segment has {len(streams)} streams: expected at most {self.limits.streams}")
-        videos = [stream for stream in streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
-        if not videos:
-            raise NoVideoError("the segment has no video stream")
-        if len(videos) > 1:
-            self.notes.append("second_video_stream")
-        chosen = videos[0]
+        chosen = choose_video(streams.video)
+        if has_second_video(streams.video):
+            self.notes.append(SECOND_VIDEO_STREAM)
+        elif len(streams.video) > 1:
+            self.notes.append(COVER_PICTURE)
         if self._is_encrypted(chosen):
             raise EncryptedError(ENCRYPTED)
         if chosen.codec_context is None:
-            # FFmpeg knows no decoder for it; PyAV then gives a stream without its attributes.
-            raise UnsupportedCodecError(f"the video's codec is unknown: expected one of {', '.join(sorted(CODECS))}")
+            hold_codec(chosen)
         name = chosen.codec_context.name
         extradata = chosen.codec_context.extradata or b""
         pixels = chosen.codec_context.width * chosen.codec_context.height
         self._hold_pixels(max(pixels, announced_pixels(name, extradata, extradata)))
-        if name not in CODECS:
-            raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
+        hold_codec(chosen)
         return chosen
 
     def _hold_pixels(self, pixels: int) -> None:
@@ -179,7 +168,7 @@ class Demuxer:
         known = chosen.codec_context is not None
         if self._container is Container.MP4:
             return is_encrypted_mp4(self._source.at, chosen.id, known=known)
-        if known and _tag(chosen.codec_context)[:1] == bytes([SAMPLE_AES]):
+        if known and codec_tag(chosen.codec_context)[:1] == bytes([SAMPLE_AES]):
             return True
         return is_scrambled(self._head, chosen.id)
 
@@ -222,7 +211,7 @@ class Demuxer:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = reader.picture_pixels
                 self._hold_pixels(coded_pixels // ROOM)
-            packet = _describe(payload, head, seconds, keyframe_seconds)
+            packet = describe(payload, head, seconds, keyframe_seconds)
             if packet.keyframe:
                 keyframe_seconds = packet.seconds
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
@@ -240,6 +229,9 @@ class Demuxer:
             window.size_bytes += payload.size
         if not self.frames_total:
             raise NoVideoError("the segment declares video and holds no picture")
+        if SECOND_VIDEO_STREAM not in self.notes and has_second_video(self._input.streams.video):
+            # It came up after the beginning.
+            self.notes.append(SECOND_VIDEO_STREAM)
         yield self._close(window, primer)
 
     def _close(self, window: PacketWindow, primer: Primer | None) -> PacketWindow:
@@ -298,45 +290,6 @@ class Demuxer:
             if seconds is not None:
                 earliest = seconds if earliest is None else min(earliest, seconds)
         return None
-
-
-def _describe(
-    payload: "Packet[VideoStream]", head: PictureHead | None, seconds: float, keyframe_seconds: float
-) -> VideoPacket:
-    """The plan's view of a packet; the picture's own coding precedes the container's claims.
-
-    `keyframe_seconds` is the time of the keyframe before it.
-    """
-    earlier = seconds < keyframe_seconds - SAME_INSTANT_SECONDS
-    if head is None:
-        keyframe = payload.is_keyframe
-        return VideoPacket(
-            seconds=seconds,
-            size_bytes=payload.size,
-            keyframe=keyframe,
-            shown=not payload.is_discard,
-            leading=earlier and not keyframe,
-        )
-    # By position, which takes half the time.
-    return VideoPacket(
-        seconds,
-        head.size_bytes,
-        head.begins,
-        head.reference,
-        head.quantiser,
-        head.completes,
-        not payload.is_discard and not head.completes,
-        None if head.begins else head.recovery_frames,
-        not head.begins and (earlier if head.leading is None else head.leading),
-    )
-
-
-def _tag(context: VideoCodecContext) -> bytes:
-    """The codec tag, which PyAV gives as text and fails to where it is none."""
-    try:
-        return context.codec_tag.encode("ascii")
-    except UnicodeDecodeError as error:
-        return error.object
 
 
 def _refuse_to_open(_url: str, _flags: int, _options: object) -> object:

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from sampler.demux.nal import PictureHead
 
 
 class VideoPacket(NamedTuple):
@@ -30,14 +38,46 @@ class VideoPacket(NamedTuple):
     if both were decoded. Pictures that need the keyframe alone (RADL) are none."""
 
 
+def describe(
+    payload: "Packet[VideoStream]", head: "PictureHead | None", seconds: float, keyframe_seconds: float
+) -> VideoPacket:
+    """The plan's view of a packet; the picture's own coding precedes the container's claims.
+
+    `keyframe_seconds` is the time of the keyframe before it.
+    """
+    earlier = seconds < keyframe_seconds - SAME_INSTANT_SECONDS
+    if head is None:
+        keyframe = payload.is_keyframe
+        return VideoPacket(
+            seconds=seconds,
+            size_bytes=payload.size,
+            keyframe=keyframe,
+            shown=not payload.is_discard,
+            leading=earlier and not keyframe,
+        )
+    # By position, which takes half the time.
+    return VideoPacket(
+        seconds,
+        head.size_bytes,
+        head.begins,
+        head.reference,
+        head.quantiser,
+        head.completes,
+        not payload.is_discard and not head.completes,
+        None if head.begins else head.recovery_frames,
+        not head.begins and (earlier if head.leading is None else head.leading),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PacketRun:
-    """Packets [start, stop) that are decoded from `start` on, without what came before."""
+    """Packets [start, tail) that are decoded from `start` on, without what came before."""
 
     start: int
     stop: int
-    own_stop: int
-    """Packets [own_stop, stop) are the next keyframe, which is only decoded here, and its leading pictures."""
+    tail: int
+    """Packets [stop, tail) are the next run's up to the last of its leading pictures, which come out right only if
+    they are decoded after this run's; `stop` where it has none."""
     headless: bool = False
     """Begins without a keyframe, in the middle of a GOP: what pictures lean on is made up, until a recovery point
     has passed."""
@@ -46,15 +86,11 @@ class PacketRun:
 
     def decodes(self, index: int, packet: VideoPacket) -> bool:
         """True if the run has all that packet `index` may be predicted from."""
-        return (self.start <= index < self.own_stop and not packet.leading) or self.own_stop <= index < self.stop
-
-    def shows(self, index: int, packet: VideoPacket) -> bool:
-        """True if the picture of packet `index` is sampled in this run and in no other."""
-        return packet.shown and self.decodes(index, packet) and (index < self.own_stop or packet.leading)
+        return (self.start <= index < self.stop and not packet.leading) or self.stop <= index < self.tail
 
 
 def runs(packets: Sequence[VideoPacket]) -> list[PacketRun]:
-    """The stretches that are decoded separately: one for each keyframe, with all up to the next and that one's leading
+    """The stretches that are decoded separately: one for each keyframe, with all up to the next and its leading
     pictures.
 
     What comes before the first keyframe belongs to a GOP that began in an earlier segment, or to a stream with intra
@@ -62,13 +98,23 @@ def runs(packets: Sequence[VideoPacket]) -> list[PacketRun]:
     """
     starts = [index for index, packet in enumerate(packets) if packet.keyframe]
     found = [
-        PacketRun(start=start, stop=leading_stop(packets, stop), own_stop=stop)
+        PacketRun(start=start, stop=stop, tail=leading_stop(packets, stop))
         for start, stop in pairwise([*starts, len(packets)])
     ]
     headless = starts[0] if starts else len(packets)
     if headless:
         found.insert(0, _headless_run(packets, headless))
     return found
+
+
+def own_pictures(packets: Sequence[VideoPacket], run: PacketRun) -> list[int]:
+    """Pictures that are shown and that come out right if the run is decoded, each in one run, by presentation time."""
+    indices = [
+        index
+        for index in range(run.start, run.tail)
+        if packets[index].shown and run.decodes(index, packets[index]) and (index < run.stop or packets[index].leading)
+    ]
+    return sorted(indices, key=lambda index: packets[index].seconds)
 
 
 def orphans(packets: Sequence[VideoPacket]) -> list[int]:
@@ -89,11 +135,14 @@ def has_leading(packets: Sequence[VideoPacket]) -> bool:
 
 
 def leading_stop(packets: Sequence[VideoPacket], keyframe: int) -> int:
-    """The end of the leading pictures that directly follow a keyframe; `keyframe` itself where there are none."""
+    """The end of the leading pictures that directly follow a keyframe; `keyframe` itself where there are none.
+
+    Encoders put them nowhere else: those that come later in the GOP would have all up to there decoded twice.
+    """
     stop = keyframe + 1
     while stop < len(packets) and not packets[stop].keyframe and (packets[stop].leading or packets[stop].completes):
         stop += 1
-    return stop if any(packet.leading for packet in packets[keyframe + 1 : stop]) else min(keyframe, len(packets))
+    return stop if any(packet.leading for packet in packets[keyframe + 1 : stop]) else keyframe
 
 
 def _headless_run(packets: Sequence[VideoPacket], stop: int) -> PacketRun:
@@ -105,8 +154,8 @@ def _headless_run(packets: Sequence[VideoPacket], stop: int) -> PacketRun:
     )
     return PacketRun(
         start=0,
-        stop=leading_stop(packets, stop),
-        own_stop=stop,
+        stop=stop,
+        tail=leading_stop(packets, stop),
         headless=True,
         recovered=min(points, default=None),
     )

@@ -13,6 +13,10 @@ LEADING = "leading"
 """Reason of a stretch of leading pictures whose GOP before is not there."""
 LEADING_STRETCHES = 64
 """So many are told apart. Real inputs have one, at their beginning."""
+BUDGET = "budget"
+"""Reason of stretches that the profile's budget has no room for."""
+MOST_REFUSED = 256
+"""Stretches of one input that are told apart (<=); nearest ones are joined beyond."""
 
 
 def longest_gap_seconds(seen_seconds: Sequence[float], duration_seconds: float) -> float:
@@ -115,3 +119,57 @@ def _without(start: float, end: float, leading: Sequence[Stretch]) -> Iterator[t
             start = stretch.end_seconds
     if end > start:
         yield start, end
+
+
+def refused_stretches(
+    refused_seconds: Sequence[float], seen_seconds: Sequence[float], duration_seconds: float
+) -> list[tuple[float, float]]:
+    """The stretches that the budget leaves unseen: from each picture that was refused to the next sample.
+
+    Args:
+        refused_seconds: times of pictures that were refused, from the input's first picture.
+        seen_seconds: times of the samples that moderate.
+        duration_seconds: of the input.
+
+    Returns:
+        At most `MOST_REFUSED`, ascending, apart from each other; where there are more, those with the least between
+        them are one.
+    """
+    seen = sorted(seen_seconds)
+    found: list[tuple[float, float]] = []
+    for seconds in sorted(refused_seconds):
+        following = bisect_right(seen, seconds + SAME_INSTANT_SECONDS)
+        start, end = max(seconds, 0.0), seen[following] if following < len(seen) else duration_seconds
+        if end <= start:
+            continue
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    if len(found) <= MOST_REFUSED:
+        return found
+    between = sorted(after[0] - before[1] for before, after in pairwise(found))
+    widest = between[-MOST_REFUSED + 1]
+    joined = found[:1]
+    for start, end in found[1:]:
+        if start - joined[-1][1] >= widest and len(joined) < MOST_REFUSED:
+            joined.append((start, end))
+        else:
+            joined[-1] = (joined[-1][0], end)
+    return joined
+
+
+def with_refused(unseen: Sequence[Stretch], refused: Sequence[tuple[float, float]]) -> tuple[Stretch, ...]:
+    """Unseen stretches and those that were refused, by time; what is both was not seen for the other reason."""
+    found = list(unseen)
+    for start, end in refused:
+        at = start
+        for stretch in sorted(unseen, key=lambda stretch: stretch.start_seconds):
+            if stretch.end_seconds <= at or stretch.start_seconds >= end:
+                continue
+            if stretch.start_seconds > at:
+                found.append(Stretch(start_seconds=at, end_seconds=stretch.start_seconds, reason=BUDGET))
+            at = stretch.end_seconds
+        if at < end:
+            found.append(Stretch(start_seconds=at, end_seconds=end, reason=BUDGET))
+    return tuple(sorted(found, key=lambda stretch: stretch.start_seconds))

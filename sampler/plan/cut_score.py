@@ -18,7 +18,7 @@ of x264, each pair judged by a fit that had seen neither, its weights rounded to
 """
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -51,12 +51,8 @@ class Cut:
     """In doublings."""
 
 
-def find_cuts(
-    packets: Sequence[VideoPacket], start: int, stop: int, threshold: float, *, passed_over: Container[int] = ()
-) -> list[Cut]:
+def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: float) -> list[Cut]:
     """The cuts with score >= `threshold` among packets [start, stop), a run whose first packet is its keyframe.
-
-    Those in `passed_over` are of other runs: they are not compared with.
 
     Pictures are compared with their like: those shown in the order they are decoded in (P, or everything if there
     are no B-frames), B-frames that others lean on, and B-frames that none does.
@@ -65,7 +61,7 @@ def find_cuts(
     forward: list[int] = []
     between: dict[bool, list[int]] = {True: [], False: []}
     for index in range(start, stop):
-        if packets[index].completes or index in passed_over:
+        if packets[index].completes:
             continue
         seconds = packets[index].seconds
         if seconds > shown_latest:

@@ -2,47 +2,31 @@
 
 A pure function of (packets, profile, seed). Each segment is planned separately: its first decodable picture is taken,
 and no more than `max_gap_seconds` is left at its end, so that segments may be worked on in any order.
+
+Some pictures are owed: the first of a segment, keyframes as far apart as the profile allows, and those that no gap
+may be without. Others are taken while there are tokens, the strongest of each half second first: keyframes nearer than
+that which look different by their size, cuts, audits. Where packets say too little, or suspect more than there are
+tokens for, a run is watched: all of it is decoded, and cuts are found among the pictures.
 """
 
-import hashlib
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from config.profiles import SamplingProfile
-from sampler.demux.packets import PacketRun, VideoPacket, runs
+from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
-from sampler.plan.cut_score import Cut, find_cuts
+from sampler.plan.budget import DecodingBound, SampleBudget
+from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
+from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of
+from sampler.plan.telling import tells
 
-SAME_INSTANT_SECONDS = 1e-6
-"""Times nearer than this are the same: they come from sums of fractions."""
-SURE_DOUBLINGS = 3.0
-"""Score from which a cut is sampled whatever its own packet shows: of 1,387 suspects in clips with inserts 454 had
-it, and 8 of those were none. Else an encoder made for it could hide an insert as one large residual."""
-PREDICTED_SHARE = 0.5
-"""Share of a picture's area, over which it is no cut by the lowest score. On 1,116 inserts nine of ten first pictures
-had under 0.15, and most that were only large for their motion over 0.9; fast motion and blur have 0.4 to 0.8. Any bound
-from 0.2 to 0.8 kept every insert found."""
-WINDOW_SHARE = 0.8
-"""The same by the strongest: a cut in a window of a fifth of the picture, over a ground that stays."""
-PROBED_DOUBLINGS = 0.8
-"""Taken off the required score, where only sizes are known and suspects are probed before anything else is
-decoded for them: without quantisers a cut shows less. On x265 that probes 1 to 6 % of the pictures, and of 420 inserts
-of 0.25 to 2 s 418 were seen instead of 405."""
 PASSED_OVER_DOUBLINGS = 0.25
 """A keyframe that is near the last sample is skipped, unless its size differs from the last keyframe's by this
 many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
-
-
-class Proof(NamedTuple):
-    """A packet that must be coded as new content for a picture to be worth taking."""
-
-    packet: int
-    """Its index, in decoding order."""
-    predicted_share: float
-    """Share of the picture's area up to (<=) which it may be predicted from others all the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +42,42 @@ class PlannedPicture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPlan:
-    """Pictures to take of one run; nothing is decoded of a run without targets."""
+    """Pictures to take of one run; nothing is decoded of a run without targets that is not watched."""
 
     run: PacketRun
+    own: tuple[int, ...]
+    """All its pictures that can be taken, by presentation time."""
     targets: tuple[PlannedPicture, ...]
     """By presentation time, no picture twice."""
+    watched: bool = False
+    """All of its pictures are decoded and compared, and the executor adds those on both sides of cuts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Pictures to take of one input, or of one window of it."""
+
+    runs: tuple[RunPlan, ...]
+    refused_seconds: tuple[float, ...] = ()
+    """Times, ascending, of pictures that there is no budget for: what is shown from there to the next sample is seen by
+    nobody."""
+
+
+class _Part(NamedTuple):
+    run: PacketRun
+    own: list[int]
+    suspects: list[Suspect]
+
+
+class _Wish(NamedTuple):
+    """Pictures to take together, while there are tokens."""
+
+    seconds: float
+    strength: float
+    pictures: tuple[int, ...]
+    reason: SampleReason
+    part: int
+    suspect: Suspect | None = None
 
 
 def plan(
@@ -71,187 +86,200 @@ def plan(
     profile: SamplingProfile,
     seed: bytes,
     end_seconds: float,
+    picture_macroblocks: float = 0,
     probed: bool = False,
-    watched: bool = False,
-) -> tuple[RunPlan, ...]:
+    compared: bool = False,
+) -> Plan:
     """The pictures to take of `packets`, run by run.
 
     Args:
         packets: of one input or one window of it, in decoding order.
         profile: how densely to sample.
-        seed: secret and different for every segment: without it the places of audits are unpredictable.
+        seed: secret and different for every segment: without it the places of samples are unpredictable.
         end_seconds: where the last picture's time ends.
+        picture_macroblocks: of the largest picture; 0: decoding is not bounded.
         probed: True if the executor probes suspects before it decodes their references.
-        watched: True if it finds cuts itself, among all pictures.
+        compared: True if packets of this codec say nothing, so that pictures have to be compared.
     """
-    parts = [(run, clean) for run in runs(packets) if (clean := _clean(packets, run))]
-    chosen = _first_pictures(packets, parts, profile)
-    # Gaps are filled as if there were no cuts: a cut may turn out to be none.
-    last_seconds = -math.inf
-    for number, (_, clean) in enumerate(parts):
-        until = packets[parts[number + 1][1][0]].seconds if number + 1 < len(parts) else end_seconds
-        _fill_gaps(packets, clean, last_seconds, until, profile.max_gap_seconds, chosen)
-        last_seconds = max((packets[index].seconds for index in clean if index in chosen), default=last_seconds)
-        _add_audit(packets, clean, until, profile.audits_per_minute, seed, chosen)
-    _close_holes(packets, parts, profile.max_gap_seconds, chosen)
-    proofs = {} if watched else _cuts(packets, parts, profile, end_seconds, probed=probed)
-    return tuple(
-        RunPlan(
-            run=run,
-            targets=tuple(
-                PlannedPicture(index=index, reason=chosen[index])
-                if index in chosen
-                else PlannedPicture(index=index, reason=SampleReason.CUT, proofs=proofs[index])
-                for index in clean
-                if index in chosen or index in proofs
-            ),
-        )
-        for run, clean in parts
-    )
-
-
-def _clean(packets: Sequence[VideoPacket], run: PacketRun) -> list[int]:
-    """Pictures of the run that are shown and come out right, by presentation time."""
-    indices = [index for index in range(run.start, run.stop) if run.shows(index, packets[index])]
-    return sorted(indices, key=lambda index: packets[index].seconds)
-
-
-def _of_other_runs(packets: Sequence[VideoPacket], run: PacketRun) -> set[int]:
-    """The run's own leading pictures, which the run before decodes, and the keyframe after it."""
-    return {
-        index
-        for index in range(run.start, run.stop)
-        if not run.decodes(index, packets[index]) or (index >= run.own_stop and not packets[index].leading)
-    }
-
-
-def _first_pictures(
-    packets: Sequence[VideoPacket], parts: Sequence[tuple[PacketRun, list[int]]], profile: SamplingProfile
-) -> dict[int, SampleReason]:
-    """The first picture of every run, but keyframes near the one before that look alike by their size."""
-    chosen: dict[int, SampleReason] = {}
-    last: VideoPacket | None = None
-    for run, clean in parts:
-        first = packets[clean[0]]
-        if not first.keyframe:
-            chosen[clean[0]] = SampleReason.GAP
-            if run.recovered is not None:
-                chosen[run.recovered] = SampleReason.GAP
-            continue
-        if last is not None and first.seconds - last.seconds < profile.keyframe_spacing_seconds:
-            sizes = max(first.size_bytes, 1), max(last.size_bytes, 1)
-            if abs(math.log2(sizes[0] / sizes[1])) < PASSED_OVER_DOUBLINGS:
-                continue
-        chosen[clean[0]] = SampleReason.KEYFRAME
-        last = first
-    return chosen
-
-
-def _fill_gaps(
-    packets: Sequence[VideoPacket],
-    clean: Sequence[int],
-    last_seconds: float,
-    until: float,
-    gap_seconds: float,
-    chosen: dict[int, SampleReason],
-) -> None:
-    """Adds pictures of the run so that no stretch from `last_seconds`, the sample before, to `until` is longer than
-    the gap.
-
-    The last one is taken as early as it may be, `gap_seconds` before `until`, since all before it must be decoded for
-    it; those between stand even. Samples fall on pictures, so a stretch may be longer by one picture's time.
-    """
-    anchors = [packets[index].seconds for index in clean if index in chosen]
-    if clean[0] not in chosen:
-        anchors.insert(0, last_seconds)
-    for previous, following in pairwise([*anchors, until]):
-        count = math.ceil((following - previous - SAME_INSTANT_SECONDS) / gap_seconds) - 1
-        step = (following - previous - gap_seconds) / max(count, 1)
-        wanted = [previous + step * (number + 1) for number in range(count)]
-        for index in _first_at_or_after(packets, clean, wanted):
-            chosen.setdefault(index, SampleReason.GAP)
-
-
-def _close_holes(
-    packets: Sequence[VideoPacket],
-    parts: Sequence[tuple[PacketRun, list[int]]],
-    gap_seconds: float,
-    chosen: dict[int, SampleReason],
-) -> None:
-    """Adds pictures where GOPs lie in another order on the timeline than in the stream, or among one another: no
-    encoder makes such streams, but a broadcaster who hides in a hole may."""
-    last_seconds = -math.inf
-    for seconds, index in sorted((packets[index].seconds, index) for _, clean in parts for index in clean):
-        if index not in chosen and seconds - last_seconds > gap_seconds + SAME_INSTANT_SECONDS:
-            chosen[index] = SampleReason.GAP
-        if index in chosen:
-            last_seconds = seconds
-
-
-def _add_audit(
-    packets: Sequence[VideoPacket],
-    clean: Sequence[int],
-    until: float,
-    audits_per_minute: float,
-    seed: bytes,
-    chosen: dict[int, SampleReason],
-) -> None:
-    """Adds random pictures of the run, by the audit rate."""
-    start = packets[clean[0]].seconds
-    digest = hashlib.blake2b(f"{start:.6f}".encode(), key=hashlib.sha256(seed).digest(), digest_size=16).digest()
-    draw = int.from_bytes(digest[:8], "big") / 2**64
-    instant = int.from_bytes(digest[8:], "big") / 2**64
-    if draw < audits_per_minute * (until - start) / 60:
-        for index in _first_at_or_after(packets, clean, [start + instant * (until - start)]):
-            chosen.setdefault(index, SampleReason.AUDIT)
-
-
-def _cuts(
-    packets: Sequence[VideoPacket],
-    parts: Sequence[tuple[PacketRun, list[int]]],
-    profile: SamplingProfile,
-    end_seconds: float,
-    *,
-    probed: bool,
-) -> dict[int, tuple[Proof, ...]]:
-    """The pictures on both sides of the cuts with the highest scores, each with the packets one of which must prove it.
-
-    The one before costs no decoding, and is the insert's last where only its end is seen.
-    """
-    if not parts:
-        return {}
-    takeable = {index for _, clean in parts for index in clean}
-    sizes_alone = any(packet.quantiser is None for packet in packets)
-    threshold = profile.cut_doublings - (PROBED_DOUBLINGS if probed and sizes_alone else 0)
-    cuts = [
-        cut
-        for run, _ in parts
-        for cut in find_cuts(packets, run.start, run.stop, threshold, passed_over=_of_other_runs(packets, run))
+    parts = [
+        _Part(run, own, [] if compared else find_suspects(packets, run, own, profile, probed=probed))
+        for run in runs(packets)
+        if (own := own_pictures(packets, run))
     ]
-    cuts.sort(key=lambda cut: -cut.score)
-    span_seconds = end_seconds - packets[parts[0][1][0]].seconds
-    found: dict[int, list[Cut]] = {}
-    for cut in cuts[: math.ceil(profile.cuts_per_second * span_seconds)]:
-        for index in {cut.index, cut.before} & takeable:
-            found.setdefault(index, []).append(cut)
-    return {
-        index: () if max(cut.score for cut in cuts) >= SURE_DOUBLINGS else tuple(_proof(cut, threshold) for cut in cuts)
-        for index, cuts in found.items()
+    if not parts:
+        return Plan(runs=())
+    start_seconds = min(packets[part.own[0]].seconds for part in parts)
+    # The GOP before has its time too, if it is there to be decoded.
+    span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
+    bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_macroblocks)
+    owed, wishes = _owed(packets, parts, profile, SecretInstants(seed), end_seconds)
+    for number, part in enumerate(parts):
+        wishes += [
+            _Wish(packets[one.cut.index].seconds, one.cut.score, one.pictures, SampleReason.CUT, number, one)
+            for one in part.suspects
+        ]
+    _, refused = _granted(packets, profile, start_seconds, owed, wishes)
+    unsure = {wish.part for wish in refused if wish.suspect is not None}
+    wanted = [
+        number for number, part in enumerate(parts) if compared or number in unsure or not tells(packets, part.run)
+    ]
+    watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
+    wishes = [wish for wish in wishes if wish.suspect is None or wish.part not in watched]
+    granted, refused = _granted(packets, profile, start_seconds, owed, wishes)
+    unseen = {wish.seconds for wish in refused if wish.reason is not SampleReason.AUDIT}
+    if compared:
+        unseen |= {
+            seconds
+            for number in wanted
+            if number not in watched
+            for seconds in _after(packets, parts[number].own, owed)
+        }
+    return _assembled(packets, parts, owed, granted, watched, bound, unseen)
+
+
+def _owed(
+    packets: Sequence[VideoPacket],
+    parts: Sequence[_Part],
+    profile: SamplingProfile,
+    instants: SecretInstants,
+    end_seconds: float,
+) -> tuple[dict[int, SampleReason], list[_Wish]]:
+    """The pictures that are taken whatever they cost, and those that time and keyframes suggest besides.
+
+    Gaps are filled as if there were nothing else: a cut may turn out to be none.
+    """
+    owed, wishes = _keyframes(packets, parts, profile)
+    last_seconds = -math.inf
+    for number, (_, own, _) in enumerate(parts):
+        until = packets[parts[number + 1].own[0]].seconds if number + 1 < len(parts) else end_seconds
+        filled = fill_gaps(packets, own, last_seconds, until, profile.max_gap_seconds, instants, owed)
+        last_seconds = max((packets[index].seconds for index in own if index in owed), default=last_seconds)
+        # Where gaps were filled, nobody knows when either.
+        if not filled and (index := audit(packets, own, until, profile.audits_per_minute, instants)) is not None:
+            wishes.append(_Wish(packets[index].seconds, math.inf, (index,), SampleReason.AUDIT, number))
+    close_holes(packets, [part.own for part in parts], profile.max_gap_seconds, owed)
+    return owed, wishes
+
+
+def _keyframes(
+    packets: Sequence[VideoPacket], parts: Sequence[_Part], profile: SamplingProfile
+) -> tuple[dict[int, SampleReason], list[_Wish]]:
+    """The first pictures of runs that are far enough apart; and those nearer than that, unless they look alike by
+    their size."""
+    owed: dict[int, SampleReason] = {}
+    wishes: list[_Wish] = []
+    last_seconds = -math.inf
+    last: VideoPacket | None = None
+    for number, (run, own, _) in enumerate(parts):
+        # Pictures that lean on their keyframe alone may be shown before it (RADL).
+        at = run.start if packets[run.start].keyframe and run.start in own else own[0]
+        first = packets[at]
+        if not first.keyframe or (at != own[0] and number == 0):
+            owed[own[0]] = SampleReason.GAP
+        if not first.keyframe:
+            if run.recovered is not None:
+                owed[run.recovered] = SampleReason.GAP
+            continue
+        if last is not None and first.seconds - last_seconds < profile.keyframe_spacing_seconds:
+            doublings = abs(math.log2(max(first.size_bytes, 1) / max(last.size_bytes, 1)))
+            if doublings < PASSED_OVER_DOUBLINGS:
+                continue
+            wishes.append(_Wish(first.seconds, doublings, (at,), SampleReason.KEYFRAME, number))
+        else:
+            owed[at] = SampleReason.KEYFRAME
+            last_seconds = first.seconds
+        last = first
+    return owed, wishes
+
+
+def _granted(
+    packets: Sequence[VideoPacket],
+    profile: SamplingProfile,
+    start_seconds: float,
+    owed: Mapping[int, SampleReason],
+    wishes: Sequence[_Wish],
+) -> tuple[list[_Wish], list[_Wish]]:
+    """The wishes that there are tokens for, and those that there are none for, the strongest of a half second first."""
+    samples = SampleBudget(profile.samples_per_second, start_seconds)
+    cuts = SampleBudget(profile.cuts_per_second, start_seconds)
+    debts = Counter(samples.half_second(packets[index].seconds) for index in owed)
+    by_half_second: dict[int, list[_Wish]] = {half_second: [] for half_second in debts}
+    for wish in wishes:
+        by_half_second.setdefault(samples.half_second(wish.seconds), []).append(wish)
+    taken = set(owed)
+    granted: list[_Wish] = []
+    refused: list[_Wish] = []
+    for half_second, several in sorted(by_half_second.items()):
+        samples.spend(half_second, debts[half_second], owed=True)
+        for wish in sorted(several, key=lambda wish: -wish.strength):
+            new = set(wish.pictures) - taken
+            affordable = not new or (
+                (wish.suspect is None or cuts.spend(half_second)) and samples.spend(half_second, len(new))
+            )
+            (granted if affordable else refused).append(wish)
+            taken |= new if affordable else set()
+    return granted, refused
+
+
+def _affordable(
+    packets: Sequence[VideoPacket],
+    parts: Sequence[_Part],
+    owed: Mapping[int, SampleReason],
+    wanted: Sequence[int],
+    bound: DecodingBound,
+    instants: SecretInstants,
+) -> frozenset[int]:
+    """The runs to watch, of those that are `wanted`; where not all can be, nobody knows which."""
+    order = sorted(wanted, key=lambda number: next(instants.draws("watch", packets[parts[number].own[0]].seconds)))
+    watched: set[int] = set()
+    pictures = 0
+    for number in order:
+        more = parts[number].run.tail - parts[number].run.start
+        if bound.holds(pictures + more, len(owed)):
+            pictures += more
+            watched.add(number)
+    return frozenset(watched)
+
+
+def _after(packets: Sequence[VideoPacket], own: Sequence[int], owed: Mapping[int, SampleReason]) -> list[float]:
+    """Times of the pictures that follow samples."""
+    return [packets[after].seconds for before, after in pairwise(own) if before in owed and after not in owed]
+
+
+def _assembled(
+    packets: Sequence[VideoPacket],
+    parts: Sequence[_Part],
+    owed: Mapping[int, SampleReason],
+    granted: Sequence[_Wish],
+    watched: frozenset[int],
+    bound: DecodingBound,
+    unseen: set[float],
+) -> Plan:
+    """The plan of what was granted, without what cannot be decoded for the bound."""
+    reasons = {index: wish.reason for wish in granted if wish.suspect is None for index in wish.pictures}
+    reasons |= owed
+    proofs = proofs_of([wish.suspect for wish in granted if wish.suspect is not None])
+    targets = {
+        number: [index for index in part.own if index in reasons or index in proofs]
+        for number, part in enumerate(parts)
     }
-
-
-def _proof(cut: Cut, threshold: float) -> Proof:
-    """The higher the score, the less of the picture must be new."""
-    strength = (cut.score - threshold) / (SURE_DOUBLINGS - threshold)
-    return Proof(cut.index, PREDICTED_SHARE + strength * (WINDOW_SHARE - PREDICTED_SHARE))
-
-
-def _first_at_or_after(packets: Sequence[VideoPacket], clean: Sequence[int], wanted: Sequence[float]) -> list[int]:
-    """For each instant, ascending, the picture shown first at it or after it; the last one where there is none."""
-    found = []
-    position = 0
-    for seconds in wanted:
-        while position < len(clean) - 1 and packets[clean[position]].seconds < seconds - SAME_INSTANT_SECONDS:
-            position += 1
-        found.append(clean[position])
-    return found
+    dropped = set(bound.refuse(packets, [part.run for part in parts], targets, watched))
+    unseen |= {packets[index].seconds for index in dropped}
+    return Plan(
+        runs=tuple(
+            RunPlan(
+                run=part.run,
+                own=tuple(part.own),
+                targets=tuple(
+                    PlannedPicture(index=index, reason=reasons[index])
+                    if index in reasons
+                    else PlannedPicture(index=index, reason=SampleReason.CUT, proofs=proofs[index])
+                    for index in targets[number]
+                    if index not in dropped
+                ),
+                watched=number in watched,
+            )
+            for number, part in enumerate(parts)
+        ),
+        refused_seconds=tuple(sorted(unseen)),
+    )

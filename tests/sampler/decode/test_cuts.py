@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.decode.scenes import BURST_CUTS
 from sampler.frames import SampledSegment, SampleReason
 
 GOP = 100
@@ -101,7 +100,7 @@ def test_a_flicker_is_not_sampled_completely(decoder: Decoder, name: str) -> Non
     segment = decoder.sample(data, profile=BALANCED, seed=b"cuts")
     seconds = 2 * GOP * FRAME_SECONDS
 
-    assert len(segment.frames) <= 2 * (2 * BURST_CUTS + BALANCED.cuts_per_second * seconds) + seconds
+    assert len(segment.frames) <= BALANCED.samples_per_second * (seconds + 1) + seconds
     assert segment.max_gap_seconds <= BALANCED.max_gap_seconds + FRAME_SECONDS
 
 

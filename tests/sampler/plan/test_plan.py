@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.profiles import BALANCED, ECONOMY, PROFILES, VIGILANT, SamplingProfile
-from sampler.demux.packets import VideoPacket, runs
+from sampler.demux.packets import VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
 from sampler.plan.plan import PlannedPicture, plan
 
@@ -48,6 +48,7 @@ def gops(draw: st.DrawFn, start_seconds: float) -> list[VideoPacket]:
             keyframe=number == 0,
             reference=number == 0 or shown == max(order[: number + 1]),
             quantiser=quantiser,
+            leading=number > 0 and shown < leading,
         )
         for number, (shown, size) in enumerate(zip(order, sizes, strict=True))
     ]
@@ -96,12 +97,12 @@ def targets_of(
 ) -> list[PlannedPicture]:
     """All pictures in the plan."""
     planned = plan(packets, profile=profile, seed=seed, end_seconds=end_of(packets))
-    return [target for part in planned for target in part.targets]
+    return [target for part in planned.runs for target in part.targets]
 
 
 def decodable(packets: Sequence[VideoPacket]) -> set[int]:
     """Visible pictures that decode correctly within their run."""
-    return {index for run in runs(packets) for index in range(run.start, run.stop) if run.shows(index, packets[index])}
+    return {index for run in runs(packets) for index in own_pictures(packets, run)}
 
 
 @given(packets=ANY, profile=ANY_PROFILE)
@@ -127,11 +128,11 @@ def test_only_visible_pictures_are_planned_and_each_once(packets: list[VideoPack
 
     assert set(indices) <= decodable(packets)
     assert len(set(indices)) == len(indices)
-    for part in plan(packets, profile=profile, seed=b"plan", end_seconds=end_of(packets)):
+    for part in plan(packets, profile=profile, seed=b"plan", end_seconds=end_of(packets)).runs:
         times = [packets[target.index].seconds for target in part.targets]
         assert times == sorted(times)
-        assert all(part.run.start <= target.index < part.run.stop for target in part.targets)
-        assert all(part.run.start <= proof.packet < part.run.stop for target in part.targets for proof in target.proofs)
+        assert all(part.run.start <= target.index < part.run.tail for target in part.targets)
+        assert all(part.run.start <= proof.packet < part.run.tail for target in part.targets for proof in target.proofs)
 
 
 @given(packets=ANY, profile=ANY_PROFILE)

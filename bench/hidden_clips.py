@@ -1,0 +1,291 @@
+"""Clips in which inserts are hidden in the ways that issue 17 lists, made by recorded recipes and kept in a folder."""
+
+import hashlib
+import os
+import pickle
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+from av.packet import Packet
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from bench import clips, material, staging
+from bench.clips import ENCODERS, Clip, EncoderSetting, Insert, muxed, seconds
+from bench.material import Reel
+from bench.staging import Finish, HiddenInsert, StagedReel, Strobe, flicker, planes, portrait, thumbnail
+
+SEGMENT_SECONDS = 4
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 1.5
+"""Durations of inserts at full extent."""
+STROBE_SECONDS = 1.25
+LEADING_PICTURES = 12
+"""Length of the inserts that leading pictures hide: 0.5 s. Of 16 B-frames 13 come before a keyframe every 2 s."""
+GROUNDS = ("bikes, one shot", "bigbuckbunny", "carphone_pristine", "handheld", "pan")
+FILMS = (*GROUNDS, "discs")
+PHOTOGRAPHS = staging.PHOTOGRAPHS
+
+X264_LOW_DELAY, X264_BUFFERED, X264_QUALITY = ENCODERS[:3]
+X265 = EncoderSetting(name="x265 CRF 26", zero_latency=False, parameters="bframes=3:crf=26", codec="libx265")
+AV1 = EncoderSetting(
+    name="SVT-AV1 CRF 40", zero_latency=False, parameters="crf=40", preset="10", codec="libsvtav1", container="mp4"
+)
+PLAIN = (X264_LOW_DELAY, X264_QUALITY, X265, X264_BUFFERED)
+OPEN = (
+    EncoderSetting(
+        name="x264, open GOPs", zero_latency=False, parameters="open-gop=1:bframes=16:b-adapt=0:b-bias=100:crf=23"
+    ),
+    EncoderSetting(
+        name="x265, open GOPs",
+        zero_latency=False,
+        parameters="open-gop=1:bframes=16:b-adapt=0:rc-lookahead=30:crf=26",
+        codec="libx265",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenRow:
+    """A way to hide inserts, for which several clips are made."""
+
+    name: str
+    encoders: tuple[EncoderSetting, ...] = PLAIN
+    frames_per_second: int = 24
+    gop_pictures: int = 96
+    area: float = 1.0
+    """Part of the picture that the insert takes."""
+    fade_seconds: float = 0.0
+    strobe_period: int = 0
+    """Pictures after which a strobe elsewhere in the segment changes; 0: none."""
+    repeats: int = 1
+    """Times that each picture of the camera is sent."""
+    finishes: tuple[Finish | None, ...] = (None,)
+    films: tuple[str, ...] = FILMS
+    leading: int | None = None
+    """Inserts lie in the leading pictures of every second keyframe: of even ones (0), which begin segments, or odd
+    ones (1). None: they lie elsewhere."""
+    decoys: bool = False
+    """Inserts fill all between keyframes, which alone show the ground."""
+    floor: float = 0.9
+    """Share to be seen at `balanced`."""
+
+    @property
+    def segment_pictures(self) -> int:
+        return SEGMENT_SECONDS * self.frames_per_second
+
+
+ROWS = (
+    HiddenRow(name="open GOP, inside", encoders=OPEN, gop_pictures=48, leading=1),
+    HiddenRow(name="open GOP, borders", encoders=OPEN, gop_pictures=48, leading=0),
+    HiddenRow(name="window of 1/2", area=1 / 2),
+    HiddenRow(name="window of 1/4", area=1 / 4),
+    HiddenRow(name="window of 1/9", area=1 / 9, floor=0.7),
+    HiddenRow(name="strobe of 15", frames_per_second=30, gop_pictures=120, strobe_period=2),
+    HiddenRow(name="strobe of 30", frames_per_second=30, gop_pictures=120, strobe_period=1),
+    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(6), flicker(3), flicker(11))),
+    HiddenRow(name="portrait, grain", finishes=(portrait(blurred=False), portrait(blurred=True))),
+    HiddenRow(name="fade of 0.2 s", fade_seconds=0.2, films=PHOTOGRAPHS),
+    HiddenRow(name="fade of 0.33 s", fade_seconds=0.33, films=PHOTOGRAPHS, floor=0.7),
+    HiddenRow(name="fade of 0.5 s", fade_seconds=0.5, films=PHOTOGRAPHS, floor=0.7),
+    HiddenRow(name="decoy keyframes", frames_per_second=30, gop_pictures=15, decoys=True),
+    HiddenRow(name="10 in 30", frames_per_second=30, gop_pictures=120, repeats=3),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenClip:
+    """A clip of a row, with what it shows."""
+
+    clip: Clip
+    row: str
+    frames_per_second: int
+    starts_seconds: tuple[float, ...]
+    """Time of the first picture shown of each segment, from the clip's first."""
+    shown: NDArray[np.uint8]
+    """uint8, (frames, 27, 48): luma of each picture."""
+    plain: NDArray[np.uint8]
+    """The same, had nothing been inserted."""
+    films: tuple[str, ...]
+    """Film of each insert."""
+    fade_seconds: float
+    width: int
+    height: int
+
+
+def make_row(row: HiddenRow, reel: Callable[[], Reel], *, count: int, seed: int) -> list[Callable[[], HiddenClip]]:
+    """Clips of a row with `count` inserts in all, or few more."""
+    per_clip = 2 if count <= 6 else 4
+    number = -(-count // per_clip)
+    return [
+        partial(_make, row, reel, number=place, inserts=min(per_clip, count - place * per_clip), seed=seed)
+        for place in range(number)
+    ]
+
+
+class ClipFolder:
+    """A folder of made clips. A clip counts as made only if it was by these very recipes."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def holds(self, name: str) -> bool:
+        """True if the clip need not be made."""
+        return self._folder is not None and self._path(self._folder, name).exists()
+
+    def clip(self, name: str, make: Callable[[], HiddenClip]) -> HiddenClip:
+        """The clip from the folder, or a new one, which is kept there."""
+        if self._folder is None:
+            return make()
+        path = self._path(self._folder, name)
+        if not path.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}")
+            part.write_bytes(pickle.dumps(make()))
+            part.replace(path)
+        found = pickle.loads(path.read_bytes())
+        assert isinstance(found, HiddenClip)
+        return found
+
+    def _path(self, folder: Path, name: str) -> Path:
+        return folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}-{recipes_digest()}.pickle"
+
+
+@cache
+def recipes_digest() -> str:
+    """Digest of the modules that make clips: a changed recipe makes new ones."""
+    sources = [Path(__file__), *(Path(module.__file__ or "") for module in (clips, material, staging))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int, seed: int) -> HiddenClip:
+    random = np.random.default_rng((seed, number, *row.name.encode()))
+    base = GROUNDS[(number + len(row.name)) % len(GROUNDS)]
+    encoder = replace(row.encoders[number % len(row.encoders)], frames_per_second=row.frames_per_second)
+    # With leading pictures the last segment would lack the keyframe that they belong to.
+    segments = inserts + (row.leading is not None)
+    frames = segments * row.segment_pictures
+    films = [name for name in row.films if name != base]
+    placed: list[HiddenInsert] = []
+    strobes: list[Strobe] = []
+    leading: list[int] = []
+    if row.leading is not None:
+        keyframes = range(row.gop_pictures, frames, row.gop_pictures)
+        leading = [stop for stop in keyframes if stop // row.gop_pictures % 2 == row.leading][:inserts]
+    for segment in range(inserts):
+        first = segment * row.segment_pictures
+        if row.strobe_period:
+            length = round(STROBE_SECONDS * row.frames_per_second)
+            # The strobe lies before the insert, or after it.
+            before = bool(random.integers(2))
+            start = first + (4 if before else row.segment_pictures - length - 4)
+            film = films[int(random.integers(len(films)))]
+            strobes.append(Strobe(start=start, stop=start + length, period=row.strobe_period, film=film))
+            span = (4 + length + 4, row.segment_pictures - 2) if before else (2, row.segment_pictures - length - 8)
+        else:
+            span = (1, row.segment_pictures - 1)
+        for start, stop in _places(row, segment, span, leading, random):
+            placed.append(
+                HiddenInsert(
+                    start=start,
+                    stop=stop,
+                    film=films[int(random.integers(len(films)))],
+                    offset=int(random.integers(500)),
+                    window=_window(row.area, random),
+                    fade=round(row.fade_seconds * row.frames_per_second),
+                )
+            )
+    staged = StagedReel(
+        reel(),
+        base=base,
+        inserts=placed,
+        strobes=strobes,
+        repeats=row.repeats,
+        finish=row.finishes[number % len(row.finishes)],
+    )
+    return encoded(staged, row.name, encoder, base, placed, frames=frames, gop_pictures=row.gop_pictures)
+
+
+def _places(
+    row: HiddenRow, segment: int, span: tuple[int, int], leading: list[int], random: np.random.Generator
+) -> Iterator[tuple[int, int]]:
+    first = segment * row.segment_pictures
+    if row.leading is not None:
+        yield leading[segment] - LEADING_PICTURES, leading[segment]
+    elif row.decoys:
+        for start in range(first, first + row.segment_pictures, row.gop_pictures):
+            yield start + 1, start + row.gop_pictures
+    else:
+        fade = round(row.fade_seconds * row.frames_per_second)
+        length = round(random.uniform(SHORTEST_SECONDS, LONGEST_SECONDS) * row.frames_per_second)
+        low, high = span[0] + fade, span[1] - fade - length
+        start = first + int(random.integers(low, high + 1))
+        yield start - start % row.repeats, start - start % row.repeats + length
+
+
+def _window(area: float, random: np.random.Generator) -> tuple[float, float, float]:
+    if area == 1.0:
+        return 1.0, 0.0, 0.0
+    side = float(np.sqrt(area))
+    left, top = random.uniform(staging.WINDOW_MARGIN, 1 - side - staging.WINDOW_MARGIN, 2).tolist()
+    return side, left, top
+
+
+def encoded(
+    staged: StagedReel,
+    row: str,
+    encoder: EncoderSetting,
+    base: str,
+    inserts: Sequence[HiddenInsert],
+    *,
+    frames: int,
+    gop_pictures: int,
+) -> HiddenClip:
+    """The clip of these pictures, in segments that begin with keyframes."""
+    stream = encoder.encode(staged, [(base, index) for index in range(frames)], gop_frames=gop_pictures)
+    rate = encoder.frames_per_second
+    segments, starts = _segmented(stream, encoder.container)
+    fade = max((insert.fade for insert in inserts), default=0)
+    return HiddenClip(
+        clip=Clip(
+            encoder=encoder.name,
+            base=base,
+            gop_seconds=max(1, gop_pictures // rate),
+            stream=stream,
+            segments=segments,
+            segment_seconds=SEGMENT_SECONDS,
+            frames_total=frames,
+            inserts=tuple(Insert(start_seconds=one.start / rate, end_seconds=one.stop / rate) for one in inserts),
+        ),
+        row=row,
+        frames_per_second=rate,
+        starts_seconds=starts,
+        shown=np.stack([thumbnail(planes(staged.picture(base, index))[0]) for index in range(frames)]),
+        plain=np.stack([thumbnail(planes(staged.plain(index))[0]) for index in range(frames)]),
+        films=tuple(insert.film for insert in inserts),
+        fade_seconds=fade / rate,
+        width=staged.width,
+        height=staged.height,
+    )
+
+
+def _segmented(stream: bytes, container: str) -> tuple[tuple[bytes, ...], tuple[float, ...]]:
+    """The segments that a packager makes, which cuts at the first keyframe shown after so many seconds."""
+    with av.open(BytesIO(stream), "r", format=container) as whole:
+        video = whole.streams.video[0]
+        packets = [packet for packet in whole.demux(video) if packet.size]
+        first_seconds = min(seconds(packet) for packet in packets)
+        groups: list[list[Packet[VideoStream]]] = []
+        for packet in packets:
+            if not groups or (
+                packet.is_keyframe and seconds(packet) - first_seconds >= len(groups) * SEGMENT_SECONDS - 1e-3
+            ):
+                groups.append([])
+            groups[-1].append(packet)
+        starts = tuple(min(seconds(packet) for packet in group) - first_seconds for group in groups)
+        return tuple(muxed(group, video, container) for group in groups), starts

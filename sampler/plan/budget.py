@@ -1,0 +1,125 @@
+"""Bounds of a plan: samples by half seconds, and macroblocks that are decoded and handed over.
+
+Both are counted from the plan, not in CPU time: a segment's plan is the same on every worker.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from config.profiles import SamplingProfile
+from sampler.demux.packets import PacketRun, VideoPacket
+
+HALF_SECOND = 0.5
+"""Tokens come by so much of the timeline: what is spent there leaves the rest of the segment its own."""
+BURST_SECONDS = 1.0
+"""Tokens of so much time can be spent at once; those that are not spent sooner are lost."""
+HANDED_OVER = 2
+"""Decoded pictures of its size that a sample costs the parent: to copy, to hash and to scale."""
+
+
+class SampleBudget:
+    """A bucket of tokens, one a sample, filled by half seconds of the timeline."""
+
+    def __init__(self, samples_per_second: float, start_seconds: float) -> None:
+        """The bucket is full at `start_seconds`."""
+        self._rate = samples_per_second
+        self._most = max(samples_per_second * BURST_SECONDS, 1.0)
+        self._tokens = self._most
+        self._start_seconds = start_seconds
+        self._half_second = 0
+
+    def half_second(self, seconds: float) -> int:
+        """The half second of an instant, from the start."""
+        return math.floor((seconds - self._start_seconds) / HALF_SECOND + 1e-9)
+
+    def spend(self, half_second: int, count: int = 1, *, owed: bool = False) -> bool:
+        """Takes tokens for samples of a half second, which only goes on; False: there are too few, and none is taken.
+
+        Args:
+            half_second: as `half_second` gives it.
+            count: samples.
+            owed: they are taken all the same, and those after them wait.
+        """
+        passed = max(half_second - self._half_second, 0)
+        self._half_second += passed
+        self._tokens = min(self._tokens + passed * HALF_SECOND * self._rate, self._most)
+        if self._tokens < count and not owed:
+            return False
+        self._tokens -= count
+        return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecodingBound:
+    """The macroblocks that a plan may have decoded."""
+
+    macroblocks: float
+    """In all."""
+    picture_macroblocks: float
+    """Of one picture; 0: not known, and nothing is bounded."""
+
+    @classmethod
+    def of(cls, profile: SamplingProfile, *, span_seconds: float, picture_macroblocks: float) -> "DecodingBound":
+        """The bound of `span_seconds` of video. What a second may cost, the shortest input may."""
+        return cls(
+            macroblocks=profile.macroblocks_per_second * max(span_seconds, BURST_SECONDS),
+            picture_macroblocks=picture_macroblocks,
+        )
+
+    def holds(self, pictures: int, samples: int) -> bool:
+        """True if so many pictures may be decoded, and so many of them handed over."""
+        return (pictures + HANDED_OVER * samples) * self.picture_macroblocks <= self.macroblocks
+
+    def refuse(
+        self,
+        packets: Sequence[VideoPacket],
+        runs: Sequence[PacketRun],
+        targets: Mapping[int, Sequence[int]],
+        watched: Set[int],
+    ) -> list[int]:
+        """The targets that are dropped, so that the bound holds.
+
+        Of the run that costs most the last is dropped first, since what it leans on is decoded for it. The first of
+        all stays: a segment without a sample is none that was moderated.
+
+        Args:
+            packets: of the window.
+            runs: in decoding order.
+            targets: number of a run -> its targets, by presentation time.
+            watched: numbers of runs that are decoded whole, of which nothing is dropped.
+        """
+        if not self.picture_macroblocks:
+            return []
+        left = {number: sorted(indices) for number, indices in targets.items() if indices and number not in watched}
+        costs = {number: _costs(packets, runs[number], indices) for number, indices in left.items()}
+        total = sum(cost[-1] for cost in costs.values())
+        for number in watched:
+            total += runs[number].tail - runs[number].start + HANDED_OVER * len(targets[number])
+        if total * self.picture_macroblocks <= self.macroblocks:
+            return []
+        first = min(targets)
+        heap = [(-cost[-1], -number) for number, cost in costs.items() if len(cost) > (number == first)]
+        heapq.heapify(heap)
+        dropped: list[int] = []
+        while heap and total * self.picture_macroblocks > self.macroblocks:
+            number = -heapq.heappop(heap)[1]
+            total -= costs[number].pop()
+            dropped.append(left[number].pop())
+            if costs[number]:
+                total += costs[number][-1]
+            if len(costs[number]) > (number == first):
+                heapq.heappush(heap, (-costs[number][-1], -number))
+        return dropped
+
+
+def _costs(packets: Sequence[VideoPacket], run: PacketRun, targets: Iterable[int]) -> list[int]:
+    """For each target, in decoding order, the pictures decoded and handed over if it is the last."""
+    costs = []
+    decoded, at = 0, run.start
+    for count, target in enumerate(targets, 1):
+        decoded += sum(packet.reference for packet in packets[at:target]) + 1
+        at = target + 1
+        costs.append(decoded + HANDED_OVER * count)
+    return costs

@@ -1,0 +1,25 @@
+"""Whether the sizes of packets tell anything of what their pictures show."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from sampler.demux.packets import PacketRun, VideoPacket
+from sampler.plan.cut_score import QUANTISER_DOUBLING, SMALLEST_BYTES
+
+ROOM_DOUBLINGS = 1.5
+"""Doublings by which a keyframe must be larger than the median of the pictures after it, that one of them could stand
+out as much as a cut does: under grain and flicker they are all large."""
+FEWEST = 5
+"""Pictures of a run, at least, of which a median means something."""
+
+
+def tells(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
+    """True if a cut in the run would show in its packets."""
+    sizes = [_doublings(packets[index]) for index in range(run.start, run.stop) if not packets[index].completes]
+    return len(sizes) < FEWEST or sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS
+
+
+def _doublings(packet: VideoPacket) -> float:
+    size = math.log2(max(packet.size_bytes, SMALLEST_BYTES))
+    return size if packet.quantiser is None else size + packet.quantiser / QUANTISER_DOUBLING
