@@ -26,8 +26,8 @@ class OpenSegment:
 
 @cache
 def open_segments(*, carded: int | None = None) -> tuple[OpenSegment, ...]:
-    """Three MPEG-TS segments of a scene that stays, each of 2 s at least; segment number `carded` shows the test card in its leading
-    pictures, but for the first and the last, and nowhere else."""
+    """Three MPEG-TS segments of a scene that stays, each of 2 s at least; number `carded` shows the test card in its
+    leading pictures, but for the first and the last, and nowhere else."""
     plain = _encoded(frozenset())
     parts, edges = _parts(plain), _edges(plain)
     leading = [_leading(part, plain, edge) for part, edge in zip(parts, edges, strict=True)]

@@ -19,8 +19,9 @@ MAX_SEGMENT_BYTES = 64 * 2**20
 """A 10 s segment of 40 Mbit/s has 50 MB."""
 
 FETCH_TIMEOUT_SECONDS = 5.0
-"""Timeout of one fetch in the slow queue. In the others a segment and its initialisation section have `QUICK_SECONDS` together,
-and so have those of the segment before: a stream whose every segment needs that one costs the others twice at most."""
+"""Timeout of one fetch in the slow queue. In the others a segment and its initialisation section have `QUICK_SECONDS`
+together, and so have those of the segment before: a stream whose every segment needs that one costs the others twice at
+most."""
 
 TASK_FETCH_SECONDS = 8.0
 """From the beginning of a task to the end of its last fetch: with the decoder's own limit of 5 s after that, this stays
