@@ -23,8 +23,9 @@ from sampler.child.answers import MAX_PIXEL_ASPECT
 from sampler.child.fork_server import run_fork_server
 from sampler.child.leading import LeadingPictures, only_leading
 from sampler.child.outbox import Outbox
-from sampler.decode.execute import DecodedTarget, Executor
+from sampler.decode.execute import Executor
 from sampler.decode.planes import StoredPicture, store
+from sampler.decode.settled import DecodedTarget
 from sampler.decode.stills import decode_still
 from sampler.demux.libav import translate
 from sampler.demux.packet_reader import Demuxer, PacketWindow

@@ -12,10 +12,16 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
-from sampler.demux.encryption import SAMPLE_AES, is_encrypted_mp4, is_scrambled
+from sampler.demux.encryption import (
+    SAMPLE_AES,
+    SCRAMBLED_PACKETS,
+    ScrambledPackets,
+    is_encrypted_mp4,
+    is_scrambled,
+)
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
-from sampler.demux.packets import VideoPacket, describe, has_leading
+from sampler.demux.packets import VideoPacket, demoted, describe, has_leading
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
@@ -85,6 +91,9 @@ class Demuxer:
         # What follows may be an error page, which FFmpeg would pass over in silence.
         if init_bytes and (body := sniff(source.at(init_bytes, SNIFF_BYTES))) is not self._container:
             raise UnsupportedContainerError(f"the init section is {self._container}, what follows is {body}")
+        self._scrambled = ScrambledPackets()
+        if self._container is Container.MPEG_TS:
+            source.on_read = self._scrambled.count
         try:
             self._input: InputContainer = av.open(
                 source,
@@ -195,8 +204,12 @@ class Demuxer:
         for payload in self._demux():
             if not payload.size:
                 continue
+            if payload.has_sidedata("encryption_info"):
+                raise EncryptedError(ENCRYPTED)
             data = bytes(payload)
             head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
+            if reader is not None and reader.crowded:
+                raise TooLargeError("the segment has more NAL units than any encoder makes")
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
@@ -219,14 +232,17 @@ class Demuxer:
             long = seconds - began >= limits.window_seconds
             if window.packets and (full or (long and packet.keyframe)):
                 window.next_keyframe_seconds = packet.seconds if packet.keyframe else None
+                closed = self._close(window, primer)
                 primer_after = last_gop(window.packets, window.payloads) if packet.keyframe else None
-                yield self._close(window, primer)
+                yield closed
                 window, primer = PacketWindow(), primer_after
             if not window.packets:
                 began = seconds
             window.packets.append(packet)
             window.payloads.append(payload)
             window.size_bytes += payload.size
+        if self._scrambled.by_pid[self.stream.id] >= SCRAMBLED_PACKETS:
+            raise EncryptedError(ENCRYPTED)
         if not self.frames_total:
             raise NoVideoError("the segment declares video and holds no picture")
         if SECOND_VIDEO_STREAM not in self.notes and has_second_video(self._input.streams.video):
@@ -248,6 +264,8 @@ class Demuxer:
             raise ImplausibleRateError(
                 f"{len(seconds)} pictures in {span:.6f} s: expected at most {self.limits.frames_per_second} a second"
             )
+        for index, packet in demoted(window.packets).items():
+            window.packets[index] = packet
         if not has_leading(window.packets):
             return window
         if self._before is not None:
@@ -282,8 +300,6 @@ class Demuxer:
         for packet in self._input.demux():
             seconds = None if packet.pts is None else float(packet.pts * packet.time_base)
             if packet.stream_index == self.stream.index:
-                if packet.has_sidedata("encryption_info"):
-                    raise EncryptedError(ENCRYPTED)
                 if earliest is not None and seconds is not None and seconds - earliest > LATE_VIDEO_SECONDS:
                     self.before_seconds = min(seconds - earliest, JUMP_SECONDS)
                 return cast("Packet[VideoStream]", packet)

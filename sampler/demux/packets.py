@@ -36,6 +36,8 @@ class VideoPacket(NamedTuple):
     leading: bool = False
     """Shown before the keyframe that it follows, and may be predicted from the GOP before that: it comes out right only
     if both were decoded. Pictures that need the keyframe alone (RADL) are none."""
+    outside: bool = False
+    """It leans on a picture before the keyframe that it follows, though it is none of its leading pictures."""
 
 
 def describe(
@@ -66,6 +68,7 @@ def describe(
         not payload.is_discard and not head.completes,
         None if head.begins else head.recovery_frames,
         not head.begins and (earlier if head.leading is None else head.leading),
+        head.outside and not earlier,
     )
 
 
@@ -115,6 +118,23 @@ def own_pictures(packets: Sequence[VideoPacket], run: PacketRun) -> list[int]:
         if packets[index].shown and run.decodes(index, packets[index]) and (index < run.stop or packets[index].leading)
     ]
     return sorted(indices, key=lambda index: packets[index].seconds)
+
+
+def demoted(packets: Sequence[VideoPacket]) -> dict[int, VideoPacket]:
+    """Packets, by index, of GOPs that lean on the one before, as part of that: nobody can begin at their keyframes."""
+    found: dict[int, VideoPacket] = {}
+    stop = len(packets)
+    for start in range(len(packets) - 1, -1, -1):
+        if packets[start].keyframe:
+            if any(packet.outside for packet in packets[start:stop]):
+                found[start] = packets[start]._replace(keyframe=False)
+                found |= {
+                    index: packets[index]._replace(leading=False)
+                    for index in range(start + 1, stop)
+                    if packets[index].leading
+                }
+            stop = start
+    return found
 
 
 def orphans(packets: Sequence[VideoPacket]) -> list[int]:
