@@ -82,7 +82,13 @@ class Scan:
         if part.extinf_ms is None and is_picture(data):
             return self._pipeline.moderate_picture(picture_bytes(data), context=context, observe=observe)
         return self._pipeline.moderate(
-            data, init=payload.init, context=context, seed=seed, gate=self._gate, observe=observe
+            data,
+            init=payload.init,
+            context=context,
+            seed=seed,
+            gate=self._gate,
+            gate_seed=self._seed,
+            observe=observe,
         )
 
     def _add(self, part: Part, verdict: SegmentVerdict) -> None:
