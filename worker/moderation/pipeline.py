@@ -25,11 +25,13 @@ from worker.bank.allowance import mark_allowed
 from worker.bank.lists_in_force import BankSource, ListsInForce
 from worker.incidents.segment_evidence import NO_EVIDENCE
 from worker.moderation.evidence_capture import CaptureRequest, SegmentCapture
-from worker.moderation.gate import Fingerprint, GateState, GateView, view
+from worker.moderation.gate import GateState
+from worker.moderation.gate_key import GateKey
 from worker.moderation.list_matching import list_matches
 from worker.moderation.picture_encoder import PictureEncoder
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
 from worker.moderation.segment_before import FetchBefore, SamplerInput
+from worker.moderation.segment_gate import SegmentGate
 from worker.moderation.stage_clock import StageClock
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
@@ -103,6 +105,7 @@ class Pipeline:
         seed: bytes,
         init: bytes = b"",
         gate: GateState | None = None,
+        gate_seed: bytes | None = None,
         stuck: Collection[str] = (),
         observe: Observer | None = None,
         capture: CaptureRequest | None = None,
@@ -117,7 +120,8 @@ class Pipeline:
         Args:
             data: the segment's bytes, or a file open for reading; `init`: the bytes of its EXT-X-MAP.
             seed: secret; decides which pictures are audited.
-            gate: the picture last classified of the same stream and epoch.
+            gate: the classified picture that the same stream and epoch showed last.
+            gate_seed: secret of the stream and epoch that the gate draws from. None: `seed`.
             stuck: models that are left out; pictures are hashed and matched all the same.
             observe: called with each picture; then nothing is tried again.
             capture: seals evidence. None: no picture is kept.
@@ -132,6 +136,7 @@ class Pipeline:
             SamplerInput(data=data, init=init, seed=seed, before=before),
             context=context,
             gate=gate,
+            gate_key=GateKey(seed if gate_seed is None else gate_seed),
             stuck=stuck,
             observe=observe,
             capture=capture,
@@ -149,6 +154,7 @@ class Pipeline:
         *,
         context: ModerationContext,
         gate: GateState | None,
+        gate_key: GateKey,
         stuck: Collection[str],
         observe: Observer | None,
         capture: CaptureRequest | None,
@@ -161,25 +167,22 @@ class Pipeline:
         stages = self._stages.segment(degraded, stuck)
         profile = self._policy.profile_for(context.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
-        # Anew with each try: what another decoder answered is no evidence.
+        # Both anew with each try: what another decoder answered is no evidence.
+        gates = [SegmentGate(gate_key, gate)]
         evidence = None
         if capture is not None:
             evidence = SegmentCapture(
                 capture, self._policy, context.stream, lists=in_force.versions, encoder=self._encoder
             )
 
-        # Of the pictures in capture order so far, and of those after the leading ones.
-        passing, after = gate, None
-
         def go_back() -> None:
-            nonlocal passing, after
-            passing, after = gate, passing
+            # Leading pictures are compared with what came before the segment.
+            gates.append(SegmentGate(gate_key, gate))
             if evidence is not None:
                 evidence.go_back()
 
         def consume(frame: SampledFrame) -> None:
-            nonlocal passing
-            sample, passing = self._moderate_frame(frame, context, in_force, passing, clock, stages, degraded)
+            sample = self._moderate_frame(frame, context, in_force, gates[-1], clock, stages, degraded)
             samples.append(sample)
             if evidence is not None:
                 evidence.offer(frame.picture, sample)
@@ -201,7 +204,7 @@ class Pipeline:
             frames_decoded=segment.frames_decoded,
             max_gap_seconds=segment.max_gap_seconds,
             cpu_seconds=CpuSeconds(**child, **clock.spent, total=thread_time() - started + sum(child.values())),
-            gate=max(filter(None, (passing, after)), key=lambda state: state.capture_ms, default=None),
+            gate=max((one.state for one in gates if one.state), key=lambda state: state.capture_ms, default=None),
             model_tallies=stages.model_tallies,
             list_versions=in_force.versions,
             bank=in_force.mark,
@@ -226,7 +229,7 @@ class Pipeline:
         picture = self._decoder.picture(data)
         self._mark_unconfined(degraded)
         frame = SampledFrame(pts_seconds=0.0, reason=SampleReason.KEYFRAME, keyframe=True, picture=picture, flat=None)
-        sample, _ = self._moderate_frame(frame, context, in_force, None, clock, stages, degraded)
+        sample = self._moderate_frame(frame, context, in_force, SegmentGate(GateKey(b"")), clock, stages, degraded)
         if observe is not None:
             observe(picture, sample)
         unseen = Stretch(start_seconds=0.0, end_seconds=0.0, reason=CLASSIFIER_FAILED)
@@ -256,11 +259,11 @@ class Pipeline:
         frame: SampledFrame,
         context: ModerationContext,
         in_force: ListsInForce,
-        gate: GateState | None,
+        gate: SegmentGate,
         clock: StageClock,
         stages: SegmentStages,
         degraded: set[str],
-    ) -> tuple[SampleVerdict, GateState | None]:
+    ) -> SampleVerdict:
         """Moderates one picture. The order matters: hashes are matched before any model or store gets the picture."""
         with clock.stage("hash"):
             luma = frame.picture.luma()
@@ -269,7 +272,7 @@ class Pipeline:
             judged_ms = round(time() * 1000) if context.judged_ms is None else context.judged_ms
             matches = mark_allowed(list_matches(in_force.bank, pdq, variants), now_ms=judged_ms)
         capture_ms = context.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
-        seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
+        seen = gate.view(luma, pdq, capture_ms=capture_ms, flat=frame.flat is not None)
         facts = SampleFacts(
             capture_ms=capture_ms,
             pts_seconds=context.offset_seconds + frame.pts_seconds,
@@ -282,16 +285,18 @@ class Pipeline:
             scores, classified = _NO_SCORES, False
         elif seen.repeated is not None:
             scores, classified = seen.repeated.scores, True
+            gate.taken_over(seen)
         else:
             with clock.stage("classify"):
                 result = stages.classify(frame.picture, context.stream, facts)
             scores, classified = result.scores, result.complete
-            gate = _next_state(gate, seen, scores) if classified else gate
+            if classified:
+                gate.classified(seen, scores)
         facts = replace(facts, scores=scores, classified=classified)
         evaluation = self._policy.evaluate(context.stream, facts)
         if not frame.replaced:
             degraded.update(evaluation.problems)
-        sample = SampleVerdict(
+        return SampleVerdict(
             pts_seconds=facts.pts_seconds,
             capture_ms=capture_ms,
             reason=frame.reason,
@@ -310,11 +315,3 @@ class Pipeline:
             frozen=seen.frozen,
             hits=evaluation.hits,
         )
-        return sample, gate
-
-
-def _next_state(gate: GateState | None, seen: GateView, scores: Mapping[str, float]) -> GateState:
-    """The state after a picture. One older than that last classified does not replace it: states keep to capture
-    time."""
-    after = seen.classified(scores)
-    return gate if gate is not None and gate.capture_ms > after.capture_ms else after

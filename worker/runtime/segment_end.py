@@ -39,9 +39,9 @@ _NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
 """After these the poll moves on to another rendition, if there is one."""
 
 gate_key = redis_keys.GATE.of
-"""Key of the hash that maps generation and epoch to the picture last classified."""
+"""Key of the hash that maps generation and epoch to the classified picture that was shown last."""
 GATE_KEPT_SECONDS = redis_keys.GATE.seconds
-"""Well above the 30 s for which the gate lets a picture repeat another."""
+"""Well above the 30 s for which, at most, the gate lets a picture repeat another."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from sampler.errors import DecoderError, SamplerError
 from worker.errors import FetchError, OutOfTimeError
 from worker.incidents.keys import context_key
 from worker.incidents.segment_evidence import OpenContext, contexts_of
-from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, begin
+from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, begin, series_of
 from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.signals import stream_facts
 from worker.logs.failure_log import FailureLog
@@ -85,8 +85,10 @@ def moderate_segment(
         )
         outcome = _check(segment) or _fetch(segment, fetches)
         if isinstance(outcome, SegmentBytes):
-            seed = process.seed(f"{stream_id} {segment_key}")
-            outcome = _moderate(segment, outcome, fetches, active, process.evidence, seed=seed)
+            # A slash, which no stream's ID has: no segment's seed, which the decoder child gets, is a gate's.
+            series = series_of(segment.record.generation, segment.record.epoch)
+            seeds = process.seeds(f"{stream_id} {segment_key}", f"gate/{stream_id} {series}")
+            outcome = _moderate(segment, outcome, fetches, active, process.evidence, seeds=seeds)
         _conclude(segment, outcome, process.segment_end(active))
         segment.note_pace()
     except OutOfTimeError:
@@ -147,9 +149,9 @@ def _moderate(
     active: ActivePolicy,
     evidence: EvidenceWriter,
     *,
-    seed: bytes,
+    seeds: Sequence[bytes],
 ) -> SegmentOutcome:
-    """Samples the segment and gives its pictures their verdicts."""
+    """Samples the segment and gives its pictures their verdicts; `seeds`: of its samples, and of its stream's gate."""
     stream_id, record, deaths = segment.stream_id, segment.record, segment.begun.deaths
     facts = stream_facts(
         segment.redis, stream_id, purpose=record.purpose, generation=record.generation, risk=active.policy.risk
@@ -161,9 +163,10 @@ def _moderate(
             verdict = active.pipeline.moderate(
                 media.data,
                 context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=before.now_ms),
-                seed=seed,
+                seed=seeds[0],
                 init=media.init,
                 gate=before.gate,
+                gate_seed=seeds[1],
                 stuck=before.stuck,
                 capture=evidence.request(
                     record.key, sealed_ms=before.now_ms, versions=versions, open_contexts=before.open_contexts
@@ -205,7 +208,7 @@ class _Before:
     """State of a stream that its next segment is moderated with."""
 
     gate: GateState | None
-    """The picture last classified."""
+    """The classified picture that was shown last."""
     stuck: frozenset[str]
     """Models that are left out now."""
     open_contexts: tuple[OpenContext, ...]
@@ -217,7 +220,7 @@ class _Before:
 def _read_before(redis: Redis, stream_id: str, record: SegmentRecord, models: Sequence[str]) -> _Before:
     """Reads it in one go."""
     with redis.pipeline(transaction=False) as pipe:
-        pipe.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
+        pipe.hget(gate_key(stream_id), series_of(record.generation, record.epoch))
         pipe.mget(stuck_keys(models))
         pipe.time()
         pipe.hgetall(context_key(stream_id))

@@ -95,6 +95,7 @@ class Scan:
             context=context,
             seed=seed,
             gate=self._gate,
+            gate_seed=self._seed,
             observe=observe,
             before=lambda: before,
         )
