@@ -1,6 +1,6 @@
 """Results of the sampler: pictures, the times when they were shown, and the reasons why they were taken."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sampler.picture import Picture
@@ -85,6 +85,33 @@ class SampledSegment:
     cpu_seconds: dict[str, float]
     """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
     notes: tuple[str, ...] = ()
-    """Oddities of the input: `second_video_stream`, `pts_jump`, `pts_missing`, `damaged`, `truncated`."""
+    """Oddities of the input: `second_video_stream`, `cover_picture`, `pts_jump`, `pts_missing`, `damaged` or
+    `truncated`."""
     packets: tuple[PacketSummary, ...] = field(default=(), repr=False)
     """Every video packet by presentation time, if requested."""
+    leading_seconds: float = 0.0
+    """Time of the leading pictures at the input's beginning that were not decoded, since the GOP before was not there.
+    Where it is over 0, the segment before is worth fetching."""
+
+    def with_leading(self, leading: "SampledSegment") -> "SampledSegment":
+        """This result and that of the same input's leading pictures alone (`leading_only`), as one."""
+        kept = [stretch for stretch in self.unmoderated if stretch.reason != "leading"]
+        left = [
+            stretch
+            for stretch in leading.unmoderated
+            if not any(
+                other.start_seconds <= stretch.start_seconds and stretch.end_seconds <= other.end_seconds
+                for other in kept
+            )
+        ]
+        return replace(
+            self,
+            frames=tuple(sorted((*self.frames, *leading.frames), key=lambda frame: frame.pts_seconds)),
+            frames_decoded=self.frames_decoded + leading.frames_decoded,
+            unmoderated=tuple(sorted((*kept, *left), key=lambda stretch: stretch.start_seconds)),
+            cpu_seconds={
+                name: seconds + leading.cpu_seconds.get(name, 0.0) for name, seconds in self.cpu_seconds.items()
+            },
+            notes=tuple(dict.fromkeys((*self.notes, *leading.notes))),
+            leading_seconds=leading.leading_seconds,
+        )

@@ -18,6 +18,8 @@ from sampler.frames import PacketSummary, SampledFrame, SampledSegment, SampleRe
 from sampler.limits import BATCH_BYTES, BATCH_PICTURES, Limits
 from sampler.picture import MATRICES, Picture, Plane
 from sampler.plan.coverage import (
+    LEADING,
+    LEADING_STRETCHES,
     MOST_REFUSED,
     SECOND_VIDEO_STREAM,
     longest_gap_seconds,
@@ -29,7 +31,7 @@ CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
 FLAT = {name: name for name in (None, "black", "white", "blank")}
 """Values of a picture's `flat`."""
-NOTES = frozenset(["second_video_stream", "pts_jump", "pts_missing", "damaged", "truncated"])
+NOTES = frozenset(["second_video_stream", "cover_picture", "pts_jump", "pts_missing", "damaged", "truncated"])
 """Notes on an input, each at most once."""
 PICTURE_BYTES = 1024
 """Bytes of JSON for a picture; 550 is the maximum seen."""
@@ -63,11 +65,20 @@ class Bounds:
     """Size of the input."""
     packets: bool
     """True if the table of packets was requested."""
+    before_bytes: int = 0
+    """Size of the segment before."""
+    leading_only: bool = False
+    """True if only leading pictures were requested."""
 
     @property
     def coded(self) -> int:
         """Pictures in the input: each takes a byte at least."""
         return min(self.limits.frames, self.size_bytes)
+
+    @property
+    def primers(self) -> int:
+        """Pictures in the segment before."""
+        return min(self.limits.frames, self.before_bytes)
 
     @property
     def pictures(self) -> int:
@@ -191,16 +202,20 @@ def read_segment(
         raise ValueError("a note that there is not")
     clean = sorted((one.seconds, one.until_seconds) for one in seen if not one.concealed)
     frame_seconds = _seconds(done["frame_seconds"], 0.0, JUMP_SECONDS)
-    unmoderated = unseen_stretches(
-        clean,
-        duration_seconds=duration,
-        frame_seconds=frame_seconds,
-        max_gap_seconds=profile.max_gap_seconds,
-        reason=_unseen_reason(notes, concealed=len(clean) < len(seen)),
-    )
+    leading = _leading(done["leading"], -longest, duration)
+    unmoderated = leading
+    if not bounds.leading_only:
+        unmoderated = unseen_stretches(
+            clean,
+            duration_seconds=duration,
+            frame_seconds=frame_seconds,
+            max_gap_seconds=profile.max_gap_seconds,
+            reason=_unseen_reason(notes, concealed=len(clean) < len(seen)),
+            leading=leading,
+        )
     unmoderated = with_refused(unmoderated, _refused(done["refused"], duration))
     before_seconds = _seconds(done["before_seconds"], 0.0, JUMP_SECONDS)
-    if before_seconds > frame_seconds:
+    if before_seconds > frame_seconds and not bounds.leading_only:
         before = Stretch(start_seconds=-before_seconds, end_seconds=0.0, reason="no_pictures")
         unmoderated = (before, *unmoderated)
     return SampledSegment(
@@ -208,9 +223,10 @@ def read_segment(
         duration_seconds=duration,
         frames_total=frames_total,
         # Suspects are decoded by themselves first; a run's first packet may be decoded twice.
-        frames_decoded=_count(done["frames_decoded"], 0, 4 * frames_total),
+        frames_decoded=_count(done["frames_decoded"], 0, 4 * (frames_total + bounds.primers)),
         max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration),
         unmoderated=unmoderated,
+        leading_seconds=_seconds(done["leading_seconds"], 0.0, 2 * longest),
         cpu_seconds={
             "demux": _seconds(done["demux_seconds"], 0.0, elapsed_seconds),
             "decode": _seconds(done["decode_seconds"], 0.0, elapsed_seconds),
@@ -219,6 +235,17 @@ def read_segment(
         notes=notes,
         packets=_packets(done["packets"], longest, bounds),
     )
+
+
+def _leading(stretches: Any, earliest: float, latest: float) -> tuple[Stretch, ...]:
+    """Stretches of leading pictures that were not decoded, ascending and apart."""
+    _count(len(stretches), 0, LEADING_STRETCHES)
+    found = []
+    for start, end in stretches:
+        begun = _seconds(start, earliest, latest)
+        earliest = _seconds(end, begun, latest)
+        found.append(Stretch(start_seconds=begun, end_seconds=earliest, reason=LEADING))
+    return tuple(found)
 
 
 def _refused(stretches: Any, duration: float) -> list[tuple[float, float]]:

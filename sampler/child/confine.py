@@ -32,8 +32,8 @@ LANDLOCK_VERSION = 1
 FILE_BYTES: Final = Limits().batch_file_bytes
 """Size of one file or memfd that may be written."""
 DECODER_DESCRIPTORS: Final = 16
-"""With FILE_BYTES, the bound for what is in memfds. A decoder has eight: three of /dev/null, sockets, the input and
-pictures."""
+"""With FILE_BYTES, the bound for what is in memfds. A decoder has nine: three of /dev/null, sockets, the input, the
+segment before and pictures."""
 FIRST_VICTIM: Final = "1000"
 """The kernel's first choice where memory runs out (proc(5), oom_score_adj): not the worker or a foreign process."""
 

@@ -101,6 +101,9 @@ class Decoder:
         packets: bool = False,
         consume: Callable[[SampledFrame], None] | None = None,
         fresh: bool = False,
+        before: bytes | None = None,
+        before_init: bytes = b"",
+        leading_only: bool = False,
     ) -> SampledSegment:
         """Takes the pictures worth looking at from one segment or file.
 
@@ -114,19 +117,32 @@ class Decoder:
                 file of any length is worked through in bounded memory. It must not keep the picture, whose memory is
                 written again.
             fresh: in a process that has worked on no other input.
+            before: the segment before this one, where `leading_seconds` of a first result shows that it is needed. One
+                that does not fit (too large, damaged, of another codec, size or time) is as good as none.
+            before_init: the media initialisation section of `before`.
+            leading_only: whether only the leading pictures at the beginning are sampled, for `with_leading` of the
+                first result.
 
         Raises:
             InputError: nothing could be sampled; its `reason` is for the ledger.
             DecoderError: the decoder died, took too long, spoke nonsense or cannot be started.
         """
-        request = {"operation": "sample", "seed": seed.hex(), "packets": packets}
-        bounds = Bounds(limits=self.limits, size_bytes=input_size(data, init, self.limits), packets=packets)
+        request = {"operation": "sample", "seed": seed.hex(), "packets": packets, "leading_only": leading_only}
+        fits = before is not None and len(before_init) + len(before) <= self.limits.input_bytes
+        earlier = (before_init, before) if before is not None and fits else (b"", b"")
+        bounds = Bounds(
+            limits=self.limits,
+            size_bytes=input_size(data, init, self.limits),
+            packets=packets,
+            before_bytes=sum(map(len, earlier)),
+            leading_only=leading_only,
+        )
         frames: list[SampledFrame] = []
         seen: list[PictureSummary] = []
         held_bytes = 0
         transfer_seconds = 0.0
         try:
-            exchange = self._begin(request, profile, data, init, bounds, fresh=fresh)
+            exchange = self._begin(request, profile, data, init, bounds, fresh=fresh, before=earlier)
             while True:
                 message = self._receive(exchange)
                 paused, began = time.monotonic(), time.thread_time()
@@ -150,7 +166,7 @@ class Decoder:
         except BaseException:
             self._end()
             raise
-        if not seen:
+        if not seen and not leading_only:
             raise UndecodableError("no picture of the segment could be decoded")
         with self._nonsense_is_death():
             return read_segment(
@@ -201,6 +217,7 @@ class Decoder:
         bounds: Bounds,
         *,
         fresh: bool,
+        before: tuple[bytes, bytes] = (b"", b""),
     ) -> Exchange:
         """Has a process begin to work on a request."""
         self.shared = False
@@ -216,7 +233,7 @@ class Decoder:
         # Known to us before anything of it is there, so that whatever interrupts us can end it.
         self._exchange = Exchange(process, self._number, bounds)
         try:
-            self._exchange.begin(request | {"settings": self._settings(profile)}, data, init)
+            self._exchange.begin(request | {"settings": self._settings(profile)}, data, init, before)
         except TimeoutError as error:
             raise self._pool.timed_out() from error
         except OSError as error:

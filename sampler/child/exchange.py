@@ -113,8 +113,10 @@ class Exchange:
         self._files: list[FileIO] = []
         self._pictures: list[FileIO] = []
 
-    def begin(self, request: dict[str, Any], data: bytes | BinaryIO, init: bytes) -> None:
-        """Sends the request."""
+    def begin(
+        self, request: dict[str, Any], data: bytes | BinaryIO, init: bytes, before: tuple[bytes, bytes] = (b"", b"")
+    ) -> None:
+        """Sends the request; `before` is the init section of the segment before, and that segment, if it is needed."""
         self._pictures = memory_files(["livewarden-pictures"] * 2)
         for file in self._pictures:
             size_for_good(file, self._bounds.limits.batch_file_bytes)
@@ -125,10 +127,17 @@ class Exchange:
         else:
             source = data.fileno()
         whole = request | {"number": self._number, "size": self._bounds.size_bytes, "init_size": len(init)}
+        more: list[int] = []
+        if before[1]:
+            (file,) = memory_files(["livewarden-before"])
+            self._files.append(file)
+            fill(file, before)
+            more.append(file.fileno())
+            whole |= {"before_size": len(before[0]) + len(before[1]), "before_init_size": len(before[0])}
         self._sock.settimeout(END_SECONDS)
         with suppress(BrokenPipeError, ConnectionResetError):
             # A process that has ended already is noticed when it does not answer.
-            wire.send(self._sock, whole, [source, *(file.fileno() for file in self._pictures)])
+            wire.send(self._sock, whole, [source, *(file.fileno() for file in self._pictures), *more])
 
     def receive(self) -> dict[str, Any]:
         """The next message; the pictures in it are in `memory`.

@@ -11,8 +11,8 @@ import os
 import socket
 import sys
 import time
-from contextlib import closing
-from dataclasses import replace
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import av
@@ -21,16 +21,20 @@ from config.profiles import SamplingProfile
 from sampler.child import wire
 from sampler.child.answers import MAX_PIXEL_ASPECT
 from sampler.child.fork_server import run_fork_server
+from sampler.child.leading import LeadingPictures, only_leading
 from sampler.child.outbox import Outbox
-from sampler.decode.execute import DecodedTarget, Executor
+from sampler.decode.execute import Executor
 from sampler.decode.planes import StoredPicture, store
+from sampler.decode.settled import DecodedTarget
 from sampler.decode.stills import decode_still
 from sampler.demux.libav import translate
 from sampler.demux.packet_reader import Demuxer, PacketWindow
+from sampler.demux.primer import Primer
+from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
-from sampler.plan.coverage import refused_stretches, spoken_for_until
+from sampler.plan.coverage import joined, refused_stretches, spoken_for_until
 from sampler.plan.plan import plan
 
 MACROBLOCK_PIXELS = 256
@@ -38,12 +42,21 @@ DECODING_BYTES = 12
 """Memory that decoding takes for each pixel, in H.264 at its leanest: eight pictures of 4:2:0."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Descriptors of a request's inputs."""
+
+    input: int
+    before: int | None
+    """The segment before; None: it did not come along."""
+
+
 def _settings(text: str) -> tuple[Limits, SamplingProfile]:
     read = json.loads(text)
     return Limits(**read["limits"]), SamplingProfile.model_validate(read["profile"])
 
 
-def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str, object]:
+def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str, object]:
     """Samples one video input; pictures go into the outbox, the summary is returned."""
     limits, profile = _settings(request["settings"])
     # Boxes can name the same bytes again and again; the parent believes in one picture a byte.
@@ -51,14 +64,20 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
     seed = bytes.fromhex(request["seed"])
     started = time.process_time()
     decode_seconds = 0.0
-    with closing(Demuxer(InputFile(descriptor, request["size"]), limits, init_bytes=request["init_size"])) as demuxer:
+    leading = LeadingPictures()
+    with (
+        closing(Demuxer(InputFile(inputs.input, request["size"]), limits, init_bytes=request["init_size"])) as demuxer,
+        _segment_before(request, inputs, limits, demuxer) as segment_before,
+    ):
         executor = Executor(demuxer.codec_context, limits, profile)
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
-        for window in demuxer.windows():
+        for window in demuxer.windows(segment_before):
+            if request["leading_only"]:
+                only_leading(window)
             end_seconds = _end_seconds(window, demuxer)
-            targets = plan(
+            planned = plan(
                 window.packets,
                 profile=profile,
                 seed=seed,
@@ -67,31 +86,42 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
                 probed=executor.probes,
                 compared=not executor.probes,
             )
+            if request["leading_only"]:
+                planned = replace(planned, runs=planned.runs[: 1 if window.primer else 0])
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()
-            for taken in executor.run(window, targets):
+            taken_indices: set[int] = set()
+            for taken in executor.run(window, planned):
                 until = spoken_for_until(
                     shown,
                     window.packets[taken.index].seconds,
                     end_seconds=end_seconds,
                     max_gap_seconds=profile.max_gap_seconds,
                 )
+                taken_indices.add(taken.index)
                 _hand_over(taken, until, window, demuxer, outbox)
                 if not taken.concealed:
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             decode_seconds += time.process_time() - before
+            leading.account(window, taken_indices, end_seconds, broken=0 in executor.broken)
             gc.collect()
             if request["packets"]:
                 packets += [
                     (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
-                    for packet in window.packets
+                    for packet in window.packets[window.primer :]
                 ]
+            if request["leading_only"]:
+                break
         if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
             raise DecoderMemoryError("the decoder came so near to its memory bound that damage proves nothing")
     notes = list(demuxer.notes)
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
     notes += ["damaged"] * bool(executor.damaged)
+    origin_seconds = demuxer.origin_seconds
+    lost = joined(
+        [(start - origin_seconds, end - origin_seconds) for start, end in leading.lost], demuxer.duration_seconds
+    )
     return {
         "type": "done",
         "duration_seconds": demuxer.duration_seconds,
@@ -99,6 +129,8 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
         "frame_seconds": demuxer.timeline.frame_seconds,
         "frames_total": demuxer.frames_total,
         "frames_decoded": executor.frames_decoded,
+        "leading": lost,
+        "leading_seconds": leading.wanted_seconds,
         "notes": notes,
         "packets": sorted(packets),
         "refused": refused_stretches(refused_seconds, seen_seconds, demuxer.duration_seconds),
@@ -107,9 +139,23 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
     }
 
 
+def _segment_before(
+    request: dict[str, Any], inputs: Inputs, limits: Limits, demuxer: Demuxer
+) -> AbstractContextManager[Primer | None]:
+    if inputs.before is None:
+        return nullcontext()
+    size = request["before_size"]
+    return read_segment_before(
+        InputFile(inputs.before, size),
+        replace(limits, frames=min(Limits(**json.loads(request["settings"])["limits"]).frames, size)),
+        init_bytes=request["before_init_size"],
+        like=demuxer,
+    )
+
+
 def _end_seconds(window: PacketWindow, demuxer: Demuxer) -> float:
     """End of the last picture of the window, or the time when the next window's keyframe is shown, if that is later."""
-    end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
+    end_seconds = max(packet.seconds for packet in window.packets[window.primer :]) + demuxer.timeline.shown_seconds
     following = window.next_keyframe_seconds
     return end_seconds if following is None else max(end_seconds, following)
 
@@ -139,10 +185,10 @@ def _hand_over(taken: DecodedTarget, until: float, window: PacketWindow, demuxer
     )
 
 
-def still(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str, object]:
+def still(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str, object]:
     """Decodes one still picture."""
     started = time.process_time()
-    pixels = decode_still(os.pread(descriptor, request["size"], 0), _settings(request["settings"])[0])
+    pixels = decode_still(os.pread(inputs.input, request["size"], 0), _settings(request["settings"])[0])
     height, width, _ = pixels.shape
     stored = StoredPicture(
         layout="rgb", columns=(width,), rows=(height,), strides=(3 * width,), full_range=True, matrix="bt601"
@@ -158,14 +204,14 @@ def still(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str,
 OPERATIONS = {"sample": sample, "still": still}
 
 
-def answer(request: dict[str, Any], descriptor: int, outbox: Outbox) -> None:
+def answer(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> None:
     """Answers a request: `more` with pictures as often as it takes, then `done` with the last ones, or `error`.
 
     With the last message the parent may stop this process until its next request, so nothing is left to do after it
     but to close what the parent made for this one.
     """
     try:
-        reply = OPERATIONS[request["operation"]](request, descriptor, outbox)
+        reply = OPERATIONS[request["operation"]](request, inputs, outbox)
     except SamplerError as error:
         reply = _failure(error)
     except (MemoryError, av.error.MemoryError):
@@ -185,12 +231,14 @@ def serve(sock: socket.socket) -> None:
     """Answers requests until the parent ends this process or closes the socket."""
     while True:
         try:
-            request, (descriptor, *files) = wire.receive_request(sock)
+            request, descriptors = wire.receive_request(sock)
         except wire.ClosedError:
             return
-        answer(request, descriptor, Outbox(sock, files, request["number"]))
-        for opened in (descriptor, *files):
-            os.close(opened)
+        opened, first, second, *before = descriptors
+        inputs = Inputs(input=opened, before=before[0] if before else None)
+        answer(request, inputs, Outbox(sock, (first, second), request["number"]))
+        for descriptor in descriptors:
+            os.close(descriptor)
         gc.collect()
 
 

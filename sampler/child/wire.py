@@ -17,8 +17,8 @@ MESSAGE_BYTES = 64 << 20
 """Bound for any message: a packet table of a million packets."""
 PART_BYTES = 1 << 20
 """Read at once: Python makes a buffer of it."""
-REQUEST_DESCRIPTORS = 3
-"""Descriptors of a request: the input, and two files for pictures."""
+REQUEST_DESCRIPTORS = 4
+"""Descriptors of a request: the input, two files for pictures, and the segment before, if it comes along."""
 LENGTH = struct.Struct(">I")
 
 

@@ -1,8 +1,7 @@
 """Decodes the pictures of a plan and no more. Runs in the decoder child."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import av
@@ -14,7 +13,9 @@ from av.video.stream import VideoStream
 
 from config.profiles import SamplingProfile
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
+from sampler.decode.refresh import RefreshMap
 from sampler.decode.scenes import Cells, Change, SceneWatch, differ
+from sampler.decode.settled import DecodedTarget, settled
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.errors import DecoderMemoryError
@@ -36,20 +37,6 @@ KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25
 cut."""
 NO_PICTURE = -1
 """In place of a packet's index: what comes of it is no picture of the window."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DecodedTarget:
-    """A decoded picture and the target that it answers."""
-
-    frame: VideoFrame
-    index: int
-    """Index of its packet in the window: the target's own, or the next one shown, where that one was damaged."""
-    target: PlannedPicture
-    concealed: bool
-    """True if it depends on pictures that were made up."""
-    replaced: bool
-    """Concealed, and taken for nothing but time, while a picture that is right follows within the gap."""
 
 
 class Waiting(NamedTuple):
@@ -78,6 +65,11 @@ class Executor:
         self._scenes = SceneWatch()
         self.frames_decoded = 0
         self.damaged = 0
+        self._refresh: RefreshMap | None = None
+        self._wrong: set[int] = set()
+        """Pictures of the run that lean on made-up ones, though the decoder may not know it."""
+        self.broken: set[int] = set()
+        """Beginnings of the runs of the last window in which packets were refused."""
         self.refused_seconds: list[float] = []
         """Times of pictures that there was no budget for, in the last window."""
 
@@ -90,6 +82,7 @@ class Executor:
     def run(self, window: PacketWindow, plan: Plan) -> Iterator[DecodedTarget]:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
+        self.broken = set()
         self.refused_seconds = list(plan.refused_seconds)
         parts = [(part, *self._probed(window, part)) for part in plan.runs]
         if not self._context.is_open:
@@ -102,15 +95,18 @@ class Executor:
         budget = SampleBudget(self._profile.samples_per_second, start_seconds)
         followed = -1
         for part, targets, refuted in parts:
+            damaged = self.damaged
             if part.watched:
                 if part.run.start != followed:
                     self._scenes.forget()
                 followed = part.run.stop
-                yield from self._watch(window, part, budget)
-                continue
-            for taken in self._run(window, part.run, targets, refuted):
-                budget.spend(budget.half_second(window.packets[taken.index].seconds), owed=True)
-                yield taken
+                yield from settled(window, self._profile, self._watch(window, part, budget))
+            else:
+                for taken in settled(window, self._profile, self._run(window, part.run, targets, refuted)):
+                    budget.spend(budget.half_second(window.packets[taken.index].seconds), owed=True)
+                    yield taken
+            if self.damaged > damaged:
+                self.broken.add(part.run.start)
 
     def _open(self, *, thrifty: bool) -> None:
         """Sets the decoder up; what the first window needs decides for all."""
@@ -144,17 +140,11 @@ class Executor:
         self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...], refuted: set[int]
     ) -> Iterator[DecodedTarget]:
         """Decodes one run; adds the suspects that turn out to be no cuts to those that did already."""
-        # Pictures that lean on made-up ones are given, and marked, in headless runs only.
-        self._context.flags = Flags.output_corrupt if run.headless else 0
         pending = list(targets)
         suspects = {proof.packet: proof for target in targets for proof in target.proofs}
         previous: VideoFrame | None = None
         held: list[DecodedTarget] = []
-        sound_from = run.start if run.recovered is None else run.recovered
-        needed = _needed(window, run, targets)
-        if run.headless and needed and self._context.name == "h264":
-            self._prime(window.payloads[needed[0]])
-        for index, frame in self._decode(window, needed, sound_from):
+        for index, frame in self._decode(window, run, _needed(window, run, targets)):
             proof = suspects.get(index)
             if proof is not None and (
                 is_predicted(frame, proof.predicted_share)
@@ -178,12 +168,10 @@ class Executor:
         """Decodes all of a run, and takes what is new in it besides the targets: the pictures on both sides of a cut,
         and the first clear one after a fade."""
         run = part.run
-        self._context.flags = Flags.output_corrupt if run.headless else 0
         pending, own = list(part.targets), set(part.own)
-        sound_from = run.start if run.recovered is None else run.recovered
         before: tuple[int, VideoFrame] | None = None
         waiting: Waiting | None = None
-        for index, frame in self._decode(window, range(run.start, run.tail), sound_from):
+        for index, frame in self._decode(window, run, _decodable(window, run)):
             if index not in own:
                 continue
             seconds = window.packets[index].seconds
@@ -232,22 +220,28 @@ class Executor:
     def _taken(
         self, window: PacketWindow, run: PacketRun, index: int, frame: VideoFrame, target: PlannedPicture
     ) -> DecodedTarget:
-        concealed = frame.is_corrupt or (run.headless and run.recovered is None)
+        concealed = frame.is_corrupt or (run.headless and run.recovered is None) or index in self._wrong
         replaced = False
         if concealed and run.recovered is not None and target.reason is not SampleReason.CUT:
             wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
             replaced = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
         return DecodedTarget(frame=frame, index=index, target=target, concealed=concealed, replaced=replaced)
 
-    def _decode(
-        self, window: PacketWindow, indices: Iterable[int], sound_from: int
-    ) -> Iterator[tuple[int, VideoFrame]]:
-        """Decodes packets from a run's beginning on, and gives each picture with the index of its packet.
+    def _decode(self, window: PacketWindow, run: PacketRun, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+        """Decodes packets of a run, from its beginning on, and gives each picture with the index of its packet.
 
         That index takes the time stamp's place in the decoder, so that it identifies a picture whatever the
-        broadcaster's time stamps are: missing, doubled, wrapped. Packets before `sound_from`, in a run without a
-        keyframe, may well be refused: their parameter sets were in an earlier segment.
+        broadcaster's time stamps are: missing, doubled, wrapped. In a run without a keyframe packets may well be
+        refused until all is right: their parameter sets were in an earlier segment.
         """
+        # Pictures that lean on made-up ones are given, and marked, in headless runs only.
+        self._context.flags = Flags.output_corrupt if run.headless else 0
+        sound_from = run.start if run.recovered is None else run.recovered
+        self._wrong = set()
+        self._refresh = None
+        if run.headless and indices and self._context.name == "h264":
+            self._refresh = RefreshMap()
+            self._prime(window.payloads[indices[0]])
         damage = 0
         try:
             for index in indices:
@@ -278,11 +272,20 @@ class Executor:
             self.damaged += 1
             return []
 
-    def _told(self, frames: list[VideoFrame], window: PacketWindow) -> list[tuple[int, VideoFrame]]:
+    def _told(self, frames: list[VideoFrame], window: PacketWindow) -> Iterator[tuple[int, VideoFrame]]:
         """The pictures with their packets' indices; damage can make FFmpeg give one without."""
-        return [
-            (frame.pts, frame) for frame in frames if frame.pts is not None and 0 <= frame.pts < len(window.packets)
-        ]
+        for frame in frames:
+            if frame.pts is None or not 0 <= frame.pts < len(window.packets):
+                continue
+            reference = window.packets[frame.pts].reference
+            if self._refresh is not None and not self._refresh.follow(frame, reference=reference):
+                self._wrong.add(frame.pts)
+            yield frame.pts, frame
+
+
+def _decodable(window: PacketWindow, run: PacketRun) -> list[int]:
+    """All packets of a run that can be decoded in it."""
+    return [index for index in range(run.start, run.tail) if run.decodes(index, window.packets[index])]
 
 
 def _needed(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]) -> list[int]:
@@ -296,9 +299,7 @@ def _needed(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture,
         if packet.completes:
             if needed and needed[-1] == index - 1:
                 needed.append(index)
-        elif index in wanted or (
-            index <= max(wanted) and packet.reference and packet.seconds >= run.clean_from_seconds
-        ):
+        elif index in wanted or (index <= max(wanted) and packet.reference and run.decodes(index, packet)):
             needed.append(index)
     return needed
 

@@ -4,9 +4,11 @@ FFmpeg decodes what it has no key for as if it were in the clear. An encrypted s
 """
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 TS_PACKET_BYTES = 188
+TS_SYNC = 0x47
 FIRST_SCRAMBLED = 0x80
 """Byte 3 of a scrambled TS packet is no less than this: its first two bits are 2 or 3, even or odd key."""
 SAMPLE_AES = 0xDB
@@ -20,8 +22,11 @@ STSD_HEAD_BYTES = 8
 """Version, flags and count (ISO/IEC 14496-12, 8.5.2)."""
 PIFF_SAMPLES = bytes.fromhex("a2394f525a9b4f14a2446c427c648df4")
 """The `uuid` box that was `senc` before ISO/IEC 23001-7."""
-TOP_BOXES = 64
-"""Boxes that are read for `moov` and `moof`; segments have under ten before the first fragment."""
+TOP_BOXES = 1024
+"""Boxes that are read for `moov` and `moof`: a segment of 10 s has 300 if each picture is a fragment, in a few ms."""
+SCRAMBLED_PACKETS = 3
+"""So many scrambled packets of its PID make a video encrypted, wherever they are. Damage leaves the PID by chance once
+in 8,192 packets."""
 TOP_BOX_BYTES = 1 << 20
 """As much of one is read: sample entries lie in the first kilobytes of a track."""
 
@@ -38,6 +43,22 @@ def is_scrambled(packets: bytes, pid: int) -> bool:
     named = zip(high, low, control, strict=False)
     controls = [bits for upper, lower, bits in named if (upper & 0x1F) << 8 | lower == pid]
     return sum(bits >= FIRST_SCRAMBLED for bits in controls) * 2 > len(controls)
+
+
+class ScrambledPackets:
+    """Counts the scrambled packets of an MPEG-TS by their PID, as it is read: FFmpeg drops them in silence."""
+
+    def __init__(self) -> None:
+        self.by_pid: Counter[int] = Counter()
+
+    def count(self, offset: int, data: bytes) -> None:
+        """Counts those whose headers are in the bytes from `offset` of the input on."""
+        data = data[-offset % TS_PACKET_BYTES :]
+        if max(data[3::TS_PACKET_BYTES], default=0) < FIRST_SCRAMBLED:
+            return
+        for start in range(0, len(data) - 3, TS_PACKET_BYTES):
+            if data[start] == TS_SYNC and data[start + 3] >= FIRST_SCRAMBLED:
+                self.by_pid[(data[start + 1] & 0x1F) << 8 | data[start + 2]] += 1
 
 
 def is_encrypted_mp4(read: Read, track: int | None, *, known: bool) -> bool:
@@ -60,7 +81,7 @@ def is_encrypted_mp4(read: Read, track: int | None, *, known: bool) -> bool:
 
 
 def _top_boxes(read: Read) -> Iterator[Box]:
-    """`moov` and the first `moof`, with their contents, wherever they begin."""
+    """`moov` and each `moof`, with their contents, wherever they begin."""
     position = 0
     for _ in range(TOP_BOXES):
         head = read(position, 16)
@@ -72,7 +93,7 @@ def _top_boxes(read: Read) -> Iterator[Box]:
             (size,), head_bytes = struct.unpack_from(">Q", head, 8), 16
         if kind in (b"moov", b"moof"):
             yield kind, read(position + head_bytes, min(max(size - head_bytes, 0), TOP_BOX_BYTES))
-        if kind == b"moof" or size < head_bytes:
+        if size < head_bytes:
             return
         position += size
 

@@ -6,6 +6,9 @@ coarsely. Nothing here is trusted: a header that makes no sense gives None, and 
 
 from dataclasses import dataclass
 
+from sampler.demux.bits import Bits, HeaderError
+from sampler.demux.references import SliceHead
+
 SLICE_HEAD_BYTES = 32
 """Longest slice header that is read. Real ones have 5 to 20 bytes."""
 PARAMETER_SET_BYTES = 1024
@@ -18,55 +21,6 @@ SPS, PPS, IDR = 7, 8, 5
 SLICE_KINDS = "PBIPI"
 """slice_type modulo 5 (table 7-6): SP counts as P, SI as I."""
 MACROBLOCK_PIXELS = 256
-LARGEST_COUNT = 255
-"""Counts over this (reference pictures, cycles, slice groups) are refused; the standard allows none."""
-
-
-class HeaderError(Exception):
-    """The bits make no sense, or end. Never leaves this module."""
-
-
-class Bits:
-    """Reads bits from the front of a NAL unit's payload. Few calls and one integer: it runs for every packet."""
-
-    __slots__ = ("_left", "_value")
-
-    def __init__(self, payload: bytes) -> None:
-        # The emulation prevention byte (7.4.1) is no part of the payload.
-        payload = payload.replace(b"\x00\x00\x03", b"\x00\x00")
-        self._value = int.from_bytes(payload, "big")
-        self._left = len(payload) * 8
-
-    def take(self, count: int) -> int:
-        """The next `count` bits, u(n)."""
-        self._left = left = self._left - count
-        if left < 0:
-            raise HeaderError
-        taken = self._value >> left
-        self._value &= (1 << left) - 1
-        return taken
-
-    def ue(self) -> int:
-        """An unsigned Exp-Golomb code (9.1): as many zeros in front as bits follow the one."""
-        value = self._value
-        self._left = left = 2 * value.bit_length() - self._left - 1
-        if left < 0:
-            raise HeaderError
-        code = value >> left
-        self._value = value & (1 << left) - 1
-        return code - 1
-
-    def se(self) -> int:
-        """A signed Exp-Golomb code (9.1.1)."""
-        code = self.ue()
-        return (code + 1) // 2 if code % 2 else -(code // 2)
-
-    def count(self) -> int:
-        """An unsigned code that a loop runs to."""
-        number = self.ue()
-        if number > LARGEST_COUNT:
-            raise HeaderError
-        return number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +59,8 @@ class QuantiserReader:
         self._pictures: dict[int, PictureParameters] = {}
         self._latest: dict[int, bytes] = {}
         self._parsed = 0
+        self.head: SliceHead | None = None
+        """Of the slice that was read last; None: it cannot be told."""
         self.field: tuple[int, bool] | None = None
         """frame_num of the slice that was read last, and whether it is of a bottom field; None: of a whole frame, or it
         cannot be told."""
@@ -132,7 +88,7 @@ class QuantiserReader:
 
     def read(self, unit: bytes) -> int | None:
         """The quantiser (QP) that a slice begins with, of its NAL unit's first bytes; None: unknown."""
-        self.field = None
+        self.field = self.head = None
         try:
             return self._read(unit)
         except (HeaderError, KeyError):
@@ -145,15 +101,21 @@ class QuantiserReader:
         kind = SLICE_KINDS[bits.ue() % 5]
         picture = self._pictures[bits.ue()]
         sequence = self._sequences[picture.sequence]
-        self.field = _read_order(bits, sequence, picture, idr=idr)
+        number, bottom = _read_order(bits, sequence, picture, idr=idr)
+        self.field = None if bottom is None else (number, bottom)
+        named: list[tuple[int, int]] = []
+        keeps = False
         if picture.redundant_pictures:
             bits.ue()
         if kind != "I":
-            lists = _skip_references(bits, picture, bidirectional=kind == "B")
+            lists, named = _read_references(bits, picture, bidirectional=kind == "B")
             if picture.weighted if kind == "P" else picture.weighted_bipred:
                 _skip_weights(bits, lists, has_chroma=sequence.has_chroma)
         if unit[0] & 0x60:
-            _skip_marking(bits, idr=idr)
+            keeps = _read_marking(bits, idr=idr)
+        self.head = SliceHead(
+            number, 1 << sequence.frame_number_bits, bottom is None, unit[0] & 0x60 != 0, tuple(named), keeps
+        )
         if picture.cabac and kind != "I":
             bits.ue()
         return picture.quantiser + bits.se()
@@ -171,14 +133,14 @@ def slice_kind(unit: bytes) -> str | None:
 
 def _read_order(
     bits: Bits, sequence: SequenceParameters, picture: PictureParameters, *, idr: bool
-) -> tuple[int, bool] | None:
-    """From colour_plane_id to delta_pic_order_cnt; of a field its frame_num, and whether it is the bottom one."""
+) -> tuple[int, bool | None]:
+    """From colour_plane_id to delta_pic_order_cnt; frame_num, and of a field whether it is the bottom one."""
     if sequence.separate_planes:
         bits.take(2)
     frame_number = bits.take(sequence.frame_number_bits)
-    field = None
+    bottom = None
     if not sequence.frames_only and bits.take(1):
-        field = frame_number, bool(bits.take(1))
+        bottom = bool(bits.take(1))
     if idr:
         bits.ue()
     if sequence.order_type == 0:
@@ -186,23 +148,29 @@ def _read_order(
     if sequence.order_type == 0 or (sequence.order_type == 1 and not sequence.order_delta_always_zero):
         if sequence.order_type == 1:
             bits.se()
-        if picture.order_in_frame and field is None:
+        if picture.order_in_frame and bottom is None:
             bits.se()
-    return field
+    return frame_number, bottom
 
 
-def _skip_references(bits: Bits, picture: PictureParameters, *, bidirectional: bool) -> list[int]:
-    """From direct_spatial_mv_pred_flag to the reference list modifications; the lengths of the lists."""
+def _read_references(
+    bits: Bits, picture: PictureParameters, *, bidirectional: bool
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """From direct_spatial_mv_pred_flag to the reference list modifications; the lengths of the lists, and the
+    modifications of the first one."""
     if bidirectional:
         bits.take(1)
     lists = list(picture.references[: 2 if bidirectional else 1])
     if bits.take(1):
         lists = [bits.count() + 1 for _ in lists]
-    for _ in lists:
+    named: list[tuple[int, int]] = []
+    for number in range(len(lists)):
         if bits.take(1):
-            while bits.ue() != 3:
-                bits.ue()
-    return lists
+            while (kind := bits.ue()) != 3:
+                value = bits.ue()
+                if not number:
+                    named.append((kind, value))
+    return lists, named
 
 
 def _skip_weights(bits: Bits, lists: list[int], *, has_chroma: bool) -> None:
@@ -218,14 +186,17 @@ def _skip_weights(bits: Bits, lists: list[int], *, has_chroma: bool) -> None:
                         bits.se()
 
 
-def _skip_marking(bits: Bits, *, idr: bool) -> None:
-    """dec_ref_pic_marking (7.3.3.3)."""
+def _read_marking(bits: Bits, *, idr: bool) -> bool:
+    """dec_ref_pic_marking (7.3.3.3); True if it makes a long-term reference."""
+    keeps = False
     if idr:
-        bits.take(2)
+        keeps = bits.take(2) & 1 == 1
     elif bits.take(1):
         while operation := bits.ue():
+            keeps |= operation in (3, 6)
             for _ in range({3: 2, 5: 0}.get(operation, 1)):
                 bits.ue()
+    return keeps
 
 
 def _read_sps(bits: Bits) -> tuple[int, SequenceParameters]:

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
+from sampler.demux.references import References
 
 START_CODE = b"\x00\x00\x01"
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
@@ -18,6 +19,8 @@ HEVC_SPS = 33
 HEVC_SLICES = range(32)
 HEVC_IRAP = range(16, 24)
 """BLA, IDR and CRA pictures, and reserved ones (H.265, table 7-1)."""
+HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
+"""Leading pictures that lean on their keyframe alone, and those that may lean on what comes before it."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
@@ -28,6 +31,9 @@ LARGEST_UNITS = 512
 """NAL units of one packet that are read: slices cut to fit into network packets are under 200 in a keyframe."""
 UNITS_A_PICTURE = 48
 """The same in the mean of all packets so far, so that a segment of nothing but tiny units costs under a second."""
+MOST_UNREAD_UNITS = 20_000
+"""NAL units of one input beyond those that are read (<=). FFmpeg reads them all, several times: 300,000 parameter sets
+in 3 MB took 9 s."""
 LARGEST_MESSAGES = 64
 """SEI messages of one NAL unit that are read."""
 
@@ -54,6 +60,10 @@ class PictureHead(NamedTuple):
     """QP that the first slice begins with; H.264 only."""
     completes: bool = False
     """True if it is the second field of the picture whose first one the packet before holds; H.264 only."""
+    leading: bool | None = None
+    """True if it may lean on what comes before the keyframe that it follows; None: its time shows whether."""
+    outside: bool = False
+    """It does lean on a picture before that keyframe, by its own words; H.264 only."""
 
 
 class NalReader:
@@ -63,8 +73,10 @@ class NalReader:
         """`extradata` is the container's: avcC or hvcC in MP4, start codes or nothing in MPEG-TS."""
         self._length_bytes = 0
         self._units_left = LARGEST_UNITS
+        self._unread_units = 0
         self._sublayers: int | None = None
         self._quantisers = QuantiserReader()
+        self._references = References()
         self._first_field: tuple[int, bool] | None = None
         self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
         offset = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
@@ -81,6 +93,11 @@ class NalReader:
         """Pixels of the largest pictures in H.264 parameter sets so far, else 0."""
         return self._quantisers.picture_pixels
 
+    @property
+    def crowded(self) -> bool:
+        """True if there are so many NAL units that they are there for nothing but work."""
+        return self._unread_units > MOST_UNREAD_UNITS
+
     def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
         """Reads the properties of a packet's picture.
 
@@ -94,11 +111,15 @@ class NalReader:
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
         size, first, intra, recovery = 0, b"", True, None
+        others: list[bytes] = []
         for unit in self._units(packet):
             kind = unit[0] & 0x1F
             if kind in H264_PICTURE:
                 size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
-                first = first or unit[:SLICE_HEAD_BYTES]
+                if not first:
+                    first = unit[:SLICE_HEAD_BYTES]
+                elif self._references.open:
+                    others.append(unit[:SLICE_HEAD_BYTES])
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
                     intra = False
             elif kind in (SPS, PPS):
@@ -112,8 +133,25 @@ class NalReader:
         field = self._quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
         begins = intra and not completes and (idr or (flagged and not recovery))
+        outside = False
+        if begins:
+            self._references.begin(self._quantisers.head, idr=idr)
+        elif self._references.open:
+            outside = self._leans_outside(others)
         # By position, which takes half the time.
-        return PictureHead(size, first[0] & 0x60 != 0, begins, None if idr else recovery, quantiser, completes)
+        return PictureHead(
+            size, first[0] & 0x60 != 0, begins, None if idr else recovery, quantiser, completes, None, outside
+        )
+
+    def _leans_outside(self, others: list[bytes]) -> bool:
+        """True if a slice of the picture, whose first one was read, names a picture before the GOP."""
+        outside = False
+        for unit in (None, *others):
+            if unit is not None:
+                self._quantisers.read(unit)
+            head = self._quantisers.head
+            outside |= head is not None and self._references.leans_outside(head)
+        return outside
 
     def _completes(self, field: tuple[int, bool] | None) -> bool:
         """True if a field belongs to the one before: it has its frame_num, and the other parity (H.264, 7.4.1.2.4)."""
@@ -137,11 +175,17 @@ class NalReader:
         kind = first[0] >> 1 & 0x3F
         # No picture of its sub-layer leans on this one, and there is no sub-layer above.
         leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and first[1] & 7 == self._sublayers
-        return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP)
+        leading = True if kind in HEVC_RASL else False if kind in HEVC_RADL else None
+        return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP, leading=leading)
 
     def _units(self, packet: bytes) -> list[bytes]:
         """The NAL units of at least two bytes; one of Annex B may have a byte of the next start code at its end."""
-        units = self._measured_units(packet) if self._length_bytes else packet.split(START_CODE, self._units_left)[1:]
+        if self._length_bytes:
+            units = self._measured_units(packet)
+        else:
+            units = packet.split(START_CODE, self._units_left)[1:]
+            if len(units) == self._units_left:
+                self._unread_units += units[-1].count(START_CODE)
         self._units_left -= len(units)
         return [unit for unit in units if len(unit) > 1]
 
@@ -155,6 +199,9 @@ class NalReader:
                 break
             end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
             units.append(packet[begin:end])
+        while end + self._length_bytes + 1 < len(packet) and not self.crowded:
+            self._unread_units += 1
+            end += self._length_bytes + int.from_bytes(packet[end : end + self._length_bytes], "big")
         return units
 
 

@@ -12,37 +12,36 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
-from sampler.demux.encryption import SAMPLE_AES, is_encrypted_mp4, is_scrambled
+from sampler.demux.encryption import (
+    SAMPLE_AES,
+    SCRAMBLED_PACKETS,
+    ScrambledPackets,
+    is_encrypted_mp4,
+    is_scrambled,
+)
 from sampler.demux.libav import translate
-from sampler.demux.nal import NalCodec, NalReader, PictureHead
-from sampler.demux.packets import VideoPacket
+from sampler.demux.nal import NalReader
+from sampler.demux.packets import VideoPacket, demoted, describe, has_leading
+from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import JUMP_SECONDS, Timeline
+from sampler.demux.video_streams import CODECS, choose_video, codec_tag, has_second_video, hold_codec
 from sampler.errors import (
     EncryptedError,
     ImplausibleRateError,
     NoVideoError,
     TooLargeError,
     UndecodableError,
-    UnsupportedCodecError,
     UnsupportedContainerError,
 )
 from sampler.limits import ROOM, Limits
 
-CODECS = {
-    "h264": NalCodec.H264,
-    "hevc": NalCodec.HEVC,
-    "av1": None,
-    "libdav1d": None,
-    "vp9": None,
-    "libvpx-vp9": None,
-    "mpeg2video": None,
-    "mpeg4": None,
-}
-"""Decoders that we run, and whose packets are NAL units. Every other one is surface for attacks and nothing else."""
-
 ENCRYPTED = "the video is encrypted: there is no key"
+SECOND_VIDEO_STREAM = "second_video_stream"
+"""Note: which video a player shows is unknown."""
+COVER_PICTURE = "cover_picture"
+"""Note: the metadata has a cover picture, which is no part of the video and is not sampled."""
 LATE_VIDEO_SECONDS = 0.5
 """Sound may begin so long before the pictures: packagers cut the one where they cut the other, roughly."""
 
@@ -66,8 +65,10 @@ class PacketWindow:
     """As FFmpeg gave them; index for index those of `packets`."""
     size_bytes: int = 0
     next_keyframe_seconds: float | None = None
-    """Time of the keyframe that the next window begins with: pictures shown before that, in an open GOP, belong to no
-    window."""
+    """Time of the keyframe that the next window begins with."""
+    primer: int = 0
+    """So many packets in front are the GOP before the input's first keyframe, or the window's: they are decoded for the
+    leading pictures only, and are not shown."""
 
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -90,6 +91,9 @@ class Demuxer:
         # What follows may be an error page, which FFmpeg would pass over in silence.
         if init_bytes and (body := sniff(source.at(init_bytes, SNIFF_BYTES))) is not self._container:
             raise UnsupportedContainerError(f"the init section is {self._container}, what follows is {body}")
+        self._scrambled = ScrambledPackets()
+        if self._container is Container.MPEG_TS:
+            source.on_read = self._scrambled.count
         try:
             self._input: InputContainer = av.open(
                 source,
@@ -120,6 +124,7 @@ class Demuxer:
         """Seconds by which other streams begin before the first picture, if over `LATE_VIDEO_SECONDS`."""
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
+        self._before: Primer | None = None
 
     def close(self) -> None:
         """Gives back what FFmpeg holds of the input, which Python's collector would do late or never."""
@@ -133,7 +138,7 @@ class Demuxer:
     @property
     def duration_seconds(self) -> float:
         """From the first picture to the end of the last."""
-        return self._last_seconds - self.origin_seconds + self.timeline.frame_seconds
+        return self._last_seconds - self.origin_seconds + self.timeline.shown_seconds
 
     @property
     def origin_seconds(self) -> float:
@@ -145,23 +150,20 @@ class Demuxer:
         streams = self._input.streams
         if len(streams) > self.limits.streams:
             raise TooLargeError(f"the segment has {len(streams)} streams: expected at most {self.limits.streams}")
-        videos = [stream for stream in streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
-        if not videos:
-            raise NoVideoError("the segment has no video stream")
-        if len(videos) > 1:
-            self.notes.append("second_video_stream")
-        chosen = videos[0]
+        chosen = choose_video(streams.video)
+        if has_second_video(streams.video):
+            self.notes.append(SECOND_VIDEO_STREAM)
+        elif len(streams.video) > 1:
+            self.notes.append(COVER_PICTURE)
         if self._is_encrypted(chosen):
             raise EncryptedError(ENCRYPTED)
         if chosen.codec_context is None:
-            # FFmpeg knows no decoder for it; PyAV then gives a stream without its attributes.
-            raise UnsupportedCodecError(f"the video's codec is unknown: expected one of {', '.join(sorted(CODECS))}")
+            hold_codec(chosen)
         name = chosen.codec_context.name
         extradata = chosen.codec_context.extradata or b""
         pixels = chosen.codec_context.width * chosen.codec_context.height
         self._hold_pixels(max(pixels, announced_pixels(name, extradata, extradata)))
-        if name not in CODECS:
-            raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
+        hold_codec(chosen)
         return chosen
 
     def _hold_pixels(self, pixels: int) -> None:
@@ -175,34 +177,44 @@ class Demuxer:
         known = chosen.codec_context is not None
         if self._container is Container.MP4:
             return is_encrypted_mp4(self._source.at, chosen.id, known=known)
-        if known and _tag(chosen.codec_context)[:1] == bytes([SAMPLE_AES]):
+        if known and codec_tag(chosen.codec_context)[:1] == bytes([SAMPLE_AES]):
             return True
         return is_scrambled(self._head, chosen.id)
 
-    def windows(self) -> Iterator[PacketWindow]:
+    def windows(self, before: Primer | None = None) -> Iterator[PacketWindow]:
         """All video packets, in windows of bounded size.
+
+        Args:
+            before: the last GOP of the segment before, for leading pictures.
 
         Raises:
             InputError: no picture, or over a limit.
         """
         window = PacketWindow()
         limits = self.limits
+        primer: Primer | None = None
+        self._before = before
         context = self.codec_context
         nal = CODECS[context.name]
         extradata = context.extradata or b""
         reader = NalReader(nal, extradata) if nal is not None else None
         began = 0.0
+        keyframe_seconds = float("-inf")
         coded_pixels = 0
         for payload in self._demux():
             if not payload.size:
                 continue
+            if payload.has_sidedata("encryption_info"):
+                raise EncryptedError(ENCRYPTED)
             data = bytes(payload)
             head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
+            if reader is not None and reader.crowded:
+                raise TooLargeError("the segment has more NAL units than any encoder makes")
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
             else:
-                seconds = self.timeline.place(payload.pts, payload.dts)
+                seconds = self.timeline.place(payload.pts, payload.dts, payload.duration)
                 self.frames_total += 1
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
@@ -212,25 +224,35 @@ class Demuxer:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = reader.picture_pixels
                 self._hold_pixels(coded_pixels // ROOM)
-            packet = _describe(payload, head, seconds)
+            packet = describe(payload, head, seconds, keyframe_seconds)
+            if packet.keyframe:
+                keyframe_seconds = packet.seconds
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
             full = full and not packet.completes
             long = seconds - began >= limits.window_seconds
             if window.packets and (full or (long and packet.keyframe)):
                 window.next_keyframe_seconds = packet.seconds if packet.keyframe else None
-                yield self._close(window)
-                window = PacketWindow()
+                closed = self._close(window, primer)
+                primer_after = last_gop(window.packets, window.payloads) if packet.keyframe else None
+                yield closed
+                window, primer = PacketWindow(), primer_after
             if not window.packets:
                 began = seconds
             window.packets.append(packet)
             window.payloads.append(payload)
             window.size_bytes += payload.size
+        if self._scrambled.by_pid[self.stream.id] >= SCRAMBLED_PACKETS:
+            raise EncryptedError(ENCRYPTED)
         if not self.frames_total:
             raise NoVideoError("the segment declares video and holds no picture")
-        yield self._close(window)
+        if SECOND_VIDEO_STREAM not in self.notes and has_second_video(self._input.streams.video):
+            # It came up after the beginning.
+            self.notes.append(SECOND_VIDEO_STREAM)
+        yield self._close(window, primer)
 
-    def _close(self, window: PacketWindow) -> PacketWindow:
-        """Counts a full window's times from the origin, and judges its rate."""
+    def _close(self, window: PacketWindow, primer: Primer | None) -> PacketWindow:
+        """Counts a full window's times from the origin, judges its rate, and puts the GOP before in front of it where
+        it begins with leading pictures."""
         seconds = [packet.seconds for packet in window.packets]
         # Pictures that an edit list hides are not on a player's timeline.
         shown = [packet.seconds for packet in window.packets if packet.shown] or seconds
@@ -242,6 +264,17 @@ class Demuxer:
             raise ImplausibleRateError(
                 f"{len(seconds)} pictures in {span:.6f} s: expected at most {self.limits.frames_per_second} a second"
             )
+        for index, packet in demoted(window.packets).items():
+            window.packets[index] = packet
+        if not has_leading(window.packets):
+            return window
+        if self._before is not None:
+            primer = moved(self._before, window.payloads[0], window.packets[0].seconds)
+        self._before = None
+        if primer is not None:
+            window.packets[:0] = primer.hidden()
+            window.payloads[:0] = primer.payloads
+            window.primer = len(primer.packets)
         return window
 
     def _demux(self) -> "Iterator[Packet[VideoStream]]":
@@ -267,41 +300,12 @@ class Demuxer:
         for packet in self._input.demux():
             seconds = None if packet.pts is None else float(packet.pts * packet.time_base)
             if packet.stream_index == self.stream.index:
-                if packet.has_sidedata("encryption_info"):
-                    raise EncryptedError(ENCRYPTED)
                 if earliest is not None and seconds is not None and seconds - earliest > LATE_VIDEO_SECONDS:
                     self.before_seconds = min(seconds - earliest, JUMP_SECONDS)
                 return cast("Packet[VideoStream]", packet)
             if seconds is not None:
                 earliest = seconds if earliest is None else min(earliest, seconds)
         return None
-
-
-def _describe(payload: "Packet[VideoStream]", head: PictureHead | None, seconds: float) -> VideoPacket:
-    """The plan's view of a packet; the picture's own coding precedes the container's claims."""
-    if head is None:
-        return VideoPacket(
-            seconds=seconds, size_bytes=payload.size, keyframe=payload.is_keyframe, shown=not payload.is_discard
-        )
-    # By position, which takes half the time.
-    return VideoPacket(
-        seconds,
-        head.size_bytes,
-        head.begins,
-        head.reference,
-        head.quantiser,
-        head.completes,
-        not payload.is_discard and not head.completes,
-        None if head.begins else head.recovery_frames,
-    )
-
-
-def _tag(context: VideoCodecContext) -> bytes:
-    """The codec tag, which PyAV gives as text and fails to where it is none."""
-    try:
-        return context.codec_tag.encode("ascii")
-    except UnicodeDecodeError as error:
-        return error.object
 
 
 def _refuse_to_open(_url: str, _flags: int, _options: object) -> object:

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from sampler.demux.nal import PictureHead
 
 
 class VideoPacket(NamedTuple):
@@ -25,17 +33,52 @@ class VideoPacket(NamedTuple):
     """False: an edit list hides it; it is decoded for the others only."""
     recovery_frames: int | None = None
     """A recovery point that is no keyframe: decoding may begin here, and so many pictures later all is right."""
+    leading: bool = False
+    """Shown before the keyframe that it follows, and may be predicted from the GOP before that: it comes out right only
+    if both were decoded. Pictures that need the keyframe alone (RADL) are none."""
+    outside: bool = False
+    """It leans on a picture before the keyframe that it follows, though it is none of its leading pictures."""
+
+
+def describe(
+    payload: "Packet[VideoStream]", head: "PictureHead | None", seconds: float, keyframe_seconds: float
+) -> VideoPacket:
+    """The plan's view of a packet; the picture's own coding precedes the container's claims.
+
+    `keyframe_seconds` is the time of the keyframe before it.
+    """
+    earlier = seconds < keyframe_seconds - SAME_INSTANT_SECONDS
+    if head is None:
+        keyframe = payload.is_keyframe
+        return VideoPacket(
+            seconds=seconds,
+            size_bytes=payload.size,
+            keyframe=keyframe,
+            shown=not payload.is_discard,
+            leading=earlier and not keyframe,
+        )
+    # By position, which takes half the time.
+    return VideoPacket(
+        seconds,
+        head.size_bytes,
+        head.begins,
+        head.reference,
+        head.quantiser,
+        head.completes,
+        not payload.is_discard and not head.completes,
+        None if head.begins else head.recovery_frames,
+        not head.begins and (earlier if head.leading is None else head.leading),
+        head.outside and not earlier,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PacketRun:
-    """Packets [start, stop) that are decoded from `start` on, without what came before."""
+    """Packets [start, tail) that are decoded from `start` on, without what came before."""
 
     start: int
     stop: int
-    clean_from_seconds: float
-    """Pictures shown earlier belong to the run before: the leading pictures of an open GOP lean on its pictures."""
-    tail: int = 0
+    tail: int
     """Packets [stop, tail) are the next run's up to the last of its leading pictures, which come out right only if
     they are decoded after this run's; `stop` where it has none."""
     headless: bool = False
@@ -43,6 +86,10 @@ class PacketRun:
     has passed."""
     recovered: int | None = None
     """The packet of a headless run from which on all is right; None: none."""
+
+    def decodes(self, index: int, packet: VideoPacket) -> bool:
+        """True if the run has all that packet `index` may be predicted from."""
+        return (self.start <= index < self.stop and not packet.leading) or self.stop <= index < self.tail
 
 
 def runs(packets: Sequence[VideoPacket]) -> list[PacketRun]:
@@ -53,50 +100,82 @@ def runs(packets: Sequence[VideoPacket]) -> list[PacketRun]:
     refresh, which has no keyframes.
     """
     starts = [index for index, packet in enumerate(packets) if packet.keyframe]
-    found: list[PacketRun] = []
-    tail = len(packets)
-    for start, stop in reversed(list(pairwise([*starts, len(packets)]))):
-        found.append(PacketRun(start=start, stop=stop, clean_from_seconds=packets[start].seconds, tail=max(tail, stop)))
-        tail = _leading_stop(packets, start, stop)
+    found = [
+        PacketRun(start=start, stop=stop, tail=leading_stop(packets, stop))
+        for start, stop in pairwise([*starts, len(packets)])
+    ]
     headless = starts[0] if starts else len(packets)
     if headless:
-        found.append(_headless_run(packets, headless, max(tail, headless)))
-    return found[::-1]
+        found.insert(0, _headless_run(packets, headless))
+    return found
 
 
 def own_pictures(packets: Sequence[VideoPacket], run: PacketRun) -> list[int]:
     """Pictures that are shown and that come out right if the run is decoded, each in one run, by presentation time."""
-    following_seconds = packets[run.stop].seconds if run.stop < run.tail else 0.0
     indices = [
         index
         for index in range(run.start, run.tail)
-        if packets[index].shown
-        and packets[index].seconds >= run.clean_from_seconds
-        and (index < run.stop or packets[index].seconds < following_seconds)
+        if packets[index].shown and run.decodes(index, packets[index]) and (index < run.stop or packets[index].leading)
     ]
     return sorted(indices, key=lambda index: packets[index].seconds)
 
 
-def _leading_stop(packets: Sequence[VideoPacket], start: int, stop: int) -> int:
-    """The end of a run's leading pictures, in decoding order; its start where it has none."""
-    keyframe_seconds = packets[start].seconds
-    leading = (index for index in range(stop - 1, start, -1) if packets[index].seconds < keyframe_seconds)
-    return next(leading, start - 1) + 1
+def demoted(packets: Sequence[VideoPacket]) -> dict[int, VideoPacket]:
+    """Packets, by index, of GOPs that lean on the one before, as part of that: nobody can begin at their keyframes."""
+    found: dict[int, VideoPacket] = {}
+    stop = len(packets)
+    for start in range(len(packets) - 1, -1, -1):
+        if packets[start].keyframe:
+            if any(packet.outside for packet in packets[start:stop]):
+                found[start] = packets[start]._replace(keyframe=False)
+                found |= {
+                    index: packets[index]._replace(leading=False)
+                    for index in range(start + 1, stop)
+                    if packets[index].leading
+                }
+            stop = start
+    return found
 
 
-def _headless_run(packets: Sequence[VideoPacket], stop: int, tail: int) -> PacketRun:
+def orphans(packets: Sequence[VideoPacket]) -> list[int]:
+    """The leading pictures that no run of `packets` decodes: what they lean on is not there."""
+    found: list[int] = []
+    stop = 0
+    for index, packet in enumerate(packets):
+        if packet.keyframe:
+            stop = leading_stop(packets, index) if index else 0
+        elif packet.leading and packet.shown and index >= stop:
+            found.append(index)
+    return found
+
+
+def has_leading(packets: Sequence[VideoPacket]) -> bool:
+    """True if the first packet is a keyframe with leading pictures after it: they need the GOP before."""
+    return bool(packets) and packets[0].keyframe and leading_stop(packets, 0) > 0
+
+
+def leading_stop(packets: Sequence[VideoPacket], keyframe: int) -> int:
+    """The end of the leading pictures that directly follow a keyframe; `keyframe` itself where there are none.
+
+    Encoders put them nowhere else: those that come later in the GOP would have all up to there decoded twice.
+    """
+    stop = keyframe + 1
+    while stop < len(packets) and not packets[stop].keyframe and (packets[stop].leading or packets[stop].completes):
+        stop += 1
+    return stop if any(packet.leading for packet in packets[keyframe + 1 : stop]) else keyframe
+
+
+def _headless_run(packets: Sequence[VideoPacket], stop: int) -> PacketRun:
     """The run of packets [0, stop), which have no keyframe."""
     points = (
         index + recovery
         for index in range(stop)
         if (recovery := packets[index].recovery_frames) is not None and index + recovery < stop
     )
-    first_seconds = min(packet.seconds for packet in packets[:stop])
     return PacketRun(
         start=0,
         stop=stop,
-        clean_from_seconds=first_seconds,
-        tail=tail,
+        tail=leading_stop(packets, stop),
         headless=True,
         recovered=min(points, default=None),
     )

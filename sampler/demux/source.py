@@ -1,12 +1,15 @@
 """The bytes of an input as a file that FFmpeg reads. Runs in the decoder child."""
 
 import os
+from collections.abc import Callable
 
 
 class InputFile:
     """A file object over an open descriptor, for FFmpeg to read; it has no position in common with other readers."""
 
     def __init__(self, descriptor: int, size: int) -> None:
+        self.on_read: Callable[[int, bytes], None] | None = None
+        """Is given what is read in order, with its offset."""
         self._descriptor = descriptor
         self._size = size
         self._position = 0
@@ -14,6 +17,8 @@ class InputFile:
     def read(self, count: int) -> bytes:
         """Up to `count` bytes."""
         data = os.pread(self._descriptor, min(count, self._size - self._position), self._position)
+        if self.on_read is not None:
+            self.on_read(self._position, data)
         self._position += len(data)
         return data
 

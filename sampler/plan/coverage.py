@@ -1,7 +1,7 @@
 """Coverage of an input's timeline by its samples."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from sampler.frames import Stretch
@@ -9,6 +9,10 @@ from sampler.frames import Stretch
 SAME_INSTANT_SECONDS = 1e-6
 """Times nearer than this are the same: they come from sums of fractions."""
 SECOND_VIDEO_STREAM = "second_video_stream"
+LEADING = "leading"
+"""Reason of a stretch of leading pictures whose GOP before is not there."""
+LEADING_STRETCHES = 64
+"""So many are told apart. Real inputs have one, at their beginning."""
 BUDGET = "budget"
 """Reason of stretches that the profile's budget has no room for."""
 MOST_REFUSED = 256
@@ -44,6 +48,7 @@ def unseen_stretches(
     frame_seconds: float,
     max_gap_seconds: float,
     reason: str,
+    leading: Sequence[Stretch] = (),
 ) -> tuple[Stretch, ...]:
     """The stretches that no sample speaks for.
 
@@ -58,6 +63,8 @@ def unseen_stretches(
         max_gap_seconds: how far a sample reaches.
         reason: why a stretch is unmoderated, if one is. A second video stream leaves all unmoderated, whatever the
             first one showed: which of them a player shows is unknown.
+        leading: stretches of leading pictures that were not decoded, ascending. No sample speaks for them, for they may
+            show anything: they lean on a GOP that was not there.
     """
     if not seen or reason == SECOND_VIDEO_STREAM:
         return (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason=reason),)
@@ -66,11 +73,52 @@ def unseen_stretches(
         *((until, following) for (_, until), (following, _) in pairwise(seen)),
         (seen[-1][1], duration_seconds),
     ]
-    return tuple(
+    apart = [
         Stretch(start_seconds=start, end_seconds=end, reason=reason)
-        for start, end in unseen
+        for begun, ended in unseen
+        for start, end in _without(begun, ended, leading)
         if end - start > frame_seconds
-    )
+    ]
+    return tuple(sorted([*apart, *leading], key=lambda stretch: stretch.start_seconds))
+
+
+def leading_stretches(
+    shown_seconds: Sequence[float], lost_seconds: Collection[float], end_seconds: float
+) -> list[tuple[float, float]]:
+    """(start, end) of the time in which each leading picture that is not decoded would be shown.
+
+    Args:
+        shown_seconds: when pictures begin to be shown, ascending.
+        lost_seconds: those of the leading pictures that are not decoded.
+        end_seconds: where the last picture's time ends.
+    """
+    return [
+        (seconds, following)
+        for seconds, following in pairwise([*shown_seconds, end_seconds])
+        if seconds in lost_seconds and following > seconds
+    ]
+
+
+def joined(stretches: Sequence[tuple[float, float]], end_seconds: float) -> list[tuple[float, float]]:
+    """The stretches up to `end_seconds`, ascending, those that touch as one; all as one if there are too many."""
+    found: list[tuple[float, float]] = []
+    for start, end in sorted(stretches):
+        if found and start <= found[-1][1] + SAME_INSTANT_SECONDS:
+            found[-1] = found[-1][0], max(found[-1][1], min(end, end_seconds))
+        elif start < end_seconds:
+            found.append((start, min(end, end_seconds)))
+    return found if len(found) <= LEADING_STRETCHES else [(found[0][0], found[-1][1])]
+
+
+def _without(start: float, end: float, leading: Sequence[Stretch]) -> Iterator[tuple[float, float]]:
+    """The parts of [start, end) outside of `leading`."""
+    for stretch in leading:
+        if stretch.end_seconds > start and stretch.start_seconds < end:
+            if stretch.start_seconds > start:
+                yield start, stretch.start_seconds
+            start = stretch.end_seconds
+    if end > start:
+        yield start, end
 
 
 def refused_stretches(

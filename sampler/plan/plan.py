@@ -109,7 +109,9 @@ def plan(
     if not parts:
         return Plan(runs=())
     start_seconds = min(packets[part.own[0]].seconds for part in parts)
-    bound = DecodingBound.of(profile, span_seconds=end_seconds - start_seconds, picture_macroblocks=picture_macroblocks)
+    # The GOP before has its time too, if it is there to be decoded.
+    span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
+    bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_macroblocks)
     owed, wishes = _owed(packets, parts, profile, SecretInstants(seed), end_seconds)
     for number, part in enumerate(parts):
         wishes += [
@@ -173,9 +175,12 @@ def _keyframes(
     last_seconds = -math.inf
     last: VideoPacket | None = None
     for number, (run, own, _) in enumerate(parts):
-        first = packets[own[0]]
-        if not first.keyframe:
+        # Pictures that lean on their keyframe alone may be shown before it (RADL).
+        at = run.start if packets[run.start].keyframe and run.start in own else own[0]
+        first = packets[at]
+        if not first.keyframe or (at != own[0] and number == 0):
             owed[own[0]] = SampleReason.GAP
+        if not first.keyframe:
             if run.recovered is not None:
                 owed[run.recovered] = SampleReason.GAP
             continue
@@ -183,9 +188,9 @@ def _keyframes(
             doublings = abs(math.log2(max(first.size_bytes, 1) / max(last.size_bytes, 1)))
             if doublings < PASSED_OVER_DOUBLINGS:
                 continue
-            wishes.append(_Wish(first.seconds, doublings, (own[0],), SampleReason.KEYFRAME, number))
+            wishes.append(_Wish(first.seconds, doublings, (at,), SampleReason.KEYFRAME, number))
         else:
-            owed[own[0]] = SampleReason.KEYFRAME
+            owed[at] = SampleReason.KEYFRAME
             last_seconds = first.seconds
         last = first
     return owed, wishes

@@ -77,7 +77,7 @@ def field_coded(count: int, *, gop: int, apart: bool) -> bytes:
         for number in range(count):
             place = number % gop
             top, bottom = (_field(painted(SIZE, number, 0, still=True), place, bottom=side) for side in (False, True))
-            head = _sequence_parameters() + _picture_parameters() if place == 0 else b""
+            head = _sequence_parameters() + picture_parameters() if place == 0 else b""
             halves = [head + top, bottom] if apart else [head + top + bottom]
             for half, data in enumerate(halves):
                 packet = av.Packet(data)
@@ -101,7 +101,8 @@ def _sequence_parameters() -> bytes:
     return bits.unit(SPS)
 
 
-def _picture_parameters() -> bytes:
+def picture_parameters() -> bytes:
+    """The picture parameter set."""
     bits = BitWriter()
     bits.ue(0, 0)
     bits.put(0, 2)

@@ -14,7 +14,7 @@ from typing import Any
 from sampler.child import wire
 from sampler.child.fork_server import run_fork_server
 from sampler.child.outbox import Outbox
-from sampler.child.process import answer
+from sampler.child.process import Inputs, answer
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.limits import Limits
 
@@ -52,6 +52,9 @@ DONE = {
     "frame_seconds": 0.04,
     "frames_total": 1,
     "frames_decoded": 1,
+    "leading": [],
+    "leading_seconds": 0.0,
+    "refused": [],
     "notes": [],
     "packets": [],
     "refused": [],
@@ -220,7 +223,9 @@ def lie_or_serve(sock: socket.socket) -> None:
             os.pwrite(files[0], bytes(SIDE * SIDE), 0)
             ALL[name](Liar(sock, request["number"]))
         else:
-            answer(request, descriptor, Outbox(sock, files, request["number"]))
+            before = files[2] if len(files) > 2 else None
+            inputs = Inputs(input=descriptor, before=before)
+            answer(request, inputs, Outbox(sock, files[:2], request["number"]))
         for opened in (descriptor, *files):
             os.close(opened)
 

@@ -42,6 +42,13 @@ def as_piff(fragments: bytes) -> bytes:
     return fragments.replace(b"senc", b"uuid" + PIFF_UUID, 1)
 
 
+def _clear_first(share: float) -> bytes:
+    """TS whose first packets are in the clear."""
+    clear = segment(seconds=6)
+    edge = int(len(clear) / 188 * share) * 188
+    return clear[:edge] + scrambled(clear[edge:])
+
+
 CENC = segment("mp4", encrypted=True)
 CLEAR = segment("mp4")
 NAMED = CLEAR.replace(b"avc1", b"encv")
@@ -52,6 +59,7 @@ WHOLE = {
     "an encrypted sample entry far behind": behind_free_space(NAMED),
     "SAMPLE-AES in TS": segment().replace(STREAM_TYPE, b"\xdb" + STREAM_TYPE[1:]),
     "scrambled TS": scrambled(segment()),
+    "TS that is scrambled from its middle on": _clear_first(0.8),
     "scrambled TS with audio in the clear": scrambled(segment(audio_seconds=2)),
     "scrambled TS after a second of audio in the clear": scrambled(segment(audio_seconds=2, video_from_seconds=1)),
 }
@@ -63,6 +71,10 @@ PAIRS = {
         init_and_fragments(CLEAR)[1],
     ),
     "an init section in the clear": (init_and_fragments(CLEAR)[0], init_and_fragments(CENC)[1]),
+    "an init section and a fragment in the clear": (
+        init_and_fragments(CLEAR)[0],
+        init_and_fragments(CLEAR)[1] + init_and_fragments(CENC)[1],
+    ),
     "an init section in the clear before PIFF": (
         init_and_fragments(CLEAR)[0],
         as_piff(init_and_fragments(CENC)[1]),

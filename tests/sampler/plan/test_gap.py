@@ -54,8 +54,9 @@ def test_the_bound_holds_across_the_borders_of_segments(
     edges = [*keyframes(data), PICTURES]
     parts = cut(data, edges if len(edges) < 10 else [*edges[:-1:60], PICTURES])
     times: list[float] = []
-    for part in reversed(parts):  # each is planned on its own: the order must not matter
-        segment = decoder.sample(part.data, profile=profile, seed=b"borders")
+    befores = [None, *(part.data for part in parts)]
+    for part, before in zip(reversed(parts), befores[-2::-1], strict=True):  # the order must not matter
+        segment = decoder.sample(part.data, profile=profile, seed=b"borders", before=before)
         start_seconds = part.numbers[0] * FRAME_SECONDS
         times += [start_seconds + frame.pts_seconds for frame in segment.frames]
         for frame in segment.frames:

@@ -48,6 +48,7 @@ def gops(draw: st.DrawFn, start_seconds: float) -> list[VideoPacket]:
             keyframe=number == 0,
             reference=number == 0 or shown == max(order[: number + 1]),
             quantiser=quantiser,
+            leading=number > 0 and shown < leading,
         )
         for number, (shown, size) in enumerate(zip(order, sizes, strict=True))
     ]

@@ -1,0 +1,85 @@
+"""The GOP before an input's first keyframe, or a window's, with which its leading pictures are decoded. Runs in the
+decoder child.
+
+The bytes of the segment before are as hostile as any. Whatever does not fit this input is no primer: then its leading
+pictures stay unmoderated.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sampler.demux.packets import VideoPacket
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.stream import VideoStream
+
+JOIN_SECONDS = 0.5
+"""The segment before ends (<=) so long before this one begins, by decoding times: one picture's time, which at two
+pictures a second is this. Segments that are further apart have another between them, or another clock."""
+MPEG_TS_WRAP_TICKS = 1 << 33
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Primer:
+    """Packets of one GOP, from its keyframe on, in decoding order."""
+
+    packets: tuple[VideoPacket, ...]
+    payloads: "tuple[Packet[VideoStream], ...]"
+    """Index for index those of `packets`."""
+
+    def hidden(self) -> list[VideoPacket]:
+        """The packets as they are planned: none of them is shown."""
+        return [packet._replace(shown=False) for packet in self.packets]
+
+
+def last_gop(packets: "list[VideoPacket]", payloads: "list[Packet[VideoStream]]") -> Primer | None:
+    """The last GOP of a window, without its own leading pictures, which need one more; None: it has no keyframe."""
+    start = next((index for index in range(len(packets) - 1, -1, -1) if packets[index].keyframe), None)
+    if start is None:
+        return None
+    kept = [index for index in range(start, len(packets)) if not packets[index].leading]
+    return Primer(packets=tuple(packets[index] for index in kept), payloads=tuple(payloads[index] for index in kept))
+
+
+def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float) -> Primer | None:
+    """The primer on the timeline of the input that begins with packet `first`; None: it does not lead up to it.
+
+    Args:
+        primer: of the segment before, on a timeline of its own.
+        first: the input's first packet, a keyframe.
+        first_seconds: when that is shown, on the input's timeline.
+    """
+    payloads = (*primer.payloads, first)
+    shown = [payload.pts for payload in payloads if payload.pts is not None]
+    decoded = [stamp for payload in payloads[-2:] if (stamp := _decoding_time(payload)) is not None]
+    one_clock = all(payload.time_base == first.time_base for payload in primer.payloads)
+    if not one_clock or len(shown) < len(payloads) or len(decoded) < 2:
+        return None
+    tick_seconds = float(first.time_base)
+    times = [_unwrapped(pts, shown[-1]) for pts in shown]
+    ends, begins = (_unwrapped(stamp, shown[-1]) for stamp in decoded)
+    if not 0 < (begins - ends) * tick_seconds <= JOIN_SECONDS or max(times[:-1]) >= times[-1]:
+        return None
+    return Primer(
+        packets=tuple(
+            packet._replace(seconds=first_seconds - (times[-1] - time) * tick_seconds)
+            for packet, time in zip(primer.packets, times, strict=False)
+        ),
+        payloads=primer.payloads,
+    )
+
+
+def is_same_stream(context: "VideoCodecContext", other: "VideoCodecContext") -> bool:
+    """True if the packets of both can go through one decoder: codec, parameters and size are the same."""
+    return all(getattr(context, name) == getattr(other, name) for name in ("name", "extradata", "width", "height"))
+
+
+def _decoding_time(payload: "Packet[VideoStream]") -> int | None:
+    return payload.dts if payload.dts is not None else payload.pts
+
+
+def _unwrapped(stamp: int, near: int) -> int:
+    """The stamp on the turn of MPEG-TS's clock that is nearest to `near`."""
+    return near + (stamp - near + MPEG_TS_WRAP_TICKS // 2) % MPEG_TS_WRAP_TICKS - MPEG_TS_WRAP_TICKS // 2

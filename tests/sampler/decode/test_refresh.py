@@ -1,0 +1,111 @@
+"""Recovery points: believed where the pictures bear them out, and else their pictures stay concealed."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import av
+import pytest
+from kinds import x265
+from media import RATE, Recipe, cut, encode, level_error, number_in, steady, x264
+
+from config.profiles import BALANCED, PROFILES, SamplingProfile
+from sampler.child.decoder import Decoder
+
+ONE_IDR = x264(bframes=0, keyint=10_000, scenecut=0)
+REFRESH = {"keyint": 50, "scenecut": 0, "intra_refresh": 1}
+HONEST = {
+    "plain": x264(bframes=0, **REFRESH),
+    "b-frames": x264(bframes=3, **REFRESH),
+    "zerolatency": x264(preset="ultrafast", tune="zerolatency", **REFRESH),
+    "slow": x264(preset="slow", bframes=0, **REFRESH),
+    "slices": x264(slices=3, bframes=0, **REFRESH),
+    "odd size": replace(x264(preset="medium", bframes=0, **REFRESH), width=322, height=178),
+    "4:4:4, 10 bit": replace(x264(bframes=0, **REFRESH), pixel_format="yuv444p10le"),
+}
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as shared:
+        yield shared
+
+
+def with_recovery_points(data: bytes, count: int, at: Callable[[int], bool]) -> bytes:
+    """The MPEG-TS of H.264 whose pictures for which `at(index)` claim to be recovery points of `count` pictures (H.264,
+    D.1.8), with the parameter sets that a decoder needs to begin there."""
+    golomb = f"{count + 1:b}"
+    bits = "0" * (len(golomb) - 1) + golomb + "00001"
+    payload = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    message = b"\0\0\0\1\x06\x06" + bytes([len(payload)]) + payload + b"\x80"
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data), format="mpegts") as source, av.open(file, "w", format="mpegts") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            content = bytes(packet)
+            if not index:
+                sets = content[content.index(b"\0\0\0\1\x67") : content.index(b"\0\0\1\x06")].rstrip(b"\0")
+            slices = content.index(b"\0\0\0\1" if content[4] & 31 != 9 else b"\0\0\1", 4)
+            told = av.Packet(content[:slices] + sets + message + content[slices:] if at(index) else content)
+            told.pts, told.dts, told.time_base, told.stream = packet.pts, packet.dts, packet.time_base, stream
+            told.is_keyframe = packet.is_keyframe
+            output.mux(told)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("count", [0, 12])
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_a_recovery_point_that_lies_leaves_its_pictures_unmoderated(
+    decoder: Decoder, count: int, profile: SamplingProfile
+) -> None:
+    """Grey would count as moderated for as long as a broadcaster likes, while viewers see everything."""
+    data = with_recovery_points(encode(ONE_IDR, steady(500)), count, lambda index: index % 25 == 10)
+    (part,) = cut(data, [60, 500])
+    segment = decoder.sample(part.data, profile=profile, seed=b"refresh")
+
+    assert segment.frames
+    assert all(frame.concealed and not frame.replaced for frame in segment.frames)
+    assert sum(stretch.seconds for stretch in segment.unmoderated) == pytest.approx(segment.duration_seconds)
+    assert {stretch.reason for stretch in segment.unmoderated} == {"concealed"}
+
+
+def test_recovery_points_are_believed_once_the_pictures_bear_them_out(decoder: Decoder) -> None:
+    """A broken encoder's stream would stay concealed for ever after one wrong claim."""
+    data = with_recovery_points(encode(HONEST["plain"], steady(200)), 0, lambda index: index % 50 == 30)
+    (part,) = cut(data, [25, 200])
+    segment = decoder.sample(part.data, profile=BALANCED, seed=b"refresh")
+    clean = [frame for frame in segment.frames if not frame.concealed]
+
+    assert clean
+    for frame in clean:
+        assert number_in(frame.picture.luma()) == 25 + round(frame.pts_seconds * RATE)
+        assert level_error(frame.picture.luma()) < 4
+
+
+@pytest.mark.parametrize("first", [10, 51, 73])
+@pytest.mark.parametrize("kind", HONEST)
+def test_an_honest_intra_refresh_is_joined_at_its_recovery_point(decoder: Decoder, kind: str, first: int) -> None:
+    """Streams with intra refresh, which have no keyframes, would never be moderated."""
+    recipe: Recipe = HONEST[kind]
+    (part,) = cut(encode(recipe, steady(200)), [first, 200])
+    segment = decoder.sample(part.data, profile=BALANCED, seed=b"refresh")
+    clean = [frame for frame in segment.frames if not frame.concealed]
+    columns = -(-recipe.width // 16)
+
+    # With B-frames FFmpeg counts otherwise than x264 does: the sample at the recovery point comes too early.
+    late = BALANCED.max_gap_seconds * RATE if kind == "b-frames" else 0
+    assert clean[0].pts_seconds * RATE <= 50 + columns + 4 + late
+    for frame in clean:
+        assert number_in(frame.picture.luma()) == part.numbers[0] + round(frame.pts_seconds * RATE)
+        assert level_error(frame.picture.luma()) < 4
+    assert all(stretch.end_seconds <= clean[0].pts_seconds for stretch in segment.unmoderated)
+
+
+def test_an_hevc_intra_refresh_is_never_taken_for_right(decoder: Decoder) -> None:
+    """FFmpeg does not report what H.265 predicts: what cannot be proven would be believed."""
+    recipe = x265(intra_refresh=1, keyint=50, min_keyint=50, bframes=0)
+    (part,) = cut(encode(recipe, steady(150)), [20, 150])
+    segment = decoder.sample(part.data, profile=BALANCED, seed=b"refresh")
+
+    assert all(frame.concealed for frame in segment.frames)
+    assert sum(stretch.seconds for stretch in segment.unmoderated) == pytest.approx(segment.duration_seconds)

@@ -1,0 +1,105 @@
+"""H.264 with a long-term reference picture, written bit by bit, because no available encoder makes it.
+
+Sections are those of ITU-T H.264. A picture is complete (I_PCM), or has its number in a row of raw macroblocks and for
+the rest repeats the long-term reference (P_Skip), so that a decoder's output is known to the bit.
+"""
+
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+from fields import (
+    BLOCK,
+    COLUMNS,
+    FRAME_NUMBER_BITS,
+    I_SLICE,
+    IDR,
+    LEVEL,
+    MAIN_PROFILE,
+    P_SLICE,
+    PCM_IN_I,
+    PCM_IN_P,
+    SIZE,
+    SLICE,
+    SPS,
+    BitWriter,
+    picture_parameters,
+)
+from media import CLOCK, FRAME_TICKS, RATE, painted
+from numpy.typing import NDArray
+
+ROWS = SIZE.height // BLOCK
+KEPT_SCENE, OWN_SCENE = 0, 1
+RECOVERY_POINT = b"\0\0\0\1\x06\x06\x01\x84\x80"
+"""An SEI message (D.1.8): all is right from here on."""
+
+
+def with_long_term_reference(count: int, *, second: int) -> bytes:
+    """An MPEG-TS of `count` pictures. The first is kept as a long-term reference, which all others show below their
+    numbers; but picture `second` is intra coded, shows another scene, and claims that decoding may begin there."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mpegts") as output:
+        stream = output.add_mux_stream("h264", rate=RATE, width=SIZE.width, height=SIZE.height)
+        for number in range(count):
+            intra = number in (0, second)
+            head = _sequence_parameters() + picture_parameters() if intra else b""
+            head += RECOVERY_POINT if number == second else b""
+            packet = av.Packet(head + _picture(number, second))
+            packet.stream, packet.time_base = stream, Fraction(1, CLOCK)
+            packet.pts = packet.dts = number * FRAME_TICKS
+            packet.is_keyframe = intra
+            output.mux(packet)
+    return file.getvalue()
+
+
+def shown_at(number: int, second: int) -> NDArray[np.float64]:
+    """Luma of picture `number`, (H, W), full range."""
+    luma = painted(SIZE, number, OWN_SCENE if number == second else KEPT_SCENE, still=True)
+    if number not in (0, second):
+        luma[BLOCK:] = painted(SIZE, 0, KEPT_SCENE, still=True)[BLOCK:]
+    return luma
+
+
+def _sequence_parameters() -> bytes:
+    bits = BitWriter()
+    bits.put(MAIN_PROFILE, 8)
+    bits.put(LEVEL, 16)
+    # Identifier, bits of frame_num, output in decoding order, two reference frames.
+    bits.ue(0, FRAME_NUMBER_BITS - 4, 2, 2)
+    bits.put(0)
+    bits.ue(COLUMNS - 1, ROWS - 1)
+    # Frames only, direct_8x8_inference, no cropping, no VUI.
+    bits.put(0b1100, 4)
+    return bits.unit(SPS)
+
+
+def _picture(number: int, second: int) -> bytes:
+    levels = np.rint(16 + shown_at(number, second) * 219 / 255).astype(np.uint8)
+    intra = number in (0, second)
+    bits = BitWriter()
+    bits.ue(0, I_SLICE if intra else P_SLICE, 0)
+    bits.put(number % 2**FRAME_NUMBER_BITS, FRAME_NUMBER_BITS)
+    if number == 0:
+        bits.ue(0)
+    if not intra:
+        # One reference as in the PPS; the first of the list is the long-term one.
+        bits.put(0)
+        bits.put(1)
+        bits.ue(2, 0, 3)
+    if number == 0:
+        # Earlier pictures are put out, this one is kept for long.
+        bits.put(0b01, 2)
+    else:
+        bits.put(0)
+    bits.ue(0, 1)
+    for row in range(ROWS if intra else 1):
+        for column in range(COLUMNS):
+            if not intra:
+                bits.ue(0)
+            bits.ue(PCM_IN_I if intra else PCM_IN_P)
+            block = levels[row * BLOCK :, column * BLOCK :][:BLOCK, :BLOCK]
+            bits.samples(np.concatenate([block.ravel(), np.full(BLOCK * BLOCK // 2, 128, np.uint8)]))
+    if not intra:
+        bits.ue((ROWS - 1) * COLUMNS)
+    return bits.unit(SLICE if number else IDR)
