@@ -124,14 +124,30 @@ def hash_samples(samples: FloatArray, exact_luma: Callable[[], FloatArray]) -> P
 
     The samples may be off the reference's by _SAMPLE_DRIFT; the picture itself is read where that decides.
     """
-    quality_range = _quality_range(samples)
+    return _hash_decided(_decided(samples), exact_luma)
+
+
+def hash_samples_and_transpose(samples: FloatArray, exact_luma: Callable[[], FloatArray]) -> tuple[PdqHash, PdqHash]:
+    """The hash as of `hash_samples`, and that of the transposed picture, whose frequencies are the transposed ones."""
+    decided = _decided(samples)
+    turned = None if decided is None else (decided[0].T, decided[1])
+    return _hash_decided(decided, exact_luma), _hash_decided(turned, lambda: exact_luma().T)
+
+
+def _decided(samples: FloatArray) -> tuple[FloatArray, int] | None:
+    """Frequencies and quality of what is sampled; None where the samples' drift might decide a bit or the quality."""
+    lowest, highest = _quality_range(samples)
     frequencies = _frequencies(samples)
-    quality = quality_range[0]
-    if quality_range[0] != quality_range[1] or (quality >= MIN_QUALITY and _is_close_call(frequencies)):
-        samples = reference.sample(exact_luma())
-        quality = reference.quality(samples)
-        frequencies = reference.frequencies(samples)
-    return PdqHash(bits=_bits(frequencies), quality=quality)
+    if lowest != highest or (lowest >= MIN_QUALITY and _is_close_call(frequencies)):
+        return None
+    return frequencies, lowest
+
+
+def _hash_decided(decided: tuple[FloatArray, int] | None, exact_luma: Callable[[], FloatArray]) -> PdqHash:
+    if decided is not None:
+        return PdqHash(bits=_bits(decided[0]), quality=decided[1])
+    samples = reference.sample(exact_luma())
+    return PdqHash(bits=_bits(reference.frequencies(samples)), quality=reference.quality(samples))
 
 
 def _sample(luma: Picture) -> FloatArray:
