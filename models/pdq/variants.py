@@ -8,12 +8,13 @@ orientations, and two of them cost a small product and a cosine transform; where
 picture itself is read, as in `models.pdq`.
 """
 
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
 
 import numpy as np
 
-from models.pdq.letterbox import without_bars
+from models.pdq.borders import Box, without_borders
+from models.pdq.margins import CROPPED_SHARES, MAX_COVERED_SHARE, Margins, cropped_margins, hash_continued
 from models.pdq.pdq import (
     FloatArray,
     PdqHash,
@@ -50,14 +51,26 @@ def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Va
     check_luma(luma)
     pdq, variants = _transformed(luma, wanted)
     if Variant.CROP in wanted:
-        inner = without_bars(luma)
         variants[Variant.CROP] = ()
-        if inner is not None:
-            cropped, also = _transformed(inner, wanted)
-            variants[Variant.CROP] = (cropped,)
-            for variant, hashes in also.items():
+        boxes = without_borders(luma)
+        for box in boxes:
+            cropped, also = _transformed(box.of(luma), wanted)
+            for variant, hashes in {**also, Variant.CROP: (cropped,)}.items():
                 variants[variant] += hashes
+        variants[Variant.CROP] += tuple(_guessed(luma, boxes))
     return pdq, variants
+
+
+def _guessed(luma: Picture, boxes: Sequence[Box]) -> Iterator[PdqHash]:
+    """The hashes of guesses at what was cropped off the picture, or off what is inside its borders, or is covered."""
+    for picture in (luma, boxes[-1].of(luma)) if boxes else (luma,):
+        for share in CROPPED_SHARES:
+            yield hash_continued(picture, cropped_margins(picture, share))
+    if boxes:
+        outer, (height, width) = boxes[0], luma.shape
+        covered = Margins(top=outer.top, bottom=height - outer.bottom, left=outer.left, right=width - outer.right)
+        if max(1 - (outer.bottom - outer.top) / height, 1 - (outer.right - outer.left) / width) <= MAX_COVERED_SHARE:
+            yield hash_continued(outer.of(luma), covered)
 
 
 def _transformed(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
