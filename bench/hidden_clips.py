@@ -24,7 +24,7 @@ from bench.staging import Finish, HiddenInsert, StagedReel, Strobe, flicker, pla
 SEGMENT_SECONDS = 4
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 1.5
 """Durations of inserts at full extent."""
-STROBE_SECONDS = 1.25
+STROBE_SECONDS = 2
 LEADING_PICTURES = 12
 """Length of the inserts that leading pictures hide: 0.5 s. Of 16 B-frames 13 come before a keyframe every 2 s."""
 GROUNDS = ("bikes, one shot", "bigbuckbunny", "carphone_pristine", "handheld", "pan")
@@ -86,9 +86,9 @@ ROWS = (
     HiddenRow(name="window of 1/2", area=1 / 2),
     HiddenRow(name="window of 1/4", area=1 / 4),
     HiddenRow(name="window of 1/9", area=1 / 9, floor=0.7),
-    HiddenRow(name="strobe of 15", frames_per_second=30, gop_pictures=120, strobe_period=2),
-    HiddenRow(name="strobe of 30", frames_per_second=30, gop_pictures=120, strobe_period=1),
-    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(6), flicker(3), flicker(11))),
+    HiddenRow(name="strobe of 15", frames_per_second=60, gop_pictures=240, strobe_period=4),
+    HiddenRow(name="strobe of 30", frames_per_second=60, gop_pictures=240, strobe_period=2),
+    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(1), flicker(2), flicker(3))),
     HiddenRow(name="portrait, grain", finishes=(portrait(blurred=False), portrait(blurred=True))),
     HiddenRow(name="fade of 0.2 s", fade_seconds=0.2, films=PHOTOGRAPHS),
     HiddenRow(name="fade of 0.33 s", fade_seconds=0.33, films=PHOTOGRAPHS, floor=0.7),
@@ -184,8 +184,7 @@ def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int
             # The strobe lies before the insert, or after it.
             before = bool(random.integers(2))
             start = first + (4 if before else row.segment_pictures - length - 4)
-            film = films[int(random.integers(len(films)))]
-            strobes.append(Strobe(start=start, stop=start + length, period=row.strobe_period, film=film))
+            strobes.append(Strobe(start=start, stop=start + length, period=row.strobe_period))
             span = (4 + length + 4, row.segment_pictures - 2) if before else (2, row.segment_pictures - length - 8)
         else:
             span = (1, row.segment_pictures - 1)

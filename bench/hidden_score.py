@@ -22,7 +22,7 @@ CHANGED_LEVELS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenOutcome:
-    """What came of one insert."""
+    """Outcome of one insert."""
 
     seconds: float
     seen: bool
@@ -34,7 +34,7 @@ class HiddenOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenResult:
-    """All of one clip."""
+    """Outcomes of one clip, and its cost."""
 
     outcomes: tuple[HiddenOutcome, ...]
     duration_seconds: float
