@@ -4,7 +4,7 @@ import hashlib
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from io import BytesIO
@@ -16,8 +16,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from bench import clips, material, staging
+from bench import clips, forged_clips, material, staging
 from bench.clips import ENCODERS, Clip, EncoderSetting, Insert, muxed, seconds
+from bench.forged_clips import with_chapter_track, with_recovery_points
 from bench.material import Reel
 from bench.staging import Finish, HiddenInsert, StagedReel, Strobe, flicker, planes, portrait, thumbnail
 
@@ -36,6 +37,7 @@ X265 = EncoderSetting(name="x265 CRF 26", zero_latency=False, parameters="bframe
 AV1 = EncoderSetting(
     name="SVT-AV1 CRF 40", zero_latency=False, parameters="crf=40", preset="10", codec="libsvtav1", container="mp4"
 )
+X264_ONE_KEYFRAME = replace(X264_LOW_DELAY, name="zerolatency CRF 23", parameters="crf=23")
 PLAIN = (X264_LOW_DELAY, X264_QUALITY, X265, X264_BUFFERED)
 OPEN = (
     EncoderSetting(
@@ -72,6 +74,10 @@ class HiddenRow:
     ones (1). None: they lie elsewhere."""
     decoys: bool = False
     """Inserts fill all between keyframes, which alone show the ground."""
+    lies: bool = False
+    """There is one keyframe; each segment but the first begins with a recovery point that is none."""
+    second_track: bool = False
+    """A second track shows the ground alone, and names the first its chapter track."""
     floor: float = 0.9
     """Share to be seen at `balanced`."""
 
@@ -94,6 +100,8 @@ ROWS = (
     HiddenRow(name="fade of 0.33 s", fade_seconds=0.33, films=PHOTOGRAPHS, floor=0.7),
     HiddenRow(name="fade of 0.5 s", fade_seconds=0.5, films=PHOTOGRAPHS, floor=0.7),
     HiddenRow(name="decoy keyframes", frames_per_second=30, gop_pictures=15, decoys=True),
+    HiddenRow(name="lying recovery point", encoders=(X264_LOW_DELAY, X264_ONE_KEYFRAME), lies=True, floor=0.0),
+    HiddenRow(name="chapter track", encoders=(replace(X264_QUALITY, container="mp4"),), second_track=True),
     HiddenRow(name="10 in 30", frames_per_second=30, gop_pictures=120, repeats=3),
 )
 
@@ -159,7 +167,7 @@ class ClipFolder:
 @cache
 def recipes_digest() -> str:
     """Digest of the modules that make clips: a changed recipe makes new ones."""
-    sources = [Path(__file__), *(Path(module.__file__ or "") for module in (clips, material, staging))]
+    sources = [Path(__file__), *(Path(module.__file__ or "") for module in (clips, forged_clips, material, staging))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
@@ -168,8 +176,7 @@ def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int
     base = GROUNDS[(number + len(row.name)) % len(GROUNDS)]
     encoder = replace(row.encoders[number % len(row.encoders)], frames_per_second=row.frames_per_second)
     # With leading pictures the last segment would lack the keyframe that they belong to.
-    segments = inserts + (row.leading is not None)
-    frames = segments * row.segment_pictures
+    frames = (inserts + (row.leading is not None)) * row.segment_pictures
     films = [name for name in row.films if name != base]
     placed: list[HiddenInsert] = []
     strobes: list[Strobe] = []
@@ -207,7 +214,38 @@ def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int
         repeats=row.repeats,
         finish=row.finishes[number % len(row.finishes)],
     )
-    return encoded(staged, row.name, encoder, base, placed, frames=frames, gop_pictures=row.gop_pictures)
+    stream = encoder.encode(
+        staged, [(base, index) for index in range(frames)], gop_frames=frames if row.lies else row.gop_pictures
+    )
+    if row.lies:
+        stream = with_recovery_points(stream, row.segment_pictures)
+    segments, starts = _segmented(stream, encoder.container)
+    if row.second_track:
+        plain = StagedReel(reel(), base=base, inserts=())
+        ground = encoder.encode(plain, [(base, index) for index in range(frames)], gop_frames=row.gop_pictures)
+        segments = tuple(map(with_chapter_track, segments, _segmented(ground, encoder.container)[0]))
+    rate = encoder.frames_per_second
+    return HiddenClip(
+        clip=Clip(
+            encoder=encoder.name,
+            base=base,
+            gop_seconds=max(1, row.gop_pictures // rate),
+            stream=stream,
+            segments=segments,
+            segment_seconds=SEGMENT_SECONDS,
+            frames_total=frames,
+            inserts=tuple(Insert(start_seconds=one.start / rate, end_seconds=one.stop / rate) for one in placed),
+        ),
+        row=row.name,
+        frames_per_second=rate,
+        starts_seconds=starts,
+        shown=np.stack([thumbnail(planes(staged.picture(base, index))[0]) for index in range(frames)]),
+        plain=np.stack([thumbnail(planes(staged.plain(index))[0]) for index in range(frames)]),
+        films=tuple(insert.film for insert in placed),
+        fade_seconds=row.fade_seconds,
+        width=staged.width,
+        height=staged.height,
+    )
 
 
 def _places(
@@ -233,44 +271,6 @@ def _window(area: float, random: np.random.Generator) -> tuple[float, float, flo
     side = float(np.sqrt(area))
     left, top = random.uniform(staging.WINDOW_MARGIN, 1 - side - staging.WINDOW_MARGIN, 2).tolist()
     return side, left, top
-
-
-def encoded(
-    staged: StagedReel,
-    row: str,
-    encoder: EncoderSetting,
-    base: str,
-    inserts: Sequence[HiddenInsert],
-    *,
-    frames: int,
-    gop_pictures: int,
-) -> HiddenClip:
-    """The clip of these pictures, in segments that begin with keyframes."""
-    stream = encoder.encode(staged, [(base, index) for index in range(frames)], gop_frames=gop_pictures)
-    rate = encoder.frames_per_second
-    segments, starts = _segmented(stream, encoder.container)
-    fade = max((insert.fade for insert in inserts), default=0)
-    return HiddenClip(
-        clip=Clip(
-            encoder=encoder.name,
-            base=base,
-            gop_seconds=max(1, gop_pictures // rate),
-            stream=stream,
-            segments=segments,
-            segment_seconds=SEGMENT_SECONDS,
-            frames_total=frames,
-            inserts=tuple(Insert(start_seconds=one.start / rate, end_seconds=one.stop / rate) for one in inserts),
-        ),
-        row=row,
-        frames_per_second=rate,
-        starts_seconds=starts,
-        shown=np.stack([thumbnail(planes(staged.picture(base, index))[0]) for index in range(frames)]),
-        plain=np.stack([thumbnail(planes(staged.plain(index))[0]) for index in range(frames)]),
-        films=tuple(insert.film for insert in inserts),
-        fade_seconds=fade / rate,
-        width=staged.width,
-        height=staged.height,
-    )
 
 
 def _segmented(stream: bytes, container: str) -> tuple[tuple[bytes, ...], tuple[float, ...]]:

@@ -6,7 +6,6 @@ samples. An insert is seen if a picture was taken in [start, end) that is not co
 covers. It is in the ledger if the sampler reports all of it as unmoderated.
 """
 
-import inspect
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
@@ -91,25 +90,34 @@ def _made(
 
 
 def measure(hidden: HiddenClip, decoder: Decoder, profile: SamplingProfile) -> HiddenResult:
-    """Samples all segments of a clip, each with the one before it at hand, and judges what was seen."""
-    takes_before = "before" in inspect.signature(decoder.sample).parameters
+    """Samples all segments of a clip and judges the samples."""
     sampled: list[SampledSegment | None] = []
     for index, segment in enumerate(hidden.clip.segments):
-        more: dict[str, Any] = {}
-        if takes_before and index:
-            more["before"] = hidden.clip.segments[index - 1]
         seed = f"{hidden.row}/{hidden.clip.encoder}/{hidden.clip.base}/{index}".encode()
+        before = hidden.clip.segments[index - 1] if index else None
         try:
-            sampled.append(decoder.sample(segment, profile=profile, seed=seed, **more))
+            sampled.append(_sample(decoder, segment, before, profile, seed))
         except InputError:
             sampled.append(None)
     return judge_hidden(hidden, sampled)
 
 
+def _sample(
+    decoder: Decoder, segment: bytes, before: bytes | None, profile: SamplingProfile, seed: bytes
+) -> SampledSegment:
+    """Samples a segment, and its leading pictures with the segment before where that is needed, as a worker does."""
+    found: Any = decoder.sample(segment, profile=profile, seed=seed)
+    if before is not None and getattr(found, "leading_seconds", False):
+        sample: Any = decoder.sample
+        found = found.with_leading(sample(segment, profile=profile, seed=seed, before=before, leading_only=True))
+    assert isinstance(found, SampledSegment)
+    return found
+
+
 def _table(rows: list[HiddenRow], results: list[list[HiddenResult]], profile: str) -> Table:
     table = Table(title=f"Hidden inserts, profile {profile}", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("hidden in or by", no_wrap=True)
-    for heading in ("n", "seen", "or in ledger", "listed matched", "unmoderated s", "samples/s", "CPU ms/s"):
+    for heading in ("n", "seen", "or in ledger", "listed matched", "unmoderated s", "wrong", "samples/s", "CPU ms/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row, several in zip(rows, results, strict=True):
         outcomes = [outcome for result in several for outcome in result.outcomes]
@@ -122,6 +130,7 @@ def _table(rows: list[HiddenRow], results: list[list[HiddenResult]], profile: st
             str(sum(outcome.seen or outcome.ledgered for outcome in outcomes)),
             str(sum(listed)) if listed else "",
             f"{sum(result.unmoderated_seconds for result in several):.1f}",
+            str(sum(result.wrong for result in several)),
             f"{sum(result.samples for result in several) / seconds:.2f}",
             f"{1000 * sum(result.cpu_seconds for result in several) / seconds:.1f}",
         )
