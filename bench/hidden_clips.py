@@ -68,7 +68,9 @@ class HiddenRow:
     repeats: int = 1
     """Times that each picture of the camera is sent."""
     finishes: tuple[Finish | None, ...] = (None,)
+    grounds: tuple[str, ...] = GROUNDS
     films: tuple[str, ...] = FILMS
+    """Films of inserts."""
     leading: int | None = None
     """Inserts lie in the leading pictures of every second keyframe: of even ones (0), which begin segments, or odd
     ones (1). None: they lie elsewhere."""
@@ -104,6 +106,32 @@ ROWS = (
     HiddenRow(name="chapter track", encoders=(replace(X264_QUALITY, container="mp4"),), second_track=True),
     HiddenRow(name="10 in 30", frames_per_second=30, gop_pictures=120, repeats=3),
 )
+CODECS = (X264_QUALITY, X265, AV1)
+UNCUT = (
+    HiddenRow(name="talking head", encoders=CODECS, gop_pictures=48, grounds=("carphone_pristine",)),
+    HiddenRow(name="handheld", encoders=CODECS, gop_pictures=48, grounds=("handheld",)),
+    HiddenRow(name="dark webcam", encoders=CODECS, gop_pictures=48, grounds=("dark webcam",)),
+    HiddenRow(name="slides", encoders=CODECS, gop_pictures=48, grounds=("slides",)),
+    HiddenRow(name="game", encoders=CODECS, gop_pictures=48, grounds=("game",)),
+    HiddenRow(
+        name="10 in 30, uncut",
+        encoders=CODECS,
+        frames_per_second=30,
+        gop_pictures=60,
+        repeats=3,
+        grounds=("carphone_pristine",),
+    ),
+    HiddenRow(
+        name="15 in 60, uncut",
+        encoders=CODECS,
+        frames_per_second=60,
+        gop_pictures=120,
+        repeats=4,
+        grounds=("carphone_pristine",),
+    ),
+)
+"""Material without cuts."""
+UNCUT_FILMS = tuple(dict.fromkeys(ground for row in UNCUT for ground in row.grounds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +154,10 @@ class HiddenClip:
     height: int
 
 
-def make_row(row: HiddenRow, reel: Callable[[], Reel], *, count: int, seed: int) -> list[Callable[[], HiddenClip]]:
+MakeClip = Callable[[], HiddenClip]
+
+
+def make_row(row: HiddenRow, reel: Callable[[], Reel], *, count: int, seed: int) -> list[MakeClip]:
     """Clips of a row with `count` inserts in all, or few more."""
     per_clip = 2 if count <= 6 else 4
     number = -(-count // per_clip)
@@ -146,7 +177,7 @@ class ClipFolder:
         """True if the clip need not be made."""
         return self._folder is not None and self._path(self._folder, name).exists()
 
-    def clip(self, name: str, make: Callable[[], HiddenClip]) -> HiddenClip:
+    def clip(self, name: str, make: MakeClip) -> HiddenClip:
         """The clip from the folder, or a new one, which is kept there."""
         if self._folder is None:
             return make()
@@ -173,7 +204,7 @@ def recipes_digest() -> str:
 
 def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int, seed: int) -> HiddenClip:
     random = np.random.default_rng((seed, number, *row.name.encode()))
-    base = GROUNDS[(number + len(row.name)) % len(GROUNDS)]
+    base = row.grounds[(number + len(row.name)) % len(row.grounds)]
     encoder = replace(row.encoders[number % len(row.encoders)], frames_per_second=row.frames_per_second)
     # With leading pictures the last segment would lack the keyframe that they belong to.
     frames = (inserts + (row.leading is not None)) * row.segment_pictures
@@ -214,16 +245,41 @@ def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int
         repeats=row.repeats,
         finish=row.finishes[number % len(row.finishes)],
     )
-    stream = encoder.encode(
-        staged, [(base, index) for index in range(frames)], gop_frames=frames if row.lies else row.gop_pictures
-    )
+    ground = StagedReel(reel(), base=base, inserts=()) if row.second_track else None
+    return encoded(row, encoder, staged, placed, base=base, frames=frames, ground=ground)
+
+
+def make_uncut(row: HiddenRow, reel: Callable[[], Reel], *, segments: int) -> list[MakeClip]:
+    """For each encoder of the row a clip of its ground alone."""
+
+    def make(encoder: EncoderSetting) -> HiddenClip:
+        base = row.grounds[0]
+        staged = StagedReel(reel(), base=base, inserts=(), repeats=row.repeats)
+        encoder = replace(encoder, frames_per_second=row.frames_per_second)
+        return encoded(row, encoder, staged, [], base=base, frames=segments * row.segment_pictures)
+
+    return [partial(make, encoder) for encoder in row.encoders]
+
+
+def encoded(
+    row: HiddenRow,
+    encoder: EncoderSetting,
+    staged: StagedReel,
+    inserts: list[HiddenInsert],
+    *,
+    base: str,
+    frames: int,
+    ground: StagedReel | None = None,
+) -> HiddenClip:
+    """The clip in segments; `ground` is shown by its second track."""
+    films = [(base, index) for index in range(frames)]
+    stream = encoder.encode(staged, films, gop_frames=frames if row.lies else row.gop_pictures)
     if row.lies:
         stream = with_recovery_points(stream, row.segment_pictures)
     segments, starts = _segmented(stream, encoder.container)
-    if row.second_track:
-        plain = StagedReel(reel(), base=base, inserts=())
-        ground = encoder.encode(plain, [(base, index) for index in range(frames)], gop_frames=row.gop_pictures)
-        segments = tuple(map(with_chapter_track, segments, _segmented(ground, encoder.container)[0]))
+    if ground is not None:
+        other = encoder.encode(ground, films, gop_frames=row.gop_pictures)
+        segments = tuple(map(with_chapter_track, segments, _segmented(other, encoder.container)[0]))
     rate = encoder.frames_per_second
     return HiddenClip(
         clip=Clip(
@@ -234,14 +290,14 @@ def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int
             segments=segments,
             segment_seconds=SEGMENT_SECONDS,
             frames_total=frames,
-            inserts=tuple(Insert(start_seconds=one.start / rate, end_seconds=one.stop / rate) for one in placed),
+            inserts=tuple(Insert(start_seconds=one.start / rate, end_seconds=one.stop / rate) for one in inserts),
         ),
         row=row.name,
         frames_per_second=rate,
         starts_seconds=starts,
         shown=np.stack([thumbnail(planes(staged.picture(base, index))[0]) for index in range(frames)]),
         plain=np.stack([thumbnail(planes(staged.plain(index))[0]) for index in range(frames)]),
-        films=tuple(insert.film for insert in placed),
+        films=tuple(insert.film for insert in inserts),
         fade_seconds=row.fade_seconds,
         width=staged.width,
         height=staged.height,

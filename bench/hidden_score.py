@@ -39,11 +39,14 @@ class HiddenOutcome:
 class HiddenResult:
     """Outcomes of one clip, and its cost."""
 
+    row: str
+    encoder: str
     outcomes: tuple[HiddenOutcome, ...]
     duration_seconds: float
     samples: int
     wrong: int
     """Samples that count as moderated and do not show what the stream showed then."""
+    concealed: int
     cpu_seconds: float
     unmoderated_seconds: float
 
@@ -84,10 +87,13 @@ def judge_hidden(hidden: HiddenClip, sampled: Sequence[SampledSegment | None]) -
             )
         )
     return HiddenResult(
+        row=hidden.row,
+        encoder=hidden.clip.encoder,
         outcomes=tuple(outcomes),
         duration_seconds=duration_seconds,
         samples=len(frames),
         wrong=sum(not frame.concealed and is_wrong(hidden, seconds, frame) for seconds, frame in frames),
+        concealed=sum(frame.concealed for _, frame in frames),
         cpu_seconds=cpu_seconds,
         unmoderated_seconds=sum(end - start for start, end in unseen),
     )
