@@ -9,6 +9,8 @@ samples. An insert is seen if a picture was taken in [start, end) that is not co
 covers. It is in the ledger if the sampler reports all of it as unmoderated.
 """
 
+import os
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -43,7 +45,9 @@ from config.profiles import PROFILES, SamplingProfile
 from sampler.child.decoder import Decoder
 from sampler.errors import InputError
 from sampler.frames import SampledSegment
+from worker.processes.blas_threads import BLAS_VARIABLES
 
+ONE_THREAD = dict.fromkeys(BLAS_VARIABLES, "1")
 INSERTS, QUICK_INSERTS = 22, 6
 """Inserts of a row."""
 UNCUT_SEGMENTS, QUICK_UNCUT_SEGMENTS = 6, 3
@@ -74,6 +78,9 @@ def main(
     plot: Annotated[Path | None, typer.Option(help="Draw the share seen of each row as this PNG.")] = None,
 ) -> None:
     """Measures what is hidden, and what ordinary and extraordinary streams cost."""
+    if not ONE_THREAD.items() <= os.environ.items():
+        # NumPy reads them when it is imported, and a worker is started with them.
+        os.execve(sys.executable, [sys.executable, "-m", "bench.hiding", *sys.argv[1:]], os.environ | ONE_THREAD)
     cv2.setNumThreads(1)
     parts = part or ([*QUICK_PARTS] if quick else [*HidingPart])
 
