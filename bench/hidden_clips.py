@@ -64,7 +64,7 @@ class HiddenRow:
     """Part of the picture that the insert takes."""
     fade_seconds: float = 0.0
     strobe_period: int = 0
-    """Pictures after which a strobe elsewhere in the segment changes; 0: none."""
+    """A strobe elsewhere in the segment flashes every so many pictures; 0: there is none."""
     repeats: int = 1
     """Times that each picture of the camera is sent."""
     finishes: tuple[Finish | None, ...] = (None,)
@@ -95,8 +95,8 @@ ROWS = (
     HiddenRow(name="window of 1/4", area=1 / 4),
     HiddenRow(name="window of 1/9", area=1 / 9, floor=0.7),
     HiddenRow(name="strobe of 15", frames_per_second=60, gop_pictures=240, strobe_period=4),
-    HiddenRow(name="strobe of 30", frames_per_second=60, gop_pictures=240, strobe_period=2),
-    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(1), flicker(2), flicker(3))),
+    HiddenRow(name="strobe of 30", frames_per_second=120, gop_pictures=480, strobe_period=4),
+    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(regular=True), flicker(regular=False))),
     HiddenRow(name="portrait, grain", finishes=(portrait(blurred=False), portrait(blurred=True))),
     HiddenRow(name="fade of 0.2 s", fade_seconds=0.2, films=PHOTOGRAPHS),
     HiddenRow(name="fade of 0.33 s", fade_seconds=0.33, films=PHOTOGRAPHS, floor=0.7),

@@ -15,10 +15,10 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 PHOTOGRAPH_NOISE = 2
 GRAIN_SIGMA = 12
 """Noise of a phone's camera in a room at night, in levels of 255."""
-FLICKER_GAIN = 0.35
+FLICKER_GAIN = 0.7
 """Part of the brightness that a flicker takes away at its darkest."""
 STILL_SHADE = 40
-STROBE_BLOCK = 6
+STROBE_BLOCK = 3
 """Pixels of a square of a strobe's pattern."""
 THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 48, 27
 WINDOW_MARGIN = 0.04
@@ -49,15 +49,19 @@ class HiddenInsert:
 
 @dataclass(frozen=True, kw_only=True)
 class Strobe:
-    """Pictures [start, stop) show patterns of high contrast, each for `period` pictures."""
+    """Of pictures [start, stop) each `period`th is a pattern of high contrast."""
 
     start: int
     stop: int
     period: int
 
+    def flashes(self, index: int) -> bool:
+        """True if picture `index` of the clip is a pattern."""
+        return self.start <= index < self.stop and (index - self.start) % self.period == 0
+
     def flash(self, index: int, width: int, height: int) -> I420:
         """The pattern at picture `index` of the clip: none is like another."""
-        random = np.random.default_rng((8, self.start, (index - self.start) // self.period))
+        random = np.random.default_rng((8, index))
         picture = np.full((height * 3 // 2, width), 128, np.uint8)
         small = random.integers(16, 236, (-(-height // STROBE_BLOCK), -(-width // STROBE_BLOCK)), np.uint8)
         picture[:height] = np.kron(small, np.ones((STROBE_BLOCK, STROBE_BLOCK), np.uint8))[:height, :width]
@@ -102,7 +106,7 @@ class StagedReel(Reel):
 
     def _ground(self, index: int) -> I420:
         for strobe in self._strobes:
-            if strobe.start <= index < strobe.stop:
+            if strobe.flashes(index):
                 return strobe.flash(index, self.width, self.height)
         return self._reel.picture(self._base, index - index % self._repeats)
 
@@ -166,11 +170,11 @@ def photograph_loop(name: str, width: int, height: int) -> Loop:
     return np.stack(loop).astype(np.uint8)
 
 
-def flicker(pictures: int) -> Finish:
-    """Brightness that changes every so many pictures, by chance."""
+def flicker(*, regular: bool) -> Finish:
+    """Brightness that changes with every picture: between two levels, or by chance."""
 
     def finish(picture: I420, index: int) -> I420:
-        gain = 1 - FLICKER_GAIN * np.random.default_rng((7, index // pictures)).random()
+        gain = 1 - FLICKER_GAIN * (index % 2 if regular else np.random.default_rng((7, index)).random())
         changed = picture.copy()
         luma, _, _ = planes(changed)
         luma[:] = np.clip((luma.astype(np.float32) - 16) * gain + 16, 16, 235)
