@@ -96,7 +96,7 @@ ROWS = (
     HiddenRow(name="window of 1/9", area=1 / 9, floor=0.7),
     HiddenRow(name="strobe of 15", frames_per_second=60, gop_pictures=240, strobe_period=4),
     HiddenRow(name="strobe of 30", frames_per_second=120, gop_pictures=480, strobe_period=4),
-    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(regular=True), flicker(regular=False))),
+    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(0.45), flicker(0.7))),
     HiddenRow(name="portrait, grain", finishes=(portrait(blurred=False), portrait(blurred=True))),
     HiddenRow(name="fade of 0.2 s", fade_seconds=0.2, films=PHOTOGRAPHS),
     HiddenRow(name="fade of 0.33 s", fade_seconds=0.33, films=PHOTOGRAPHS, floor=0.7),

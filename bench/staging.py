@@ -15,8 +15,6 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 PHOTOGRAPH_NOISE = 2
 GRAIN_SIGMA = 12
 """Noise of a phone's camera in a room at night, in levels of 255."""
-FLICKER_GAIN = 0.7
-"""Part of the brightness that a flicker takes away at its darkest."""
 STILL_SHADE = 40
 STROBE_BLOCK = 3
 """Pixels of a square of a strobe's pattern."""
@@ -170,11 +168,11 @@ def photograph_loop(name: str, width: int, height: int) -> Loop:
     return np.stack(loop).astype(np.uint8)
 
 
-def flicker(*, regular: bool) -> Finish:
-    """Brightness that changes with every picture: between two levels, or by chance."""
+def flicker(depth: float) -> Finish:
+    """Every second picture is darker by that part."""
 
     def finish(picture: I420, index: int) -> I420:
-        gain = 1 - FLICKER_GAIN * (index % 2 if regular else np.random.default_rng((7, index)).random())
+        gain = 1 - depth * (index % 2)
         changed = picture.copy()
         luma, _, _ = planes(changed)
         luma[:] = np.clip((luma.astype(np.float32) - 16) * gain + 16, 16, 235)
