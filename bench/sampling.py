@@ -41,7 +41,8 @@ from bench.score import Result, Results, judge, median_by_cpu
 from config.profiles import BALANCED
 from models.pdq.pdq import hash_luma
 from sampler.child.decoder import Decoder
-from worker.moderation.gate import Fingerprint, GateState, view
+from worker.moderation.gate_key import GateKey
+from worker.moderation.segment_gate import SegmentGate
 
 BASES = (*NATURAL, "pan", "handheld")
 INSERTED = (*BASES, "discs")
@@ -57,6 +58,7 @@ CLEAN_SEGMENT_SECONDS = (2, 6)
 ROUNDS = 3
 """Measurements of each clip whose CPU counts, of which the median is taken: these clips are short."""
 STILL_SECONDS = 60
+GATE_KEY = GateKey(b"bench")
 REPORT_COLUMNS = 120
 """Width of the widest table, if the output is no terminal."""
 
@@ -210,18 +212,20 @@ def _measure_still(extent: CorpusSize, decoder: Decoder, progress: Progress) -> 
 
 def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
     """For each sampled picture of the clip, whether the gate passes it to the classifiers."""
-    state: GateState | None = None
+    gate = SegmentGate(GATE_KEY)
     for start_seconds, segment in sampled(clip, decoder, BALANCED):
+        gate = SegmentGate(GATE_KEY, gate.state)
         for frame in segment.frames if segment is not None else ():
             if frame.replaced:
                 yield False
                 continue
             capture_ms = round(1000 * (start_seconds + frame.pts_seconds))
             luma = frame.picture.luma()
-            fingerprint = Fingerprint.of(luma, hash_luma(luma))
-            seen = view(state, fingerprint, capture_ms=capture_ms, flat=frame.flat is not None)
+            seen = gate.view(luma, hash_luma(luma), capture_ms=capture_ms, flat=frame.flat is not None)
             if seen.repeated is None:
-                state = seen.classified({})
+                gate.classified(seen, {})
+            else:
+                gate.taken_over(seen)
             yield seen.repeated is None
 
 

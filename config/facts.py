@@ -24,6 +24,13 @@ IMMINENT_DANGER_RULE = "imminent-danger"
 signal has the same name."""
 
 
+OVER_BUDGET = "over-budget"
+LEADING_UNSEEN = "leading-unseen"
+OWN_SIGNALS: Mapping[str, str] = {"budget": OVER_BUDGET, "leading": LEADING_UNSEEN}
+"""Reasons of the ledger to the signals that Livewarden makes of them: the share of a segment's time, 0 to 1, that was
+lost for the reason, the highest of late."""
+
+
 class Severity(StrEnum):
     """Urgency of a review; in falling order."""
 

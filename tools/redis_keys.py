@@ -15,10 +15,10 @@ version's, or a foreign one's.
 `control`, `segments` and their like, `unacked*` and `_kombu.*`, all bounded by waiting work, and `intake`, into which
 platforms write.
 
-No key holds a picture, or data from which a picture could be made: of pictures there are PDQ hashes, and 16 block means
-of the last one (`lw:gate`). Pending segments and records of watched streams have URLs with their query, where signed
-tokens may be; it goes when the segment is settled and the watch ends. `lw:bank:*` has hashes of the lists: treat
-Redis's disk as you treat these.
+No key holds a picture, or data from which a picture could be made: of pictures there are PDQ hashes, and 16 sums
+of the last one whose weights the deployment's secret decides (`lw:gate`). Pending segments and records of watched
+streams have URLs with their query, where signed tokens may be; it goes when the segment is settled and the watch ends.
+`lw:bank:*` has hashes of the lists: treat Redis's disk as you treat these.
 
 | key | type | holds | bound | life | read by |
 |---|---|---|---|---|---|

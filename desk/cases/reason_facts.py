@@ -12,13 +12,18 @@ from desk.texts.durations import duration
 MOST_SCORES: Final = 12
 
 
+_IN_WORDS: Final = frozenset({"budget", "leading"})
+"""Reasons of gaps that are no words of their own."""
+
+
 def reason_facts(kind: str, data: Mapping[str, Any], now_ms: int, texts: Texts) -> Iterator[Fact]:
     versions = object_of(data.get("versions"))
     matches = objects_of(data.get("matches"))
     if kind in ("match", "flood") and matches:
         yield from match_facts(matches[0], object_of(versions.get("lists")), texts)
     if kind == "gap":
-        yield Fact(texts("why.fact_reason"), text_of(object_of(data.get("gap")).get("reason"), "?"))
+        reason = text_of(object_of(data.get("gap")).get("reason"), "?")
+        yield Fact(texts("why.fact_reason"), texts(f"why.gap_{reason}") if reason in _IN_WORDS else reason)
         after = number_of(object_of(data.get("condition")).get("after_seconds"))
         if after is not None:
             yield Fact(texts("why.fact_asked"), texts("why.gap_after", span=duration(after, texts)))

@@ -155,7 +155,7 @@ def _segment_before(
 
 def _end_seconds(window: PacketWindow, demuxer: Demuxer) -> float:
     """End of the last picture of the window, or the time when the next window's keyframe is shown, if that is later."""
-    end_seconds = max(packet.seconds for packet in window.packets[window.primer :]) + demuxer.timeline.frame_seconds
+    end_seconds = max(packet.seconds for packet in window.packets[window.primer :]) + demuxer.timeline.shown_seconds
     following = window.next_keyframe_seconds
     return end_seconds if following is None else max(end_seconds, following)
 

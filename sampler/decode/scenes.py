@@ -47,6 +47,8 @@ FADE_LEVELS, FADE_SHARE = 10.0, 0.35
 """Levels by which a cell must differ (>) over that time, and share of such cells over which (>) it is one."""
 USUAL_SECONDS = 2.0
 """The change over that time is compared with that of so much time before it."""
+CALM = 0.25
+"""The same (<) after pictures that all differed without a cut among them: motion goes on more evenly."""
 SETTLED = 0.5
 """A fade has settled where pictures change by this share (<=) of what they did at most in it."""
 FASTEST_SECONDS = 1 / 50
@@ -87,12 +89,12 @@ class SceneWatch:
         """Time, and change over `FADE_SECONDS`."""
         self._fading_until: float | None = None
         self._peak = 0.0
-        self._stirred = False
+        self._stirred = 0.0
 
     def forget(self) -> None:
         """Begins anew after pictures that were not shown."""
         self._cells = self._usual = self._fading_until = None
-        self._stirred = False
+        self._stirred = 0.0
         self._past.clear()
         self._fades.clear()
 
@@ -112,8 +114,9 @@ class SceneWatch:
         # Motion moves on to the cells beside it.
         around = np.asarray(cv2.dilate(change, AROUND), np.float32)
         self._usual = around if self._usual is None else np.maximum(around, FADING * self._usual)
-        calmed, self._stirred = self._stirred and not stirs, stirs and not is_cut
-        settled = self._has_settled(change, seconds, is_cut=is_cut) or calmed
+        settled = self._has_settled(change, seconds, is_cut=is_cut) or self._has_calmed(change, stirs=stirs)
+        if is_cut or settled:
+            self._stirred = 0.0
         if not is_cut and not settled:
             return None
         known = any(not _is_other(np.abs(cells - one)) for one in self._known)
@@ -136,6 +139,13 @@ class SceneWatch:
     def _is_unusual(self, change: Cells) -> bool:
         """True if enough changes more than it did just before: else it is fast motion."""
         return self._usual is None or _is_other(change, UNUSUAL * self._usual)
+
+    def _has_calmed(self, change: Cells, *, stirs: bool) -> bool:
+        """True for the first picture that stays after some that all differed, as in a strobe."""
+        now = float(change.mean())
+        if stirs:
+            self._stirred = max(self._stirred, now)
+        return now < CALM * self._stirred
 
     def _has_settled(self, change: Cells, seconds: float, *, is_cut: bool) -> bool:
         """True for the first clear picture after a change that built up."""

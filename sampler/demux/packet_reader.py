@@ -138,7 +138,7 @@ class Demuxer:
     @property
     def duration_seconds(self) -> float:
         """From the first picture to the end of the last."""
-        return self._last_seconds - self.origin_seconds + self.timeline.frame_seconds
+        return self._last_seconds - self.origin_seconds + self.timeline.shown_seconds
 
     @property
     def origin_seconds(self) -> float:
@@ -214,7 +214,7 @@ class Demuxer:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
             else:
-                seconds = self.timeline.place(payload.pts, payload.dts)
+                seconds = self.timeline.place(payload.pts, payload.dts, payload.duration)
                 self.frames_total += 1
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")

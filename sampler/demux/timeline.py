@@ -14,6 +14,9 @@ SAME_INSTANT_SECONDS = 1e-6
 """Times nearer than this are the same: they come from sums of fractions."""
 LONGEST_FRAME_SECONDS = 0.5
 """A step longer than this is no frame duration."""
+LONGEST_SHOWN_SECONDS = 1.0
+"""For which the last picture is shown, at most: what comes after it is in the next segment, so a step or the container
+must say it, and either may lie. Slow cameras send a picture a second."""
 
 
 class Timeline:
@@ -30,7 +33,9 @@ class Timeline:
         self._jump = round(JUMP_SECONDS / time_base)
         self._backstep = round(BACKSTEP_SECONDS / time_base)
         self._longest_frame = round(Fraction(LONGEST_FRAME_SECONDS) / time_base)
+        self._longest_shown = round(Fraction(LONGEST_SHOWN_SECONDS) / time_base)
         self._frame = max(round(1 / (NOMINAL_FRAMES_PER_SECOND * time_base)), 1)
+        self._shown = 0
         self._shift = 0
         self._last: int | None = None
         self._latest: int | None = None
@@ -42,8 +47,17 @@ class Timeline:
         """The last plausible step between two pictures."""
         return self._frame * self._tick_seconds
 
-    def place(self, pts: int | None, dts: int | None) -> float:
-        """Presentation time of the next picture, in seconds; its origin is the container's."""
+    @property
+    def shown_seconds(self) -> float:
+        """Time for which the last picture is shown."""
+        return max(self._frame, self._shown) * self._tick_seconds
+
+    def place(self, pts: int | None, dts: int | None, duration: int | None = None) -> float:
+        """Presentation time of the next picture, in seconds; its origin is the container's.
+
+        Args:
+            duration: by the container; None or 0: it does not say.
+        """
         if pts is not None and dts is not None and abs(pts - dts) > self._jump:
             self.missing += 1
             pts = None
@@ -60,6 +74,8 @@ class Timeline:
                 self._shift = self._latest + self._frame - shown
             elif 0 < step <= self._longest_frame:
                 self._frame = step
+            self._shown = step if 0 < step <= self._jump else 0
+        self._shown = min(max(self._shown, duration or 0), self._longest_shown)
         self._last = stamp
         placed = shown + self._shift
         self._latest = placed if self._latest is None else max(self._latest, placed)

@@ -52,11 +52,11 @@ DONE = {
     "frame_seconds": 0.04,
     "frames_total": 1,
     "frames_decoded": 1,
-    "notes": [],
-    "packets": [],
     "leading": [],
     "leading_seconds": 0.0,
     "refused": [],
+    "notes": [],
+    "packets": [],
     "demux_seconds": 0.0,
     "decode_seconds": 0.0,
     "file": 0,
@@ -226,7 +226,9 @@ def lie_or_serve(sock: socket.socket) -> None:
             os.pwrite(files[0], bytes(SIDE * SIDE), 0)
             ALL[name](Liar(sock, request["number"]))
         else:
-            answer(request, Inputs(input=descriptor, before=None), Outbox(sock, files, request["number"]))
+            before = files[2] if len(files) > 2 else None
+            inputs = Inputs(input=descriptor, before=before)
+            answer(request, inputs, Outbox(sock, files[:2], request["number"]))
         for opened in (descriptor, *files):
             os.close(opened)
 

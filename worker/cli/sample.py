@@ -77,11 +77,20 @@ def _record(frame: "SampledFrame") -> dict[str, Any]:
     }
 
 
+def _unmoderated(segment: "SampledSegment") -> dict[str, float]:
+    """Unmoderated seconds by reason."""
+    seconds: dict[str, float] = {}
+    for stretch in segment.unmoderated:
+        seconds[stretch.reason] = seconds.get(stretch.reason, 0.0) + stretch.seconds
+    return {reason: round(total, 6) for reason, total in sorted(seconds.items())}
+
+
 def _summary(segment: "SampledSegment", samples: int, cpu_seconds: dict[str, float]) -> dict[str, Any]:
     return {
         "type": "summary",
         "duration_seconds": round(segment.duration_seconds, 6),
         "unmoderated_seconds": round(sum((stretch.seconds for stretch in segment.unmoderated), 0.0), 6),
+        "unmoderated": _unmoderated(segment),
         "frames_total": segment.frames_total,
         "frames_decoded": segment.frames_decoded,
         "samples": samples,
@@ -108,4 +117,5 @@ def _print_table(records: list[dict[str, Any]], summary: dict[str, Any]) -> None
         f"{counted(summary['frames_total'], 'frame')} decoded ({share:.0%}); CPU "
         f"{summary['cpu_seconds']['total']:.3f} s"
     )
-    Screen().print(blocks(table, Text(line)))
+    lost = ", ".join(f"{seconds:.2f} s {reason}" for reason, seconds in summary["unmoderated"].items())
+    Screen().print(blocks(table, Text(line), *([Text(f"unmoderated: {lost}")] if lost else [])))

@@ -16,7 +16,7 @@ from worker.health.presence import LIFE_MS, ProcessRole, list_key
 from worker.ingest.coverage.ledger import Provisional, coverage_key, summary, with_owed
 from worker.ingest.pending.segments import pending_key, pending_ms
 from worker.ingest.poll.schedule import TICK
-from worker.ingest.registry.kept_risk import risk_data, risk_facts, risk_key
+from worker.ingest.registry.kept_risk import own_signals, risk_data, risk_facts, risk_key
 from worker.ingest.registry.registration import check_stream_id
 from worker.ingest.registry.registry import signals_key, stream_ids, stream_key
 from worker.ingest.registry.slow_streams import SlowPart, slow_key
@@ -62,7 +62,10 @@ def stream_status(redis: Redis, stream_id: str, *, risk: RiskSettings = DEFAULT_
     cursor = _object(stream.get("cursor"))
     last_sign_ms = max([int(tick), *(int(score) for _, score in signs)])
     watch = WatchState.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
-    facts = risk_facts(stream, signals, kept, purpose=stream.get("purpose") or "live")
+    purpose = stream.get("purpose") or "live"
+    facts = risk_facts(stream, signals, kept, purpose=purpose)
+    numbers = {name: _number(number) for name, number in signals.items()}
+    numbers |= {name: signal.number for name, signal in own_signals(kept, purpose=purpose).items()}
     lag = lag_ms(stream, now_ms=now_ms, watched=watch.watched or bool(pending))
     return {
         "stream_id": stream_id,
@@ -74,7 +77,7 @@ def stream_status(redis: Redis, stream_id: str, *, risk: RiskSettings = DEFAULT_
         "risk_prior": _number(stream.get("risk_prior")),
         "metadata": _object(stream.get("metadata")),
         "risk": risk_data(stream_risk(facts, now_ms, risk)),
-        "signals": {name: _number(number) for name, number in sorted(signals.items())},
+        "signals": dict(sorted(numbers.items())),
         "signals_reported": {
             name: None if signal.at_ms is None else rfc3339(signal.at_ms)
             for name, signal in sorted(facts.signals.items())

@@ -6,15 +6,20 @@ lists in ascending order that do not overlap.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.facts import Coverage
 from sampler.frames import Stretch
+from sampler.plan.coverage import BUDGET
+from worker.ingest.coverage.ledger import entry
 
 Interval = tuple[float, float]
 
 SHORT = "short"
 """Ledger reason: the segment holds less than its EXTINF promised."""
+
+SKIPPED = frozenset({BUDGET})
+"""Reasons of stretches that were left out on purpose: the ledger counts them as skipped, all others as failed."""
 
 ROUNDING_MS = 500
 """By how much, <=, a segment may fall short of its EXTINF without a loss: up to protocol version 2 EXTINF is rounded to
@@ -23,22 +28,39 @@ whole seconds (RFC 8216, section 4.3.2.1)."""
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerShare:
-    """The amounts that one segment adds to the ledger: `moderated_ms` and all of `failed_ms` sum to its EXTINF."""
+    """The amounts that one segment adds to the ledger: `moderated_ms` and all of `lost_ms` sum to its EXTINF."""
 
     moderated_ms: int
     failed_ms: Mapping[str, int]
     """By reason; none is 0."""
     unhashable_ms: int
     """The part of `moderated_ms` where pictures could not be hashed."""
+    skipped_ms: Mapping[str, int] = field(default_factory=dict)
+    """By reason, of `SKIPPED`; none is 0."""
+
+    @property
+    def lost_ms(self) -> Mapping[str, int]:
+        """Failed and skipped time by reason."""
+        return {**self.failed_ms, **self.skipped_ms}
+
+    @property
+    def entries(self) -> Mapping[str, int]:
+        """Failed and skipped time by field of the ledger."""
+        return {lost_entry(reason): part_ms for reason, part_ms in self.lost_ms.items()}
 
     def coverage(self, segment_ms: int) -> Coverage:
-        """The same as shares of the segment, for rules."""
+        """The same as shares of the segment, for rules, to which skipped time is as unseen as failed time."""
         return Coverage.of_ms(
             segment_ms=segment_ms,
             moderated_ms=self.moderated_ms,
             unhashable_ms=self.unhashable_ms,
-            failed_ms=sum(self.failed_ms.values()),
+            failed_ms=sum(self.lost_ms.values()),
         )
+
+
+def lost_entry(reason: str) -> str:
+    """The ledger's field for a stretch with that reason."""
+    return entry("skipped" if reason in SKIPPED else "failed", reason)
 
 
 def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: float) -> list[Interval]:
@@ -89,23 +111,24 @@ def account(
     Otherwise EXTINF and the measured duration mean the same stretch, and the parts are scaled to it.
     """
     measured_ms = round(duration_seconds * 1000)
-    failed: dict[str, int] = {}
+    lost: dict[str, int] = {}
     left_ms = extinf_ms
     if measured_ms <= 0 or extinf_ms - measured_ms > ROUNDING_MS:
         left_ms = min(extinf_ms, max(0, measured_ms))
         lacking_ms = extinf_ms - left_ms
         for stretch in (stretch for stretch in unmoderated if stretch.end_seconds <= 0):
             part_ms = min(lacking_ms, round(stretch.seconds * 1000))
-            failed[stretch.reason] = failed.get(stretch.reason, 0) + part_ms
+            lost[stretch.reason] = lost.get(stretch.reason, 0) + part_ms
             lacking_ms -= part_ms
-        failed[SHORT] = lacking_ms
+        lost[SHORT] = lacking_ms
     scale = left_ms / measured_ms if left_ms else 0.0
     for stretch in (stretch for stretch in unmoderated if stretch.end_seconds > 0):
         part_ms = min(left_ms, round(stretch.seconds * 1000 * scale))
-        failed[stretch.reason] = failed.get(stretch.reason, 0) + part_ms
+        lost[stretch.reason] = lost.get(stretch.reason, 0) + part_ms
         left_ms -= part_ms
     return LedgerShare(
         moderated_ms=left_ms,
-        failed_ms={reason: part_ms for reason, part_ms in failed.items() if part_ms},
+        failed_ms={reason: part_ms for reason, part_ms in lost.items() if part_ms and reason not in SKIPPED},
+        skipped_ms={reason: part_ms for reason, part_ms in lost.items() if part_ms and reason in SKIPPED},
         unhashable_ms=min(left_ms, round(unhashable_seconds * 1000 * scale)),
     )

@@ -46,8 +46,7 @@ first picture is offered to them; what is left out is taken from the next segmen
 MAX_MATCHES: Final = 20
 """Matches that a head names, the nearest first, as an event does."""
 
-_log = logging.getLogger(__name__)
-_not_sealed = FailureLog(_log)
+_not_sealed = FailureLog(logging.getLogger(__name__))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +105,10 @@ class SegmentCapture:
             return
         recipients = self._request.recipients
         self._try(lambda: self._take(picture, sample, offers, recipients))
+
+    def go_back(self) -> None:
+        """Forgets the last picture: those that come now are earlier."""
+        self._before.forget()
 
     def _try(self, work: Callable[[], None]) -> None:
         try:

@@ -16,7 +16,7 @@ from worker.evidence.item import EvidenceKind, ItemHead, SealedItem, digest_of, 
 from worker.evidence.picture import MAX_SIDE_PIXELS, size_of, to_jpeg
 from worker.evidence.record import EvidenceRecord
 from worker.evidence.sealing import Recipients, seal
-from worker.moderation.pipeline import list_matches
+from worker.moderation.list_matching import list_matches
 
 LAST_PICTURE: Final = SamplingProfile(
     name="look",

@@ -12,24 +12,26 @@ from typing import BinaryIO
 
 import cv2
 
-from config.facts import ListMatch, SampleFacts, StreamFacts
+from config.facts import SampleFacts, StreamFacts
 from config.policy.policy import Policy
 from config.profiles import SamplingProfile
-from models.bank.bank import Bank
 from models.classifiers.classifier import Classifier, WhenStuck
-from models.pdq.pdq import PdqHash
-from models.pdq.variants import Variants, hash_with_variants
+from models.pdq.variants import hash_with_variants
 from sampler.child.decoder import Decoder
 from sampler.errors import SamplerError
 from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import mark_allowed
-from worker.bank.lists_in_force import BankSource, ListsInForce, as_list_match
+from worker.bank.lists_in_force import BankSource, ListsInForce
 from worker.incidents.segment_evidence import NO_EVIDENCE
 from worker.moderation.evidence_capture import CaptureRequest, SegmentCapture
-from worker.moderation.gate import Fingerprint, GateState, GateView, view
+from worker.moderation.gate import GateState
+from worker.moderation.gate_key import GateKey
+from worker.moderation.list_matching import list_matches
 from worker.moderation.picture_encoder import PictureEncoder
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
+from worker.moderation.segment_before import FetchBefore, SamplerInput
+from worker.moderation.segment_gate import SegmentGate
 from worker.moderation.stage_clock import StageClock
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
@@ -103,10 +105,12 @@ class Pipeline:
         seed: bytes,
         init: bytes = b"",
         gate: GateState | None = None,
+        gate_seed: bytes | None = None,
         stuck: Collection[str] = (),
         observe: Observer | None = None,
         capture: CaptureRequest | None = None,
         fresh: bool = False,
+        before: FetchBefore | None = None,
     ) -> SegmentVerdict:
         """Moderates each picture that the sampler takes from one segment, as it comes.
 
@@ -116,22 +120,23 @@ class Pipeline:
         Args:
             data: the segment's bytes, or a file open for reading; `init`: the bytes of its EXT-X-MAP.
             seed: secret; decides which pictures are audited.
-            gate: the picture last classified of the same stream and epoch.
+            gate: the classified picture that the same stream and epoch showed last.
+            gate_seed: secret of the stream and epoch that the gate draws from. None: `seed`.
             stuck: models that are left out; pictures are hashed and matched all the same.
             observe: called with each picture; then nothing is tried again.
             capture: seals evidence. None: no picture is kept.
             fresh: decode in a new process from the beginning.
+            before: fetches the segment before, if leading pictures need it; what it raises is passed on.
 
         Raises:
             sampler.errors.SamplerError: nothing could be sampled; its `reason` goes to the ledger.
         """
         moderate = partial(
             self._moderate,
-            data,
+            SamplerInput(data=data, init=init, seed=seed, before=before),
             context=context,
-            seed=seed,
-            init=init,
             gate=gate,
+            gate_key=GateKey(seed if gate_seed is None else gate_seed),
             stuck=stuck,
             observe=observe,
             capture=capture,
@@ -145,12 +150,11 @@ class Pipeline:
 
     def _moderate(
         self,
-        data: bytes | BinaryIO,
+        sampling: SamplerInput,
         *,
         context: ModerationContext,
-        seed: bytes,
-        init: bytes,
         gate: GateState | None,
+        gate_key: GateKey,
         stuck: Collection[str],
         observe: Observer | None,
         capture: CaptureRequest | None,
@@ -163,23 +167,29 @@ class Pipeline:
         stages = self._stages.segment(degraded, stuck)
         profile = self._policy.profile_for(context.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
-        # Anew with each try: what another decoder answered is no evidence.
+        # Both anew with each try: what another decoder answered is no evidence.
+        gates = [SegmentGate(gate_key, gate)]
         evidence = None
         if capture is not None:
             evidence = SegmentCapture(
                 capture, self._policy, context.stream, lists=in_force.versions, encoder=self._encoder
             )
 
+        def go_back() -> None:
+            # Leading pictures are compared with what came before the segment.
+            gates.append(SegmentGate(gate_key, gate))
+            if evidence is not None:
+                evidence.go_back()
+
         def consume(frame: SampledFrame) -> None:
-            nonlocal gate
-            sample, gate = self._moderate_frame(frame, context, in_force, gate, clock, stages, degraded)
+            sample = self._moderate_frame(frame, context, in_force, gates[-1], clock, stages, degraded)
             samples.append(sample)
             if evidence is not None:
                 evidence.offer(frame.picture, sample)
             if observe is not None:
                 observe(frame.picture, sample)
 
-        segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=consume, fresh=fresh)
+        segment = sampling.sample(self._decoder, profile, consume, go_back=go_back, fresh=fresh)
         self._mark_unconfined(degraded)
         # Concealed pictures cover nothing, which the sampler has counted already.
         instants = [(sample.pts_seconds - context.offset_seconds, sample) for sample in samples if not sample.concealed]
@@ -194,7 +204,7 @@ class Pipeline:
             frames_decoded=segment.frames_decoded,
             max_gap_seconds=segment.max_gap_seconds,
             cpu_seconds=CpuSeconds(**child, **clock.spent, total=thread_time() - started + sum(child.values())),
-            gate=gate,
+            gate=max((one.state for one in gates if one.state), key=lambda state: state.capture_ms, default=None),
             model_tallies=stages.model_tallies,
             list_versions=in_force.versions,
             bank=in_force.mark,
@@ -219,7 +229,7 @@ class Pipeline:
         picture = self._decoder.picture(data)
         self._mark_unconfined(degraded)
         frame = SampledFrame(pts_seconds=0.0, reason=SampleReason.KEYFRAME, keyframe=True, picture=picture, flat=None)
-        sample, _ = self._moderate_frame(frame, context, in_force, None, clock, stages, degraded)
+        sample = self._moderate_frame(frame, context, in_force, SegmentGate(GateKey(b"")), clock, stages, degraded)
         if observe is not None:
             observe(picture, sample)
         unseen = Stretch(start_seconds=0.0, end_seconds=0.0, reason=CLASSIFIER_FAILED)
@@ -249,11 +259,11 @@ class Pipeline:
         frame: SampledFrame,
         context: ModerationContext,
         in_force: ListsInForce,
-        gate: GateState | None,
+        gate: SegmentGate,
         clock: StageClock,
         stages: SegmentStages,
         degraded: set[str],
-    ) -> tuple[SampleVerdict, GateState | None]:
+    ) -> SampleVerdict:
         """Moderates one picture. The order matters: hashes are matched before any model or store gets the picture."""
         with clock.stage("hash"):
             luma = frame.picture.luma()
@@ -262,7 +272,7 @@ class Pipeline:
             judged_ms = round(time() * 1000) if context.judged_ms is None else context.judged_ms
             matches = mark_allowed(list_matches(in_force.bank, pdq, variants), now_ms=judged_ms)
         capture_ms = context.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
-        seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
+        seen = gate.view(luma, pdq, capture_ms=capture_ms, flat=frame.flat is not None)
         facts = SampleFacts(
             capture_ms=capture_ms,
             pts_seconds=context.offset_seconds + frame.pts_seconds,
@@ -275,16 +285,18 @@ class Pipeline:
             scores, classified = _NO_SCORES, False
         elif seen.repeated is not None:
             scores, classified = seen.repeated.scores, True
+            gate.taken_over(seen)
         else:
             with clock.stage("classify"):
                 result = stages.classify(frame.picture, context.stream, facts)
             scores, classified = result.scores, result.complete
-            gate = _next_state(gate, seen, scores) if classified else gate
+            if classified:
+                gate.classified(seen, scores)
         facts = replace(facts, scores=scores, classified=classified)
         evaluation = self._policy.evaluate(context.stream, facts)
         if not frame.replaced:
             degraded.update(evaluation.problems)
-        sample = SampleVerdict(
+        return SampleVerdict(
             pts_seconds=facts.pts_seconds,
             capture_ms=capture_ms,
             reason=frame.reason,
@@ -303,18 +315,3 @@ class Pipeline:
             frozen=seen.frozen,
             hits=evaluation.hits,
         )
-        return sample, gate
-
-
-def list_matches(bank: Bank, pdq: PdqHash, variants: Variants) -> tuple[ListMatch, ...]:
-    """Returns a picture's matches; none where neither it nor a variant of it can be hashed."""
-    if not pdq.hashable and not any(variant.hashable for several in variants.values() for variant in several):
-        return ()
-    return tuple(as_list_match(match) for match in bank.match(pdq, variants=variants))
-
-
-def _next_state(gate: GateState | None, seen: GateView, scores: Mapping[str, float]) -> GateState:
-    """The state after a picture. One older than that last classified does not replace it: states keep to capture
-    time."""
-    after = seen.classified(scores)
-    return gate if gate is not None and gate.capture_ms > after.capture_ms else after

@@ -37,7 +37,8 @@ class SampleCoverage:
         classified = [(instant, sample) for instant, sample in self.instants if sample.classified]
         moderated = self._reach([instant for instant, _ in classified])
         hashed = self._reach([instant for instant, sample in classified if sample.pdq is not None])
-        return length(without(moderated, hashed))
+        holes = [(stretch.start_seconds, stretch.end_seconds) for stretch in self.segment.unmoderated]
+        return length(without(without(moderated, hashed), holes))
 
     def _reach(self, instants: Sequence[float]) -> list[Interval]:
         return reach(instants, self.reach_seconds, self.segment.duration_seconds)

@@ -52,7 +52,7 @@ class SampleVerdict:
     scores: Mapping[str, float]
     """By "<model>/<label>"; those of the repeated picture, where `deduplicated`."""
     deduplicated: bool
-    """It repeats the picture last classified, and takes over its scores."""
+    """It repeats a picture that was classified, and takes over its scores."""
     concealed: bool
     """The decoder made parts of it up: it was hashed, and covers nothing."""
     classified: bool

@@ -25,7 +25,7 @@ from worker.logs.failure_log import FailureLog
 from worker.moderation.newest_picture import PictureRequest, newest_picture
 from worker.processes.periodic import periodic
 from worker.queue.looks import LOOKS, REST_SECONDS, look_key, looking_key
-from worker.runtime.segment_task import MAX_SEGMENT_BYTES
+from worker.runtime.segment_fetches import MAX_SEGMENT_BYTES
 from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms, run_script_to_disk
 

@@ -12,12 +12,12 @@ from worker.bank.lists_in_force import BankSource
 from worker.incidents.commit import Settled, settle
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.incidents.segment_evidence import NO_EVIDENCE, SegmentEvidence
-from worker.ingest.coverage.ledger import COUNT, entry
+from worker.ingest.coverage.ledger import COUNT
 from worker.ingest.pending.segments import SegmentRecord, series_of, source_of, unread_ms
 from worker.ingest.playlist.hls import rendition_of
 from worker.ingest.playlist.outcome import SHORT_EXTINF
 from worker.ingest.poll.due import no_video_mark
-from worker.ingest.registry.kept_risk import score_fields
+from worker.ingest.registry.kept_risk import score_fields, signal_fields
 from worker.ingest.registry.signals import stream_facts
 from worker.logs.fields import fields
 from worker.moderation.accounting import ROUNDING_MS, LedgerShare
@@ -39,9 +39,9 @@ _NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
 """After these the poll moves on to another rendition, if there is one."""
 
 gate_key = redis_keys.GATE.of
-"""Key of the hash that maps generation and epoch to the picture last classified."""
+"""Key of the hash that maps generation and epoch to the classified picture that was shown last."""
 GATE_KEPT_SECONDS = redis_keys.GATE.seconds
-"""Well above the 30 s for which the gate lets a picture repeat another."""
+"""Well above the 30 s for which, at most, the gate lets a picture repeat another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +79,13 @@ class SegmentEnd:
         context = replace(self._context(facts, record, verdict.list_versions, degraded), sampled_ms=now)
         fields = _last_seen(record, verdict, now_ms=now) | {"degraded": json.dumps(degraded), "no_video": ""}
         scores = (sample.scores for sample in verdict.samples)
-        fields |= score_fields(scores, purpose=facts.purpose, now_ms=now, settings=self.active.policy.risk)
+        risk, share = self.active.policy.risk, verdict.ledger_share(record.duration_ms)
+        fields |= score_fields(scores, purpose=facts.purpose, now_ms=now, settings=risk)
+        fields |= signal_fields(
+            share.lost_ms, segment_ms=record.duration_ms, purpose=facts.purpose, now_ms=now, settings=risk
+        )
         with soft_limit.commit():
-            self._commit(record, verdict.ledger_share(record.duration_ms), context, verdict, fields, evidence)
+            self._commit(record, share, context, verdict, fields, evidence)
         if verdict.gate is not None:
             _keep_gate(self.redis, facts.stream_id, record, verdict.gate)
 
@@ -177,6 +181,7 @@ def _log_segment(
             moderated_ms=share.moderated_ms,
             unhashable_ms=share.unhashable_ms,
             failed=[f"{reason}:{ms}ms" for reason, ms in share.failed_ms.items()],
+            skipped=[f"{reason}:{ms}ms" for reason, ms in share.skipped_ms.items()],
             samples=len(samples),
             deduplicated=sum(sample.deduplicated for sample in samples),
             rules=sorted({hit.rule for sample in samples for hit in sample.hits}),
@@ -196,7 +201,7 @@ def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:
     amounts = {
         "moderated": share.moderated_ms,
         "unhashable": share.unhashable_ms,
-        **{entry("failed", reason): ms for reason, ms in share.failed_ms.items()},
+        **share.entries,
         f"{COUNT}segments": 1,
         **{f"{COUNT}{name}": count for name, count in counts.items()},
     }

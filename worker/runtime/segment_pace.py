@@ -17,27 +17,33 @@ class SegmentPace:
     """Times one segment."""
 
     fetch_seconds: float | None = None
-    """Segment and initialisation section together; None: nothing was fetched."""
+    """Segment and initialisation section together, or the segment before with its own, whichever took longer; None:
+    nothing was fetched."""
     decode_seconds: float = 0.0
     """All work on the bytes, models' runs included."""
+    fetched_seconds: float = 0.0
+    """All fetches together."""
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
-        """Times the fetch, however it ends."""
+        """Times a fetch, however it ends."""
         begin_seconds = time.monotonic()
         try:
             yield
         finally:
-            self.fetch_seconds = time.monotonic() - begin_seconds
+            took_seconds = time.monotonic() - begin_seconds
+            self.fetch_seconds = max(took_seconds, self.fetch_seconds or 0.0)
+            self.fetched_seconds += took_seconds
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
-        """Times the work after the fetch, however it ends."""
-        begin_seconds = time.monotonic()
+        """Times the work after the first fetch, without those within it, however it ends."""
+        begin_seconds, fetched_seconds = time.monotonic(), self.fetched_seconds
         try:
             yield
         finally:
-            self.decode_seconds = time.monotonic() - begin_seconds
+            fetched_within_seconds = self.fetched_seconds - fetched_seconds
+            self.decode_seconds = time.monotonic() - begin_seconds - fetched_within_seconds
 
     @property
     def failed_slowly(self) -> bool:
@@ -47,7 +53,7 @@ class SegmentPace:
     @property
     def held_seconds(self) -> float:
         """For which its process worked on it."""
-        return (self.fetch_seconds or 0.0) + self.decode_seconds
+        return self.fetched_seconds + self.decode_seconds
 
     @property
     def slow(self) -> bool:

@@ -15,7 +15,7 @@ from worker.ingest.pending.segments import SegmentRecord
 from worker.ingest.playlist.outcome import Missed
 from worker.ingest.poll.due import DueStream
 from worker.logs.failure_log import FailureLog
-from worker.moderation.accounting import ROUNDING_MS, SHORT, LedgerShare, without
+from worker.moderation.accounting import ROUNDING_MS, SHORT, LedgerShare, lost_entry, without
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 from worker.store.redis_client import ScriptCall
 from worker.timeline.series import LONGEST_MS, MAX_SCORES, SeriesHit, SeriesSample, SeriesSegment, SeriesStretch
@@ -117,7 +117,7 @@ def _stretches(verdict: SegmentVerdict, begin_ms: int, length_ms: int) -> list[S
         holes.append((measured, length_ms / 1000, SHORT))
     seen = without([(0.0, length_ms / 1000)], sorted((start, end) for start, end, _ in holes))
     found = [(start, end, "") for start, end in seen]
-    found += [(start, min(end, length_ms / 1000), entry("failed", reason)) for start, end, reason in holes]
+    found += [(start, min(end, length_ms / 1000), lost_entry(reason)) for start, end, reason in holes]
     return [
         SeriesStretch(begin_ms + round(start * 1000), begin_ms + round(end * 1000), lost)
         for start, end, lost in sorted(found)

@@ -5,7 +5,6 @@ may help; then the reconciler sends it again.
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,15 +14,13 @@ from sampler.errors import DecoderError, SamplerError
 from worker.errors import FetchError, OutOfTimeError
 from worker.incidents.keys import context_key
 from worker.incidents.segment_evidence import OpenContext, contexts_of
-from worker.ingest.http.fetch import Fetched, Fetcher
-from worker.ingest.http.resource import ByteRange
-from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, begin
+from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, begin, series_of
 from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.signals import stream_facts
-from worker.ingest.registry.slow_streams import QUICK_SECONDS
 from worker.logs.failure_log import FailureLog
 from worker.moderation.gate import GateState
 from worker.moderation.pipeline import ModerationContext
+from worker.moderation.segment_before import SegmentBytes
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.breaker import stuck_among, stuck_keys
 from worker.runtime.begun_segment import (
@@ -37,6 +34,7 @@ from worker.runtime.begun_segment import (
 )
 from worker.runtime.evidence_writer import EvidenceWriter
 from worker.runtime.segment_end import SegmentEnd, gate_key
+from worker.runtime.segment_fetches import SegmentFetches, TookLongError
 from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms, time_ms
 
@@ -53,13 +51,6 @@ it. One may be a worker's own end."""
 
 MAX_DECODER_DEATHS = 3
 """After which a segment is closed as `failed: quarantined`."""
-
-MAX_SEGMENT_BYTES = 64 * 2**20
-"""A 10 s segment of 40 Mbit/s has 50 MB."""
-
-FETCH_TIMEOUT_SECONDS = 5.0
-"""Twice (segment and initialisation), with the decoder's own limit, this stays under the task's soft time limit. In the
-slow queue; in the others both together have `QUICK_SECONDS`."""
 
 RETRY_DELAYS_MS = (1_000, 2_000, 4_000, 8_000, 8_000)
 """After each failed fetch; a live segment is gone within a minute, so more tries would find nothing."""
@@ -89,11 +80,15 @@ def moderate_segment(
     segment = BegunSegment(redis=process.redis, stream_id=stream_id, begun=begun, pass_on=pass_on)
     process.stuck_model.segment = (stream_id, begun)
     try:
-        outcome = _check(segment) or _fetch(segment, process.fetcher)
-        if isinstance(outcome, _Media):
-            outcome = _moderate(
-                segment, outcome, active, process.evidence, seed=process.seed(f"{stream_id} {segment_key}")
-            )
+        fetches = SegmentFetches(
+            fetcher=process.fetcher, record=segment.record, pace=segment.pace, shared=pass_on is not None
+        )
+        outcome = _check(segment) or _fetch(segment, fetches)
+        if isinstance(outcome, SegmentBytes):
+            # A slash, which no stream's ID has: no segment's seed, which the decoder child gets, is a gate's.
+            series = series_of(segment.record.generation, segment.record.epoch)
+            seeds = process.seeds(f"{stream_id} {segment_key}", f"gate/{stream_id} {series}")
+            outcome = _moderate(segment, outcome, fetches, active, process.evidence, seeds=seeds)
         _conclude(segment, outcome, process.segment_end(active))
         segment.note_pace()
     except OutOfTimeError:
@@ -104,14 +99,6 @@ def moderate_segment(
         segment.defer(delay_ms=0, in_order=False)
     finally:
         process.stuck_model.segment = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Media:
-    """The bytes of a segment, and of its initialisation section, empty where it has none."""
-
-    body: bytes
-    init: bytes
 
 
 def _check(segment: BegunSegment) -> SegmentOutcome | None:
@@ -127,33 +114,17 @@ def _check(segment: BegunSegment) -> SegmentOutcome | None:
     return None if record.encryption is None else Unmoderated(reason="encrypted")
 
 
-def _fetch(segment: BegunSegment, fetcher: Fetcher) -> _Media | SegmentOutcome:
+def _fetch(segment: BegunSegment, fetches: SegmentFetches) -> SegmentBytes | SegmentOutcome:
     """Fetches the segment, and ends its stream's trial where that succeeds."""
-    stream_id, pace = segment.stream_id, segment.pace
-    within_seconds = None if segment.pass_on is None else QUICK_SECONDS
+    stream_id = segment.stream_id
     try:
-        with pace.fetching():
-            media = _download(segment, fetcher, within_seconds=within_seconds)
+        answer, media = fetches.segment()
     except FetchError as error:
         return _after_failed_fetch(segment, error)
+    keep_validators(segment.redis, stream_id, segment.record.key, answer.validators)
     _not_fetched.over(stream_id, "stream %s: its segments can be fetched again", stream_id)
     segment.end_trial(quick=True)
     return media
-
-
-def _download(segment: BegunSegment, fetcher: Fetcher, *, within_seconds: float | None) -> _Media:
-    """Fetches the segment and its initialisation section; `within_seconds` bounds both together."""
-    record = segment.record
-    until_seconds = None if within_seconds is None else time.monotonic() + within_seconds
-
-    def fetch(url: str, byte_range: ByteRange | None) -> Fetched:
-        left_seconds = FETCH_TIMEOUT_SECONDS if until_seconds is None else until_seconds - time.monotonic()
-        return fetcher.fetch_sync(url, max_bytes=MAX_SEGMENT_BYTES, timeout_seconds=left_seconds, byte_range=byte_range)
-
-    fetched = fetch(record.url, record.byte_range)
-    keep_validators(segment.redis, segment.stream_id, record.key, fetched.validators)
-    init = b"" if record.init_url is None else fetch(record.init_url, record.init_byte_range).body
-    return _Media(body=fetched.body, init=init)
 
 
 def _after_failed_fetch(segment: BegunSegment, error: FetchError) -> SegmentOutcome:
@@ -172,9 +143,15 @@ def _after_failed_fetch(segment: BegunSegment, error: FetchError) -> SegmentOutc
 
 
 def _moderate(
-    segment: BegunSegment, media: _Media, active: ActivePolicy, evidence: EvidenceWriter, *, seed: bytes
+    segment: BegunSegment,
+    media: SegmentBytes,
+    fetches: SegmentFetches,
+    active: ActivePolicy,
+    evidence: EvidenceWriter,
+    *,
+    seeds: Sequence[bytes],
 ) -> SegmentOutcome:
-    """Samples the segment and gives its pictures their verdicts."""
+    """Samples the segment and gives its pictures their verdicts; `seeds`: of its samples, and of its stream's gate."""
     stream_id, record, deaths = segment.stream_id, segment.record, segment.begun.deaths
     facts = stream_facts(
         segment.redis, stream_id, purpose=record.purpose, generation=record.generation, risk=active.policy.risk
@@ -184,17 +161,22 @@ def _moderate(
     try:
         with segment.pace.decoding():
             verdict = active.pipeline.moderate(
-                media.body,
+                media.data,
                 context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=before.now_ms),
-                seed=seed,
+                seed=seeds[0],
                 init=media.init,
                 gate=before.gate,
+                gate_seed=seeds[1],
                 stuck=before.stuck,
                 capture=evidence.request(
                     record.key, sealed_ms=before.now_ms, versions=versions, open_contexts=before.open_contexts
                 ),
                 fresh=deaths > 0,
+                # The decoder may have died of the segment before: this one is moderated without it.
+                before=None if deaths > 0 else fetches.before,
             )
+    except TookLongError:
+        return HandedOver()
     except DecoderError as error:
         _decoder_died.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error)
         is_last = deaths + 1 >= MAX_DECODER_DEATHS
@@ -226,7 +208,7 @@ class _Before:
     """State of a stream that its next segment is moderated with."""
 
     gate: GateState | None
-    """The picture last classified."""
+    """The classified picture that was shown last."""
     stuck: frozenset[str]
     """Models that are left out now."""
     open_contexts: tuple[OpenContext, ...]
@@ -238,7 +220,7 @@ class _Before:
 def _read_before(redis: Redis, stream_id: str, record: SegmentRecord, models: Sequence[str]) -> _Before:
     """Reads it in one go."""
     with redis.pipeline(transaction=False) as pipe:
-        pipe.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
+        pipe.hget(gate_key(stream_id), series_of(record.generation, record.epoch))
         pipe.mget(stuck_keys(models))
         pipe.time()
         pipe.hgetall(context_key(stream_id))

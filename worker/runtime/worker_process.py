@@ -238,9 +238,13 @@ class WorkerProcess:
 
         The decoder child sees them: they reveal neither the deployment's secret nor another segment's audits.
         """
+        return self.seeds(segment)[0]
+
+    def seeds(self, *names: str) -> tuple[bytes, ...]:
+        """Returns such bytes for each name."""
         # Gone where Redis lost its state since this worker started.
-        secret = self.redis.get(SEED) or plant_seed(self.redis)
-        return hmac.digest(str(secret).encode(), segment.encode(), "sha256")
+        secret = str(self.redis.get(SEED) or plant_seed(self.redis)).encode()
+        return tuple(hmac.digest(secret, name.encode(), "sha256") for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

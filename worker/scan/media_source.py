@@ -13,6 +13,7 @@ from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import path_of, scheme_of, without_query
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, Segment, choose_rendition
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
+from worker.ingest.playlist.preceding import preceding
 from worker.store.local_file import open_file, read_file, read_range
 
 MAX_FETCHED_BYTES = 2 << 30
@@ -59,6 +60,8 @@ class Part:
     """Reads the bytes; raises FetchError or LocalFileError."""
     refused: str | None = None
     """Reason in the ledger why it is not loaded."""
+    goes_on: bool = False
+    """It is a segment that goes on from the part before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,9 @@ class MediaOpener:
         if not playlist.segments:
             raise PlaylistError(f"{name}: expected at least one segment, the playlist lists none")
         inits = _LastInit(self._bytes_of)
-        return Media(name=name, parts=tuple(self._part(segment, inits) for segment in playlist.segments))
+        going_on = preceding(playlist.segments, playlist.segments, None)
+        parts = (self._part(segment, inits, segment.sequence in going_on) for segment in playlist.segments)
+        return Media(name=name, parts=tuple(parts))
 
     def _rendition(self, uri: str) -> MediaPlaylist:
         if is_url(uri):
@@ -129,14 +134,20 @@ class MediaOpener:
             raise PlaylistError(f"{without_query(uri)}: expected a media playlist, a master playlist names another one")
         return playlist
 
-    def _part(self, segment: Segment, inits: "_LastInit") -> Part:
+    def _part(self, segment: Segment, inits: "_LastInit", goes_on: bool) -> Part:
         @contextmanager
         def load() -> Iterator[Payload]:
             init = b"" if segment.init is None else inits.get(segment.init.uri, segment.init.byte_range)
             yield Payload(data=self._bytes_of(segment.uri, segment.byte_range), init=init)
 
         refused = "encrypted" if segment.encryption is not None else "origin_gap" if segment.gap else None
-        return Part(name=without_query(segment.uri), extinf_ms=segment.duration_ms, load=load, refused=refused)
+        return Part(
+            name=without_query(segment.uri),
+            extinf_ms=segment.duration_ms,
+            load=load,
+            refused=refused,
+            goes_on=goes_on,
+        )
 
     def _bytes_of(self, uri: str, byte_range: ByteRange | None) -> bytes:
         if is_url(uri):

@@ -13,6 +13,7 @@ from worker.errors import FetchError, LocalFileError, ScanError
 from worker.moderation.accounting import SHORT, account
 from worker.moderation.gate import GateState
 from worker.moderation.pipeline import ModerationContext, Observer, Pipeline
+from worker.moderation.segment_before import SegmentBytes
 from worker.moderation.stages import ModelTally
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.scan.file_digests import match_file
@@ -34,6 +35,8 @@ class Scan:
         self._seed = seed
         self._observe = observe
         self._gate: GateState | None = None
+        self._before: SegmentBytes | None = None
+        """The segment before, of a playlist."""
         self.result = ScanResult()
 
     def run(self, media: Media) -> ScanResult:
@@ -57,6 +60,7 @@ class Scan:
         return self.result
 
     def _scan(self, part: Part, seed: bytes) -> None:
+        before, self._before = self._before if part.goes_on else None, None
         if part.refused is not None:
             self._lose(part, part.refused, "")
             return
@@ -69,7 +73,9 @@ class Scan:
             with part.load() as payload:
                 if part.extinf_ms is None:
                     self.result.file_matches += match_file(self._bank, payload.data)
-                verdict = self._moderate(part, payload, context, seed)
+                if part.extinf_ms is not None and isinstance(payload.data, bytes):
+                    self._before = SegmentBytes(data=payload.data, init=payload.init)
+                verdict = self._moderate(part, payload, before, context, seed)
         except (FetchError, SamplerError) as error:
             self._lose(part, error.reason, str(error))
         except LocalFileError as error:
@@ -77,12 +83,21 @@ class Scan:
         else:
             self._add(part, verdict)
 
-    def _moderate(self, part: Part, payload: Payload, context: ModerationContext, seed: bytes) -> SegmentVerdict:
+    def _moderate(
+        self, part: Part, payload: Payload, before: SegmentBytes | None, context: ModerationContext, seed: bytes
+    ) -> SegmentVerdict:
         data, observe = payload.data, self._observe
         if part.extinf_ms is None and is_picture(data):
             return self._pipeline.moderate_picture(picture_bytes(data), context=context, observe=observe)
         return self._pipeline.moderate(
-            data, init=payload.init, context=context, seed=seed, gate=self._gate, observe=observe
+            data,
+            init=payload.init,
+            context=context,
+            seed=seed,
+            gate=self._gate,
+            gate_seed=self._seed,
+            observe=observe,
+            before=lambda: before,
         )
 
     def _add(self, part: Part, verdict: SegmentVerdict) -> None:

@@ -111,7 +111,7 @@ LANE_HELD = Key(
 GATE = Key(
     "lw:gate:{stream}",
     "hash",
-    "PDQ bits and 16 block means of the picture last classified",
+    "PDQ bits and 16 keyed projections of the picture last classified",
     "one an epoch",
     seconds=5 * MINUTE,
 )

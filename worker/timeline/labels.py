@@ -4,10 +4,13 @@ from html import escape
 
 from worker.timeline.layout import MAX_LABEL_CHARACTERS, NARROW_CHARACTER_PERCENT, PlacedLabel, edge_of
 
+_WORDS = {"leading": "leading pictures"}
+"""Reasons that are no words of their own."""
+
 
 def reason_text(reason: str) -> str:
     """A reason of the ledger in words."""
-    return reason.replace("_", " ")
+    return _WORDS.get(reason, reason.replace("_", " "))
 
 
 def anchored(x_percent: float, text: str) -> str:

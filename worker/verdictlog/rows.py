@@ -66,7 +66,7 @@ SCHEMA = pa.schema(
         ("segment_ms", pa.int32()),
         ("moderated_ms", pa.int32()),
         ("unhashable_ms", pa.int32()),
-        ("failed_ms", pa.map_(pa.string(), pa.int32())),  # by reason
+        ("failed_ms", pa.map_(pa.string(), pa.int32())),  # by reason; skipped time too
         ("max_gap_seconds", pa.float64()),
         ("settled_ms", pa.int64()),  # Redis's clock
         ("settled_after", pa.int64()),  # version of the stream's incidents; gives the order within a millisecond
@@ -120,7 +120,7 @@ def rows_of(
         "segment_ms": segment_ms,
         "moderated_ms": share.moderated_ms,
         "unhashable_ms": share.unhashable_ms,
-        "failed_ms": list(share.failed_ms.items()),
+        "failed_ms": list(share.lost_ms.items()),
         "max_gap_seconds": max_gap_seconds,
         "settled_ms": settled_ms,
         "settled_after": settled_after,

@@ -185,3 +185,19 @@ def test_pictures_hidden_by_an_edit_list_are_not_sampled(decoder: Decoder) -> No
     assert_pictures_of_their_time(segment, STEADY_SECONDS, first_number=25, tolerance_seconds=MP4_TICK_SECONDS)
     assert number_in(segment.frames[0].picture.luma()) == 25
     assert_bounded(segment)
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mp4"])
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_one_picture_a_second_is_shown_for_a_second(decoder: Decoder, profile: SamplingProfile, container: str) -> None:
+    """The last second of each segment of a slow camera would be missing from the ledger."""
+    clip = encode(x264() if container == "mpegts" else in_mp4(x264()), [index * CLOCK for index in range(4)])
+    segment = look(decoder, clip, profile)
+    assert segment.duration_seconds == pytest.approx(4.0, abs=0.01)
+    assert segment.unmoderated == ()
+
+
+def test_no_picture_is_shown_for_longer_than_a_second(decoder: Decoder) -> None:
+    """A segment cut off in the middle would count to where its broadcaster says that its last picture ends."""
+    lasting = look(decoder, encode(x264(), [index * 3 * CLOCK for index in range(3)]))
+    assert lasting.duration_seconds == pytest.approx(7.0, abs=0.01)

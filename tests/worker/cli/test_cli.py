@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from clips import RATE, card, clip, held, photo
 from commandline import COMMAND, SECONDS, livewarden
+from open_gops import open_segments
 from PIL import Image
 
 from models.pdq.pdq import hash_rgb
@@ -96,6 +97,7 @@ def test_sample_prints_the_executed_plan(tmp_path: Path) -> None:
         "type",
         "duration_seconds",
         "unmoderated_seconds",
+        "unmoderated",
         "frames_total",
         "frames_decoded",
         "samples",
@@ -108,6 +110,16 @@ def test_sample_prints_the_executed_plan(tmp_path: Path) -> None:
     assert summary["max_gap_seconds"] <= 0.5 + 1 / RATE + 1e-6
     assert (samples[0]["pts_seconds"], samples[0]["width"], samples[0]["height"]) == (0, 640, 360)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sample_says_why_time_is_unmoderated(tmp_path: Path) -> None:
+    """A segment that begins with leading pictures of an open GOP would look sampled from its first picture on."""
+    media = tmp_path / "a.ts"
+    segment = open_segments()[1]
+    media.write_bytes(segment.data)
+    (summary,) = livewarden("sample", media, "--json").of_type("summary")
+    assert summary["unmoderated"] == {"leading": pytest.approx(segment.leading / RATE)}
+    assert f"unmoderated: {segment.leading / RATE:.2f} s leading" in livewarden("sample", media).out
 
 
 def test_sample_of_a_file_without_video_is_one_line_with_status_2(tmp_path: Path) -> None:

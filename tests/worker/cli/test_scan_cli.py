@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from clips import RATE, card, clip, held, photo, shade
 from commandline import livewarden
+from open_gops import open_segments
 from PIL import Image
 from tinymodels import install, mean_model
 
@@ -100,6 +101,22 @@ def test_playlist_is_scanned_on_one_timeline(folder: Path) -> None:
     assert all(sample["matches"][0]["list"] == "selftest" for sample in shown)
     cpu = summary["cpu_seconds"]
     assert cpu["total"] >= sum(seconds for stage, seconds in cpu.items() if stage != "total") > 0
+
+
+def test_open_gops_are_scanned_whole(tmp_path: Path) -> None:
+    """A recording's pictures before each keyframe would be neither matched nor moderated."""
+    segments = open_segments(carded=1)
+    listed = [(f"{index}.ts", seconds) for index, seconds in enumerate((3.4, 2.0, 2.6))]
+    for (name, _), segment in zip(listed, segments, strict=True):
+        (tmp_path / name).write_bytes(segment.data)
+    (tmp_path / "whole.m3u8").write_text(_playlist(*listed))
+    ran = livewarden("scan", tmp_path / "whole.m3u8", "--json")
+    (finding,), (summary,) = ran.of_type("finding"), ran.of_type("summary")
+    assert 3.4 < finding["pts_seconds"] < 3.4 + segments[1].leading / RATE
+    assert summary["unmoderated"] == {}
+    (tmp_path / "torn.m3u8").write_text(_playlist(*listed).replace("#EXTINF:2.0", "#EXT-X-DISCONTINUITY\n#EXTINF:2.0"))
+    ran = livewarden("scan", tmp_path / "torn.m3u8", "--json")
+    assert ran.of_type("summary")[0]["unmoderated"] == {"leading": pytest.approx(segments[1].leading / RATE)}
 
 
 def test_master_playlist_on_an_origin_named_by_hand(origin: str) -> None:

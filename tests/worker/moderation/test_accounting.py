@@ -14,7 +14,7 @@ INSTANTS = st.lists(SECONDS, max_size=20)
 def stretches(draw: st.DrawFn) -> list[Stretch]:
     """Ordered, disjoint stretches, as in a verdict."""
     marks = sorted(draw(st.lists(SECONDS, max_size=12, unique=True)))
-    reasons = st.sampled_from(["gap", "undecodable", "classifier_failed"])
+    reasons = st.sampled_from(["gap", "undecodable", "classifier_failed", "budget", "leading"])
     return [
         Stretch(start_seconds=start - shift, end_seconds=end - shift, reason=draw(reasons))
         for shift in [draw(st.sampled_from([0, 0, 30]))]
@@ -26,9 +26,11 @@ def stretches(draw: st.DrawFn) -> list[Stretch]:
 def test_shares_sum_to_extinf_exactly(extinf_ms: int, duration: float, dark: list[Stretch], unhashable: float) -> None:
     """The coverage equation would be off by a millisecond a segment, and raise false alarms."""
     share = account(extinf_ms, duration_seconds=duration, unmoderated=dark, unhashable_seconds=unhashable)
-    assert share.moderated_ms + sum(share.failed_ms.values()) == extinf_ms
+    assert share.moderated_ms + sum(share.failed_ms.values()) + sum(share.skipped_ms.values()) == extinf_ms
+    assert set(share.skipped_ms) <= {"budget"}
+    assert "budget" not in share.failed_ms
     assert 0 <= share.unhashable_ms <= share.moderated_ms
-    assert all(part > 0 for part in share.failed_ms.values())
+    assert all(part > 0 for part in share.lost_ms.values())
 
 
 def test_a_segment_shorter_than_declared_is_failed_short() -> None:
@@ -105,3 +107,15 @@ def test_each_instant_is_either_reached_or_beyond_the_reach(
         middle = (start + end) / 2
         assert all(instant > middle or middle - instant >= reach_seconds - 1e-9 for instant in instants)
         assert all(instant < middle or instant - middle >= reach_seconds - 1e-9 for instant in sorted(instants)[:1])
+
+
+def test_time_over_the_budget_is_skipped_and_no_rule_takes_it_for_moderated() -> None:
+    """An operator would look for damage where a stream costs more than its profile allows."""
+    dark = [
+        Stretch(start_seconds=0, end_seconds=0.5, reason="leading"),
+        Stretch(start_seconds=1, end_seconds=2.5, reason="budget"),
+    ]
+    share = account(4_000, duration_seconds=4, unmoderated=dark, unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms, share.skipped_ms) == (2_000, {"leading": 500}, {"budget": 1_500})
+    assert share.lost_ms == {"leading": 500, "budget": 1_500}
+    assert share.coverage(4_000).failed_seconds == 2.0

@@ -158,9 +158,12 @@ def test_a_late_segment_keeps_the_gate_state_of_a_later_one(pipeline: Pipeline) 
     """Later pictures would be compared with a scene that had ended before, or get its scores."""
     later = ModerationContext(stream=LIVE.stream, capture_ms=LIVE.capture_ms + 10_000)
     gate = pipeline.moderate(clip(held(photo("coffee"), 2)), context=later, seed=SEED).gate
-    late = pipeline.moderate(clip(held(photo("rocket"), 2)), context=LIVE, seed=SEED, gate=gate)
-    assert not any(sample.deduplicated for sample in late.samples)
-    assert late.gate == gate
+    assert gate is not None
+    for scene in ("rocket", "coffee"):
+        late = pipeline.moderate(clip(held(photo(scene), 4)), context=LIVE, seed=SEED, gate=gate)
+        # Its own pictures it may repeat: a stream that lags would cost a classifier run for each sample.
+        assert [sample.deduplicated for sample in late.samples] == [False] + [True] * (len(late.samples) - 1)
+        assert late.gate == gate
 
 
 def test_repeated_pictures_are_matched_too(pipeline: Pipeline) -> None:

@@ -332,7 +332,7 @@ def test_age_is_estimated_only_with_cause_and_nothing_of_a_face_is_stored(
     assert verdict.model_tallies["age"].classified >= 1
     assert verdict.gate is not None
     assert set(json.loads(verdict.gate.to_json())) == {
-        "pdq", "quality", "blocks", "capture_ms", "unchanged_since_ms", "scores"
+        "key", "pdq", "quality", "projections", "capture_ms", "classified_ms", "unchanged_since_ms", "scores"
     }  # fmt: skip
 
 

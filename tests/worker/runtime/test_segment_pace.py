@@ -24,8 +24,9 @@ from worker.ingest.registry.slow_streams import (
     slow_key,
 )
 from worker.ingest.status import stream_status
+from worker.runtime.segment_fetches import FETCH_TIMEOUT_SECONDS
 from worker.runtime.segment_pace import QUICK_FAILURE_SECONDS, SegmentPace
-from worker.runtime.segment_task import FETCH_TIMEOUT_SECONDS, moderate_segment
+from worker.runtime.segment_task import moderate_segment
 from worker.runtime.worker_process import SEED, WorkerProcess
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}

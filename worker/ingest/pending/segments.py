@@ -18,6 +18,7 @@ from worker.ingest.coverage.ledger import KINDS, coverage_key
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import without_query
 from worker.ingest.playlist.outcome import NewSegment
+from worker.ingest.playlist.preceding import PrecedingSegment, read_range
 from worker.ingest.registry.slow_streams import SlowPart, slow_key
 from worker.store import redis_keys
 from worker.store.redis_client import run_script
@@ -70,6 +71,9 @@ class SegmentRecord:
     byte_range: ByteRange | None = None
     init_url: str | None = None
     init_byte_range: ByteRange | None = None
+    before: PrecedingSegment | None = None
+    """The segment from which it goes on, for the leading pictures of an open GOP. None: it is not known, or the record
+    is of version 0.1.0."""
     encryption: str | None = None
     program_ms: int | None = None
     """Capture time of its first picture by the origin's own clock, where that is credible."""
@@ -94,6 +98,7 @@ class SegmentRecord:
             byte_range=segment.byte_range,
             init_url=None if segment.init is None else segment.init.uri,
             init_byte_range=None if segment.init is None else segment.init.byte_range,
+            before=new.before,
             encryption=segment.encryption,
             program_ms=new.program_ms,
             purpose=purpose,
@@ -121,9 +126,8 @@ class SegmentRecord:
             if found.get(name) is not None and type(found[name]) is not expected:
                 raise TypeError(f"{name}: expected {expected.__name__}")
         for name in ("byte_range", "init_byte_range"):
-            if found.get(name) is not None:
-                found[name] = ByteRange(offset=found[name]["offset"], length=found[name]["length"])
-        return cls(**found)
+            found[name] = read_range(found.get(name))
+        return cls(**found | {"before": PrecedingSegment.read(found.get("before"))})
 
     @classmethod
     def read(cls, key: str, text: str) -> Self:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Self
 
+from worker.ingest.playlist.preceding import PrecedingSegment
+
 
 class StreamState(StrEnum):
     """The state of a stream after its last poll; shown in the registry."""
@@ -81,10 +83,13 @@ class Cursor:
     since (`worker.ingest.playlist.missed_time.unshown`)."""
     resets: int = 0
     """Restarts of the origin in a row."""
+    newest: PrecedingSegment | None = None
+    """The last segment before `next_sequence`, where it was listed in this epoch and rendition. The last field: the end
+    of a watch cuts it off, for its URLs may have tokens (lua/shared/streams.lua)."""
 
     def switched_to(self, rendition: str) -> Self:
         """Continues in another rendition of the stream by sequence number, which renditions share; names differ."""
-        return self if rendition == self.rendition else replace(self, rendition=rendition, seen=())
+        return self if rendition == self.rendition else replace(self, rendition=rendition, seen=(), newest=None)
 
     def to_json(self) -> str:
         """One line that `from_json` reads back."""
@@ -102,8 +107,9 @@ class Cursor:
         found = {name: value for name, value in json.loads(text).items() if name in known}
         seen = tuple(ListedSegment(sequence=int(sequence), name=str(name)) for sequence, name in found.pop("seen", ()))
         state = StreamState(found.pop("state", StreamState.STARTING))
+        newest = PrecedingSegment.read(found.pop("newest", None))
         for name, value in found.items():
             expected = str if name in {"rendition", "reason"} else int
             if value is not None and type(value) is not expected:
                 raise TypeError(f"{name}: expected {expected.__name__}")
-        return cls(**found, seen=seen, state=state)
+        return cls(**found, seen=seen, state=state, newest=newest)

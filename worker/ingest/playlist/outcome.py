@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.playlist.hls import Segment
+from worker.ingest.playlist.preceding import PrecedingSegment
 
 
 class Reading(StrEnum):
@@ -60,6 +61,8 @@ class NewSegment:
     segment: Segment
     program_ms: int | None = None
     """The same by the origin's own clock, where that is credible."""
+    before: PrecedingSegment | None = None
+    """The segment from which it goes on, where that is known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,8 +31,8 @@ _MAX_URI_CHARACTERS = 4096
 """A signed URL has up to 2,000."""
 
 _MAX_STORED_CHARACTERS = 2 * _MAX_URI_CHARACTERS
-"""Limit for an absolute URI in JSON, where a non-ASCII character takes up to twelve: a stream with 64 pending segments
-and their initialization sections takes up to 1 MB in Redis instead of 10."""
+"""Limit for an absolute URI in JSON, where a non-ASCII character takes up to twelve: a stream with 64 pending segments,
+their initialization sections, and the same of the segment before each takes up to 2 MB in Redis instead of 20."""
 
 _MAX_BANDWIDTH = 10**12
 """Bits per second; a higher value is a mistake. It is part of segment keys."""

@@ -22,6 +22,7 @@ from worker.ingest.playlist.missed_time import GONE, after_failure, after_readin
 from worker.ingest.playlist.outcome import LONG_EXTINF, Missed, MissedReason, NewSegment, PollAdvance, Reading
 from worker.ingest.playlist.playlist_diff import key_of, lost_to_outage, note_outage, relate
 from worker.ingest.playlist.poll_pace import ENDLIST, RESETS_AT_ONCE, again_ms, backoff_ms, delay_ms, pending_cap
+from worker.ingest.playlist.preceding import PrecedingSegment, preceding
 
 SEEN_SEGMENTS = 32
 """Remembered to tell an old playlist from a new sequence: five times a usual window, two minutes of 4 s segments."""
@@ -53,7 +54,7 @@ def advance(
         validators_changed: the outcome of the comparison for `possible_restarts`; None: unknown.
     """
     playlist = within_target(playlist)
-    before = cursor
+    cursor_before = cursor
     reading = relate(cursor, playlist, now_ms, validators_changed)
     if playlist.segments and not playlist.ended and reading is not Reading.RESET:
         # It is no recording any more: its former list must not suspend the clock, or hide outages.
@@ -71,7 +72,9 @@ def advance(
             missed += [*_never_admitted(cursor), *lost_to_outage(cursor, window_start_ms)]
             if cursor.resets >= RESETS_AT_ONCE and cursor.outage_from_ms is None:
                 missed += _between_restarts(cursor, window_start_ms)
-            cursor = replace(cursor, epoch=cursor.epoch + 1, seen=(), listed_until=0, resets=cursor.resets + 1)
+            cursor = replace(
+                cursor, epoch=cursor.epoch + 1, seen=(), newest=None, listed_until=0, resets=cursor.resets + 1
+            )
             if playlist.ended and playlist.earlier:
                 # Parsed from the position in the previous sequence; the next poll begins at this one's start.
                 new, capture_ms = (), window_start_ms
@@ -104,6 +107,7 @@ def advance(
     taken = _first_playable(new, room) if playlist.ended else new
     skipped = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
     segments: list[NewSegment] = []
+    before = preceding(taken, playlist.segments, cursor.newest)
     # Segments of a recording had ended by now too: adding ENDLIST must not move a stream ahead of the clock.
     *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=now_ms)
     for segment, capture_ms, program_ms in zip(taken, captured, program_times(taken, captured), strict=True):
@@ -114,7 +118,14 @@ def advance(
         else:
             key = key_of(cursor, cursor.epoch, segment)
             segments.append(
-                NewSegment(key=key, epoch=cursor.epoch, capture_ms=capture_ms, segment=segment, program_ms=program_ms)
+                NewSegment(
+                    key=key,
+                    epoch=cursor.epoch,
+                    capture_ms=capture_ms,
+                    segment=segment,
+                    program_ms=program_ms,
+                    before=before.get(segment.sequence),
+                )
             )
     cursor = _after_read(cursor, playlist, taken, now_ms=now_ms, capture_ms=next_capture_ms)
     counts = {LONG_EXTINF: sum(segment.long_extinf for segment in taken)}
@@ -133,7 +144,7 @@ def advance(
     elapsed_ms = (
         sum(stretch.duration_ms for stretch in missed) + skipped_ms + sum(one.segment.duration_ms for one in segments)
     )
-    remembered, more = unshown(before, now_ms, shown_ms=elapsed_ms)
+    remembered, more = unshown(cursor_before, now_ms, shown_ms=elapsed_ms)
     cursor, counts = replace(cursor, unseen_ms=remembered.unseen_ms), counts | more
     return PollAdvance(
         cursor=cursor,
@@ -248,6 +259,7 @@ def _after_read(
         seen=(*cursor.seen, *(ListedSegment(sequence=segment.sequence, name=segment.name) for segment in newest))[
             -SEEN_SEGMENTS:
         ],
+        newest=PrecedingSegment.of(taken[-1]),
         next_sequence=taken[-1].sequence + 1,
         next_capture_ms=capture_ms,
         outage_from_ms=None,

@@ -1,7 +1,8 @@
 """The records from which a stream's risk follows: signals with their times in its hash, and `lw:risk:{id}` with its
-highest scores and its latest decided incidents.
+highest scores, Livewarden's own signals, and its latest decided incidents.
 
     score: PURPOSE MODEL/LABEL      "number at_ms"
+    signal: PURPOSE NAME            "number at_ms", of `config.facts.OWN_SIGNALS`
     decided: PURPOSE INCIDENT       "outcome at_ms"
 """
 
@@ -14,8 +15,9 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from config.policy.risk import Risk, RiskFacts, TimedNumber, TimedOutcome, stream_risk
-from config.policy.risk_settings import RiskSettings
+from config.facts import OWN_SIGNALS
+from config.policy.risk import Risk, RiskFacts, TimedNumber, TimedOutcome, decay, stream_risk
+from config.policy.risk_settings import SIGNALS, RiskSettings
 from worker.ingest.registry.registry import signals_key, stream_key
 from worker.store import redis_keys
 from worker.store.redis_client import time_ms
@@ -26,6 +28,7 @@ RISK_FIELDS: Final = ("purpose", "risk_prior", "registered_ms", "signal_times")
 """Fields of a stream's hash that `risk_facts` reads."""
 
 _SCORE: Final = "score: "
+_SIGNAL: Final = "signal: "
 _DECIDED: Final = "decided: "
 
 
@@ -46,7 +49,8 @@ def risk_facts(
     return RiskFacts(
         prior=number_of(stream.get("risk_prior", "")) or 0.0,
         prior_ms=_ms(stream.get("registered_ms", "")),
-        signals={name: TimedNumber(number, times.get(name)) for name, number in numbers.items() if number is not None},
+        signals={name: TimedNumber(number, times.get(name)) for name, number in numbers.items() if number is not None}
+        | own_signals(kept, purpose=purpose),
         scores={
             name.removeprefix(scores): seen
             for name, text in kept.items()
@@ -58,6 +62,48 @@ def risk_facts(
             if name.startswith(decided) and (decision := _decision(text)) is not None
         },
     )
+
+
+def own_signals(kept: Mapping[str, str], *, purpose: str) -> dict[str, TimedNumber]:
+    """Livewarden's own signals in `lw:risk:{id}`, without what is damaged; a platform's of the same name are none."""
+    found = {name: _timed(kept.get(f"{_SIGNAL}{purpose} {name}", "")) for name in OWN_SIGNALS.values()}
+    return {name: signal for name, signal in found.items() if signal is not None}
+
+
+def signals_now(
+    facts: RiskFacts, kept: Mapping[str, str], now_ms: int, *, purpose: str, settings: RiskSettings
+) -> dict[str, float]:
+    """The signals as rules see them: a platform's until it reports another, our own fade by their half-life.
+
+    Args:
+        facts: by `risk_facts`, of the same records.
+    """
+    own = {
+        name: signal.number * decay(max(0, now_ms - (signal.at_ms or 0)) / 1000, _half_life_seconds(name, settings))
+        for name, signal in own_signals(kept, purpose=purpose).items()
+    }
+    return {name: signal.number for name, signal in facts.signals.items()} | own
+
+
+def signal_fields(
+    lost_ms: Mapping[str, int], *, segment_ms: int, purpose: str, now_ms: int, settings: RiskSettings
+) -> dict[str, str]:
+    """The fields with which `settle` keeps our own signals of a segment.
+
+    Args:
+        lost_ms: time of the segment that was not moderated, by reason.
+    """
+    return {
+        f"{_SIGNAL}{purpose} {name}": f"{min(lost_ms[reason] / segment_ms, 1.0):.4f} {now_ms} "
+        f"{round(_half_life_seconds(name, settings) * 1000)}"
+        for reason, name in OWN_SIGNALS.items()
+        if lost_ms.get(reason) and segment_ms > 0
+    }
+
+
+def _half_life_seconds(name: str, settings: RiskSettings) -> float:
+    """Half-life of one of our own signals; the built-in one, where the policy takes it out of the risk."""
+    return (settings.signals.get(name) or SIGNALS[name]).half_life_seconds
 
 
 def risk_of(redis: Redis, stream_id: str, settings: RiskSettings) -> float:

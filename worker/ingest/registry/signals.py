@@ -18,7 +18,7 @@ from config.facts import IMMINENT_DANGER_RULE, StreamFacts
 from config.policy.risk import stream_risk
 from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.errors import RegistryError
-from worker.ingest.registry.kept_risk import hash_of, number_of, risk_facts, risk_key, undated
+from worker.ingest.registry.kept_risk import hash_of, number_of, risk_facts, risk_key, signals_now, undated
 from worker.ingest.registry.registry import DUE_DANGER, KEPT_AFTER_END_SECONDS, signals_key, stream_key
 from worker.store.redis_client import ONCE_SECONDS, once_key, run_script, time_ms
 
@@ -134,7 +134,7 @@ def stream_facts(
         audience=stream["audience"] or "public",
         risk_prior=min(max(number_of(stream["risk_prior"]) or 0.0, 0.0), 1.0),
         metadata=_metadata(stream["metadata"]),
-        signals={name: signal.number for name, signal in facts.signals.items()},
+        signals=signals_now(facts, hash_of(kept), time_ms(clock), purpose=purpose, settings=risk),
         risk=stream_risk(facts, time_ms(clock), risk).value,
         state=_state(
             stream["state"], is_over=generation is not None and stream["generation"] not in ("", str(generation))

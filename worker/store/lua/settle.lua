@@ -6,8 +6,8 @@
 -- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash, tries hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that the caller read ('' if it changes none),
 --   rule states (field to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
---   coverage increments, stream fields (with `score: …` those for `keep_score`); from the rule states on as JSON. All
---   numbers arrive as text: Lua would write large ones as 1.7e+12. Then the state of rules that evaluate in order:
+--   coverage increments, stream fields (with `score: …` and `signal: …` for `keep_score`); from the rule states on as
+--   JSON. All numbers arrive as text: Lua would write large ones as 1.7e+12. Then the state of rules that evaluate in order:
 --   series ('' if nothing changes), its state ('' if there is none any more), ended series as JSON, seconds that it is
 --   kept; hits of the segment that are published with these events or before as JSON, seconds that they are kept. Then,
 --   from a worker with hits of a segment that another had settled meanwhile, the hits that were published by then ('' from
@@ -54,17 +54,18 @@ for field, increment in pairs(increments) do
   redis.call('HINCRBY', KEYS[4], field, increment)
 end
 add_ledger_today(ARGV[16], increments)
--- Start of a blind gap: most of the stream's newest segment could not be decoded, while its playlist goes on.
-local failed_ms, most_ms, moderated_ms, reason = 0, 0, 0, ''
+-- Start of a blind gap: most of the stream's newest segment could not be decoded, or costs more than its profile's
+-- budget, while its playlist goes on.
+local lost_ms, most_ms, moderated_ms, reason = 0, 0, 0, ''
 for field, increment in pairs(increments) do
-  local why, ms = string.match(field, '^failed: (.+)$'), tonumber(increment)
-  failed_ms = failed_ms + (why and ms or 0)
+  local why, ms = string.match(field, '^failed: (.+)$') or string.match(field, '^skipped: (.+)$'), tonumber(increment)
+  lost_ms = lost_ms + (why and ms or 0)
   moderated_ms = field == 'moderated' and ms or moderated_ms
   if why and ms > most_ms then
     most_ms, reason = ms, why
   end
 end
-if failed_ms > moderated_ms then
+if lost_ms > moderated_ms then
   local now_ms = string.format('%.0f', redis_ms())
   redis.call('HSETNX', KEYS[5], 'blind_since_ms', now_ms)
   -- Each time, since readers of the set remove streams that were registered again meanwhile.
@@ -74,7 +75,7 @@ elseif moderated_ms > 0 and redis.call('HDEL', KEYS[5], 'blind_since_ms', 'blind
   redis.call('ZREM', KEY.STREAMS_BLIND, id)
 end
 for field, value in pairs(cjson.decode(ARGV[8])) do
-  local score = string.match(field, '^score: .+$')
+  local score = string.match(field, '^score: .+$') or string.match(field, '^signal: .+$')
   if score then
     keep_score(id, score, value)
   end

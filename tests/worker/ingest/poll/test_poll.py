@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hls_origin import LiveOrigin
@@ -12,6 +13,7 @@ from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.http.resource import Validators
 from worker.ingest.pending.segments import pending_key
+from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.registration import register
@@ -227,3 +229,16 @@ def test_a_poll_of_a_removed_stream_writes_nothing(poller: Poller):
     record = stream_status(poller.redis, "s")
     assert (record["state"], record["elapsed_seconds"], poller.sent) == ("removed", 0, [])
     assert stream_facts(poller.redis, "s").drill
+
+
+def test_the_end_of_a_watch_keeps_no_token_of_a_segment(poller: Poller):
+    """A signed URL of a broadcast that is over would stay readable in Redis for days."""
+    poller.origin.add("0.ts", b"x")
+    poller.origin.playlist = poller.origin.playlist_text().replace(b"0.ts", b"0.ts?signature=s3cret},{&x=%5D")
+    poller.poll()
+    kept = poller.redis.hget(stream_key("s"), "cursor")
+    assert "s3cret" in kept
+    unwatch(poller.redis, "s")
+    after = Cursor.from_json(poller.redis.hget(stream_key("s"), "cursor"))
+    assert "s3cret" not in str(poller.redis.hgetall(stream_key("s")))
+    assert after == replace(Cursor.from_json(kept), seen=(), newest=None)

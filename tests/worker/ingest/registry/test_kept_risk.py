@@ -10,10 +10,11 @@ from scene import Scene
 from config.policy.policy import load_policy
 from config.policy.risk_settings import DEFAULT_RISK, RiskSettings
 from worker.incidents.commit import settle
-from worker.ingest.registry.kept_risk import decided_field, risk_key, risk_of, score_fields
+from worker.ingest.registry.kept_risk import decided_field, risk_key, risk_of, score_fields, signal_fields
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import signals_key, stream_key, watch
 from worker.ingest.registry.signals import report_signals, stream_facts
+from worker.ingest.status import stream_status
 from worker.store.redis_client import now_ms
 
 HOUR_MS = 3_600_000
@@ -169,3 +170,70 @@ def test_rules_and_risk_see_the_same(redis: Redis, watched: Callable[..., str]) 
     assert stream_facts(redis, stream, risk=settings).risk == pytest.approx(1.0, abs=0.001)
     assert risk_of(redis, stream, settings) == pytest.approx(1.0, abs=0.001)
     assert stream_facts(redis, stream).risk == pytest.approx(0.7, abs=0.001)
+
+
+def lost(redis: Redis, stream_id: str, purpose: str = "live", **lost_ms: int) -> None:
+    """Settles a segment of 4 s of which so much was lost, by reason."""
+    redis.hset(f"lw:pending:{stream_id}", "k", "{}")
+    scene = Scene(redis=redis, policy=load_policy())
+    fields = signal_fields(lost_ms, segment_ms=4_000, purpose=purpose, now_ms=now_ms(redis), settings=DEFAULT_RISK)
+    settle(
+        redis,
+        context=scene.context(stream_id, "k", purpose),
+        hits=(),
+        policy=scene.policy,
+        coverage_increments={},
+        stream_fields=fields,
+    )
+
+
+def test_time_over_the_budget_is_a_signal_of_the_stream(redis: Redis, watched: Callable[..., str]) -> None:
+    """A broadcaster who makes his stream too dear to sample would look like any other."""
+    stream = watched()
+    lost(redis, stream, budget=1_000)
+    assert stream_facts(redis, stream).signals == {"over-budget": pytest.approx(0.25, abs=0.001)}
+    assert risk_of(redis, stream, DEFAULT_RISK) == pytest.approx(0.5, abs=0.001)
+    assert risk_of(redis, stream, DEFAULT_RISK) < DEFAULT_RISK.urgent_at, "a bigger budget is not for sale"
+    (part,) = stream_status(redis, stream)["risk"]["parts"]
+    assert (part["source"], part["name"], part["given"]) == ("signal", "over-budget", 0.25)
+    assert stream_status(redis, stream)["signals"] == {"over-budget": 0.25}
+    assert list(stream_status(redis, stream)["signals_reported"]) == ["over-budget"]
+
+
+def test_leading_pictures_that_nobody_saw_are_a_signal_too(redis: Redis, watched: Callable[..., str]) -> None:
+    """A server that withholds what they need would hide half a second in each segment at no price."""
+    stream = watched()
+    lost(redis, stream, leading=400, short=1_000, undecodable=500)
+    assert stream_facts(redis, stream).signals == {"leading-unseen": pytest.approx(0.1, abs=0.001)}
+    assert 0 < risk_of(redis, stream, DEFAULT_RISK) < 0.5
+
+
+def test_the_highest_of_late_counts_whatever_the_order(redis: Redis, watched: Callable[..., str]) -> None:
+    """A segment within the budget would clear the one before, and rules differ by which worker was quicker."""
+    stream = watched()
+    lost(redis, stream, budget=2_000)
+    lost(redis, stream, budget=400)
+    lost(redis, stream)
+    assert stream_facts(redis, stream).signals == {"over-budget": pytest.approx(0.5, abs=0.001)}
+    let_pass(redis, stream, HOUR_MS)
+    assert stream_facts(redis, stream).signals["over-budget"] < 0.02, "rules see it fade"
+    assert risk_of(redis, stream, DEFAULT_RISK) < 0.02
+
+
+def test_a_platform_cannot_take_it_back_and_a_drill_raises_none(redis: Redis, watched: Callable[..., str]) -> None:
+    """One who can report signals could clear a stream; and a drill would make a live stream suspicious."""
+    stream = watched()
+    lost(redis, stream, budget=4_000)
+    report_signals(redis, stream, {"over-budget": 0.0, "chat-risk": 0.1})
+    assert stream_facts(redis, stream).signals == {"over-budget": pytest.approx(1.0, abs=0.001), "chat-risk": 0.1}
+    other = watched("other", url="b")
+    lost(redis, other, "drill", budget=4_000)
+    assert stream_facts(redis, other).signals == {}
+
+
+def test_a_damaged_record_of_it_is_left_out(redis: Redis, watched: Callable[..., str]) -> None:
+    """One field in Redis would stop the stream's segments."""
+    stream = watched()
+    redis.hset(risk_key(stream), mapping={"signal: live over-budget": "x", "signal: live leading-unseen": "nan 7"})
+    assert stream_facts(redis, stream).signals == {}
+    assert stream_status(redis, stream)["signals"] == {}

@@ -22,7 +22,9 @@ local function forget_details(stream, url)
   redis.call('HDEL', stream, 'media_url', 'tried', 'no_video')
   local cursor = redis.call('HGET', stream, 'cursor')
   if cursor then
-    redis.call('HSET', stream, 'cursor', (string.gsub(cursor, '"seen":%[%[.-%]%]', '"seen":[]')))
+    cursor = string.gsub(cursor, '"seen":%[%[.-%]%]', '"seen":[]')
+    -- Its last field, whose URLs may have any character but a quote.
+    redis.call('HSET', stream, 'cursor', (string.gsub(cursor, ',"newest":.*$', '}')))
   end
 end
 
@@ -88,7 +90,7 @@ local function date_signals(stream, signals, now_ms, reported)
   end
 end
 
--- Keeps a score of a stream, as number, time in ms and half-life in ms, if it adds more to the stream's risk than the
+-- Keeps a score of a stream, or a signal of our own, as number, time in ms and half-life in ms, if it adds more to the stream's risk than the
 -- one that is kept, now and later: so the same stays in whatever order they come (config/policy/risk.py `higher_now`).
 -- A damaged key must not keep a segment from being settled.
 local function keep_score(id, field, value)

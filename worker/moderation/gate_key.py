@@ -1,0 +1,71 @@
+"""The gate's secret: what it measures of a picture, and for how long a classification is reused.
+
+Block means are a fixed measure, which a window over a still scene can restore. A projection onto pseudo-random weights
+cannot be restored by those who do not have the key: a change that keeps one moves the others.
+"""
+
+import hmac
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import shake_256
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+COLUMNS, ROWS = 64, 36
+"""Cells of a picture. Measured at 640 × 360 on 18 scikit-image pictures by `python -m bench.gate`: windows whose 4 × 4
+block means are restored move 16 × 9 cells no more than noise does, and 96 × 54 cells show more noise than content."""
+
+PROJECTIONS = 16
+"""Numbers that are kept of a picture: the most that may be."""
+
+MIN_REUSE_MS, MAX_REUSE_MS = 5_000, 30_000
+"""Capture time for which a classification may be reused: drawn for each from [5, 30] s."""
+
+REUSE_DRAWS = 3
+"""The longest of three draws counts, 24 s in the mean: of a still scene of a minute, sampled each 2 s, 10 % are
+classified in the mean (one draw: 13 %; 30 s always: 7 %)."""
+
+Cells = NDArray[np.uint8]
+"""uint8, (ROWS, COLUMNS): mean luma of each cell, full range."""
+
+
+def cells_of(luma: NDArray[np.uint8]) -> Cells:
+    """Returns the cells of `luma` (uint8, (H, W), full range)."""
+    return np.asarray(cv2.resize(luma, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@dataclass(frozen=True)
+class GateKey:
+    """The secret of one stream's gate."""
+
+    secret: bytes
+
+    @cached_property
+    def mark(self) -> str:
+        """8 hex digits that tell this key from another one, and nothing else about it."""
+        return hmac.digest(self.secret, b"mark", "sha256")[:4].hex()
+
+    def projections(self, cells: Cells) -> tuple[float, ...]:
+        """16 sums over all cells, each cell with a sign that the key decides, to a hundredth.
+
+        Two pictures' differences in them have the root mean square of the cells' differences, in luma levels of 255,
+        as their expected one (Johnson and Lindenstrauss; signs by Achlioptas, 2003).
+        """
+        return tuple(np.round(self._signs @ cells.ravel().astype(np.float64), 2).tolist())
+
+    def reuse_ms(self, classified_ms: int) -> int:
+        """Capture time for which the classification of the picture taken at `classified_ms` may be reused."""
+        drawn = hmac.digest(self.secret, f"reuse {classified_ms}".encode(), "sha256")
+        draws = (int.from_bytes(drawn[8 * n : 8 * n + 8]) for n in range(REUSE_DRAWS))
+        return MIN_REUSE_MS + max(draws) * (MAX_REUSE_MS - MIN_REUSE_MS + 1) // 2**64
+
+    @cached_property
+    def _signs(self) -> NDArray[np.float64]:
+        """(PROJECTIONS, ROWS * COLUMNS): scaled so that each row has length 1."""
+        count = PROJECTIONS * ROWS * COLUMNS
+        stream = shake_256(hmac.digest(self.secret, b"signs", "sha256")).digest(count // 8)
+        bits = np.unpackbits(np.frombuffer(stream, np.uint8)).reshape(PROJECTIONS, ROWS * COLUMNS)
+        signs: NDArray[np.float64] = (2.0 * bits - 1.0) / (ROWS * COLUMNS) ** 0.5
+        return signs

@@ -1,0 +1,71 @@
+"""The segment before one, for the leading pictures of an open GOP: fetched and decoded only where they are there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from config.profiles import SamplingProfile
+from sampler.child.decoder import Decoder
+from sampler.frames import SampledFrame, SampledSegment
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentBytes:
+    """The bytes of a segment, and of its initialisation section (EXT-X-MAP), b"" without one."""
+
+    data: bytes
+    init: bytes = b""
+
+
+FetchBefore = Callable[[], SegmentBytes | None]
+"""Gives the segment before; None: it is not known, or cannot be fetched in time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerInput:
+    """The input of one segment's sampling."""
+
+    data: bytes | BinaryIO
+    """Its bytes, or a file open for reading."""
+    init: bytes
+    seed: bytes
+    before: FetchBefore | None
+    """Called at most once a try, between both passes. None: the segment before is not known."""
+
+    def sample(
+        self,
+        decoder: Decoder,
+        profile: SamplingProfile,
+        consume: Callable[[SampledFrame], None],
+        *,
+        go_back: Callable[[], None],
+        fresh: bool,
+    ) -> SampledSegment:
+        """Samples the segment; then, with the segment before, its leading pictures that need it.
+
+        Args:
+            consume: is given each picture as it comes.
+            go_back: called before the leading pictures come, which are earlier than those so far.
+            fresh: decode in a new process.
+
+        Raises:
+            sampler.errors.SamplerError: nothing could be sampled, or the decoder died of the leading pictures.
+        """
+        sampled = decoder.sample(
+            self.data, init=self.init, profile=profile, seed=self.seed, consume=consume, fresh=fresh
+        )
+        if sampled.leading_seconds <= 0 or self.before is None or (found := self.before()) is None:
+            return sampled
+        go_back()
+        leading = decoder.sample(
+            self.data,
+            init=self.init,
+            profile=profile,
+            seed=self.seed,
+            consume=consume,
+            fresh=fresh,
+            before=found.data,
+            before_init=found.init,
+            leading_only=True,
+        )
+        return sampled.with_leading(leading)

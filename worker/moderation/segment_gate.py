@@ -1,0 +1,156 @@
+"""The gate over the pictures of one segment: those that were classified in it are compared too.
+
+A cut to another picture and back is two pictures to classify, not three. Of the last few that were classified in the
+same segment, a thumbnail each is in memory while the segment is moderated, and nowhere else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.pdq.pdq import PdqHash
+from worker.moderation.gate import FROZEN_AFTER_MS, MAX_DIFFERENCE, Fingerprint, GateState
+from worker.moderation.gate_key import COLUMNS, ROWS, Cells, GateKey, cells_of
+
+REMEMBERED = 8
+"""Pictures classified in the segment that are compared, the most: what came back last stays."""
+
+WINDOW = (4, 3)
+"""Width and height of the parts of a thumbnail that are compared, at every place: 1/48 of the area. A window of 1/16
+covers at least one."""
+
+MAX_WINDOW_DIFFERENCE = 4.0
+"""Luma levels of 255, mean of the absolute differences in any part, by which a picture that came back may differ, <=.
+
+By `python -m bench.gate`: still scenes with noise reach 1.3; pictures that come back at 400 kbit/s 2.5, at a buffer of
+a quarter of a second 4.6. New windows of 1/9 and 1/16 of the area reach at least 11; with restored 4 × 4 block means
+1 % of those of 1/16 stay under 4.3. No part of five films in motion stays under 4 for half a second."""
+
+MAX_DIFFERENCE_BACK = 2 * MAX_DIFFERENCE
+"""Difference of the projections (as `MAX_DIFFERENCE`) where the thumbnail agrees, <=: a picture after a cut is coarser
+than the same one before. By `python -m bench.gate`: 2.1 at most at 400 kbit/s, 3.7 at a buffer of a quarter of a second.
+
+A window drawn to keep all cells of a thumbnail escapes the thumbnails, not the projections."""
+
+Thumbnail = NDArray[np.float32]
+"""float32, (ROWS / 2, COLUMNS / 2): 32 × 18 mean luma levels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateView:
+    """The gate's answer for one picture."""
+
+    repeated: GateState | None
+    """The classified picture whose scores this one takes over; None: it is to be classified."""
+    unchanged_since_ms: int
+    """Capture time since which the picture has not changed, as far back as classified pictures go."""
+    capture_ms: int
+    fingerprint: Fingerprint
+    thumbnail: Thumbnail
+
+    @property
+    def frozen(self) -> bool:
+        """True if it has not changed for `FROZEN_AFTER_MS`."""
+        return self.capture_ms - self.unchanged_since_ms >= FROZEN_AFTER_MS
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Remembered:
+    """A picture that was classified in this segment."""
+
+    state: GateState
+    thumbnail: Thumbnail
+
+
+class SegmentGate:
+    """The gate for the pictures of one segment."""
+
+    def __init__(self, key: GateKey, state: GateState | None = None) -> None:
+        """`state`: after the segment before, or after any other of the stream; by another key, it counts as none."""
+        self._key = key
+        self._state = state if state is not None and state.key == key.mark else None
+        self._remembered: list[_Remembered] = []
+
+    @property
+    def state(self) -> GateState | None:
+        """The state to keep; None: nothing was classified yet."""
+        return self._state
+
+    def view(self, luma: NDArray[np.uint8], pdq: PdqHash, *, capture_ms: int, flat: bool) -> GateView:
+        """Decides whether a picture needs the classifiers.
+
+        Args:
+            luma: uint8, (H, W), full range.
+            pdq: its hash.
+            capture_ms: when it was taken.
+            flat: it has no content.
+        """
+        cells = cells_of(luma)
+        fingerprint, thumbnail = Fingerprint.of(cells, pdq, self._key), _thumbnail(cells)
+        state = self._state
+        repeated, unchanged_since_ms = None, capture_ms
+        if state is not None and capture_ms >= state.capture_ms and fingerprint.resembles(state.fingerprint, flat=flat):
+            unchanged_since_ms = state.unchanged_since_ms
+            repeated = state if state.may_stand_for(capture_ms, self._key) else None
+        if repeated is None:
+            repeated = self._came_back(fingerprint, thumbnail, capture_ms=capture_ms, flat=flat)
+        return GateView(
+            repeated=repeated,
+            unchanged_since_ms=unchanged_since_ms,
+            capture_ms=capture_ms,
+            fingerprint=fingerprint,
+            thumbnail=thumbnail,
+        )
+
+    def classified(self, seen: GateView, scores: Mapping[str, float]) -> None:
+        """Takes a picture's scores, for those that repeat it."""
+        state = GateState(
+            key=self._key.mark,
+            fingerprint=seen.fingerprint,
+            capture_ms=seen.capture_ms,
+            classified_ms=seen.capture_ms,
+            unchanged_since_ms=seen.unchanged_since_ms,
+            scores=scores,
+        )
+        self._remembered = [_Remembered(state=state, thumbnail=seen.thumbnail), *self._remembered[: REMEMBERED - 1]]
+        self._show(state)
+
+    def taken_over(self, seen: GateView) -> None:
+        """Notes that a picture took over the scores of the one that it repeats."""
+        state = seen.repeated
+        if state is None or state is self._state:
+            return
+        self._remembered.sort(key=lambda one: one.state is not state)
+        self._show(replace(state, capture_ms=seen.capture_ms, unchanged_since_ms=seen.unchanged_since_ms))
+
+    def _show(self, state: GateState) -> None:
+        """Keeps the later state, by capture time: a segment that ends late replaces nothing."""
+        if self._state is None or self._state.capture_ms <= state.capture_ms:
+            self._state = state
+
+    def _came_back(
+        self, fingerprint: Fingerprint, thumbnail: Thumbnail, *, capture_ms: int, flat: bool
+    ) -> GateState | None:
+        for one in self._remembered:
+            if (
+                one.state.may_stand_for(capture_ms, self._key)
+                and fingerprint.resembles(one.state.fingerprint, flat=flat, max_difference=MAX_DIFFERENCE_BACK)
+                and _difference(thumbnail, one.thumbnail) <= MAX_WINDOW_DIFFERENCE
+            ):
+                return one.state
+        return None
+
+
+def _thumbnail(cells: Cells) -> Thumbnail:
+    quarters = cells.reshape(ROWS // 2, 2, COLUMNS // 2, 2).astype(np.float32)
+    averaged: NDArray[Any] = quarters.mean(axis=(1, 3))
+    return averaged.astype(np.float32)
+
+
+def _difference(one: Thumbnail, other: Thumbnail) -> float:
+    """The largest mean absolute difference of any part."""
+    return float(cv2.blur(np.abs(one - other), WINDOW).max())
