@@ -12,7 +12,7 @@ from dataclasses import replace
 import av
 import pytest
 from kinds import CLOSED, GOP, H264, HEVC, MPEG2, distance
-from long_term import shown_at, with_long_term_reference
+from long_term import shown_at, with_long_reference
 from media import (
     CLOCK,
     FRAME_SECONDS,
@@ -150,9 +150,10 @@ def test_parameter_sets_may_change_within_a_segment(decoder: Decoder) -> None:
     assert_seen(segment, lambda seconds: round(seconds * RATE) % GOP)
 
 
-def test_a_long_term_reference_is_decoded(decoder: Decoder) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["long-term", "short-term"])
+def test_a_reference_of_long_ago_is_decoded(decoder: Decoder, named: bool) -> None:
     """Pictures that repeat one of long ago would be taken for others."""
-    segment = look(decoder, with_long_term_reference(100, second=50))
+    segment = look(decoder, with_long_reference(100, second=50, named=named))
 
     assert segment.unmoderated == ()
     for frame in segment.frames:
@@ -160,9 +161,10 @@ def test_a_long_term_reference_is_decoded(decoder: Decoder) -> None:
         assert distance(frame.picture.luma(), shown_at(round(frame.pts_seconds * RATE), 50)) < 1
 
 
-def test_a_long_term_reference_before_the_segment_is_reported(decoder: Decoder) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["long-term", "short-term"])
+def test_a_reference_before_the_segment_is_reported(decoder: Decoder, named: bool) -> None:
     """Viewers would see the picture of long ago, and we the one at which a false recovery point has us begin."""
-    (part,) = cut(with_long_term_reference(100, second=50), [50, 100])
+    (part,) = cut(with_long_reference(100, second=50, named=named), [50, 100])
     segment = look(decoder, part.data)
 
     assert all(frame.concealed for frame in segment.frames)
