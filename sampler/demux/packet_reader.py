@@ -206,7 +206,7 @@ class Demuxer:
         for payload in self._demux():
             if not payload.size:
                 continue
-            if payload.has_sidedata("encryption_info"):
+            if self._container is Container.MP4 and payload.has_sidedata("encryption_info"):
                 raise EncryptedError(ENCRYPTED)
             data = bytes(payload)
             head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
