@@ -4,7 +4,7 @@ import hashlib
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from io import BytesIO
@@ -16,15 +16,16 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from bench import clips, material, staging
+from bench import clips, forged_clips, material, staging
 from bench.clips import ENCODERS, Clip, EncoderSetting, Insert, muxed, seconds
+from bench.forged_clips import with_chapter_track, with_recovery_points
 from bench.material import Reel
 from bench.staging import Finish, HiddenInsert, StagedReel, Strobe, flicker, planes, portrait, thumbnail
 
 SEGMENT_SECONDS = 4
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 1.5
 """Durations of inserts at full extent."""
-STROBE_SECONDS = 1.25
+STROBE_SECONDS = 2
 LEADING_PICTURES = 12
 """Length of the inserts that leading pictures hide: 0.5 s. Of 16 B-frames 13 come before a keyframe every 2 s."""
 GROUNDS = ("bikes, one shot", "bigbuckbunny", "carphone_pristine", "handheld", "pan")
@@ -36,6 +37,7 @@ X265 = EncoderSetting(name="x265 CRF 26", zero_latency=False, parameters="bframe
 AV1 = EncoderSetting(
     name="SVT-AV1 CRF 40", zero_latency=False, parameters="crf=40", preset="10", codec="libsvtav1", container="mp4"
 )
+X264_ONE_KEYFRAME = replace(X264_LOW_DELAY, name="zerolatency CRF 23", parameters="crf=23")
 PLAIN = (X264_LOW_DELAY, X264_QUALITY, X265, X264_BUFFERED)
 OPEN = (
     EncoderSetting(
@@ -62,16 +64,22 @@ class HiddenRow:
     """Part of the picture that the insert takes."""
     fade_seconds: float = 0.0
     strobe_period: int = 0
-    """Pictures after which a strobe elsewhere in the segment changes; 0: none."""
+    """A strobe elsewhere in the segment flashes every so many pictures; 0: there is none."""
     repeats: int = 1
     """Times that each picture of the camera is sent."""
     finishes: tuple[Finish | None, ...] = (None,)
+    grounds: tuple[str, ...] = GROUNDS
     films: tuple[str, ...] = FILMS
+    """Films of inserts."""
     leading: int | None = None
     """Inserts lie in the leading pictures of every second keyframe: of even ones (0), which begin segments, or odd
     ones (1). None: they lie elsewhere."""
     decoys: bool = False
     """Inserts fill all between keyframes, which alone show the ground."""
+    lies: bool = False
+    """There is one keyframe; each segment but the first begins with a recovery point that is none."""
+    second_track: bool = False
+    """A second track shows the ground alone, and names the first its chapter track."""
     floor: float = 0.9
     """Share to be seen at `balanced`."""
 
@@ -86,16 +94,44 @@ ROWS = (
     HiddenRow(name="window of 1/2", area=1 / 2),
     HiddenRow(name="window of 1/4", area=1 / 4),
     HiddenRow(name="window of 1/9", area=1 / 9, floor=0.7),
-    HiddenRow(name="strobe of 15", frames_per_second=30, gop_pictures=120, strobe_period=2),
-    HiddenRow(name="strobe of 30", frames_per_second=30, gop_pictures=120, strobe_period=1),
-    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(6), flicker(3), flicker(11))),
+    HiddenRow(name="strobe of 15", frames_per_second=60, gop_pictures=240, strobe_period=4),
+    HiddenRow(name="strobe of 30", frames_per_second=120, gop_pictures=480, strobe_period=4),
+    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(0.45), flicker(0.7))),
     HiddenRow(name="portrait, grain", finishes=(portrait(blurred=False), portrait(blurred=True))),
     HiddenRow(name="fade of 0.2 s", fade_seconds=0.2, films=PHOTOGRAPHS),
     HiddenRow(name="fade of 0.33 s", fade_seconds=0.33, films=PHOTOGRAPHS, floor=0.7),
     HiddenRow(name="fade of 0.5 s", fade_seconds=0.5, films=PHOTOGRAPHS, floor=0.7),
     HiddenRow(name="decoy keyframes", frames_per_second=30, gop_pictures=15, decoys=True),
+    HiddenRow(name="lying recovery point", encoders=(X264_LOW_DELAY, X264_ONE_KEYFRAME), lies=True, floor=0.0),
+    HiddenRow(name="chapter track", encoders=(replace(X264_QUALITY, container="mp4"),), second_track=True),
     HiddenRow(name="10 in 30", frames_per_second=30, gop_pictures=120, repeats=3),
 )
+CODECS = (X264_QUALITY, X265, AV1)
+UNCUT = (
+    HiddenRow(name="talking head", encoders=CODECS, gop_pictures=48, grounds=("carphone_pristine",)),
+    HiddenRow(name="handheld", encoders=CODECS, gop_pictures=48, grounds=("handheld",)),
+    HiddenRow(name="dark webcam", encoders=CODECS, gop_pictures=48, grounds=("dark webcam",)),
+    HiddenRow(name="slides", encoders=CODECS, gop_pictures=48, grounds=("slides",)),
+    HiddenRow(name="game", encoders=CODECS, gop_pictures=48, grounds=("game",)),
+    HiddenRow(
+        name="10 in 30, uncut",
+        encoders=CODECS,
+        frames_per_second=30,
+        gop_pictures=60,
+        repeats=3,
+        grounds=("carphone_pristine",),
+    ),
+    HiddenRow(
+        name="15 in 60, uncut",
+        encoders=CODECS,
+        frames_per_second=60,
+        gop_pictures=120,
+        repeats=4,
+        grounds=("carphone_pristine",),
+    ),
+)
+"""Material without cuts."""
+UNCUT_FILMS = tuple(dict.fromkeys(ground for row in UNCUT for ground in row.grounds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +154,10 @@ class HiddenClip:
     height: int
 
 
-def make_row(row: HiddenRow, reel: Callable[[], Reel], *, count: int, seed: int) -> list[Callable[[], HiddenClip]]:
+MakeClip = Callable[[], HiddenClip]
+
+
+def make_row(row: HiddenRow, reel: Callable[[], Reel], *, count: int, seed: int) -> list[MakeClip]:
     """Clips of a row with `count` inserts in all, or few more."""
     per_clip = 2 if count <= 6 else 4
     number = -(-count // per_clip)
@@ -138,7 +177,7 @@ class ClipFolder:
         """True if the clip need not be made."""
         return self._folder is not None and self._path(self._folder, name).exists()
 
-    def clip(self, name: str, make: Callable[[], HiddenClip]) -> HiddenClip:
+    def clip(self, name: str, make: MakeClip) -> HiddenClip:
         """The clip from the folder, or a new one, which is kept there."""
         if self._folder is None:
             return make()
@@ -159,17 +198,16 @@ class ClipFolder:
 @cache
 def recipes_digest() -> str:
     """Digest of the modules that make clips: a changed recipe makes new ones."""
-    sources = [Path(__file__), *(Path(module.__file__ or "") for module in (clips, material, staging))]
+    sources = [Path(__file__), *(Path(module.__file__ or "") for module in (clips, forged_clips, material, staging))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
 def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int, seed: int) -> HiddenClip:
     random = np.random.default_rng((seed, number, *row.name.encode()))
-    base = GROUNDS[(number + len(row.name)) % len(GROUNDS)]
+    base = row.grounds[(number + len(row.name)) % len(row.grounds)]
     encoder = replace(row.encoders[number % len(row.encoders)], frames_per_second=row.frames_per_second)
     # With leading pictures the last segment would lack the keyframe that they belong to.
-    segments = inserts + (row.leading is not None)
-    frames = segments * row.segment_pictures
+    frames = (inserts + (row.leading is not None)) * row.segment_pictures
     films = [name for name in row.films if name != base]
     placed: list[HiddenInsert] = []
     strobes: list[Strobe] = []
@@ -184,8 +222,7 @@ def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int
             # The strobe lies before the insert, or after it.
             before = bool(random.integers(2))
             start = first + (4 if before else row.segment_pictures - length - 4)
-            film = films[int(random.integers(len(films)))]
-            strobes.append(Strobe(start=start, stop=start + length, period=row.strobe_period, film=film))
+            strobes.append(Strobe(start=start, stop=start + length, period=row.strobe_period))
             span = (4 + length + 4, row.segment_pictures - 2) if before else (2, row.segment_pictures - length - 8)
         else:
             span = (1, row.segment_pictures - 1)
@@ -208,7 +245,63 @@ def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int
         repeats=row.repeats,
         finish=row.finishes[number % len(row.finishes)],
     )
-    return encoded(staged, row.name, encoder, base, placed, frames=frames, gop_pictures=row.gop_pictures)
+    ground = StagedReel(reel(), base=base, inserts=()) if row.second_track else None
+    return encoded(row, encoder, staged, placed, base=base, frames=frames, ground=ground)
+
+
+def make_uncut(row: HiddenRow, reel: Callable[[], Reel], *, segments: int) -> list[MakeClip]:
+    """For each encoder of the row a clip of its ground alone."""
+
+    def make(encoder: EncoderSetting) -> HiddenClip:
+        base = row.grounds[0]
+        staged = StagedReel(reel(), base=base, inserts=(), repeats=row.repeats)
+        encoder = replace(encoder, frames_per_second=row.frames_per_second)
+        return encoded(row, encoder, staged, [], base=base, frames=segments * row.segment_pictures)
+
+    return [partial(make, encoder) for encoder in row.encoders]
+
+
+def encoded(
+    row: HiddenRow,
+    encoder: EncoderSetting,
+    staged: StagedReel,
+    inserts: list[HiddenInsert],
+    *,
+    base: str,
+    frames: int,
+    ground: StagedReel | None = None,
+) -> HiddenClip:
+    """The clip in segments; `ground` is shown by its second track."""
+    films = [(base, index) for index in range(frames)]
+    stream = encoder.encode(staged, films, gop_frames=frames if row.lies else row.gop_pictures)
+    if row.lies:
+        stream = with_recovery_points(stream, row.segment_pictures)
+    segments, starts = _segmented(stream, encoder.container)
+    if ground is not None:
+        other = encoder.encode(ground, films, gop_frames=row.gop_pictures)
+        segments = tuple(map(with_chapter_track, segments, _segmented(other, encoder.container)[0]))
+    rate = encoder.frames_per_second
+    return HiddenClip(
+        clip=Clip(
+            encoder=encoder.name,
+            base=base,
+            gop_seconds=max(1, row.gop_pictures // rate),
+            stream=stream,
+            segments=segments,
+            segment_seconds=SEGMENT_SECONDS,
+            frames_total=frames,
+            inserts=tuple(Insert(start_seconds=one.start / rate, end_seconds=one.stop / rate) for one in inserts),
+        ),
+        row=row.name,
+        frames_per_second=rate,
+        starts_seconds=starts,
+        shown=np.stack([thumbnail(planes(staged.picture(base, index))[0]) for index in range(frames)]),
+        plain=np.stack([thumbnail(planes(staged.plain(index))[0]) for index in range(frames)]),
+        films=tuple(insert.film for insert in inserts),
+        fade_seconds=row.fade_seconds,
+        width=staged.width,
+        height=staged.height,
+    )
 
 
 def _places(
@@ -234,44 +327,6 @@ def _window(area: float, random: np.random.Generator) -> tuple[float, float, flo
     side = float(np.sqrt(area))
     left, top = random.uniform(staging.WINDOW_MARGIN, 1 - side - staging.WINDOW_MARGIN, 2).tolist()
     return side, left, top
-
-
-def encoded(
-    staged: StagedReel,
-    row: str,
-    encoder: EncoderSetting,
-    base: str,
-    inserts: Sequence[HiddenInsert],
-    *,
-    frames: int,
-    gop_pictures: int,
-) -> HiddenClip:
-    """The clip of these pictures, in segments that begin with keyframes."""
-    stream = encoder.encode(staged, [(base, index) for index in range(frames)], gop_frames=gop_pictures)
-    rate = encoder.frames_per_second
-    segments, starts = _segmented(stream, encoder.container)
-    fade = max((insert.fade for insert in inserts), default=0)
-    return HiddenClip(
-        clip=Clip(
-            encoder=encoder.name,
-            base=base,
-            gop_seconds=max(1, gop_pictures // rate),
-            stream=stream,
-            segments=segments,
-            segment_seconds=SEGMENT_SECONDS,
-            frames_total=frames,
-            inserts=tuple(Insert(start_seconds=one.start / rate, end_seconds=one.stop / rate) for one in inserts),
-        ),
-        row=row,
-        frames_per_second=rate,
-        starts_seconds=starts,
-        shown=np.stack([thumbnail(planes(staged.picture(base, index))[0]) for index in range(frames)]),
-        plain=np.stack([thumbnail(planes(staged.plain(index))[0]) for index in range(frames)]),
-        films=tuple(insert.film for insert in inserts),
-        fade_seconds=fade / rate,
-        width=staged.width,
-        height=staged.height,
-    )
 
 
 def _segmented(stream: bytes, container: str) -> tuple[tuple[bytes, ...], tuple[float, ...]]:

@@ -19,10 +19,13 @@ MATCH_BITS = 31
 CHANGED_LEVELS = 4
 """Luma levels by which a point of a thumbnail differs where the insert shows, >=."""
 
+WRONG_LEVELS = 16
+"""Mean difference of luma levels over a thumbnail, from which (>) a picture is another one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenOutcome:
-    """What came of one insert."""
+    """Outcome of one insert."""
 
     seconds: float
     seen: bool
@@ -34,11 +37,16 @@ class HiddenOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenResult:
-    """All of one clip."""
+    """Outcomes of one clip, and its cost."""
 
+    row: str
+    encoder: str
     outcomes: tuple[HiddenOutcome, ...]
     duration_seconds: float
     samples: int
+    wrong: int
+    """Samples that count as moderated and do not show what the stream showed then."""
+    concealed: int
     cpu_seconds: float
     unmoderated_seconds: float
 
@@ -79,23 +87,38 @@ def judge_hidden(hidden: HiddenClip, sampled: Sequence[SampledSegment | None]) -
             )
         )
     return HiddenResult(
+        row=hidden.row,
+        encoder=hidden.clip.encoder,
         outcomes=tuple(outcomes),
         duration_seconds=duration_seconds,
         samples=len(frames),
+        wrong=sum(not frame.concealed and is_wrong(hidden, seconds, frame) for seconds, frame in frames),
+        concealed=sum(frame.concealed for _, frame in frames),
         cpu_seconds=cpu_seconds,
         unmoderated_seconds=sum(end - start for start, end in unseen),
     )
 
 
+def is_wrong(hidden: HiddenClip, seconds: float, frame: SampledFrame) -> bool:
+    """True if the picture taken is not that which was shown, even coarsely."""
+    taken = thumbnail(frame.picture.planes[0]).astype(np.int16)
+    return bool(np.abs(taken - hidden.shown[_index(hidden, seconds)]).mean() > WRONG_LEVELS)
+
+
 def shows(hidden: HiddenClip, seconds: float, frame: SampledFrame) -> bool:
-    """True if the picture taken is nearer to that with the insert than to that without it."""
-    index = min(round(seconds * hidden.frames_per_second), len(hidden.shown) - 1)
+    """True if the picture taken shows the insert: where it changes the picture, it is nearer to that than half of the
+    change. One made up from nothing is as far from the one as from the other."""
+    index = _index(hidden, seconds)
     taken = thumbnail(frame.picture.planes[0]).astype(np.int16)
     shown, plain = hidden.shown[index].astype(np.int16), hidden.plain[index].astype(np.int16)
     changed = np.abs(shown - plain) >= CHANGED_LEVELS
     if not changed.any():
         return False
-    return bool(np.abs(taken - shown)[changed].mean() < np.abs(taken - plain)[changed].mean())
+    return bool(np.abs(taken - shown)[changed].mean() < np.abs(shown - plain)[changed].mean() / 2)
+
+
+def _index(hidden: HiddenClip, seconds: float) -> int:
+    return min(round(seconds * hidden.frames_per_second), len(hidden.shown) - 1)
 
 
 def _moved(stretch: Stretch, seconds: float) -> tuple[float, float]:

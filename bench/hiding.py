@@ -1,131 +1,183 @@
-"""`python -m bench.hiding [--quick]`: inserts hidden by more than their place between keyframes, and the most
-expensive streams.
+"""The measure of issue 17: `python -m bench.hiding [--quick]`.
+
+Parts: `hidden`, inserts hidden by more than their place between keyframes; `uncut`, the samples that material without
+cuts takes; `plain`, CPU beside a plain pipeline; `worst`, the most expensive streams; `listed`, listed pictures that
+are shown transformed. `--quick` leaves out `plain` and `worst`.
 
 Clips are made here by recorded recipes, in segments of 4 s; with `--cache` they are kept, so that the next run only
 samples. An insert is seen if a picture was taken in [start, end) that is not concealed and shows it rather than what it
 covers. It is in the ledger if the sampler reports all of it as unmoderated.
 """
 
-import inspect
 import os
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from functools import cache
+import sys
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from threading import Lock
 from typing import Annotated, Any
 
 import cv2
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from bench.hidden_clips import FILMS, PHOTOGRAPHS, ROWS, ClipFolder, HiddenClip, HiddenRow, make_row
+from bench.extremes import PRICED, TALKING_HEAD, PricedStream, extreme_makes
+from bench.hidden_clips import (
+    FILMS,
+    ROWS,
+    UNCUT,
+    UNCUT_FILMS,
+    ClipFolder,
+    HiddenClip,
+    HiddenRow,
+    MakeClip,
+    make_row,
+    make_uncut,
+)
 from bench.hidden_score import HiddenResult, judge_hidden
-from bench.material import Reel
+from bench.hiding_plot import draw_hiding
+from bench.hiding_report import HidingReport, PricedResult
+from bench.listed_pictures import measure_listed
+from bench.made_clips import lazy_reel, made_clips
 from bench.sampling import HIDDEN_HEIGHT, HIDDEN_WIDTH, REPORT_COLUMNS, progress_bars
-from bench.staging import photograph_loop
+from bench.stream_cost import StreamCost
 from config.profiles import PROFILES, SamplingProfile
 from sampler.child.decoder import Decoder
 from sampler.errors import InputError
 from sampler.frames import SampledSegment
+from worker.processes.blas_threads import BLAS_VARIABLES
 
-os.environ.setdefault("SVT_LOG", "1")  # read by its library: errors only
+ONE_THREAD = dict.fromkeys(BLAS_VARIABLES, "1")
 INSERTS, QUICK_INSERTS = 22, 6
 """Inserts of a row."""
+UNCUT_SEGMENTS, QUICK_UNCUT_SEGMENTS = 6, 3
+ROUNDS = 3
+"""Measurements of CPU, of which the least of each counts, for other work on the machine only adds to it."""
+
+
+class HidingPart(StrEnum):
+    """A part of the measurement."""
+
+    HIDDEN = "hidden"
+    UNCUT = "uncut"
+    LISTED = "listed"
+    PLAIN = "plain"
+    WORST = "worst"
+
+
+QUICK_PARTS = (HidingPart.HIDDEN, HidingPart.UNCUT, HidingPart.LISTED)
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="Six inserts a row in place of 22.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Six inserts a row in place of 22, and no CPU.")] = False,
     profile: Annotated[str, typer.Option(help="Sampling profile.")] = "balanced",
-    row: Annotated[list[str] | None, typer.Option(help="Only rows whose name has this in it; may be repeated.")] = None,
+    row: Annotated[list[str] | None, typer.Option(help="Only names that have this in them; may be repeated.")] = None,
+    part: Annotated[list[HidingPart] | None, typer.Option(help="Only this part; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(help="Another one places the inserts elsewhere.")] = 0,
     folder: Annotated[Path | None, typer.Option("--cache", help="Keep made clips in this folder.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the share seen of each row as this PNG.")] = None,
 ) -> None:
-    """Samples clips with hidden inserts, row by row."""
+    """Measures what is hidden, and what ordinary and extraordinary streams cost."""
+    if not ONE_THREAD.items() <= os.environ.items():
+        # NumPy reads them when it is imported, and a worker is started with them.
+        os.execve(sys.executable, [sys.executable, "-m", "bench.hiding", *sys.argv[1:]], os.environ | ONE_THREAD)
     cv2.setNumThreads(1)
-    rows = [one for one in ROWS if not row or any(part in one.name for part in row)]
-    with Decoder() as decoder, progress_bars() as progress:
-        made = _made(rows, QUICK_INSERTS if quick else INSERTS, seed, ClipFolder(folder), progress)
-        results = [
-            [measure(clip, decoder, PROFILES[profile]) for clip in progress.track(clips, description=one.name)]
-            for one, clips in zip(rows, made, strict=True)
-        ]
+    parts = part or ([*QUICK_PARTS] if quick else [*HidingPart])
+
+    def named(name: str) -> bool:
+        return not row or any(one in name for one in row)
+
+    clips = ClipFolder(folder)
+    chosen = PROFILES[profile]
+    report = HidingReport(profile=profile)
+    with progress_bars() as progress:
+        if HidingPart.HIDDEN in parts:
+            reel = lazy_reel(FILMS, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
+            count = QUICK_INSERTS if quick else INSERTS
+            makes = {row: make_row(row, reel, count=count, seed=seed) for row in ROWS if named(row.name)}
+            report.hidden = _sampled(makes, f"{count}-{seed}", chosen, clips, progress)
+        if HidingPart.UNCUT in parts:
+            reel = lazy_reel(UNCUT_FILMS, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
+            segments = QUICK_UNCUT_SEGMENTS if quick else UNCUT_SEGMENTS
+            makes = {row: make_uncut(row, reel, segments=segments) for row in UNCUT if named(row.name)}
+            report.uncut = _sampled(makes, f"{segments}", chosen, clips, progress)
+        if HidingPart.PLAIN in parts:
+            streams = [stream for stream in PRICED if named(stream.name)]
+            report.priced = [_priced(stream, chosen, clips, progress) for stream in streams]
+        if HidingPart.WORST in parts:
+            head = next(stream for stream in PRICED if stream.name == TALKING_HEAD)
+            extremes = {name: make for name, make in extreme_makes().items() if named(name)}
+            report.worst = _worst({TALKING_HEAD: head.make(), **extremes}, chosen, clips, progress)
+    if HidingPart.LISTED in parts:
+        report.listed = measure_listed()
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
-    console.print(_table(rows, results, profile))
+    report.print(console)
+    if plot is not None:
+        draw_hiding(plot, report)
 
 
-def _made(
-    rows: list[HiddenRow], count: int, seed: int, folder: ClipFolder, progress: Progress
-) -> list[list[HiddenClip]]:
-    """The clips of all rows, encoded on all cores before anything is measured."""
-    lock = Lock()
-
-    @cache
-    def loaded() -> Reel:
-        reel = Reel(FILMS, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
-        reel.loops |= {name: photograph_loop(name, reel.width, reel.height) for name in PHOTOGRAPHS}
-        return reel
-
-    def reel() -> Reel:
-        with lock:
-            return loaded()
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = [
-            [
-                pool.submit(folder.clip, f"{row.name}-{count}-{seed}-{number}", make)
-                for number, make in enumerate(make_row(row, reel, count=count, seed=seed))
-            ]
-            for row in rows
-        ]
-        every = [future for several in futures for future in several]
-        task = progress.add_task("encoding", total=len(every))
-        for _ in as_completed(every):
-            progress.advance(task)
-        progress.remove_task(task)
-    return [[future.result() for future in several] for several in futures]
+def _sampled(
+    rows: dict[HiddenRow, list[MakeClip]],
+    extent: str,
+    profile: SamplingProfile,
+    folder: ClipFolder,
+    progress: Progress,
+) -> dict[HiddenRow, list[HiddenResult]]:
+    """Results of all clips of all rows."""
+    made = made_clips({f"{row.name}-{extent}": several for row, several in rows.items()}, folder, progress)
+    with Decoder() as decoder:
+        return {
+            row: [measure(hidden, decoder, profile) for hidden in made[f"{row.name}-{extent}"]]
+            for row in progress.track(rows, description="sampling")
+        }
 
 
 def measure(hidden: HiddenClip, decoder: Decoder, profile: SamplingProfile) -> HiddenResult:
-    """Samples all segments of a clip, each with the one before it at hand, and judges what was seen."""
-    takes_before = "before" in inspect.signature(decoder.sample).parameters
+    """Samples all segments of a clip and judges the samples."""
     sampled: list[SampledSegment | None] = []
     for index, segment in enumerate(hidden.clip.segments):
-        more: dict[str, Any] = {}
-        if takes_before and index:
-            more["before"] = hidden.clip.segments[index - 1]
         seed = f"{hidden.row}/{hidden.clip.encoder}/{hidden.clip.base}/{index}".encode()
+        before = hidden.clip.segments[index - 1] if index else None
         try:
-            sampled.append(decoder.sample(segment, profile=profile, seed=seed, **more))
+            sampled.append(_sample(decoder, segment, before, profile, seed))
         except InputError:
             sampled.append(None)
     return judge_hidden(hidden, sampled)
 
 
-def _table(rows: list[HiddenRow], results: list[list[HiddenResult]], profile: str) -> Table:
-    table = Table(title=f"Hidden inserts, profile {profile}", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("hidden in or by", no_wrap=True)
-    for heading in ("n", "seen", "or in ledger", "listed matched", "unmoderated s", "samples/s", "CPU ms/s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row, several in zip(rows, results, strict=True):
-        outcomes = [outcome for result in several for outcome in result.outcomes]
-        seconds = sum(result.duration_seconds for result in several)
-        listed = [outcome.matched for outcome in outcomes if outcome.matched is not None]
-        table.add_row(
-            row.name,
-            str(len(outcomes)),
-            str(sum(outcome.seen for outcome in outcomes)),
-            str(sum(outcome.seen or outcome.ledgered for outcome in outcomes)),
-            str(sum(listed)) if listed else "",
-            f"{sum(result.unmoderated_seconds for result in several):.1f}",
-            f"{sum(result.samples for result in several) / seconds:.2f}",
-            f"{1000 * sum(result.cpu_seconds for result in several) / seconds:.1f}",
-        )
-    return table
+def _sample(
+    decoder: Decoder, segment: bytes, before: bytes | None, profile: SamplingProfile, seed: bytes
+) -> SampledSegment:
+    """Samples a segment, and its leading pictures with the segment before where that is needed, as a worker does."""
+    found: Any = decoder.sample(segment, profile=profile, seed=seed)
+    if before is not None and getattr(found, "leading_seconds", False):
+        sample: Any = decoder.sample
+        found = found.with_leading(sample(segment, profile=profile, seed=seed, before=before, leading_only=True))
+    assert isinstance(found, SampledSegment)
+    return found
+
+
+def _priced(stream: PricedStream, profile: SamplingProfile, folder: ClipFolder, progress: Progress) -> PricedResult:
+    (hidden,) = made_clips({stream.name: [stream.make()]}, folder, progress)[stream.name]
+    with StreamCost(profile) as cost:
+        ways: list[Callable[[HiddenClip], float]] = [cost.ours, cost.plain]
+        rounds = [[way(hidden) for way in ways] for _ in range(ROUNDS)]
+    ours, plain = (min(measured) for measured in zip(*rounds, strict=True))
+    return PricedResult(name=stream.name, floor=stream.floor, ours=ours, plain=plain)
+
+
+def _worst(
+    makes: dict[str, MakeClip], profile: SamplingProfile, folder: ClipFolder, progress: Progress
+) -> dict[str, float]:
+    """CPU in seconds for a second of each stream; one clip at a time, for they are large."""
+    spent = {}
+    for name, make in makes.items():
+        (hidden,) = made_clips({name: [make]}, folder, progress)[name]
+        with StreamCost(profile) as cost:
+            spent[name] = min(cost.ours(hidden) for _ in range(ROUNDS))
+    return spent
 
 
 if __name__ == "__main__":

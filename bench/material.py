@@ -22,6 +22,9 @@ SHOTS = {"bikes, one shot": (MONTAGE, 187, 242)}
 CLEAN = (*SHOTS, *(name for name in NATURAL if name != MONTAGE))
 """Natural films without cuts."""
 
+WEBCAM_LIGHT, WEBCAM_NOISE = 0.3, 6
+"""A webcam at night: brightness, as a part of the day's, and its noise in levels of 255."""
+
 Loop = NDArray[np.uint8]
 """uint8, (frames, height * 3 / 2, width): YUV 4:2:0 planes below each other (I420), limited range, BT.601."""
 
@@ -135,10 +138,60 @@ def _still(width: int, height: int) -> Loop:
     return np.stack([_i420(_noisy(scene, 2, random)) for _ in range(LOOP_FRAMES)])
 
 
+def _webcam(width: int, height: int) -> Loop:
+    """A video call in a dark room: little light, and much of the sensor's noise."""
+    random = np.random.default_rng(9)
+    dark = np.array(_natural("carphone_pristine", width, height))
+    luma = dark[:, :height].astype(np.float32)
+    noisy = 16 + (luma - 16) * WEBCAM_LIGHT + random.normal(0, WEBCAM_NOISE, luma.shape)
+    dark[:, :height] = np.clip(noisy, 16, 235).astype(np.uint8)
+    dark[:, height:] = (128 + (dark[:, height:].astype(np.int16) - 128) // 3).astype(np.uint8)
+    return dark
+
+
+def _slides(width: int, height: int) -> Loop:
+    """One page of text, over which a pointer moves."""
+    page = cv2.cvtColor(_photograph("page"), cv2.COLOR_GRAY2RGB)
+    still = _fitted(np.asarray(page, np.uint8), width, height)
+    pictures = []
+    for index in range(LOOP_FRAMES):
+        picture = still.copy()
+        x = int(width * (0.5 + 0.4 * np.sin(index / 25)))
+        y = int(height * (0.5 + 0.4 * np.sin(index / 17)))
+        cv2.circle(picture, (x, y), max(2, height // 60), (200, 30, 30), cv2.FILLED, cv2.LINE_AA)
+        pictures.append(_i420(picture))
+    return np.stack(pictures)
+
+
+def _game(width: int, height: int) -> Loop:
+    """A side-scroller: a tiled ground that passes, figures that jump, sparks, and a bar of points that stays."""
+    random = np.random.default_rng(10)
+    tile = max(8, height // 12)
+    tiles = random.integers(30, 220, (-(-height // tile), 4 * width // tile, 3)).astype(np.uint8)
+    world = cv2.resize(tiles, (tiles.shape[1] * tile, tiles.shape[0] * tile), interpolation=cv2.INTER_NEAREST)
+    pictures = []
+    for index in range(LOOP_FRAMES):
+        left = 3 * index % (world.shape[1] - width)
+        picture = np.array(world[:height, left : left + width], np.uint8)
+        for number in range(5):
+            x = int(width * (0.15 + 0.17 * number + 0.05 * np.sin(index / 9 + number)))
+            y = int(height * (0.8 - 0.4 * abs(np.sin(index / 12 + 2 * number))))
+            colour = (40 * number + 60, 255 - 40 * number, 90)
+            cv2.rectangle(picture, (x, y), (x + tile, y + tile), colour, cv2.FILLED)
+        for x, y in random.integers(0, (width, height), (12, 2)).tolist():
+            cv2.circle(picture, (x, y), 2, (255, 250, 180), cv2.FILLED)
+        cv2.rectangle(picture, (0, 0), (width, tile), (20, 20, 20), cv2.FILLED)
+        pictures.append(_i420(picture))
+    return np.stack(pictures)
+
+
 GENERATED: dict[str, Callable[[int, int], Loop]] = {
     "pan": _pan,
     "handheld": _handheld,
     "discs": _discs,
     "still": _still,
+    "dark webcam": _webcam,
+    "slides": _slides,
+    "game": _game,
 }
 """Generated loops by name: functions of width and height."""

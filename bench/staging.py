@@ -13,11 +13,11 @@ from bench.material import LOOP_FRAMES, Loop, Reel
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 """Photographs of scikit-image that are in its wheel: listed pictures, shown still with a sensor's noise."""
 PHOTOGRAPH_NOISE = 2
-GRAIN_SIGMA = 8
+GRAIN_SIGMA = 12
 """Noise of a phone's camera in a room at night, in levels of 255."""
-FLICKER_GAIN = 0.2
-"""Amplitude of a flicker that a player's eye takes for a bad lamp."""
 STILL_SHADE = 40
+STROBE_BLOCK = 3
+"""Pixels of a square of a strobe's pattern."""
 THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 48, 27
 WINDOW_MARGIN = 0.04
 """Distance of a window from the picture's edges at least, in parts of its sides."""
@@ -47,12 +47,23 @@ class HiddenInsert:
 
 @dataclass(frozen=True, kw_only=True)
 class Strobe:
-    """Pictures [start, stop) show two films in turn, `period` pictures each."""
+    """Of pictures [start, stop) each `period`th is a pattern of high contrast."""
 
     start: int
     stop: int
     period: int
-    film: str
+
+    def flashes(self, index: int) -> bool:
+        """True if picture `index` of the clip is a pattern."""
+        return self.start <= index < self.stop and (index - self.start) % self.period == 0
+
+    def flash(self, index: int, width: int, height: int) -> I420:
+        """The pattern at picture `index` of the clip: none is like another."""
+        random = np.random.default_rng((8, index))
+        picture = np.full((height * 3 // 2, width), 128, np.uint8)
+        small = random.integers(16, 236, (-(-height // STROBE_BLOCK), -(-width // STROBE_BLOCK)), np.uint8)
+        picture[:height] = np.kron(small, np.ones((STROBE_BLOCK, STROBE_BLOCK), np.uint8))[:height, :width]
+        return picture
 
 
 Finish = Callable[[I420, int], I420]
@@ -92,11 +103,10 @@ class StagedReel(Reel):
         return picture if self._finish is None else self._finish(picture, index)
 
     def _ground(self, index: int) -> I420:
-        film = self._base
         for strobe in self._strobes:
-            if strobe.start <= index < strobe.stop and (index - strobe.start) // strobe.period % 2 == 0:
-                film = strobe.film
-        return self._reel.picture(film, index - index % self._repeats)
+            if strobe.flashes(index):
+                return strobe.flash(index, self.width, self.height)
+        return self._reel.picture(self._base, index - index % self._repeats)
 
     def _shown(self, index: int) -> I420:
         picture = self._ground(index)
@@ -158,11 +168,11 @@ def photograph_loop(name: str, width: int, height: int) -> Loop:
     return np.stack(loop).astype(np.uint8)
 
 
-def flicker(pictures: int) -> Finish:
-    """Brightness that swings once in so many pictures."""
+def flicker(depth: float) -> Finish:
+    """Every second picture is darker by that part."""
 
     def finish(picture: I420, index: int) -> I420:
-        gain = 1 + FLICKER_GAIN * np.sin(2 * np.pi * index / pictures)
+        gain = 1 - depth * (index % 2)
         changed = picture.copy()
         luma, _, _ = planes(changed)
         luma[:] = np.clip((luma.astype(np.float32) - 16) * gain + 16, 16, 235)

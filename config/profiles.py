@@ -40,7 +40,7 @@ ECONOMY: Final = SamplingProfile(
     cut_doublings=0.8,
     cuts_per_second=1,
     audits_per_minute=0.1,
-    samples_per_second=2,
+    samples_per_second=3,
     macroblocks_per_second=120_000,
 )
 BALANCED: Final = SamplingProfile(

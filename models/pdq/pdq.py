@@ -25,7 +25,7 @@ import numpy.typing as npt
 from config.counts import counted
 from models.errors import HashFormatError, PictureError
 from models.pdq import reference
-from models.pdq.reference import SAMPLES, cosine_matrix, sample_positions, window_bounds
+from models.pdq.reference import SAMPLES, cosine_matrix, reach, sample_positions
 
 MIN_QUALITY = 50
 """Quality at or over which a hash may be matched; below, bits are noise (ThreatExchange: discard <= 49)."""
@@ -44,6 +44,8 @@ _SAMPLE_DRIFT = 4e-3
 _FREQUENCY_DRIFT = 5e-3
 """The same for a frequency: over twice the worst of 312 pictures (0.0021)."""
 
+_NO_WEIGHT = 1e-9
+"""Weight of a pixel under which (<) it is a rest of rounding: of 8192 pixels the least true one is 1.5e-5."""
 
 FloatArray = npt.NDArray[np.float32]
 Picture = npt.NDArray[Any]
@@ -124,14 +126,35 @@ def hash_samples(samples: FloatArray, exact_luma: Callable[[], FloatArray]) -> P
 
     The samples may be off the reference's by _SAMPLE_DRIFT; the picture itself is read where that decides.
     """
-    quality_range = _quality_range(samples)
+    return _hash_decided(_decided(samples), exact_luma)
+
+
+def hash_samples_and_transpose(samples: FloatArray, exact_luma: Callable[[], FloatArray]) -> tuple[PdqHash, PdqHash]:
+    """The hash as of `hash_samples`, and that of the transposed picture, whose frequencies are the transposed ones."""
+    decided = _decided(samples)
+    turned = None if decided is None else (decided[0].T, decided[1])
+    return _hash_decided(decided, exact_luma), _hash_decided(turned, lambda: exact_luma().T)
+
+
+def hash_of_samples(samples: FloatArray) -> PdqHash:
+    """The hash of samples (float32, (64, 64)) that are no picture's of the reference's, so that none is more exact."""
+    return PdqHash(bits=_bits(_frequencies(samples)), quality=reference.quality(samples))
+
+
+def _decided(samples: FloatArray) -> tuple[FloatArray, int] | None:
+    """Frequencies and quality of what is sampled; None where the samples' drift might decide a bit or the quality."""
+    lowest, highest = _quality_range(samples)
     frequencies = _frequencies(samples)
-    quality = quality_range[0]
-    if quality_range[0] != quality_range[1] or (quality >= MIN_QUALITY and _is_close_call(frequencies)):
-        samples = reference.sample(exact_luma())
-        quality = reference.quality(samples)
-        frequencies = reference.frequencies(samples)
-    return PdqHash(bits=_bits(frequencies), quality=quality)
+    if lowest != highest or (lowest >= MIN_QUALITY and _is_close_call(frequencies)):
+        return None
+    return frequencies, lowest
+
+
+def _hash_decided(decided: tuple[FloatArray, int] | None, exact_luma: Callable[[], FloatArray]) -> PdqHash:
+    if decided is not None:
+        return PdqHash(bits=_bits(decided[0]), quality=decided[1])
+    samples = reference.sample(exact_luma())
+    return PdqHash(bits=_bits(reference.frequencies(samples)), quality=reference.quality(samples))
 
 
 def _sample(luma: Picture) -> FloatArray:
@@ -179,12 +202,19 @@ def _bits(frequencies: FloatArray) -> bytes:
 @lru_cache(maxsize=32)  # sizes in flight; 64 × n float32 each: 256 kB at 1080p
 def sampling_matrix(size_pixels: int) -> FloatArray:
     """The two box filters and the sampling of one axis as a matrix: float32, (64, size)."""
-    matrix = np.zeros((SAMPLES, size_pixels))
-    for sample, position in enumerate(sample_positions(size_pixels)):
-        outer_start, outer_end = window_bounds(position, size_pixels)
-        for inner in range(outer_start, outer_end):
-            start, end = window_bounds(inner, size_pixels)
-            matrix[sample, start:end] += 1 / ((outer_end - outer_start) * (end - start))
+    edges = np.zeros((SAMPLES, size_pixels + 1))
+    positions = sample_positions(size_pixels)
+    before, after = reach(size_pixels)
+    outer = positions[:, None] + np.arange(-before, after)
+    inside = (outer >= 0) & (outer < size_pixels)
+    start, end = np.clip(outer - before, 0, None), np.clip(outer + after, None, size_pixels)
+    # Where an inner window starts its weight is added, where it ends taken off: sums of them are the matrix.
+    weights = np.where(inside, 1 / (inside.sum(axis=1, keepdims=True) * np.maximum(end - start, 1)), 0)
+    samples = np.broadcast_to(np.arange(SAMPLES)[:, None], outer.shape)
+    np.add.at(edges, (samples, np.clip(start, 0, size_pixels)), weights)
+    np.add.at(edges, (samples, np.clip(end, 0, size_pixels)), -weights)
+    matrix = np.cumsum(edges[:, :-1], axis=1)
+    matrix[matrix < _NO_WEIGHT] = 0
     return matrix.astype(np.float32)
 
 

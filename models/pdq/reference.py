@@ -86,11 +86,11 @@ def sample_positions(size_pixels: int) -> npt.NDArray[np.intp]:
 
 def window_bounds(position: int, size_pixels: int) -> tuple[int, int]:
     """The pixels that a box filter averages at `position`: [start, end), the part inside the picture."""
-    before, after = _reach(size_pixels)
+    before, after = reach(size_pixels)
     return max(0, position - before), min(size_pixels, position + after)
 
 
-def _reach(size_pixels: int) -> tuple[int, int]:
+def reach(size_pixels: int) -> tuple[int, int]:
     """Extent of a box filter's window before a pixel, and after it with itself."""
     window = (size_pixels + 2 * SAMPLES - 1) // (2 * SAMPLES)
     after = (window + 2) // 2
@@ -103,7 +103,7 @@ def _box_filter_down(picture: FloatArray) -> FloatArray:
     The order matters, it makes the rounding: a row enters the sum before another leaves it.
     """
     size = len(picture)
-    before, after = _reach(size)
+    before, after = reach(size)
     out = np.empty_like(picture)
     total = np.zeros(picture.shape[1], np.float32)
     for row in picture[: after - 1]:

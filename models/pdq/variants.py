@@ -3,18 +3,27 @@
 A hash cannot be transformed afterwards: the reference samples pixels and puts its windows with a bias to one side, so
 the samples of a mirrored picture are not the mirrored samples (one to three pixels apart at 512×512). Blurring and
 sampling are linear, though: of the picture L the samples are A·L·Bᵀ, and of the transformed picture they are the same
-product with A or B read backwards, transposed where rows become columns. So the picture is read once for all of them,
-and each costs a small product and a cosine transform; where rounding decides, the transformed picture itself is read,
-as in `models.pdq`.
+product with A or B read backwards, transposed where rows become columns. So the picture is read once for all eight
+orientations, and two of them cost a small product and a cosine transform; where rounding decides, the transformed
+picture itself is read, as in `models.pdq`.
 """
 
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
 
 import numpy as np
 
-from models.pdq.letterbox import without_bars
-from models.pdq.pdq import FloatArray, PdqHash, Picture, check_luma, hash_luma, hash_samples, sampling_matrix
+from models.pdq.borders import Box, without_borders
+from models.pdq.margins import CROPPED_SHARES, MAX_COVERED_SHARE, Margins, cropped_margins, hash_continued
+from models.pdq.pdq import (
+    FloatArray,
+    PdqHash,
+    Picture,
+    check_luma,
+    hash_luma,
+    hash_samples_and_transpose,
+    sampling_matrix,
+)
 from models.pdq.reference import SAMPLES
 from models.pdq.variant_kinds import Variant
 
@@ -31,9 +40,10 @@ def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Va
         luma: as `hash_luma` takes it.
 
     Returns:
-        For each variant that is wanted, its hashes: one mirrored left to right; three rotated, by 90, 180 and 270
-        degrees counter-clockwise; one cropped, or none where there are no bars. Where bars were cut off and others are
-        wanted too, what is left is also mirrored and rotated, which adds as many again.
+        For each variant that is wanted, its hashes: four mirrored, left to right, upside down, and across either
+        diagonal; three rotated, by 90, 180 and 270 degrees counter-clockwise; one cropped, or none where there are no
+        bars. Where bars were cut off and others are wanted too, what is left is also mirrored and rotated, which adds
+        as many again.
 
     Raises:
         PictureError: as `hash_luma` does.
@@ -41,69 +51,75 @@ def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Va
     check_luma(luma)
     pdq, variants = _transformed(luma, wanted)
     if Variant.CROP in wanted:
-        inner = without_bars(luma)
         variants[Variant.CROP] = ()
-        if inner is not None:
-            cropped, also = _transformed(inner, wanted)
-            variants[Variant.CROP] = (cropped,)
-            for variant, hashes in also.items():
+        boxes = without_borders(luma)
+        for box in boxes:
+            cropped, also = _transformed(box.of(luma), wanted)
+            for variant, hashes in {**also, Variant.CROP: (cropped,)}.items():
                 variants[variant] += hashes
+        variants[Variant.CROP] += tuple(_guessed(luma, boxes))
     return pdq, variants
+
+
+def _guessed(luma: Picture, boxes: Sequence[Box]) -> Iterator[PdqHash]:
+    """The hashes of guesses at what was cropped off the picture, or off what is inside its borders, or is covered."""
+    for picture in (luma, boxes[-1].of(luma)) if boxes else (luma,):
+        for share in CROPPED_SHARES:
+            yield hash_continued(picture, cropped_margins(picture, share))
+    if boxes:
+        outer, (height, width) = boxes[0], luma.shape
+        covered = Margins(top=outer.top, bottom=height - outer.bottom, left=outer.left, right=width - outer.right)
+        if max(1 - (outer.bottom - outer.top) / height, 1 - (outer.right - outer.left) / width) <= MAX_COVERED_SHARE:
+            yield hash_continued(outer.of(luma), covered)
 
 
 def _transformed(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
     """The hash of the picture as it is, and those of it mirrored and rotated."""
     if not wanted & {Variant.MIRROR, Variant.ROTATE}:
         return hash_luma(luma), {}
-    upright, upside_down = _rows(luma, both=Variant.ROTATE in wanted)
+    downwards, upwards = _rows(luma)
     columns = _columns(luma.shape[1])
-    ahead, mirrored = np.split(upright @ columns, 2, axis=1)
+    ahead, mirrored = np.split(downwards @ columns, 2, axis=1)
+    flipped, rotated = np.split(upwards @ columns, 2, axis=1)
 
-    def hashed(samples: FloatArray, transformed: Picture) -> PdqHash:
-        return hash_samples(samples, lambda: transformed.astype(np.float32))
+    def both(samples: FloatArray, turned: Picture) -> tuple[PdqHash, PdqHash]:
+        return hash_samples_and_transpose(samples, lambda: turned.astype(np.float32))
 
+    plain, transposed = both(ahead, luma)
+    left_right, quarter = both(mirrored, luma[:, ::-1])
+    up_down, three_quarters = both(flipped, luma[::-1])
+    half, across = both(rotated, luma[::-1, ::-1])
     variants: Variants = {}
     if Variant.MIRROR in wanted:
-        variants[Variant.MIRROR] = (hashed(mirrored, luma[:, ::-1]),)
+        variants[Variant.MIRROR] = (left_right, up_down, transposed, across)
     if Variant.ROTATE in wanted:
-        flipped, rotated = np.split(upside_down @ columns, 2, axis=1)
-        variants[Variant.ROTATE] = (
-            hashed(mirrored.T, np.rot90(luma, 1)),
-            hashed(rotated, np.rot90(luma, 2)),
-            hashed(flipped.T, np.rot90(luma, 3)),
-        )
-    return hashed(ahead, luma), variants
+        variants[Variant.ROTATE] = (quarter, half, three_quarters)
+    return plain, variants
 
 
-def _rows(luma: Picture, *, both: bool) -> tuple[FloatArray, FloatArray]:
-    """Rows blurred and sampled from the top, and as if from the bottom: float32, (64, width) each.
-
-    Without `both`, the second holds nothing of use.
-    """
+def _rows(luma: Picture) -> tuple[FloatArray, FloatArray]:
+    """Rows blurred and sampled from the top, and as if from the bottom: float32, (64, width) each."""
     height, width = luma.shape
     downwards = np.empty((SAMPLES, width), np.float32)
     upwards = np.empty((SAMPLES, width), np.float32)
-    for first, start, end, weights in _bands(height, both):
+    for first, start, end, weights in _bands(height):
         sampled = weights @ luma[start:end].astype(np.float32, copy=False)
         downwards[first : first + _BAND_ROWS] = sampled[:_BAND_ROWS]
-        if both:
-            upwards[SAMPLES - first - _BAND_ROWS : SAMPLES - first] = sampled[_BAND_ROWS:]
+        upwards[SAMPLES - first - _BAND_ROWS : SAMPLES - first] = sampled[_BAND_ROWS:]
     return downwards, upwards
 
 
 @lru_cache(maxsize=32)
-def _bands(height_pixels: int, both: bool) -> tuple[tuple[int, int, int, FloatArray], ...]:
-    """The sampling matrix cut to its bands: (first sample, first row, end row, weights float32 (4 or 8, rows)).
+def _bands(height_pixels: int) -> tuple[tuple[int, int, int, FloatArray], ...]:
+    """The sampling matrix cut to its bands: (first sample, first row, end row, weights float32 (8, rows)).
 
-    With `both`, weights 4 to 8 are those of the matrix read backwards that lie at about the same rows.
+    Weights 4 to 8 are those of the matrix read backwards that lie at about the same rows.
     """
     matrix = sampling_matrix(height_pixels)
     bands = []
     for first in range(0, SAMPLES, _BAND_ROWS):
-        weights = matrix[first : first + _BAND_ROWS]
-        if both:
-            mirrored = matrix[SAMPLES - first - _BAND_ROWS : SAMPLES - first, ::-1]
-            weights = np.concatenate([weights, mirrored])
+        mirrored = matrix[SAMPLES - first - _BAND_ROWS : SAMPLES - first, ::-1]
+        weights = np.concatenate([matrix[first : first + _BAND_ROWS], mirrored])
         used = np.flatnonzero(weights.any(axis=0))
         start, end = int(used[0]), int(used[-1]) + 1
         bands.append((first, start, end, np.ascontiguousarray(weights[:, start:end])))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import av
 from av.codec.context import Flags
@@ -13,7 +14,7 @@ from av.video.stream import VideoStream
 from config.profiles import SamplingProfile
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
 from sampler.decode.refresh import RefreshMap
-from sampler.decode.scenes import Change, SceneWatch
+from sampler.decode.scenes import Cells, Change, SceneWatch, differ
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
@@ -31,8 +32,18 @@ at a bit rate so low that pictures are coarse, by 4 and 18."""
 DAMAGE_BUDGET = 32
 """Packets that FFmpeg may refuse in one run before the run is given up: a second of damage. Each costs little, but a
 hostile segment could hold thousands."""
+KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25
+"""Share of the bucket that stays for what is new: of a cut to what a sample has shown, and of the picture before a
+cut."""
 NO_PICTURE = -1
 """In place of a packet's index: what comes of it is no picture of the window."""
+
+
+class Waiting(NamedTuple):
+    """A picture that there was no token for: it is not lost while others show the same."""
+
+    seconds: float
+    cells: Cells
 
 
 class Executor:
@@ -130,11 +141,17 @@ class Executor:
     ) -> Iterator[DecodedTarget]:
         """Decodes one run; adds the suspects that turn out to be no cuts to those that did already."""
         pending = list(targets)
-        suspects = dict(proof for target in targets for proof in target.proofs)
+        suspects = {proof.packet: proof for target in targets for proof in target.proofs}
+        previous: VideoFrame | None = None
         held: list[DecodedTarget] = []
         for index, frame in self._decode(window, run, _needed(window, run, targets)):
-            if index in suspects and is_predicted(frame, suspects[index]):
+            proof = suspects.get(index)
+            if proof is not None and (
+                is_predicted(frame, proof.predicted_share)
+                or (proof.weak and previous is not None and not differ(previous, frame))
+            ):
                 refuted.add(index)
+            previous = frame
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
             # own picture, if it is not damaged, comes first.
             seconds = window.packets[index].seconds
@@ -153,32 +170,40 @@ class Executor:
         run = part.run
         pending, own = list(part.targets), set(part.own)
         before: tuple[int, VideoFrame] | None = None
+        waiting: Waiting | None = None
         for index, frame in self._decode(window, run, _decodable(window, run)):
             if index not in own:
                 continue
             seconds = window.packets[index].seconds
             half_second = budget.half_second(seconds)
-            change = self._scenes.look(frame, seconds)
+            novelty = self._scenes.look(frame, seconds)
             answers = [target for target in pending if window.packets[target.index].seconds <= seconds]
             pending = pending[len(answers) :]
             budget.spend(half_second, len(answers), owed=True)
-            wanted = [(index, frame)] if change is not None and not answers else []
-            if change is Change.CUT and before is not None:
-                wanted.insert(0, before)
-            if wanted and not budget.spend(half_second, len(wanted)):
-                wanted = wanted[-1:] if change is not None and not answers and budget.spend(half_second) else []
-                if not wanted and not answers:
-                    self.refused_seconds.append(seconds)
-            for taken in wanted:
-                if taken[0] != index:
-                    yield self._taken(window, run, *taken, PlannedPicture(index=taken[0], reason=SampleReason.CUT))
+            # What samples have shown may not use up what is new.
+            reserve = KNOWN_RESERVE if novelty is not None and novelty.known else 0.0
+            if (
+                novelty is not None
+                and novelty.change is Change.CUT
+                and before is not None
+                and budget.spend(half_second, reserve=max(reserve, BEFORE_RESERVE))
+            ):
+                yield self._taken(window, run, *before, PlannedPicture(index=before[0], reason=SampleReason.CUT))
+            lasts = waiting is not None and self._scenes.still_shows(waiting.cells)
+            if (novelty is not None or lasts) and not answers and budget.spend(half_second, reserve=reserve):
+                answers = [PlannedPicture(index=index, reason=SampleReason.CUT)]
             yield from (self._taken(window, run, index, frame, target) for target in answers)
-            if wanted and wanted[-1][0] == index:
-                yield self._taken(window, run, index, frame, PlannedPicture(index=index, reason=SampleReason.CUT))
-            took = bool(answers) or (bool(wanted) and wanted[-1][0] == index)
-            if took:
+            if answers:
                 self._scenes.remember()
-            before = None if took else (index, frame)
+            if waiting is not None and (answers or not lasts):
+                if not lasts:
+                    self.refused_seconds.append(waiting.seconds)
+                waiting = None
+            if novelty is not None and not novelty.known and not answers and (shown := self._scenes.shown) is not None:
+                waiting = waiting or Waiting(seconds, shown)
+            before = None if answers else (index, frame)
+        if waiting is not None:
+            self.refused_seconds.append(waiting.seconds)
 
     def _prime(self, payload: "Packet[VideoStream]") -> None:
         """Decodes a headless run's first packet once more than it is there, so that it has something to lean on.

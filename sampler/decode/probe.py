@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import cast
 
 import av
+import cv2
 import numpy as np
 from av.codec.context import Flags
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 TELL_PREDICTION = {"h264": {"export_side_data": "mvs"}}
 """Options by which a decoder reports predicted blocks with each picture; that costs a hundredth of decoding."""
@@ -24,33 +26,65 @@ GREY_SHARE = 0.3
 420 inserts first pictures had under 0.1, predicted ones over 0.5."""
 GREY_LEVELS = 1
 """Levels of 256 by which grey may be off."""
+BLOCK_PIXELS = 16
+"""Side of the blocks by which new content is placed: macroblocks."""
+WINDOW_COLUMNS, WINDOW_ROWS = 1 / 4, 2 / 9
+"""Sides of the smallest window of new content, as shares of the picture's: an eighteenth of its area."""
+WINDOW_NEW_SHARE = 0.75
+"""Share of such a window over which (>) it is new. What moves is coded anew at its edges."""
+LEAST_NEW_SHARE = 1 / 18
+"""Share of the picture under which (<) new content is none: grain, and small things that move."""
 
 
 def is_predicted(frame: VideoFrame, share: float) -> bool:
     """True if more of the picture's area than `share` comes from others; only decoders in `TELL_PREDICTION` report it.
 
-    The larger of the shares that come from earlier and from later pictures counts.
+    Ground that stays where it is says nothing of what is beside it, and a window of new content is enough.
     """
     vectors = frame.side_data.get("MOTION_VECTORS")
     if vectors is None:
         return False
     table = vectors.to_ndarray()
-    area = table["w"].astype(np.int64) * table["h"]
-    backward = table["source"] < 0
-    predicted = max(area[backward].sum(), area[~backward].sum())
-    return bool(predicted > share * frame.width * frame.height)
+    columns, rows = -(-frame.width // BLOCK_PIXELS), -(-frame.height // BLOCK_PIXELS)
+    # Of a block predicted from both sides each side is reported: half of both is as much as all of one.
+    place = _block(table["dst_y"], rows) * columns + _block(table["dst_x"], columns)
+    area = table["w"].astype(np.float64) * table["h"]
+    blocks = rows * columns
+    covered = np.bincount(place, area, blocks)
+    still = (table["motion_x"] == 0) & (table["motion_y"] == 0)
+    resting = np.minimum(np.bincount(place[still], area[still], blocks) / BLOCK_PIXELS**2, 1.0)
+    new = 1.0 - np.minimum(covered / BLOCK_PIXELS**2, 1.0)
+    if _has_window(new.reshape(rows, columns).astype(np.float32)):
+        return False
+    anew, moved = new.sum(), blocks - new.sum() - resting.sum()
+    return bool(anew < LEAST_NEW_SHARE * blocks or moved > share * (anew + moved))
+
+
+def _block(pixels: NDArray[np.int16], count: int) -> NDArray[np.intp]:
+    return np.clip(pixels.astype(np.intp) // BLOCK_PIXELS, 0, count - 1)
+
+
+def _has_window(new: NDArray[np.float32]) -> bool:
+    """True if some window of the picture is new, (rows, columns) of shares."""
+    rows, columns = new.shape
+    size = max(round(columns * WINDOW_COLUMNS), 2), max(round(rows * WINDOW_ROWS), 2)
+    return bool(cv2.blur(new, size, borderType=cv2.BORDER_CONSTANT).max() > WINDOW_NEW_SHARE)
 
 
 def _is_grey(frame: VideoFrame, _share: float) -> bool:
-    """True if much of the picture is the grey that stands for a missing one."""
+    """True if much of the picture is the grey that stands for a missing one, and no window of it is anything else."""
     component = frame.format.components[0]
     plane = frame.planes[component.plane]
     samples = np.frombuffer(memoryview(plane), np.dtype(np.uint16 if component.bits > 8 else np.uint8))
     luma = samples.reshape(frame.height, -1)[:, : frame.width]
     grey = 1 << (component.bits - 1)
     off = GREY_LEVELS << (component.bits - 8)
-    missing = np.count_nonzero((luma >= grey - off) & (luma <= grey + off))
-    return bool(missing > GREY_SHARE * luma.size)
+    missing = (luma >= grey - off) & (luma <= grey + off)
+    if np.count_nonzero(missing) <= GREY_SHARE * luma.size:
+        return False
+    blocks = max(frame.width // BLOCK_PIXELS, 1), max(frame.height // BLOCK_PIXELS, 1)
+    shares = cv2.resize(missing.astype(np.float32), blocks, interpolation=cv2.INTER_AREA)
+    return not _has_window(1.0 - shares)
 
 
 @dataclass(frozen=True, kw_only=True)

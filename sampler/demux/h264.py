@@ -60,7 +60,7 @@ class QuantiserReader:
         self._latest: dict[int, bytes] = {}
         self._parsed = 0
         self.head: SliceHead | None = None
-        """Of the slice that was read last; None: it cannot be told."""
+        """Head of the slice that was read last; None: it cannot be told."""
         self.field: tuple[int, bool] | None = None
         """frame_num of the slice that was read last, and whether it is of a bottom field; None: of a whole frame, or it
         cannot be told."""

@@ -34,18 +34,19 @@ class SampleBudget:
         """The half second of an instant, from the start."""
         return math.floor((seconds - self._start_seconds) / HALF_SECOND + 1e-9)
 
-    def spend(self, half_second: int, count: int = 1, *, owed: bool = False) -> bool:
+    def spend(self, half_second: int, count: int = 1, *, owed: bool = False, reserve: float = 0.0) -> bool:
         """Takes tokens for samples of a half second, which only goes on; False: there are too few, and none is taken.
 
         Args:
             half_second: as `half_second` gives it.
             count: samples.
             owed: they are taken all the same, and those after them wait.
+            reserve: share of a full bucket that must be left.
         """
         passed = max(half_second - self._half_second, 0)
         self._half_second += passed
         self._tokens = min(self._tokens + passed * HALF_SECOND * self._rate, self._most)
-        if self._tokens < count and not owed:
+        if self._tokens - count < reserve * self._most and not owed:
             return False
         self._tokens -= count
         return True

@@ -119,14 +119,14 @@ def plan(
             for one in part.suspects
         ]
     _, refused = _granted(packets, profile, start_seconds, owed, wishes)
-    unsure = {wish.part for wish in refused if wish.suspect is not None}
+    unsure = {wish.part for wish in refused if wish.suspect is not None and not wish.suspect.weak}
     wanted = [
         number for number, part in enumerate(parts) if compared or number in unsure or not tells(packets, part.run)
     ]
     watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
     wishes = [wish for wish in wishes if wish.suspect is None or wish.part not in watched]
     granted, refused = _granted(packets, profile, start_seconds, owed, wishes)
-    unseen = {wish.seconds for wish in refused if wish.reason is not SampleReason.AUDIT}
+    unseen = {wish.seconds for wish in refused if not _is_optional(wish)}
     if compared:
         unseen |= {
             seconds
@@ -135,6 +135,10 @@ def plan(
             for seconds in _after(packets, parts[number].own, owed)
         }
     return _assembled(packets, parts, owed, granted, watched, bound, unseen)
+
+
+def _is_optional(wish: _Wish) -> bool:
+    return wish.reason is SampleReason.AUDIT or (wish.suspect is not None and wish.suspect.weak)
 
 
 def _owed(

@@ -16,6 +16,11 @@ had under 0.15, and most that were only large for their motion over 0.9; fast mo
 from 0.2 to 0.8 kept every insert found."""
 WINDOW_SHARE = 0.8
 """The same by the strongest: a cut in a window of a fifth of the picture, over a ground that stays."""
+WEAK_DOUBLINGS = 1.0
+"""Taken off the required score for suspects that are probed if a token is left for them: a window of a ninth of the
+picture stands out so little."""
+LEADING_SHARE = 10
+"""Leading pictures that others lean on are probed if they are at least (>=) such a part of their keyframe."""
 PROBED_DOUBLINGS = 0.8
 """Taken off the required score, where only sizes are known and suspects are probed before anything else is
 decoded for them: without quantisers a cut shows less. On x265 that probes 1 to 6 % of the pictures, and of 420 inserts
@@ -29,6 +34,8 @@ class Proof(NamedTuple):
     """Its index, in decoding order."""
     predicted_share: float
     """Share of the picture's area up to (<=) which it may be predicted from others all the same."""
+    weak: bool = False
+    """The picture must look different from the one before it as well."""
 
 
 class Suspect(NamedTuple):
@@ -40,6 +47,11 @@ class Suspect(NamedTuple):
     only its end is seen."""
     proof: Proof | None
     """None: it is sure."""
+
+    @property
+    def weak(self) -> bool:
+        """True if it is below the profile's threshold, and worth a probe only where there is a token for it."""
+        return self.proof is not None and self.proof.weak
 
 
 def find_suspects(
@@ -54,12 +66,31 @@ def find_suspects(
     threshold = profile.cut_doublings - (PROBED_DOUBLINGS if probed and sizes_alone else 0)
     takeable = set(own)
     suspects = []
-    for cut in find_cuts(packets, run.start, run.tail, threshold):
+    for cut in find_cuts(packets, run.start, run.tail, threshold - WEAK_DOUBLINGS * probed):
         pictures = tuple(sorted({cut.index, cut.before} & takeable))
         if pictures and cut.index != run.stop:
             sure = cut.score >= SURE_DOUBLINGS
             suspects.append(Suspect(cut, pictures, None if sure else _proof(cut, threshold)))
+    known = {suspect.cut.index for suspect in suspects}
+    suspects += [
+        Suspect(cut, pictures, _proof(cut, threshold))
+        for cut in _leading_cuts(packets, run, threshold)
+        if cut.index not in known and (pictures := tuple(sorted({cut.index, cut.before} & takeable)))
+    ]
     return suspects
+
+
+def _leading_cuts(packets: Sequence[VideoPacket], run: PacketRun, threshold: float) -> list[Cut]:
+    """The leading pictures after a run that others lean on, often a single one: it stands alone between a keyframe and
+    pictures that show what it shows, so that no size says anything of it. All of them are suspects."""
+    leading = range(run.stop + 1, run.tail)
+    before = max(range(run.start, run.stop), key=lambda index: packets[index].seconds, default=run.start)
+    smallest = packets[run.stop].size_bytes / LEADING_SHARE if leading else 0
+    return [
+        Cut(index=index, before=before, score=threshold)
+        for index in leading
+        if packets[index].reference and packets[index].size_bytes >= smallest
+    ]
 
 
 def proofs_of(suspects: Sequence[Suspect]) -> Mapping[int, tuple[Proof, ...]]:
@@ -77,6 +108,8 @@ def proofs_of(suspects: Sequence[Suspect]) -> Mapping[int, tuple[Proof, ...]]:
 
 
 def _proof(cut: Cut, threshold: float) -> Proof:
-    """The higher the score, the less of the picture must be new."""
+    """The higher the score, the less of the picture must be new; a weak one needs a window of it."""
+    if cut.score < threshold:
+        return Proof(cut.index, 0.0, weak=True)
     strength = (cut.score - threshold) / (SURE_DOUBLINGS - threshold)
     return Proof(cut.index, PREDICTED_SHARE + strength * (WINDOW_SHARE - PREDICTED_SHARE))

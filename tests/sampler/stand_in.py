@@ -57,6 +57,7 @@ DONE = {
     "refused": [],
     "notes": [],
     "packets": [],
+    "refused": [],
     "demux_seconds": 0.0,
     "decode_seconds": 0.0,
     "file": 0,

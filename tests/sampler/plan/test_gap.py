@@ -20,6 +20,8 @@ STREAMS = {
     "keyframes only": x264(keyint=1),
 }
 LONG_GOP = x264(bframes=3, keyint=500, scenecut=0)
+SHORT_GOPS = x264(bframes=3, keyint=45, min_keyint=45, scenecut=0)
+"""Shorter than the gap: keyframes are all that time asks for."""
 ROUNDING_SECONDS = 1e-6
 AUDITED = BALANCED.model_copy(update={"audits_per_minute": 60.0})
 """An audit each second, so that five seconds surely have one."""
@@ -106,7 +108,8 @@ def test_the_bound_holds_across_the_windows_of_a_file(windowed: Decoder, kind: s
     for frame in segment.frames:
         assert distance(frame.picture.luma(), reference(kind)[round(frame.pts_seconds / FRAME_SECONDS)]) < SAME
         assert not frame.concealed
-    assert segment.unmoderated == ()
+    # The painted numbers change like cuts more often than economy looks.
+    assert {stretch.reason for stretch in segment.unmoderated} <= ({"budget"} if profile is ECONOMY else set())
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
@@ -140,7 +143,7 @@ def choices(segment: SampledSegment) -> list[tuple[float, SampleReason, bytes]]:
 
 def test_the_same_seed_gives_the_same_samples(decoder: Decoder) -> None:
     """A segment processed again after a crash would raise other hits, and be judged twice."""
-    data = encode(LONG_GOP, steady(125))
+    data = encode(SHORT_GOPS, steady(125))
     first = choices(decoder.sample(data, profile=AUDITED, seed=b"one"))
     with Decoder() as another:
         again = choices(another.sample(data, profile=AUDITED, seed=b"one"))
@@ -149,9 +152,21 @@ def test_the_same_seed_gives_the_same_samples(decoder: Decoder) -> None:
     assert SampleReason.AUDIT in [reason for _, reason, _ in first]
 
 
+def test_another_seed_fills_gaps_elsewhere(decoder: Decoder) -> None:
+    """Anyone who has read our source would know when nobody looks."""
+    data = encode(LONG_GOP, steady(125))
+    seen = [decoder.sample(data, profile=BALANCED, seed=bytes([value])) for value in range(12)]
+    gaps = {frame.pts_seconds for segment in seen for frame in segment.frames if frame.reason is SampleReason.GAP}
+
+    assert len(gaps) >= 12
+    assert min(gaps) < BALANCED.max_gap_seconds * 0.75
+    for segment in seen:
+        assert segment.max_gap_seconds <= BALANCED.max_gap_seconds + FRAME_SECONDS + ROUNDING_SECONDS
+
+
 def test_another_seed_audits_other_pictures(decoder: Decoder) -> None:
     """Anyone who has read our source would know which pictures are never sampled."""
-    data = encode(LONG_GOP, steady(125))
+    data = encode(SHORT_GOPS, steady(125))
     seen = [decoder.sample(data, profile=AUDITED, seed=bytes([value])) for value in range(12)]
     audits = {frame.pts_seconds for segment in seen for frame in segment.frames if frame.reason is SampleReason.AUDIT}
     others = {

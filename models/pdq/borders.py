@@ -1,0 +1,223 @@
+"""Bars and borders around a picture: of any one level, with a caption or logo on them, or of a blurred copy of it.
+
+A picture with a border hashes to something else than the one in the list, so what is inside is hashed too. One bar is
+enough, and two may differ: a broadcaster who hides a picture need not centre it. Borders may be nested (a framed
+picture between bars); each level is an answer of its own, since the listed picture may have had the inner one.
+
+An axis is judged on lines across it, of which at most _SAMPLES_A_LINE pixels are read, so that this costs less than a
+hash. A border that is found in vain, at a plain background, costs a hash and its comparisons, and hides nothing: the
+whole picture is compared as well.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.pdq.pdq import MIN_SIDE_PIXELS, Picture
+
+MAX_LEVELS = 3
+"""Nested borders that are followed: each may cost eight hashes."""
+
+TOLERANCES = (8, 20)
+"""Grey levels by which (<=) a pixel of a plain border may be off its level: the narrow one keeps a dark scene apart from
+black bars, the wide one takes a codec's ringing between letters. Whichever ends more sharply is believed."""
+
+PLAIN_SHARE = 0.95
+"""Share of a line at the border's level, at or over which the line is border."""
+
+CAPTION_SHARE = 0.2
+"""Share of a line at the border's level, at or over which it may be one with a logo or letters on it, if plain lines
+follow. Bold letters leave 0.3 of their line."""
+
+CAPTION_HEIGHT = 0.15
+"""Share of a side: the height of letters or a logo between two plain lines of a border at most (<=)."""
+
+FIRST_LINE_SHARE = 0.01
+"""Share of a side up to which (<=) the plainest line gives a border's level: the outermost may be an encoder's
+leftover, and those after it cut letters."""
+
+SOFT_LINES = 4
+"""Lines that a scaled border's soft edge has at most."""
+
+SOFT_SHARE = 0.75
+"""A line belongs to the soft edge if it is off the border's level by less than this share of what the next line is."""
+
+MIN_SHARPNESS = 0.2
+"""Share of the picture's first lines that is off the border's level, at or over which (>=) there was a border: a dark
+scene or a plain sky goes over into what is in it."""
+
+MIN_BORDER_SHARE = 0.02
+"""Share of a side: less than this at both ends together moves the hash by a few bits only, and is left."""
+
+MIN_PICTURE_SHARE = 0.2
+"""Share of a side: if less would be left, it is a plain picture with something in it. An upright telephone's picture in
+a wide one has 0.32 of its width."""
+
+STEP = 6
+"""Grey levels between two pixels, one line apart from each other, over which it is a step: a blurred copy has less."""
+
+STEP_SHARE = 0.2
+"""Share of a line that steps, at or over which it may be the edge between a blurred copy and the picture."""
+
+STEP_RATIO = 4
+"""And at or over this many times the mean of all lines from the picture's edge on, which hold no detail but a logo."""
+
+BLURRED_SHARES = (0.05, 0.42)
+"""Shares of a side between which (<=) a blurred border's is, at either end."""
+
+_SAMPLES_A_LINE = 96
+
+_Bytes = npt.NDArray[np.uint8]
+_Shares = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A part of a picture in pixels: rows [top, bottom), columns [left, right)."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, luma: Picture) -> Picture:
+        """That part, as a view."""
+        return luma[self.top : self.bottom, self.left : self.right]
+
+
+def without_borders(luma: Picture) -> tuple[Box, ...]:
+    """The picture inside its border, and inside the borders within: outermost first, at most MAX_LEVELS.
+
+    Args:
+        luma: uint8 or float32, (height, width), 0 to 255.
+    """
+    return tuple(_levels(luma))
+
+
+def _levels(luma: Picture) -> Iterator[Box]:
+    height, width = luma.shape
+    box = Box(top=0, bottom=height, left=0, right=width)
+    for _ in range(MAX_LEVELS):
+        inner = _without_border(box.of(luma))
+        if inner is None:
+            return
+        box = Box(
+            top=box.top + inner.top,
+            bottom=box.top + inner.bottom,
+            left=box.left + inner.left,
+            right=box.left + inner.right,
+        )
+        yield box
+
+
+def _without_border(luma: Picture) -> Box | None:
+    rows, columns = _lines(luma), _lines(luma.T)
+    (top, bottom), (left, right) = _plain(rows, columns)
+    if (bottom - top, right - left) == luma.shape:
+        (top, bottom), (left, right) = _between_blurred(rows), _between_blurred(columns)
+    if (bottom - top, right - left) == luma.shape or min(bottom - top, right - left) < MIN_SIDE_PIXELS:
+        return None
+    return Box(top=top, bottom=bottom, left=left, right=right)
+
+
+def _lines(luma: Picture) -> _Bytes:
+    """All rows, with pixels from a part of the columns: uint8, (height, _SAMPLES_A_LINE or less)."""
+    step = -(-luma.shape[1] // _SAMPLES_A_LINE)
+    return np.ascontiguousarray(luma[:, step // 2 :: step].astype(np.uint8, copy=False))
+
+
+def _plain(rows: _Bytes, columns: _Bytes) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns inside plain borders of one level: of the sharpest one; others are left for a next pass."""
+    found = [_plain_border(lines) for lines in (rows, rows[::-1], columns, columns[::-1])]
+    level = max((border.sharpness, border.level) for border in found)[1]
+    top, bottom, left, right = (one.lines if abs(one.level - level) <= TOLERANCES[1] else 0 for one in found)
+    return _worth_cutting(len(rows), top, bottom), _worth_cutting(len(columns), left, right)
+
+
+def _worth_cutting(lines: int, before: int, after: int) -> tuple[int, int]:
+    """Lines [first, end) that are picture; all of them if too few would be cut, or too few left."""
+    left = lines - before - after
+    if before + after < MIN_BORDER_SHARE * lines or left < MIN_PICTURE_SHARE * lines:
+        return 0, lines
+    return before, lines - after
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlainBorder:
+    lines: int
+    """Count of lines from the edge on that belong to it; 0: there is none."""
+    level: float
+    sharpness: float
+    """Share of the picture's first line, from SOFT_LINES after the border on, that is off its level."""
+
+
+def _plain_border(lines: _Bytes) -> _PlainBorder:
+    """The border of one level at the first lines."""
+    count = len(lines)
+    outer = lines[: round(FIRST_LINE_SHARE * count) + 1]
+    levels = np.median(outer, axis=1)
+    off = (np.abs(outer - levels[:, None]) > TOLERANCES[0]).mean(axis=1)
+    first = int(off.argmin())
+    level = float(levels[first])
+    apart = cv2.absdiff(lines, np.full_like(lines, round(level)))
+    ends = [_end_of_border(apart, first, tolerance) for tolerance in TOLERANCES]
+    sharpness, end = max(ends, key=lambda one: one[0])
+    return _PlainBorder(lines=end, level=level, sharpness=sharpness)
+
+
+def _end_of_border(apart: _Bytes, first: int, tolerance: int) -> tuple[float, int]:
+    """How sharply (0 to 1) a border ends, and its count of lines, from their difference to its level; none: (0, 0)."""
+    count = len(apart)
+    shares = _shares(cv2.compare(apart, tolerance, cv2.CMP_LE))
+    plain = first + np.flatnonzero(shares[first:] >= PLAIN_SHARE)
+    if plain.size == 0:
+        return 0.0, 0
+    pictured = np.cumsum(shares < CAPTION_SHARE)[plain]
+    apart_too_far = (np.diff(plain) > CAPTION_HEIGHT * count) | (np.diff(pictured) > 0)
+    end = _past_soft_edge(apart, int(plain[np.append(apart_too_far, True).argmax()]) + 1)
+    sharpness = 1 - float(shares[end : end + SOFT_LINES].min(initial=1))
+    too_much = end < MIN_BORDER_SHARE / 2 * count or end > (1 - MIN_PICTURE_SHARE) * count
+    return (0.0, 0) if too_much or sharpness < MIN_SHARPNESS else (sharpness, end)
+
+
+def _past_soft_edge(apart: _Bytes, end: int) -> int:
+    means = apart[end : end + SOFT_LINES + 1].mean(axis=1)
+    for line, (one, following) in enumerate(zip(means[:-1], means[1:], strict=True)):
+        if one >= SOFT_SHARE * following:
+            return end + line
+    return end + max(0, len(means) - 1)
+
+
+def _shares(mask: npt.NDArray[np.generic]) -> _Shares:
+    """Share of each line that is set: float32, (lines,)."""
+    means = cv2.reduce(np.asarray(mask, np.uint8), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+    return np.asarray(means, np.float32).ravel() / 255
+
+
+def _between_blurred(lines: _Bytes) -> tuple[int, int]:
+    """Lines [first, end) between two borders without detail, each of which ends in a straight edge; or all lines.
+
+    Both ends are needed: a plain sky over a straight horizon is one such border, and common.
+    """
+    count = len(lines)
+    if count < 2 * MIN_SIDE_PIXELS:
+        return 0, count
+    steps = _shares(cv2.compare(cv2.absdiff(lines[2:], lines[:-2]), STEP, cv2.CMP_GT))
+    before, after = _blurred_border(lines, steps), _blurred_border(lines[::-1], steps[::-1])
+    return (before, count - after) if before and after else (0, count)
+
+
+def _blurred_border(lines: _Bytes, steps: _Shares) -> int:
+    """Count of lines from the first on that have no detail, up to a straight edge; none: 0."""
+    first, last = (round(share * len(steps)) for share in BLURRED_SHARES)
+    before = np.cumsum(steps[: last - 1]) / np.arange(1, last)
+    edges = steps[first + 2 : last + 1]
+    edge = int((edges - STEP_RATIO * before[first : last - 1]).argmax())
+    if edges[edge] < max(STEP_SHARE, STEP_RATIO * before[first + edge]):
+        return 0
+    edge += first + 2
+    near = lines[edge - 1 : edge + SOFT_LINES].astype(np.int16)
+    return edge + int(np.abs(np.diff(near, axis=0)).mean(axis=1).argmax())
