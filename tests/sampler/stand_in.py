@@ -56,7 +56,6 @@ DONE = {
     "leading_seconds": 0.0,
     "notes": [],
     "packets": [],
-    "refused": [],
     "demux_seconds": 0.0,
     "decode_seconds": 0.0,
     "file": 0,
