@@ -34,7 +34,8 @@ DUE_DANGER = Key(
 RISK = led(
     "lw:risk:{stream}",
     "hash",
-    "what a stream's risk follows from beside signals: its highest scores, its latest decided incidents",
+    "what a stream's risk follows from beside a platform's signals: its highest scores, Livewarden's own signals, its "
+    "latest decided incidents",
     "100 fields",
     seconds=90 * DAY,
 )

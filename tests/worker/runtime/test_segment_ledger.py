@@ -140,10 +140,10 @@ def test_a_slow_camera_is_not_short(process: WorkerProcess, origin: LiveOrigin, 
 
 @pytest.fixture(params=PROFILES)
 def profiled(request: pytest.FixtureRequest, process: WorkerProcess, tmp_path: Path) -> Iterator[WorkerProcess]:
-    """A process whose policy samples by a built-in profile."""
+    """A process whose policy samples by a built-in profile, and classifies by the lightest model alone."""
     policy = tmp_path / "policy.yaml"
     policy.write_text(
-        f"version: '1'\nsampling: {request.param}\nrules:\n"
+        f"version: '1'\nsampling: {request.param}\ncascade: [{{model: testcard}}]\nrules:\n"
         "  - {name: listed, severity: high, when: 'matched(\"selftest\")'}\n"
     )
     other = WorkerProcess(process.settings.model_copy(update={"policy_file": policy}))

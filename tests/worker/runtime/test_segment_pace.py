@@ -218,6 +218,19 @@ def test_pictures_that_decode_slowly_count_as_slow():
     assert SegmentPace(fetch_seconds=QUICK_FAILURE_SECONDS + 0.1).failed_slowly
 
 
+def test_a_fetch_amid_the_decoding_counts_as_one():
+    """A stream of open GOPs, each of whose segments needs the one before, would count as slow for two quick fetches."""
+    pace, never = SegmentPace(), threading.Event()
+    with pace.fetching():
+        never.wait(0.1)
+    with pace.decoding(), pace.fetching():
+        never.wait(0.3)
+    assert pace.fetch_seconds is not None
+    assert 0.3 <= pace.fetch_seconds < pace.fetched_seconds
+    assert pace.decode_seconds < 0.1
+    assert pace.held_seconds == pytest.approx(pace.fetched_seconds + pace.decode_seconds)
+
+
 def test_a_segment_that_ended_its_process_twice_is_tried_again_in_the_slow_queue(
     process: WorkerProcess, honest: LiveOrigin
 ):
