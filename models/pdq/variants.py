@@ -10,10 +10,11 @@ picture itself is read, as in `models.pdq`.
 
 from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
-from models.pdq.borders import Box, without_borders
+from models.pdq.borders import MAX_LEVELS, Box, without_borders
 from models.pdq.margins import CROPPED_SHARES, MAX_COVERED_SHARE, Margins, cropped_margins, hash_continued
 from models.pdq.pdq import (
     FloatArray,
@@ -28,6 +29,9 @@ from models.pdq.reference import SAMPLES
 from models.pdq.variant_kinds import Variant
 
 Variants = dict[Variant, tuple[PdqHash, ...]]
+
+MAX_HASHES: Final = 8 * (1 + MAX_LEVELS) - 1 + 2 * len(CROPPED_SHARES) + 1
+"""Hashes of a frame's transforms at most: each costs a comparison with every list that asks for it."""
 
 _BAND_ROWS = 4
 """Samples of each direction a matrix product, as in `models.pdq`."""
