@@ -173,16 +173,16 @@ def _plain_border(lines: _Bytes) -> _PlainBorder:
     level = int(ordered[first, samples // 2])
     if spread[first] > 2 * TOLERANCES[1]:
         return _PlainBorder(lines=0, level=level, sharpness=0.0)  # almost every picture, at a tenth of the cost
-    apart = cv2.absdiff(lines, np.full_like(lines, level))
+    apart = _apart(lines, np.full_like(lines, level))
     ends = [_end_of_border(apart, first, tolerance) for tolerance in TOLERANCES]
     sharpness, end = max(ends, key=lambda one: one[0])
     return _PlainBorder(lines=end, level=level, sharpness=sharpness)
 
 
 def _end_of_border(apart: _Bytes, first: int, tolerance: int) -> tuple[float, int]:
-    """How sharply (0 to 1) a border ends, and its count of lines, from their difference to its level; none: (0, 0)."""
+    """Sharpness of a border and its count of lines, from their difference to its level; none: (0, 0)."""
     count = len(apart)
-    shares = _shares(cv2.compare(apart, tolerance, cv2.CMP_LE))
+    shares = _shares(apart <= tolerance)
     plain = first + np.flatnonzero(shares[first:] >= PLAIN_SHARE)
     if plain.size == 0:
         return 0.0, 0
@@ -203,10 +203,14 @@ def _past_soft_edge(apart: _Bytes, end: int) -> int:
     return end + max(0, len(means) - 1)
 
 
-def _shares(mask: npt.NDArray[np.generic]) -> _Shares:
+def _apart(one: _Bytes, other: _Bytes) -> _Bytes:
+    return np.asarray(cv2.absdiff(one, other), np.uint8)
+
+
+def _shares(mask: npt.NDArray[np.bool_]) -> _Shares:
     """Share of each line that is set: float32, (lines,)."""
-    means = cv2.reduce(np.asarray(mask, np.uint8), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
-    return np.asarray(means, np.float32).ravel() / 255
+    means = cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+    return np.asarray(means, np.float32).ravel()
 
 
 def _between_blurred(lines: _Bytes) -> tuple[int, int]:
@@ -217,7 +221,7 @@ def _between_blurred(lines: _Bytes) -> tuple[int, int]:
     count = len(lines)
     if count < 2 * MIN_SIDE_PIXELS:
         return 0, count
-    steps = _shares(cv2.compare(cv2.absdiff(lines[2:], lines[:-2]), STEP, cv2.CMP_GT))
+    steps = _shares(_apart(lines[2:], lines[:-2]) > STEP)
     before, after = _blurred_border(lines, steps), _blurred_border(lines[::-1], steps[::-1])
     return (before, count - after) if before and after else (0, count)
 
