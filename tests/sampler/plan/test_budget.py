@@ -1,0 +1,141 @@
+"""Bounds of a plan: tokens by half seconds, and macroblocks."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.profiles import BALANCED, VIGILANT
+from sampler.demux.packets import VideoPacket
+from sampler.frames import Stretch
+from sampler.plan.budget import DecodingBound, SampleBudget
+from sampler.plan.coverage import MOST_REFUSED, refused_stretches, with_refused
+from sampler.plan.plan import Plan, plan
+
+MACROBLOCKS_8K = 129_600
+
+
+def planned(packets: list[VideoPacket], *, macroblocks: float = 0, probed: bool = True, compared: bool = False) -> Plan:
+    end_seconds = max(packet.seconds for packet in packets) + 0.04
+    return plan(
+        packets,
+        profile=BALANCED,
+        seed=b"budget",
+        end_seconds=end_seconds,
+        picture_macroblocks=macroblocks,
+        probed=probed,
+        compared=compared,
+    )
+
+
+def test_a_burst_leaves_the_tokens_of_other_half_seconds() -> None:
+    """A strobe in one place would pay with an insert in another."""
+    budget = SampleBudget(4.0, 10.0)
+    burst = [budget.spend(budget.half_second(10.2)) for _ in range(20)]
+    later = [budget.spend(budget.half_second(11.1)) for _ in range(20)]
+
+    assert sum(burst) == 4
+    assert sum(later) == 4
+
+
+def test_what_is_known_leaves_tokens_for_what_is_new() -> None:
+    """Two scenes that alternate would use up what a third one needs."""
+    budget = SampleBudget(4.0, 0.0)
+    while budget.spend(0, reserve=0.5):
+        pass
+
+    assert budget.spend(0)
+
+
+def test_what_is_owed_is_taken_and_others_wait() -> None:
+    """Keyframes that are taken in any case would come on top of the budget."""
+    budget = SampleBudget(4.0, 0.0)
+    assert budget.spend(0, 6, owed=True)
+    assert not budget.spend(1)
+    assert budget.spend(3)
+
+
+def test_many_keyframes_a_second_are_bounded() -> None:
+    """A stream of nothing but keyframes that alternate in size cost 255 times a talking head."""
+    packets = [
+        VideoPacket(seconds=number / 240, size_bytes=9000 if number % 2 else 3000, keyframe=True)
+        for number in range(960)
+    ]
+    taken = [target for part in planned(packets).runs for target in part.targets]
+
+    assert len(taken) <= BALANCED.samples_per_second * (4 + 1)
+
+
+def test_large_pictures_are_refused_by_their_macroblocks_and_the_first_is_taken() -> None:
+    """8K cost 388 times a talking head."""
+    packets = [VideoPacket(seconds=number / 4, size_bytes=90_000, keyframe=True) for number in range(16)]
+    result = planned(packets, macroblocks=MACROBLOCKS_8K)
+    taken = [target.index for part in result.runs for target in part.targets]
+
+    assert taken[0] == 0
+    assert 3 * len(taken) * MACROBLOCKS_8K <= BALANCED.macroblocks_per_second * 4
+    assert result.refused_seconds
+
+
+@pytest.mark.parametrize("compared", [False, True])
+def test_a_plan_of_any_size_keeps_its_first_picture(compared: bool) -> None:
+    """A single picture over the bound would leave a segment without any sample, which is an error of its own."""
+    packets = [VideoPacket(seconds=number / 25, size_bytes=5000, keyframe=number == 0) for number in range(100)]
+    result = planned(packets, macroblocks=64_000_000 / 256, compared=compared)
+
+    assert [target.index for part in result.runs for target in part.targets] == [0]
+    assert result.refused_seconds
+
+
+def test_what_cannot_be_watched_is_not_called_seen() -> None:
+    """AV1 over the bound would count as moderated from keyframe to keyframe."""
+    packets = [VideoPacket(seconds=number / 60, size_bytes=5000, keyframe=number % 60 == 0) for number in range(240)]
+    result = planned(packets, macroblocks=32_400, compared=True)
+
+    assert not all(part.watched for part in result.runs)
+    unseen = refused_stretches(result.refused_seconds, [0.0, 1.0, 2.0, 3.0], 4.0)
+    assert sum(end - start for start, end in unseen) > 2
+
+
+def test_the_bound_of_a_second_is_that_of_shorter_inputs() -> None:
+    """Parts of low-latency streams would be refused for the seconds that they do not have."""
+    bound = DecodingBound.of(VIGILANT, span_seconds=0.2, picture_macroblocks=920)
+    assert bound.holds(60, 10)
+
+
+INSTANTS = st.lists(st.floats(0, 30), max_size=40)
+
+
+@given(refused=INSTANTS, seen=INSTANTS)
+def test_refused_stretches_end_at_samples(refused: list[float], seen: list[float]) -> None:
+    """Time would be lost twice, or not at all."""
+    stretches = refused_stretches(refused, seen, 30.0)
+
+    assert stretches == sorted(stretches)
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(stretches))
+    for seconds in refused:
+        following = min((at for at in seen if at > seconds + 1e-6), default=30.0)
+        assert following <= seconds or any(start <= seconds and following <= end for start, end in stretches)
+
+
+def test_more_stretches_than_fit_are_joined() -> None:
+    """A strobe would make a message that the parent takes for a lie."""
+    refused = [number / 100 for number in range(1, 2000, 2)]
+    seen = [number / 100 for number in range(0, 2000, 2)]
+    stretches = refused_stretches(refused, seen, 20.0)
+
+    assert len(stretches) <= MOST_REFUSED
+    assert all(any(start <= seconds < end for start, end in stretches) for seconds in refused)
+
+
+def test_time_that_was_not_seen_for_two_reasons_counts_once() -> None:
+    """The ledger's equation would not hold."""
+    unseen = [Stretch(start_seconds=1.0, end_seconds=2.0, reason="gap")]
+    both = with_refused(unseen, [(0.5, 1.5), (1.8, 3.0)])
+
+    assert [(one.start_seconds, one.end_seconds, one.reason) for one in both] == [
+        (0.5, 1.0, "budget"),
+        (1.0, 2.0, "gap"),
+        (2.0, 3.0, "budget"),
+    ]
