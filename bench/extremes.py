@@ -54,7 +54,7 @@ class PricedStream:
 
         def make() -> HiddenClip:
             staged = StagedReel(reel(), base=self.ground, inserts=(), repeats=self.repeats, finish=finish)
-            return encoded(row, encoder, staged, [], base=self.ground, frames=frames)
+            return encoded(row, encoder, staged, [], base=self.ground, frames=frames, judged=False)
 
         return make
 
@@ -149,4 +149,4 @@ def _strobed(reel: Callable[[], Reel], encoder: EncoderSetting) -> HiddenClip:
 def _make(staged: Callable[[], StagedReel], encoder: EncoderSetting, rate: int, gop: int, seconds: int) -> HiddenClip:
     row = HiddenRow(name="extreme", gop_pictures=gop)
     encoder = replace(encoder, frames_per_second=rate)
-    return encoded(row, encoder, staged(), [], base=MONTAGE, frames=rate * seconds)
+    return encoded(row, encoder, staged(), [], base=MONTAGE, frames=rate * seconds, judged=False)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from io import BytesIO
@@ -20,7 +20,18 @@ from bench import clips, forged_clips, material, staging
 from bench.clips import ENCODERS, Clip, EncoderSetting, Insert, muxed, seconds
 from bench.forged_clips import with_chapter_track, with_recovery_points
 from bench.material import Reel
-from bench.staging import Finish, HiddenInsert, StagedReel, Strobe, flicker, planes, portrait, thumbnail
+from bench.staging import (
+    THUMBNAIL_HEIGHT,
+    THUMBNAIL_WIDTH,
+    Finish,
+    HiddenInsert,
+    StagedReel,
+    Strobe,
+    flicker,
+    planes,
+    portrait,
+    thumbnail,
+)
 
 SEGMENT_SECONDS = 4
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 1.5
@@ -270,8 +281,10 @@ def encoded(
     base: str,
     frames: int,
     ground: StagedReel | None = None,
+    judged: bool = True,
 ) -> HiddenClip:
-    """The clip in segments; `ground` is shown by its second track."""
+    """The clip in segments; `ground` is shown by its second track. Not `judged`: it is only for its cost, and what it
+    shows is not kept."""
     films = [(base, index) for index in range(frames)]
     stream = encoder.encode(staged, films, gop_frames=frames if row.lies else row.gop_pictures)
     if row.lies:
@@ -295,13 +308,19 @@ def encoded(
         row=row.name,
         frames_per_second=rate,
         starts_seconds=starts,
-        shown=np.stack([thumbnail(planes(staged.picture(base, index))[0]) for index in range(frames)]),
-        plain=np.stack([thumbnail(planes(staged.plain(index))[0]) for index in range(frames)]),
+        shown=_thumbnails(staged.picture(base, index) for index in range(frames * judged)),
+        plain=_thumbnails(staged.plain(index) for index in range(frames * judged)),
         films=tuple(insert.film for insert in inserts),
         fade_seconds=row.fade_seconds,
         width=staged.width,
         height=staged.height,
     )
+
+
+def _thumbnails(pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Thumbnails of pictures: uint8, (frames, 27, 48)."""
+    small = [thumbnail(planes(picture)[0]) for picture in pictures]
+    return np.array(small, np.uint8).reshape(-1, THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH)
 
 
 def _places(

@@ -92,7 +92,11 @@ def judge_hidden(hidden: HiddenClip, sampled: Sequence[SampledSegment | None]) -
         outcomes=tuple(outcomes),
         duration_seconds=duration_seconds,
         samples=len(frames),
-        wrong=sum(not frame.concealed and is_wrong(hidden, seconds, frame) for seconds, frame in frames),
+        wrong=sum(
+            is_wrong(hidden, seconds, frame)
+            for seconds, frame in frames
+            if not frame.concealed and not any(start <= seconds < end for start, end in unseen)
+        ),
         concealed=sum(frame.concealed for _, frame in frames),
         cpu_seconds=cpu_seconds,
         unmoderated_seconds=sum(end - start for start, end in unseen),

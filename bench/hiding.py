@@ -1,8 +1,9 @@
 """The measure of issue 17: `python -m bench.hiding [--quick]`.
 
 Parts: `hidden`, inserts hidden by more than their place between keyframes; `uncut`, the samples that material without
-cuts takes; `plain`, CPU beside a plain pipeline; `worst`, the most expensive streams; `listed`, listed pictures that
-are shown transformed. `--quick` leaves out `plain` and `worst`.
+cuts takes; `listed`, listed pictures that are shown transformed; `gate`, windows that the gate may take for the scene
+around them; `plain`, CPU beside a plain pipeline; `worst`, the most expensive streams. `--quick` leaves out the last
+two.
 
 Clips are made here by recorded recipes, in segments of 4 s; with `--cache` they are kept, so that the next run only
 samples. An insert is seen if a picture was taken in [start, end) that is not concealed and shows it rather than what it
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.extremes import PRICED, TALKING_HEAD, PricedStream, extreme_makes
+from bench.gate_windows import QUICK_WINDOWS, WINDOWS, measure_gate
 from bench.hidden_clips import (
     FILMS,
     ROWS,
@@ -61,11 +63,12 @@ class HidingPart(StrEnum):
     HIDDEN = "hidden"
     UNCUT = "uncut"
     LISTED = "listed"
+    GATE = "gate"
     PLAIN = "plain"
     WORST = "worst"
 
 
-QUICK_PARTS = (HidingPart.HIDDEN, HidingPart.UNCUT, HidingPart.LISTED)
+QUICK_PARTS = (HidingPart.HIDDEN, HidingPart.UNCUT, HidingPart.LISTED, HidingPart.GATE)
 
 
 def main(
@@ -110,6 +113,8 @@ def main(
             report.worst = _worst({TALKING_HEAD: head.make(), **extremes}, chosen, clips, progress)
     if HidingPart.LISTED in parts:
         report.listed = measure_listed()
+    if HidingPart.GATE in parts:
+        report.gate = measure_gate(chosen, clips, windows=QUICK_WINDOWS if quick else WINDOWS)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = REPORT_COLUMNS

@@ -25,6 +25,7 @@ from sampler.child.decoder import Decoder
 from sampler.errors import InputError
 from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.verdict import SegmentVerdict
 
 PLAIN_SECONDS = 2
 """Distance of the pictures that the plain pipeline takes, as the gap of the profile `balanced`."""
@@ -62,16 +63,31 @@ class StreamCost:
         self._moderate(hidden, None)
         return (self._spent() - before) / _seconds(hidden)
 
-    def _moderate(self, hidden: HiddenClip, count: int | None) -> None:
+    def classified(self, hidden: HiddenClip, *, from_seconds: float) -> list[bool]:
+        """For each sample from that time on, whether it was classified, and took over no scores."""
+        return [
+            sample.classified and not sample.deduplicated
+            for start, verdict in self._moderate(hidden, None)
+            for sample in verdict.samples
+            if start + sample.pts_seconds >= from_seconds
+        ]
+
+    def _moderate(self, hidden: HiddenClip, count: int | None) -> list[tuple[float, SegmentVerdict]]:
+        """The beginning of each segment that could be sampled, in seconds, and its verdict."""
         gate = None
+        verdicts = []
         segments = zip(hidden.starts_seconds, hidden.clip.segments, strict=True)
         for number, (start, segment) in enumerate(list(segments)[:count]):
             context = ModerationContext(stream=StreamFacts(stream_id="bench"), capture_ms=round(1000 * start))
             seed = f"{hidden.row}/{hidden.clip.encoder}/{number}".encode()
             try:
-                gate = self._pipeline.moderate(segment, context=context, seed=seed, gate=gate).gate
+                verdict = self._pipeline.moderate(segment, context=context, seed=seed, gate=gate)
             except InputError:
                 gate = None  # in the ledger, at this cost
+                continue
+            gate = verdict.gate
+            verdicts.append((start, verdict))
+        return verdicts
 
     def _spent(self) -> float:
         """CPU of this process, the fork server and its forks (utime, stime, cutime and cstime of proc(5))."""

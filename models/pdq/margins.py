@@ -18,7 +18,7 @@ from models.pdq.pdq import FloatArray, PdqHash, Picture, hash_of_samples, sampli
 from models.pdq.reference import SAMPLES
 
 CROPPED_SHARES = (0.025, 0.05)
-"""Shares of the whole picture's sides that are guessed to be gone, at each side. A guess holds for some 0.7 % around."""
+"""Shares of the whole picture's sides that are guessed to be gone, at each side. A guess holds for 0.7 % around it."""
 
 MAX_COVERED_SHARE = 0.15
 """Share of a side at both ends together up to which (<=) what a border covers is guessed."""

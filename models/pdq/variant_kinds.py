@@ -11,4 +11,4 @@ class Variant(StrEnum):
     ROTATE = "rotate"
     """By 90, 180 and 270 degrees."""
     CROP = "crop"
-    """Without the black bars of letterboxing and pillarboxing."""
+    """Inside its bars and borders, and continued by what may have been cropped off."""

@@ -1,4 +1,4 @@
-"""PDQ of the transformed picture: mirrored, rotated, and without the black bars around it.
+"""PDQ of the transformed picture: in all eight orientations, without its borders, and with guesses at what was cropped.
 
 A hash cannot be transformed afterwards: the reference samples pixels and puts its windows with a bias to one side, so
 the samples of a mirrored picture are not the mirrored samples (one to three pixels apart at 512×512). Blurring and
@@ -10,10 +10,11 @@ picture itself is read, as in `models.pdq`.
 
 from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
-from models.pdq.borders import Box, without_borders
+from models.pdq.borders import MAX_LEVELS, Box, without_borders
 from models.pdq.margins import CROPPED_SHARES, MAX_COVERED_SHARE, Margins, cropped_margins, hash_continued
 from models.pdq.pdq import (
     FloatArray,
@@ -29,6 +30,9 @@ from models.pdq.variant_kinds import Variant
 
 Variants = dict[Variant, tuple[PdqHash, ...]]
 
+MAX_HASHES: Final = 8 * (1 + MAX_LEVELS) - 1 + 2 * len(CROPPED_SHARES) + 1
+"""Hashes of a frame's transforms at most: each costs a comparison with every list that asks for it."""
+
 _BAND_ROWS = 4
 """Samples of each direction a matrix product, as in `models.pdq`."""
 
@@ -40,10 +44,11 @@ def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Va
         luma: as `hash_luma` takes it.
 
     Returns:
-        For each variant that is wanted, its hashes: four mirrored, left to right, upside down, and across either
-        diagonal; three rotated, by 90, 180 and 270 degrees counter-clockwise; one cropped, or none where there are no
-        bars. Where bars were cut off and others are wanted too, what is left is also mirrored and rotated, which adds
-        as many again.
+        For each variant that is wanted, its hashes, at most MAX_HASHES together: four mirrored, left to right, upside
+        down, and across either diagonal; three rotated, by 90, 180 and 270 degrees counter-clockwise; the picture
+        inside its borders, level by level, and guesses at what was cropped off or is covered by a border, which are
+        no array's hashes (`models.pdq.margins`). Where there are borders and others are wanted too, what is inside is
+        also mirrored and rotated; guesses are not.
 
     Raises:
         PictureError: as `hash_luma` does.

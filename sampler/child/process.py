@@ -98,9 +98,9 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
                     end_seconds=end_seconds,
                     max_gap_seconds=profile.max_gap_seconds,
                 )
-                taken_indices.add(taken.index)
                 _hand_over(taken, until, window, demuxer, outbox)
                 if not taken.concealed:
+                    taken_indices.add(taken.index)
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             decode_seconds += time.process_time() - before

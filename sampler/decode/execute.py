@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from config.profiles import SamplingProfile
+from sampler.decode.needed import decodable, needed_packets
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
 from sampler.decode.refresh import RefreshMap
 from sampler.decode.scenes import Cells, Change, SceneWatch, differ
@@ -35,6 +36,9 @@ hostile segment could hold thousands."""
 KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25
 """Share of the bucket that stays for what is new: of a cut to what a sample has shown, and of the picture before a
 cut."""
+CROWD_BUDGET = 10_000
+"""NAL units beyond those that are read in one run's packets, over (>) which the run is given up. Each is read by FFmpeg
+several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
 NO_PICTURE = -1
 """In place of a packet's index: what comes of it is no picture of the window."""
 
@@ -61,11 +65,14 @@ class Executor:
         self._profile = profile
         self._max_pixels = ROOM * limits.picture_pixels
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
+        self._is_h264 = context.name == "h264"
+        # Of a context whose decoder could not be opened the name is not to be read again: it crashes.
         self._prober = prober(context, max_pixels=self._max_pixels)
         self._scenes = SceneWatch()
         self.frames_decoded = 0
         self.damaged = 0
         self._refresh: RefreshMap | None = None
+        self._spoiled = 0
         self._wrong: set[int] = set()
         """Pictures of the run that lean on made-up ones, though the decoder may not know it."""
         self.broken: set[int] = set()
@@ -87,7 +94,7 @@ class Executor:
         parts = [(part, *self._probed(window, part)) for part in plan.runs]
         if not self._context.is_open:
             needed = sum(
-                part.run.tail - part.run.start if part.watched else len(_needed(window, part.run, targets))
+                part.run.tail - part.run.start if part.watched else len(needed_packets(window, part.run, targets))
                 for part, targets, _ in parts
             )
             self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
@@ -144,7 +151,7 @@ class Executor:
         suspects = {proof.packet: proof for target in targets for proof in target.proofs}
         previous: VideoFrame | None = None
         held: list[DecodedTarget] = []
-        for index, frame in self._decode(window, run, _needed(window, run, targets)):
+        for index, frame in self._decode(window, run, needed_packets(window, run, targets)):
             proof = suspects.get(index)
             if proof is not None and (
                 is_predicted(frame, proof.predicted_share)
@@ -171,7 +178,7 @@ class Executor:
         pending, own = list(part.targets), set(part.own)
         before: tuple[int, VideoFrame] | None = None
         waiting: Waiting | None = None
-        for index, frame in self._decode(window, run, _decodable(window, run)):
+        for index, frame in self._decode(window, run, decodable(window, run)):
             if index not in own:
                 continue
             seconds = window.packets[index].seconds
@@ -238,14 +245,18 @@ class Executor:
         self._context.flags = Flags.output_corrupt if run.headless else 0
         sound_from = run.start if run.recovered is None else run.recovered
         self._wrong = set()
-        self._refresh = None
-        if run.headless and indices and self._context.name == "h264":
-            self._refresh = RefreshMap()
+        self._refresh, self._spoiled = None, len(window.packets)
+        if run.headless and indices and self._is_h264:
+            self._spoil(run.start)
             self._prime(window.payloads[indices[0]])
-        damage = 0
+        damage = crowd = 0
         try:
             for index in indices:
                 payload = window.payloads[index]
+                crowd += window.packets[index].unread_units
+                if crowd > CROWD_BUDGET:
+                    damage += 1
+                    break
                 payload.pts = index
                 self.frames_decoded += not window.packets[index].completes
                 try:
@@ -254,12 +265,15 @@ class Executor:
                     raise DecoderMemoryError("the decoder hit its memory bound") from error
                 except (av.error.FFmpegError, ValueError):
                     # ValueError: of PyAV 19, on the second packet, if the container's parameters open no decoder.
-                    damage += index >= sound_from
+                    if index >= sound_from:
+                        damage += 1
+                        if window.packets[index].reference:
+                            self._spoil(index)
                     if damage > DAMAGE_BUDGET:
                         break
                     continue
-                yield from self._told(frames, window)
-            yield from self._told(self._drain(), window)
+                yield from self._told(frames, window, headless=run.headless)
+            yield from self._told(self._drain(), window, headless=run.headless)
         finally:
             self.damaged += damage
             self._context.flush_buffers()
@@ -272,36 +286,28 @@ class Executor:
             self.damaged += 1
             return []
 
-    def _told(self, frames: list[VideoFrame], window: PacketWindow) -> Iterator[tuple[int, VideoFrame]]:
+    def _told(
+        self, frames: list[VideoFrame], window: PacketWindow, *, headless: bool
+    ) -> Iterator[tuple[int, VideoFrame]]:
         """The pictures with their packets' indices; damage can make FFmpeg give one without."""
         for frame in frames:
             if frame.pts is None or not 0 <= frame.pts < len(window.packets):
                 continue
             reference = window.packets[frame.pts].reference
-            if self._refresh is not None and not self._refresh.follow(frame, reference=reference):
+            # In the middle of a GOP it means no more than that no recovery point has passed.
+            if frame.is_corrupt and reference and not headless:
+                self._spoil(frame.pts)
+            if frame.pts >= self._spoiled and (
+                self._refresh is None or not self._refresh.follow(frame, reference=reference)
+            ):
                 self._wrong.add(frame.pts)
             yield frame.pts, frame
 
-
-def _decodable(window: PacketWindow, run: PacketRun) -> list[int]:
-    """All packets of a run that can be decoded in it."""
-    return [index for index in range(run.start, run.tail) if run.decodes(index, window.packets[index])]
-
-
-def _needed(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]) -> list[int]:
-    """Packets to be decoded for the targets, in decoding order: up to the last one, without those none leans on."""
-    if not targets:
-        return []
-    wanted = {target.index for target in targets}
-    needed: list[int] = []
-    # A picture of two fields is given once both are there.
-    for index, packet in enumerate(window.packets[run.start : max(wanted) + 2], run.start):
-        if packet.completes:
-            if needed and needed[-1] == index - 1:
-                needed.append(index)
-        elif index in wanted or (index <= max(wanted) and packet.reference and run.decodes(index, packet)):
-            needed.append(index)
-    return needed
+    def _spoil(self, index: int) -> None:
+        """From a packet on, pictures lean on what is missing or damaged; with H.264 until they are proven right."""
+        self._spoiled = min(self._spoiled, index)
+        if self._is_h264 and (self._refresh is None or self._refresh.complete):
+            self._refresh = RefreshMap()
 
 
 def _is_refuted(target: PlannedPicture, refuted: set[int]) -> bool:

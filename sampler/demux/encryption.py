@@ -50,10 +50,14 @@ class ScrambledPackets:
 
     def __init__(self) -> None:
         self.by_pid: Counter[int] = Counter()
+        self._counted_bytes = 0
 
     def count(self, offset: int, data: bytes) -> None:
         """Counts those whose headers are in the bytes from `offset` of the input on."""
-        data = data[-offset % TS_PACKET_BYTES :]
+        # FFmpeg reads some of it again where it looks for the next packet.
+        start = max(offset, self._counted_bytes)
+        self._counted_bytes = max(self._counted_bytes, offset + len(data))
+        data = data[start + -start % TS_PACKET_BYTES - offset :]
         if max(data[3::TS_PACKET_BYTES], default=0) < FIRST_SCRAMBLED:
             return
         for start in range(0, len(data) - 3, TS_PACKET_BYTES):

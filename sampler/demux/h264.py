@@ -104,17 +104,18 @@ class QuantiserReader:
         number, bottom = _read_order(bits, sequence, picture, idr=idr)
         self.field = None if bottom is None else (number, bottom)
         named: list[tuple[int, int]] = []
-        keeps = False
+        keeps, listed = False, 0
         if picture.redundant_pictures:
             bits.ue()
         if kind != "I":
             lists, named = _read_references(bits, picture, bidirectional=kind == "B")
+            listed = lists[0]
             if picture.weighted if kind == "P" else picture.weighted_bipred:
                 _skip_weights(bits, lists, has_chroma=sequence.has_chroma)
         if unit[0] & 0x60:
             keeps = _read_marking(bits, idr=idr)
         self.head = SliceHead(
-            number, 1 << sequence.frame_number_bits, bottom is None, unit[0] & 0x60 != 0, tuple(named), keeps
+            number, 1 << sequence.frame_number_bits, bottom is None, unit[0] & 0x60 != 0, tuple(named), keeps, listed
         )
         if picture.cabac and kind != "I":
             bits.ue()

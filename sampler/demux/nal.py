@@ -31,9 +31,8 @@ LARGEST_UNITS = 512
 """NAL units of one packet that are read: slices cut to fit into network packets are under 200 in a keyframe."""
 UNITS_A_PICTURE = 48
 """The same in the mean of all packets so far, so that a segment of nothing but tiny units costs under a second."""
-MOST_UNREAD_UNITS = 20_000
-"""NAL units of one input beyond those that are read (<=). FFmpeg reads them all, several times: 300,000 parameter sets
-in 3 MB took 9 s."""
+MOST_COUNTED_UNITS = 1_000
+"""NAL units of one packet beyond those that are read that are counted."""
 LARGEST_MESSAGES = 64
 """SEI messages of one NAL unit that are read."""
 
@@ -73,7 +72,8 @@ class NalReader:
         """`extradata` is the container's: avcC or hvcC in MP4, start codes or nothing in MPEG-TS."""
         self._length_bytes = 0
         self._units_left = LARGEST_UNITS
-        self._unread_units = 0
+        self.unread_units = 0
+        """NAL units of the last packet that were not read, up to about `MOST_COUNTED_UNITS`: FFmpeg reads them all."""
         self._sublayers: int | None = None
         self._quantisers = QuantiserReader()
         self._references = References()
@@ -93,13 +93,8 @@ class NalReader:
         """Pixels of the largest pictures in H.264 parameter sets so far, else 0."""
         return self._quantisers.picture_pixels
 
-    @property
-    def crowded(self) -> bool:
-        """True if there are so many NAL units that they are there for nothing but work."""
-        return self._unread_units > MOST_UNREAD_UNITS
-
     def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
-        """Reads the properties of a packet's picture.
+        """Reads the properties of a packet's picture; `unread_units` is about the same packet then.
 
         Args:
             packet: all of it.
@@ -180,12 +175,13 @@ class NalReader:
 
     def _units(self, packet: bytes) -> list[bytes]:
         """The NAL units of at least two bytes; one of Annex B may have a byte of the next start code at its end."""
+        self.unread_units = 0
         if self._length_bytes:
             units = self._measured_units(packet)
         else:
             units = packet.split(START_CODE, self._units_left)[1:]
             if len(units) == self._units_left:
-                self._unread_units += units[-1].count(START_CODE)
+                self.unread_units = units[-1].count(START_CODE)
         self._units_left -= len(units)
         return [unit for unit in units if len(unit) > 1]
 
@@ -199,8 +195,8 @@ class NalReader:
                 break
             end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
             units.append(packet[begin:end])
-        while end + self._length_bytes + 1 < len(packet) and not self.crowded:
-            self._unread_units += 1
+        while end + self._length_bytes + 1 < len(packet) and self.unread_units < MOST_COUNTED_UNITS:
+            self.unread_units += 1
             end += self._length_bytes + int.from_bytes(packet[end : end + self._length_bytes], "big")
         return units
 

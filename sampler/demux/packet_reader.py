@@ -195,7 +195,9 @@ class Demuxer:
         primer: Primer | None = None
         self._before = before
         context = self.codec_context
-        nal = CODECS[context.name]
+        # Not read again later: of a context whose decoder could not be opened it crashes.
+        name = context.name
+        nal = CODECS[name]
         extradata = context.extradata or b""
         reader = NalReader(nal, extradata) if nal is not None else None
         began = 0.0
@@ -204,12 +206,10 @@ class Demuxer:
         for payload in self._demux():
             if not payload.size:
                 continue
-            if payload.has_sidedata("encryption_info"):
+            if self._container is Container.MP4 and payload.has_sidedata("encryption_info"):
                 raise EncryptedError(ENCRYPTED)
             data = bytes(payload)
             head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
-            if reader is not None and reader.crowded:
-                raise TooLargeError("the segment has more NAL units than any encoder makes")
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
@@ -219,12 +219,14 @@ class Demuxer:
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             if payload.is_keyframe:
-                self._hold_pixels(announced_pixels(context.name, data, extradata))
+                self._hold_pixels(announced_pixels(name, data, extradata))
             if reader is not None and reader.picture_pixels > coded_pixels:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = reader.picture_pixels
                 self._hold_pixels(coded_pixels // ROOM)
             packet = describe(payload, head, seconds, keyframe_seconds)
+            if reader is not None and reader.unread_units:
+                packet = packet._replace(unread_units=reader.unread_units)
             if packet.keyframe:
                 keyframe_seconds = packet.seconds
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames

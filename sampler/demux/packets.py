@@ -38,6 +38,8 @@ class VideoPacket(NamedTuple):
     if both were decoded. Pictures that need the keyframe alone (RADL) are none."""
     outside: bool = False
     """It leans on a picture before the keyframe that it follows, though it is none of its leading pictures."""
+    unread_units: int = 0
+    """NAL units in it beyond any that an encoder makes: they are there for nothing but work."""
 
 
 def describe(

@@ -26,6 +26,8 @@ class SliceHead(NamedTuple):
     """Modifications of its reference lists, list for list: what kind, and a number."""
     keeps: bool
     """It makes a long-term reference."""
+    listed: int
+    """References that its first list has; it may use any of them."""
 
 
 class References:
@@ -44,7 +46,7 @@ class References:
         self._long_term = head is not None and head.keeps
 
     def leans_outside(self, head: SliceHead) -> bool:
-        """True if a slice names a picture that came before the GOP; it is then one of the GOP itself."""
+        """True if a slice names a picture that came before the GOP, or lists more than the GOP has so far."""
         outside = self._names_other(head)
         if head.reference and len(self._numbers) < MOST_NUMBERS:
             self._numbers.add(head.frame_number)
@@ -55,12 +57,17 @@ class References:
         if not head.whole or len(self._numbers) >= MOST_NUMBERS:
             return False
         number = head.frame_number
+        distinct: set[tuple[bool, int]] = set()
         for kind, value in head.named:
             if kind == LONG_TERM:
                 if not self._long_term:
                     return True
+                distinct.add((True, value))
                 continue
             number = (number + (value + 1) * (1 if kind else -1)) % head.frame_numbers
             if number not in self._numbers:
                 return True
-        return False
+            distinct.add((False, number))
+        # The list goes on with pictures that were not named; encoders name one twice to weigh it in two ways.
+        others = max(head.listed - len(head.named), 0)
+        return others + len(distinct) > len(self._numbers) + self._long_term

@@ -1,7 +1,7 @@
-"""H.264 with a long-term reference picture, written bit by bit, because no available encoder makes it.
+"""H.264 that leans on a picture of long ago, written bit by bit, because no available encoder makes it.
 
 Sections are those of ITU-T H.264. A picture is complete (I_PCM), or has its number in a row of raw macroblocks and for
-the rest repeats the long-term reference (P_Skip), so that a decoder's output is known to the bit.
+the rest repeats the one of long ago, so that a decoder's output is known to the bit.
 """
 
 import io
@@ -30,22 +30,30 @@ from media import CLOCK, FRAME_TICKS, RATE, painted
 from numpy.typing import NDArray
 
 ROWS = SIZE.height // BLOCK
+UNREFERENCED_SLICE = 0x01
 KEPT_SCENE, OWN_SCENE = 0, 1
 RECOVERY_POINT = b"\0\0\0\1\x06\x06\x01\x84\x80"
 """An SEI message (D.1.8): all is right from here on."""
 
 
-def with_long_term_reference(count: int, *, second: int) -> bytes:
-    """An MPEG-TS of `count` pictures. The first is kept as a long-term reference, which all others show below their
-    numbers; but picture `second` is intra coded, shows another scene, and claims that decoding may begin there."""
+def with_long_reference(count: int, *, second: int, named: bool) -> bytes:
+    """An MPEG-TS of `count` pictures. The first is kept as a reference, which all others show below their numbers; but
+    picture `second` is intra coded, shows another scene, and claims that decoding may begin there.
+
+    Args:
+        count: of pictures.
+        second: number of the second intra coded one.
+        named: whether the reference is a long-term one, which pictures name; or the older one of a list of two, after
+            a picture none of which is a reference itself.
+    """
     file = io.BytesIO()
     with av.open(file, "w", format="mpegts") as output:
         stream = output.add_mux_stream("h264", rate=RATE, width=SIZE.width, height=SIZE.height)
         for number in range(count):
             intra = number in (0, second)
-            head = _sequence_parameters() + picture_parameters() if intra else b""
+            head = _sequence_parameters(named=named) + picture_parameters() if intra else b""
             head += RECOVERY_POINT if number == second else b""
-            packet = av.Packet(head + _picture(number, second))
+            packet = av.Packet(head + (_naming if named else _listing)(number, second))
             packet.stream, packet.time_base = stream, Fraction(1, CLOCK)
             packet.pts = packet.dts = number * FRAME_TICKS
             packet.is_keyframe = intra
@@ -61,12 +69,12 @@ def shown_at(number: int, second: int) -> NDArray[np.float64]:
     return luma
 
 
-def _sequence_parameters() -> bytes:
+def _sequence_parameters(*, named: bool) -> bytes:
     bits = BitWriter()
     bits.put(MAIN_PROFILE, 8)
     bits.put(LEVEL, 16)
-    # Identifier, bits of frame_num, output in decoding order, two reference frames.
-    bits.ue(0, FRAME_NUMBER_BITS - 4, 2, 2)
+    # Identifier, bits of frame_num, output in decoding order or by counts of as many bits, two reference frames.
+    bits.ue(0, FRAME_NUMBER_BITS - 4, *((2,) if named else (0, FRAME_NUMBER_BITS - 4)), 2)
     bits.put(0)
     bits.ue(COLUMNS - 1, ROWS - 1)
     # Frames only, direct_8x8_inference, no cropping, no VUI.
@@ -74,8 +82,8 @@ def _sequence_parameters() -> bytes:
     return bits.unit(SPS)
 
 
-def _picture(number: int, second: int) -> bytes:
-    levels = np.rint(16 + shown_at(number, second) * 219 / 255).astype(np.uint8)
+def _naming(number: int, second: int) -> bytes:
+    """A picture that names the long-term reference."""
     intra = number in (0, second)
     bits = BitWriter()
     bits.ue(0, I_SLICE if intra else P_SLICE, 0)
@@ -92,6 +100,38 @@ def _picture(number: int, second: int) -> bytes:
         bits.put(0b01, 2)
     else:
         bits.put(0)
+    _blocks(bits, number, second, older=False)
+    return bits.unit(SLICE if number else IDR)
+
+
+def _listing(number: int, second: int) -> bytes:
+    """A picture that takes the older one of two references, without a name."""
+    intra = number in (0, second)
+    bits = BitWriter()
+    bits.ue(0, I_SLICE if intra else P_SLICE, 0)
+    bits.put((number > 0) + (number > second), FRAME_NUMBER_BITS)
+    if number == 0:
+        bits.ue(0)
+    bits.put(2 * number % 2**FRAME_NUMBER_BITS, FRAME_NUMBER_BITS)
+    if not intra:
+        # One reference as in the PPS, or two.
+        bits.put(number > second)
+        if number > second:
+            bits.ue(1)
+        bits.put(0)
+    elif number == 0:
+        bits.put(0b00, 2)
+    else:
+        bits.put(0)
+    _blocks(bits, number, second, older=number > second)
+    return bits.unit(IDR if number == 0 else SLICE if intra else UNREFERENCED_SLICE)
+
+
+def _blocks(bits: BitWriter, number: int, second: int, *, older: bool) -> None:
+    """From slice_qp_delta on: all blocks raw, or the upper ones, and the rest repeated from the first reference in the
+    list, or the second and `older` one."""
+    intra = number in (0, second)
+    levels = np.rint(16 + shown_at(number, second) * 219 / 255).astype(np.uint8)
     bits.ue(0, 1)
     for row in range(ROWS if intra else 1):
         for column in range(COLUMNS):
@@ -100,6 +140,13 @@ def _picture(number: int, second: int) -> bytes:
             bits.ue(PCM_IN_I if intra else PCM_IN_P)
             block = levels[row * BLOCK :, column * BLOCK :][:BLOCK, :BLOCK]
             bits.samples(np.concatenate([block.ravel(), np.full(BLOCK * BLOCK // 2, 128, np.uint8)]))
-    if not intra:
+    if intra:
+        return
+    if not older:
         bits.ue((ROWS - 1) * COLUMNS)
-    return bits.unit(SLICE if number else IDR)
+        return
+    for _ in range((ROWS - 1) * COLUMNS):
+        # P_L0_16x16, the second reference, no motion, no residual.
+        bits.ue(0, 0)
+        bits.put(0b0)
+        bits.ue(0, 0, 0)

@@ -176,6 +176,10 @@ LIES: dict[str, Callable[[Liar], None]] = {
     "a note that there is not": lambda liar: liar.send(notes=["\x1b[2J"]),
     "notes without end": lambda liar: liar.send(notes=["damaged"] * 1000),
     "packets that nobody asked for": lambda liar: liar.send(packets=[[0.0, 1, True]]),
+    "leading pictures after the end": lambda liar: liar.send(leading=[[0.0, 2.0]]),
+    "leading pictures backwards": lambda liar: liar.send(leading=[[0.5, 0.4]]),
+    "leading pictures without end": lambda liar: liar.send(leading=[[0.0, 0.0]] * 1000),
+    "leading pictures for years": lambda liar: liar.send(leading_seconds=1e9),
     "CPU of a century": lambda liar: liar.send(decode_seconds=3e9),
     "a summary of nothing": lambda liar: liar.raw(
         wire.json.dumps({"type": "done", "number": liar.number, "file": 0, "pictures": [ENTRY]}).encode()

@@ -7,6 +7,8 @@ from random import Random
 
 import pytest
 from hostile_media import TS_PACKET_BYTES, growing, init_and_fragments, segment, still
+from kinds import GOP, HEVC_OPEN_GOP
+from media import cut, encode, keyframes, steady
 
 from config.profiles import VIGILANT
 from sampler.child.decoder import Decoder
@@ -123,6 +125,25 @@ def test_mutated_segments_never_harm_the_worker() -> None:
     # Mutations that always, or never, leave something to decode would test nothing.
     assert outcomes["seen"] > ROUNDS // 10
     assert outcomes.total() - outcomes["seen"] > ROUNDS // 10
+
+
+@pytest.mark.fuzz
+def test_mutated_segments_before_never_harm_the_worker() -> None:
+    """A damaged segment would take down the decoder of the next one, or spoil its pictures."""
+    data = encode(HEVC_OPEN_GOP, steady(2 * GOP))
+    first, second = cut(data, [0, keyframes(data)[1], 2 * GOP])
+    with Decoder() as decoder:
+        alone = decoder.sample(second.data, profile=VIGILANT, seed=b"fuzz")
+        for number in range(ROUNDS):
+            random = Random(number)
+            before = bytearray(first.data)
+            for mutate in random.choices(MUTATIONS, k=random.randint(1, 3)):
+                mutate(before, random)
+            seen = decoder.sample(
+                second.data, profile=VIGILANT, seed=b"fuzz", before=bytes(before), leading_only=random.random() < 0.5
+            )
+            assert seen.leading_seconds in (0.0, alone.leading_seconds)
+            assert bool(seen.leading_seconds) == any(stretch.reason == "leading" for stretch in seen.unmoderated)
 
 
 @pytest.mark.fuzz

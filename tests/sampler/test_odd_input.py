@@ -12,7 +12,7 @@ from dataclasses import replace
 import av
 import pytest
 from kinds import CLOSED, GOP, H264, HEVC, MPEG2, distance
-from long_term import shown_at, with_long_term_reference
+from long_term import shown_at, with_long_reference
 from media import (
     CLOCK,
     FRAME_SECONDS,
@@ -32,7 +32,7 @@ from media import (
 
 from config.profiles import BALANCED, VIGILANT
 from sampler.child.decoder import Decoder
-from sampler.errors import InputError, NoVideoError, TooLargeError, UnsupportedCodecError
+from sampler.errors import InputError, NoVideoError, UnsupportedCodecError
 from sampler.frames import SampledSegment
 
 PLAIN = x264(bframes=0, **CLOSED)
@@ -150,9 +150,10 @@ def test_parameter_sets_may_change_within_a_segment(decoder: Decoder) -> None:
     assert_seen(segment, lambda seconds: round(seconds * RATE) % GOP)
 
 
-def test_a_long_term_reference_is_decoded(decoder: Decoder) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["long-term", "short-term"])
+def test_a_reference_of_long_ago_is_decoded(decoder: Decoder, named: bool) -> None:
     """Pictures that repeat one of long ago would be taken for others."""
-    segment = look(decoder, with_long_term_reference(100, second=50))
+    segment = look(decoder, with_long_reference(100, second=50, named=named))
 
     assert segment.unmoderated == ()
     for frame in segment.frames:
@@ -160,9 +161,10 @@ def test_a_long_term_reference_is_decoded(decoder: Decoder) -> None:
         assert distance(frame.picture.luma(), shown_at(round(frame.pts_seconds * RATE), 50)) < 1
 
 
-def test_a_long_term_reference_before_the_segment_is_reported(decoder: Decoder) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["long-term", "short-term"])
+def test_a_reference_before_the_segment_is_reported(decoder: Decoder, named: bool) -> None:
     """Viewers would see the picture of long ago, and we the one at which a false recovery point has us begin."""
-    (part,) = cut(with_long_term_reference(100, second=50), [50, 100])
+    (part,) = cut(with_long_reference(100, second=50, named=named), [50, 100])
     segment = look(decoder, part.data)
 
     assert all(frame.concealed for frame in segment.frames)
@@ -195,12 +197,14 @@ def test_huge_parameter_sets_hide_nothing(decoder: Decoder, recipe: Recipe, kind
 
 
 @pytest.mark.parametrize("recipe", [PLAIN, HEVC], ids=["h264", "hevc"])
-def test_a_flood_of_parameter_sets_is_refused(decoder: Decoder, recipe: Recipe) -> None:
+def test_a_flood_of_parameter_sets_is_given_up(decoder: Decoder, recipe: Recipe) -> None:
     """Six seconds of video would take nine of a worker."""
     kinds, unit = (b"\x68", b"\xc2\x01\x01") if recipe is PLAIN else (b"\x44\x01", b"\xc2\x01\x01")
     data = with_units(encode(recipe, steady(PICTURES)), kinds, unit, 2000)
-    with pytest.raises(TooLargeError):
-        look(decoder, data)
+    segment = look(decoder, data)
+
+    assert segment.cpu_seconds["decode"] < 3
+    assert segment.unmoderated
 
 
 def test_an_init_section_of_megabytes_is_refused_with_a_reason(decoder: Decoder) -> None:

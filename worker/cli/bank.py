@@ -52,7 +52,11 @@ def create(
         int | None, typer.Option(help="Lowest PDQ quality of a picture that is compared, 0 to 100; default 50.")
     ] = None,
     variants: Annotated[
-        list[str] | None, typer.Option(help="Transforms that are compared too: mirror,rotate,crop.")
+        list[str] | None,
+        typer.Option(
+            help="Transforms that are compared too: mirror (also upside down and transposed), rotate, "
+            "crop (borders and captions cut off; a crop of up to 5 % a side undone)."
+        ),
     ] = None,
     owner: Annotated[str | None, typer.Option(help="Whom to ask about the list.")] = None,
     exportable: Annotated[

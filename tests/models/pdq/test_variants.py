@@ -1,5 +1,7 @@
 """Hashes of transformed pictures, against transforming the array and hashing it."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import PictureError
+from models.pdq.margins import CROPPED_SHARES, cropped_margins, hash_continued
 from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma
 from models.pdq.variant_kinds import Variant
-from models.pdq.variants import hash_with_variants
+from models.pdq.variants import MAX_HASHES, hash_with_variants
 
 Array = npt.NDArray[np.uint8]
 ALL = frozenset(Variant)
@@ -83,17 +86,34 @@ def test_a_letterboxed_picture_is_hashed_without_its_bars(picture: Array) -> Non
     luma = np.maximum(grey(picture, 640, 272), 70)  # no dark border of its own
     boxed = cv2.copyMakeBorder(luma, 44, 44, 0, 0, cv2.BORDER_CONSTANT, value=0).astype(np.uint8)
     variants = hash_with_variants(boxed, ALL)[1]
-    (cropped,) = variants[Variant.CROP]
-    assert_same(cropped, hash_luma(luma))
-    inner = variants[Variant.MIRROR][4:] + variants[Variant.ROTATE][3:]
+    assert_same(variants[Variant.CROP][0], hash_luma(luma))
+    inner = variants[Variant.MIRROR][4:8] + variants[Variant.ROTATE][3:6]
     for found, array in zip(inner, transformed(luma)[1:], strict=True):
         assert_same(found, hash_luma(array))
 
 
-def test_without_bars_nothing_is_cropped() -> None:
-    """Every frame would be matched twice for nothing."""
+def test_without_borders_only_crops_are_guessed() -> None:
+    """Every frame would be matched many times for nothing."""
     luma = np.random.default_rng(5).integers(40, 256, (240, 320), np.uint8)
-    assert hash_with_variants(luma, {Variant.CROP})[1] == {Variant.CROP: ()}
+    guesses = tuple(hash_continued(luma, cropped_margins(luma, share)) for share in CROPPED_SHARES)
+    assert hash_with_variants(luma, {Variant.CROP})[1] == {Variant.CROP: guesses}
+
+
+def test_a_border_drawn_over_the_picture(photograph: Callable[[str], Array]) -> None:
+    """A frame that covers a picture's margins would hide it as well as one around it."""
+    luma = grey(photograph("camera.png"), 512, 512)
+    framed = np.full_like(luma, 128)
+    framed[26:-26, 26:-26] = luma[26:-26, 26:-26]
+    variants = hash_with_variants(framed, {Variant.CROP})[1]
+    assert min(found.distance(hash_luma(luma)) for found in variants[Variant.CROP]) <= 31
+
+
+def test_hashes_of_a_frame_are_bounded() -> None:
+    """Frames within frames would be compared with every list a hundred times."""
+    luma = np.random.default_rng(5).integers(40, 256, (240, 320), np.uint8)
+    for level in (0, 255) * 9:
+        luma = cv2.copyMakeBorder(luma, 9, 9, 9, 9, cv2.BORDER_CONSTANT, value=level).astype(np.uint8)
+    assert sum(map(len, hash_with_variants(luma, ALL)[1].values())) <= MAX_HASHES
 
 
 def test_floating_point_luma(picture: Array) -> None:

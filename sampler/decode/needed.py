@@ -1,0 +1,26 @@
+"""Packets of a run that are decoded for its pictures. Runs in the decoder child."""
+
+from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packets import PacketRun
+from sampler.plan.plan import PlannedPicture
+
+
+def decodable(window: PacketWindow, run: PacketRun) -> list[int]:
+    """All packets of a run that can be decoded in it."""
+    return [index for index in range(run.start, run.tail) if run.decodes(index, window.packets[index])]
+
+
+def needed_packets(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]) -> list[int]:
+    """Packets to be decoded for the targets, in decoding order: up to the last one, without those none leans on."""
+    if not targets:
+        return []
+    wanted = {target.index for target in targets}
+    needed: list[int] = []
+    # A picture of two fields is given once both are there.
+    for index, packet in enumerate(window.packets[run.start : max(wanted) + 2], run.start):
+        if packet.completes:
+            if needed and needed[-1] == index - 1:
+                needed.append(index)
+        elif index in wanted or (index <= max(wanted) and packet.reference and run.decodes(index, packet)):
+            needed.append(index)
+    return needed
