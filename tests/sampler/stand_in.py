@@ -54,6 +54,7 @@ DONE = {
     "frames_decoded": 1,
     "leading": [],
     "leading_seconds": 0.0,
+    "refused": [],
     "notes": [],
     "packets": [],
     "demux_seconds": 0.0,

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLUMNS, ROWS = 64, 36
-"""Cells of a picture. Measured at 640 × 360 on 18 scikit-image pictures by `python -m bench.gate`: windows whose 4 × 4
-block means are restored move 16 × 9 cells no more than noise does, and 96 × 54 cells show more noise than content."""
+"""Cells of a picture. Measured as in `worker.moderation.gate`, on 59 windows that PDQ and block means let pass, each
+at the threshold that 99.5 % of comparisons of still scenes keep to: 16 × 9 cells catch 85 % of them, 32 × 18 to 64 × 36
+95 % (of those at full contrast 97.5 to 100 %), 96 × 54 89 %, since they show more of the noise."""
 
 PROJECTIONS = 16
 """Numbers that are kept of a picture: the most that may be."""

@@ -150,7 +150,7 @@ def test_a_scene_that_changes_slowly_is_classified_again(pipeline: Pipeline) -> 
         pictures += held(picture.copy(), 1)
     verdict = pipeline.moderate(clip(pictures), context=LIVE, seed=SEED)
     classified = [sample.pts_seconds for sample in verdict.samples if not sample.deduplicated]
-    assert len(classified) < len(verdict.samples) / 2
+    assert len(classified) <= len(verdict.samples) / 2
     assert max(after - before for before, after in pairwise([*classified, 12.0])) <= 6
 
 

@@ -101,7 +101,7 @@ def test_a_late_segment_does_not_replace_what_a_later_one_classified(process: Wo
     ((series, kept),) = process.redis.hgetall(gate_key("s")).items()
     moderate_segment(process, "s", second)
     before = stream_status(process.redis, "s")["counts"]
-    assert before["samples"] - before["deduplicated"] == 2
+    assert before["samples"] - before.get("deduplicated", 0) == 2
     # A slow worker writes the gate state of the first one only now.
     args = [series, json.loads(kept)["capture_ms"], kept, 300]
     run_script(process.redis, "keep_gate", keys=[gate_key("s")], args=args)
