@@ -47,7 +47,7 @@ class HiddenInsert:
 
 @dataclass(frozen=True, kw_only=True)
 class Strobe:
-    """Of pictures [start, stop) each `period`th is a pattern of high contrast."""
+    """A pattern of high contrast every `period` pictures, in pictures [start, stop)."""
 
     start: int
     stop: int
