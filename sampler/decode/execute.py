@@ -34,8 +34,8 @@ DAMAGE_BUDGET = 32
 """Packets that FFmpeg may refuse in one run before the run is given up: a second of damage. Each costs little, but a
 hostile segment could hold thousands."""
 KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25
-"""Share of the bucket that stays for what is new: of a cut to what a sample has shown, and of the picture before a
-cut."""
+"""Share of the bucket that stays for what is new: of a flash or a cut to what a sample has shown, and of the picture
+before a cut."""
 CROWD_BUDGET = 10_000
 """NAL units beyond those that are read in one run's packets, over (>) which the run is given up. Each is read by FFmpeg
 several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
@@ -188,7 +188,8 @@ class Executor:
             pending = pending[len(answers) :]
             budget.spend(half_second, len(answers), owed=True)
             # What samples have shown may not use up what is new.
-            reserve = KNOWN_RESERVE if novelty is not None and novelty.known else 0.0
+            common = novelty is not None and (novelty.known or novelty.change is Change.FLASH)
+            reserve = KNOWN_RESERVE if common else 0.0
             if (
                 novelty is not None
                 and novelty.change is Change.CUT

@@ -21,6 +21,9 @@ LOOKED_AT_ROWS = 4 * ROWS
 """Rows of a picture that are read, at least: all of them would take five times as long at 360p."""
 CHANGED_LEVELS = 8.0
 """Levels of 256 by which a cell's mean must differ (>) to count as changed."""
+FLASH_LEVELS, FLASH_SHARE = 24.0, 0.4
+"""Levels by which a cell must change (>), and share of such cells over which (>) a picture has nothing in common with
+the one before it, however usual that is there: no motion does that."""
 REPEATED_LEVELS = 0.75
 """A picture of which no cell changes by so much (<) repeats the one before: a camera of 10 pictures a second sent as 30
 would have its every third look like a cut."""
@@ -67,6 +70,9 @@ class Change(Enum):
     """It shows another scene than the picture before it."""
     SETTLED = "settled"
     """It is the first clear picture after a change that built up over several, or after pictures that all differ."""
+
+    FLASH = "flash"
+    """It is one of many pictures that have nothing in common, as in a strobe."""
 
 
 class Novelty(NamedTuple):
@@ -117,10 +123,11 @@ class SceneWatch:
         settled = self._has_settled(change, seconds, is_cut=is_cut) or self._has_calmed(change, stirs=stirs)
         if is_cut or settled:
             self._stirred = 0.0
-        if not is_cut and not settled:
+        flashes = stirs and (change > FLASH_LEVELS).mean() > FLASH_SHARE
+        if not is_cut and not settled and not flashes:
             return None
         known = any(not _is_other(np.abs(cells - one)) for one in self._known)
-        return Novelty(Change.CUT if is_cut else Change.SETTLED, known)
+        return Novelty(Change.CUT if is_cut else Change.SETTLED if settled else Change.FLASH, known)
 
     def remember(self) -> None:
         """Remembers the picture that was looked at last: it is a sample."""

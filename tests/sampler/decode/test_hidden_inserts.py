@@ -1,0 +1,174 @@
+"""Other content that is hidden by more than its place between keyframes is sampled, or its time is not called seen."""
+
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from kinds import AV1, x265
+from media import FRAME_SECONDS, Recipe, encode_pictures, steady, x264
+from numpy.typing import NDArray
+
+from config.profiles import BALANCED, SamplingProfile
+from models.pdq.pdq import hash_luma
+from sampler.child.decoder import Decoder
+from sampler.frames import SampledSegment
+from sampler.limits import Limits
+
+Luma = NDArray[np.float64]
+WIDTH, HEIGHT = 192, 108
+PICTURES = 100
+START, STOP = 57, 71
+"""Pictures [START, STOP) are the insert's, if nothing else is said."""
+CLOSED = {"keyint": PICTURES, "min_keyint": PICTURES, "scenecut": 0}
+X264 = x264(bframes=3, **CLOSED)
+BLOCK = 12
+"""Pixels of one side of the blocks of patterns, which encoders keep apart."""
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as shared:
+        yield shared
+
+
+def patterns(count: int, seed: int) -> list[Luma]:
+    """Patterns of which no two are alike, (HEIGHT, WIDTH)."""
+    levels = np.random.default_rng(seed).uniform(0, 255, (count, HEIGHT // BLOCK, WIDTH // BLOCK))
+    return [np.kron(one, np.ones((BLOCK, BLOCK))) for one in levels]
+
+
+def photograph(name: str, width: int = WIDTH, height: int = HEIGHT) -> Luma:
+    """A photograph's luma, (height, width)."""
+    grey = cv2.cvtColor(getattr(skimage.data, name)(), cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.float64)
+
+
+GROUND, OTHER = photograph("astronaut"), photograph("coffee")
+
+
+def drifting(index: int) -> Luma:
+    """The ground, which moves a little as a hand-held camera's."""
+    return np.roll(GROUND, index // 3, axis=1)
+
+
+def sampled(
+    decoder: Decoder, recipe: Recipe, luma: Callable[[int], Luma], profile: SamplingProfile = BALANCED
+) -> SampledSegment:
+    return decoder.sample(encode_pictures(recipe, steady(PICTURES), luma), profile=profile, seed=b"hidden")
+
+
+def seen(segment: SampledSegment, start: int = START, stop: int = STOP) -> list[int]:
+    """Numbers of the sampled pictures in [start, stop)."""
+    numbers = [round(frame.pts_seconds / FRAME_SECONDS) for frame in segment.frames if not frame.concealed]
+    return [number for number in numbers if start <= number < stop]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        x264(open_gop=1, bframes=16, b_adapt=0, keyint=34, min_keyint=34, scenecut=0),
+        x265(bframes=16, b_adapt=0, rc_lookahead=30, keyint=34, min_keyint=34, scenecut=0),
+    ],
+    ids=["h264", "hevc"],
+)
+def test_an_insert_in_leading_pictures_is_sampled(decoder: Decoder, recipe: Recipe) -> None:
+    """Pictures that are shown before a keyframe and coded after it were never decoded, and called seen."""
+    segment = sampled(decoder, recipe, lambda index: OTHER if 56 <= index < 67 else drifting(index))
+
+    assert seen(segment, 56, 67)
+
+
+@pytest.mark.parametrize("share", [2, 3])
+def test_an_insert_in_a_small_window_is_sampled(decoder: Decoder, share: int) -> None:
+    """Most of a picture is predicted while another one runs in a corner of it."""
+    small = photograph("coffee", WIDTH // share, HEIGHT // share)
+
+    def composed(index: int) -> Luma:
+        luma = drifting(index).copy()
+        if START <= index < STOP:
+            luma[8 : 8 + small.shape[0], 16 : 16 + small.shape[1]] = small
+        return luma
+
+    assert seen(sampled(decoder, X264, composed))
+
+
+@pytest.mark.parametrize("recipe", [X264, AV1], ids=["h264", "av1"])
+def test_a_strobe_does_not_pay_with_an_insert_elsewhere(decoder: Decoder, recipe: Recipe) -> None:
+    """The strongest cuts of a segment would all be the strobe's."""
+    flashes = patterns(PICTURES, 1)
+
+    def flashing(index: int) -> Luma:
+        if index < 40:
+            return flashes[index]
+        return OTHER if START <= index < STOP else drifting(index)
+
+    segment = sampled(decoder, recipe, flashing)
+
+    assert seen(segment)
+    assert len(segment.frames) <= BALANCED.samples_per_second * (PICTURES * FRAME_SECONDS + 1)
+
+
+def test_an_insert_under_grain_beside_bars_is_sampled(decoder: Decoder) -> None:
+    """Grain makes every packet as large as a cut's, and still bars make most of the picture predicted."""
+    random = np.random.default_rng(2)
+
+    def upright(index: int) -> Luma:
+        luma = np.full((HEIGHT, WIDTH), 16.0)
+        inner = OTHER if START <= index < STOP else drifting(index)
+        grain = random.normal(0, 12, (HEIGHT, WIDTH // 3))
+        luma[:, WIDTH // 3 : 2 * WIDTH // 3] = np.clip(inner[:, WIDTH // 3 : 2 * WIDTH // 3] + grain, 0, 255)
+        return luma
+
+    assert seen(sampled(decoder, X264, upright))
+
+
+def test_a_fade_is_sampled_where_it_has_settled(decoder: Decoder) -> None:
+    """A blend of two pictures matches no list."""
+    fade = 10
+    start, stop = 30, 60
+
+    def faded(index: int) -> Luma:
+        weight = np.clip(min(index - start, stop - index) / fade, 0.0, 1.0)
+        return weight * OTHER + (1 - weight) * GROUND
+
+    profile = BALANCED.model_copy(update={"max_gap_seconds": 4.0})
+    segment = sampled(decoder, AV1, faded, profile)
+    listed = hash_luma(OTHER.astype(np.uint8))
+
+    assert min(listed.distance(hash_luma(frame.picture.luma())) for frame in segment.frames) <= 31
+
+
+def test_a_file_s_busy_beginning_leaves_the_rest_its_samples() -> None:
+    """A scan of a trailer took 107 of its 120 pictures in the first four seconds."""
+    flashes = patterns(PICTURES, 3)
+
+    def trailer(index: int) -> Luma:
+        if index < PICTURES:
+            return flashes[index]
+        return OTHER if 3 * PICTURES <= index < 3 * PICTURES + 14 else drifting(index)
+
+    data = encode_pictures(X264, steady(4 * PICTURES), trailer)
+    with Decoder(limits=Limits.for_files()) as decoder:
+        segment = decoder.sample(data, profile=BALANCED, seed=b"file")
+
+    assert seen(segment, 3 * PICTURES, 3 * PICTURES + 14)
+    assert len(seen(segment, 0, PICTURES)) <= BALANCED.samples_per_second * (PICTURES * FRAME_SECONDS + 1)
+
+
+def test_an_ordinary_stream_is_refused_nothing(decoder: Decoder) -> None:
+    """Honest broadcasters would be reported for their coverage."""
+    segment = sampled(decoder, X264, drifting)
+
+    assert segment.unmoderated == ()
+    assert len(segment.frames) <= 3
+
+
+def test_time_that_the_budget_refuses_is_unmoderated(decoder: Decoder) -> None:
+    """What nobody has seen would count as seen."""
+    flashes = patterns(PICTURES, 4)
+    segment = sampled(decoder, X264, lambda index: flashes[index])
+
+    assert {stretch.reason for stretch in segment.unmoderated} == {"budget"}
+    assert sum(stretch.seconds for stretch in segment.unmoderated) > 1
