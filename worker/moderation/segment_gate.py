@@ -61,7 +61,7 @@ class GateView:
 
 @dataclass(frozen=True, kw_only=True)
 class _Remembered:
-    """A picture that was classified in this segment."""
+    """A picture that was classified in this segment, or that one of this segment repeats."""
 
     state: GateState
     thumbnail: Thumbnail
@@ -123,10 +123,15 @@ class SegmentGate:
     def taken_over(self, seen: GateView) -> None:
         """Notes that a picture took over the scores of the one that it repeats."""
         state = seen.repeated
-        if state is None or state is self._state:
+        if state is None:
             return
-        self._remembered.sort(key=lambda one: one.state is not state)
-        self._show(replace(state, capture_ms=seen.capture_ms, unchanged_since_ms=seen.unchanged_since_ms))
+        known = [one for one in self._remembered if one.state.classified_ms == state.classified_ms]
+        others = [one for one in self._remembered if one.state.classified_ms != state.classified_ms]
+        # One from another segment is remembered now: what comes in between here takes the place of its state.
+        first = known[0] if known else _Remembered(state=state, thumbnail=seen.thumbnail)
+        self._remembered = [first, *others[: REMEMBERED - 1]]
+        if state is not self._state:
+            self._show(replace(state, capture_ms=seen.capture_ms, unchanged_since_ms=seen.unchanged_since_ms))
 
     def _show(self, state: GateState) -> None:
         """Keeps the later state, by capture time: a segment that ends late replaces nothing."""

@@ -78,6 +78,15 @@ def test_a_segment_that_ends_on_a_picture_from_before_goes_on_with_it() -> None:
     assert scores_of(SegmentGate(KEY, state), [noisy(photo("coffee"), 2)], from_ms=2_000) == [(False, 0)]
 
 
+def test_a_cut_back_to_what_an_earlier_segment_showed_is_not_classified() -> None:
+    """In each segment of a still scene the first cut away and back would cost a classifier run too many."""
+    before = SegmentGate(KEY)
+    scores_of(before, [noisy(photo("coffee"), 1)])
+    turns = [noisy(photo(name), 2) for name in ("coffee", "astronaut", "coffee", "astronaut", "coffee", "coffee")]
+    found = scores_of(SegmentGate(KEY, before.state), turns, from_ms=500)
+    assert [score for _, score in found] == [0, 1, 0, 1, 0, 0]
+
+
 def test_of_many_pictures_only_the_last_eight_are_compared() -> None:
     """A strobe would fill the memory of a worker."""
     names = NAMES[: REMEMBERED + 1]
