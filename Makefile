@@ -47,6 +47,7 @@ bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (A
 	@$(BIN)/python -m bench.replay $(ARGS)
 	@$(BIN)/python -m bench.sampling $(ARGS)
 	@$(BIN)/python -m bench.gate
+	@$(BIN)/python -m bench.hiding $(ARGS)
 	@$(BIN)/python -m bench.child $(ARGS)
 	@$(BIN)/python -m bench.verdict
 	@$(BIN)/python -m bench.evidence
