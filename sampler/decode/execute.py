@@ -15,7 +15,7 @@ from config.profiles import SamplingProfile
 from sampler.decode.needed import decodable, needed_packets
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
 from sampler.decode.refresh import RefreshMap
-from sampler.decode.scenes import Cells, Change, SceneWatch, differ
+from sampler.decode.scenes import Cells, Change, SceneWatch, cells_of, differ
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
@@ -149,16 +149,18 @@ class Executor:
         """Decodes one run; adds the suspects that turn out to be no cuts to those that did already."""
         pending = list(targets)
         suspects = {proof.packet: proof for target in targets for proof in target.proofs}
-        previous: VideoFrame | None = None
+        befores = {proof.before for proof in suspects.values()}
+        shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
         for index, frame in self._decode(window, run, needed_packets(window, run, targets)):
             proof = suspects.get(index)
             if proof is not None and (
                 is_predicted(frame, proof.predicted_share)
-                or (proof.weak and previous is not None and not differ(previous, frame))
+                or (proof.before in shown and not differ(shown[proof.before], cells_of(frame)))
             ):
                 refuted.add(index)
-            previous = frame
+            if index in befores:
+                shown[index] = cells_of(frame)
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
             # own picture, if it is not damaged, comes first.
             seconds = window.packets[index].seconds

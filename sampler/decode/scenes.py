@@ -106,7 +106,7 @@ class SceneWatch:
 
     def look(self, frame: VideoFrame, seconds: float) -> Novelty | None:
         """Looks at the next picture; returns what is new in it, None: nothing."""
-        before, cells = self._cells, _cells(frame)
+        before, cells = self._cells, cells_of(frame)
         if before is None:
             self._cells = cells
             self._past.append((seconds, cells))
@@ -188,9 +188,9 @@ class SceneWatch:
         return False
 
 
-def differ(before: VideoFrame, after: VideoFrame) -> bool:
+def differ(before: Cells, after: Cells) -> bool:
     """True if a picture shows something else than the one before it, in all or in a window."""
-    return _is_other(np.abs(_cells(after) - _cells(before)))
+    return _is_other(np.abs(after - before))
 
 
 def _is_other(change: Cells, usual: Cells | float = 0.0) -> bool:
@@ -203,7 +203,7 @@ def _is_other(change: Cells, usual: Cells | float = 0.0) -> bool:
     return bool(cv2.blur(changed, (WINDOW_COLUMNS, WINDOW_ROWS), borderType=cv2.BORDER_CONSTANT).max() > WINDOW_SHARE)
 
 
-def _cells(frame: VideoFrame) -> Cells:
+def cells_of(frame: VideoFrame) -> Cells:
     """Mean of each cell's first component (luma, or green), (ROWS, COLUMNS), 0 to 255."""
     component = frame.format.components[0]
     plane = frame.planes[component.plane]

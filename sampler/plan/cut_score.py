@@ -35,6 +35,11 @@ WITHOUT_NEIGHBOURS = 0.5
 """For a side without neighbours, at a run's ends: a little more than nothing, a picture there may well be new."""
 QUANTISER_DOUBLING = 6
 """So much more QP, and the quantiser's step is twice as large (ITU-T H.264, 8.5.9)."""
+REPEAT_DOUBLINGS = 2.5
+"""Doublings by which a picture that repeats the one before is smaller than those that do not, at least."""
+REPEATED_PART = 4
+"""Part of a group's pictures that repeat others, at least, where any do; of as many at least that do not, the smallest
+is what those are measured against."""
 TWO_SCALES = 0.5
 """Taken off where both scales were measured: the larger of two chances is larger by chance."""
 
@@ -69,6 +74,8 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
             forward.append(index)
         else:
             between[packets[index].reference].append(index)
+    forward = _without_repeats(packets, forward)
+    between = {reference: _without_repeats(packets, group) for reference, group in between.items()}
     measured = _measure(packets, start, stop)
     found = [
         Cut(index=index, before=forward[position], score=score)
@@ -81,6 +88,17 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
             if score >= threshold:
                 found.append(Cut(index=index, before=_last_shown_before(packets, forward, index), score=score))
     return found
+
+
+def _without_repeats(packets: Sequence[VideoPacket], group: list[int]) -> list[int]:
+    """The pictures of a group but those that repeat the one before: beside them every other one would stand out, in a
+    camera of 10 pictures a second that is sent as 30. A run's first packet stays."""
+    sizes = sorted(packets[index].size_bytes for index in group[1:])
+    if not sizes:
+        return group
+    bound = max(sizes[-1 - len(sizes) // REPEATED_PART] / 2**REPEAT_DOUBLINGS, 1)
+    kept = group[:1] + [index for index in group[1:] if packets[index].size_bytes >= bound]
+    return kept if len(group) - len(kept) >= len(group) / REPEATED_PART else group
 
 
 def _measure(packets: Sequence[VideoPacket], start: int, stop: int) -> list[list[float]]:

@@ -34,8 +34,10 @@ class Proof(NamedTuple):
     """Its index, in decoding order."""
     predicted_share: float
     """Share of the picture's area up to (<=) which it may be predicted from others all the same."""
+    before: int
+    """Packet of the picture before the cut: it must look different."""
     weak: bool = False
-    """The picture must look different from the one before it as well."""
+    """It stands out less than the profile asks for."""
 
 
 class Suspect(NamedTuple):
@@ -110,6 +112,6 @@ def proofs_of(suspects: Sequence[Suspect]) -> Mapping[int, tuple[Proof, ...]]:
 def _proof(cut: Cut, threshold: float) -> Proof:
     """The higher the score, the less of the picture must be new; a weak one needs a window of it."""
     if cut.score < threshold:
-        return Proof(cut.index, 0.0, weak=True)
+        return Proof(cut.index, 0.0, cut.before, weak=True)
     strength = (cut.score - threshold) / (SURE_DOUBLINGS - threshold)
-    return Proof(cut.index, PREDICTED_SHARE + strength * (WINDOW_SHARE - PREDICTED_SHARE))
+    return Proof(cut.index, PREDICTED_SHARE + strength * (WINDOW_SHARE - PREDICTED_SHARE), cut.before)
