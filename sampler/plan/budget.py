@@ -59,7 +59,7 @@ class DecodingBound:
     macroblocks: float
     """In all."""
     picture_macroblocks: float
-    """Of one picture; 0: not known, and nothing is bounded."""
+    """Size of one picture; 0: not known, and nothing is bounded."""
 
     @classmethod
     def of(cls, profile: SamplingProfile, *, span_seconds: float, picture_macroblocks: float) -> "DecodingBound":

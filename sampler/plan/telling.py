@@ -1,4 +1,4 @@
-"""Whether the sizes of packets tell anything of what their pictures show."""
+"""Runs whose packets say something of what their pictures show, by their sizes."""
 
 import math
 from collections.abc import Sequence
