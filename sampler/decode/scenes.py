@@ -23,6 +23,8 @@ CHANGED_LEVELS = 8.0
 FLASH_LEVELS, FLASH_SHARE = 24.0, 0.4
 """Levels by which a cell must change (>), and share of such cells over which (>) a picture has nothing in common with
 the one before it, however usual that is there: no motion does that."""
+RESTING_SECONDS = 0.15
+"""A fade is over once nothing has changed for longer (>) than a picture of a slow camera lasts."""
 REPEATED_LEVELS = 1.5
 """A picture of which no cell changes by so much (<) repeats the one before: a camera of 10 pictures a second sent as 30
 would have its every third look like a cut."""
@@ -47,7 +49,7 @@ FADE_SECONDS = 0.5
 """Pictures so far apart are compared for changes that build up, and a fade is over after as long again."""
 FADE_LEVELS, FADE_SHARE = 10.0, 0.35
 """Levels by which a cell must differ (>) over that time, and share of such cells over which (>) it is one."""
-STRAIGHT = 0.75
+STRAIGHT = 0.85
 """In a fade cells change (>) by so much of the sum of all their changes from picture to picture: motion goes to and
 fro."""
 CALM = 0.25
@@ -103,6 +105,7 @@ class SceneWatch:
         self._path: Cells | None = None
         self._fading_until: float | None = None
         self._peak = 0.0
+        self._changed_seconds = 0.0
         self._stirred = 0.0
 
     def forget(self) -> None:
@@ -119,11 +122,14 @@ class SceneWatch:
             return None
         change = np.abs(cells - before)
         if change.max() < REPEATED_LEVELS:
-            if not self._has_calmed(change, stirs=False):
+            rests = self._fading_until is not None and seconds - self._changed_seconds > RESTING_SECONDS
+            if not rests and not self._has_calmed(change, stirs=False):
                 return None
+            self._fading_until = None
             self._stirred = 0.0
             return Novelty(Change.SETTLED, self._is_known(cells))
         self._cells = cells
+        self._changed_seconds = seconds
         stirs = _is_other(change)
         is_cut = stirs and self._is_unusual(change)
         # Motion moves on to the cells beside it.
