@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from desk.accounts.proofs import key_of_token, open_proof, seal_proof
-from desk.accounts.session_life import IDLE_MS, SEEN_MS, SessionState, session_state
+from desk.accounts.session_life import GRACE_MS, IDLE_MS, SEEN_MS, SessionState, not_ahead, session_state
 from desk.database.tables import SessionRow
 
 TOKEN_BYTES: Final = 32
@@ -53,8 +53,9 @@ def sessions_of(session: Session, account: str, now_ms: int) -> list[OwnSession]
 
 def make_session(session: Session, account: str, proof: str, now_ms: int) -> str:
     """Begins a session, under a token that nobody can have known before; returns the token. Sessions that have ended
-    are removed."""
+    are removed, and those that were used last before the clock went back end in time, used again or not."""
     session.execute(delete(SessionRow).where(SessionRow.seen_ms < now_ms - IDLE_MS))
+    session.execute(update(SessionRow).where(SessionRow.seen_ms > now_ms + GRACE_MS).values(seen_ms=now_ms))
     return _add(session, account, proof, secrets.token_hex(16), secrets.token_urlsafe(32), now_ms, now_ms)
 
 
@@ -63,6 +64,9 @@ def find_session(session: Session, token: str, now_ms: int) -> FoundSession | No
     row = _row_of(session, token)
     if row is None:
         return None
+    row.signed_in_ms, row.made_ms, row.seen_ms = (
+        not_ahead(time_ms, now_ms) for time_ms in (row.signed_in_ms, row.made_ms, row.seen_ms)
+    )
     state = _state_of(row, now_ms)
     proof = open_proof(row.sealed_proof, key_of_token(token), row.account)
     if state in (SessionState.ENDED, SessionState.REUSED) or proof is None:
