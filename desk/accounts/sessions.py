@@ -29,6 +29,8 @@ class FoundSession:
     family: str
     due: bool = False
     """Its token is to be replaced."""
+    unseen: bool = False
+    """The time of its last request is to be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +66,27 @@ def find_session(session: Session, token: str, now_ms: int) -> FoundSession | No
     row = _row_of(session, token)
     if row is None:
         return None
-    row.signed_in_ms, row.made_ms, row.seen_ms = (
-        not_ahead(time_ms, now_ms) for time_ms in (row.signed_in_ms, row.made_ms, row.seen_ms)
-    )
     state = _state_of(row, now_ms)
     proof = open_proof(row.sealed_proof, key_of_token(token), row.account)
     if state in (SessionState.ENDED, SessionState.REUSED) or proof is None:
         end_family(session, row.family)
         return None
-    if now_ms - row.seen_ms > SEEN_MS:
-        row.seen_ms = now_ms
     return FoundSession(
-        account=row.account, proof=proof, csrf=row.csrf, family=row.family, due=state is SessionState.DUE
+        account=row.account,
+        proof=proof,
+        csrf=row.csrf,
+        family=row.family,
+        due=state is SessionState.DUE,
+        unseen=abs(now_ms - row.seen_ms) > SEEN_MS,
     )
+
+
+def note_seen(session: Session, token: str, now_ms: int) -> None:
+    """Notes that a session was used; times of it that are ahead, from before the clock went back, become now."""
+    row = _row_of(session, token)
+    if row is not None:
+        row.signed_in_ms, row.made_ms = not_ahead(row.signed_in_ms, now_ms), not_ahead(row.made_ms, now_ms)
+        row.seen_ms = now_ms
 
 
 def replace_token(session: Session, token: str, proof: str, now_ms: int) -> str | None:
