@@ -3,7 +3,7 @@
 import pytest
 
 from desk.accounts.session_life import GRACE_MS, IDLE_MS, LONGEST_MS, ROTATION_MS, SessionState, session_state
-from desk.accounts.sessions import FoundSession, find_session, make_session, replace_token
+from desk.accounts.sessions import FoundSession, find_session, make_session, note_seen, replace_token
 from desk.database.connection import DeskDatabase
 from desk.database.tables import SessionRow
 
@@ -46,8 +46,12 @@ def begin(database: DeskDatabase) -> str:
 
 
 def find(database: DeskDatabase, token: str, now: int) -> FoundSession | None:
+    """As a request does."""
     with database.begin() as session:
-        return find_session(session, token, now)
+        found = find_session(session, token, now)
+        if found is not None and found.unseen:
+            note_seen(session, token, now)
+        return found
 
 
 def replaced(database: DeskDatabase, token: str, now: int) -> str | None:
