@@ -27,6 +27,14 @@
   addEventListener("pagehide", () => {
     for (const viewer of document.querySelectorAll(".viewer")) viewer.remove();
   });
+  // A picture of this moment is the next that the key opens: whoever asked for it would be shown an older one.
+  document.addEventListener("htmx:after:swap", () => {
+    const keyed = [...document.querySelectorAll("#pictures .tile a[aria-keyshortcuts]")];
+    for (const one of keyed.slice(0, -1)) {
+      one.removeAttribute("aria-keyshortcuts");
+      one.querySelector("kbd")?.remove();
+    }
+  });
   // Whoever types another reason has chosen it.
   document.addEventListener("input", (event) => {
     if (event.target.id !== "clear-other") return;

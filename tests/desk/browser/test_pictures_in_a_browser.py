@@ -15,6 +15,7 @@ from watched_browser import NARROW, WIDE, PageOf, assert_accessible, assert_no_s
 
 from desk.database.connection import DeskDatabase
 from models.testcard import testcard as drawn_card
+from worker.store.redis_client import now_ms
 
 SHOWN_MS = 20_500
 
@@ -207,6 +208,22 @@ def test_a_look_at_a_stream_without_workers_waits_in_its_tile(page_of: PageOf, o
     (look,) = redis.lrange("lw:looks", 0, -1)
     redis.hset(f"lw:look:{look}", mapping={"state": "failed", "reason": "encrypted"})
     expect(page.get_by_text("The stream is encrypted: nobody here can see it.")).to_be_visible()
+
+
+def test_a_look_is_the_next_picture_that_the_key_opens(page_of: PageOf, opened: OpenedCase) -> None:
+    """Whoever presses L and O would be shown an older picture than the one they asked for, by one key on two tiles."""
+    page = page_of("kim")
+    page.goto(opened.path)
+    page.keyboard.press("l")
+    expect(page.get_by_text("Asked for: a worker seals the newest picture of the stream.")).to_be_visible()
+    redis = opened.cases.redis
+    (look,) = redis.lrange("lw:looks", 0, -1)
+    ref = opened.cases.add(opened.incident, opened.cases.sealed(seed=9))
+    redis.hset(f"lw:look:{look}", mapping={"state": "done", "ref": ref, "done_ms": now_ms(redis)})
+    expect(page.locator("#pictures .tile")).to_have_count(5)
+    expect(page.locator("#pictures .tile kbd", has_text="O")).to_have_count(1)
+    page.keyboard.press("o")
+    assert viewer(page) == f"/pictures/{ref}/reduced"
 
 
 def test_the_settings_show_the_test_card_as_pictures_open(page_of: PageOf, opened: OpenedCase) -> None:
