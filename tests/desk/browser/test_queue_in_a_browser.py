@@ -123,7 +123,7 @@ def test_a_new_critical_case_sounds_for_who_wants_it(page_of: PageOf, running: R
     expect(page.get_by_role("row", name="cam-2")).to_be_visible()
     assert page.evaluate("tones") == []
     scene.raise_incident("cam-3")
-    page.wait_for_function("tones.length === 2")
+    page.wait_for_function("() => tones.length === 2")
     expect(page.locator("#news")).to_have_text("New critical case.")
     running.app.state.services.preferences.save("kim", Preferences(badge=False))
     page.reload()
