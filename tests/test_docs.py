@@ -35,6 +35,12 @@ def test_links_resolve(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS])
+def test_mounted_folders_have_whole_paths(path: Path) -> None:
+    """`docker compose run` would take ./folder for the name of a volume, and refuse it."""
+    assert not re.findall(r"docker compose run .* -v \.\S*", path.read_text())
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS])
 def test_named_files_and_modules_exist(path: Path) -> None:
     """A newcomer would look for a file that was moved, or a module that was renamed."""
     folders = "config|sampler|models|worker|tests|bench|tools"

@@ -19,6 +19,7 @@ from desk.accounts import passwords, proofs, sessions, setup_link, spelling
 from desk.accounts.lockout import Lockout
 from desk.accounts.names import given_name
 from desk.accounts.new_account import NewAccount
+from desk.accounts.session_upkeep import keep_up
 from desk.database.connection import DeskDatabase
 from desk.database.tables import FOLDED, AccountRow, ClearGrantRow, ExposureRow
 from desk.errors import DeskDatabaseError, SignInError
@@ -174,8 +175,7 @@ class Accounts:
             self.sign_out(found.family)
             return None
         # Only now: while Redis is away nobody is given the new token, and the one before would end the session.
-        with self._database.begin() as session:
-            new_token = sessions.replace_token(session, token, found.proof, self.now_ms()) if found.due else None
+        new_token = keep_up(self._database, token, found, self.now_ms())
         return SignedIn(actor=actor, csrf=found.csrf, family=found.family, new_token=new_token)
 
     def is_still(self, signed_in: SignedIn) -> bool:

@@ -24,9 +24,10 @@ FORGOTTEN_MS: Final = 24 * 3_600_000
 def wait_ms(failures: int, last_ms: int, now_ms: int, *, free: int) -> int:
     """Wait before the next try, in ms: nothing for `free` failures, then 5 s, doubled by each failure, at most 15 min.
 
-    A last failure in the future, from before the clock went back, counts as now.
+    A last failure in the future by more than the longest wait is from before the clock went back, and waits no more:
+    nobody can sign in while they wait, so it would stay in the future for as long as the clock was wrong.
     """
-    if failures < free:
+    if failures < free or last_ms - now_ms > LONGEST_WAIT_MS:
         return 0
     doubled = min(failures - free, 20)
     wait = min(FIRST_WAIT_MS << doubled, LONGEST_WAIT_MS)

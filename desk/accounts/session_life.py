@@ -28,9 +28,19 @@ class SessionState(StrEnum):
 
 
 def session_state(*, signed_in_ms: int, made_ms: int, seen_ms: int, replaced_ms: int, now_ms: int) -> SessionState:
-    """The state of a token at `now_ms`; each limit belongs to the longer life (`<=`)."""
+    """The state of a token at `now_ms`; each limit belongs to the longer life (`<=`).
+
+    A replaced token is good for the grace before its time, too, and no longer: a clock that went back by an hour would
+    make a stolen one good for that hour.
+    """
     if now_ms - signed_in_ms > LONGEST_MS or now_ms - seen_ms > IDLE_MS:
         return SessionState.ENDED
     if replaced_ms:
-        return SessionState.LIVE if now_ms - replaced_ms <= GRACE_MS else SessionState.REUSED
+        return SessionState.LIVE if abs(now_ms - replaced_ms) <= GRACE_MS else SessionState.REUSED
     return SessionState.DUE if now_ms - made_ms > ROTATION_MS else SessionState.LIVE
+
+
+def not_ahead(time_ms: int, now_ms: int) -> int:
+    """A time as it counts at `now_ms`: one further ahead than the grace, from before the clock went back, is now. A
+    session would last longer by as much as the clock was wrong, and its token not be replaced meanwhile."""
+    return now_ms if time_ms - now_ms > GRACE_MS else time_ms

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from desk.accounts.proofs import key_of_token, open_proof, seal_proof
-from desk.accounts.session_life import IDLE_MS, SEEN_MS, SessionState, session_state
+from desk.accounts.session_life import GRACE_MS, IDLE_MS, SEEN_MS, SessionState, not_ahead, session_state
 from desk.database.tables import SessionRow
 
 TOKEN_BYTES: Final = 32
@@ -29,6 +29,8 @@ class FoundSession:
     family: str
     due: bool = False
     """Its token is to be replaced."""
+    unseen: bool = False
+    """The time of its last request is to be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +55,9 @@ def sessions_of(session: Session, account: str, now_ms: int) -> list[OwnSession]
 
 def make_session(session: Session, account: str, proof: str, now_ms: int) -> str:
     """Begins a session, under a token that nobody can have known before; returns the token. Sessions that have ended
-    are removed."""
+    are removed, and those that were used last before the clock went back end in time, used again or not."""
     session.execute(delete(SessionRow).where(SessionRow.seen_ms < now_ms - IDLE_MS))
+    session.execute(update(SessionRow).where(SessionRow.seen_ms > now_ms + GRACE_MS).values(seen_ms=now_ms))
     return _add(session, account, proof, secrets.token_hex(16), secrets.token_urlsafe(32), now_ms, now_ms)
 
 
@@ -68,11 +71,22 @@ def find_session(session: Session, token: str, now_ms: int) -> FoundSession | No
     if state in (SessionState.ENDED, SessionState.REUSED) or proof is None:
         end_family(session, row.family)
         return None
-    if now_ms - row.seen_ms > SEEN_MS:
-        row.seen_ms = now_ms
     return FoundSession(
-        account=row.account, proof=proof, csrf=row.csrf, family=row.family, due=state is SessionState.DUE
+        account=row.account,
+        proof=proof,
+        csrf=row.csrf,
+        family=row.family,
+        due=state is SessionState.DUE,
+        unseen=abs(now_ms - row.seen_ms) > SEEN_MS,
     )
+
+
+def note_seen(session: Session, token: str, now_ms: int) -> None:
+    """Notes that a session was used; times of it that are ahead, from before the clock went back, become now."""
+    row = _row_of(session, token)
+    if row is not None:
+        row.signed_in_ms, row.made_ms = not_ahead(row.signed_in_ms, now_ms), not_ahead(row.made_ms, now_ms)
+        row.seen_ms = now_ms
 
 
 def replace_token(session: Session, token: str, proof: str, now_ms: int) -> str | None:

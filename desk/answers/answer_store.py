@@ -59,7 +59,8 @@ class AnswerStore:
             )
 
     def save(self, case_id: str, answers: ReportAnswers, *, by: str, version: int) -> None:
-        """Replaces the answers of a case; empty ones are removed.
+        """Replaces the answers of a case; empty ones are removed. The same save again, by a browser that got no answer
+        to the first one, changes nothing.
 
         Args:
             version: of the answers that the person changed.
@@ -73,6 +74,11 @@ class AnswerStore:
         with self._database.begin() as session:
             self._forget(session)
             row = session.get(ReportAnswersRow, case_id, with_for_update=True)
+            values = answers.model_dump_json(exclude_defaults=True)
+            if row is None and answers == ReportAnswers():
+                return
+            if row is not None and (row.version, row.by, row.values) == (version + 1, by, values):
+                return
             if version != (0 if row is None else row.version):
                 raise AnswersChangedError(by="" if row is None else row.by)
             if answers == ReportAnswers():
@@ -82,7 +88,7 @@ class AnswerStore:
             if row is None:
                 row = ReportAnswersRow(case_id=case_id, version=0)
                 session.add(row)
-            row.values = answers.model_dump_json(exclude_defaults=True)
+            row.values = values
             row.by, row.changed_ms, row.version = by, self._now_ms(), row.version + 1
 
     def _forget(self, session: Session) -> None:

@@ -15,13 +15,14 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.errors import SettingsError
+from desk.database.silence import Silence
 from desk.errors import DeskDatabaseError
 
-BUSY_SECONDS: Final = 10
+BUSY_SECONDS: Final = 5
 """Longest wait for a lock, a statement or a connection; each takes milliseconds. A database that hangs is an error
 then, and does not take all threads that serve."""
 UNANSWERED: Final = {
-    "connect_timeout": "5",
+    "connect_timeout": "4",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -38,18 +39,21 @@ class DeskDatabase:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._make = sessionmaker(engine, expire_on_commit=False)
+        self._silence = Silence()
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A transaction.
 
         Raises:
-            DeskDatabaseError: the database failed; nothing was written.
+            DeskDatabaseError: the database failed. Nothing was written, unless it was stopped in the last step.
         """
         try:
-            with self._make.begin() as session:
+            with self._silence.respected(), self._make.begin() as session:
                 yield session
+            self._silence.ended()
         except SQLAlchemyError as error:
+            self._silence.failed(getattr(error, "orig", None))
             # The text of a statement may quote its values: the kind of error is enough for people.
             raise DeskDatabaseError(f"the desk's database: {type(error).__name__}") from error
 
@@ -104,7 +108,12 @@ def _engine(url: str, busy_seconds: float) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", partial(_set_up_sqlite, busy_seconds))
         event.listen(engine, "begin", _begin_sqlite)
-    else:
+    elif engine.driver == "psycopg":
+        # Only now: it comes with an extra.
+        from desk.database.postgresql import bounded_connector
+
+        event.listen(engine, "do_connect", bounded_connector(busy_seconds))
+    if engine.dialect.name == "postgresql":
         event.listen(engine, "connect", partial(_set_up_postgresql, busy_seconds))
     return engine
 
@@ -134,10 +143,16 @@ def _upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with _one_process(engine), engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL statement_timeout = 0"))  # of a long table, or another desk's start
+            # A long table, or another desk's start, takes its time.
+            if engine.driver == "psycopg":
+                driven: Any = connection.connection.driver_connection
+                driven.longest_wait_seconds = None
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    if engine.dialect.name == "postgresql":
+        engine.dispose()  # that connection has no bounds
 
 
 @contextmanager

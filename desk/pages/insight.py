@@ -18,7 +18,7 @@ from worker.errors import InsightError
 from worker.ingest.registry.registration import Purpose
 from worker.insight.formats import duration, to_csv, to_json, to_markdown
 from worker.insight.period import Period, day_of
-from worker.insight.plots import coverage_plot, times_plot
+from worker.insight.plots import DARK, LIGHT, coverage_plot, times_plot
 from worker.insight.summary import PeriodReport
 from worker.store.redis_client import now_ms, store_errors
 
@@ -107,13 +107,16 @@ def download(request: Request, _signed_in: Reader, choice: Chosen, ending: str) 
 
 
 @router.get("/insight/plots/{name}.svg")
-def plot(request: Request, _signed_in: Reader, choice: Chosen, name: str) -> Response:
-    """Draws a plot of the report; its table is beside it."""
+def plot(request: Request, _signed_in: Reader, choice: Chosen, name: str, look: str = "light") -> Response:
+    """Draws a plot of the report, for a page in light or dark mode; its table is beside it."""
     if name not in PLOTS:
         raise HTTPException(404)
     report = _made(request, choice)
+    colours = DARK if look == "dark" else LIGHT
     drawing = (
-        coverage_plot(report.period, report.days) if name == "coverage" else times_plot(report.period, report.times)
+        coverage_plot(report.period, report.days, colours)
+        if name == "coverage"
+        else times_plot(report.period, report.times, colours)
     )
     return Response(drawing, media_type="image/svg+xml")
 

@@ -143,7 +143,7 @@
         await renew() // it says who took it
       } else if (mine && now.lease_ms < SHORT_MS) void renew()
       const count = seen("open-count")
-      if (count && now.queue !== null) count.textContent = now.queue
+      if (count && now.queue !== null) count.textContent = now.queue.toLocaleString("en")
       seen("news").hidden = now.evidence === page.dataset.evidence && now.mine === mine
       if (now.hold !== page.dataset.hold && !document.querySelector(":popover-open")) {
         const lost = seen("lost")?.textContent

@@ -27,6 +27,20 @@
   addEventListener("pagehide", () => {
     for (const viewer of document.querySelectorAll(".viewer")) viewer.remove();
   });
+  // A picture that is hidden, or does not open, takes its buttons along: the focus stays in the section.
+  let held = false;
+  document.addEventListener("htmx:before:swap", () => {
+    held = document.activeElement?.closest(".viewer") != null;
+  });
+  // A picture of this moment is the next that the key opens: whoever asked for it would be shown an older one.
+  document.addEventListener("htmx:after:swap", () => {
+    if (held && document.activeElement === document.body) document.getElementById("pictures").focus({ preventScroll: true });
+    const keyed = [...document.querySelectorAll("#pictures .tile a[aria-keyshortcuts]")];
+    for (const one of keyed.slice(0, -1)) {
+      one.removeAttribute("aria-keyshortcuts");
+      one.querySelector("kbd")?.remove();
+    }
+  });
   // Whoever types another reason has chosen it.
   document.addEventListener("input", (event) => {
     if (event.target.id !== "clear-other") return;

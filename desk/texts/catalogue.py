@@ -20,12 +20,18 @@ class Texts:
     def __call__(self, key: str, /, **values: str | int | float) -> str:
         """The text of a key; where a `count` is 1 that of the key with `_one` at its end, if there is one.
 
+        Whole numbers are written with commas between their thousands.
+
         Raises:
             KeyError: there is no such text, or a value is missing.
         """
         if values.get("count") == 1 and f"{key}_one" in self.by_key:
             key = f"{key}_one"
-        return self.by_key[key].format_map(values) if values else self.by_key[key]
+        if not values:
+            return self.by_key[key]
+        return self.by_key[key].format_map(
+            {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()}
+        )
 
 
 @cache

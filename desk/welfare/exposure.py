@@ -1,8 +1,11 @@
 """Exposure of today: clear and reduced views, and time at the desk. Each person sees their own, and nobody another's.
 
 It is in the desk's database alone, and gone at the first visit after midnight UTC: no figures by person are kept.
+Where it cannot be written, as on a full disk, views and time go uncounted: a picture that is on record as shown by then
+is shown, and so is a page.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +18,9 @@ from sqlalchemy.orm import Session
 
 from desk.database.connection import DeskDatabase
 from desk.database.tables import ExposureRow
+from desk.errors import DeskDatabaseError
 from desk.welfare.breaks import BreakRule, NextBreak, WorkSpan, next_break
+from worker.logs.failure_log import FailureLog
 from worker.people.actor import folded
 
 CLEAR_MS: Final = 20_000
@@ -26,6 +31,8 @@ PRESENT_MS: Final = 30_000
 """Resolution of presence: not every request writes."""
 KEPT_MS: Final = 86_400_000
 """For which (<=) a row outlives the person's last request."""
+
+_trouble = FailureLog(logging.getLogger(__name__))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +54,16 @@ class ExposureLog:
         self.rule = rule
 
     def be_present(self, name: str) -> NextBreak | None:
-        """Notes that a person is at the desk; returns their next break, None: the team has set none."""
+        """Notes that a person is at the desk; returns their next break, None: the team has set none, or it is not
+        known."""
         now = self._now_ms()
-        with self._database.begin() as session:
-            row = session.get(ExposureRow, folded(name))
-            if row is None or not 0 <= now - row.seen_ms < PRESENT_MS or row.day != _day(now):
-                row = self._row(session, name, now)
-        return next_break(self.rule, WorkSpan(began_ms=row.began_ms, seen_ms=row.seen_ms), now)
+        with _uncounted_if_failed():
+            with self._database.begin() as session:
+                row = session.get(ExposureRow, folded(name))
+                if row is None or not 0 <= now - row.seen_ms < PRESENT_MS or row.day != _day(now):
+                    row = self._row(session, name, now)
+            return next_break(self.rule, WorkSpan(began_ms=row.began_ms, seen_ms=row.seen_ms), now)
+        return None
 
     def today(self, name: str) -> TodaysExposure:
         """The exposure of a person today, for that person's page."""
@@ -71,21 +81,21 @@ class ExposureLog:
 
     def saw_reduced(self, name: str, ref: str) -> None:
         """Counts a reduced view; the same picture again within AGAIN_MS is the same view."""
-        with self._writing(name) as (row, now):
+        with _uncounted_if_failed(), self._writing(name) as (row, now):
             if row.last_ref != ref or not 0 <= now - row.last_ref_ms < AGAIN_MS:
                 row.reduced_views += 1
             row.last_ref, row.last_ref_ms = ref, now
 
     def saw_clear(self, name: str) -> None:
         """Counts a clear view, for CLEAR_MS from now; what was left of the one before is not counted twice."""
-        with self._writing(name) as (row, now):
+        with _uncounted_if_failed(), self._writing(name) as (row, now):
             row.clear_views += 1
             row.clear_ms += CLEAR_MS - _left(row, now)
             row.clear_until_ms = now + CLEAR_MS
 
     def hid(self, name: str) -> None:
         """Takes back what was left of a clear view that its viewer ended."""
-        with self._writing(name) as (row, now):
+        with _uncounted_if_failed(), self._writing(name) as (row, now):
             row.clear_ms = max(0, row.clear_ms - _left(row, now))
             row.clear_until_ms = min(row.clear_until_ms, now)
 
@@ -112,6 +122,16 @@ class ExposureLog:
         after = span.going_on(now, self.rule.rest_minutes * 60_000)
         row.began_ms, row.seen_ms = after.began_ms, after.seen_ms
         return row
+
+
+@contextmanager
+def _uncounted_if_failed() -> Iterator[None]:
+    try:
+        yield
+    except DeskDatabaseError as error:
+        _trouble.met("exposure", "exposure is not counted: %s", error)
+    else:
+        _trouble.over("exposure", "exposure is counted again")
 
 
 def _left(row: ExposureRow, now: int) -> int:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import httpx
 
 PASSWORD = "correct horse battery"
 ANSWERED_SECONDS = 30
+STARTED_SECONDS = 60
 
 
 @dataclass(kw_only=True)
@@ -30,6 +32,18 @@ class DeskProcess:
     def said(self) -> str:
         """Everything it has written, on both outputs."""
         return (self.folder / "desk.out").read_text() + (self.folder / "desk.err").read_text()
+
+    def wait_for_it(self) -> None:
+        """Waits until it listens; on a busy machine its imports take a while."""
+        until = time.monotonic() + STARTED_SECONDS
+        while self.process.poll() is None and time.monotonic() < until:
+            try:
+                self.connect().close()
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError(f"the desk did not start: {self.said}")
 
     def client(self, **headers: str) -> httpx.Client:
         """A browser without cookies; it sends Origin as browsers do with forms."""
@@ -82,10 +96,7 @@ def desk_process(redis_url: str, folder: Path, **settings: str) -> Iterator[Desk
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
     desk = DeskProcess(origin=f"http://127.0.0.1:{port}", port=port, folder=folder, process=process)
     try:
-        with httpx.Client(
-            transport=httpx.HTTPTransport(retries=9), timeout=ANSWERED_SECONDS, trust_env=False
-        ) as client:
-            client.get(f"{desk.origin}/sign-in").raise_for_status()
+        desk.wait_for_it()
         yield desk
     finally:
         process.send_signal(signal.SIGTERM)

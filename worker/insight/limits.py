@@ -88,8 +88,8 @@ def limits_of_now(period: Period, work: OpenWork, now_ms: int) -> Iterator[Repor
     if period.last >= day_of(now_ms) - timedelta(days=1) and (work.streams or work.segments or work.missing):
         yield ReportLimit(
             code="streams_open",
-            text=f"{counted(work.streams, 'stream')} of all purposes are being watched; "
-            f"{counted(work.segments, 'segment')} of them wait to be moderated, and "
+            text=f"{counted(work.streams, 'stream', 'are')} being watched, of all purposes; "
+            f"{counted(work.segments, 'segment', 'wait')} to be moderated, and "
             f"{counted(work.missing, 'stream')} cannot be read: their time since then is in no total until its cause "
             "is known.",
         )
@@ -117,8 +117,8 @@ def limits_of_records(days: Iterable[DayTotals], found: int, reading: DecidedRea
     if found != decided:
         yield ReportLimit(
             code="records_differ",
-            text=f"{counted(decided, 'decision')} were counted, and records of {found:,} were found: shares, times and "
-            "agreement are of these. Records go with the erasure of their stream, 400 days after the decision, or "
+            text=f"{counted(decided, 'decision', 'were')} counted, and records of {found:,} were found: shares, times "
+            "and agreement are of these. Records go with the erasure of their stream, 400 days after the decision, or "
             "with a loss of Redis's state.",
         )
     if reading.damaged:

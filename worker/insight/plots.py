@@ -25,16 +25,54 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 944, 56, 276
 _LABELS: Final = 12
 """Days that are named on the axis, at most."""
 
-_COLOURS: Final = {
-    "moderated": "#2f6f5e",
-    "skipped": "#8fb8ab",
-    "failed": "#b45309",
-    "missed": "#b3261e",
-    "not settled": "#9aa3ad",
-}
-"""Parts of a day, from the bottom up."""
 
-_INK, _FAINT, _GRID, _STEM, _PAPER = "#1b1f24", "#4b5563", "#e1e5ea", "#c3cad3", "#ffffff"
+@dataclass(frozen=True, kw_only=True)
+class PlotColours:
+    """Colours of a plot, as SVG writes them."""
+
+    parts: Mapping[str, str]
+    """Parts of a day, from the bottom up."""
+    ink: str
+    faint: str
+    grid: str
+    stem: str
+    hatch: str
+    paper: str
+
+
+LIGHT: Final = PlotColours(
+    parts={
+        "moderated": "#2f6f5e",
+        "skipped": "#8fb8ab",
+        "failed": "#b45309",
+        "missed": "#b3261e",
+        "not settled": "#9aa3ad",
+    },
+    ink="#1b1f24",
+    faint="#4b5563",
+    grid="#e1e5ea",
+    stem="#c3cad3",
+    hatch="#b6bec8",
+    paper="#ffffff",
+)
+"""For paper, and for pages in light mode."""
+
+DARK: Final = PlotColours(
+    parts={
+        "moderated": "#3c9c74",
+        "skipped": "#a5d6c2",
+        "failed": "#f5b14c",
+        "missed": "#ff8f8a",
+        "not settled": "#75818f",
+    },
+    ink="#e8ebf0",
+    faint="#a3adba",
+    grid="#2a323d",
+    stem="#75818f",
+    hatch="#4a5563",
+    paper="#151a21",
+)
+"""For pages in dark mode: the desk's own colours."""
 
 SHORTEST_SECONDS: Final = 1.0
 """The bottom of the axis of times: shorter ones are drawn on it."""
@@ -63,7 +101,7 @@ class _Columns:
         return self.left(day) + self.width / 2
 
 
-def coverage_plot(period: Period, totals: Sequence[DayTotals]) -> str:
+def coverage_plot(period: Period, totals: Sequence[DayTotals], colours: PlotColours = LIGHT) -> str:
     """Draws the shares of each day's streamed time: moderated, skipped, failed, missed and not settled."""
     columns, by_day = _Columns(days=tuple(period.days())), {one.day: one for one in totals}
     marks: list[str] = []
@@ -79,17 +117,18 @@ def coverage_plot(period: Period, totals: Sequence[DayTotals]) -> str:
                 bottom -= height
                 title = f"{day}: {name} {duration(amount)} of {duration(streamed)}"
                 width = max(columns.width - min(2.0, columns.width / 4), 0.5)
-                marks.append(_rect(columns.left(day), bottom, width, height, _COLOURS[name], title))
+                marks.append(_rect(columns.left(day), bottom, width, height, colours.parts[name], title))
     grid = [(_BOTTOM - (_BOTTOM - _TOP) * tenths / 10, f"{tenths * 10} %") for tenths in (0, 5, 10)]
     grid.insert(2, (_TOP + (_BOTTOM - _TOP) * 0.1, "90 %"))
     return _drawing(
         title=f"Coverage by day, {period.first} to {period.last}",
         described="Share of the streamed time of each day that was moderated, skipped, failed or missed. Hatched days "
         "have no data.",
-        legend=[*_COLOURS.items(), ("no data", "url(#none)")],
+        legend=[*colours.parts.items(), ("no data", "url(#none)")],
         grid=grid,
         marks=marks,
         columns=columns,
+        colours=colours,
     )
 
 
@@ -102,7 +141,7 @@ def _parts(day: DayTotals | None) -> dict[str, float]:
     return parts | {"not settled": max(0.0, day.seconds.get("elapsed", 0.0) - sum(parts.values()))}
 
 
-def times_plot(period: Period, times: Mapping[date, DurationSketch]) -> str:
+def times_plot(period: Period, times: Mapping[date, DurationSketch], colours: PlotColours = LIGHT) -> str:
     """Draws the median and the 95th percentile of the times to the decision, by its day, on a logarithmic axis."""
     columns = _Columns(days=tuple(period.days()))
     found = {
@@ -129,10 +168,10 @@ def times_plot(period: Period, times: Mapping[date, DurationSketch]) -> str:
         title = f"{day}: {times[day].n:,} decided, median {duration(median)}, 95 % within {duration(p95)}"
         marks.append(
             f'<g><title>{escape(title)}</title><line x1="{x:.1f}" y1="{y_of(median):.1f}" x2="{x:.1f}" '
-            f'y2="{y_of(p95):.1f}" stroke="{_STEM}" stroke-width="{radius / 2:.1f}"/>'
-            f'<circle cx="{x:.1f}" cy="{y_of(median):.1f}" r="{radius:.1f}" fill="{_COLOURS["moderated"]}"/>'
+            f'y2="{y_of(p95):.1f}" stroke="{colours.stem}" stroke-width="{radius / 2:.1f}"/>'
+            f'<circle cx="{x:.1f}" cy="{y_of(median):.1f}" r="{radius:.1f}" fill="{colours.parts["moderated"]}"/>'
             f'<rect x="{x - radius:.1f}" y="{y_of(p95) - radius:.1f}" width="{2 * radius:.1f}" '
-            f'height="{2 * radius:.1f}" fill="{_COLOURS["failed"]}"/></g>'
+            f'height="{2 * radius:.1f}" fill="{colours.parts["failed"]}"/></g>'
         )
     grid = [(y_of(seconds), label) for seconds, label in _TICKS if seconds <= top]
     return _drawing(
@@ -140,13 +179,14 @@ def times_plot(period: Period, times: Mapping[date, DurationSketch]) -> str:
         described="Median and 95th percentile of the time from the raising of an incident to its first decision, by "
         "the day of the decision; logarithmic. Hatched days have no decision.",
         legend=[
-            ("median", _COLOURS["moderated"]),
-            ("95 % within", _COLOURS["failed"]),
+            ("median", colours.parts["moderated"]),
+            ("95 % within", colours.parts["failed"]),
             ("no decision", "url(#none)"),
         ],
         grid=grid,
         marks=marks,
         columns=columns,
+        colours=colours,
     )
 
 
@@ -158,44 +198,49 @@ def _drawing(
     grid: Sequence[tuple[float, str]],
     marks: Iterable[str],
     columns: _Columns,
+    colours: PlotColours,
 ) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label={quoteattr(title)} font-family="system-ui, sans-serif" font-size="12">',
         f"<title>{escape(title)}</title><desc>{escape(described)}</desc>",
         '<defs><pattern id="none" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        f'<rect width="6" height="6" fill="{_PAPER}"/><line x1="0" y1="0" x2="0" y2="6" stroke="#b6bec8" '
+        f'<rect width="6" height="6" fill="{colours.paper}"/>'
+        f'<line x1="0" y1="0" x2="0" y2="6" stroke="{colours.hatch}" '
         'stroke-width="2"/></pattern></defs>',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{_PAPER}"/>',
-        f'<text x="16" y="22" font-size="15" font-weight="600" fill="{_INK}">{escape(title)}</text>',
-        *_legend(legend),
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{colours.paper}"/>',
+        f'<text x="16" y="22" font-size="15" font-weight="600" fill="{colours.ink}">{escape(title)}</text>',
+        *_legend(legend, colours),
         *(
-            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}" stroke="{_GRID}"/>'
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="{_FAINT}">{escape(label)}</text>'
+            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}" stroke="{colours.grid}"/>'
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="{colours.faint}">{escape(label)}</text>'
             for y, label in grid
         ),
         *marks,
-        f'<line x1="{_LEFT}" y1="{_BOTTOM}" x2="{_RIGHT}" y2="{_BOTTOM}" stroke="{_INK}"/>',
-        *_day_labels(columns),
+        f'<line x1="{_LEFT}" y1="{_BOTTOM}" x2="{_RIGHT}" y2="{_BOTTOM}" stroke="{colours.ink}"/>',
+        *_day_labels(columns, colours),
         "</svg>\n",
     ]
     return "\n".join(parts)
 
 
-def _legend(entries: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _legend(entries: Sequence[tuple[str, str]], colours: PlotColours) -> Iterator[str]:
     x = float(_LEFT)
     for name, colour in entries:
-        yield f'<rect x="{x:.0f}" y="34" width="11" height="11" fill="{colour}" stroke="{_FAINT}" stroke-width="0.5"/>'
-        yield f'<text x="{x + 17:.0f}" y="44" fill="{_INK}">{escape(name)}</text>'
+        yield (
+            f'<rect x="{x:.0f}" y="34" width="11" height="11" fill="{colour}" stroke="{colours.faint}" '
+            'stroke-width="0.5"/>'
+        )
+        yield f'<text x="{x + 17:.0f}" y="44" fill="{colours.ink}">{escape(name)}</text>'
         x += 40 + 7.0 * len(name)
 
 
-def _day_labels(columns: _Columns) -> Iterator[str]:
+def _day_labels(columns: _Columns, colours: PlotColours) -> Iterator[str]:
     every = max(1, ceil(len(columns.days) / _LABELS))
     for number, day in enumerate(columns.days):
         if number % every == 0 and number + floor(every / 2) < len(columns.days):
             yield (
-                f'<text x="{columns.middle(day):.1f}" y="{_BOTTOM + 18}" text-anchor="middle" fill="{_FAINT}">'
+                f'<text x="{columns.middle(day):.1f}" y="{_BOTTOM + 18}" text-anchor="middle" fill="{colours.faint}">'
                 f"{day:%m-%d}</text>"
             )
 

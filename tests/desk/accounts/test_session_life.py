@@ -3,7 +3,7 @@
 import pytest
 
 from desk.accounts.session_life import GRACE_MS, IDLE_MS, LONGEST_MS, ROTATION_MS, SessionState, session_state
-from desk.accounts.sessions import FoundSession, find_session, make_session, replace_token
+from desk.accounts.sessions import FoundSession, find_session, make_session, note_seen, replace_token
 from desk.database.connection import DeskDatabase
 from desk.database.tables import SessionRow
 
@@ -22,6 +22,8 @@ PROOF = "ab" * 32
         (LONGEST_MS + 1, 0, 0, None, SessionState.ENDED),
         (0, ROTATION_MS + 1, 0, GRACE_MS, SessionState.LIVE),
         (0, ROTATION_MS + 1, 0, GRACE_MS + 1, SessionState.REUSED),
+        (0, ROTATION_MS + 1, 0, -GRACE_MS, SessionState.LIVE),
+        (0, ROTATION_MS + 1, 0, -GRACE_MS - 1, SessionState.REUSED),
     ],
 )
 def test_a_token_is_good_until_a_limit(
@@ -44,8 +46,12 @@ def begin(database: DeskDatabase) -> str:
 
 
 def find(database: DeskDatabase, token: str, now: int) -> FoundSession | None:
+    """As a request does."""
     with database.begin() as session:
-        return find_session(session, token, now)
+        found = find_session(session, token, now)
+        if found is not None and found.unseen:
+            note_seen(session, token, now)
+        return found
 
 
 def replaced(database: DeskDatabase, token: str, now: int) -> str | None:
@@ -79,6 +85,30 @@ def test_a_replaced_token_that_comes_back_ends_the_session(database: DeskDatabas
     assert new_token is not None
     assert find(database, token, later + GRACE_MS + 1) is None
     assert find(database, new_token, later + GRACE_MS + 2) is None
+
+
+def test_a_clock_that_went_back_lengthens_no_session(database: DeskDatabase) -> None:
+    """A host whose clock was a year ahead would keep a forgotten browser signed in for a year, under one token."""
+    year_ms = 365 * 86_400_000
+    with database.begin() as session:
+        used, forgotten = (make_session(session, "kim", PROOF, NOW + year_ms) for _ in range(2))
+    assert find(database, used, NOW) is not None
+    begin(database)
+    assert find(database, forgotten, NOW + IDLE_MS + 1) is None
+    found = find(database, used, NOW + ROTATION_MS + 1)
+    assert found is not None
+    assert found.due
+    for hour in range(1, 13):
+        find(database, used, NOW + hour * 3_500_000)
+    assert find(database, used, NOW + LONGEST_MS + 1) is None
+
+
+def test_a_clock_that_goes_back_a_little_signs_nobody_out(database: DeskDatabase) -> None:
+    """Clocks are set by milliseconds all day long."""
+    token = begin(database)
+    new_token = replaced(database, token, NOW + ROTATION_MS + 1)
+    assert find(database, token, NOW + ROTATION_MS - 500) is not None
+    assert find(database, new_token or "", NOW + ROTATION_MS - 500) is not None
 
 
 def test_the_database_gives_neither_token_nor_proof(database: DeskDatabase) -> None:

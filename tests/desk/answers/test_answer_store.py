@@ -48,6 +48,20 @@ def test_a_change_of_somebody_else_is_not_overwritten(database: DeskDatabase) ->
     assert store.of("case-1").version == 2
 
 
+def test_a_save_that_comes_twice_is_one(database: DeskDatabase) -> None:
+    """Who got no answer, and sends the form again, would be refused because of a change that was their own."""
+    store = AnswerStore(database, now_ms=_Days())
+    for _ in range(2):
+        store.save("case-1", answers(), by="lea", version=0)
+    assert store.of("case-1").version == 1
+    for _ in range(2):
+        store.save("case-1", answers(uk_link="none"), by="lea", version=1)
+    assert store.of("case-1").version == 2
+    for _ in range(2):
+        store.save("case-1", ReportAnswers(), by="lea", version=2)
+    assert store.of("case-1").version == 0
+
+
 def test_empty_answers_are_removed_at_once(database: DeskDatabase) -> None:
     """Data that must go would stay for three months."""
     store = AnswerStore(database, now_ms=_Days())

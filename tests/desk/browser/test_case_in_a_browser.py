@@ -13,7 +13,7 @@ from series_made import write_series
 from watched_browser import NARROW, WIDE, PageOf, assert_accessible, assert_no_sideways_scrolling
 
 from worker.errors import QueueError
-from worker.people.actor import Actor
+from worker.people.actor import Actor, Role
 from worker.queue.claims import take_case
 from worker.queue.leases import release
 
@@ -154,6 +154,16 @@ def test_a_page_that_slept_says_for_how_long(page_of: PageOf, redis: Redis, rost
     take_over(redis, noor, case_id)
     page.clock.fast_forward(10 * MINUTE_MS)
     expect(page.locator("#lost")).to_contain_text("your page was away for 10 min and noor took it at")
+
+
+def test_a_popup_without_a_field_takes_the_focus(page_of: PageOf, case_id: str) -> None:
+    """Whoever is alone would press V, and Tab through the page behind what they read."""
+    page = taken(page_of("lea", role=Role.LEAD), case_id)
+    page.keyboard.press("v")
+    popup = page.get_by_role("dialog", name="Hand over")
+    expect(popup.get_by_role("button", name="Back")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(popup).to_be_hidden()
 
 
 def test_a_case_is_handed_over(page_of: PageOf, roster: Roster, case_id: str) -> None:

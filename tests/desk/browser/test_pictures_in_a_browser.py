@@ -15,6 +15,9 @@ from watched_browser import NARROW, WIDE, PageOf, assert_accessible, assert_no_s
 
 from desk.database.connection import DeskDatabase
 from models.testcard import testcard as drawn_card
+from worker.evidence.altered import publish_altered
+from worker.people.actor import Role
+from worker.store.redis_client import now_ms
 
 SHOWN_MS = 20_500
 
@@ -84,6 +87,7 @@ def test_pictures_open_by_keys_and_hide_again(page_of: PageOf, opened: OpenedCas
     expect(page.locator(".viewer h3")).to_contain_text("Hit 1")
     page.keyboard.press("Escape")
     expect(page.locator(".viewer")).to_have_count(0)
+    expect(page.locator("#pictures")).to_be_focused()
     assert {shown for _, shown in opened.shown()} == {"blurred"}
 
 
@@ -112,6 +116,7 @@ def test_a_clear_picture_is_hidden_after_20_seconds(page_of: PageOf, opened: Ope
     )
     page.clock.fast_forward(SHOWN_MS)
     expect(page.locator(".viewer")).to_have_count(0)
+    expect(page.locator("#pictures")).to_be_focused()
     assert page.request.get(address).status == 410
     assert opened.shown() == [("kim", "blurred"), ("kim", "clear")]
 
@@ -194,6 +199,24 @@ def test_a_picture_that_does_not_open_says_why_in_its_tile(page_of: PageOf, open
     page.keyboard.press("o")
     expect(page.get_by_text("Altered: its digest is not the one on record.").first).to_be_visible()
     expect(page.locator(".viewer")).to_have_count(0)
+    expect(page.locator("#pictures")).to_be_focused()
+    assert_accessible(page)
+
+
+def test_the_note_on_altered_pictures_reads_as_a_sentence(page_of: PageOf, opened: OpenedCase) -> None:
+    """A lead on a phone would read its words in four narrow columns."""
+    redis = opened.cases.redis
+    for number in range(3):
+        incident = opened.cases.case(f"cam-{number + 2}")
+        assert publish_altered(redis, opened.cases.add(incident), incident=incident, deployment="test")
+    page = page_of("lea", role=Role.LEAD, width=NARROW)
+    page.goto("/queue")
+    links = page.get_by_role("link", name="incident")
+    expect(links).to_have_count(3)
+    lines = links.evaluate_all("(all) => all.map((one) => one.getClientRects()[0].top)")
+    notice = page.locator("#notices .notice").bounding_box()
+    assert notice is not None
+    assert min(lines) > notice["y"] + 24
     assert_accessible(page)
 
 
@@ -207,6 +230,22 @@ def test_a_look_at_a_stream_without_workers_waits_in_its_tile(page_of: PageOf, o
     (look,) = redis.lrange("lw:looks", 0, -1)
     redis.hset(f"lw:look:{look}", mapping={"state": "failed", "reason": "encrypted"})
     expect(page.get_by_text("The stream is encrypted: nobody here can see it.")).to_be_visible()
+
+
+def test_a_look_is_the_next_picture_that_the_key_opens(page_of: PageOf, opened: OpenedCase) -> None:
+    """Whoever presses L and O would be shown an older picture than the one they asked for, by one key on two tiles."""
+    page = page_of("kim")
+    page.goto(opened.path)
+    page.keyboard.press("l")
+    expect(page.get_by_text("Asked for: a worker seals the newest picture of the stream.")).to_be_visible()
+    redis = opened.cases.redis
+    (look,) = redis.lrange("lw:looks", 0, -1)
+    ref = opened.cases.add(opened.incident, opened.cases.sealed(seed=9))
+    redis.hset(f"lw:look:{look}", mapping={"state": "done", "ref": ref, "done_ms": now_ms(redis)})
+    expect(page.locator("#pictures .tile")).to_have_count(5)
+    expect(page.locator("#pictures .tile kbd", has_text="O")).to_have_count(1)
+    page.keyboard.press("o")
+    assert viewer(page) == f"/pictures/{ref}/reduced"
 
 
 def test_the_settings_show_the_test_card_as_pictures_open(page_of: PageOf, opened: OpenedCase) -> None:

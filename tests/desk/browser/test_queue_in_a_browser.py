@@ -7,10 +7,11 @@ from desk_server import RunningDesk
 from people_made import Roster
 from playwright.sync_api import Page, expect
 from scene import Scene
-from watched_browser import NARROW, WIDE, PageOf, assert_accessible
+from watched_browser import NARROW, WIDE, PageOf, assert_accessible, assert_no_sideways_scrolling
 
 from config.facts import Severity
 from desk.preferences.preferences import Preferences
+from worker.people.actor import Role
 from worker.queue.claims import take
 from worker.queue.open_incidents import open_incidents
 
@@ -39,6 +40,17 @@ def test_a_case_comes_and_goes_by_itself(page_of: PageOf, scene: Scene, roster: 
     for severity in Severity:
         scene.redis.delete(f"lw:open:{severity}")
     expect(page.get_by_role("heading", name="Nothing waits")).to_be_visible()
+
+
+def test_the_bar_keeps_its_line_on_a_phone(page_of: PageOf, scene: Scene) -> None:
+    """A lead's name would break in two, or leave the bar, with some thousand open cases."""
+    scene.raise_incident("cam-1")
+    page = page_of("lea", role=Role.LEAD, width=NARROW)
+    page.goto("/queue")
+    page.locator("#open-count").evaluate("(one) => { one.textContent = '9,996' }")
+    line = page.locator(".top-end .keep").evaluate("(one) => one.getClientRects()[0].height / 16")
+    assert line < 1.5
+    assert_no_sideways_scrolling(page)
 
 
 def test_rows_wait_while_the_focus_is_among_them(page_of: PageOf, scene: Scene) -> None:
@@ -111,7 +123,7 @@ def test_a_new_critical_case_sounds_for_who_wants_it(page_of: PageOf, running: R
     expect(page.get_by_role("row", name="cam-2")).to_be_visible()
     assert page.evaluate("tones") == []
     scene.raise_incident("cam-3")
-    page.wait_for_function("tones.length === 2")
+    page.wait_for_function("() => tones.length === 2")
     expect(page.locator("#news")).to_have_text("New critical case.")
     running.app.state.services.preferences.save("kim", Preferences(badge=False))
     page.reload()

@@ -17,6 +17,7 @@ from watched_browser import NARROW, WIDE, PageOf, assert_accessible, assert_no_s
 from config.facts import Severity
 from config.settings import Settings
 from desk.database.connection import DeskDatabase
+from desk.preferences.preferences import Preferences
 from worker.people.actor import Role
 from worker.queue.decisions import decide_incident
 
@@ -90,6 +91,23 @@ def test_every_page_is_accessible(
     check(page, f"sessions-{look}")
     open_insight(page)
     check(page, f"insight-{look}")
+
+
+@pytest.mark.parametrize(
+    ("system_dark", "theme", "look"),
+    [(True, "system", "dark"), (False, "system", "light"), (True, "light", "light"), (False, "dark", "dark")],
+)
+def test_plots_are_dark_where_the_page_is(
+    system_dark: bool, theme: str, look: str, page_of: PageOf, running: RunningDesk
+) -> None:
+    """Two white fields would dazzle whoever works in the dark, whether they or their system chose so."""
+    page = page_of("lea", role=Role.LEAD, dark=system_dark)
+    running.app.state.services.preferences.save("lea", Preferences(theme=theme))
+    open_insight(page)
+    shown = page.locator("img.plot").evaluate_all(
+        "(all) => Promise.all(all.map((one) => one.decode().then(() => one.currentSrc)))"
+    )
+    assert [address.rpartition("look=")[2] for address in shown] == [look, look]
 
 
 @pytest.mark.expected_in_page("status of 422")

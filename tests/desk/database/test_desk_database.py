@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from desk_databases import url as url  # the fixture
 from sqlalchemy import text
@@ -14,6 +16,7 @@ from sqlalchemy import text
 from config.errors import SettingsError
 from desk.accounts.lockout import Lockout
 from desk.accounts.sessions import find_session, make_session
+from desk.database import tables
 from desk.database.connection import DeskDatabase, open_database
 from desk.database.tables import DeskTable
 from desk.errors import DeskDatabaseError
@@ -43,6 +46,25 @@ def test_what_is_written_is_there_after_a_restart(url: str) -> None:
     with second.begin() as session:
         found = find_session(session, token, NOW)
     assert found is not None
+    second.close()
+
+
+def test_a_database_of_the_first_version_is_brought_to_this_one(url: str) -> None:
+    """After an upgrade everybody would be signed out, or the desk not start."""
+    first = open_database(url)
+    with first.begin() as session:
+        token = make_session(session, "kim", "ab" * 32, NOW)
+    config = Config()
+    config.set_main_option("script_location", str(Path(tables.__file__).parent / "migrations"))
+    with first.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    first.close()
+    second = open_database(url)
+    with second.begin() as session:
+        assert find_session(session, token, NOW) is not None
+    with second.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), DeskTable.metadata) == []
     second.close()
 
 

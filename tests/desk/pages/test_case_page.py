@@ -199,12 +199,16 @@ def test_a_case_of_another_person_does_not_ask_to_be_taken(
     assert "Only who holds the case decides it." in page
 
 
-def test_a_decided_case_offers_no_look(lead: httpx.Client, redis: Redis, roster: Roster, case_id: str) -> None:
-    """A tile would say what looking is for, and have no button."""
-    assert 'id="look"' in lead.get(f"/cases/{case_id}").text
+def test_a_decided_case_offers_no_look_and_no_decision(
+    lead: httpx.Client, redis: Redis, roster: Roster, case_id: str
+) -> None:
+    """A tile would say what looking is for, and have no button; and a phone's bar would offer to decide again."""
+    before = lead.get(f"/cases/{case_id}").text
+    assert ('id="look"' in before, 'href="#decide">Decide</a>' in before) == (True, True)
     for incident in redis.zrange(f"lw:case:{case_id}", 0, -1):
         decide_incident(redis, incident, "csea_apparent", by=roster.lead, note="", deployment="test")
-    assert 'id="look"' not in lead.get(f"/cases/{case_id}").text
+    after = lead.get(f"/cases/{case_id}").text
+    assert ('id="look"' in after, 'href="#decide">Decision</a>' in after) == (False, True)
 
 
 def test_the_bar_of_a_drill_is_a_landmark(lead: httpx.Client, scene: Scene) -> None:

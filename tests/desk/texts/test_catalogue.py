@@ -48,6 +48,11 @@ def test_one_is_no_plural() -> None:
     assert texts("stream.metadata", count=2).endswith("2 fields")
 
 
+def test_thousands_are_written_with_a_comma() -> None:
+    """A moderator would read 9996 in the title beside 9,996 on the page."""
+    assert load_texts()("queue.page_title", count=9_996) == "9,996 open · Queue"
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from desk_databases import url as url  # the fixture: each kind of database
 from desk_server import HostClock
+from sqlalchemy import text
 
 from desk.database.connection import DeskDatabase, open_database
 from desk.welfare.breaks import AWAY_MS, BreakRule, WorkSpan, next_break
@@ -88,6 +89,24 @@ def test_views_at_the_same_time_all_count(url: str) -> None:
         list(pool.map(lambda _: log.saw_clear("kim"), range(8)))
     assert log.today("kim").clear_views == 8
     database.close()
+
+
+def test_what_cannot_be_written_goes_uncounted(url: str) -> None:
+    """A picture that is on record as shown would not be shown, and a report say that its viewer saw it."""
+    database, other = open_database(url, busy_seconds=0.3), open_database(url)
+    log = ExposureLog(database, RULE, now_ms=HostClock())
+    with other.begin() as session:
+        lock = {"postgresql": "LOCK TABLE exposure", "sqlite": "SELECT 1"}  # each of SQLite's transactions locks all
+        session.execute(text(lock[other.engine.dialect.name]))
+        assert log.be_present("kim") is None
+        log.saw_clear("kim")
+        log.saw_reduced("kim", REF)
+        log.hid("kim")
+    assert log.today("kim") == TodaysExposure()
+    log.saw_clear("kim")
+    assert log.today("kim").clear_views == 1
+    for one in (database, other):
+        one.close()
 
 
 def test_a_grant_is_taken_once(url: str) -> None:

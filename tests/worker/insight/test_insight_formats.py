@@ -15,7 +15,7 @@ from worker.insight.durations import DurationSketch
 from worker.insight.formats import duration, in_words, to_csv, to_markdown
 from worker.insight.limits import ReportLimit
 from worker.insight.period import Period
-from worker.insight.plots import coverage_plot, times_plot
+from worker.insight.plots import DARK, LIGHT, coverage_plot, times_plot
 from worker.insight.sections import ReportSection, Unit, count, table, text
 from worker.insight.summary import PeriodReport
 from worker.insight.totals_sections import coverage_section
@@ -141,6 +141,16 @@ def test_plots_fit_a_strict_page_and_say_what_they_show() -> None:
     assert "2026-11-02: missed 15 min 0 s of 2.0 h" in shown
     assert [title for title in shown if title.endswith("no data")] == ["2026-11-01: no data", "2026-11-03: no data"]
     assert "2026-11-01: no decision" in titles(times_plot(PERIOD, {date(2026, 11, 2): sketch}))
+
+
+def test_a_dark_plot_has_no_colour_of_a_light_one() -> None:
+    """A page in dark mode would have a white field in it, or dark words on a dark ground."""
+    sketch = DurationSketch()
+    sketch.add(90)
+    light = {LIGHT.ink, LIGHT.faint, LIGHT.grid, LIGHT.stem, LIGHT.hatch, LIGHT.paper, *LIGHT.parts.values()}
+    assert list(LIGHT.parts) == list(DARK.parts)
+    for svg in (coverage_plot(PERIOD, [DAY], DARK), times_plot(PERIOD, {date(2026, 11, 2): sketch}, DARK)):
+        assert set(re.findall("#[0-9a-f]{6}", svg)).isdisjoint(light)
 
 
 @pytest.mark.parametrize("days", [1, 31, 400])

@@ -188,7 +188,7 @@ def test_open_streams_are_said(scene: Scene, store: ObjectStore) -> None:
     scene.redis.zadd("lw:due", {"cam-1": 1, "cam-2": 2})
     scene.redis.zadd("lw:overdue", {"cam-1 segment": 1})
     (text,) = (limit.text for limit in report(scene, store).limits if limit.code == "streams_open")
-    assert text.startswith("2 streams of all purposes are being watched; 1 segment of them")
+    assert text.startswith("2 streams are being watched, of all purposes; 1 segment waits to be moderated")
 
 
 def test_a_loss_of_redis_is_said(scene: Scene, store: ObjectStore) -> None:
