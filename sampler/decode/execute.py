@@ -110,6 +110,9 @@ class Executor:
                 yield from settled(window, self._profile, self._watch(window, part, budget))
             else:
                 for taken in settled(window, self._profile, self._run(window, part.run, targets, refuted)):
+                    if taken.target.ends and self._scenes.has_shown(taken.frame):
+                        continue
+                    self._scenes.remember(taken.frame)
                     budget.spend(budget.half_second(window.packets[taken.index].seconds), owed=True)
                     yield taken
             if self.damaged > damaged:
@@ -196,6 +199,7 @@ class Executor:
                 novelty is not None
                 and novelty.change is Change.CUT
                 and before is not None
+                and not self._scenes.has_shown(before[1])
                 and budget.spend(half_second, reserve=max(reserve, BEFORE_RESERVE))
             ):
                 yield self._taken(window, run, *before, PlannedPicture(index=before[0], reason=SampleReason.CUT))
@@ -204,7 +208,7 @@ class Executor:
                 answers = [PlannedPicture(index=index, reason=SampleReason.CUT)]
             yield from (self._taken(window, run, index, frame, target) for target in answers)
             if answers:
-                self._scenes.remember()
+                self._scenes.remember(frame)
             if waiting is not None and (answers or not lasts):
                 if not lasts:
                     self.refused_seconds.append(waiting.seconds)

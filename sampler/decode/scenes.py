@@ -144,10 +144,13 @@ class SceneWatch:
         change_of = Change.CUT if is_cut else Change.SETTLED if settled else Change.FLASH
         return Novelty(change_of, self._is_known(cells))
 
-    def remember(self) -> None:
-        """Remembers the latest picture: it is a sample."""
-        if self._cells is not None:
-            self._known.append(self._cells)
+    def remember(self, frame: VideoFrame) -> None:
+        """Remembers a picture that was taken as a sample."""
+        self._known.append(cells_of(frame))
+
+    def has_shown(self, frame: VideoFrame) -> bool:
+        """True if the latest sample shows what a picture does."""
+        return bool(self._known) and not differ(self._known[-1], cells_of(frame))
 
     def _is_known(self, cells: Cells) -> bool:
         return any(not _is_other(np.abs(cells - one)) for one in self._known)

@@ -38,6 +38,8 @@ class PlannedPicture:
     reason: SampleReason
     proofs: tuple[Proof, ...] = ()
     """One of them must hold; (): the picture is taken anyway."""
+    ends: bool = False
+    """It is the last before a cut, and taken only if the latest sample shows another scene."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +104,13 @@ def plan(
         compared: True if packets of this codec say nothing, so that pictures have to be compared.
     """
     parts = [
-        _Part(run, own, [] if compared else find_suspects(packets, run, own, profile, probed=probed))
+        _Part(
+            run,
+            own,
+            []
+            if compared
+            else find_suspects(packets, run, own, profile, picture_macroblocks=picture_macroblocks, probed=probed),
+        )
         for run in runs(packets)
         if (own := own_pictures(packets, run))
     ]
@@ -262,7 +270,8 @@ def _assembled(
     """The plan of what was granted, without what cannot be decoded for the bound."""
     reasons = {index: wish.reason for wish in granted if wish.suspect is None for index in wish.pictures}
     reasons |= owed
-    proofs = proofs_of([wish.suspect for wish in granted if wish.suspect is not None])
+    suspects = [wish.suspect for wish in granted if wish.suspect is not None]
+    proofs, begun = proofs_of(suspects), {suspect.cut.index for suspect in suspects}
     targets = {
         number: [index for index in part.own if index in reasons or index in proofs]
         for number, part in enumerate(parts)
@@ -277,7 +286,9 @@ def _assembled(
                 targets=tuple(
                     PlannedPicture(index=index, reason=reasons[index])
                     if index in reasons
-                    else PlannedPicture(index=index, reason=SampleReason.CUT, proofs=proofs[index])
+                    else PlannedPicture(
+                        index=index, reason=SampleReason.CUT, proofs=proofs[index], ends=index not in begun
+                    )
                     for index in targets[number]
                     if index not in dropped
                 ),

@@ -16,9 +16,9 @@ had under 0.15, and most that were only large for their motion over 0.9; fast mo
 from 0.2 to 0.8 kept every insert found."""
 WINDOW_SHARE = 0.8
 """The same by the strongest: a cut in a window of a fifth of the picture, over a ground that stays."""
-WEAK_DOUBLINGS = 1.0
+WEAK_DOUBLINGS, WEAK_MACROBLOCKS = 1.0, 1_620
 """Taken off the required score for suspects that are probed if a token is left for them: a window of a ninth of the
-picture stands out so little."""
+picture stands out so little. In pictures over that size (720×576) probes would cost more than all else."""
 LEADING_SHARE = 10
 """Leading pictures that others lean on are probed if they are at least (>=) such a part of their keyframe."""
 PROBED_DOUBLINGS = 0.8
@@ -57,18 +57,26 @@ class Suspect(NamedTuple):
 
 
 def find_suspects(
-    packets: Sequence[VideoPacket], run: PacketRun, own: Sequence[int], profile: SamplingProfile, *, probed: bool
+    packets: Sequence[VideoPacket],
+    run: PacketRun,
+    own: Sequence[int],
+    profile: SamplingProfile,
+    *,
+    picture_macroblocks: float,
+    probed: bool,
 ) -> list[Suspect]:
     """The suspected cuts of a run, among its pictures `own` and the leading ones after it.
 
     Args:
+        picture_macroblocks: size of the largest picture.
         probed: True if the executor probes suspects before it decodes their references.
     """
+    weakest = WEAK_DOUBLINGS if probed and picture_macroblocks <= WEAK_MACROBLOCKS else 0.0
     sizes_alone = any(packet.quantiser is None for packet in packets[run.start : run.tail])
     threshold = profile.cut_doublings - (PROBED_DOUBLINGS if probed and sizes_alone else 0)
     takeable = set(own)
     suspects = []
-    for cut in find_cuts(packets, run.start, run.tail, threshold - WEAK_DOUBLINGS * probed):
+    for cut in find_cuts(packets, run.start, run.tail, threshold - weakest):
         pictures = tuple(sorted({cut.index, cut.before} & takeable))
         if pictures and cut.index != run.stop:
             sure = cut.score >= SURE_DOUBLINGS

@@ -7,7 +7,7 @@ from statistics import median
 from sampler.demux.packets import PacketRun, VideoPacket
 from sampler.plan.cut_score import QUANTISER_DOUBLING, SMALLEST_BYTES
 
-ROOM_DOUBLINGS = 2.0
+ROOM_DOUBLINGS = 1.0
 """Doublings by which a keyframe must be larger than the median of the pictures after it, that one of them could stand
 out as much as a cut does: under grain and flicker they are all large."""
 SHORT_SECONDS = 0.75
