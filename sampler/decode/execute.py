@@ -144,7 +144,7 @@ class Executor:
                 break
             refuted.add(suspect.packet)
         self.frames_decoded += self._prober.frames_decoded - before
-        return tuple(target for target in targets if not _is_refuted(target, refuted)), refuted
+        return tuple(target for target in targets if not target.is_refuted(refuted)), refuted
 
     def _run(
         self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...], refuted: set[int]
@@ -172,9 +172,9 @@ class Executor:
             # A picture before a cut waits for the cut's own.
             while held and all(window.packets[proof.packet].seconds <= seconds for proof in held[0].target.proofs):
                 taken = held.pop(0)
-                if not _is_refuted(taken.target, refuted):
+                if not taken.target.is_refuted(refuted):
                     yield taken
-        yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
+        yield from (taken for taken in held if not taken.target.is_refuted(refuted))
 
     def _watch(self, window: PacketWindow, part: RunPlan, budget: SampleBudget) -> Iterator[DecodedTarget]:
         """Decodes all of a run, and takes what is new in it besides the targets: the pictures on both sides of a cut,
@@ -315,8 +315,3 @@ class Executor:
         self._spoiled = min(self._spoiled, index)
         if self._is_h264 and (self._refresh is None or self._refresh.complete):
             self._refresh = RefreshMap()
-
-
-def _is_refuted(target: PlannedPicture, refuted: set[int]) -> bool:
-    """True if all cuts that called for it turned out to be none."""
-    return bool(target.proofs) and all(proof.packet in refuted for proof in target.proofs)

@@ -13,6 +13,8 @@ LEADING = "leading"
 """Reason of a stretch of leading pictures whose GOP before is not there."""
 LEADING_STRETCHES = 64
 """So many are told apart. Real inputs have one, at their beginning."""
+GAP = "gap"
+"""Reason of stretches further from all samples than the profile's gap."""
 BUDGET = "budget"
 """Reason of stretches that the profile's budget has no room for."""
 MOST_REFUSED = 256
@@ -160,16 +162,26 @@ def refused_stretches(
 
 
 def with_refused(unseen: Sequence[Stretch], refused: Sequence[tuple[float, float]]) -> tuple[Stretch, ...]:
-    """Unseen stretches and those that were refused, by time; what is both was not seen for the other reason."""
-    found = list(unseen)
-    for start, end in refused:
+    """Unseen stretches and those that were refused, by time. Where both are, a gap is for the budget, and anything else
+    is not seen for its own reason."""
+    others = [stretch for stretch in unseen if stretch.reason != GAP]
+    found = [*others, *_parts(refused, others, BUDGET)]
+    taken = [*others, *(Stretch(start_seconds=start, end_seconds=end, reason=BUDGET) for start, end in refused)]
+    gaps = [(stretch.start_seconds, stretch.end_seconds) for stretch in unseen if stretch.reason == GAP]
+    return tuple(sorted([*found, *_parts(gaps, taken, GAP)], key=lambda stretch: stretch.start_seconds))
+
+
+def _parts(spans: Sequence[tuple[float, float]], holes: Sequence[Stretch], reason: str) -> list[Stretch]:
+    """The parts of spans outside of holes."""
+    parts = []
+    for start, end in spans:
         at = start
-        for stretch in sorted(unseen, key=lambda stretch: stretch.start_seconds):
-            if stretch.end_seconds <= at or stretch.start_seconds >= end:
+        for hole in sorted(holes, key=lambda hole: hole.start_seconds):
+            if hole.end_seconds <= at or hole.start_seconds >= end:
                 continue
-            if stretch.start_seconds > at:
-                found.append(Stretch(start_seconds=at, end_seconds=stretch.start_seconds, reason=BUDGET))
-            at = stretch.end_seconds
+            if hole.start_seconds > at:
+                parts.append(Stretch(start_seconds=at, end_seconds=hole.start_seconds, reason=reason))
+            at = max(at, hole.end_seconds)
         if at < end:
-            found.append(Stretch(start_seconds=at, end_seconds=end, reason=BUDGET))
-    return tuple(sorted(found, key=lambda stretch: stretch.start_seconds))
+            parts.append(Stretch(start_seconds=at, end_seconds=end, reason=reason))
+    return parts

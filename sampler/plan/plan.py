@@ -11,7 +11,7 @@ tokens for, a run is watched: all of it is decoded, and cuts are found among the
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -40,6 +40,10 @@ class PlannedPicture:
     """One of them must hold; (): the picture is taken anyway."""
     ends: bool = False
     """It is the last before a cut, and taken only if the latest sample shows another scene."""
+
+    def is_refuted(self, refuted: Set[int]) -> bool:
+        """True if all cuts that called for it turned out to be none, by their packets."""
+        return bool(self.proofs) and all(proof.packet in refuted for proof in self.proofs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

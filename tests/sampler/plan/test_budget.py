@@ -131,11 +131,15 @@ def test_more_stretches_than_fit_are_joined() -> None:
 
 def test_time_that_was_not_seen_for_two_reasons_counts_once() -> None:
     """The ledger's equation would not hold."""
-    unseen = [Stretch(start_seconds=1.0, end_seconds=2.0, reason="gap")]
+    unseen = [
+        Stretch(start_seconds=1.0, end_seconds=2.0, reason="concealed"),
+        Stretch(start_seconds=2.5, end_seconds=4.0, reason="gap"),
+    ]
     both = with_refused(unseen, [(0.5, 1.5), (1.8, 3.0)])
 
     assert [(one.start_seconds, one.end_seconds, one.reason) for one in both] == [
         (0.5, 1.0, "budget"),
-        (1.0, 2.0, "gap"),
+        (1.0, 2.0, "concealed"),
         (2.0, 3.0, "budget"),
+        (3.0, 4.0, "gap"),
     ]
