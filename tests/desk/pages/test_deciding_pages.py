@@ -161,7 +161,7 @@ def test_worse_evidence_since_the_page_was_read_is_not_decided(
         ({"outcome": "csea_apparent", "category_csea_apparent": "A1"}, "You opened no picture"),
         ({"outcome": "harmless"}, "list known has it as known material"),
         ({"outcome": "harmless", "note": " \r\n "}, "list known has it as known material"),
-        ({"outcome": "adult_tos", "note": "x" * 2001}, "longer than 2000 characters"),
+        ({"outcome": "adult_tos", "note": "x" * 2001}, "longer than 2,000 characters"),
         ({"outcome": "adult_tos", "shown": ""}, "of another case"),
         ({"outcome": "adult_tos", "shown": "x:y " * 51}, "of another case"),
         ({"outcome": "adult_tos", "shown": "../../x:1"}, "of another case"),
