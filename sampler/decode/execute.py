@@ -12,18 +12,19 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from config.profiles import SamplingProfile
+from sampler.decode.cells import Cells, cells_of, differ
 from sampler.decode.needed import decodable, needed_packets
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
 from sampler.decode.refresh import RefreshMap
-from sampler.decode.scenes import Cells, Change, SceneWatch, cells_of, differ
+from sampler.decode.scenes import Change, SceneWatch
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.errors import DecoderMemoryError
 from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
-from sampler.plan.gaps import SAME_INSTANT_SECONDS
 from sampler.plan.plan import Plan, PlannedPicture, RunPlan
 
 THRIFTY_SHARE = 0.5

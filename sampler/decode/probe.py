@@ -19,6 +19,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from sampler.decode.cells import COLUMNS, ROWS, WINDOW_COLUMNS, WINDOW_ROWS
+
 TELL_PREDICTION = {"h264": {"export_side_data": "mvs"}}
 """Options by which a decoder reports predicted blocks with each picture; that costs a hundredth of decoding."""
 GREY_SHARE = 0.3
@@ -28,8 +30,6 @@ GREY_LEVELS = 1
 """Levels of 256 by which grey may be off."""
 BLOCK_PIXELS = 16
 """Side of the blocks by which new content is placed: macroblocks."""
-WINDOW_COLUMNS, WINDOW_ROWS = 1 / 4, 2 / 9
-"""Sides of the smallest window of new content, as shares of the picture's: an eighteenth of its area."""
 WINDOW_NEW_SHARE = 0.75
 """Share of such a window over which (>) it is new. What moves is coded anew at its edges."""
 LEAST_NEW_SHARE = 1 / 18
@@ -67,7 +67,7 @@ def _block(pixels: NDArray[np.int16], count: int) -> NDArray[np.intp]:
 def _has_window(new: NDArray[np.float32]) -> bool:
     """True if some window of the picture is new, (rows, columns) of shares."""
     rows, columns = new.shape
-    size = max(round(columns * WINDOW_COLUMNS), 2), max(round(rows * WINDOW_ROWS), 2)
+    size = max(round(columns * WINDOW_COLUMNS / COLUMNS), 2), max(round(rows * WINDOW_ROWS / ROWS), 2)
     return bool(cv2.blur(new, size, borderType=cv2.BORDER_CONSTANT).max() > WINDOW_NEW_SHARE)
 
 

@@ -4,10 +4,9 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import Stretch
 
-SAME_INSTANT_SECONDS = 1e-6
-"""Times nearer than this are the same: they come from sums of fractions."""
 SECOND_VIDEO_STREAM = "second_video_stream"
 LEADING = "leading"
 """Reason of a stretch of leading pictures whose GOP before is not there."""

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from sampler.demux.packets import VideoPacket
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import SampleReason
 
-SAME_INSTANT_SECONDS = 1e-6
-"""Times nearer than this are the same: they come from sums of fractions."""
 SHORTEST_STEP = 0.5
 """Share of the gap that a step has at least: steps are drawn evenly from there to the whole gap. A broadcaster who
 knows all but the seed is seen by them with an insert of 0.5, 1 and 1.5 s in 33, 67 and 92 % at a gap of 2 s."""

@@ -88,10 +88,11 @@ def test_where_packets_show_nothing_both_sides_of_every_cut_are_sampled_and_litt
     cuts = {number_in(frame.picture.luma()) for frame in segment.frames if frame.reason is SampleReason.CUT}
 
     # What was before the cut back was sampled: it is the insert's.
-    assert {start - 1, start, start + INSERT} <= cuts
-    # Much of the painted numbers' strip changes with every sixteenth picture, and the texture around it moves evenly.
+    both = {start - 1, start, start + INSERT - 1, start + INSERT}
+    assert both - {start + INSERT - 1} <= cuts
+    # The first change may be motion, and half of the painted numbers' strip changes at each sixteenth picture.
     strip = {number + step for number in range(16, 2 * GOP, 16) for step in (-1, 0)}
-    assert len(cuts - {start - 1, start, start + INSERT - 1, start + INSERT} - strip) <= 6
+    assert cuts - both <= {1} | strip
 
 
 @pytest.mark.parametrize("name", ["av1", "vp9", "mpeg-2"])
@@ -109,10 +110,12 @@ def test_a_flicker_is_not_sampled_completely(decoder: Decoder, name: str) -> Non
 def test_a_steady_scene_shows_no_cuts(decoder: Decoder, name: str) -> None:
     """Ordinary streams would be decoded almost completely, at four times the cost."""
     segment = with_insert(decoder, ENCODERS[name], 0, 0)
+    times = [frame.pts_seconds for frame in segment.frames]
 
     assert [frame for frame in segment.frames if frame.reason is SampleReason.CUT] == []
-    # A GOP of 4 s has two gaps to fill, at any instant of its second half.
-    assert segment.frames_decoded < segment.frames_total
+    # Nothing is decoded beyond the last picture that a GOP's gaps call for, which may be anywhere in its second half.
+    last = [max(round(one / FRAME_SECONDS) for one in times if one < (gop + 1) * GOP * FRAME_SECONDS) for gop in (0, 1)]
+    assert segment.frames_decoded <= last[0] + 1 + last[1] - GOP + 1
 
 
 @pytest.mark.parametrize("recipe", [ENCODERS["zerolatency"], ENCODERS["b-frames"]], ids=["zerolatency", "b-frames"])
