@@ -34,7 +34,8 @@ from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
-from sampler.plan.coverage import joined, refused_stretches, spoken_for_until
+from sampler.plan.coverage import LEADING_STRETCHES, refused_stretches, spoken_for_until
+from sampler.plan.intervals import at_most, joined
 from sampler.plan.plan import plan
 
 MACROBLOCK_PIXELS = 256
@@ -120,7 +121,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
     notes += ["damaged"] * bool(executor.damaged)
     origin_seconds = demuxer.origin_seconds
     lost = joined(
-        [(start - origin_seconds, end - origin_seconds) for start, end in leading.lost], demuxer.duration_seconds
+        (start - origin_seconds, min(end - origin_seconds, demuxer.duration_seconds)) for start, end in leading.lost
     )
     return {
         "type": "done",
@@ -129,7 +130,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         "frame_seconds": demuxer.timeline.frame_seconds,
         "frames_total": demuxer.frames_total,
         "frames_decoded": executor.frames_decoded,
-        "leading": lost,
+        "leading": at_most(lost, LEADING_STRETCHES),
         "leading_seconds": leading.wanted_seconds,
         "notes": notes,
         "packets": sorted(packets),

@@ -1,11 +1,12 @@
 """Coverage of an input's timeline by its samples."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import Stretch
+from sampler.plan.intervals import Interval, at_most, joined, without
 
 SECOND_VIDEO_STREAM = "second_video_stream"
 LEADING = "leading"
@@ -74,18 +75,14 @@ def unseen_stretches(
         *((until, following) for (_, until), (following, _) in pairwise(seen)),
         (seen[-1][1], duration_seconds),
     ]
-    apart = [
-        Stretch(start_seconds=start, end_seconds=end, reason=reason)
-        for begun, ended in unseen
-        for start, end in _without(begun, ended, leading)
-        if end - start > frame_seconds
-    ]
-    return tuple(sorted([*apart, *leading], key=lambda stretch: stretch.start_seconds))
+    holes = [(stretch.start_seconds, stretch.end_seconds) for stretch in leading]
+    apart = [(start, end) for start, end in without(unseen, holes) if end - start > frame_seconds]
+    return tuple(sorted([*_stretches(apart, reason), *leading], key=lambda stretch: stretch.start_seconds))
 
 
 def leading_stretches(
     shown_seconds: Sequence[float], lost_seconds: Collection[float], end_seconds: float
-) -> list[tuple[float, float]]:
+) -> list[Interval]:
     """(start, end) of the time in which each leading picture that is not decoded would be shown.
 
     Args:
@@ -100,31 +97,9 @@ def leading_stretches(
     ]
 
 
-def joined(stretches: Sequence[tuple[float, float]], end_seconds: float) -> list[tuple[float, float]]:
-    """The stretches up to `end_seconds`, ascending, those that touch as one; all as one if there are too many."""
-    found: list[tuple[float, float]] = []
-    for start, end in sorted(stretches):
-        if found and start <= found[-1][1] + SAME_INSTANT_SECONDS:
-            found[-1] = found[-1][0], max(found[-1][1], min(end, end_seconds))
-        elif start < end_seconds:
-            found.append((start, min(end, end_seconds)))
-    return found if len(found) <= LEADING_STRETCHES else [(found[0][0], found[-1][1])]
-
-
-def _without(start: float, end: float, leading: Sequence[Stretch]) -> Iterator[tuple[float, float]]:
-    """The parts of [start, end) outside of `leading`."""
-    for stretch in leading:
-        if stretch.end_seconds > start and stretch.start_seconds < end:
-            if stretch.start_seconds > start:
-                yield start, stretch.start_seconds
-            start = stretch.end_seconds
-    if end > start:
-        yield start, end
-
-
 def refused_stretches(
     refused_seconds: Sequence[float], seen_seconds: Sequence[float], duration_seconds: float
-) -> list[tuple[float, float]]:
+) -> list[Interval]:
     """The stretches that the budget leaves unseen: from each picture that was refused to the next sample.
 
     Args:
@@ -137,50 +112,26 @@ def refused_stretches(
         them are one.
     """
     seen = sorted(seen_seconds)
-    found: list[tuple[float, float]] = []
-    for seconds in sorted(refused_seconds):
-        following = bisect_right(seen, seconds + SAME_INSTANT_SECONDS)
-        start, end = max(seconds, 0.0), seen[following] if following < len(seen) else duration_seconds
-        if end <= start:
-            continue
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    if len(found) <= MOST_REFUSED:
-        return found
-    between = sorted(after[0] - before[1] for before, after in pairwise(found))
-    widest = between[-MOST_REFUSED + 1]
-    joined = found[:1]
-    for start, end in found[1:]:
-        if start - joined[-1][1] >= widest and len(joined) < MOST_REFUSED:
-            joined.append((start, end))
-        else:
-            joined[-1] = (joined[-1][0], end)
-    return joined
+    ends = [*seen, duration_seconds]
+    spans = (
+        (max(seconds, 0.0), ends[bisect_right(seen, seconds + SAME_INSTANT_SECONDS)]) for seconds in refused_seconds
+    )
+    return at_most(joined(spans), MOST_REFUSED)
 
 
-def with_refused(unseen: Sequence[Stretch], refused: Sequence[tuple[float, float]]) -> tuple[Stretch, ...]:
+def with_refused(unseen: Sequence[Stretch], refused: Sequence[Interval]) -> tuple[Stretch, ...]:
     """Unseen stretches and those that were refused, by time. Where both are, a gap is for the budget, and anything else
     is not seen for its own reason."""
     others = [stretch for stretch in unseen if stretch.reason != GAP]
-    found = [*others, *_parts(refused, others, BUDGET)]
-    taken = [*others, *(Stretch(start_seconds=start, end_seconds=end, reason=BUDGET) for start, end in refused)]
+    theirs = [(stretch.start_seconds, stretch.end_seconds) for stretch in others]
     gaps = [(stretch.start_seconds, stretch.end_seconds) for stretch in unseen if stretch.reason == GAP]
-    return tuple(sorted([*found, *_parts(gaps, taken, GAP)], key=lambda stretch: stretch.start_seconds))
+    found = [
+        *others,
+        *_stretches(without(refused, theirs), BUDGET),
+        *_stretches(without(gaps, joined([*theirs, *refused])), GAP),
+    ]
+    return tuple(sorted(found, key=lambda stretch: stretch.start_seconds))
 
 
-def _parts(spans: Sequence[tuple[float, float]], holes: Sequence[Stretch], reason: str) -> list[Stretch]:
-    """The parts of spans outside of holes."""
-    parts = []
-    for start, end in spans:
-        at = start
-        for hole in sorted(holes, key=lambda hole: hole.start_seconds):
-            if hole.end_seconds <= at or hole.start_seconds >= end:
-                continue
-            if hole.start_seconds > at:
-                parts.append(Stretch(start_seconds=at, end_seconds=hole.start_seconds, reason=reason))
-            at = max(at, hole.end_seconds)
-        if at < end:
-            parts.append(Stretch(start_seconds=at, end_seconds=end, reason=reason))
-    return parts
+def _stretches(intervals: Iterable[Interval], reason: str) -> list[Stretch]:
+    return [Stretch(start_seconds=start, end_seconds=end, reason=reason) for start, end in intervals]

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from config.facts import Coverage
 from sampler.frames import Stretch
 from sampler.plan.coverage import BUDGET
+from sampler.plan.intervals import Interval, joined
 from worker.ingest.coverage.ledger import entry
-
-Interval = tuple[float, float]
 
 SHORT = "short"
 """Ledger reason: the segment holds less than its EXTINF promised."""
@@ -67,38 +66,10 @@ def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: flo
     """Returns the parts of [0, `duration_seconds`] that `instants` cover, as in sampler/plan/coverage.py: each covers
     `reach_seconds` after it, the first one as long before it as well.
     """
-    found: list[Interval] = []
-    for index, instant in enumerate(sorted(instants)):
-        start, end = instant - (0.0 if index else reach_seconds), instant + reach_seconds
-        start, end = max(0.0, start), min(duration_seconds, end)
-        if end <= start:
-            continue
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    return found
-
-
-def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[Interval]:
-    """Returns `intervals` less `holes`."""
-    left: list[Interval] = []
-    for start, end in intervals:
-        at = start
-        for hole_start, hole_end in holes:
-            if hole_end <= at or hole_start >= end:
-                continue
-            if hole_start > at:
-                left.append((at, hole_start))
-            at = max(at, hole_end)
-        if at < end:
-            left.append((at, end))
-    return left
-
-
-def length(intervals: Iterable[Interval]) -> float:
-    """Returns the seconds of all intervals."""
-    return sum(end - start for start, end in intervals)
+    return joined(
+        (max(0.0, instant - (0.0 if index else reach_seconds)), min(duration_seconds, instant + reach_seconds))
+        for index, instant in enumerate(sorted(instants))
+    )
 
 
 def account(

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sampler.frames import SampledSegment, Stretch
-from worker.moderation.accounting import Interval, length, reach, without
+from sampler.plan.intervals import Interval, length, without
+from worker.moderation.accounting import reach
 from worker.moderation.verdict import SampleVerdict
 
 CLASSIFIER_FAILED = "classifier_failed"

@@ -9,13 +9,14 @@ from redis import Redis
 
 from config.policy.cel.comparisons import comparisons
 from config.policy.policy import Policy
+from sampler.plan.intervals import without
 from worker.errors import StoreError
 from worker.ingest.coverage.ledger import entry
 from worker.ingest.pending.segments import SegmentRecord
 from worker.ingest.playlist.outcome import Missed
 from worker.ingest.poll.due import DueStream
 from worker.logs.failure_log import FailureLog
-from worker.moderation.accounting import ROUNDING_MS, SHORT, LedgerShare, lost_entry, without
+from worker.moderation.accounting import ROUNDING_MS, SHORT, LedgerShare, lost_entry
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 from worker.store.redis_client import ScriptCall
 from worker.timeline.series import LONGEST_MS, MAX_SCORES, SeriesHit, SeriesSample, SeriesSegment, SeriesStretch

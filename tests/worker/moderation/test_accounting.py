@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.frames import Stretch
-from worker.moderation.accounting import account, length, reach, without
+from sampler.plan.intervals import length, without
+from worker.moderation.accounting import account, reach
 
 SECONDS = st.floats(min_value=0, max_value=60, allow_nan=False)
 INSTANTS = st.lists(SECONDS, max_size=20)
