@@ -54,6 +54,8 @@ class PictureSummary(NamedTuple):
     until_seconds: float
     """It speaks for pictures up to there."""
     concealed: bool
+    cut: bool
+    """It is beside a cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +203,7 @@ def read_segment(
     if not set(notes) <= NOTES or len(set(notes)) < len(notes):
         raise ValueError("a note that there is not")
     clean = sorted((one.seconds, one.until_seconds) for one in seen if not one.concealed)
+    first = clean[0][0] if clean else 0.0
     frame_seconds = _seconds(done["frame_seconds"], 0.0, JUMP_SECONDS)
     leading = _leading(done["leading"], -longest, duration)
     unmoderated = leading
@@ -212,6 +215,7 @@ def read_segment(
             max_gap_seconds=profile.max_gap_seconds,
             reason=_unseen_reason(notes, concealed=len(clean) < len(seen)),
             leading=leading,
+            cut_seconds=max((one.seconds for one in seen if one.cut and one.seconds <= first), default=0.0),
         )
     unmoderated = with_refused(unmoderated, _refused(done["refused"], duration))
     before_seconds = _seconds(done["before_seconds"], 0.0, JUMP_SECONDS)

@@ -22,7 +22,7 @@ from sampler.errors import (
     TooLargeError,
     UndecodableError,
 )
-from sampler.frames import SampledFrame, SampledSegment
+from sampler.frames import SampledFrame, SampledSegment, SampleReason
 from sampler.limits import Limits
 from sampler.picture import Picture
 
@@ -150,7 +150,8 @@ class Decoder:
                     received = read_frames(message, exchange.memory, bounds, kept=consume is None)
                     _hold(len(seen) + len(received) <= bounds.pictures, "more pictures than there can be")
                 for frame, until_seconds in received:
-                    seen.append(PictureSummary(frame.pts_seconds, until_seconds, frame.concealed))
+                    is_cut = frame.reason is SampleReason.CUT
+                    seen.append(PictureSummary(frame.pts_seconds, until_seconds, frame.concealed, is_cut))
                     if consume is not None:
                         consume(frame)
                         continue

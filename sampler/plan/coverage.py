@@ -51,6 +51,7 @@ def unseen_stretches(
     max_gap_seconds: float,
     reason: str,
     leading: Sequence[Stretch] = (),
+    cut_seconds: float = 0.0,
 ) -> tuple[Stretch, ...]:
     """The stretches that no sample speaks for.
 
@@ -67,11 +68,13 @@ def unseen_stretches(
             first one showed: which of them a player shows is unknown.
         leading: stretches of leading pictures that were not decoded, ascending. No sample speaks for them, for they may
             show anything: they lean on a GOP that was not there.
+        cut_seconds: of the last cut up to the first of the samples. What was before it was another scene, for which
+            that sample does not speak.
     """
     if not seen or reason == SECOND_VIDEO_STREAM:
         return (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason=reason),)
     unseen = [
-        (0.0, seen[0][0] - max_gap_seconds),
+        (0.0, max(seen[0][0] - max_gap_seconds, cut_seconds)),
         *((until, following) for (_, until), (following, _) in pairwise(seen)),
         (seen[-1][1], duration_seconds),
     ]

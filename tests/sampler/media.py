@@ -13,7 +13,9 @@ from functools import cache, partial
 from itertools import pairwise
 
 import av
+import cv2
 import numpy as np
+import skimage.data
 from av.bitstream import BitStreamFilterContext
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
@@ -138,6 +140,12 @@ def keyframes(data: bytes) -> list[int]:
     with av.open(io.BytesIO(data), format="mpegts") as source:
         packets = [packet for packet in source.demux(video=0) if packet.size]
     return [index for index, packet in enumerate(packets) if packet.is_keyframe]
+
+
+def photograph(name: str, width: int, height: int) -> NDArray[np.float64]:
+    """Luma of a photograph of scikit-image, (height, width), full range 0 to 255."""
+    grey = cv2.cvtColor(getattr(skimage.data, name)(), cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.float64)
 
 
 def painted(recipe: Recipe, index: int, scene: int, *, still: bool = False) -> NDArray[np.float64]:

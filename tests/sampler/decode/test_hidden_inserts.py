@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
 import pytest
-import skimage.data
 from kinds import AV1, x265
-from media import FRAME_SECONDS, Recipe, encode_pictures, steady, x264
+from media import FRAME_SECONDS, Recipe, encode_pictures, photograph, steady, x264
 from numpy.typing import NDArray
 
 from config.profiles import BALANCED, SamplingProfile
@@ -39,13 +37,7 @@ def patterns(count: int, seed: int) -> list[Luma]:
     return [np.kron(one, np.ones((BLOCK, BLOCK))) for one in levels]
 
 
-def photograph(name: str, width: int = WIDTH, height: int = HEIGHT) -> Luma:
-    """A photograph's luma, (height, width)."""
-    grey = cv2.cvtColor(getattr(skimage.data, name)(), cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.float64)
-
-
-GROUND, OTHER = photograph("astronaut"), photograph("coffee")
+GROUND, OTHER = (photograph(name, WIDTH, HEIGHT) for name in ("astronaut", "coffee"))
 
 
 def drifting(index: int) -> Luma:

@@ -4,12 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
-import skimage.data
 from kinds import x265
-from media import FRAME_SECONDS, Recipe, encode, encode_pictures, in_mp4, steady, x264
+from media import FRAME_SECONDS, Recipe, encode, encode_pictures, in_mp4, photograph, steady, x264
 from numpy.typing import NDArray
 
 from sampler.decode.probe import Prober, prober
@@ -72,10 +70,8 @@ def believed(probed: Probed) -> set[int]:
 
 def photographed(recipe: Recipe, index: int) -> NDArray[np.float64]:
     """Luma of a moving photograph; of another one within [START, STOP)."""
-    photograph = skimage.data.coffee() if START <= index < STOP else skimage.data.astronaut()
-    grey = cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY)
-    scaled = cv2.resize(grey, (recipe.width, recipe.height), interpolation=cv2.INTER_AREA)
-    return np.roll(scaled.astype(np.float64), index, axis=1)
+    name = "coffee" if START <= index < STOP else "astronaut"
+    return np.roll(photograph(name, recipe.width, recipe.height), index, axis=1)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import av
+import numpy as np
 import pytest
 from kinds import x265
-from media import RATE, Recipe, cut, encode, level_error, number_in, steady, x264
+from media import RATE, Recipe, cut, encode, encode_pictures, level_error, number_in, photograph, steady, x264
+from numpy.typing import NDArray
 
 from config.profiles import BALANCED, PROFILES, SamplingProfile
 from sampler.child.decoder import Decoder
@@ -67,6 +69,26 @@ def test_a_recovery_point_that_lies_leaves_its_pictures_unmoderated(
     assert all(frame.concealed and not frame.replaced for frame in segment.frames)
     assert sum(stretch.seconds for stretch in segment.unmoderated) == pytest.approx(segment.duration_seconds)
     assert {stretch.reason for stretch in segment.unmoderated} == {"concealed"}
+
+
+def test_no_sample_speaks_for_what_was_concealed_before_a_cut(decoder: Decoder) -> None:
+    """An insert that ends with a picture coded anew would be seen by its own concealed pictures alone, and the first
+    right one, of the scene after it, would call its time moderated."""
+    start, stop = 115, 130
+    scenes = [photograph(name, ONE_IDR.width, ONE_IDR.height) for name in ("chelsea", "coffee")]
+
+    def shown(index: int) -> NDArray[np.float64]:
+        return np.roll(scenes[start <= index < stop], index // 2, axis=1)
+
+    data = with_recovery_points(encode_pictures(ONE_IDR, steady(200), shown), 0, bool)
+    (part,) = cut(data, [60, 200])
+    segment = decoder.sample(part.data, profile=BALANCED, seed=b"refresh")
+    right = [frame.pts_seconds for frame in segment.frames if not frame.concealed]
+    begins, ends = (start - 60) / RATE, (stop - 60) / RATE
+
+    assert right
+    assert not [seconds for seconds in right if begins <= seconds < ends]
+    assert [one for one in segment.unmoderated if one.start_seconds <= begins and ends <= one.end_seconds]
 
 
 def test_recovery_points_are_believed_once_the_pictures_bear_them_out(decoder: Decoder) -> None:

@@ -23,7 +23,7 @@ def decoder() -> Iterator[Decoder]:
         yield started
 
 
-def unseen(samples: list[int], *, pictures: int, gap: int) -> list[tuple[int, int]]:
+def unseen(samples: list[int], *, pictures: int, gap: int, cut: int = 0) -> list[tuple[int, int]]:
     """Unmoderated stretches, in pictures, of an input with a picture a second."""
     shown = [float(second) for second in range(pictures)]
     found = unseen_stretches(
@@ -35,8 +35,16 @@ def unseen(samples: list[int], *, pictures: int, gap: int) -> list[tuple[int, in
         frame_seconds=0.0,
         max_gap_seconds=gap,
         reason="gap",
+        cut_seconds=cut,
     )
     return [(round(stretch.start_seconds), round(stretch.end_seconds)) for stretch in found]
+
+
+def test_the_first_sample_speaks_for_no_scene_before_its_own() -> None:
+    """Concealed pictures of an insert would be moderated by the first right picture after it."""
+    assert unseen([3], pictures=5, gap=3, cut=2) == [(0, 2)]
+    assert unseen([3], pictures=5, gap=3, cut=3) == [(0, 3)]
+    assert unseen([3], pictures=5, gap=3) == []
 
 
 def test_a_sample_covers_what_follows_it_and_the_first_also_what_precedes_it() -> None:
