@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cv2
 import typer
@@ -156,12 +156,11 @@ def _sample(
     decoder: Decoder, segment: bytes, before: bytes | None, profile: SamplingProfile, seed: bytes
 ) -> SampledSegment:
     """Samples a segment, and its leading pictures with the segment before where that is needed, as a worker does."""
-    found: Any = decoder.sample(segment, profile=profile, seed=seed)
-    if before is not None and getattr(found, "leading_seconds", False):
-        sample: Any = decoder.sample
-        found = found.with_leading(sample(segment, profile=profile, seed=seed, before=before, leading_only=True))
-    assert isinstance(found, SampledSegment)
-    return found
+    found = decoder.sample(segment, profile=profile, seed=seed)
+    if before is None or not found.leading_seconds:
+        return found
+    leading = decoder.sample(segment, profile=profile, seed=seed, before=before, leading_only=True)
+    return found.with_leading(leading)
 
 
 def _priced(stream: PricedStream, profile: SamplingProfile, folder: ClipFolder, progress: Progress) -> PricedResult:

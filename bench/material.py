@@ -58,13 +58,13 @@ def _natural(name: str, width: int, height: int) -> Loop:
     pictures = []
     with av.open(Path(spec.origin).parent / "datasets" / "data" / f"{name}.mp4") as film:
         for frame in film.decode(video=0):
-            pictures.append(_i420(_fitted(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), width, height)))
+            pictures.append(_i420(fitted(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), width, height)))
             if len(pictures) == LOOP_FRAMES:
                 break
     return np.stack(pictures)
 
 
-def _fitted(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def fitted(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """`rgb` cropped about its centre to the aspect, then scaled."""
     rows, columns = rgb.shape[:2]
     scale = min(columns / width, rows / height)
@@ -74,7 +74,7 @@ def _fitted(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8
     return np.asarray(cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _photograph(name: str) -> NDArray[np.uint8]:
+def photograph(name: str) -> NDArray[np.uint8]:
     """A photograph of scikit-image: uint8, (H, W, 3), RGB."""
     return np.asarray(getattr(skimage.data, name)(), np.uint8)
 
@@ -104,7 +104,7 @@ def _pan(width: int, height: int) -> Loop:
 def _handheld(width: int, height: int) -> Loop:
     """A scene in front of a shaking, breathing camera with a noisy sensor."""
     random = np.random.default_rng(2)
-    scene = _fitted(_photograph("coffee"), width, height)
+    scene = fitted(photograph("coffee"), width, height)
     drift = np.cumsum(random.normal(0, 0.6, (LOOP_FRAMES, 2)), axis=0)
     pictures = []
     for index, (right, down) in enumerate(drift - drift.mean(axis=0)):
@@ -134,7 +134,7 @@ def _discs(width: int, height: int) -> Loop:
 def _still(width: int, height: int) -> Loop:
     """An empty room: only the sensor's noise moves."""
     random = np.random.default_rng(4)
-    scene = _fitted(_photograph("chelsea"), width, height)
+    scene = fitted(photograph("chelsea"), width, height)
     return np.stack([_i420(_noisy(scene, 2, random)) for _ in range(LOOP_FRAMES)])
 
 
@@ -151,8 +151,8 @@ def _webcam(width: int, height: int) -> Loop:
 
 def _slides(width: int, height: int) -> Loop:
     """One page of text, over which a pointer moves."""
-    page = cv2.cvtColor(_photograph("page"), cv2.COLOR_GRAY2RGB)
-    still = _fitted(np.asarray(page, np.uint8), width, height)
+    page = cv2.cvtColor(photograph("page"), cv2.COLOR_GRAY2RGB)
+    still = fitted(np.asarray(page, np.uint8), width, height)
     pictures = []
     for index in range(LOOP_FRAMES):
         picture = still.copy()

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import skimage.data
 from numpy.typing import NDArray
 
-from bench.material import LOOP_FRAMES, Loop, Reel
+from bench.material import LOOP_FRAMES, Loop, Reel, fitted, photograph
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 """Photographs of scikit-image that are in its wheel: listed pictures, shown still with a sensor's noise."""
@@ -148,13 +147,7 @@ def thumbnail(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def still_photograph(name: str, width: int, height: int) -> NDArray[np.uint8]:
     """A photograph of scikit-image cropped to the picture's aspect: uint8, (height, width, 3), RGB."""
-    rgb = np.asarray(getattr(skimage.data, name)(), np.uint8)
-    rows, columns = rgb.shape[:2]
-    scale = min(columns / width, rows / height)
-    kept_columns, kept_rows = int(width * scale), int(height * scale)
-    left, top = (columns - kept_columns) // 2, (rows - kept_rows) // 2
-    cropped = rgb[top : top + kept_rows, left : left + kept_columns]
-    return np.asarray(cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return fitted(photograph(name), width, height)
 
 
 def photograph_loop(name: str, width: int, height: int) -> Loop:
