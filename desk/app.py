@@ -1,5 +1,7 @@
 """The web application, put together from its parts."""
 
+from functools import partial
+
 from fastapi import FastAPI
 from redis import Redis
 
@@ -49,6 +51,7 @@ from desk.welfare.exposure import ExposureLog
 from worker.evidence.reading import EvidenceReader
 from worker.evidence.sealing import Identity
 from worker.queue.case_order import LongestWaits
+from worker.store.redis_client import now_ms, store_errors
 
 
 def make_app(
@@ -83,7 +86,7 @@ def make_app(
         failed_openings=FailedOpenings(),
         texts=texts,
         templates=template_environment(texts, static),
-        answers=AnswerStore(database, now_ms=accounts.now_ms),
+        answers=AnswerStore(database, now_ms=partial(_redis_ms, redis)),
         reports=CaseReports(settings, redis),
         insight=PeriodReports(report_maker(settings, redis)),
         feed=QueueFeed(redis, LongestWaits.of(settings)),
@@ -99,3 +102,8 @@ def make_app(
     add_refusals(app)
     app.add_middleware(Guard, deployment=deployment, texts=texts)
     return app
+
+
+def _redis_ms(redis: Redis) -> int:
+    with store_errors():
+        return now_ms(redis)

@@ -27,10 +27,10 @@ class KeptAnswers:
 
     answers: ReportAnswers = field(default_factory=ReportAnswers)
     by: str = ""
-    """The person who changed them last; empty: there are none."""
+    """The person who changed them last; empty: nobody has."""
     changed_ms: int = 0
     version: int = 0
-    """Goes up with each change; 0: there are none."""
+    """Goes up with each change; 0: there was none."""
     readable: bool = True
     """False: another version of the desk wrote them, and this one begins anew."""
 
@@ -39,14 +39,15 @@ class AnswerStore:
     """The answers of all cases."""
 
     def __init__(self, database: DeskDatabase, *, now_ms: Callable[[], int]) -> None:
-        """`now_ms`: the host's clock."""
+        """`now_ms`: Redis's clock. A host's that is far ahead would have all answers forgotten."""
         self._database = database
         self._now_ms = now_ms
 
     def of(self, case_id: str) -> KeptAnswers:
         """The answers of a case; empty ones, if there are none."""
+        now = self._now_ms()
         with self._database.begin() as session:
-            self._forget(session)
+            _forget(session, now)
             row = session.get(ReportAnswersRow, case_id[:CASE_ID])
             if row is None:
                 return KeptAnswers()
@@ -59,8 +60,8 @@ class AnswerStore:
             )
 
     def save(self, case_id: str, answers: ReportAnswers, *, by: str, version: int) -> None:
-        """Replaces the answers of a case; empty ones are removed. The same save again, by a browser that got no answer
-        to the first one, changes nothing.
+        """Replaces the answers of a case. Emptied ones keep their version, so that no older form fits what is saved
+        anew. The same save again, by a browser that got no answer to the first one, changes nothing.
 
         Args:
             version: of the answers that the person changed.
@@ -71,8 +72,9 @@ class AnswerStore:
         """
         if len(case_id) > CASE_ID:
             raise UnknownCaseError(case_id[:CASE_ID])
+        now = self._now_ms()  # before the transaction, which locks SQLite
         with self._database.begin() as session:
-            self._forget(session)
+            _forget(session, now)
             row = session.get(ReportAnswersRow, case_id, with_for_update=True)
             values = answers.model_dump_json(exclude_defaults=True)
             if row is None and answers == ReportAnswers():
@@ -81,15 +83,12 @@ class AnswerStore:
                 return
             if version != (0 if row is None else row.version):
                 raise AnswersChangedError(by="" if row is None else row.by)
-            if answers == ReportAnswers():
-                if row is not None:
-                    session.delete(row)
-                return
             if row is None:
                 row = ReportAnswersRow(case_id=case_id, version=0)
                 session.add(row)
             row.values = values
-            row.by, row.changed_ms, row.version = by, self._now_ms(), row.version + 1
+            row.by, row.changed_ms, row.version = by, now, row.version + 1
 
-    def _forget(self, session: Session) -> None:
-        session.execute(delete(ReportAnswersRow).where(ReportAnswersRow.changed_ms < self._now_ms() - _KEPT_MS))
+
+def _forget(session: Session, now: int) -> None:
+    session.execute(delete(ReportAnswersRow).where(ReportAnswersRow.changed_ms < now - _KEPT_MS))

@@ -15,10 +15,10 @@ from desk.cases.case_view import CaseView
 from desk.cases.event_values import ms_of, number_of, object_of, objects_of, text_of
 from worker.errors import RegistryError, StoreError
 from worker.incidents.keys import incident_key
-from worker.ingest.status import stream_status
+from worker.ingest.status import UNKNOWN, stream_status
 from worker.store.redis_client import store_errors
 
-LIVE_STATES: Final = frozenset({"starting", "live", "reset", "stalled", "unreachable", "malformed"})
+LIVE_STATES: Final = frozenset({"starting", "live", "reset", "stalled", "unreachable", "malformed", UNKNOWN})
 """States of a stream that may show something again."""
 MOST_EARLIER: Final = 20
 
@@ -78,7 +78,7 @@ def read_stream(redis: Redis, view: CaseView, *, policy_file: Path | None) -> St
     if record is None:
         return StreamView(
             stream_id=stream_id,
-            state=text_of(data.get("stream_state")) if readable is False else "removed",
+            state=_state_without_record(view) if readable else text_of(data.get("stream_state")),
             on_air_seconds=None,
             record=None,
             readable=readable,
@@ -94,6 +94,12 @@ def read_stream(redis: Redis, view: CaseView, *, policy_file: Path | None) -> St
         metadata=object_of(record["metadata"]) or object_of(data.get("metadata")),
         earlier=earlier,
     )
+
+
+def _state_without_record(view: CaseView) -> str:
+    """The state as the queue has it: a stream is live until a worker, who checks at least every 10 minutes, has ended
+    what was found on it."""
+    return UNKNOWN if any(one["end_reason"] is None for one in view.undecided) else "removed"
 
 
 def read_earlier(redis: Redis, view: CaseView) -> tuple[EarlierCase, ...]:

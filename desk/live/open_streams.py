@@ -20,21 +20,17 @@ class OpenStreams:
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
 
-    def expect_room(self, name: str) -> None:
-        """Refuses a person who has too many.
+    @contextmanager
+    def opened(self, name: str) -> Iterator[None]:
+        """Counts one of a person, while the block runs.
 
         Raises:
             RequestRefusedError: `MOST_OF_PERSON` are open.
         """
-        with self._lock:
-            if self._open[folded(name)] >= MOST_OF_PERSON:
-                raise RequestRefusedError(429, "refused.streams")
-
-    @contextmanager
-    def opened(self, name: str) -> Iterator[None]:
-        """Counts one of a person, while the block runs."""
         key = folded(name)
         with self._lock:
+            if self._open[key] >= MOST_OF_PERSON:
+                raise RequestRefusedError(429, "refused.streams")
             self._open[key] += 1
         try:
             yield

@@ -45,8 +45,8 @@ def take_next(request: Request, signed_in: Annotated[SignedIn, Depends(judges)])
 async def queue_events(request: Request, signed_in: Annotated[SignedIn, Depends(judges)]) -> Response:
     """Sends the parts of the page that change, as soon as they do."""
     services = services_of(request)
-    services.streams.expect_room(signed_in.actor.name)
-    return EventStream(queue_stream(services, signed_in, QueueFilter.of(request.query_params)))
+    events = queue_stream(services, signed_in, QueueFilter.of(request.query_params))
+    return EventStream(events, counted=services.streams.opened(signed_in.actor.name))
 
 
 def _taken_case(claim: Claim) -> str:

@@ -47,7 +47,7 @@ async def queue_stream(
 
     # In a thread: the desk's database may be locked, and nobody else's request waits for that.
     page = await asyncio.to_thread(_OpenPage, services, signed_in, chosen)
-    with services.streams.opened(signed_in.actor.name), services.feed.woken(wake):
+    with services.feed.woken(wake):
         while not services.feed.closed and loop.time() - began < pace.longest:
             news.clear()
             if loop.time() - looked >= pace.look:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Final
 
 from starlette.responses import Response
@@ -26,11 +26,13 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncIterator[bytes]) -> None:
+    def __init__(self, events: AsyncIterator[bytes], *, counted: AbstractContextManager[None]) -> None:
+        """`counted`: entered before anything is sent, so that it may refuse, and left at the end."""
         # nginx would keep events until its buffer is full.
         super().__init__(headers={"x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._events = events
+        self._counted = counted
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Sends them.
@@ -38,6 +40,10 @@ class EventStream(Response):
         Raises:
             TimeoutError: the client takes nothing; the server closes its connection then.
         """
+        with self._counted:
+            await self._serve(receive, send)
+
+    async def _serve(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         sending = asyncio.ensure_future(self._send_all(send))
         leaving = asyncio.ensure_future(_until_gone(receive))

@@ -12,8 +12,23 @@ import pytest
 
 
 @contextmanager
-def postgresql(folder: Path, binaries: Path) -> Iterator[str]:
-    """A real server on a socket in `folder`, as an unprivileged user, for it refuses root."""
+def postgresql(ci_or_skip: Callable[[str], NoReturn]) -> Iterator[tuple[str, Path]]:
+    """The address of an empty database of a real server, and the server's folder of data."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    if not found:
+        ci_or_skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+    folder = Path(f"/tmp/lw-pg-{os.getpid()}")  # a socket's path has 107 bytes
+    folder.mkdir()
+    try:
+        with _serving(folder, found[-1].parent) as data:
+            yield f"postgresql://desk@/postgres?host={folder}", data
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _serving(folder: Path, binaries: Path) -> Iterator[Path]:
+    """A server on a socket in `folder`, as an unprivileged user, for it refuses root."""
     user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
     data = folder / "data"
     folder.chmod(0o777)
@@ -24,7 +39,7 @@ def postgresql(folder: Path, binaries: Path) -> Iterator[str]:
     control = [*user, binaries / "pg_ctl", "-D", data, "-w"]
     subprocess.run([*control, "-l", data / "log", "-o", options, "start"], check=True, capture_output=True)
     try:
-        yield f"postgresql://desk@/postgres?host={folder}"
+        yield data
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
 
@@ -35,13 +50,5 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, ci_or_skip: Callable[[st
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/below/desk.db"
         return
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not found:
-        ci_or_skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
-    folder = Path(f"/tmp/lw-pg-{os.getpid()}")  # a socket's path has 107 bytes
-    folder.mkdir()
-    try:
-        with postgresql(folder, found[-1].parent) as address:
-            yield address
-    finally:
-        shutil.rmtree(folder)
+    with postgresql(ci_or_skip) as (address, _):
+        yield address

@@ -51,6 +51,14 @@ class DeskProcess:
             base_url=self.origin, headers={"origin": self.origin, **headers}, timeout=ANSWERED_SECONDS, trust_env=False
         )
 
+    @contextmanager
+    def signed_in(self, name: str, roster_token: str) -> Iterator[httpx.Client]:
+        """A browser in which that person has made an account, and is signed in."""
+        with self.client() as client:
+            form = {"name": name, "token": roster_token, "password": PASSWORD}
+            assert client.post("/join", data=form).status_code == 303
+            yield client
+
     def connect(self) -> socket.socket:
         """A raw connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=ANSWERED_SECONDS)

@@ -158,8 +158,7 @@ def test_a_package_that_a_crash_cut_short_is_not_on_record_and_made_again(
     decide_incident(redis, incident, "csea_apparent", by=roster.lead, note="seen", deployment="test")
     case = str(redis.hget(f"lw:incident:{incident}", "case"))
     with desk.running() as (process, kim):
-        with process.client() as lea:
-            lea.post("/join", data={"name": "lea", "token": roster.tokens["lea"], "password": PASSWORD})
+        with process.signed_in("lea", roster.tokens["lea"]) as lea:
             form = package_form(lea, case, pair)
             assert lea.post(f"/cases/{case}/package", data=form).status_code == 303
         agreed = package_form(kim, case, pair)

@@ -40,39 +40,31 @@ class PlotColours:
     paper: str
 
 
-LIGHT: Final = PlotColours(
-    parts={
-        "moderated": "#2f6f5e",
-        "skipped": "#8fb8ab",
-        "failed": "#b45309",
-        "missed": "#b3261e",
-        "not settled": "#9aa3ad",
-    },
-    ink="#1b1f24",
-    faint="#4b5563",
-    grid="#e1e5ea",
-    stem="#c3cad3",
-    hatch="#b6bec8",
-    paper="#ffffff",
-)
-"""For paper, and for pages in light mode."""
+_PARTS: Final = {
+    "moderated": ("#2f6f5e", "#3c9c74"),
+    "skipped": ("#8fb8ab", "#a5d6c2"),
+    "failed": ("#b45309", "#f5b14c"),
+    "missed": ("#b3261e", "#ff8f8a"),
+    "not settled": ("#9aa3ad", "#75818f"),
+}
+_LINES: Final = {
+    "ink": ("#1b1f24", "#e8ebf0"),
+    "faint": ("#4b5563", "#a3adba"),
+    "grid": ("#e1e5ea", "#2a323d"),
+    "stem": ("#c3cad3", "#75818f"),
+    "hatch": ("#b6bec8", "#4a5563"),
+    "paper": ("#ffffff", "#151a21"),
+}
+"""Colours for light and for dark pages, the latter the desk's own."""
 
-DARK: Final = PlotColours(
-    parts={
-        "moderated": "#3c9c74",
-        "skipped": "#a5d6c2",
-        "failed": "#f5b14c",
-        "missed": "#ff8f8a",
-        "not settled": "#75818f",
-    },
-    ink="#e8ebf0",
-    faint="#a3adba",
-    grid="#2a323d",
-    stem="#75818f",
-    hatch="#4a5563",
-    paper="#151a21",
+LIGHT, DARK = (
+    PlotColours(
+        parts={name: pair[look] for name, pair in _PARTS.items()},
+        **{name: pair[look] for name, pair in _LINES.items()},
+    )
+    for look in (0, 1)
 )
-"""For pages in dark mode: the desk's own colours."""
+"""For paper and pages in light mode; for pages in dark mode."""
 
 SHORTEST_SECONDS: Final = 1.0
 """The bottom of the axis of times: shorter ones are drawn on it."""

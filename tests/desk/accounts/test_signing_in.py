@@ -8,6 +8,7 @@ import pytest
 from desk_server import PASSWORD, HostClock
 from people_made import Roster
 from redis import Redis
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from desk.accounts import passwords
@@ -16,6 +17,7 @@ from desk.accounts.lockout import FREE_OF_NAME
 from desk.accounts.session_life import GRACE_MS, ROTATION_MS
 from desk.accounts.setup_link import LINK_MS
 from desk.database.connection import DeskDatabase
+from desk.database.tables import AccountRow
 from desk.errors import SignInError
 from worker.errors import StoreError
 from worker.people.actor import Role
@@ -55,6 +57,14 @@ def test_a_person_signs_in_and_acts_as_the_roster_has_them(accounts: Accounts, r
     found = accounts.find(accounts.sign_in(" KIM ", PASSWORD, address=HERE))
     assert found is not None
     assert found.actor == authenticate(roster.redis, "kim", roster.tokens["kim"])
+
+
+def test_a_password_is_kept_as_argon2id(accounts: Accounts, database: DeskDatabase, roster: Roster) -> None:
+    """Whoever copies the database would find most passwords in a night."""
+    joined(accounts, roster)
+    with database.begin() as session:
+        kept = [row.password_hash for row in session.scalars(select(AccountRow))]
+    assert [one.rpartition("$")[0].rpartition("$")[0] for one in kept] == ["$argon2id$v=19$m=65536,t=3,p=4"]
 
 
 def test_each_sign_in_has_a_token_of_its_own(accounts: Accounts, roster: Roster) -> None:

@@ -59,16 +59,35 @@ def test_a_save_that_comes_twice_is_one(database: DeskDatabase) -> None:
     assert store.of("case-1").version == 2
     for _ in range(2):
         store.save("case-1", ReportAnswers(), by="lea", version=2)
-    assert store.of("case-1").version == 0
+    assert store.of("case-1").version == 3
 
 
-def test_empty_answers_are_removed_at_once(database: DeskDatabase) -> None:
-    """Data that must go would stay for three months."""
-    store = AnswerStore(database, now_ms=_Days())
+def test_answers_that_are_emptied_are_gone_at_once(database: DeskDatabase) -> None:
+    """Data that must go would stay for three months; or a row of nothing for ever."""
+    days = _Days()
+    store = AnswerStore(database, now_ms=days)
+    store.save("case-2", ReportAnswers(), by="lea", version=0)
     store.save("case-1", answers(), by="lea", version=0)
     store.save("case-1", ReportAnswers(), by="lea", version=1)
     with database.begin() as session:
-        assert session.execute(text("SELECT count(*) FROM report_answers")).scalar() == 0
+        rows = session.execute(text('SELECT case_id, "values" FROM report_answers')).all()
+    assert [tuple(row) for row in rows] == [("case-1", "{}")]
+    days.day = KEPT_DAYS + 1
+    assert store.of("case-1").version == 0
+
+
+def test_a_form_of_answers_that_were_emptied_does_not_overwrite_new_ones(database: DeskDatabase) -> None:
+    """Who had the page open all the while would bring back what was removed, and lose what was typed since."""
+    store = AnswerStore(database, now_ms=_Days())
+    store.save("case-1", answers(), by="lea", version=0)
+    store.save("case-1", ReportAnswers(), by="kim", version=1)
+    emptied = store.of("case-1")
+    assert (emptied.answers, emptied.by, emptied.version) == (ReportAnswers(), "kim", 2)
+    store.save("case-1", answers(uk_link="none"), by="kim", version=2)
+    with pytest.raises(AnswersChangedError) as refused:
+        store.save("case-1", answers(), by="lea", version=1)
+    assert refused.value.by == "kim"
+    assert store.of("case-1").answers == answers(uk_link="none")
 
 
 def test_what_cannot_be_read_is_said_and_a_long_id_is_no_case(database: DeskDatabase) -> None:

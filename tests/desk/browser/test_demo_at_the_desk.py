@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 from playwright.sync_api import Browser, expect
 from watched_browser import Watch, new_context
 
+from tools.screenshots import DOCS, HEIGHT, WIDTH, take
 from worker.store.redis_client import connect
 
 MINUTE_SECONDS = 60
@@ -48,6 +50,27 @@ def found_in(demo: subprocess.Popen[str], pattern: str) -> str:
         if found := re.search(pattern, line):
             return found[0]
     pytest.fail("the demo ended:\n" + "".join(seen))
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    """Width and height of a PNG."""
+    height, width = cv2.imread(str(picture)).shape[:2]
+    return width, height
+
+
+@pytest.mark.timeout(240)
+def test_the_readme_s_pictures_are_the_demo_s(
+    demo: subprocess.Popen[str], chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The README would show a desk that nobody has any more, and nobody could make its pictures anew."""
+    link, folder = found_in(demo, r"http://127\.0\.0\.1:\d+/enter/\S+"), tmp_path_factory.mktemp("docs")
+    page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    take(page, link, folder)
+    page.close()
+    readme = (DOCS.parent / "README.md").read_text()
+    shown = re.findall(r"\(docs/(desk-[a-z]+\.png)\)", readme)
+    assert sorted(shown) == sorted(one.name for one in folder.iterdir())
+    assert [size_of(DOCS / name) for name in shown] == [size_of(folder / name) for name in shown]
 
 
 @pytest.mark.timeout(240)

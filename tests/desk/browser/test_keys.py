@@ -5,7 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 from scene import Scene
-from watched_browser import PageOf, assert_accessible
+from watched_browser import NARROW, PageOf, assert_accessible, assert_no_sideways_scrolling
+
+from worker.people.actor import Role
 
 PRESSES = """
   <button type="button" id="one" aria-keyshortcuts="1">One <kbd>1</kbd></button>
@@ -100,6 +102,23 @@ def test_the_list_of_keys_is_that_of_this_page(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(listed).to_be_hidden()
     assert pressed(page) == ["Keys ?"]
+
+
+def test_a_narrow_window_lists_its_keys_too(page_of: PageOf, scene: Scene) -> None:
+    """Whoever enlarges a page four times, on a keyboard, would not learn the keys that act in it."""
+    scene.raise_incident("cam-1")
+    page = page_of("lea", role=Role.LEAD, width=NARROW)
+    page.goto("/queue")
+    button = page.locator("header .top-end .btn")
+    before = page.locator(".top").bounding_box()
+    page.keyboard.press("?")
+    expect(page.locator("#keys").get_by_text("Queue Q")).to_be_visible()
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    expect(button).to_be_focused()
+    expect(button).to_be_in_viewport(ratio=1)
+    assert page.locator(".top").bounding_box() == before
+    assert_no_sideways_scrolling(page)
 
 
 def test_slash_finds_and_q_leads_to_the_queue(page: Page) -> None:

@@ -220,28 +220,30 @@ def test_the_note_on_altered_pictures_reads_as_a_sentence(page_of: PageOf, opene
     assert_accessible(page)
 
 
-def test_a_look_at_a_stream_without_workers_waits_in_its_tile(page_of: PageOf, opened: OpenedCase) -> None:
-    """A moderator who presses L would see nothing happen."""
-    page = page_of("kim")
+def look_asked_for(page: Page, opened: OpenedCase) -> str:
+    """Presses L; the key of the look that waits for a worker."""
     page.goto(opened.path)
     page.keyboard.press("l")
     expect(page.get_by_text("Asked for: a worker seals the newest picture of the stream.")).to_be_visible()
-    redis = opened.cases.redis
-    (look,) = redis.lrange("lw:looks", 0, -1)
-    redis.hset(f"lw:look:{look}", mapping={"state": "failed", "reason": "encrypted"})
+    (look,) = opened.cases.redis.lrange("lw:looks", 0, -1)
+    return f"lw:look:{look}"
+
+
+def test_a_look_at_a_stream_without_workers_waits_in_its_tile(page_of: PageOf, opened: OpenedCase) -> None:
+    """A moderator who presses L would see nothing happen."""
+    page = page_of("kim")
+    look = look_asked_for(page, opened)
+    opened.cases.redis.hset(look, mapping={"state": "failed", "reason": "encrypted"})
     expect(page.get_by_text("The stream is encrypted: nobody here can see it.")).to_be_visible()
 
 
 def test_a_look_is_the_next_picture_that_the_key_opens(page_of: PageOf, opened: OpenedCase) -> None:
     """Whoever presses L and O would be shown an older picture than the one they asked for, by one key on two tiles."""
     page = page_of("kim")
-    page.goto(opened.path)
-    page.keyboard.press("l")
-    expect(page.get_by_text("Asked for: a worker seals the newest picture of the stream.")).to_be_visible()
-    redis = opened.cases.redis
-    (look,) = redis.lrange("lw:looks", 0, -1)
+    look = look_asked_for(page, opened)
     ref = opened.cases.add(opened.incident, opened.cases.sealed(seed=9))
-    redis.hset(f"lw:look:{look}", mapping={"state": "done", "ref": ref, "done_ms": now_ms(redis)})
+    redis = opened.cases.redis
+    redis.hset(look, mapping={"state": "done", "ref": ref, "done_ms": now_ms(redis)})
     expect(page.locator("#pictures .tile")).to_have_count(5)
     expect(page.locator("#pictures .tile kbd", has_text="O")).to_have_count(1)
     page.keyboard.press("o")

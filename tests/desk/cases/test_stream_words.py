@@ -9,13 +9,17 @@ from redis.exceptions import NoPermissionError
 from scene import Scene
 
 from desk.cases.case_view import read_case
+from desk.cases.head_words import head_of
 from desk.cases.stream_view import EarlierCase, StreamView, read_stream
 from desk.cases.stream_words import MOST_METADATA, stream_words
 from desk.texts.catalogue import load_texts
+from worker.incidents.due_ends import end_incidents
+from worker.incidents.keys import ENDS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.queue.claims import take
 from worker.queue.decisions import decide_incident
+from worker.queue.open_cases import read_open_cases
 
 TEXTS = load_texts()
 NOW_MS = 1_795_795_800_000
@@ -103,6 +107,23 @@ def test_a_stream_that_is_not_on_record_any_more_is_told_by_its_event(scene: Sce
     assert found.notices == ("The stream’s record has expired; this page has what the event says of it.",)
     assert [(one.name, one.value) for one in found.metadata] == [("room", "blue")]
     assert found.risk == ""
+
+
+def test_a_stream_whose_record_is_gone_is_as_live_as_in_the_queue(scene: Scene, redis: Redis) -> None:
+    """The queue would say "Live now" of a case, put it in front for that, and its page "not live"."""
+    case_id = case_of(scene, scene.raise_incident("gone"))
+
+    def said() -> tuple[bool, str, str, str]:
+        (queued,) = read_open_cases(redis)[0]
+        case = read_case(redis, case_id)
+        stream = read_stream(redis, case, policy_file=None)
+        head = head_of(case, stream, TEXTS)
+        return queued.live, head.state[:5].strip(), head.title, stream_words(stream, case.now_ms, TEXTS).on_air
+
+    assert said() == (True, "Live", "Known material on a live stream", "not known")
+    redis.zadd(ENDS, {"gone": 0})
+    assert end_incidents(redis, deployment="test") == 1
+    assert said() == (False, "Ended", "Known material on a stream that is not live", "not watched any more")
 
 
 def test_a_stream_that_may_not_be_read_is_said(scene: Scene, redis: Redis) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from desk_process import PASSWORD, DeskProcess, csrf_in, desk_process
+from desk_process import DeskProcess, csrf_in, desk_process
 from judging_page import case_of, judging_form
 from people_made import Roster
 from redis import Redis
@@ -49,9 +49,7 @@ def desk(redis_url: str, tmp_path: Path) -> Iterator[DeskProcess]:
 def kim(desk: DeskProcess, roster: Roster) -> Iterator[httpx.Client]:
     """The browser of the moderator kim."""
     roster.add("kim")
-    with desk.client() as client:
-        form = {"name": "kim", "token": roster.tokens["kim"], "password": PASSWORD}
-        assert client.post("/join", data=form).status_code == 303
+    with desk.signed_in("kim", roster.tokens["kim"]) as client:
         yield client
 
 

@@ -1,7 +1,6 @@
 """A PostgreSQL that is stopped while people work: pages say so within seconds, and come back."""
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import NoReturn
 import httpx
 import pytest
 from desk_databases import postgresql
-from desk_process import PASSWORD, desk_process
+from desk_process import desk_process
 from people_made import Roster
 from redis import Redis
 
@@ -49,16 +48,8 @@ class StoppableServer:
 
 @pytest.fixture
 def server(ci_or_skip: Callable[[str], NoReturn]) -> Iterator[StoppableServer]:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not found:
-        ci_or_skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
-    folder = Path(f"/tmp/lw-pg-stop-{os.getpid()}")  # a socket's path has 107 bytes
-    folder.mkdir()
-    try:
-        with postgresql(folder, found[-1].parent) as url:
-            yield StoppableServer(url=url, data=folder / "data")
-    finally:
-        shutil.rmtree(folder)
+    with postgresql(ci_or_skip) as (url, data):
+        yield StoppableServer(url=url, data=data)
 
 
 def timed(client: httpx.Client, path: str) -> tuple[int, float]:
@@ -74,11 +65,9 @@ def test_pages_refuse_soon_while_the_server_is_stopped(
     roster.add("kim")
     with (
         desk_process(redis_url, tmp_path, LIVEWARDEN_DESK_DATABASE_URL=server.url) as desk,
-        desk.client() as kim,
+        desk.signed_in("kim", roster.tokens["kim"]) as kim,
         ThreadPoolExecutor(60) as pool,
     ):
-        form = {"name": "kim", "token": roster.tokens["kim"], "password": PASSWORD}
-        assert kim.post("/join", data=form).status_code == 303
         assert list(pool.map(lambda _: kim.get("/queue").status_code, range(8))) == [200] * 8  # a pool of connections
         with server.stopped():
             answers = list(pool.map(lambda _: timed(kim, "/queue"), range(8)))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from desk_server import HostClock, RunningDesk, csrf_of
 from evidence_items import Pair, head_of
+from judging_page import decide
 from people_made import Roster
 from pictures_kept import CONTEXT, PictureCases, ask_clear, decoded_image, desk_with_key
 from redis import Redis
@@ -312,6 +313,10 @@ def test_pictures_that_do_not_open_say_why(room: Room, tmp_path: Path) -> None:
         "It waits in the spool of the worker that sealed it. Try again in a moment, or decide all the same.",
     ):
         assert said in page
+    case_id = room.cases.case_id(incident)
+    assert room.moderator.post(f"/cases/{case_id}/take", data={"csrf": csrf_of(room.moderator)}).status_code == 303
+    assert decide(room.moderator, case_id, "cannot_judge").status_code == 303
+    assert "Decided: cannot judge" in room.page(room.moderator, incident)
     assert page.count("Try again") == 3  # missing, and waiting with its sentence
 
 

@@ -124,6 +124,14 @@ def test_answers_are_saved_and_complete_the_report(at: ReportDesk, lead: httpx.C
     assert not [key for key in keys if "someone@mail.example" in str(at.redis.dump(key))]
 
 
+def test_a_host_s_clock_that_is_ahead_forgets_no_answers(at: ReportDesk, lead: httpx.Client) -> None:
+    """One wrong clock would delete the answers of all cases before anybody has reported them."""
+    at.save(lead, form_of(answers()))
+    at.desk.clock.pass_seconds(400 * 86_400)
+    kept = at.desk.app.state.services.answers.of(at.case_id)
+    assert (kept.version, kept.by) == (1, "lea")
+
+
 def test_answers_that_cannot_be_read_are_shown_again_with_what_is_expected(at: ReportDesk, lead: httpx.Client) -> None:
     """A person would lose a page of typing over one wrong character."""
     form = form_of(answers()) | {"account.addresses.0.at": "noon", "description": HOSTILE}

@@ -37,9 +37,7 @@ def desk(valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def kim(desk: DeskProcess, roster: Roster) -> Iterator[httpx.Client]:
     """The browser of the moderator kim."""
     roster.add("kim")
-    with desk.client() as client:
-        form = {"name": "kim", "token": roster.tokens["kim"], "password": PASSWORD}
-        assert client.post("/join", data=form).status_code == 303
+    with desk.signed_in("kim", roster.tokens["kim"]) as client:
         yield client
 
 
@@ -117,9 +115,7 @@ def test_a_flood_of_forms_keeps_nobody_out(desk: DeskProcess, kim: httpx.Client)
 
 def test_a_flood_of_passwords_keeps_nobody_out(redis_url: str, roster: Roster, tmp_path: Path) -> None:
     """Guessing passwords, which are slow on purpose, would keep moderators from the queue."""
-    with desk_process(redis_url, tmp_path) as desk, desk.client() as kim:
-        form = {"name": "lea", "token": roster.tokens["lea"], "password": PASSWORD}
-        assert kim.post("/join", data=form).status_code == 303
+    with desk_process(redis_url, tmp_path) as desk, desk.signed_in("lea", roster.tokens["lea"]) as lea:
 
         def guess(number: int) -> bool:
             with desk.client() as client:
@@ -130,15 +126,13 @@ def test_a_flood_of_passwords_keeps_nobody_out(redis_url: str, roster: Roster, t
 
         with ThreadPoolExecutor(60) as pool:
             answers = pool.map(guess, range(60))
-            assert_pages_come(kim)
+            assert_pages_come(lea)
             assert any(answers)
 
 
 def test_streams_of_one_person_keep_nobody_out(desk: DeskProcess, kim: httpx.Client, roster: Roster) -> None:
     """A browser with hundreds of tabs, or a stolen session, would take every connection of the desk."""
-    form = {"name": "lea", "token": roster.tokens["lea"], "password": PASSWORD}
-    with ExitStack() as open_ones, desk.client() as lea:
-        assert lea.post("/join", data=form).status_code == 303
+    with ExitStack() as open_ones, desk.signed_in("lea", roster.tokens["lea"]) as lea:
         answers = [open_ones.enter_context(kim.stream("GET", "/queue/events")) for _ in range(MOST_OF_PERSON + 3)]
         for stream in answers[:MOST_OF_PERSON]:
             assert next(stream.iter_raw())
@@ -273,9 +267,7 @@ def test_a_session_is_its_own_only(desk: DeskProcess, kim: httpx.Client, roster:
         assert "planted" not in given
         assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(given.split("; "))
     csrf, kept = csrf_in(kim.get("/settings").text), kim.cookies["lw_desk"]
-    with desk.client() as other:
-        form = {"name": "lea", "token": roster.tokens["lea"], "password": PASSWORD}
-        assert other.post("/join", data=form).status_code == 303
+    with desk.signed_in("lea", roster.tokens["lea"]) as other:
         assert other.post("/settings", data={"csrf": csrf}).status_code == 403
     assert kim.post("/sign-out", data={"csrf": csrf}).status_code == 303
     with desk.client(cookie=f"lw_desk={kept}") as thief:
@@ -285,9 +277,8 @@ def test_a_session_is_its_own_only(desk: DeskProcess, kim: httpx.Client, roster:
 def test_nothing_secret_is_written(desk: DeskProcess, roster: Roster) -> None:
     """Whoever reads the desk's log could sign in as others."""
     roster.add("noor", Role.LEAD)
-    with desk.client() as client:
-        token = roster.tokens["noor"]
-        client.post("/join", data={"name": "noor", "token": token, "password": PASSWORD})
+    token = roster.tokens["noor"]
+    with desk.signed_in("noor", token) as client:
         csrf, cookie = csrf_in(client.get("/settings").text), client.cookies["lw_desk"]
         client.get("/queue", params={"token": token, "password": PASSWORD})
         client.post("/sign-in", data={"name": PASSWORD, "password": token})

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import pytest
 
+from desk.errors import RequestRefusedError
+from desk.live.open_streams import MOST_OF_PERSON, OpenStreams
 from desk.web.event_stream import EventStream, event_text
 
 
@@ -53,7 +56,7 @@ def test_a_client_that_leaves_ends_its_stream() -> None:
             await left.wait()
             return {"type": "http.disconnect"}
 
-        await EventStream(endless())({"type": "http"}, receive, send)
+        await EventStream(endless(), counted=nullcontext())({"type": "http"}, receive, send)
 
     asyncio.run(asyncio.wait_for(talk(), 10))
     assert ended == [True]
@@ -74,7 +77,38 @@ def test_a_failing_stream_is_an_error() -> None:
         raise AssertionError
 
     async def talk() -> None:
-        await EventStream(failing())({"type": "http"}, receive, send)
+        await EventStream(failing(), counted=nullcontext())({"type": "http"}, receive, send)
 
     with pytest.raises(ValueError, match="a bug"):
         asyncio.run(asyncio.wait_for(talk(), 10))
+
+
+def test_a_stream_counts_before_it_has_sent_anything() -> None:
+    """Hundreds that are opened at once, while the desk is busy, would all find room."""
+    streams = OpenStreams()
+
+    async def silent() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async def send(_message: object) -> None: ...
+
+    async def receive() -> dict[str, object]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def serve() -> None:
+        await EventStream(silent(), counted=streams.opened("kim"))({"type": "http"}, receive, send)
+
+    async def talk() -> None:
+        serving = [asyncio.create_task(serve()) for _ in range(MOST_OF_PERSON)]
+        await asyncio.sleep(0)
+        with pytest.raises(RequestRefusedError):
+            await serve()
+        for one in serving:
+            one.cancel()
+        await asyncio.wait(serving)
+        with streams.opened("kim"):
+            pass
+
+    asyncio.run(asyncio.wait_for(talk(), 10))

@@ -77,6 +77,17 @@ def test_times_are_by_severity() -> None:
     assert found.by_day[date(2026, 11, 27)].n == 2
 
 
+def test_a_median_has_its_95th_percentile_beside_it() -> None:
+    """A third of the incidents could wait for an hour, and a target for the time of review be shown as met."""
+    found = Judgements()
+    for seconds in (60,) * 6 + (3_600,) * 3:
+        found.add(decided(taken_ms=NOON + seconds * 500, decided_ms=NOON + seconds * 1_000))
+    (every, _) = rows(found.times_section())
+    for kind, median in (("taken", 30), ("decided", 60)):
+        assert every[f"{kind}_median_seconds"] == pytest.approx(median, rel=0.02)
+        assert every[f"{kind}_p95_seconds"] == pytest.approx(median * 60, rel=0.02)
+
+
 def test_agreement_counts_incidents_with_two_judges_alone() -> None:
     """Single decisions, or revisions, would pass for agreement of two people."""
     found = Judgements()
