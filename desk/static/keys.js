@@ -53,6 +53,7 @@
     // Letters and figures with Shift are others'; a sign may need Shift.
     if (event.shiftKey && !/^[^\p{L}\p{N}]$/u.test(event.key)) return
     if (document.querySelector("dialog[open], :popover-open")) return
+    adaptAll() // the page may still be coming in
     if (isTyping(event.target)) {
       if (event.key === "Escape") event.target.blur()
       return

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from scene import Scene
 from watched_browser import NARROW, PageOf, assert_accessible, assert_no_sideways_scrolling
 
@@ -156,6 +156,35 @@ def test_a_person_s_own_keys_are_in_force_everywhere(page_of: PageOf, scene: Sce
     page.keyboard.press("9")
     assert pressed(page) == ["One 9"]
     assert page.locator("#one").get_attribute("aria-keyshortcuts") == "9"
+
+
+def test_a_person_s_own_keys_are_in_force_before_the_page_is_whole(page_of: PageOf, scene: Scene) -> None:
+    """A case would be decided by a key that the person gave to something else."""
+    page = page_of("kim")
+    page.goto("/settings")
+    page.get_by_label("CSEA, apparent").press("9")
+    expect(page.locator("#keys-set").get_by_role("status")).to_have_text("Saved")
+    held: list[Route] = []
+    page.route("**/queue.js*", lambda route: held.append(route))  # Playwright marks what it is given
+    page.goto("/queue", wait_until="commit")
+    expect(page.locator("#keys")).to_be_attached()
+    add_presses(page)
+    page.evaluate(
+        """() => new Promise((resolve, reject) => {
+          setTimeout(() => reject(new Error("no key acts")), 10_000)
+          const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }))
+          const again = () => {
+            press("1")
+            press("9")
+            if (window.pressed.length) resolve()
+            else setTimeout(again, 10)
+          }
+          again()
+        })"""
+    )
+    assert pressed(page) == ["One 9"]
+    held[0].continue_()
+    page.wait_for_load_state()
 
 
 def test_settings_lose_no_keys_and_keys_no_settings(page_of: PageOf) -> None:
