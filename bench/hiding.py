@@ -159,7 +159,8 @@ def _sample(
     found: Any = decoder.sample(segment, profile=profile, seed=seed)
     if before is not None and getattr(found, "leading_seconds", False):
         sample: Any = decoder.sample
-        found = found.with_leading(sample(segment, profile=profile, seed=seed, before=before, leading_only=True))
+        left = found.macroblocks_left
+        found = found.with_leading(sample(segment, profile=profile, seed=seed, before=before, leading_macroblocks=left))
     assert isinstance(found, SampledSegment)
     return found
 
