@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from models.pdq.pdq import PdqHash, hash_luma
-from worker.moderation.gate import MAX_DIFFERENCE, MAX_DISTANCE_BITS
+from worker.moderation.gate import ALIKE_BITS, MAX_DIFFERENCE, MAX_DIFFERENCE_ALIKE, MAX_DISTANCE_BITS, max_difference
 from worker.moderation.gate_key import Cells, GateKey, cells_of
 from worker.moderation.segment_gate import (
-    MAX_DIFFERENCE_BACK,
     MAX_WINDOW_DIFFERENCE,
+    TOLERANCE_BACK,
     thumbnail_difference,
     thumbnail_of,
 )
@@ -76,6 +76,11 @@ class Measured:
         """Returns whether PDQ takes both for the same."""
         return self.pdq.distance(other.pdq) <= MAX_DISTANCE_BITS
 
+    def repeats(self, other: "Measured", *, tolerance: float = 1.0) -> list[bool]:
+        """Returns whether PDQ and the projections take both for the same, by each key."""
+        most = tolerance * max_difference(self.pdq.distance(other.pdq))
+        return [self.near(other) and difference <= most for difference in self.differences(other)]
+
     def same_blocks(self, other: "Measured") -> bool:
         """Returns whether the block means do."""
         return bool(np.abs(self.blocks - other.blocks).max() <= MAX_BLOCK_DIFFERENCE)
@@ -117,14 +122,16 @@ Rows = Iterator[tuple[str, str]]
 
 def _still_rows(stills: dict[str, list[Measured]]) -> Rows:
     pairs = [(one, pictures[0]) for pictures in stills.values() for one in pictures[1:]]
-    near = [one.near(first) for one, first in pairs]
     blocks = [one.near(first) and one.same_blocks(first) for one, first in pairs]
     differences = np.array([one.differences(first) for one, first in pairs])
-    both = (differences <= MAX_DIFFERENCE) & np.array(near)[:, None]
+    both = [one.repeats(first) for one, first in pairs]
     yield "still: PDQ bits, median and most", _median_and_most([one.pdq.distance(first.pdq) for one, first in pairs])
     yield "still: repeated by PDQ and block means", f"{np.mean(blocks):.4f}"
     yield "still: repeated by PDQ and projections", f"{np.mean(both):.4f}"
-    yield f"still: projections <= {MAX_DIFFERENCE}", f"{np.mean(differences <= MAX_DIFFERENCE):.4f}"
+    for most in (MAX_DIFFERENCE, MAX_DIFFERENCE_ALIKE):
+        yield f"still: projections <= {most}", f"{np.mean(differences <= most):.4f}"
+    alike = np.mean([one.pdq.distance(first.pdq) <= ALIKE_BITS for one, first in pairs])
+    yield f"still: PDQ bits <= {ALIKE_BITS}", f"{alike:.4f}"
     yield "still: thumbnails, median and most", _median_and_most([one.in_windows(first) for one, first in pairs])
 
 
@@ -137,10 +144,10 @@ def _restored_rows(
         gain = float(random.choice([1.0, 0.7, 0.5]))
         picture = restored(under, (window - window.mean()) * gain + 110, place)
         measured, first = Measured.of(picture), stills[shown][0]
-        caught = np.array(measured.differences(first)) > MAX_DIFFERENCE
-        by_all.append(np.mean(caught) if measured.near(first) else 1.0)
+        caught = 1 - float(np.mean(measured.repeats(first)))
+        by_all.append(caught)
         if measured.near(first) and measured.same_blocks(first):
-            passed.append((gain, float(np.mean(caught))))
+            passed.append((gain, caught))
     yield "windows of 1/9, block means restored: classified", f"{np.mean(by_all):.4f} of {TRIALS}"
     yield "those of them that PDQ and block means pass", f"{len(passed)}: {np.mean([share for _, share in passed]):.3f}"
     for gain in (1.0, 0.7, 0.5):
@@ -172,10 +179,8 @@ def _back_rows(random: np.random.Generator) -> Rows:
             rows += [(first, Measured.of(decoded[index])) for index in (24, 25, 30, 35, 48, 49, 54)]
         differences = np.array([one.differences(first) for first, one in rows])
         windows = np.array([one.in_windows(first) for first, one in rows])
-        repeated = (
-            (differences <= MAX_DIFFERENCE_BACK)
-            & (windows <= MAX_WINDOW_DIFFERENCE)[:, None]
-            & np.array([one.near(first) for first, one in rows])[:, None]
+        repeated = (windows <= MAX_WINDOW_DIFFERENCE)[:, None] & np.array(
+            [one.repeats(first, tolerance=TOLERANCE_BACK) for first, one in rows]
         )
         text = f"came back, buffer of {buffer_kbits} kbit"
         yield f"{text}: thumbnails, median and most", _median_and_most(windows)

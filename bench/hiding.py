@@ -159,7 +159,8 @@ def _sample(
     found = decoder.sample(segment, profile=profile, seed=seed)
     if before is None or not found.leading_seconds:
         return found
-    leading = decoder.sample(segment, profile=profile, seed=seed, before=before, leading_only=True)
+    left = found.macroblocks_left
+    leading = decoder.sample(segment, profile=profile, seed=seed, before=before, leading_macroblocks=left)
     return found.with_leading(leading)
 
 

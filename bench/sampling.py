@@ -205,12 +205,12 @@ def _measure_still(extent: CorpusSize, decoder: Decoder, progress: Progress) -> 
     ]
     scenes = []
     for clip in progress.track(made(makes, progress, "encoding: still"), description="still scenes"):
-        passed = list(_passed(clip, decoder))
+        passed = list(gate_passes(clip, decoder))
         scenes.append(StillScene(encoder=clip.encoder, taken=len(passed), classified=sum(passed)))
     return scenes
 
 
-def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
+def gate_passes(clip: Clip, decoder: Decoder) -> Iterator[bool]:
     """For each sampled picture of the clip, whether the gate passes it to the classifiers."""
     gate = SegmentGate(GATE_KEY)
     for start_seconds, segment in sampled(clip, decoder, BALANCED):

@@ -92,9 +92,11 @@ class SampledSegment:
     leading_seconds: float = 0.0
     """Time of the leading pictures at the input's beginning that were not decoded, since the GOP before was not there.
     Where it is over 0, the segment before is worth fetching."""
+    macroblocks_left: float = 0.0
+    """Macroblocks that the profile allows to be decoded for these leading pictures, after all that was."""
 
     def with_leading(self, leading: "SampledSegment") -> "SampledSegment":
-        """This result and that of the same input's leading pictures alone (`leading_only`), as one."""
+        """This result and that of the same input's leading pictures alone (`leading_macroblocks`), as one."""
         kept = [stretch for stretch in self.unmoderated if stretch.reason != "leading"]
         left = [
             stretch
@@ -114,4 +116,5 @@ class SampledSegment:
             },
             notes=tuple(dict.fromkeys((*self.notes, *leading.notes))),
             leading_seconds=leading.leading_seconds,
+            macroblocks_left=leading.macroblocks_left,
         )

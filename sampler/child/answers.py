@@ -17,6 +17,7 @@ from sampler.demux.timeline import JUMP_SECONDS
 from sampler.frames import PacketSummary, SampledFrame, SampledSegment, SampleReason, Stretch
 from sampler.limits import BATCH_BYTES, BATCH_PICTURES, Limits
 from sampler.picture import MATRICES, Picture, Plane
+from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
     LEADING,
     LEADING_STRETCHES,
@@ -122,10 +123,10 @@ def read_frames(
         if offset >= BATCH_BYTES:
             raise ValueError("more pictures in a message than a batch holds")
         picture, offset = _picture(entry["picture"], memory[message["file"]], offset, bounds.limits, kept=kept)
-        seconds = _seconds(entry["pts_seconds"], -bounds.seconds, bounds.seconds)
+        seconds = _number(entry["pts_seconds"], -bounds.seconds, bounds.seconds)
         frame = SampledFrame(
             pts_seconds=seconds,
-            late_seconds=_seconds(entry.get("late_seconds", 0.0), 0.0, JUMP_SECONDS),
+            late_seconds=_number(entry.get("late_seconds", 0.0), 0.0, JUMP_SECONDS),
             reason=SampleReason(entry["reason"]),
             keyframe=_flag(entry["keyframe"]),
             concealed=_flag(entry["concealed"]),
@@ -133,7 +134,7 @@ def read_frames(
             picture=picture,
             flat=FLAT[entry["flat"]],
         )
-        frames.append((frame, _seconds(entry["until_seconds"], seconds, 2 * bounds.seconds)))
+        frames.append((frame, _number(entry["until_seconds"], seconds, 2 * bounds.seconds)))
     return frames
 
 
@@ -165,7 +166,7 @@ def _picture(
         matrix=str(stored["matrix"]),
         rotation_degrees=_count(stored["rotation_degrees"], 0, 270) // 90 * 90,
         mirrored=_flag(stored["mirrored"]),
-        pixel_aspect=_seconds(stored["pixel_aspect"], 1 / MAX_PIXEL_ASPECT, MAX_PIXEL_ASPECT),
+        pixel_aspect=_number(stored["pixel_aspect"], 1 / MAX_PIXEL_ASPECT, MAX_PIXEL_ASPECT),
     )
     return picture, offset
 
@@ -195,7 +196,7 @@ def read_segment(
     if len(seen) > 2 * frames_total:
         raise ValueError(f"{len(seen)} pictures were taken of {frames_total}")
     longest = JUMP_SECONDS * (frames_total + 2.0)
-    duration = _seconds(done["duration_seconds"], 0.0, longest)
+    duration = _number(done["duration_seconds"], 0.0, longest)
     # Pictures of GOPs in a strange order may be shown before the first one.
     if not all(-longest <= one.seconds <= duration and one.until_seconds <= 2 * longest for one in seen):
         raise ValueError(f"a picture outside of the {duration} s that the input lasts")
@@ -204,7 +205,7 @@ def read_segment(
         raise ValueError("a note that there is not")
     clean = sorted((one.seconds, one.until_seconds) for one in seen if not one.concealed)
     first = clean[0][0] if clean else 0.0
-    frame_seconds = _seconds(done["frame_seconds"], 0.0, JUMP_SECONDS)
+    frame_seconds = _number(done["frame_seconds"], 0.0, JUMP_SECONDS)
     leading = _leading(done["leading"], -longest, duration)
     unmoderated = leading
     if not bounds.leading_only:
@@ -218,7 +219,7 @@ def read_segment(
             cut_seconds=max((one.seconds for one in seen if one.cut and one.seconds <= first), default=0.0),
         )
     unmoderated = with_refused(unmoderated, _refused(done["refused"], duration))
-    before_seconds = _seconds(done["before_seconds"], 0.0, JUMP_SECONDS)
+    before_seconds = _number(done["before_seconds"], 0.0, JUMP_SECONDS)
     if before_seconds > frame_seconds and not bounds.leading_only:
         before = Stretch(start_seconds=-before_seconds, end_seconds=0.0, reason="no_pictures")
         unmoderated = (before, *unmoderated)
@@ -230,10 +231,13 @@ def read_segment(
         frames_decoded=_count(done["frames_decoded"], 0, 4 * (frames_total + bounds.primers)),
         max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration),
         unmoderated=unmoderated,
-        leading_seconds=_seconds(done["leading_seconds"], 0.0, 2 * longest),
+        leading_seconds=_number(done["leading_seconds"], 0.0, 2 * longest),
+        macroblocks_left=_number(
+            done["macroblocks_left"], 0.0, profile.macroblocks_per_second * max(duration, BURST_SECONDS)
+        ),
         cpu_seconds={
-            "demux": _seconds(done["demux_seconds"], 0.0, elapsed_seconds),
-            "decode": _seconds(done["decode_seconds"], 0.0, elapsed_seconds),
+            "demux": _number(done["demux_seconds"], 0.0, elapsed_seconds),
+            "decode": _number(done["decode_seconds"], 0.0, elapsed_seconds),
             "transfer": transfer_seconds,
         },
         notes=notes,
@@ -246,8 +250,8 @@ def _leading(stretches: Any, earliest: float, latest: float) -> tuple[Stretch, .
     _count(len(stretches), 0, LEADING_STRETCHES)
     found = []
     for start, end in stretches:
-        begun = _seconds(start, earliest, latest)
-        earliest = _seconds(end, begun, latest)
+        begun = _number(start, earliest, latest)
+        earliest = _number(end, begun, latest)
         found.append(Stretch(start_seconds=begun, end_seconds=earliest, reason=LEADING))
     return tuple(found)
 
@@ -257,8 +261,8 @@ def _refused(stretches: Any, duration: float) -> list[tuple[float, float]]:
     _count(len(stretches), 0, MOST_REFUSED)
     read: list[tuple[float, float]] = []
     for start, end in stretches:
-        start = _seconds(start, read[-1][1] if read else 0.0, duration)
-        read.append((start, _seconds(end, start, duration)))
+        start = _number(start, read[-1][1] if read else 0.0, duration)
+        read.append((start, _number(end, start, duration)))
     return read
 
 
@@ -272,7 +276,7 @@ def _packets(packets: Any, longest: float, bounds: Bounds) -> tuple[PacketSummar
     _count(len(packets), 0, 2 * bounds.coded if bounds.packets else 0)
     return tuple(
         PacketSummary(
-            pts_seconds=_seconds(seconds, -longest, longest),
+            pts_seconds=_number(seconds, -longest, longest),
             size_bytes=_count(size, 0, bounds.size_bytes),
             keyframe=_flag(keyframe),
         )
@@ -280,7 +284,7 @@ def _packets(packets: Any, longest: float, bounds: Bounds) -> tuple[PacketSummar
     )
 
 
-def _seconds(value: object, least: float, most: float) -> float:
+def _number(value: object, least: float, most: float) -> float:
     """A number in [least, most], so a finite one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise ValueError(f"expected a number from {least} to {most}")

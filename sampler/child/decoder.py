@@ -103,7 +103,7 @@ class Decoder:
         fresh: bool = False,
         before: bytes | None = None,
         before_init: bytes = b"",
-        leading_only: bool = False,
+        leading_macroblocks: float | None = None,
     ) -> SampledSegment:
         """Takes the pictures worth looking at from one segment or file.
 
@@ -120,14 +120,20 @@ class Decoder:
             before: the segment before this one, where `leading_seconds` of a first result shows that it is needed. One
                 that does not fit (too large, damaged, of another codec, size or time) is as good as none.
             before_init: the media initialisation section of `before`.
-            leading_only: whether only the leading pictures at the beginning are sampled, for `with_leading` of the
-                first result.
+            leading_macroblocks: only the leading pictures at the beginning are sampled, for `with_leading` of the first
+                result; so many macroblocks, its `macroblocks_left`, may be decoded for it.
 
         Raises:
             InputError: nothing could be sampled; its `reason` is for the ledger.
             DecoderError: the decoder died, took too long, spoke nonsense or cannot be started.
         """
-        request = {"operation": "sample", "seed": seed.hex(), "packets": packets, "leading_only": leading_only}
+        leading_only = leading_macroblocks is not None
+        request = {
+            "operation": "sample",
+            "seed": seed.hex(),
+            "packets": packets,
+            "leading_macroblocks": leading_macroblocks,
+        }
         fits = before is not None and len(before_init) + len(before) <= self.limits.input_bytes
         earlier = (before_init, before) if before is not None and fits else (b"", b"")
         bounds = Bounds(

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import leading_stop, orphans
 from sampler.plan.coverage import leading_stretches
+from sampler.plan.plan import Plan
 
 
 class LeadingPictures:
@@ -15,9 +16,19 @@ class LeadingPictures:
         """(start, end) of the time in which each would be shown, on the container's timeline."""
         self.wanted_seconds = 0.0
         """Time of those that the segment before would show."""
+        self.end_seconds = 0.0
+        """Time of the first keyframe, before which the leading pictures at the input's beginning are shown."""
         self._first = True
 
-    def account(self, window: PacketWindow, taken: Collection[int], end_seconds: float, *, broken: bool) -> None:
+    def account(
+        self,
+        window: PacketWindow,
+        taken: Collection[int],
+        end_seconds: float,
+        *,
+        broken: bool,
+        refused: Collection[float],
+    ) -> None:
         """Counts one window.
 
         Args:
@@ -25,16 +36,20 @@ class LeadingPictures:
             taken: indices of the packets whose pictures were taken.
             end_seconds: where the window's last picture ends.
             broken: whether damage was met in its first run.
+            refused: times of the pictures that there was no budget for, which are accounted as such.
         """
         begins = window.primer
         own = range(begins, leading_stop(window.packets, begins))
+        leading = [index for index in own if window.packets[index].leading]
+        answered = any(index in taken or window.packets[index].seconds in refused for index in leading)
         lost = set(orphans(window.packets))
-        if begins and (broken or not any(index in taken for index in own if window.packets[index].leading)):
+        if begins and (broken or not answered):
             # The GOP before was another's, or is damaged: nothing shows what these pictures are.
-            lost.update(index for index in own if window.packets[index].leading and window.packets[index].shown)
+            lost.update(index for index in leading if window.packets[index].shown)
         shown = sorted(packet.seconds for packet in window.packets if packet.shown)
         self.lost += leading_stretches(shown, {window.packets[index].seconds for index in lost}, end_seconds)
         if self._first:
+            self.end_seconds = window.packets[begins].seconds
             wanted = {window.packets[index].seconds for index in lost if index in own}
             self.wanted_seconds = sum(end - start for start, end in leading_stretches(shown, wanted, end_seconds))
         self._first = False
@@ -44,3 +59,12 @@ def only_leading(window: PacketWindow) -> None:
     """Leaves of a window its primer, first keyframe, and leading pictures of that."""
     stop = max(leading_stop(window.packets, window.primer), window.primer + 1)
     del window.packets[stop:], window.payloads[stop:]
+
+
+def leading_plan(window: PacketWindow, planned: Plan) -> Plan:
+    """The part of a window's plan that is for its leading pictures: nothing, where the GOP before is not there."""
+    end_seconds = window.packets[window.primer].seconds
+    return Plan(
+        runs=tuple(part for part in planned.runs if part.run.start < window.primer),
+        refused_seconds=tuple(seconds for seconds in planned.refused_seconds if seconds < end_seconds),
+    )

@@ -40,6 +40,8 @@ class Outbox:
         self._sock = sock
         self._files = files
         self._number = number
+        self.pictures = 0
+        """Pictures that were put in so far."""
         self._turn = 0
         self._entries: list[dict[str, object]] = []
         self._size = 0
@@ -58,6 +60,7 @@ class Outbox:
         flat = flatness(views_of(picture, views), full_range=picture.full_range)
         self._entries.append({"picture": vars(picture), "flat": flat, **entry})
         self._size += size
+        self.pictures += 1
         if self._size >= BATCH_BYTES or len(self._entries) >= BATCH_PICTURES:
             self.send({"type": "more"})
             self._owed = True

@@ -21,7 +21,7 @@ from config.profiles import SamplingProfile
 from sampler.child import wire
 from sampler.child.answers import MAX_PIXEL_ASPECT
 from sampler.child.fork_server import run_fork_server
-from sampler.child.leading import LeadingPictures, only_leading
+from sampler.child.leading import LeadingPictures, leading_plan, only_leading
 from sampler.child.outbox import Outbox
 from sampler.decode.execute import Executor
 from sampler.decode.planes import StoredPicture, store
@@ -34,6 +34,7 @@ from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
+from sampler.plan.budget import DecodingBound
 from sampler.plan.coverage import LEADING_STRETCHES, refused_stretches, spoken_for_until
 from sampler.plan.intervals import at_most, joined
 from sampler.plan.plan import plan
@@ -66,6 +67,8 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
     started = time.process_time()
     decode_seconds = 0.0
     leading = LeadingPictures()
+    leading_macroblocks: float | None = request["leading_macroblocks"]
+    leading_only = leading_macroblocks is not None
     with (
         closing(Demuxer(InputFile(inputs.input, request["size"]), limits, init_bytes=request["init_size"])) as demuxer,
         _segment_before(request, inputs, limits, demuxer) as segment_before,
@@ -75,7 +78,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
         for window in demuxer.windows(segment_before):
-            if request["leading_only"]:
+            if leading_only:
                 only_leading(window)
             end_seconds = _end_seconds(window, demuxer)
             planned = plan(
@@ -86,9 +89,10 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
                 picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
                 probed=executor.probes,
                 compared=not executor.probes,
+                leading_macroblocks=leading_macroblocks,
             )
-            if request["leading_only"]:
-                planned = replace(planned, runs=planned.runs[: 1 if window.primer else 0])
+            if leading_only:
+                planned = leading_plan(window, planned)
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()
             taken_indices: set[int] = set()
@@ -105,14 +109,16 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             decode_seconds += time.process_time() - before
-            leading.account(window, taken_indices, end_seconds, broken=0 in executor.broken)
+            leading.account(
+                window, taken_indices, end_seconds, broken=0 in executor.broken, refused=planned.refused_seconds
+            )
             gc.collect()
             if request["packets"]:
                 packets += [
                     (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
                     for packet in window.packets[window.primer :]
                 ]
-            if request["leading_only"]:
+            if leading_only:
                 break
         if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
             raise DecoderMemoryError("the decoder came so near to its memory bound that damage proves nothing")
@@ -123,18 +129,29 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
     lost = joined(
         (start - origin_seconds, min(end - origin_seconds, demuxer.duration_seconds)) for start, end in leading.lost
     )
+    duration_seconds = demuxer.duration_seconds
+    bound = DecodingBound.of(
+        profile,
+        span_seconds=duration_seconds,
+        picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
+    )
     return {
         "type": "done",
-        "duration_seconds": demuxer.duration_seconds,
+        "duration_seconds": duration_seconds,
         "before_seconds": demuxer.before_seconds,
         "frame_seconds": demuxer.timeline.frame_seconds,
         "frames_total": demuxer.frames_total,
         "frames_decoded": executor.frames_decoded,
         "leading": at_most(lost, LEADING_STRETCHES),
         "leading_seconds": leading.wanted_seconds,
+        "macroblocks_left": bound.left(executor.frames_decoded, outbox.pictures),
         "notes": notes,
         "packets": sorted(packets),
-        "refused": refused_stretches(refused_seconds, seen_seconds, demuxer.duration_seconds),
+        "refused": refused_stretches(
+            refused_seconds,
+            seen_seconds,
+            leading.end_seconds - origin_seconds if leading_only else duration_seconds,
+        ),
         "demux_seconds": time.process_time() - started - decode_seconds,
         "decode_seconds": decode_seconds,
     }

@@ -60,6 +60,8 @@ class DecodingBound:
     """In all."""
     picture_macroblocks: float
     """Size of one picture; 0: not known, and nothing is bounded."""
+    first_stays: bool = True
+    """The first sample is taken whatever it costs: a segment without one is none that was moderated."""
 
     @classmethod
     def of(cls, profile: SamplingProfile, *, span_seconds: float, picture_macroblocks: float) -> "DecodingBound":
@@ -68,6 +70,10 @@ class DecodingBound:
             macroblocks=profile.macroblocks_per_second * max(span_seconds, BURST_SECONDS),
             picture_macroblocks=picture_macroblocks,
         )
+
+    def left(self, pictures: int, samples: int) -> float:
+        """The macroblocks that are left once so many pictures were decoded, and so many of them handed over."""
+        return max(self.macroblocks - (pictures + HANDED_OVER * samples) * self.picture_macroblocks, 0.0)
 
     def holds(self, pictures: int, samples: int) -> bool:
         """True if so many pictures may be decoded, and so many of them handed over."""
@@ -82,8 +88,7 @@ class DecodingBound:
     ) -> list[int]:
         """The targets that are dropped, so that the bound holds.
 
-        Of the run that costs most the last is dropped first, since what it leans on is decoded for it. The first of
-        all stays: a segment without a sample is none that was moderated.
+        Of the run that costs most the last is dropped first, since what it leans on is decoded for it.
 
         Args:
             packets: of the window.
@@ -100,7 +105,7 @@ class DecodingBound:
             total += runs[number].tail - runs[number].start + HANDED_OVER * len(targets[number])
         if total * self.picture_macroblocks <= self.macroblocks:
             return []
-        first = min(targets)
+        first = min(targets) if self.first_stays else None
         heap = [(-cost[-1], -number) for number, cost in costs.items() if len(cost) > (number == first)]
         heapq.heapify(heap)
         dropped: list[int] = []

@@ -95,6 +95,7 @@ def plan(
     picture_macroblocks: float = 0,
     probed: bool = False,
     compared: bool = False,
+    leading_macroblocks: float | None = None,
 ) -> Plan:
     """The pictures to take of `packets`, run by run.
 
@@ -106,6 +107,8 @@ def plan(
         picture_macroblocks: of the largest picture; 0: decoding is not bounded.
         probed: True if the executor probes suspects before it decodes their references.
         compared: True if packets of this codec say nothing, so that pictures have to be compared.
+        leading_macroblocks: that may be decoded for leading pictures, if the rest of the input was sampled before, so
+            that no picture has to be; None: as many as the profile allows for all.
     """
     parts = [
         _Part(
@@ -121,9 +124,14 @@ def plan(
     if not parts:
         return Plan(runs=())
     start_seconds = min(packets[part.own[0]].seconds for part in parts)
-    # The GOP before has its time too, if it is there to be decoded.
-    span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
-    bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_macroblocks)
+    if leading_macroblocks is None:
+        # The GOP before has its time too, if it is there to be decoded.
+        span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
+        bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_macroblocks)
+    else:
+        bound = DecodingBound(
+            macroblocks=leading_macroblocks, picture_macroblocks=picture_macroblocks, first_stays=False
+        )
     owed, wishes = _owed(packets, parts, profile, SecretInstants(seed), end_seconds)
     for number, part in enumerate(parts):
         wishes += [

@@ -54,6 +54,7 @@ DONE = {
     "frames_decoded": 1,
     "leading": [],
     "leading_seconds": 0.0,
+    "macroblocks_left": 0.0,
     "refused": [],
     "notes": [],
     "packets": [],
@@ -179,6 +180,7 @@ LIES: dict[str, Callable[[Liar], None]] = {
     "leading pictures after the end": lambda liar: liar.send(leading=[[0.0, 2.0]]),
     "leading pictures backwards": lambda liar: liar.send(leading=[[0.5, 0.4]]),
     "leading pictures without end": lambda liar: liar.send(leading=[[0.0, 0.0]] * 1000),
+    "macroblocks to decode without end": lambda liar: liar.send(macroblocks_left=1e12),
     "leading pictures for years": lambda liar: liar.send(leading_seconds=1e9),
     "CPU of a century": lambda liar: liar.send(decode_seconds=3e9),
     "a summary of nothing": lambda liar: liar.raw(

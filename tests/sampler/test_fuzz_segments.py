@@ -140,7 +140,11 @@ def test_mutated_segments_before_never_harm_the_worker() -> None:
             for mutate in random.choices(MUTATIONS, k=random.randint(1, 3)):
                 mutate(before, random)
             seen = decoder.sample(
-                second.data, profile=VIGILANT, seed=b"fuzz", before=bytes(before), leading_only=random.random() < 0.5
+                second.data,
+                profile=VIGILANT,
+                seed=b"fuzz",
+                before=bytes(before),
+                leading_macroblocks=alone.macroblocks_left if random.random() < 0.5 else None,
             )
             assert seen.leading_seconds in (0.0, alone.leading_seconds)
             assert bool(seen.leading_seconds) == any(stretch.reason == "leading" for stretch in seen.unmoderated)

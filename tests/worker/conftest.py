@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,20 +49,31 @@ def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, s
 
 
 @pytest.fixture
-def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[WorkerProcess]:
-    """The state of a pool child, allowed to fetch from `origin`."""
+def process_with(
+    environment: dict[str, str], redis: Redis, tmp_path: Path
+) -> Iterator[Callable[[str | None], WorkerProcess]]:
+    """Makes the state of a pool child, allowed to fetch from `origin`, with a policy by its YAML text or the built-in
+    one."""
     redis.set(SEED, "s3cret")
-    process = WorkerProcess(
-        Settings.from_mapping(
-            {
-                "LIVEWARDEN_REDIS_URL": redis_url,
-                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
-                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
-            }
-        )
-    )
-    yield process
-    process.close()
+    with ExitStack() as open_processes:
+
+        def make(policy: str | None) -> WorkerProcess:
+            settings = environment | {"LIVEWARDEN_STORE_URL": str(tmp_path / "store")}
+            if policy is not None:
+                path = tmp_path / "policy.yaml"
+                path.write_text(policy)
+                settings["LIVEWARDEN_POLICY_FILE"] = str(path)
+            process = WorkerProcess(Settings.from_mapping(settings))
+            open_processes.callback(process.close)
+            return process
+
+        yield make
+
+
+@pytest.fixture
+def process(process_with: Callable[[str | None], WorkerProcess]) -> WorkerProcess:
+    """The state of a pool child, allowed to fetch from `origin`."""
+    return process_with(None)
 
 
 @pytest.fixture

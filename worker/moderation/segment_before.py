@@ -66,6 +66,6 @@ class SamplerInput:
             fresh=fresh,
             before=found.data,
             before_init=found.init,
-            leading_only=True,
+            leading_macroblocks=sampled.macroblocks_left,
         )
         return sampled.with_leading(leading)

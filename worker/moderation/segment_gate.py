@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.pdq.pdq import PdqHash
-from worker.moderation.gate import FROZEN_AFTER_MS, MAX_DIFFERENCE, Fingerprint, GateState
+from worker.moderation.gate import FROZEN_AFTER_MS, Fingerprint, GateState
 from worker.moderation.gate_key import COLUMNS, ROWS, Cells, GateKey, cells_of
 
 REMEMBERED = 8
@@ -30,10 +30,10 @@ By `python -m bench.gate`: still scenes with noise reach 1.2, pictures that come
 a quarter of a second 3.3. All of 250 new windows of 1/9 and of 1/16 of the area are noticed; with restored 4 × 4 block
 means all of 1/9 and 98 % of 1/16. Motion is new: of five films no picture is near one of half a second before."""
 
-MAX_DIFFERENCE_BACK = 2 * MAX_DIFFERENCE
-"""Difference of the projections (as `MAX_DIFFERENCE`) where the thumbnail agrees, <=: a picture after a cut is coarser
-than the same one before. With it 95 % of those that come back at 400 kbit/s are repeated (`python -m bench.gate`), and
-84 % at a buffer of a quarter of a second.
+TOLERANCE_BACK = 2.0
+"""Multiple of `worker.moderation.gate.max_difference` by which the projections may differ where the thumbnail agrees:
+a picture after a cut is coarser than the same one before. With it 95 % of those that come back at 400 kbit/s are
+repeated (`python -m bench.gate`), and 84 % at a buffer of a quarter of a second.
 
 A window drawn to keep all cells of a thumbnail escapes the thumbnails, not the projections."""
 
@@ -144,7 +144,7 @@ class SegmentGate:
         for one in self._remembered:
             if (
                 one.state.may_stand_for(capture_ms, self._key)
-                and fingerprint.resembles(one.state.fingerprint, flat=flat, max_difference=MAX_DIFFERENCE_BACK)
+                and fingerprint.resembles(one.state.fingerprint, flat=flat, tolerance=TOLERANCE_BACK)
                 and thumbnail_difference(thumbnail, one.thumbnail) <= MAX_WINDOW_DIFFERENCE
             ):
                 return one.state

@@ -29,8 +29,10 @@ from config.profiles import BALANCED, VIGILANT
 from sampler.child.decoder import Decoder
 from sampler.frames import SampledSegment, Stretch
 from sampler.limits import Limits
+from sampler.plan.budget import HANDED_OVER
 
 DENSE = VIGILANT.model_copy(update={"audits_per_minute": 60.0})
+PICTURE_MACROBLOCKS = 192 * 108 / 256
 H264_16 = x264(open_gop=1, bframes=16, b_adapt=0, **CLOSED)
 HEVC_16 = x265(open_gop=1, bframes=16, b_adapt=0, rc_lookahead=20)
 OPEN = {
@@ -91,7 +93,9 @@ def test_with_the_segment_before_leading_pictures_are_sampled(decoder: Decoder, 
     _, first, second, first_number = halves(recipe)
     segment = decoder.sample(second, profile=BALANCED, seed=b"leading", before=first if at_once else None)
     if not at_once:
-        leading = decoder.sample(second, profile=BALANCED, seed=b"leading", before=first, leading_only=True)
+        leading = decoder.sample(
+            second, profile=BALANCED, seed=b"leading", before=first, leading_macroblocks=segment.macroblocks_left
+        )
         assert all(frame.pts_seconds < segment.frames[0].pts_seconds for frame in leading.frames)
         segment = segment.with_leading(leading)
 
@@ -100,6 +104,31 @@ def test_with_the_segment_before_leading_pictures_are_sampled(decoder: Decoder, 
     assert GOP <= segment.frames_total <= GOP + 16
     assert segment.frames[0].pts_seconds == 0
     assert_right(segment, first_number)
+
+
+@pytest.mark.parametrize("macroblocks", [500, 2_000, 4_000, 250_000])
+@pytest.mark.parametrize("recipe", OPEN.values(), ids=OPEN.keys())
+def test_both_passes_keep_to_one_bound(decoder: Decoder, recipe: Recipe, macroblocks: int) -> None:
+    """A stream of open GOPs would cost twice what its profile allows, and pictures that there was no budget for look
+    like pictures that cannot be decoded."""
+    _, first, second, first_number = halves(recipe)
+    profile = BALANCED.model_copy(update={"macroblocks_per_second": macroblocks})
+    alone = decoder.sample(second, profile=profile, seed=b"leading")
+    left = alone.macroblocks_left
+    leading = decoder.sample(second, profile=profile, seed=b"leading", before=first, leading_macroblocks=left)
+    pictures = alone.frames_decoded + leading.frames_decoded + HANDED_OVER * len(alone.frames + leading.frames)
+
+    assert pictures * PICTURE_MACROBLOCKS <= macroblocks * alone.duration_seconds
+    assert bool(leading.frames) or leading.unmoderated
+    segment = alone.with_leading(leading)
+    assert {stretch.reason for stretch in segment.unmoderated} <= {"budget"}
+    assert segment.leading_seconds == 0
+    assert all(before.end_seconds <= after.start_seconds for before, after in pairwise(segment.unmoderated))
+    assert all(stretch.end_seconds <= alone.frames[0].pts_seconds for stretch in leading.unmoderated)
+    assert_right(segment, first_number)
+    if macroblocks == BALANCED.macroblocks_per_second:
+        assert leading.frames
+        assert segment.unmoderated == ()
 
 
 def test_fragments_take_the_init_section_of_the_segment_before(decoder: Decoder) -> None:
@@ -175,7 +204,9 @@ def test_bytes_that_do_not_lead_up_to_the_segment_leave_it_as_it_is(decoder: Dec
     _, _, second, _ = halves(HEVC_OPEN_GOP)
     alone = decoder.sample(second, profile=BALANCED, seed=b"leading")
     joined = decoder.sample(second, profile=BALANCED, seed=b"leading", before=unrelated()[kind])
-    only = decoder.sample(second, profile=BALANCED, seed=b"leading", before=unrelated()[kind], leading_only=True)
+    only = decoder.sample(
+        second, profile=BALANCED, seed=b"leading", before=unrelated()[kind], leading_macroblocks=alone.macroblocks_left
+    )
 
     assert joined.unmoderated == alone.unmoderated
     assert [frame.pts_seconds for frame in joined.frames] == [frame.pts_seconds for frame in alone.frames]

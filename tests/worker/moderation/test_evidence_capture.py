@@ -1,6 +1,6 @@
 """The pictures that a segment leaves sealed: real clips, a real decoder, real keys."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -35,13 +35,6 @@ REQUEST = CaptureRequest(
 CAPTURE_MS = 1_000_000
 RED = "{name: red, when: 'score(\"means/first\") > 0.5', severity: high}"
 """Holds for the astronaut (0.55), the coffee (0.62) and the page (0.67); not for the rocket and coins."""
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    """One decoder child for all tests here."""
-    with Decoder() as decoder:
-        yield decoder
 
 
 @pytest.fixture

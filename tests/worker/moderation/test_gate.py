@@ -11,7 +11,7 @@ from clips import HEIGHT, WIDTH, Rgb, photo, shade
 
 from models.pdq.pdq import hash_luma
 from worker.moderation.gate import GateState
-from worker.moderation.gate_key import GateKey
+from worker.moderation.gate_key import MAX_REUSE_MS, MIN_REUSE_MS, GateKey
 from worker.moderation.segment_gate import GateView, SegmentGate
 
 SCENES = ("astronaut", "coffee", "chelsea", "rocket", "camera", "coins", "brick", "moon")
@@ -47,6 +47,15 @@ def classified(pictures: Iterable[Rgb], *, every_seconds: float, flat: bool = Fa
     return passed
 
 
+def drawn(*, every_seconds: float, count: int) -> list[float]:
+    """Seconds at which pictures that never change are classified: when the time drawn for the last one is over."""
+    times = [0.0]
+    for seconds in (index * every_seconds for index in range(1, count)):
+        if seconds - times[-1] > KEY.reuse_ms(round(times[-1] * 1000)) / 1000:
+            times.append(seconds)
+    return times
+
+
 def coded(pictures: Sequence[Rgb], quality: int) -> list[Rgb]:
     """Pictures after lossy coding, each encoded separately."""
     return [
@@ -63,7 +72,9 @@ def test_a_still_scene_reaches_the_classifier_at_most_once_in_ten(scene: str) ->
     noise = [random.standard_normal(still.shape, np.float32) * 2 for _ in range(8)]
     noisy = coded([np.clip(still + one, 0, 255).astype(np.uint8) for one in noise], 80)
     minutes = [noisy[index] for index in random.integers(0, len(noisy), 300)]
-    assert len(classified(minutes, every_seconds=2)) <= 30
+    passed = classified(minutes, every_seconds=2)
+    assert passed == drawn(every_seconds=2, count=300), "noise alone has a picture classified"
+    assert len(passed) <= 30
 
 
 @pytest.mark.parametrize("every_seconds", [1.0, 2.0])
@@ -100,6 +111,7 @@ def test_no_classification_is_reused_for_more_than_30_seconds() -> None:
     assert 5 <= min(reused) <= 15
     assert 29 <= max(reused) <= 31
     assert len(set(reused)) >= 10
+    assert (MIN_REUSE_MS, MAX_REUSE_MS) == (5_000, 30_000)
 
 
 def test_a_broadcaster_cannot_know_when_a_still_scene_is_classified_again() -> None:
@@ -141,6 +153,28 @@ def restored(scene: Rgb, window: np.ndarray, *, left: int, top: int) -> Rgb:
                     missing = scene[y, x].astype(np.float32).sum() - picture[y, x].sum()
                     over[...] = np.clip(over + missing / over.size, 0, 255)
     return np.rint(picture).astype(np.uint8)
+
+
+def test_a_window_that_keeps_the_means_of_32_by_18_blocks_is_classified() -> None:
+    """A window could be drawn that keeps every block of a grid that all keys share."""
+    passed = []
+    for scene, name in (("coffee", "page"), ("rocket", "coins"), ("moon", "camera"), ("chelsea", "brick")):
+        under, other = photo(scene).astype(np.float32), photo(name).astype(np.float32)
+        part = (slice(120, 240), slice(200, 420))
+        picture = under.copy()
+        picture[part] = np.clip(blocks_of(under) + (other - blocks_of(other)) / 2, 0, 255)[part]
+        passed += [
+            len(classified([photo(scene), picture.astype(np.uint8)], every_seconds=2, key=GateKey(bytes([number]))))
+            == 2
+            for number in range(8)
+        ]
+    assert sum(passed) >= 0.95 * len(passed)
+
+
+def blocks_of(picture: np.ndarray) -> np.ndarray:
+    """The picture as the means of 32 × 18 blocks."""
+    means = cv2.resize(picture, (32, 18), interpolation=cv2.INTER_AREA)
+    return cv2.resize(means, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
 
 
 @pytest.mark.parametrize("area", [9, 16])
@@ -209,7 +243,9 @@ def test_dark_pictures_that_cannot_be_hashed_are_each_classified() -> None:
 
 def test_a_black_screen_is_classified_once_in_ten() -> None:
     """A black stream would cost as much as one with content."""
-    assert len(classified([shade(16)] * 300, every_seconds=2, flat=True)) <= 30
+    passed = classified([shade(16)] * 300, every_seconds=2, flat=True)
+    assert passed == drawn(every_seconds=2, count=300)
+    assert len(passed) <= 30
 
 
 def test_another_shade_is_classified() -> None:
@@ -241,7 +277,12 @@ def test_no_more_than_16_numbers_are_kept() -> None:
     """Pictures of people would be stored in Redis, in the clear."""
     _, state = view(None, photo("astronaut"), capture_ms=0)
     assert len(state.fingerprint.projections) == 16
-    assert len(state.to_json()) < 450
+    kept = json.loads(state.to_json())
+    assert set(kept) == {
+        "key", "pdq", "quality", "projections", "capture_ms", "classified_ms", "unchanged_since_ms", "scores"
+    }  # fmt: skip
+    assert all(number == round(number, 2) for number in kept["projections"])
+    assert len(json.dumps(kept["projections"], separators=(",", ":"))) <= 16 * len("-9999.99,") + 1
 
 
 def test_what_is_kept_does_not_show_where_a_picture_is_bright() -> None:

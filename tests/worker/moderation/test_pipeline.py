@@ -1,7 +1,6 @@
 """The pipeline on real clips, with its own decoder child, hash lists and classifier."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -34,24 +33,6 @@ from worker.moderation.verdict import SampleVerdict
 DRILL = ModerationContext(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
 LIVE = ModerationContext(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
 SEED = b"tests"
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    """One decoder child for all tests here."""
-    with Decoder() as decoder:
-        yield decoder
-
-
-@pytest.fixture(scope="module")
-def pipeline(decoder: Decoder) -> Pipeline:
-    """The pipeline with the shipped lists and models."""
-    return Pipeline(
-        decoder=decoder,
-        bank=always(ListsInForce(bank=Bank())),
-        classifiers=load_classifiers(None),
-        policy=load_policy(None),
-    )
 
 
 @pytest.fixture
@@ -145,13 +126,13 @@ def test_a_still_scene_is_classified_once_and_counts_each_time(pipeline: Pipelin
 def test_a_scene_that_changes_slowly_is_classified_again(pipeline: Pipeline) -> None:
     """Content faded in so slowly that each picture resembles the previous one would never be classified."""
     picture, pictures = photo("chelsea").copy(), []
-    for second in range(12):
+    for second in range(30):
         picture[10:16, 10 + 10 * second : 16 + 10 * second] = 255
         pictures += held(picture.copy(), 1)
     verdict = pipeline.moderate(clip(pictures), context=LIVE, seed=SEED)
     classified = [sample.pts_seconds for sample in verdict.samples if not sample.deduplicated]
-    assert len(classified) <= len(verdict.samples) / 2
-    assert max(after - before for before, after in pairwise([*classified, 12.0])) <= 6
+    assert len(classified) < len(verdict.samples) / 2
+    assert max(after - before for before, after in pairwise([*classified, 30.0])) <= 6
 
 
 def test_a_late_segment_keeps_the_gate_state_of_a_later_one(pipeline: Pipeline) -> None:

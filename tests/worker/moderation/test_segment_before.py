@@ -1,36 +1,18 @@
 """Leading pictures of an open GOP are moderated with the segment before, which is fetched only where it is needed."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from clips import RATE, clip, held, photo
 from open_gops import open_segments
-from tinymodels import load_classifiers
 
 from config.facts import StreamFacts
-from config.policy.policy import load_policy
-from models.bank.bank import Bank
-from sampler.child.decoder import Decoder
-from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.pipeline import ModerationContext, Pipeline
 from worker.moderation.segment_before import SegmentBytes
 from worker.moderation.verdict import SegmentVerdict
 
 DRILL = ModerationContext(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
 BEFORE, SEGMENT = open_segments(carded=1)[:2]
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Iterator[Pipeline]:
-    """The pipeline with the shipped lists and models."""
-    with Decoder() as decoder:
-        yield Pipeline(
-            decoder=decoder,
-            bank=always(ListsInForce(bank=Bank())),
-            classifiers=load_classifiers(None),
-            policy=load_policy(None),
-        )
 
 
 class Origin:

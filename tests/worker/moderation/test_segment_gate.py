@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 
 import cv2
@@ -12,14 +12,9 @@ from clips import HEIGHT, WIDTH, Rgb, clip, held, photo, shade
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
-from tinymodels import load_classifiers
 
 from config.facts import StreamFacts
-from config.policy.policy import load_policy
-from models.bank.bank import Bank
 from models.pdq.pdq import PdqHash, hash_luma
-from sampler.child.decoder import Decoder
-from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.gate import GateState
 from worker.moderation.gate_key import GateKey
 from worker.moderation.pipeline import ModerationContext, Pipeline
@@ -211,17 +206,6 @@ def test_states_of_segments_merge_to_the_same_in_any_order(segments: list[list[i
 
 
 LUMAS = [luma_of(photo(name, 320, 180)) for name in NAMES]
-
-
-@pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
-    with Decoder() as decoder:
-        yield Pipeline(
-            decoder=decoder,
-            bank=always(ListsInForce(bank=Bank())),
-            classifiers=load_classifiers(None),
-            policy=load_policy(None),
-        )
 
 
 def test_a_clip_that_cuts_back_and_forth_is_classified_twice(pipeline: Pipeline) -> None:

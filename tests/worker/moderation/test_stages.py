@@ -1,7 +1,7 @@
 """Stages of classifiers: which classify which picture, and models that fail, hang or return invalid scores."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
@@ -31,13 +31,6 @@ LIVE = ModerationContext(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000
 DRILL = ModerationContext(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
 RULE = "{name: a, when: 'matched(\"l\")', severity: high}"
 MINOR = [{"labels": [{"name": "minor", "category": "minor"}]}]
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    """One decoder child for all tests here."""
-    with Decoder() as decoder:
-        yield decoder
 
 
 def policy(folder: Path, cascade: str = "", rules: str = RULE) -> Policy:

@@ -1,7 +1,7 @@
 """Real clips against lists of transformed pictures and of videos: from the decoder's frames to the policy's hits."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -27,12 +27,6 @@ LIVE = ModerationContext(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")
 
 Rgb = npt.NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as decoder:
-        yield decoder
 
 
 def pipeline(decoder: Decoder, entries: Sequence[Entry], *variants: Variant) -> Pipeline:

@@ -18,7 +18,6 @@ from hls_origin import SEGMENT_SECONDS, LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
 
-from config.settings import Settings
 from worker.errors import OutOfTimeError
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
@@ -27,32 +26,19 @@ from worker.ingest.registry.slow_streams import QUICK_SECONDS, SlowPart, is_slow
 from worker.ingest.status import stream_status
 from worker.processes.soft_limit import SoftLimit, soft_limit
 from worker.runtime.segment_task import MAX_LOSSES, moderate_segment
-from worker.runtime.worker_process import SEED, WorkerProcess
+from worker.runtime.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.timeout(method="thread")
 """Timeouts of these tests use a thread: pytest-timeout's signal is the one of the soft limit."""
 
 
 @pytest.fixture
-def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[WorkerProcess]:
-    redis.set(SEED, "s3cret")
-    (tmp_path / "policy.yaml").write_text(
+def process(process_with: Callable[[str | None], WorkerProcess]) -> WorkerProcess:
+    return process_with(
         "version: '1'\nrules:\n"
         "  - {name: asking, severity: review, when: 'score(\"open-nsfw/nsfw\") > 0.999'}\n"
         "  - {name: shown, severity: high, when: 'matched(\"selftest\")'}\n"
     )
-    process = WorkerProcess(
-        Settings.from_mapping(
-            {
-                "LIVEWARDEN_REDIS_URL": redis_url,
-                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
-                "LIVEWARDEN_POLICY_FILE": str(tmp_path / "policy.yaml"),
-                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
-            }
-        )
-    )
-    yield process
-    process.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,12 +12,10 @@ import pytest
 from clips import RATE, clip, held, photo
 from hls_origin import LiveOrigin
 from media import Recipe, cut, encode, keyframes, steady, x264
-from redis import Redis
 
 from config.facts import StreamFacts
 from config.policy.policy import load_policy
 from config.profiles import PROFILES
-from config.settings import Settings
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.stream_gaps import BLIND
@@ -26,7 +24,7 @@ from worker.ingest.registry.registry import DUE, stream_key, watch
 from worker.ingest.status import stream_status
 from worker.queue.open_cases import read_open_cases
 from worker.runtime.segment_task import moderate_segment
-from worker.runtime.worker_process import SEED, WorkerProcess
+from worker.runtime.worker_process import WorkerProcess
 from worker.timeline.layout import BandKind, bands, span_of
 from worker.timeline.series_store import case_series
 from worker.verdictlog.reading import read_log
@@ -64,25 +62,12 @@ def rows(process: WorkerProcess) -> list[dict]:
 
 
 @pytest.fixture
-def frugal(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[WorkerProcess]:
+def frugal(process_with: Callable[[str | None], WorkerProcess]) -> WorkerProcess:
     """A process whose policy lets a second of a stream cost no more than some pictures of it."""
-    redis.set(SEED, "s3cret")
-    (tmp_path / "policy.yaml").write_text(
+    return process_with(
         "version: '1'\nprofiles: {balanced: {macroblocks_per_second: 5000}}\nrules:\n"
         "  - {name: listed, severity: high, when: 'matched(\"selftest\")'}\n"
     )
-    process = WorkerProcess(
-        Settings.from_mapping(
-            {
-                "LIVEWARDEN_REDIS_URL": redis_url,
-                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
-                "LIVEWARDEN_POLICY_FILE": str(tmp_path / "policy.yaml"),
-                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
-            }
-        )
-    )
-    yield process
-    process.close()
 
 
 def test_a_stream_over_its_budget_is_in_the_ledger_and_seen_by_moderators(frugal: WorkerProcess, origin: LiveOrigin):

@@ -61,6 +61,12 @@ def test_records_of_version_0_1_0_are_read():
     assert SegmentRecord.read(record.key, newer(kept("segment"))) == record
     # Its block means are no projections: the next picture is classified.
     assert GateState.read(kept("gate")) is None
+    fields = json.loads(kept("gate"))
+    fields |= {"key": "0a1b2c3d", "projections": fields.pop("blocks"), "classified_ms": fields["capture_ms"]}
+    gate = GateState.read(json.dumps(fields))
+    assert gate is not None
+    assert gate.scores == {"open-nsfw/nsfw": 0.25}
+    assert GateState.read(newer(json.dumps(fields))) == gate
 
 
 @pytest.mark.parametrize("of", [str, newer])
