@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from worker.processes.blas_threads import keep_numpy_to_one_thread
 
@@ -39,6 +39,9 @@ settings.load_profile("deterministic")
 SESSION_VARIABLE = "LIVEWARDEN_TEST_SESSION"
 """Set in every process that a test starts, so that orphans are recognised even after init has adopted them."""
 
+LEFT_IN_HALVES = pytest.StashKey[list[str]]()
+"""Processes that the suite's halves left running."""
+
 HELD_SECONDS = 2
 """Longest time for which one of our commands may block Redis; they take milliseconds. Waits for the disk are not
 counted: a disk may stall for seconds."""
@@ -60,16 +63,28 @@ def pytest_collection_finish() -> None:
         raise pytest.UsageError("a test imports worker.app into the suite's own process: start one for it")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     token = f"{SESSION_VARIABLE}={os.environ[SESSION_VARIABLE]}".encode()
     left = [process for process in _processes() if token in process.environment or process.parent == os.getpid()]
-    if left:
+    lines = [f"{process.pid} {process.command}" for process in left]
+    if hasattr(session.config, "workeroutput"):  # one of the suite's halves: tells the process that reports
+        session.config.workeroutput["left"] = lines
+        return
+    lines += session.config.stash.get(LEFT_IN_HALVES, [])
+    if lines:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.ensure_newline()
-            for process in left:
-                reporter.write_line(f"left running by a test: {process.pid} {process.command}", red=True)
+            for line in lines:
+                reporter.write_line(f"left running by a test: {line}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keeps what one of the suite's halves left running, by pytest-xdist's hook."""
+    node.config.stash.setdefault(LEFT_IN_HALVES, []).extend(getattr(node, "workeroutput", {}).get("left", []))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -298,8 +298,7 @@ class Decoder:
         process = self._pool.process
         self._end()
         status = None if process is None else process.exit_status
-        if status is None:
-            status = -signal.SIGKILL
+        status = -signal.SIGKILL if status is None else status
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return DecoderDiedError(f"the decoder child ended ({how})", exit_status=status)
 
