@@ -9,7 +9,7 @@ import os
 import struct
 
 VERSION_3, CAP_SYS_NICE = 0x20080522, 23
-"""Of linux/capability.h."""
+"""Constants of linux/capability.h."""
 
 
 def forgo_real_time() -> None:
