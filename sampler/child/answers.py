@@ -23,6 +23,7 @@ from sampler.plan.coverage import (
     LEADING_STRETCHES,
     MOST_REFUSED,
     SECOND_VIDEO_STREAM,
+    UNDECODABLE,
     longest_gap_seconds,
     unseen_stretches,
     with_refused,
@@ -36,8 +37,8 @@ NOTES = frozenset(["second_video_stream", "cover_picture", "pts_jump", "pts_miss
 """Notes on an input, each at most once."""
 PICTURE_BYTES = 1024
 """Bytes of JSON for a picture; 550 is the maximum seen."""
-SUMMARY_BYTES = 32 << 10
-"""Bytes of JSON for all else in a message; 40 for each stretch that the budget refused."""
+SUMMARY_BYTES = 48 << 10
+"""Bytes of JSON for all else in a message; 40 for each stretch that the budget refused or the decoder lost."""
 PACKET_BYTES = 64
 """Bytes of JSON for a packet: a time, a size and its keyframe flag."""
 TEXT_CHARACTERS = 500
@@ -207,6 +208,10 @@ def read_segment(
     first = clean[0][0] if clean else 0.0
     frame_seconds = _number(done["frame_seconds"], 0.0, JUMP_SECONDS)
     leading = _leading(done["leading"], -longest, duration)
+    undecodable = tuple(
+        Stretch(start_seconds=start, end_seconds=end, reason=UNDECODABLE)
+        for start, end in _intervals(done["undecodable"], duration)
+    )
     unmoderated = leading
     if not bounds.leading_only:
         unmoderated = unseen_stretches(
@@ -215,10 +220,10 @@ def read_segment(
             frame_seconds=frame_seconds,
             max_gap_seconds=profile.max_gap_seconds,
             reason=_unseen_reason(notes, concealed=len(clean) < len(seen)),
-            leading=leading,
+            lost=sorted([*leading, *undecodable], key=lambda stretch: stretch.start_seconds),
             cut_seconds=max((one.seconds for one in seen if one.cut and one.seconds <= first), default=0.0),
         )
-    unmoderated = with_refused(unmoderated, _refused(done["refused"], duration))
+    unmoderated = with_refused(unmoderated, _intervals(done["refused"], duration))
     before_seconds = _number(done["before_seconds"], 0.0, JUMP_SECONDS)
     if before_seconds > frame_seconds and not bounds.leading_only:
         before = Stretch(start_seconds=-before_seconds, end_seconds=0.0, reason="no_pictures")
@@ -227,8 +232,9 @@ def read_segment(
         frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
         duration_seconds=duration,
         frames_total=frames_total,
-        # Suspects are decoded by themselves first; a run's first packet may be decoded twice.
-        frames_decoded=_count(done["frames_decoded"], 0, 4 * (frames_total + bounds.primers)),
+        # Suspects are decoded by themselves first, leading pictures in two runs, and all of a run of which some did not
+        # come out once more.
+        frames_decoded=_count(done["frames_decoded"], 0, 6 * (frames_total + bounds.primers)),
         max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration),
         unmoderated=unmoderated,
         leading_seconds=_number(done["leading_seconds"], 0.0, 2 * longest),
@@ -256,8 +262,8 @@ def _leading(stretches: Any, earliest: float, latest: float) -> tuple[Stretch, .
     return tuple(found)
 
 
-def _refused(stretches: Any, duration: float) -> list[tuple[float, float]]:
-    """Stretches that the budget refused, ascending and apart."""
+def _intervals(stretches: Any, duration: float) -> list[tuple[float, float]]:
+    """Stretches of the input, ascending and apart."""
     _count(len(stretches), 0, MOST_REFUSED)
     read: list[tuple[float, float]] = []
     for start, end in stretches:
@@ -311,4 +317,4 @@ def _unseen_reason(notes: tuple[str, ...], *, concealed: bool) -> str:
         return SECOND_VIDEO_STREAM
     if concealed:
         return "concealed"
-    return "undecodable" if "damaged" in notes else "gap"
+    return UNDECODABLE if "damaged" in notes else "gap"

@@ -32,11 +32,18 @@ from sampler.demux.packet_reader import Demuxer, PacketWindow
 from sampler.demux.primer import Primer
 from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
 from sampler.plan.budget import DecodingBound
-from sampler.plan.coverage import LEADING_STRETCHES, refused_stretches, spoken_for_until
-from sampler.plan.intervals import at_most, joined
+from sampler.plan.coverage import (
+    LEADING_STRETCHES,
+    MOST_REFUSED,
+    picture_stretches,
+    refused_stretches,
+    spoken_for_until,
+)
+from sampler.plan.intervals import Interval, at_most, joined, without
 from sampler.plan.plan import plan
 
 MACROBLOCK_PIXELS = 256
@@ -77,6 +84,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
+        undecodable: list[Interval] = []
         for window in demuxer.windows(segment_before):
             if leading_only:
                 only_leading(window)
@@ -108,6 +116,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
                     taken_indices.add(taken.index)
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
+            undecodable += picture_stretches(shown, executor.lost_seconds, end_seconds)
             decode_seconds += time.process_time() - before
             leading.account(
                 window, taken_indices, end_seconds, broken=0 in executor.broken, refused=planned.refused_seconds
@@ -130,6 +139,12 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         (start - origin_seconds, min(end - origin_seconds, demuxer.duration_seconds)) for start, end in leading.lost
     )
     duration_seconds = demuxer.duration_seconds
+    # One picture's time is left out, as with gaps.
+    longer = [
+        (max(start - origin_seconds, 0.0), min(end - origin_seconds, duration_seconds))
+        for start, end in joined(undecodable)
+        if end - start > demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
+    ]
     bound = DecodingBound.of(
         profile,
         span_seconds=duration_seconds,
@@ -145,6 +160,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         "leading": at_most(lost, LEADING_STRETCHES),
         "leading_seconds": leading.wanted_seconds,
         "macroblocks_left": bound.left(executor.frames_decoded, outbox.pictures),
+        "undecodable": at_most(without(longer, lost), MOST_REFUSED),
         "notes": notes,
         "packets": sorted(packets),
         "refused": refused_stretches(

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from config.profiles import SamplingProfile
 from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
-from sampler.plan.budget import DecodingBound, SampleBudget
+from sampler.plan.budget import HANDED_OVER, DecodingBound, SampleBudget
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
 from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of
 from sampler.plan.telling import tells
@@ -57,6 +57,8 @@ class RunPlan:
     """By presentation time, no picture twice."""
     watched: bool = False
     """All of its pictures are decoded and compared, and the executor adds those on both sides of cuts."""
+    watching_macroblocks: float = 0.0
+    """That watching it takes, by `DecodingBound.run_cost`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +69,8 @@ class Plan:
     refused_seconds: tuple[float, ...] = ()
     """Times, ascending, of pictures that there is no budget for: what is shown from there to the next sample is seen by
     nobody."""
+    spare_macroblocks: float = math.inf
+    """That may be decoded besides, for runs that turn out otherwise than their packets say."""
 
 
 class _Part(NamedTuple):
@@ -140,20 +144,13 @@ def plan(
         ]
     _, refused = _granted(packets, profile, start_seconds, owed, wishes)
     unsure = {wish.part for wish in refused if wish.suspect is not None and not wish.suspect.weak}
-    wanted = [
-        number for number, part in enumerate(parts) if compared or number in unsure or not tells(packets, part.run)
-    ]
+    silent = {number for number, part in enumerate(parts) if compared or not tells(packets, part.run)}
+    wanted = sorted(unsure | silent)
     watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
     wishes = [wish for wish in wishes if wish.suspect is None or wish.part not in watched]
     granted, refused = _granted(packets, profile, start_seconds, owed, wishes)
     unseen = {wish.seconds for wish in refused if not _is_optional(wish)}
-    if compared:
-        unseen |= {
-            seconds
-            for number in wanted
-            if number not in watched
-            for seconds in _after(packets, parts[number].own, owed)
-        }
+    unseen |= {seconds for number in silent - watched for seconds in _after(packets, parts[number].own, owed)}
     return _assembled(packets, parts, owed, granted, watched, bound, unseen)
 
 
@@ -256,11 +253,11 @@ def _affordable(
     """The runs to watch, of those that are `wanted`; where not all can be, nobody knows which."""
     order = sorted(wanted, key=lambda number: next(instants.draws("watch", packets[parts[number].own[0]].seconds)))
     watched: set[int] = set()
-    pictures = 0
+    spent = HANDED_OVER * len(owed) * bound.picture_macroblocks
     for number in order:
-        more = parts[number].run.tail - parts[number].run.start
-        if bound.holds(pictures + more, len(owed)):
-            pictures += more
+        more = bound.run_cost(packets, parts[number].run, 0)
+        if spent + more <= bound.macroblocks:
+            spent += more
             watched.add(number)
     return frozenset(watched)
 
@@ -288,7 +285,8 @@ def _assembled(
         number: [index for index in part.own if index in reasons or index in proofs]
         for number, part in enumerate(parts)
     }
-    dropped = set(bound.refuse(packets, [part.run for part in parts], targets, watched))
+    refused, spare = bound.refuse(packets, [part.run for part in parts], targets, watched)
+    dropped = set(refused)
     unseen |= {packets[index].seconds for index in dropped}
     return Plan(
         runs=tuple(
@@ -305,8 +303,10 @@ def _assembled(
                     if index not in dropped
                 ),
                 watched=number in watched,
+                watching_macroblocks=bound.run_cost(packets, part.run, 0),
             )
             for number, part in enumerate(parts)
         ),
         refused_seconds=tuple(sorted(unseen)),
+        spare_macroblocks=spare,
     )

@@ -51,7 +51,7 @@ def with_long_reference(count: int, *, second: int, named: bool) -> bytes:
         stream = output.add_mux_stream("h264", rate=RATE, width=SIZE.width, height=SIZE.height)
         for number in range(count):
             intra = number in (0, second)
-            head = _sequence_parameters(named=named) + picture_parameters() if intra else b""
+            head = sequence_parameters(named=named) + picture_parameters() if intra else b""
             head += RECOVERY_POINT if number == second else b""
             packet = av.Packet(head + (_naming if named else _listing)(number, second))
             packet.stream, packet.time_base = stream, Fraction(1, CLOCK)
@@ -69,7 +69,7 @@ def shown_at(number: int, second: int) -> NDArray[np.float64]:
     return luma
 
 
-def _sequence_parameters(*, named: bool) -> bytes:
+def sequence_parameters(*, named: bool) -> bytes:
     bits = BitWriter()
     bits.put(MAIN_PROFILE, 8)
     bits.put(LEVEL, 16)
@@ -100,7 +100,7 @@ def _naming(number: int, second: int) -> bytes:
         bits.put(0b01, 2)
     else:
         bits.put(0)
-    _blocks(bits, number, second, older=False)
+    put_blocks(bits, number, second, older=False)
     return bits.unit(SLICE if number else IDR)
 
 
@@ -123,11 +123,11 @@ def _listing(number: int, second: int) -> bytes:
         bits.put(0b00, 2)
     else:
         bits.put(0)
-    _blocks(bits, number, second, older=number > second)
+    put_blocks(bits, number, second, older=number > second)
     return bits.unit(IDR if number == 0 else SLICE if intra else UNREFERENCED_SLICE)
 
 
-def _blocks(bits: BitWriter, number: int, second: int, *, older: bool) -> None:
+def put_blocks(bits: BitWriter, number: int, second: int, *, older: bool) -> None:
     """From slice_qp_delta on: all blocks raw, or the upper ones, and the rest repeated from the first reference in the
     list, or the second and `older` one."""
     intra = number in (0, second)

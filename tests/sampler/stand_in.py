@@ -56,6 +56,7 @@ DONE = {
     "leading_seconds": 0.0,
     "macroblocks_left": 0.0,
     "refused": [],
+    "undecodable": [],
     "notes": [],
     "packets": [],
     "demux_seconds": 0.0,

@@ -1,0 +1,162 @@
+"""Decodes packets of one run after another, and tells which pictures are right. Runs in the decoder child."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+import av
+from av.codec.context import Flags
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from sampler.decode.probe import TELL_PREDICTION
+from sampler.decode.refresh import RefreshMap
+from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packets import PacketRun
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
+from sampler.errors import DecoderMemoryError
+
+DAMAGE_BUDGET = 32
+"""Packets that FFmpeg may refuse in one run before the run is given up: a second of damage. Each costs little, but a
+hostile segment could hold thousands."""
+CROWD_BUDGET = 10_000
+"""NAL units beyond those that are read in one run's packets, over (>) which the run is given up. Each is read by FFmpeg
+several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
+NO_PICTURE = -1
+"""In place of a packet's index: what comes of it is no picture of the window."""
+
+
+class RunDecoder:
+    """The decoder of one input, which is given packets run by run."""
+
+    def __init__(self, context: VideoCodecContext, *, max_pixels: int) -> None:
+        """Takes over the stream's own context, not yet opened."""
+        self._context = context
+        self._max_pixels = max_pixels
+        self._tell_prediction = TELL_PREDICTION.get(context.name, {})
+        self._is_h264 = context.name == "h264"
+        self.frames_decoded = 0
+        self.damaged = 0
+        """Packets that were refused."""
+        self.wrong: set[int] = set()
+        """Pictures of the run that lean on made-up ones, though the decoder may not know it."""
+        self.absent: set[int] = set()
+        """Packets of the run that should have been shown, and of which no picture came."""
+        self._latest_seconds = -math.inf
+        self._disordered = False
+        self._refresh: RefreshMap | None = None
+        self._spoiled = 0
+
+    @property
+    def surprises(self) -> bool:
+        """True if pictures of the run did not come, or not in the order of their times: which of them a player shows is
+        known only once all are decoded."""
+        return bool(self.absent) or self._disordered
+
+    @property
+    def is_open(self) -> bool:
+        """True once the first packet was decoded."""
+        return self._context.is_open
+
+    def set_up(self, *, thrifty: bool) -> None:
+        """Sets the decoder up before its first packet; `thrifty`: without the loop filter on all but keyframes."""
+        options = {"max_pixels": str(self._max_pixels)} | self._tell_prediction
+        if thrifty:
+            options["skip_loop_filter"] = "nokey"
+        self._context.thread_count = 1
+        self._context.options = options
+
+    def decode(self, window: PacketWindow, run: PacketRun, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+        """Decodes packets of a run, from its beginning on, and gives each picture with the index of its packet.
+
+        That index takes the time stamp's place in the decoder, so that it identifies a picture whatever the
+        broadcaster's time stamps are: missing, doubled, wrapped. In a run without a keyframe packets may well be
+        refused until all is right: their parameter sets were in an earlier segment.
+        """
+        # Pictures that lean on made-up ones are given, and marked, in headless runs only.
+        self._context.flags = Flags.output_corrupt if run.headless else 0
+        sound_from = run.start if run.recovered is None else run.recovered
+        self.wrong = set()
+        self._latest_seconds, self._disordered = -math.inf, False
+        self.absent = {index for index in indices if window.packets[index].shown}
+        self._refresh, self._spoiled = None, len(window.packets)
+        if run.headless and indices and self._is_h264:
+            self._spoil(run.start)
+            self._prime(window.payloads[indices[0]])
+        damage = crowd = 0
+        try:
+            for index in indices:
+                payload = window.payloads[index]
+                crowd += window.packets[index].unread_units
+                if crowd > CROWD_BUDGET:
+                    damage += 1
+                    break
+                payload.pts = index
+                self.frames_decoded += not window.packets[index].completes
+                try:
+                    frames = self._context.decode(payload)
+                except av.error.MemoryError as error:
+                    raise DecoderMemoryError("the decoder hit its memory bound") from error
+                except (av.error.FFmpegError, ValueError):
+                    # ValueError: of PyAV 19, on the second packet, if the container's parameters open no decoder.
+                    if index >= sound_from:
+                        damage += 1
+                        if window.packets[index].reference:
+                            self._spoil(index)
+                    if damage > DAMAGE_BUDGET:
+                        break
+                    continue
+                yield from self._told(frames, window, headless=run.headless)
+            yield from self._told(self._drain(), window, headless=run.headless)
+        finally:
+            self.damaged += damage
+            self._context.flush_buffers()
+
+    def _drain(self) -> list[VideoFrame]:
+        """Pictures that the decoder still holds back for reordering."""
+        try:
+            return self._context.decode(None)
+        except (av.error.FFmpegError, ValueError):
+            self.damaged += 1
+            return []
+
+    def _told(
+        self, frames: list[VideoFrame], window: PacketWindow, *, headless: bool
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """The pictures with their packets' indices; damage can make FFmpeg give one without."""
+        for frame in frames:
+            if frame.pts is None or not 0 <= frame.pts < len(window.packets):
+                continue
+            reference = window.packets[frame.pts].reference
+            # In the middle of a GOP it means no more than that no recovery point has passed.
+            if frame.is_corrupt and reference and not headless:
+                self._spoil(frame.pts)
+            if frame.pts >= self._spoiled and (
+                self._refresh is None or not self._refresh.follow(frame, reference=reference)
+            ):
+                self.wrong.add(frame.pts)
+            self.absent.discard(frame.pts)
+            seconds = window.packets[frame.pts].seconds
+            self._disordered |= seconds < self._latest_seconds - SAME_INSTANT_SECONDS
+            self._latest_seconds = max(self._latest_seconds, seconds)
+            yield frame.pts, frame
+
+    def _spoil(self, index: int) -> None:
+        """From a packet on, pictures lean on what is missing or damaged; with H.264 until they are proven right."""
+        self._spoiled = min(self._spoiled, index)
+        if self._is_h264 and (self._refresh is None or self._refresh.complete):
+            self._refresh = RefreshMap()
+
+    def _prime(self, payload: "Packet[VideoStream]") -> None:
+        """Decodes a headless run's first packet once more than it is there, so that it has something to lean on.
+
+        Where frame_num begins at 0, FFmpeg sees no gap that it would fill with grey, refuses a first picture without
+        references, and with it loses the first columns of an intra refresh; all that leans on them stays wrong, and is
+        called right.
+        """
+        payload.pts = NO_PICTURE
+        self.frames_decoded += 1
+        with suppress(av.error.FFmpegError, ValueError):
+            self._context.decode(payload)

@@ -1,0 +1,98 @@
+"""Pictures that a decoder does not show, or shows at another time than the container says."""
+
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import pytest
+from fields import FRAME_NUMBER_BITS, I_SLICE, IDR, P_SLICE, SIZE, SLICE, BitWriter, picture_parameters
+from long_term import UNREFERENCED_SLICE, put_blocks, sequence_parameters
+from media import CLOCK, FRAME_TICKS, RATE, encode, number_in, steady, x264
+
+from config.profiles import BALANCED
+from sampler.child.decoder import Decoder
+
+COUNT = 100
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as shared:
+        yield shared
+
+
+HIDDEN = 50
+
+
+def hiding() -> bytes:
+    """An MPEG-TS in which a reference picture is older, by its order of output, than what was shown already: it is
+    never shown, but all from the second after it on repeat it."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mpegts") as output:
+        stream = output.add_mux_stream("h264", rate=RATE, width=SIZE.width, height=SIZE.height)
+        for number in range(COUNT):
+            head = sequence_parameters(named=False) + picture_parameters() if number == 0 else b""
+            packet = av.Packet(head + _picture(number))
+            packet.stream, packet.time_base = stream, Fraction(1, CLOCK)
+            packet.pts = packet.dts = number * FRAME_TICKS
+            packet.is_keyframe = number == 0
+            output.mux(packet)
+    return file.getvalue()
+
+
+def _picture(number: int) -> bytes:
+    intra = number in (0, HIDDEN)
+    bits = BitWriter()
+    bits.ue(0, I_SLICE if intra else P_SLICE, 0)
+    bits.put((number > 0) + (number > HIDDEN), FRAME_NUMBER_BITS)
+    if number == 0:
+        bits.ue(0)
+    bits.put(2 * (number - 8 if number == HIDDEN else number) % 2**FRAME_NUMBER_BITS, FRAME_NUMBER_BITS)
+    older = number == HIDDEN + 1
+    if not intra:
+        bits.put(older)
+        if older:
+            bits.ue(1)
+        bits.put(0)
+    else:
+        bits.put(0, 2 if number == 0 else 1)
+    put_blocks(bits, number, HIDDEN, older=older)
+    return bits.unit(IDR if number == 0 else SLICE if intra else UNREFERENCED_SLICE)
+
+
+def ahead(data: bytes, number: int, seconds: float) -> bytes:
+    """The MPEG-TS without reordering, the presentation time of one picture put off by so much."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data), format="mpegts") as source, av.open(file, "w", format="mpegts") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            packet.stream = stream
+            packet.pts += round(seconds * CLOCK) if index == number else 0
+            output.mux(packet)
+    return file.getvalue()
+
+
+def test_a_picture_is_shown_where_it_says_and_answers_for_no_other(decoder: Decoder) -> None:
+    """A picture whose time is put off would be the sample of all before that time, and a cut there would be missed."""
+    still = x264(bframes=0, keyint=250, scenecut=0)
+    data = ahead(encode(still, steady(COUNT), lambda number: 40 <= number < 70), 35, 1.4)
+    for seed in (b"a", b"b", b"c", b"d"):
+        segment = decoder.sample(data, profile=BALANCED, seed=seed)
+        numbers = {round(frame.pts_seconds * RATE): number_in(frame.picture.luma()) for frame in segment.frames}
+        assert any(40 <= number < 70 for number in numbers.values())
+        assert all(number == at or number == 35 for at, number in numbers.items())
+
+
+def test_what_leans_on_a_picture_that_is_never_shown_is_seen(decoder: Decoder) -> None:
+    """Another scene could be brought in by a picture that no player shows, in packets that are empty after it."""
+    data = hiding()
+    with av.open(io.BytesIO(data)) as source:
+        shown = {round(frame.pts / FRAME_TICKS): frame.to_ndarray(format="gray") for frame in source.decode(video=0)}
+    assert HIDDEN not in {number - min(shown) for number in shown}
+    for seed in (b"a", b"b", b"c", b"d"):
+        segment = decoder.sample(data, profile=BALANCED, seed=seed)
+        print([(f.pts_seconds, f.reason.value) for f in segment.frames], segment.unmoderated, segment.notes)
+        lasting = [frame for frame in segment.frames if frame.pts_seconds * RATE > HIDDEN + 1.5]
+        assert lasting
+        assert lasting[0].pts_seconds * RATE < HIDDEN + 3
