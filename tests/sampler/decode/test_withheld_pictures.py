@@ -92,7 +92,29 @@ def test_what_leans_on_a_picture_that_is_never_shown_is_seen(decoder: Decoder) -
     assert HIDDEN not in {number - min(shown) for number in shown}
     for seed in (b"a", b"b", b"c", b"d"):
         segment = decoder.sample(data, profile=BALANCED, seed=seed)
-        print([(f.pts_seconds, f.reason.value) for f in segment.frames], segment.unmoderated, segment.notes)
         lasting = [frame for frame in segment.frames if frame.pts_seconds * RATE > HIDDEN + 1.5]
         assert lasting
         assert lasting[0].pts_seconds * RATE < HIDDEN + 3
+
+
+def test_a_gop_of_which_no_picture_comes_is_not_called_seen(decoder: Decoder) -> None:
+    """A second that cannot be decoded would count as moderated by the sample before it, and a player may show it."""
+    data = encode(x264(bframes=0, keyint=25, scenecut=0), steady(COUNT))
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data), format="mpegts") as source, av.open(file, "w", format="mpegts") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            content = bytes(packet)
+            if 25 <= index < 50:
+                # A slice that begins at macroblock 128: there are 84.
+                slices = content.rindex(b"\0\0\1") + 4
+                content = content[:slices] + b"\1" * (len(content) - slices)
+            written = av.Packet(content)
+            written.pts, written.dts, written.time_base = packet.pts, packet.dts, packet.time_base
+            written.stream, written.is_keyframe = stream, packet.is_keyframe
+            output.mux(written)
+    segment = decoder.sample(file.getvalue(), profile=BALANCED, seed=b"s")
+    (lost,) = segment.unmoderated
+    assert lost.reason == "undecodable"
+    assert lost.start_seconds == pytest.approx(1.0)
+    assert lost.end_seconds == pytest.approx(2.0)
