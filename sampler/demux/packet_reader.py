@@ -22,6 +22,7 @@ from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
 from sampler.demux.packets import VideoPacket, demoted, describe, has_leading
+from sampler.demux.pids import stream_pids
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
@@ -145,8 +146,10 @@ class Demuxer:
         if self.track >= self.tracks:
             raise NoVideoError(f"the segment has no video stream {self.track}")
         chosen = videos[self.track]
-        self._note_others()
-        if len(streams.video) > len(video_tracks(streams.video)):
+        known = len(video_tracks(streams.video))
+        if known > self.tracks:
+            self._note_second_video()
+        if len(streams.video) > known:
             self.notes.append(COVER_PICTURE)
         if self._is_encrypted(chosen):
             raise EncryptedError(ENCRYPTED)
@@ -159,10 +162,18 @@ class Demuxer:
         hold_codec(chosen)
         return chosen
 
-    def _note_others(self) -> None:
-        """Notes a video that is not sampled: of more than those, or one that came up after the beginning."""
-        if SECOND_VIDEO_STREAM not in self.notes and len(video_tracks(self._input.streams.video)) > self.tracks:
+    def _note_second_video(self) -> None:
+        """Notes a video that is not sampled, one of more than those that are, or one that came up later."""
+        if SECOND_VIDEO_STREAM not in self.notes:
             self.notes.append(SECOND_VIDEO_STREAM)
+
+    def _has_late_stream(self) -> bool:
+        """True if an MPEG-TS has a stream that was not known when it was opened. Of any kind: a stream's word on what
+        it is counts for nothing."""
+        if self._container is not Container.MPEG_TS:
+            return False
+        pids = stream_pids(self._source.at)
+        return pids is None or not pids <= {stream.id for stream in self._input.streams}
 
     def _hold_pixels(self, pixels: int) -> None:
         self.picture_pixels = max(self.picture_pixels, pixels)
@@ -245,7 +256,8 @@ class Demuxer:
             raise EncryptedError(ENCRYPTED)
         if not self.frames_total:
             raise NoVideoError("the segment declares video and holds no picture")
-        self._note_others()
+        if self._has_late_stream():
+            self._note_second_video()
         yield self._close(window, primer)
 
     def _close(self, window: PacketWindow, primer: Primer | None) -> PacketWindow:

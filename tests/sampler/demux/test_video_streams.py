@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from hostile_media import segment
+from hostile_media import segment, ts_packets
 from media import RATE, encode, steady, x264
 
 from config.profiles import BALANCED
@@ -102,3 +102,24 @@ def test_a_video_that_comes_up_later_leaves_what_was_before_unmoderated(decoder:
     assert {frame.track for frame in seen.frames} == {0, 1}
     assert sum(stretch.seconds for stretch in seen.unmoderated) == pytest.approx(10)
     assert {stretch.reason for stretch in seen.unmoderated} == {"no_pictures"}
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\x47" * 100], ids=["in step", "out of step"])
+@pytest.mark.parametrize("change", ["declared", "split header", "scrambled"])
+def test_a_video_in_the_middle_alone_is_noted(decoder: Decoder, change: str, garbage: bytes) -> None:
+    """FFmpeg reads the beginning and the end of a segment to find its streams. What a programme map brings between
+    them would go unseen."""
+    long = encode(CLIP, steady(40 * RATE))
+    assert len(long) > 300_000
+    middle = bytearray(segment("mpegts", video_streams=2))
+    for start in ts_packets(bytes(middle), 0x101):
+        if change == "scrambled":
+            middle[start + 3] |= 0x80
+        elif change == "split header" and middle[start + 1] & 0x40:
+            # Two bytes of the payload are left, the rest is stuffing.
+            middle[start + 3] |= 0x20
+            middle[start + 4 : start + 188] = b"\xb5\x00".ljust(182, b"\xff") + b"\x00\x00"
+    seen = sample(decoder, long + garbage + bytes(middle) + long)
+
+    assert SECOND in seen.notes
+    assert [stretch.reason for stretch in seen.unmoderated] == [SECOND]
