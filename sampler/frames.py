@@ -84,7 +84,8 @@ class SampledSegment:
     max_gap_seconds: float
     """The longest stretch without a sample (concealed ones do not count), both ends of the input included."""
     unmoderated: tuple[Stretch, ...]
-    """Stretches further than the profile's `max_gap_seconds` from every sample, by time, with reasons."""
+    """Stretches further than the profile's `max_gap_seconds` from every sample of one of its tracks, by time, with
+    reasons."""
     cpu_seconds: dict[str, float]
     """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
     notes: tuple[str, ...] = ()
