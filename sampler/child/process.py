@@ -83,7 +83,8 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         except (DecoderMemoryError, av.error.MemoryError):
             raise
         except SamplerError as error:
-            failures.append(error)
+            # Its traceback would keep what was read.
+            failures.append(error.with_traceback(None))
         except av.error.FFmpegError as error:
             failures.append(translate(error))
         else:
