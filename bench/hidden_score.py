@@ -104,9 +104,10 @@ def judge_hidden(hidden: HiddenClip, sampled: Sequence[SampledSegment | None]) -
 
 
 def is_wrong(hidden: HiddenClip, seconds: float, frame: SampledFrame) -> bool:
-    """True if the picture taken is not that which was shown, even coarsely."""
+    """True if the picture taken is not that which its track showed, even coarsely: a second track shows the ground."""
     taken = thumbnail(frame.picture.planes[0]).astype(np.int16)
-    return bool(np.abs(taken - hidden.shown[_index(hidden, seconds)]).mean() > WRONG_LEVELS)
+    shown = hidden.plain if frame.track else hidden.shown
+    return bool(np.abs(taken - shown[_index(hidden, seconds)]).mean() > WRONG_LEVELS)
 
 
 def shows(hidden: HiddenClip, seconds: float, frame: SampledFrame) -> bool:

@@ -16,7 +16,7 @@ import cv2
 from bench.clips import FRAMES_PER_SECOND, Clip, as_mp4, seconds
 from config.profiles import SamplingProfile
 from sampler.child.decoder import Decoder
-from sampler.demux.packet_reader import OPEN_OPTIONS
+from sampler.demux.open_input import OPEN_OPTIONS
 from sampler.errors import InputError
 from sampler.frames import SampledFrame, SampledSegment
 

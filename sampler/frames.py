@@ -23,7 +23,7 @@ class SampledFrame:
     """A picture taken from a segment, and why it was taken."""
 
     pts_seconds: float
-    """Presentation time from the input's first picture, >= 0."""
+    """Presentation time from its track's first picture, >= 0."""
     late_seconds: float = 0.0
     """Seconds from the input's beginning, by its sound, to that first picture."""
     reason: SampleReason
@@ -37,6 +37,9 @@ class SampledFrame:
     replaced: bool = False
     """Concealed, and taken for no more than the time that has passed, while a picture of the same input that is right
     follows within the profile's `max_gap_seconds`: nothing is lost if only hashes see this one."""
+    track: int = 0
+    """Number of its video track, from 0: which one a player shows is unknown. Each track's times are counted from its
+    own first picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,8 @@ class SampledSegment:
     max_gap_seconds: float
     """The longest stretch without a sample (concealed ones do not count), both ends of the input included."""
     unmoderated: tuple[Stretch, ...]
-    """Stretches further than the profile's `max_gap_seconds` from every sample, by time, with reasons."""
+    """Stretches further than the profile's `max_gap_seconds` from every sample of one of its tracks, by time, with
+    reasons."""
     cpu_seconds: dict[str, float]
     """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
     notes: tuple[str, ...] = ()
@@ -97,7 +101,9 @@ class SampledSegment:
 
     def with_leading(self, leading: "SampledSegment") -> "SampledSegment":
         """This result and that of the same input's leading pictures alone (`leading_macroblocks`), as one."""
-        kept = [stretch for stretch in self.unmoderated if stretch.reason != "leading"]
+        # A track that failed this time shows nothing of its leading pictures.
+        failed = (set(leading.notes) - set(self.notes)) & {"second_video_stream"}
+        kept = [stretch for stretch in self.unmoderated if failed or stretch.reason != "leading"]
         left = [
             stretch
             for stretch in leading.unmoderated

@@ -10,11 +10,12 @@ from typing import Any, BinaryIO, Self
 from config.profiles import BALANCED, SamplingProfile
 from sampler import errors
 from sampler.child import wire
-from sampler.child.answers import Bounds, PictureSummary, read_frames, read_segment, read_text
+from sampler.child.answers import Bounds, PictureSummary, read_frames, read_text
 from sampler.child.decoder_pool import INPUTS_A_PROCESS, DecoderPool
 from sampler.child.exchange import Exchange
 from sampler.child.fork_server_handle import PROGRAM
 from sampler.child.inputs import input_size
+from sampler.child.summaries import read_segment
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
@@ -22,7 +23,7 @@ from sampler.errors import (
     TooLargeError,
     UndecodableError,
 )
-from sampler.frames import SampledFrame, SampledSegment, SampleReason
+from sampler.frames import SampledFrame, SampledSegment
 from sampler.limits import Limits
 from sampler.picture import Picture
 
@@ -113,9 +114,9 @@ class Decoder:
             profile: how closely to look.
             seed: secret of the deployment with the segment's identity: from it come the instants of audits.
             packets: whether the result carries the table of all packets.
-            consume: is given each picture as it comes, in the order of `frames`, which then stays empty: so that a
-                file of any length is worked through in bounded memory. It must not keep the picture, whose memory is
-                written again.
+            consume: is given each picture as it comes, track after track, each by time; `frames` then stays empty: so
+                that a file of any length is worked through in bounded memory. It must not keep the picture, whose
+                memory is written again.
             fresh: in a process that has worked on no other input.
             before: the segment before this one, where `leading_seconds` of a first result shows that it is needed. One
                 that does not fit (too large, damaged, of another codec, size or time) is as good as none.
@@ -156,8 +157,7 @@ class Decoder:
                     received = read_frames(message, exchange.memory, bounds, kept=consume is None)
                     _hold(len(seen) + len(received) <= bounds.pictures, "more pictures than there can be")
                 for frame, until_seconds in received:
-                    is_cut = frame.reason is SampleReason.CUT
-                    seen.append(PictureSummary(frame.pts_seconds, until_seconds, frame.concealed, is_cut))
+                    seen.append(PictureSummary.of(frame, until_seconds))
                     if consume is not None:
                         consume(frame)
                         continue

@@ -33,12 +33,14 @@ from sampler.demux.primer import Primer
 from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
+from sampler.demux.video_streams import SAMPLED_TRACKS
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
-from sampler.plan.budget import DecodingBound
+from sampler.plan.budget import DecodingBound, shared
 from sampler.plan.coverage import (
     LEADING_STRETCHES,
     MOST_REFUSED,
+    SECOND_VIDEO_STREAM,
     picture_stretches,
     refused_stretches,
     spoken_for_until,
@@ -66,20 +68,67 @@ def _settings(text: str) -> tuple[Limits, SamplingProfile]:
 
 
 def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str, object]:
-    """Samples one video input; pictures go into the outbox, the summary is returned."""
+    """Samples one video input, track after track; pictures go into the outbox, the summaries are returned.
+
+    A track that cannot be sampled leaves a note: what it shows is unknown, and so is which one a player shows.
+
+    Raises:
+        SamplerError: none can be sampled.
+    """
     limits, profile = _settings(request["settings"])
     # Boxes can name the same bytes again and again; the parent believes in one picture a byte.
     limits = replace(limits, frames=min(limits.frames, request["size"]))
+    summaries: list[dict[str, Any]] = []
+    failures: list[SamplerError] = []
+    for track in range(SAMPLED_TRACKS):
+        try:
+            summary, tracks = _sample_track(track, request, inputs, outbox, limits, profile)
+        except (DecoderMemoryError, av.error.MemoryError):
+            raise
+        except SamplerError as error:
+            # Its traceback would keep what was read.
+            failures.append(error.with_traceback(None))
+        except av.error.FFmpegError as error:
+            failures.append(translate(error))
+        else:
+            summaries.append(summary)
+            # Pictures of all tracks are bounded together.
+            limits = replace(limits, frames=limits.frames - summary["frames_total"])
+            if tracks == track + 1:
+                break
+        gc.collect()
+    if not summaries:
+        raise failures[0]
+    if failures or any(SECOND_VIDEO_STREAM in summary["notes"] for summary in summaries):
+        for summary in summaries:
+            summary["notes"] = [*dict.fromkeys((*summary["notes"], SECOND_VIDEO_STREAM))]
+    return {"type": "done", "tracks": summaries}
+
+
+def _sample_track(
+    track: int,
+    request: dict[str, Any],
+    inputs: Inputs,
+    outbox: Outbox,
+    limits: Limits,
+    profile: SamplingProfile,
+) -> tuple[dict[str, Any], int]:
+    """Samples one video track; returns its summary, and how many are sampled."""
     seed = bytes.fromhex(request["seed"])
     started = time.process_time()
     decode_seconds = 0.0
     leading = LeadingPictures()
     leading_macroblocks: float | None = request["leading_macroblocks"]
     leading_only = leading_macroblocks is not None
+    handed_over = outbox.pictures
+    source = InputFile(inputs.input, request["size"])
     with (
-        closing(Demuxer(InputFile(inputs.input, request["size"]), limits, init_bytes=request["init_size"])) as demuxer,
+        closing(Demuxer(source, limits, init_bytes=request["init_size"], track=track)) as demuxer,
         _segment_before(request, inputs, limits, demuxer) as segment_before,
     ):
+        profile = shared(profile, demuxer.tracks)
+        if leading_macroblocks is not None:
+            leading_macroblocks /= demuxer.tracks
         executor = Executor(demuxer.codec_context, limits, profile)
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []
@@ -150,8 +199,8 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         span_seconds=duration_seconds,
         picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
     )
-    return {
-        "type": "done",
+    summary = {
+        "track": track,
         "duration_seconds": duration_seconds,
         "before_seconds": demuxer.before_seconds,
         "frame_seconds": demuxer.timeline.frame_seconds,
@@ -159,7 +208,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         "frames_decoded": executor.frames_decoded,
         "leading": at_most(lost, LEADING_STRETCHES),
         "leading_seconds": leading.wanted_seconds,
-        "macroblocks_left": bound.left(executor.frames_decoded, outbox.pictures),
+        "macroblocks_left": bound.left(executor.frames_decoded, outbox.pictures - handed_over),
         "undecodable": at_most(without(longer, lost), MOST_REFUSED),
         "notes": notes,
         "packets": sorted(packets),
@@ -171,6 +220,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         "demux_seconds": time.process_time() - started - decode_seconds,
         "decode_seconds": decode_seconds,
     }
+    return summary, demuxer.tracks
 
 
 def _segment_before(
@@ -215,6 +265,7 @@ def _hand_over(taken: DecodedTarget, until: float, window: PacketWindow, demuxer
             "keyframe": packet.keyframe,
             "concealed": taken.concealed,
             "replaced": taken.replaced,
+            "track": demuxer.track,
         },
     )
 

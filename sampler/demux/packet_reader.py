@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, cast
+from typing import cast
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -21,12 +20,14 @@ from sampler.demux.encryption import (
 )
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
+from sampler.demux.open_input import open_input
 from sampler.demux.packets import VideoPacket, demoted, describe, has_leading
+from sampler.demux.pids import stream_pids
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import JUMP_SECONDS, Timeline
-from sampler.demux.video_streams import CODECS, choose_video, codec_tag, has_second_video, hold_codec
+from sampler.demux.video_streams import CODECS, choose_videos, codec_tag, hold_codec, video_tracks
 from sampler.errors import (
     EncryptedError,
     ImplausibleRateError,
@@ -39,18 +40,11 @@ from sampler.limits import ROOM, Limits
 
 ENCRYPTED = "the video is encrypted: there is no key"
 SECOND_VIDEO_STREAM = "second_video_stream"
-"""Note: which video a player shows is unknown."""
+"""Note: there is a video that is not sampled, and which one a player shows is unknown."""
 COVER_PICTURE = "cover_picture"
 """Note: the metadata has a cover picture, which is no part of the video and is not sampled."""
 LATE_VIDEO_SECONDS = 0.5
 """Sound may begin so long before the pictures: packagers cut the one where they cut the other, roughly."""
-
-OPEN_OPTIONS = {"codec_whitelist": "none", "probesize": "32768", "analyzeduration": "0", "fpsprobesize": "0"}
-"""No decoder may be opened to probe, nor the frame rate be guessed: opening and demuxing 4 s of 360p takes 0.7 ms
-instead of 4.7 ms."""
-
-READ_BYTES = 256 << 10
-"""Size of one read: a call into Python each, so not FFmpeg's 32 KiB."""
 
 RATE_PICTURES = 8
 """So many pictures are needed to call a rate implausible."""
@@ -71,15 +65,17 @@ class PacketWindow:
     leading pictures only, and are not shown."""
 
 
-_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""Names of streams that are no text must not end the child. PyAV 19 is always lenient, and has no such argument."""
-
-
 class Demuxer:
     """An opened input. Its notes and counts are whole once `windows` is exhausted."""
 
-    def __init__(self, source: InputFile, limits: Limits, *, init_bytes: int = 0) -> None:
+    def __init__(self, source: InputFile, limits: Limits, *, init_bytes: int = 0, track: int = 0) -> None:
         """Opens the input, which begins with `init_bytes` of an initialisation section (EXT-X-MAP).
+
+        Args:
+            source: its bytes.
+            limits: on it.
+            init_bytes: 0 without one.
+            track: number of the video track that is read, among those that are sampled.
 
         Raises:
             InputError: the input cannot be sampled.
@@ -95,15 +91,7 @@ class Demuxer:
         if self._container is Container.MPEG_TS:
             source.on_read = self._scrambled.count
         try:
-            self._input: InputContainer = av.open(
-                source,
-                mode="r",
-                format=self._container.value,
-                options=OPEN_OPTIONS,
-                buffer_size=READ_BYTES,
-                io_open=_refuse_to_open,
-                **_LENIENT,
-            )
+            self._input = open_input(source, self._container)
         except av.error.FFmpegError as error:
             if self._container is Container.MP4 and is_encrypted_mp4(source.at, None, known=False):
                 raise EncryptedError(ENCRYPTED) from error
@@ -111,6 +99,9 @@ class Demuxer:
         self.notes: list[str] = []
         self.picture_pixels = 0
         """Pixels of the largest pictures announced so far; 0: none yet."""
+        self.track = track
+        self.tracks = 0
+        """Number of the video tracks that are sampled."""
         try:
             self.stream = self._choose_stream()
         except BaseException:
@@ -150,10 +141,15 @@ class Demuxer:
         streams = self._input.streams
         if len(streams) > self.limits.streams:
             raise TooLargeError(f"the segment has {len(streams)} streams: expected at most {self.limits.streams}")
-        chosen = choose_video(streams.video)
-        if has_second_video(streams.video):
-            self.notes.append(SECOND_VIDEO_STREAM)
-        elif len(streams.video) > 1:
+        videos = choose_videos(streams.video)
+        self.tracks = len(videos)
+        if self.track >= self.tracks:
+            raise NoVideoError(f"the segment has no video stream {self.track}")
+        chosen = videos[self.track]
+        known = len(video_tracks(streams.video))
+        if known > self.tracks:
+            self._note_second_video()
+        if len(streams.video) > known:
             self.notes.append(COVER_PICTURE)
         if self._is_encrypted(chosen):
             raise EncryptedError(ENCRYPTED)
@@ -165,6 +161,19 @@ class Demuxer:
         self._hold_pixels(max(pixels, announced_pixels(name, extradata, extradata)))
         hold_codec(chosen)
         return chosen
+
+    def _note_second_video(self) -> None:
+        """Notes a video that is not sampled, one of more than those that are, or one that came up later."""
+        if SECOND_VIDEO_STREAM not in self.notes:
+            self.notes.append(SECOND_VIDEO_STREAM)
+
+    def _has_late_stream(self) -> bool:
+        """True if an MPEG-TS has a stream that was not known when it was opened. Of any kind: a stream's word on what
+        it is counts for nothing."""
+        if self._container is not Container.MPEG_TS:
+            return False
+        pids = stream_pids(self._source.at)
+        return pids is None or not pids <= {stream.id for stream in self._input.streams}
 
     def _hold_pixels(self, pixels: int) -> None:
         self.picture_pixels = max(self.picture_pixels, pixels)
@@ -247,9 +256,8 @@ class Demuxer:
             raise EncryptedError(ENCRYPTED)
         if not self.frames_total:
             raise NoVideoError("the segment declares video and holds no picture")
-        if SECOND_VIDEO_STREAM not in self.notes and has_second_video(self._input.streams.video):
-            # It came up after the beginning.
-            self.notes.append(SECOND_VIDEO_STREAM)
+        if self._has_late_stream():
+            self._note_second_video()
         yield self._close(window, primer)
 
     def _close(self, window: PacketWindow, primer: Primer | None) -> PacketWindow:
@@ -308,8 +316,3 @@ class Demuxer:
             if seconds is not None:
                 earliest = seconds if earliest is None else min(earliest, seconds)
         return None
-
-
-def _refuse_to_open(_url: str, _flags: int, _options: object) -> object:
-    """FFmpeg asks here before it opens anything besides the input (MOV external references, playlists)."""
-    raise PermissionError("an input may not name another")

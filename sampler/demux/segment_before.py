@@ -27,7 +27,7 @@ def read_segment_before(
     Raises:
         DecoderMemoryError: reading it took more memory than there is.
     """
-    demuxer = None if source is None else _opened(source, limits, init_bytes)
+    demuxer = None if source is None else _opened(source, limits, init_bytes, like.track)
     if demuxer is None:
         yield None
         return
@@ -36,9 +36,9 @@ def read_segment_before(
         yield _last_gop(demuxer) if is_same_stream(demuxer.codec_context, like.codec_context) else None
 
 
-def _opened(source: InputFile, limits: Limits, init_bytes: int) -> Demuxer | None:
+def _opened(source: InputFile, limits: Limits, init_bytes: int, track: int) -> Demuxer | None:
     try:
-        return Demuxer(source, limits, init_bytes=init_bytes)
+        return Demuxer(source, limits, init_bytes=init_bytes, track=track)
     except DecoderMemoryError:
         raise
     except (SamplerError, av.error.FFmpegError):

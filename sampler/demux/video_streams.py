@@ -1,4 +1,4 @@
-"""Choice of the video stream to sample, and notice of any other. Runs in the decoder child."""
+"""Choice of the video streams to sample, and notice of any other. Runs in the decoder child."""
 
 from collections.abc import Sequence
 
@@ -24,36 +24,34 @@ COVER_CODECS = frozenset(["mjpeg", "png", "bmp"])
 """Codecs of a cover picture (`covr` in the metadata of an MP4), by FFmpeg's list for that box."""
 
 
-def choose_video(streams: Sequence[VideoStream]) -> VideoStream:
-    """The stream to sample: the first that is no picture beside another one.
+SAMPLED_TRACKS = 2
+"""Video tracks of an input that are sampled (<=), within one budget: which one a player shows is unknown."""
+
+
+def choose_videos(streams: Sequence[VideoStream]) -> Sequence[VideoStream]:
+    """The video tracks to sample: the first ones that something here decodes; else the first one.
 
     Raises:
         NoVideoError: there is none.
-        UnsupportedCodecError: nothing here decodes it.
     """
-    videos = [stream for stream in streams if not _is_cover(stream)]
+    videos = video_tracks(streams)
     if not videos:
         raise NoVideoError("the segment has no video stream")
-    return next((stream for stream in videos if not stream.disposition & Disposition.attached_pic), videos[0])
+    return [stream for stream in videos if _codec(stream) in CODECS][:SAMPLED_TRACKS] or videos[:1]
 
 
 def hold_codec(stream: VideoStream) -> None:
     """Raises UnsupportedCodecError, unless the stream's codec is one of `CODECS`."""
-    # PyAV gives a stream without its attributes where FFmpeg knows no decoder for it.
-    name = None if stream.codec_context is None else stream.codec_context.name
+    name = _codec(stream)
     if name not in CODECS:
         raise UnsupportedCodecError(
             f"the video's codec is {name or 'unknown'}: expected one of {', '.join(sorted(CODECS))}"
         )
 
 
-def has_second_video(streams: Sequence[VideoStream]) -> bool:
-    """True if a player might show another video than the chosen one, whatever the container calls it.
-
-    FFmpeg calls a track "attached picture" as soon as another names it as its chapters' track: players that do not
-    read chapters so show it.
-    """
-    return sum(not _is_cover(stream) for stream in streams) > 1
+def video_tracks(streams: Sequence[VideoStream]) -> Sequence[VideoStream]:
+    """Those that a player might show, whatever the container calls them."""
+    return [stream for stream in streams if not _is_cover(stream)]
 
 
 def codec_tag(context: VideoCodecContext) -> bytes:
@@ -64,11 +62,13 @@ def codec_tag(context: VideoCodecContext) -> bytes:
         return error.object
 
 
-def _is_cover(stream: VideoStream) -> bool:
-    """True for a cover picture: one packet of a picture codec, in the metadata and not in a track.
+def _codec(stream: VideoStream) -> str | None:
+    """The codec's name; None: PyAV gives a stream without its attributes where FFmpeg knows no decoder for it."""
+    return None if stream.codec_context is None else stream.codec_context.name
 
-    A track has samples, or lies in fragments and is named as a chapter track ("timed thumbnails").
-    """
+
+def _is_cover(stream: VideoStream) -> bool:
+    """True for a cover picture: one packet of a picture codec, in the metadata and not in a track."""
     return bool(
         stream.disposition == Disposition.attached_pic
         and stream.codec_context is not None

@@ -22,6 +22,24 @@ HANDED_OVER = 2
 """Decoded pictures of its size that a sample costs the parent: to copy, to hash and to scale."""
 
 
+def shared(profile: SamplingProfile, tracks: int) -> SamplingProfile:
+    """The profile by which each of several video tracks is sampled, so that all cost what one may.
+
+    Gaps stay: they are a promise for each track.
+    """
+    if tracks == 1:
+        return profile
+    return profile.model_copy(
+        update={
+            "keyframe_spacing_seconds": profile.keyframe_spacing_seconds * tracks,
+            "cuts_per_second": profile.cuts_per_second / tracks,
+            "audits_per_minute": profile.audits_per_minute / tracks,
+            "samples_per_second": profile.samples_per_second / tracks,
+            "macroblocks_per_second": profile.macroblocks_per_second // tracks,
+        }
+    )
+
+
 class SampleBudget:
     """A bucket of tokens, one a sample, filled by half seconds of the timeline."""
 

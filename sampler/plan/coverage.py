@@ -9,6 +9,8 @@ from sampler.frames import Stretch
 from sampler.plan.intervals import Interval, at_most, joined, without
 
 SECOND_VIDEO_STREAM = "second_video_stream"
+NO_PICTURES = "no_pictures"
+"""Reason of a stretch of the input in which a video track has none."""
 LEADING = "leading"
 """Reason of a stretch of leading pictures whose GOP before is not there."""
 LEADING_STRETCHES = 64
@@ -66,8 +68,8 @@ def unseen_stretches(
         frame_seconds: one picture's time: a stretch no longer than this is left out, for a sample may be the picture
             after the one that was wanted.
         max_gap_seconds: how far a sample reaches.
-        reason: why a stretch is unmoderated, if one is. A second video stream leaves all unmoderated, whatever the
-            first one showed: which of them a player shows is unknown.
+        reason: why a stretch is unmoderated, if one is. A video track that is not sampled leaves all unmoderated,
+            whatever the others showed: which of them a player shows is unknown.
         lost: stretches of pictures that were not decoded, ascending and apart. No sample speaks for them, for they may
             show anything.
         cut_seconds: of the last cut up to the first of the samples. What was before it was another scene, for which

@@ -7,6 +7,7 @@ thus read from a sample which picture it is, and compare it with the time that t
 import io
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache, partial
@@ -172,6 +173,21 @@ def remux(data: bytes, retimed: Callable[[int, int], int | None]) -> bytes:
                 packet.pts = pts
                 packet.stream = stream
                 output.mux(packet)
+    return file.getvalue()
+
+
+def side_by_side(*clips: bytes, container: str = "mpegts", options: dict[str, str] | None = None) -> bytes:
+    """One input with the video of each MPEG-TS as a track, in turn as their decoding times are."""
+    file = io.BytesIO()
+    with ExitStack() as opened, av.open(file, "w", format=container, options=options or {}) as output:
+        packets = []
+        for data in clips:
+            source = opened.enter_context(av.open(io.BytesIO(data), format="mpegts"))
+            stream = output.add_stream_from_template(source.streams.video[0])
+            packets += [(packet, stream) for packet in source.demux(video=0) if packet.size]
+        for packet, stream in sorted(packets, key=lambda pair: pair[0].dts):
+            packet.stream = stream
+            output.mux(packet)
     return file.getvalue()
 
 

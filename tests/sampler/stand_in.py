@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sampler.child import wire
@@ -43,10 +43,11 @@ ENTRY = {
     "concealed": False,
     "replaced": False,
     "flat": None,
+    "track": 0,
     "picture": PICTURE,
 }
-DONE = {
-    "type": "done",
+SUMMARY = {
+    "track": 0,
     "before_seconds": 0.0,
     "duration_seconds": 1.0,
     "frame_seconds": 0.04,
@@ -61,9 +62,8 @@ DONE = {
     "packets": [],
     "demux_seconds": 0.0,
     "decode_seconds": 0.0,
-    "file": 0,
-    "pictures": [ENTRY],
 }
+DONE = {"type": "done", "tracks": [SUMMARY], "file": 0, "pictures": [ENTRY]}
 INFINITE = float("inf")
 DRIP_SECONDS = 0.2
 
@@ -80,6 +80,10 @@ class Liar:
         message = {**DONE, "number": self.number, **changes}
         # Not by `wire.send`, which refuses numbers that JSON lacks.
         self.raw(wire.json.dumps(message).encode())
+
+    def summary(self, *, pictures: Sequence[dict[str, Any]] = (ENTRY,), **changes: Any) -> None:
+        """Pictures, and this summary of their track."""
+        self.send(tracks=[SUMMARY | changes], pictures=pictures)
 
     def raw(self, body: bytes) -> None:
         """Any bytes as a message."""
@@ -161,29 +165,36 @@ LIES: dict[str, Callable[[Liar], None]] = {
     "a picture of nothing": lambda liar: liar.send(pictures=[{}]),
     "pictures that are a number": lambda liar: liar.send(pictures=7),
     "20,000 pictures in a message": lambda liar: liar.send(pictures=[ENTRY] * 20_000),
-    "300 pictures in a message": lambda liar: liar.send(frames_total=300, pictures=[ENTRY] * 300),
+    "300 pictures in a message": lambda liar: liar.summary(frames_total=300, pictures=[ENTRY] * 300),
     "more pictures than the input has bytes": lambda liar: liar.more(1000, pictures=[ENTRY] * 200),
     "more pictures than were there": lambda liar: liar.send(pictures=[ENTRY] * 3),
     "more bytes in a message than a batch": lambda liar: liar.send(
         pictures=[ENTRY | {"picture": PICTURE | {"columns": [4096], "rows": [4096], "strides": [4096]}}] * 2
     ),
-    "an infinite duration": lambda liar: liar.send(duration_seconds=INFINITE),
-    "a duration of a year": lambda liar: liar.send(duration_seconds=365 * 86_400.0),
-    "a negative duration": lambda liar: liar.send(duration_seconds=-1.0),
-    "an infinite picture time": lambda liar: liar.send(frame_seconds=INFINITE),
-    "an hour before the first picture": lambda liar: liar.send(before_seconds=3600.0),
-    "a billion pictures in all": lambda liar: liar.send(frames_total=10**9),
-    "half a picture": lambda liar: liar.send(frames_total=1.5),
-    "a billion decoded pictures": lambda liar: liar.send(frames_decoded=10**9),
-    "a note that there is not": lambda liar: liar.send(notes=["\x1b[2J"]),
-    "notes without end": lambda liar: liar.send(notes=["damaged"] * 1000),
-    "packets that nobody asked for": lambda liar: liar.send(packets=[[0.0, 1, True]]),
-    "leading pictures after the end": lambda liar: liar.send(leading=[[0.0, 2.0]]),
-    "leading pictures backwards": lambda liar: liar.send(leading=[[0.5, 0.4]]),
-    "leading pictures without end": lambda liar: liar.send(leading=[[0.0, 0.0]] * 1000),
-    "macroblocks to decode without end": lambda liar: liar.send(macroblocks_left=1e12),
-    "leading pictures for years": lambda liar: liar.send(leading_seconds=1e9),
-    "CPU of a century": lambda liar: liar.send(decode_seconds=3e9),
+    "an infinite duration": lambda liar: liar.summary(duration_seconds=INFINITE),
+    "a duration of a year": lambda liar: liar.summary(duration_seconds=365 * 86_400.0),
+    "a negative duration": lambda liar: liar.summary(duration_seconds=-1.0),
+    "an infinite picture time": lambda liar: liar.summary(frame_seconds=INFINITE),
+    "an hour before the first picture": lambda liar: liar.summary(before_seconds=3600.0),
+    "a billion pictures in all": lambda liar: liar.summary(frames_total=10**9),
+    "half a picture": lambda liar: liar.summary(frames_total=1.5),
+    "a billion decoded pictures": lambda liar: liar.summary(frames_decoded=10**9),
+    "a note that there is not": lambda liar: liar.summary(notes=["\x1b[2J"]),
+    "notes without end": lambda liar: liar.summary(notes=["damaged"] * 1000),
+    "packets that nobody asked for": lambda liar: liar.summary(packets=[[0.0, 1, True]]),
+    "leading pictures after the end": lambda liar: liar.summary(leading=[[0.0, 2.0]]),
+    "leading pictures backwards": lambda liar: liar.summary(leading=[[0.5, 0.4]]),
+    "leading pictures without end": lambda liar: liar.summary(leading=[[0.0, 0.0]] * 1000),
+    "macroblocks to decode without end": lambda liar: liar.summary(macroblocks_left=1e12),
+    "leading pictures for years": lambda liar: liar.summary(leading_seconds=1e9),
+    "CPU of a century": lambda liar: liar.summary(decode_seconds=3e9),
+    "no track": lambda liar: liar.send(tracks=[]),
+    "three tracks": lambda liar: liar.send(tracks=[SUMMARY | {"track": track} for track in range(3)]),
+    "a track twice": lambda liar: liar.send(tracks=[SUMMARY, SUMMARY]),
+    "a track of true": lambda liar: liar.summary(track=True),
+    "tracks that are a number": lambda liar: liar.send(tracks=1),
+    "a picture of the third track": lambda liar: liar.entry(track=2),
+    "a picture of a track without a summary": lambda liar: liar.entry(track=1),
     "a summary of nothing": lambda liar: liar.raw(
         wire.json.dumps({"type": "done", "number": liar.number, "file": 0, "pictures": [ENTRY]}).encode()
     ),

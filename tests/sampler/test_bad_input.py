@@ -199,12 +199,13 @@ def test_init_section_and_fragment_belong_together(decoder: Decoder) -> None:
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
-def test_a_second_video_stream_leaves_everything_unmoderated(decoder: Decoder, container: str) -> None:
-    """A broadcaster could show one stream to us and the other one to viewers."""
-    seen = sample(decoder, segment(container, video_streams=2))
+def test_a_third_video_stream_leaves_everything_unmoderated(decoder: Decoder, container: str) -> None:
+    """A broadcaster could show two streams to us and the third one to viewers."""
+    seen = sample(decoder, segment(container, video_streams=3))
     assert "second_video_stream" in seen.notes
     whole = Stretch(start_seconds=0.0, end_seconds=seen.duration_seconds, reason="second_video_stream")
     assert seen.unmoderated == (whole,)
+    assert {frame.track for frame in seen.frames} == {0, 1}
 
 
 @pytest.mark.parametrize(

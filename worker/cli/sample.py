@@ -74,6 +74,7 @@ def _record(frame: "SampledFrame") -> dict[str, Any]:
         "keyframe": frame.keyframe,
         "width": frame.picture.width,
         "height": frame.picture.height,
+        **({"track": frame.track} if frame.track else {}),
     }
 
 

@@ -29,7 +29,7 @@ from worker.moderation.gate import GateState
 from worker.moderation.gate_key import GateKey
 from worker.moderation.list_matching import list_matches
 from worker.moderation.picture_encoder import PictureEncoder
-from worker.moderation.sample_coverage import CLASSIFIER_FAILED, SampleCoverage
+from worker.moderation.sample_coverage import CLASSIFIER_FAILED, Instant, SampleCoverage
 from worker.moderation.segment_before import FetchBefore, SamplerInput
 from worker.moderation.segment_gate import SegmentGate
 from worker.moderation.stage_clock import StageClock
@@ -167,6 +167,7 @@ class Pipeline:
         stages = self._stages.segment(degraded, stuck)
         profile = self._policy.profile_for(context.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
+        tracks: dict[int, list[Instant]] = {}
         # Both anew with each try: what another decoder answered is no evidence.
         gates = [SegmentGate(gate_key, gate)]
         evidence = None
@@ -176,7 +177,7 @@ class Pipeline:
             )
 
         def go_back() -> None:
-            # Leading pictures are compared with what came before the segment.
+            # Earlier pictures are compared with what came before the segment.
             gates.append(SegmentGate(gate_key, gate))
             if evidence is not None:
                 evidence.go_back()
@@ -184,6 +185,9 @@ class Pipeline:
         def consume(frame: SampledFrame) -> None:
             sample = self._moderate_frame(frame, context, in_force, gates[-1], clock, stages, degraded)
             samples.append(sample)
+            if not sample.concealed:
+                # Concealed pictures cover nothing, which the sampler has counted already.
+                tracks.setdefault(frame.track, []).append((frame.pts_seconds, sample))
             if evidence is not None:
                 evidence.offer(frame.picture, sample)
             if observe is not None:
@@ -191,9 +195,7 @@ class Pipeline:
 
         segment = sampling.sample(self._decoder, profile, consume, go_back=go_back, fresh=fresh)
         self._mark_unconfined(degraded)
-        # Concealed pictures cover nothing, which the sampler has counted already.
-        instants = [(sample.pts_seconds - context.offset_seconds, sample) for sample in samples if not sample.concealed]
-        coverage = SampleCoverage(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
+        coverage = SampleCoverage(segment=segment, reach_seconds=profile.max_gap_seconds, tracks=tuple(tracks.values()))
         child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
         return SegmentVerdict(
             samples=tuple(sorted(samples, key=lambda sample: sample.pts_seconds)),

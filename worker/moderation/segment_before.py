@@ -45,24 +45,34 @@ class SamplerInput:
 
         Args:
             consume: is given each picture as it comes.
-            go_back: called before the leading pictures come, which are earlier than those so far.
+            go_back: called before pictures come that are earlier than those so far: another track's, and leading ones.
             fresh: decode in a new process.
 
         Raises:
             sampler.errors.SamplerError: nothing could be sampled, or the decoder died of the leading pictures.
         """
+        track = 0
+
+        def in_turn(frame: SampledFrame) -> None:
+            nonlocal track
+            if frame.track != track:
+                go_back()
+            track = frame.track
+            consume(frame)
+
         sampled = decoder.sample(
-            self.data, init=self.init, profile=profile, seed=self.seed, consume=consume, fresh=fresh
+            self.data, init=self.init, profile=profile, seed=self.seed, consume=in_turn, fresh=fresh
         )
         if sampled.leading_seconds <= 0 or self.before is None or (found := self.before()) is None:
             return sampled
         go_back()
+        track = 0
         leading = decoder.sample(
             self.data,
             init=self.init,
             profile=profile,
             seed=self.seed,
-            consume=consume,
+            consume=in_turn,
             fresh=fresh,
             before=found.data,
             before_init=found.init,

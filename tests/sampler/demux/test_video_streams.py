@@ -1,4 +1,4 @@
-"""A second video beside the one that is sampled: noted whatever the container calls it, but for a cover picture."""
+"""Videos that are not sampled: noted whatever the container calls them, but for a cover picture."""
 
 import io
 import struct
@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from hostile_media import segment
+from hostile_media import segment, ts_packets
 from media import RATE, encode, steady, x264
 
 from config.profiles import BALANCED
@@ -81,22 +81,45 @@ def test_a_track_of_pictures_is_a_second_video(decoder: Decoder, pictures: int) 
     assert [stretch.reason for stretch in segment.unmoderated] == [SECOND]
 
 
-def test_a_track_that_is_called_chapters_is_a_second_video(decoder: Decoder) -> None:
+def test_a_track_that_is_called_chapters_is_sampled(decoder: Decoder) -> None:
     """FFmpeg calls such a track an attached picture. Viewers would see it, and we the other one."""
     data = with_chapters(segment("mp4", video_streams=2))
     with av.open(io.BytesIO(data)) as opened:
         assert opened.streams.video[0].disposition & av.stream.Disposition.attached_pic
     seen = sample(decoder, data)
 
-    assert SECOND in seen.notes
-    assert [stretch.reason for stretch in seen.unmoderated] == [SECOND]
+    assert {frame.track for frame in seen.frames} == {0, 1}
+    assert seen.notes == ()
+    assert seen.unmoderated == ()
 
 
-def test_a_video_that_comes_up_later_is_a_second_video(decoder: Decoder) -> None:
-    """A new programme map in the middle of a segment would bring the picture that viewers see."""
+def test_a_video_that_comes_up_later_leaves_what_was_before_unmoderated(decoder: Decoder) -> None:
+    """A new programme map towards the end of a segment would bring the picture that viewers see."""
     first = encode(CLIP, steady(10 * RATE))
     seen = sample(decoder, first + segment("mpegts", video_streams=2))
 
     assert len(first) > 64 << 10
+    assert {frame.track for frame in seen.frames} == {0, 1}
+    assert sum(stretch.seconds for stretch in seen.unmoderated) == pytest.approx(10)
+    assert {stretch.reason for stretch in seen.unmoderated} == {"no_pictures"}
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\x47" * 100], ids=["in step", "out of step"])
+@pytest.mark.parametrize("change", ["declared", "split header", "scrambled"])
+def test_a_video_in_the_middle_alone_is_noted(decoder: Decoder, change: str, garbage: bytes) -> None:
+    """FFmpeg reads the beginning and the end of a segment to find its streams. What a programme map brings between
+    them would go unseen."""
+    long = encode(CLIP, steady(40 * RATE))
+    assert len(long) > 300_000
+    middle = bytearray(segment("mpegts", video_streams=2))
+    for start in ts_packets(bytes(middle), 0x101):
+        if change == "scrambled":
+            middle[start + 3] |= 0x80
+        elif change == "split header" and middle[start + 1] & 0x40:
+            # Two bytes of the payload are left, the rest is stuffing.
+            middle[start + 3] |= 0x20
+            middle[start + 4 : start + 188] = b"\xb5\x00".ljust(182, b"\xff") + b"\x00\x00"
+    seen = sample(decoder, long + garbage + bytes(middle) + long)
+
     assert SECOND in seen.notes
     assert [stretch.reason for stretch in seen.unmoderated] == [SECOND]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from clips import RATE, card, clip, held, photo
 from commandline import COMMAND, SECONDS, livewarden
+from media import side_by_side
 from open_gops import open_segments
 from PIL import Image
 
@@ -120,6 +121,19 @@ def test_sample_says_why_time_is_unmoderated(tmp_path: Path) -> None:
     (summary,) = livewarden("sample", media, "--json").of_type("summary")
     assert summary["unmoderated"] == {"leading": pytest.approx(segment.leading / RATE)}
     assert f"unmoderated: {segment.leading / RATE:.2f} s leading" in livewarden("sample", media).out
+
+
+def test_sample_names_the_track_of_a_picture(tmp_path: Path) -> None:
+    """Pictures of a second track would look like those of the first, taken out of order."""
+    media = tmp_path / "a.ts"
+    media.write_bytes(side_by_side(clip(held(photo("coffee"), 3)), clip(held(card(), 3))))
+    ran = livewarden("sample", media, "--json", "--plot", tmp_path / "plot.png")
+    samples, (summary,) = ran.of_type("sample"), ran.of_type("summary")
+    assert {sample.get("track", 0) for sample in samples} == {0, 1}
+    instants = [sample["pts_seconds"] for sample in samples]
+    assert instants == sorted(instants)
+    assert summary["unmoderated"] == {}
+    assert summary["frames_total"] == 2 * 3 * RATE
 
 
 def test_sample_of_a_file_without_video_is_one_line_with_status_2(tmp_path: Path) -> None:

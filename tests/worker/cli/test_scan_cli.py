@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from clips import RATE, card, clip, held, photo, shade
 from commandline import livewarden
+from media import side_by_side
 from open_gops import open_segments
 from PIL import Image
 from tinymodels import install, mean_model
@@ -117,6 +118,17 @@ def test_open_gops_are_scanned_whole(tmp_path: Path) -> None:
     (tmp_path / "torn.m3u8").write_text(_playlist(*listed).replace("#EXTINF:2.0", "#EXT-X-DISCONTINUITY\n#EXTINF:2.0"))
     ran = livewarden("scan", tmp_path / "torn.m3u8", "--json")
     assert ran.of_type("summary")[0]["unmoderated"] == {"leading": pytest.approx(segments[1].leading / RATE)}
+
+
+def test_both_tracks_of_a_file_are_scanned(tmp_path: Path) -> None:
+    """A recording could hide in a second track what was shown."""
+    media = tmp_path / "two.ts"
+    media.write_bytes(side_by_side(clip(held(photo("coffee"), 3)), clip(held(photo("rocket"), 2) + held(card(), 1))))
+    ran = livewarden("scan", media, "--json")
+    (finding,), (summary,) = ran.of_type("finding"), ran.of_type("summary")
+    assert 2 - FRAME <= finding["pts_seconds"] < 3
+    assert summary["unmoderated"] == {}
+    assert summary["duration_seconds"] == pytest.approx(3, abs=FRAME)
 
 
 def test_master_playlist_on_an_origin_named_by_hand(origin: str) -> None:

@@ -1,0 +1,45 @@
+"""Opens an input with FFmpeg, its demuxer forced, and nothing else. Runs in the decoder child."""
+
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from sampler.demux.container import Container
+from sampler.demux.source import InputFile
+
+OPEN_OPTIONS = {"codec_whitelist": "none", "probesize": "32768", "analyzeduration": "0", "fpsprobesize": "0"}
+"""No decoder may be opened to probe, nor the frame rate be guessed: opening and demuxing 4 s of 360p takes 0.7 ms
+instead of 4.7 ms."""
+MP4_OPTIONS = {"ignore_chapters": "1"}
+"""Else a video that another track names as its chapters' track is turned into a still picture, and a player that does
+not read chapters shows it."""
+
+READ_BYTES = 256 << 10
+"""Size of one read: a call into Python each, so not FFmpeg's 32 KiB."""
+
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Names of streams that are no text must not end the child. PyAV 19 is always lenient, and has no such argument."""
+
+
+def open_input(source: InputFile, container: Container) -> InputContainer:
+    """The opened input; its streams are known, as far as its beginning names them.
+
+    Raises:
+        av.error.FFmpegError: it cannot be opened.
+    """
+    opened: InputContainer = av.open(
+        source,
+        mode="r",
+        format=container.value,
+        options=OPEN_OPTIONS | (MP4_OPTIONS if container is Container.MP4 else {}),
+        buffer_size=READ_BYTES,
+        io_open=_refuse_to_open,
+        **_LENIENT,
+    )
+    return opened
+
+
+def _refuse_to_open(_url: str, _flags: int, _options: object) -> object:
+    """FFmpeg asks here before it opens anything besides the input (MOV external references, playlists)."""
+    raise PermissionError("an input may not name another")
