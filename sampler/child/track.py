@@ -1,0 +1,211 @@
+"""Samples one video track of an input. Runs in the decoder child."""
+
+import gc
+import json
+import time
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from config.profiles import SamplingProfile
+from sampler.child.answers import MAX_PIXEL_ASPECT
+from sampler.child.leading import LeadingPictures, leading_plan, only_leading
+from sampler.child.outbox import Outbox
+from sampler.decode.execute import Executor
+from sampler.decode.planes import store
+from sampler.decode.settled import DecodedTarget
+from sampler.demux.packet_reader import Demuxer, PacketWindow
+from sampler.demux.primer import Primer
+from sampler.demux.segment_before import read_segment_before
+from sampler.demux.source import InputFile
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
+from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError
+from sampler.limits import Limits, has_room
+from sampler.plan.budget import DecodingBound, shared
+from sampler.plan.coverage import (
+    LEADING_STRETCHES,
+    MOST_REFUSED,
+    picture_stretches,
+    refused_stretches,
+    spoken_for_until,
+)
+from sampler.plan.intervals import Interval, at_most, joined, without
+from sampler.plan.plan import plan
+
+MACROBLOCK_PIXELS = 256
+DECODING_BYTES = 12
+"""Memory that decoding takes for each pixel, in H.264 at its leanest: eight pictures of 4:2:0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Descriptors of a request's inputs."""
+
+    input: int
+    before: int | None
+    """The segment before; None: it did not come along."""
+
+
+def sample_track(
+    track: int,
+    request: dict[str, Any],
+    inputs: Inputs,
+    outbox: Outbox,
+    limits: Limits,
+    profile: SamplingProfile,
+) -> tuple[dict[str, Any], int]:
+    """Samples one video track; returns its summary, and how many are sampled."""
+    seed = bytes.fromhex(request["seed"])
+    started = time.process_time()
+    decode_seconds = 0.0
+    leading = LeadingPictures()
+    leading_macroblocks: float | None = request["leading_macroblocks"]
+    leading_only = leading_macroblocks is not None
+    handed_over = outbox.pictures
+    source = InputFile(inputs.input, request["size"])
+    with (
+        closing(Demuxer(source, limits, init_bytes=request["init_size"], track=track)) as demuxer,
+        _segment_before(request, inputs, limits, demuxer) as segment_before,
+    ):
+        profile = shared(profile, demuxer.tracks)
+        if leading_macroblocks is not None:
+            leading_macroblocks /= demuxer.tracks
+        executor = Executor(demuxer.codec_context, limits, profile)
+        packets: list[tuple[float, int, bool]] = []
+        seen_seconds: list[float] = []
+        refused_seconds: list[float] = []
+        undecodable: list[Interval] = []
+        for window in demuxer.windows(segment_before):
+            if leading_only:
+                only_leading(window)
+            end_seconds = _end_seconds(window, demuxer)
+            planned = plan(
+                window.packets,
+                profile=profile,
+                seed=seed,
+                end_seconds=end_seconds,
+                picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
+                probed=executor.probes,
+                compared=not executor.probes,
+                leading_macroblocks=leading_macroblocks,
+            )
+            if leading_only:
+                planned = leading_plan(window, planned)
+            shown = sorted(packet.seconds for packet in window.packets if packet.shown)
+            before = time.process_time()
+            taken_indices: set[int] = set()
+            for taken in executor.run(window, planned):
+                until = spoken_for_until(
+                    shown,
+                    window.packets[taken.index].seconds,
+                    end_seconds=end_seconds,
+                    max_gap_seconds=profile.max_gap_seconds,
+                )
+                _hand_over(taken, until, window, demuxer, outbox)
+                if not taken.concealed:
+                    taken_indices.add(taken.index)
+                    seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
+            refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
+            undecodable += picture_stretches(shown, executor.lost_seconds, end_seconds)
+            decode_seconds += time.process_time() - before
+            leading.account(
+                window, taken_indices, end_seconds, broken=0 in executor.broken, refused=planned.refused_seconds
+            )
+            gc.collect()
+            if request["packets"]:
+                packets += [
+                    (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
+                    for packet in window.packets[window.primer :]
+                ]
+            if leading_only:
+                break
+        if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
+            raise DecoderMemoryError("the decoder came so near to its memory bound that damage proves nothing")
+    notes = list(demuxer.notes)
+    notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
+    notes += ["damaged"] * bool(executor.damaged)
+    origin_seconds = demuxer.origin_seconds
+    lost = joined(
+        (start - origin_seconds, min(end - origin_seconds, demuxer.duration_seconds)) for start, end in leading.lost
+    )
+    duration_seconds = demuxer.duration_seconds
+    # One picture's time is left out, as with gaps.
+    longer = [
+        (max(start - origin_seconds, 0.0), min(end - origin_seconds, duration_seconds))
+        for start, end in joined(undecodable)
+        if end - start > demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
+    ]
+    bound = DecodingBound.of(
+        profile,
+        span_seconds=duration_seconds,
+        picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
+    )
+    summary = {
+        "track": track,
+        "duration_seconds": duration_seconds,
+        "before_seconds": demuxer.before_seconds,
+        "frame_seconds": demuxer.timeline.frame_seconds,
+        "frames_total": demuxer.frames_total,
+        "frames_decoded": executor.frames_decoded,
+        "leading": at_most(lost, LEADING_STRETCHES),
+        "leading_seconds": leading.wanted_seconds,
+        "macroblocks_left": bound.left(executor.frames_decoded, outbox.pictures - handed_over),
+        "undecodable": at_most(without(longer, lost), MOST_REFUSED),
+        "notes": notes,
+        "packets": sorted(packets),
+        "refused": refused_stretches(
+            refused_seconds,
+            seen_seconds,
+            leading.end_seconds - origin_seconds if leading_only else duration_seconds,
+        ),
+        "demux_seconds": time.process_time() - started - decode_seconds,
+        "decode_seconds": decode_seconds,
+    }
+    return summary, demuxer.tracks
+
+
+def _segment_before(
+    request: dict[str, Any], inputs: Inputs, limits: Limits, demuxer: Demuxer
+) -> AbstractContextManager[Primer | None]:
+    if inputs.before is None:
+        return nullcontext()
+    size = request["before_size"]
+    return read_segment_before(
+        InputFile(inputs.before, size),
+        replace(limits, frames=min(Limits(**json.loads(request["settings"])["limits"]).frames, size)),
+        init_bytes=request["before_init_size"],
+        like=demuxer,
+    )
+
+
+def _end_seconds(window: PacketWindow, demuxer: Demuxer) -> float:
+    """End of the last picture of the window, or the time when the next window's keyframe is shown, if that is later."""
+    end_seconds = max(packet.seconds for packet in window.packets[window.primer :]) + demuxer.timeline.shown_seconds
+    following = window.next_keyframe_seconds
+    return end_seconds if following is None else max(end_seconds, following)
+
+
+def _hand_over(taken: DecodedTarget, until: float, window: PacketWindow, demuxer: Demuxer, outbox: Outbox) -> None:
+    frame = taken.frame
+    side = demuxer.limits.picture_side_pixels
+    if min(frame.width, frame.height) < side:
+        raise TooSmallError(f"the video is {frame.width}×{frame.height}: expected at least {side} a side")
+    if frame.width * frame.height > demuxer.limits.picture_pixels:
+        raise TooLargeError(f"the video is {frame.width}×{frame.height}, over {demuxer.limits.picture_pixels} pixels")
+    aspect = float(demuxer.codec_context.sample_aspect_ratio or 1)
+    stored, planes = store(frame, pixel_aspect=aspect if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT else 1.0)
+    packet = window.packets[taken.index]
+    outbox.add(
+        stored,
+        planes,
+        {
+            "pts_seconds": packet.seconds - demuxer.origin_seconds,
+            "late_seconds": demuxer.before_seconds,
+            "until_seconds": until - demuxer.origin_seconds,
+            "reason": taken.target.reason.value,
+            "keyframe": packet.keyframe,
+            "concealed": taken.concealed,
+            "replaced": taken.replaced,
+            "track": demuxer.track,
+        },
+    )
