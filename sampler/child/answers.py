@@ -227,8 +227,8 @@ def read_segment(
         frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
         duration_seconds=duration,
         frames_total=frames_total,
-        # Suspects are decoded by themselves first; a run's first packet may be decoded twice.
-        frames_decoded=_count(done["frames_decoded"], 0, 4 * (frames_total + bounds.primers)),
+        # Suspects are decoded by themselves first, up to three times, once after a keyframe.
+        frames_decoded=_count(done["frames_decoded"], 0, 5 * (frames_total + bounds.primers)),
         max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration),
         unmoderated=unmoderated,
         leading_seconds=_number(done["leading_seconds"], 0.0, 2 * longest),
