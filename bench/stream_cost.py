@@ -75,13 +75,15 @@ class StreamCost:
     def _moderate(self, hidden: HiddenClip, count: int | None) -> list[tuple[float, SegmentVerdict]]:
         """The beginning of each segment that could be sampled, in seconds, and its verdict."""
         gate = None
+        # One for all segments of a stream, as a worker's: by another key the state after the segment before is none.
+        gate_seed = f"{hidden.row}/{hidden.clip.encoder}/{hidden.clip.base}".encode()
         verdicts = []
         segments = zip(hidden.starts_seconds, hidden.clip.segments, strict=True)
         for number, (start, segment) in enumerate(list(segments)[:count]):
             context = ModerationContext(stream=StreamFacts(stream_id="bench"), capture_ms=round(1000 * start))
             seed = f"{hidden.row}/{hidden.clip.encoder}/{number}".encode()
             try:
-                verdict = self._pipeline.moderate(segment, context=context, seed=seed, gate=gate)
+                verdict = self._pipeline.moderate(segment, context=context, seed=seed, gate=gate, gate_seed=gate_seed)
             except InputError:
                 gate = None  # in the ledger, at this cost
                 continue

@@ -29,8 +29,8 @@ class SamplingProfile(BaseModel):
     """Bound on what is decoded for a second of video, in blocks of 16×16 pixels: 1080p has 8,160 a picture. What it
     refuses is skipped: `budget`."""
     exact_pictures: bool = False
-    """True if the loop filter always runs. Else it is left out where most pictures must be decoded, which moves PDQ
-    by 2 to 4 bits in the mean (sampler/decode/execute.py)."""
+    """True if the loop filter always runs. Else it is left out where most pictures must be decoded, or suspected cuts
+    alone, which moves PDQ by 2 to 4 bits in the mean (sampler/decode/thrift.py)."""
 
 
 ECONOMY: Final = SamplingProfile(

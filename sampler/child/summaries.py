@@ -125,9 +125,9 @@ def _read_track(
         frames=(),
         duration_seconds=duration,
         frames_total=frames_total,
-        # Suspects are decoded by themselves first, leading pictures in two runs, and all of a run of which some did not
-        # come out once more.
-        frames_decoded=checked_count(summary["frames_decoded"], 0, 6 * (frames_total + bounds.primers)),
+        # Suspects are decoded by themselves first, up to three times, once after a keyframe; leading pictures in two
+        # runs; and all of a run of which some did not come out once more.
+        frames_decoded=checked_count(summary["frames_decoded"], 0, 7 * (frames_total + bounds.primers)),
         max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration),
         unmoderated=unmoderated,
         leading_seconds=checked_number(summary["leading_seconds"], 0.0, 2 * longest),

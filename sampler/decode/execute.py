@@ -14,6 +14,7 @@ from sampler.decode.probe import is_predicted, prober
 from sampler.decode.run_decoder import RunDecoder
 from sampler.decode.scenes import Change, SceneWatch
 from sampler.decode.settled import DecodedTarget, settled
+from sampler.decode.thrift import ProbedRun, is_thrifty
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
@@ -22,10 +23,6 @@ from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
 from sampler.plan.plan import Plan, PlannedPicture, RunPlan
 
-THRIFTY_SHARE = 0.5
-"""If more of the pictures than this must be decoded, the loop filter is left out on all but keyframes. That saves a
-sixth of decoding. Over GOPs of 2 s it moved PDQ by 2 bits in the mean and 10 at the most, of a distance of 31; of 10 s,
-at a bit rate so low that pictures are coarse, by 4 and 18."""
 KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25
 """Share of the bucket that stays for what is new: of a flash or a cut to what a sample has shown, and of the picture
 before a cut."""
@@ -84,14 +81,9 @@ class Executor:
         new in them, by presentation time in each run."""
         self.broken, self.lost_seconds = set(), set()
         self.refused_seconds = list(plan.refused_seconds)
-        parts = [(part, *self._probed(window, part)) for part in plan.runs]
+        parts = [ProbedRun(part, *self._probed(window, part)) for part in plan.runs]
         if not self._decoder.is_open:
-            needed = sum(
-                part.run.tail - part.run.start if part.watched else len(needed_packets(window, part.run, targets))
-                for part, targets, _ in parts
-            )
-            thrifty = not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets)
-            self._decoder.set_up(thrifty=thrifty)
+            self._decoder.set_up(thrifty=not self._profile.exact_pictures and is_thrifty(window, parts))
         start_seconds = min((window.packets[part.own[0]].seconds for part in plan.runs), default=0.0)
         budget = SampleBudget(self._profile.samples_per_second, start_seconds)
         followed, spare = -1, plan.spare_macroblocks

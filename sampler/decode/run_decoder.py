@@ -61,10 +61,10 @@ class RunDecoder:
         return self._context.is_open
 
     def set_up(self, *, thrifty: bool) -> None:
-        """Sets the decoder up before its first packet; `thrifty`: without the loop filter on all but keyframes."""
+        """Sets the decoder up before its first packet; `thrifty`: without the loop filter on all but intra pictures."""
         options = {"max_pixels": str(self._max_pixels)} | self._tell_prediction
         if thrifty:
-            options["skip_loop_filter"] = "nokey"
+            options["skip_loop_filter"] = "nointra"
         self._context.thread_count = 1
         self._context.options = options
 

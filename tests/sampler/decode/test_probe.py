@@ -80,6 +80,18 @@ def test_pictures_of_one_scene_are_no_cuts(probed: Callable[[bytes], Probed], re
     assert believed(probed(encode(recipe, steady(PICTURES)))) == set()
 
 
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+def test_noise_over_a_scene_is_no_cut(probed: Callable[[bytes], Probed], pixel_format: str) -> None:
+    """A webcam's GOPs would be decoded whole: what is predicted differs from what is missing by its residual."""
+    fine = replace(x265(crf=18, keyint=PICTURES, min_keyint=PICTURES), pixel_format=pixel_format)
+
+    def noisy(index: int) -> NDArray[np.float64]:
+        still = photograph("astronaut", fine.width, fine.height)
+        return np.clip(still + np.random.default_rng(index).normal(0, 4, still.shape), 0, 255)
+
+    assert believed(probed(encode_pictures(fine, steady(PICTURES), noisy))) == set()
+
+
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 def test_an_insert_is_detected_at_one_of_its_ends(probed: Callable[[bytes], Probed], recipe: Recipe) -> None:
     """A cut taken for motion would never be decoded."""
