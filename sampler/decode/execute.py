@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from dataclasses import replace
 
 import av
 from av.codec.context import Flags
@@ -13,10 +13,11 @@ from av.video.stream import VideoStream
 
 from config.profiles import SamplingProfile
 from sampler.decode.cells import Cells, cells_of, differ
+from sampler.decode.lookout import Lookout
 from sampler.decode.needed import decodable, needed_packets
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
 from sampler.decode.refresh import RefreshMap
-from sampler.decode.scenes import Change, SceneWatch
+from sampler.decode.scenes import SceneWatch
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
@@ -34,21 +35,11 @@ at a bit rate so low that pictures are coarse, by 4 and 18."""
 DAMAGE_BUDGET = 32
 """Packets that FFmpeg may refuse in one run before the run is given up: a second of damage. Each costs little, but a
 hostile segment could hold thousands."""
-KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25
-"""Share of the bucket that stays for what is new: of a flash or a cut to what a sample has shown, and of the picture
-before a cut."""
 CROWD_BUDGET = 10_000
 """NAL units beyond those that are read in one run's packets, over (>) which the run is given up. Each is read by FFmpeg
 several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
 NO_PICTURE = -1
 """In place of a packet's index: what comes of it is no picture of the window."""
-
-
-class Waiting(NamedTuple):
-    """A picture that there was no token for: it is not lost while others show the same."""
-
-    seconds: float
-    cells: Cells
 
 
 class Executor:
@@ -104,18 +95,16 @@ class Executor:
         followed = -1
         for part, targets, refuted in parts:
             damaged = self.damaged
-            if part.watched:
-                if part.run.start != followed:
-                    self._scenes.forget()
-                followed = part.run.stop
-                yield from settled(window, self._profile, self._watch(window, part, budget))
-            else:
-                for taken in settled(window, self._profile, self._run(window, part.run, targets, refuted)):
-                    if taken.target.ends and self._scenes.has_shown(taken.frame):
-                        continue
-                    self._scenes.remember(taken.frame)
-                    budget.spend(budget.half_second(window.packets[taken.index].seconds), owed=True)
-                    yield taken
+            if part.run.start != followed:
+                self._scenes.forget(all_follow=part.watched)
+            followed = part.run.stop if part.watched else -1
+            lookout = Lookout(self._scenes, budget, watched=part.watched)
+            for taken in settled(window, self._profile, self._run(window, part, targets, refuted, lookout)):
+                if taken.target.ends and self._scenes.has_shown(taken.frame):
+                    continue
+                self._scenes.remember(taken.frame)
+                yield taken
+            self.refused_seconds += lookout.refused_seconds
             if self.damaged > damaged:
                 self.broken.add(part.run.start)
 
@@ -148,15 +137,23 @@ class Executor:
         return tuple(target for target in targets if not target.is_refuted(refuted)), refuted
 
     def _run(
-        self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...], refuted: set[int]
+        self,
+        window: PacketWindow,
+        part: RunPlan,
+        targets: tuple[PlannedPicture, ...],
+        refuted: set[int],
+        lookout: Lookout,
     ) -> Iterator[DecodedTarget]:
-        """Decodes one run; adds the suspects that turn out to be no cuts to those that did already."""
-        pending = list(targets)
+        """Decodes one run; adds the suspects that turn out to be no cuts to those that did already, and takes what is
+        new in the pictures that are decoded."""
+        run, pending, own = part.run, list(targets), set(part.own)
         suspects = {proof.packet: proof for target in targets for proof in target.proofs}
         befores = {proof.before for proof in suspects.values()}
         shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
-        for index, frame in self._decode(window, run, needed_packets(window, run, targets)):
+        for index, frame in self._decode(
+            window, run, decodable(window, run) if part.watched else needed_packets(window, run, targets)
+        ):
             proof = suspects.get(index)
             if proof is not None and (
                 is_predicted(frame, proof.predicted_share)
@@ -168,57 +165,26 @@ class Executor:
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
             # own picture, if it is not damaged, comes first.
             seconds = window.packets[index].seconds
+            answers: list[PlannedPicture] = []
             while pending and window.packets[pending[0].index].seconds <= seconds:
-                held.append(self._taken(window, run, index, frame, pending.pop(0)))
+                answers.append(pending.pop(0))
+            answers = [target for target in answers if not target.is_refuted(refuted)]
+            if index in own and (part.watched or not self._is_concealed(run, index, frame)):
+                news = lookout.look(index, frame, seconds, answers=len(answers))
+                if news.before is not None:
+                    cut = PlannedPicture(index=news.before[0], reason=SampleReason.CUT)
+                    held.append(self._taken(window, run, *news.before, cut))
+                if news.is_new:
+                    sure = [replace(target, proofs=(), ends=False) for target in answers]
+                    answers = sure or [PlannedPicture(index=index, reason=SampleReason.CUT)]
+            held += [self._taken(window, run, index, frame, target) for target in answers]
             # A picture before a cut waits for the cut's own.
             while held and all(window.packets[proof.packet].seconds <= seconds for proof in held[0].target.proofs):
                 taken = held.pop(0)
                 if not taken.target.is_refuted(refuted):
                     yield taken
+        lookout.close()
         yield from (taken for taken in held if not taken.target.is_refuted(refuted))
-
-    def _watch(self, window: PacketWindow, part: RunPlan, budget: SampleBudget) -> Iterator[DecodedTarget]:
-        """Decodes all of a run, and takes what is new in it besides the targets: the pictures on both sides of a cut,
-        and the first clear one after a fade."""
-        run = part.run
-        pending, own = list(part.targets), set(part.own)
-        before: tuple[int, VideoFrame] | None = None
-        waiting: Waiting | None = None
-        for index, frame in self._decode(window, run, decodable(window, run)):
-            if index not in own:
-                continue
-            seconds = window.packets[index].seconds
-            half_second = budget.half_second(seconds)
-            novelty = self._scenes.look(frame, seconds)
-            answers = [target for target in pending if window.packets[target.index].seconds <= seconds]
-            pending = pending[len(answers) :]
-            budget.spend(half_second, len(answers), owed=True)
-            # What samples have shown may not use up what is new.
-            common = novelty is not None and (novelty.known or novelty.change is Change.FLASH)
-            reserve = KNOWN_RESERVE if common else 0.0
-            if (
-                novelty is not None
-                and novelty.change is Change.CUT
-                and before is not None
-                and not self._scenes.has_shown(before[1])
-                and budget.spend(half_second, reserve=max(reserve, BEFORE_RESERVE))
-            ):
-                yield self._taken(window, run, *before, PlannedPicture(index=before[0], reason=SampleReason.CUT))
-            lasts = waiting is not None and self._scenes.still_shows(waiting.cells)
-            if (novelty is not None or lasts) and not answers and budget.spend(half_second, reserve=reserve):
-                answers = [PlannedPicture(index=index, reason=SampleReason.CUT)]
-            yield from (self._taken(window, run, index, frame, target) for target in answers)
-            if answers:
-                self._scenes.remember(frame)
-            if waiting is not None and (answers or not lasts):
-                if not lasts:
-                    self.refused_seconds.append(waiting.seconds)
-                waiting = None
-            if novelty is not None and not novelty.known and not answers and (shown := self._scenes.shown) is not None:
-                waiting = waiting or Waiting(seconds, shown)
-            before = None if answers else (index, frame)
-        if waiting is not None:
-            self.refused_seconds.append(waiting.seconds)
 
     def _prime(self, payload: "Packet[VideoStream]") -> None:
         """Decodes a headless run's first packet once more than it is there, so that it has something to lean on.
@@ -235,12 +201,16 @@ class Executor:
     def _taken(
         self, window: PacketWindow, run: PacketRun, index: int, frame: VideoFrame, target: PlannedPicture
     ) -> DecodedTarget:
-        concealed = frame.is_corrupt or (run.headless and run.recovered is None) or index in self._wrong
+        concealed = self._is_concealed(run, index, frame)
         replaced = False
         if concealed and run.recovered is not None and target.reason is not SampleReason.CUT:
             wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
             replaced = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
         return DecodedTarget(frame=frame, index=index, target=target, concealed=concealed, replaced=replaced)
+
+    def _is_concealed(self, run: PacketRun, index: int, frame: VideoFrame) -> bool:
+        """True if the picture depends on others that were made up."""
+        return frame.is_corrupt or (run.headless and run.recovered is None) or index in self._wrong
 
     def _decode(self, window: PacketWindow, run: PacketRun, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Decodes packets of a run, from its beginning on, and gives each picture with the index of its packet.
