@@ -22,9 +22,8 @@ the one before it, however usual that is there: no motion does that."""
 REPEATED_LEVELS = 1.5
 """A picture of which no cell changes by so much (<) repeats the one before: a camera of 10 pictures a second sent as 30
 would have its every third look like a cut."""
-UNUSUAL, UNUSUAL_APART = 2.0, 1.25
-"""A cell changes (>) so many times as much as those around it did just before: else it is fast motion. The latter where
-not all pictures are compared: over a longer step motion changes more, and a cut no more than it does."""
+UNUSUAL = 2.0
+"""A cell changes (>) so many times as much as those around it did just before: else it is fast motion."""
 FADING = 0.75
 """Share of a change that counts as usual a picture later: after a cut another one is seen a quarter of a second
 later."""
@@ -135,7 +134,7 @@ class SceneWatch:
         """True if enough changes more than it did just before: else it is fast motion."""
         if self._usual is None:
             return self._all_follow
-        return is_other(change, (UNUSUAL if self._all_follow else UNUSUAL_APART) * self._usual)
+        return is_other(change, UNUSUAL * self._usual)
 
     def _has_calmed(self, change: Cells, *, stirs: bool) -> bool:
         """True for the first picture that stays after some that all differed, as in a strobe."""
