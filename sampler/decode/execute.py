@@ -1,18 +1,19 @@
 """Decodes the pictures of a plan and no more. Runs in the decoder child."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Generator, Iterator, Set
 from copy import copy
-from typing import NamedTuple
+from dataclasses import replace
 
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from config.profiles import SamplingProfile
 from sampler.decode.cells import Cells, cells_of, differ
+from sampler.decode.lookout import Lookout
 from sampler.decode.needed import decodable, needed_packets
 from sampler.decode.probe import is_predicted, prober
 from sampler.decode.run_decoder import RunDecoder
-from sampler.decode.scenes import Change, SceneWatch
+from sampler.decode.scenes import SceneWatch
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.decode.thrift import ProbedRun, is_thrifty
 from sampler.demux.packet_reader import PacketWindow
@@ -22,17 +23,6 @@ from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
 from sampler.plan.plan import Plan, PlannedPicture, RunPlan
-
-KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25
-"""Share of the bucket that stays for what is new: of a flash or a cut to what a sample has shown, and of the picture
-before a cut."""
-
-
-class Waiting(NamedTuple):
-    """A picture that there was no token for: it is not lost while others show the same."""
-
-    seconds: float
-    cells: Cells
 
 
 class Executor:
@@ -89,31 +79,47 @@ class Executor:
         followed, spare = -1, plan.spare_macroblocks
         for part, targets, refuted in parts:
             damaged, before = self.damaged, copy(budget)
+            if part.run.start != followed:
+                self._scenes.forget(all_follow=part.watched)
+            followed = part.run.stop if part.watched else -1
             had: set[int] = set()
-            if not part.watched:
-                for taken in settled(window, self._profile, self._run(window, part.run, targets, refuted)):
-                    if taken.target.ends and self._scenes.has_shown(taken.frame):
-                        continue
-                    self._scenes.remember(taken.frame)
-                    budget.spend(budget.half_second(window.packets[taken.index].seconds), owed=True)
-                    had.add(taken.index)
-                    yield taken
-            if part.watched or (self._decoder.surprises and part.watching_macroblocks <= spare):
+            refused = yield from self._sampled(window, part, targets, refuted, had, budget)
+            from_first = False
+            if self._decoder.surprises and not part.watched:
                 # What did not come out, or what hides behind it, is found where all is decoded.
-                if not part.watched:
+                from_first = part.watching_macroblocks > spare
+                if not from_first:
                     spare -= part.watching_macroblocks
                     budget = before
-                if part.run.start != followed:
-                    self._scenes.forget()
-                followed = part.run.stop
-                absent = self._decoder.absent
-                pending = [one for one in part.targets if part.watched or (one.index in absent and not one.proofs)]
-                yield from settled(window, self._profile, self._watch(window, part, pending, had, budget))
-                self._lose(window, part, from_first=False)
-            else:
-                self._lose(window, part, from_first=True)
+                    self._scenes.forget(all_follow=True)
+                    followed = part.run.stop
+                    absent = self._decoder.absent
+                    pending = tuple(target for target in part.targets if target.index in absent and not target.proofs)
+                    refused = yield from self._sampled(window, replace(part, watched=True), pending, set(), had, budget)
+            self._lose(window, part, from_first=from_first)
+            self.refused_seconds += refused
             if self.damaged > damaged:
                 self.broken.add(part.run.start)
+
+    def _sampled(
+        self,
+        window: PacketWindow,
+        part: RunPlan,
+        targets: tuple[PlannedPicture, ...],
+        refuted: set[int],
+        had: set[int],
+        budget: SampleBudget,
+    ) -> Generator[DecodedTarget, None, list[float]]:
+        """Decodes one run, adds what is taken to what it `had` before, and returns the times of what there was no token
+        for."""
+        lookout = Lookout(self._scenes, budget, watched=part.watched)
+        for taken in settled(window, self._profile, self._run(window, part, targets, refuted, had, lookout)):
+            if taken.target.ends and self._scenes.has_shown(taken.frame):
+                continue
+            self._scenes.remember(taken.frame)
+            had.add(taken.index)
+            yield taken
+        return lookout.refused_seconds
 
     def _lose(self, window: PacketWindow, part: RunPlan, *, from_first: bool) -> None:
         """Notes the times of a run's own pictures that did not come out; `from_first`: and all after the first one."""
@@ -144,15 +150,28 @@ class Executor:
         return tuple(target for target in targets if not target.is_refuted(refuted)), refuted
 
     def _run(
-        self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...], refuted: set[int]
+        self,
+        window: PacketWindow,
+        part: RunPlan,
+        targets: tuple[PlannedPicture, ...],
+        refuted: set[int],
+        had: Set[int],
+        lookout: Lookout,
     ) -> Iterator[DecodedTarget]:
-        """Decodes one run; adds the suspects that turn out to be no cuts to those that did already."""
-        planned = {target.index: target for target in targets}
+        """Decodes one run; adds the suspects that turn out to be no cuts to those that did already, and takes what is
+        new in the pictures that are decoded.
+
+        Only its own picture answers a target, since time stamps may say that others are shown then; in a run that is
+        watched the next one that comes does, if its own does not.
+        """
+        run, pending, own = part.run, list(targets), set(part.own)
         suspects = {proof.packet: proof for target in targets for proof in target.proofs}
         befores = {proof.before for proof in suspects.values()}
         shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
-        for index, frame in self._decoder.decode(window, run, needed_packets(window, run, targets)):
+        for index, frame in self._decoder.decode(
+            window, run, decodable(window, run) if part.watched else needed_packets(window, run, targets)
+        ):
             proof = suspects.get(index)
             if proof is not None and (
                 is_predicted(frame, proof.predicted_share)
@@ -161,84 +180,43 @@ class Executor:
                 refuted.add(index)
             if index in befores:
                 shown[index] = cells_of(frame)
-            # Only its own picture answers a target: time stamps may say that others are shown then.
-            if index in planned:
-                held.append(self._taken(window, run, index, frame, planned[index]))
             seconds = window.packets[index].seconds
+            answers = [
+                target
+                for target in pending
+                if target.index == index or (part.watched and window.packets[target.index].seconds <= seconds)
+            ]
+            pending = [target for target in pending if target not in answers]
+            answers = [target for target in answers if not target.is_refuted(refuted)]
+            if index in own and (part.watched or not self._is_concealed(run, index, frame)):
+                news = lookout.look(index, frame, seconds, answers=len(answers) or index in had)
+                if news.before is not None:
+                    cut = PlannedPicture(index=news.before[0], reason=SampleReason.CUT)
+                    held.append(self._taken(window, run, *news.before, cut))
+                if index in had:
+                    self._scenes.remember(frame)
+                elif news.is_new:
+                    sure = [replace(target, proofs=(), ends=False) for target in answers]
+                    answers = sure or [PlannedPicture(index=index, reason=SampleReason.CUT)]
+            held += [self._taken(window, run, index, frame, target) for target in answers]
             # A picture before a cut waits for the cut's own.
             while held and all(window.packets[proof.packet].seconds <= seconds for proof in held[0].target.proofs):
                 taken = held.pop(0)
                 if not taken.target.is_refuted(refuted):
                     yield taken
+        lookout.close()
         yield from (taken for taken in held if not taken.target.is_refuted(refuted))
-
-    def _watch(
-        self,
-        window: PacketWindow,
-        part: RunPlan,
-        targets: Sequence[PlannedPicture],
-        had: Set[int],
-        budget: SampleBudget,
-    ) -> Iterator[DecodedTarget]:
-        """Decodes all of a run, and takes what is new in it besides the targets, and those that it `had` before: the
-        pictures on both sides of a cut, and the first clear one after a fade."""
-        run = part.run
-        pending, own = list(targets), set(part.own)
-        before: tuple[int, VideoFrame] | None = None
-        waiting: Waiting | None = None
-        for index, frame in self._decoder.decode(window, run, decodable(window, run)):
-            if index not in own:
-                continue
-            seconds = window.packets[index].seconds
-            half_second = budget.half_second(seconds)
-            novelty = self._scenes.look(frame, seconds)
-            answers = [target for target in pending if window.packets[target.index].seconds <= seconds]
-            pending = pending[len(answers) :]
-            budget.spend(half_second, len(answers) or index in had, owed=True)
-            # What samples have shown may not use up what is new.
-            common = novelty is not None and (novelty.known or novelty.change is Change.FLASH)
-            reserve = KNOWN_RESERVE if common else 0.0
-            if (
-                novelty is not None
-                and novelty.change is Change.CUT
-                and before is not None
-                and not self._scenes.has_shown(before[1])
-                and budget.spend(half_second, reserve=max(reserve, BEFORE_RESERVE))
-            ):
-                yield self._taken(window, run, *before, PlannedPicture(index=before[0], reason=SampleReason.CUT))
-            lasts = waiting is not None and self._scenes.still_shows(waiting.cells)
-            if (
-                (novelty is not None or lasts)
-                and not answers
-                and index not in had
-                and budget.spend(half_second, reserve=reserve)
-            ):
-                answers = [PlannedPicture(index=index, reason=SampleReason.CUT)]
-            yield from (self._taken(window, run, index, frame, target) for target in answers)
-            is_sample = bool(answers) or index in had
-            if is_sample:
-                self._scenes.remember(frame)
-            if waiting is not None and (is_sample or not lasts):
-                if not lasts:
-                    self.refused_seconds.append(waiting.seconds)
-                waiting = None
-            if (
-                novelty is not None
-                and not novelty.known
-                and not is_sample
-                and (shown := self._scenes.shown) is not None
-            ):
-                waiting = waiting or Waiting(seconds, shown)
-            before = None if is_sample else (index, frame)
-        if waiting is not None:
-            self.refused_seconds.append(waiting.seconds)
 
     def _taken(
         self, window: PacketWindow, run: PacketRun, index: int, frame: VideoFrame, target: PlannedPicture
     ) -> DecodedTarget:
-        concealed = frame.is_corrupt or (run.headless and run.recovered is None) or index in self._decoder.wrong
+        concealed = self._is_concealed(run, index, frame)
         replaced = False
         if concealed and run.recovered is not None and target.reason is not SampleReason.CUT:
             wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
             replaced = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
         return DecodedTarget(frame=frame, index=index, target=target, concealed=concealed, replaced=replaced)
+
+    def _is_concealed(self, run: PacketRun, index: int, frame: VideoFrame) -> bool:
+        """True if the picture depends on others that were made up."""
+        return frame.is_corrupt or (run.headless and run.recovered is None) or index in self._decoder.wrong

@@ -11,8 +11,8 @@ RESTING_SECONDS = 0.15
 """A fade is over once nothing has changed for longer (>) than a picture of a slow camera lasts."""
 FADE_SECONDS = 0.5
 """Pictures so far apart are compared for changes that build up, and a fade is over after as long again."""
-SHORTEST_SECONDS = 0.1
-"""Pictures nearer than this are no fade: between two of them every change is straight."""
+SHORTEST_SECONDS, SHORTEST_PICTURES = 0.1, 3
+"""Changes over less than both (<) are no fade: between two pictures every change is straight."""
 FADE_LEVELS, FADE_SHARE = 10.0, 0.35
 """Levels by which a cell must differ (>) over that time, and share of such cells over which (>) it is one."""
 STRAIGHT = 0.85
@@ -87,7 +87,7 @@ class FadeWatch:
             return settled
         over = np.abs(cells - earlier.cells)
         way = float((self._path - earlier.path).sum())
-        built_up = seconds - earlier.seconds >= SHORTEST_SECONDS
+        built_up = seconds - earlier.seconds >= SHORTEST_SECONDS and pictures >= SHORTEST_PICTURES
         if built_up and (over > FADE_LEVELS).mean() > FADE_SHARE and float(over.sum()) > STRAIGHT * way:
             self._until = seconds + FADE_SECONDS
             self._pace = float(over.mean()) / pictures

@@ -65,9 +65,12 @@ class SceneWatch:
         self._known: deque[Cells] = deque(maxlen=KNOWN)
         self._fades = FadeWatch()
         self._stirred = 0.0
+        self._all_follow = True
 
-    def forget(self) -> None:
-        """Begins anew after pictures that were not shown."""
+    def forget(self, *, all_follow: bool) -> None:
+        """Begins anew after pictures that were not shown. If not all pictures follow, the first change of some size is
+        motion."""
+        self._all_follow = all_follow
         self._cells = self._usual = None
         self._stirred = 0.0
         self._fades.forget()
@@ -94,7 +97,7 @@ class SceneWatch:
         settled = settled or self._has_calmed(change, stirs=stirs)
         if is_cut or settled:
             self._stirred = 0.0
-        flashes = stirs and (change > FLASH_LEVELS).mean() > FLASH_SHARE
+        flashes = self._all_follow and stirs and (change > FLASH_LEVELS).mean() > FLASH_SHARE
         if is_cut:
             return Novelty(Change.CUT, self._is_known(cells))
         if settled:
@@ -129,7 +132,9 @@ class SceneWatch:
 
     def _is_unusual(self, change: Cells) -> bool:
         """True if enough changes more than it did just before: else it is fast motion."""
-        return self._usual is None or is_other(change, UNUSUAL * self._usual)
+        if self._usual is None:
+            return self._all_follow
+        return is_other(change, UNUSUAL * self._usual)
 
     def _has_calmed(self, change: Cells, *, stirs: bool) -> bool:
         """True for the first picture that stays after some that all differed, as in a strobe."""

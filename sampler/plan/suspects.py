@@ -81,13 +81,14 @@ def find_suspects(
         if pictures and cut.index != run.stop:
             sure = cut.score >= SURE_DOUBLINGS
             suspects.append(Suspect(cut, pictures, None if sure else _proof(cut, threshold)))
-    known = {suspect.cut.index for suspect in suspects}
-    suspects += [
+    known = {suspect.cut.index for suspect in suspects if not suspect.weak}
+    leading = [
         Suspect(cut, pictures, _proof(cut, threshold))
         for cut in _leading_cuts(packets, run, threshold)
         if cut.index not in known and (pictures := tuple(sorted({cut.index, cut.before} & takeable)))
     ]
-    return suspects
+    replaced = {suspect.cut.index for suspect in leading}
+    return [suspect for suspect in suspects if suspect.cut.index not in replaced] + leading
 
 
 def _leading_cuts(packets: Sequence[VideoPacket], run: PacketRun, threshold: float) -> list[Cut]:

@@ -132,6 +132,19 @@ def test_a_fade_is_sampled_where_it_has_settled(decoder: Decoder) -> None:
     assert min(listed.distance(hash_luma(frame.picture.luma())) for frame in segment.frames) <= 31
 
 
+@pytest.mark.parametrize("start", [30, 50, 60])
+def test_an_insert_is_sampled_where_its_pictures_are_decoded_for_others(decoder: Decoder, start: int) -> None:
+    """What fades in and out stands out in no packet, and nobody looked at what was decoded on the way."""
+    fade, stop = 8, start + 12
+    recipe = x264(tune="zerolatency", **CLOSED)
+
+    def faded(index: int) -> Luma:
+        weight = np.clip(min(index - start, stop - index) / fade + 1, 0.0, 1.0)
+        return weight * OTHER + (1 - weight) * drifting(index)
+
+    assert seen(sampled(decoder, recipe, faded), start, stop)
+
+
 def test_a_file_s_busy_beginning_leaves_the_rest_its_samples() -> None:
     """A scan of a trailer took 107 of its 120 pictures in the first four seconds."""
     flashes = patterns(PICTURES, 3)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.profiles import BALANCED, ECONOMY, VIGILANT
-from sampler.demux.packets import VideoPacket
+from sampler.demux.packets import VideoPacket, own_pictures, runs
 from sampler.plan.cut_score import find_cuts
+from sampler.plan.suspects import find_suspects
 
 KEYFRAME_BYTES = 20_000
 QUIET = [KEYFRAME_BYTES, *[800, 900, 700, 850] * 12]
@@ -136,3 +137,32 @@ def test_any_packets_are_scored(packets: list[VideoPacket], data: st.DataObject)
         assert start <= cut.index < stop
         assert start <= cut.before < stop
         assert cut.score >= -100.0
+
+
+def test_a_leading_picture_is_a_full_suspect_though_its_size_makes_it_a_weak_one() -> None:
+    """Weak ones are dropped where other weak ones use up the tokens, and their time is called seen."""
+    first = [
+        VideoPacket(seconds=number / 25, size_bytes=150, keyframe=False, quantiser=30) for number in (34, *range(1, 34))
+    ]
+    between = [400, 980, 770, 680, 610, 420, 330, 540, 740, 800, 1080, 1050]
+    packets = [
+        VideoPacket(seconds=0, size_bytes=12_500, keyframe=True, quantiser=26),
+        *first,
+        VideoPacket(seconds=48 / 25, size_bytes=13_600, keyframe=True, quantiser=26),
+        VideoPacket(seconds=41 / 25, size_bytes=1_400, keyframe=False, quantiser=13, leading=True),
+        *(
+            VideoPacket(
+                seconds=(35 + number + (number >= 6)) / 25,
+                size_bytes=size,
+                keyframe=False,
+                reference=False,
+                quantiser=33 if number < 4 else 13,
+                leading=True,
+            )
+            for number, size in enumerate(between)
+        ),
+    ]
+    run = runs(packets)[0]
+    suspects = find_suspects(packets, run, own_pictures(packets, run), BALANCED, picture_macroblocks=240.0, probed=True)
+
+    assert [suspect.weak for suspect in suspects if suspect.cut.index == 36] == [False]
