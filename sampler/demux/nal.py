@@ -16,9 +16,12 @@ H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
 SEI_RECOVERY_POINT = 6
 HEVC_SPS = 33
-HEVC_SLICES = range(32)
-HEVC_IRAP = range(16, 24)
-"""BLA, IDR and CRA pictures, and reserved ones (H.265, table 7-1)."""
+HEVC_IRAP = range(16, 22)
+"""BLA, IDR and CRA pictures (H.265, table 7-1)."""
+HEVC_SLICES = frozenset([*range(10), *HEVC_IRAP])
+"""Kinds that decoders know. They skip the reserved ones."""
+FORBIDDEN_BIT = 0x80
+"""Set in the first byte of units that decoders skip (H.264 7.4.1, H.265 7.4.2.2)."""
 HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
 """Leading pictures that lean on their keyframe alone, and those that may lean on what comes before it."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
@@ -105,7 +108,7 @@ class NalReader:
         return self._read(packet, flagged)
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
-        size, first, intra, recovery = 0, b"", True, None
+        size, first, intra, idr, recovery = 0, b"", True, True, None
         others: list[bytes] = []
         for unit in self._units(packet):
             kind = unit[0] & 0x1F
@@ -115,6 +118,7 @@ class NalReader:
                     first = unit[:SLICE_HEAD_BYTES]
                 elif self._references.open:
                     others.append(unit[:SLICE_HEAD_BYTES])
+                idr &= kind == H264_IDR
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
                     intra = False
             elif kind in (SPS, PPS):
@@ -123,7 +127,6 @@ class NalReader:
                 recovery = _recovery_frames(unit[1:], recovery)
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)
-        idr = first[0] & 0x1F == H264_IDR
         quantiser = self._quantisers.read(first)
         field = self._quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
@@ -157,24 +160,30 @@ class NalReader:
         return True
 
     def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
-        size, first = 0, b""
+        size = 0
+        kinds: set[int] = set()
+        leaf = True
         for unit in self._units(packet):
-            kind = unit[0] >> 1 & 0x3F
+            # Units of other layers (F.7.4.2.2), and those without a temporal one, are no part of the picture.
+            if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
+                continue
+            kind = unit[0] >> 1
             if kind in HEVC_SLICES:
                 size += len(unit.rstrip(PADDING))
-                first = first or unit[:2]
+                kinds.add(kind)
+                # No picture of its sub-layer leans on this one, and there is no sub-layer above.
+                leaf &= kind in HEVC_SUBLAYER_NON_REFERENCE and unit[1] == self._sublayers
             elif kind == HEVC_SPS and len(unit) > 2:
                 self._sublayers = (unit[2] >> 1 & 7) + 1
-        if not first:
+        if not kinds:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
-        kind = first[0] >> 1 & 0x3F
-        # No picture of its sub-layer leans on this one, and there is no sub-layer above.
-        leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and first[1] & 7 == self._sublayers
-        leading = True if kind in HEVC_RASL else False if kind in HEVC_RADL else None
-        return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP, leading=leading)
+        # All slices of a picture are of one kind; those that are not may be there to be skipped.
+        begins = all(kind in HEVC_IRAP for kind in kinds)
+        leading = True if kinds & HEVC_RASL else False if kinds & HEVC_RADL else None
+        return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading)
 
     def _units(self, packet: bytes) -> list[bytes]:
-        """The NAL units of at least two bytes; one of Annex B may have a byte of the next start code at its end."""
+        """The NAL units that decoders read; one of Annex B may have a byte of the next start code at its end."""
         self.unread_units = 0
         if self._length_bytes:
             units = self._measured_units(packet)
@@ -183,7 +192,7 @@ class NalReader:
             if len(units) == self._units_left:
                 self.unread_units = units[-1].count(START_CODE)
         self._units_left -= len(units)
-        return [unit for unit in units if len(unit) > 1]
+        return [unit for unit in units if len(unit) > 1 and not unit[0] & FORBIDDEN_BIT]
 
     def _measured_units(self, packet: bytes) -> list[bytes]:
         """Each has its length in front (ISO/IEC 14496-15)."""

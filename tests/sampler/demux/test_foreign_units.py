@@ -1,0 +1,99 @@
+"""Units and claims that a player's decoder ignores: they may not choose what is decoded, or when it counts as seen."""
+
+import io
+from collections.abc import Callable, Iterator
+
+import av
+import pytest
+from kinds import x265
+from media import FRAME_SECONDS, Recipe, encode_pictures, photograph, steady, x264
+
+from config.profiles import BALANCED
+from sampler.child.decoder import Decoder
+from sampler.frames import SampledSegment
+
+PICTURES = 100
+START, STOP = 45, 71
+"""Pictures [START, STOP) are the insert's."""
+WHOLE = {"keyint": PICTURES, "min_keyint": PICTURES, "scenecut": 0, "bframes": 0}
+X264, X265 = x264(**WHOLE), x265(**WHOLE, open_gop=0)
+GROUND, OTHER = (photograph(name, 192, 108) for name in ("astronaut", "coffee"))
+START_CODE = b"\0\0\0\1"
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as shared:
+        yield shared
+
+
+def with_insert(recipe: Recipe, start: int = START, stop: int = STOP) -> bytes:
+    return encode_pictures(recipe, steady(PICTURES), lambda index: OTHER if start <= index < stop else GROUND)
+
+
+def rewritten(data: bytes, change: Callable[[int, bytes], bytes]) -> bytes:
+    """The MPEG-TS with the bytes of each packet, by its index in decoding order, changed."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data), format="mpegts") as source, av.open(file, "w", format="mpegts") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            changed = av.Packet(change(index, bytes(packet)))
+            changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
+            changed.is_keyframe, changed.stream = packet.is_keyframe, stream
+            output.mux(changed)
+    return file.getvalue()
+
+
+def is_accounted(segment: SampledSegment, start: int = START, stop: int = STOP) -> bool:
+    """True if a picture in [start, stop) was sampled, or all of their time is in the ledger."""
+    clean = [round(frame.pts_seconds / FRAME_SECONDS) for frame in segment.frames if not frame.concealed]
+    if any(start <= number < stop for number in clean):
+        return True
+    return all(
+        any(one.start_seconds <= (number + 0.5) * FRAME_SECONDS < one.end_seconds for one in segment.unmoderated)
+        for number in range(start, stop)
+    )
+
+
+IDR_OF_HEVC, IDR_OF_H264 = 19, 5
+FOREIGN = {
+    "another layer": (X265, bytes([IDR_OF_HEVC << 1, 1 << 3 | 1])),
+    "a layer over 31": (X265, bytes([IDR_OF_HEVC << 1 | 1, 1])),
+    "a reserved kind": (X265, bytes([22 << 1, 1])),
+    "the forbidden bit": (X265, bytes([0x80 | IDR_OF_HEVC << 1, 1])),
+    "no temporal layer": (X265, bytes([IDR_OF_HEVC << 1, 0])),
+    "the kind of another picture": (X265, bytes([IDR_OF_HEVC << 1, 1, 0x01])),
+    "h264, the forbidden bit": (X264, bytes([0x80 | 0x60 | IDR_OF_H264, 0x88])),
+}
+
+
+@pytest.mark.parametrize(("recipe", "head"), FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_unit_that_decoders_skip_begins_nothing(decoder: Decoder, recipe: Recipe, head: bytes) -> None:
+    """Decoding would begin at a predicted picture, give nothing, and the time be called seen."""
+    unit = START_CODE + head + b"\x55" * 10
+    data = with_insert(recipe)
+    alone = decoder.sample(data, profile=BALANCED, seed=b"foreign", packets=True)
+    joined = decoder.sample(
+        rewritten(data, lambda index, packet: unit + packet if index in (START - 5, STOP + 5) else packet),
+        profile=BALANCED,
+        seed=b"foreign",
+        packets=True,
+    )
+
+    begins = [[packet.pts_seconds for packet in one.packets if packet.keyframe] for one in (alone, joined)]
+    assert begins[0] == begins[1]
+    assert is_accounted(joined)
+
+
+@pytest.mark.parametrize("head", [FOREIGN["another layer"][1], FOREIGN["a reserved kind"][1]])
+def test_a_unit_that_decoders_skip_has_no_size(decoder: Decoder, head: bytes) -> None:
+    """With them a broadcaster could make all packets alike."""
+    unit = START_CODE + head + b"\x55" * 1000
+    data = with_insert(X265)
+    alone = decoder.sample(data, profile=BALANCED, seed=b"foreign", packets=True)
+    joined = decoder.sample(
+        rewritten(data, lambda _, packet: packet + unit), profile=BALANCED, seed=b"foreign", packets=True
+    )
+
+    for before, after in zip(alone.packets, joined.packets, strict=True):
+        assert after.size_bytes == pytest.approx(before.size_bytes, abs=2)
