@@ -23,6 +23,8 @@ from sampler.plan.coverage import (
     LEADING_STRETCHES,
     MOST_REFUSED,
     SECOND_VIDEO_STREAM,
+    UNDECODABLE,
+    UNDECODABLE_STRETCHES,
     longest_gap_seconds,
     unseen_stretches,
     with_refused,
@@ -206,8 +208,11 @@ def read_segment(
     clean = sorted((one.seconds, one.until_seconds) for one in seen if not one.concealed)
     first = clean[0][0] if clean else 0.0
     frame_seconds = _number(done["frame_seconds"], 0.0, JUMP_SECONDS)
-    leading = _leading(done["leading"], -longest, duration)
-    unmoderated = leading
+    leading = _lost(done["leading"], LEADING, LEADING_STRETCHES, -longest, duration)
+    most = LEADING_STRETCHES + UNDECODABLE_STRETCHES
+    undecodable = _lost(done["undecodable"], UNDECODABLE, most, -longest, duration)
+    lost = tuple(sorted([*leading, *undecodable], key=lambda stretch: stretch.start_seconds))
+    unmoderated = lost
     if not bounds.leading_only:
         unmoderated = unseen_stretches(
             clean,
@@ -215,7 +220,7 @@ def read_segment(
             frame_seconds=frame_seconds,
             max_gap_seconds=profile.max_gap_seconds,
             reason=_unseen_reason(notes, concealed=len(clean) < len(seen)),
-            leading=leading,
+            lost=lost,
             cut_seconds=max((one.seconds for one in seen if one.cut and one.seconds <= first), default=0.0),
         )
     unmoderated = with_refused(unmoderated, _refused(done["refused"], duration))
@@ -245,14 +250,14 @@ def read_segment(
     )
 
 
-def _leading(stretches: Any, earliest: float, latest: float) -> tuple[Stretch, ...]:
-    """Stretches of leading pictures that were not decoded, ascending and apart."""
-    _count(len(stretches), 0, LEADING_STRETCHES)
+def _lost(stretches: Any, reason: str, most: int, earliest: float, latest: float) -> tuple[Stretch, ...]:
+    """Stretches of pictures that decoding did not give, ascending and apart."""
+    _count(len(stretches), 0, most)
     found = []
     for start, end in stretches:
         begun = _number(start, earliest, latest)
         earliest = _number(end, begun, latest)
-        found.append(Stretch(start_seconds=begun, end_seconds=earliest, reason=LEADING))
+        found.append(Stretch(start_seconds=begun, end_seconds=earliest, reason=reason))
     return tuple(found)
 
 
@@ -311,4 +316,4 @@ def _unseen_reason(notes: tuple[str, ...], *, concealed: bool) -> str:
         return SECOND_VIDEO_STREAM
     if concealed:
         return "concealed"
-    return "undecodable" if "damaged" in notes else "gap"
+    return UNDECODABLE if "damaged" in notes else "gap"

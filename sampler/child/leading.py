@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import leading_stop, orphans
-from sampler.plan.coverage import leading_stretches
+from sampler.plan.coverage import lost_stretches
 from sampler.plan.plan import Plan
 
 
@@ -47,11 +47,11 @@ class LeadingPictures:
             # The GOP before was another's, or is damaged: nothing shows what these pictures are.
             lost.update(index for index in leading if window.packets[index].shown)
         shown = sorted(packet.seconds for packet in window.packets if packet.shown)
-        self.lost += leading_stretches(shown, {window.packets[index].seconds for index in lost}, end_seconds)
+        self.lost += lost_stretches(shown, {window.packets[index].seconds for index in lost}, end_seconds)
         if self._first:
             self.end_seconds = window.packets[begins].seconds
             wanted = {window.packets[index].seconds for index in lost if index in own}
-            self.wanted_seconds = sum(end - start for start, end in leading_stretches(shown, wanted, end_seconds))
+            self.wanted_seconds = sum(end - start for start, end in lost_stretches(shown, wanted, end_seconds))
         self._first = False
 
 

@@ -35,8 +35,14 @@ from sampler.demux.source import InputFile
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
 from sampler.plan.budget import DecodingBound
-from sampler.plan.coverage import LEADING_STRETCHES, refused_stretches, spoken_for_until
-from sampler.plan.intervals import at_most, joined
+from sampler.plan.coverage import (
+    LEADING_STRETCHES,
+    UNDECODABLE_STRETCHES,
+    lost_stretches,
+    refused_stretches,
+    spoken_for_until,
+)
+from sampler.plan.intervals import Interval, at_most, joined, without
 from sampler.plan.plan import plan
 
 MACROBLOCK_PIXELS = 256
@@ -77,6 +83,7 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
+        undecodable: list[Interval] = []
         for window in demuxer.windows(segment_before):
             if leading_only:
                 only_leading(window)
@@ -109,6 +116,12 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             decode_seconds += time.process_time() - before
+            undecodable += lost_stretches(
+                shown,
+                # Those that lean on the GOP before are accounted as leading.
+                {window.packets[index].seconds for index in executor.lost if index >= window.primer},
+                end_seconds,
+            )
             leading.account(
                 window, taken_indices, end_seconds, broken=0 in executor.broken, refused=planned.refused_seconds
             )
@@ -126,10 +139,12 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
     notes += ["damaged"] * bool(executor.damaged)
     origin_seconds = demuxer.origin_seconds
-    lost = joined(
-        (start - origin_seconds, min(end - origin_seconds, demuxer.duration_seconds)) for start, end in leading.lost
-    )
     duration_seconds = demuxer.duration_seconds
+    lost, undecodable = (
+        joined((start - origin_seconds, min(end - origin_seconds, duration_seconds)) for start, end in stretches)
+        for stretches in (leading.lost, undecodable)
+    )
+    lost = at_most(lost, LEADING_STRETCHES)
     bound = DecodingBound.of(
         profile,
         span_seconds=duration_seconds,
@@ -142,7 +157,8 @@ def sample(request: dict[str, Any], inputs: Inputs, outbox: Outbox) -> dict[str,
         "frame_seconds": demuxer.timeline.frame_seconds,
         "frames_total": demuxer.frames_total,
         "frames_decoded": executor.frames_decoded,
-        "leading": at_most(lost, LEADING_STRETCHES),
+        "leading": lost,
+        "undecodable": without(at_most(undecodable, UNDECODABLE_STRETCHES), lost),
         "leading_seconds": leading.wanted_seconds,
         "macroblocks_left": bound.left(executor.frames_decoded, outbox.pictures),
         "notes": notes,

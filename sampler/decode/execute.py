@@ -32,13 +32,11 @@ THRIFTY_SHARE = 0.5
 sixth of decoding. Over GOPs of 2 s it moved PDQ by 2 bits in the mean and 10 at the most, of a distance of 31; of 10 s,
 at a bit rate so low that pictures are coarse, by 4 and 18."""
 DAMAGE_BUDGET = 32
-"""Packets that FFmpeg may refuse in one run before the run is given up: a second of damage. Each costs little, but a
-hostile segment could hold thousands."""
+"""Packets that FFmpeg may refuse in one run before the run is given up: a second of damage."""
 KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25
-"""Share of the bucket that stays for what is new: of a flash or a cut to what a sample has shown, and of the picture
-before a cut."""
+"""Share of the bucket left for what is new: by flashes and cuts to what samples have shown, by pictures before cuts."""
 CROWD_BUDGET = 10_000
-"""NAL units beyond those that are read in one run's packets, over (>) which the run is given up. Each is read by FFmpeg
+"""NAL units beyond those that are read in one run's packets, over (>) which the run is given up. FFmpeg reads each
 several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
 NO_PICTURE = -1
 """In place of a packet's index: what comes of it is no picture of the window."""
@@ -70,8 +68,7 @@ class Executor:
         # Of a context whose decoder could not be opened the name is not to be read again: it crashes.
         self._prober = prober(context, max_pixels=self._max_pixels)
         self._scenes = SceneWatch()
-        self.frames_decoded = 0
-        self.damaged = 0
+        self.frames_decoded = self.damaged = 0
         self._refresh: RefreshMap | None = None
         self._spoiled = 0
         self._wrong: set[int] = set()
@@ -80,6 +77,9 @@ class Executor:
         """Beginnings of the runs of the last window in which packets were refused."""
         self.refused_seconds: list[float] = []
         """Times of pictures that there was no budget for, in the last window."""
+        self.lost: set[int] = set()
+        """Pictures of runs of the last window of which decoding gave none: no sample near them speaks for them."""
+        self._given: set[int] = set()
 
     @property
     def probes(self) -> bool:
@@ -90,7 +90,7 @@ class Executor:
     def run(self, window: PacketWindow, plan: Plan) -> Iterator[DecodedTarget]:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
-        self.broken = set()
+        self.broken, self.lost = set(), set()
         self.refused_seconds = list(plan.refused_seconds)
         parts = [(part, *self._probed(window, part)) for part in plan.runs]
         if not self._context.is_open:
@@ -103,7 +103,7 @@ class Executor:
         budget = SampleBudget(self._profile.samples_per_second, start_seconds)
         followed = -1
         for part, targets, refuted in parts:
-            damaged = self.damaged
+            damaged, self._given = self.damaged, set()
             if part.watched:
                 if part.run.start != followed:
                     self._scenes.forget()
@@ -116,8 +116,9 @@ class Executor:
                     self._scenes.remember(taken.frame)
                     budget.spend(budget.half_second(window.packets[taken.index].seconds), owed=True)
                     yield taken
-            if self.damaged > damaged:
-                self.broken.add(part.run.start)
+            self.broken |= {part.run.start} if self.damaged > damaged else set()
+            if (targets or part.watched) and self._given.isdisjoint(part.own):
+                self.lost.update(part.own)
 
     def _open(self, *, thrifty: bool) -> None:
         """Sets the decoder up; what the first window needs decides for all."""
@@ -309,6 +310,7 @@ class Executor:
                 self._refresh is None or not self._refresh.follow(frame, reference=reference)
             ):
                 self._wrong.add(frame.pts)
+            self._given.add(frame.pts)
             yield frame.pts, frame
 
     def _spoil(self, index: int) -> None:

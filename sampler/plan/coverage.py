@@ -13,6 +13,9 @@ LEADING = "leading"
 """Reason of a stretch of leading pictures whose GOP before is not there."""
 LEADING_STRETCHES = 64
 """So many are told apart. Real inputs have one, at their beginning."""
+UNDECODABLE = "undecodable"
+UNDECODABLE_STRETCHES = 64
+"""Stretches of runs that gave no picture, told apart (<=) before those of leading pictures are taken out."""
 GAP = "gap"
 """Reason of stretches further from all samples than the profile's gap."""
 BUDGET = "budget"
@@ -50,7 +53,7 @@ def unseen_stretches(
     frame_seconds: float,
     max_gap_seconds: float,
     reason: str,
-    leading: Sequence[Stretch] = (),
+    lost: Sequence[Stretch] = (),
     cut_seconds: float = 0.0,
 ) -> tuple[Stretch, ...]:
     """The stretches that no sample speaks for.
@@ -66,8 +69,8 @@ def unseen_stretches(
         max_gap_seconds: how far a sample reaches.
         reason: why a stretch is unmoderated, if one is. A second video stream leaves all unmoderated, whatever the
             first one showed: which of them a player shows is unknown.
-        leading: stretches of leading pictures that were not decoded, ascending. No sample speaks for them, for they may
-            show anything: they lean on a GOP that was not there.
+        lost: stretches of pictures that decoding did not give, ascending: leading ones, whose GOP before was not there,
+            and those of runs that gave nothing. No sample speaks for them, for they may show anything.
         cut_seconds: of the last cut up to the first of the samples. What was before it was another scene, for which
             that sample does not speak.
     """
@@ -78,19 +81,19 @@ def unseen_stretches(
         *((until, following) for (_, until), (following, _) in pairwise(seen)),
         (seen[-1][1], duration_seconds),
     ]
-    holes = [(stretch.start_seconds, stretch.end_seconds) for stretch in leading]
+    holes = [(stretch.start_seconds, stretch.end_seconds) for stretch in lost]
     apart = [(start, end) for start, end in without(unseen, holes) if end - start > frame_seconds]
-    return tuple(sorted([*_stretches(apart, reason), *leading], key=lambda stretch: stretch.start_seconds))
+    return tuple(sorted([*_stretches(apart, reason), *lost], key=lambda stretch: stretch.start_seconds))
 
 
-def leading_stretches(
+def lost_stretches(
     shown_seconds: Sequence[float], lost_seconds: Collection[float], end_seconds: float
 ) -> list[Interval]:
-    """(start, end) of the time in which each leading picture that is not decoded would be shown.
+    """(start, end) of the time in which each picture that decoding does not give would be shown.
 
     Args:
         shown_seconds: when pictures begin to be shown, ascending.
-        lost_seconds: those of the leading pictures that are not decoded.
+        lost_seconds: those of the pictures that are not given.
         end_seconds: where the last picture's time ends.
     """
     return [

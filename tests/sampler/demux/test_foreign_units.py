@@ -97,3 +97,20 @@ def test_a_unit_that_decoders_skip_has_no_size(decoder: Decoder, head: bytes) ->
 
     for before, after in zip(alone.packets, joined.packets, strict=True):
         assert after.size_bytes == pytest.approx(before.size_bytes, abs=2)
+
+
+@pytest.mark.parametrize("kind", ["h264", "hevc"])
+def test_a_run_that_gives_no_picture_is_in_the_ledger_however_short(decoder: Decoder, kind: str) -> None:
+    """Samples on both sides of it would speak for what none of them shows."""
+    short = {"keyint": 25, "min_keyint": 25, "scenecut": 0, "bframes": 0}
+    recipe = x264(**short) if kind == "h264" else x265(**short, open_gop=0)
+    header = 5 if kind == "h264" else 6
+
+    def emptied(index: int, packet: bytes) -> bytes:
+        return packet[: packet.rindex(b"\0\0\1") + header] if 50 <= index < 75 else packet
+
+    segment = decoder.sample(rewritten(with_insert(recipe, 50, 75), emptied), profile=BALANCED, seed=b"foreign")
+    unseen = [stretch for stretch in segment.unmoderated if stretch.reason == "undecodable"]
+
+    assert is_accounted(segment, 50, 75)
+    assert sum(stretch.seconds for stretch in unseen) == pytest.approx(1.0, abs=2 * FRAME_SECONDS)
