@@ -23,7 +23,10 @@ HEVC_SLICES = frozenset([*range(10), *HEVC_IRAP])
 FORBIDDEN_BIT = 0x80
 """Set in the first byte of units that decoders skip (H.264 7.4.1, H.265 7.4.2.2)."""
 HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
-"""Leading pictures that lean on their keyframe alone, and those that may lean on what comes before it."""
+"""Leading pictures that should lean on their keyframe alone, and those that may lean on what comes before it."""
+HEVC_CRA = 21
+"""The keyframe that leaves earlier pictures in the decoder: what calls itself RADL after it may lean on them all the
+same, and shows what a player shows only after the GOP before. Encoders make RADL pictures after IDR pictures alone."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
@@ -78,6 +81,7 @@ class NalReader:
         self.unread_units = 0
         """NAL units of the last packet that were not read, up to about `MOST_COUNTED_UNITS`: FFmpeg reads them all."""
         self._sublayers: int | None = None
+        self._open = True
         self._quantisers = QuantiserReader()
         self._references = References()
         self._first_field: tuple[int, bool] | None = None
@@ -179,7 +183,9 @@ class NalReader:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
         # All slices of a picture are of one kind; those that are not may be there to be skipped.
         begins = all(kind in HEVC_IRAP for kind in kinds)
-        leading = True if kinds & HEVC_RASL else False if kinds & HEVC_RADL else None
+        if begins:
+            self._open = HEVC_CRA in kinds
+        leading = True if kinds & HEVC_RASL else self._open if kinds & HEVC_RADL else None
         return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading)
 
     def _units(self, packet: bytes) -> list[bytes]:

@@ -4,9 +4,10 @@ import io
 from collections.abc import Callable, Iterator
 
 import av
+import numpy as np
 import pytest
 from kinds import x265
-from media import FRAME_SECONDS, Recipe, encode_pictures, photograph, steady, x264
+from media import FRAME_SECONDS, Recipe, cut, encode_pictures, keyframes, photograph, steady, x264
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
@@ -114,3 +115,38 @@ def test_a_run_that_gives_no_picture_is_in_the_ledger_however_short(decoder: Dec
 
     assert is_accounted(segment, 50, 75)
     assert sum(stretch.seconds for stretch in unseen) == pytest.approx(1.0, abs=2 * FRAME_SECONDS)
+
+
+RADL_OF_RASL = {8: 6, 9: 7}
+
+
+def test_a_leading_picture_that_calls_itself_independent_is_decoded_after_the_gop_before(decoder: Decoder) -> None:
+    """The decoder would make up what it leans on, without a word: a player shows it as it is."""
+    recipe = x265(keyint=50, min_keyint=50, open_gop=1, bframes=12, b_adapt=0, rc_lookahead=30)
+    data = encode_pictures(recipe, steady(PICTURES), lambda index: OTHER if 38 <= index < 50 else GROUND)
+    segment = decoder.sample(rewritten(data, as_radl), profile=BALANCED, seed=b"foreign")
+    shown = [frame for frame in segment.frames if 38 <= round(frame.pts_seconds / FRAME_SECONDS) < 50]
+
+    assert shown
+    for frame in shown:
+        assert np.abs(frame.picture.luma() - OTHER).mean() < np.abs(frame.picture.luma() - GROUND).mean() / 2
+
+
+def test_at_a_border_such_pictures_are_reported(decoder: Decoder) -> None:
+    """The segment before would not be asked for."""
+    recipe = x265(keyint=50, min_keyint=50, open_gop=1, bframes=12, b_adapt=0, rc_lookahead=30)
+    data = encode_pictures(recipe, steady(PICTURES), lambda index: OTHER if 38 <= index < 50 else GROUND)
+    (_, second) = cut(rewritten(data, as_radl), [0, keyframes(data)[1], PICTURES])
+    segment = decoder.sample(second.data, profile=BALANCED, seed=b"foreign")
+
+    assert segment.leading_seconds > 0
+    assert segment.unmoderated[0].reason == "leading"
+
+
+def as_radl(_index: int, packet: bytes) -> bytes:
+    """The packet whose RASL slices call themselves RADL."""
+    units = packet.split(b"\0\0\1")
+    for number, unit in enumerate(units[1:], 1):
+        kind = unit[0] >> 1 & 0x3F
+        units[number] = bytes([unit[0] & 0x81 | RADL_OF_RASL.get(kind, kind) << 1]) + unit[1:]
+    return b"\0\0\1".join(units)
