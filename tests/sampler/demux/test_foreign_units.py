@@ -11,7 +11,7 @@ from media import FRAME_SECONDS, Recipe, cut, encode_pictures, keyframes, photog
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.frames import SampledSegment
+from sampler.frames import PacketSummary, SampledSegment
 
 PICTURES = 100
 START, STOP = 45, 71
@@ -150,3 +150,23 @@ def as_radl(_index: int, packet: bytes) -> bytes:
         kind = unit[0] >> 1 & 0x3F
         units[number] = bytes([unit[0] & 0x81 | RADL_OF_RASL.get(kind, kind) << 1]) + unit[1:]
     return b"\0\0\1".join(units)
+
+
+@pytest.mark.parametrize("ratio", [3, 6])
+@pytest.mark.parametrize("kind", ["h264", "hevc"])
+def test_bytes_behind_the_slices_hide_no_insert(decoder: Decoder, kind: str, ratio: int) -> None:
+    """Decoders skip them: with them all packets are alike, so that no size says anything."""
+    recipe = x264(**WHOLE, qp=27) if kind == "h264" else X265
+    data = with_insert(recipe, 58, 71)
+    most = max(packet.size_bytes for packet in packets_of(decoder, data)[1:]) + 50
+
+    def padded(index: int, packet: bytes) -> bytes:
+        return packet + b"\x55" * ((most if index else ratio * most) - len(packet))
+
+    segment = decoder.sample(rewritten(data, padded), profile=BALANCED, seed=b"foreign")
+
+    assert is_accounted(segment, 58, 71)
+
+
+def packets_of(decoder: Decoder, data: bytes) -> tuple[PacketSummary, ...]:
+    return decoder.sample(data, profile=BALANCED, seed=b"foreign", packets=True).packets
