@@ -9,13 +9,16 @@ from enum import Enum
 from typing import NamedTuple
 
 from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
+from sampler.demux.hevc import PPS as HEVC_PPS
+from sampler.demux.hevc import SPS as HEVC_SPS
+from sampler.demux.hevc import HevcReferences
 from sampler.demux.references import References
+from sampler.demux.sizes import parameter_sets
 
 START_CODE = b"\x00\x00\x01"
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
 SEI_RECOVERY_POINT = 6
-HEVC_SPS = 33
 HEVC_IRAP = range(16, 22)
 """BLA, IDR and CRA pictures (H.265, table 7-1)."""
 HEVC_SLICES = frozenset([*range(10), *HEVC_IRAP])
@@ -68,7 +71,7 @@ class PictureHead(NamedTuple):
     leading: bool | None = None
     """True if it may lean on what comes before the keyframe that it follows; None: its time shows whether."""
     outside: bool = False
-    """It does lean on a picture before that keyframe, by its own words; H.264 only."""
+    """It does lean on a picture before that keyframe, by its own words, though it is none of its leading pictures."""
 
 
 class NalReader:
@@ -82,6 +85,7 @@ class NalReader:
         """NAL units of the last packet that were not read, up to about `MOST_COUNTED_UNITS`: FFmpeg reads them all."""
         self._sublayers: int | None = None
         self._open = True
+        self._hevc_references = HevcReferences()
         self._quantisers = QuantiserReader()
         self._references = References()
         self._first_field: tuple[int, bool] | None = None
@@ -91,6 +95,8 @@ class NalReader:
             self._length_bytes = (extradata[offset] & 3) + 1
             if codec is NalCodec.HEVC:
                 self._sublayers = extradata[offset] >> 3 & 7
+                for unit in parameter_sets(extradata):
+                    self._learn_hevc(unit)
             else:
                 for unit in _avcc_units(extradata):
                     self._quantisers.learn(unit)
@@ -166,7 +172,7 @@ class NalReader:
     def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
         size = 0
         kinds: set[int] = set()
-        leaf = True
+        leaf, outside = True, False
         for unit in self._units(packet):
             # Units of other layers (F.7.4.2.2), and those without a temporal one, are no part of the picture.
             if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
@@ -177,8 +183,9 @@ class NalReader:
                 kinds.add(kind)
                 # No picture of its sub-layer leans on this one, and there is no sub-layer above.
                 leaf &= kind in HEVC_SUBLAYER_NON_REFERENCE and unit[1] == self._sublayers
-            elif kind == HEVC_SPS and len(unit) > 2:
-                self._sublayers = (unit[2] >> 1 & 7) + 1
+                outside |= self._hevc_references.leans_outside(unit)
+            elif kind in (HEVC_SPS, HEVC_PPS):
+                self._learn_hevc(unit)
         if not kinds:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
         # All slices of a picture are of one kind; those that are not may be there to be skipped.
@@ -186,7 +193,14 @@ class NalReader:
         if begins:
             self._open = HEVC_CRA in kinds
         leading = True if kinds & HEVC_RASL else self._open if kinds & HEVC_RADL else None
-        return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading)
+        outside &= self._open and not begins and leading is None
+        return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading, outside=outside)
+
+    def _learn_hevc(self, unit: bytes) -> None:
+        """Reads a parameter set."""
+        if len(unit) > 2 and unit[0] >> 1 == HEVC_SPS:
+            self._sublayers = (unit[2] >> 1 & 7) + 1
+        self._hevc_references.learn(unit)
 
     def _units(self, packet: bytes) -> list[bytes]:
         """The NAL units that decoders read; one of Annex B may have a byte of the next start code at its end."""

@@ -11,6 +11,7 @@ from media import FRAME_SECONDS, Recipe, cut, encode_pictures, keyframes, photog
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
+from sampler.demux.nal import NalCodec, NalReader
 from sampler.frames import PacketSummary, SampledSegment
 
 PICTURES = 100
@@ -118,12 +119,13 @@ def test_a_run_that_gives_no_picture_is_in_the_ledger_however_short(decoder: Dec
 
 
 RADL_OF_RASL = {8: 6, 9: 7}
+TRAIL_OF_RASL = {8: 0, 9: 1}
+OPEN = x265(keyint=50, min_keyint=50, open_gop=1, bframes=12, b_adapt=0, rc_lookahead=30)
 
 
 def test_a_leading_picture_that_calls_itself_independent_is_decoded_after_the_gop_before(decoder: Decoder) -> None:
     """The decoder would make up what it leans on, without a word: a player shows it as it is."""
-    recipe = x265(keyint=50, min_keyint=50, open_gop=1, bframes=12, b_adapt=0, rc_lookahead=30)
-    data = encode_pictures(recipe, steady(PICTURES), lambda index: OTHER if 38 <= index < 50 else GROUND)
+    data = encode_pictures(OPEN, steady(PICTURES), lambda index: OTHER if 38 <= index < 50 else GROUND)
     segment = decoder.sample(rewritten(data, as_radl), profile=BALANCED, seed=b"foreign")
     shown = [frame for frame in segment.frames if 38 <= round(frame.pts_seconds / FRAME_SECONDS) < 50]
 
@@ -134,8 +136,7 @@ def test_a_leading_picture_that_calls_itself_independent_is_decoded_after_the_go
 
 def test_at_a_border_such_pictures_are_reported(decoder: Decoder) -> None:
     """The segment before would not be asked for."""
-    recipe = x265(keyint=50, min_keyint=50, open_gop=1, bframes=12, b_adapt=0, rc_lookahead=30)
-    data = encode_pictures(recipe, steady(PICTURES), lambda index: OTHER if 38 <= index < 50 else GROUND)
+    data = encode_pictures(OPEN, steady(PICTURES), lambda index: OTHER if 38 <= index < 50 else GROUND)
     (_, second) = cut(rewritten(data, as_radl), [0, keyframes(data)[1], PICTURES])
     segment = decoder.sample(second.data, profile=BALANCED, seed=b"foreign")
 
@@ -144,12 +145,29 @@ def test_at_a_border_such_pictures_are_reported(decoder: Decoder) -> None:
 
 
 def as_radl(_index: int, packet: bytes) -> bytes:
-    """The packet whose RASL slices call themselves RADL."""
+    return retyped(packet, RADL_OF_RASL)
+
+
+def retyped(packet: bytes, kinds: dict[int, int]) -> bytes:
+    """The HEVC packet whose slices of some kinds call themselves others."""
     units = packet.split(b"\0\0\1")
     for number, unit in enumerate(units[1:], 1):
         kind = unit[0] >> 1 & 0x3F
-        units[number] = bytes([unit[0] & 0x81 | RADL_OF_RASL.get(kind, kind) << 1]) + unit[1:]
+        units[number] = bytes([unit[0] & 0x81 | kinds.get(kind, kind) << 1]) + unit[1:]
     return b"\0\0\1".join(units)
+
+
+@pytest.mark.parametrize("kinds", [{}, TRAIL_OF_RASL], ids=["honest", "called trailing"])
+def test_an_ordinary_picture_that_leans_on_the_gop_before_is_known(kinds: dict[int, int]) -> None:
+    """Decoding would begin at the keyframe before it, and make up what it leans on without a word."""
+    data = encode_pictures(OPEN, steady(PICTURES), lambda _: GROUND)
+    reader = NalReader(NalCodec.HEVC, b"")
+    with av.open(io.BytesIO(data)) as source:
+        packets = [retyped(bytes(packet), kinds) for packet in source.demux(video=0) if packet.size]
+    heads = [reader.read(packet, flagged=False) for packet in packets]
+
+    assert sum(head.begins for head in heads) == 2
+    assert any(head.outside for head in heads) == bool(kinds)
 
 
 @pytest.mark.parametrize("ratio", [3, 6])
