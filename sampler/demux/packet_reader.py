@@ -201,7 +201,7 @@ class Demuxer:
         extradata = context.extradata or b""
         reader = NalReader(nal, extradata) if nal is not None else None
         began = 0.0
-        keyframe_seconds = float("-inf")
+        keyframe_seconds: float | None = float("-inf")
         coded_pixels = 0
         for payload in self._demux():
             if not payload.size:
@@ -229,6 +229,8 @@ class Demuxer:
                 packet = packet._replace(unread_units=reader.unread_units)
             if packet.keyframe:
                 keyframe_seconds = packet.seconds
+            elif not packet.leading and not packet.completes:
+                keyframe_seconds = None
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
             full = full and not packet.completes
             long = seconds - began >= limits.window_seconds

@@ -7,9 +7,9 @@ import av
 import numpy as np
 import pytest
 from kinds import x265
-from media import FRAME_SECONDS, Recipe, cut, encode_pictures, keyframes, photograph, steady, x264
+from media import FRAME_SECONDS, FRAME_TICKS, Recipe, cut, encode_pictures, keyframes, photograph, steady, x264
 
-from config.profiles import BALANCED
+from config.profiles import BALANCED, VIGILANT
 from sampler.child.decoder import Decoder
 from sampler.demux.nal import NalCodec, NalReader
 from sampler.frames import PacketSummary, SampledSegment
@@ -20,6 +20,7 @@ START, STOP = 45, 71
 WHOLE = {"keyint": PICTURES, "min_keyint": PICTURES, "scenecut": 0, "bframes": 0}
 X264, X265 = x264(**WHOLE), x265(**WHOLE, open_gop=0)
 GROUND, OTHER = (photograph(name, 192, 108) for name in ("astronaut", "coffee"))
+DENSE = VIGILANT.model_copy(update={"audits_per_minute": 60.0})
 START_CODE = b"\0\0\0\1"
 
 
@@ -188,3 +189,36 @@ def test_bytes_behind_the_slices_hide_no_insert(decoder: Decoder, kind: str, rat
 
 def packets_of(decoder: Decoder, data: bytes) -> tuple[PacketSummary, ...]:
     return decoder.sample(data, profile=BALANCED, seed=b"foreign", packets=True).packets
+
+
+@pytest.mark.parametrize("kind", ["h264", "hevc, by its time", "hevc, by its kind"])
+def test_a_picture_in_the_middle_of_a_gop_is_no_leading_one(decoder: Decoder, kind: str) -> None:
+    """It would be left out of decoding, and what leans on it show the scene before."""
+    gop = {"keyint": 50, "min_keyint": 50, "scenecut": 0, "bframes": 0}
+    data = with_insert(x264(**gop, qp=27) if kind == "h264" else x265(**gop, open_gop=1), 60, 85)
+
+    def changed(index: int, packet: bytes) -> bytes:
+        return retyped(packet, {1: 9}) if index == 60 else packet
+
+    def early(index: int, pts: int) -> int:
+        return pts - 11 * FRAME_TICKS + FRAME_TICKS // 2 if index == 60 else pts
+
+    disguised = rewritten(data, changed) if "kind" in kind else retimed(data, early)
+    segment = decoder.sample(disguised, profile=DENSE, seed=b"foreign")
+    shown = [frame for frame in segment.frames if 61 <= round(frame.pts_seconds / FRAME_SECONDS) < 85]
+
+    assert shown
+    for frame in shown:
+        assert np.abs(frame.picture.luma() - OTHER).mean() < np.abs(frame.picture.luma() - GROUND).mean() / 2
+
+
+def retimed(data: bytes, stamp: Callable[[int, int], int]) -> bytes:
+    """The MPEG-TS with other presentation times, and the same decoding times."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data), format="mpegts") as source, av.open(file, "w", format="mpegts") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            delay = 20 * FRAME_TICKS
+            packet.pts, packet.stream = stamp(index, packet.pts) + delay, stream
+            output.mux(packet)
+    return file.getvalue()
