@@ -62,6 +62,9 @@ class HevcReferences:
         self._latest: dict[int, bytes] = {}
         self._parsed = 0
         self._orders: set[int] = set()
+        self._leaves: set[int] = set()
+        self.leaf_named = False
+        """True once a picture leaned on one that says that none does."""
         self._anchor = 0
 
     def learn(self, unit: bytes) -> None:
@@ -82,9 +85,12 @@ class HevcReferences:
         except HeaderError:
             return
 
-    def leans_outside(self, unit: bytes) -> bool:
+    def leans_outside(self, unit: bytes, *, leaf: bool = False) -> bool:
         """True if a picture, by the NAL unit of a slice, leans on one that did not come since the last keyframe, or is
-        one of its leading pictures; or if it cannot be told. Of all slices but the first it is False."""
+        one of its leading pictures; or if it cannot be told. Of all slices but the first it is False.
+
+        `leaf`: by its own words no other leans on it.
+        """
         kind = unit[0] >> 1
         try:
             read = self._read(kind, Bits(unit[2:SLICE_HEAD_BYTES]))
@@ -94,12 +100,15 @@ class HevcReferences:
             return False
         order, named, long_term = read
         if kind in IRAP:
-            self._orders = set()
+            self._orders, self._leaves = set(), set()
+        self.leaf_named |= any(order + delta in self._leaves for delta in named)
         outside = len(self._orders) < MOST_ORDERS and (
             long_term or any(order + delta not in self._orders for delta in named)
         )
         if kind not in LEADING:
             self._orders.add(order)
+        if leaf and len(self._leaves) < MOST_ORDERS:
+            self._leaves.add(order)
         if kind not in UNORDERED and unit[1] & 7 == 1:
             self._anchor = order
         return outside

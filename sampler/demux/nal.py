@@ -86,6 +86,9 @@ class NalReader:
         self._sublayers: int | None = None
         self._open = True
         self._hevc_references = HevcReferences()
+        self.leaf_named = False
+        """True if the last packet is the first whose picture leans on one that was called no reference: from there on
+        none is called so, and those before should not be; HEVC only."""
         self._quantisers = QuantiserReader()
         self._references = References()
         self._first_field: tuple[int, bool] | None = None
@@ -172,7 +175,7 @@ class NalReader:
     def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
         size = 0
         kinds: set[int] = set()
-        leaf, outside = True, False
+        leaf, outside, lied = True, False, self._hevc_references.leaf_named
         for unit in self._units(packet):
             # Units of other layers (F.7.4.2.2), and those without a temporal one, are no part of the picture.
             if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
@@ -182,8 +185,9 @@ class NalReader:
                 size += len(unit.rstrip(PADDING))
                 kinds.add(kind)
                 # No picture of its sub-layer leans on this one, and there is no sub-layer above.
-                leaf &= kind in HEVC_SUBLAYER_NON_REFERENCE and unit[1] == self._sublayers
-                outside |= self._hevc_references.leans_outside(unit)
+                is_leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and unit[1] == self._sublayers
+                leaf &= is_leaf
+                outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
             elif kind in (HEVC_SPS, HEVC_PPS):
                 self._learn_hevc(unit)
         if not kinds:
@@ -193,6 +197,8 @@ class NalReader:
         if begins:
             self._open = HEVC_CRA in kinds
         leading = True if kinds & HEVC_RASL else self._open if kinds & HEVC_RADL else None
+        leaf &= not self._hevc_references.leaf_named
+        self.leaf_named = self._hevc_references.leaf_named and not lied
         outside &= self._open and not begins and leading is None
         return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading, outside=outside)
 

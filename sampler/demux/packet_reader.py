@@ -210,6 +210,8 @@ class Demuxer:
                 raise EncryptedError(ENCRYPTED)
             data = bytes(payload)
             head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
+            if reader is not None and reader.leaf_named:
+                window.packets = [packet._replace(reference=True) for packet in window.packets]
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds

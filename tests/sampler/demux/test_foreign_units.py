@@ -222,3 +222,18 @@ def retimed(data: bytes, stamp: Callable[[int, int], int]) -> bytes:
             packet.pts, packet.stream = stamp(index, packet.pts) + delay, stream
             output.mux(packet)
     return file.getvalue()
+
+
+def test_a_picture_that_says_none_leans_on_it_is_decoded_where_others_do(decoder: Decoder) -> None:
+    """Those others would show the scene before, made up by the decoder without a word."""
+    data = with_insert(X265, 45, 85)
+    segment = decoder.sample(
+        rewritten(data, lambda index, packet: retyped(packet, {1: 0})),
+        profile=DENSE,
+        seed=b"foreign",
+    )
+    shown = [frame for frame in segment.frames if 46 <= round(frame.pts_seconds / FRAME_SECONDS) < 85]
+
+    assert shown
+    for frame in shown:
+        assert np.abs(frame.picture.luma() - OTHER).mean() < np.abs(frame.picture.luma() - GROUND).mean() / 2
