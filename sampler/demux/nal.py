@@ -9,18 +9,27 @@ from enum import Enum
 from typing import NamedTuple
 
 from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
+from sampler.demux.hevc import PPS as HEVC_PPS
+from sampler.demux.hevc import SPS as HEVC_SPS
+from sampler.demux.hevc import HevcReferences
 from sampler.demux.references import References
+from sampler.demux.sizes import parameter_sets
 
 START_CODE = b"\x00\x00\x01"
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
 SEI_RECOVERY_POINT = 6
-HEVC_SPS = 33
-HEVC_SLICES = range(32)
-HEVC_IRAP = range(16, 24)
-"""BLA, IDR and CRA pictures, and reserved ones (H.265, table 7-1)."""
+HEVC_IRAP = range(16, 22)
+"""BLA, IDR and CRA pictures (H.265, table 7-1)."""
+HEVC_SLICES = frozenset([*range(10), *HEVC_IRAP])
+"""Kinds that decoders know. They skip the reserved ones."""
+FORBIDDEN_BIT = 0x80
+"""Set in the first byte of units that decoders skip (H.264 7.4.1, H.265 7.4.2.2)."""
 HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
-"""Leading pictures that lean on their keyframe alone, and those that may lean on what comes before it."""
+"""Leading pictures that should lean on their keyframe alone, and those that may lean on what comes before it."""
+HEVC_CRA = 21
+"""The keyframe that leaves earlier pictures in the decoder: what calls itself RADL after it may lean on them all the
+same, and shows what a player shows only after the GOP before. Encoders make RADL pictures after IDR pictures alone."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
@@ -62,7 +71,7 @@ class PictureHead(NamedTuple):
     leading: bool | None = None
     """True if it may lean on what comes before the keyframe that it follows; None: its time shows whether."""
     outside: bool = False
-    """It does lean on a picture before that keyframe, by its own words; H.264 only."""
+    """It does lean on a picture before that keyframe, by its own words, though it is none of its leading pictures."""
 
 
 class NalReader:
@@ -75,6 +84,11 @@ class NalReader:
         self.unread_units = 0
         """NAL units of the last packet that were not read, up to about `MOST_COUNTED_UNITS`: FFmpeg reads them all."""
         self._sublayers: int | None = None
+        self._open = True
+        self._hevc_references = HevcReferences()
+        self.leaf_named = False
+        """True if the last packet is the first whose picture leans on one that was called no reference: from there on
+        none is called so, and those before should not be; HEVC only."""
         self._quantisers = QuantiserReader()
         self._references = References()
         self._first_field: tuple[int, bool] | None = None
@@ -84,6 +98,8 @@ class NalReader:
             self._length_bytes = (extradata[offset] & 3) + 1
             if codec is NalCodec.HEVC:
                 self._sublayers = extradata[offset] >> 3 & 7
+                for unit in parameter_sets(extradata):
+                    self._learn_hevc(unit)
             else:
                 for unit in _avcc_units(extradata):
                     self._quantisers.learn(unit)
@@ -105,7 +121,7 @@ class NalReader:
         return self._read(packet, flagged)
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
-        size, first, intra, recovery = 0, b"", True, None
+        size, first, intra, idr, recovery = 0, b"", True, True, None
         others: list[bytes] = []
         for unit in self._units(packet):
             kind = unit[0] & 0x1F
@@ -115,6 +131,7 @@ class NalReader:
                     first = unit[:SLICE_HEAD_BYTES]
                 elif self._references.open:
                     others.append(unit[:SLICE_HEAD_BYTES])
+                idr &= kind == H264_IDR
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
                     intra = False
             elif kind in (SPS, PPS):
@@ -123,7 +140,6 @@ class NalReader:
                 recovery = _recovery_frames(unit[1:], recovery)
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)
-        idr = first[0] & 0x1F == H264_IDR
         quantiser = self._quantisers.read(first)
         field = self._quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
@@ -157,24 +173,43 @@ class NalReader:
         return True
 
     def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
-        size, first = 0, b""
+        size = 0
+        kinds: set[int] = set()
+        leaf, outside, lied = True, False, self._hevc_references.leaf_named
         for unit in self._units(packet):
-            kind = unit[0] >> 1 & 0x3F
+            # Units of other layers (F.7.4.2.2), and those without a temporal one, are no part of the picture.
+            if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
+                continue
+            kind = unit[0] >> 1
             if kind in HEVC_SLICES:
                 size += len(unit.rstrip(PADDING))
-                first = first or unit[:2]
-            elif kind == HEVC_SPS and len(unit) > 2:
-                self._sublayers = (unit[2] >> 1 & 7) + 1
-        if not first:
+                kinds.add(kind)
+                # No picture of its sub-layer leans on this one, and there is no sub-layer above.
+                is_leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and unit[1] == self._sublayers
+                leaf &= is_leaf
+                outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
+            elif kind in (HEVC_SPS, HEVC_PPS):
+                self._learn_hevc(unit)
+        if not kinds:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
-        kind = first[0] >> 1 & 0x3F
-        # No picture of its sub-layer leans on this one, and there is no sub-layer above.
-        leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and first[1] & 7 == self._sublayers
-        leading = True if kind in HEVC_RASL else False if kind in HEVC_RADL else None
-        return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP, leading=leading)
+        # All slices of a picture are of one kind; those that are not may be there to be skipped.
+        begins = all(kind in HEVC_IRAP for kind in kinds)
+        if begins:
+            self._open = HEVC_CRA in kinds
+        leading = True if kinds & HEVC_RASL else self._open if kinds & HEVC_RADL else None
+        leaf &= not self._hevc_references.leaf_named
+        self.leaf_named = self._hevc_references.leaf_named and not lied
+        outside &= self._open and not begins and leading is None
+        return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading, outside=outside)
+
+    def _learn_hevc(self, unit: bytes) -> None:
+        """Reads a parameter set."""
+        if len(unit) > 2 and unit[0] >> 1 == HEVC_SPS:
+            self._sublayers = (unit[2] >> 1 & 7) + 1
+        self._hevc_references.learn(unit)
 
     def _units(self, packet: bytes) -> list[bytes]:
-        """The NAL units of at least two bytes; one of Annex B may have a byte of the next start code at its end."""
+        """The NAL units that decoders read; one of Annex B may have a byte of the next start code at its end."""
         self.unread_units = 0
         if self._length_bytes:
             units = self._measured_units(packet)
@@ -183,7 +218,7 @@ class NalReader:
             if len(units) == self._units_left:
                 self.unread_units = units[-1].count(START_CODE)
         self._units_left -= len(units)
-        return [unit for unit in units if len(unit) > 1]
+        return [unit for unit in units if len(unit) > 1 and not unit[0] & FORBIDDEN_BIT]
 
     def _measured_units(self, packet: bytes) -> list[bytes]:
         """Each has its length in front (ISO/IEC 14496-15)."""

@@ -11,13 +11,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
-from sampler.demux.encryption import (
-    SAMPLE_AES,
-    SCRAMBLED_PACKETS,
-    ScrambledPackets,
-    is_encrypted_mp4,
-    is_scrambled,
-)
+from sampler.demux.encryption import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPackets, is_encrypted_mp4, is_scrambled
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
@@ -210,7 +204,7 @@ class Demuxer:
         extradata = context.extradata or b""
         reader = NalReader(nal, extradata) if nal is not None else None
         began = 0.0
-        keyframe_seconds = float("-inf")
+        keyframe_seconds: float | None = float("-inf")
         coded_pixels = 0
         for payload in self._demux():
             if not payload.size:
@@ -219,6 +213,8 @@ class Demuxer:
                 raise EncryptedError(ENCRYPTED)
             data = bytes(payload)
             head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
+            if reader is not None and reader.leaf_named:
+                window.packets = [packet._replace(reference=True) for packet in window.packets]
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
@@ -238,6 +234,8 @@ class Demuxer:
                 packet = packet._replace(unread_units=reader.unread_units)
             if packet.keyframe:
                 keyframe_seconds = packet.seconds
+            elif not packet.leading and not packet.completes:
+                keyframe_seconds = None
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
             full = full and not packet.completes
             long = seconds - began >= limits.window_seconds

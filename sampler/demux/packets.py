@@ -43,13 +43,15 @@ class VideoPacket(NamedTuple):
 
 
 def describe(
-    payload: "Packet[VideoStream]", head: "PictureHead | None", seconds: float, keyframe_seconds: float
+    payload: "Packet[VideoStream]", head: "PictureHead | None", seconds: float, keyframe_seconds: float | None
 ) -> VideoPacket:
     """The plan's view of a packet; the picture's own coding precedes the container's claims.
 
-    `keyframe_seconds` is the time of the keyframe before it.
+    `keyframe_seconds` is the time of the keyframe before it, and None after a picture that is none of its leading ones:
+    those that say they are, by their kind or their time, lean on pictures of the GOP, and others on them.
     """
-    earlier = seconds < keyframe_seconds - SAME_INSTANT_SECONDS
+    leads = keyframe_seconds is not None
+    earlier = keyframe_seconds is not None and seconds < keyframe_seconds - SAME_INSTANT_SECONDS
     if head is None:
         keyframe = payload.is_keyframe
         return VideoPacket(
@@ -69,7 +71,7 @@ def describe(
         head.completes,
         not payload.is_discard and not head.completes,
         None if head.begins else head.recovery_frames,
-        not head.begins and (earlier if head.leading is None else head.leading),
+        leads and not head.begins and (earlier if head.leading is None else head.leading),
         head.outside and not earlier,
     )
 

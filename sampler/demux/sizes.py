@@ -71,7 +71,7 @@ def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
 
 def _hevc(packet: bytes, extradata: bytes) -> Iterator[int]:
     """H.265, 7.3.2.2 and 7.3.3."""
-    for unit in _parameter_sets(packet) if packet is extradata else _units(packet, extradata):
+    for unit in parameter_sets(packet) if packet is extradata else _units(packet, extradata):
         if len(unit) < 3 or unit[0] >> 1 & 0x3F != HEVC_SPS:
             continue
         bits = _Bits(unit[2:].replace(b"\x00\x00\x03", b"\x00\x00"))
@@ -111,7 +111,7 @@ def _units(packet: bytes, extradata: bytes) -> Iterator[bytes]:
             return
 
 
-def _parameter_sets(hvcc: bytes) -> Iterator[bytes]:
+def parameter_sets(hvcc: bytes) -> Iterator[bytes]:
     """The NAL units in an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.2)."""
     position = HVCC_ARRAYS + 1
     for _ in range(hvcc[HVCC_ARRAYS] if len(hvcc) > HVCC_ARRAYS else 0):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from statistics import median
 
 from sampler.demux.packets import PacketRun, VideoPacket
@@ -13,18 +14,50 @@ out as much as a cut does: under grain and flicker they are all large."""
 SHORT_SECONDS = 0.75
 """A GOP shorter (<) than this has too few pictures to compare one with: an insert may fill all of it but the keyframe.
 Few encoders make such GOPs."""
+FLAT_DOUBLINGS = 0.2
+"""If the middle four fifths of a run's predicted pictures lie nearer (<) to each other than this, by their sizes and by
+their complexity, something else than what they show has made them so: bytes behind a slice's end, which decoders skip,
+hide any cut. Of 268 GOPs of `python -m bench.hiding --part uncut --part plain` 6 of x264 are watched for it and none of
+x265 (a dark webcam, a game, a still camera); of 200 in ten other settings 2 and 7, nearly all at constant QP."""
+FLAT_PICTURES = 8
+"""So many are compared at least. Where fewer are shown in the order they are decoded in, B-frames count too."""
+FLAT_BYTES = 300
+"""Pictures of under (<) so many bytes are alike where nothing moves, and have no room for anything new."""
 
 
 def tells(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
     """True if a cut in the run would show in its packets."""
-    sizes = [_doublings(packets[index]) for index in range(run.start, run.stop) if not packets[index].completes]
-    if len(sizes) < 2:
+    whole = [packets[index] for index in range(run.start, run.stop) if not packets[index].completes]
+    if len(whole) < 2:
         return True
-    seconds = [packets[index].seconds for index in range(run.start, run.stop)]
+    seconds = [packet.seconds for packet in whole]
     is_short = run.stop - run.start < len(packets) and max(seconds) - min(seconds) < SHORT_SECONDS
-    return not is_short and sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS
+    sizes = [_doublings(packet) for packet in whole]
+    return not is_short and sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS and not _are_flat(whole)
+
+
+def _are_flat(whole: Sequence[VideoPacket]) -> bool:
+    """True if a run's pictures, of which the first is its keyframe, are all of one size."""
+    latest = list(accumulate((packet.seconds for packet in whole), max))
+    forward = [packet for packet, before in zip(whole[1:], latest, strict=False) if packet.seconds > before]
+    compared = forward if len(forward) >= FLAT_PICTURES else whole[1:]
+    if len(compared) < FLAT_PICTURES or median(packet.size_bytes for packet in compared) < FLAT_BYTES:
+        return False
+    scales = [_size_doublings(packet) for packet in compared], [_doublings(packet) for packet in compared]
+    return max(map(_spread, scales)) < FLAT_DOUBLINGS
+
+
+def _spread(values: Sequence[float]) -> float:
+    """The distance between the ends of the middle four fifths."""
+    ordered = sorted(values)
+    outer = len(ordered) // 10
+    return ordered[-1 - outer] - ordered[outer]
 
 
 def _doublings(packet: VideoPacket) -> float:
-    size = math.log2(max(packet.size_bytes, SMALLEST_BYTES))
+    size = _size_doublings(packet)
     return size if packet.quantiser is None else size + packet.quantiser / QUANTISER_DOUBLING
+
+
+def _size_doublings(packet: VideoPacket) -> float:
+    return math.log2(max(packet.size_bytes, SMALLEST_BYTES))

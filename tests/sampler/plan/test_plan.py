@@ -201,8 +201,10 @@ def taken_at(packets: Sequence[VideoPacket], profile: SamplingProfile) -> list[t
     return [(target.index, str(target.reason)) for target in targets_of(packets, unaudited)]
 
 
-CALM = [20_000, *[500] * 99]
-INSERT = [20_000, *[500] * 39, 18_000, *[500] * 11, 18_000, *[500] * 47]
+QUIET = [450, 620, 550]
+"""Sizes of pictures in which little happens: encoders make no two alike."""
+CALM = [20_000, *QUIET * 33]
+INSERT = [20_000, *QUIET * 13, 18_000, *[500] * 11, 18_000, *[*QUIET * 16][:47]]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +241,18 @@ def test_planned_pictures(
 
     # Only the seed knows where the pictures of gaps lie.
     assert [reason if reason == "gap" else (index, reason) for index, reason in taken] == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "watched"),
+    [(CALM, False), ([20_000, *[5_000, 5_200] * 49, 50_000], True), ([20_000, *[60] * 99], False)],
+    ids=["sizes of an encoder", "all of one size", "nothing moves"],
+)
+def test_pictures_all_of_one_size_are_compared(sizes: list[int], watched: bool) -> None:
+    """Bytes that no decoder reads would hide any cut."""
+    planned = plan(steady(sizes), profile=BALANCED, seed=b"plan", end_seconds=4.0)
+
+    assert [part.watched for part in planned.runs] == [watched]
 
 
 def test_vigilance_samples_twice_a_second() -> None:
