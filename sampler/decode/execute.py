@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from config.profiles import SamplingProfile
-from sampler.decode.cells import Cells, cells_of, differ
+from sampler.decode.cells import Cells, cells_of, means_differ
 from sampler.decode.needed import decodable, needed_packets
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
 from sampler.decode.refresh import RefreshMap
@@ -160,7 +160,7 @@ class Executor:
             proof = suspects.get(index)
             if proof is not None and (
                 is_predicted(frame, proof.predicted_share)
-                or (proof.before in shown and not differ(shown[proof.before], cells_of(frame)))
+                or (proof.before in shown and not means_differ(shown[proof.before], cells_of(frame)))
             ):
                 refuted.add(index)
             if index in befores:
