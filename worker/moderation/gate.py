@@ -6,9 +6,9 @@ enough to see that nothing happened, not enough to see a picture. The gate never
 
 The two measures fail apart, hence both must agree. Figures of `python -m bench.gate`, on 18 scikit-image pictures as
 still scenes at 640 × 360, with noise of sigma 4, encoded by x264 at 400 kbit/s: PDQ moves by up to 24 bits (median 4),
-the projections by more than 0.8 in 2.2 % of comparisons; 97.0 % are repeated (with 4 × 4 block means: 97.4 %). Of 1,500
-windows of a ninth of the area whose block means are restored 99.9 % are classified; of the 90 that PDQ and block means
-let pass 98 %: at 1.0, 0.7 and 0.5 of the contrast 99, 99.5 and 96 %.
+the projections by more than 1.0 in 8.7 % of comparisons and never by 1.65; 95.7 % are repeated at limits of 1.0 and 1.65
+(with 4 × 4 block means: 97.4 %), and more at 1.1. Of 1,500 windows of a ninth of the area whose block means are restored
+99.99 % are classified at 1.0; of the 90 that PDQ and block means let pass 99.8 %.
 """
 
 import json
@@ -26,7 +26,7 @@ MAX_DISTANCE_BITS = 16
 ALIKE_BITS = 6
 """PDQ bits, <=, at which two pictures have the same structure."""
 
-MAX_DIFFERENCE, MAX_DIFFERENCE_ALIKE = 1.0, 1.65
+MAX_DIFFERENCE, MAX_DIFFERENCE_ALIKE = 1.1, 1.65
 """Luma levels of 255, root mean square over the projections, by which it may differ, <=; the second where the structure
 is the same.
 
