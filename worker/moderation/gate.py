@@ -6,8 +6,8 @@ enough to see that nothing happened, not enough to see a picture. The gate never
 
 The two measures fail apart, hence both must agree. Figures of `python -m bench.gate`, on 18 scikit-image pictures as
 still scenes at 640 × 360, with noise of sigma 4, encoded by x264 at 400 kbit/s: PDQ moves by up to 24 bits (median 4),
-the projections by more than 1.0 in 8.7 % of comparisons and never by 1.65; 95.7 % are repeated at limits of 1.0 and 1.65
-(with 4 × 4 block means: 97.4 %), and more at 1.1. Of 1,500 windows of a ninth of the area whose block means are restored
+the projections by more than 1.0 in 8.7 % of comparisons and never by 1.65; 95.7 % are repeated at 1.0 and 1.65 (with
+4 × 4 block means: 97.4 %), and more at 1.1. Of 1,500 windows of a ninth of the area whose block means are restored
 99.99 % are classified at 1.0; of the 90 that PDQ and block means let pass 99.8 %.
 """
 
