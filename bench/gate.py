@@ -1,14 +1,15 @@
 """The near-duplicate gate's constants, measured: `python -m bench.gate` (four minutes of CPU).
 
 Still scenes with a sensor's noise, coded by x264; windows with other content over them, plain and with the means of
-their 4 × 4 blocks restored, as somebody would who knew that those are compared; pictures that come back after a cut.
+their 4 × 4 blocks restored, as somebody would who knew that those are compared; other details over kept means, or other
+colours; pictures that come back after a cut.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -21,8 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from models.pdq.pdq import PdqHash, hash_luma
+from sampler.picture import Picture
 from worker.moderation.gate import ALIKE_BITS, MAX_DIFFERENCE, MAX_DIFFERENCE_ALIKE, MAX_DISTANCE_BITS, max_difference
-from worker.moderation.gate_key import Cells, GateKey, cells_of
+from worker.moderation.gate_key import CHROMA_COLUMNS, CHROMA_ROWS, Chroma, GateCells, GateKey
 from worker.moderation.segment_gate import (
     MAX_WINDOW_DIFFERENCE,
     TOLERANCE_BACK,
@@ -53,9 +55,21 @@ GRID = 4
 MAX_BLOCK_DIFFERENCE = 1.0
 """The measure that projections took the place of: 4 × 4 block means of luma, each within one level."""
 STILL_LENGTH = 60
+COLOURED = ("astronaut", "chelsea", "coffee", "rocket", "retina", "immunohistochemistry")
+"""Scenes with details and colours of their own."""
+DETAIL_SIGMA = 12
+"""Pixels: what a blur by so much leaves of a picture is no detail."""
+KEPT_CELLS = (64, 36)
 
 Luma = NDArray[np.uint8]
 """uint8, (HEIGHT, WIDTH)."""
+
+
+class Shown(NamedTuple):
+    """A picture as the gate is given it."""
+
+    luma: Luma
+    chroma: Chroma
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +77,15 @@ class Measured:
     """A picture as the gate compares it."""
 
     pdq: PdqHash
-    cells: Cells
+    cells: GateCells
     blocks: NDArray[np.float32]
 
     @classmethod
-    def of(cls, luma: Luma) -> "Measured":
-        """Measures `luma`."""
+    def of(cls, shown: Shown) -> "Measured":
+        """Measures a picture."""
+        luma = shown.luma
         blocks = cv2.resize(luma.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
-        return cls(pdq=hash_luma(luma), cells=cells_of(luma), blocks=np.asarray(blocks, np.float32))
+        return cls(pdq=hash_luma(luma), cells=GateCells.of(luma, shown.chroma), blocks=np.asarray(blocks, np.float32))
 
     def near(self, other: "Measured") -> bool:
         """Returns whether PDQ takes both for the same."""
@@ -101,13 +116,14 @@ def main() -> None:
     """Measures what the constants of the gate are chosen by."""
     cv2.setNumThreads(1)
     random = np.random.default_rng(1)
-    lumas = {name: _still(name, random) for name in SCENES}
-    stills = {name: [Measured.of(luma) for luma in pictures] for name, pictures in lumas.items()}
+    pictures = {name: _still(name, random) for name in SCENES}
+    stills = {name: [Measured.of(one) for one in several] for name, several in pictures.items()}
     table = Table("", "measured")
     for text, measured in (
         *_still_rows(stills),
-        *_restored_rows(lumas, stills, random),
-        *_window_rows(lumas, stills, random),
+        *_restored_rows(pictures, stills, random),
+        *_window_rows(pictures, stills, random),
+        *_alone_rows(random),
         *_back_rows(random),
         *_reuse_rows(),
     ):
@@ -136,14 +152,14 @@ def _still_rows(stills: dict[str, list[Measured]]) -> Rows:
 
 
 def _restored_rows(
-    lumas: dict[str, list[Luma]], stills: dict[str, list[Measured]], random: np.random.Generator
+    pictures: dict[str, list[Shown]], stills: dict[str, list[Measured]], random: np.random.Generator
 ) -> Rows:
     passed, by_all = [], []
     for _ in range(TRIALS):
-        under, shown, window, place = _window(lumas, 9, random)
+        under, shown, window, place = _window(pictures, 9, random)
         gain = float(random.choice([1.0, 0.7, 0.5]))
-        picture = restored(under, (window - window.mean()) * gain + 110, place)
-        measured, first = Measured.of(picture), stills[shown][0]
+        luma = restored(under.luma, (window - window.mean()) * gain + 110, place)
+        measured, first = Measured.of(Shown(luma, under.chroma)), stills[shown][0]
         caught = 1 - float(np.mean(measured.repeats(first)))
         by_all.append(caught)
         if measured.near(first) and measured.same_blocks(first):
@@ -155,16 +171,69 @@ def _restored_rows(
         yield f"  at {gain} of the contrast", f"{len(shares)}: {np.mean(shares):.3f}"
 
 
-def _window_rows(lumas: dict[str, list[Luma]], stills: dict[str, list[Measured]], random: np.random.Generator) -> Rows:
+def _window_rows(
+    pictures: dict[str, list[Shown]], stills: dict[str, list[Measured]], random: np.random.Generator
+) -> Rows:
     for area in (9, 16, 25):
         for text, over in (("plain", _plain), ("block means restored", restored)):
             found = []
             for _ in range(PLAIN_TRIALS):
-                under, shown, window, place = _window(lumas, area, random)
-                found.append(Measured.of(over(under, window, place)).in_windows(stills[shown][0]))
+                under, shown, window, place = _window(pictures, area, random)
+                picture = Shown(over(under.luma, window, place), under.chroma)
+                found.append(Measured.of(picture).in_windows(stills[shown][0]))
             noticed = np.mean(np.array(found) > MAX_WINDOW_DIFFERENCE)
             low = np.quantile(found, [0, 0.01, 0.05])
             yield f"thumbnails, window of 1/{area}, {text}: least, 1 %, 5 %", f"{low.round(1)}; noticed {noticed:.3f}"
+
+
+def _alone_rows(random: np.random.Generator) -> Rows:
+    """Another photograph's details, or colours, and nothing else of it, over all of a picture or a quarter."""
+    for text, make in (("details over kept means", _details), ("colours alone", _colours)):
+        for area in ("whole", "a quarter"):
+            found, windows = [], []
+            for scene in COLOURED:
+                for other in COLOURED:
+                    if scene == other:
+                        continue
+                    ground, changed = _noise(scene, random), make(scene, other)
+                    if area == "a quarter":
+                        inner = (slice(HEIGHT // 4, HEIGHT * 3 // 4), slice(WIDTH // 4, WIDTH * 3 // 4))
+                        part, changed = changed[inner], _photograph(scene, WIDTH, HEIGHT)
+                        changed[inner] = part
+                    first, then = (Measured.of(_as_shown(one)) for one in (ground, _noisy(changed, random)))
+                    found.append(1 - float(np.mean(then.repeats(first))))
+                    windows.append(then.in_windows(first) > MAX_WINDOW_DIFFERENCE)
+            counts = f"{np.mean(found):.3f} of {len(found)}; by thumbnails {np.mean(windows):.3f}"
+            yield f"{text}, {area}: classified", counts
+
+
+def _details(scene: str, other: str) -> NDArray[np.uint8]:
+    """The details of `other` over the means of `scene` in cells of 64 × 36, as far as clipping lets them be."""
+    ground, shown = (_photograph(name, WIDTH, HEIGHT).astype(np.float32) for name in (scene, other))
+    mixed = cv2.GaussianBlur(ground, (0, 0), DETAIL_SIGMA) + shown - cv2.GaussianBlur(shown, (0, 0), DETAIL_SIGMA)
+    for _ in range(6):
+        missing = _kept_cells(ground) - _kept_cells(mixed)
+        mixed = np.clip(mixed + cv2.resize(missing, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST), 0, 255)
+    return mixed.astype(np.uint8)
+
+
+def _kept_cells(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(rgb, KEPT_CELLS, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _colours(scene: str, other: str) -> NDArray[np.uint8]:
+    """The colours of `other` with the luma of `scene`."""
+    luma, mixed = (cv2.cvtColor(_photograph(name, WIDTH, HEIGHT), cv2.COLOR_RGB2YCrCb) for name in (scene, other))
+    mixed[..., 0] = luma[..., 0]
+    return np.asarray(cv2.cvtColor(mixed, cv2.COLOR_YCrCb2RGB), np.uint8)
+
+
+def _as_shown(rgb: NDArray[np.uint8]) -> Shown:
+    return _shown(Picture(planes=(rgb,), full_range=True, matrix="bt601"))
+
+
+def _shown(picture: Picture) -> Shown:
+    return Shown(picture.luma(), np.asarray(picture.chroma(CHROMA_COLUMNS, CHROMA_ROWS), np.uint8))
 
 
 def _back_rows(random: np.random.Generator) -> Rows:
@@ -211,11 +280,14 @@ def _photograph(name: str, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _noise(name: str, random: np.random.Generator) -> NDArray[np.uint8]:
-    rgb = _photograph(name, WIDTH, HEIGHT)
+    return _noisy(_photograph(name, WIDTH, HEIGHT), random)
+
+
+def _noisy(rgb: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     return np.clip(rgb + random.normal(0, NOISE, (HEIGHT, WIDTH, 1)), 0, 255).astype(np.uint8)
 
 
-def _still(name: str, random: np.random.Generator) -> list[Luma]:
+def _still(name: str, random: np.random.Generator) -> list[Shown]:
     """Keyframes of the scene, and pictures before the next ones."""
     pool = [_noise(name, random) for _ in range(12)]
     pictures = [pool[index] for index in random.integers(0, len(pool), RATE * STILL_SECONDS)]
@@ -225,8 +297,8 @@ def _still(name: str, random: np.random.Generator) -> list[Luma]:
 
 def _coded(
     pictures: Sequence[NDArray[np.uint8]], *, gop_frames: int, buffer_kbits: int, tune: str | None
-) -> list[Luma]:
-    """Luma of the pictures after x264 at 400 kbit/s, full range."""
+) -> list[Shown]:
+    """The pictures after x264 at 400 kbit/s."""
     coded, decoded = BytesIO(), []
     with av.open(coded, "w", format="mpegts") as output:
         video = output.add_stream("libx264", rate=RATE)
@@ -243,8 +315,9 @@ def _coded(
     coded.seek(0)
     with av.open(coded, "r") as stream:
         for frame in stream.decode(video=0):
-            limited = frame.to_ndarray(format="yuv420p")[:HEIGHT].astype(np.float32)
-            decoded.append(np.clip(np.rint((limited - 16) * (255 / 219)), 0, 255).astype(np.uint8))
+            stored = np.asarray(frame.to_ndarray(format="yuv420p"), np.uint8)
+            first, second = stored[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
+            decoded.append(_shown(Picture(planes=(stored[:HEIGHT], first, second), full_range=False, matrix="bt601")))
     return decoded
 
 
@@ -254,14 +327,14 @@ Over = Callable[[Luma, NDArray[np.float32], Place], Luma]
 
 
 def _window(
-    lumas: dict[str, list[Luma]], area: int, random: np.random.Generator
-) -> tuple[Luma, str, NDArray[np.float32], Place]:
+    pictures: dict[str, list[Shown]], area: int, random: np.random.Generator
+) -> tuple[Shown, str, NDArray[np.float32], Place]:
     """A later picture of a still scene, the scene's name, and a window of other content with its place."""
     scene, content = random.choice(SCENES, 2, replace=False)
     width, height = round(WIDTH / area**0.5), round(HEIGHT / area**0.5)
     left, top = int(random.integers(WIDTH - width + 1)), int(random.integers(HEIGHT - height + 1))
     grey = cv2.cvtColor(_photograph(str(content), width, height), cv2.COLOR_RGB2GRAY)
-    under = lumas[str(scene)][int(random.integers(1, len(lumas[str(scene)])))]
+    under = pictures[str(scene)][int(random.integers(1, len(pictures[str(scene)])))]
     place = (slice(top, top + height), slice(left, left + width))
     return under, str(scene), np.asarray(grey, np.float32), place
 

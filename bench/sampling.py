@@ -41,7 +41,7 @@ from bench.score import Result, Results, judge, median_by_cpu
 from config.profiles import BALANCED
 from models.pdq.pdq import hash_luma
 from sampler.child.decoder import Decoder
-from worker.moderation.gate_key import GateKey
+from worker.moderation.gate_key import CHROMA_COLUMNS, CHROMA_ROWS, GateKey
 from worker.moderation.segment_gate import SegmentGate
 
 BASES = (*NATURAL, "pan", "handheld")
@@ -220,8 +220,8 @@ def gate_passes(clip: Clip, decoder: Decoder) -> Iterator[bool]:
                 yield False
                 continue
             capture_ms = round(1000 * (start_seconds + frame.pts_seconds))
-            luma = frame.picture.luma()
-            seen = gate.view(luma, hash_luma(luma), capture_ms=capture_ms, flat=frame.flat is not None)
+            luma, chroma = frame.picture.luma(), frame.picture.chroma(CHROMA_COLUMNS, CHROMA_ROWS)
+            seen = gate.view(luma, chroma, hash_luma(luma), capture_ms=capture_ms, flat=frame.flat is not None)
             if seen.repeated is None:
                 gate.classified(seen, {})
             else:

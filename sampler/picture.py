@@ -75,6 +75,19 @@ class Picture:
             return self._upright(np.asarray(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY), np.uint8))
         return self._upright(first if self.full_range else np.asarray(cv2.LUT(first, _expansion()), np.uint8))
 
+    def chroma(self, width: int, height: int) -> Plane | None:
+        """Colours without brightness: uint8, (2, height, width), U and V as stored, each shrunk; None: it is grey."""
+        if len(self.planes) == 1 and not self.is_rgb:
+            return None
+        if self.rotation_degrees % 180:
+            width, height = height, width
+        if self.is_rgb:
+            small = _resized(self.planes[0], width=width, height=height)
+            _, second, first = cv2.split(cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb))
+        else:
+            first, second = (_resized(plane, width=width, height=height) for plane in self.planes[1:])
+        return np.stack([self._upright(np.asarray(one, np.uint8)) for one in (first, second)])
+
     def rgb(self, max_pixels: int | None = None) -> Plane:
         """Colours: uint8, (height, width, 3), RGB, full range.
 

@@ -8,7 +8,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from config.profiles import SamplingProfile
-from sampler.decode.cells import Cells, cells_of, differ
+from sampler.decode.cells import Cells, cells_of, means_differ
 from sampler.decode.lookout import Lookout
 from sampler.decode.needed import decodable, needed_packets
 from sampler.decode.probe import is_predicted, prober
@@ -175,7 +175,7 @@ class Executor:
             proof = suspects.get(index)
             if proof is not None and (
                 is_predicted(frame, proof.predicted_share)
-                or (proof.before in shown and not differ(shown[proof.before], cells_of(frame)))
+                or (proof.before in shown and not means_differ(shown[proof.before], cells_of(frame)))
             ):
                 refuted.add(index)
             if index in befores:

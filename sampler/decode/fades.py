@@ -4,8 +4,7 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-
-from sampler.decode.cells import Cells
+from numpy.typing import NDArray
 
 RESTING_SECONDS = 0.15
 """A fade is over once nothing has changed for longer (>) than a picture of a slow camera lasts."""
@@ -24,12 +23,16 @@ FASTEST_SECONDS = 1 / 50
 """Pictures nearer than this to the last one that was kept for fades are not kept."""
 
 
+Lumas = NDArray[np.float32]
+"""(ROWS, COLUMNS): mean luma of each cell; or its change."""
+
+
 class _Past(NamedTuple):
     """A picture of the last moments."""
 
     seconds: float
-    cells: Cells
-    path: Cells
+    cells: Lumas
+    path: Lumas
     """Sum of each cell's changes up to it."""
 
 
@@ -38,7 +41,7 @@ class FadeWatch:
 
     def __init__(self) -> None:
         self._past: deque[_Past] = deque()
-        self._path: Cells | None = None
+        self._path: Lumas | None = None
         self._until: float | None = None
         """A fade goes on, at the longest until then."""
         self._pace = 0.0
@@ -57,7 +60,7 @@ class FadeWatch:
         self._until = None
         return True
 
-    def has_settled(self, cells: Cells, change: Cells, seconds: float, *, is_cut: bool) -> bool:
+    def has_settled(self, cells: Lumas, change: Lumas, seconds: float, *, is_cut: bool) -> bool:
         """True for the first clear picture after a change that built up.
 
         Args:

@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from sampler.decode.cells import Cells, cells_of, differ, is_other
+from sampler.decode.cells import LUMA, Cells, cells_of, differ, is_other, means_differ
 from sampler.decode.fades import FadeWatch
 
 FLASH_LEVELS, FLASH_SHARE = 24.0, 0.4
 """Levels by which a cell must change (>), and share of such cells over which (>) a picture has nothing in common with
 the one before it, however usual that is there: no motion does that."""
 REPEATED_LEVELS = 1.5
-"""A picture of which no cell changes by so much (<) repeats the one before: a camera of 10 pictures a second sent as 30
-would have its every third look like a cut."""
+"""A picture of which the luma of no cell changes by so much (<) repeats the one before: a camera of 10 pictures a
+second sent as 30 would have its every third look like a cut."""
 UNUSUAL = 2.0
 """A cell changes (>) so many times as much as those around it did just before: else it is fast motion."""
 FADING = 0.75
@@ -82,22 +82,22 @@ class SceneWatch:
             self._cells = cells
             return None
         change = np.abs(cells - before)
-        if change.max() < REPEATED_LEVELS:
+        is_cut = self._is_unusual(change)
+        if not is_cut and change[LUMA].max() < REPEATED_LEVELS:
             if not self._fades.rests(seconds) and not self._has_calmed(change, stirs=False):
                 return None
             self._stirred = 0.0
             return self._settled(cells)
         self._cells = cells
-        stirs = is_other(change)
-        is_cut = stirs and self._is_unusual(change)
+        stirs = is_other(change[LUMA])
         # Motion moves on to the cells beside it.
         around = np.asarray(cv2.dilate(change, AROUND), np.float32)
         self._usual = around if self._usual is None else np.maximum(around, FADING * self._usual)
-        settled = self._fades.has_settled(cells, change, seconds, is_cut=is_cut)
+        settled = self._fades.has_settled(cells[LUMA], change[LUMA], seconds, is_cut=is_cut)
         settled = settled or self._has_calmed(change, stirs=stirs)
         if is_cut or settled:
             self._stirred = 0.0
-        flashes = self._all_follow and stirs and (change > FLASH_LEVELS).mean() > FLASH_SHARE
+        flashes = self._all_follow and stirs and (change[LUMA] > FLASH_LEVELS).mean() > FLASH_SHARE
         if is_cut:
             return Novelty(Change.CUT, self._is_known(cells))
         if settled:
@@ -114,7 +114,7 @@ class SceneWatch:
 
     def _settled(self, cells: Cells) -> Novelty | None:
         """News of a picture that has settled; None: the latest sample shows it."""
-        if self._known and not differ(self._known[-1], cells):
+        if self._known and not means_differ(self._known[-1], cells):
             return None
         return Novelty(Change.SETTLED, self._is_known(cells))
 
@@ -133,12 +133,12 @@ class SceneWatch:
     def _is_unusual(self, change: Cells) -> bool:
         """True if enough changes more than it did just before: else it is fast motion."""
         if self._usual is None:
-            return self._all_follow
+            return self._all_follow and is_other(change)
         return is_other(change, UNUSUAL * self._usual)
 
     def _has_calmed(self, change: Cells, *, stirs: bool) -> bool:
         """True for the first picture that stays after some that all differed, as in a strobe."""
-        now = float(change.mean())
+        now = float(change[LUMA].mean())
         if stirs:
             self._stirred = max(self._stirred, now)
         return now < CALM * self._stirred

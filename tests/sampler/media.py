@@ -89,8 +89,19 @@ def encode(recipe: Recipe, ticks: Sequence[int], scene: Callable[[int], int] = o
     return encode_pictures(recipe, ticks, lambda index: painted(recipe, index, scene(index)))
 
 
-def encode_pictures(recipe: Recipe, ticks: Sequence[int], luma: Callable[[int], NDArray[np.float64]]) -> bytes:
-    """One file or segment: for each time stamp the picture whose luma, (H, W), 0 to 255, is `luma(number)`."""
+def no_tint(_index: int) -> tuple[float, float]:
+    """The chroma of every picture of a clip without colours."""
+    return 128.0, 128.0
+
+
+def encode_pictures(
+    recipe: Recipe,
+    ticks: Sequence[int],
+    luma: Callable[[int], NDArray[np.float64]],
+    tint: Callable[[int], tuple[float, float]] = no_tint,
+) -> bytes:
+    """One file or segment: for each time stamp the picture whose luma, (H, W), 0 to 255, is `luma(number)`, with chroma
+    of `tint(number)` all over."""
     file = io.BytesIO()
     with av.open(file, "w", format=recipe.container, options=recipe.muxer_options) as output:
         stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.options)
@@ -104,7 +115,7 @@ def encode_pictures(recipe: Recipe, ticks: Sequence[int], luma: Callable[[int], 
         else:
             stream.codec_context.time_base = Fraction(1, CLOCK)
         for index, tick in enumerate(ticks):
-            frame = _frame(recipe, luma(index))
+            frame = _frame(recipe, luma(index), tint(index))
             frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
             if recipe.full_range:
                 frame.color_range = ColorRange.JPEG
@@ -282,13 +293,13 @@ def _texture(width: int, height: int, scene: int) -> NDArray[np.float64]:
     return (large + np.roll(large, 3, axis=1) + np.roll(large, 2, axis=0)) / 3
 
 
-def _frame(recipe: Recipe, luma: NDArray[np.float64]) -> av.VideoFrame:
+def _frame(recipe: Recipe, luma: NDArray[np.float64], tint: tuple[float, float]) -> av.VideoFrame:
     frame = av.VideoFrame(recipe.width, recipe.height, recipe.pixel_format)
     bits = frame.format.components[0].bits
     wide, scale = bits > 8, 2 ** (bits - 8)
     stored = luma if recipe.uses_full_range else 16 + luma * 219 / 255
     for place, plane in enumerate(frame.planes):
-        values = stored if place == 0 else np.full((plane.height, plane.width), 128.0)
+        values = stored if place == 0 else np.full((plane.height, plane.width), tint[place - 1])
         rows = np.zeros((plane.height, plane.line_size // (2 if wide else 1)), np.uint16 if wide else np.uint8)
         rows[:, : plane.width] = np.rint(values * scale)
         plane.update(rows.tobytes())

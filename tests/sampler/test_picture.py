@@ -218,3 +218,28 @@ def frame_of(
         pairs = np.rint(np.tile(levels[1:], chroma.height * chroma.line_size // 2)).astype(np.uint8)
         chroma.update(pairs.tobytes())
     return frame
+
+
+@pytest.mark.parametrize("full_range", RANGES.values(), ids=RANGES.keys())
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_chroma_is_turned_as_the_picture_is(rotation: int, full_range: bool) -> None:
+    """Colours would be compared with those of another place."""
+    planes = tuple(plane.copy() for plane in solid((128, 100, 150), width=64, height=32))
+    planes[1][:, :16] = 40
+    picture = Picture(planes=planes, full_range=full_range, matrix="bt601", rotation_degrees=rotation)
+    first, second = np.asarray(picture.chroma(8, 8))
+
+    edge = {0: np.s_[:, 0], 90: np.s_[-1, :], 180: np.s_[:, -1], 270: np.s_[0, :]}[rotation]
+    assert np.all(first[edge] == 40)
+    assert (first == 40).sum() == 32
+    assert np.all(second == 150)
+
+
+def test_chroma_of_rgb_and_of_grey() -> None:
+    """Still pictures would have no colours, or grey ones some."""
+    red = Picture(planes=(np.full((36, 64, 3), (255, 0, 0), np.uint8),), full_range=True, matrix="bt601")
+    grey = Picture(planes=(np.full((36, 64), 90, np.uint8),), full_range=True, matrix="bt601")
+    first, second = np.asarray(red.chroma(16, 9))
+
+    assert (first.shape, int(first[0, 0]), int(second[0, 0])) == ((9, 16), 85, 255)
+    assert grey.chroma(16, 9) is None

@@ -1,26 +1,43 @@
 """The gate's secret: what it measures of a picture, and for how long a classification is reused.
 
 Block means are a fixed measure, which a window over a still scene can restore. A projection onto pseudo-random weights
-cannot be restored by those who do not have the key: a change that keeps one moves the others.
+cannot be restored by those who do not have the key: a change that keeps one moves the others. Projected are luma,
+texture and chroma together: another picture's details over kept means of luma, and other colours, are other pictures.
 """
 
 import hmac
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import shake_256
+from typing import Any, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 COLUMNS, ROWS = 64, 36
-"""Cells of a picture, which projections take in blocks of 2 × 2: single cells show more of the coding noise.
+"""Cells of luma, which projections take in blocks of 2 × 2: single cells show more of the coding noise.
 
 Measured as in `worker.moderation.gate`, on 153 windows that PDQ and block means let pass, each at the threshold that
 99.2 % of comparisons of still scenes keep to; and on a still scene of 320 × 180 at a buffer of 0.2 s, of whose 31
 samples the drawn times have 3 classified (`bench.sampling`). Single cells of 64 × 36 catch 95 % and classify 22, of
 32 × 18 98 % and 25, of 16 × 9 92 % and 10; cells of 64 × 36 blurred by a cell 95 % and 14, by 1.5 cells 85 % and 3.
 Blocks catch 98 % and classify 25; with the wider bound for pictures of the same structure, 97 % and 4 to 5."""
+
+CHROMA_COLUMNS, CHROMA_ROWS = 16, 9
+"""Cells of chroma: colours of still scenes differ less than luma does, and it has less detail."""
+
+SAMPLED_COLUMNS, SAMPLED_ROWS = 4 * COLUMNS, 2 * ROWS
+"""Points at which texture is read, at least: 32 in each 2 × 2 cells."""
+
+TEXTURE_WEIGHT, CHROMA_WEIGHT = 0.5, 0.4
+"""How much a level of texture, and of each kind of chroma, counts beside one of luma.
+
+Mean differences of still scenes as in `worker.moderation.gate` are 0.4, 0.6 and 0.3 levels of luma, texture and chroma,
+of the tightly buffered one 1.0, 0.9 and 0.6; of pictures with another one's details over kept means 0.5, 11 and 0.1,
+with its colours 1, 0.6 and 30. Weights of 0.3 and 0.2 let three times as many windows of such details pass, 0.6 and
+0.4 classify twice as much of the tightly buffered scene. Each projection takes all three: four of its own for texture
+let 7 % of those windows pass, which are 1 to 2 % here."""
 
 PROJECTIONS = 16
 """Numbers that are kept of a picture: the most that may be."""
@@ -32,13 +49,49 @@ REUSE_DRAWS = 3
 """The longest of three draws counts, 24 s in the mean: of a still scene of a minute, sampled each 2 s, 10 % are
 classified in the mean (one draw: 13 %; 30 s always: 7 %)."""
 
-Cells = NDArray[np.uint8]
-"""uint8, (ROWS, COLUMNS): mean luma of each cell, full range."""
+Luma = NDArray[np.uint8]
+Chroma = NDArray[np.uint8]
 
 
-def cells_of(luma: NDArray[np.uint8]) -> Cells:
-    """Returns the cells of `luma` (uint8, (H, W), full range)."""
-    return np.asarray(cv2.resize(luma, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA), np.uint8)
+@dataclass(frozen=True, kw_only=True)
+class GateCells:
+    """All that the gate compares of a picture besides its hash."""
+
+    luma: Luma
+    """uint8, (ROWS, COLUMNS): mean luma of each cell, full range."""
+    texture: NDArray[np.float32]
+    """float32, (ROWS - 1, COLUMNS - 1): standard deviation of luma in the 2 × 2 cells from each one on."""
+    chroma: Chroma
+    """uint8, (2, CHROMA_ROWS, CHROMA_COLUMNS): means of both kinds; 128 if there is none."""
+
+    @classmethod
+    def of(cls, luma: Luma, chroma: Chroma | None) -> Self:
+        """Measures a picture.
+
+        Args:
+            luma: uint8, (H, W), full range.
+            chroma: as in `GateCells.chroma`; None: the picture is grey.
+        """
+        if chroma is None:
+            chroma = np.full((2, CHROMA_ROWS, CHROMA_COLUMNS), 128, np.uint8)
+        return cls(luma=np.asarray(_means(luma), np.uint8), texture=_texture(luma), chroma=chroma)
+
+
+def _texture(luma: Luma) -> NDArray[np.float32]:
+    rows, columns = luma.shape
+    points = luma[:: max(rows // SAMPLED_ROWS, 1), :: max(columns // SAMPLED_COLUMNS, 1)].astype(np.float32)
+    mean, square = (_windows(_means(one)) for one in (points, points * points))
+    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
+
+
+def _means(samples: NDArray[Any]) -> NDArray[Any]:
+    """Means by cells."""
+    return cv2.resize(samples, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA)
+
+
+def _windows(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of the 2 × 2 cells from each one on."""
+    return np.asarray((cells[1:, 1:] + cells[:-1, 1:] + cells[1:, :-1] + cells[:-1, :-1]) / 4, np.float32)
 
 
 @dataclass(frozen=True)
@@ -49,16 +102,18 @@ class GateKey:
 
     @cached_property
     def mark(self) -> str:
-        """8 hex digits that tell this key from another one, and nothing else about it."""
-        return hmac.digest(self.secret, b"mark", "sha256")[:4].hex()
+        """8 hex digits that tell this key, and what is projected, from another one, and nothing else about it."""
+        return hmac.digest(self.secret, b"mark of luma, texture and chroma", "sha256")[:4].hex()
 
-    def projections(self, cells: Cells) -> tuple[float, ...]:
-        """16 sums over all cells, each block of 2 × 2 with a sign that the key decides, to a hundredth.
+    def projections(self, cells: GateCells) -> tuple[float, ...]:
+        """16 sums over all that is measured, each with signs that the key decides, to a hundredth.
 
-        Two pictures' differences in them have the root mean square of the blocks' differences, in luma levels of 255,
-        as their expected one (Johnson and Lindenstrauss; signs by Achlioptas, 2003).
+        Two pictures' differences in them have as their expected square, in luma levels of 255, the sum of the mean
+        squares of the differences of luma (in blocks of 2 × 2 cells), texture and chroma, each by its weight (Johnson
+        and Lindenstrauss; signs by Achlioptas, 2003).
         """
-        return tuple(np.round(self._weights @ cells.ravel().astype(np.float64), 2).tolist())
+        measured = np.concatenate([cells.luma.ravel(), cells.texture.ravel(), cells.chroma.ravel()], dtype=np.float32)
+        return tuple(np.round((self._weights @ measured).astype(np.float64), 2).tolist())
 
     def reuse_ms(self, classified_ms: int) -> int:
         """Capture time for which the classification of the picture taken at `classified_ms` may be reused."""
@@ -67,16 +122,26 @@ class GateKey:
         return MIN_REUSE_MS + max(draws) * (MAX_REUSE_MS - MIN_REUSE_MS + 1) // 2**64
 
     @cached_property
-    def _weights(self) -> NDArray[np.float64]:
-        """(PROJECTIONS, ROWS * COLUMNS): the mean of each block by its sign, over the root of the number of blocks.
+    def _weights(self) -> NDArray[np.float32]:
+        """(PROJECTIONS, size of all measures): each one's sign and weight, over the root of the number of its kind."""
+        texture = self._signs(b"texture", ROWS - 1, COLUMNS - 1)
+        chroma = self._signs(b"chroma", 2, CHROMA_ROWS * CHROMA_COLUMNS)
+        return np.hstack(
+            [
+                self._luma_weights(),
+                texture * (TEXTURE_WEIGHT / texture.shape[1] ** 0.5),
+                chroma * (CHROMA_WEIGHT / (chroma.shape[1] / 2) ** 0.5),
+            ]
+        )
+
+    def _luma_weights(self) -> NDArray[np.float32]:
+        """(PROJECTIONS, ROWS * COLUMNS): the mean of each block by its sign.
 
         Blocks begin at each of the four places in turn: who keeps the means of one grid's blocks moves the others'.
         """
         rows, columns = ROWS // 2 + 1, COLUMNS // 2 + 1
-        count = PROJECTIONS * rows * columns
-        stream = shake_256(hmac.digest(self.secret, b"signs", "sha256")).digest(-(-count // 8))
-        bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=count).reshape(PROJECTIONS, rows, columns)
-        cells = (2.0 * bits - 1.0).repeat(2, axis=1).repeat(2, axis=2) / (2 * (ROWS * COLUMNS) ** 0.5)
+        signs = self._signs(b"signs", rows, columns).reshape(PROJECTIONS, rows, columns)
+        cells = signs.repeat(2, axis=1).repeat(2, axis=2) / (2 * (ROWS * COLUMNS) ** 0.5)
         places = [(number // 2 % 2, number % 2) for number in range(PROJECTIONS)]
         return np.stack(
             [
@@ -84,3 +149,10 @@ class GateKey:
                 for one, (top, left) in zip(cells, places, strict=True)
             ]
         )
+
+    def _signs(self, name: bytes, rows: int, columns: int) -> NDArray[np.float32]:
+        """(PROJECTIONS, rows * columns) of 1 and -1."""
+        count = PROJECTIONS * rows * columns
+        stream = shake_256(hmac.digest(self.secret, name, "sha256")).digest(-(-count // 8))
+        bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=count)
+        return (2 * bits.astype(np.float32) - 1).reshape(PROJECTIONS, rows * columns)

@@ -26,7 +26,7 @@ from worker.bank.lists_in_force import BankSource, ListsInForce
 from worker.incidents.segment_evidence import NO_EVIDENCE
 from worker.moderation.evidence_capture import CaptureRequest, SegmentCapture
 from worker.moderation.gate import GateState
-from worker.moderation.gate_key import GateKey
+from worker.moderation.gate_key import CHROMA_COLUMNS, CHROMA_ROWS, GateKey
 from worker.moderation.list_matching import list_matches
 from worker.moderation.picture_encoder import PictureEncoder
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED, Instant, SampleCoverage
@@ -274,7 +274,8 @@ class Pipeline:
             judged_ms = round(time() * 1000) if context.judged_ms is None else context.judged_ms
             matches = mark_allowed(list_matches(in_force.bank, pdq, variants), now_ms=judged_ms)
         capture_ms = context.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
-        seen = gate.view(luma, pdq, capture_ms=capture_ms, flat=frame.flat is not None)
+        chroma = frame.picture.chroma(CHROMA_COLUMNS, CHROMA_ROWS)
+        seen = gate.view(luma, chroma, pdq, capture_ms=capture_ms, flat=frame.flat is not None)
         facts = SampleFacts(
             capture_ms=capture_ms,
             pts_seconds=context.offset_seconds + frame.pts_seconds,

@@ -6,7 +6,6 @@ same segment, a thumbnail each is in memory while the segment is moderated, and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.pdq.pdq import PdqHash
 from worker.moderation.gate import FROZEN_AFTER_MS, Fingerprint, GateState
-from worker.moderation.gate_key import COLUMNS, ROWS, Cells, GateKey, cells_of
+from worker.moderation.gate_key import COLUMNS, ROWS, Chroma, GateCells, GateKey, Luma
 
 REMEMBERED = 8
 """Pictures classified in the segment that are compared, the most: what came back last stays."""
@@ -38,7 +37,7 @@ repeated (`python -m bench.gate`), and 84 % at a buffer of a quarter of a second
 A window drawn to keep all cells of a thumbnail escapes the thumbnails, not the projections."""
 
 Thumbnail = NDArray[np.float32]
-"""float32, (ROWS / 2, COLUMNS / 2): 32 × 18 mean luma levels."""
+"""float32, (ROWS / 2, COLUMNS / 2, 4): luma, texture and both kinds of chroma of 32 × 18 cells, in levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +80,17 @@ class SegmentGate:
         """The state to keep; None: nothing was classified yet."""
         return self._state
 
-    def view(self, luma: NDArray[np.uint8], pdq: PdqHash, *, capture_ms: int, flat: bool) -> GateView:
+    def view(self, luma: Luma, chroma: Chroma | None, pdq: PdqHash, *, capture_ms: int, flat: bool) -> GateView:
         """Decides whether a picture needs the classifiers.
 
         Args:
             luma: uint8, (H, W), full range.
+            chroma: uint8, (2, CHROMA_ROWS, CHROMA_COLUMNS); None: the picture is grey.
             pdq: its hash.
             capture_ms: when it was taken.
             flat: it has no content.
         """
-        cells = cells_of(luma)
+        cells = GateCells.of(luma, chroma)
         fingerprint, thumbnail = Fingerprint.of(cells, pdq, self._key), thumbnail_of(cells)
         state = self._state
         repeated, unchanged_since_ms = None, capture_ms
@@ -151,13 +151,13 @@ class SegmentGate:
         return None
 
 
-def thumbnail_of(cells: Cells) -> Thumbnail:
-    """Returns the means of 2 × 2 cells."""
-    quarters = cells.reshape(ROWS // 2, 2, COLUMNS // 2, 2).astype(np.float32)
-    averaged: NDArray[Any] = quarters.mean(axis=(1, 3))
-    return averaged.astype(np.float32)
+def thumbnail_of(cells: GateCells) -> Thumbnail:
+    """Returns means of 2 × 2 cells, with their texture and chroma."""
+    luma = cells.luma.reshape(ROWS // 2, 2, COLUMNS // 2, 2).mean(axis=(1, 3), dtype=np.float32)
+    first, second = cells.chroma.repeat(2, axis=1).repeat(2, axis=2)
+    return np.stack([luma, cells.texture[::2, ::2], first, second], axis=-1, dtype=np.float32)
 
 
 def thumbnail_difference(one: Thumbnail, other: Thumbnail) -> float:
-    """Returns the largest mean absolute difference of any part."""
+    """Returns the largest mean absolute difference of any part, in any of its measures."""
     return float(cv2.blur(np.abs(one - other), WINDOW).max())

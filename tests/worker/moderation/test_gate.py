@@ -1,7 +1,8 @@
 """The near-duplicate gate, on real pictures."""
 
+import hmac
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import cv2
@@ -10,8 +11,9 @@ import pytest
 from clips import HEIGHT, WIDTH, Rgb, photo, shade
 
 from models.pdq.pdq import hash_luma
+from sampler.picture import Picture
 from worker.moderation.gate import GateState
-from worker.moderation.gate_key import MAX_REUSE_MS, MIN_REUSE_MS, GateKey
+from worker.moderation.gate_key import CHROMA_COLUMNS, CHROMA_ROWS, MAX_REUSE_MS, MIN_REUSE_MS, GateKey
 from worker.moderation.segment_gate import GateView, SegmentGate
 
 SCENES = ("astronaut", "coffee", "chelsea", "rocket", "camera", "coins", "brick", "moon")
@@ -25,8 +27,9 @@ def view(
 ) -> tuple[GateView, GateState]:
     """The gate's answer on the only picture of a segment, and the state after it; its score is its second."""
     gate = SegmentGate(key, None if state is None else GateState.from_json(state.to_json()))
-    luma = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-    seen = gate.view(luma, hash_luma(luma), capture_ms=capture_ms, flat=flat)
+    picture = Picture(planes=(rgb,), full_range=True, matrix="bt601")
+    luma, chroma = picture.luma(), picture.chroma(CHROMA_COLUMNS, CHROMA_ROWS)
+    seen = gate.view(luma, chroma, hash_luma(luma), capture_ms=capture_ms, flat=flat)
     if seen.repeated is None:
         gate.classified(seen, {"m/label": capture_ms / 1000})
     else:
@@ -192,6 +195,38 @@ def test_a_window_at_any_place_of_a_still_scene_is_classified(area: int) -> None
             assert view(state, window, capture_ms=200_000 * step + 1000)[0].repeated is None, (name, left, top)
 
 
+def with_luma_of(rgb: Rgb, other: Rgb) -> Rgb:
+    """The colours of one picture with the brightness of another."""
+    mixed, luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb), cv2.cvtColor(other, cv2.COLOR_RGB2GRAY)
+    mixed[..., 0] = luma
+    return np.asarray(cv2.cvtColor(mixed, cv2.COLOR_YCrCb2RGB), np.uint8)
+
+
+def with_means_of(rgb: Rgb, other: Rgb) -> Rgb:
+    """The details of one picture over the means of 64 × 36 parts of another."""
+    small, means = (cv2.resize(one, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32) for one in (rgb, other))
+    moved = cv2.resize(means - small, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    return np.clip(rgb + moved, 0, 255).astype(np.uint8)
+
+
+PAIRS = [("astronaut", "coffee"), ("coffee", "rocket"), ("rocket", "chelsea"), ("chelsea", "astronaut")]
+
+
+@pytest.mark.parametrize("make", [with_luma_of, with_means_of], ids=["colours", "details"])
+@pytest.mark.parametrize(("scene", "other"), PAIRS)
+def test_another_picture_by_its_details_or_colours_alone_is_classified(
+    make: Callable[[Rgb, Rgb], Rgb], scene: str, other: str
+) -> None:
+    """What everybody recognises would never be classified, over parts that are as bright as before."""
+    shown = make(photo(other), photo(scene))
+    keys = [GateKey(bytes([number])) for number in range(8)]
+    states = [view(None, photo(scene), capture_ms=0, key=key)[1] for key in keys]
+    repeated = [
+        view(state, shown, capture_ms=1000, key=key)[0].repeated for key, state in zip(keys, states, strict=True)
+    ]
+    assert repeated == [None] * len(keys)
+
+
 def test_content_that_appears_slowly_is_classified() -> None:
     """Change under the threshold from one picture to the next would never add up."""
     scene, other = photo("camera").astype(np.float32), photo("coins").astype(np.float32)
@@ -222,6 +257,17 @@ def test_what_another_key_measured_counts_as_nothing() -> None:
         _, state = view(None, rgb, capture_ms=0, flat=flat)
         assert view(state, rgb, capture_ms=1_000, flat=flat)[0].repeated is not None
         assert view(state, rgb, capture_ms=1_000, flat=flat, key=GateKey(b"another"))[0].repeated is None
+
+
+def test_the_sums_of_the_version_before_count_as_nothing() -> None:
+    """Sums over luma alone would be compared with others, and a picture might take over another one's scores."""
+    _, state = view(None, photo("coffee"), capture_ms=0)
+    before = {**json.loads(state.to_json()), "key": hmac.digest(KEY.secret, b"mark", "sha256")[:4].hex()}
+    read = GateState.read(json.dumps(before))
+    assert read is not None
+    seen, kept = view(read, photo("coffee"), capture_ms=1_000)
+    assert seen.repeated is None
+    assert view(kept, photo("coffee"), capture_ms=2_000)[0].repeated is not None
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

@@ -40,7 +40,7 @@ def scores_of(
     found = []
     for index, luma in enumerate(pictures):
         at_ms = from_ms + index * every_ms
-        seen = gate.view(luma, hash_luma(luma), capture_ms=at_ms, flat=flat)
+        seen = gate.view(luma, None, hash_luma(luma), capture_ms=at_ms, flat=flat)
         if seen.repeated is None:
             gate.classified(seen, {"m/at": at_ms / 1000})
         else:
@@ -164,7 +164,7 @@ def test_another_picture_that_keeps_all_cells_of_the_thumbnail_is_classified() -
         kept[part] = np.clip(coarse[0] + window - coarse[1], 0, 255)[part]
         pictures = [under.astype(np.uint8), luma_of(photo("brick")), kept.astype(np.uint8)]
         noticed.append(scores_of(SegmentGate(KEY), pictures)[2][0])
-    assert sum(noticed) >= 3
+    assert all(noticed)
 
 
 PLACES = st.lists(st.integers(0, len(NAMES) - 1), min_size=1, max_size=4)
