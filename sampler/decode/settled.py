@@ -33,6 +33,9 @@ def settled(window: PacketWindow, profile: SamplingProfile, taken: Iterable[Deco
     may promise it in vain."""
     waiting: list[DecodedTarget] = []
     for one in taken:
+        if one.concealed and not one.replaced:
+            yield one
+            continue
         if one.concealed and len(waiting) < LARGEST_WAIT:
             waiting.append(one)
             continue
