@@ -17,6 +17,7 @@ from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
     LEADING,
     LEADING_STRETCHES,
+    LEAVES_ALL,
     MOST_REFUSED,
     NO_PICTURES,
     SECOND_VIDEO_STREAM,
@@ -27,7 +28,7 @@ from sampler.plan.coverage import (
 )
 from sampler.plan.tracks import as_one
 
-NOTES = frozenset(["second_video_stream", "cover_picture", "pts_jump", "pts_missing", "damaged", "truncated"])
+NOTES = frozenset([*LEAVES_ALL, "cover_picture", "pts_jump", "pts_missing", "damaged", "truncated"])
 """Notes on an input, each at most once."""
 
 
@@ -185,8 +186,9 @@ def _unseen_reason(notes: tuple[str, ...], *, seen: int, clean: int) -> str:
         seen: pictures that were taken.
         clean: those of them that are not concealed.
     """
-    if SECOND_VIDEO_STREAM in notes:
-        return SECOND_VIDEO_STREAM
+    for note in LEAVES_ALL:
+        if note in notes:
+            return note
     if clean < seen:
         return "concealed"
     return UNDECODABLE if "damaged" in notes or not seen else "gap"
