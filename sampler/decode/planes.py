@@ -98,15 +98,24 @@ def views_of(picture: StoredPicture, buffers: Sequence[memoryview]) -> list[Plan
     return planes
 
 
-def _orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """Degrees counter-clockwise, to the nearest quarter turn, and whether the picture is mirrored first."""
+def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int] | None:
+    """(a, b, c, d): players show the pixel (x, y) at (ax + cy, bx + dy), times 2 ** -16. None: where it is."""
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
-        return 0, False
+        return None
     a, b, _, c, d, *_ = DISPLAY_MATRIX.unpack(bytes(cast(memoryview, side_data))[: DISPLAY_MATRIX.size])
+    return a, b, c, d
+
+
+def _orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """Degrees counter-clockwise, to the nearest quarter turn, and whether the picture is mirrored first."""
+    matrix = display_matrix(frame)
+    if matrix is None:
+        return 0, False
+    a, b, c, d = matrix
     mirrored = a * d - b * c < 0
     if mirrored:
-        # The matrix maps (x, y) to (ax + cy, bx + dy). Exchanging left and right first negates a and b.
+        # Exchanging left and right first negates a and b.
         a, b = -a, -b
     quarter = {(True, False): 0, (False, True): 180}
     if abs(a) >= abs(b):

@@ -3,9 +3,15 @@
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from sampler.decode.planes import display_matrix
 from sampler.demux.aperture import CROPPED, apertures
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.source import InputFile
+from sampler.plan.coverage import TURNED
+
+SLANT = 1 / 256
+"""Tangent of the angle to a quarter turn up to which (<=) a picture is shown so: 0.2 degrees. Cameras write whole
+quarters; by half a degree the ffmpeg program shows some mirrored pictures upside down."""
 
 
 class ShownOtherwise:
@@ -23,3 +29,13 @@ class ShownOtherwise:
         sizes = {self._size, (frame.width, frame.height)}
         if self._apertures is None or any(aperture.leaves_out(*size) for aperture in self._apertures for size in sizes):
             self.notes.add(CROPPED)
+        if _is_turned(frame):
+            self.notes.add(TURNED)
+
+
+def _is_turned(frame: VideoFrame) -> bool:
+    """True if the sides of the picture are to lie along neither axis of the screen."""
+    matrix = display_matrix(frame)
+    if matrix is None:
+        return False
+    return any(min(abs(x), abs(y)) > SLANT * max(abs(x), abs(y)) for x, y in (matrix[:2], matrix[2:]))

@@ -10,7 +10,9 @@ from sampler.frames import Stretch
 from sampler.plan.intervals import Interval, at_most, joined, without
 
 SECOND_VIDEO_STREAM = "second_video_stream"
-LEAVES_ALL = (SECOND_VIDEO_STREAM, CROPPED)
+TURNED = "turned"
+"""Note, and reason of stretches: pictures are to be shown at an angle or a slant, which few players do."""
+LEAVES_ALL = (SECOND_VIDEO_STREAM, CROPPED, TURNED)
 """Notes that leave all of an input unmoderated, whatever was sampled, and are the reason: what a player shows is
 unknown."""
 NO_PICTURES = "no_pictures"
