@@ -11,7 +11,7 @@ from config.profiles import SamplingProfile
 from sampler.child.answers import Bounds, PictureSummary
 from sampler.child.checks import checked_count, checked_flag, checked_number
 from sampler.demux.timeline import JUMP_SECONDS
-from sampler.demux.video_streams import SAMPLED_TRACKS
+from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
 from sampler.frames import PacketSummary, SampledFrame, SampledSegment, Stretch
 from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
@@ -20,7 +20,6 @@ from sampler.plan.coverage import (
     LEAVES_ALL,
     MOST_REFUSED,
     NO_PICTURES,
-    SECOND_VIDEO_STREAM,
     UNDECODABLE,
     longest_gap_seconds,
     unseen_stretches,
@@ -28,7 +27,9 @@ from sampler.plan.coverage import (
 )
 from sampler.plan.tracks import as_one
 
-NOTES = frozenset([*LEAVES_ALL, "cover_picture", "pts_jump", "pts_missing", "damaged", "truncated"])
+NOTES = frozenset(
+    [*LEAVES_ALL, "cover_picture", "subtitle_pictures", "pts_jump", "pts_missing", "damaged", "truncated"]
+)
 """Notes on an input, each at most once."""
 
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 from sampler.demux.aperture import CROPPED
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
+from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.frames import Stretch
 from sampler.plan.intervals import Interval, at_most, joined, without
 
-SECOND_VIDEO_STREAM = "second_video_stream"
 TURNED = "turned"
 """Note, and reason of stretches: pictures are to be shown at an angle or a slant, which few players do."""
 LEAVES_ALL = (SECOND_VIDEO_STREAM, CROPPED, TURNED)
