@@ -28,7 +28,16 @@ from sampler.plan.coverage import (
 from sampler.plan.tracks import as_one
 
 NOTES = frozenset(
-    [*LEAVES_ALL, "cover_picture", "subtitle_pictures", "pts_jump", "pts_missing", "damaged", "truncated"]
+    [
+        *LEAVES_ALL,
+        "cover_picture",
+        "subtitle_pictures",
+        "odd_colours",
+        "pts_jump",
+        "pts_missing",
+        "damaged",
+        "truncated",
+    ]
 )
 """Notes on an input, each at most once."""
 

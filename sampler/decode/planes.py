@@ -10,7 +10,7 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
-from sampler.picture import Plane
+from sampler.picture import YCGCO, Plane
 
 LAYOUTS = {
     "yuv420p": "yuv",
@@ -27,8 +27,10 @@ LAYOUTS = {
 """Pixel formats that are handed over as they are."""
 FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
-MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 8: YCGCO, 9: "bt2020", 10: "bt2020"}
 """AVColorSpace (ITU-T H.273, table 4) to the names of sampler/picture.py."""
+NO_MATRICES = frozenset([0, 2, 3])
+"""Those by which a stream says nothing: RGB, which has none where it is not YUV, unspecified, reserved."""
 HD_LINES = 720
 """Height from which on players take BT.709 where the stream has no matrix; below they take BT.601."""
 DISPLAY_MATRIX = struct.Struct("=9i")

@@ -3,12 +3,15 @@
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from sampler.decode.planes import display_matrix
+from sampler.decode.planes import MATRICES, NO_MATRICES, display_matrix
 from sampler.demux.aperture import CROPPED, apertures
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.source import InputFile
 from sampler.plan.coverage import TURNED
 
+ODD_COLOURS = "odd_colours"
+"""Note: colours are coded in a way that few players know, and most show as others."""
+YCGCO_MATRIX = 8
 SLANT = 1 / 256
 """Tangent of the angle to a quarter turn up to which (<=) a picture is shown so: 0.2 degrees. Cameras write whole
 quarters; by half a degree the ffmpeg program shows some mirrored pictures upside down."""
@@ -31,6 +34,8 @@ class ShownOtherwise:
             self.notes.add(CROPPED)
         if _is_turned(frame):
             self.notes.add(TURNED)
+        if frame.colorspace == YCGCO_MATRIX or frame.colorspace not in NO_MATRICES | MATRICES.keys():
+            self.notes.add(ODD_COLOURS)
 
 
 def _is_turned(frame: VideoFrame) -> bool:

@@ -133,6 +133,25 @@ def test_a_matrix_that_turns_nothing_is_no_angle(decoder: Decoder, matrix: tuple
     assert seen.unmoderated == ()
 
 
+@pytest.mark.parametrize(("number", "matrix"), [(8, "ycgco"), (14, "bt601"), (12, "bt601")])
+def test_colours_that_few_players_know_are_noted(decoder: Decoder, number: int, matrix: str) -> None:
+    """Skin would be green to the classifier, on a stream that looks like any other."""
+    data = filtered(clip("zerolatency"), f"h264_metadata=matrix_coefficients={number}")
+    seen = decoder.sample(data, profile=BALANCED, seed=b"colours")
+
+    assert {frame.picture.matrix for frame in seen.frames} == {matrix}
+    assert seen.notes == ("odd_colours",)
+    assert seen.unmoderated == ()
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 6, 9])
+def test_colours_that_all_players_know_are_not(decoder: Decoder, number: int) -> None:
+    """Each stream in high definition would have a note."""
+    data = filtered(clip("zerolatency"), f"h264_metadata=matrix_coefficients={number}")
+
+    assert decoder.sample(data, profile=BALANCED, seed=b"colours").notes == ()
+
+
 def assert_upright(picture: Picture, *, clockwise_degrees: int, mirrored: bool) -> None:
     """Asserts that it is the stored picture, mirrored, and then rotated."""
     upright = picture.luma()
