@@ -33,6 +33,7 @@ NOTES = frozenset(
         "cover_picture",
         "subtitle_pictures",
         "odd_colours",
+        "odd_aspect",
         "pts_jump",
         "pts_missing",
         "damaged",

@@ -71,7 +71,7 @@ def sample_track(
         profile = shared(profile, demuxer.tracks)
         if leading_macroblocks is not None:
             leading_macroblocks /= demuxer.tracks
-        shown_otherwise = ShownOtherwise(source, demuxer.codec_context)
+        shown_otherwise = ShownOtherwise(source, demuxer.stream)
         executor = Executor(demuxer.codec_context, limits, profile)
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []

@@ -1,7 +1,7 @@
 """Notes on what players show otherwise than the decoder gives it, each in its own way. Runs in the decoder child."""
 
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from sampler.decode.planes import MATRICES, NO_MATRICES, display_matrix
 from sampler.demux.aperture import CROPPED, apertures
@@ -12,6 +12,11 @@ from sampler.plan.coverage import TURNED
 ODD_COLOURS = "odd_colours"
 """Note: colours are coded in a way that few players know, and most show as others."""
 YCGCO_MATRIX = 8
+ODD_ASPECT = "odd_aspect"
+"""Note: players are asked to stretch pictures by more than any camera or broadcaster does."""
+MOST_ASPECT = 4
+"""Width by height of one pixel, or height by width, up to which (<=) it is ordinary: half of a line of television in
+16:9 has 32:11."""
 SLANT = 1 / 256
 """Tangent of the angle to a quarter turn up to which (<=) a picture is shown so: 0.2 degrees. Cameras write whole
 quarters; by half a degree the ffmpeg program shows some mirrored pictures upside down."""
@@ -20,11 +25,12 @@ quarters; by half a degree the ffmpeg program shows some mirrored pictures upsid
 class ShownOtherwise:
     """Notes on a video track, from its container and its decoded pictures."""
 
-    def __init__(self, source: InputFile, context: VideoCodecContext) -> None:
-        """Reads what the container says; `context` has its parameters, and is not yet opened."""
+    def __init__(self, source: InputFile, stream: VideoStream) -> None:
+        """Reads what the container says; the stream's decoder is not yet opened."""
+        self._stream = stream
         self.notes: set[str] = set()
         self._apertures = apertures(source.at) if sniff(source.at(0, SNIFF_BYTES)) is Container.MP4 else set()
-        self._size = (context.width, context.height)
+        self._size = (stream.codec_context.width, stream.codec_context.height)
 
     def look(self, frame: VideoFrame) -> None:
         """Notes what is so of a picture."""
@@ -36,6 +42,9 @@ class ShownOtherwise:
             self.notes.add(TURNED)
         if frame.colorspace == YCGCO_MATRIX or frame.colorspace not in NO_MATRICES | MATRICES.keys():
             self.notes.add(ODD_COLOURS)
+        aspects = (self._stream.sample_aspect_ratio, self._stream.codec_context.sample_aspect_ratio)
+        if any(aspect and not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT for aspect in aspects):
+            self.notes.add(ODD_ASPECT)
 
 
 def _is_turned(frame: VideoFrame) -> bool:

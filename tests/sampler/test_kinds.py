@@ -152,6 +152,23 @@ def test_colours_that_all_players_know_are_not(decoder: Decoder, number: int) ->
     assert decoder.sample(data, profile=BALANCED, seed=b"colours").notes == ()
 
 
+@pytest.mark.parametrize(
+    ("aspect", "odd"), [("5/1", True), ("1/50", True), ("32/11", False), ("1/2", False), ("0/1", False)]
+)
+def test_pixels_that_are_stretched_out_of_shape_are_noted(decoder: Decoder, aspect: str, odd: bool) -> None:
+    """Faces would be squeezed to stripes for the models, and right on the screen."""
+    data = filtered(clip("zerolatency"), f"h264_metadata=sample_aspect_ratio={aspect}")
+
+    assert decoder.sample(data, profile=BALANCED, seed=b"aspect").notes == ("odd_aspect",) * odd
+
+
+def test_a_container_that_stretches_pictures_is_noted(decoder: Decoder) -> None:
+    """An MP4 would do by its track's header what the video does not say."""
+    data = mapped(encode(in_mp4(H264), steady(20)), (9, 0, 0, 1))
+
+    assert decoder.sample(data, profile=BALANCED, seed=b"aspect").notes == ("odd_aspect",)
+
+
 def assert_upright(picture: Picture, *, clockwise_degrees: int, mirrored: bool) -> None:
     """Asserts that it is the stored picture, mirrored, and then rotated."""
     upright = picture.luma()
