@@ -52,7 +52,8 @@ class Stretch:
     start_seconds: float
     end_seconds: float
     reason: str
-    """`gap`, `budget`, `leading`, `undecodable`, `concealed`, `no_pictures` or `second_video_stream`: why."""
+    """`gap`, `budget`, `leading`, `undecodable`, `concealed`, `no_pictures`, `second_video_stream`, `cropped`
+    or `turned`: why."""
 
     @property
     def seconds(self) -> float:
@@ -89,8 +90,8 @@ class SampledSegment:
     cpu_seconds: dict[str, float]
     """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
     notes: tuple[str, ...] = ()
-    """Oddities of the input: `second_video_stream`, `cover_picture`, `pts_jump`, `pts_missing`, `damaged` or
-    `truncated`."""
+    """Oddities of the input: `second_video_stream`, `cropped`, `turned`, `cover_picture`, `subtitle_pictures`,
+    `odd_colours`, `odd_aspect`, `pts_jump`, `pts_missing`, `damaged` or `truncated`."""
     packets: tuple[PacketSummary, ...] = field(default=(), repr=False)
     """Every video packet by presentation time, if requested."""
     leading_seconds: float = 0.0
@@ -102,7 +103,7 @@ class SampledSegment:
     def with_leading(self, leading: "SampledSegment") -> "SampledSegment":
         """This result and that of the same input's leading pictures alone (`leading_macroblocks`), as one."""
         # A track that failed this time shows nothing of its leading pictures.
-        failed = (set(leading.notes) - set(self.notes)) & {"second_video_stream"}
+        failed = (set(leading.notes) - set(self.notes)) & {"second_video_stream", "cropped", "turned"}
         kept = [stretch for stretch in self.unmoderated if failed or stretch.reason != "leading"]
         left = [
             stretch

@@ -22,6 +22,8 @@ MATRICES: dict[str, tuple[float, float]] = {
     "smpte240m": (0.212, 0.087),
 }
 """Weights of red and of blue in luma (ITU-T H.273, table 4)."""
+YCGCO = "ycgco"
+"""Matrix of YCgCo, whose chroma is no difference of blue and red from luma."""
 
 LUMA_MIN, LUMA_SPAN, CHROMA_SPAN = 16, 219, 224
 """Limited range, 8 bit (ITU-R BT.601): luma is 16 to 235, chroma 16 to 240."""
@@ -39,7 +41,7 @@ class Picture:
     full_range: bool
     """True if luma uses 0 to 255 rather than 16 to 235. RGB is full."""
     matrix: str
-    """Key of `MATRICES`, by which YUV becomes RGB."""
+    """Key of `MATRICES`, or `YCGCO`, by which YUV becomes RGB."""
     rotation_degrees: int = 0
     """Counter-clockwise, a multiple of 90, to be applied for display; after the mirroring."""
     mirrored: bool = False
@@ -150,17 +152,18 @@ def _expansion() -> Plane:
 @cache
 def yuv_to_rgb(matrix: str, full_range: bool) -> NDArray[np.float32]:
     """(3, 4) affine transform of (Y, U, V, 1) to RGB (ITU-T H.273, section 8.3)."""
-    red, blue = MATRICES[matrix]
-    green = 1 - red - blue
     luma_scale = 1.0 if full_range else 255 / LUMA_SPAN
     chroma_scale = 1.0 if full_range else 255 / CHROMA_SPAN
-    from_u, from_v = 2 * (1 - blue) * chroma_scale, 2 * (1 - red) * chroma_scale
-    gains = np.array(
-        [
-            [luma_scale, 0.0, from_v],
-            [luma_scale, -from_u * blue / green, -from_v * red / green],
-            [luma_scale, from_u, 0.0],
-        ]
-    )
+    gains = _gains(matrix) * [luma_scale, chroma_scale, chroma_scale]
     offsets = gains @ np.array([0 if full_range else LUMA_MIN, 128, 128])
     return np.hstack([gains, -offsets[:, None]]).astype(np.float32)
+
+
+def _gains(matrix: str) -> NDArray[np.float64]:
+    """(3, 3): luma of 0 to 1 and chroma of -0.5 to 0.5 to RGB of 0 to 1."""
+    if matrix == YCGCO:
+        return np.array([[1.0, -1.0, 1.0], [1.0, 1.0, 0.0], [1.0, -1.0, -1.0]])
+    red, blue = MATRICES[matrix]
+    green = 1 - red - blue
+    from_u, from_v = 2 * (1 - blue), 2 * (1 - red)
+    return np.array([[1.0, 0.0, from_v], [1.0, -from_u * blue / green, -from_v * red / green], [1.0, from_u, 0.0]])

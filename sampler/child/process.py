@@ -24,10 +24,9 @@ from sampler.child.track import Inputs, sample_track
 from sampler.decode.planes import StoredPicture
 from sampler.decode.stills import decode_still
 from sampler.demux.libav import translate
-from sampler.demux.video_streams import SAMPLED_TRACKS
+from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
 from sampler.errors import DecoderMemoryError, SamplerError
 from sampler.limits import Limits
-from sampler.plan.coverage import SECOND_VIDEO_STREAM
 
 
 def _settings(text: str) -> tuple[Limits, SamplingProfile]:

@@ -11,15 +11,15 @@ from config.profiles import SamplingProfile
 from sampler.child.answers import Bounds, PictureSummary
 from sampler.child.checks import checked_count, checked_flag, checked_number
 from sampler.demux.timeline import JUMP_SECONDS
-from sampler.demux.video_streams import SAMPLED_TRACKS
+from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
 from sampler.frames import PacketSummary, SampledFrame, SampledSegment, Stretch
 from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
     LEADING,
     LEADING_STRETCHES,
+    LEAVES_ALL,
     MOST_REFUSED,
     NO_PICTURES,
-    SECOND_VIDEO_STREAM,
     UNDECODABLE,
     longest_gap_seconds,
     unseen_stretches,
@@ -27,7 +27,19 @@ from sampler.plan.coverage import (
 )
 from sampler.plan.tracks import as_one
 
-NOTES = frozenset(["second_video_stream", "cover_picture", "pts_jump", "pts_missing", "damaged", "truncated"])
+NOTES = frozenset(
+    [
+        *LEAVES_ALL,
+        "cover_picture",
+        "subtitle_pictures",
+        "odd_colours",
+        "odd_aspect",
+        "pts_jump",
+        "pts_missing",
+        "damaged",
+        "truncated",
+    ]
+)
 """Notes on an input, each at most once."""
 
 
@@ -185,8 +197,9 @@ def _unseen_reason(notes: tuple[str, ...], *, seen: int, clean: int) -> str:
         seen: pictures that were taken.
         clean: those of them that are not concealed.
     """
-    if SECOND_VIDEO_STREAM in notes:
-        return SECOND_VIDEO_STREAM
+    for note in LEAVES_ALL:
+        if note in notes:
+            return note
     if clean < seen:
         return "concealed"
     return UNDECODABLE if "damaged" in notes or not seen else "gap"

@@ -14,6 +14,7 @@ from sampler.child.outbox import Outbox
 from sampler.decode.execute import Executor
 from sampler.decode.planes import store
 from sampler.decode.settled import DecodedTarget
+from sampler.decode.shown import ShownOtherwise
 from sampler.demux.packet_reader import Demuxer, PacketWindow
 from sampler.demux.primer import Primer
 from sampler.demux.segment_before import read_segment_before
@@ -70,6 +71,7 @@ def sample_track(
         profile = shared(profile, demuxer.tracks)
         if leading_macroblocks is not None:
             leading_macroblocks /= demuxer.tracks
+        shown_otherwise = ShownOtherwise(source, demuxer.stream)
         executor = Executor(demuxer.codec_context, limits, profile)
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []
@@ -101,6 +103,7 @@ def sample_track(
                     end_seconds=end_seconds,
                     max_gap_seconds=profile.max_gap_seconds,
                 )
+                shown_otherwise.look(taken.frame)
                 _hand_over(taken, until, window, demuxer, outbox)
                 if not taken.concealed:
                     taken_indices.add(taken.index)
@@ -121,7 +124,7 @@ def sample_track(
                 break
         if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
             raise DecoderMemoryError("the decoder came so near to its memory bound that damage proves nothing")
-    notes = list(demuxer.notes)
+    notes = [*demuxer.notes, *sorted(shown_otherwise.notes)]
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
     notes += ["damaged"] * bool(executor.damaged)
     origin_seconds = demuxer.origin_seconds

@@ -10,7 +10,7 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
-from sampler.picture import Plane
+from sampler.picture import YCGCO, Plane
 
 LAYOUTS = {
     "yuv420p": "yuv",
@@ -27,8 +27,10 @@ LAYOUTS = {
 """Pixel formats that are handed over as they are."""
 FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
-MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 8: YCGCO, 9: "bt2020", 10: "bt2020"}
 """AVColorSpace (ITU-T H.273, table 4) to the names of sampler/picture.py."""
+NO_MATRICES = frozenset([0, 2, 3])
+"""Those by which a stream says nothing: RGB, which has none where it is not YUV, unspecified, reserved."""
 HD_LINES = 720
 """Height from which on players take BT.709 where the stream has no matrix; below they take BT.601."""
 DISPLAY_MATRIX = struct.Struct("=9i")
@@ -98,15 +100,24 @@ def views_of(picture: StoredPicture, buffers: Sequence[memoryview]) -> list[Plan
     return planes
 
 
-def _orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """Degrees counter-clockwise, to the nearest quarter turn, and whether the picture is mirrored first."""
+def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int] | None:
+    """(a, b, c, d): players show the pixel (x, y) at (ax + cy, bx + dy), times 2 ** -16. None: where it is."""
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
-        return 0, False
+        return None
     a, b, _, c, d, *_ = DISPLAY_MATRIX.unpack(bytes(cast(memoryview, side_data))[: DISPLAY_MATRIX.size])
+    return a, b, c, d
+
+
+def _orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """Degrees counter-clockwise, to the nearest quarter turn, and whether the picture is mirrored first."""
+    matrix = display_matrix(frame)
+    if matrix is None:
+        return 0, False
+    a, b, c, d = matrix
     mirrored = a * d - b * c < 0
     if mirrored:
-        # The matrix maps (x, y) to (ax + cy, bx + dy). Exchanging left and right first negates a and b.
+        # Exchanging left and right first negates a and b.
         a, b = -a, -b
     quarter = {(True, False): 0, (False, True): 180}
     if abs(a) >= abs(b):

@@ -5,7 +5,9 @@ FFmpeg decodes what it has no key for as if it were in the clear. An encrypted s
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+
+from sampler.demux.boxes import Read, TopBox, top_boxes
 
 TS_PACKET_BYTES = 188
 TS_SYNC = 0x47
@@ -22,8 +24,6 @@ STSD_HEAD_BYTES = 8
 """Version, flags and count (ISO/IEC 14496-12, 8.5.2)."""
 PIFF_SAMPLES = bytes.fromhex("a2394f525a9b4f14a2446c427c648df4")
 """The `uuid` box that was `senc` before ISO/IEC 23001-7."""
-TOP_BOXES = 1024
-"""Boxes that are read for `moov` and `moof`: a segment of 10 s has 300 if each picture is a fragment, in a few ms."""
 SCRAMBLED_PACKETS = 3
 """So many scrambled packets of its PID make a video encrypted, wherever they are. Damage leaves the PID by chance once
 in 8,192 packets."""
@@ -31,8 +31,6 @@ TOP_BOX_BYTES = 1 << 20
 """As much of one is read: sample entries lie in the first kilobytes of a track."""
 
 Box = tuple[bytes, bytes]
-Read = Callable[[int, int], bytes]
-"""(offset, count) to bytes of the input, fewer at its end."""
 
 
 def is_scrambled(packets: bytes, pid: int) -> bool:
@@ -74,32 +72,18 @@ def is_encrypted_mp4(read: Read, track: int | None, *, known: bool) -> bool:
         known: FFmpeg found the codec behind an encrypted sample entry. Then it reports encryption itself,
             packet for packet, if the entry has the parameters (`tenc`).
     """
-    for kind, content in _top_boxes(read):
-        if kind == b"moov":
-            for entry, inside in _sample_entries(content):
+    for box in top_boxes(read):
+        if box.kind == b"moov":
+            for entry, inside in _sample_entries(_content(read, box)):
                 if entry == ENCRYPTED_ENTRY and not (known and b"tenc" in inside):
                     return True
-        elif _is_encrypted_fragment(content, track):
+        elif box.kind == b"moof" and _is_encrypted_fragment(_content(read, box), track):
             return True
     return False
 
 
-def _top_boxes(read: Read) -> Iterator[Box]:
-    """`moov` and each `moof`, with their contents, wherever they begin."""
-    position = 0
-    for _ in range(TOP_BOXES):
-        head = read(position, 16)
-        if len(head) < 8:
-            return
-        size, kind = struct.unpack_from(">I4s", head)
-        head_bytes = 8
-        if size == 1 and len(head) == 16:
-            (size,), head_bytes = struct.unpack_from(">Q", head, 8), 16
-        if kind in (b"moov", b"moof"):
-            yield kind, read(position + head_bytes, min(max(size - head_bytes, 0), TOP_BOX_BYTES))
-        if size < head_bytes:
-            return
-        position += size
+def _content(read: Read, box: TopBox) -> bytes:
+    return read(box.offset, min(box.size_bytes, TOP_BOX_BYTES))
 
 
 def _boxes(content: bytes) -> Iterator[Box]:

@@ -21,7 +21,14 @@ from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import JUMP_SECONDS, Timeline
-from sampler.demux.video_streams import CODECS, choose_videos, codec_tag, hold_codec, video_tracks
+from sampler.demux.video_streams import (
+    CODECS,
+    SECOND_VIDEO_STREAM,
+    choose_videos,
+    codec_tag,
+    hold_codec,
+    stream_notes,
+)
 from sampler.errors import (
     EncryptedError,
     ImplausibleRateError,
@@ -33,10 +40,6 @@ from sampler.errors import (
 from sampler.limits import ROOM, Limits
 
 ENCRYPTED = "the video is encrypted: there is no key"
-SECOND_VIDEO_STREAM = "second_video_stream"
-"""Note: there is a video that is not sampled, and which one a player shows is unknown."""
-COVER_PICTURE = "cover_picture"
-"""Note: the metadata has a cover picture, which is no part of the video and is not sampled."""
 LATE_VIDEO_SECONDS = 0.5
 """Sound may begin so long before the pictures: packagers cut the one where they cut the other, roughly."""
 
@@ -140,11 +143,7 @@ class Demuxer:
         if self.track >= self.tracks:
             raise NoVideoError(f"the segment has no video stream {self.track}")
         chosen = videos[self.track]
-        known = len(video_tracks(streams.video))
-        if known > self.tracks:
-            self._note_second_video()
-        if len(streams.video) > known:
-            self.notes.append(COVER_PICTURE)
+        self.notes += stream_notes(streams, sampled=self.tracks)
         if self._is_encrypted(chosen):
             raise EncryptedError(ENCRYPTED)
         if chosen.codec_context is None:
@@ -155,11 +154,6 @@ class Demuxer:
         self._hold_pixels(max(pixels, announced_pixels(name, extradata, extradata)))
         hold_codec(chosen)
         return chosen
-
-    def _note_second_video(self) -> None:
-        """Notes a video that is not sampled, one of more than those that are, or one that came up later."""
-        if SECOND_VIDEO_STREAM not in self.notes:
-            self.notes.append(SECOND_VIDEO_STREAM)
 
     def _has_late_stream(self) -> bool:
         """True if an MPEG-TS has a stream that was not known when it was opened. Of any kind: a stream's word on what
@@ -254,8 +248,8 @@ class Demuxer:
             raise EncryptedError(ENCRYPTED)
         if not self.frames_total:
             raise NoVideoError("the segment declares video and holds no picture")
-        if self._has_late_stream():
-            self._note_second_video()
+        if self._has_late_stream() and SECOND_VIDEO_STREAM not in self.notes:
+            self.notes.append(SECOND_VIDEO_STREAM)
         yield self._close(window, primer)
 
     def _close(self, window: PacketWindow, primer: Primer | None) -> PacketWindow:

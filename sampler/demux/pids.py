@@ -7,7 +7,8 @@ middle of a segment could bring another video.
 import numpy as np
 from numpy.typing import NDArray
 
-from sampler.demux.encryption import FIRST_SCRAMBLED, TS_PACKET_BYTES, TS_SYNC, Read
+from sampler.demux.boxes import Read
+from sampler.demux.encryption import FIRST_SCRAMBLED, TS_PACKET_BYTES, TS_SYNC
 
 CHUNK_BYTES = 4096 * TS_PACKET_BYTES
 """As much is read at once: 23 MB take 5 ms."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from av.container.streams import StreamContainer
 from av.stream import Disposition
+from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -20,6 +22,14 @@ CODECS = {
     "mpeg4": None,
 }
 """Decoders that we run, and whose packets are NAL units. Every other one is surface for attacks and nothing else."""
+SECOND_VIDEO_STREAM = "second_video_stream"
+"""Note: there is a video that is not sampled, and which one a player shows is unknown."""
+COVER_PICTURE = "cover_picture"
+"""Note: the metadata has a cover picture, which is no part of the video and is not sampled."""
+SUBTITLE_PICTURES = "subtitle_pictures"
+"""Note: there are subtitles that may be pictures, which players draw over the video and nobody here looks at."""
+TEXT_SUBTITLES = frozenset(["mov_text", "webvtt", "subrip", "srt", "ass", "ssa", "text", "cc_dec"])
+"""Decoders of subtitles that are text alone. All others may be pictures: of TTML and teletext too."""
 COVER_CODECS = frozenset(["mjpeg", "png", "bmp"])
 """Codecs of a cover picture (`covr` in the metadata of an MP4), by FFmpeg's list for that box."""
 
@@ -38,6 +48,17 @@ def choose_videos(streams: Sequence[VideoStream]) -> Sequence[VideoStream]:
     if not videos:
         raise NoVideoError("the segment has no video stream")
     return [stream for stream in videos if _codec(stream) in CODECS][:SAMPLED_TRACKS] or videos[:1]
+
+
+def stream_notes(streams: StreamContainer, *, sampled: int) -> list[str]:
+    """Notes on the streams of an input of which so many videos are sampled."""
+    videos = len(video_tracks(streams.video))
+    found = {
+        SECOND_VIDEO_STREAM: videos > sampled,
+        COVER_PICTURE: len(streams.video) > videos,
+        SUBTITLE_PICTURES: any(_codec(stream) not in TEXT_SUBTITLES for stream in streams.subtitles),
+    }
+    return [note for note, is_so in found.items() if is_so]
 
 
 def hold_codec(stream: VideoStream) -> None:
@@ -62,7 +83,7 @@ def codec_tag(context: VideoCodecContext) -> bytes:
         return error.object
 
 
-def _codec(stream: VideoStream) -> str | None:
+def _codec(stream: VideoStream | SubtitleStream) -> str | None:
     """The codec's name; None: PyAV gives a stream without its attributes where FFmpeg knows no decoder for it."""
     return None if stream.codec_context is None else stream.codec_context.name
 

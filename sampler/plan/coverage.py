@@ -4,11 +4,17 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
+from sampler.demux.aperture import CROPPED
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
+from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.frames import Stretch
 from sampler.plan.intervals import Interval, at_most, joined, without
 
-SECOND_VIDEO_STREAM = "second_video_stream"
+TURNED = "turned"
+"""Note, and reason of stretches: pictures are to be shown at an angle or a slant, which few players do."""
+LEAVES_ALL = (SECOND_VIDEO_STREAM, CROPPED, TURNED)
+"""Notes that leave all of an input unmoderated, whatever was sampled, and are the reason: what a player shows is
+unknown."""
 NO_PICTURES = "no_pictures"
 """Reason of a stretch of the input in which a video track has none."""
 LEADING = "leading"
@@ -68,14 +74,13 @@ def unseen_stretches(
         frame_seconds: one picture's time: a stretch no longer than this is left out, for a sample may be the picture
             after the one that was wanted.
         max_gap_seconds: how far a sample reaches.
-        reason: why a stretch is unmoderated, if one is. A video track that is not sampled leaves all unmoderated,
-            whatever the others showed: which of them a player shows is unknown.
+        reason: why a stretch is unmoderated, if one is. Those of `LEAVES_ALL` leave all so.
         lost: stretches of pictures that were not decoded, ascending and apart. No sample speaks for them, for they may
             show anything.
         cut_seconds: of the last cut up to the first of the samples. What was before it was another scene, for which
             that sample does not speak.
     """
-    if not seen or reason == SECOND_VIDEO_STREAM:
+    if not seen or reason in LEAVES_ALL:
         return (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason=reason),)
     unseen = [
         (0.0, max(seen[0][0] - max_gap_seconds, cut_seconds)),

@@ -212,13 +212,18 @@ def fragments(data: bytes) -> tuple[bytes, list[bytes]]:
 def rotated(data: bytes, clockwise_degrees: int, *, mirrored: bool = False) -> bytes:
     """The MP4 with a display matrix in its track header (ISO/IEC 14496-12, 8.3.2) by which players first exchange left
     and right, if `mirrored`, and then rotate by quarters."""
-    at = data.index(b"tkhd")
-    matrix = at + (44 if data[at + 4] == 0 else 56)
     cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_degrees]
     side = -1 if mirrored else 1
-    rows = (side * cosine, side * sine, 0, -sine, cosine, 0, 0, 0)
-    packed = struct.pack(">9i", *(value << 16 for value in rows), 1 << 30)
-    return data[:matrix] + packed + data[matrix + len(packed) :]
+    return mapped(data, (side * cosine, side * sine, -sine, cosine))
+
+
+def mapped(data: bytes, matrix: tuple[float, float, float, float]) -> bytes:
+    """The MP4 with that display matrix in its track header: (x, y) is shown at (ax + cy, bx + dy)."""
+    at = data.index(b"tkhd")
+    place = at + (44 if data[at + 4] == 0 else 56)
+    a, b, c, d = (round(value * 65536) for value in matrix)
+    packed = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    return data[:place] + packed + data[place + len(packed) :]
 
 
 def starting_at(data: bytes, *, seconds: int) -> bytes:

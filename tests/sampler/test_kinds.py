@@ -13,6 +13,7 @@ from media import (
     filtered,
     in_mp4,
     level_error,
+    mapped,
     number_in,
     rotated,
     steady,
@@ -92,6 +93,80 @@ def test_the_orientation_in_the_bitstream_counts(decoder: Decoder, degrees: int,
     picture = decoder.sample(data, profile=BALANCED, seed=b"turned").frames[0].picture
 
     assert_upright(picture, clockwise_degrees=-degrees, mirrored=flip != "")
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        (0.7071, 0.7071, -0.7071, 0.7071),
+        (-0.9986, -0.0523, -0.0523, 0.9986),
+        (1, 0, 0.5, 1),
+        (0.5, 0.0087, -0.0087, 0.5),
+    ],
+    ids=["45 degrees", "mirrored, 3 degrees", "a slant", "shrunk, 1 degree"],
+)
+def test_pictures_that_are_shown_at_an_angle_are_unmoderated(
+    decoder: Decoder, matrix: tuple[float, float, float, float]
+) -> None:
+    """Viewers whose players obey would see a listed picture whose hash, as it is stored, matches no list."""
+    seen = decoder.sample(mapped(encode(in_mp4(H264), steady(20)), matrix), profile=BALANCED, seed=b"turned")
+
+    assert seen.notes == ("turned",)
+    assert [stretch.reason for stretch in seen.unmoderated] == ["turned"]
+
+
+def test_an_angle_in_the_bitstream_leaves_pictures_unmoderated(decoder: Decoder) -> None:
+    """MPEG-TS has no matrix, so the angle would be in the pictures' own data."""
+    orientation = "h264_metadata=display_orientation=insert:rotate=30"
+    seen = decoder.sample(filtered(clip("zerolatency"), orientation), profile=BALANCED, seed=b"turned")
+
+    assert "turned" in seen.notes
+    assert {stretch.reason for stretch in seen.unmoderated} == {"turned"}
+
+
+@pytest.mark.parametrize("matrix", [(2, 0, 0, 1), (0, 0, 0, 0), (0.00002, 1, -1, 0.00002), (1, 0.002, -0.002, 1)])
+def test_a_matrix_that_turns_nothing_is_no_angle(decoder: Decoder, matrix: tuple[float, float, float, float]) -> None:
+    """What rounds, or stretches only, would leave a phone's stream unmoderated."""
+    seen = decoder.sample(mapped(encode(in_mp4(H264), steady(20)), matrix), profile=BALANCED, seed=b"turned")
+
+    assert seen.notes == ()
+    assert seen.unmoderated == ()
+
+
+@pytest.mark.parametrize(("number", "matrix"), [(8, "ycgco"), (14, "bt601"), (12, "bt601")])
+def test_colours_that_few_players_know_are_noted(decoder: Decoder, number: int, matrix: str) -> None:
+    """Skin would be green to the classifier, on a stream that looks like any other."""
+    data = filtered(clip("zerolatency"), f"h264_metadata=matrix_coefficients={number}")
+    seen = decoder.sample(data, profile=BALANCED, seed=b"colours")
+
+    assert {frame.picture.matrix for frame in seen.frames} == {matrix}
+    assert seen.notes == ("odd_colours",)
+    assert seen.unmoderated == ()
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 6, 9])
+def test_colours_that_all_players_know_are_not(decoder: Decoder, number: int) -> None:
+    """Each stream in high definition would have a note."""
+    data = filtered(clip("zerolatency"), f"h264_metadata=matrix_coefficients={number}")
+
+    assert decoder.sample(data, profile=BALANCED, seed=b"colours").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("aspect", "odd"), [("5/1", True), ("1/50", True), ("32/11", False), ("1/2", False), ("0/1", False)]
+)
+def test_pixels_that_are_stretched_out_of_shape_are_noted(decoder: Decoder, aspect: str, odd: bool) -> None:
+    """Faces would be squeezed to stripes for the models, and right on the screen."""
+    data = filtered(clip("zerolatency"), f"h264_metadata=sample_aspect_ratio={aspect}")
+
+    assert decoder.sample(data, profile=BALANCED, seed=b"aspect").notes == ("odd_aspect",) * odd
+
+
+def test_a_container_that_stretches_pictures_is_noted(decoder: Decoder) -> None:
+    """An MP4 would do by its track's header what the video does not say."""
+    data = mapped(encode(in_mp4(H264), steady(20)), (9, 0, 0, 1))
+
+    assert decoder.sample(data, profile=BALANCED, seed=b"aspect").notes == ("odd_aspect",)
 
 
 def assert_upright(picture: Picture, *, clockwise_degrees: int, mirrored: bool) -> None:

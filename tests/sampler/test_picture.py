@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.decode.planes import store
-from sampler.picture import MATRICES, Picture, Plane
+from sampler.picture import MATRICES, YCGCO, Picture, Plane
 
 COLOURS = {
     "black": (0, 0, 0),
@@ -24,6 +24,12 @@ RANGES = {"limited": False, "full": True}
 
 def coded(colour: tuple[int, int, int], matrix: str, *, full_range: bool) -> tuple[float, float, float]:
     """8-bit Y, U, V of a colour, by ITU-T H.273, 8.3."""
+    if matrix == "ycgco":
+        r, g, b = (value / 255 for value in colour)
+        luma, from_blue, from_red = g / 2 + (r + b) / 4, g / 2 - (r + b) / 4, (r - b) / 2
+        if full_range:
+            return 255 * luma, 128 + 255 * from_blue, 128 + 255 * from_red
+        return 16 + 219 * luma, 128 + 224 * from_blue, 128 + 224 * from_red
     weights = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
     red, blue = weights[matrix]
     r, g, b = (value / 255 for value in colour)
@@ -43,7 +49,7 @@ def solid(levels: tuple[float, float, float], *, width: int = 8, height: int = 6
 
 
 @pytest.mark.parametrize("full_range", RANGES.values(), ids=RANGES.keys())
-@pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
+@pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020", "ycgco"])
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS.keys())
 def test_a_known_colour_is_converted_correctly(colour: tuple[int, int, int], matrix: str, full_range: bool) -> None:
     """The classifier, and moderators, would see green skin."""
@@ -54,7 +60,7 @@ def test_a_known_colour_is_converted_correctly(colour: tuple[int, int, int], mat
     assert np.abs(picture.rgb().astype(int) - colour).max() <= 2
 
 
-@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("matrix", [*MATRICES, YCGCO])
 @pytest.mark.parametrize("full_range", RANGES.values(), ids=RANGES.keys())
 def test_grey_is_grey_by_every_matrix(matrix: str, full_range: bool) -> None:
     """A tint over all pictures of a stream would change its scores."""

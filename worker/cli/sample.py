@@ -92,6 +92,7 @@ def _summary(segment: "SampledSegment", samples: int, cpu_seconds: dict[str, flo
         "duration_seconds": round(segment.duration_seconds, 6),
         "unmoderated_seconds": round(sum((stretch.seconds for stretch in segment.unmoderated), 0.0), 6),
         "unmoderated": _unmoderated(segment),
+        "notes": list(segment.notes),
         "frames_total": segment.frames_total,
         "frames_decoded": segment.frames_decoded,
         "samples": samples,
@@ -119,4 +120,6 @@ def _print_table(records: list[dict[str, Any]], summary: dict[str, Any]) -> None
         f"{summary['cpu_seconds']['total']:.3f} s"
     )
     lost = ", ".join(f"{seconds:.2f} s {reason}" for reason, seconds in summary["unmoderated"].items())
-    Screen().print(blocks(table, Text(line), *([Text(f"unmoderated: {lost}")] if lost else [])))
+    notes = ", ".join(summary["notes"])
+    more = [Text(f"{name}: {text}") for name, text in (("unmoderated", lost), ("notes", notes)) if text]
+    Screen().print(blocks(table, Text(line), *more))

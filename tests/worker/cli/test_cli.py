@@ -99,6 +99,7 @@ def test_sample_prints_the_executed_plan(tmp_path: Path) -> None:
         "duration_seconds",
         "unmoderated_seconds",
         "unmoderated",
+        "notes",
         "frames_total",
         "frames_decoded",
         "samples",
@@ -121,6 +122,16 @@ def test_sample_says_why_time_is_unmoderated(tmp_path: Path) -> None:
     (summary,) = livewarden("sample", media, "--json").of_type("summary")
     assert summary["unmoderated"] == {"leading": pytest.approx(segment.leading / RATE)}
     assert f"unmoderated: {segment.leading / RATE:.2f} s leading" in livewarden("sample", media).out
+
+
+def test_sample_prints_what_is_odd_about_a_file(tmp_path: Path) -> None:
+    """An operator who asks why a stream is unmoderated, or what its viewers may see otherwise, would not learn it."""
+    media = tmp_path / "a.ts"
+    clips = [clip(held(photo(name), 1)) for name in ("coffee", "astronaut", "cat")]
+    media.write_bytes(side_by_side(*clips))
+    (summary,) = livewarden("sample", media, "--json").of_type("summary")
+    assert summary["notes"] == ["second_video_stream"]
+    assert "notes: second_video_stream" in livewarden("sample", media).out
 
 
 def test_sample_names_the_track_of_a_picture(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Notes on what players show otherwise than the decoder gives it, each in its own way. Runs in the decoder child."""
+
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from sampler.decode.planes import MATRICES, NO_MATRICES, display_matrix
+from sampler.demux.aperture import CROPPED, apertures
+from sampler.demux.container import SNIFF_BYTES, Container, sniff
+from sampler.demux.source import InputFile
+from sampler.plan.coverage import TURNED
+
+ODD_COLOURS = "odd_colours"
+"""Note: colours are coded in a way that few players know, and most show as others."""
+YCGCO_MATRIX = 8
+ODD_ASPECT = "odd_aspect"
+"""Note: players are asked to stretch pictures by more than any camera or broadcaster does."""
+MOST_ASPECT = 4
+"""Width by height of one pixel, or height by width, up to which (<=) it is ordinary: half of a line of television in
+16:9 has 32:11."""
+SLANT = 1 / 256
+"""Tangent of the angle to a quarter turn up to which (<=) a picture is shown so: 0.2 degrees. Cameras write whole
+quarters; by half a degree the ffmpeg program shows some mirrored pictures upside down."""
+
+
+class ShownOtherwise:
+    """Notes on a video track, from its container and its decoded pictures."""
+
+    def __init__(self, source: InputFile, stream: VideoStream) -> None:
+        """Reads what the container says; the stream's decoder is not yet opened."""
+        self._stream = stream
+        self.notes: set[str] = set()
+        self._apertures = apertures(source.at) if sniff(source.at(0, SNIFF_BYTES)) is Container.MP4 else set()
+        self._size = (stream.codec_context.width, stream.codec_context.height)
+
+    def look(self, frame: VideoFrame) -> None:
+        """Notes what is so of a picture."""
+        # The container's word on the size of pictures may be another, and players go by the one or the other.
+        sizes = {self._size, (frame.width, frame.height)}
+        if self._apertures is None or any(aperture.leaves_out(*size) for aperture in self._apertures for size in sizes):
+            self.notes.add(CROPPED)
+        if _is_turned(frame):
+            self.notes.add(TURNED)
+        if frame.colorspace == YCGCO_MATRIX or frame.colorspace not in NO_MATRICES | MATRICES.keys():
+            self.notes.add(ODD_COLOURS)
+        aspects = (self._stream.sample_aspect_ratio, self._stream.codec_context.sample_aspect_ratio)
+        if any(aspect and not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT for aspect in aspects):
+            self.notes.add(ODD_ASPECT)
+
+
+def _is_turned(frame: VideoFrame) -> bool:
+    """True if the sides of the picture are to lie along neither axis of the screen."""
+    matrix = display_matrix(frame)
+    if matrix is None:
+        return False
+    return any(min(abs(x), abs(y)) > SLANT * max(abs(x), abs(y)) for x, y in (matrix[:2], matrix[2:]))
