@@ -143,7 +143,9 @@ class Executor:
         before = self._prober.frames_decoded
         suspects = {proof for target in targets for proof in target.proofs if proof.packet > sure}
         for suspect in sorted(suspects, reverse=True):
-            if self._prober.is_new_content(window.payloads[suspect.packet], keyframe, suspect.predicted_share):
+            if suspect.predicted_share is None or self._prober.is_new_content(
+                window.payloads[suspect.packet], keyframe, suspect.predicted_share
+            ):
                 break
             refuted.add(suspect.packet)
         self._probed_pictures += self._prober.frames_decoded - before
@@ -174,7 +176,7 @@ class Executor:
         ):
             proof = suspects.get(index)
             if proof is not None and (
-                is_predicted(frame, proof.predicted_share)
+                (proof.predicted_share is not None and is_predicted(frame, proof.predicted_share))
                 or (proof.before in shown and not means_differ(shown[proof.before], cells_of(frame)))
             ):
                 refuted.add(index)

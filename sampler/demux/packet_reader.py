@@ -15,7 +15,7 @@ from sampler.demux.encryption import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPac
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
-from sampler.demux.packets import VideoPacket, demoted, describe, has_leading
+from sampler.demux.packets import VideoPacket, demoted, describe, has_leading, joined
 from sampler.demux.pids import stream_pids
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
@@ -212,6 +212,7 @@ class Demuxer:
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
+                window.packets[-1], head = joined(window.packets[-1], head)
             else:
                 seconds = self.timeline.place(payload.pts, payload.dts, payload.duration)
                 self.frames_total += 1

@@ -20,7 +20,7 @@ class VideoPacket(NamedTuple):
     seconds: float
     """Presentation time from the input's first picture."""
     size_bytes: int
-    """Bytes of picture data in it."""
+    """Bytes of picture data in it, and in the second field that `completes` it, which itself has none."""
     keyframe: bool
     """Decoding can begin here, and this picture itself comes out right."""
     reference: bool = True
@@ -76,6 +76,11 @@ def describe(
     )
 
 
+def joined(first: VideoPacket, second: "PictureHead") -> "tuple[VideoPacket, PictureHead]":
+    """The two fields of a picture, the first with the bytes of both: a cut may begin with either."""
+    return first._replace(size_bytes=first.size_bytes + second.size_bytes), second._replace(size_bytes=0)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PacketRun:
     """Packets [start, tail) that are decoded from `start` on, without what came before."""
@@ -112,6 +117,11 @@ def runs(packets: Sequence[VideoPacket]) -> list[PacketRun]:
     if headless:
         found.insert(0, _headless_run(packets, headless))
     return found
+
+
+def is_paired(packets: Sequence[VideoPacket], index: int) -> bool:
+    """True if a packet is the first field of a picture whose second one follows."""
+    return index + 1 < len(packets) and packets[index + 1].completes
 
 
 def own_pictures(packets: Sequence[VideoPacket], run: PacketRun) -> list[int]:

@@ -280,7 +280,7 @@ def _assembled(
     reasons = {index: wish.reason for wish in granted if wish.suspect is None for index in wish.pictures}
     reasons |= owed
     suspects = [wish.suspect for wish in granted if wish.suspect is not None]
-    proofs, begun = proofs_of(suspects), {suspect.cut.index for suspect in suspects}
+    proofs, begun = proofs_of(suspects), {suspect.begun for suspect in suspects}
     targets = {
         number: [index for index in part.own if index in reasons or index in proofs]
         for number, part in enumerate(parts)

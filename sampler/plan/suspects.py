@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from config.profiles import SamplingProfile
-from sampler.demux.packets import PacketRun, VideoPacket
+from sampler.demux.packets import PacketRun, VideoPacket, is_paired
 from sampler.plan.cut_score import Cut, find_cuts
 
 SURE_DOUBLINGS = 3.0
@@ -32,8 +32,9 @@ class Proof(NamedTuple):
 
     packet: int
     """Its index, in decoding order."""
-    predicted_share: float
-    """Share of the picture's area up to (<=) which it may be predicted from others all the same."""
+    predicted_share: float | None
+    """Share of the picture's area up to (<=) which it may be predicted from others all the same; None: all of it may,
+    and only the pictures are compared."""
     before: int
     """Packet of the picture before the cut: it must look different."""
     weak: bool = False
@@ -44,6 +45,8 @@ class Suspect(NamedTuple):
     """A cut that packets suggest."""
 
     cut: Cut
+    begun: int
+    """The first picture that shows all that is new."""
     pictures: tuple[int, ...]
     """Pictures on both sides of it that can be taken. The one before costs no decoding, and is the insert's last where
     only its end is seen."""
@@ -77,18 +80,28 @@ def find_suspects(
     takeable = set(own)
     suspects = []
     for cut in find_cuts(packets, run.start, run.tail, threshold - weakest):
-        pictures = tuple(sorted({cut.index, cut.before} & takeable))
+        begun = _first_whole(packets, own, cut.index)
+        pictures = tuple(sorted({begun, cut.before} & takeable))
         if pictures and cut.index != run.stop:
             sure = cut.score >= SURE_DOUBLINGS
-            suspects.append(Suspect(cut, pictures, None if sure else _proof(cut, threshold)))
+            proof = None if sure else _proof(cut, threshold, paired=is_paired(packets, cut.index))
+            suspects.append(Suspect(cut, begun, pictures, proof))
     known = {suspect.cut.index for suspect in suspects if not suspect.weak}
     leading = [
-        Suspect(cut, pictures, _proof(cut, threshold))
+        Suspect(cut, cut.index, pictures, _proof(cut, threshold))
         for cut in _leading_cuts(packets, run, threshold)
         if cut.index not in known and (pictures := tuple(sorted({cut.index, cut.before} & takeable)))
     ]
     replaced = {suspect.cut.index for suspect in leading}
     return [suspect for suspect in suspects if suspect.cut.index not in replaced] + leading
+
+
+def _first_whole(packets: Sequence[VideoPacket], own: Sequence[int], index: int) -> int:
+    """The first picture that shows all that is new from a packet on: if its second field brought it, the next one."""
+    if not is_paired(packets, index) or index not in own:
+        return index
+    place = own.index(index) + 1
+    return own[place] if place < len(own) else index
 
 
 def _leading_cuts(packets: Sequence[VideoPacket], run: PacketRun, threshold: float) -> list[Cut]:
@@ -118,8 +131,11 @@ def proofs_of(suspects: Sequence[Suspect]) -> Mapping[int, tuple[Proof, ...]]:
     }
 
 
-def _proof(cut: Cut, threshold: float) -> Proof:
-    """The higher the score, the less of the picture must be new; a weak one needs a window of it."""
+def _proof(cut: Cut, threshold: float, *, paired: bool = False) -> Proof:
+    """The higher the score, the less of the picture must be new; a weak one needs a window of it. Of `paired` fields
+    either may be new, and one alone proves nothing."""
+    if paired:
+        return Proof(cut.index, None, cut.before, weak=cut.score < threshold)
     if cut.score < threshold:
         return Proof(cut.index, 0.0, cut.before, weak=True)
     strength = (cut.score - threshold) / (SURE_DOUBLINGS - threshold)

@@ -65,18 +65,23 @@ class BitWriter:
         self._bits.append("0" * (-sum(map(len, self._bits)) % 8))
 
 
-def field_coded(count: int, *, gop: int, apart: bool) -> bytes:
+def field_coded(count: int, *, gop: int, apart: bool, cut: int | None = None) -> bytes:
     """An MPEG-TS of `count` pictures, each of two fields, an IDR picture every `gop`.
 
     Args:
         apart: whether each field has a PES packet and a time stamp of its own, or the two of a picture share them.
+        cut: the picture with whose second field another scene begins, which lasts up to the next IDR picture.
     """
     file = io.BytesIO()
     with av.open(file, "w", format="mpegts") as output:
         stream = output.add_mux_stream("h264", rate=RATE, width=SIZE.width, height=SIZE.height)
         for number in range(count):
             place = number % gop
-            top, bottom = (_field(painted(SIZE, number, 0, still=True), place, bottom=side) for side in (False, True))
+            since = -1 if cut is None or number - place > cut else number - cut
+            top, bottom = (
+                _field(painted(SIZE, number, int(since >= (not side)), still=True), place, bottom=side, since=since)
+                for side in (False, True)
+            )
             head = _sequence_parameters() + picture_parameters() if place == 0 else b""
             halves = [head + top, bottom] if apart else [head + top + bottom]
             for half, data in enumerate(halves):
@@ -114,8 +119,12 @@ def picture_parameters() -> bytes:
     return bits.unit(PPS)
 
 
-def _field(luma: NDArray[np.float64], place: int, *, bottom: bool) -> bytes:
-    """One field of the picture `place` pictures after its IDR picture: complete, or only its uppermost blocks."""
+def _field(luma: NDArray[np.float64], place: int, *, bottom: bool, since: int) -> bytes:
+    """One field of the picture `place` pictures after its IDR picture: complete, or only its uppermost blocks.
+
+    `since` is counted in pictures: from the one whose bottom field is complete, and gives the next top field the rest.
+    """
+    whole = place == 0 or (since == 0 and bottom)
     levels = np.rint(16 + luma[int(bottom) :: 2] * 219 / 255).astype(np.uint8)
     instant = place == 0 and not bottom
     bits = BitWriter()
@@ -124,17 +133,21 @@ def _field(luma: NDArray[np.float64], place: int, *, bottom: bool) -> bytes:
     bits.put(0b11 if bottom else 0b10, 2)
     if instant:
         bits.ue(0)
-    if place:
+    if place and since == 1 and not bottom:
+        # One reference, and the list reordered: first the field before, of the other parity (7.3.3.1).
+        bits.put(0b01, 2)
+        bits.ue(0, 2, 3)
+    elif place:
         bits.put(0b00, 2)
     bits.put(0, 2 if instant else 1)
     bits.ue(0, 1)
-    for row in range(1 if place else ROWS):
+    for row in range(ROWS if whole else 1):
         for column in range(COLUMNS):
             if place:
                 bits.ue(0)
             bits.ue(PCM_IN_P if place else PCM_IN_I)
             block = levels[row * BLOCK :, column * BLOCK :][:BLOCK, :BLOCK]
             bits.samples(np.concatenate([block.ravel(), np.full(BLOCK * BLOCK // 2, 128, np.uint8)]))
-    if place:
+    if not whole:
         bits.ue((ROWS - 1) * COLUMNS)
     return bits.unit(IDR if instant else SLICE)

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
 import pytest
-from fields import field_coded
-from media import FRAME_SECONDS, RATE, level_error, number_in
+from fields import SIZE, field_coded
+from media import BLOCK_PIXELS, FRAME_SECONDS, RATE, level_error, number_in, painted
 
 from config.profiles import PROFILES, SamplingProfile
 from sampler.child.decoder import Decoder
+from sampler.frames import SampleReason
 
 PICTURES = 120
 
@@ -49,6 +51,18 @@ def test_pictures_of_two_fields_are_sampled_within_the_bound(
 
     assert longest <= profile.max_gap_seconds + FRAME_SECONDS + 1e-6
     assert segment.unmoderated == ()
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["fields together", "fields apart"])
+def test_a_cut_between_two_fields_is_sampled_once_both_show_it(decoder: Decoder, apart: bool) -> None:
+    """Another scene could begin with a second field, and be sampled by nobody or with every other line of it."""
+    stream = field_coded(PICTURES, gop=PICTURES, apart=apart, cut=54)
+    segment = decoder.sample(stream, profile=PROFILES["balanced"], seed=b"fields")
+    (cut,) = (frame for frame in segment.frames if frame.reason is SampleReason.CUT)
+
+    assert number_in(cut.picture.luma()) == 55
+    shown = cut.picture.luma()[BLOCK_PIXELS:].astype(float)
+    assert np.abs(shown - painted(SIZE, 55, 1, still=True)[BLOCK_PIXELS:]).mean() < 1
 
 
 def test_two_fields_count_as_one_picture(decoder: Decoder, stream: bytes) -> None:
