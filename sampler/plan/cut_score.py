@@ -74,7 +74,7 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
             forward.append(index)
         else:
             between[packets[index].reference].append(index)
-    forward = _without_repeats(packets, forward)
+    forward = forward[:1] + _without_repeats(packets, forward[1:])
     between = {reference: _without_repeats(packets, group) for reference, group in between.items()}
     measured = _measure(packets, start, stop)
     found = [
@@ -92,12 +92,12 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
 
 def _without_repeats(packets: Sequence[VideoPacket], group: list[int]) -> list[int]:
     """The pictures of a group but those that repeat the one before: beside them every other one would stand out, in a
-    camera of 10 pictures a second that is sent as 30. A run's first packet stays."""
-    sizes = sorted(packets[index].size_bytes for index in group[1:])
+    camera of 10 pictures a second that is sent as 30."""
+    sizes = sorted(packets[index].size_bytes for index in group)
     if not sizes:
         return group
     bound = max(sizes[-1 - len(sizes) // REPEATED_PART] / 2**REPEAT_DOUBLINGS, 1)
-    kept = group[:1] + [index for index in group[1:] if packets[index].size_bytes >= bound]
+    kept = [index for index in group if packets[index].size_bytes >= bound]
     return kept if len(group) - len(kept) >= len(group) / REPEATED_PART else group
 
 

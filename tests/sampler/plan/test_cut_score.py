@@ -41,6 +41,21 @@ def with_b_frames(predicted_bytes: Sequence[int], b_bytes: int) -> list[VideoPac
     return packets
 
 
+def with_pyramid(*, predicted_bytes: Sequence[int], middle_bytes: Sequence[int], b_bytes: int) -> list[VideoPacket]:
+    """A GOP with a keyframe, and three B-frames before each P-frame, the middle one of which the others lean on."""
+    packets = [VideoPacket(seconds=0, size_bytes=KEYFRAME_BYTES, keyframe=True)]
+    for group, (predicted, middle) in enumerate(zip(predicted_bytes, middle_bytes, strict=True)):
+        first = 4 * group + 1
+        sizes = {first + 3: predicted, first + 1: middle, first: b_bytes, first + 2: b_bytes}
+        packets += [
+            VideoPacket(
+                seconds=place / 30, size_bytes=size, keyframe=False, reference=place in {first + 1, first + 3}
+            )
+            for place, size in sizes.items()
+        ]
+    return packets
+
+
 def found(packets: Sequence[VideoPacket], threshold: float = BALANCED.cut_doublings) -> list[int]:
     """Packets that are taken for cuts."""
     return sorted(cut.index for cut in find_cuts(packets, 0, len(packets), threshold))
@@ -95,6 +110,13 @@ def test_a_cut_at_a_p_frame_stands_out_among_p_frames() -> None:
     assert cut.index == 1 + 3 * 7
     # The scene before is best seen in the P-frame that is shown last before it.
     assert packets[cut.before].seconds == pytest.approx(packets[cut.index].seconds - 3 / 25)
+
+
+def test_repeats_among_b_frames_hide_among_no_others() -> None:
+    """Of a camera of 10 pictures a second, sent as 30, each GOP would be decoded to its first B-frame that is none."""
+    packets = with_pyramid(predicted_bytes=[17_000] * 12, middle_bytes=[300, 650, 15_000] * 4, b_bytes=100)
+
+    assert found(packets) == []
 
 
 @given(st.lists(st.integers(41, 30_000), min_size=2, max_size=60), st.integers(2, 50))
