@@ -48,9 +48,7 @@ def with_pyramid(*, predicted_bytes: Sequence[int], middle_bytes: Sequence[int],
         first = 4 * group + 1
         sizes = {first + 3: predicted, first + 1: middle, first: b_bytes, first + 2: b_bytes}
         packets += [
-            VideoPacket(
-                seconds=place / 30, size_bytes=size, keyframe=False, reference=place in {first + 1, first + 3}
-            )
+            VideoPacket(seconds=place / 30, size_bytes=size, keyframe=False, reference=place in {first + 1, first + 3})
             for place, size in sizes.items()
         ]
     return packets
@@ -188,3 +186,22 @@ def test_a_leading_picture_is_a_full_suspect_though_its_size_makes_it_a_weak_one
     suspects = find_suspects(packets, run, own_pictures(packets, run), BALANCED, picture_macroblocks=240.0, probed=True)
 
     assert [suspect.weak for suspect in suspects if suspect.cut.index == 36] == [False]
+
+
+@pytest.mark.parametrize(
+    ("size", "reference", "probed"),
+    [
+        pytest.param(9_000, True, True, id="it stands out"),
+        pytest.param(7_200, True, False, id="it is as large as all others"),
+        pytest.param(9_000, False, False, id="nothing leans on it, so that the next one has to show it too"),
+    ],
+)
+def test_a_weak_suspect_is_probed_where_that_can_tell(size: int, reference: bool, probed: bool) -> None:
+    """Every large picture of a talking head in x265 would be probed; or none of a window of a ninth of the picture."""
+    packets = forward([20_000, *[7_200] * 20, size, *[7_200] * 20])
+    packets[21] = packets[21]._replace(reference=reference)
+    (run,) = runs(packets)
+
+    suspects = find_suspects(packets, run, own_pictures(packets, run), BALANCED, picture_macroblocks=880, probed=True)
+
+    assert (21 in {suspect.cut.index for suspect in suspects}) == probed
