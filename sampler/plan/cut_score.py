@@ -54,6 +54,8 @@ class Cut:
     """Index of the packet whose picture shows best the scene before."""
     score: float
     """In doublings."""
+    stands_out: float
+    """The part of the score that compares the packet with its neighbours."""
 
 
 def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: float) -> list[Cut]:
@@ -74,30 +76,31 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
             forward.append(index)
         else:
             between[packets[index].reference].append(index)
-    forward = _without_repeats(packets, forward)
+    forward = forward[:1] + _without_repeats(packets, forward[1:])
     between = {reference: _without_repeats(packets, group) for reference, group in between.items()}
     measured = _measure(packets, start, stop)
     found = [
-        Cut(index=index, before=forward[position], score=score)
-        for position, (index, score) in enumerate(_weigh(forward[1:], measured, start))
+        Cut(index=index, before=forward[position], score=score, stands_out=stands_out)
+        for position, (index, score, stands_out) in enumerate(_weigh(forward[1:], measured, start))
         if score >= threshold
     ]
     for group in between.values():
         group.sort(key=lambda index: packets[index].seconds)
-        for index, score in _weigh(group, measured, start):
+        for index, score, stands_out in _weigh(group, measured, start):
             if score >= threshold:
-                found.append(Cut(index=index, before=_last_shown_before(packets, forward, index), score=score))
+                before = _last_shown_before(packets, forward, index)
+                found.append(Cut(index=index, before=before, score=score, stands_out=stands_out))
     return found
 
 
 def _without_repeats(packets: Sequence[VideoPacket], group: list[int]) -> list[int]:
     """The pictures of a group but those that repeat the one before: beside them every other one would stand out, in a
-    camera of 10 pictures a second that is sent as 30. A run's first packet stays."""
-    sizes = sorted(packets[index].size_bytes for index in group[1:])
+    camera of 10 pictures a second that is sent as 30."""
+    sizes = sorted(packets[index].size_bytes for index in group)
     if not sizes:
         return group
     bound = max(sizes[-1 - len(sizes) // REPEATED_PART] / 2**REPEAT_DOUBLINGS, 1)
-    kept = group[:1] + [index for index in group[1:] if packets[index].size_bytes >= bound]
+    kept = [index for index in group if packets[index].size_bytes >= bound]
     return kept if len(group) - len(kept) >= len(group) / REPEATED_PART else group
 
 
@@ -113,8 +116,8 @@ def _measure(packets: Sequence[VideoPacket], start: int, stop: int) -> list[list
     return [sizes, complexities]
 
 
-def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> list[tuple[int, float]]:
-    """(index, score) of each packet of a group in presentation order."""
+def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> list[tuple[int, float, float]]:
+    """(index, score, the part of it without the keyframe) of each packet of a group in presentation order."""
     sides = [_compare([scale[index - start] for index in group]) for scale in measured]
     looks = TWO_SCALES * (len(measured) - 1)
     weighed = []
@@ -125,7 +128,8 @@ def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> lis
             least = max(least, min(before, after))
             most = max(most, before, after)
             against = max(against, scale[index - start] - scale[0])
-        weighed.append((index, least + most / 2 + against - looks))
+        stands_out = least + most / 2 - looks
+        weighed.append((index, stands_out + against, stands_out))
     return weighed
 
 

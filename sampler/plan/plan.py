@@ -21,7 +21,7 @@ from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
 from sampler.plan.budget import HANDED_OVER, DecodingBound, SampleBudget
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
-from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of
+from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of, reserve_of
 from sampler.plan.telling import tells
 
 PASSED_OVER_DOUBLINGS = 0.25
@@ -235,7 +235,8 @@ def _granted(
         for wish in sorted(several, key=lambda wish: -wish.strength):
             new = set(wish.pictures) - taken
             affordable = not new or (
-                (wish.suspect is None or cuts.spend(half_second)) and samples.spend(half_second, len(new))
+                (wish.suspect is None or cuts.spend(half_second, reserve=reserve_of(wish.suspect, packets)))
+                and samples.spend(half_second, len(new))
             )
             (granted if affordable else refused).append(wish)
             taken |= new if affordable else set()

@@ -156,3 +156,20 @@ def test_time_that_was_not_seen_for_two_reasons_counts_once() -> None:
         (2.0, 3.0, "budget"),
         (3.0, 4.0, "gap"),
     ]
+
+
+def test_weak_suspects_leave_tokens_to_those_after_them() -> None:
+    """Of a talking head in x265 whole GOPs would be decoded, since suspects found no token that weak ones had used."""
+    sizes = [20_000, *[7_200] * 49]
+    for place in (26, 30, 34):
+        sizes[place] = 9_000
+    for place in (40, 45):
+        sizes[place] = 14_000
+    packets = [
+        VideoPacket(seconds=number / 25, size_bytes=size, keyframe=number == 0) for number, size in enumerate(sizes)
+    ]
+
+    (run,) = plan(packets, profile=BALANCED, seed=b"", end_seconds=2, picture_macroblocks=880, probed=True).runs
+
+    assert not run.watched
+    assert {40, 45} <= {target.index for target in run.targets}

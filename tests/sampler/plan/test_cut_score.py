@@ -41,6 +41,19 @@ def with_b_frames(predicted_bytes: Sequence[int], b_bytes: int) -> list[VideoPac
     return packets
 
 
+def with_pyramid(*, predicted_bytes: Sequence[int], middle_bytes: Sequence[int], b_bytes: int) -> list[VideoPacket]:
+    """A GOP with a keyframe, and three B-frames before each P-frame, the middle one of which the others lean on."""
+    packets = [VideoPacket(seconds=0, size_bytes=KEYFRAME_BYTES, keyframe=True)]
+    for group, (predicted, middle) in enumerate(zip(predicted_bytes, middle_bytes, strict=True)):
+        first = 4 * group + 1
+        sizes = {first + 3: predicted, first + 1: middle, first: b_bytes, first + 2: b_bytes}
+        packets += [
+            VideoPacket(seconds=place / 30, size_bytes=size, keyframe=False, reference=place in {first + 1, first + 3})
+            for place, size in sizes.items()
+        ]
+    return packets
+
+
 def found(packets: Sequence[VideoPacket], threshold: float = BALANCED.cut_doublings) -> list[int]:
     """Packets that are taken for cuts."""
     return sorted(cut.index for cut in find_cuts(packets, 0, len(packets), threshold))
@@ -95,6 +108,13 @@ def test_a_cut_at_a_p_frame_stands_out_among_p_frames() -> None:
     assert cut.index == 1 + 3 * 7
     # The scene before is best seen in the P-frame that is shown last before it.
     assert packets[cut.before].seconds == pytest.approx(packets[cut.index].seconds - 3 / 25)
+
+
+def test_repeats_among_b_frames_hide_among_no_others() -> None:
+    """Of a camera of 10 pictures a second, sent as 30, each GOP would be decoded to its first B-frame that is none."""
+    packets = with_pyramid(predicted_bytes=[17_000] * 12, middle_bytes=[300, 650, 15_000] * 4, b_bytes=100)
+
+    assert found(packets) == []
 
 
 @given(st.lists(st.integers(41, 30_000), min_size=2, max_size=60), st.integers(2, 50))
@@ -166,3 +186,22 @@ def test_a_leading_picture_is_a_full_suspect_though_its_size_makes_it_a_weak_one
     suspects = find_suspects(packets, run, own_pictures(packets, run), BALANCED, picture_macroblocks=240.0, probed=True)
 
     assert [suspect.weak for suspect in suspects if suspect.cut.index == 36] == [False]
+
+
+@pytest.mark.parametrize(
+    ("size", "reference", "probed"),
+    [
+        pytest.param(9_000, True, True, id="it stands out"),
+        pytest.param(7_200, True, False, id="it is as large as all others"),
+        pytest.param(9_000, False, False, id="nothing leans on it, so that the next one has to show it too"),
+    ],
+)
+def test_a_weak_suspect_is_probed_where_that_can_tell(size: int, reference: bool, probed: bool) -> None:
+    """Every large picture of a talking head in x265 would be probed; or none of a window of a ninth of the picture."""
+    packets = forward([20_000, *[7_200] * 20, size, *[7_200] * 20])
+    packets[21] = packets[21]._replace(reference=reference)
+    (run,) = runs(packets)
+
+    suspects = find_suspects(packets, run, own_pictures(packets, run), BALANCED, picture_macroblocks=880, probed=True)
+
+    assert (21 in {suspect.cut.index for suspect in suspects}) == probed
