@@ -65,7 +65,7 @@ Luma = NDArray[np.uint8]
 """uint8, (HEIGHT, WIDTH)."""
 
 
-class Shown(NamedTuple):
+class GatePicture(NamedTuple):
     """A picture as the gate is given it."""
 
     luma: Luma
@@ -81,7 +81,7 @@ class Measured:
     blocks: NDArray[np.float32]
 
     @classmethod
-    def of(cls, shown: Shown) -> "Measured":
+    def of(cls, shown: GatePicture) -> "Measured":
         """Measures a picture."""
         luma = shown.luma
         blocks = cv2.resize(luma.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
@@ -152,14 +152,14 @@ def _still_rows(stills: dict[str, list[Measured]]) -> Rows:
 
 
 def _restored_rows(
-    pictures: dict[str, list[Shown]], stills: dict[str, list[Measured]], random: np.random.Generator
+    pictures: dict[str, list[GatePicture]], stills: dict[str, list[Measured]], random: np.random.Generator
 ) -> Rows:
     passed, by_all = [], []
     for _ in range(TRIALS):
         under, shown, window, place = _window(pictures, 9, random)
         gain = float(random.choice([1.0, 0.7, 0.5]))
         luma = restored(under.luma, (window - window.mean()) * gain + 110, place)
-        measured, first = Measured.of(Shown(luma, under.chroma)), stills[shown][0]
+        measured, first = Measured.of(GatePicture(luma, under.chroma)), stills[shown][0]
         caught = 1 - float(np.mean(measured.repeats(first)))
         by_all.append(caught)
         if measured.near(first) and measured.same_blocks(first):
@@ -172,14 +172,14 @@ def _restored_rows(
 
 
 def _window_rows(
-    pictures: dict[str, list[Shown]], stills: dict[str, list[Measured]], random: np.random.Generator
+    pictures: dict[str, list[GatePicture]], stills: dict[str, list[Measured]], random: np.random.Generator
 ) -> Rows:
     for area in (9, 16, 25):
         for text, over in (("plain", _plain), ("block means restored", restored)):
             found = []
             for _ in range(PLAIN_TRIALS):
                 under, shown, window, place = _window(pictures, area, random)
-                picture = Shown(over(under.luma, window, place), under.chroma)
+                picture = GatePicture(over(under.luma, window, place), under.chroma)
                 found.append(Measured.of(picture).in_windows(stills[shown][0]))
             noticed = np.mean(np.array(found) > MAX_WINDOW_DIFFERENCE)
             low = np.quantile(found, [0, 0.01, 0.05])
@@ -228,12 +228,12 @@ def _colours(scene: str, other: str) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(mixed, cv2.COLOR_YCrCb2RGB), np.uint8)
 
 
-def _as_shown(rgb: NDArray[np.uint8]) -> Shown:
+def _as_shown(rgb: NDArray[np.uint8]) -> GatePicture:
     return _shown(Picture(planes=(rgb,), full_range=True, matrix="bt601"))
 
 
-def _shown(picture: Picture) -> Shown:
-    return Shown(picture.luma(), np.asarray(picture.chroma(CHROMA_COLUMNS, CHROMA_ROWS), np.uint8))
+def _shown(picture: Picture) -> GatePicture:
+    return GatePicture(picture.luma(), np.asarray(picture.chroma(CHROMA_COLUMNS, CHROMA_ROWS), np.uint8))
 
 
 def _back_rows(random: np.random.Generator) -> Rows:
@@ -287,7 +287,7 @@ def _noisy(rgb: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.ui
     return np.clip(rgb + random.normal(0, NOISE, (HEIGHT, WIDTH, 1)), 0, 255).astype(np.uint8)
 
 
-def _still(name: str, random: np.random.Generator) -> list[Shown]:
+def _still(name: str, random: np.random.Generator) -> list[GatePicture]:
     """Keyframes of the scene, and pictures before the next ones."""
     pool = [_noise(name, random) for _ in range(12)]
     pictures = [pool[index] for index in random.integers(0, len(pool), RATE * STILL_SECONDS)]
@@ -297,7 +297,7 @@ def _still(name: str, random: np.random.Generator) -> list[Shown]:
 
 def _coded(
     pictures: Sequence[NDArray[np.uint8]], *, gop_frames: int, buffer_kbits: int, tune: str | None
-) -> list[Shown]:
+) -> list[GatePicture]:
     """The pictures after x264 at 400 kbit/s."""
     coded, decoded = BytesIO(), []
     with av.open(coded, "w", format="mpegts") as output:
@@ -327,8 +327,8 @@ Over = Callable[[Luma, NDArray[np.float32], Place], Luma]
 
 
 def _window(
-    pictures: dict[str, list[Shown]], area: int, random: np.random.Generator
-) -> tuple[Shown, str, NDArray[np.float32], Place]:
+    pictures: dict[str, list[GatePicture]], area: int, random: np.random.Generator
+) -> tuple[GatePicture, str, NDArray[np.float32], Place]:
     """A later picture of a still scene, the scene's name, and a window of other content with its place."""
     scene, content = random.choice(SCENES, 2, replace=False)
     width, height = round(WIDTH / area**0.5), round(HEIGHT / area**0.5)

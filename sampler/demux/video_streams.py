@@ -27,7 +27,7 @@ SECOND_VIDEO_STREAM = "second_video_stream"
 COVER_PICTURE = "cover_picture"
 """Note: the metadata has a cover picture, which is no part of the video and is not sampled."""
 SUBTITLE_PICTURES = "subtitle_pictures"
-"""Note: there are subtitles that may be pictures, which players draw over the video and nobody here looks at."""
+"""Note: there are subtitles that may be pictures, which players draw over the video and no sample shows."""
 TEXT_SUBTITLES = frozenset(["mov_text", "webvtt", "subrip", "srt", "ass", "ssa", "text", "cc_dec"])
 """Decoders of subtitles that are text alone. All others may be pictures: of TTML and teletext too."""
 COVER_CODECS = frozenset(["mjpeg", "png", "bmp"])

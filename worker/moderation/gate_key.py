@@ -31,7 +31,7 @@ SAMPLED_COLUMNS, SAMPLED_ROWS = 4 * COLUMNS, 2 * ROWS
 """Points at which texture is read, at least: 32 in each 2 × 2 cells."""
 
 TEXTURE_WEIGHT, CHROMA_WEIGHT = 0.5, 0.4
-"""How much a level of texture, and of each kind of chroma, counts beside one of luma.
+"""Weight of a level of texture, and of each kind of chroma, beside one of luma.
 
 Mean differences of still scenes as in `worker.moderation.gate` are 0.4, 0.6 and 0.3 levels of luma, texture and chroma,
 of the tightly buffered one 1.0, 0.9 and 0.6; of pictures with another one's details over kept means 0.5, 11 and 0.1,
