@@ -164,7 +164,7 @@ def test_pixels_that_are_stretched_out_of_shape_are_noted(decoder: Decoder, aspe
 
 def test_a_container_that_stretches_pictures_is_noted(decoder: Decoder) -> None:
     """An MP4 would do by its track's header what the video does not say."""
-    data = mapped(encode(in_mp4(H264), steady(20)), (9, 0, 0, 1))
+    data = mapped(encode(in_mp4(H264), steady(20)).replace(b"pasp", b"free"), (9, 0, 0, 1))
 
     assert decoder.sample(data, profile=BALANCED, seed=b"aspect").notes == ("odd_aspect",)
 

@@ -82,7 +82,12 @@ class SegmentEnd:
         risk, share = self.active.policy.risk, verdict.ledger_share(record.duration_ms)
         fields |= score_fields(scores, purpose=facts.purpose, now_ms=now, settings=risk)
         fields |= signal_fields(
-            share.lost_ms, segment_ms=record.duration_ms, purpose=facts.purpose, now_ms=now, settings=risk
+            share.lost_ms,
+            segment_ms=record.duration_ms,
+            purpose=facts.purpose,
+            now_ms=now,
+            settings=risk,
+            notes=verdict.notes,
         )
         with soft_limit.commit():
             self._commit(record, share, context, verdict, fields, evidence)

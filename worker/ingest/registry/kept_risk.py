@@ -2,7 +2,7 @@
 highest scores, Livewarden's own signals, and its latest decided incidents.
 
     score: PURPOSE MODEL/LABEL      "number at_ms"
-    signal: PURPOSE NAME            "number at_ms", of `config.facts.OWN_SIGNALS`
+    signal: PURPOSE NAME            "number at_ms", of `config.facts.OWN_SIGNALS` and `NOTE_SIGNALS`
     decided: PURPOSE INCIDENT       "outcome at_ms"
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from config.facts import OWN_SIGNALS
+from config.facts import NOTE_SIGNALS, OWN_SIGNALS
 from config.policy.risk import Risk, RiskFacts, TimedNumber, TimedOutcome, decay, stream_risk
 from config.policy.risk_settings import SIGNALS, RiskSettings
 from worker.ingest.registry.registry import signals_key, stream_key
@@ -66,7 +66,8 @@ def risk_facts(
 
 def own_signals(kept: Mapping[str, str], *, purpose: str) -> dict[str, TimedNumber]:
     """Livewarden's own signals in `lw:risk:{id}`, without what is damaged; a platform's of the same name are none."""
-    found = {name: _timed(kept.get(f"{_SIGNAL}{purpose} {name}", "")) for name in OWN_SIGNALS.values()}
+    names = (*OWN_SIGNALS.values(), *NOTE_SIGNALS.values())
+    found = {name: _timed(kept.get(f"{_SIGNAL}{purpose} {name}", "")) for name in names}
     return {name: signal for name, signal in found.items() if signal is not None}
 
 
@@ -86,18 +87,29 @@ def signals_now(
 
 
 def signal_fields(
-    lost_ms: Mapping[str, int], *, segment_ms: int, purpose: str, now_ms: int, settings: RiskSettings
+    lost_ms: Mapping[str, int],
+    *,
+    segment_ms: int,
+    purpose: str,
+    now_ms: int,
+    settings: RiskSettings,
+    notes: Iterable[str] = (),
 ) -> dict[str, str]:
     """The fields with which `settle` keeps our own signals of a segment.
 
     Args:
         lost_ms: time of the segment that was not moderated, by reason.
+        notes: on the segment.
     """
-    return {
-        f"{_SIGNAL}{purpose} {name}": f"{min(lost_ms[reason] / segment_ms, 1.0):.4f} {now_ms} "
-        f"{round(_half_life_seconds(name, settings) * 1000)}"
+    numbers = {
+        name: min(lost_ms[reason] / segment_ms, 1.0)
         for reason, name in OWN_SIGNALS.items()
         if lost_ms.get(reason) and segment_ms > 0
+    }
+    numbers |= {NOTE_SIGNALS[note]: 1.0 for note in notes if note in NOTE_SIGNALS}
+    return {
+        f"{_SIGNAL}{purpose} {name}": f"{number:.4f} {now_ms} {round(_half_life_seconds(name, settings) * 1000)}"
+        for name, number in numbers.items()
     }
 
 

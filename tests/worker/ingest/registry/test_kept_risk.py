@@ -1,7 +1,7 @@
 """The risk of a stream as the registry keeps it: the times of signals, the highest scores, the decided incidents."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from redis import Redis
@@ -172,11 +172,13 @@ def test_rules_and_risk_see_the_same(redis: Redis, watched: Callable[..., str]) 
     assert stream_facts(redis, stream).risk == pytest.approx(0.7, abs=0.001)
 
 
-def lost(redis: Redis, stream_id: str, purpose: str = "live", **lost_ms: int) -> None:
+def lost(redis: Redis, stream_id: str, purpose: str = "live", *, notes: Iterable[str] = (), **lost_ms: int) -> None:
     """Settles a segment of 4 s of which so much was lost, by reason."""
     redis.hset(f"lw:pending:{stream_id}", "k", "{}")
     scene = Scene(redis=redis, policy=load_policy())
-    fields = signal_fields(lost_ms, segment_ms=4_000, purpose=purpose, now_ms=now_ms(redis), settings=DEFAULT_RISK)
+    fields = signal_fields(
+        lost_ms, segment_ms=4_000, purpose=purpose, now_ms=now_ms(redis), settings=DEFAULT_RISK, notes=notes
+    )
     settle(
         redis,
         context=scene.context(stream_id, "k", purpose),
@@ -206,6 +208,15 @@ def test_leading_pictures_that_nobody_saw_are_a_signal_too(redis: Redis, watched
     lost(redis, stream, leading=400, short=1_000, undecodable=500)
     assert stream_facts(redis, stream).signals == {"leading-unseen": pytest.approx(0.1, abs=0.001)}
     assert 0 < risk_of(redis, stream, DEFAULT_RISK) < 0.5
+
+
+def test_subtitles_that_may_be_pictures_are_a_signal_without_risk(redis: Redis, watched: Callable[..., str]) -> None:
+    """No rule could call a person to look at what is drawn over the video; or television would be urgent all day."""
+    stream = watched()
+    lost(redis, stream, notes=("cover_picture", "subtitle_pictures"))
+    assert stream_facts(redis, stream).signals == {"subtitle-pictures": pytest.approx(1.0, abs=0.001)}
+    assert stream_status(redis, stream)["signals"] == {"subtitle-pictures": 1.0}
+    assert risk_of(redis, stream, DEFAULT_RISK) == 0
 
 
 def test_the_highest_of_late_counts_whatever_the_order(redis: Redis, watched: Callable[..., str]) -> None:
