@@ -90,6 +90,17 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
     return found
 
 
+def shown_as_decoded(packets: Sequence[VideoPacket], start: int, stop: int) -> list[int]:
+    """Those of packets [start, stop) that are shown in the order they are decoded in, without repeats."""
+    shown_latest = -math.inf
+    forward: list[int] = []
+    for index in range(start, stop):
+        if not packets[index].completes and packets[index].seconds > shown_latest:
+            shown_latest = packets[index].seconds
+            forward.append(index)
+    return _without_repeats(packets, forward)
+
+
 def _without_repeats(packets: Sequence[VideoPacket], group: list[int]) -> list[int]:
     """The pictures of a group but those that repeat the one before: beside them every other one would stand out, in a
     camera of 10 pictures a second that is sent as 30. A run's first packet stays."""
