@@ -158,8 +158,8 @@ WIPED = {
 @pytest.mark.parametrize("duration", [8, 12])
 @pytest.mark.parametrize(
     "recipe",
-    [x264(tune="zerolatency", **CLOSED), x265(bframes=0, rc_lookahead=0, **CLOSED)],
-    ids=["h264", "hevc"],
+    [x264(tune="zerolatency", **CLOSED), x265(bframes=0, rc_lookahead=0, **CLOSED), AV1],
+    ids=["h264", "hevc", "av1"],
 )
 def test_a_scene_that_comes_in_piece_by_piece_is_sampled_whole(
     decoder: Decoder, recipe: Recipe, duration: int, order: Luma
