@@ -64,20 +64,7 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
     Pictures are compared with their like: those shown in the order they are decoded in (P, or everything if there
     are no B-frames), B-frames that others lean on, and B-frames that none does.
     """
-    shown_latest = -math.inf
-    forward: list[int] = []
-    between: dict[bool, list[int]] = {True: [], False: []}
-    for index in range(start, stop):
-        if packets[index].completes:
-            continue
-        seconds = packets[index].seconds
-        if seconds > shown_latest:
-            shown_latest = seconds
-            forward.append(index)
-        else:
-            between[packets[index].reference].append(index)
-    forward = forward[:1] + _without_repeats(packets, forward[1:])
-    between = {reference: _without_repeats(packets, group) for reference, group in between.items()}
+    forward, between = _by_kind(packets, start, stop)
     measured = _measure(packets, start, stop)
     found = [
         Cut(index=index, before=forward[position], score=score, stands_out=stands_out)
@@ -91,6 +78,30 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
                 before = _last_shown_before(packets, forward, index)
                 found.append(Cut(index=index, before=before, score=score, stands_out=stands_out))
     return found
+
+
+def shown_as_decoded(packets: Sequence[VideoPacket], start: int, stop: int) -> list[int]:
+    """Those of packets [start, stop) that are shown in the order they are decoded in, without repeats."""
+    return _by_kind(packets, start, stop)[0]
+
+
+def _by_kind(packets: Sequence[VideoPacket], start: int, stop: int) -> tuple[list[int], dict[bool, list[int]]]:
+    """Packets [start, stop) without repeats: those shown in the order they are decoded in, the first of which begins the
+    run; and the others, by whether any leans on them."""
+    shown_latest = -math.inf
+    forward: list[int] = []
+    between: dict[bool, list[int]] = {True: [], False: []}
+    for index in range(start, stop):
+        if packets[index].completes:
+            continue
+        seconds = packets[index].seconds
+        if seconds > shown_latest:
+            shown_latest = seconds
+            forward.append(index)
+        else:
+            between[packets[index].reference].append(index)
+    forward = forward[:1] + _without_repeats(packets, forward[1:])
+    return forward, {reference: _without_repeats(packets, group) for reference, group in between.items()}
 
 
 def _without_repeats(packets: Sequence[VideoPacket], group: list[int]) -> list[int]:

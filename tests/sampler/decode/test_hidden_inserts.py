@@ -145,6 +145,38 @@ def test_an_insert_is_sampled_where_its_pictures_are_decoded_for_others(decoder:
     assert seen(sampled(decoder, recipe, faded), start, stop)
 
 
+WIPED = {
+    "by columns": np.tile(np.arange(WIDTH) / WIDTH, (HEIGHT, 1)),
+    "by blocks": np.kron(
+        np.random.default_rng(5).permutation(144).reshape(9, 16) / 144, np.ones((HEIGHT // 9, WIDTH // 16))
+    ),
+}
+"""Share of the change at which each pixel shows the other picture."""
+
+
+@pytest.mark.parametrize("order", WIPED.values(), ids=WIPED.keys())
+@pytest.mark.parametrize("duration", [8, 12])
+@pytest.mark.parametrize(
+    "recipe",
+    [x264(tune="zerolatency", **CLOSED), x265(bframes=0, rc_lookahead=0, **CLOSED), AV1],
+    ids=["h264", "hevc", "av1"],
+)
+def test_a_scene_that_comes_in_piece_by_piece_is_sampled_whole(
+    decoder: Decoder, recipe: Recipe, duration: int, order: Luma
+) -> None:
+    """A wipe is a little new in every picture, none of which stands out, and a blend of two scenes matches no list."""
+    start, stop = 40, 58
+
+    def wiped(index: int) -> Luma:
+        share = np.clip(min(index - start, stop - index) / duration + 1, 0.0, 1.0)
+        return np.where(order < share, OTHER, drifting(index))
+
+    profile = BALANCED.model_copy(update={"max_gap_seconds": 4.0, "audits_per_minute": 0.0})
+    segment = sampled(decoder, recipe, wiped, profile)
+
+    assert seen(segment, start, stop)
+
+
 def test_a_file_s_busy_beginning_leaves_the_rest_its_samples() -> None:
     """A scan of a trailer took 107 of its 120 pictures in the first four seconds."""
     flashes = patterns(PICTURES, 3)

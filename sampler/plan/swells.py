@@ -1,0 +1,116 @@
+"""Changes of scene that build up over many pictures, none of which stands out: wipes and dissolves by blocks.
+
+Where a tenth of the picture is new in each of ten pictures, all of their packets are a little larger than those before
+and after them, and together they are as large as a keyframe. So stretches of packets are weighed as single ones are
+(sampler/plan/cut_score.py), but for the largest of each: a cut among them says nothing of the rest, and is found
+alone.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from sampler.demux.packets import VideoPacket
+from sampler.plan.cut_score import (
+    AGAINST_FLOOR,
+    QUANTISER_DOUBLING,
+    SMALLEST_BYTES,
+    TWO_SCALES,
+    WITHOUT_NEIGHBOURS,
+    Cut,
+    shown_as_decoded,
+)
+
+SWELL_SECONDS = 0.4
+"""Length of a stretch. Of 0.3 s less of a wipe of 0.5 s is in it, of 0.5 s a wipe of 0.33 s stands out less."""
+LEAST_PACKETS = 4
+"""In a stretch; with fewer, as between B-frames, each of them stands out."""
+LARGEST_PART = 6
+"""One packet in so many, and one more, is left out of a stretch's mean: the largest."""
+
+
+def find_swells(packets: Sequence[VideoPacket], start: int, stop: int, threshold: float) -> list[Cut]:
+    """The stretches with score >= `threshold` among packets [start, stop), a run whose first packet is its keyframe:
+    the pictures after each of them, and before it. No two overlap."""
+    group = shown_as_decoded(packets, start, stop)
+    seconds = packets[group[-1]].seconds - packets[group[0]].seconds if group else 0.0
+    length = round(SWELL_SECONDS * (len(group) - 1) / seconds) if seconds > 0 else 0
+    if length < LEAST_PACKETS or len(group) < 2 * length:
+        return []
+    scales = _scales(packets, group)
+    weighed = _weigh(scales, length)
+    found: list[Cut] = []
+    taken: list[int] = []
+    for score, first in sorted(weighed, reverse=True):
+        if score < threshold:
+            break
+        if all(abs(first - other) >= length for other in taken):
+            taken.append(first)
+            before, after = _ends(scales[-1], first, length)
+            found.append(Cut(index=group[after], before=group[before], score=score, stands_out=score))
+    return found
+
+
+def _scales(packets: Sequence[VideoPacket], group: Sequence[int]) -> list[list[float]]:
+    """Sizes in bytes, and those that they would have at one quantiser, where every one is known."""
+    sizes = [float(max(packets[index].size_bytes, SMALLEST_BYTES)) for index in group]
+    quantisers = [packets[index].quantiser for index in group]
+    complexities = [
+        size * 2 ** (quantiser / QUANTISER_DOUBLING)
+        for size, quantiser in zip(sizes, quantisers, strict=True)
+        if quantiser is not None
+    ]
+    return [sizes, complexities] if len(complexities) == len(sizes) else [sizes]
+
+
+def _weigh(scales: Sequence[Sequence[float]], length: int) -> list[tuple[float, int]]:
+    """(score, place) of each stretch of `length`, by its first packet's place."""
+    looks = TWO_SCALES * (len(scales) - 1)
+    stretches = [_stretches(values, length) for values in scales]
+    weighed = []
+    for first in range(1, len(scales[0]) - length + 1):
+        against, least, most = AGAINST_FLOOR, -math.inf, -math.inf
+        for values, (means, medians) in zip(scales, stretches, strict=True):
+            level = means[first]
+            sides = [
+                _beside(values, medians, first - length, length),
+                _beside(values, medians, first + length, length),
+            ]
+            over = [WITHOUT_NEIGHBOURS if side is None else math.log2(level / side) for side in sides]
+            least, most = max(least, min(over)), max(most, *over)
+            excess = length * (level - max((side for side in sides if side is not None), default=0.0))
+            against = max(against, min(math.log2(max(excess, 1.0) / values[0]), 0.0))
+        weighed.append((least + most / 2 + against - looks, first))
+    return weighed
+
+
+def _stretches(values: Sequence[float], length: int) -> tuple[list[float], list[float]]:
+    """Mean without the largest, and median, of each stretch from its first packet's place on."""
+    left = length - length // LARGEST_PART - 1
+    means, medians = [], []
+    for first in range(len(values) - length + 1):
+        ordered = sorted(values[first : first + length])
+        means.append(sum(ordered[:left]) / left)
+        medians.append((ordered[(length - 1) // 2] + ordered[length // 2]) / 2)
+    return means, medians
+
+
+def _beside(values: Sequence[float], medians: Sequence[float], first: int, length: int) -> float | None:
+    """Median of the stretch that begins at a place, or of half of it at a run's ends; None: there is less. The keyframe
+    is in none."""
+    if 1 <= first < len(medians):
+        return medians[first]
+    part = values[max(first, 1) : max(first + length, 1)]
+    return median(part) if len(part) >= length // 2 else None
+
+
+def _ends(values: Sequence[float], first: int, length: int) -> tuple[int, int]:
+    """Places of the pictures before and after what is larger than its surroundings about a stretch."""
+    around = [*values[max(first - length, 1) : first], *values[first + length : first + 2 * length]]
+    bound = math.sqrt(sum(values[first : first + length]) / length * median(around))
+    before, after = first - 1, first + length
+    while before > max(first - length, 0) and max(values[max(before - 1, 1) : before + 1]) > bound:
+        before -= 1
+    while after < min(first + 2 * length, len(values)) and max(values[after : after + 2]) > bound:
+        after += 1
+    return before, min(after, len(values) - 1)
