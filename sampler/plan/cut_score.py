@@ -86,8 +86,8 @@ def shown_as_decoded(packets: Sequence[VideoPacket], start: int, stop: int) -> l
 
 
 def _by_kind(packets: Sequence[VideoPacket], start: int, stop: int) -> tuple[list[int], dict[bool, list[int]]]:
-    """Packets [start, stop) without repeats: those shown in the order they are decoded in, the first of which begins the
-    run; and the others, by whether any leans on them."""
+    """Packets [start, stop) without repeats: those shown in the order they are decoded in, the first of which begins
+    the run; and the others, by whether any leans on them."""
     shown_latest = -math.inf
     forward: list[int] = []
     between: dict[bool, list[int]] = {True: [], False: []}
