@@ -21,8 +21,9 @@ hide any cut. Of 268 GOPs of `python -m bench.hiding --part uncut --part plain` 
 x265 (a dark webcam, a game, a still camera); of 200 in ten other settings 2 and 7, nearly all at constant QP."""
 FLAT_PICTURES = 8
 """So many are compared at least. Where fewer are shown in the order they are decoded in, B-frames count too."""
-FLAT_BYTES = 300
-"""Pictures of under (<) so many bytes are alike where nothing moves, and have no room for anything new."""
+FLAT_BYTES, FLAT_SHARE = 300, 8
+"""Pictures of under (<) so many bytes, or such a part of their keyframe, are alike where nothing moves, and have no
+room for anything new: a still camera at 720p with a small buffer has 16 kB each beside 147 kB."""
 
 
 def tells(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
@@ -41,7 +42,8 @@ def _are_flat(whole: Sequence[VideoPacket]) -> bool:
     latest = list(accumulate((packet.seconds for packet in whole), max))
     forward = [packet for packet, before in zip(whole[1:], latest, strict=False) if packet.seconds > before]
     compared = forward if len(forward) >= FLAT_PICTURES else whole[1:]
-    if len(compared) < FLAT_PICTURES or median(packet.size_bytes for packet in compared) < FLAT_BYTES:
+    smallest = max(FLAT_BYTES, whole[0].size_bytes / FLAT_SHARE)
+    if len(compared) < FLAT_PICTURES or median(packet.size_bytes for packet in compared) < smallest:
         return False
     scales = [_size_doublings(packet) for packet in compared], [_doublings(packet) for packet in compared]
     return max(map(_spread, scales)) < FLAT_DOUBLINGS
