@@ -1,6 +1,6 @@
 """Decodes the pictures of a plan and no more. Runs in the decoder child."""
 
-from collections.abc import Generator, Iterator, Set
+from collections.abc import Generator, Iterator, Sequence, Set
 from copy import copy
 from dataclasses import replace
 
@@ -23,6 +23,7 @@ from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
 from sampler.plan.plan import Plan, PlannedPicture, RunPlan
+from sampler.plan.suspects import Proof
 
 
 class Executor:
@@ -141,8 +142,9 @@ class Executor:
         refuted: set[int] = set()
         keyframe = window.payloads[run.start]
         before = self._prober.frames_decoded
-        suspects = {proof for target in targets for proof in target.proofs if proof.packet > sure}
-        for suspect in sorted(suspects, reverse=True):
+        for suspect in reversed(_proofs(targets)):
+            if suspect.packet <= sure:
+                break
             if suspect.predicted_share is None or self._prober.is_new_content(
                 window.payloads[suspect.packet], keyframe, suspect.predicted_share
             ):
@@ -167,7 +169,7 @@ class Executor:
         watched the next one that comes does, if its own does not.
         """
         run, pending, own = part.run, list(targets), set(part.own)
-        suspects = {proof.packet: proof for target in targets for proof in target.proofs}
+        suspects = {proof.packet: proof for proof in _proofs(targets)}
         befores = {proof.before for proof in suspects.values()}
         shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
@@ -222,3 +224,9 @@ class Executor:
     def _is_concealed(self, run: PacketRun, index: int, frame: VideoFrame) -> bool:
         """True if the picture depends on others that were made up."""
         return frame.is_corrupt or (run.headless and run.recovered is None) or index in self._decoder.wrong
+
+
+def _proofs(targets: Sequence[PlannedPicture]) -> list[Proof]:
+    """The proofs of all targets by packet; of one packet's that one last which nothing but the pictures refutes."""
+    proofs = {proof for target in targets for proof in target.proofs}
+    return sorted(proofs, key=lambda proof: (proof.packet, proof.predicted_share is None))

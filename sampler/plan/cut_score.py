@@ -20,6 +20,7 @@ of x264, each pair judged by a fit that had seen neither, its weights rounded to
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import median
 
 from sampler.demux.packets import VideoPacket
@@ -40,6 +41,8 @@ REPEAT_DOUBLINGS = 2.5
 REPEATED_PART = 4
 """Part of a group's pictures that repeat others, at least, where any do; of as many at least that do not, the smallest
 is what those are measured against."""
+MOST_REPEATS = 6
+"""Pictures in a row (<=) that repeat one, as of 10 a second sent as 60: more are a scene in which nothing moves."""
 TWO_SCALES = 0.5
 """Taken off where both scales were measured: the larger of two chances is larger by chance."""
 
@@ -111,7 +114,10 @@ def _without_repeats(packets: Sequence[VideoPacket], group: list[int]) -> list[i
     if not sizes:
         return group
     bound = max(sizes[-1 - len(sizes) // REPEATED_PART] / 2**REPEAT_DOUBLINGS, 1)
-    kept = [index for index in group if packets[index].size_bytes >= bound]
+    kept: list[int] = []
+    for is_small, several in groupby(group, lambda index: packets[index].size_bytes < bound):
+        stretch = list(several)
+        kept += [] if is_small and len(stretch) <= MOST_REPEATS else stretch
     return kept if len(group) - len(kept) >= len(group) / REPEATED_PART else group
 
 

@@ -145,7 +145,9 @@ def _leading_cuts(packets: Sequence[VideoPacket], run: PacketRun, threshold: flo
 
 def reserve_of(suspect: Suspect, packets: Sequence[VideoPacket]) -> float:
     """Share of the bucket of cuts that is to be left when a suspect takes a token."""
-    return WEAK_RESERVE if suspect.weak and packets[suspect.cut.index].quantiser is None else 0.0
+    # Those that stand out in sum only are few.
+    is_common = suspect.weak and suspect.begun is not None and packets[suspect.cut.index].quantiser is None
+    return WEAK_RESERVE if is_common else 0.0
 
 
 def proofs_of(suspects: Sequence[Suspect]) -> Mapping[int, tuple[Proof, ...]]:
