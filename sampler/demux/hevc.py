@@ -69,6 +69,8 @@ class HevcReferences:
 
     def learn(self, unit: bytes) -> None:
         """Reads a parameter set; one that makes no sense is skipped."""
+        if not unit:
+            return
         kind, unit = unit[0] >> 1, unit[:PARAMETER_SET_BYTES]
         if unit == self._latest.get(kind) or self._parsed >= PARAMETER_SETS:
             return
@@ -91,6 +93,8 @@ class HevcReferences:
 
         `leaf`: by its own words no other leans on it.
         """
+        if not unit:
+            return True
         kind = unit[0] >> 1
         try:
             read = self._read(kind, Bits(unit[2:SLICE_HEAD_BYTES]))
