@@ -120,7 +120,8 @@ def picture_parameters() -> bytes:
 
 
 def _field(luma: NDArray[np.float64], place: int, *, bottom: bool, since: int) -> bytes:
-    """One field of the picture `place` pictures after its IDR picture: complete, or only its uppermost blocks.
+    """One field of the picture `place` pictures after its IDR picture: complete, or only its uppermost blocks, of which
+    every fourth picture has more, for encoders make no two of one size.
 
     `since` is counted in pictures: from the one whose bottom field is complete, and gives the next top field the rest.
     """
@@ -141,7 +142,8 @@ def _field(luma: NDArray[np.float64], place: int, *, bottom: bool, since: int) -
         bits.put(0b00, 2)
     bits.put(0, 2 if instant else 1)
     bits.ue(0, 1)
-    for row in range(ROWS if whole else 1):
+    rows = ROWS if whole else 1 + (place % 4 == 1)
+    for row in range(rows):
         for column in range(COLUMNS):
             if place:
                 bits.ue(0)
@@ -149,5 +151,5 @@ def _field(luma: NDArray[np.float64], place: int, *, bottom: bool, since: int) -
             block = levels[row * BLOCK :, column * BLOCK :][:BLOCK, :BLOCK]
             bits.samples(np.concatenate([block.ravel(), np.full(BLOCK * BLOCK // 2, 128, np.uint8)]))
     if not whole:
-        bits.ue((ROWS - 1) * COLUMNS)
+        bits.ue((ROWS - rows) * COLUMNS)
     return bits.unit(IDR if instant else SLICE)
