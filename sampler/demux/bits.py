@@ -1,4 +1,4 @@
-"""Bits of H.264 headers (ITU-T H.264, 7.2 and 9.1)."""
+"""Bits of headers (ITU-T H.264, 7.2 and 9.1; H.265 and AV1 have the same codes)."""
 
 LARGEST_COUNT = 255
 """Counts over this (reference pictures, cycles, slice groups) are refused; the standard allows none."""
@@ -9,13 +9,14 @@ class HeaderError(Exception):
 
 
 class Bits:
-    """Reads bits from the front of a NAL unit's payload. Few calls and one integer: it runs for every packet."""
+    """Reads bits from the front of a header. Few calls and one integer: it runs for every packet."""
 
     __slots__ = ("_left", "_value")
 
-    def __init__(self, payload: bytes) -> None:
-        # The emulation prevention byte (7.4.1) is no part of the payload.
-        payload = payload.replace(b"\x00\x00\x03", b"\x00\x00")
+    def __init__(self, payload: bytes, *, escaped: bool = True) -> None:
+        """`escaped`: it is a NAL unit's, and the emulation prevention bytes (7.4.1) in it are no part of it."""
+        if escaped:
+            payload = payload.replace(b"\x00\x00\x03", b"\x00\x00")
         self._value = int.from_bytes(payload, "big")
         self._left = len(payload) * 8
 

@@ -6,6 +6,7 @@ Nothing here is trusted: a header that makes no sense gives None, and every loop
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sampler.demux.bits import Bits, HeaderError
 
@@ -51,6 +52,21 @@ class HevcPicture:
     sequence: int
     output_flag: bool
     extra_bits: int
+
+
+class SpsHead(NamedTuple):
+    """First fields of an SPS."""
+
+    sublayers: int
+    """sps_max_sub_layers_minus1."""
+    identifier: int
+    chroma: int
+    """chroma_format_idc."""
+    separate_planes: bool
+    width: int
+    height: int
+    window: tuple[int, int, int, int]
+    """Offsets of the conformance window: left, right, top, bottom, in units of chroma."""
 
 
 class HevcReferences:
@@ -190,8 +206,12 @@ def _in_order(found: dict[int, bool]) -> Entries:
     return tuple(sorted(found.items(), key=lambda entry: (entry[0] > 0, abs(entry[0]))))
 
 
-def _read_sps(bits: Bits) -> tuple[int, HevcSequence]:
-    """7.3.2.2, up to lt_ref_pic_poc_lsb_sps."""
+def read_sps_head(bits: Bits) -> SpsHead:
+    """7.3.2.2, up to the conformance window.
+
+    Raises:
+        HeaderError: it ends before that.
+    """
     bits.take(4)
     sublayers = bits.take(3)
     bits.take(1 + PROFILE_BITS + LEVEL_BITS)
@@ -199,17 +219,20 @@ def _read_sps(bits: Bits) -> tuple[int, HevcSequence]:
     bits.take(2 * (8 - sublayers) if sublayers else 0)
     for profile, level in present:
         bits.take(PROFILE_BITS * profile + LEVEL_BITS * level)
-    identifier = bits.ue()
-    separate = bits.ue() == 3 and bool(bits.take(1))
-    bits.ue()
-    bits.ue()
-    if bits.take(1):
-        for _ in range(4):
-            bits.ue()
+    identifier, chroma = bits.ue(), bits.ue()
+    separate = chroma == 3 and bool(bits.take(1))
+    width, height = bits.ue(), bits.ue()
+    window = (bits.ue(), bits.ue(), bits.ue(), bits.ue()) if bits.take(1) else (0, 0, 0, 0)
+    return SpsHead(sublayers, identifier, chroma, separate, width, height, window)
+
+
+def _read_sps(bits: Bits) -> tuple[int, HevcSequence]:
+    """7.3.2.2, up to lt_ref_pic_poc_lsb_sps."""
+    head = read_sps_head(bits)
     bits.ue()
     bits.ue()
     order_bits = bits.count() + 4
-    for _ in range(1 if not bits.take(1) else sublayers + 1):
+    for _ in range(1 if not bits.take(1) else head.sublayers + 1):
         for _ in range(3):
             bits.ue()
     for _ in range(6):
@@ -230,8 +253,12 @@ def _read_sps(bits: Bits) -> tuple[int, HevcSequence]:
         sets = (*sets, _read_set(bits, number, sets))
     long_term = bool(bits.take(1))
     listed = bits.count() if long_term else 0
-    return identifier, HevcSequence(
-        separate_planes=separate, order_bits=order_bits, sets=sets, long_term=long_term, listed_long_term=listed
+    return head.identifier, HevcSequence(
+        separate_planes=head.separate_planes,
+        order_bits=order_bits,
+        sets=sets,
+        long_term=long_term,
+        listed_long_term=listed,
     )
 
 

@@ -7,6 +7,8 @@ is trusted: a head that makes no sense gives 0, and every loop ends.
 
 from collections.abc import Callable, Iterator
 
+from sampler.demux.bits import Bits, HeaderError
+from sampler.demux.hevc import read_sps_head
 from sampler.limits import ROOM
 
 HEVC_SPS = 33
@@ -16,7 +18,6 @@ UNITS = 64
 """NAL units, and OBUs, of one packet that are read: parameter sets come before the slices."""
 HEAD_BYTES = 512
 """As much of each is read."""
-HEVC_PROFILE_BITS, HEVC_LEVEL_BITS = 88, 8
 HEVC_CHROMA_SHIFTS = {0: (0, 0), 1: (1, 1), 2: (1, 0), 3: (0, 0)}
 """By chroma_format_idc: log2 of SubWidthC and SubHeightC (H.265, table 6-1)."""
 MPEG2_SEQUENCE = b"\x00\x00\x01\xb3"
@@ -25,29 +26,6 @@ AV1C_BYTES = 4
 """Bytes of an av1C box before its OBUs (AV1 Codec ISO Media File Format Binding, 2.3)."""
 VP9_SYNC_CODE = 0x498342
 VP9_RGB = 7
-
-
-class _Bits:
-    """Reads bits, the most significant first; ValueError at the end."""
-
-    def __init__(self, data: bytes) -> None:
-        data = data[:HEAD_BYTES]
-        self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
-
-    def take(self, count: int) -> int:
-        """The next `count` bits."""
-        self._left -= count
-        if self._left < 0:
-            raise ValueError("the head ends")
-        return self._value >> self._left & (1 << count) - 1
-
-    def code(self) -> int:
-        """An unsigned Exp-Golomb code (ue(v) of H.265, 9.2; uvlc() of AV1, 4.10.3)."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.take(zeros)
 
 
 def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
@@ -65,7 +43,7 @@ def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
         return 0
     try:
         return max(read(packet, extradata), default=0)
-    except ValueError:
+    except HeaderError:
         return 0
 
 
@@ -74,22 +52,11 @@ def _hevc(packet: bytes, extradata: bytes) -> Iterator[int]:
     for unit in parameter_sets(packet) if packet is extradata else _units(packet, extradata):
         if len(unit) < 3 or unit[0] >> 1 & 0x3F != HEVC_SPS:
             continue
-        bits = _Bits(unit[2:].replace(b"\x00\x00\x03", b"\x00\x00"))
-        bits.take(4)
-        sublayers = bits.take(3)
-        bits.take(1 + HEVC_PROFILE_BITS + HEVC_LEVEL_BITS)
-        present = [(bits.take(1), bits.take(1)) for _ in range(sublayers)]
-        bits.take(2 * (8 - sublayers) if sublayers else 0)
-        for profile, level in present:
-            bits.take(HEVC_PROFILE_BITS * profile + HEVC_LEVEL_BITS * level)
-        bits.code()
-        chroma = bits.code()
-        bits.take(chroma == 3)
-        width, height = bits.code(), bits.code()
-        left, right, top, bottom = (bits.code() for _ in range(4)) if bits.take(1) else (0, 0, 0, 0)
-        across, down = HEVC_CHROMA_SHIFTS.get(chroma, (0, 0))
-        shown = max(width - (left + right << across), 0) * max(height - (top + bottom << down), 0)
-        yield max(shown, width * height // ROOM)
+        head = read_sps_head(Bits(unit[2:HEAD_BYTES]))
+        left, right, top, bottom = head.window
+        across, down = HEVC_CHROMA_SHIFTS.get(head.chroma, (0, 0))
+        shown = max(head.width - (left + right << across), 0) * max(head.height - (top + bottom << down), 0)
+        yield max(shown, head.width * head.height // ROOM)
 
 
 def _units(packet: bytes, extradata: bytes) -> Iterator[bytes]:
@@ -135,7 +102,7 @@ def _av1(packet: bytes, _extradata: bytes) -> Iterator[int]:
         if header & 2:
             size, position = _leb128(packet, position)
         if header >> 3 & 15 == AV1_SEQUENCE_HEADER:
-            yield _av1_sequence(_Bits(packet[position : position + min(size, HEAD_BYTES)]))
+            yield _av1_sequence(Bits(packet[position : position + min(size, HEAD_BYTES)], escaped=False))
         position += size
 
 
@@ -146,10 +113,10 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
         value |= (octet & 0x7F) << 7 * index
         if not octet & 0x80:
             return value, position + index + 1
-    raise ValueError("a size without end")
+    raise HeaderError("a size without end")
 
 
-def _av1_sequence(bits: _Bits) -> int:
+def _av1_sequence(bits: Bits) -> int:
     """Up to max_frame_height_minus_1; AV1, 5.5.1."""
     bits.take(4)
     if bits.take(1):
@@ -159,7 +126,7 @@ def _av1_sequence(bits: _Bits) -> int:
         if bits.take(1):
             bits.take(64)
             if bits.take(1):
-                bits.code()
+                bits.ue()
             if bits.take(1):
                 delay_bits = bits.take(5) + 1
                 bits.take(42)
@@ -177,7 +144,7 @@ def _av1_sequence(bits: _Bits) -> int:
 
 def _vp9(packet: bytes, _extradata: bytes) -> Iterator[int]:
     """VP9 bitstream specification, 6.2, of a keyframe."""
-    bits = _Bits(packet)
+    bits = Bits(packet[:HEAD_BYTES], escaped=False)
     bits.take(2)
     profile = bits.take(1) | bits.take(1) << 1
     bits.take(profile == 3)
@@ -193,7 +160,7 @@ def _mpeg2(packet: bytes, _extradata: bytes) -> Iterator[int]:
     """ISO/IEC 13818-2, 6.2.2.1."""
     start = packet.find(MPEG2_SEQUENCE, 0, HEAD_BYTES)
     if start >= 0:
-        bits = _Bits(packet[start + len(MPEG2_SEQUENCE) :])
+        bits = Bits(packet[start + len(MPEG2_SEQUENCE) :][:HEAD_BYTES], escaped=False)
         yield bits.take(12) * bits.take(12)
 
 
