@@ -4,10 +4,6 @@ Sections are those of ITU-T H.264. A picture is complete (I_PCM), or has its num
 the rest repeats the one of long ago, so that a decoder's output is known to the bit.
 """
 
-import io
-from fractions import Fraction
-
-import av
 import numpy as np
 from fields import (
     BLOCK,
@@ -26,7 +22,7 @@ from fields import (
     BitWriter,
     picture_parameters,
 )
-from media import CLOCK, FRAME_TICKS, RATE, painted
+from media import muxed, painted
 from numpy.typing import NDArray
 
 ROWS = SIZE.height // BLOCK
@@ -46,19 +42,12 @@ def with_long_reference(count: int, *, second: int, named: bool) -> bytes:
         named: whether the reference is a long-term one, which pictures name; or the older one of a list of two, after
             a picture none of which is a reference itself.
     """
-    file = io.BytesIO()
-    with av.open(file, "w", format="mpegts") as output:
-        stream = output.add_mux_stream("h264", rate=RATE, width=SIZE.width, height=SIZE.height)
-        for number in range(count):
-            intra = number in (0, second)
-            head = sequence_parameters(named=named) + picture_parameters() if intra else b""
-            head += RECOVERY_POINT if number == second else b""
-            packet = av.Packet(head + (_naming if named else _listing)(number, second))
-            packet.stream, packet.time_base = stream, Fraction(1, CLOCK)
-            packet.pts = packet.dts = number * FRAME_TICKS
-            packet.is_keyframe = intra
-            output.mux(packet)
-    return file.getvalue()
+
+    def picture(number: int) -> bytes:
+        head = sequence_parameters(named=named) + picture_parameters() if number in (0, second) else b""
+        return head + RECOVERY_POINT * (number == second) + (_naming if named else _listing)(number, second)
+
+    return muxed(map(picture, range(count)), SIZE)
 
 
 def shown_at(number: int, second: int) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ thus read from a sample which picture it is, and compare it with the time that t
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -167,6 +167,37 @@ def painted(recipe: Recipe, index: int, scene: int, *, still: bool = False) -> N
         level = BRIGHT if index >> bit & 1 else DARK
         luma[:BLOCK_PIXELS, bit * BLOCK_PIXELS : (bit + 1) * BLOCK_PIXELS] = level
     return luma
+
+
+def muxed(pictures: Iterable[bytes], recipe: Recipe) -> bytes:
+    """An MPEG-TS of coded H.264 pictures, the first of which is a keyframe, shown in their order."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mpegts") as output:
+        stream = output.add_mux_stream("h264", rate=RATE, width=recipe.width, height=recipe.height)
+        for number, content in enumerate(pictures):
+            packet = av.Packet(content)
+            packet.stream, packet.time_base = stream, Fraction(1, CLOCK)
+            packet.pts = packet.dts = number * FRAME_TICKS
+            packet.is_keyframe = number == 0
+            output.mux(packet)
+    return file.getvalue()
+
+
+def changed(data: bytes, change: Callable[[int, bytes], bytes], stamp: Callable[[int, int], int]) -> bytes:
+    """The MPEG-TS with each packet's bytes and presentation time rewritten, its decoding times a second earlier."""
+    file = io.BytesIO()
+    options = {"avoid_negative_ts": "disabled"}
+    with (
+        av.open(io.BytesIO(data), format="mpegts") as source,
+        av.open(file, "w", format="mpegts", options=options) as output,
+    ):
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            written = av.Packet(change(index, bytes(packet)))
+            written.pts, written.dts = stamp(index, packet.pts), packet.dts - CLOCK
+            written.time_base, written.stream, written.is_keyframe = packet.time_base, stream, packet.is_keyframe
+            output.mux(written)
+    return file.getvalue()
 
 
 def remux(data: bytes, retimed: Callable[[int, int], int | None]) -> bytes:

@@ -62,13 +62,6 @@ BAD = {
 """Input by name, with the reason that the ledger must show."""
 
 
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    """One decoder for all tests here: if one input breaks it, the next test fails."""
-    with Decoder() as started:
-        yield started
-
-
 def sample(decoder: Decoder, data: bytes) -> SampledSegment:
     return decoder.sample(data, profile=BALANCED, seed=b"seed")
 

@@ -1,6 +1,5 @@
 """Every kind of encoded video: each sample is the picture of its time, and no stretch is without one."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -28,12 +27,6 @@ MP4_TICK_SECONDS = 0.001
 """More than a tick of any time base that FFmpeg's MP4 muxer chooses here."""
 SAME_PDQ = 16
 """Bits, of 256: half of the distance of a match."""
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 @pytest.mark.parametrize("kind", KINDS)

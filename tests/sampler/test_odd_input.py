@@ -4,12 +4,10 @@ Pairs of fields are in decode/test_fields.py, uneven frame rates in demux/test_t
 demux/test_encrypted.py.
 """
 
-import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
-import av
 import pytest
 from kinds import CLOSED, GOP, H264, HEVC, MPEG2, distance
 from long_term import shown_at, with_long_reference
@@ -19,6 +17,7 @@ from media import (
     FRAME_TICKS,
     RATE,
     Recipe,
+    changed,
     cut,
     encode,
     fragments,
@@ -40,31 +39,8 @@ PICTURES = 2 * GOP
 JUNK = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
-
-
 def look(decoder: Decoder, data: bytes, init: bytes = b"") -> SampledSegment:
     return decoder.sample(data, init=init, profile=VIGILANT, seed=b"odd")
-
-
-def changed(data: bytes, change: Callable[[int, bytes], bytes], stamp: Callable[[int, int], int]) -> bytes:
-    """The MPEG-TS with each packet's bytes and presentation time rewritten, its decoding times a second earlier."""
-    file = io.BytesIO()
-    options = {"avoid_negative_ts": "disabled"}
-    with (
-        av.open(io.BytesIO(data), format="mpegts") as source,
-        av.open(file, "w", format="mpegts", options=options) as output,
-    ):
-        stream = output.add_stream_from_template(source.streams.video[0])
-        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
-            written = av.Packet(change(index, bytes(packet)))
-            written.pts, written.dts = stamp(index, packet.pts), packet.dts - CLOCK
-            written.time_base, written.stream, written.is_keyframe = packet.time_base, stream, packet.is_keyframe
-            output.mux(written)
-    return file.getvalue()
 
 
 def with_units(data: bytes, kinds: bytes, unit: bytes, count: int = 1) -> bytes:

@@ -1,6 +1,5 @@
 """Other content cut in between keyframes is sampled, and reported as a cut."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -40,12 +39,6 @@ OTHERS = {
     "mpeg-2": replace(MPEG2, options=MPEG2.options | {"g": str(GOP), "sc_threshold": "1000000000"}),
 }
 """Encoders configured for keyframes only at the beginning of GOPs."""
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def with_insert(decoder: Decoder, recipe: Recipe, start: int, stop: int) -> SampledSegment:

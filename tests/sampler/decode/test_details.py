@@ -1,6 +1,6 @@
 """Other details over the same means, and other colours, are other pictures where all pictures are compared."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -23,12 +23,6 @@ RECIPES = {
     "vp9": replace(VP9, width=WIDTH, height=HEIGHT, options=VP9.options | {"g": str(PICTURES)}),
 }
 GROUND = photograph("astronaut", WIDTH, HEIGHT)
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def coarse(luma: Luma) -> Luma:

@@ -1,6 +1,5 @@
 """H.264 whose pictures are coded as two fields each (PAFF), as in broadcast chains."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -13,12 +12,6 @@ from sampler.child.decoder import Decoder
 from sampler.frames import SampleReason
 
 PICTURES = 120
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["fields together", "fields apart"])

@@ -1,6 +1,6 @@
 """Other content that is hidden by more than its place between keyframes is sampled, or its time is not called seen."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,12 +23,6 @@ CLOSED = {"keyint": PICTURES, "min_keyint": PICTURES, "scenecut": 0}
 X264 = x264(bframes=3, **CLOSED)
 BLOCK = 12
 """Pixels of one side of the blocks of patterns, which encoders keep apart."""
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def patterns(count: int, seed: int) -> list[Luma]:

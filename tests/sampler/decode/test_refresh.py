@@ -1,7 +1,7 @@
 """Recovery points: believed where the pictures bear them out, and else their pictures stay concealed."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import av
@@ -25,12 +25,6 @@ HONEST = {
     "odd size": replace(x264(preset="medium", bframes=0, **REFRESH), width=322, height=178),
     "4:4:4, 10 bit": replace(x264(bframes=0, **REFRESH), pixel_format="yuv444p10le"),
 }
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def with_recovery_points(data: bytes, count: int, at: Callable[[int], bool]) -> bytes:

@@ -1,9 +1,6 @@
 """Pictures that are decoded without the loop filter, beside the same ones with it."""
 
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 from media import FRAME_SECONDS, encode_pictures, photograph, steady, x264
 from numpy.typing import NDArray
 
@@ -17,13 +14,6 @@ GOP = 48
 LONG = 100
 NEAR_BITS = 10
 """The most that PDQ moved over GOPs of 2 s, of a distance of 31."""
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    """One decoder for all tests."""
-    with Decoder() as decoder:
-        yield decoder
 
 
 def photographed(start: int, stop: int, count: int, gop: int) -> bytes:

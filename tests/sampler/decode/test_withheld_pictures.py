@@ -1,25 +1,17 @@
 """Pictures that a decoder does not show, or shows at another time than the container says."""
 
 import io
-from collections.abc import Iterator
-from fractions import Fraction
 
 import av
 import pytest
 from fields import FRAME_NUMBER_BITS, I_SLICE, IDR, P_SLICE, SIZE, SLICE, BitWriter, picture_parameters
 from long_term import UNREFERENCED_SLICE, put_blocks, sequence_parameters
-from media import CLOCK, FRAME_TICKS, RATE, encode, number_in, steady, x264
+from media import FRAME_TICKS, RATE, changed, encode, muxed, number_in, steady, x264
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 
 COUNT = 100
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 HIDDEN = 50
@@ -28,21 +20,12 @@ HIDDEN = 50
 def hiding() -> bytes:
     """An MPEG-TS in which a reference picture is older, by its order of output, than what was shown already: it is
     never shown, but all from the second after it on repeat it."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mpegts") as output:
-        stream = output.add_mux_stream("h264", rate=RATE, width=SIZE.width, height=SIZE.height)
-        for number in range(COUNT):
-            head = sequence_parameters(named=False) + picture_parameters() if number == 0 else b""
-            packet = av.Packet(head + _picture(number))
-            packet.stream, packet.time_base = stream, Fraction(1, CLOCK)
-            packet.pts = packet.dts = number * FRAME_TICKS
-            packet.is_keyframe = number == 0
-            output.mux(packet)
-    return file.getvalue()
+    return muxed(map(_picture, range(COUNT)), SIZE)
 
 
 def _picture(number: int) -> bytes:
     intra = number in (0, HIDDEN)
+    head = sequence_parameters(named=False) + picture_parameters() if number == 0 else b""
     bits = BitWriter()
     bits.ue(0, I_SLICE if intra else P_SLICE, 0)
     bits.put((number > 0) + (number > HIDDEN), FRAME_NUMBER_BITS)
@@ -58,25 +41,14 @@ def _picture(number: int) -> bytes:
     else:
         bits.put(0, 2 if number == 0 else 1)
     put_blocks(bits, number, HIDDEN, older=older)
-    return bits.unit(IDR if number == 0 else SLICE if intra else UNREFERENCED_SLICE)
-
-
-def ahead(data: bytes, number: int, seconds: float) -> bytes:
-    """The MPEG-TS without reordering, the presentation time of one picture put off by so much."""
-    file = io.BytesIO()
-    with av.open(io.BytesIO(data), format="mpegts") as source, av.open(file, "w", format="mpegts") as output:
-        stream = output.add_stream_from_template(source.streams.video[0])
-        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
-            packet.stream = stream
-            packet.pts += round(seconds * CLOCK) if index == number else 0
-            output.mux(packet)
-    return file.getvalue()
+    return head + bits.unit(IDR if number == 0 else SLICE if intra else UNREFERENCED_SLICE)
 
 
 def test_a_picture_is_shown_where_it_says_and_answers_for_no_other(decoder: Decoder) -> None:
     """A picture whose time is put off would be the sample of all before that time, and a cut there would be missed."""
     still = x264(bframes=0, keyint=250, scenecut=0)
-    data = ahead(encode(still, steady(COUNT), lambda number: 40 <= number < 70), 35, 1.4)
+    data = encode(still, steady(COUNT), lambda number: 40 <= number < 70)
+    data = changed(data, lambda _, content: content, lambda index, pts: pts + (index == 35) * 35 * FRAME_TICKS)
     for seed in (b"a", b"b", b"c", b"d"):
         segment = decoder.sample(data, profile=BALANCED, seed=seed)
         numbers = {round(frame.pts_seconds * RATE): number_in(frame.picture.luma()) for frame in segment.frames}
@@ -100,20 +72,16 @@ def test_what_leans_on_a_picture_that_is_never_shown_is_seen(decoder: Decoder) -
 def test_a_gop_of_which_no_picture_comes_is_not_called_seen(decoder: Decoder) -> None:
     """A second that cannot be decoded would count as moderated by the sample before it, and a player may show it."""
     data = encode(x264(bframes=0, keyint=25, scenecut=0), steady(COUNT))
-    file = io.BytesIO()
-    with av.open(io.BytesIO(data), format="mpegts") as source, av.open(file, "w", format="mpegts") as output:
-        stream = output.add_stream_from_template(source.streams.video[0])
-        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
-            content = bytes(packet)
-            if 25 <= index < 50:
-                # A slice that begins at macroblock 128: there are 84.
-                slices = content.rindex(b"\0\0\1") + 4
-                content = content[:slices] + b"\1" * (len(content) - slices)
-            written = av.Packet(content)
-            written.pts, written.dts, written.time_base = packet.pts, packet.dts, packet.time_base
-            written.stream, written.is_keyframe = stream, packet.is_keyframe
-            output.mux(written)
-    segment = decoder.sample(file.getvalue(), profile=BALANCED, seed=b"s")
+
+    def spoilt(index: int, content: bytes) -> bytes:
+        """In the second GOP slices begin at macroblock 128: there are 84."""
+        if not 25 <= index < 50:
+            return content
+        slices = content.rindex(b"\0\0\1") + 4
+        return content[:slices] + b"\1" * (len(content) - slices)
+
+    data = changed(data, spoilt, lambda _, pts: pts)
+    segment = decoder.sample(data, profile=BALANCED, seed=b"s")
     (lost,) = segment.unmoderated
     assert lost.reason == "undecodable"
     assert lost.start_seconds == pytest.approx(1.0)

@@ -1,7 +1,6 @@
 """Clean apertures: a player may show a part of each picture, all stream long, and hashes see the whole one."""
 
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,12 +15,6 @@ CLIP = replace(x264(bframes=0), container="mp4")
 STSD = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 ENTRY_BYTES = 8
 """Version, flags and count in front of the sample entries."""
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def sample(decoder: Decoder, data: bytes) -> SampledSegment:

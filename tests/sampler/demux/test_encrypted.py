@@ -1,7 +1,6 @@
 """Encrypted video, in every wrapping of HLS: reported as encrypted, never as damaged or moderated."""
 
 import struct
-from collections.abc import Iterator
 
 import pytest
 from hostile_media import init_and_fragments, scrambled, segment
@@ -15,12 +14,6 @@ ENTRIES = {"libx264": b"avc1", "libx265": b"hev1", "libsvtav1": b"av01", "libvpx
 STREAM_TYPE = b"\x1b\xe1\x00"
 """H.264 on PID 0x100, as in a program map."""
 PIFF_UUID = bytes.fromhex("a2394f525a9b4f14a2446c427c648df4")
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as started:
-        yield started
 
 
 def without_parameters(data: bytes) -> bytes:

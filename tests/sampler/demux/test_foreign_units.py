@@ -1,7 +1,7 @@
 """Units and claims that a player's decoder ignores: they may not choose what is decoded, or when it counts as seen."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import av
 import numpy as np
@@ -22,12 +22,6 @@ X264, X265 = x264(**WHOLE), x265(**WHOLE, open_gop=0)
 GROUND, OTHER = (photograph(name, 192, 108) for name in ("astronaut", "coffee"))
 DENSE = VIGILANT.model_copy(update={"audits_per_minute": 60.0})
 START_CODE = b"\0\0\0\1"
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def with_insert(recipe: Recipe, start: int = START, stop: int = STOP) -> bytes:

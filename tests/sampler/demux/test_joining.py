@@ -1,6 +1,5 @@
 """Segments that begin anywhere: correct pictures are sampled, concealed ones are reported as such."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -33,12 +32,6 @@ PROFILES = {
     # Samples many pictures, to find broken ones that are not reported as such.
     "vigilant, audited": VIGILANT.model_copy(update={"audits_per_minute": 60.0}),
 }
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def look(decoder: Decoder, piece: Piece, profile: SamplingProfile) -> SampledSegment | None:

@@ -1,7 +1,6 @@
 """Leading pictures of open GOPs: decoded with the GOP before, or reported; never passed over in silence."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -42,12 +41,6 @@ OPEN = {
     "hevc, 16 b-frames": HEVC_16,
     "mpeg-2": MPEG2,
 }
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def halves(recipe: Recipe) -> tuple[bytes, bytes, bytes, int]:

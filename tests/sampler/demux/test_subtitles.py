@@ -1,7 +1,6 @@
 """Subtitles that are pictures: players draw them over the video, and nothing here looks at them."""
 
 import io
-from collections.abc import Iterator
 from fractions import Fraction
 
 import av
@@ -15,12 +14,6 @@ PAGE = bytes.fromhex("20000f10000100020500ff")
 """An empty DVB page; of other codecs, a packet that says nothing."""
 M2TS = {"mpegts_m2ts_mode": "1"}
 """Of Blu-ray, as the only one in which FFmpeg's muxer writes its subtitles. Each packet has four bytes in front."""
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def subtitled(container: str, codec: str, options: dict[str, str]) -> bytes:

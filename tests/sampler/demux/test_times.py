@@ -1,6 +1,6 @@
 """Time stamps of real and hostile broadcasters: every picture keeps its own time, and none is lost for its stamp."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -36,12 +36,6 @@ UNEVEN = {
     "hevc": HEVC_OPEN_GOP,
     "av1": AV1,
 }
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def look(decoder: Decoder, data: bytes, profile: SamplingProfile = BALANCED) -> SampledSegment:

@@ -1,6 +1,5 @@
 """Two video tracks of one input: both are sampled within one budget, and time counts only where both were seen."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -25,12 +24,6 @@ PICTURES = SECONDS * RATE
 PLAIN = encode(CLIP, steady(PICTURES))
 RESTLESS = encode(x264(bframes=0, keyint=RATE), steady(PICTURES), lambda index: index // 5 % 7)
 """More cuts than there is a budget for."""
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def sample(decoder: Decoder, data: bytes, *, profile: SamplingProfile = BALANCED) -> SampledSegment:

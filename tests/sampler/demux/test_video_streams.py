@@ -2,7 +2,6 @@
 
 import io
 import struct
-from collections.abc import Iterator
 from fractions import Fraction
 
 import av
@@ -17,12 +16,6 @@ from sampler.frames import SampledSegment
 
 SECOND = "second_video_stream"
 CLIP = x264(bframes=0)
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
 
 
 def sample(decoder: Decoder, data: bytes) -> SampledSegment:

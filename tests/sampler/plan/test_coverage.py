@@ -1,7 +1,5 @@
 """Unmoderated stretches: nothing longer than the profile's gap goes unreported."""
 
-from collections.abc import Iterator
-
 import pytest
 from hostile_media import RATE, segment, with_damage
 from hypothesis import given
@@ -15,12 +13,6 @@ from sampler.plan.coverage import longest_gap_seconds, spoken_for_until, unseen_
 
 FRAME_SECONDS = 1 / RATE
 ROUNDING_SECONDS = 1e-6
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as started:
-        yield started
 
 
 def unseen(samples: list[int], *, pictures: int, gap: int, cut: int = 0) -> list[tuple[int, int]]:

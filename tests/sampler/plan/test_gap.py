@@ -28,12 +28,6 @@ AUDITED = BALANCED.model_copy(update={"audits_per_minute": 60.0})
 
 
 @pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder() as shared:
-        yield shared
-
-
-@pytest.fixture(scope="module")
 def windowed() -> Iterator[Decoder]:
     with Decoder(limits=Limits(window_seconds=1.0)) as shared:
         yield shared
