@@ -71,7 +71,7 @@ def test_once_ends_with_the_first_escalation_and_leaves_nothing(start: Callable[
     assert demo.process.returncode == 0, output
     assert "raised on demo" in output
     assert "by selftest" in output
-    assert "workers cannot open it, the reviewer can" in output
+    assert "workers cannot open it, the reviewer can" in output, output
     assert "Grey and blurred:" in output
     assert "Clear, with a reason on record:" in output
     assert demo.children() == {}
