@@ -10,7 +10,10 @@ from sampler.plan.plan import PlannedPicture, RunPlan
 THRIFTY_SHARE = 0.5
 """If more of the pictures than this must be decoded, the loop filter is left out on all but intra pictures. That saves
 a sixth of decoding and more. Over GOPs of 2 s it moved PDQ by 2 bits in the mean and 10 at the most, of a distance of
-31; of 10 s, at a bit rate so low that pictures are coarse, by 4 and 18."""
+31."""
+THRIFTY_RUN_SECONDS = 4.0
+"""So long (<=) may a run be for that: what is left out adds up. Over 10 s, where pictures are coarse, it moved PDQ by up
+to 22 bits."""
 THRIFTY_SECONDS = 2.0
 """The same where nothing but suspects is decoded besides keyframes, none of them later (>) than this after its
 keyframe: that saves a fifth to a quarter of decoding them (`talking head` at 360p and 720p), and most turn out to be no
@@ -33,7 +36,14 @@ def is_thrifty(window: PacketWindow, runs: Sequence[ProbedRun]) -> bool:
         part.run.tail - part.run.start if part.watched else len(needed_packets(window, part.run, targets))
         for part, targets, _ in runs
     )
-    return needed > THRIFTY_SHARE * len(window.packets) or _are_suspects(window, runs)
+    if needed > THRIFTY_SHARE * len(window.packets) and all(_is_short(window, part) for part, *_ in runs):
+        return True
+    return _are_suspects(window, runs)
+
+
+def _is_short(window: PacketWindow, part: RunPlan) -> bool:
+    last, first = window.packets[part.own[-1]].seconds, window.packets[part.own[0]].seconds
+    return last - first <= THRIFTY_RUN_SECONDS
 
 
 def _are_suspects(window: PacketWindow, runs: Sequence[ProbedRun]) -> bool:

@@ -11,14 +11,14 @@ from sampler.frames import SampledFrame, SampleReason
 
 EXACT = BALANCED.model_copy(update={"exact_pictures": True})
 GOP = 48
-LONG = 100
+LONG, VERY_LONG = 100, 240
 NEAR_BITS = 10
 """The most that PDQ moved over GOPs of 2 s, of a distance of 31."""
 
 
-def photographed(start: int, stop: int, count: int, gop: int) -> bytes:
+def photographed(start: int, stop: int, count: int, gop: int, **parameters: int) -> bytes:
     """A moving photograph of which pictures [start, stop) are another one."""
-    recipe = x264(keyint=gop, min_keyint=gop, scenecut=0, bframes=3)
+    recipe = x264(**{"keyint": gop, "min_keyint": gop, "scenecut": 0, "bframes": 3} | parameters)
 
     def luma(index: int) -> NDArray[np.float64]:
         name = "coffee" if start <= index < stop else "astronaut"
@@ -55,3 +55,13 @@ def test_keyframes_and_pictures_late_in_a_gop_are_exact(decoder: Decoder) -> Non
     assert thrifty.keys() == exact.keys()
     for number, frame in thrifty.items():
         assert np.array_equal(frame.picture.luma(), exact[number].picture.luma())
+
+
+def test_pictures_late_in_a_long_gop_keep_their_hash(decoder: Decoder) -> None:
+    """Where a cut near its end has all of a GOP decoded, what is left out would add up all the way."""
+    data = photographed(VERY_LONG - 30, VERY_LONG - 17, VERY_LONG, VERY_LONG, crf=44, bframes=0)
+    thrifty, exact = taken(decoder, data, BALANCED), taken(decoder, data, EXACT)
+
+    assert thrifty.keys() == exact.keys()
+    moved = [hash_luma(thrifty[n].picture.luma()).distance(hash_luma(exact[n].picture.luma())) for n in thrifty]
+    assert max(moved) <= NEAR_BITS
