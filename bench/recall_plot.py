@@ -1,5 +1,6 @@
 """The plot of cost and recall, for the README."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ OUTLINE_UNITS = 2
 LABEL_SIZE, LABEL_RIGHT = 13, 10
 LABEL_DOWN, LABEL_UP = (16, 34, 52, 70), (-14, -32, -50, -68)
 """Units from a point to its label; the first free place is used."""
-COST_STEP, RECALL_STEP = 0.5, 0.2
+RECALL_STEP = 0.2
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
@@ -24,9 +25,10 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """The cost of a method, relative to full decoding, and its recall."""
+    """The cost of a method and its recall."""
 
-    cost: float
+    milliseconds: float
+    """CPU for a second of video, > 0."""
     recall: float
 
 
@@ -43,13 +45,14 @@ class Series:
 
 
 class _Plane:
-    def __init__(self, draw: ImageDraw.ImageDraw, cost_max: float) -> None:
+    def __init__(self, draw: ImageDraw.ImageDraw, decades: range) -> None:
         self.draw = draw
-        self._cost_max = cost_max
+        self.decades = decades
         self._fonts = {size: ImageFont.load_default(size * SCALE) for size in (12, LABEL_SIZE, 17)}
 
-    def at(self, cost: float, recall: float) -> tuple[float, float]:
-        x = LEFT + cost / self._cost_max * (WIDTH - LEFT - RIGHT)
+    def at(self, milliseconds: float, recall: float) -> tuple[float, float]:
+        share = (math.log10(milliseconds) - self.decades[0]) / (self.decades[-1] - self.decades[0])
+        x = LEFT + share * (WIDTH - LEFT - RIGHT)
         y = HEIGHT - BOTTOM - recall * (HEIGHT - TOP - BOTTOM)
         return x * SCALE, y * SCALE
 
@@ -69,7 +72,7 @@ class _Plane:
         return self.draw.textbbox((x, y), text, anchor=anchor, font=self._fonts[size])
 
     def dot(self, point: Point, radius: float, fill: str) -> None:
-        x, y = self.at(point.cost, point.recall)
+        x, y = self.at(point.milliseconds, point.recall)
         reach = radius * SCALE
         self.draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=fill, outline=PAPER, width=SCALE)
 
@@ -77,16 +80,17 @@ class _Plane:
 def draw(path: Path, series: list[Series], *, subtitle: str) -> None:
     """Writes the picture in the format of the path's suffix."""
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
-    costs = [point.cost for one in series for point in (one.all, *one.parts)]
-    steps = int(max(1.0, *costs) / COST_STEP) + 1
-    plane = _Plane(ImageDraw.Draw(image), steps * COST_STEP)
-    _frame(plane, steps, subtitle)
+    costs = [math.log10(point.milliseconds) for one in series for point in (one.all, *one.parts)]
+    plane = _Plane(ImageDraw.Draw(image), range(math.floor(min(costs)), math.ceil(max(costs)) + 1))
+    _frame(plane, subtitle)
     for one, colour in zip(series, COLOURS, strict=False):
         for part in one.parts:
             plane.dot(part, 3, _paler(colour))
     for one, colour in zip(series, COLOURS, strict=False):
         plane.draw.line(
-            (*plane.at(one.all.cost, one.low), *plane.at(one.all.cost, one.high)), fill=colour, width=2 * SCALE
+            (*plane.at(one.all.milliseconds, one.low), *plane.at(one.all.milliseconds, one.high)),
+            fill=colour,
+            width=2 * SCALE,
         )
         plane.dot(one.all, 7, colour)
     labels: list[Box] = []
@@ -98,8 +102,8 @@ def draw(path: Path, series: list[Series], *, subtitle: str) -> None:
 
 def _label(plane: _Plane, one: Series, colour: str, labels: list[Box]) -> Box:
     """Labels a method beside its point, where there is no label yet; returns the place of the label."""
-    text = f"{one.name}: {one.all.recall:.1%} at {one.all.cost:.2f}"
-    x, y = plane.at(one.all.cost, one.all.recall)
+    text = f"{one.name}: {one.all.recall:.1%} at {one.all.milliseconds:.0f} ms"
+    x, y = plane.at(one.all.milliseconds, one.all.recall)
     # Further right it would leave the picture.
     leftwards = x > 0.6 * WIDTH * SCALE
     x += (-LABEL_RIGHT if leftwards else LABEL_RIGHT) * SCALE
@@ -116,26 +120,31 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _frame(plane: _Plane, steps: int, subtitle: str) -> None:
+def _frame(plane: _Plane, subtitle: str) -> None:
     plane.text(
         LEFT * SCALE, 20 * SCALE, "Inserts between keyframes: seen, and at what cost", fill=INK, anchor="lm", size=17
     )
     plane.text(LEFT * SCALE, 40 * SCALE, subtitle, fill=FAINT, anchor="lm")
-    for step in range(steps + 1):
-        cost = step * COST_STEP
-        plane.draw.line((*plane.at(cost, 0), *plane.at(cost, 1)), fill=GRID, width=SCALE)
-        x, y = plane.at(cost, 0)
-        plane.text(x, y + 14 * SCALE, f"{cost:g}", fill=FAINT, anchor="mm")
+    least, most = 10.0 ** plane.decades[0], 10.0 ** plane.decades[-1]
+    for decade in plane.decades:
+        milliseconds = 10.0**decade
+        plane.draw.line((*plane.at(milliseconds, 0), *plane.at(milliseconds, 1)), fill=GRID, width=SCALE)
+        x, y = plane.at(milliseconds, 0)
+        plane.text(x, y + 14 * SCALE, f"{milliseconds:g} ms", fill=FAINT, anchor="mm")
     for step in range(round(1 / RECALL_STEP) + 1):
         recall = step * RECALL_STEP
-        plane.draw.line((*plane.at(0, recall), *plane.at(steps * COST_STEP, recall)), fill=GRID, width=SCALE)
-        x, y = plane.at(0, recall)
+        plane.draw.line((*plane.at(least, recall), *plane.at(most, recall)), fill=GRID, width=SCALE)
+        x, y = plane.at(least, recall)
         plane.text(x - 10 * SCALE, y, f"{recall:.0%}", fill=FAINT, anchor="rm")
-    x, y = plane.at(steps * COST_STEP / 2, 0)
+    x, y = plane.at(math.sqrt(least * most), 0)
     plane.text(
-        x, y + 38 * SCALE, "CPU, decoding every picture with VideoCapture = 1 (less is better)", fill=INK, anchor="mm"
+        x,
+        y + 38 * SCALE,
+        "CPU for a second of video, with a classifier on each picture taken (less is better)",
+        fill=INK,
+        anchor="mm",
     )
-    x, y = plane.at(0, 1)
+    x, y = plane.at(least, 1)
     plane.text(x - 58 * SCALE, y - 14 * SCALE, "recall", fill=INK, anchor="lm")
 
 

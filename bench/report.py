@@ -160,13 +160,20 @@ def _costliest(expensive: Results, clean: Results) -> tuple[float, str]:
 
 
 def print_report(
-    console: Console, hidden: Results, clean: Results, reached: Sequence[Goal], *, methods: Sequence[str]
+    console: Console,
+    hidden: Results,
+    clean: Results,
+    reached: Sequence[Goal],
+    *,
+    methods: Sequence[str],
+    picture_seconds: float,
 ) -> None:
-    """Prints all tables."""
-    console.print(_recall_table(hidden, methods))
+    """Prints all tables; `picture_seconds`: CPU of classifying a picture."""
+    console.print(_recall_table(hidden, methods, picture_seconds))
     console.print(
         "Recall in per cent with its Wilson 95 % interval; n: hidden inserts. No insert of 2 s hides in a GOP of 2 s.\n"
-        "CPU: full decoding with VideoCapture in the same row's encoder setting = 1.\n"
+        "CPU: full decoding with VideoCapture in the same row's encoder setting = 1. ms/s: CPU for a second of video, "
+        f"with\n{1000 * picture_seconds:.1f} ms for classifying each picture taken.\n"
     )
     console.print(_clean_table(clean))
     console.print("A montage has cuts of its own: its shots hide between keyframes, and are decoded like inserts.\n")
@@ -176,11 +183,11 @@ def print_report(
         console.print(f"livewarden could not decode {failed} segments: nothing in them counts as seen")
 
 
-def _recall_table(hidden: Results, methods: Sequence[str]) -> Table:
+def _recall_table(hidden: Results, methods: Sequence[str], picture_seconds: float) -> Table:
     table = Table(title="Inserts hidden between keyframes", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("method", no_wrap=True)
     table.add_column("x264", no_wrap=True)
-    for heading in ("n", *(f"{seconds:g} s" for seconds in INSERT_SECONDS), "decoded", "CPU"):
+    for heading in ("n", *(f"{seconds:g} s" for seconds in INSERT_SECONDS), "decoded", "CPU", "ms/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for method in methods:
         for encoder in (*(setting.name for setting in ENCODERS), None):
@@ -192,6 +199,7 @@ def _recall_table(hidden: Results, methods: Sequence[str]) -> Table:
                 *_recall_cells(results),
                 f"{results.decoded_share:.1%}" if results.rows else "-",
                 f"{results.cpu_seconds / full.cpu_seconds:.2f}" if results.rows else "-",
+                f"{results.milliseconds(picture_seconds):.0f}" if results.rows else "-",
                 style="bold" if encoder is None else "",
                 end_section=encoder is None,
             )

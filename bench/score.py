@@ -46,6 +46,8 @@ class Result:
     duration_seconds: float
     frames_total: int
     frames_decoded: int
+    taken: int
+    """Number of pictures to hash and to classify."""
     cpu_seconds: float
     segments_failed: int
     longest_gap_seconds: float
@@ -71,6 +73,7 @@ def judge(method: str, clip: Clip, samples: ClipSamples) -> Result:
         duration_seconds=clip.duration_seconds,
         frames_total=clip.frames_total,
         frames_decoded=samples.frames_decoded,
+        taken=len(samples.seen_seconds),
         cpu_seconds=samples.cpu_seconds,
         segments_failed=samples.segments_failed,
         longest_gap_seconds=max(after - before for before, after in pairwise(edges)),
@@ -129,6 +132,11 @@ class Results:
     def stream_seconds(self) -> float:
         """Stream seconds of all results."""
         return sum(row.duration_seconds for row in self.rows)
+
+    def milliseconds(self, picture_seconds: float) -> float:
+        """CPU in milliseconds for a second of the streams, if each picture taken costs so much besides."""
+        taken = sum(row.taken for row in self.rows)
+        return 1000 * (self.cpu_seconds + taken * picture_seconds) / self.stream_seconds
 
 
 def median_by_cpu(rounds: Iterable[Result]) -> Result:

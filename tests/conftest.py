@@ -23,8 +23,8 @@ from worker.processes.blas_threads import keep_numpy_to_one_thread
 # one of 30 threads by then, never came back from OpenBLAS's threads.
 keep_numpy_to_one_thread(os.environ)
 
-# pytest imports readline, which exports a width of 80, and pytest-xdist's halves inherit it: sentences for a pipe, which
-# has no width, would be broken.
+# pytest imports readline, which exports a width of 80, and pytest-xdist's halves inherit it: sentences for a pipe,
+# which has no width, would be broken.
 os.environ.pop("COLUMNS", None)
 
 import pytest

@@ -12,8 +12,8 @@ THRIFTY_SHARE = 0.5
 a sixth of decoding and more. Over GOPs of 2 s it moved PDQ by 2 bits in the mean and 10 at the most, of a distance of
 31."""
 THRIFTY_RUN_SECONDS = 4.0
-"""So long (<=) may a run be for that: what is left out adds up. Over 10 s, where pictures are coarse, it moved PDQ by up
-to 22 bits."""
+"""So long (<=) may a run be for that: what is left out adds up. Over 10 s, where pictures are coarse, it moved PDQ by
+up to 22 bits."""
 THRIFTY_SECONDS = 2.0
 """The same where nothing but suspects is decoded besides keyframes, none of them later (>) than this after its
 keyframe: that saves a fifth to a quarter of decoding them (`talking head` at 360p and 720p), and most turn out to be no
