@@ -100,6 +100,10 @@ class SampledSegment:
     macroblocks_left: float = 0.0
     """Macroblocks that the profile allows to be decoded for these leading pictures, after all that was."""
 
+    parameter_sets: bytes = field(default=b"", repr=False)
+    """H.264 and HEVC parameter sets in force at the end of an MPEG-TS, with start codes, which the next segment may go
+    on with; at most 4 kB, b"" where they are not known. As hostile as the input itself."""
+
     def with_leading(self, leading: "SampledSegment") -> "SampledSegment":
         """This result and that of the same input's leading pictures alone (`leading_macroblocks`), as one."""
         # A track that failed this time shows nothing of its leading pictures.

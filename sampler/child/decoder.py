@@ -105,6 +105,7 @@ class Decoder:
         before: bytes | None = None,
         before_init: bytes = b"",
         leading_macroblocks: float | None = None,
+        parameter_sets: bytes = b"",
     ) -> SampledSegment:
         """Takes the pictures worth looking at from one segment or file.
 
@@ -123,6 +124,7 @@ class Decoder:
             before_init: the media initialisation section of `before`.
             leading_macroblocks: only the leading pictures at the beginning are sampled, for `with_leading` of the first
                 result; so many macroblocks, its `macroblocks_left`, may be decoded for it.
+            parameter_sets: `SampledSegment.parameter_sets` of the segment before, b"" where that is not known.
 
         Raises:
             InputError: nothing could be sampled; its `reason` is for the ledger.
@@ -134,6 +136,7 @@ class Decoder:
             "seed": seed.hex(),
             "packets": packets,
             "leading_macroblocks": leading_macroblocks,
+            "parameter_sets": parameter_sets.hex(),
         }
         fits = before is not None and len(before_init) + len(before) <= self.limits.input_bytes
         earlier = (before_init, before) if before is not None and fits else (b"", b"")
@@ -155,7 +158,8 @@ class Decoder:
                 paused, began = time.monotonic(), time.thread_time()
                 with self._nonsense_is_death():
                     received = read_frames(message, exchange.memory, bounds, kept=consume is None)
-                    _hold(len(seen) + len(received) <= bounds.pictures, "more pictures than there can be")
+                    if len(seen) + len(received) > bounds.pictures:
+                        raise ValueError("more pictures than there can be")
                 for frame, until_seconds in received:
                     seen.append(PictureSummary.of(frame, until_seconds))
                     if consume is not None:
@@ -313,8 +317,3 @@ class Decoder:
             yield
         except NONSENSE as error:
             raise self._spoke_nonsense() from error
-
-
-def _hold(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)

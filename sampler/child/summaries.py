@@ -10,6 +10,7 @@ from typing import Any
 from config.profiles import SamplingProfile
 from sampler.child.answers import Bounds, PictureSummary
 from sampler.child.checks import checked_count, checked_flag, checked_number
+from sampler.demux.parameter_sets import MOST_BYTES
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
 from sampler.frames import PacketSummary, SampledFrame, SampledSegment, Stretch
@@ -152,6 +153,7 @@ def _read_track(
         },
         notes=notes,
         packets=_packets(summary["packets"], longest, bounds),
+        parameter_sets=_parameter_sets(summary["parameter_sets"]),
     )
 
 
@@ -174,6 +176,12 @@ def _intervals(stretches: Any, duration: float) -> list[tuple[float, float]]:
         start = checked_number(start, read[-1][1] if read else 0.0, duration)
         read.append((start, checked_number(end, start, duration)))
     return read
+
+
+def _parameter_sets(text: Any) -> bytes:
+    if len(text) > 2 * MOST_BYTES:
+        raise ValueError(f"parameter sets: expected at most {MOST_BYTES} bytes")
+    return bytes.fromhex(text)
 
 
 def _packets(packets: Any, longest: float, bounds: Bounds) -> tuple[PacketSummary, ...]:

@@ -65,7 +65,15 @@ def sample_track(
     handed_over = outbox.pictures
     source = InputFile(inputs.input, request["size"])
     with (
-        closing(Demuxer(source, limits, init_bytes=request["init_size"], track=track)) as demuxer,
+        closing(
+            Demuxer(
+                source,
+                limits,
+                init_bytes=request["init_size"],
+                track=track,
+                parameter_sets=bytes.fromhex(request["parameter_sets"]),
+            )
+        ) as demuxer,
         _segment_before(request, inputs, limits, demuxer) as segment_before,
     ):
         profile = shared(profile, demuxer.tracks)
@@ -155,6 +163,7 @@ def sample_track(
         "macroblocks_left": bound.left(executor.frames_decoded, outbox.pictures - handed_over),
         "undecodable": at_most(without(longer, lost), MOST_REFUSED),
         "notes": notes,
+        "parameter_sets": demuxer.parameter_sets.hex(),
         "packets": sorted(packets),
         "refused": refused_stretches(
             refused_seconds,
@@ -178,6 +187,7 @@ def _segment_before(
         replace(limits, frames=min(Limits(**json.loads(request["settings"])["limits"]).frames, size)),
         init_bytes=request["before_init_size"],
         like=demuxer,
+        parameter_sets=bytes.fromhex(request["parameter_sets"]),
     )
 
 

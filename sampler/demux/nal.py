@@ -12,10 +12,10 @@ from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slic
 from sampler.demux.hevc import PPS as HEVC_PPS
 from sampler.demux.hevc import SPS as HEVC_SPS
 from sampler.demux.hevc import HevcReferences
+from sampler.demux.parameter_sets import HEVC_VPS, START_CODE, ParameterSets, h264_set, hevc_set
 from sampler.demux.references import References
 from sampler.demux.sizes import parameter_sets
 
-START_CODE = b"\x00\x00\x01"
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
 SEI_RECOVERY_POINT = 6
@@ -78,7 +78,7 @@ class NalReader:
     """Reads the packets of one stream, in order."""
 
     def __init__(self, codec: NalCodec, extradata: bytes) -> None:
-        """`extradata` is the container's: avcC or hvcC in MP4, start codes or nothing in MPEG-TS."""
+        """`extradata` is the container's: avcC or hvcC in MP4; parameter sets with start codes in MPEG-TS."""
         self._length_bytes = 0
         self._units_left = LARGEST_UNITS
         self.unread_units = 0
@@ -92,6 +92,8 @@ class NalReader:
         self._quantisers = QuantiserReader()
         self._references = References()
         self._first_field: tuple[int, bool] | None = None
+        self.parameter_sets = ParameterSets(h264_set if codec is NalCodec.H264 else hevc_set)
+        """Those in force after the last packet, of a stream whose packets have start codes."""
         self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
         offset = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
         if extradata[:1] == b"\x01" and len(extradata) > offset:
@@ -102,7 +104,9 @@ class NalReader:
                     self._learn_hevc(unit)
             else:
                 for unit in _avcc_units(extradata):
-                    self._quantisers.learn(unit)
+                    self._learn_h264(unit)
+        elif extradata:
+            self.read(extradata, flagged=False)
 
     @property
     def picture_pixels(self) -> int:
@@ -118,7 +122,9 @@ class NalReader:
                 predicted pictures would have us begin at them and see garbage, while players go on from before.
         """
         self._units_left = min(self._units_left + UNITS_A_PICTURE, LARGEST_UNITS)
-        return self._read(packet, flagged)
+        head = self._read(packet, flagged)
+        self.parameter_sets.known &= not self.unread_units
+        return head
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
         size, first, intra, idr, recovery = 0, b"", True, True, None
@@ -135,7 +141,7 @@ class NalReader:
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
                     intra = False
             elif kind in (SPS, PPS):
-                self._quantisers.learn(unit)
+                self._learn_h264(unit)
             elif kind == H264_SEI:
                 recovery = _recovery_frames(unit[1:], recovery)
         if not first:
@@ -188,7 +194,7 @@ class NalReader:
                 is_leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and unit[1] == self._sublayers
                 leaf &= is_leaf
                 outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
-            elif kind in (HEVC_SPS, HEVC_PPS):
+            elif kind in (HEVC_VPS, HEVC_SPS, HEVC_PPS):
                 self._learn_hevc(unit)
         if not kinds:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
@@ -202,8 +208,14 @@ class NalReader:
         outside &= self._open and not begins and leading is None
         return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading, outside=outside)
 
+    def _learn_h264(self, unit: bytes) -> None:
+        """Reads a parameter set."""
+        self.parameter_sets.learn(unit)
+        self._quantisers.learn(unit)
+
     def _learn_hevc(self, unit: bytes) -> None:
         """Reads a parameter set."""
+        self.parameter_sets.learn(unit)
         if len(unit) > 2 and unit[0] >> 1 == HEVC_SPS:
             self._sublayers = (unit[2] >> 1 & 7) + 1
         self._hevc_references.learn(unit)

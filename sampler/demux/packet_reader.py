@@ -65,7 +65,9 @@ class PacketWindow:
 class Demuxer:
     """An opened input. Its notes and counts are whole once `windows` is exhausted."""
 
-    def __init__(self, source: InputFile, limits: Limits, *, init_bytes: int = 0, track: int = 0) -> None:
+    def __init__(
+        self, source: InputFile, limits: Limits, *, init_bytes: int = 0, track: int = 0, parameter_sets: bytes = b""
+    ) -> None:
         """Opens the input, which begins with `init_bytes` of an initialisation section (EXT-X-MAP).
 
         Args:
@@ -73,6 +75,7 @@ class Demuxer:
             limits: on it.
             init_bytes: 0 without one.
             track: number of the video track that is read, among those that are sampled.
+            parameter_sets: those in force at the end of the segment before, for an MPEG-TS with one video.
 
         Raises:
             InputError: the input cannot be sampled.
@@ -99,6 +102,9 @@ class Demuxer:
         self.track = track
         self.tracks = 0
         """Number of the video tracks that are sampled."""
+        self.parameter_sets = b""
+        """Those in force at the end, with start codes; b"": not known, or none."""
+        self._inherited = parameter_sets
         try:
             self.stream = self._choose_stream()
         except BaseException:
@@ -149,6 +155,9 @@ class Demuxer:
         if chosen.codec_context is None:
             hold_codec(chosen)
         name = chosen.codec_context.name
+        if self._container is Container.MPEG_TS and CODECS.get(name) is not None:
+            # In place of what FFmpeg found, which may come later than the first picture.
+            chosen.codec_context.extradata = self._inherited if self.tracks == 1 else b""
         extradata = chosen.codec_context.extradata or b""
         pixels = chosen.codec_context.width * chosen.codec_context.height
         self._hold_pixels(max(pixels, announced_pixels(name, extradata, extradata)))
@@ -188,18 +197,16 @@ class Demuxer:
             InputError: no picture, or over a limit.
         """
         window = PacketWindow()
-        limits = self.limits
+        limits, self._before = self.limits, before
         primer: Primer | None = None
-        self._before = before
         context = self.codec_context
         # Not read again later: of a context whose decoder could not be opened it crashes.
         name = context.name
         nal = CODECS[name]
         extradata = context.extradata or b""
         reader = NalReader(nal, extradata) if nal is not None else None
-        began = 0.0
+        began, coded_pixels = 0.0, 0
         keyframe_seconds: float | None = float("-inf")
-        coded_pixels = 0
         for payload in self._demux():
             if not payload.size:
                 continue
@@ -249,6 +256,8 @@ class Demuxer:
             raise EncryptedError(ENCRYPTED)
         if not self.frames_total:
             raise NoVideoError("the segment declares video and holds no picture")
+        if reader is not None and self._container is Container.MPEG_TS and self.tracks == 1:
+            self.parameter_sets = reader.parameter_sets.annex_b() if "truncated" not in self.notes else b""
         if self._has_late_stream() and SECOND_VIDEO_STREAM not in self.notes:
             self.notes.append(SECOND_VIDEO_STREAM)
         yield self._close(window, primer)

@@ -72,8 +72,10 @@ def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float) ->
 
 
 def is_same_stream(context: "VideoCodecContext", other: "VideoCodecContext") -> bool:
-    """True if the packets of both can go through one decoder: codec, parameters and size are the same."""
-    return all(getattr(context, name) == getattr(other, name) for name in ("name", "extradata", "width", "height"))
+    """True if the packets of both can go through one decoder: codec and parameters are the same, and size, if known."""
+    same = all(getattr(context, name) == getattr(other, name) for name in ("name", "extradata"))
+    sizes = {(one.width, one.height) for one in (context, other)} - {(0, 0)}
+    return same and len(sizes) <= 1
 
 
 def _decoding_time(payload: "Packet[VideoStream]") -> int | None:

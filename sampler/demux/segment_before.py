@@ -14,7 +14,7 @@ from sampler.limits import Limits
 
 @contextmanager
 def read_segment_before(
-    source: InputFile | None, limits: Limits, *, init_bytes: int, like: Demuxer
+    source: InputFile | None, limits: Limits, *, init_bytes: int, like: Demuxer, parameter_sets: bytes = b""
 ) -> Iterator[Primer | None]:
     """The last GOP of the segment before, valid within the context; None: it has none that fits.
 
@@ -23,11 +23,12 @@ def read_segment_before(
         limits: on it alone.
         init_bytes: see `source`.
         like: the segment itself.
+        parameter_sets: those in force at its end.
 
     Raises:
         DecoderMemoryError: reading it took more memory than there is.
     """
-    demuxer = None if source is None else _opened(source, limits, init_bytes, like.track)
+    demuxer = None if source is None else _opened(source, limits, init_bytes, like.track, parameter_sets)
     if demuxer is None:
         yield None
         return
@@ -36,9 +37,9 @@ def read_segment_before(
         yield _last_gop(demuxer) if is_same_stream(demuxer.codec_context, like.codec_context) else None
 
 
-def _opened(source: InputFile, limits: Limits, init_bytes: int, track: int) -> Demuxer | None:
+def _opened(source: InputFile, limits: Limits, init_bytes: int, track: int, parameter_sets: bytes) -> Demuxer | None:
     try:
-        return Demuxer(source, limits, init_bytes=init_bytes, track=track)
+        return Demuxer(source, limits, init_bytes=init_bytes, track=track, parameter_sets=parameter_sets)
     except DecoderMemoryError:
         raise
     except (SamplerError, av.error.FFmpegError):

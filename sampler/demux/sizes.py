@@ -49,7 +49,8 @@ def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
 
 def _hevc(packet: bytes, extradata: bytes) -> Iterator[int]:
     """H.265, 7.3.2.2 and 7.3.3."""
-    for unit in parameter_sets(packet) if packet is extradata else _units(packet, extradata):
+    hvcc = packet is extradata and packet[:1] == b"\x01"
+    for unit in parameter_sets(packet) if hvcc else _units(packet, extradata):
         if len(unit) < 3 or unit[0] >> 1 & 0x3F != HEVC_SPS:
             continue
         head = read_sps_head(Bits(unit[2:HEAD_BYTES]))

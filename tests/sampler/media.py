@@ -286,6 +286,25 @@ def filtered(data: bytes, bitstream_filter: str) -> bytes:
     return file.getvalue()
 
 
+def rewritten(data: bytes, change: Callable[[int, list[bytes]], list[bytes]]) -> bytes:
+    """The MPEG-TS with the NAL units of each packet rewritten: `change(index, units)`; the muxer adds none."""
+    file = io.BytesIO()
+    options = {"avoid_negative_ts": "disabled"}
+    with (
+        av.open(io.BytesIO(data), format="mpegts") as source,
+        av.open(file, "w", format="mpegts", options=options) as output,
+    ):
+        stream = source.streams.video[0]
+        written = output.add_mux_stream(stream.codec_context.name, rate=RATE)
+        for index, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
+            units = [unit.rstrip(b"\0") for unit in bytes(packet).split(b"\0\0\1")[1:]]
+            one = av.Packet(b"".join(b"\0\0\0\1" + unit for unit in change(index, units)))
+            one.pts, one.dts, one.time_base = packet.pts, packet.dts, packet.time_base
+            one.stream, one.is_keyframe = written, packet.is_keyframe
+            output.mux(one)
+    return file.getvalue()
+
+
 def without_stamps(data: bytes, dropped: Callable[[int], bool]) -> bytes:
     """The MPEG-TS without the time stamps of each picture for which `dropped(its index)` (ITU-T H.222.0, 2.4.3.6)."""
     patched = bytearray(data)

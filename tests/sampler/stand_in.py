@@ -56,6 +56,7 @@ SUMMARY = {
     "leading": [],
     "leading_seconds": 0.0,
     "macroblocks_left": 0.0,
+    "parameter_sets": "",
     "refused": [],
     "undecodable": [],
     "notes": [],

@@ -1,0 +1,128 @@
+"""Parameter sets that only an earlier segment has: FFmpeg's HLS muxer writes those of open GOPs into the first one."""
+
+from functools import cache
+
+import pytest
+from kinds import CLOSED, GOP, HEVC_OPEN_GOP, OPEN_GOP, REFRESH
+from media import (
+    RATE,
+    Recipe,
+    cut,
+    encode,
+    keyframes,
+    level_error,
+    number_in,
+    rewritten,
+    side_by_side,
+    steady,
+    x264,
+)
+
+from config.profiles import BALANCED
+from sampler.child.decoder import Decoder
+from sampler.errors import UndecodableError
+from sampler.frames import SampledSegment
+
+SETS = {"libx264": frozenset([7, 8]), "libx265": frozenset([32, 33, 34])}
+STREAMS = {"open gops": OPEN_GOP, "intra refresh": REFRESH, "hevc": HEVC_OPEN_GOP}
+
+
+def kind(recipe: Recipe, unit: bytes) -> int:
+    return unit[0] & 0x1F if recipe.codec == "libx264" else unit[0] >> 1
+
+
+def without_sets(recipe: Recipe, data: bytes) -> bytes:
+    return rewritten(data, lambda _, units: [unit for unit in units if kind(recipe, unit) not in SETS[recipe.codec]])
+
+
+@cache
+def stream(name: str) -> tuple[tuple[bytes, int], ...]:
+    """Three segments, the parameter sets in the first alone, each with the number of its first picture."""
+    recipe = STREAMS[name]
+    data = encode(recipe, steady(3 * GOP))
+    edges = [*keyframes(data)[:3], 3 * GOP]
+    first, *rest = cut(data, edges)
+    found = [(first.data, 0), *((without_sets(recipe, part.data), part.numbers[0]) for part in rest)]
+    return tuple(found)
+
+
+def look(decoder: Decoder, data: bytes, sets: bytes = b"", **more: bytes) -> SampledSegment:
+    return decoder.sample(data, profile=BALANCED, seed=b"sets", parameter_sets=sets, **more)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_sets_of_the_first_segment_hold_on_in_all_that_follow(decoder: Decoder, name: str) -> None:
+    """All but the first segment of an ordinary stream would be `failed`, though every viewer sees them."""
+    (first, _), *rest = stream(name)
+    before, sets = first, look(decoder, first).parameter_sets
+
+    assert 0 < len(sets) < 400
+    for data, first_number in rest:
+        segment = look(decoder, data, sets, before=before)
+        assert segment.unmoderated == ()
+        assert segment.notes == ()
+        clean = [frame for frame in segment.frames if not frame.concealed]
+        assert len(clean) >= 2
+        for frame in clean:
+            assert number_in(frame.picture.luma()) == first_number + round(frame.pts_seconds * RATE)
+            assert level_error(frame.picture.luma()) < 4
+        before, sets = data, segment.parameter_sets
+    assert sets == look(decoder, first).parameter_sets
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_without_them_nothing_is_made_up(decoder: Decoder, name: str) -> None:
+    """What a decoder makes of a stream that it cannot read would count as moderated."""
+    _, (second, _), _ = stream(name)
+    with pytest.raises(UndecodableError):
+        look(decoder, second)
+    with pytest.raises(UndecodableError):
+        look(decoder, second, b"\0\0\1\x67\x64\0\0\1\x68" + bytes(range(256)))
+
+
+def test_a_segment_s_own_sets_replace_them(decoder: Decoder) -> None:
+    """After a change of size all would be read by the sets of before."""
+    small, large = (encode(x264(**CLOSED), steady(GOP)), encode(x264(**CLOSED, cabac=0), steady(GOP)))
+    sets = look(decoder, small).parameter_sets
+    segment = look(decoder, large, sets)
+
+    assert segment.frames
+    assert all(level_error(frame.picture.luma()) < 4 for frame in segment.frames)
+    assert segment.parameter_sets == look(decoder, large).parameter_sets != sets
+
+
+def test_sets_that_come_later_are_not_those_of_the_beginning(decoder: Decoder) -> None:
+    """A GOP that goes on from before would be read, cropped say, by sets that a player gets only after it."""
+    plain, cropped = x264(**CLOSED), x264(crop_rect="0,0,96,0", **CLOSED)
+    first = encode(plain, steady(GOP))
+    joined = without_sets(plain, encode(plain, steady(10))) + encode(cropped, steady(GOP))
+    segment = look(decoder, joined, look(decoder, first).parameter_sets)
+    alone = look(decoder, joined)
+
+    assert segment.frames[0].picture.width == plain.width
+    assert {frame.picture.width for frame in segment.frames} == {plain.width, plain.width - 96}
+    assert {frame.picture.width for frame in alone.frames} == {plain.width - 96}
+    assert "undecodable" in {stretch.reason for stretch in alone.unmoderated}
+    assert min(frame.pts_seconds for frame in alone.frames) > 0
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda units: [*units, *([b"\x68" + bytes([255, number % 251 + 1, 7]) for number in range(300)])],
+        lambda units: [*units[:1], *([b"\x0c\xff"] * 600), *units[1:]],
+        lambda units: [*units, b"\x67\x64"],
+    ],
+    ids=["many", "unread units", "no sense"],
+)
+def test_sets_that_cannot_be_known_are_not_handed_on(decoder: Decoder, spoil) -> None:
+    """A segment after it would be read by others than a player has."""
+    first, _ = stream("open gops")[0]
+    spoilt = rewritten(first, lambda index, units: spoil(units) if index == 3 else units)
+    assert look(decoder, spoilt).parameter_sets == b""
+
+
+def test_two_videos_hand_on_none(decoder: Decoder) -> None:
+    """One's sets would be given to the other."""
+    first, _ = stream("open gops")[0]
+    assert look(decoder, side_by_side(first, first)).parameter_sets == b""
