@@ -66,6 +66,8 @@ class QuantiserReader:
         cannot be told."""
         self.picture_pixels = 0
         """Pixels of the largest pictures in the parameter sets so far, in whole macroblocks; 0: none yet."""
+        self.several_sizes = False
+        """Not all parameter sets so far are of one size."""
 
     def learn(self, unit: bytes) -> None:
         """Reads a parameter set; one that makes no sense is skipped."""
@@ -79,6 +81,7 @@ class QuantiserReader:
             if kind == SPS:
                 identifier, sequence = _read_sps(bits)
                 self._sequences[identifier] = sequence
+                self.several_sizes |= self.picture_pixels not in (0, sequence.picture_pixels)
                 self.picture_pixels = max(self.picture_pixels, sequence.picture_pixels)
             elif kind == PPS:
                 identifier, picture = _read_pps(bits)
@@ -91,6 +94,16 @@ class QuantiserReader:
         self.field = self.head = None
         try:
             return self._read(unit)
+        except (HeaderError, KeyError):
+            return None
+
+    def slice_pixels(self, unit: bytes) -> int | None:
+        """Pixels of a slice's picture, in whole macroblocks, of its NAL unit's first bytes; None: unknown."""
+        bits = Bits(unit[1:])
+        try:
+            bits.ue()
+            bits.ue()
+            return self._sequences[self._pictures[bits.ue()].sequence].picture_pixels
         except (HeaderError, KeyError):
             return None
 

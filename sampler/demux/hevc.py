@@ -36,8 +36,9 @@ Entries = tuple[tuple[int, bool], ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HevcSequence:
-    """Fields of an SPS that slice headers need."""
+    """Fields of an SPS that slice headers need, and the size of its pictures."""
 
+    picture_pixels: int
     separate_planes: bool
     order_bits: int
     sets: tuple[Entries, ...]
@@ -82,6 +83,8 @@ class HevcReferences:
         self.leaf_named = False
         """True once a picture leaned on one that says that none does."""
         self._anchor = 0
+        self.used_pixels: int | None = 0
+        """Pixels of the largest pictures so far, by the parameter sets that slices use; None: it cannot be told."""
 
     def learn(self, unit: bytes) -> None:
         """Reads a parameter set; one that makes no sense is skipped."""
@@ -115,6 +118,7 @@ class HevcReferences:
         try:
             read = self._read(kind, Bits(unit[2:SLICE_HEAD_BYTES]))
         except (HeaderError, KeyError):
+            self.used_pixels = None
             return True
         if read is None:
             return False
@@ -142,6 +146,8 @@ class HevcReferences:
             bits.take(1)
         picture = self._pictures[bits.ue()]
         sequence = self._sequences[picture.sequence]
+        if self.used_pixels is not None:
+            self.used_pixels = max(self.used_pixels, sequence.picture_pixels)
         bits.take(picture.extra_bits)
         bits.ue()
         bits.take(picture.output_flag + 2 * sequence.separate_planes)
@@ -254,6 +260,7 @@ def _read_sps(bits: Bits) -> tuple[int, HevcSequence]:
     long_term = bool(bits.take(1))
     listed = bits.count() if long_term else 0
     return head.identifier, HevcSequence(
+        picture_pixels=head.width * head.height,
         separate_planes=head.separate_planes,
         order_bits=order_bits,
         sets=sets,

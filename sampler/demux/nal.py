@@ -89,6 +89,8 @@ class NalReader:
         self.leaf_named = False
         """True if the last packet is the first whose picture leans on one that was called no reference: from there on
         none is called so, and those before should not be; HEVC only."""
+        self._is_h264 = codec is NalCodec.H264
+        self._used_pixels: int | None = 0
         self._quantisers = QuantiserReader()
         self._references = References()
         self._first_field: tuple[int, bool] | None = None
@@ -113,6 +115,11 @@ class NalReader:
         """Pixels of the largest pictures in H.264 parameter sets so far, else 0."""
         return self._quantisers.picture_pixels
 
+    @property
+    def used_pixels(self) -> int:
+        """Pixels of the largest pictures so far, by the parameter sets that slices use; 0: it cannot be told."""
+        return (self._used_pixels if self._is_h264 else self._hevc_references.used_pixels) or 0
+
     def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
         """Reads the properties of a packet's picture; `unread_units` is about the same packet then.
 
@@ -135,7 +142,7 @@ class NalReader:
                 size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
                 if not first:
                     first = unit[:SLICE_HEAD_BYTES]
-                elif self._references.open:
+                elif self._references.open or self._quantisers.several_sizes:
                     others.append(unit[:SLICE_HEAD_BYTES])
                 idr &= kind == H264_IDR
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
@@ -146,6 +153,7 @@ class NalReader:
                 recovery = _recovery_frames(unit[1:], recovery)
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)
+        self._count_pixels([first, *others] if self._quantisers.several_sizes else [])
         quantiser = self._quantisers.read(first)
         field = self._quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
@@ -159,6 +167,13 @@ class NalReader:
         return PictureHead(
             size, first[0] & 0x60 != 0, begins, None if idr else recovery, quantiser, completes, None, outside
         )
+
+    def _count_pixels(self, slices: list[bytes]) -> None:
+        """Counts the size of a picture, of whose slices none needs to be read where all are of one size."""
+        sizes = [self._quantisers.slice_pixels(unit) for unit in slices] or [self._quantisers.picture_pixels]
+        for pixels in sizes:
+            known = pixels is not None and self._used_pixels is not None
+            self._used_pixels = max(self._used_pixels or 0, pixels or 0) if known else None
 
     def _leans_outside(self, others: list[bytes]) -> bool:
         """True if a slice of the picture, whose first one was read, names a picture before the GOP."""

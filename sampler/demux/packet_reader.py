@@ -16,7 +16,7 @@ from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
 from sampler.demux.packets import VideoPacket, demoted, describe, has_leading, joined
-from sampler.demux.pids import stream_pids
+from sampler.demux.pids import has_late_stream
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
@@ -97,8 +97,8 @@ class Demuxer:
                 raise EncryptedError(ENCRYPTED) from error
             raise translate(error) from error
         self.notes: list[str] = []
-        self.picture_pixels = 0
-        """Pixels of the largest pictures announced so far; 0: none yet."""
+        self._announced_pixels = 0
+        self._reader: NalReader | None = None
         self.track = track
         self.tracks = 0
         """Number of the video tracks that are sampled."""
@@ -164,16 +164,17 @@ class Demuxer:
         hold_codec(chosen)
         return chosen
 
+    @property
+    def picture_pixels(self) -> int:
+        """Pixels of the largest pictures so far: by the parameter sets that slices use, or else as announced."""
+        return (self._reader.used_pixels if self._reader is not None else 0) or self._announced_pixels
+
     def _has_late_stream(self) -> bool:
-        """True if an MPEG-TS has a stream that was not known when it was opened. Of any kind: a stream's word on what
-        it is counts for nothing."""
-        if self._container is not Container.MPEG_TS:
-            return False
-        pids = stream_pids(self._source.at)
-        return pids is None or not pids <= {stream.id for stream in self._input.streams}
+        known = {stream.id for stream in self._input.streams}
+        return self._container is Container.MPEG_TS and has_late_stream(self._source.at, known)
 
     def _hold_pixels(self, pixels: int) -> None:
-        self.picture_pixels = max(self.picture_pixels, pixels)
+        self._announced_pixels = max(self._announced_pixels, pixels)
         if pixels > self.limits.picture_pixels:
             raise TooLargeError(
                 f"the video's pictures are over {self.limits.picture_pixels} pixels: expected at most that"
@@ -201,10 +202,9 @@ class Demuxer:
         primer: Primer | None = None
         context = self.codec_context
         # Not read again later: of a context whose decoder could not be opened it crashes.
-        name = context.name
-        nal = CODECS[name]
+        nal = CODECS[name := context.name]
         extradata = context.extradata or b""
-        reader = NalReader(nal, extradata) if nal is not None else None
+        self._reader = reader = NalReader(nal, extradata) if nal is not None else None
         began, coded_pixels = 0.0, 0
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():

@@ -4,6 +4,8 @@ PyAV gives no packet of a stream that comes up after an input was opened, and do
 middle of a segment could bring another video.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,18 @@ PES_START = b"\x00\x00\x01"
 
 Rows = NDArray[np.uint8]
 """uint8, (packets, TS_PACKET_BYTES)."""
+
+
+def has_late_stream(read: Read, known: Collection[int]) -> bool:
+    """True if an MPEG-TS has a stream that was not known when it was opened. Of any kind: a stream's word on what it is
+    counts for nothing.
+
+    Args:
+        read: reads the input.
+        known: PIDs of the streams that were.
+    """
+    pids = stream_pids(read)
+    return pids is None or not pids <= set(known)
 
 
 def stream_pids(read: Read) -> set[int] | None:
