@@ -42,13 +42,12 @@ UNCONFINED = "decoder-unconfined"
 Observer = Callable[[Picture, SampleVerdict], None]
 """Called with each picture and its verdict, once that is complete; must not keep the picture."""
 
-
 _NO_SCORES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModerationContext:
-    """The stream and the times of a segment that is moderated."""
+    """The stream and the times of a segment that is moderated, and what it goes on from."""
 
     stream: StreamFacts
     capture_ms: int
@@ -58,6 +57,8 @@ class ModerationContext:
     judged_ms: int | None = None
     """Time when it is moderated, in milliseconds of Redis's clock, by which allowances end. None: by this machine's
     clock."""
+    parameter_sets: bytes = b""
+    """Those in force at the end of the segment before (`SampledSegment.parameter_sets`)."""
 
 
 class Pipeline:
@@ -133,7 +134,7 @@ class Pipeline:
         """
         moderate = partial(
             self._moderate,
-            SamplerInput(data=data, init=init, seed=seed, before=before),
+            SamplerInput(data=data, init=init, seed=seed, before=before, parameter_sets=context.parameter_sets),
             context=context,
             gate=gate,
             gate_key=GateKey(seed if gate_seed is None else gate_seed),
@@ -160,8 +161,7 @@ class Pipeline:
         capture: CaptureRequest | None,
         fresh: bool,
     ) -> SegmentVerdict:
-        started = thread_time()
-        clock = StageClock()
+        started, clock = thread_time(), StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded, stuck)
@@ -212,6 +212,7 @@ class Pipeline:
             bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
+            parameter_sets=segment.parameter_sets,
             evidence=NO_EVIDENCE if evidence is None else evidence.evidence(),
         )
 
@@ -223,8 +224,7 @@ class Pipeline:
         Raises:
             sampler.errors.SamplerError: it cannot be decoded.
         """
-        started = thread_time()
-        clock = StageClock()
+        started, clock = thread_time(), StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded)

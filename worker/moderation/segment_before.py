@@ -31,6 +31,8 @@ class SamplerInput:
     seed: bytes
     before: FetchBefore | None
     """Called at most once a try, between both passes. None: the segment before is not known."""
+    parameter_sets: bytes = b""
+    """Those in force at the end of the segment before; b"": not known."""
 
     def sample(
         self,
@@ -61,7 +63,13 @@ class SamplerInput:
             consume(frame)
 
         sampled = decoder.sample(
-            self.data, init=self.init, profile=profile, seed=self.seed, consume=in_turn, fresh=fresh
+            self.data,
+            init=self.init,
+            profile=profile,
+            seed=self.seed,
+            consume=in_turn,
+            fresh=fresh,
+            parameter_sets=self.parameter_sets,
         )
         if sampled.leading_seconds <= 0 or self.before is None or (found := self.before()) is None:
             return sampled
@@ -77,5 +85,6 @@ class SamplerInput:
             before=found.data,
             before_init=found.init,
             leading_macroblocks=sampled.macroblocks_left,
+            parameter_sets=self.parameter_sets,
         )
         return sampled.with_leading(leading)

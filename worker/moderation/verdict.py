@@ -125,6 +125,8 @@ class SegmentVerdict:
     """After this segment; None: nothing was classified yet."""
     model_tallies: Mapping[str, ModelTally] = field(default_factory=dict)
     """By model: its pictures and its CPU time."""
+    parameter_sets: bytes = b""
+    """Those in force at the segment's end, for the next one; b"": not known."""
     list_versions: Mapping[str, str] = field(default_factory=dict)
     """Hash list -> version of it that the pictures were compared with."""
     bank: BankMark = field(default_factory=BankMark)

@@ -27,6 +27,7 @@ from worker.policyload.active_policy import ActivePolicy
 from worker.processes.soft_limit import soft_limit
 from worker.runtime.degraded_marks import DegradedMarks
 from worker.runtime.evidence_writer import EvidenceWriter
+from worker.runtime.kept_parameter_sets import keep_parameter_sets
 from worker.runtime.segment_series import note, note_beside, series_segment
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
@@ -77,6 +78,8 @@ class SegmentEnd:
         evidence = self.evidence.keep(verdict.evidence)
         degraded = tuple(sorted({*verdict.degraded, *self.verdict_log.degraded, *evidence.degraded}))
         context = replace(self._context(facts, record, verdict.list_versions, degraded), sampled_ms=now)
+        if verdict.parameter_sets:
+            keep_parameter_sets(self.redis, facts.stream_id, record, verdict.parameter_sets)
         fields = _last_seen(record, verdict, now_ms=now) | {"degraded": json.dumps(degraded), "no_video": ""}
         scores = (sample.scores for sample in verdict.samples)
         risk, share = self.active.policy.risk, verdict.ledger_share(record.duration_ms)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from sampler.errors import DecoderError, SamplerError
+from sampler.errors import DecoderError, SamplerError, UndecodableError
 from worker.errors import FetchError, OutOfTimeError
 from worker.incidents.keys import context_key
 from worker.incidents.segment_evidence import OpenContext, contexts_of
-from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, begin, series_of
+from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, begin, pending_key, series_of
 from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.signals import stream_facts
 from worker.logs.failure_log import FailureLog
@@ -33,6 +33,7 @@ from worker.runtime.begun_segment import (
     Unmoderated,
 )
 from worker.runtime.evidence_writer import EvidenceWriter
+from worker.runtime.kept_parameter_sets import ask_for_entry, key_before, parameter_sets_before
 from worker.runtime.segment_end import SegmentEnd, gate_key
 from worker.runtime.segment_fetches import SegmentFetches, TookLongError
 from worker.runtime.worker_process import WorkerProcess
@@ -162,7 +163,12 @@ def _moderate(
         with segment.pace.decoding():
             verdict = active.pipeline.moderate(
                 media.data,
-                context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=before.now_ms),
+                context=ModerationContext(
+                    stream=facts,
+                    capture_ms=record.capture_ms,
+                    judged_ms=before.now_ms,
+                    parameter_sets=before.parameter_sets,
+                ),
                 seed=seeds[0],
                 init=media.init,
                 gate=before.gate,
@@ -182,6 +188,9 @@ def _moderate(
         is_last = deaths + 1 >= MAX_DECODER_DEATHS
         return Unmoderated(reason="quarantined") if is_last else Deferred(delay_ms=0, counts="deaths")
     except SamplerError as error:
+        tries = segment.begun.fetches
+        if error.reason == UndecodableError.reason and before.may_get_sets and tries < len(RETRY_DELAYS_MS):
+            return Deferred(delay_ms=RETRY_DELAYS_MS[tries], counts="fetches")
         _not_sampled.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error, reason=error.reason)
         return Unmoderated(reason=error.reason)
     _decoder_died.over(stream_id, "stream %s: its segments do not end the decoder any more", stream_id)
@@ -215,11 +224,19 @@ class _Before:
     """Incidents that get context pictures."""
     now_ms: int
     """Redis's clock."""
+    parameter_sets: bytes
+    """Those in force at the end of the segment before; b"": not known."""
+    may_get_sets: bool
+    """They may be known once the segment before is settled."""
 
 
 def _read_before(redis: Redis, stream_id: str, record: SegmentRecord, models: Sequence[str]) -> _Before:
     """Reads it in one go."""
+    earlier = key_before(record)
     with redis.pipeline(transaction=False) as pipe:
+        # Asked first: what is not pending any more has left its parameter sets.
+        pipe.hexists(pending_key(stream_id), "" if earlier is None else earlier)
+        ask_for_entry(pipe, stream_id, record)
         pipe.hget(gate_key(stream_id), series_of(record.generation, record.epoch))
         pipe.mget(stuck_keys(models))
         pipe.time()
@@ -228,7 +245,8 @@ def _read_before(redis: Redis, stream_id: str, record: SegmentRecord, models: Se
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
-    kept, found, clock = answers
+    pending, entry, kept, found, clock = answers
+    sets = parameter_sets_before(entry, record)
     now = time_ms(clock)
     return _Before(
         gate=None if kept is None else GateState.read(str(kept)),
@@ -236,4 +254,6 @@ def _read_before(redis: Redis, stream_id: str, record: SegmentRecord, models: Se
         # A foreign key costs context alone.
         open_contexts=contexts_of(contexts) if isinstance(contexts, dict) else (),
         now_ms=now,
+        parameter_sets=sets,
+        may_get_sets=bool(pending) and not sets,
     )

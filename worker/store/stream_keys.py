@@ -116,6 +116,13 @@ GATE = Key(
     "one an epoch",
     seconds=5 * MINUTE,
 )
+PARAMETER_SETS = Key(
+    "lw:parametersets:{stream}",
+    "hash",
+    "H.264 and HEVC parameter sets in force after a segment",
+    "16 segments' at most, each of 4 kB at most",
+    seconds=HOUR,
+)
 WINDOWS = Key(
     "lw:windows:{stream}", "hash", "state of rules that count in windows", "one series a generation", seconds=HOUR
 )

@@ -5,14 +5,12 @@ import threading
 import time
 
 import pytest
+from admitted import admit, poll, reasons
 from clips import RATE, clip, held, photo
 from hls_origin import LiveOrigin
 from open_gops import open_fragments, open_segments
 
 from worker.ingest.pending.segments import SegmentRecord, pending_key
-from worker.ingest.poll.poll import poll_due
-from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import DUE, watch
 from worker.ingest.status import stream_status
 from worker.moderation.segment_before import SegmentBytes
 from worker.runtime.segment_end import gate_key
@@ -30,27 +28,6 @@ LEADING_SECONDS = pytest.approx(open_segments()[1].leading / RATE, abs=0.03)
 def list_segments(origin: LiveOrigin, *, carded: int | None = None) -> None:
     for index, segment in enumerate(open_segments(carded=carded)):
         origin.add(f"{index}.ts", segment.data)
-
-
-def admit(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s") -> list[str]:
-    """Registers and polls the stream; gives the keys of new segments in stream order."""
-    watch(process.redis, register(stream_id, origin.url, purpose="drill", url_template="", legal_basis=""))
-    return poll(process, stream_id)
-
-
-def poll(process: WorkerProcess, stream_id: str = "s") -> list[str]:
-    keys: list[str] = []
-    process.redis.zadd(DUE, {stream_id: 0}, xx=True)
-    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
-    return sorted(keys, key=lambda key: int(key.split(".")[3]))
-
-
-def reasons(process: WorkerProcess, stream_id: str = "s") -> dict[str, float]:
-    """The ledger's reasons, once it adds up."""
-    record = stream_status(process.redis, stream_id)
-    parts = ("moderated", "skipped", "failed", "missed", "pending")
-    assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
-    return record["reasons"]
 
 
 def raised(process: WorkerProcess) -> list[dict]:

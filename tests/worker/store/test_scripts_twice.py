@@ -358,6 +358,10 @@ class Stage:
     def keep_gate(self) -> None:
         run_script(self.redis, "keep_gate", keys=["lw:gate:s"], args=["1.0", 5, '{"capture_ms": 5}', 300])
 
+    def keep_parameter_sets(self) -> None:
+        args = ["3", '{"key":"1.0..3.a","sets":"AAAB"}', 3600]
+        run_script(self.redis, "keep_parameter_sets", keys=["lw:parametersets:s"], args=args)
+
     def settle(self) -> None:
         done = self.scene.settle("s", self.scene.hits([1000], lists=["known"]))
         assert done.outcome == "settled"

@@ -49,12 +49,8 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """32 hexadecimal digits that identify the resource: path and byte range, without host and query.
-
-        CDNs change hosts, and signed URLs change their query, from one poll to the next.
-        """
-        part = "" if self.byte_range is None else f"\n{self.byte_range.offset}+{self.byte_range.length}"
-        return hashlib.sha256(f"{path_of(self.uri)}{part}".encode(errors="surrogatepass")).hexdigest()[:32]
+        """As `resource_name`."""
+        return resource_name(self.uri, self.byte_range)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,12 +161,21 @@ def _cost(rendition: Rendition, height_pixels: int) -> tuple[int, int, int]:
     return (0, height, rendition.bandwidth) if height >= height_pixels else (1, -height, rendition.bandwidth)
 
 
-def segment_key(*, generation: int, epoch: int, rendition: str, segment: Segment) -> str:
+def resource_name(uri: str, byte_range: ByteRange | None) -> str:
+    """32 hexadecimal digits that identify the resource: path and byte range, without host and query.
+
+    CDNs change hosts, and signed URLs change their query, from one poll to the next.
+    """
+    part = "" if byte_range is None else f"\n{byte_range.offset}+{byte_range.length}"
+    return hashlib.sha256(f"{path_of(uri)}{part}".encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def segment_key(*, generation: int, epoch: int, rendition: str, sequence: int, name: str) -> str:
     """Identity of a segment within its stream; the same key is never moderated twice.
 
     `generation` counts the registrations of the stream, `epoch` the restarts of its origin.
     """
-    return f"{generation}.{epoch}.{rendition}.{segment.sequence}.{segment.name}"
+    return f"{generation}.{epoch}.{rendition}.{sequence}.{name}"
 
 
 def rendition_of(key: str) -> str:

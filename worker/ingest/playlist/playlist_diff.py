@@ -91,4 +91,10 @@ def lost_to_outage(cursor: Cursor, window_start_ms: int) -> list[Missed]:
 
 def key_of(cursor: Cursor, epoch: int, segment: Segment) -> str:
     """The segment's key in the cursor's rendition."""
-    return segment_key(generation=cursor.generation, epoch=epoch, rendition=cursor.rendition, segment=segment)
+    return segment_key(
+        generation=cursor.generation,
+        epoch=epoch,
+        rendition=cursor.rendition,
+        sequence=segment.sequence,
+        name=segment.name,
+    )
