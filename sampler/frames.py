@@ -23,7 +23,7 @@ class SampledFrame:
     """A picture taken from a segment, and why it was taken."""
 
     pts_seconds: float
-    """Presentation time from its track's first picture, >= 0."""
+    """Presentation time from the input's first picture, of any of its tracks, >= 0."""
     late_seconds: float = 0.0
     """Seconds from the input's beginning, by its sound, to that first picture."""
     reason: SampleReason

@@ -103,7 +103,8 @@ def _read_track(
     if len(seen) > 2 * frames_total:
         raise ValueError(f"{len(seen)} pictures were taken of {frames_total}")
     longest = JUMP_SECONDS * (frames_total + 2.0)
-    duration = checked_number(summary["duration_seconds"], 0.0, longest)
+    begins = checked_number(summary["begins_seconds"], 0.0, JUMP_SECONDS)
+    duration = checked_number(summary["duration_seconds"], begins, longest + begins)
     # Pictures of GOPs in a strange order may be shown before the first one.
     if not all(-longest <= one.seconds <= duration and one.until_seconds <= 2 * longest for one in seen):
         raise ValueError(f"a picture outside of the {duration} s that the input lasts")
@@ -127,7 +128,8 @@ def _read_track(
             max_gap_seconds=profile.max_gap_seconds,
             reason=_unseen_reason(notes, seen=len(seen), clean=len(clean)),
             lost=sorted([*leading, *undecodable], key=lambda stretch: stretch.start_seconds),
-            cut_seconds=max((one.seconds for one in seen if one.cut and one.seconds <= first), default=0.0),
+            cut_seconds=max((one.seconds for one in seen if one.cut and one.seconds <= first), default=begins),
+            begins_seconds=begins,
         )
     unmoderated = with_refused(unmoderated, _intervals(summary["refused"], duration))
     before_seconds = checked_number(summary["before_seconds"], 0.0, JUMP_SECONDS)
@@ -141,7 +143,7 @@ def _read_track(
         # Suspects are decoded by themselves first, up to three times, once after a keyframe; leading pictures in two
         # runs; and all of a run of which some did not come out once more.
         frames_decoded=checked_count(summary["frames_decoded"], 0, 7 * (frames_total + bounds.primers)),
-        max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration),
+        max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration, begins_seconds=begins),
         unmoderated=unmoderated,
         leading_seconds=checked_number(summary["leading_seconds"], 0.0, 2 * longest),
         macroblocks_left=checked_number(

@@ -148,12 +148,13 @@ def sample_track(
     ]
     bound = DecodingBound.of(
         profile,
-        span_seconds=duration_seconds,
+        span_seconds=duration_seconds - demuxer.begins_seconds,
         picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
     )
     summary = {
         "track": track,
         "duration_seconds": duration_seconds,
+        "begins_seconds": demuxer.begins_seconds,
         "before_seconds": demuxer.before_seconds,
         "frame_seconds": demuxer.timeline.frame_seconds,
         "frames_total": demuxer.frames_total,

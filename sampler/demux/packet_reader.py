@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import cast
 
 import av
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from sampler.demux.beginnings import Beginning, read_beginning
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.encryption import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPackets, is_encrypted_mp4, is_scrambled
 from sampler.demux.libav import translate
@@ -20,7 +20,7 @@ from sampler.demux.pids import has_late_stream
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
-from sampler.demux.timeline import JUMP_SECONDS, Timeline
+from sampler.demux.timeline import Timeline
 from sampler.demux.video_streams import (
     CODECS,
     SECOND_VIDEO_STREAM,
@@ -40,9 +40,6 @@ from sampler.errors import (
 from sampler.limits import ROOM, Limits
 
 ENCRYPTED = "the video is encrypted: there is no key"
-LATE_VIDEO_SECONDS = 0.5
-"""Sound may begin so long before the pictures: packagers cut the one where they cut the other, roughly."""
-
 RATE_PICTURES = 8
 """So many pictures are needed to call a rate implausible."""
 
@@ -114,8 +111,11 @@ class Demuxer:
             raise UndecodableError("the video stream has no time base")
         self.timeline = Timeline(Fraction(self.stream.time_base.numerator, self.stream.time_base.denominator))
         self.frames_total = 0
+        self.begins_seconds = 0.0
+        """Time of the track's own first picture, from that of the video track that begins first."""
         self.before_seconds = 0.0
-        """Seconds by which other streams begin before the first picture, if over `LATE_VIDEO_SECONDS`."""
+        """Seconds by which other streams begin before all that, if over `LATE_VIDEO_SECONDS`."""
+        self._beginning = Beginning()
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
         self._before: Primer | None = None
@@ -131,13 +131,13 @@ class Demuxer:
 
     @property
     def duration_seconds(self) -> float:
-        """From the first picture to the end of the last."""
+        """From the input's first picture to the end of the track's last."""
         return self._last_seconds - self.origin_seconds + self.timeline.shown_seconds
 
     @property
     def origin_seconds(self) -> float:
-        """Time of the first picture on the container's timeline: the earliest of the first window, so that pictures
-        have one origin from the first one on."""
+        """Time of the input's first picture on the container's timeline: the earliest of the track's first window, or
+        of another track before that, so that the pictures of all have one origin from the first one on."""
         return self._first_seconds if self._first_seconds is not None else 0.0
 
     def _choose_stream(self) -> VideoStream:
@@ -145,7 +145,7 @@ class Demuxer:
         if len(streams) > self.limits.streams:
             raise TooLargeError(f"the segment has {len(streams)} streams: expected at most {self.limits.streams}")
         videos = choose_videos(streams.video)
-        self.tracks = len(videos)
+        self.tracks, self._videos = len(videos), frozenset(stream.index for stream in videos)
         if self.track >= self.tracks:
             raise NoVideoError(f"the segment has no video stream {self.track}")
         chosen = videos[self.track]
@@ -269,7 +269,9 @@ class Demuxer:
         # Pictures that an edit list hides are not on a player's timeline.
         shown = [packet.seconds for packet in window.packets if packet.shown] or seconds
         if self._first_seconds is None:
-            self._first_seconds = min(shown)
+            self.begins_seconds = self._beginning.behind_video(min(shown))
+            self.before_seconds = max(self.before_seconds - self.begins_seconds, 0.0)
+            self._first_seconds = min(shown) - self.begins_seconds
         self._last_seconds = max(self._last_seconds, *shown)
         span = max(seconds) - min(seconds)
         if len(seconds) >= RATE_PICTURES and len(seconds) - 1 > span * self.limits.frames_per_second:
@@ -291,9 +293,10 @@ class Demuxer:
 
     def _demux(self) -> "Iterator[Packet[VideoStream]]":
         try:
-            first = self._first_video_packet()
-            if first is not None:
-                yield first
+            self._beginning = read_beginning(self._input.demux(), self.stream.index, self._videos)
+            self.before_seconds = self._beginning.behind_all()
+            if self._beginning.packet is not None:
+                yield self._beginning.packet
                 yield from self._input.demux(self.stream)
         except av.error.FFmpegError as error:
             # What came before the damage is still worth looking at.
@@ -305,16 +308,3 @@ class Demuxer:
             if not self.frames_total:
                 raise UndecodableError("streams come up in the middle of the segment") from error
             self.notes.append("truncated")
-
-    def _first_video_packet(self) -> "Packet[VideoStream] | None":
-        """Reads up to the first picture, and sees how long the other streams have been going on."""
-        earliest: float | None = None
-        for packet in self._input.demux():
-            seconds = None if packet.pts is None else float(packet.pts * packet.time_base)
-            if packet.stream_index == self.stream.index:
-                if earliest is not None and seconds is not None and seconds - earliest > LATE_VIDEO_SECONDS:
-                    self.before_seconds = min(seconds - earliest, JUMP_SECONDS)
-                return cast("Packet[VideoStream]", packet)
-            if seconds is not None:
-                earliest = seconds if earliest is None else min(earliest, seconds)
-        return None

@@ -31,9 +31,11 @@ MOST_REFUSED = 256
 """Stretches of one input that are told apart (<=); nearest ones are joined beyond."""
 
 
-def longest_gap_seconds(seen_seconds: Sequence[float], duration_seconds: float) -> float:
+def longest_gap_seconds(
+    seen_seconds: Sequence[float], duration_seconds: float, *, begins_seconds: float = 0.0
+) -> float:
     """The longest stretch without a sample that moderates (their times, ascending), both ends included."""
-    edges = [0.0, *seen_seconds, duration_seconds]
+    edges = [begins_seconds, *seen_seconds, duration_seconds]
     return max(after - before for before, after in pairwise(edges))
 
 
@@ -62,6 +64,7 @@ def unseen_stretches(
     reason: str,
     lost: Sequence[Stretch] = (),
     cut_seconds: float = 0.0,
+    begins_seconds: float = 0.0,
 ) -> tuple[Stretch, ...]:
     """The stretches that no sample speaks for.
 
@@ -79,11 +82,12 @@ def unseen_stretches(
             show anything.
         cut_seconds: of the last cut up to the first of the samples. What was before it was another scene, for which
             that sample does not speak.
+        begins_seconds: of the track's own first picture, from the input's.
     """
     if not seen or reason in LEAVES_ALL:
-        return (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason=reason),)
+        return (Stretch(start_seconds=begins_seconds, end_seconds=duration_seconds, reason=reason),)
     unseen = [
-        (0.0, max(seen[0][0] - max_gap_seconds, cut_seconds)),
+        (begins_seconds, max(seen[0][0] - max_gap_seconds, cut_seconds)),
         *((until, following) for (_, until), (following, _) in pairwise(seen)),
         (seen[-1][1], duration_seconds),
     ]

@@ -14,7 +14,7 @@ def as_one(tracks: Sequence[SampledSegment], *, leading_only: bool) -> SampledSe
     """The result of an input, from those of its tracks.
 
     Args:
-        tracks: one at least, without pictures; each counts from its own first picture.
+        tracks: one at least, without pictures; all count from the first picture of the one that begins first.
         leading_only: only leading pictures were requested, so that nothing is known of where tracks end.
     """
     if len(tracks) == 1:

@@ -48,6 +48,7 @@ ENTRY = {
 }
 SUMMARY = {
     "track": 0,
+    "begins_seconds": 0.0,
     "before_seconds": 0.0,
     "duration_seconds": 1.0,
     "frame_seconds": 0.04,

@@ -13,7 +13,7 @@ CLASSIFIER_FAILED = "classifier_failed"
 """Ledger reason: pictures were hashed and matched, and a classifier did not work on them."""
 
 Instant = tuple[float, SampleVerdict]
-"""Seconds from the first picture of the sample's video track, and the sample there."""
+"""Seconds from the segment's first picture, and the sample there."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,19 @@ from itertools import pairwise
 import pytest
 from hostile_media import TS_PACKET_BYTES, scrambled, ts_packets
 from kinds import GOP, HEVC_OPEN_GOP, OPEN_GOP, x265
-from media import RATE, Recipe, cut, encode, keyframes, number_in, side_by_side, steady, x264
+from media import (
+    CLOCK,
+    RATE,
+    Recipe,
+    cut,
+    encode,
+    keyframes,
+    number_in,
+    remux,
+    side_by_side,
+    steady,
+    x264,
+)
 
 from config.profiles import BALANCED, SamplingProfile
 from sampler.child.decoder import Decoder
@@ -41,6 +53,13 @@ def inserted(index: int) -> int:
 
 def stretches(seen: SampledSegment) -> list[tuple[float, float, str]]:
     return [(round(one.start_seconds, 3), round(one.end_seconds, 3), one.reason) for one in seen.unmoderated]
+
+
+def later(seen: SampledSegment, seconds: float) -> list[object]:
+    """The same stretches some time later."""
+    return [
+        (pytest.approx(start + seconds), pytest.approx(end + seconds), reason) for start, end, reason in stretches(seen)
+    ]
 
 
 @pytest.mark.parametrize("recipe", [CLIP, SMALL, HEVC], ids=["alike", "smaller", "HEVC"])
@@ -113,6 +132,29 @@ def test_time_counts_only_where_both_tracks_were_seen(decoder: Decoder, broken: 
     assert stretches(alone)
     assert stretches(both) == stretches(alone)
     assert both.notes == alone.notes
+
+
+@pytest.mark.parametrize("pictures", [2 * RATE, RATE], ids=["to the end", "and ends early"])
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_track_that_begins_late_counts_at_its_own_time(decoder: Decoder, late: int, pictures: int) -> None:
+    """The ledger would have what one track does not show at another time, and all after the late one's end as lost."""
+    (headless,) = cut(encode(x264(bframes=0, keyint=25, scenecut=0), steady(pictures + 1)), [1, pictures + 1])
+    alone = sample(decoder, headless.data)
+    began = (2 * RATE + 1) / RATE
+    tracks = [PLAIN, remux(headless.data, lambda _, pts: pts + 2 * CLOCK)]
+    seen = sample(decoder, side_by_side(*tracks[:: 1 if late else -1]))
+
+    ended = pictures / RATE + began
+    rest = [(pytest.approx(ended), pytest.approx(SECONDS), "no_pictures")] if ended < SECONDS - 0.5 else []
+    assert stretches(alone)
+    assert stretches(seen) == [*later(alone, began), *rest]
+    assert seen.notes == alone.notes
+    assert seen.duration_seconds == pytest.approx(max(SECONDS, ended))
+    frames = [frame for frame in of_track(seen, late) if not frame.concealed]
+    assert frames
+    for frame in frames:
+        assert number_in(frame.picture.luma()) == round((frame.pts_seconds - 2) * RATE)
+        assert frame.late_seconds == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("pictures", [1, 2 * RATE])

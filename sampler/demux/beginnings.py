@@ -1,0 +1,69 @@
+"""Beginnings of an input's streams: for how long others have been going on when one's first picture comes. Runs in the
+decoder child."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from sampler.demux.timeline import JUMP_SECONDS
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+LATE_VIDEO_SECONDS = 0.5
+"""Sound or another video may begin so long before the pictures: packagers cut the one where they cut the other,
+roughly."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Beginning:
+    """The first packet of a video track, and the earliest of other streams before it, in seconds of the container."""
+
+    packet: "Packet[VideoStream] | None" = None
+    """None: the track has none."""
+    earliest: float | None = None
+    """Time of any other stream's; None: there is none."""
+    earliest_video: float | None = None
+    """Time of those of other videos that are sampled; None: there is none."""
+
+    def behind_video(self, first_seconds: float) -> float:
+        """Time for which another video has been shown at the track's first picture, if over `LATE_VIDEO_SECONDS`, and
+        else 0: in the file's order less tells nothing. Nor does a clock that is further away than a step of it."""
+        behind = 0.0 if self.earliest_video is None else first_seconds - self.earliest_video
+        return behind if LATE_VIDEO_SECONDS < behind <= JUMP_SECONDS else 0.0
+
+    def behind_all(self) -> float:
+        """Time for which any other stream has been going on, if over `LATE_VIDEO_SECONDS`, and else 0."""
+        seconds = None if self.packet is None else _seconds(self.packet)
+        behind = 0.0 if self.earliest is None or seconds is None else seconds - self.earliest
+        return min(behind, JUMP_SECONDS) if behind > LATE_VIDEO_SECONDS else 0.0
+
+
+def read_beginning(packets: "Iterable[Packet[Stream]]", index: int, videos: Collection[int]) -> Beginning:
+    """Reads an input up to the first packet of a video track.
+
+    Args:
+        packets: all of the input, from its beginning.
+        index: of the track's stream.
+        videos: indices of the streams of all videos that are sampled.
+    """
+    found = Beginning()
+    for packet in packets:
+        if packet.stream_index == index:
+            found.packet = cast("Packet[VideoStream]", packet)
+            break
+        if (seconds := _seconds(packet)) is not None:
+            found.earliest = _earlier(found.earliest, seconds)
+            if packet.stream_index in videos:
+                found.earliest_video = _earlier(found.earliest_video, seconds)
+    return found
+
+
+def _seconds(packet: "Packet[Any]") -> float | None:
+    return None if packet.pts is None else float(packet.pts * packet.time_base)
+
+
+def _earlier(known: float | None, seconds: float) -> float:
+    return seconds if known is None else min(known, seconds)
