@@ -37,6 +37,8 @@ class Scan:
         self._gate: GateState | None = None
         self._before: SegmentBytes | None = None
         """The segment before, of a playlist."""
+        self._parameter_sets = b""
+        """Those in force at its end."""
         self.result = ScanResult()
 
     def run(self, media: Media) -> ScanResult:
@@ -61,6 +63,7 @@ class Scan:
 
     def _scan(self, part: Part, seed: bytes) -> None:
         before, self._before = self._before if part.goes_on else None, None
+        parameter_sets, self._parameter_sets = self._parameter_sets if part.goes_on else b"", b""
         if part.refused is not None:
             self._lose(part, part.refused, "")
             return
@@ -68,6 +71,7 @@ class Scan:
             stream=SCANNED,
             capture_ms=round(self.result.duration_seconds * 1000),
             offset_seconds=self.result.duration_seconds,
+            parameter_sets=parameter_sets,
         )
         try:
             with part.load() as payload:
@@ -81,6 +85,7 @@ class Scan:
         except LocalFileError as error:
             self._lose(part, "unreadable", str(error))
         else:
+            self._parameter_sets = verdict.parameter_sets
             self._add(part, verdict)
 
     def _moderate(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from clips import RATE, card, clip, held, photo, shade
 from commandline import livewarden
-from media import side_by_side
+from media import rewritten, side_by_side
 from open_gops import open_segments
 from PIL import Image
 from tinymodels import install, mean_model
@@ -32,6 +32,8 @@ SUMMARY_KEYS = [
     "models",
 ]
 FRAME = 1 / RATE
+PARAMETER_SETS = (7, 8)
+"""H.264's SPS and PPS."""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -118,6 +120,22 @@ def test_open_gops_are_scanned_whole(tmp_path: Path) -> None:
     (tmp_path / "torn.m3u8").write_text(_playlist(*listed).replace("#EXTINF:2.0", "#EXT-X-DISCONTINUITY\n#EXTINF:2.0"))
     ran = livewarden("scan", tmp_path / "torn.m3u8", "--json")
     assert ran.of_type("summary")[0]["unmoderated"] == {"leading": pytest.approx(segments[1].leading / RATE)}
+
+
+def test_segments_without_parameter_sets_are_scanned_with_those_before(tmp_path: Path) -> None:
+    """Of a recording by FFmpeg's HLS muxer with open GOPs nothing but the first segment would be moderated."""
+    listed = [(f"{index}.ts", seconds) for index, seconds in enumerate((3.4, 2.0, 2.6))]
+    for index, (name, _) in enumerate(listed):
+        data = open_segments(carded=1)[index].data
+        bare = rewritten(data, lambda _, units: [unit for unit in units if unit[0] & 0x1F not in PARAMETER_SETS])
+        (tmp_path / name).write_bytes(bare if index else data)
+    (tmp_path / "whole.m3u8").write_text(_playlist(*listed))
+    ran = livewarden("scan", tmp_path / "whole.m3u8", "--json")
+    assert ran.of_type("summary")[0]["unmoderated"] == {}
+    assert len(ran.of_type("finding")) == 1
+    (tmp_path / "torn.m3u8").write_text(_playlist(*listed).replace("#EXTINF:2.0", "#EXT-X-DISCONTINUITY\n#EXTINF:2.0"))
+    ran = livewarden("scan", tmp_path / "torn.m3u8", "--json")
+    assert ran.of_type("summary")[0]["unmoderated"] == {"undecodable": pytest.approx(4.6)}
 
 
 def test_both_tracks_of_a_file_are_scanned(tmp_path: Path) -> None:
