@@ -80,7 +80,7 @@ def sample_track(
         if leading_macroblocks is not None:
             leading_macroblocks /= demuxer.tracks
         shown_otherwise = ShownOtherwise(source, demuxer.stream)
-        executor = Executor(demuxer.codec_context, limits, profile)
+        executor = Executor(demuxer.codec_context, limits, profile, probing_extradata=demuxer.probing_extradata)
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []

@@ -29,18 +29,26 @@ from sampler.plan.suspects import Proof
 class Executor:
     """One decoder, run over one window after another."""
 
-    def __init__(self, context: VideoCodecContext, limits: Limits, profile: SamplingProfile) -> None:
+    def __init__(
+        self,
+        context: VideoCodecContext,
+        limits: Limits,
+        profile: SamplingProfile,
+        *,
+        probing_extradata: bytes | None = None,
+    ) -> None:
         """Takes over the stream's own context, which knows the container's parameters.
 
         Args:
             context: not yet opened.
             limits: on pictures.
             profile: how exact pictures must be, and how long a gap may be.
+            probing_extradata: parameters for probes of single pictures; None: those of the context.
         """
         self._profile = profile
         max_pixels = ROOM * limits.picture_pixels
         # Of a context whose decoder could not be opened the name is not to be read again: it crashes.
-        self._prober = prober(context, max_pixels=max_pixels)
+        self._prober = prober(context, max_pixels=max_pixels, extradata=probing_extradata)
         self._decoder = RunDecoder(context, max_pixels=max_pixels)
         self._scenes = SceneWatch()
         self._probed_pictures = 0

@@ -113,12 +113,13 @@ _WAYS = {
 class Prober:
     """Decodes single pictures without their references: wrong to look at, yet predicted areas show."""
 
-    def __init__(self, like: VideoCodecContext, way: _Way, *, max_pixels: int) -> None:
+    def __init__(self, like: VideoCodecContext, way: _Way, *, max_pixels: int, extradata: bytes | None) -> None:
         """See `prober`."""
         bounds = {"max_pixels": str(max_pixels), "skip_loop_filter": "all"} | way.options
         # A picture that fails must not be painted over: it looks as if nothing in it, or all of it, were predicted.
-        self._strict = _opened(like, bounds | {"err_detect": "explode"})
-        self._lenient = _opened(like, bounds | {"ec": "0"})
+        extradata = like.extradata if extradata is None else extradata
+        self._strict = _opened(like, extradata, bounds | {"err_detect": "explode"})
+        self._lenient = _opened(like, extradata, bounds | {"ec": "0"})
         self._is_predicted = way.is_predicted
         self.frames_decoded = 0
 
@@ -157,21 +158,22 @@ class Prober:
         return next((frame for frame in frames if frame.pts == len(payloads) - 1), None)
 
 
-def _opened(like: VideoCodecContext, options: dict[str, str]) -> VideoCodecContext:
+def _opened(like: VideoCodecContext, extradata: bytes | None, options: dict[str, str]) -> VideoCodecContext:
     context = cast(VideoCodecContext, av.CodecContext.create(like.name, "r"))
-    context.extradata = like.extradata
+    context.extradata = extradata
     context.thread_count = 1
     context.flags = Flags.output_corrupt
     context.options = options
     return context
 
 
-def prober(like: VideoCodecContext, *, max_pixels: int) -> Prober | None:
+def prober(like: VideoCodecContext, *, max_pixels: int, extradata: bytes | None = None) -> Prober | None:
     """The probe for pictures of this stream; None: its decoder gives no picture alone.
 
     Args:
         like: the stream's own context, not yet opened.
         max_pixels: FFmpeg refuses larger pictures.
+        extradata: the stream's parameters; None: those of `like`.
     """
     way = _WAYS.get(like.name)
-    return None if way is None else Prober(like, way, max_pixels=max_pixels)
+    return None if way is None else Prober(like, way, max_pixels=max_pixels, extradata=extradata)

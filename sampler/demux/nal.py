@@ -109,6 +109,7 @@ class NalReader:
                     self._learn_h264(unit)
         elif extradata:
             self.read(extradata, flagged=False)
+        self._given = self.parameter_sets.changes
 
     @property
     def picture_pixels(self) -> int:
@@ -132,6 +133,15 @@ class NalReader:
         head = self._read(packet, flagged)
         self.parameter_sets.known &= not self.unread_units
         return head
+
+    def lacking(self, packet: bytes) -> bytes:
+        """The parameter sets in force, as a packet begins that was read last; b"": it has all, or none came since the
+        container's, which a decoder begins with."""
+        units = self.parameter_sets.units() if self.parameter_sets.changes > self._given else []
+        if all(unit in packet for unit in units):
+            return b""
+        size = self._length_bytes
+        return b"".join((len(unit).to_bytes(size, "big") if size else START_CODE) + unit for unit in units)
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
         size, first, intra, idr, recovery = 0, b"", True, True, None

@@ -18,6 +18,7 @@ from sampler.demux.open_input import open_input
 from sampler.demux.packets import VideoPacket, demoted, describe, has_leading, joined
 from sampler.demux.pids import has_late_stream
 from sampler.demux.primer import Primer, last_gop, moved
+from sampler.demux.rewriting import rewritten
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import Timeline
@@ -102,6 +103,8 @@ class Demuxer:
         self.parameter_sets = b""
         """Those in force at the end, with start codes; b"": not known, or none."""
         self._inherited = parameter_sets
+        self.probing_extradata = b""
+        """Parameters with which single pictures may be decoded to see whether they are predicted."""
         try:
             self.stream = self._choose_stream()
         except BaseException:
@@ -155,6 +158,7 @@ class Demuxer:
         if chosen.codec_context is None:
             hold_codec(chosen)
         name = chosen.codec_context.name
+        self.probing_extradata = chosen.codec_context.extradata or self._inherited
         if self._container is Container.MPEG_TS and CODECS.get(name) is not None:
             # In place of what FFmpeg found, which may come later than the first picture.
             chosen.codec_context.extradata = self._inherited if self.tracks == 1 else b""
@@ -205,7 +209,7 @@ class Demuxer:
         nal = CODECS[name := context.name]
         extradata = context.extradata or b""
         self._reader = reader = NalReader(nal, extradata) if nal is not None else None
-        began, coded_pixels = 0.0, 0
+        began, coded_pixels, changes = 0.0, 0, 0
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
             if not payload.size:
@@ -234,6 +238,11 @@ class Demuxer:
             packet = describe(payload, head, seconds, keyframe_seconds)
             if reader is not None and reader.unread_units:
                 packet = packet._replace(unread_units=reader.unread_units)
+            if reader is not None and reader.parameter_sets.changes > changes:
+                # Others lean on it, whatever its picture is.
+                changes, packet = reader.parameter_sets.changes, packet._replace(reference=True)
+            if reader is not None and packet.keyframe and (lacking := reader.lacking(data)):
+                payload = rewritten(payload, lacking + data)
             if packet.keyframe:
                 keyframe_seconds = packet.seconds
             elif not packet.leading and not packet.completes:

@@ -27,7 +27,8 @@ class ParameterSets:
         """`identify`: `h264_set` or `hevc_set`."""
         self._identify = identify
         self._kept: dict[tuple[int, int], bytes] = {}
-        self._changes = 0
+        self.changes = 0
+        """Units so far that were new."""
         self.known = True
         """False once a unit may have been missed, or did not make sense."""
 
@@ -43,13 +44,17 @@ class ParameterSets:
             return
         if self._kept.get(place) != unit:
             self._kept[place] = unit
-            self._changes += 1
-            self.known = self._changes <= MOST_CHANGES
+            self.changes += 1
+            self.known = self.changes <= MOST_CHANGES
+
+    def units(self) -> list[bytes]:
+        """All, those in front that others refer to; none where they are not known."""
+        found = [self._kept[place] for place in sorted(self._kept)] if self.known else []
+        return found if sum(map(len, found)) + len(found) * len(START_CODE) <= MOST_BYTES else []
 
     def annex_b(self) -> bytes:
-        """All with start codes, those in front that others refer to; b"": there are none, or it is not known."""
-        found = b"".join(START_CODE + self._kept[place] for place in sorted(self._kept))
-        return found if self.known and len(found) <= MOST_BYTES else b""
+        """All with start codes; b"": there are none, or they are not known."""
+        return b"".join(START_CODE + unit for unit in self.units())
 
 
 def h264_set(unit: bytes) -> tuple[int, int]:

@@ -47,7 +47,7 @@ def probed() -> Iterator[Callable[[bytes], Probed]]:
         demuxer = Demuxer(InputFile(descriptor, len(data)), Limits())
         opened.append((demuxer, descriptor))
         (window,) = demuxer.windows()
-        prepared = prober(demuxer.codec_context, max_pixels=1 << 20)
+        prepared = prober(demuxer.codec_context, max_pixels=1 << 20, extradata=demuxer.probing_extradata)
         assert prepared is not None
         return window, prepared
 

@@ -5,13 +5,17 @@ from functools import cache
 import pytest
 from kinds import CLOSED, GOP, HEVC_OPEN_GOP, OPEN_GOP, REFRESH
 from media import (
+    FRAME_TICKS,
     RATE,
     Recipe,
     cut,
     encode,
+    encode_pictures,
     keyframes,
     level_error,
     number_in,
+    painted,
+    remux,
     rewritten,
     side_by_side,
     steady,
@@ -44,6 +48,10 @@ def stream(name: str) -> tuple[tuple[bytes, int], ...]:
     first, *rest = cut(data, edges)
     found = [(first.data, 0), *((without_sets(recipe, part.data), part.numbers[0]) for part in rest)]
     return tuple(found)
+
+
+def still(recipe: Recipe, count: int) -> bytes:
+    return encode_pictures(recipe, steady(count), lambda _: painted(recipe, 0, 0, still=True))
 
 
 def look(decoder: Decoder, data: bytes, sets: bytes = b"", **more: bytes) -> SampledSegment:
@@ -126,3 +134,20 @@ def test_two_videos_hand_on_none(decoder: Decoder) -> None:
     """One's sets would be given to the other."""
     first, _ = stream("open gops")[0]
     assert look(decoder, side_by_side(first, first)).parameter_sets == b""
+
+
+def test_sets_of_a_gop_that_is_not_sampled_hold_on(decoder: Decoder) -> None:
+    """GOPs after it would be read by sets of before: a broadcaster would crop what we see, and no player's picture."""
+    alike = {"qp": 30, "bframes": 0, **CLOSED}
+    plain, cropped = x264(**alike), x264(crop_rect="0,0,96,0", **alike)
+    gops = [
+        still(cropped, 5),
+        remux(still(plain, 1), lambda _, pts: pts + 5 * FRAME_TICKS),
+        remux(without_sets(plain, still(plain, GOP)), lambda _, pts: pts + 6 * FRAME_TICKS),
+    ]
+    segment = look(decoder, b"".join(gops))
+    numbers = [round(frame.pts_seconds * RATE) for frame in segment.frames]
+    widths = {frame.picture.width for frame, number in zip(segment.frames, numbers, strict=True) if number >= 6}
+
+    assert 5 not in numbers
+    assert widths == {plain.width}
