@@ -138,9 +138,9 @@ class NalReader:
         """The parameter sets in force, as a packet begins that was read last; b"": it has all, or none came since the
         container's, which a decoder begins with."""
         units = self.parameter_sets.units() if self.parameter_sets.changes > self._given else []
-        if all(unit in packet for unit in units):
-            return b""
         size = self._length_bytes
+        if all(unit in packet for unit in units) or (size and max(map(len, units)) >> 8 * size):
+            return b""
         return b"".join((len(unit).to_bytes(size, "big") if size else START_CODE) + unit for unit in units)
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:

@@ -24,6 +24,7 @@ from media import (
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
+from sampler.demux.nal import NalCodec, NalReader
 from sampler.errors import UndecodableError
 from sampler.frames import SampledSegment
 
@@ -151,3 +152,15 @@ def test_sets_of_a_gop_that_is_not_sampled_hold_on(decoder: Decoder) -> None:
 
     assert 5 not in numbers
     assert widths == {plain.width}
+
+
+def test_sets_that_a_packet_s_layout_cannot_hold_are_left_out() -> None:
+    """A hostile MP4 would end the decoder: with lengths of one byte no unit over 255 bytes can be written."""
+    long = bytes.fromhex("6764000dacd941417b0110000003001000000303c0f1429960") + b"\x55" * 300
+    record = b"\x01\x64\x00\x0d\xfc\xe1" + len(long).to_bytes(2, "big") + long + b"\x01\x00\x04\x68\xee\x3c\x80"
+    reader = NalReader(NalCodec.H264, record)
+    changed, keyframe = b"\x04\x68\xee\x3c\xb0", b"\x06\x65\x88\x84\x00\x33\xff"
+    reader.read(changed + keyframe, flagged=True)
+
+    assert reader.parameter_sets.changes == 3
+    assert reader.lacking(keyframe) == b""
