@@ -3,8 +3,7 @@
 from collections import deque
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from sampler.decode.cells import Lumas, luma_change
 
 RESTING_SECONDS = 0.15
 """A fade is over once nothing has changed for longer (>) than a picture of a slow camera lasts."""
@@ -22,10 +21,6 @@ SETTLED = 0.5
 """A fade has settled where pictures change by this share (<=) of what they did at most in it."""
 FASTEST_SECONDS = 1 / 50
 """Pictures nearer than this to the last one that was kept for fades are not kept."""
-
-
-Lumas = NDArray[np.float32]
-"""(ROWS, COLUMNS): mean luma of each cell; or its change."""
 
 
 class _Past(NamedTuple):
@@ -66,7 +61,7 @@ class FadeWatch:
 
         Args:
             cells: of the next picture.
-            change: its difference from the one before, cell by cell.
+            change: its `luma_change` from the one before.
             seconds: its time.
             is_cut: whether it begins another scene at once.
         """
@@ -89,7 +84,7 @@ class FadeWatch:
                 self._until = None
                 self._past.clear()
                 return settled
-        over = np.abs(cells - earlier.cells)
+        over = luma_change(earlier.cells, cells)
         way = float((self._path - earlier.path).sum())
         built_up = seconds - earlier.seconds >= SHORTEST_SECONDS and pictures >= SHORTEST_PICTURES
         if built_up and (over > FADE_LEVELS).mean() > FADE_SHARE and float(over.sum()) > STRAIGHT * way:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from sampler.decode.cells import LUMA, Cells, cells_of, differ, is_other, means_differ
+from sampler.decode.cells import LUMA, Cells, cells_of, change_between, differ, is_other, means_differ
 from sampler.decode.fades import FadeWatch
 
 FLASH_LEVELS, FLASH_SHARE = 24.0, 0.4
@@ -81,9 +81,9 @@ class SceneWatch:
         if before is None:
             self._cells = cells
             return None
-        change = np.abs(cells - before)
+        change = change_between(before, cells)
         is_cut = self._is_unusual(change)
-        if not is_cut and change[LUMA].max() < REPEATED_LEVELS:
+        if not is_cut and np.abs(cells - before)[LUMA].max() < REPEATED_LEVELS:
             if not self._fades.rests(seconds) and not self._has_calmed(change, stirs=False):
                 return None
             self._stirred = 0.0

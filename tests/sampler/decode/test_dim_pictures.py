@@ -1,0 +1,69 @@
+"""Dim pictures over dim ones are sampled where all pictures are compared, as bright ones are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from kinds import AV1, VP9
+from media import FRAME_SECONDS, Recipe, encode_pictures, photograph, steady, x264
+from numpy.typing import NDArray
+
+from config.profiles import BALANCED
+from sampler.child.decoder import Decoder
+
+Luma = NDArray[np.float64]
+WIDTH, HEIGHT = 320, 180
+PICTURES = 100
+START, STOP = 57, 71
+"""Pictures [START, STOP) are the insert's."""
+CONTRAST, GREY = 0.1, 40.0
+BARS = 60
+"""Columns of the bars at both sides of a narrow picture."""
+RECIPES = {
+    "av1": replace(AV1, width=WIDTH, height=HEIGHT, options=AV1.options | {"g": str(PICTURES)}),
+    "vp9": replace(VP9, width=WIDTH, height=HEIGHT, options=VP9.options | {"g": str(PICTURES)}),
+    "h264": replace(
+        x264(keyint=PICTURES, scenecut=0, bframes=0, bitrate=300, vbv_maxrate=300, vbv_bufsize=15),
+        width=WIDTH,
+        height=HEIGHT,
+    ),
+}
+
+
+def dim(name: str, *, bars: float | None) -> Luma:
+    """A photograph as in a dark room, between bars of a level."""
+    luma = GREY + CONTRAST * (photograph(name, WIDTH, HEIGHT) - 110)
+    if bars is not None:
+        luma[:, :BARS] = luma[:, -BARS:] = bars
+    return luma
+
+
+def noisy(luma: Luma, index: int, sigma: float) -> Luma:
+    return np.clip(luma + np.random.default_rng(index).normal(0, sigma, luma.shape), 0, 255)
+
+
+def cuts(decoder: Decoder, recipe: Recipe, shown: Luma, ground: Luma, sigma: float) -> list[int]:
+    """Numbers of the sampled pictures that neither a keyframe nor a gap called for."""
+    data = encode_pictures(
+        recipe, steady(PICTURES), lambda index: noisy(shown if START <= index < STOP else ground, index, sigma)
+    )
+    segment = decoder.sample(data, profile=BALANCED, seed=b"dim")
+    return [round(frame.pts_seconds / FRAME_SECONDS) for frame in segment.frames if frame.reason == "cut"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "bars"), [*((recipe, None) for recipe in RECIPES.values()), (RECIPES["av1"], 255.0)]
+)
+def test_a_dim_picture_over_another_one_is_sampled(decoder: Decoder, recipe: Recipe, bars: float | None) -> None:
+    """What a dark room shows would go unseen, and bright bars beside it would hide it."""
+    found = cuts(decoder, recipe, dim("coffee", bars=bars), dim("astronaut", bars=bars), 0.5)
+
+    assert [number for number in found if START <= number < STOP]
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_a_dim_scene_with_noise_shows_no_cuts(decoder: Decoder, recipe: Recipe) -> None:
+    """The noise of a dark room would be hashed and classified picture by picture."""
+    ground = dim("astronaut", bars=None)
+
+    assert cuts(decoder, recipe, ground, ground, 3) == []
