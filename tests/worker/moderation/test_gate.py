@@ -340,3 +340,12 @@ def test_what_is_kept_does_not_show_where_a_picture_is_bright() -> None:
         first, second = (view(None, half, capture_ms=0, key=key)[1].fingerprint.projections for half in halves)
         sides += [one > other for one, other in zip(first, second, strict=True)]
     assert 0.42 <= sum(sides) / len(sides) <= 0.58
+
+
+@pytest.mark.parametrize(("contrast", "flat"), [(0.2, False), (0.1, False), (0.05, True)])
+def test_a_dim_picture_after_another_one_is_classified(contrast: float, flat: bool) -> None:
+    """Other content in a dark room would take over the scores of what was there before, blank as it may seem."""
+    names = ("astronaut", "coffee", "chelsea", "rocket", "camera", "coins")
+    scenes = [40 + contrast * (photo(name).astype(np.float32) - 110) for name in names]
+    dim = [np.clip(scene, 0, 255).astype(np.uint8) for scene in scenes]
+    assert len(classified(dim, every_seconds=1, flat=flat)) == len(names)
