@@ -3,12 +3,18 @@
 A picture that lost a twentieth at each side hashes to something else than the whole one in the list, and cannot be
 uncropped. PDQ keeps low frequencies alone, though, for which a margin that goes on from the outermost lines, and fades
 to the picture's mean, is near enough: of twelve pictures of scikit-image the distance falls from 36 to 78 to 6 to 24
-where 2.5 % of each side were cut off, and from 80 to 128 to 14 to 54 where 5 % were (nine of twelve within 31).
+where 2.5 % of each side were cut off, and from 80 to 128 to 14 to 54 where 5 % were (nine of twelve within 31). Of
+twelve that were cut to another shape, by 5 % at the top and bottom or at the left and right, the guesses at all sides
+find 1 and 0, those at two sides 9 and 10; by 2.5 %, 6 each and 11 each.
+
+The rest is what the margin hides: twelve ways to continue the margin, and a linear predictor learned on other pictures,
+were no better, and with four true modes of each strip the distance stays at 46 (with 16: 14).
 
 Continuing, blurring and sampling are linear, so the continued picture is never made: an axis is the banded product of
 `models.pdq.pdq`, plus the first line, the last line and the mean line with weights of their own.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +24,10 @@ from models.pdq.pdq import FloatArray, PdqHash, Picture, hash_of_samples, sampli
 from models.pdq.reference import SAMPLES
 
 CROPPED_SHARES = (0.025, 0.05)
-"""Shares of the whole picture's sides that are guessed to be gone, at each side. A guess holds for 0.7 % around it."""
+"""Shares of the whole picture's sides that are guessed to be gone at a side. A guess holds for 0.7 % around it."""
+
+CROPS = 3 * len(CROPPED_SHARES)
+"""Guesses at what was cropped off a picture: for each share at all sides, and at two opposite ones."""
 
 MAX_COVERED_SHARE = 0.15
 """Share of a side at both ends together up to which (<=) what a border covers is guessed."""
@@ -53,15 +62,36 @@ def hash_continued(luma: Picture, margins: Margins) -> PdqHash:
     Args:
         luma: as `hash_luma` takes it.
     """
+    rows = _rows(luma, margins.top, margins.bottom)
+    return hash_of_samples(rows @ _axis(luma.shape[1], margins.left, margins.right).matrix.T)
+
+
+def hash_crops(luma: Picture) -> Iterator[PdqHash]:
+    """The hashes of guesses at what was cropped off a picture: for each share at all sides, at the top and bottom, and
+    at the left and right.
+
+    Args:
+        luma: as `hash_luma` takes it.
+    """
+    whole_rows, whole_columns = _rows(luma, 0, 0), _axis(luma.shape[1], 0, 0).matrix.T
+    for share in CROPPED_SHARES:
+        margins = cropped_margins(luma, share)
+        rows = _rows(luma, margins.top, margins.bottom)
+        columns = _axis(luma.shape[1], margins.left, margins.right).matrix.T
+        for samples in (rows @ columns, rows @ whole_columns, whole_rows @ columns):
+            yield hash_of_samples(samples)
+
+
+def _rows(luma: Picture, before: int, after: int) -> FloatArray:
+    """Rows, continued by so many above and below, blurred and sampled: float32, (64, width)."""
     height, width = luma.shape
-    rows = _axis(height, margins.top, margins.bottom)
-    columns = _axis(width, margins.left, margins.right)
+    axis = _axis(height, before, after)
     sampled = np.empty((SAMPLES, width), np.float32)
-    for first, start, end, weights in rows.bands:
+    for first, start, end, weights in axis.bands:
         np.matmul(weights, luma[start:end].astype(np.float32, copy=False), out=sampled[first : first + _BAND_ROWS])
     mean = luma[:: -(-height // _MEAN_ROWS)].mean(axis=0, dtype=np.float32)
-    sampled += rows.ends @ np.stack([luma[0].astype(np.float32), luma[-1].astype(np.float32), mean])
-    return hash_of_samples(sampled @ columns.matrix.T)
+    sampled += axis.ends @ np.stack([luma[0].astype(np.float32), luma[-1].astype(np.float32), mean])
+    return sampled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from models.pdq.borders import MAX_LEVELS, Box, without_borders
-from models.pdq.margins import CROPPED_SHARES, MAX_COVERED_SHARE, Margins, cropped_margins, hash_continued
+from models.pdq.margins import CROPS, MAX_COVERED_SHARE, Margins, hash_continued, hash_crops
 from models.pdq.pdq import (
     FloatArray,
     PdqHash,
@@ -30,7 +30,7 @@ from models.pdq.variant_kinds import Variant
 
 Variants = dict[Variant, tuple[PdqHash, ...]]
 
-MAX_HASHES: Final = 8 * (1 + MAX_LEVELS) - 1 + 2 * len(CROPPED_SHARES) + 1
+MAX_HASHES: Final = 8 * (1 + MAX_LEVELS) - 1 + 2 * CROPS + 1
 """Hashes of a frame's transforms at most: each costs a comparison with every list that asks for it."""
 
 _BAND_ROWS = 4
@@ -69,8 +69,7 @@ def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Va
 def _guessed(luma: Picture, boxes: Sequence[Box]) -> Iterator[PdqHash]:
     """The hashes of guesses at what was cropped off the picture, or off what is inside its borders, or is covered."""
     for picture in (luma, boxes[-1].of(luma)) if boxes else (luma,):
-        for share in CROPPED_SHARES:
-            yield hash_continued(picture, cropped_margins(picture, share))
+        yield from hash_crops(picture)
     if boxes:
         outer, (height, width) = boxes[0], luma.shape
         covered = Margins(top=outer.top, bottom=height - outer.bottom, left=outer.left, right=width - outer.right)
