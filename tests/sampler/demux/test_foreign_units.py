@@ -181,6 +181,42 @@ def test_bytes_behind_the_slices_hide_no_insert(decoder: Decoder, kind: str, rat
     assert is_accounted(segment, 58, 71)
 
 
+def message(count: int) -> bytes:
+    """User data of a supplemental message, with its kind and length in front."""
+    return b"\x05" + b"\xff" * (count // 255) + bytes([count % 255]) + b"\x55" * count + b"\x80"
+
+
+PADDINGS: dict[str, tuple[str, Callable[[int], bytes]]] = {
+    "h264, filler": ("h264", lambda count: START_CODE + b"\x0c" + b"\xff" * count + b"\x80"),
+    "h264, message": ("h264", lambda count: START_CODE + b"\x06" + message(count)),
+    "h264, cabac_zero_words": ("h264", lambda count: b"\0\0\x03" * (count // 3)),
+    "h264, zeros": ("h264", bytes),
+    "h264, another view": ("h264", lambda count: START_CODE + b"\x74" + b"\x55" * count),
+    "hevc, filler": ("hevc", lambda count: START_CODE + b"\x4c\x01" + b"\xff" * count + b"\x80"),
+    "hevc, message": ("hevc", lambda count: START_CODE + b"\x50\x01" + message(count)),
+    "hevc, cabac_zero_words": ("hevc", lambda count: b"\0\0\x03" * (count // 3)),
+    "hevc, zeros": ("hevc", bytes),
+}
+
+
+@pytest.mark.parametrize(("kind", "padding"), PADDINGS.values(), ids=PADDINGS.keys())
+def test_padding_of_uneven_sizes_has_no_size(kind: str, padding: Callable[[int], bytes]) -> None:
+    """Packets would look as if they said something, and none of a cut."""
+    counts = np.random.default_rng(3).integers(300, 3000, PICTURES).tolist()
+    data = encode_pictures(X264 if kind == "h264" else X265, steady(PICTURES), lambda _: GROUND)
+
+    def sizes(padded: bool) -> list[int]:
+        reader = NalReader(NalCodec.H264 if kind == "h264" else NalCodec.HEVC, b"")
+        with av.open(io.BytesIO(data)) as source:
+            packets = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+        return [
+            reader.read(packet + padding(count) * padded, flagged=False).size_bytes
+            for packet, count in zip(packets, counts, strict=True)
+        ]
+
+    assert sizes(padded=True) == sizes(padded=False)
+
+
 def packets_of(decoder: Decoder, data: bytes) -> tuple[PacketSummary, ...]:
     return decoder.sample(data, profile=BALANCED, seed=b"foreign", packets=True).packets
 
