@@ -1,5 +1,6 @@
 """Dim pictures over dim ones are sampled where all pictures are compared, as bright ones are."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -42,10 +43,10 @@ def noisy(luma: Luma, index: int, sigma: float) -> Luma:
     return np.clip(luma + np.random.default_rng(index).normal(0, sigma, luma.shape), 0, 255)
 
 
-def cuts(decoder: Decoder, recipe: Recipe, shown: Luma, ground: Luma, sigma: float) -> list[int]:
+def cuts(decoder: Decoder, recipe: Recipe, shown: Luma, ground: Callable[[int], Luma], sigma: float = 0.5) -> list[int]:
     """Numbers of the sampled pictures that neither a keyframe nor a gap called for."""
     data = encode_pictures(
-        recipe, steady(PICTURES), lambda index: noisy(shown if START <= index < STOP else ground, index, sigma)
+        recipe, steady(PICTURES), lambda index: noisy(shown if START <= index < STOP else ground(index), index, sigma)
     )
     segment = decoder.sample(data, profile=BALANCED, seed=b"dim")
     return [round(frame.pts_seconds / FRAME_SECONDS) for frame in segment.frames if frame.reason == "cut"]
@@ -56,7 +57,8 @@ def cuts(decoder: Decoder, recipe: Recipe, shown: Luma, ground: Luma, sigma: flo
 )
 def test_a_dim_picture_over_another_one_is_sampled(decoder: Decoder, recipe: Recipe, bars: float | None) -> None:
     """What a dark room shows would go unseen, and bright bars beside it would hide it."""
-    found = cuts(decoder, recipe, dim("coffee", bars=bars), dim("astronaut", bars=bars), 0.5)
+    ground = dim("astronaut", bars=bars)
+    found = cuts(decoder, recipe, dim("coffee", bars=bars), lambda _: ground)
 
     assert [number for number in found if START <= number < STOP]
 
@@ -66,4 +68,13 @@ def test_a_dim_scene_with_noise_shows_no_cuts(decoder: Decoder, recipe: Recipe) 
     """The noise of a dark room would be hashed and classified picture by picture."""
     ground = dim("astronaut", bars=None)
 
-    assert cuts(decoder, recipe, ground, ground, 3) == []
+    assert cuts(decoder, recipe, ground, lambda _: ground, 3) == []
+
+
+def test_a_dim_picture_after_a_dim_strobe_is_sampled(decoder: Decoder) -> None:
+    """All changes would be usual there, and none strong enough to be a strobe's."""
+    levels = np.random.default_rng(1).uniform(0, 255, (PICTURES // 2, HEIGHT // 20, WIDTH // 20))
+    flashes = [GREY + CONTRAST * (np.kron(one, np.ones((20, 20))) - 110) for one in levels]
+    found = cuts(decoder, RECIPES["av1"], dim("coffee", bars=None), lambda index: flashes[index // 2])
+
+    assert [number for number in found if START <= number < STOP]
