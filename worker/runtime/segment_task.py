@@ -47,8 +47,8 @@ MAX_LOSSES = 8
 """Beginnings that never ended, after which a segment is closed as `failed: worker_lost`: none loops without end."""
 
 LOSSES_BEFORE_SLOW = 2
-"""Beginnings that never ended, after which the next one is in the slow queue: each held a process for 18 s, or ended
-it. One may be a worker's own end."""
+"""Beginnings that never ended, after which the next one is in the slow queue, and without the segment before: each held
+a process for 18 s, or ended it. One may be a worker's own end."""
 
 MAX_DECODER_DEATHS = 3
 """After which a segment is closed as `failed: quarantined`."""
@@ -154,6 +154,8 @@ def _moderate(
 ) -> SegmentOutcome:
     """Samples the segment and gives its pictures their verdicts; `seeds`: of its samples, and of its stream's gate."""
     stream_id, record, deaths = segment.stream_id, segment.record, segment.begun.deaths
+    # The segment before may have ended the decoder, or the tasks: this one is moderated without it.
+    alone = deaths > 0 or segment.begun.losses >= LOSSES_BEFORE_SLOW
     facts = stream_facts(
         segment.redis, stream_id, purpose=record.purpose, generation=record.generation, risk=active.policy.risk
     )
@@ -178,8 +180,7 @@ def _moderate(
                     record.key, sealed_ms=before.now_ms, versions=versions, open_contexts=before.open_contexts
                 ),
                 fresh=deaths > 0,
-                # The decoder may have died of the segment before: this one is moderated without it.
-                before=None if deaths > 0 else fetches.before,
+                before=None if alone else fetches.before,
             )
     except TookLongError:
         return HandedOver()

@@ -10,13 +10,13 @@ from clips import RATE, clip, held, photo
 from hls_origin import LiveOrigin
 from open_gops import open_fragments, open_segments
 
-from worker.ingest.pending.segments import SegmentRecord, pending_key
+from worker.ingest.pending.segments import SegmentRecord, begin, defer, pending_key
 from worker.ingest.status import stream_status
 from worker.moderation.segment_before import SegmentBytes
 from worker.runtime.segment_end import gate_key
 from worker.runtime.segment_fetches import TASK_FETCH_SECONDS, SegmentFetches
 from worker.runtime.segment_pace import SegmentPace
-from worker.runtime.segment_task import moderate_segment
+from worker.runtime.segment_task import LOSSES_BEFORE_SLOW, moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 from worker.verdictlog.reading import read_log
 
@@ -127,6 +127,19 @@ def test_without_it_their_time_is_failed_leading(process: WorkerProcess, origin:
     assert reasons(process) == {"failed: leading": LEADING_SECONDS}
     assert process.redis.hlen(pending_key("s")) == 2, "what is known to be lost is not tried again"
     assert raised(process) == []
+
+
+def test_tasks_that_it_may_have_ended_cost_the_segment_nothing_else(process: WorkerProcess, origin: LiveOrigin):
+    """One that is decoded too slowly, again and again, would have all of the segment lost, and hold processes for eight
+    time limits."""
+    list_segments(origin, carded=1)
+    _, key, _ = admit(process, origin)
+    for _ in range(LOSSES_BEFORE_SLOW):
+        defer(process.redis, "s", begin(process.redis, "s", key), delay_ms=0, in_order=False)
+    moderate_segment(process, "s", key)
+    assert reasons(process) == {"failed: leading": LEADING_SECONDS}
+    assert fetched(origin, "0.ts") == 0
+    assert process.redis.hlen(pending_key("s")) == 2
 
 
 def test_one_that_is_slow_to_come_is_left_to_the_slow_queue(process: WorkerProcess, origin: LiveOrigin):
