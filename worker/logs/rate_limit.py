@@ -6,10 +6,11 @@ WINDOW_SECONDS: Final = 60.0
 
 
 class LineLimit:
-    """A limit of `lines` lines a minute."""
+    """A limit of `lines` lines a minute, or in another number of seconds."""
 
-    def __init__(self, lines: int) -> None:
+    def __init__(self, lines: int, *, seconds: float = WINDOW_SECONDS) -> None:
         self._lines = lines
+        self._seconds = seconds
         self._window_began = float("-inf")
         self._written = 0
         self._left_out = 0
@@ -20,7 +21,7 @@ class LineLimit:
         Args:
             now_seconds: time of a monotonic clock.
         """
-        if now_seconds - self._window_began >= WINDOW_SECONDS:
+        if now_seconds - self._window_began >= self._seconds:
             self._window_began, self._written = now_seconds, 0
         if self._written >= self._lines:
             self._left_out += 1

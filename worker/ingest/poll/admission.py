@@ -1,7 +1,6 @@
 """Admission, the commit of a poll: new segments become pending, time is counted, the cursor moves; atomically."""
 
 import json
-import logging
 import re
 from collections import Counter
 from dataclasses import asdict
@@ -11,21 +10,16 @@ from redis import Redis
 from worker.ingest.coverage.ledger import COUNT, coverage_key, entry
 from worker.ingest.http.urls import without_query
 from worker.ingest.pending.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
-from worker.ingest.playlist.cursor import StreamState
 from worker.ingest.playlist.missed_time import ProvisionalGap, provisional_gap
 from worker.ingest.playlist.outcome import STREAM_BACKLOG, PollAdvance
 from worker.ingest.playlist.poll_events import next_poll_ms, poll_events
 from worker.ingest.poll.due import DueStream
 from worker.ingest.poll.origin_gaps import missing_member
+from worker.ingest.poll.state_lines import STATE_LINES
 from worker.ingest.poll.validators import unlisted, validators_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
-from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, WAITING, stream_key
-from worker.logs.fields import fields
+from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
 from worker.store.redis_client import now_ms, run_script, time_ms
-
-_log = logging.getLogger(__name__)
-
-_FAILING = frozenset({StreamState.UNREACHABLE, StreamState.MALFORMED})
 
 _SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
 """The form of `worker.ingest.playlist.hls.segment_key`. Finds of look-back are pending too, under other keys, and cost
@@ -103,32 +97,8 @@ def admit(
     )
     if not written:
         return []
-    _log_change(stream, step, problem)
+    STATE_LINES.note(stream.stream_id, stream.cursor, step.cursor, problem)
     return records
-
-
-def _log_change(stream: DueStream, step: PollAdvance, problem: str) -> None:
-    """Logs a change of state once in the deployment, since only a committed poll gets here. A new reason why a stream
-    cannot be read is a change too; another failed poll for the same reason is none."""
-    before, after = stream.cursor, step.cursor
-    first = before.last_read_ms is None and not before.failures
-    failing = after.state in _FAILING
-    if not first and before.state is after.state and (not failing or before.reason == after.reason):
-        return
-    _log.log(
-        logging.WARNING if failing or before.state in _FAILING else logging.INFO,
-        "stream %s is %s",
-        stream.stream_id,
-        after.state,
-        extra=fields(
-            state=after.state,
-            previous_state=WAITING if first else before.state,
-            reason=after.reason,
-            problem=problem,
-            generation=after.generation,
-            media_sequence=after.next_sequence,
-        ),
-    )
 
 
 def _member(stream: DueStream, gap: ProvisionalGap) -> str:
