@@ -1,6 +1,7 @@
 """The segment task on live streams of open GOPs: the segment before is fetched where it is needed, and only there."""
 
 import json
+import struct
 import threading
 import time
 
@@ -14,7 +15,7 @@ from worker.ingest.pending.segments import SegmentRecord, begin, defer, pending_
 from worker.ingest.status import stream_status
 from worker.moderation.segment_before import SegmentBytes
 from worker.runtime.segment_end import gate_key
-from worker.runtime.segment_fetches import TASK_FETCH_SECONDS, SegmentFetches
+from worker.runtime.segment_fetches import MAX_SEGMENT_BYTES, TASK_FETCH_SECONDS, SegmentFetches
 from worker.runtime.segment_pace import SegmentPace
 from worker.runtime.segment_task import LOSSES_BEFORE_SLOW, moderate_segment
 from worker.runtime.worker_process import WorkerProcess
@@ -162,6 +163,24 @@ def test_one_that_is_slow_to_come_is_left_to_the_slow_queue(process: WorkerProce
     moderate_segment(process, "s", second)
     assert reasons(process) == {}
     assert len(raised(process)) == 1
+
+
+def test_an_initialisation_section_has_the_room_that_its_segment_leaves(process: WorkerProcess, origin: LiveOrigin):
+    """A stream whose sections are as large as segments may be would double what each process holds."""
+    init, parts = open_fragments()
+    room = struct.pack(">I4s", MAX_SEGMENT_BYTES // 2, b"free") + bytes(MAX_SEGMENT_BYTES // 2 - 8)
+    for index, (section, part) in enumerate([(init + room, parts[0] + room), (init, parts[1])]):
+        origin.bodies[f"/live/{index}.mp4"] = section
+        origin.add(f"{index}.m4s", part)
+        origin.extra[f"{index}.m4s"] = f'#EXT-X-MAP:URI="{index}.mp4"'
+    first, second = admit(process, origin)
+    record = SegmentRecord.from_json(process.redis.hget(pending_key("s"), second))
+    fetches = SegmentFetches(fetcher=process.fetcher, record=record, pace=SegmentPace(), shared=False)
+    fetches.segment()
+    assert fetches.before() is None
+    moderate_segment(process, "s", first)
+    moderate_segment(process, "s", second)
+    assert reasons(process) == {"failed: too_large": 2.0, "failed: leading": LEADING_SECONDS}
 
 
 @pytest.mark.timeout(60)
