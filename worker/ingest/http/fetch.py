@@ -16,6 +16,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Self, TypeVar
 
+from worker.errors import FetchError
 from worker.ingest.http.origin_session import Fetched, Method, OriginSession
 from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.http.resolver import Resolve
@@ -101,11 +102,17 @@ class Fetcher:
             FetchError: for any failure; see its `reason`.
         """
         running = self._open()
-        return running.run(
-            running.session.fetch(
-                url, max_bytes=max_bytes, timeout_seconds=timeout_seconds, byte_range=byte_range, method=method
+        answer = running.run(
+            _answer(
+                running.session.fetch(
+                    url, max_bytes=max_bytes, timeout_seconds=timeout_seconds, byte_range=byte_range, method=method
+                )
             )
         )
+        if isinstance(answer, FetchError):
+            # Another one: the task of the loop holds its own, and would hold our callers, with all that they fetched.
+            raise FetchError(answer.text, answer.reason)
+        return answer
 
     def begin_round(self, *, most: int) -> "FetchRound":
         """A round of at most `most` concurrent fetches, whose results are taken as they come. Use as a context manager.
@@ -186,7 +193,15 @@ class FetchRound:
         try:
             await self._session.settle_name(request.url)
             async with self._slots:  # the timeout starts with the slot
-                answer: Fetched | Exception = await self._session.fetch(**vars(request))
-        except Exception as error:
-            answer = error
-        self._answers.put((name, number, answer))
+                answer = await self._session.fetch(**vars(request))
+        except Exception as error:  # under no other name: this frame, which it holds, would hold it
+            self._answers.put((name, number, error))
+        else:
+            self._answers.put((name, number, answer))
+
+
+async def _answer(fetch: Coroutine[Any, Any, Fetched]) -> Fetched | FetchError:
+    try:
+        return await fetch
+    except FetchError as error:
+        return error

@@ -1,5 +1,6 @@
 """Fetches from real servers on loopback, most of them hostile."""
 
+import gc
 import gzip
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import textwrap
 import threading
 import traceback
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -314,6 +316,40 @@ def test_an_unusable_answer_fails_with_its_reason(origin: Origin, fetcher: Fetch
     """A worker would hang, fill its memory, or moderate wrong bytes; and the ledger would not give the reason."""
     assert reason_of(fetcher, f"{origin.url}/{path}") == reason
     assert fetch(fetcher, f"{origin.url}/body").body == BODY
+
+
+@pytest.mark.parametrize("concurrent", [False, True])
+@pytest.mark.parametrize("path", ["missing", "endless", "bomb", "cut", "loop", "silence"])
+def test_a_failed_fetch_leaves_nothing_in_memory(origin: Origin, fetcher: Fetcher, path: str, concurrent: bool) -> None:
+    """A worker's process would keep a segment of 60 MB for each whose initialisation section cannot be fetched, until
+    a complete collection of garbage that may be long in coming."""
+
+    class Body:
+        """Stands for what the caller has fetched before."""
+
+    def ask() -> weakref.ref[Body]:
+        before = Body()
+        url = f"{origin.url}/{path}"
+        if concurrent:
+            (answer,) = fetch_all(fetcher, [FetchRequest(url=url, max_bytes=200_000, timeout_seconds=0.3)])
+            assert isinstance(answer, FetchError)
+            return weakref.ref(answer)
+        try:
+            fetcher.fetch_sync(url, max_bytes=200_000, timeout_seconds=0.3)
+        except FetchError:
+            return weakref.ref(before)
+        raise AssertionError("it was fetched")
+
+    fetch(fetcher, f"{origin.url}/body")
+    gc.collect()
+    gc.disable()
+    try:
+        kept = ask()
+        # The loop lets go of the fetch before it takes on another.
+        fetch(fetcher, f"{origin.url}/body")
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_only_404_and_410_are_gone() -> None:
