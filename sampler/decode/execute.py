@@ -22,7 +22,8 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
-from sampler.plan.plan import Plan, PlannedPicture, RunPlan
+from sampler.plan.plan import Plan, RunPlan
+from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.suspects import Proof
 
 
@@ -177,7 +178,8 @@ class Executor:
         watched the next one that comes does, if its own does not.
         """
         run, pending, own = part.run, list(targets), set(part.own)
-        suspects = {proof.packet: proof for proof in _proofs(targets)}
+        begun = [target.begins for target in targets if target.begins is not None]
+        suspects = {proof.packet: proof for proof in (*begun, *_proofs(targets))}
         befores = {proof.before for proof in suspects.values()}
         shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
@@ -199,7 +201,7 @@ class Executor:
                 if target.index == index or (part.watched and window.packets[target.index].seconds <= seconds)
             ]
             pending = [target for target in pending if target not in answers]
-            answers = [target for target in answers if not target.is_refuted(refuted)]
+            answers = [target.as_found(refuted) for target in answers if not target.is_refuted(refuted)]
             if index in own and (part.watched or not self._is_concealed(run, index, frame)):
                 news = lookout.look(index, frame, seconds, answers=len(answers) or index in had)
                 if news.before is not None:
@@ -208,7 +210,7 @@ class Executor:
                 if index in had:
                     self._scenes.remember(frame)
                 elif news.is_new:
-                    sure = [replace(target, proofs=(), ends=False) for target in answers]
+                    sure = [target.as_new() for target in answers]
                     answers = sure or [PlannedPicture(index=index, reason=SampleReason.CUT)]
             held += [self._taken(window, run, index, frame, target) for target in answers]
             # A picture before a cut waits for the cut's own.

@@ -2,7 +2,7 @@
 
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import PacketRun
-from sampler.plan.plan import PlannedPicture
+from sampler.plan.planned_picture import PlannedPicture
 
 
 def decodable(window: PacketWindow, run: PacketRun) -> list[int]:

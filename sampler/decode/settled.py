@@ -8,7 +8,7 @@ from av.video.frame import VideoFrame
 from config.profiles import SamplingProfile
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
-from sampler.plan.plan import PlannedPicture
+from sampler.plan.planned_picture import PlannedPicture
 
 LARGEST_WAIT = 4
 """Pictures that wait for the one that replaces them: three of a gap of 2 s, the last of which begins within it."""

@@ -11,7 +11,7 @@ tokens for, a run is watched: all of it is decoded, and cuts are found among the
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,29 +21,13 @@ from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
 from sampler.plan.budget import HANDED_OVER, DecodingBound, SampleBudget
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
+from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of, reserve_of
 from sampler.plan.telling import tells
 
 PASSED_OVER_DOUBLINGS = 0.25
 """A keyframe that is near the last sample is skipped, unless its size differs from the last keyframe's by this
 many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedPicture:
-    """A picture to take."""
-
-    index: int
-    """Index of its packet, in decoding order."""
-    reason: SampleReason
-    proofs: tuple[Proof, ...] = ()
-    """One of them must hold; (): the picture is taken anyway."""
-    ends: bool = False
-    """It is the last before a cut, and taken only if the latest sample shows another scene."""
-
-    def is_refuted(self, refuted: Set[int]) -> bool:
-        """True if all cuts that called for it turned out to be none, by their packets."""
-        return bool(self.proofs) and all(proof.packet in refuted for proof in self.proofs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -282,6 +266,7 @@ def _assembled(
     reasons |= owed
     suspects = [wish.suspect for wish in granted if wish.suspect is not None]
     proofs, begun = proofs_of(suspects), {suspect.begun for suspect in suspects}
+    begins = {suspect.begun: suspect.proof or Proof(suspect.cut.index, 1.0, suspect.cut.before) for suspect in suspects}
     targets = {
         number: [index for index in part.own if index in reasons or index in proofs]
         for number, part in enumerate(parts)
@@ -295,7 +280,7 @@ def _assembled(
                 run=part.run,
                 own=tuple(part.own),
                 targets=tuple(
-                    PlannedPicture(index=index, reason=reasons[index])
+                    PlannedPicture(index=index, reason=reasons[index], begins=begins.get(index))
                     if index in reasons
                     else PlannedPicture(
                         index=index, reason=SampleReason.CUT, proofs=proofs[index], ends=index not in begun

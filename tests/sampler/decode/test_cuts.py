@@ -8,7 +8,7 @@ from kinds import AV1, MPEG2, VP9, x265
 from media import FRAME_SECONDS, Recipe, encode, encode_pictures, number_in, painted, steady, x264
 from numpy.typing import NDArray
 
-from config.profiles import BALANCED
+from config.profiles import BALANCED, VIGILANT
 from sampler.child.decoder import Decoder
 from sampler.frames import SampledSegment, SampleReason
 
@@ -68,6 +68,18 @@ def test_the_picture_before_a_cut_is_sampled_with_it(decoder: Decoder, recipe: R
     numbers = {number_in(frame.picture.luma()) for frame in segment.frames if frame.reason is SampleReason.CUT}
 
     assert numbers & set(range(start - 4, start))
+
+
+@pytest.mark.parametrize("name", ["zerolatency", "av1"])
+def test_a_cut_at_the_instant_of_a_gap_s_sample_is_one(decoder: Decoder, name: str) -> None:
+    """The first sample that is right would speak for an insert that ends with it, and that none shows."""
+    data = encode((ENCODERS | OTHERS)[name], steady(GOP), lambda index: 1 if 44 <= index < 44 + INSERT else 0)
+    reasons = set()
+    for number in range(40):
+        frames = decoder.sample(data, profile=VIGILANT, seed=b"cuts%d" % number).frames
+        reasons |= {frame.reason for frame in frames if round(frame.pts_seconds / FRAME_SECONDS) == 44}
+
+    assert reasons == {SampleReason.CUT}
 
 
 @pytest.mark.parametrize("name", ["av1", "vp9", "mpeg-2"])

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from config.profiles import BALANCED, ECONOMY, PROFILES, VIGILANT, SamplingProfile
 from sampler.demux.packets import VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
-from sampler.plan.plan import PlannedPicture, plan
+from sampler.plan.plan import plan
+from sampler.plan.planned_picture import PlannedPicture
 
 STEPS_SECONDS = [1 / 60, 1 / 25, 0.1, 1.0, 3.0]
 SIZES = [0, 40, 300, 1000, 4000, 60_000]

@@ -1,0 +1,36 @@
+"""A picture of the plan."""
+
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from typing import Self
+
+from sampler.frames import SampleReason
+from sampler.plan.suspects import Proof
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedPicture:
+    """A picture to take."""
+
+    index: int
+    """Index of its packet, in decoding order."""
+    reason: SampleReason
+    proofs: tuple[Proof, ...] = ()
+    """One of them must hold; (): the picture is taken anyway."""
+    ends: bool = False
+    """It is the last before a cut, and taken only if the latest sample shows another scene."""
+    begins: Proof | None = None
+    """Of a picture that is taken for another reason, and with which a cut is suspected to begin."""
+
+    def as_found(self, refuted: Set[int]) -> Self:
+        """The same as the cut's, unless the cut that is suspected to begin with it turned out to be none."""
+        return self if self.begins is None or self.begins.packet in refuted else self.as_new()
+
+    def as_new(self) -> Self:
+        """The same, as that of a cut that is sure."""
+        reason = self.reason if self.reason is SampleReason.KEYFRAME else SampleReason.CUT
+        return replace(self, reason=reason, proofs=(), ends=False)
+
+    def is_refuted(self, refuted: Set[int]) -> bool:
+        """True if all cuts that called for it turned out to be none, by their packets."""
+        return bool(self.proofs) and all(proof.packet in refuted for proof in self.proofs)
