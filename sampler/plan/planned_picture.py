@@ -20,7 +20,7 @@ class PlannedPicture:
     ends: bool = False
     """It is the last before a cut, and taken only if the latest sample shows another scene."""
     begins: Proof | None = None
-    """Of a picture that is taken for another reason, and with which a cut is suspected to begin."""
+    """Proof of the cut that is suspected to begin with the picture, where that is taken for another reason."""
 
     def as_found(self, refuted: Set[int]) -> Self:
         """The same as the cut's, unless the cut that is suspected to begin with it turned out to be none."""
