@@ -31,7 +31,8 @@ from sampler.limits import Limits
 from sampler.picture import Picture
 from sampler.plan.plan import plan
 from worker.bank.lists_in_force import ListsInForce, always
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 from worker.moderation.stages import ModelTally, Stages
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 

@@ -24,7 +24,8 @@ from models.pdq.pdq import hash_luma
 from sampler.child.decoder import Decoder
 from sampler.errors import InputError
 from worker.bank.lists_in_force import ListsInForce, always
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 from worker.moderation.verdict import SegmentVerdict
 
 PLAIN_SECONDS = 2

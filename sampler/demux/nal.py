@@ -72,6 +72,8 @@ class PictureHead(NamedTuple):
     """True if it may lean on what comes before the keyframe that it follows; None: its time shows whether."""
     outside: bool = False
     """It does lean on a picture before that keyframe, by its own words, though it is none of its leading pictures."""
+    unread_units: int = 0
+    """NAL units of the packet that were not read, up to about `MOST_COUNTED_UNITS`: FFmpeg reads them all."""
 
 
 class NalReader:
@@ -81,8 +83,7 @@ class NalReader:
         """`extradata` is the container's: avcC or hvcC in MP4; parameter sets with start codes in MPEG-TS."""
         self._length_bytes = 0
         self._units_left = LARGEST_UNITS
-        self.unread_units = 0
-        """NAL units of the last packet that were not read, up to about `MOST_COUNTED_UNITS`: FFmpeg reads them all."""
+        self._unread_units = 0
         self._sublayers: int | None = None
         self._open = True
         self._hevc_references = HevcReferences()
@@ -122,7 +123,7 @@ class NalReader:
         return (self._used_pixels if self._is_h264 else self._hevc_references.used_pixels) or 0
 
     def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
-        """Reads the properties of a packet's picture; `unread_units` is about the same packet then.
+        """Reads the properties of a packet's picture.
 
         Args:
             packet: all of it.
@@ -130,9 +131,13 @@ class NalReader:
                 predicted pictures would have us begin at them and see garbage, while players go on from before.
         """
         self._units_left = min(self._units_left + UNITS_A_PICTURE, LARGEST_UNITS)
+        changes = self.parameter_sets.changes
         head = self._read(packet, flagged)
-        self.parameter_sets.known &= not self.unread_units
-        return head
+        self.parameter_sets.known &= not self._unread_units
+        if self._unread_units:
+            head = head._replace(unread_units=self._unread_units)
+        # Others lean on a parameter set, whatever the picture beside it is.
+        return head._replace(reference=True) if self.parameter_sets.changes > changes else head
 
     def lacking(self, packet: bytes) -> bytes:
         """The parameter sets in force, as a packet begins that was read last; b"": it has all, or none came since the
@@ -247,13 +252,13 @@ class NalReader:
 
     def _units(self, packet: bytes) -> list[bytes]:
         """The NAL units that decoders read; one of Annex B may have a byte of the next start code at its end."""
-        self.unread_units = 0
+        self._unread_units = 0
         if self._length_bytes:
             units = self._measured_units(packet)
         else:
             units = packet.split(START_CODE, self._units_left)[1:]
             if len(units) == self._units_left:
-                self.unread_units = units[-1].count(START_CODE)
+                self._unread_units = units[-1].count(START_CODE)
         self._units_left -= len(units)
         return [unit for unit in units if len(unit) > 1 and not unit[0] & FORBIDDEN_BIT]
 
@@ -267,8 +272,8 @@ class NalReader:
                 break
             end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
             units.append(packet[begin:end])
-        while end + self._length_bytes + 1 < len(packet) and self.unread_units < MOST_COUNTED_UNITS:
-            self.unread_units += 1
+        while end + self._length_bytes + 1 < len(packet) and self._unread_units < MOST_COUNTED_UNITS:
+            self._unread_units += 1
             end += self._length_bytes + int.from_bytes(packet[end : end + self._length_bytes], "big")
         return units
 

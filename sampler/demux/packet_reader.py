@@ -148,7 +148,8 @@ class Demuxer:
         if len(streams) > self.limits.streams:
             raise TooLargeError(f"the segment has {len(streams)} streams: expected at most {self.limits.streams}")
         videos = choose_videos(streams.video)
-        self.tracks, self._videos = len(videos), frozenset(stream.index for stream in videos)
+        self.tracks = len(videos)
+        self._videos = frozenset(stream.index for stream in videos)
         if self.track >= self.tracks:
             raise NoVideoError(f"the segment has no video stream {self.track}")
         chosen = videos[self.track]
@@ -202,14 +203,17 @@ class Demuxer:
             InputError: no picture, or over a limit.
         """
         window = PacketWindow()
-        limits, self._before = self.limits, before
+        limits = self.limits
+        self._before = before
         primer: Primer | None = None
         context = self.codec_context
         # Not read again later: of a context whose decoder could not be opened it crashes.
-        nal = CODECS[name := context.name]
+        name = context.name
+        nal = CODECS[name]
         extradata = context.extradata or b""
         self._reader = reader = NalReader(nal, extradata) if nal is not None else None
-        began, coded_pixels, changes = 0.0, 0, 0
+        began = 0.0
+        coded_pixels = 0
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
             if not payload.size:
@@ -236,11 +240,6 @@ class Demuxer:
                 coded_pixels = reader.picture_pixels
                 self._hold_pixels(coded_pixels // ROOM)
             packet = describe(payload, head, seconds, keyframe_seconds)
-            if reader is not None and reader.unread_units:
-                packet = packet._replace(unread_units=reader.unread_units)
-            if reader is not None and reader.parameter_sets.changes > changes:
-                # Others lean on it, whatever its picture is.
-                changes, packet = reader.parameter_sets.changes, packet._replace(reference=True)
             if reader is not None and packet.keyframe and (lacking := reader.lacking(data)):
                 payload = rewritten(payload, lacking + data)
             if packet.keyframe:

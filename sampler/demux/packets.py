@@ -73,6 +73,7 @@ def describe(
         None if head.begins else head.recovery_frames,
         leads and not head.begins and (earlier if head.leading is None else head.leading),
         head.outside and not earlier,
+        head.unread_units,
     )
 
 

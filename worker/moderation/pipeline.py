@@ -4,7 +4,7 @@ No Celery, no Redis and no network in it: `livewarden scan` runs the same on a f
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from time import thread_time, time
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import cv2
 
-from config.facts import SampleFacts, StreamFacts
+from config.facts import SampleFacts
 from config.policy.policy import Policy
 from config.profiles import SamplingProfile
 from models.classifiers.classifier import Classifier, WhenStuck
@@ -28,6 +28,7 @@ from worker.moderation.evidence_capture import CaptureRequest, SegmentCapture
 from worker.moderation.gate import GateState
 from worker.moderation.gate_key import CHROMA_COLUMNS, CHROMA_ROWS, GateKey
 from worker.moderation.list_matching import list_matches
+from worker.moderation.moderation_context import ModerationContext
 from worker.moderation.picture_encoder import PictureEncoder
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED, Instant, SampleCoverage
 from worker.moderation.segment_before import FetchBefore, SamplerInput
@@ -43,22 +44,6 @@ Observer = Callable[[Picture, SampleVerdict], None]
 """Called with each picture and its verdict, once that is complete; must not keep the picture."""
 
 _NO_SCORES: Mapping[str, float] = MappingProxyType({})
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModerationContext:
-    """The stream and the times of a segment that is moderated, and what it goes on from."""
-
-    stream: StreamFacts
-    capture_ms: int
-    """Time when its first picture was live, in milliseconds of Redis's clock; for a file, of its own timeline."""
-    offset_seconds: float = 0.0
-    """Time of its first picture from that of the complete input; 0 for a live segment."""
-    judged_ms: int | None = None
-    """Time when it is moderated, in milliseconds of Redis's clock, by which allowances end. None: by this machine's
-    clock."""
-    parameter_sets: bytes = b""
-    """Those in force at the end of the segment before (`SampledSegment.parameter_sets`)."""
 
 
 class Pipeline:
@@ -161,7 +146,8 @@ class Pipeline:
         capture: CaptureRequest | None,
         fresh: bool,
     ) -> SegmentVerdict:
-        started, clock = thread_time(), StageClock()
+        started = thread_time()
+        clock = StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded, stuck)
@@ -224,7 +210,8 @@ class Pipeline:
         Raises:
             sampler.errors.SamplerError: it cannot be decoded.
         """
-        started, clock = thread_time(), StageClock()
+        started = thread_time()
+        clock = StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded)

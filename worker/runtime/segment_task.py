@@ -19,7 +19,7 @@ from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.signals import stream_facts
 from worker.logs.failure_log import FailureLog
 from worker.moderation.gate import GateState
-from worker.moderation.pipeline import ModerationContext
+from worker.moderation.moderation_context import ModerationContext
 from worker.moderation.segment_before import SegmentBytes
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.breaker import stuck_among, stuck_keys

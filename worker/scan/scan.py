@@ -12,7 +12,8 @@ from sampler.frames import Stretch
 from worker.errors import FetchError, LocalFileError, ScanError
 from worker.moderation.accounting import SHORT, account
 from worker.moderation.gate import GateState
-from worker.moderation.pipeline import ModerationContext, Observer, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Observer, Pipeline
 from worker.moderation.segment_before import SegmentBytes
 from worker.moderation.stages import ModelTally
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict

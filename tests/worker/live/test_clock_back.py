@@ -53,7 +53,7 @@ from worker.ingest.status import stream_status
 from worker.lookback import jobs as look_back_jobs
 from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
 from worker.lookback.late_files import next_late
-from worker.moderation.pipeline import ModerationContext
+from worker.moderation.moderation_context import ModerationContext
 from worker.people.actor import Actor
 from worker.people.actor import Role as ActorRole
 from worker.policyload.breaker import leave_out, stuck_models

@@ -24,7 +24,8 @@ from worker.moderation.evidence_capture import (
     MAX_RULE_PICTURES,
     CaptureRequest,
 )
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 from worker.moderation.verdict import SegmentVerdict
 
 KEY = x25519.Identity.generate()

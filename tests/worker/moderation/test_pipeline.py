@@ -26,7 +26,8 @@ from sampler.limits import Limits
 from sampler.picture import Picture
 from worker.bank.allowance import allow_tags
 from worker.bank.lists_in_force import ListsInForce, always
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED
 from worker.moderation.verdict import SampleVerdict
 

@@ -8,7 +8,8 @@ from media import side_by_side
 from config.facts import StreamFacts
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 from worker.moderation.segment_before import SamplerInput
 
 DRILL = ModerationContext(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)

@@ -7,7 +7,8 @@ from clips import RATE, clip, held, photo
 from open_gops import open_segments
 
 from config.facts import StreamFacts
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 from worker.moderation.segment_before import SegmentBytes
 from worker.moderation.verdict import SegmentVerdict
 

@@ -17,7 +17,8 @@ from config.facts import StreamFacts
 from models.pdq.pdq import PdqHash, hash_luma
 from worker.moderation.gate import GateState
 from worker.moderation.gate_key import GateKey
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 from worker.moderation.segment_gate import REMEMBERED, SegmentGate
 from worker.store.redis_client import run_script
 

@@ -21,7 +21,8 @@ from sampler.child.decoder import Decoder
 from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED
 from worker.moderation.stages import models_in_shadow
 from worker.moderation.verdict import SegmentVerdict

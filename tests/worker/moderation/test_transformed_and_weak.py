@@ -21,7 +21,8 @@ from models.pdq.variant_kinds import Variant
 from sampler.child.decoder import Decoder
 from worker.bank.lists_in_force import ListsInForce, always
 from worker.moderation.list_matching import list_matches
-from worker.moderation.pipeline import ModerationContext, Pipeline
+from worker.moderation.moderation_context import ModerationContext
+from worker.moderation.pipeline import Pipeline
 
 LIVE = ModerationContext(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")
