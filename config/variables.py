@@ -197,6 +197,7 @@ VARIABLES: Final = (
     _variable("SOAK_SECONDS", "how long the soak test lasts", "120", ReadBy.TESTS),
     _variable("FUZZ_ROUNDS", "how many mutated segments the fuzz test decodes", "150", ReadBy.TESTS),
     _variable("TEST_SESSION", "marks the processes of a test run", read_by=ReadBy.TESTS),
+    _variable("TEST_TURNS", "folder of the locks by which a test runs alone", read_by=ReadBy.TESTS),
 )
 
 KNOWN: Final = {variable.name: variable for variable in VARIABLES}

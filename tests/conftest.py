@@ -3,8 +3,10 @@
 - A test whose service or reference implementation is missing is skipped on a laptop, and fails if `CI` is set.
 - A log record at ERROR that the test does not announce with `@pytest.mark.expected_errors(PATTERN)` fails it.
 - No process that a test started may outlive the session.
+- A test marked `alone`, which measures time, runs while the suite's other processes wait between two of theirs.
 """
 
+import fcntl
 import logging
 import os
 import re
@@ -12,7 +14,8 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +26,7 @@ from worker.processes.blas_threads import keep_numpy_to_one_thread
 # one of 30 threads by then, never came back from OpenBLAS's threads.
 keep_numpy_to_one_thread(os.environ)
 
-# pytest imports readline, which exports a width of 80, and pytest-xdist's halves inherit it: sentences for a pipe,
+# pytest imports readline, which exports a width of 80, and pytest-xdist's processes inherit it: sentences for a pipe,
 # which has no width, would be broken.
 os.environ.pop("COLUMNS", None)
 
@@ -46,8 +49,11 @@ settings.load_profile("deterministic")
 SESSION_VARIABLE = "LIVEWARDEN_TEST_SESSION"
 """Set in every process that a test starts, so that orphans are recognised even after init has adopted them."""
 
-LEFT_IN_HALVES = pytest.StashKey[list[str]]()
-"""Processes that the suite's halves left running."""
+TURNS_VARIABLE = "LIVEWARDEN_TEST_TURNS"
+"""Set in each process of a suite that runs in several: the folder of the locks by which a test is alone."""
+
+LEFT_IN_PARTS = pytest.StashKey[list[str]]()
+"""Processes that the suite's parts left running."""
 
 HELD_SECONDS = 2
 """Longest time for which one of our commands may block Redis; they take milliseconds. Waits for the disk are not
@@ -61,8 +67,38 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "expected_errors(pattern): log records at ERROR and above that match are what the test is about"
     )
+    config.addinivalue_line("markers", "alone: it measures time, so that no other test may run beside it")
     os.environ[SESSION_VARIABLE] = secrets.token_hex(16)
+    if not hasattr(config, "workerinput"):
+        os.environ[TURNS_VARIABLE] = tempfile.mkdtemp(prefix="livewarden-turns-")
     forgo_real_time()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(TURNS_VARIABLE))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Waits for the test's turn, outside its time limit."""
+    with _turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextmanager
+def _turn(*, alone: bool) -> Iterator[None]:
+    """Holds off other tests, all or only those that run alone. Whoever waits to be alone waits in the door."""
+    folder = Path(os.environ[TURNS_VARIABLE])
+    with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            # A process that was forked meanwhile has the file too: closing it would not unlock it.
+            fcntl.flock(room, fcntl.LOCK_UN)
 
 
 def pytest_collection_finish() -> None:
@@ -76,10 +112,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     token = f"{SESSION_VARIABLE}={os.environ[SESSION_VARIABLE]}".encode()
     left = [process for process in _processes() if token in process.environment or process.parent == os.getpid()]
     lines = [f"{process.pid} {process.command}" for process in left]
-    if hasattr(session.config, "workeroutput"):  # one of the suite's halves: tells the process that reports
+    if hasattr(session.config, "workeroutput"):  # one of the suite's parts: tells the process that reports
         session.config.workeroutput["left"] = lines
         return
-    lines += session.config.stash.get(LEFT_IN_HALVES, [])
+    lines += session.config.stash.get(LEFT_IN_PARTS, [])
     if lines:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
@@ -91,8 +127,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Keeps what one of the suite's halves left running, by pytest-xdist's hook."""
-    node.config.stash.setdefault(LEFT_IN_HALVES, []).extend(getattr(node, "workeroutput", {}).get("left", []))
+    """Keeps what one of the suite's parts left running, by pytest-xdist's hook."""
+    node.config.stash.setdefault(LEFT_IN_PARTS, []).extend(getattr(node, "workeroutput", {}).get("left", []))
 
 
 @dataclass(frozen=True, kw_only=True)

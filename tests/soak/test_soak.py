@@ -215,6 +215,7 @@ def soak(tmp_path: Path) -> Iterator[Soak]:
             yield Soak(deployment=deployment, origin=origin, redis=redis)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(SOAK_SECONDS + SETTLE_SECONDS + 240)
 def test_everything_adds_up_after_faults_of_every_kind(soak: Soak) -> None:
     """A planted picture would be missed, or escalated twice, because something else failed at the same time."""

@@ -78,6 +78,7 @@ def test_once_ends_with_the_first_escalation_and_leaves_nothing(start: Callable[
     assert list(demo.folder.iterdir()) == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("number", "when"),
     [

@@ -90,6 +90,7 @@ def broadcast(rtmp: int, card: Path) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 def test_a_real_stream_survives_a_restart_of_its_origin(
     redis: Redis, redis_url: str, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]

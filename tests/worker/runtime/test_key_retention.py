@@ -75,6 +75,7 @@ def of_streams(redis: Redis) -> list[str]:
     return sorted(name for name, key in all_keys(redis).items() if "{stream}" in key.pattern)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 def test_a_thousand_streams_leave_only_what_the_table_lists(
     server: ServerWithClock, origin: LiveOrigin, policy: Policy

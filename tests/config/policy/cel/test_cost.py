@@ -82,6 +82,7 @@ def test_a_possibly_costly_condition_is_refused_behind_a_guard(guard: str, condi
     assert thread_time() - began < 2
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("condition", CHEAP)
 def test_costs_no_more_than_the_bound(condition: str) -> None:
     """A bound that is too low would accept a condition that stops moderation; one that is too high would refuse real
@@ -109,6 +110,7 @@ def _seconds_of_context() -> float:
     return min(_seconds(_policy("matches.exists(m, true) && stream.metadata.size() >= 0")) for _ in range(5))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("condition", [CHEAP[2], CHEAP[-2], "matches.filter(m, m.distance <= 10).size() >= 2"])
 def test_many_rules_cost_no_more_than_their_bounds(condition: str) -> None:
     """Each rule would be affordable, but work repeated for each of them would not be counted."""
