@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from config.profiles import SamplingProfile
@@ -62,7 +63,8 @@ class SamplerInput:
             track = frame.track
             consume(frame)
 
-        sampled = decoder.sample(
+        sample = partial(
+            decoder.sample,
             self.data,
             init=self.init,
             profile=profile,
@@ -71,20 +73,10 @@ class SamplerInput:
             fresh=fresh,
             parameter_sets=self.parameter_sets,
         )
+        sampled = sample()
         if sampled.leading_seconds <= 0 or self.before is None or (found := self.before()) is None:
             return sampled
         go_back()
         track = 0
-        leading = decoder.sample(
-            self.data,
-            init=self.init,
-            profile=profile,
-            seed=self.seed,
-            consume=in_turn,
-            fresh=fresh,
-            before=found.data,
-            before_init=found.init,
-            leading_macroblocks=sampled.macroblocks_left,
-            parameter_sets=self.parameter_sets,
-        )
+        leading = sample(before=found.data, before_init=found.init, leading_macroblocks=sampled.macroblocks_left)
         return sampled.with_leading(leading)
