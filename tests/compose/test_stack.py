@@ -21,6 +21,7 @@ from models.pdq.pdq import hash_rgb
 ROOT = Path(__file__).parents[2]
 ORIGIN = "origin:8080"
 UP_SECONDS = 300
+ROLES = ("platform", "worker", "moderator", "operator")
 WITHOUT = ROOT / "tests/worker/without.py"
 ALLOWED = f"{ORIGIN} 10.0.0.0/8:8080 172.16.0.0/12:8080 192.168.0.0/16:8080"
 """A name on the list reaches private addresses of a listed network only: Docker takes its networks from these."""
@@ -268,9 +269,10 @@ def test_each_container_has_only_its_own_roles_password() -> None:
     assert compose("exec", "-T", "beat", *look, check=False).split() == [f"{folder}/worker/password"]
     files, rules = compose("exec", "-T", "redis", *look).split("user default off", 1)
     assert files.split() == [f"{folder}/redis/health", f"{folder}/redis/users.acl"]
-    assert password_of("worker") not in rules
+    passwords = passwords_of_roles()
+    assert passwords["worker"] not in rules
     logs = compose("logs", "--no-color")
-    assert [role for role in ("platform", "worker", "moderator", "operator") if password_of(role) in logs] == []
+    assert [role for role, password in passwords.items() if password in logs] == []
 
 
 def test_an_operators_policy_list_and_model_raise_an_escalation() -> None:
@@ -301,18 +303,19 @@ def test_logs_are_rotated() -> None:
     assert found.count("20m") == len(containers) - 1
 
 
-def password_of(role: str) -> str:
-    """A role's password, as read by the deployment's administrator."""
-    return compose("run", "--rm", "-T", "redis-users", "cat", f"/var/lib/livewarden-secrets/{role}/password").strip()
+def passwords_of_roles() -> dict[str, str]:
+    """Each role's password, as read by the deployment's administrator."""
+    files = [f"/var/lib/livewarden-secrets/{role}/password" for role in ROLES]
+    lines = compose("run", "--rm", "-T", "redis-users", "grep", "-H", "", *files).split()
+    return {Path(file).parent.name: password for file, _, password in (line.partition(":") for line in lines)}
 
 
 def test_passwords_are_generated_once() -> None:
     """Each restart of the stack would lock a platform out."""
-    roles = ("platform", "worker", "moderator", "operator")
-    before = [password_of(role) for role in roles]
-    assert len(set(before)) == len(roles)
-    assert min(map(len, before)) >= 40
+    before = passwords_of_roles()
+    assert len(set(before.values())) == len(ROLES)
+    assert min(map(len, before.values())) >= 40
     compose("down", "-t", "5")
     compose("up", "-d", "--no-build", "--wait", "--scale", "worker=1", timeout_seconds=UP_SECONDS)
-    assert [password_of(role) for role in roles] == before
+    assert passwords_of_roles() == before
     assert json.loads(livewarden("streams", "show", "drill-1", "--json"))["stream_id"] == "drill-1"
