@@ -8,13 +8,13 @@ Nothing here is trusted, and a packet is believed before its container: where th
 from enum import Enum
 from typing import NamedTuple
 
+from sampler.demux.configuration import AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE, avcc_units, hvcc_units
 from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
 from sampler.demux.hevc import PPS as HEVC_PPS
 from sampler.demux.hevc import SPS as HEVC_SPS
 from sampler.demux.hevc import HevcReferences
 from sampler.demux.parameter_sets import HEVC_VPS, START_CODE, ParameterSets, h264_set, hevc_set
 from sampler.demux.references import References
-from sampler.demux.sizes import parameter_sets
 
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
@@ -32,8 +32,6 @@ HEVC_CRA = 21
 same, and shows what a player shows only after the GOP before. Encoders make RADL pictures after IDR pictures alone."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
-AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
-"""Bytes of avcC and hvcC with the size of NAL unit lengths (ISO/IEC 14496-15)."""
 PADDING = b"\x00\x03"
 """Bytes that the end of a slice may be padded with (cabac_zero_word, H.264 7.3.2.8, and trailing zeros)."""
 LARGEST_UNITS = 512
@@ -103,13 +101,16 @@ class NalReader:
             self._length_bytes = (extradata[offset] & 3) + 1
             if codec is NalCodec.HEVC:
                 self._sublayers = extradata[offset] >> 3 & 7
-                for unit in parameter_sets(extradata):
-                    self._learn_hevc(unit)
+                for unit in hvcc_units(extradata):
+                    self._learn_hevc(unit, early=True)
             else:
-                for unit in _avcc_units(extradata):
-                    self._learn_h264(unit)
+                for unit in avcc_units(extradata):
+                    self._learn_h264(unit, early=True)
         elif extradata:
             self.read(extradata, flagged=False)
+        if self._length_bytes or not self.parameter_sets.known:
+            # A decoder begins with those of the container: only what comes in packets has to be handed to it.
+            self.parameter_sets = ParameterSets(h264_set if self._is_h264 else hevc_set)
         self._given = self.parameter_sets.changes
 
     @property
@@ -131,21 +132,26 @@ class NalReader:
                 predicted pictures would have us begin at them and see garbage, while players go on from before.
         """
         self._units_left = min(self._units_left + UNITS_A_PICTURE, LARGEST_UNITS)
-        changes = self.parameter_sets.changes
+        sets = self.parameter_sets
+        sets.begin_packet()
         head = self._read(packet, flagged)
-        self.parameter_sets.known &= not self._unread_units
+        sets.known &= not self._unread_units
         if self._unread_units:
             head = head._replace(unread_units=self._unread_units)
-        # Others lean on a parameter set, whatever the picture beside it is.
-        return head._replace(reference=True) if self.parameter_sets.changes > changes else head
+        if not sets.known or sets.changes > sets.changes_before:
+            # Others lean on a parameter set, whatever the picture beside it is; and where some are not known all that
+            # came is given to the decoder, as a player does.
+            head = head._replace(reference=True, begins=head.begins and sets.known_before)
+        return head
 
-    def lacking(self, packet: bytes) -> bytes:
-        """The parameter sets in force, as a packet begins that was read last; b"": it has all, or none came since the
-        container's, which a decoder begins with."""
-        units = self.parameter_sets.units() if self.parameter_sets.changes > self._given else []
-        size = self._length_bytes
-        if all(unit in packet for unit in units) or (size and max(map(len, units)) >> 8 * size):
-            return b""
+    def lacking(self) -> bytes:
+        """The parameter sets in force before the packet that was read last, as a packet begins; b"": it has them all,
+        or none came since the container's, which a decoder begins with.
+
+        So a decoder may begin there that was not given all packets before it.
+        """
+        sets, size = self.parameter_sets, self._length_bytes
+        units = sets.lacking() if sets.changes_before > self._given else []
         return b"".join((len(unit).to_bytes(size, "big") if size else START_CODE) + unit for unit in units)
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
@@ -163,7 +169,7 @@ class NalReader:
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
                     intra = False
             elif kind in (SPS, PPS):
-                self._learn_h264(unit)
+                self._learn_h264(unit, early=not first)
             elif kind == H264_SEI:
                 recovery = _recovery_frames(unit[1:], recovery)
         if not first:
@@ -225,7 +231,7 @@ class NalReader:
                 leaf &= is_leaf
                 outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
             elif kind in (HEVC_VPS, HEVC_SPS, HEVC_PPS):
-                self._learn_hevc(unit)
+                self._learn_hevc(unit, early=not kinds)
         if not kinds:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
         # All slices of a picture are of one kind; those that are not may be there to be skipped.
@@ -238,14 +244,14 @@ class NalReader:
         outside &= self._open and not begins and leading is None
         return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading, outside=outside)
 
-    def _learn_h264(self, unit: bytes) -> None:
-        """Reads a parameter set."""
-        self.parameter_sets.learn(unit)
+    def _learn_h264(self, unit: bytes, *, early: bool) -> None:
+        """Reads a parameter set; `early`: before the packet's picture."""
+        self.parameter_sets.learn(unit, early=early)
         self._quantisers.learn(unit)
 
-    def _learn_hevc(self, unit: bytes) -> None:
-        """Reads a parameter set."""
-        self.parameter_sets.learn(unit)
+    def _learn_hevc(self, unit: bytes, *, early: bool) -> None:
+        """Reads a parameter set; `early`: before the packet's picture."""
+        self.parameter_sets.learn(unit, early=early)
         if len(unit) > 2 and unit[0] >> 1 == HEVC_SPS:
             self._sublayers = (unit[2] >> 1 & 7) + 1
         self._hevc_references.learn(unit)
@@ -276,20 +282,6 @@ class NalReader:
             self._unread_units += 1
             end += self._length_bytes + int.from_bytes(packet[end : end + self._length_bytes], "big")
         return units
-
-
-def _avcc_units(extradata: bytes) -> list[bytes]:
-    """The parameter sets in an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1)."""
-    units = []
-    position = AVCC_LENGTH_BYTE + 1
-    for mask in (0x1F, 0xFF):
-        count = extradata[position] & mask if position < len(extradata) else 0
-        position += 1
-        for _ in range(count):
-            size = int.from_bytes(extradata[position : position + 2], "big")
-            units.append(extradata[position + 2 : position + 2 + size])
-            position += 2 + size
-    return [unit for unit in units if unit]
 
 
 def _recovery_frames(payload: bytes, known: int | None) -> int | None:

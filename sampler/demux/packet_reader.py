@@ -240,7 +240,7 @@ class Demuxer:
                 coded_pixels = reader.picture_pixels
                 self._hold_pixels(coded_pixels // ROOM)
             packet = describe(payload, head, seconds, keyframe_seconds)
-            if reader is not None and packet.keyframe and (lacking := reader.lacking(data)):
+            if reader is not None and packet.keyframe and (lacking := reader.lacking()):
                 payload = rewritten(payload, lacking + data)
             if packet.keyframe:
                 keyframe_seconds = packet.seconds

@@ -4,7 +4,7 @@ FFmpeg's HLS muxer writes those of a stream of open GOPs, or of intra refresh, i
 Whoever plays on from there has them; so must whoever decodes a later segment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sampler.demux.bits import Bits, HeaderError
 from sampler.demux.hevc import read_sps_head
@@ -21,19 +21,27 @@ HEVC_VPS, HEVC_SPS, HEVC_PPS = 32, 33, 34
 
 
 class ParameterSets:
-    """The latest unit of each parameter set of one stream, whose units it is given in order."""
+    """The latest unit of each parameter set of one stream, whose units it is given in order, packet by packet."""
 
     def __init__(self, identify: Callable[[bytes], tuple[int, int]]) -> None:
         """`identify`: `h264_set` or `hevc_set`."""
         self._identify = identify
+        # In the order in which they came last: what one refers to is what was there when it came, as in FFmpeg.
         self._kept: dict[tuple[int, int], bytes] = {}
-        self.changes = 0
-        """Units so far that were new."""
-        self.known = True
-        """False once a unit may have been missed, or did not make sense."""
+        self._before: dict[tuple[int, int], bytes] | None = None
+        self._early: dict[tuple[int, int], bytes] = {}
+        self.changes = self.changes_before = 0
+        """Units that were new so far, and before the latest packet."""
+        self.known = self.known_before = True
+        """False once a unit may have been missed, or did not make sense; so far, and before the latest packet."""
 
-    def learn(self, unit: bytes) -> None:
-        """Takes a parameter set, as it is in a packet."""
+    def begin_packet(self) -> None:
+        """Tells what follows from what came before."""
+        self._before, self.changes_before, self.known_before = None, self.changes, self.known
+        self._early.clear()
+
+    def learn(self, unit: bytes, *, early: bool) -> None:
+        """Takes a parameter set, as it is in a packet; `early`: before the packet's picture, which may use it."""
         unit = unit.rstrip(b"\x00")
         if not self.known or not unit:
             return
@@ -42,19 +50,29 @@ class ParameterSets:
         except HeaderError:
             self.known = False
             return
-        if self._kept.get(place) != unit:
-            self._kept[place] = unit
+        if early:
+            self._early[place] = unit
+        if self._before is None:
+            self._before = self._kept.copy()
+        is_new = self._kept.pop(place, None) != unit
+        self._kept[place] = unit
+        if is_new:
             self.changes += 1
-            self.known = self.changes <= MOST_CHANGES
+            self.known = self.changes <= MOST_CHANGES and self._size_bytes(self._kept) <= MOST_BYTES
 
-    def units(self) -> list[bytes]:
-        """All, those in front that others refer to; none where they are not known."""
-        found = [self._kept[place] for place in sorted(self._kept)] if self.known else []
-        return found if sum(map(len, found)) + len(found) * len(START_CODE) <= MOST_BYTES else []
+    def lacking(self) -> list[bytes]:
+        """Those in force before the latest packet, in the order in which they came; none, if it repeats all of them in
+        front of its picture."""
+        before = self._kept if self._before is None else self._before
+        return [] if before.items() <= self._early.items() else [*before.values()]
 
     def annex_b(self) -> bytes:
         """All with start codes; b"": there are none, or they are not known."""
-        return b"".join(START_CODE + unit for unit in self.units())
+        return b"".join(START_CODE + unit for unit in self._kept.values()) if self.known else b""
+
+    @staticmethod
+    def _size_bytes(units: Mapping[tuple[int, int], bytes]) -> int:
+        return sum(map(len, units.values())) + len(units) * len(START_CODE)
 
 
 def h264_set(unit: bytes) -> tuple[int, int]:

@@ -8,12 +8,11 @@ is trusted: a head that makes no sense gives 0, and every loop ends.
 from collections.abc import Callable, Iterator
 
 from sampler.demux.bits import Bits, HeaderError
+from sampler.demux.configuration import HVCC_LENGTH_BYTE, hvcc_units
 from sampler.demux.hevc import read_sps_head
 from sampler.limits import ROOM
 
 HEVC_SPS = 33
-HVCC_LENGTH_BYTE, HVCC_ARRAYS = 21, 22
-"""Bytes of hvcC with the size of NAL unit lengths, and the number of its arrays (ISO/IEC 14496-15, 8.3.2)."""
 UNITS = 64
 """NAL units, and OBUs, of one packet that are read: parameter sets come before the slices."""
 HEAD_BYTES = 512
@@ -50,7 +49,7 @@ def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
 def _hevc(packet: bytes, extradata: bytes) -> Iterator[int]:
     """H.265, 7.3.2.2 and 7.3.3."""
     hvcc = packet is extradata and packet[:1] == b"\x01"
-    for unit in parameter_sets(packet) if hvcc else _units(packet, extradata):
+    for unit in hvcc_units(packet) if hvcc else _units(packet, extradata):
         if len(unit) < 3 or unit[0] >> 1 & 0x3F != HEVC_SPS:
             continue
         head = read_sps_head(Bits(unit[2:HEAD_BYTES]))
@@ -77,18 +76,6 @@ def _units(packet: bytes, extradata: bytes) -> Iterator[bytes]:
         yield packet[begin : begin + min(size, HEAD_BYTES)]
         if position >= len(packet):
             return
-
-
-def parameter_sets(hvcc: bytes) -> Iterator[bytes]:
-    """The NAL units in an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.2)."""
-    position = HVCC_ARRAYS + 1
-    for _ in range(hvcc[HVCC_ARRAYS] if len(hvcc) > HVCC_ARRAYS else 0):
-        count = int.from_bytes(hvcc[position + 1 : position + 3], "big")
-        position += 3
-        for _ in range(min(count, UNITS)):
-            size = int.from_bytes(hvcc[position : position + 2], "big")
-            yield hvcc[position + 2 : position + 2 + size]
-            position += 2 + size
 
 
 def _av1(packet: bytes, _extradata: bytes) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """Parameter sets that only an earlier segment has: FFmpeg's HLS muxer writes those of open GOPs into the first one."""
 
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -154,13 +155,83 @@ def test_sets_of_a_gop_that_is_not_sampled_hold_on(decoder: Decoder) -> None:
     assert widths == {plain.width}
 
 
-def test_sets_that_a_packet_s_layout_cannot_hold_are_left_out() -> None:
+def test_sets_of_a_container_s_record_are_not_repeated() -> None:
     """A hostile MP4 would end the decoder: with lengths of one byte no unit over 255 bytes can be written."""
     long = bytes.fromhex("6764000dacd941417b0110000003001000000303c0f1429960") + b"\x55" * 300
     record = b"\x01\x64\x00\x0d\xfc\xe1" + len(long).to_bytes(2, "big") + long + b"\x01\x00\x04\x68\xee\x3c\x80"
     reader = NalReader(NalCodec.H264, record)
     changed, keyframe = b"\x04\x68\xee\x3c\xb0", b"\x06\x65\x88\x84\x00\x33\xff"
     reader.read(changed + keyframe, flagged=True)
+    reader.read(keyframe, flagged=True)
 
-    assert reader.parameter_sets.changes == 3
-    assert reader.lacking(keyframe) == b""
+    assert reader.lacking() == changed
+
+
+COARSE, FINE = (x264(**CLOSED, bframes=0, cabac=0, qp=qp) for qp in (40, 10))
+"""Both with one and the same SPS, and PPS with other quantisers to begin with."""
+
+
+def sets_of(recipe: Recipe) -> list[bytes]:
+    units: list[bytes] = []
+    rewritten(encode(recipe, steady(1)), lambda _, found: units.extend(found) or found)
+    return [unit for unit in units if kind(recipe, unit) in SETS[recipe.codec]]
+
+
+def second_gop(between: Callable[[list[bytes]], list[bytes]], begins: Callable[[list[bytes]], list[bytes]]) -> bytes:
+    """Two GOPs, the second without parameter sets.
+
+    Args:
+        between: gives the units in front of the first GOP's last picture.
+        begins: gives the units of the second GOP's keyframe.
+    """
+    first = rewritten(encode(COARSE, steady(GOP)), lambda index, units: between(units) if index == GOP - 1 else units)
+    second = rewritten(
+        without_sets(FINE, encode(FINE, steady(GOP))), lambda index, units: begins(units) if index == 0 else units
+    )
+    return first + remux(second, lambda _, pts: pts + GOP * FRAME_TICKS)
+
+
+def damaged(units: list[bytes]) -> list[bytes]:
+    return [b"\x67\x42\x80", *sets_of(FINE), *units]
+
+
+def in_a_message(units: list[bytes]) -> list[bytes]:
+    body = b"\x11" * 16 + b"\x11".join(sets_of(FINE))
+    return [b"\x06\x05" + bytes([len(body)]) + body + b"\x80", *units]
+
+
+@pytest.mark.parametrize(
+    ("between", "begins"),
+    [
+        pytest.param(lambda units: [*sets_of(FINE), *units], lambda units: units, id="in a skipped picture"),
+        pytest.param(lambda units: [*units, *sets_of(FINE)], lambda units: units, id="behind a skipped picture"),
+        pytest.param(damaged, lambda units: units, id="behind one that makes no sense"),
+        pytest.param(
+            lambda units: [*([b"\x68" + bytes([255, n % 251 + 1, 7]) for n in range(300)]), *sets_of(FINE), *units],
+            lambda units: units,
+            id="behind too many",
+        ),
+        pytest.param(lambda units: [*sets_of(FINE), *units], in_a_message, id="repeated in a message"),
+    ],
+)
+def test_a_keyframe_is_read_by_the_sets_in_force_in_front_of_it(decoder: Decoder, between, begins) -> None:
+    """What we see would be grey, and every viewer's picture would count as moderated."""
+    segment = look(decoder, second_gop(between, begins))
+    late = [frame for frame in segment.frames if frame.pts_seconds * RATE > GOP - 0.5]
+
+    assert len(late) >= 2
+    for frame in late:
+        assert not frame.concealed
+        assert level_error(frame.picture.luma()) < 4
+
+
+def test_sets_behind_a_keyframe_s_picture_are_not_put_in_front_of_it() -> None:
+    """In an MP4 they may lie there: the keyframe would be read by what a player gets after it."""
+    sets, behind = sets_of(COARSE), sets_of(FINE)[1]
+    keyframe, predicted = b"\x65\x88\x84\x00\x33\xff", b"\x41\x9a\x24\x6c\x42\x7f"
+    reader = NalReader(NalCodec.H264, b"")
+    for units in ([*sets, keyframe], [predicted], [keyframe, behind]):
+        reader.read(b"".join(b"\0\0\1" + unit for unit in units), flagged=units[-1] is not predicted)
+
+    assert behind != sets[1]
+    assert reader.lacking() == b"".join(b"\0\0\1" + unit for unit in sets)
