@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from evidence_items import Pair, evict, promote, sealed_item
 from faulty_store import FaultyFiles
+from forked_processes import forking
 from hls_origin import eventually
 from redis import Redis
 from s3_server import s3_server
@@ -408,40 +409,44 @@ def test_nothing_is_made_where_nothing_is_kept(upload: Upload) -> None:
     assert not Path(upload.url).exists()
 
 
-def test_an_uploader_killed_between_any_two_steps_loses_nothing(redis: Redis, redis_url: str, tmp_path: Path) -> None:
-    """A published incident would have no picture after a crash."""
-    upload = Upload(redis, tmp_path, str(tmp_path / "store"))
-    program = f"""
-import sys, os
-sys.path[:0] = {sys.path!r}
+UPLOADING = """
+import os, sys
 from pathlib import Path
 from worker.evidence.spool import Spool
 from worker.evidence.upload import Uploader
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect
-left = int(sys.argv[1])
-def count(event, arguments):
-    # Each file that is opened, renamed or removed, and each command to Redis, is a step.
-    global left
-    if event in ("open", "os.rename", "os.remove", "socket.__new__") or event.startswith("redis"):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), 9)
-spool, store = Spool(Path({str(tmp_path / "spool")!r}), 10**8), ObjectStore({str(tmp_path / "store")!r})
-uploader = Uploader(connect({redis_url!r}), spool, lambda: store, deployment="test")
-uploader._redis.ping()
-sys.addaudithook(count)
-uploader.step()
+
+def main(redis_url, folder, steps):
+    left = int(steps)
+    def count(event, arguments):
+        # Each file that is opened, renamed or removed, and each command to Redis, is a step.
+        nonlocal left
+        if event in ("open", "os.rename", "os.remove", "socket.__new__") or event.startswith("redis"):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), 9)
+    spool, store = Spool(Path(folder) / "spool", 10**8), ObjectStore(f"{folder}/store")
+    uploader = Uploader(connect(redis_url), spool, lambda: store, deployment="test")
+    uploader._redis.ping()
+    sys.addaudithook(count)
+    uploader.step()
 """
+
+
+def test_an_uploader_killed_between_any_two_steps_loses_nothing(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+    """A published incident would have no picture after a crash."""
+    upload = Upload(redis, tmp_path, str(tmp_path / "store"))
     items, kills = [], 0
-    for step in range(1, 40):
-        items.append(upload.item(step))
-        ran = subprocess.run([sys.executable, "-c", program, str(step)], check=False)
-        kills += ran.returncode == -signal.SIGKILL
-        found = set(upload.store.refs(INCIDENT)) if (tmp_path / "store").exists() else set()
-        assert {item.ref for item in items} <= found | upload.spooled()
-        if ran.returncode == 0:
-            break
+    with forking(UPLOADING) as fork:
+        for step in range(1, 40):
+            items.append(upload.item(step))
+            status = fork(redis_url, tmp_path, step).wait()
+            kills += status == -signal.SIGKILL
+            found = set(upload.store.refs(INCIDENT)) if (tmp_path / "store").exists() else set()
+            assert {item.ref for item in items} <= found | upload.spooled()
+            if status == 0:
+                break
     assert kills >= 5
     upload.step()
     assert {item.ref: upload.store.read(INCIDENT, item.ref) for item in items} == {

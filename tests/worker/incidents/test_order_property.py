@@ -2,16 +2,15 @@
 raised."""
 
 import json
-import os
 import pickle
 import random
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
+from forked_processes import Forked, forking
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
@@ -176,39 +175,28 @@ def expected(segments: Sequence[SegmentFacts]) -> set[tuple[str, ...]]:
 class Ender:
     """A process that ends its segments one after another."""
 
-    def __init__(self, url: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
+    def __init__(self, process: Forked) -> None:
+        self._process = process
 
     def begin(self, segments: Sequence[SegmentFacts]) -> None:
-        assert self._process.stdin is not None
         pickle.dump(list(segments), self._process.stdin)
         self._process.stdin.flush()
 
     def wait(self) -> None:
-        assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"done\n"
 
-    def stop(self) -> None:
-        assert self._process.stdin is not None
+    def end(self) -> None:
         self._process.stdin.close()
-
-    def join(self) -> None:
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._process.wait(60)
+        assert self._process.wait() == 0
 
 
 @pytest.fixture
 def processes(redis_url: str) -> Iterator[list[Ender]]:
-    enders = [Ender(redis_url) for _ in range(PROCESSES)]
-    yield enders
-    for ender in enders:
-        ender.stop()
-    for ender in enders:
-        ender.join()
+    with forking(f"import runpy; main = runpy.run_path({__file__!r})['serve']") as fork:
+        enders = [Ender(fork(redis_url)) for _ in range(PROCESSES)]
+        yield enders
+        for ender in enders:
+            ender.end()
 
 
 @pytest.mark.timeout(300)
@@ -283,7 +271,3 @@ def serve(url: str) -> None:
                 end(redis, segment)
             sys.stdout.write("done\n")
             sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1])

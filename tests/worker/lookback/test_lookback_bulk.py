@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from forked_processes import forking
 from hls_origin import eventually
 from live_stack import celery
 from logged import a_hash, near, row, write
@@ -181,7 +182,6 @@ def test_a_job_without_its_file_ends(
 
 
 RUN = """
-    import sys
     from pathlib import Path
     from config.policy.policy import load_policy
     from models.bank.bank import Bank
@@ -194,16 +194,15 @@ RUN = """
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect
 
-    entry = Entry(entry="case-1", kind=HashKind.PDQ, value=bytes.fromhex(sys.argv[4]))
-    made, added = BankChange.put_list(ListSpec(name="known"), at_ms=1), BankChange.add("known", entry, at_ms=1)
-    delta = Delta().applied(made, added)
-    looking = Lookback(
-        redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=load_policy(Path(sys.argv[3])),
-        bank=always(ListsInForce(bank=Bank(delta=delta))), deployment="test", hours=24,
-        pace=SearchPace(hashes=50, seconds=10),
-    )
-    print("ready", flush=True)
-    look_back_in_bulk(looking)
+    def main(redis_url, store, policy, shown):
+        entry = Entry(entry="case-1", kind=HashKind.PDQ, value=bytes.fromhex(shown))
+        made, added = BankChange.put_list(ListSpec(name="known"), at_ms=1), BankChange.add("known", entry, at_ms=1)
+        looking = Lookback(
+            redis=connect(redis_url), store=ObjectStore(store), policy=load_policy(Path(policy)),
+            bank=always(ListsInForce(bank=Bank(delta=Delta().applied(made, added)))), deployment="test", hours=24,
+            pace=SearchPace(hashes=50, seconds=10),
+        )
+        look_back_in_bulk(looking)
 """
 
 
@@ -218,18 +217,16 @@ def test_a_look_back_killed_at_any_instant_resumes_and_raises_each_match_once(
         shown = row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000 - number)
         write(store, [shown, *[row(a_hash(1000 + number))] * 50], written_ms=now - 1000 - number * 5_000)
     enqueue(redis, store, "known", [entry_of(1)])
-    command = [sys.executable, "-c", textwrap.dedent(RUN), redis_url, store.url, str(tmp_path / "policy.yaml")]
     killed = 0
-    for wanted in (0, 1, 20, 40, 60, 90):
-        with subprocess.Popen([*command, SHOWN.hex()], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
+    with forking(textwrap.dedent(RUN)) as fork:
+        for wanted in (0, 1, 20, 40, 60, 90):
+            child = fork(redis_url, store.url, tmp_path / "policy.yaml", SHOWN.hex())
             while child.poll() is None and redis.hlen("lw:lookback:found") < wanted:
                 pass
-            killed += child.poll() is None
-            os.kill(child.pid, signal.SIGKILL)
-        assert wanted == 0 or redis.hlen("lw:lookback:found") >= wanted
-        redis.delete(BULK_LEASE)  # its lease expires
+            child.kill()
+            killed += child.wait() == -signal.SIGKILL
+            assert wanted == 0 or redis.hlen("lw:lookback:found") >= wanted
+            redis.delete(BULK_LEASE)  # its lease expires
     assert killed >= 3
     looking = looking_with(redis, store, policy, holding(ListSpec(name="known"), [entry_of(1)]))
     look_back_in_bulk(looking)

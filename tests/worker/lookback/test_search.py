@@ -1,8 +1,7 @@
 """Look-back for single hashes, in a real Valkey and a real folder: streams that showed material before it was known."""
 
 import json
-import subprocess
-import sys
+import signal
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from forked_processes import forking
 from logged import a_hash, added, near, row, write
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -338,7 +338,6 @@ def test_an_unreachable_store_is_waited_for(redis: Redis, store: ObjectStore, lo
 
 
 RUN = """
-    import sys
     from pathlib import Path
     from config.policy.policy import load_policy
     from models.bank.bank import Bank
@@ -349,15 +348,14 @@ RUN = """
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect
 
-    policy = load_policy(Path(sys.argv[3]))
-    looking = Lookback(
-        redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=policy,
-        bank=always(ListsInForce(bank=Bank(delta=Delta(specs={"known": ListSpec(name="known")})))),
-        deployment="test", hours=24,
-    )
-    print("ready", flush=True)
-    while look_back(looking, seconds=0.05):
-        pass
+    def main(redis_url, store, policy):
+        looking = Lookback(
+            redis=connect(redis_url), store=ObjectStore(store), policy=load_policy(Path(policy)),
+            bank=always(ListsInForce(bank=Bank(delta=Delta(specs={"known": ListSpec(name="known")})))),
+            deployment="test", hours=24,
+        )
+        while look_back(looking, seconds=0.05):
+            pass
 """
 
 
@@ -371,19 +369,15 @@ def test_a_look_back_killed_at_any_instant_resumes_and_raises_each_match_once(
         shown = row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000 - number)
         write(store, [shown, *[row(a_hash(1000 + number))] * 50], written_ms=now - 1000 - number * 5_000)
     publish(redis, added("known", "case-7", SHOWN, at_ms=now))
-    policy = tmp_path / "policy.yaml"
-    script = textwrap.dedent(RUN)
     killed = 0
-    for wanted in (0, 1, 20, 40, 60, 90):
-        command = [sys.executable, "-c", script, redis_url, store.url, str(policy)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
+    with forking(textwrap.dedent(RUN)) as fork:
+        for wanted in (0, 1, 20, 40, 60, 90):
+            child = fork(redis_url, store.url, tmp_path / "policy.yaml")
             while child.poll() is None and redis.xlen(CRITICAL) < wanted:
                 pass
-            killed += child.poll() is None
-            child.kill()  # it may have ended just now
-        redis.delete(LEASE)  # its lease expires
+            child.kill()
+            killed += child.wait() == -signal.SIGKILL
+            redis.delete(LEASE)  # its lease expires
     assert killed
     look(looking)
     let_settle(redis)

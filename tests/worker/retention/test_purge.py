@@ -3,10 +3,10 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked_processes import forking
 from kept_evidence import AT_ONCE, LEAD, MODERATOR, KeptEvidence, keys_with
 
 from config.policy.retention import Retention
@@ -171,20 +171,21 @@ def _refuses(folder: Path) -> bool:
 
 
 PROGRAM = """
-import sys
 from pathlib import Path
 from config.policy.retention import Retention
 from worker.evidence.spool import Spool
 from worker.retention.purge import Purge, purge
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect
-url, folder = sys.argv[1], Path(sys.argv[2])
-work = Purge(
-    redis=connect(url), store=ObjectStore(str(folder / "store")), spool=Spool(folder / "spool", 10_000_000),
-    retention=Retention(harmless_hours=1e-9), done=lambda purged: print(purged.incident_id, flush=True),
-)
-while purge(work):
-    pass
+
+def main(url, folder):
+    folder = Path(folder)
+    work = Purge(
+        redis=connect(url), store=ObjectStore(str(folder / "store")), spool=Spool(folder / "spool", 10_000_000),
+        retention=Retention(harmless_hours=1e-9), done=lambda purged: print(purged.incident_id, flush=True),
+    )
+    while purge(work):
+        pass
 """
 
 
@@ -193,17 +194,16 @@ def test_purge_that_dies_at_any_instant_goes_on(kept: KeptEvidence, redis_url: s
     incidents = {kept.incident(f"cam-{number}", outcome="harmless", pictures=2) for number in range(12)}
     refs = {ref for incident in incidents for ref in kept.refs(incident)}
     kills = 0
-    while any(kept.refs(incident) for incident in incidents):
-        before = len(kept.files())
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, redis_url, kept.folder], stdout=subprocess.DEVNULL)
-        # Killed as soon as it has removed one more file: between two steps of some incident.
-        while process.poll() is None and len(kept.files()) >= before:
-            pass
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-        kept.redis.delete("lw:purge:lease")  # a dead holder's ends by itself after 20 s
+    with forking(PROGRAM) as fork:
+        while any(kept.refs(incident) for incident in incidents):
+            before = len(kept.files())
+            process = fork(redis_url, kept.folder)
+            # Killed as soon as it has removed one more file: between two steps of some incident.
+            while process.poll() is None and len(kept.files()) >= before:
+                pass
+            process.kill()
+            kills += process.wait() == -signal.SIGKILL
+            kept.redis.delete("lw:purge:lease")  # a dead holder's ends by itself after 20 s
     assert kills >= 3
     assert kept.files() == set()
     assert not kept.redis.exists("lw:purging")
