@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from desk_server import PASSWORD, csrf_of, serving_desk
+from accounts_made import PASSWORD
+from desk_server import csrf_of, serving_desk
 from kept_evidence import KeptEvidence
 from people_made import Roster
 from redis_with_users import ADMIN, ServerWithUsers, server_with_users

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from desk_server import PASSWORD, RunningDesk, serving_desk
+from accounts_made import PASSWORD
+from desk_server import RunningDesk, serving_desk
 from people_made import Roster
 from redis import Redis
 

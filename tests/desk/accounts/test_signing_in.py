@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from desk_server import PASSWORD, HostClock
+from accounts_made import PASSWORD
+from desk_server import HostClock
 from people_made import Roster
 from redis import Redis
 from sqlalchemy import select

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import pytest
-from desk_server import PASSWORD, RunningDesk
+from accounts_made import begin_session
+from desk_server import RunningDesk
 from people_made import Roster
 from playwright.sync_api import Browser, Page
 from watched_browser import CHROMIUM, WIDE, PageOf, Watch, new_context, running_chromium
@@ -61,7 +62,6 @@ def _cookie(running: RunningDesk, roster: Roster, name: str, role: Role) -> str:
     if name not in roster.tokens:
         roster.add(name, role)
     if folded(name) not in running.accounts.names():
-        return running.accounts.join(name, roster.tokens[name], PASSWORD, address="127.0.0.1")
-    # Passwords are slow on purpose; a second window needs none.
+        return begin_session(running.accounts, name, roster.tokens[name])
     with running.database.begin() as session:
         return make_session(session, folded(name), roster.actor(name).proof, running.clock())

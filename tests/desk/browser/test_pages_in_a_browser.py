@@ -4,7 +4,8 @@ import hashlib
 import re
 
 import pytest
-from desk_server import PASSWORD, RunningDesk
+from accounts_made import PASSWORD
+from desk_server import RunningDesk
 from people_made import Roster
 from playwright.sync_api import Browser, expect
 from scene import Scene

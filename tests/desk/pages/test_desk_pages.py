@@ -4,7 +4,8 @@ import re
 
 import httpx
 import pytest
-from desk_server import PASSWORD, RunningDesk, csrf_of
+from accounts_made import PASSWORD
+from desk_server import RunningDesk, csrf_of
 from people_made import Roster
 from redis import Redis
 from scene import Scene

@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from desk_server import PASSWORD, RunningDesk, csrf_of, serving_desk
+from accounts_made import PASSWORD
+from desk_server import RunningDesk, csrf_of, serving_desk
 from hypothesis import given
 from hypothesis import strategies as st
 from people_made import Roster
