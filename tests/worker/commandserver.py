@@ -4,8 +4,11 @@ Importing decoders, models and Arrow takes longer than most runs. Each run is st
 environment, folder, output, time limit and exit status.
 """
 
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import socket
 import struct
 import sys
@@ -65,6 +68,17 @@ def _run(request: dict, descriptors: list[int]) -> NoReturn:
         os._exit(status)
 
 
+def _import_all() -> None:
+    """Imports what some command imports when it runs, which takes more CPU than most runs."""
+    import worker
+
+    for module in pkgutil.walk_packages(worker.__path__, "worker."):
+        if module.name.split(".")[1] not in ("app", "runtime"):  # these make a Celery worker of the process
+            importlib.import_module(module.name)
+    for name in ("desk.command", "encodings.idna", "fsspec.implementations.local", "rich.markdown", "typer.rich_utils"):
+        importlib.import_module(name)
+
+
 def serve(sock: socket.socket) -> None:
     """Forks for each request, and answers with the process ID, then with the exit status."""
     while True:
@@ -86,13 +100,13 @@ if __name__ == "__main__":
     from worker.processes.blas_threads import keep_numpy_to_one_thread
 
     keep_numpy_to_one_thread(os.environ)
-    import av  # noqa: F401
-    import cv2  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
+    _import_all()
 
-    import worker.replay.replaying
-    import worker.scan.scan
-    import worker.verdictlog.reading  # noqa: F401
+    from config.policy.policy import load_policy
+
+    load_policy()  # builds the parser of conditions
+    gc.freeze()  # so that no collection in a forked process writes to, and thus copies, what they share
+
     from worker.cli.main import main
 
     control = socket.socket(fileno=int(sys.argv[1]))
