@@ -1,5 +1,7 @@
 """Segments that begin anywhere: correct pictures are sampled, concealed ones are reported as such."""
 
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import pytest
@@ -34,12 +36,33 @@ PROFILES = {
 }
 
 
-def look(decoder: Decoder, piece: Piece, profile: SamplingProfile) -> SampledSegment | None:
-    """The samples of one piece alone; None: nothing can be decoded."""
-    try:
-        return decoder.sample(piece.data, init=piece.init, profile=profile, seed=b"joining")
-    except UndecodableError:
-        return None
+Look = Callable[[str, bool, str], Sequence[tuple[Piece, SampledSegment | None]]]
+"""Samples each piece of a kind alone, cut at keyframes or anywhere, with a profile of `PROFILES`; None: nothing can be
+decoded."""
+
+
+@pytest.fixture(scope="module")
+def look(decoder: Decoder) -> Look:
+    """Samples the pieces of a kind once for all tests, in any order."""
+
+    def sample(piece: Piece, profile: SamplingProfile) -> SampledSegment | None:
+        try:
+            return decoder.sample(piece.data, init=piece.init, profile=profile, seed=b"joining")
+        except UndecodableError:
+            return None
+
+    @lru_cache(maxsize=2 * len(PROFILES))
+    def sampled(kind: str, at_keyframes: bool, profile: str) -> Sequence[tuple[Piece, SampledSegment | None]]:
+        cut_up = pieces(kind, at_keyframes=at_keyframes)
+        return [(piece, sample(piece, PROFILES[profile])) for piece in reversed(cut_up)]
+
+    return sampled
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """A kind of video; all tests of one kind run before those of the next."""
+    return str(request.param)
 
 
 def number_of(frame: SampledFrame, piece: Piece) -> int:
@@ -47,17 +70,13 @@ def number_of(frame: SampledFrame, piece: Piece) -> int:
     return piece.numbers[0] + round(frame.pts_seconds * RATE)
 
 
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("at_keyframes", [True, False], ids=["at keyframes", "anywhere"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_bound_holds_across_segments_of_every_kind(
-    decoder: Decoder, kind: str, at_keyframes: bool, profile: SamplingProfile
-) -> None:
+def test_the_bound_holds_across_segments_of_every_kind(look: Look, kind: str, at_keyframes: bool, profile: str) -> None:
     """The end of one segment and the start of the next would together hide more than either may."""
     right: set[int] = set()
     seen: set[int] = set()
-    for piece in reversed(pieces(kind, at_keyframes=at_keyframes)):  # in any order: each is sampled on its own
-        segment = look(decoder, piece, profile)
+    for piece, segment in look(kind, at_keyframes, profile):
         right |= piece.right
         if segment is not None:
             seen |= {number_of(frame, piece) for frame in segment.frames if not frame.concealed}
@@ -66,25 +85,21 @@ def test_the_bound_holds_across_segments_of_every_kind(
     for start, stop in stretches(right):
         times = [start, *sorted(seen & set(range(start, stop))), stop]
         longest = max(after - before for before, after in pairwise(times))
-        assert longest * FRAME_SECONDS <= profile.max_gap_seconds + FRAME_SECONDS + TICKS_SECONDS
+        assert longest * FRAME_SECONDS <= PROFILES[profile].max_gap_seconds + FRAME_SECONDS + TICKS_SECONDS
 
 
 @pytest.mark.parametrize("at_keyframes", [True, False], ids=["at keyframes", "anywhere"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_moderated_picture_is_what_a_player_shows(decoder: Decoder, kind: str, at_keyframes: bool) -> None:
+def test_a_moderated_picture_is_what_a_player_shows(look: Look, kind: str, at_keyframes: bool) -> None:
     """Grey concealment of a missing segment would match nothing, and count as moderated."""
-    for piece in pieces(kind, at_keyframes=at_keyframes):
-        segment = look(decoder, piece, PROFILES["vigilant, audited"])
+    for piece, segment in look(kind, at_keyframes, "vigilant, audited"):
         for frame in segment.frames if segment is not None else ():
             if not frame.concealed:
                 assert distance(frame.picture.luma(), reference(kind)[number_of(frame, piece)]) < SAME
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_undecodable_stretches_are_reported(decoder: Decoder, kind: str) -> None:
+def test_undecodable_stretches_are_reported(look: Look, kind: str) -> None:
     """Whole segments without one correct picture would be in the ledger as moderated."""
-    for piece in pieces(kind, at_keyframes=False):
-        segment = look(decoder, piece, BALANCED)
+    for piece, segment in look(kind, False, "balanced"):
         first = min(piece.right, default=piece.numbers[-1] + 1)
         blind_seconds = (first - piece.numbers[0]) * FRAME_SECONDS
         told_seconds = sum(stretch.seconds for stretch in segment.unmoderated) if segment is not None else blind_seconds
