@@ -13,6 +13,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 WIDTH, HEIGHT, RATE = 160, 96, 25
 SAMPLE_RATE = 48_000
@@ -116,8 +117,14 @@ def _silence(seconds: float, layout: str, sample_format: str = "fltp") -> list[a
     return frames
 
 
+@cache
+def _noise(width: int, height: int) -> NDArray[np.uint8]:
+    """Noise, uint8, (height, width, 3): the same behind each picture."""
+    return np.random.default_rng(7).integers(64, 192, (height, width, 3), np.uint8)
+
+
 def _picture(index: int, width: int, height: int) -> av.VideoFrame:
-    pixels = np.random.default_rng(7).integers(64, 192, (height, width, 3), np.uint8)
+    pixels = _noise(width, height).copy()
     left = index * 2 % max(width - 16, 1)
     pixels[height // 4 : height // 2, left : left + 16] = 255
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
