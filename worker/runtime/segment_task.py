@@ -189,8 +189,9 @@ def _moderate(
         is_last = deaths + 1 >= MAX_DECODER_DEATHS
         return Unmoderated(reason="quarantined") if is_last else Deferred(delay_ms=0, counts="deaths")
     except SamplerError as error:
-        tries = segment.begun.fetches
-        if error.reason == UndecodableError.reason and before.may_get_sets and tries < len(RETRY_DELAYS_MS):
+        if error.reason == UndecodableError.reason and before.may_get_sets:
+            # However often: one whose worker died comes up again after half a minute, and ends at last.
+            tries = min(segment.begun.fetches, len(RETRY_DELAYS_MS) - 1)
             return Deferred(delay_ms=RETRY_DELAYS_MS[tries], counts="fetches")
         _not_sampled.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error, reason=error.reason)
         return Unmoderated(reason=error.reason)

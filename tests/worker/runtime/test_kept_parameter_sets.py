@@ -13,7 +13,7 @@ from media import cut, encode, keyframes, rewritten, steady
 from worker.ingest.coverage.ledger import coverage_key
 from worker.ingest.pending.segments import SegmentRecord, pending_key, tries_key
 from worker.runtime.kept_parameter_sets import KEPT_SEGMENTS, keep_parameter_sets, parameter_sets_key
-from worker.runtime.segment_task import moderate_segment
+from worker.runtime.segment_task import RETRY_DELAYS_MS, moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 
 PARAMETER_SETS = (7, 8)
@@ -66,6 +66,18 @@ def test_a_segment_waits_for_the_one_before_it(process: WorkerProcess, origin: L
     moderate(process, *keys)
     assert reasons(process) == {}
     assert process.redis.hlen(pending_key("s")) == 0
+
+
+def test_a_segment_waits_as_long_as_the_one_before_it_is_pending(process: WorkerProcess, origin: LiveOrigin):
+    """One killed worker would lose the rest of a stream: its segment comes up again after half a minute, too late for
+    the next one, and so on."""
+    listed(origin)
+    first, second, *_ = admit(process, origin)
+    for _ in range(2 * len(RETRY_DELAYS_MS)):
+        moderate(process, second)
+    assert set(process.redis.hkeys(pending_key("s"))) >= {first, second}
+    moderate(process, first, second)
+    assert reasons(process) == {}
 
 
 def test_a_segment_moderated_again_after_its_worker_died_hands_on_the_same(process: WorkerProcess, origin: LiveOrigin):
