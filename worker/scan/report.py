@@ -85,7 +85,7 @@ def _findings(findings: Sequence[ScanFinding]) -> RenderableType:
 
 def _unseen(result: ScanResult) -> Iterator[Text]:
     for line in unseen_lines(result.unseen):
-        yield Text(printable(f"Not moderated: {line}"), style="yellow")
+        yield Text(printable(line), style="yellow")
     for problem in sorted(result.degraded):
         yield Text(printable(f"Degraded: {problem}"), style="yellow")
 
