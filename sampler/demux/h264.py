@@ -114,10 +114,10 @@ class QuantiserReader:
         kind = SLICE_KINDS[bits.ue() % 5]
         picture = self._pictures[bits.ue()]
         sequence = self._sequences[picture.sequence]
-        number, bottom = _read_order(bits, sequence, picture, idr=idr)
+        number, bottom, order = _read_order(bits, sequence, picture, idr=idr)
         self.field = None if bottom is None else (number, bottom)
         named: list[tuple[int, int]] = []
-        keeps, listed = False, 0
+        keeps, renews, listed = False, False, 0
         if picture.redundant_pictures:
             bits.ue()
         if kind != "I":
@@ -126,9 +126,18 @@ class QuantiserReader:
             if picture.weighted if kind == "P" else picture.weighted_bipred:
                 _skip_weights(bits, lists, has_chroma=sequence.has_chroma)
         if unit[0] & 0x60:
-            keeps = _read_marking(bits, idr=idr)
+            keeps, renews = _read_marking(bits, idr=idr)
         self.head = SliceHead(
-            number, 1 << sequence.frame_number_bits, bottom is None, unit[0] & 0x60 != 0, tuple(named), keeps, listed
+            number,
+            1 << sequence.frame_number_bits,
+            bottom is None,
+            unit[0] & 0x60 != 0,
+            tuple(named),
+            keeps,
+            listed,
+            order,
+            1 << sequence.order_bits,
+            renews,
         )
         if picture.cabac and kind != "I":
             bits.ue()
@@ -147,8 +156,9 @@ def slice_kind(unit: bytes) -> str | None:
 
 def _read_order(
     bits: Bits, sequence: SequenceParameters, picture: PictureParameters, *, idr: bool
-) -> tuple[int, bool | None]:
-    """From colour_plane_id to delta_pic_order_cnt; frame_num, and of a field whether it is the bottom one."""
+) -> tuple[int, bool | None, int | None]:
+    """From colour_plane_id to delta_pic_order_cnt; frame_num, of a field whether it is the bottom one, and
+    pic_order_cnt_lsb, if it is there."""
     if sequence.separate_planes:
         bits.take(2)
     frame_number = bits.take(sequence.frame_number_bits)
@@ -157,14 +167,13 @@ def _read_order(
         bottom = bool(bits.take(1))
     if idr:
         bits.ue()
-    if sequence.order_type == 0:
-        bits.take(sequence.order_bits)
+    order = bits.take(sequence.order_bits) if sequence.order_type == 0 else None
     if sequence.order_type == 0 or (sequence.order_type == 1 and not sequence.order_delta_always_zero):
         if sequence.order_type == 1:
             bits.se()
         if picture.order_in_frame and bottom is None:
             bits.se()
-    return frame_number, bottom
+    return frame_number, bottom, order
 
 
 def _read_references(
@@ -200,17 +209,19 @@ def _skip_weights(bits: Bits, lists: list[int], *, has_chroma: bool) -> None:
                         bits.se()
 
 
-def _read_marking(bits: Bits, *, idr: bool) -> bool:
-    """dec_ref_pic_marking (7.3.3.3); True if it makes a long-term reference."""
-    keeps = False
+def _read_marking(bits: Bits, *, idr: bool) -> tuple[bool, bool]:
+    """dec_ref_pic_marking (7.3.3.3); whether it makes a long-term reference, and whether it puts all before out, after
+    which order is counted anew."""
+    keeps = renews = False
     if idr:
         keeps = bits.take(2) & 1 == 1
     elif bits.take(1):
         while operation := bits.ue():
             keeps |= operation in (3, 6)
+            renews |= operation == 5
             for _ in range({3: 2, 5: 0}.get(operation, 1)):
                 bits.ue()
-    return keeps
+    return keeps, renews
 
 
 def _read_sps(bits: Bits) -> tuple[int, SequenceParameters]:

@@ -67,7 +67,8 @@ class PictureHead(NamedTuple):
     completes: bool = False
     """True if it is the second field of the picture whose first one the packet before holds; H.264 only."""
     leading: bool | None = None
-    """True if it may lean on what comes before the keyframe that it follows; None: its time shows whether."""
+    """True if it may lean on what comes before the keyframe that it follows; None: its time shows whether. Of H.264
+    True where its order says so, for FFmpeg's HLS muxer stamps a keyframe as shown before its leading pictures."""
     outside: bool = False
     """It does lean on a picture before that keyframe, by its own words, though it is none of its leading pictures."""
     unread_units: int = 0
@@ -179,15 +180,15 @@ class NalReader:
         field = self._quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
         begins = intra and not completes and (idr or (flagged and not recovery))
-        outside = False
+        leading = outside = False
         if begins:
             self._references.begin(self._quantisers.head, idr=idr)
         elif self._references.open:
-            outside = self._leans_outside(others)
+            leading = not completes and self._references.leads(self._quantisers.head)
+            outside = self._leans_outside(others, leading=leading) or leading
+        recovery = None if idr else recovery
         # By position, which takes half the time.
-        return PictureHead(
-            size, first[0] & 0x60 != 0, begins, None if idr else recovery, quantiser, completes, None, outside
-        )
+        return PictureHead(size, first[0] & 0x60 != 0, begins, recovery, quantiser, completes, leading or None, outside)
 
     def _count_pixels(self, slices: list[bytes]) -> None:
         """Counts the size of a picture, of whose slices none needs to be read where all are of one size."""
@@ -196,14 +197,14 @@ class NalReader:
             known = pixels is not None and self._used_pixels is not None
             self._used_pixels = max(self._used_pixels or 0, pixels or 0) if known else None
 
-    def _leans_outside(self, others: list[bytes]) -> bool:
+    def _leans_outside(self, others: list[bytes], *, leading: bool) -> bool:
         """True if a slice of the picture, whose first one was read, names a picture before the GOP."""
         outside = False
         for unit in (None, *others):
             if unit is not None:
                 self._quantisers.read(unit)
             head = self._quantisers.head
-            outside |= head is not None and self._references.leans_outside(head)
+            outside |= head is not None and self._references.leans_outside(head, leading=leading)
         return outside
 
     def _completes(self, field: tuple[int, bool] | None) -> bool:

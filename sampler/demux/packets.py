@@ -61,6 +61,7 @@ def describe(
             shown=not payload.is_discard,
             leading=earlier and not keyframe,
         )
+    leading = leads and not head.begins and (earlier if head.leading is None else head.leading)
     # By position, which takes half the time.
     return VideoPacket(
         seconds,
@@ -71,8 +72,8 @@ def describe(
         head.completes,
         not payload.is_discard and not head.completes,
         None if head.begins else head.recovery_frames,
-        leads and not head.begins and (earlier if head.leading is None else head.leading),
-        head.outside and not earlier,
+        leading,
+        head.outside and not leading,
         head.unread_units,
     )
 

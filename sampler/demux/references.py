@@ -28,6 +28,12 @@ class SliceHead(NamedTuple):
     """It makes a long-term reference."""
     listed: int
     """References that its first list has; it may use any of them."""
+    order: int | None
+    """pic_order_cnt_lsb; None: it is not told."""
+    orders: int
+    """Orders are counted modulo this."""
+    renews: bool
+    """It puts all before out, and orders are counted anew after it."""
 
 
 class References:
@@ -38,17 +44,37 @@ class References:
         """True within a GOP whose keyframe leaves earlier pictures in the decoder (no IDR picture)."""
         self._numbers: set[int] = set()
         self._long_term = False
+        self._order: int | None = None
+        self._anchor = 0
 
     def begin(self, head: SliceHead | None, *, idr: bool) -> None:
         """Begins a GOP with its keyframe."""
         self.open = not idr and head is not None
         self._numbers = set() if head is None else {head.frame_number}
         self._long_term = head is not None and head.keeps
+        self._order = None if head is None or head.renews else head.order
+        self._anchor = self._order or 0
 
-    def leans_outside(self, head: SliceHead) -> bool:
-        """True if a slice names a picture that came before the GOP, or lists more than the GOP has so far."""
+    def leads(self, head: SliceHead | None) -> bool:
+        """True if a picture of the GOP, by its first slice, comes out before its keyframe; False: or it is not told.
+
+        Its order says so (8.2.1), whatever its time stamp.
+        """
+        if self._order is None or head is None or head.order is None:
+            return False
+        order = self._anchor + (head.order - self._anchor + head.orders // 2) % head.orders - head.orders // 2
+        leading = order < self._order
+        if head.reference:
+            self._anchor = order
+        if head.renews:
+            self._order = None
+        return leading
+
+    def leans_outside(self, head: SliceHead, *, leading: bool) -> bool:
+        """True if a slice names a picture that came before the GOP, or lists more than the GOP has so far. Its leading
+        pictures do not count: who begins at the keyframe has not got them."""
         outside = self._names_other(head)
-        if head.reference and len(self._numbers) < MOST_NUMBERS:
+        if head.reference and not leading and len(self._numbers) < MOST_NUMBERS:
             self._numbers.add(head.frame_number)
         self._long_term |= head.keeps
         return outside

@@ -1,0 +1,138 @@
+"""Open GOPs in the segments of FFmpeg's HLS muxer, which stamps the keyframe of an fMP4 segment as shown before its
+leading pictures."""
+
+import io
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+import numpy as np
+import pytest
+from kinds import CLOSED, GOP, SAME, distance, shown, x265
+from media import CLOCK, RATE, cut, encode, in_mp4, keyframes, number_in, steady, x264
+from numpy.typing import NDArray
+
+from config.profiles import VIGILANT
+from sampler.child.decoder import Decoder
+from sampler.frames import SampledSegment
+from sampler.limits import Limits
+
+DENSE = VIGILANT.model_copy(update={"audits_per_minute": 60.0})
+SEGMENTS = 3
+OPEN = {
+    **{f"h264, {count} b-frames": x264(open_gop=1, bframes=count, b_adapt=0, **CLOSED) for count in (2, 3, 5, 8, 16)},
+    "h264, chosen b-frames": x264(open_gop=1, bframes=16, b_adapt=1, ref=4, **CLOSED),
+    "h264, strict pyramid": x264(open_gop=1, bframes=5, b_adapt=0, b_pyramid="strict", ref=2, **CLOSED),
+    "h264, no pyramid": x264(open_gop=1, bframes=3, b_adapt=0, b_pyramid="none", ref=1, **CLOSED),
+    "h264, interlaced": x264(open_gop=1, bframes=3, b_adapt=0, tff=1, **CLOSED),
+    **{f"hevc, {count} b-frames": x265(open_gop=1, bframes=count, b_adapt=0, rc_lookahead=20) for count in (2, 16)},
+}
+
+
+@cache
+def clip(kind: str) -> bytes:
+    """An MPEG-TS of the kind."""
+    return encode(OPEN[kind], steady(SEGMENTS * GOP))
+
+
+@cache
+def pictures(kind: str) -> tuple[NDArray[np.float64], ...]:
+    """What a player shows of it."""
+    return tuple(shown(clip(kind)).values())
+
+
+def packaged(data: bytes, kind: str) -> tuple[bytes, list[bytes]]:
+    """Init section, b"" without one, and segments as FFmpeg's HLS muxer makes them of an MPEG-TS."""
+    with TemporaryDirectory() as folder:
+        options = {
+            "hls_time": str(GOP / RATE),
+            "hls_list_size": "0",
+            "hls_segment_type": kind,
+            "hls_segment_filename": f"{folder}/%d.part",
+        }
+        with (
+            av.open(io.BytesIO(data), format="mpegts") as source,
+            av.open(f"{folder}/index.m3u8", "w", format="hls", options=options) as output,
+        ):
+            stream = output.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+        init = Path(folder, "init.mp4")
+        parts = [Path(folder, f"{number}.part").read_bytes() for number in range(SEGMENTS)]
+        return init.read_bytes() if init.exists() else b"", parts
+
+
+def assert_right(segment: SampledSegment, kind: str) -> None:
+    for frame in segment.frames:
+        luma = frame.picture.luma()
+        assert not frame.concealed
+        assert distance(luma, pictures(kind)[number_in(luma)]) < SAME
+
+
+@pytest.mark.parametrize("container", ["fmp4", "mpegts"])
+@pytest.mark.parametrize("kind", OPEN)
+def test_every_segment_is_moderated_with_the_one_before(decoder: Decoder, kind: str, container: str) -> None:
+    """Most of an honest stream would be concealed, or pictures made up by the decoder would count as moderated."""
+    init, parts = packaged(clip(kind), container)
+    before = None
+    for number, part in enumerate(parts):
+        alone = decoder.sample(part, init=init, profile=DENSE, seed=b"muxer")
+        joined = decoder.sample(part, init=init, profile=DENSE, seed=b"muxer", before=before, before_init=init)
+
+        assert_right(alone, kind)
+        assert {stretch.reason for stretch in alone.unmoderated} <= {"leading"}
+        assert (alone.leading_seconds > 0) == (number > 0)
+        assert_right(joined, kind)
+        assert joined.unmoderated == ()
+        assert joined.leading_seconds == 0
+        before = part
+
+
+def late_leading(data: bytes) -> bytes:
+    """The MPEG-TS with the leading pictures of its last keyframe decoded after the next picture."""
+    start = keyframes(data)[-1]
+    with av.open(io.BytesIO(data), format="mpegts") as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        decoded = [packet.dts for packet in packets]
+        late = next(index for index in range(start + 1, len(packets)) if packets[index].pts > packets[start].pts)
+        packets.insert(start + 1, packets.pop(late))
+        file = io.BytesIO()
+        with av.open(file, "w", format="mpegts", options={"avoid_negative_ts": "disabled"}) as output:
+            stream = output.add_stream_from_template(source.streams.video[0])
+            for packet, dts in zip(packets, decoded, strict=True):
+                packet.dts, packet.stream = min(dts - CLOCK, packet.pts), stream
+                output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["h264, 2 b-frames", "h264, no pyramid", "h264, 5 b-frames"])
+def test_pictures_before_the_keyframe_are_told_wherever_they_are_decoded(decoder: Decoder, kind: str) -> None:
+    """What the decoder makes up in place of the GOP before would match nothing, and count as moderated."""
+    data = late_leading(clip(kind))
+    (part,) = cut(data, [keyframes(data)[-1], SEGMENTS * GOP])
+    segment = decoder.sample(part.data, profile=DENSE, seed=b"muxer")
+
+    for frame in segment.frames:
+        luma = frame.picture.luma()
+        assert frame.concealed or distance(luma, pictures(kind)[number_in(luma)]) < SAME
+
+
+@pytest.mark.parametrize("container", ["fmp4", "mpegts", "mp4"])
+@pytest.mark.parametrize("kind", [kind for kind in OPEN if "16 b-" in kind])
+def test_all_segments_in_one_file_are_moderated(kind: str, container: str) -> None:
+    """A recording of a stream would be concealed where its segments meet."""
+    if container == "mp4":
+        data = encode(in_mp4(OPEN[kind], whole=True), steady(SEGMENTS * GOP))
+    else:
+        init, parts = packaged(clip(kind), container)
+        data = init + b"".join(parts)
+    for seconds in (1.0, Limits().window_seconds):
+        with Decoder(limits=Limits(window_seconds=seconds)) as decoder:
+            segment = decoder.sample(data, profile=DENSE, seed=b"muxer")
+
+        assert_right(segment, kind)
+        assert segment.unmoderated == ()
+        assert segment.leading_seconds == 0
