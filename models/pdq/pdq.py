@@ -87,15 +87,10 @@ def hash_luma(luma: Picture) -> PdqHash:
     Raises:
         PictureError: another shape or type, or a side under MIN_SIDE_PIXELS.
     """
-    check_luma(luma)
-    return _hash(luma, lambda: luma.astype(np.float32))
-
-
-def check_luma(luma: Picture) -> None:
-    """Refuses what `hash_luma` cannot hash; raises as it does."""
     if luma.ndim != 2 or luma.dtype not in (np.uint8, np.float32):
         raise PictureError(f"expected luma as uint8 or float32 (height, width), found {luma.dtype} {luma.shape}")
     _check_size(luma)
+    return _hash(luma, lambda: luma.astype(np.float32))
 
 
 def hash_rgb(rgb: Picture) -> PdqHash:
@@ -118,47 +113,31 @@ def _check_size(picture: Picture) -> None:
 
 
 def _hash(luma: Picture, exact_luma: Callable[[], FloatArray]) -> PdqHash:
-    return hash_samples(_sample(luma), exact_luma)
-
-
-def hash_samples(samples: FloatArray, exact_luma: Callable[[], FloatArray]) -> PdqHash:
-    """The hash of the picture `exact_luma()` (float32, (height, width)), once it is sampled (float32, (64, 64)).
-
-    The samples may be off the reference's by _SAMPLE_DRIFT; the picture itself is read where that decides.
-    """
-    return _hash_decided(_decided(samples), exact_luma)
-
-
-def hash_samples_and_transpose(samples: FloatArray, exact_luma: Callable[[], FloatArray]) -> tuple[PdqHash, PdqHash]:
-    """The hash as of `hash_samples`, and that of the transposed picture, whose frequencies are the transposed ones."""
-    decided = _decided(samples)
-    turned = None if decided is None else (decided[0].T, decided[1])
-    return _hash_decided(decided, exact_luma), _hash_decided(turned, lambda: exact_luma().T)
-
-
-def hash_of_samples(samples: FloatArray) -> PdqHash:
-    """The hash of samples (float32, (64, 64)) that are no picture's of the reference's, so that none is more exact."""
-    return PdqHash(bits=_bits(_frequencies(samples)), quality=reference.quality(samples))
-
-
-def _decided(samples: FloatArray) -> tuple[FloatArray, int] | None:
-    """Frequencies and quality of what is sampled; None where the samples' drift might decide a bit or the quality."""
+    samples = sample(luma)
     lowest, highest = _quality_range(samples)
     frequencies = _frequencies(samples)
-    if lowest != highest or (lowest >= MIN_QUALITY and _is_close_call(frequencies)):
-        return None
-    return frequencies, lowest
-
-
-def _hash_decided(decided: tuple[FloatArray, int] | None, exact_luma: Callable[[], FloatArray]) -> PdqHash:
-    if decided is not None:
-        return PdqHash(bits=_bits(decided[0]), quality=decided[1])
+    if lowest == highest and not (lowest >= MIN_QUALITY and _is_close_call(frequencies)):
+        return PdqHash(bits=_bits(frequencies), quality=lowest)
     samples = reference.sample(exact_luma())
     return PdqHash(bits=_bits(reference.frequencies(samples)), quality=reference.quality(samples))
 
 
-def _sample(luma: Picture) -> FloatArray:
-    """Blurs and samples: float32, (64, 64)."""
+def hash_of_samples(samples: FloatArray) -> PdqHash:
+    """The hash of what `sample` gives, without reading the picture again where rounding decides a bit or the quality.
+
+    Only bits of frequencies at the median, to within twice _FREQUENCY_DRIFT, may be others than those of `hash_luma`.
+    """
+    return PdqHash(bits=_bits(_frequencies(samples)), quality=reference.quality(samples))
+
+
+def hash_of_samples_and_transpose(samples: FloatArray) -> tuple[PdqHash, PdqHash]:
+    """The hash as of `hash_of_samples`, and the transposed picture's, whose frequencies are the transposed ones."""
+    frequencies, quality = _frequencies(samples), reference.quality(samples)
+    return PdqHash(bits=_bits(frequencies), quality=quality), PdqHash(bits=_bits(frequencies.T), quality=quality)
+
+
+def sample(luma: Picture) -> FloatArray:
+    """Blurs a luma plane, as `hash_luma` takes it, and samples it: float32, (64, 64), within _SAMPLE_DRIFT."""
     height, width = luma.shape
     rows = np.empty((SAMPLES, width), np.float32)
     for first, start, end, weights in _row_bands(height):

@@ -4,14 +4,18 @@ A hash cannot be transformed afterwards: the reference samples pixels and puts i
 the samples of a mirrored picture are not the mirrored samples (one to three pixels apart at 512×512). Blurring and
 sampling are linear, though: of the picture L the samples are A·L·Bᵀ, and of the transformed picture they are the same
 product with A or B read backwards, transposed where rows become columns. So the picture is read once for all eight
-orientations, and two of them cost a small product and a cosine transform; where rounding decides, the transformed
-picture itself is read, as in `models.pdq`.
+orientations, and two of them cost a small product and a cosine transform.
+
+A stream chooses its pictures, so what a picture costs is bounded whatever is in it. Where rounding decides a bit, only
+the plain hash is read again in the reference's order (`models.pdq.pdq`): of a point-symmetric picture half of the
+frequencies are nothing but rounding, and so would be each of up to 31 readings. Large pictures are shrunk once.
 """
 
 from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
 from typing import Final
 
+import cv2
 import numpy as np
 
 from models.pdq.borders import MAX_LEVELS, Box, without_borders
@@ -20,9 +24,10 @@ from models.pdq.pdq import (
     FloatArray,
     PdqHash,
     Picture,
-    check_luma,
     hash_luma,
-    hash_samples_and_transpose,
+    hash_of_samples,
+    hash_of_samples_and_transpose,
+    sample,
     sampling_matrix,
 )
 from models.pdq.reference import SAMPLES
@@ -33,12 +38,19 @@ Variants = dict[Variant, tuple[PdqHash, ...]]
 MAX_HASHES: Final = 8 * (1 + MAX_LEVELS) - 1 + 2 * CROPS + 1
 """Hashes of a frame's transforms at most: each costs a comparison with every list that asks for it."""
 
+_LEAST_SHRUNK_PIXELS = 1024
+"""Sides of twice as many pixels and more are shrunk before variants are made. Of twelve photographs at three sizes of
+1440 to 2304 lines, turned ones are then 2 to 22 bits from the hashes of the full pictures, and no further from those of
+the photographs as they are listed, at 0.1 to 0.3 megapixels: at 4K 15 bits in the mean, and 17 if not shrunk."""
+
 _BAND_ROWS = 4
 """Samples of each direction a matrix product, as in `models.pdq`."""
 
 
 def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
-    """The hash of a picture, and those of its transformed arrays as `hash_luma` gives them, bit for bit.
+    """The hash of a picture as `hash_luma` gives it, and those of its transformed arrays to within a few bits.
+
+    They are as `hash_luma` gives them but for bits that rounding decides; sides of 2048 pixels and more are shrunk.
 
     Args:
         luma: as `hash_luma` takes it.
@@ -53,17 +65,29 @@ def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Va
     Raises:
         PictureError: as `hash_luma` does.
     """
-    check_luma(luma)
-    pdq, variants = _transformed(luma, wanted)
+    pdq = hash_luma(luma)
+    if not wanted:
+        return pdq, {}
+    picture = _shrunk(luma)
+    variants = _turned(picture, wanted)
     if Variant.CROP in wanted:
         variants[Variant.CROP] = ()
-        boxes = without_borders(luma)
+        boxes = without_borders(picture)
         for box in boxes:
-            cropped, also = _transformed(box.of(luma), wanted)
-            for variant, hashes in {**also, Variant.CROP: (cropped,)}.items():
+            inside = box.of(picture)
+            variants[Variant.CROP] += (hash_of_samples(sample(inside)),)
+            for variant, hashes in _turned(inside, wanted).items():
                 variants[variant] += hashes
-        variants[Variant.CROP] += tuple(_guessed(luma, boxes))
+        variants[Variant.CROP] += tuple(_guessed(picture, boxes))
     return pdq, variants
+
+
+def _shrunk(luma: Picture) -> Picture:
+    """The picture, each side divided by the largest whole number that leaves _LEAST_SHRUNK_PIXELS of it or more."""
+    height, width = (side // max(1, side // _LEAST_SHRUNK_PIXELS) for side in luma.shape)
+    if (height, width) == luma.shape:
+        return luma
+    return np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def _guessed(luma: Picture, boxes: Sequence[Box]) -> Iterator[PdqHash]:
@@ -77,28 +101,24 @@ def _guessed(luma: Picture, boxes: Sequence[Box]) -> Iterator[PdqHash]:
             yield hash_continued(outer.of(luma), covered)
 
 
-def _transformed(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
-    """The hash of the picture as it is, and those of it mirrored and rotated."""
+def _turned(luma: Picture, wanted: Set[Variant]) -> Variants:
+    """The hashes of the picture mirrored and rotated."""
     if not wanted & {Variant.MIRROR, Variant.ROTATE}:
-        return hash_luma(luma), {}
+        return {}
     downwards, upwards = _rows(luma)
     columns = _columns(luma.shape[1])
     ahead, mirrored = np.split(downwards @ columns, 2, axis=1)
     flipped, rotated = np.split(upwards @ columns, 2, axis=1)
-
-    def both(samples: FloatArray, turned: Picture) -> tuple[PdqHash, PdqHash]:
-        return hash_samples_and_transpose(samples, lambda: turned.astype(np.float32))
-
-    plain, transposed = both(ahead, luma)
-    left_right, quarter = both(mirrored, luma[:, ::-1])
-    up_down, three_quarters = both(flipped, luma[::-1])
-    half, across = both(rotated, luma[::-1, ::-1])
+    _, transposed = hash_of_samples_and_transpose(ahead)
+    left_right, quarter = hash_of_samples_and_transpose(mirrored)
+    up_down, three_quarters = hash_of_samples_and_transpose(flipped)
+    half, across = hash_of_samples_and_transpose(rotated)
     variants: Variants = {}
     if Variant.MIRROR in wanted:
         variants[Variant.MIRROR] = (left_right, up_down, transposed, across)
     if Variant.ROTATE in wanted:
         variants[Variant.ROTATE] = (quarter, half, three_quarters)
-    return plain, variants
+    return variants
 
 
 def _rows(luma: Picture) -> tuple[FloatArray, FloatArray]:
