@@ -8,6 +8,7 @@ referee of `models.pdq`, which calls it where rounding decides.
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,9 +17,6 @@ SAMPLES = 64
 
 FREQUENCIES = 16
 """Frequencies kept an axis: the 1st to the 16th, without the constant one."""
-
-_BLURS = 2
-"""Box filters an axis: two make a tent."""
 
 _GRADIENT_A_POINT = 90
 """Gradient that makes one point of quality: the reference's heuristic."""
@@ -33,15 +31,21 @@ def luma_of(rgb: npt.NDArray[Any]) -> FloatArray:
 
 
 def sample(luma: FloatArray) -> FloatArray:
-    """Blurs float32 (height, width) and samples it: float32, (64, 64). What has that size already is left as it is."""
+    """Blurs float32 (height, width) and samples it: float32, (64, 64). What has that size already is left as it is.
+
+    Two box filters an axis, by turns: they make a tent.
+    """
     height, width = luma.shape
     if height == width == SAMPLES:
         return luma
-    blurred = luma
-    for _ in range(_BLURS):
-        blurred = _box_filter_down(np.ascontiguousarray(blurred.T)).T
-        blurred = _box_filter_down(np.ascontiguousarray(blurred))
-    return blurred[np.ix_(sample_positions(height), sample_positions(width))]
+    blurred = _box_filter_down(_transposed(luma))
+    blurred = _box_filter_down(_transposed(blurred))
+    sampled = _box_filter_down(_transposed(blurred), sample_positions(width))
+    return _box_filter_down(_transposed(sampled), sample_positions(height))
+
+
+def _transposed(picture: FloatArray) -> FloatArray:
+    return np.asarray(cv2.transpose(picture), np.float32)
 
 
 def quality(samples: FloatArray) -> int:
@@ -97,12 +101,13 @@ def reach(size_pixels: int) -> tuple[int, int]:
     return window - after, after
 
 
-def _box_filter_down(picture: FloatArray) -> FloatArray:
-    """One box filter along axis 0 as a running float32 sum, all columns at once.
+def _box_filter_down(picture: FloatArray, positions: npt.NDArray[np.intp] | None = None) -> FloatArray:
+    """One box filter along axis 0 as a running float32 sum, all columns at once; the rows at `positions` alone, or all.
 
     The order matters, it makes the rounding: a row enters the sum before another leaves it.
     """
     size = len(picture)
+    wanted = set(range(size) if positions is None else positions.tolist())
     before, after = reach(size)
     out = np.empty_like(picture)
     total = np.zeros(picture.shape[1], np.float32)
@@ -113,6 +118,7 @@ def _box_filter_down(picture: FloatArray) -> FloatArray:
             total += picture[position + after - 1]
         if position > before:
             total -= picture[position - before - 1]
-        start, end = window_bounds(position, size)
-        np.divide(total, np.float32(end - start), out=out[position])
-    return out
+        if position in wanted:
+            start, end = window_bounds(position, size)
+            np.divide(total, np.float32(end - start), out=out[position])
+    return out if positions is None else out[positions]
