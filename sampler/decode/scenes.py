@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
+from sampler.decode.cadence import Cadence
 from sampler.decode.cells import LUMA, Cells, cells_of, change_between, differ, is_other, means_differ
 from sampler.decode.fades import FadeWatch
 
@@ -64,6 +65,7 @@ class SceneWatch:
         self._usual: Cells | None = None
         self._known: deque[Cells] = deque(maxlen=KNOWN)
         self._fades = FadeWatch()
+        self._cadence = Cadence()
         self._stirred = 0.0
         self._all_follow = True
 
@@ -74,6 +76,7 @@ class SceneWatch:
         self._cells = self._usual = None
         self._stirred = 0.0
         self._fades.forget()
+        self._cadence.forget()
 
     def look(self, frame: VideoFrame, seconds: float) -> Novelty | None:
         """Looks at the next picture; returns what is new in it, None: nothing."""
@@ -83,8 +86,9 @@ class SceneWatch:
             return None
         change = change_between(before, cells)
         is_cut = self._is_unusual(change)
+        repeats = self._cadence.repeats(float(change[LUMA].mean()), seconds) and not is_cut
         if not is_cut and np.abs(cells - before)[LUMA].max() < REPEATED_LEVELS:
-            if not self._fades.rests(seconds) and not self._has_calmed(change, stirs=False):
+            if not self._fades.rests(seconds) and (repeats or not self._has_calmed(change, stirs=False)):
                 return None
             self._stirred = 0.0
             return self._settled(cells)
@@ -93,8 +97,10 @@ class SceneWatch:
         # Motion moves on to the cells beside it.
         around = np.asarray(cv2.dilate(change, AROUND), np.float32)
         self._usual = around if self._usual is None else np.maximum(around, FADING * self._usual)
-        settled = self._fades.has_settled(cells[LUMA], change[LUMA], seconds, is_cut=is_cut)
-        settled = settled or self._has_calmed(change, stirs=stirs)
+        settled = not repeats and (
+            self._fades.has_settled(cells[LUMA], change[LUMA], seconds, is_cut=is_cut)
+            or self._has_calmed(change, stirs=stirs)
+        )
         if is_cut or settled:
             self._stirred = 0.0
         flashes = self._all_follow and stirs and (change[LUMA] > FLASH_LEVELS).mean() > FLASH_SHARE
