@@ -1,7 +1,8 @@
-"""The parameter sets in force at the end of an input, for the segment after it. Runs in the decoder child.
+"""The parameter sets in force in front of each packet, and at the end of an input. Runs in the decoder child.
 
-FFmpeg's HLS muxer writes those of a stream of open GOPs, or of intra refresh, into the first MPEG-TS segment alone.
-Whoever plays on from there has them; so must whoever decodes a later segment.
+Packets that are not decoded may have changed them: whoever begins at a keyframe behind those needs them. FFmpeg's HLS
+muxer writes those of a stream of open GOPs, or of intra refresh, into the first MPEG-TS segment alone. Whoever plays on
+from there has them; so must whoever decodes a later segment.
 """
 
 from collections.abc import Callable, Mapping

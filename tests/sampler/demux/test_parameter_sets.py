@@ -211,6 +211,11 @@ def in_a_message(units: list[bytes]) -> list[bytes]:
             lambda units: units,
             id="behind too many",
         ),
+        pytest.param(
+            lambda units: [*units, *([b"\x0c\xff"] * 600), *sets_of(FINE)],
+            lambda units: units,
+            id="behind units that are not read",
+        ),
         pytest.param(lambda units: [*sets_of(FINE), *units], in_a_message, id="repeated in a message"),
     ],
 )

@@ -315,6 +315,7 @@ def test_a_classifier_that_fails_is_reported(folder: Path, tmp_path: Path) -> No
         assert summary["unmoderated"] == {"classifier_failed": pytest.approx(seconds, abs=FRAME)}
     shown = livewarden("scan", tmp_path / "still.png", environment={"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)})
     assert "still.png: unmoderated: classifier_failed" in shown.out
+    assert "Not moderated" not in shown.out, "it says so already"
 
 
 def test_unknown_profile_is_named(folder: Path) -> None:
