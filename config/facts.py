@@ -90,7 +90,8 @@ class ListMatch:
     list: str
     entry: str
     distance: int
-    """Hamming distance of the PDQ hashes, 0 to 31."""
+    """Hamming distance of the PDQ hashes, 0 to 31; of a guess at what was cropped off, or the one that chance reaches
+    as rarely."""
     video: str | None = None
     """The video of which the listed picture is a frame; ids of videos belong to their list."""
     seconds: float | None = None

@@ -4,10 +4,12 @@ Immutable. Following changes means making another bank over the same snapshot, w
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
+from operator import itemgetter
 from types import MappingProxyType
 
 import numpy as np
@@ -21,6 +23,7 @@ from models.bank.flat import Words, search, words_of
 from models.bank.index import MAX_DISTANCE
 from models.bank.snapshot import Snapshot
 from models.errors import BankError, UnhashableError
+from models.pdq.continued_hash import REACH, ContinuedHash
 from models.pdq.pdq import MIN_QUALITY, PdqHash
 from models.pdq.variant_kinds import Variant
 from models.testcard import TESTCARD_HASHES
@@ -30,6 +33,10 @@ MAX_MATCHES_A_LIST = 16
 
 _MAX_HASHES_A_LIST = 1000
 """Nearest hashes read of one list, where many have one id: reading one takes 10 µs."""
+
+_MAX_FITTED_A_LIST = 4
+"""Nearest hashes of one list to which what was cropped off is fitted, for each guess: a fit takes 0.8 ms. Of 27
+photographs whose guess is too far 25 were matched by 4 of 60 near copies of up to 24 bits, and 23 by 2."""
 
 EMPTY = "empty"
 """Version of a list that no snapshot holds; with its last change behind it, if it has one."""
@@ -62,7 +69,8 @@ class Match:
     entry: str
     """The entry's id in its list."""
     distance: int
-    """Hamming distance of the PDQ hashes, 0 to the list's `max_distance`; 0 for a file's digest."""
+    """Distance of the PDQ hashes, 0 to the list's `max_distance`: in bits that differ, or, where a part of the picture
+    is guessed, as `ContinuedHash.distance` gives it; 0 for a file's digest."""
     version: str
     """Version of the list."""
     tags: tuple[str, ...] = ()
@@ -144,7 +152,7 @@ class Bank:
             limits = self._limits(of, variant)
             if not limits:
                 continue
-            for name, entry, distance in self._near(words_of(of.bits), limits):
+            for name, entry, distance in self._near(of, limits):
                 known = best.get((name, entry.entry))
                 if known is None or distance < known.distance:
                     best[name, entry.entry] = self._matched(name, entry, distance, variant)
@@ -222,8 +230,22 @@ class Bank:
             if pdq.quality >= spec.min_quality and (variant is None or variant in spec.variants)
         }
 
-    def _near(self, wanted: Words, limits: Mapping[str, int]) -> Iterator[tuple[str, Entry, int]]:
+    def _near(self, pdq: PdqHash, limits: Mapping[str, int]) -> Iterator[tuple[str, Entry, int]]:
         """(list, entry, distance) of the entries within the limits; of the snapshot's no more than can be returned."""
+        if not isinstance(pdq, ContinuedHash):
+            yield from self._differing(words_of(pdq.bits), limits)
+            return
+        fitted: Counter[str] = Counter()
+        candidates = self._differing(words_of(pdq.bits), dict.fromkeys(limits, REACH))
+        for name, entry, bits in sorted(candidates, key=itemgetter(2)):
+            fitted[name] += 1
+            listed = PdqHash(bits=entry.value, quality=pdq.quality)
+            distance = pdq.distance(listed) if fitted[name] <= _MAX_FITTED_A_LIST else bits
+            if distance <= limits[name]:
+                yield name, entry, distance
+
+    def _differing(self, wanted: Words, limits: Mapping[str, int]) -> Iterator[tuple[str, Entry, int]]:
+        """(list, entry, Hamming distance) of the entries within the limits, as `_near` gives them."""
         reach = max(limits.values())
         rows, apart = search(self._overlay_words, wanted, max_distance=reach)
         for row, distance in zip(rows.tolist(), apart.tolist(), strict=True):

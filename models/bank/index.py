@@ -73,11 +73,14 @@ class MultiIndex:
         return len(self.starts) == (CHUNKS << self.bits) + 1 and int(self.starts[-1]) == whole == len(self.rows)
 
     def search(self, wanted: Words, *, max_distance: int) -> tuple[Rows, Distances]:
-        """Rows within `max_distance` (<=, 0 to MAX_DISTANCE) of `wanted`, ascending, and their distances. All of them.
+        """Rows within `max_distance` (<=, < 128) of `wanted`, ascending, and their distances.
+
+        All of them up to MAX_DISTANCE; of those beyond it the ones that differ in no more bits of some chunk than the
+        look-ups for MAX_DISTANCE allow.
 
         Where hashes crowd, candidates may cost more than a pass over every row; then that is taken.
         """
-        probes = _probes(self.bits, max_distance)
+        probes = _probes(self.bits, min(max_distance, MAX_DISTANCE))
         slots = _values(wanted, self.bits).repeat(probes.counts)
         slots ^= probes.masks
         first = self.starts.take(slots, mode="clip")  # every slot is inside; telling so saves a check of each

@@ -8,7 +8,8 @@ twelve that were cut to another shape, by 5 % at the top and bottom or at the le
 find 1 and 0, those at two sides 9 and 10; by 2.5 %, 6 each and 11 each.
 
 The rest is what the margin hides: twelve ways to continue the margin, and a linear predictor learned on other pictures,
-were no better, and with four true modes of each strip the distance stays at 46 (with 16: 14).
+were no better, and with four true modes of each strip the distance stays at 46 (with 16: 14). So a listed hash near the
+guess is compared with all that the margin may hold (`models.pdq.continued_hash`).
 
 Continuing, blurring and sampling are linear, so the continued picture is never made: an axis is the banded product of
 `models.pdq.pdq`, plus the first line, the last line and the mean line with weights of their own.
@@ -20,7 +21,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from models.pdq.pdq import FloatArray, PdqHash, Picture, hash_of_samples, sampling_matrix
+from models.pdq.continued_hash import ContinuedHash, continued_hash
+from models.pdq.pdq import FloatArray, Picture, sampling_matrix
 from models.pdq.reference import SAMPLES
 
 CROPPED_SHARES = (0.025, 0.05)
@@ -56,17 +58,17 @@ def cropped_margins(luma: Picture, share: float) -> Margins:
     return Margins(top=rows, bottom=rows, left=columns, right=columns)
 
 
-def hash_continued(luma: Picture, margins: Margins) -> PdqHash:
+def hash_continued(luma: Picture, margins: Margins) -> ContinuedHash:
     """The hash of the picture continued by its margins, to within a few bits of that of the continued array.
 
     Args:
         luma: as `hash_luma` takes it.
     """
     rows = _rows(luma, margins.top, margins.bottom)
-    return hash_of_samples(rows @ _axis(luma.shape[1], margins.left, margins.right).matrix.T)
+    return continued_hash(rows @ _axis(luma.shape[1], margins.left, margins.right).matrix.T, _samples_of(luma, margins))
 
 
-def hash_crops(luma: Picture) -> Iterator[PdqHash]:
+def hash_crops(luma: Picture) -> Iterator[ContinuedHash]:
     """The hashes of guesses at what was cropped off a picture: for each share at all sides, at the top and bottom, and
     at the left and right.
 
@@ -78,8 +80,18 @@ def hash_crops(luma: Picture) -> Iterator[PdqHash]:
         margins = cropped_margins(luma, share)
         rows = _rows(luma, margins.top, margins.bottom)
         columns = _axis(luma.shape[1], margins.left, margins.right).matrix.T
-        for samples in (rows @ columns, rows @ whole_columns, whole_rows @ columns):
-            yield hash_of_samples(samples)
+        top, bottom, left, right = _samples_of(luma, margins)
+        yield continued_hash(rows @ columns, (top, bottom, left, right))
+        yield continued_hash(rows @ whole_columns, (top, bottom, 0.0, 0.0))
+        yield continued_hash(whole_rows @ columns, (0.0, 0.0, left, right))
+
+
+def _samples_of(luma: Picture, margins: Margins) -> tuple[float, float, float, float]:
+    """The margins in samples: top, bottom, left and right."""
+    height, width = luma.shape
+    down = SAMPLES / (margins.top + height + margins.bottom)
+    across = SAMPLES / (margins.left + width + margins.right)
+    return margins.top * down, margins.bottom * down, margins.left * across, margins.right * across
 
 
 def _rows(luma: Picture, before: int, after: int) -> FloatArray:

@@ -115,7 +115,7 @@ def _check_size(picture: Picture) -> None:
 def _hash(luma: Picture, exact_luma: Callable[[], FloatArray]) -> PdqHash:
     samples = sample(luma)
     lowest, highest = _quality_range(samples)
-    frequencies = _frequencies(samples)
+    frequencies = low_frequencies(samples)
     if lowest == highest and not (lowest >= MIN_QUALITY and _is_close_call(frequencies)):
         return PdqHash(bits=_bits(frequencies), quality=lowest)
     samples = reference.sample(exact_luma())
@@ -127,12 +127,12 @@ def hash_of_samples(samples: FloatArray) -> PdqHash:
 
     Only bits of frequencies at the median, to within twice _FREQUENCY_DRIFT, may be others than those of `hash_luma`.
     """
-    return PdqHash(bits=_bits(_frequencies(samples)), quality=reference.quality(samples))
+    return PdqHash(bits=_bits(low_frequencies(samples)), quality=reference.quality(samples))
 
 
 def hash_of_samples_and_transpose(samples: FloatArray) -> tuple[PdqHash, PdqHash]:
     """The hash as of `hash_of_samples`, and the transposed picture's, whose frequencies are the transposed ones."""
-    frequencies, quality = _frequencies(samples), reference.quality(samples)
+    frequencies, quality = low_frequencies(samples), reference.quality(samples)
     return PdqHash(bits=_bits(frequencies), quality=quality), PdqHash(bits=_bits(frequencies.T), quality=quality)
 
 
@@ -146,7 +146,7 @@ def sample(luma: Picture) -> FloatArray:
     return sampled
 
 
-def _frequencies(samples: FloatArray) -> FloatArray:
+def low_frequencies(samples: FloatArray) -> FloatArray:
     """The low frequencies of the samples: float32, (16, 16)."""
     matrix = cosine_matrix()
     return (matrix @ samples @ matrix.T).astype(np.float32, copy=False)
@@ -174,8 +174,12 @@ def _is_close_call(frequencies: FloatArray) -> bool:
 
 def _bits(frequencies: FloatArray) -> bytes:
     """One bit a frequency: whether it is above the lower median. The last frequency is the first bit."""
-    median = np.partition(frequencies, BITS // 2 - 1, axis=None)[BITS // 2 - 1]
-    return np.packbits(frequencies.ravel()[::-1] > median).tobytes()
+    return np.packbits(frequencies.ravel()[::-1] > median_of(frequencies)).tobytes()
+
+
+def median_of(frequencies: FloatArray) -> float:
+    """The lower median."""
+    return float(np.partition(frequencies, BITS // 2 - 1, axis=None)[BITS // 2 - 1])
 
 
 @lru_cache(maxsize=32)  # sizes in flight; 64 × n float32 each: 256 kB at 1080p

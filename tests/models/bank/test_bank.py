@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,9 +14,11 @@ from snapshots import write_snapshot
 from models.bank.bank import MAX_MATCHES_A_LIST, Bank, Match
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
+from models.bank.index import SMALLEST
 from models.bank.snapshot import open_snapshot
 from models.errors import BankError, UnhashableError
-from models.pdq.pdq import PdqHash, hash_rgb
+from models.pdq.margins import hash_crops
+from models.pdq.pdq import PdqHash, hash_luma, hash_rgb
 from models.pdq.variant_kinds import Variant
 from models.testcard import testcard as draw_card
 
@@ -22,6 +26,7 @@ A = bytes(range(32))
 B = bytes(range(100, 132))
 Near = Callable[..., PdqHash]
 BankOf = Callable[..., Bank]
+Photograph = Callable[[str], npt.NDArray[np.uint8]]
 
 
 def pdq(name: str, value: bytes = A, **more: object) -> Entry:
@@ -138,6 +143,45 @@ def test_a_letterboxed_picture_of_low_quality_is_found_by_its_crop(bank_of: Bank
     bank = bank_of((ListSpec(name="own", variants=(Variant.CROP,)), [pdq("e", A)]))
     matches = bank.match(near(B, 0, quality=20), variants={Variant.CROP: [near(A, 2)]})
     assert [(match.entry, match.variant) for match in matches] == [("e", Variant.CROP)]
+
+
+def cropped(photograph: Photograph) -> tuple[PdqHash, tuple[PdqHash, ...]]:
+    """The hash of a photograph, and guesses at it without 5 % at each side, which are 32 bits or more away."""
+    rgb = cv2.resize(photograph("rocket.jpg"), (640, 480), interpolation=cv2.INTER_AREA)
+    luma = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    return hash_luma(luma), tuple(hash_crops(np.ascontiguousarray(luma[24:-24, 32:-32])))
+
+
+@pytest.mark.parametrize("others", [None, 0, SMALLEST])
+def test_a_cropped_picture_matches_though_its_guess_is_too_far(
+    bank_of: BankOf, photograph: Photograph, others: int | None
+) -> None:
+    """Cutting a twentieth off each side would hide known material: of a list that just changed, is short, or long."""
+    listed, guesses = cropped(photograph)
+    random = np.random.default_rng(2)
+    entries = [pdq("e", listed.bits), *(pdq(f"o{place}", random.bytes(32)) for place in range(others or 0))]
+    specs = [ListSpec(name=f"at-{limit}", variants=(Variant.CROP,), max_distance=limit) for limit in (31, 20)]
+    if others is None:
+        changes = [BankChange.put_list(spec, at_ms=1) for spec in specs]
+        changes += [BankChange.add(spec.name, entry, at_ms=1) for spec in specs for entry in entries]
+        bank = Bank(delta=followed(*changes))
+    else:
+        bank = bank_of(*((spec, entries) for spec in specs))
+    (match,) = bank.match(guesses[0], variants={Variant.CROP: guesses})
+    assert (match.list, match.entry, match.variant) == ("at-31", "e", Variant.CROP)
+    assert match.distance == min(guess.distance(listed) for guess in guesses) <= 31
+    logged = [PdqHash(bits=guess.bits, quality=guess.quality) for guess in guesses]
+    assert bank.match(logged[0], variants={Variant.CROP: logged}) == (), "their bits alone are too far"
+
+
+def test_of_a_crowd_of_near_copies_few_are_compared_with_a_guess(
+    bank_of: BankOf, photograph: Photograph, near: Near
+) -> None:
+    """A stream that shows a picture with thousands of listed copies would hold up all others."""
+    listed, guesses = cropped(photograph)
+    copies = [pdq(f"e{place}", near(listed.bits, place).bits) for place in range(12)]
+    bank = bank_of((ListSpec(name="own", variants=(Variant.CROP,)), copies))
+    assert 1 <= len(bank.match(guesses[0], variants={Variant.CROP: guesses[3:4]})) <= 4
 
 
 def test_a_match_carries_the_sources_metadata(bank_of: BankOf, near: Near) -> None:

@@ -54,6 +54,21 @@ def test_each_distance_is_exact(crowded: Crowded, max_distance: int) -> None:
         assert rows.tolist() == expected.tolist()
 
 
+def test_beyond_the_largest_distance_nothing_is_found_that_is_farther(crowded: Crowded) -> None:
+    """Candidates for a guess at what was cropped off would come with wrong distances, or none would come."""
+    listed = crowded(5000)
+    made = build(words(listed))
+    found = there = 0
+    for wanted in listed[1:600:3]:
+        rows, apart = made.search(words(wanted)[0], max_distance=40)
+        exact = distances(words(listed), words(wanted)[0])
+        assert rows.tolist() == sorted(set(rows.tolist()))
+        assert apart.tolist() == exact[rows].tolist()
+        assert set(np.flatnonzero(exact <= MAX_DISTANCE).tolist()) <= set(rows.tolist())
+        found, there = found + len(rows), there + int(np.sum(exact <= 40))
+    assert 0.95 * there < found <= there
+
+
 def test_the_chunks_tolerate_the_worst_distribution_of_differing_bits() -> None:
     """Differing bits spread so that hardly any chunk is within its radius would be missed."""
     random = np.random.default_rng(5)
