@@ -9,7 +9,6 @@ hash. A border that is found in vain, at a plain background, costs a hash and it
 whole picture is compared as well.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,6 +20,9 @@ from models.pdq.pdq import MIN_SIDE_PIXELS, Picture
 
 MAX_LEVELS = 3
 """Nested borders that are followed: each may cost eight hashes."""
+
+MAX_BOXES = MAX_LEVELS + 1
+"""Answers at most, with those for borders that are not the same at both ends."""
 
 TOLERANCES = (8, 20)
 """Grey levels by which (<=) a pixel of a plain border may be off its level: the narrow one keeps a dark scene apart
@@ -88,40 +90,73 @@ class Box:
         """That part, as a view."""
         return luma[self.top : self.bottom, self.left : self.right]
 
+    def within(self, outer: "Box") -> "Box":
+        """The same part, in the pixels of the picture of which `outer` is a part."""
+        return Box(
+            top=outer.top + self.top,
+            bottom=outer.top + self.bottom,
+            left=outer.left + self.left,
+            right=outer.left + self.right,
+        )
+
+    def is_between_two(self, luma: Picture) -> bool:
+        """True if something is left out of the picture at opposite ends."""
+        height, width = luma.shape
+        return (self.top > 0 and self.bottom < height) or (self.left > 0 and self.right < width)
+
 
 def without_borders(luma: Picture) -> tuple[Box, ...]:
     """The picture inside its border, and inside the borders within: outermost first, at most MAX_LEVELS.
 
+    Where a plain border is not the same at both ends of an axis, other answers follow, to MAX_BOXES in all: what is
+    inside one that is (a white sky hides the end of a white border), and what is between two blurred ones, of which one
+    may be even enough to count as plain.
+
     Args:
         luma: uint8 or float32, (height, width), 0 to 255.
     """
-    return tuple(_levels(luma))
-
-
-def _levels(luma: Picture) -> Iterator[Box]:
     height, width = luma.shape
-    box = Box(top=0, bottom=height, left=0, right=width)
-    for _ in range(MAX_LEVELS):
-        inner = _without_border(box.of(luma))
-        if inner is None:
-            return
-        box = Box(
-            top=box.top + inner.top,
-            bottom=box.top + inner.bottom,
-            left=box.left + inner.left,
-            right=box.left + inner.right,
-        )
-        yield box
+    outer = Box(top=0, bottom=height, left=0, right=width)
+    levels: list[Box] = []
+    others: list[Box] = []
+    while len(levels) < MAX_LEVELS:
+        picture = outer.of(luma)
+        rows, columns = _rows(picture), _columns(picture)
+        plain, blurred = _box(_plain(rows, columns), picture), None
+        if plain is None or not plain.is_between_two(picture):
+            blurred = _box((_between_blurred(rows), _between_blurred(columns)), picture)
+        if (inner := plain or blurred) is None:
+            break
+        if plain is not None:
+            others += [box.within(outer) for box in (_evened(plain, picture), blurred) if box is not None]
+        outer = inner.within(outer)
+        levels.append(outer)
+    return (*levels, *others)[:MAX_BOXES]
 
 
-def _without_border(luma: Picture) -> Box | None:
-    rows, columns = _rows(luma), _columns(luma)
-    (top, bottom), (left, right) = _plain(rows, columns)
-    if (bottom - top, right - left) == luma.shape:
-        (top, bottom), (left, right) = _between_blurred(rows), _between_blurred(columns)
+def _box(inside: tuple[tuple[int, int], tuple[int, int]], luma: Picture) -> Box | None:
+    """Rows and columns that are inside a border; None: that is all of the picture, or too little."""
+    (top, bottom), (left, right) = inside
     if (bottom - top, right - left) == luma.shape or min(bottom - top, right - left) < MIN_SIDE_PIXELS:
         return None
     return Box(top=top, bottom=bottom, left=left, right=right)
+
+
+def _evened(box: Box, luma: Picture) -> Box | None:
+    """What is inside if the border is as wide at both ends of each axis, as most are; None: that is the box itself, or
+    too little.
+
+    Where only one end has a border, the other has as much: but if the other axis has none it may be a caption.
+    """
+    height, width = luma.shape
+    rows, columns = (box.top, height - box.bottom), (box.left, width - box.right)
+    row_border, column_border = (min(ends) or max(ends) for ends in (rows, columns))
+    if 0 in (row_border, column_border) and min(rows) == min(columns) == 0:
+        return None
+    evened = _box(
+        (_worth_cutting(height, row_border, row_border), _worth_cutting(width, column_border, column_border)), luma
+    )
+    return None if evened == box else evened
 
 
 def _rows(luma: Picture) -> _Bytes:

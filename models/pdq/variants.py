@@ -18,7 +18,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from models.pdq.borders import MAX_LEVELS, Box, without_borders
+from models.pdq.borders import MAX_BOXES, Box, without_borders
 from models.pdq.margins import CROPS, MAX_COVERED_SHARE, Margins, hash_continued, hash_crops
 from models.pdq.pdq import (
     FloatArray,
@@ -35,7 +35,7 @@ from models.pdq.variant_kinds import Variant
 
 Variants = dict[Variant, tuple[PdqHash, ...]]
 
-MAX_HASHES: Final = 8 * (1 + MAX_LEVELS) - 1 + 2 * CROPS + 1
+MAX_HASHES: Final = 8 * (1 + MAX_BOXES) - 1 + 2 * CROPS + 1
 """Hashes of a frame's transforms at most: each costs a comparison with every list that asks for it."""
 
 _LEAST_SHRUNK_PIXELS = 1024

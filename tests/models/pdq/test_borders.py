@@ -118,6 +118,33 @@ def test_borders_with_something_on_them(
         assert min(distances, default=256) <= 31
 
 
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "camera.png"])
+@pytest.mark.parametrize("side", [0, 1], ids=["left", "right"])
+def test_a_blurred_side_that_is_even_is_cut_off_with_the_other(
+    photograph: Callable[[str], Array], name: str, side: int
+) -> None:
+    """A wall at one side of the picture makes an even border of its blurred copy: the other one would stay."""
+    picture = np.array(cv2.cvtColor(photograph(name), cv2.COLOR_RGB2GRAY), np.uint8)
+    fifth = picture.shape[1] // 5
+    ramp = np.linspace(90, 105, picture.shape[0])[:, None] + 9 * np.sin(np.arange(fifth) / 2)
+    picture[:, slice(-fifth, None) if side else slice(fifth)] = ramp.astype(np.uint8)
+    shown = coded(beside_itself_blurred(picture), 60)
+    assert min(hash_luma(inner).distance(hash_luma(picture)) for inner in insides(shown)) <= 31
+
+
+@pytest.mark.parametrize("level", [128, 255])
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "camera.png"])
+def test_a_border_is_cut_off_where_the_picture_has_its_level(
+    photograph: Callable[[str], Array], name: str, level: int
+) -> None:
+    """A white sky under a white border would leave the border at that side, and the picture unmatched."""
+    picture = np.array(cv2.cvtColor(photograph(name), cv2.COLOR_RGB2GRAY), np.uint8)
+    picture[: picture.shape[0] // 4] = level
+    rows, columns = (side // 20 for side in picture.shape)
+    shown = coded(boxed(picture, rows, rows, columns, columns, level), 60)
+    assert min(hash_luma(inner).distance(hash_luma(picture)) for inner in insides(shown)) <= 31
+
+
 def test_borders_within_borders_are_each_an_answer() -> None:
     """A framed picture between bars would be hashed with its frame alone, though the list has it without."""
     picture = scene(272, 480)
@@ -172,4 +199,3 @@ def test_any_picture_has_parts_of_itself_inside(shape: tuple[int, int], levels: 
         assert outer[2] <= inner[2] < inner[3] <= outer[3]
         assert inner != outer
         assert hash_luma(box.of(luma)).quality >= 0
-        outer = inner
