@@ -143,7 +143,7 @@ def _box(inside: tuple[tuple[int, int], tuple[int, int]], luma: Picture) -> Box 
 
 
 def _evened(box: Box, luma: Picture) -> Box | None:
-    """What is inside if the border is as wide at both ends of each axis, as most are; None: that is the box itself, or
+    """The box inside a border that is as wide at both ends of each axis, as most are; None: that is the same box, or
     too little.
 
     Where only one end has a border, the other has as much: but if the other axis has none it may be a caption.
