@@ -4,8 +4,6 @@ One thread. Times of searching and of hashing are medians of CPU time, measured 
 run; look-back is measured in CPU time as well, the rest by the clock.
 """
 
-import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from rich.console import Console
 from bench import deployment, lookback, pdq_speed, search_speed, shared_snapshot, transforms
 from bench.hashes import KINDS, Hashes, HashSample, queries, random_hashes
 from bench.hashing_report import pdq_goals, pdq_table, search_goals, search_table, transforms_table
+from bench.one_thread import on_one_thread
 from bench.report import Goal, goal_table
 from bench.search_speed import QUERIES, Searched
 from models.bank.entries import Entry, HashKind, ListSpec
@@ -148,16 +147,6 @@ def _look_back_goal(logged: int) -> Goal:
     )
 
 
-def on_one_thread() -> None:
-    """Restarts this process if NumPy's BLAS would use more threads: it reads their number when it is loaded."""
-    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
-        os.execve(
-            sys.executable,
-            [sys.executable, "-m", "bench.hashing", *sys.argv[1:]],
-            {**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )
-
-
 if __name__ == "__main__":
-    on_one_thread()
+    on_one_thread("bench.hashing")
     typer.run(main)

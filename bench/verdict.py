@@ -7,11 +7,8 @@ beside its bare parts on busy films (at most 1.25). And, without a goal, the cos
 depend on the order in which a large picture is shrunk and converted to RGB.
 """
 
-import os
-import sys
 from statistics import mean
 
-import cv2
 import numpy as np
 import typer
 from rich import box
@@ -19,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.material import NATURAL
+from bench.one_thread import on_one_thread
 from bench.pipeline_cost import CAUSE, SEGMENT_SECONDS, PipelineCost, measure_cascade, measure_pipeline
 from bench.resize_order import Moved, measure_order
 from bench.rule_cost import RULES, microseconds_alone, microseconds_in_order
@@ -26,7 +24,6 @@ from models.classifiers.classifier import Classifier
 from models.classifiers.registry import DEFAULT, known_packages
 from models.errors import ClassifierError
 from worker.cli.model_report import time_model
-from worker.processes.blas_threads import BLAS_VARIABLES
 
 PICTURES = ((1280, 720, 1.20), (640, 360, 1.12))
 """Width and height in pixels, and the goal."""
@@ -36,15 +33,11 @@ BENIGN = (*NATURAL, "pan", "handheld", "discs")
 BUSY, QUIET = ("bikes", "handheld"), "still"
 FILM_SECONDS = 10
 REPORT_COLUMNS = 120
-ONE_THREAD = dict.fromkeys(BLAS_VARIABLES, "1")
 
 
 def main() -> None:
     """Measures and prints all tables, goals first."""
-    if not ONE_THREAD.items() <= os.environ.items():
-        # NumPy reads them when it is imported, and a worker is started with them.
-        os.execve(sys.executable, [sys.executable, "-m", "bench.verdict"], os.environ | ONE_THREAD)
-    cv2.setNumThreads(1)  # as a worker
+    on_one_thread("bench.verdict")
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
