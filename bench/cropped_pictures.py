@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 import skimage
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from bench.hidden_score import MATCH_BITS
-from bench.material import fitted
+from bench.material import folder_pictures
 from models.pdq.continued_hash import ContinuedHash
 from models.pdq.margins import hash_crops
 from models.pdq.pdq import PdqHash, hash_luma
@@ -54,14 +53,10 @@ CROPS = {
 
 def pictures(folder: Path) -> Iterator[tuple[str, Luma]]:
     """The hashable pictures of a folder, each cropped to 640×480 about its centre."""
-    for path in sorted(folder.iterdir()):
-        try:
-            rgb = np.asarray(Image.open(path).convert("RGB"), np.uint8)
-        except (OSError, UnidentifiedImageError):
-            continue
-        luma = np.asarray(cv2.cvtColor(fitted(rgb, WIDTH, HEIGHT), cv2.COLOR_RGB2GRAY), np.uint8)
+    for name, rgb in folder_pictures(folder, WIDTH, HEIGHT):
+        luma = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         if hash_luma(luma).hashable:
-            yield path.stem, luma
+            yield name, luma
 
 
 def main() -> None:

@@ -1,13 +1,19 @@
-"""Listed pictures that are shown transformed: how many of them are matched with all variants on."""
+"""Listed pictures that are shown transformed: how many of them are matched with all variants on.
 
-from collections.abc import Callable
+`python -m bench.listed_pictures FOLDER` measures the pictures of a folder.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.hidden_score import MATCH_BITS
+from bench.material import folder_pictures
 from bench.staging import still_photograph
 from models.pdq.pdq import hash_luma
 from models.pdq.variant_kinds import Variant
@@ -33,19 +39,24 @@ class TransformMatches:
 
 
 def measure_listed() -> list[TransformMatches]:
+    """Hashes seven photographs under each transformation."""
+    return measure_transformed([still_photograph(picture, WIDTH, HEIGHT) for picture in LISTED])
+
+
+def measure_transformed(pictures: Iterable[Rgb]) -> list[TransformMatches]:
     """Hashes each picture under each transformation."""
+    listed = list(pictures)
     results = []
     for name, transform in TRANSFORMATIONS.items():
         distances = []
-        for picture in LISTED:
-            rgb = still_photograph(picture, WIDTH, HEIGHT)
+        for rgb in listed:
             original = hash_luma(_luma(rgb))
             pdq, variants = hash_with_variants(_luma(transform(rgb)), frozenset(Variant))
             hashes = [pdq, *(variant for several in variants.values() for variant in several)]
             distances.append(min((one.distance(original) for one in hashes if one.hashable), default=256))
         matched = sum(distance <= MATCH_BITS for distance in distances)
         results.append(
-            TransformMatches(transformation=name, matched=matched, total=len(LISTED), distances=tuple(distances))
+            TransformMatches(transformation=name, matched=matched, total=len(listed), distances=tuple(distances))
         )
     return results
 
@@ -114,3 +125,14 @@ TRANSFORMATIONS: dict[str, Callable[[Rgb], Rgb]] = {
     "crop of 5 %": _cropped,
 }
 """Transformations of a picture that leave it recognisable."""
+
+
+def main() -> None:
+    """Measures and prints."""
+    pictures = [rgb for _, rgb in folder_pictures(Path(sys.argv[1]), WIDTH, HEIGHT)]
+    for result in measure_transformed(pictures):
+        print(f"{result.transformation:<24} {result.matched:4} of {result.total}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Moving pictures to cut clips from: short loops of natural video and of generated motion, all harmless."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 LOOP_FRAMES = 250
 """Pictures of generated motion, and the most of natural video: 10 s."""
@@ -72,6 +73,16 @@ def fitted(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]
     left, top = (columns - kept_columns) // 2, (rows - kept_rows) // 2
     cropped = rgb[top : top + kept_rows, left : left + kept_columns]
     return np.asarray(cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def folder_pictures(folder: Path, width: int, height: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """The pictures of a folder by their files' names: uint8, (height, width, 3), RGB, as `fitted` makes them."""
+    for path in sorted(folder.iterdir()):
+        try:
+            rgb = np.asarray(Image.open(path).convert("RGB"), np.uint8)
+        except (OSError, UnidentifiedImageError):
+            continue
+        yield path.stem, fitted(rgb, width, height)
 
 
 def photograph(name: str) -> NDArray[np.uint8]:
