@@ -77,19 +77,20 @@ TALKING_HEAD = "talking head, 360p"
 
 
 class _Enlarged(StagedReel):
-    """A film made larger, with noise, so that pictures of 8K need no loop of their size."""
+    """A film made larger, with noise, so that pictures of 8K need no loop of their size; so many times as fast."""
 
-    def __init__(self, reel: Reel, *, base: str, width: int, height: int) -> None:
+    def __init__(self, reel: Reel, *, base: str, width: int, height: int, speed: int) -> None:
         super().__init__(reel, base=base, inserts=())
         self.width, self.height = width, height
         self._base_film = base
         self._small = reel
+        self._speed = speed
         self._noise = np.random.default_rng(11).integers(0, 24, (height, width), np.uint8)
 
     def picture(self, name: str, index: int) -> I420:  # noqa: ARG002 (there is one film)
         """Picture `index`, whatever the name."""
         large = np.empty((self.height * 3 // 2, self.width), np.uint8)
-        small = np.ascontiguousarray(self._small.picture(self._base_film, index))
+        small = np.ascontiguousarray(self._small.picture(self._base_film, index * self._speed))
         for target, source in zip(planes(large), planes(small), strict=True):
             rows, columns = target.shape
             target[:] = cv2.resize(source, (columns, rows), interpolation=cv2.INTER_LINEAR)
@@ -106,6 +107,8 @@ def extreme_makes() -> dict[str, MakeClip]:
     """The most expensive streams, by name."""
     intra = EncoderSetting(name="x264, all intra", zero_latency=True, parameters="crf=34", preset="ultrafast")
     fast_av1 = replace(AV1, preset="12")
+    fast_x265 = replace(X265, parameters="scenecut=0:crf=30", preset="ultrafast")
+    entropy = EncoderSetting(name="x264, CRF 2", zero_latency=False, parameters="crf=2", preset="veryfast")
     large = lazy_reel([MONTAGE], width=LARGE[0], height=LARGE[1])
     full = lazy_reel([MONTAGE], width=480, height=270)
     strobe = partial(_strobed, large)
@@ -114,6 +117,8 @@ def extreme_makes() -> dict[str, MakeClip]:
         "64×64, 990 a second": _staged(intra, MONTAGE, (64, 64), rate=990, gop=1, seconds=4),
         "8K, all intra": _enlarged(full, intra, (7680, 4320), rate=24, gop=1, seconds=2),
         "1080p at 60, AV1": _enlarged(full, fast_av1, (1920, 1080), rate=60, gop=120, seconds=4),
+        "1080p, five times as fast": _enlarged(full, fast_x265, (1920, 1080), rate=30, gop=120, seconds=4, speed=5),
+        "360p at 120, CRF 2": _enlarged(full, entropy, (640, 360), rate=120, gop=240, seconds=4),
         "strobe of 30, 720p at 60": partial(strobe, PLAIN[1]),
     }
 
@@ -126,11 +131,18 @@ def _staged(
 
 
 def _enlarged(
-    reel: Callable[[], Reel], encoder: EncoderSetting, size: tuple[int, int], *, rate: int, gop: int, seconds: int
+    reel: Callable[[], Reel],
+    encoder: EncoderSetting,
+    size: tuple[int, int],
+    *,
+    rate: int,
+    gop: int,
+    seconds: int,
+    speed: int = 1,
 ) -> MakeClip:
     return partial(
         _make,
-        lambda: _Enlarged(reel(), base=MONTAGE, width=size[0], height=size[1]),
+        lambda: _Enlarged(reel(), base=MONTAGE, width=size[0], height=size[1], speed=speed),
         encoder,
         rate,
         gop,

@@ -22,7 +22,7 @@ from sampler.demux.source import InputFile
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
-from sampler.plan.budget import DecodingBound, shared
+from sampler.plan.budget import DecodingBound, shared, weighed
 from sampler.plan.coverage import (
     LEADING_STRETCHES,
     MOST_REFUSED,
@@ -95,6 +95,7 @@ def sample_track(
                 seed=seed,
                 end_seconds=end_seconds,
                 picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
+                decoder=demuxer.codec_context.name,
                 probed=executor.probes,
                 compared=not executor.probes,
                 leading_macroblocks=leading_macroblocks,
@@ -149,7 +150,7 @@ def sample_track(
     bound = DecodingBound.of(
         profile,
         span_seconds=duration_seconds - demuxer.begins_seconds,
-        picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
+        picture_macroblocks=weighed(demuxer.picture_pixels / MACROBLOCK_PIXELS, demuxer.codec_context.name),
     )
     summary = {
         "track": track,

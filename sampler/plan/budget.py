@@ -15,11 +15,20 @@ HALF_SECOND = 0.5
 """Tokens come by so much of the timeline: what is spent there leaves the rest of the segment its own."""
 BURST_SECONDS = 1.0
 """Tokens of so much time can be spent at once; those that are not spent sooner are lost."""
-MACROBLOCK_BYTES = 16
-"""So many bytes of a packet cost what a macroblock does: 40 Mbit/s of 4 × 4 partitions at 360p took 0.58 s of CPU a
-second, of which macroblocks explain a fifth. Ordinary video has one to four a macroblock."""
+MACROBLOCK_BYTES = 4
+"""So many bytes of a packet cost what a macroblock does: a byte of CABAC or of VP9 takes 65 to 100 ns in ten streams of
+30 to 200 Mbit/s, a macroblock of ordinary video, which has up to four, 0.2 to 0.5 µs. At 16 bytes such streams took 24
+to 36 times a talking head's CPU."""
+DECODER_WEIGHTS = {"libdav1d": 0.5, "hevc": 1.2}
+"""Cost of a macroblock by decoder, as FFmpeg calls it, beside the others': dav1d takes 0.12 to 0.18 µs, so that 1080p
+of 30 pictures a second, which has to be decoded whole in AV1, is within `balanced`."""
 HANDED_OVER = 2
 """Decoded pictures of its size that a sample costs the parent: to copy, to hash and to scale."""
+JUDGED_MACROBLOCKS, JUDGED_SHARE = 25_000, 0.5
+"""Macroblocks that a sample counts for besides, to be matched and classified, whatever its size: half of what 17 ms of
+a classifier would decode; and the most that all samples of a second may take so, as a share of its macroblocks, for
+profiles that allow few. Without it a montage of 1080p in x265, five times as fast, took 17 times a talking head's CPU,
+with it 11."""
 
 
 def shared(profile: SamplingProfile, tracks: int) -> SamplingProfile:
@@ -38,6 +47,11 @@ def shared(profile: SamplingProfile, tracks: int) -> SamplingProfile:
             "macroblocks_per_second": profile.macroblocks_per_second // tracks,
         }
     )
+
+
+def weighed(picture_macroblocks: float, decoder: str) -> float:
+    """Macroblocks that decoding a picture of so many counts for; `decoder` as FFmpeg calls it."""
+    return picture_macroblocks * DECODER_WEIGHTS.get(decoder, 1.0)
 
 
 class SampleBudget:
@@ -80,7 +94,9 @@ class DecodingBound:
     macroblocks: float
     """In all."""
     picture_macroblocks: float
-    """Size of one picture; 0: not known, and nothing is bounded."""
+    """Cost of one picture, as `weighed` gives it; 0: not known, and nothing is bounded."""
+    judged_macroblocks: float = 0.0
+    """What a sample counts for besides its pictures."""
     first_stays: bool = True
     """The first sample is taken whatever it costs: a segment without one is none that was moderated."""
 
@@ -90,20 +106,30 @@ class DecodingBound:
         return cls(
             macroblocks=profile.macroblocks_per_second * max(span_seconds, BURST_SECONDS),
             picture_macroblocks=picture_macroblocks,
+            judged_macroblocks=min(
+                JUDGED_MACROBLOCKS,
+                JUDGED_SHARE * profile.macroblocks_per_second / max(profile.samples_per_second, 1.0),
+            ),
         )
 
     def left(self, pictures: int, samples: int) -> float:
         """The macroblocks that are left once so many pictures were decoded, and so many of them handed over."""
-        return max(self.macroblocks - (pictures + HANDED_OVER * samples) * self.picture_macroblocks, 0.0)
+        return max(self.macroblocks - pictures * self.picture_macroblocks - self.handed_over(samples), 0.0)
 
     def picture_cost(self, packet: VideoPacket) -> float:
         """Macroblocks that decoding a packet counts for: its picture's, or those that its bytes would be."""
         return max(self.picture_macroblocks, packet.size_bytes / MACROBLOCK_BYTES if self.picture_macroblocks else 0.0)
 
+    def handed_over(self, samples: int) -> float:
+        """Macroblocks that handing over so many pictures counts for."""
+        if not self.picture_macroblocks:
+            return 0.0
+        return samples * (HANDED_OVER * self.picture_macroblocks + self.judged_macroblocks)
+
     def run_cost(self, packets: Sequence[VideoPacket], run: PacketRun, samples: int) -> float:
         """Macroblocks of all pictures of a run, so many of which are handed over."""
         decoded = sum(self.picture_cost(packet) for packet in packets[run.start : run.tail])
-        return decoded + HANDED_OVER * samples * self.picture_macroblocks
+        return decoded + self.handed_over(samples)
 
     def refuse(
         self,
@@ -150,5 +176,5 @@ class DecodingBound:
             decoded += sum(self.picture_cost(packet) for packet in packets[at:target] if packet.reference)
             decoded += self.picture_cost(packets[target])
             at = target + 1
-            costs.append(decoded + HANDED_OVER * count * self.picture_macroblocks)
+            costs.append(decoded + self.handed_over(count))
         return costs

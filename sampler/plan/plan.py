@@ -12,14 +12,14 @@ tokens for, a run is watched: all of it is decoded, and cuts are found among the
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from config.profiles import SamplingProfile
 from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
-from sampler.plan.budget import HANDED_OVER, DecodingBound, SampleBudget
+from sampler.plan.budget import DecodingBound, SampleBudget, weighed
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of, reserve_of
@@ -81,6 +81,7 @@ def plan(
     seed: bytes,
     end_seconds: float,
     picture_macroblocks: float = 0,
+    decoder: str = "",
     probed: bool = False,
     compared: bool = False,
     leading_macroblocks: float | None = None,
@@ -93,6 +94,7 @@ def plan(
         seed: secret and different for every segment: without it the places of samples are unpredictable.
         end_seconds: where the last picture's time ends.
         picture_macroblocks: of the largest picture; 0: decoding is not bounded.
+        decoder: as FFmpeg calls it; some take more CPU a macroblock than others.
         probed: True if the executor probes suspects before it decodes their references.
         compared: True if packets of this codec say nothing, so that pictures have to be compared.
         leading_macroblocks: that may be decoded for leading pictures, if the rest of the input was sampled before, so
@@ -112,14 +114,12 @@ def plan(
     if not parts:
         return Plan(runs=())
     start_seconds = min(packets[part.own[0]].seconds for part in parts)
-    if leading_macroblocks is None:
-        # The GOP before has its time too, if it is there to be decoded.
-        span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
-        bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_macroblocks)
-    else:
-        bound = DecodingBound(
-            macroblocks=leading_macroblocks, picture_macroblocks=picture_macroblocks, first_stays=False
-        )
+    picture_cost = weighed(picture_macroblocks, decoder)
+    # The GOP before has its time too, if it is there to be decoded.
+    span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
+    bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_cost)
+    if leading_macroblocks is not None:
+        bound = replace(bound, macroblocks=leading_macroblocks, first_stays=False)
     owed, wishes = _owed(packets, parts, profile, SecretInstants(seed), end_seconds)
     for number, part in enumerate(parts):
         wishes += [
@@ -238,7 +238,7 @@ def _affordable(
     """The runs to watch, of those that are `wanted`; where not all can be, nobody knows which."""
     order = sorted(wanted, key=lambda number: next(instants.draws("watch", packets[parts[number].own[0]].seconds)))
     watched: set[int] = set()
-    spent = HANDED_OVER * len(owed) * bound.picture_macroblocks
+    spent = bound.handed_over(len(owed))
     for number in order:
         more = bound.run_cost(packets, parts[number].run, 0)
         if spent + more <= bound.macroblocks:

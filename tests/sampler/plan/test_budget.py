@@ -11,12 +11,19 @@ from sampler.demux.packets import VideoPacket
 from sampler.frames import Stretch
 from sampler.plan.budget import MACROBLOCK_BYTES, DecodingBound, SampleBudget
 from sampler.plan.coverage import MOST_REFUSED, refused_stretches, with_refused
-from sampler.plan.plan import Plan, plan
+from sampler.plan.plan import Plan, RunPlan, plan
 
 MACROBLOCKS_8K = 129_600
 
 
-def planned(packets: list[VideoPacket], *, macroblocks: float = 0, probed: bool = True, compared: bool = False) -> Plan:
+def planned(
+    packets: list[VideoPacket],
+    *,
+    macroblocks: float = 0,
+    probed: bool = True,
+    compared: bool = False,
+    decoder: str = "",
+) -> Plan:
     end_seconds = max(packet.seconds for packet in packets) + 0.04
     return plan(
         packets,
@@ -24,6 +31,7 @@ def planned(packets: list[VideoPacket], *, macroblocks: float = 0, probed: bool 
         seed=b"budget",
         end_seconds=end_seconds,
         picture_macroblocks=macroblocks,
+        decoder=decoder,
         probed=probed,
         compared=compared,
     )
@@ -111,10 +119,42 @@ def test_what_cannot_be_watched_is_not_called_seen(compared: bool) -> None:
     assert sum(end - start for start, end in unseen) > 2
 
 
+def test_bytes_count_where_they_cost_more_than_pictures() -> None:
+    """90 Mbit/s of 360p took 36 times a talking head's CPU: its pictures are few macroblocks, and all entropy."""
+    packets = [VideoPacket(seconds=number / 60, size_bytes=190_000, keyframe=number % 60 == 0) for number in range(240)]
+    bits = 8 * sum(
+        packets[index].size_bytes
+        for part in planned(packets, macroblocks=920, compared=True).runs
+        for index in range(part.run.start, part.run.stop if part.watched else 1 + max(_targets(part), default=-1))
+    )
+
+    assert bits <= 12_000_000 * 4
+
+
+@pytest.mark.parametrize(("decoder", "whole"), [("libdav1d", True), ("vp9", False)])
+def test_cheap_decoders_decode_1080p_whole(decoder: str, whole: bool) -> None:
+    """Half of each AV1 stream of 1080p would be left out, at a third of what VP9 of that size costs."""
+    packets = [VideoPacket(seconds=number / 30, size_bytes=2_000, keyframe=number % 60 == 0) for number in range(120)]
+    result = planned(packets, macroblocks=8_160, compared=True, decoder=decoder)
+
+    assert all(part.watched for part in result.runs) is whole
+    assert bool(result.refused_seconds) is not whole
+
+
+def test_samples_pay_for_being_judged() -> None:
+    """A montage of 1080p that is decoded whole would have five classified a second besides."""
+    bound = DecodingBound.of(BALANCED, span_seconds=4, picture_macroblocks=8_160)
+    assert bound.left(0, 20) <= bound.macroblocks / 3
+
+
 def test_the_bound_of_a_second_is_that_of_shorter_inputs() -> None:
     """Parts of low-latency streams would be refused for the seconds that they do not have."""
     bound = DecodingBound.of(VIGILANT, span_seconds=0.2, picture_macroblocks=920)
     assert bound.macroblocks >= (60 + 2 * 10) * 920
+
+
+def _targets(part: RunPlan) -> list[int]:
+    return [target.index for target in part.targets]
 
 
 INSTANTS = st.lists(st.floats(0, 30), max_size=40)
