@@ -15,13 +15,12 @@ from sampler.child.decoder_pool import INPUTS_A_PROCESS, DecoderPool
 from sampler.child.exchange import Exchange
 from sampler.child.fork_server_handle import PROGRAM
 from sampler.child.inputs import input_size
-from sampler.child.summaries import read_segment
+from sampler.child.summaries import nothing_taken, read_segment
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
     DecoderUnavailableError,
     TooLargeError,
-    UndecodableError,
 )
 from sampler.frames import SampledFrame, SampledSegment
 from sampler.limits import Limits
@@ -178,7 +177,8 @@ class Decoder:
             self._end()
             raise
         if not seen and not leading_only:
-            raise UndecodableError("no picture of the segment could be decoded")
+            with self._nonsense_is_death():
+                raise nothing_taken(message)
         with self._nonsense_is_death():
             return read_segment(
                 message,

@@ -13,6 +13,7 @@ from sampler.child.checks import checked_count, checked_flag, checked_number
 from sampler.demux.parameter_sets import MOST_BYTES
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
+from sampler.errors import InputError, TooLargeError, UndecodableError
 from sampler.frames import PacketSummary, SampledFrame, SampledSegment, Stretch
 from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
@@ -88,6 +89,13 @@ def read_segment(
         frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
         cpu_seconds=segment.cpu_seconds | {"transfer": transfer_seconds},
     )
+
+
+def nothing_taken(done: dict[str, Any]) -> InputError:
+    """The error of an input of which no picture was taken, by the last message."""
+    if any(summary["refused"] for summary in done["tracks"]):
+        return TooLargeError("decoding the first picture takes more than the profile allows for the whole segment")
+    return UndecodableError("no picture of the segment could be decoded")
 
 
 def _read_track(

@@ -77,6 +77,8 @@ def sample_track(
         _segment_before(request, inputs, limits, demuxer) as segment_before,
     ):
         profile = shared(profile, demuxer.tracks)
+        # Not read again later: of a context whose decoder could not be opened it crashes.
+        name = demuxer.codec_context.name
         if leading_macroblocks is not None:
             leading_macroblocks /= demuxer.tracks
         shown_otherwise = ShownOtherwise(source, demuxer.stream)
@@ -95,7 +97,7 @@ def sample_track(
                 seed=seed,
                 end_seconds=end_seconds,
                 picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
-                decoder=demuxer.codec_context.name,
+                decoder=name,
                 probed=executor.probes,
                 compared=not executor.probes,
                 leading_macroblocks=leading_macroblocks,
@@ -150,7 +152,7 @@ def sample_track(
     bound = DecodingBound.of(
         profile,
         span_seconds=duration_seconds - demuxer.begins_seconds,
-        picture_macroblocks=weighed(demuxer.picture_pixels / MACROBLOCK_PIXELS, demuxer.codec_context.name),
+        picture_macroblocks=weighed(demuxer.picture_pixels / MACROBLOCK_PIXELS, name),
     )
     summary = {
         "track": track,

@@ -22,6 +22,9 @@ to 36 times a talking head's CPU."""
 DECODER_WEIGHTS = {"libdav1d": 0.5, "hevc": 1.2}
 """Cost of a macroblock by decoder, as FFmpeg calls it, beside the others': dav1d takes 0.12 to 0.18 µs, so that 1080p
 of 30 pictures a second, which has to be decoded whole in AV1, is within `balanced`."""
+FIRST_BYTES = 1_500_000
+"""Bytes for each second of the input over which (>) even its first sample is refused: a keyframe of 33 MB in 2 s took
+67 times a talking head's CPU."""
 HANDED_OVER = 2
 """Decoded pictures of its size that a sample costs the parent: to copy, to hash and to scale."""
 JUDGED_MACROBLOCKS, JUDGED_SHARE = 25_000, 0.5
@@ -96,15 +99,18 @@ class DecodingBound:
     picture_macroblocks: float
     """Cost of one picture, as `weighed` gives it; 0: not known, and nothing is bounded."""
     judged_macroblocks: float = 0.0
-    """What a sample counts for besides its pictures."""
-    first_stays: bool = True
-    """The first sample is taken whatever it costs: a segment without one is none that was moderated."""
+    """Macroblocks that a sample counts for besides its pictures."""
+    first_bytes: float = 0.0
+    """The first sample is taken, whatever it costs, if its packet has no more bytes (<=): a segment without one was not
+    moderated."""
 
     @classmethod
     def of(cls, profile: SamplingProfile, *, span_seconds: float, picture_macroblocks: float) -> "DecodingBound":
         """The bound of `span_seconds` of video. What a second may cost, the shortest input may."""
+        seconds = max(span_seconds, BURST_SECONDS)
         return cls(
-            macroblocks=profile.macroblocks_per_second * max(span_seconds, BURST_SECONDS),
+            macroblocks=profile.macroblocks_per_second * seconds,
+            first_bytes=FIRST_BYTES * seconds,
             picture_macroblocks=picture_macroblocks,
             judged_macroblocks=min(
                 JUDGED_MACROBLOCKS,
@@ -154,7 +160,9 @@ class DecodingBound:
         costs = {number: self._costs(packets, runs[number], indices) for number, indices in left.items()}
         total = sum(cost[-1] for cost in costs.values())
         total += sum(self.run_cost(packets, runs[number], len(targets[number])) for number in watched)
-        first = min(targets) if self.first_stays else None
+        first = min(targets, default=None)
+        if first in left and packets[left[first][0]].size_bytes > self.first_bytes:
+            first = None
         heap = [(-cost[-1], -number) for number, cost in costs.items() if len(cost) > (number == first)]
         heapq.heapify(heap)
         dropped: list[int] = []

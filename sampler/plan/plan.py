@@ -119,7 +119,7 @@ def plan(
     span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
     bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_cost)
     if leading_macroblocks is not None:
-        bound = replace(bound, macroblocks=leading_macroblocks, first_stays=False)
+        bound = replace(bound, macroblocks=leading_macroblocks, first_bytes=0)
     owed, wishes = _owed(packets, parts, profile, SecretInstants(seed), end_seconds)
     for number, part in enumerate(parts):
         wishes += [

@@ -141,6 +141,17 @@ def test_cheap_decoders_decode_1080p_whole(decoder: str, whole: bool) -> None:
     assert bool(result.refused_seconds) is not whole
 
 
+@pytest.mark.parametrize(("size_bytes", "count"), [(2_900_000, 1), (33_000_000, 0)])
+def test_a_first_picture_of_many_bytes_is_left_out(size_bytes: int, count: int) -> None:
+    """Entropy alone, 33 MB in one picture each 2 s, took 67 times a talking head's CPU."""
+    packets = [VideoPacket(seconds=0.0, size_bytes=size_bytes, keyframe=True)]
+    packets += [VideoPacket(seconds=number / 25, size_bytes=900, keyframe=False) for number in range(1, 50)]
+    result = planned(packets, macroblocks=32_400)
+
+    assert sum(len(part.targets) for part in result.runs) == count
+    assert bool(result.refused_seconds) is (count == 0)
+
+
 def test_samples_pay_for_being_judged() -> None:
     """A montage of 1080p that is decoded whole would have five classified a second besides."""
     bound = DecodingBound.of(BALANCED, span_seconds=4, picture_macroblocks=8_160)
