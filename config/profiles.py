@@ -26,8 +26,8 @@ class SamplingProfile(BaseModel):
     """Bound on all samples, counted by half seconds, but for those that keyframes and gaps call for. What it refuses is
     skipped: `budget` in the ledger."""
     macroblocks_per_second: int = Field(default=250_000, ge=0, strict=True)
-    """Bound on what is decoded for a second of video, in blocks of 16×16 pixels: 1080p has 8,160 a picture. What it
-    refuses is skipped: `budget`."""
+    """Bound on what is decoded for a second of video, in blocks of 16×16 pixels: 1080p has 8,160 a picture. Bytes and
+    samples count too (sampler/plan/budget.py). What it refuses is skipped: `budget`."""
     exact_pictures: bool = False
     """True if the loop filter always runs. Else it is left out where most pictures must be decoded, or suspected cuts
     alone, which moves PDQ by 2 to 4 bits in the mean (sampler/decode/thrift.py)."""
