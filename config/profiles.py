@@ -41,7 +41,7 @@ ECONOMY: Final = SamplingProfile(
     cuts_per_second=1,
     audits_per_minute=0.1,
     samples_per_second=3,
-    macroblocks_per_second=120_000,
+    macroblocks_per_second=130_000,
 )
 BALANCED: Final = SamplingProfile(
     name="balanced",

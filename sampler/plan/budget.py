@@ -19,7 +19,7 @@ MACROBLOCK_BYTES = 4
 """So many bytes of a packet cost what a macroblock does: a byte of CABAC or of VP9 takes 65 to 100 ns in ten streams of
 30 to 200 Mbit/s, a macroblock of ordinary video, which has up to four, 0.2 to 0.5 µs. At 16 bytes such streams took 24
 to 36 times a talking head's CPU."""
-DECODER_WEIGHTS = {"libdav1d": 0.5, "hevc": 1.2}
+DECODER_WEIGHTS = {"libdav1d": 0.5}
 """Cost of a macroblock by decoder, as FFmpeg calls it, beside the others': dav1d takes 0.12 to 0.18 µs, so that 1080p
 of 30 pictures a second, which has to be decoded whole in AV1, is within `balanced`."""
 FIRST_BYTES = 1_500_000
