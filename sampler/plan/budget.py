@@ -27,11 +27,10 @@ FIRST_BYTES = 1_500_000
 67 times a talking head's CPU."""
 HANDED_OVER = 2
 """Decoded pictures of its size that a sample costs the parent: to copy, to hash and to scale."""
-JUDGED_MACROBLOCKS, JUDGED_SHARE = 25_000, 0.5
-"""Macroblocks that a sample counts for besides, to be matched and classified, whatever its size: half of what 17 ms of
-a classifier would decode; and the most that all samples of a second may take so, as a share of its macroblocks, for
-profiles that allow few. Without it a montage of 1080p in x265, five times as fast, took 17 times a talking head's CPU,
-with it 11."""
+JUDGED_MACROBLOCKS, JUDGED_SHARE = 30_000, 0.6
+"""Macroblocks that a sample counts for besides, to be matched and classified, whatever its size: what 10 ms
+decode; and the most that all samples of a second may take so, as a share of its macroblocks, for profiles that allow
+few. Without it a montage of 1080p in x265, five times as fast, took 17 times a talking head's CPU, with it 12."""
 
 
 def shared(profile: SamplingProfile, tracks: int) -> SamplingProfile:
