@@ -75,7 +75,7 @@ class Picture:
         first = self.planes[0]
         if self.is_rgb:
             return self._upright(np.asarray(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY), np.uint8))
-        return self._upright(first if self.full_range else np.asarray(cv2.LUT(first, _expansion()), np.uint8))
+        return self._upright(first if self.full_range else _expanded(first))
 
     def chroma(self, width: int, height: int) -> Plane | None:
         """Colours without brightness: uint8, (2, height, width), U and V as stored, each shrunk; None: it is grey."""
@@ -120,7 +120,7 @@ class Picture:
         if self.is_rgb:
             return self._upright(planes[0])
         if len(planes) == 1:
-            grey = planes[0] if self.full_range else np.asarray(cv2.LUT(planes[0], _expansion()), np.uint8)
+            grey = planes[0] if self.full_range else _expanded(planes[0])
             return self._upright(np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8))
         yuv = cv2.merge(planes)
         return self._upright(np.asarray(cv2.transform(yuv, yuv_to_rgb(self.matrix, self.full_range)), np.uint8))
@@ -142,11 +142,10 @@ def _resized(plane: Plane, *, width: int, height: int) -> Plane:
     return np.asarray(cv2.resize(plane, (width, height), interpolation=method), np.uint8)
 
 
-@cache
-def _expansion() -> Plane:
-    """Table from limited to full range, rounded to nearest."""
-    levels = (np.arange(256) - LUMA_MIN) * (255 / LUMA_SPAN)
-    return np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)
+def _expanded(luma: Plane) -> Plane:
+    """Limited to full range, rounded to nearest: no level lies within 1/146 of a half. A table takes twice as long."""
+    gain = 255 / LUMA_SPAN
+    return np.asarray(cv2.addWeighted(luma, gain, luma, 0.0, -LUMA_MIN * gain), np.uint8)
 
 
 @cache

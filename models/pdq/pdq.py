@@ -38,6 +38,9 @@ BITS = 256
 _BAND_ROWS = 4
 """Samples a matrix product: a band of 4 reads ~7 % of the rows. Fastest of 2, 4, 8, 16 on 512×512 and 720p."""
 
+_BAND_COLUMNS = 8
+"""The same across: fastest of 4, 8, 16, 32 on 360p and 720p, two and three times as fast as all columns at once."""
+
 _SAMPLE_DRIFT = 4e-3
 """Grey levels by which a blurred sample may be off the reference's: over twice the worst of 312 pictures (0.0015)."""
 
@@ -140,9 +143,11 @@ def sample(luma: Picture) -> FloatArray:
     """Blurs a luma plane, as `hash_luma` takes it, and samples it: float32, (64, 64), within _SAMPLE_DRIFT."""
     height, width = luma.shape
     rows = np.empty((SAMPLES, width), np.float32)
-    for first, start, end, weights in _row_bands(height):
+    for first, start, end, weights in _bands(height, _BAND_ROWS):
         np.matmul(weights, luma[start:end].astype(np.float32, copy=False), out=rows[first : first + _BAND_ROWS])
-    sampled: FloatArray = rows @ sampling_matrix(width).T
+    sampled = np.empty((SAMPLES, SAMPLES), np.float32)
+    for first, start, end, weights in _bands(width, _BAND_COLUMNS):
+        np.matmul(rows[:, start:end], weights.T, out=sampled[:, first : first + _BAND_COLUMNS])
     return sampled
 
 
@@ -201,13 +206,13 @@ def sampling_matrix(size_pixels: int) -> FloatArray:
     return matrix.astype(np.float32)
 
 
-@lru_cache(maxsize=32)
-def _row_bands(height_pixels: int) -> tuple[tuple[int, int, int, FloatArray], ...]:
-    """The sampling matrix cut to its band: (first sample, first row, end row, weights float32 (4, rows))."""
-    matrix = sampling_matrix(height_pixels)
+@lru_cache(maxsize=64)  # rows and columns of 32 sizes
+def _bands(size_pixels: int, samples: int) -> tuple[tuple[int, int, int, FloatArray], ...]:
+    """The sampling matrix cut to its band: (first sample, first pixel, end pixel, weights float32 (samples, used))."""
+    matrix = sampling_matrix(size_pixels)
     bands = []
-    for first in range(0, SAMPLES, _BAND_ROWS):
-        weights = matrix[first : first + _BAND_ROWS]
+    for first in range(0, SAMPLES, samples):
+        weights = matrix[first : first + samples]
         used = np.flatnonzero(weights.any(axis=0))
         start, end = int(used[0]), int(used[-1]) + 1
         bands.append((first, start, end, np.ascontiguousarray(weights[:, start:end])))

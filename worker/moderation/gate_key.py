@@ -124,35 +124,28 @@ class GateKey:
     @cached_property
     def _weights(self) -> NDArray[np.float32]:
         """(PROJECTIONS, size of all measures): each one's sign and weight, over the root of the number of its kind."""
-        texture = self._signs(b"texture", ROWS - 1, COLUMNS - 1)
-        chroma = self._signs(b"chroma", 2, CHROMA_ROWS * CHROMA_COLUMNS)
-        return np.hstack(
-            [
-                self._luma_weights(),
-                texture * (TEXTURE_WEIGHT / texture.shape[1] ** 0.5),
-                chroma * (CHROMA_WEIGHT / (chroma.shape[1] / 2) ** 0.5),
-            ]
-        )
+        luma, texture, chroma = ROWS * COLUMNS, (ROWS - 1) * (COLUMNS - 1), 2 * CHROMA_ROWS * CHROMA_COLUMNS
+        weights = np.empty((PROJECTIONS, luma + texture + chroma), np.float32)
+        self._weigh_luma(weights[:, :luma].reshape(PROJECTIONS, ROWS, COLUMNS))
+        self._draw(weights[:, luma : luma + texture], b"texture", TEXTURE_WEIGHT / texture**0.5)
+        self._draw(weights[:, luma + texture :], b"chroma", CHROMA_WEIGHT / (chroma / 2) ** 0.5)
+        return weights
 
-    def _luma_weights(self) -> NDArray[np.float32]:
-        """(PROJECTIONS, ROWS * COLUMNS): the mean of each block by its sign.
+    def _weigh_luma(self, weights: NDArray[np.float32]) -> None:
+        """Fills (PROJECTIONS, ROWS, COLUMNS): the mean of each block by its sign.
 
         Blocks begin at each of the four places in turn: who keeps the means of one grid's blocks moves the others'.
         """
-        rows, columns = ROWS // 2 + 1, COLUMNS // 2 + 1
-        signs = self._signs(b"signs", rows, columns).reshape(PROJECTIONS, rows, columns)
-        cells = signs.repeat(2, axis=1).repeat(2, axis=2) / (2 * (ROWS * COLUMNS) ** 0.5)
-        places = [(number // 2 % 2, number % 2) for number in range(PROJECTIONS)]
-        return np.stack(
-            [
-                one[top : top + ROWS, left : left + COLUMNS].ravel()
-                for one, (top, left) in zip(cells, places, strict=True)
-            ]
-        )
+        blocks = np.empty((PROJECTIONS, ROWS // 2 + 1, COLUMNS // 2 + 1), np.float32)
+        self._draw(blocks.reshape(PROJECTIONS, -1), b"signs", 1 / (2 * (ROWS * COLUMNS) ** 0.5))
+        cells = blocks.repeat(2, axis=1).repeat(2, axis=2)
+        for place in range(4):
+            top, left = divmod(place, 2)
+            weights[place::4] = cells[place::4, top : top + ROWS, left : left + COLUMNS]
 
-    def _signs(self, name: bytes, rows: int, columns: int) -> NDArray[np.float32]:
-        """(PROJECTIONS, rows * columns) of 1 and -1."""
-        count = PROJECTIONS * rows * columns
-        stream = shake_256(hmac.digest(self.secret, name, "sha256")).digest(-(-count // 8))
-        bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=count)
-        return (2 * bits.astype(np.float32) - 1).reshape(PROJECTIONS, rows * columns)
+    def _draw(self, weights: NDArray[np.float32], name: bytes, weight: float) -> None:
+        """Fills (PROJECTIONS, count) with `weight` and its negative."""
+        stream = shake_256(hmac.digest(self.secret, name, "sha256")).digest(-(-weights.size // 8))
+        bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=weights.size).reshape(weights.shape)
+        np.multiply(bits, np.float32(2 * weight), out=weights)
+        weights -= np.float32(weight)
