@@ -114,6 +114,8 @@ def _without_repeats(packets: Sequence[VideoPacket], group: list[int]) -> list[i
     if not sizes:
         return group
     bound = max(sizes[-1 - len(sizes) // REPEATED_PART] / 2**REPEAT_DOUBLINGS, 1)
+    if sizes[0] >= bound:
+        return group
     kept: list[int] = []
     for is_small, several in groupby(group, lambda index: packets[index].size_bytes < bound):
         stretch = list(several)

@@ -7,6 +7,7 @@ alone.
 """
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from statistics import median
 
@@ -66,40 +67,43 @@ def _scales(packets: Sequence[VideoPacket], group: Sequence[int]) -> list[list[f
 def _weigh(scales: Sequence[Sequence[float]], length: int) -> list[tuple[float, int]]:
     """(score, place) of each stretch of `length`, by its first packet's place."""
     looks = TWO_SCALES * (len(scales) - 1)
-    stretches = [_stretches(values, length) for values in scales]
+    measured = [(values[0], *_stretches(values, length)) for values in scales]
     weighed = []
     for first in range(1, len(scales[0]) - length + 1):
         against, least, most = AGAINST_FLOOR, -math.inf, -math.inf
-        for values, (means, medians) in zip(scales, stretches, strict=True):
-            level = means[first]
-            sides = [
-                _beside(values, medians, first - length, length),
-                _beside(values, medians, first + length, length),
-            ]
-            over = [WITHOUT_NEIGHBOURS if side is None else math.log2(level / side) for side in sides]
-            least, most = max(least, min(over)), max(most, *over)
-            excess = length * (level - max((side for side in sides if side is not None), default=0.0))
-            against = max(against, min(math.log2(max(excess, 1.0) / values[0]), 0.0))
+        for keyframe, means, sides in measured:
+            level, before, after = means[first], sides[first - 1], sides[first - 1 + 2 * length]
+            low = WITHOUT_NEIGHBOURS if before is None else math.log2(level / before)
+            high = WITHOUT_NEIGHBOURS if after is None else math.log2(level / after)
+            if low > high:
+                low, high = high, low
+            least, most = max(least, low), max(most, high)
+            excess = length * (level - max(before or 0.0, after or 0.0))
+            against = max(against, min(math.log2(max(excess, 1.0) / keyframe), 0.0))
         weighed.append((least + most / 2 + against - looks, first))
     return weighed
 
 
-def _stretches(values: Sequence[float], length: int) -> tuple[list[float], list[float]]:
-    """Mean without the largest, and median, of each stretch from its first packet's place on."""
+def _stretches(values: Sequence[float], length: int) -> tuple[list[float], list[float | None]]:
+    """Mean without the largest of each stretch from its first packet's place on; and the median of each that lies
+    beside one, from place `1 - length` on, as `_beside` gives it."""
     left = length - length // LARGEST_PART - 1
+    lower, upper = (length - 1) // 2, length // 2
     means, medians = [], []
-    for first in range(len(values) - length + 1):
-        ordered = sorted(values[first : first + length])
+    ordered = sorted(values[:length])
+    for first, following in enumerate([*values[length:], 0.0]):
         means.append(sum(ordered[:left]) / left)
-        medians.append((ordered[(length - 1) // 2] + ordered[length // 2]) / 2)
-    return means, medians
+        medians.append((ordered[lower] + ordered[upper]) / 2)
+        del ordered[bisect_left(ordered, values[first])]
+        insort(ordered, following)
+    before = [_beside(values, place, length) for place in range(1 - length, 1)]
+    after = [_beside(values, place, length) for place in range(len(medians), len(values) + 1)]
+    return means, [*before, *medians[1:], *after]
 
 
-def _beside(values: Sequence[float], medians: Sequence[float], first: int, length: int) -> float | None:
+def _beside(values: Sequence[float], first: int, length: int) -> float | None:
     """Median of the stretch that begins at a place, or of half of it at a run's ends; None: there is less. The keyframe
     is in none."""
-    if 1 <= first < len(medians):
-        return medians[first]
     part = values[max(first, 1) : max(first + length, 1)]
     return median(part) if len(part) >= length // 2 else None
 
