@@ -8,6 +8,17 @@ class HeaderError(Exception):
     """The bits make no sense, or end. Never leaves the modules that read headers."""
 
 
+def _codes(window: int) -> tuple[int, int]:
+    """The number that the `window`, of eight bits, begins with as an unsigned Exp-Golomb code, and the bits of that
+    code; 0 bits: it is longer."""
+    length = 2 * (8 - window.bit_length()) + 1
+    return (0, 0) if length > 8 else ((window >> 8 - length) - 1, length)
+
+
+_CODES = tuple(map(_codes, range(256)))
+"""Nearly all codes of slice headers are that short."""
+
+
 class Bits:
     """Reads bits from the front of a header. Few calls and one integer: it runs for every packet."""
 
@@ -25,19 +36,21 @@ class Bits:
         self._left = left = self._left - count
         if left < 0:
             raise HeaderError
-        taken = self._value >> left
-        self._value &= (1 << left) - 1
-        return taken
+        return self._value >> left & (1 << count) - 1
 
     def ue(self) -> int:
         """An unsigned Exp-Golomb code (9.1): as many zeros in front as bits follow the one."""
-        value = self._value
-        self._left = left = 2 * value.bit_length() - self._left - 1
+        left = self._left
+        if left >= 8:
+            number, length = _CODES[self._value >> left - 8 & 0xFF]
+            if length:
+                self._left = left - length
+                return number
+        value = self._value & (1 << left) - 1
+        self._left = left = 2 * value.bit_length() - left - 1
         if left < 0:
             raise HeaderError
-        code = value >> left
-        self._value = value & (1 << left) - 1
-        return code - 1
+        return (value >> left) - 1
 
     def se(self) -> int:
         """A signed Exp-Golomb code (9.1.1)."""

@@ -201,12 +201,13 @@ def _skip_weights(bits: Bits, lists: list[int], *, has_chroma: bool) -> None:
     bits.ue()
     if has_chroma:
         bits.ue()
-    for length in lists:
-        for _ in range(length):
-            for values in (2, 4) if has_chroma else (2,):
-                if bits.take(1):
-                    for _ in range(values):
-                        bits.se()
+    for _ in range(sum(lists)):
+        if bits.take(1):
+            bits.se()
+            bits.se()
+        if has_chroma and bits.take(1):
+            for _ in range(4):
+                bits.se()
 
 
 def _read_marking(bits: Bits, *, idr: bool) -> tuple[bool, bool]:

@@ -175,9 +175,10 @@ class NalReader:
                 recovery = _recovery_frames(unit[1:], recovery)
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)
-        self._count_pixels([first, *others] if self._quantisers.several_sizes else [])
-        quantiser = self._quantisers.read(first)
-        field = self._quantisers.field
+        quantisers = self._quantisers
+        if quantisers.several_sizes or quantisers.picture_pixels != self._used_pixels:
+            self._count_pixels([first, *others] if quantisers.several_sizes else [])
+        quantiser, field = quantisers.read(first), quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
         begins = intra and not completes and (idr or (flagged and not recovery))
         leading = outside = False

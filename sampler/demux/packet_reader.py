@@ -203,7 +203,7 @@ class Demuxer:
             InputError: no picture, or over a limit.
         """
         window = PacketWindow()
-        limits = self.limits
+        limits, place, is_mp4 = self.limits, self.timeline.place, self._container is Container.MP4
         self._before = before
         primer: Primer | None = None
         context = self.codec_context
@@ -218,26 +218,27 @@ class Demuxer:
         for payload in self._demux():
             if not payload.size:
                 continue
-            if self._container is Container.MP4 and payload.has_sidedata("encryption_info"):
+            if is_mp4 and payload.has_sidedata("encryption_info"):
                 raise EncryptedError(ENCRYPTED)
-            data = bytes(payload)
-            head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
-            if reader is not None and reader.leaf_named:
-                window.packets = [packet._replace(reference=True) for packet in window.packets]
+            data, flagged, head = bytes(payload), payload.is_keyframe, None
+            if reader is not None:
+                head = reader.read(data, flagged=flagged)
+                if reader.leaf_named:
+                    window.packets = [packet._replace(reference=True) for packet in window.packets]
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
                 window.packets[-1], head = joined(window.packets[-1], head)
             else:
-                seconds = self.timeline.place(payload.pts, payload.dts, payload.duration)
+                seconds = place(payload.pts, payload.dts, payload.duration)
                 self.frames_total += 1
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
-            if payload.is_keyframe:
+            if flagged:
                 self._hold_pixels(announced_pixels(name, data, extradata))
-            if reader is not None and reader.picture_pixels > coded_pixels:
+            if reader is not None and (pixels := reader.picture_pixels) > coded_pixels:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
-                coded_pixels = reader.picture_pixels
+                coded_pixels = pixels
                 self._hold_pixels(coded_pixels // ROOM)
             packet = describe(payload, head, seconds, keyframe_seconds)
             if reader is not None and packet.keyframe and (lacking := reader.lacking()):
