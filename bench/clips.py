@@ -41,14 +41,14 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSetting:
-    """Settings of x264, x265 or SVT-AV1: fixed closed GOPs and `scenecut=0`, as in live encoders (platforms ask for a
-    fixed keyframe interval), so that keyframes depend on time alone."""
+    """Settings of x264, x265, SVT-AV1 or libvpx: fixed closed GOPs and `scenecut=0`, as in live encoders (platforms ask
+    for a fixed keyframe interval), so that keyframes depend on time alone."""
 
     name: str
     zero_latency: bool
     parameters: str
-    """The encoder's own parameters; `{kbits}` is the bit rate in kbit/s, `{half}` and `{fifth}` so many kbit, `{third}`
-    a third of the rate."""
+    """The encoder's own parameters, of libvpx FFmpeg's; `{kbits}` is the bit rate in kbit/s, `{half}` and `{fifth}` so
+    many kbit, `{third}` a third of the rate."""
     preset: str = "veryfast"
     codec: str = "libx264"
     container: str = "mpegts"
@@ -75,12 +75,16 @@ class EncoderSetting:
         kbits = round(pixels * self.frames_per_second * BITS_PER_PIXEL / 1000)
         own = self.parameters.format(kbits=kbits, half=kbits // 2, third=kbits // 3, fifth=kbits // 5)
         tune = {"tune": "zerolatency"} if self.zero_latency else {}
-        return {"preset": self.preset, **tune, **self._parameters(f"keyint={gop_frames}:min-keyint={gop_frames}", own)}
+        preset = {} if self.codec == "libvpx-vp9" else {"preset": self.preset}
+        return {**preset, **tune, **self._parameters(f"keyint={gop_frames}:min-keyint={gop_frames}", own)}
 
     def _parameters(self, gop: str, own: str) -> dict[str, object]:
         if self.codec == "libsvtav1":
             frames = gop.split(":")[0].removeprefix("keyint=")
             return {"g": frames, "svtav1-params": f"keyint={frames}:scd=0:lp=1:{own}"}
+        if self.codec == "libvpx-vp9":
+            frames = gop.split(":")[0].removeprefix("keyint=")
+            return {"g": frames, "keyint_min": frames, **dict(part.split("=") for part in own.split(":"))}
         if self.codec == "libx265":
             return {"x265-params": f"{gop}:scenecut=0:open-gop=0:pools=1:frame-threads=1:log-level=none:{own}"}
         return {"x264-params": f"{gop}:scenecut=0:open-gop=0:threads=1:{own}"}

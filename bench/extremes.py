@@ -8,18 +8,8 @@ import cv2
 import numpy as np
 
 from bench.clips import EncoderSetting
-from bench.hidden_clips import (
-    AV1,
-    PLAIN,
-    SEGMENT_SECONDS,
-    X264_LOW_DELAY,
-    X264_QUALITY,
-    X265,
-    HiddenClip,
-    HiddenRow,
-    MakeClip,
-    encoded,
-)
+from bench.hidden_clips import HiddenClip, MakeClip, encoded
+from bench.hidden_rows import AV1, PLAIN, SEGMENT_SECONDS, X264_LOW_DELAY, X264_QUALITY, X265, HiddenRow
 from bench.made_clips import lazy_reel
 from bench.material import MONTAGE, Reel
 from bench.staging import I420, StagedReel, Strobe, planes, portrait

@@ -5,7 +5,9 @@ from io import BytesIO
 from typing import cast
 
 import av
+import numpy as np
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from bench.clips import muxed
@@ -13,6 +15,10 @@ from bench.clips import muxed
 START_CODE = b"\x00\x00\x01"
 ACCESS_UNIT_DELIMITER, SEQUENCE_PARAMETERS, PICTURE_PARAMETERS = 9, 7, 8
 """Types of NAL units (ITU-T H.264, table 7-1)."""
+PARAMETER_SETS = {"h264": frozenset([7, 8]), "hevc": frozenset([32, 33, 34])}
+"""The same, and of H.265 (table 7-1), by FFmpeg's name of the codec."""
+PADDED, KEYFRAME_PADDED = (0.7, 1.1), 2.5
+"""Bytes of pictures with padding, the least and the most, and of keyframes, in times of the largest that is none."""
 RECOVERY_POINT = START_CODE + bytes([6, 6, 1, 0b11000100, 0x80])
 """SEI with payload 6, ITU-T H.264, D.1.8: recovery after 0 pictures, exact."""
 
@@ -41,6 +47,51 @@ def with_recovery_points(stream: bytes, every: int) -> bytes:
                 packet = forged
             packets.append(packet)
         return muxed(packets, video, "mpegts")
+
+
+def with_padding(stream: bytes) -> bytes:
+    """The same H.264 or H.265 in MPEG-TS, with bytes behind the slices, which decoders skip."""
+    random = np.random.default_rng(17)
+    with av.open(BytesIO(stream), "r", format="mpegts") as whole:
+        video = whole.streams.video[0]
+        packets = [packet for packet in whole.demux(video) if packet.size]
+        most = max(packet.size for packet in packets if not packet.is_keyframe)
+        padded: list[Packet[VideoStream]] = []
+        for packet in packets:
+            share = KEYFRAME_PADDED if packet.is_keyframe else random.uniform(*PADDED)
+            missing = max(round(share * most) - packet.size, 0)
+            padded.append(_rewritten(packet, bytes(packet) + random.integers(4, 256, missing, np.uint8).tobytes()))
+        return muxed(padded, video, "mpegts")
+
+
+def without_parameter_sets(segment: bytes) -> bytes:
+    """The same H.264 or H.265 in MPEG-TS, with no parameter sets."""
+    file = BytesIO()
+    with av.open(BytesIO(segment), "r", format="mpegts") as whole, av.open(file, "w", format="mpegts") as output:
+        video = whole.streams.video[0]
+        name = video.codec_context.name
+        # One that knows no parameter sets adds none.
+        written = output.add_mux_stream(name, rate=1)
+        for packet in whole.demux(video):
+            if packet.size:
+                units = [unit.rstrip(b"\0") for unit in bytes(packet).split(START_CODE)[1:]]
+                kept = [unit for unit in units if _kind(name, unit) not in PARAMETER_SETS[name]]
+                bare = _rewritten(packet, b"".join(b"\0" + START_CODE + unit for unit in kept))
+                cast("Packet[Stream]", bare).stream = written
+                output.mux(bare)
+    return file.getvalue()
+
+
+def _kind(codec: str, unit: bytes) -> int:
+    return unit[0] & 0x1F if codec == "h264" else unit[0] >> 1 & 0x3F
+
+
+def _rewritten(packet: "Packet[VideoStream]", data: bytes) -> "Packet[VideoStream]":
+    """A packet of other bytes, with the same times."""
+    changed: Packet[VideoStream] = cast("Packet[VideoStream]", Packet(data))
+    changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
+    changed.is_keyframe = packet.is_keyframe
+    return changed
 
 
 def with_chapter_track(first: bytes, second: bytes) -> bytes:

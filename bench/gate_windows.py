@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.clips import EncoderSetting
-from bench.hidden_clips import SEGMENT_SECONDS, X264_QUALITY, ClipFolder, HiddenClip, HiddenRow, encoded
+from bench.hidden_clips import ClipFolder, HiddenClip, encoded
+from bench.hidden_rows import SEGMENT_SECONDS, X264_QUALITY, HiddenRow
 from bench.sampling import HIDDEN_HEIGHT, HIDDEN_WIDTH
 from bench.staging import StagedReel, planes, still_photograph
 from bench.stream_cost import StreamCost

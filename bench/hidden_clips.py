@@ -16,133 +16,32 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from bench import clips, forged_clips, material, staging
-from bench.clips import ENCODERS, Clip, EncoderSetting, Insert, muxed, seconds
-from bench.forged_clips import with_chapter_track, with_recovery_points
+from bench import clips, forged_clips, hidden_rows, material, staging
+from bench.clips import Clip, EncoderSetting, Insert, muxed, seconds
+from bench.forged_clips import with_chapter_track, with_padding, with_recovery_points, without_parameter_sets
+from bench.hidden_rows import (
+    LEADING_PICTURES,
+    LONGEST_SECONDS,
+    SEGMENT_SECONDS,
+    SHORTEST_SECONDS,
+    STROBE_SECONDS,
+    HiddenRow,
+)
 from bench.material import Reel
 from bench.staging import (
     THUMBNAIL_HEIGHT,
     THUMBNAIL_WIDTH,
-    Finish,
     HiddenInsert,
     StagedReel,
     Strobe,
-    flicker,
+    Transition,
+    held,
     planes,
-    portrait,
     thumbnail,
 )
 
-SEGMENT_SECONDS = 4
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 1.5
-"""Durations of inserts at full extent."""
-STROBE_SECONDS = 2
-LEADING_PICTURES = 12
-"""Length of the inserts that leading pictures hide: 0.5 s. Of 16 B-frames 13 come before a keyframe every 2 s."""
-GROUNDS = ("bikes, one shot", "bigbuckbunny", "carphone_pristine", "handheld", "pan")
-FILMS = (*GROUNDS, "discs")
-PHOTOGRAPHS = staging.PHOTOGRAPHS
-
-X264_LOW_DELAY, X264_BUFFERED, X264_QUALITY = ENCODERS[:3]
-X265 = EncoderSetting(name="x265 CRF 26", zero_latency=False, parameters="bframes=3:crf=26", codec="libx265")
-AV1 = EncoderSetting(
-    name="SVT-AV1 CRF 40", zero_latency=False, parameters="crf=40", preset="10", codec="libsvtav1", container="mp4"
-)
-X264_ONE_KEYFRAME = replace(X264_LOW_DELAY, name="zerolatency CRF 23", parameters="crf=23")
-PLAIN = (X264_LOW_DELAY, X264_QUALITY, X265, X264_BUFFERED)
-OPEN = (
-    EncoderSetting(
-        name="x264, open GOPs", zero_latency=False, parameters="open-gop=1:bframes=16:b-adapt=0:b-bias=100:crf=23"
-    ),
-    EncoderSetting(
-        name="x265, open GOPs",
-        zero_latency=False,
-        parameters="open-gop=1:bframes=16:b-adapt=0:rc-lookahead=30:crf=26",
-        codec="libx265",
-    ),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HiddenRow:
-    """A way to hide inserts, for which several clips are made."""
-
-    name: str
-    encoders: tuple[EncoderSetting, ...] = PLAIN
-    frames_per_second: int = 24
-    gop_pictures: int = 96
-    area: float = 1.0
-    """Part of the picture that the insert takes."""
-    fade_seconds: float = 0.0
-    strobe_period: int = 0
-    """A strobe elsewhere in the segment flashes every so many pictures; 0: there is none."""
-    repeats: int = 1
-    """Times that each picture of the camera is sent."""
-    finishes: tuple[Finish | None, ...] = (None,)
-    grounds: tuple[str, ...] = GROUNDS
-    films: tuple[str, ...] = FILMS
-    """Films of inserts."""
-    leading: int | None = None
-    """Inserts lie in the leading pictures of every second keyframe: of even ones (0), which begin segments, or odd
-    ones (1). None: they lie elsewhere."""
-    decoys: bool = False
-    """Inserts fill all between keyframes, which alone show the ground."""
-    lies: bool = False
-    """There is one keyframe; each segment but the first begins with a recovery point that is none."""
-    second_track: bool = False
-    """A second track shows the ground alone, and names the first its chapter track."""
-    floor: float = 0.9
-    """Share to be seen at `balanced`."""
-
-    @property
-    def segment_pictures(self) -> int:
-        return SEGMENT_SECONDS * self.frames_per_second
-
-
-ROWS = (
-    HiddenRow(name="open GOP, inside", encoders=OPEN, gop_pictures=48, leading=1),
-    HiddenRow(name="open GOP, borders", encoders=OPEN, gop_pictures=48, leading=0),
-    HiddenRow(name="window of 1/2", area=1 / 2),
-    HiddenRow(name="window of 1/4", area=1 / 4),
-    HiddenRow(name="window of 1/9", area=1 / 9, floor=0.7),
-    HiddenRow(name="strobe of 15", frames_per_second=60, gop_pictures=240, strobe_period=4),
-    HiddenRow(name="strobe of 30", frames_per_second=120, gop_pictures=480, strobe_period=4),
-    HiddenRow(name="flicker, AV1", encoders=(AV1,), finishes=(flicker(0.45), flicker(0.7))),
-    HiddenRow(name="portrait, grain", finishes=(portrait(blurred=False), portrait(blurred=True))),
-    HiddenRow(name="fade of 0.2 s", fade_seconds=0.2, films=PHOTOGRAPHS),
-    HiddenRow(name="fade of 0.33 s", fade_seconds=0.33, films=PHOTOGRAPHS, floor=0.7),
-    HiddenRow(name="fade of 0.5 s", fade_seconds=0.5, films=PHOTOGRAPHS, floor=0.7),
-    HiddenRow(name="decoy keyframes", frames_per_second=30, gop_pictures=15, decoys=True),
-    HiddenRow(name="lying recovery point", encoders=(X264_LOW_DELAY, X264_ONE_KEYFRAME), lies=True, floor=0.0),
-    HiddenRow(name="chapter track", encoders=(replace(X264_QUALITY, container="mp4"),), second_track=True),
-    HiddenRow(name="10 in 30", frames_per_second=30, gop_pictures=120, repeats=3),
-)
-CODECS = (X264_QUALITY, X265, AV1)
-UNCUT = (
-    HiddenRow(name="talking head", encoders=CODECS, gop_pictures=48, grounds=("carphone_pristine",)),
-    HiddenRow(name="handheld", encoders=CODECS, gop_pictures=48, grounds=("handheld",)),
-    HiddenRow(name="dark webcam", encoders=CODECS, gop_pictures=48, grounds=("dark webcam",)),
-    HiddenRow(name="slides", encoders=CODECS, gop_pictures=48, grounds=("slides",)),
-    HiddenRow(name="game", encoders=CODECS, gop_pictures=48, grounds=("game",)),
-    HiddenRow(
-        name="10 in 30, uncut",
-        encoders=CODECS,
-        frames_per_second=30,
-        gop_pictures=60,
-        repeats=3,
-        grounds=("carphone_pristine",),
-    ),
-    HiddenRow(
-        name="15 in 60, uncut",
-        encoders=CODECS,
-        frames_per_second=60,
-        gop_pictures=120,
-        repeats=4,
-        grounds=("carphone_pristine",),
-    ),
-)
-"""Material without cuts."""
-UNCUT_FILMS = tuple(dict.fromkeys(ground for row in UNCUT for ground in row.grounds))
+WHOLE = 0.15
+"""Share of a picture that may be missing of an insert that counts as shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +62,8 @@ class HiddenClip:
     fade_seconds: float
     width: int
     height: int
+    whole_seconds: float = 0.0
+    """So long before it, and after it, an insert that comes in piece by piece shows all but `WHOLE` of it."""
 
 
 MakeClip = Callable[[], HiddenClip]
@@ -209,7 +110,10 @@ class ClipFolder:
 @cache
 def recipes_digest() -> str:
     """Digest of the modules that make clips: a changed recipe makes new ones."""
-    sources = [Path(__file__), *(Path(module.__file__ or "") for module in (clips, forged_clips, material, staging))]
+    sources = [
+        Path(__file__),
+        *(Path(module.__file__ or "") for module in (clips, forged_clips, hidden_rows, material, staging)),
+    ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
@@ -246,6 +150,9 @@ def _make(row: HiddenRow, reel: Callable[[], Reel], *, number: int, inserts: int
                     offset=int(random.integers(500)),
                     window=_window(row.area, random),
                     fade=round(row.fade_seconds * row.frames_per_second),
+                    transition=row.transition,
+                    contrast=1.0 if row.contrasts is None else random.uniform(*row.contrasts),
+                    even=None if row.contrasts is None else (first, first + row.segment_pictures),
                 )
             )
     staged = StagedReel(
@@ -289,7 +196,11 @@ def encoded(
     stream = encoder.encode(staged, films, gop_frames=frames if row.lies else row.gop_pictures)
     if row.lies:
         stream = with_recovery_points(stream, row.segment_pictures)
+    if row.padded:
+        stream = with_padding(stream)
     segments, starts = _segmented(stream, encoder.container)
+    if row.bare:
+        segments = (segments[0], *map(without_parameter_sets, segments[1:]))
     if ground is not None:
         other = encoder.encode(ground, films, gop_frames=row.gop_pictures)
         segments = tuple(map(with_chapter_track, segments, _segmented(other, encoder.container)[0]))
@@ -314,6 +225,7 @@ def encoded(
         fade_seconds=row.fade_seconds,
         width=staged.width,
         height=staged.height,
+        whole_seconds=0.0 if row.transition is Transition.FADE else WHOLE * row.fade_seconds,
     )
 
 
@@ -337,7 +249,8 @@ def _places(
         length = round(random.uniform(SHORTEST_SECONDS, LONGEST_SECONDS) * row.frames_per_second)
         low, high = span[0] + fade, span[1] - fade - length
         start = first + int(random.integers(low, high + 1))
-        yield start - start % row.repeats, start - start % row.repeats + length
+        start = held(start, row.repeats)
+        yield start, start + length
 
 
 def _window(area: float, random: np.random.Generator) -> tuple[float, float, float]:

@@ -71,7 +71,8 @@ def judge_hidden(hidden: HiddenClip, sampled: Sequence[SampledSegment | None]) -
         during = [
             (seconds, frame)
             for seconds, frame in frames
-            if insert.start_seconds - tolerance <= seconds < insert.end_seconds - tolerance
+            if insert.start_seconds - tolerance <= seconds + hidden.whole_seconds
+            and seconds - hidden.whole_seconds < insert.end_seconds - tolerance
         ]
         fading = [
             frame

@@ -21,18 +21,8 @@ from rich.progress import Progress
 
 from bench.extremes import PRICED, TALKING_HEAD, PricedStream, extreme_makes
 from bench.gate_windows import QUICK_WINDOWS, WINDOWS, measure_gate
-from bench.hidden_clips import (
-    FILMS,
-    ROWS,
-    UNCUT,
-    UNCUT_FILMS,
-    ClipFolder,
-    HiddenClip,
-    HiddenRow,
-    MakeClip,
-    make_row,
-    make_uncut,
-)
+from bench.hidden_clips import ClipFolder, HiddenClip, MakeClip, make_row, make_uncut
+from bench.hidden_rows import LOADED, ROWS, UNCUT, UNCUT_FILMS, HiddenRow
 from bench.hidden_score import HiddenResult, judge_hidden
 from bench.hiding_plot import draw_hiding
 from bench.hiding_report import HidingReport, PricedResult
@@ -88,7 +78,7 @@ def main(
     report = HidingReport(profile=profile)
     with progress_bars() as progress:
         if HidingPart.HIDDEN in parts:
-            reel = lazy_reel(FILMS, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
+            reel = lazy_reel(LOADED, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
             count = QUICK_INSERTS if quick else INSERTS
             makes = {row: make_row(row, reel, count=count, seed=seed) for row in ROWS if named(row.name)}
             report.hidden = _sampled(makes, f"{count}-{seed}", chosen, clips, progress)
@@ -135,25 +125,33 @@ def _sampled(
 def measure(hidden: HiddenClip, decoder: Decoder, profile: SamplingProfile) -> HiddenResult:
     """Samples all segments of a clip and judges the samples."""
     sampled: list[SampledSegment | None] = []
+    sets = b""
     for index, segment in enumerate(hidden.clip.segments):
         seed = f"{hidden.row}/{hidden.clip.encoder}/{hidden.clip.base}/{index}".encode()
         before = hidden.clip.segments[index - 1] if index else None
         try:
-            sampled.append(_sample(decoder, segment, before, profile, seed))
+            found = _sample(decoder, segment, before, profile, seed, sets)
         except InputError:
             sampled.append(None)
+            sets = b""
+        else:
+            sampled.append(found)
+            sets = found.parameter_sets
     return judge_hidden(hidden, sampled)
 
 
 def _sample(
-    decoder: Decoder, segment: bytes, before: bytes | None, profile: SamplingProfile, seed: bytes
+    decoder: Decoder, segment: bytes, before: bytes | None, profile: SamplingProfile, seed: bytes, sets: bytes
 ) -> SampledSegment:
-    """Samples a segment, and its leading pictures with the segment before where that is needed, as a worker does."""
-    found = decoder.sample(segment, profile=profile, seed=seed)
+    """Samples a segment after one with these parameter sets, and its leading pictures with the segment before where
+    that is needed, as a worker does."""
+    found = decoder.sample(segment, profile=profile, seed=seed, parameter_sets=sets)
     if before is None or not found.leading_seconds:
         return found
     left = found.macroblocks_left
-    leading = decoder.sample(segment, profile=profile, seed=seed, before=before, leading_macroblocks=left)
+    leading = decoder.sample(
+        segment, profile=profile, seed=seed, before=before, leading_macroblocks=left, parameter_sets=sets
+    )
     return found.with_leading(leading)
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bench.extremes import TALKING_HEAD
 from bench.gate_windows import GateResult
-from bench.hidden_clips import HiddenRow
+from bench.hidden_rows import HiddenRow
 from bench.hidden_score import HiddenResult
 from bench.listed_pictures import TransformMatches
 from bench.report import Goal, goal_table

@@ -1,7 +1,10 @@
 """Pictures of clips in which an insert is hidden by more than its place between keyframes."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -21,8 +24,25 @@ THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 48, 27
 WINDOW_MARGIN = 0.04
 """Distance of a window from the picture's edges at least, in parts of its sides."""
 
+DIM_LEVEL, DIM_MEAN, DIM_NOISE = 40, 110, 0.5
+"""Luma of a dim picture where the bright one has its mean, and deviation of its noise."""
+EVEN_LEVEL, EVEN_NOISE = 180, 1.0
+"""Luma of even ground, and deviation of its noise."""
+BLOCK_COLUMNS, BLOCK_ROWS = 16, 9
+"""Blocks in which an insert comes in by blocks."""
+
 I420 = NDArray[np.uint8]
 """uint8, (height * 3 / 2, width): as a loop's pictures."""
+
+
+class Transition(Enum):
+    """Way in which an insert comes and goes."""
+
+    FADE = "fade"
+    WIPE = "wipe"
+    """It slides in from the left, and out again."""
+    BLOCKS = "blocks"
+    """Block after block of the picture shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +57,11 @@ class HiddenInsert:
     """Side, left and top, in parts of the picture's sides."""
     fade: int = 0
     """Pictures before `start` and from `stop` on over which the insert comes and goes."""
+    transition: Transition = Transition.FADE
+    contrast: float = 1.0
+    """Contrast of the film as it is shown."""
+    even: tuple[int, int] | None = None
+    """Pictures [first, last) in which its window shows even ground without it; None: it covers what is there."""
 
     def weight(self, index: int) -> float:
         """Opacity of the insert in picture `index`, 0 to 1."""
@@ -79,7 +104,7 @@ class StagedReel(Reel):
         base: str,
         inserts: Sequence[HiddenInsert],
         strobes: Sequence[Strobe] = (),
-        repeats: int = 1,
+        repeats: int | Fraction = 1,
         finish: Finish | None = None,
     ) -> None:
         self.width, self.height, self.loops = reel.width, reel.height, reel.loops
@@ -105,30 +130,85 @@ class StagedReel(Reel):
         for strobe in self._strobes:
             if strobe.flashes(index):
                 return strobe.flash(index, self.width, self.height)
-        return self._reel.picture(self._base, index - index % self._repeats)
+        picture = self._reel.picture(self._base, held(index, self._repeats))
+        for insert in self._inserts:
+            if insert.even is not None and insert.even[0] <= index < insert.even[1]:
+                picture = picture.copy()
+                for number, (part, plane) in enumerate(zip(_window(picture, insert), planes(picture), strict=True)):
+                    part[:] = _even(plane.shape, index)[: part.shape[0], : part.shape[1]] if number == 0 else 128
+        return picture
 
     def _shown(self, index: int) -> I420:
         picture = self._ground(index)
         for insert in self._inserts:
             # A repeated picture is repeated whole.
-            weight = insert.weight(index - index % self._repeats)
+            at = held(index, self._repeats)
+            weight = insert.weight(at)
             if weight > 0:
-                step = index - index % self._repeats - insert.start
-                picture = _pasted(picture, self._reel.picture(insert.film, insert.offset + abs(step)), insert, weight)
+                step = at - insert.start
+                film = self._reel.picture(insert.film, insert.offset + abs(step))
+                if insert.contrast < 1.0:
+                    film = _paled(film, insert.contrast)
+                picture = _pasted(picture, film, insert, weight)
         return picture
 
 
-def _pasted(ground: I420, film: I420, insert: HiddenInsert, weight: float) -> I420:
+def held(index: int, repeats: int | Fraction) -> int:
+    """Picture of the clip that picture `index` repeats, or itself."""
+    return math.ceil(index // repeats * repeats)
+
+
+def _window(picture: I420, insert: HiddenInsert) -> tuple[I420, I420, I420]:
+    """Views of the insert's window in each plane."""
     side, left, top = insert.window
-    picture = ground.copy()
-    for target, source in zip(planes(picture), planes(film), strict=True):
-        rows, columns = target.shape
-        height, width = round(rows * side), round(columns * side)
+
+    def part(plane: I420) -> I420:
+        rows, columns = plane.shape
         first_row, first_column = round(rows * top), round(columns * left)
-        part = target[first_row : first_row + height, first_column : first_column + width]
-        inserted = source if side == 1.0 else cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA)
-        part[:] = cv2.addWeighted(inserted, weight, part, 1 - weight, 0)
+        return plane[first_row : first_row + round(rows * side), first_column : first_column + round(columns * side)]
+
+    y, u, v = planes(picture)
+    return part(y), part(u), part(v)
+
+
+def _pasted(ground: I420, film: I420, insert: HiddenInsert, weight: float) -> I420:
+    picture = ground.copy()
+    for part, source in zip(_window(picture, insert), planes(film), strict=True):
+        height, width = part.shape
+        inserted = (
+            source if part.shape == source.shape else cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA)
+        )
+        if insert.transition is Transition.FADE:
+            part[:] = cv2.addWeighted(inserted, weight, part, 1 - weight, 0)
+        else:
+            part[:] = np.where(_order(insert.transition, width, height) < weight, inserted, part)
     return picture
+
+
+def _order(transition: Transition, width: int, height: int) -> NDArray[np.float64]:
+    """(height, width), 0 to 1: the share of a transition at which each point shows the insert."""
+    if transition is Transition.WIPE:
+        return np.tile(np.arange(width) / width, (height, 1))
+    blocks = BLOCK_ROWS * BLOCK_COLUMNS
+    order = np.random.default_rng(9).permutation(blocks).reshape(BLOCK_ROWS, BLOCK_COLUMNS) / blocks
+    rows, columns = np.arange(height) * BLOCK_ROWS // height, np.arange(width) * BLOCK_COLUMNS // width
+    return np.asarray(order[rows][:, columns], np.float64)
+
+
+def _paled(film: I420, contrast: float) -> I420:
+    """The film's picture as a shade of even ground."""
+    pale = film.copy()
+    luma, *chroma = planes(pale)
+    luma[:] = np.clip(EVEN_LEVEL + contrast * (luma.astype(np.float32) - DIM_MEAN), 16, 235)
+    for plane in chroma:
+        plane[:] = np.round(128 + contrast * (plane.astype(np.float32) - 128))
+    return pale
+
+
+def _even(shape: tuple[int, ...], index: int) -> I420:
+    """Luma of even ground: uint8, of `shape`."""
+    noise = np.random.default_rng((13, index)).normal(0, EVEN_NOISE, shape)
+    return np.asarray(np.clip(np.round(EVEN_LEVEL + noise), 16, 235), np.uint8)
 
 
 def planes(picture: I420) -> tuple[I420, I420, I420]:
@@ -169,6 +249,21 @@ def flicker(depth: float) -> Finish:
         changed = picture.copy()
         luma, _, _ = planes(changed)
         luma[:] = np.clip((luma.astype(np.float32) - 16) * gain + 16, 16, 235)
+        return changed
+
+    return finish
+
+
+def dim(contrast: float) -> Finish:
+    """The picture as in a dark room, where it has so much of its contrast."""
+
+    def finish(picture: I420, index: int) -> I420:
+        changed = picture.copy()
+        luma, *chroma = planes(changed)
+        noise = np.random.default_rng((14, index)).normal(0, DIM_NOISE, luma.shape)
+        luma[:] = np.clip(np.round(DIM_LEVEL + contrast * (luma.astype(np.float32) - DIM_MEAN) + noise), 16, 235)
+        for plane in chroma:
+            plane[:] = np.round(128 + contrast * (plane.astype(np.float32) - 128))
         return changed
 
     return finish
