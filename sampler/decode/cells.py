@@ -57,14 +57,15 @@ Lumas = NDArray[np.float32]
 """(ROWS, COLUMNS): mean luma of each cell; or its change."""
 
 
-def differ(before: Cells, after: Cells) -> bool:
-    """True if a picture shows something else than the one before it, in all or in a window."""
-    return is_other(change_between(before, after))
+def differ(before: Cells, after: Cells, *, share: float = CHANGED_SHARE) -> bool:
+    """True if a picture shows something else than the one before it, over (>) such a share of its cells or in a
+    window."""
+    return is_other(change_between(before, after), share=share)
 
 
-def means_differ(before: Cells, after: Cells) -> bool:
+def means_differ(before: Cells, after: Cells, *, share: float = CHANGED_SHARE) -> bool:
     """True if it does by its means: grain comes and goes with the kind of picture, all over, as texture does."""
-    return is_other(change_between(before, after)[MEANS])
+    return is_other(change_between(before, after)[MEANS], share=share)
 
 
 def change_between(before: Cells, after: Cells) -> Cells:
@@ -88,12 +89,12 @@ def _variance(luma: Lumas) -> Lumas:
     return np.asarray(cv2.sqrBoxFilter(luma, cv2.CV_32F, size) - mean * mean, np.float32)
 
 
-def is_other(change: NDArray[np.float32], usual: Cells | float = 0.0) -> bool:
+def is_other(change: NDArray[np.float32], usual: Cells | float = 0.0, *, share: float = CHANGED_SHARE) -> bool:
     """True if so many cells changed by more than is usual, in all or in one window, that it shows something else.
 
     Each measure of `Cells` that is given counts by itself: details, or colours, may be all that is new.
     """
-    if max(cv2.mean(_over(change, CHANGED_LEVELS, usual))) > CHANGED_SHARE:
+    if max(cv2.mean(_over(change, CHANGED_LEVELS, usual))) > share:
         return True
     changed = _over(change, WINDOW_LEVELS, usual)
     if max(cv2.mean(changed)) * ROWS * COLUMNS <= WINDOW_SHARE * WINDOW_COLUMNS * WINDOW_ROWS:

@@ -124,9 +124,9 @@ class Executor:
         for."""
         lookout = Lookout(self._scenes, budget, watched=part.watched)
         for taken in settled(window, self._profile, self._run(window, part, targets, refuted, had, lookout)):
-            if taken.target.ends and self._scenes.has_shown(taken.frame):
+            if taken.target.ends and self._scenes.has_shown(taken.frame, whole=taken.target.settles):
                 continue
-            self._scenes.remember(taken.frame)
+            self._scenes.remember(taken.frame, blended=taken.target.settles)
             had.add(taken.index)
             yield taken
         return lookout.refused_seconds

@@ -14,7 +14,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from sampler.decode.cadence import Cadence
-from sampler.decode.cells import LUMA, Cells, cells_of, change_between, differ, is_other, means_differ
+from sampler.decode.cells import CHANGED_SHARE, LUMA, Cells, cells_of, change_between, differ, is_other, means_differ
 from sampler.decode.fades import FadeWatch
 
 FLASH_LEVELS, FLASH_SHARE = 24.0, 0.4
@@ -33,6 +33,9 @@ KNOWN = 8
 CALM = 0.25
 """A picture stays where it changes by this share (<) of what those before it did, that all differed without a cut among
 them: motion goes on more evenly."""
+BLENDED_SHARE = 0.2
+"""Share of changed cells over which (>) the latest sample may show a blend of two scenes, taken while one of them came
+in piece by piece."""
 
 AROUND = np.ones((3, 3), np.uint8)
 """A cell and those beside it."""
@@ -64,6 +67,7 @@ class SceneWatch:
         self._cells: Cells | None = None
         self._usual: Cells | None = None
         self._known: deque[Cells] = deque(maxlen=KNOWN)
+        self._blended = False
         self._fades = FadeWatch()
         self._cadence = Cadence()
         self._stirred = 0.0
@@ -110,17 +114,21 @@ class SceneWatch:
             return self._settled(cells)
         return Novelty(Change.FLASH, self._is_known(cells)) if flashes else None
 
-    def remember(self, frame: VideoFrame) -> None:
-        """Remembers a picture that was taken as a sample."""
+    def remember(self, frame: VideoFrame, *, blended: bool = False) -> None:
+        """Remembers a picture that was taken as a sample; `blended`: it may show a scene of which more is to come."""
         self._known.append(cells_of(frame))
+        self._blended = blended
 
-    def has_shown(self, frame: VideoFrame) -> bool:
-        """True if the latest sample shows what a picture does."""
-        return bool(self._known) and not differ(self._known[-1], cells_of(frame))
+    def has_shown(self, frame: VideoFrame, *, whole: bool = False) -> bool:
+        """True if the latest sample shows what a picture does; `whole`: nearly all of it."""
+        if not self._known:
+            return False
+        return not differ(self._known[-1], cells_of(frame), share=BLENDED_SHARE if whole else CHANGED_SHARE)
 
     def _settled(self, cells: Cells) -> Novelty | None:
         """News of a picture that has settled; None: the latest sample shows it."""
-        if self._known and not means_differ(self._known[-1], cells):
+        share = BLENDED_SHARE if self._blended else CHANGED_SHARE
+        if self._known and not means_differ(self._known[-1], cells, share=share):
             return None
         return Novelty(Change.SETTLED, self._is_known(cells))
 

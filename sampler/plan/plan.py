@@ -131,7 +131,8 @@ def plan(
     silent = {number for number, part in enumerate(parts) if compared or not tells(packets, part.run)}
     wanted = sorted(unsure | silent)
     watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
-    wishes = [wish for wish in wishes if wish.suspect is None or wish.part not in watched]
+    # What comes in piece by piece differs little from one picture to the next.
+    wishes = [wish for wish in wishes if wish.suspect is None or wish.suspect.swells or wish.part not in watched]
     granted, refused = _granted(packets, profile, start_seconds, owed, wishes)
     unseen = {wish.seconds for wish in refused if not _is_optional(wish)}
     unseen |= {seconds for number in silent - watched for seconds in _after(packets, parts[number].own, owed)}
@@ -266,6 +267,7 @@ def _assembled(
     reasons |= owed
     suspects = [wish.suspect for wish in granted if wish.suspect is not None]
     proofs, begun = proofs_of(suspects), {suspect.begun for suspect in suspects}
+    settled = {suspect.cut.index for suspect in suspects if suspect.swells}
     begins = {suspect.begun: suspect.proof or Proof(suspect.cut.index, 1.0, suspect.cut.before) for suspect in suspects}
     targets = {
         number: [index for index in part.own if index in reasons or index in proofs]
@@ -283,7 +285,11 @@ def _assembled(
                     PlannedPicture(index=index, reason=reasons[index], begins=begins.get(index))
                     if index in reasons
                     else PlannedPicture(
-                        index=index, reason=SampleReason.CUT, proofs=proofs[index], ends=index not in begun
+                        index=index,
+                        reason=SampleReason.CUT,
+                        proofs=proofs[index],
+                        ends=index not in begun,
+                        settles=index in settled,
                     )
                     for index in targets[number]
                     if index not in dropped

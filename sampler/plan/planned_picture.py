@@ -19,6 +19,8 @@ class PlannedPicture:
     """One of them must hold; (): the picture is taken anyway."""
     ends: bool = False
     """It is the last before a cut, and taken only if the latest sample shows another scene."""
+    settles: bool = False
+    """It is the first that shows all of what came in piece by piece."""
     begins: Proof | None = None
     """Proof of the cut that is suspected to begin with the picture, where that is taken for another reason."""
 

@@ -71,6 +71,11 @@ class Suspect(NamedTuple):
         """True if it is below the profile's threshold, and worth a probe only where there is a token for it."""
         return self.proof is not None and self.proof.weak
 
+    @property
+    def swells(self) -> bool:
+        """True if it builds up over many pictures."""
+        return self.begun is None
+
 
 def find_suspects(
     packets: Sequence[VideoPacket],
@@ -146,7 +151,7 @@ def _leading_cuts(packets: Sequence[VideoPacket], run: PacketRun, threshold: flo
 def reserve_of(suspect: Suspect, packets: Sequence[VideoPacket]) -> float:
     """Share of the bucket of cuts that is to be left when a suspect takes a token."""
     # Those that stand out in sum only are few.
-    is_common = suspect.weak and suspect.begun is not None and packets[suspect.cut.index].quantiser is None
+    is_common = suspect.weak and not suspect.swells and packets[suspect.cut.index].quantiser is None
     return WEAK_RESERVE if is_common else 0.0
 
 

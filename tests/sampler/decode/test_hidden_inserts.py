@@ -171,6 +171,39 @@ def test_a_scene_that_comes_in_piece_by_piece_is_sampled_whole(
     assert seen(segment, start, stop)
 
 
+TIGHT = x264(bframes=3, bitrate=60, vbv_maxrate=60, vbv_bufsize=12, **CLOSED)
+
+
+@pytest.mark.parametrize("start", [40, 55, 60])
+def test_blocks_that_change_one_by_one_between_b_frames_are_sampled(decoder: Decoder, start: int) -> None:
+    """Few packets build up there, a small buffer evens them out, and each one's own blocks prove nothing."""
+    stop, duration = start + 14, 14
+
+    def blended(index: int) -> Luma:
+        share = np.clip(min(index - start, stop - index) / duration + 1, 0.0, 1.0)
+        return np.where(WIPED["by blocks"] < share, OTHER, GROUND)
+
+    profile = BALANCED.model_copy(update={"max_gap_seconds": 4.0, "audits_per_minute": 0.0})
+    segment = sampled(decoder, TIGHT, blended, profile)
+
+    assert seen(segment, start, stop)
+
+
+def test_a_sample_of_a_blend_is_not_the_last_of_what_comes_in(decoder: Decoder) -> None:
+    """Three quarters of a picture match no list."""
+    start, stop, duration = 40, 54, 18
+
+    def blended(index: int) -> Luma:
+        share = np.clip(min(index - start, stop - index) / duration + 1, 0.0, 1.0)
+        return np.where(WIPED["by blocks"] < share, OTHER, drifting(index))
+
+    profile = BALANCED.model_copy(update={"max_gap_seconds": 4.0, "audits_per_minute": 0.0})
+    segment = sampled(decoder, TIGHT, blended, profile)
+
+    assert seen(segment, start - 12, start)
+    assert seen(segment, start, stop)
+
+
 def test_a_file_s_busy_beginning_leaves_the_rest_its_samples() -> None:
     """A scan of a trailer took 107 of its 120 pictures in the first four seconds."""
     flashes = patterns(PICTURES, 3)

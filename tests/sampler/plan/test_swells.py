@@ -61,6 +61,36 @@ def test_a_wipe_under_a_bit_rate_that_does_not_change_is_found_by_its_quantisers
     assert len(swells(packets_of(sizes, quantisers))) == 1
 
 
+def between(packets: Sequence[VideoPacket]) -> list[VideoPacket]:
+    """The packets four times as far apart, each with three B-frames after it that are shown before it."""
+    mixed: list[VideoPacket] = []
+    for packet in packets:
+        at = 4 * packet.seconds
+        mixed.append(packet._replace(seconds=at))
+        if not packet.keyframe:
+            steps = [at - place / PICTURES_A_SECOND for place in (2, 3, 1)]
+            mixed += [VideoPacket(seconds=step, size_bytes=60, keyframe=False, reference=False) for step in steps]
+    return mixed
+
+
+@pytest.mark.parametrize("first", [6, 9, 15])
+def test_a_wipe_between_b_frames_is_found_by_few_packets(first: int) -> None:
+    """Of half a second three or four pictures are shown in the order they are decoded in."""
+    packets = between(packets_of(with_wipe(first, 4)[:26]))
+    (swell,) = swells(packets)
+    seconds = [packets[index].seconds for index in (swell.before, swell.index)]
+
+    assert find_cuts(packets, 0, len(packets), BALANCED.cut_doublings) == []
+    assert 4 * (first - 3) / PICTURES_A_SECOND <= seconds[0] < 4 * (first + 1) / PICTURES_A_SECOND
+    assert 4 * (first + 4) / PICTURES_A_SECOND <= seconds[1] <= 4 * (first + 7) / PICTURES_A_SECOND
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_a_quiet_scene_between_b_frames_is_not_suspected(profile: SamplingProfile) -> None:
+    """Fewer packets say less of a stretch."""
+    assert swells(between(packets_of(QUIET)), profile.cut_doublings - SWELL_DOUBLINGS) == []
+
+
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 def test_a_quiet_scene_is_not_suspected(profile: SamplingProfile) -> None:
     """Every stream would be decoded completely."""
