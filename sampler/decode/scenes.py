@@ -14,7 +14,19 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from sampler.decode.cadence import Cadence
-from sampler.decode.cells import CHANGED_SHARE, LUMA, Cells, cells_of, change_between, differ, is_other, means_differ
+from sampler.decode.cells import (
+    CHANGED_SHARE,
+    LUMA,
+    UNUSUAL,
+    Cells,
+    Lumas,
+    cells_of,
+    change_between,
+    differ,
+    faint_change,
+    is_other,
+    means_differ,
+)
 from sampler.decode.fades import FadeWatch
 
 FLASH_LEVELS, FLASH_SHARE = 24.0, 0.4
@@ -23,8 +35,6 @@ the one before it, however usual that is there: no motion does that."""
 REPEATED_LEVELS = 1.5
 """A picture of which the luma of no cell changes by so much (<) repeats the one before: a camera of 10 pictures a
 second sent as 30 would have its every third look like a cut."""
-UNUSUAL = 2.0
-"""A cell changes (>) so many times as much as those around it did just before: else it is fast motion."""
 FADING = 0.75
 """Share of a change that counts as usual a picture later: after a cut another one is seen a quarter of a second
 later."""
@@ -66,6 +76,7 @@ class SceneWatch:
     def __init__(self) -> None:
         self._cells: Cells | None = None
         self._usual: Cells | None = None
+        self._usual_faint: Lumas | float = 0.0
         self._known: deque[Cells] = deque(maxlen=KNOWN)
         self._blended = False
         self._fades = FadeWatch()
@@ -78,6 +89,7 @@ class SceneWatch:
         motion."""
         self._all_follow = all_follow
         self._cells = self._usual = None
+        self._usual_faint = 0.0
         self._stirred = 0.0
         self._fades.forget()
         self._cadence.forget()
@@ -89,7 +101,8 @@ class SceneWatch:
             self._cells = cells
             return None
         change = change_between(before, cells)
-        is_cut = self._is_unusual(change)
+        faint = faint_change(before, cells)
+        is_cut = self._is_unusual(change, faint)
         repeats = self._cadence.repeats(float(change[LUMA].mean()), seconds) and not is_cut
         if not is_cut and np.abs(cells - before)[LUMA].max() < REPEATED_LEVELS:
             if not self._fades.rests(seconds) and (repeats or not self._has_calmed(change, stirs=False)):
@@ -101,6 +114,8 @@ class SceneWatch:
         # Motion moves on to the cells beside it.
         around = np.asarray(cv2.dilate(change, AROUND), np.float32)
         self._usual = around if self._usual is None else np.maximum(around, FADING * self._usual)
+        around_faint = np.asarray(cv2.dilate(faint, AROUND), np.float32)
+        self._usual_faint = np.maximum(around_faint, FADING * self._usual_faint)
         settled = not repeats and (
             self._fades.has_settled(cells[LUMA], change[LUMA], seconds, is_cut=is_cut)
             or self._has_calmed(change, stirs=stirs)
@@ -144,11 +159,11 @@ class SceneWatch:
         """True if the latest picture shows the same as an earlier one."""
         return self._cells is not None and not differ(earlier, self._cells)
 
-    def _is_unusual(self, change: Cells) -> bool:
+    def _is_unusual(self, change: Cells, faint: Lumas) -> bool:
         """True if enough changes more than it did just before: else it is fast motion."""
         if self._usual is None:
-            return self._all_follow and is_other(change)
-        return is_other(change, UNUSUAL * self._usual)
+            return self._all_follow and (is_other(change) or is_other(faint))
+        return is_other(change, UNUSUAL * self._usual) or is_other(faint, UNUSUAL * self._usual_faint)
 
     def _has_calmed(self, change: Cells, *, stirs: bool) -> bool:
         """True for the first picture that stays after some that all differed, as in a strobe."""

@@ -78,3 +78,43 @@ def test_a_dim_picture_after_a_dim_strobe_is_sampled(decoder: Decoder) -> None:
     found = cuts(decoder, RECIPES["av1"], dim("coffee", bars=None), lambda index: flashes[index // 2])
 
     assert [number for number in found if START <= number < STOP]
+
+
+FAINT, LIGHT = 0.15, 180.0
+SIDE = 2
+"""Windows are such a part of the picture's sides."""
+
+
+def faint(recipe: Recipe, decoder: Decoder, window: Callable[[int], Luma | None], light: float = 0.0) -> list[int]:
+    """Cuts of a bright picture with an even window, in which something faint is shown; all of its light changes by so
+    many levels twice a second."""
+    bright = photograph("astronaut", WIDTH, HEIGHT)
+
+    def shown(index: int) -> Luma:
+        luma = bright.copy()
+        part = luma[20 : 20 + HEIGHT // SIDE, 40 : 40 + WIDTH // SIDE]
+        inside = window(index)
+        part[:] = LIGHT if inside is None else LIGHT + FAINT * (inside - 110)
+        return noisy(luma + light * (index // 12 % 2), index, 1.0)
+
+    data = encode_pictures(recipe, steady(PICTURES), shown)
+    segment = decoder.sample(data, profile=BALANCED, seed=b"faint")
+    return [round(frame.pts_seconds / FRAME_SECONDS) for frame in segment.frames if frame.reason == "cut"]
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea"])
+@pytest.mark.parametrize("recipe", [RECIPES["av1"], RECIPES["vp9"], RECIPES["h264"]], ids=["av1", "vp9", "h264"])
+def test_a_faint_picture_in_an_even_part_of_a_bright_one_is_sampled(
+    decoder: Decoder, recipe: Recipe, name: str
+) -> None:
+    """It differs from the ground by a few levels wherever it does, of which none counts beside a bright picture's."""
+    small = photograph(name, WIDTH // SIDE, HEIGHT // SIDE)
+    found = faint(recipe, decoder, lambda index: small if START <= index < STOP else None)
+
+    assert [number for number in found if START <= number < STOP]
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_light_that_changes_over_even_ground_shows_no_cuts(decoder: Decoder, recipe: Recipe) -> None:
+    """Every camera that sets its exposure in front of a wall would be sampled all the time."""
+    assert faint(recipe, decoder, lambda _: None, light=4.0) == []
