@@ -76,7 +76,9 @@ def between(packets: Sequence[VideoPacket]) -> list[VideoPacket]:
 @pytest.mark.parametrize("first", [6, 9, 15])
 def test_a_wipe_between_b_frames_is_found_by_few_packets(first: int) -> None:
     """Of half a second three or four pictures are shown in the order they are decoded in."""
-    packets = between(packets_of(with_wipe(first, 4)[:26]))
+    sizes = with_wipe(first, 4)[:26]
+    sizes[first : first + 4] = [round(1.5 * size) for size in sizes[first : first + 4]]
+    packets = between(packets_of(sizes))
     (swell,) = swells(packets)
     seconds = [packets[index].seconds for index in (swell.before, swell.index)]
 
