@@ -63,8 +63,6 @@ LUMA, MEANS = np.s_[..., 0], np.s_[..., :3]
 Cells = NDArray[np.float32]
 """(ROWS, COLUMNS, 4), 0 to 255: means of luma (or green) and of both kinds of chroma (128 if none); texture."""
 
-_NO_CHANGE = np.zeros((ROWS, COLUMNS), np.float32)
-
 Lumas = NDArray[np.float32]
 """(ROWS, COLUMNS): mean luma of each cell; or its change."""
 
@@ -72,12 +70,12 @@ Lumas = NDArray[np.float32]
 def differ(before: Cells, after: Cells, *, share: float = CHANGED_SHARE) -> bool:
     """True if a picture shows something else than the one before it, over (>) such a share of its cells or in a
     window."""
-    return is_other(change_between(before, after), share=share) or is_other(faint_change(before, after))
+    return is_other(change_between(before, after), share=share) or _is_faint(before, after)
 
 
 def means_differ(before: Cells, after: Cells, *, share: float = CHANGED_SHARE) -> bool:
     """True if it does by its means: grain comes and goes with the kind of picture, all over, as texture does."""
-    return is_other(change_between(before, after)[MEANS], share=share) or is_other(faint_change(before, after))
+    return is_other(change_between(before, after)[MEANS], share=share) or _is_faint(before, after)
 
 
 def change_between(before: Cells, after: Cells) -> Cells:
@@ -87,17 +85,23 @@ def change_between(before: Cells, after: Cells) -> Cells:
     return change
 
 
-def faint_change(before: Cells, after: Cells) -> Lumas:
+def faint_change(before: Cells, after: Cells) -> Lumas | None:
     """Changes where the ground is even in one of both pictures: what is faint differs from it by few levels everywhere,
-    and none of them counts alone. Light that changes does so alike in all of a window."""
+    and none of them counts alone. Light that changes does so alike in all of a window. None: there are none that count.
+    """
     size = WINDOW_COLUMNS, WINDOW_ROWS
     levels = np.clip(after[LUMA] - before[LUMA], -FAINT_CLIP, FAINT_CLIP)
     deviation = cv2.blur(np.abs(levels - cv2.blur(levels, size)), size)
     if deviation.max() <= FAINT_LEVELS / UNUSUAL:
         # With less nothing counts, nor what follows as usual.
-        return _NO_CHANGE
+        return None
     is_even = np.minimum(_variance(before[LUMA]), _variance(after[LUMA])) < EVEN_SPREAD**2
     return np.asarray(is_even * (deviation * np.float32(WINDOW_LEVELS / FAINT_LEVELS)), np.float32)
+
+
+def _is_faint(before: Cells, after: Cells) -> bool:
+    faint = faint_change(before, after)
+    return faint is not None and is_other(faint)
 
 
 def luma_change(before: Lumas, after: Lumas) -> Lumas:

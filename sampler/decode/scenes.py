@@ -114,8 +114,11 @@ class SceneWatch:
         # Motion moves on to the cells beside it.
         around = np.asarray(cv2.dilate(change, AROUND), np.float32)
         self._usual = around if self._usual is None else np.maximum(around, FADING * self._usual)
-        around_faint = np.asarray(cv2.dilate(faint, AROUND), np.float32)
-        self._usual_faint = np.maximum(around_faint, FADING * self._usual_faint)
+        if faint is not None:
+            around_faint = np.asarray(cv2.dilate(faint, AROUND), np.float32)
+            self._usual_faint = np.maximum(around_faint, FADING * self._usual_faint)
+        elif not isinstance(self._usual_faint, float):
+            self._usual_faint *= FADING
         settled = not repeats and (
             self._fades.has_settled(cells[LUMA], change[LUMA], seconds, is_cut=is_cut)
             or self._has_calmed(change, stirs=stirs)
@@ -159,11 +162,13 @@ class SceneWatch:
         """True if the latest picture shows the same as an earlier one."""
         return self._cells is not None and not differ(earlier, self._cells)
 
-    def _is_unusual(self, change: Cells, faint: Lumas) -> bool:
+    def _is_unusual(self, change: Cells, faint: Lumas | None) -> bool:
         """True if enough changes more than it did just before: else it is fast motion."""
         if self._usual is None:
-            return self._all_follow and (is_other(change) or is_other(faint))
-        return is_other(change, UNUSUAL * self._usual) or is_other(faint, UNUSUAL * self._usual_faint)
+            return self._all_follow and (is_other(change) or (faint is not None and is_other(faint)))
+        if is_other(change, UNUSUAL * self._usual):
+            return True
+        return faint is not None and is_other(faint, UNUSUAL * self._usual_faint)
 
     def _has_calmed(self, change: Cells, *, stirs: bool) -> bool:
         """True for the first picture that stays after some that all differed, as in a strobe."""
