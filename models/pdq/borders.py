@@ -105,15 +105,17 @@ class Box:
         return (self.top > 0 and self.bottom < height) or (self.left > 0 and self.right < width)
 
 
-def without_borders(luma: Picture) -> tuple[Box, ...]:
-    """The picture inside its border, and inside the borders within: outermost first, at most MAX_LEVELS.
-
-    Where a plain border is not the same at both ends of an axis, other answers follow, to MAX_BOXES in all: what is
-    inside one that is (a white sky hides the end of a white border), and what is between two blurred ones, of which one
-    may be even enough to count as plain.
+def without_borders(luma: Picture) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
+    """The picture inside its borders.
 
     Args:
         luma: uint8 or float32, (height, width), 0 to 255.
+
+    Returns:
+        What is inside its border, and inside the borders within, outermost first, at most MAX_LEVELS; and, to MAX_BOXES
+        in all, other answers where a plain border is not the same at both ends of an axis: what is inside one that is
+        (a white sky hides the end of a white border), and what is between two blurred ones, of which one may be even
+        enough to count as plain.
     """
     height, width = luma.shape
     outer = Box(top=0, bottom=height, left=0, right=width)
@@ -131,7 +133,7 @@ def without_borders(luma: Picture) -> tuple[Box, ...]:
             others += [box.within(outer) for box in (_evened(plain, picture), blurred) if box is not None]
         outer = inner.within(outer)
         levels.append(outer)
-    return (*levels, *others)[:MAX_BOXES]
+    return tuple(levels), tuple(others[: MAX_BOXES - len(levels)])
 
 
 def _box(inside: tuple[tuple[int, int], tuple[int, int]], luma: Picture) -> Box | None:

@@ -72,13 +72,13 @@ def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Va
     variants = _turned(picture, wanted)
     if Variant.CROP in wanted:
         variants[Variant.CROP] = ()
-        boxes = without_borders(picture)
-        for box in boxes:
+        levels, others = without_borders(picture)
+        for box in (*levels, *others):
             inside = box.of(picture)
             variants[Variant.CROP] += (hash_of_samples(sample(inside)),)
             for variant, hashes in _turned(inside, wanted).items():
                 variants[variant] += hashes
-        variants[Variant.CROP] += tuple(_guessed(picture, boxes))
+        variants[Variant.CROP] += tuple(_guessed(picture, levels))
     return pdq, variants
 
 
@@ -90,12 +90,12 @@ def _shrunk(luma: Picture) -> Picture:
     return np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def _guessed(luma: Picture, boxes: Sequence[Box]) -> Iterator[PdqHash]:
+def _guessed(luma: Picture, levels: Sequence[Box]) -> Iterator[PdqHash]:
     """The hashes of guesses at what was cropped off the picture, or off what is inside its borders, or is covered."""
-    for picture in (luma, boxes[-1].of(luma)) if boxes else (luma,):
+    for picture in (luma, levels[-1].of(luma)) if levels else (luma,):
         yield from hash_crops(picture)
-    if boxes:
-        outer, (height, width) = boxes[0], luma.shape
+    if levels:
+        outer, (height, width) = levels[0], luma.shape
         covered = Margins(top=outer.top, bottom=height - outer.bottom, left=outer.left, right=width - outer.right)
         if max(1 - (outer.bottom - outer.top) / height, 1 - (outer.right - outer.left) / width) <= MAX_COVERED_SHARE:
             yield hash_continued(outer.of(luma), covered)

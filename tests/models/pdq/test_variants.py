@@ -178,6 +178,18 @@ def test_without_borders_only_crops_are_guessed() -> None:
     assert hash_with_variants(luma, {Variant.CROP})[1] == {Variant.CROP: tuple(hash_crops(luma))}
 
 
+@pytest.mark.parametrize("bars", [(40, 70, 0, 0), (20, 40, 30, 70), (40, 0, 60, 0)], ids=["bars", "around", "corner"])
+@pytest.mark.parametrize("name", ["astronaut.png", "camera.png", "retina.jpg"])
+def test_a_cropped_picture_between_uneven_borders(
+    photograph: Callable[[str], Array], name: str, bars: tuple[int, int, int, int]
+) -> None:
+    """Bars that are not the same at both ends would hide a cropped picture, which even ones do not."""
+    whole = grey(photograph(name), 640, 480)
+    shown = cv2.copyMakeBorder(whole[12:-12, 16:-16], *bars, cv2.BORDER_CONSTANT, value=0).astype(np.uint8)
+    crops = hash_with_variants(shown, {Variant.CROP})[1][Variant.CROP]
+    assert min(crop.distance(hash_luma(whole)) for crop in crops) <= 31
+
+
 def test_a_border_drawn_over_the_picture(photograph: Callable[[str], Array]) -> None:
     """A frame that covers a picture's margins would hide it as well as one around it."""
     luma = grey(photograph("camera.png"), 512, 512)
