@@ -4,12 +4,10 @@ Immutable. Following changes means making another bank over the same snapshot, w
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from operator import itemgetter
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +17,7 @@ from config.facts import ALLOW, SELFTEST
 from models.bank.content import Content
 from models.bank.delta import Delta
 from models.bank.entries import CONFIRMED, Entry, HashKind, ListSpec
+from models.bank.fitting import fitted_distances
 from models.bank.flat import Words, search, words_of
 from models.bank.index import MAX_DISTANCE
 from models.bank.snapshot import Snapshot
@@ -33,10 +32,6 @@ MAX_MATCHES_A_LIST = 16
 
 _MAX_HASHES_A_LIST = 1000
 """Nearest hashes read of one list, where many have one id: reading one takes 10 µs."""
-
-_MAX_FITTED_A_LIST = 4
-"""Nearest hashes of one list to which what was cropped off is fitted, for each guess: a fit takes 0.8 ms. Of 27
-photographs whose guess is too far 25 were matched by 4 of 60 near copies of up to 24 bits, and 23 by 2."""
 
 EMPTY = "empty"
 """Version of a list that no snapshot holds; with its last change behind it, if it has one."""
@@ -235,12 +230,11 @@ class Bank:
         if not isinstance(pdq, ContinuedHash):
             yield from self._differing(words_of(pdq.bits), limits)
             return
-        fitted: Counter[str] = Counter()
-        candidates = self._differing(words_of(pdq.bits), dict.fromkeys(limits, REACH))
-        for name, entry, bits in sorted(candidates, key=itemgetter(2)):
-            fitted[name] += 1
-            listed = PdqHash(bits=entry.value, quality=pdq.quality)
-            distance = pdq.distance(listed) if fitted[name] <= _MAX_FITTED_A_LIST else bits
+        near = self._differing(words_of(pdq.bits), dict.fromkeys(limits, REACH))
+        candidates = sorted(near, key=lambda one: (one[2], one[1].value))  # wherever a host has them
+        distances = fitted_distances(pdq, candidates)
+        for name, entry, bits in candidates:
+            distance = distances.get(entry.value, bits)
             if distance <= limits[name]:
                 yield name, entry, distance
 

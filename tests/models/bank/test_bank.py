@@ -184,6 +184,25 @@ def test_of_a_crowd_of_near_copies_few_are_compared_with_a_guess(
     assert 1 <= len(bank.match(guesses[0], variants={Variant.CROP: guesses[3:4]})) <= 4
 
 
+def test_near_copies_in_many_lists_are_compared_with_a_guess_no_more_often(
+    bank_of: BankOf, photograph: Photograph
+) -> None:
+    """With fifty lists that picture would hold up all others for seconds."""
+    listed, guesses = cropped(photograph)
+    specs = [ListSpec(name=f"of-{place}", variants=(Variant.CROP,)) for place in range(20)]
+    copies = [(int.from_bytes(listed.bits) ^ 1 << place).to_bytes(32) for place in range(20)]
+    bank = bank_of(*((spec, [pdq("e", copy)]) for spec, copy in zip(specs, copies, strict=True)))
+    assert 1 <= len(bank.match(guesses[0], variants={Variant.CROP: guesses[3:4]})) <= 8
+
+
+def test_each_list_and_each_id_that_has_a_hash_matches_a_guess(bank_of: BankOf, photograph: Photograph) -> None:
+    """A hash that every list has, or one list under many ids, would be reported for a few of them."""
+    listed, guesses = cropped(photograph)
+    specs = [ListSpec(name=f"of-{place}", variants=(Variant.CROP,)) for place in range(10)]
+    bank = bank_of(*((spec, [pdq(f"e{place}", listed.bits) for place in range(6)]) for spec in specs))
+    assert len(bank.match(guesses[0], variants={Variant.CROP: guesses})) == 60
+
+
 def test_a_match_carries_the_sources_metadata(bank_of: BankOf, near: Near) -> None:
     """Moderators could not sort by category; a rule over windows could not count frames of one video."""
     more = {"tags": ("A", "séries, 4"), "video": "v-1", "seconds": 12.5}
