@@ -50,12 +50,13 @@ photographs over others, both at 0.06 to 0.13 of their contrast, with noise, 17 
 (all but half of those at 0.06), and no more pictures of those contents."""
 EVEN_SPREAD = 2.0
 """Standard deviation of the luma in a smallest window around a cell under which (<) the ground is even."""
-FAINT_LEVELS, FAINT_CLIP = 1.0, 4.0
+FAINT_LEVELS, FAINT_CLIP = 1.4, 4.0
 """Levels by which, in the mean, changes in such a window deviate from their own mean where something else shows there,
 over (>) which it counts as changed; and the most that one cell's change counts for. Of 66 photographs at 0.1 to 0.2 of
 their contrast in a quarter of a bright picture, over even ground, 56 are sampled so (before: 37; the others are of one
-night sky, of which a shade is left), and no more pictures of contents without cuts, under light that changes too.
-With the mean itself in place of deviations 65 are, and up to 4 pictures a second under such light."""
+night sky, of which a shade is left), and no more pictures of contents without cuts, under light that changes too. At
+1.0 as many are, and now and then the noise of a dark room with a tight buffer. With the mean itself in place of
+deviations 65 are, and up to 4 pictures a second under such light."""
 
 LUMA, MEANS = np.s_[..., 0], np.s_[..., :3]
 """The mean of luma in `Cells`; all means."""
