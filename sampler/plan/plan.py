@@ -131,8 +131,7 @@ def plan(
     silent = {number for number, part in enumerate(parts) if compared or not tells(packets, part.run)}
     wanted = sorted(unsure | silent)
     watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
-    # What comes in piece by piece differs little from one picture to the next.
-    wishes = [wish for wish in wishes if wish.suspect is None or wish.suspect.swells or wish.part not in watched]
+    wishes = [wish for wish in wishes if wish.part not in watched or _is_wanted_anyway(wish, parts[wish.part].run)]
     granted, refused = _granted(packets, profile, start_seconds, owed, wishes)
     unseen = {wish.seconds for wish in refused if not _is_optional(wish)}
     unseen |= {seconds for number in silent - watched for seconds in _after(packets, parts[number].own, owed)}
@@ -226,6 +225,12 @@ def _granted(
             (granted if affordable else refused).append(wish)
             taken |= new if affordable else set()
     return granted, refused
+
+
+def _is_wanted_anyway(wish: _Wish, run: PacketRun) -> bool:
+    """True if a wish stays where all of its run is watched: what comes in piece by piece differs little from picture to
+    picture. But so does smear that refresh clears."""
+    return wish.suspect is None or (wish.suspect.swells and run.recovered is None)
 
 
 def _affordable(

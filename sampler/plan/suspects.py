@@ -113,11 +113,9 @@ def find_suspects(
         if cut.index not in known and (pictures := tuple(sorted({cut.index, cut.before} & takeable)))
     ]
     replaced = {suspect.cut.index for suspect in leading}
-    # Smear that refresh clears builds up too.
-    shown_right = run.start if run.recovered is None else run.recovered
     swells = [
         Suspect(swell, None, pictures, Proof(swell.index, None, swell.before, weak=True))
-        for swell in find_swells(packets, shown_right, run.stop, profile.cut_doublings - SWELL_DOUBLINGS)
+        for swell in find_swells(packets, run.start, run.stop, profile.cut_doublings - SWELL_DOUBLINGS)
         if (pictures := tuple(sorted({swell.index, swell.before} & takeable)))
     ]
     return [suspect for suspect in suspects if suspect.cut.index not in replaced] + leading + swells
