@@ -68,7 +68,8 @@ def main() -> None:
     for name, crop in CROPS.items():
         guesses = [list(hash_crops(crop(luma))) for luma in lumas]
         guessed = sum(
-            min(_bits(one, own) for one in several) <= MATCH_BITS for several, own in zip(guesses, listed, strict=True)
+            min(PdqHash.distance(one, own) for one in several) <= MATCH_BITS
+            for several, own in zip(guesses, listed, strict=True)
         )
         compared = sum(
             min(one.distance(own) for one in several) <= MATCH_BITS
@@ -86,17 +87,13 @@ def _print_unlike(guesses: list[list[ContinuedHash]], listed: list[PdqHash]) -> 
         if own.distance(another) > UNLIKE_BITS
     ]
     whole = np.array([listed[one].distance(listed[other]) for one, other in pairs])
-    bits = np.array([min(_bits(guess, listed[other]) for guess in guesses[one]) for one, other in pairs])
+    bits = np.array([min(PdqHash.distance(guess, listed[other]) for guess in guesses[one]) for one, other in pairs])
     apart = np.array([min(guess.distance(listed[other]) for guess in guesses[one]) for one, other in pairs])
     evidence = np.array([guesses[one][ALL_SIDES].evidence(listed[other]) for one, other in pairs])
     print(f"\n{len(pairs)} pairs of unlike pictures        nearest  nearest hundredth")
     for name, distances in (("whole", whole), ("by the guess", bits), ("by the fit", apart)):
         print(f"{name:<34} {distances.min():5} {np.quantile(distances, 0.01):18.0f}")
     print(f"most evidence for a crop of 5 % at all sides, in bits: {evidence.max():.0f} (a match: 123)")
-
-
-def _bits(one: PdqHash, other: PdqHash) -> int:
-    return (int.from_bytes(one.bits) ^ int.from_bytes(other.bits)).bit_count()
 
 
 if __name__ == "__main__":

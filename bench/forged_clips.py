@@ -15,7 +15,10 @@ from bench.clips import muxed
 START_CODE = b"\x00\x00\x01"
 ACCESS_UNIT_DELIMITER, SEQUENCE_PARAMETERS, PICTURE_PARAMETERS = 9, 7, 8
 """Types of NAL units (ITU-T H.264, table 7-1)."""
-PARAMETER_SETS = {"h264": frozenset([7, 8]), "hevc": frozenset([32, 33, 34])}
+PARAMETER_SETS = {
+    "h264": frozenset([SEQUENCE_PARAMETERS, PICTURE_PARAMETERS]),
+    "hevc": frozenset([32, 33, 34]),
+}
 """The same, and of H.265 (table 7-1), by FFmpeg's name of the codec."""
 PADDED, KEYFRAME_PADDED = (0.7, 1.1), 2.5
 """Bytes of pictures with padding, the least and the most, and of keyframes, in times of the largest that is none."""
