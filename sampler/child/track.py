@@ -164,7 +164,9 @@ def sample_track(
         "frames_decoded": executor.frames_decoded,
         "leading": at_most(lost, LEADING_STRETCHES),
         "leading_seconds": leading.wanted_seconds,
-        "macroblocks_left": bound.left(executor.frames_decoded, outbox.pictures - handed_over),
+        "macroblocks_left": bound.left(
+            executor.frames_decoded, outbox.pictures - handed_over, size_bytes=executor.bytes_decoded
+        ),
         "undecodable": at_most(without(longer, lost), MOST_REFUSED),
         "notes": notes,
         "parameter_sets": demuxer.parameter_sets.hex(),

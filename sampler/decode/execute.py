@@ -66,6 +66,11 @@ class Executor:
         return self._decoder.frames_decoded + self._probed_pictures
 
     @property
+    def bytes_decoded(self) -> int:
+        """Bytes of their packets, without those of suspects."""
+        return self._decoder.bytes_decoded
+
+    @property
     def damaged(self) -> int:
         """Packets that the decoder refused."""
         return self._decoder.damaged

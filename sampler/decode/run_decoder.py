@@ -37,7 +37,7 @@ class RunDecoder:
         self._max_pixels = max_pixels
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
         self._is_h264 = context.name == "h264"
-        self.frames_decoded = 0
+        self.frames_decoded = self.bytes_decoded = 0
         self.damaged = 0
         """Packets that were refused."""
         self.wrong: set[int] = set()
@@ -95,6 +95,7 @@ class RunDecoder:
                     break
                 payload.pts = index
                 self.frames_decoded += not window.packets[index].completes
+                self.bytes_decoded += window.packets[index].size_bytes
                 try:
                     frames = self._context.decode(payload)
                 except av.error.MemoryError as error:

@@ -117,9 +117,11 @@ class DecodingBound:
             ),
         )
 
-    def left(self, pictures: int, samples: int) -> float:
-        """The macroblocks that are left once so many pictures were decoded, and so many of them handed over."""
-        return max(self.macroblocks - pictures * self.picture_macroblocks - self.handed_over(samples), 0.0)
+    def left(self, pictures: int, samples: int, *, size_bytes: int) -> float:
+        """The macroblocks that are left once so many pictures of so many bytes were decoded, and so many of them handed
+        over."""
+        decoded = max(pictures * self.picture_macroblocks, size_bytes / MACROBLOCK_BYTES)
+        return max(self.macroblocks - decoded - self.handed_over(samples), 0.0)
 
     def picture_cost(self, packet: VideoPacket) -> float:
         """Macroblocks that decoding a packet counts for: its picture's, or those that its bytes would be."""

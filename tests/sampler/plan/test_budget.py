@@ -155,7 +155,15 @@ def test_a_first_picture_of_many_bytes_is_left_out(size_bytes: int, count: int) 
 def test_samples_pay_for_being_judged() -> None:
     """A montage of 1080p that is decoded whole would have five classified a second besides."""
     bound = DecodingBound.of(BALANCED, span_seconds=4, picture_macroblocks=8_160)
-    assert bound.left(0, 20) <= bound.macroblocks / 3
+    assert bound.left(0, 20, size_bytes=0) <= bound.macroblocks / 3
+
+
+def test_bytes_that_were_decoded_are_gone_for_leading_pictures() -> None:
+    """A stream of open GOPs would cost twice the bound: its leading pictures had all that entropy had used up."""
+    bound = DecodingBound.of(BALANCED, span_seconds=4, picture_macroblocks=920)
+    used = round(bound.macroblocks * MACROBLOCK_BYTES)
+    assert bound.left(60, 2, size_bytes=used) == 0
+    assert bound.left(60, 2, size_bytes=60 * 920) == bound.left(60, 2, size_bytes=0) > 0
 
 
 def test_the_bound_of_a_second_is_that_of_shorter_inputs() -> None:
