@@ -93,6 +93,13 @@ class Life:
     def store(self) -> ObjectStore:
         return ObjectStore(str(self.folder))
 
+    def next_ms(self) -> int:
+        """Waits for the next millisecond and gives it: what was raised before is earlier, what is raised now is not."""
+        before = now_ms(self.redis)
+        while (now := now_ms(self.redis)) == before:
+            pass
+        return now
+
     def admit(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
         """Admits a segment captured so many ms after the beginning.
 

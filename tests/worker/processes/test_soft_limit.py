@@ -52,43 +52,16 @@ def handled() -> Iterator[None]:
 
 
 @contextmanager
-def striking_in_a_run() -> Iterator[threading.Event]:
-    """Sends this process the signal, once, while its main thread is in a model's run. Gives an event that is set
-    then."""
-    struck, over = threading.Event(), threading.Event()
-    main = threading.main_thread().ident
-    assert main is not None
-
-    def wait_and_strike() -> None:
-        while not over.is_set():
-            frame = sys._current_frames().get(main)
-            while frame is not None and frame.f_code.co_name != "_outputs":
-                frame = frame.f_back
-            if frame is not None:
-                struck.set()
-                os.kill(os.getpid(), signal.SIGUSR1)
-                return
-
-    thread = threading.Thread(target=wait_and_strike)
-    thread.start()
-    try:
-        yield struck
-    finally:
-        over.set()
-        thread.join()
-
-
-@contextmanager
-def striking_in_a_rule(event: str, function: str, called: str | None = None) -> Iterator[threading.Event]:
-    """Likewise, at that interpreter event of a function of rules' conditions; `called`: the C function that it calls.
-    They take microseconds."""
+def striking(event: str, file: str, function: str, called: str | None = None) -> Iterator[threading.Event]:
+    """Sends this process the signal, once, at that interpreter event of a function, which may take microseconds. Gives
+    an event that is set then. `called`: the C function that it calls."""
     struck = threading.Event()
 
     def watch_and_strike(frame: FrameType, kind: str, argument: object) -> None:
         code = frame.f_code
         if called is not None and getattr(argument, "__name__", None) != called:
             return
-        if kind == event and code.co_name == function and code.co_filename.endswith("cel/expressions.py"):
+        if kind == event and code.co_name == function and code.co_filename.endswith(file):
             sys.setprofile(None)
             struck.set()
             os.kill(os.getpid(), signal.SIGUSR1)
@@ -101,9 +74,9 @@ def striking_in_a_rule(event: str, function: str, called: str | None = None) -> 
 
 
 PLACES: dict[str, Callable[[], AbstractContextManager[threading.Event]]] = {
-    "a model's run": striking_in_a_run,
-    "a function that CEL calls": lambda: striking_in_a_rule("call", "score"),
-    "CEL": lambda: striking_in_a_rule("c_return", "evaluate", "execute"),
+    "a model's run": lambda: striking("c_return", "onnxruntime_inference_collection.py", "run", "run"),
+    "a function that CEL calls": lambda: striking("call", "cel/expressions.py", "score"),
+    "CEL": lambda: striking("c_return", "cel/expressions.py", "evaluate", "execute"),
 }
 
 
@@ -152,7 +125,7 @@ def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth_try(
     """One poisonous segment would use the whole time of a task again and again, and never be in the ledger."""
     key = admitted(process, origin)
     for _ in range(MAX_LOSSES):
-        with striking_in_a_run() as struck, soft_limit.task():
+        with PLACES["a model's run"]() as struck, soft_limit.task():
             moderate_segment(process, "s", key)
         assert struck.is_set()
         assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS

@@ -27,7 +27,6 @@ from worker.replay.report import report
 from worker.replay.score_plot import cut_label, score_plot
 from worker.replay.spool import PART_ROWS
 from worker.replay.thresholds import Threshold
-from worker.store.redis_client import now_ms
 
 
 @pytest.fixture
@@ -155,7 +154,7 @@ def test_ends_without_a_decision_are_replayed(life: Life, seed: int) -> None:
         (False, False),
     }
     assert_raises_what_was_raised(life)
-    since_ms = now_ms(life.redis) + 1
+    since_ms = life.next_ms()
     before = set(life.incidents())
     live_with_ends(life, seed + 10, first=60)
     assert_raises_what_was_raised(life)
@@ -184,7 +183,7 @@ def test_decisions_before_the_replayed_time_are_known_by_their_matches(
     """The first days of a replay would show many incidents that people had decided on long before."""
     life = Life(redis=redis, policy=policy_of(LONG_SILENCE), folder=tmp_path / "store")
     live_variedly(life, 5)
-    since_ms = now_ms(redis) + 1
+    since_ms = life.next_ms()
     before = set(life.incidents())
     live_variedly(life, 6, first=60)
     after = sorted(set(life.incidents()) - before)
@@ -200,7 +199,7 @@ def test_revised_decisions_are_replayed(
     """After each revised decision a replay would show incidents that were never raised."""
     life = Life(redis=redis, policy=policy_of(LONG_SILENCE), folder=tmp_path / "store")
     live_variedly(life, seed, revised=0.2)
-    since_ms = now_ms(redis) + 1
+    since_ms = life.next_ms()
     before = set(life.incidents())
     live_variedly(life, seed + 10, first=60, revised=0.2)
     assert_raises_what_was_raised(life)
@@ -226,7 +225,7 @@ def test_sparse_findings_and_late_segments_are_replayed(life: Life, seed: int) -
 def test_a_replay_may_start_at_any_moment(life: Life, seed: int) -> None:
     """A replay of the last day starts with incidents that are open, decided, or about to be raised."""
     live(life, seed, segments=30)
-    since_ms = now_ms(life.redis)
+    since_ms = life.next_ms()
     before = life.incidents()
     live(life, seed + 100, first=30, segments=30)
     result = life.replay(since_ms=since_ms)
