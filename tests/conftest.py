@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -29,6 +30,10 @@ keep_numpy_to_one_thread(os.environ)
 # pytest imports readline, which exports a width of 80, and pytest-xdist's processes inherit it: sentences for a pipe,
 # which has no width, would be broken.
 os.environ.pop("COLUMNS", None)
+
+# A shell ignores Ctrl-C for what it starts in the background, and all processes that tests start would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 import redis as redis_py
