@@ -149,6 +149,20 @@ def cells_of(frame: VideoFrame) -> Cells:
     return cv2.merge([_means(rows), *chroma, _means(_texture(rows))]).astype(np.float32)
 
 
+class LatestCells:
+    """Cells of the picture that was measured last: what decides on it, and what remembers it, ask in turn."""
+
+    def __init__(self) -> None:
+        self._frame: VideoFrame | None = None
+        self._cells: Cells | None = None
+
+    def of(self, frame: VideoFrame) -> Cells:
+        """As `cells_of`. Keeps the picture until the next one is asked for."""
+        if self._cells is None or self._frame is not frame:
+            self._frame, self._cells = frame, cells_of(frame)
+        return self._cells
+
+
 def _texture(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Difference of each point from its neighbour above to the left: one for edges of both directions."""
     points = _columns_of(rows, LOOKED_AT_COLUMNS)

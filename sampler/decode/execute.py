@@ -8,7 +8,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from config.profiles import SamplingProfile
-from sampler.decode.cells import Cells, cells_of, means_differ
+from sampler.decode.cells import Cells, means_differ
 from sampler.decode.lookout import Lookout
 from sampler.decode.needed import decodable, needed_packets
 from sampler.decode.probe import is_predicted, prober
@@ -194,11 +194,11 @@ class Executor:
             proof = suspects.get(index)
             if proof is not None and (
                 (proof.predicted_share is not None and is_predicted(frame, proof.predicted_share))
-                or (proof.before in shown and not means_differ(shown[proof.before], cells_of(frame)))
+                or (proof.before in shown and not means_differ(shown[proof.before], self._scenes.measured.of(frame)))
             ):
                 refuted.add(index)
             if index in befores:
-                shown[index] = cells_of(frame)
+                shown[index] = self._scenes.measured.of(frame)
             seconds = window.packets[index].seconds
             answers = [
                 target

@@ -19,8 +19,8 @@ from sampler.decode.cells import (
     LUMA,
     UNUSUAL,
     Cells,
+    LatestCells,
     Lumas,
-    cells_of,
     change_between,
     differ,
     faint_change,
@@ -83,6 +83,8 @@ class SceneWatch:
         self._cadence = Cadence()
         self._stirred = 0.0
         self._all_follow = True
+        self.measured = LatestCells()
+        """Cells of the pictures that it is shown, each measured once."""
 
     def forget(self, *, all_follow: bool) -> None:
         """Begins anew after pictures that were not shown. If not all pictures follow, the first change of some size is
@@ -96,7 +98,7 @@ class SceneWatch:
 
     def look(self, frame: VideoFrame, seconds: float) -> Novelty | None:
         """Looks at the next picture; returns what is new in it, None: nothing."""
-        before, cells = self._cells, cells_of(frame)
+        before, cells = self._cells, self.measured.of(frame)
         if before is None:
             self._cells = cells
             return None
@@ -134,14 +136,14 @@ class SceneWatch:
 
     def remember(self, frame: VideoFrame, *, blended: bool = False) -> None:
         """Remembers a picture that was taken as a sample; `blended`: it may show a scene of which more is to come."""
-        self._known.append(cells_of(frame))
+        self._known.append(self.measured.of(frame))
         self._blended = blended
 
     def has_shown(self, frame: VideoFrame, *, whole: bool = False) -> bool:
         """True if the latest sample shows what a picture does; `whole`: nearly all of it."""
         if not self._known:
             return False
-        return not differ(self._known[-1], cells_of(frame), share=BLENDED_SHARE if whole else CHANGED_SHARE)
+        return not differ(self._known[-1], self.measured.of(frame), share=BLENDED_SHARE if whole else CHANGED_SHARE)
 
     def _settled(self, cells: Cells) -> Novelty | None:
         """News of a picture that has settled; None: the latest sample shows it."""
