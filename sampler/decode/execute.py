@@ -10,8 +10,8 @@ from av.video.frame import VideoFrame
 from config.profiles import SamplingProfile
 from sampler.decode.cells import Cells, means_differ
 from sampler.decode.lookout import Lookout
-from sampler.decode.needed import decodable, needed_packets
-from sampler.decode.probe import is_predicted, prober
+from sampler.decode.needed import decodable, leaned_on, needed_packets
+from sampler.decode.probe import PROBED_AFTER, is_predicted, prober
 from sampler.decode.run_decoder import RunDecoder
 from sampler.decode.scenes import SceneWatch
 from sampler.decode.settled import DecodedTarget, settled
@@ -155,16 +155,17 @@ class Executor:
         sure = max((target.index for target in targets if not target.proofs), default=-1)
         refuted: set[int] = set()
         keyframe = window.payloads[run.start]
-        before = self._prober.frames_decoded
+        decoded = self._prober.frames_decoded
         for suspect in reversed(_proofs(targets)):
             if suspect.packet <= sure:
                 break
+            before = [window.payloads[index] for index in leaned_on(window, run, suspect.packet, PROBED_AFTER)]
             if suspect.predicted_share is None or self._prober.is_new_content(
-                window.payloads[suspect.packet], keyframe, suspect.predicted_share
+                window.payloads[suspect.packet], keyframe, suspect.predicted_share, before=before
             ):
                 break
             refuted.add(suspect.packet)
-        self._probed_pictures += self._prober.frames_decoded - before
+        self._probed_pictures += self._prober.frames_decoded - decoded
         return tuple(target for target in targets if not target.is_refuted(refuted)), refuted
 
     def _run(

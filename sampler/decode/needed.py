@@ -24,3 +24,17 @@ def needed_packets(window: PacketWindow, run: PacketRun, targets: tuple[PlannedP
         elif index in wanted or (index <= max(wanted) and packet.reference and run.decodes(index, packet)):
             needed.append(index)
     return needed
+
+
+def leaned_on(window: PacketWindow, run: PacketRun, index: int, count: int) -> list[int]:
+    """The last packets before one, at most so many, that it may be predicted from; none where they may be fields."""
+    found: list[int] = []
+    for other in range(index - 1, run.start - 1, -1):
+        packet = window.packets[other]
+        if packet.completes:
+            return []
+        if packet.reference and run.decodes(other, packet):
+            found.append(other)
+        if len(found) == count:
+            break
+    return found[::-1]

@@ -10,8 +10,10 @@ from kinds import x265
 from media import FRAME_SECONDS, Recipe, encode, encode_pictures, in_mp4, photograph, steady, x264
 from numpy.typing import NDArray
 
-from sampler.decode.probe import Prober, prober
+from sampler.decode.needed import leaned_on
+from sampler.decode.probe import PROBED_AFTER, Prober, prober
 from sampler.demux.packet_reader import Demuxer, PacketWindow
+from sampler.demux.packets import runs
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
 
@@ -20,6 +22,8 @@ START, STOP = 20, 33
 """Pictures [START, STOP) show another scene, if there is one."""
 SHARE = 0.5
 """Share of a picture that may be predicted although it is a cut."""
+PIECE, PIECES_SHARE = 16, 0.3
+"""Side of new pieces in pixels, and share of a picture that they cover."""
 CLOSED = {"keyint": PICTURES, "min_keyint": PICTURES, "scenecut": 0}
 RECIPES = {
     "zerolatency": x264(tune="zerolatency", **CLOSED),
@@ -68,6 +72,36 @@ def believed(probed: Probed) -> set[int]:
     }
 
 
+def believed_in_context(probed: Probed) -> set[int]:
+    """The same, where a few pictures come along that the picture may be predicted from, as in a plan's probes."""
+    window, prepared = probed
+    (run,) = runs(window.packets)
+    return {
+        index
+        for index, (packet, payload) in enumerate(zip(window.packets, window.payloads, strict=True))
+        if not packet.keyframe
+        and prepared.is_new_content(
+            payload,
+            window.payloads[0],
+            SHARE,
+            before=[window.payloads[other] for other in leaned_on(window, run, index, PROBED_AFTER)],
+        )
+    }
+
+
+def with_new_pieces(recipe: Recipe, *, pixels_a_picture: int) -> bytes:
+    """A photograph that moves; pieces of another one are strewn over every fifth picture."""
+    strewn = np.random.default_rng(1).random((-(-recipe.height // PIECE), -(-recipe.width // PIECE))) < PIECES_SHARE
+    pieces = np.kron(strewn, np.ones((PIECE, PIECE)))[: recipe.height, : recipe.width] > 0
+    ground, other = (photograph(name, recipe.width, recipe.height) for name in ("astronaut", "coffee"))
+
+    def luma(index: int) -> NDArray[np.float64]:
+        moved = np.roll(ground, pixels_a_picture * index, axis=1)
+        return np.where(pieces, np.roll(other, 7 * index, axis=0), moved) if index and index % 5 == 0 else moved
+
+    return encode_pictures(recipe, steady(PICTURES), luma)
+
+
 def photographed(recipe: Recipe, index: int) -> NDArray[np.float64]:
     """Luma of a moving photograph; of another one within [START, STOP)."""
     name = "coffee" if START <= index < STOP else "astronaut"
@@ -99,6 +133,20 @@ def test_an_insert_is_detected_at_one_of_its_ends(probed: Callable[[bytes], Prob
 
     # With B-frames a scene is first coded in a later picture that they reference.
     assert told & set(range(START, STOP + 9))
+
+
+def test_new_pieces_in_a_scene_that_moves_are_no_cut(probed: Callable[[bytes], Probed]) -> None:
+    """A GOP would be decoded up to a B-frame, of which a quarter is new: its ground moves, but its vectors come from a
+    picture that a probe does without, so that it seems to rest."""
+    clip = probed(with_new_pieces(x264(bframes=3, crf=20, **CLOSED), pixels_a_picture=1))
+
+    assert believed(clip)
+    assert believed_in_context(clip) == set()
+
+
+def test_new_pieces_over_a_ground_that_rests_are_a_cut(probed: Callable[[bytes], Probed]) -> None:
+    """What comes in piece by piece over a still picture would be refuted by the ground beside it."""
+    assert believed_in_context(probed(with_new_pieces(x264(bframes=3, crf=20, **CLOSED), pixels_a_picture=0)))
 
 
 @pytest.mark.parametrize("name", ["zerolatency", "hevc"])
