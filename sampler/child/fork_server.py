@@ -30,11 +30,12 @@ Serve = Callable[[socket.socket], None]
 """Answers the requests that come over a socket, in a process of its own."""
 
 
-def run_fork_server(serve: Serve, arguments: Sequence[str]) -> NoReturn:
+def run_fork_server(serve: Serve, arguments: Sequence[str], *, prepare: Callable[[], None]) -> NoReturn:
     """Loads and confines, and forks on the parent's orders until it closes the socket.
 
     Args:
         serve: what a forked process does.
+        prepare: is called before any is forked.
         arguments: descriptor of the control socket, process id of the parent, address space of a forked process over
             what is mapped now, in bytes.
     """
@@ -42,6 +43,7 @@ def run_fork_server(serve: Serve, arguments: Sequence[str]) -> NoReturn:
     av.logging.set_level(None)
     cv2.setNumThreads(1)
     _import_all_of_av()
+    prepare()
     control = socket.socket(fileno=descriptor)
     answer = os.pipe()
     unconfined = confine_fork_server(parent=parent, descriptors=OPEN_FILES)

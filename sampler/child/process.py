@@ -21,6 +21,7 @@ from sampler.child import wire
 from sampler.child.fork_server import run_fork_server
 from sampler.child.outbox import Outbox
 from sampler.child.track import Inputs, sample_track
+from sampler.child.warm_up import warm_up
 from sampler.decode.planes import StoredPicture
 from sampler.decode.stills import decode_still
 from sampler.demux.libav import translate
@@ -130,4 +131,4 @@ def serve(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    run_fork_server(serve, sys.argv[1:])
+    run_fork_server(serve, sys.argv[1:], prepare=warm_up)

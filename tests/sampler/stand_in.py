@@ -15,6 +15,7 @@ from sampler.child import wire
 from sampler.child.fork_server import run_fork_server
 from sampler.child.outbox import Outbox
 from sampler.child.process import Inputs, answer
+from sampler.child.warm_up import warm_up
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.limits import Limits
 
@@ -250,4 +251,4 @@ def lie_or_serve(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    run_fork_server(lie_or_serve, sys.argv[1:])
+    run_fork_server(lie_or_serve, sys.argv[1:], prepare=warm_up)
