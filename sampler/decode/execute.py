@@ -22,6 +22,7 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
+from sampler.plan.padding import watched_whole
 from sampler.plan.plan import Plan, RunPlan
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.suspects import Proof
@@ -53,6 +54,8 @@ class Executor:
         self._decoder = RunDecoder(context, max_pixels=max_pixels)
         self._scenes = SceneWatch()
         self._probed_pictures = 0
+        self._padded = False
+        """Bytes behind pictures were found: from that window on all of the input is watched."""
         self.broken: set[int] = set()
         """Beginnings of the runs of the last window in which packets were refused."""
         self.refused_seconds: list[float] = []
@@ -85,8 +88,13 @@ class Executor:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
         self.broken, self.lost_seconds = set(), set()
+        self._padded = self._padded or self._is_padded(window, plan)
+        if self._padded:
+            plan = watched_whole(window.packets, plan)
         self.refused_seconds = list(plan.refused_seconds)
         parts = [ProbedRun(part, *self._probed(window, part)) for part in plan.runs]
+        if self._prober is not None:
+            self._prober.rest()
         if not self._decoder.is_open:
             self._decoder.set_up(thrifty=not self._profile.exact_pictures and is_thrifty(window, parts))
         start_seconds = min((window.packets[part.own[0]].seconds for part in plan.runs), default=0.0)
@@ -143,6 +151,17 @@ class Executor:
             first = min(window.packets[index].seconds for index in absent)
             absent |= {index for index in part.own if window.packets[index].seconds >= first}
         self.lost_seconds |= {window.packets[index].seconds for index in absent}
+
+    def _is_padded(self, window: PacketWindow, plan: Plan) -> bool:
+        """True if a picture of the plan's doubts has bytes behind it."""
+        if self._prober is None:
+            return False
+        before = self._prober.frames_decoded
+        found = any(
+            self._prober.is_padded(window.payloads[doubt.packet], doubt.share, doubt.place) for doubt in plan.doubts
+        )
+        self._probed_pictures += self._prober.frames_decoded - before
+        return found
 
     def _probed(self, window: PacketWindow, part: RunPlan) -> tuple[tuple[PlannedPicture, ...], set[int]]:
         """The targets up to the last one that is sure, or whose cut its own packet proves; and the suspects after that.

@@ -21,6 +21,7 @@ from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
 from sampler.plan.budget import DecodingBound, SampleBudget, weighed
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
+from sampler.plan.padding import Doubt, find_doubts
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of, reserve_of
 from sampler.plan.telling import tells
@@ -55,6 +56,8 @@ class Plan:
     nobody."""
     spare_macroblocks: float = math.inf
     """That may be decoded besides, for runs that turn out otherwise than their packets say."""
+    doubts: tuple[Doubt, ...] = ()
+    """Pictures that may have bytes behind them: then no packet says anything."""
 
 
 class _Part(NamedTuple):
@@ -135,7 +138,11 @@ def plan(
     granted, refused = _granted(packets, profile, start_seconds, owed, wishes)
     unseen = {wish.seconds for wish in refused if not _is_optional(wish)}
     unseen |= {seconds for number in silent - watched for seconds in _after(packets, parts[number].own, owed)}
-    return _assembled(packets, parts, owed, granted, watched, bound, unseen)
+    planned = _assembled(packets, parts, owed, granted, watched, bound, unseen)
+    if not probed:
+        return planned
+    doubts = find_doubts(packets, planned.runs, profile, SecretInstants(seed), picture_macroblocks)
+    return replace(planned, doubts=doubts)
 
 
 def _is_optional(wish: _Wish) -> bool:

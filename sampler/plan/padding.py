@@ -1,0 +1,132 @@
+"""Packets that may be larger than what they show: bytes behind a slice's end, which decoders skip.
+
+With them a broadcaster makes the packets around a cut as large as the cut's own, so that it stands out from none. What
+a slice is made of cannot be told from its bytes; but a decoder that is given a part of it misses the rest, unless that
+was nothing. So a few pictures are decoded in part: those that are large for long, of which a cut may be one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import log2
+from typing import TYPE_CHECKING, NamedTuple
+
+from config.profiles import SamplingProfile
+from sampler.demux.packets import VideoPacket
+from sampler.plan.cut_score import AGAINST_FLOOR, QUANTISER_DOUBLING, TWO_SCALES, shown_as_decoded
+from sampler.plan.gaps import SecretInstants
+from sampler.plan.suspects import PROBED_DOUBLINGS
+
+if TYPE_CHECKING:
+    from sampler.plan.plan import Plan, RunPlan
+
+DOUBT_SECONDS = 4.0
+"""One picture is decoded in part for so much of a window, at least one. With two, and a share of 0.45 to 0.6, half
+of what one misses is found as well, at twice the cost and more: 2 to 4 % of all CPU."""
+LEAST_BYTES, MACROBLOCK_BYTES = 300, 1.0
+"""Packets under (<) so many bytes, in all or for a macroblock, have no room for anything new."""
+LONG = 4
+"""Packets on each side with which one is large together: as many as hide a cut (cut_score.NEIGHBOURS)."""
+LEAST_SHARE, MOST_SHARE = 0.35, 0.45
+"""Share of a slice that is decoded, the least and the most: it costs what it is. Of packets that are padded to hide a
+cut nine in ten are real to 0.2 to 0.4 at most."""
+
+
+class Doubt(NamedTuple):
+    """A picture to decode in part."""
+
+    packet: int
+    """Its index, in decoding order."""
+    share: float
+    """Part of a slice's bytes that is left."""
+    place: float
+    """Which slice, from 0 to (<) 1."""
+
+
+class _Large(NamedTuple):
+    """A packet in which there is room for more than it shows."""
+
+    weight: float
+    packet: int
+    share: float
+
+
+def find_doubts(
+    packets: Sequence[VideoPacket],
+    parts: "Sequence[RunPlan]",
+    profile: SamplingProfile,
+    instants: SecretInstants,
+    picture_macroblocks: float,
+) -> tuple[Doubt, ...]:
+    """The pictures to decode in part, of runs that are not watched, the larger the likelier.
+
+    Args:
+        packets: of a window.
+        parts: its runs.
+        profile: score from which a packet is a suspected cut.
+        instants: draw them.
+        picture_macroblocks: size of the largest picture.
+    """
+    threshold = profile.cut_doublings - PROBED_DOUBLINGS * (packets[0].quantiser is None)
+    least = max(LEAST_BYTES, MACROBLOCK_BYTES * picture_macroblocks)
+    large = [one for part in parts if not part.watched for one in _large(packets, part, threshold, least)]
+    if not large:
+        return ()
+    begin, end = min(packet.seconds for packet in packets), max(packet.seconds for packet in packets)
+    draws = instants.draws("padding", begin)
+    found: list[Doubt] = []
+    for _ in range(max(round((end - begin) / DOUBT_SECONDS), 1)):
+        left = next(draws) * sum(one.weight for one in large)
+        for one in large:
+            left -= one.weight
+            if left <= 0:
+                break
+        found.append(Doubt(one.packet, one.share, next(draws)))
+        large = [other for other in large if abs(other.packet - one.packet) > LONG]
+        if not large:
+            break
+    return tuple(found)
+
+
+def _large(packets: Sequence[VideoPacket], part: "RunPlan", threshold: float, least: float) -> list[_Large]:
+    run = part.run
+    group = shown_as_decoded(packets, run.start, run.stop)[1:]
+    sizes = [packets[index].size_bytes for index in group]
+    planned = {target.index for target in part.targets}
+    found = []
+    for place, index in enumerate(group):
+        around = sorted(sizes[max(place - LONG, 0) : place + LONG + 1])
+        level = around[len(around) // 2]
+        if not max(least, level / 2) <= sizes[place] <= level or index in planned:
+            continue
+        found.append(_Large(float(level) ** 3, index, _share(packets, run.start, index, around[-1], threshold)))
+    return found
+
+
+def _share(packets: Sequence[VideoPacket], keyframe: int, index: int, most: int, threshold: float) -> float:
+    """The part of a packet that is real, if with its neighbours it hides a cut as large as the largest of them: were
+    it less, the cut would not have been hidden."""
+    first, packet = packets[keyframe], packets[index]
+    against = log2(most / max(first.size_bytes, 1))
+    if first.quantiser is not None and packet.quantiser is not None:
+        against = max(against, against + (packet.quantiser - first.quantiser) / QUANTISER_DOUBLING)
+        threshold += TWO_SCALES
+    doublings = (threshold - max(against, AGAINST_FLOOR)) / 1.5
+    return min(max(2**-doublings, LEAST_SHARE), MOST_SHARE)
+
+
+def watched_whole(packets: Sequence[VideoPacket], plan: "Plan") -> "Plan":
+    """The plan for a window whose packets say nothing: its runs are watched, as many as there are macroblocks for.
+    What the others show after their samples is seen by nobody."""
+    spare = plan.spare_macroblocks
+    parts, unseen = [], set(plan.refused_seconds)
+    for part in plan.runs:
+        if not part.watched and part.watching_macroblocks > spare:
+            taken = {target.index for target in part.targets}
+            unseen |= {packets[after].seconds for before, after in pairwise(part.own) if after not in taken}
+        elif not part.watched:
+            spare -= part.watching_macroblocks
+            targets = tuple(target for target in part.targets if not target.proofs)
+            part = replace(part, watched=True, targets=targets)
+        parts.append(part)
+    return replace(plan, runs=tuple(parts), refused_seconds=tuple(sorted(unseen)), spare_macroblocks=spare, doubts=())
