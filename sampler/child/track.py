@@ -87,7 +87,10 @@ def sample_track(
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
         undecodable: list[Interval] = []
-        for window in demuxer.windows(segment_before):
+        for number, window in enumerate(demuxer.windows(segment_before)):
+            if number:
+                # What the last one leaves goes with the track.
+                gc.collect()
             if leading_only:
                 only_leading(window)
             end_seconds = _end_seconds(window, demuxer)
@@ -125,7 +128,6 @@ def sample_track(
             leading.account(
                 window, taken_indices, end_seconds, broken=0 in executor.broken, refused=planned.refused_seconds
             )
-            gc.collect()
             if request["packets"]:
                 packets += [
                     (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
