@@ -65,7 +65,8 @@ class Executor:
 
     @property
     def frames_decoded(self) -> int:
-        """Pictures decoded, suspects that were probed among them."""
+        """Pictures decoded, suspects that were probed among them; not parts of pictures, one in 4 s at most, which give
+        none."""
         return self._decoder.frames_decoded + self._probed_pictures
 
     @property
@@ -154,14 +155,10 @@ class Executor:
 
     def _is_padded(self, window: PacketWindow, plan: Plan) -> bool:
         """True if a picture of the plan's doubts has bytes behind it."""
-        if self._prober is None:
-            return False
-        before = self._prober.frames_decoded
-        found = any(
-            self._prober.is_padded(window.payloads[doubt.packet], doubt.share, doubt.place) for doubt in plan.doubts
+        probe = self._prober
+        return probe is not None and any(
+            probe.is_padded(window.payloads[doubt.packet], doubt.share, doubt.place) for doubt in plan.doubts
         )
-        self._probed_pictures += self._prober.frames_decoded - before
-        return found
 
     def _probed(self, window: PacketWindow, part: RunPlan) -> tuple[tuple[PlannedPicture, ...], set[int]]:
         """The targets up to the last one that is sure, or whose cut its own packet proves; and the suspects after that.
