@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sampler.demux.packet_reader import PacketWindow
 from sampler.demux.packets import leading_stop, orphans
 from sampler.plan.coverage import picture_stretches
-from sampler.plan.plan import Plan
+from sampler.plan.run_plan import Plan
 
 
 class LeadingPictures:

@@ -23,8 +23,8 @@ from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
 from sampler.plan.padding import watched_whole
-from sampler.plan.plan import Plan, RunPlan
 from sampler.plan.planned_picture import PlannedPicture
+from sampler.plan.run_plan import Plan, RunPlan
 from sampler.plan.suspects import Proof
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from sampler.decode.needed import needed_packets
 from sampler.demux.packet_reader import PacketWindow
-from sampler.plan.plan import RunPlan
 from sampler.plan.planned_picture import PlannedPicture
+from sampler.plan.run_plan import RunPlan
 
 THRIFTY_SHARE = 0.5
 """If more of the pictures than this must be decoded, the loop filter is left out on all but intra pictures. That saves

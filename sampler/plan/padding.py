@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import log2
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from config.profiles import SamplingProfile
 from sampler.demux.packets import VideoPacket
 from sampler.plan.cut_score import AGAINST_FLOOR, QUANTISER_DOUBLING, TWO_SCALES, shown_as_decoded
 from sampler.plan.gaps import SecretInstants
+from sampler.plan.run_plan import Doubt, Plan, RunPlan
 from sampler.plan.suspects import PROBED_DOUBLINGS
-
-if TYPE_CHECKING:
-    from sampler.plan.plan import Plan, RunPlan
 
 DOUBT_SECONDS, SELDOM_SECONDS = 4.0, 8.0
 """One picture is decoded in part for so much of a window, in the mean; the second where packets are small beside their
@@ -33,17 +31,6 @@ LEAST_SHARE, MOST_SHARE = 0.35, 0.45
 cut nine in ten are real to 0.2 to 0.4 at most."""
 
 
-class Doubt(NamedTuple):
-    """A picture to decode in part."""
-
-    packet: int
-    """Its index, in decoding order."""
-    share: float
-    """Part of a slice's bytes that is left."""
-    place: float
-    """Which slice, from 0 to (<) 1."""
-
-
 class _Large(NamedTuple):
     """A packet in which there is room for more than it shows."""
 
@@ -54,7 +41,7 @@ class _Large(NamedTuple):
 
 def find_doubts(
     packets: Sequence[VideoPacket],
-    parts: "Sequence[RunPlan]",
+    parts: Sequence[RunPlan],
     profile: SamplingProfile,
     instants: SecretInstants,
     picture_macroblocks: float,
@@ -92,7 +79,7 @@ def find_doubts(
     return tuple(found)
 
 
-def _large(packets: Sequence[VideoPacket], part: "RunPlan", threshold: float, least: float) -> list[_Large]:
+def _large(packets: Sequence[VideoPacket], part: RunPlan, threshold: float, least: float) -> list[_Large]:
     run = part.run
     group = shown_as_decoded(packets, run.start, run.stop)[1:]
     sizes = [packets[index].size_bytes for index in group]
@@ -119,7 +106,7 @@ def _share(packets: Sequence[VideoPacket], keyframe: int, index: int, most: int,
     return min(max(2**-doublings, LEAST_SHARE), MOST_SHARE)
 
 
-def watched_whole(packets: Sequence[VideoPacket], plan: "Plan") -> "Plan":
+def watched_whole(packets: Sequence[VideoPacket], plan: Plan) -> Plan:
     """The plan for a window whose packets say nothing: its runs are watched, as many as there are macroblocks for.
     What the others show after their samples is seen by nobody."""
     spare = plan.spare_macroblocks

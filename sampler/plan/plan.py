@@ -12,7 +12,7 @@ tokens for, a run is watched: all of it is decoded, and cuts are found among the
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,43 +21,15 @@ from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
 from sampler.plan.budget import DecodingBound, SampleBudget, weighed
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
-from sampler.plan.padding import Doubt, find_doubts
+from sampler.plan.padding import find_doubts
 from sampler.plan.planned_picture import PlannedPicture
+from sampler.plan.run_plan import Plan, RunPlan
 from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of, reserve_of
 from sampler.plan.telling import tells
 
 PASSED_OVER_DOUBLINGS = 0.25
 """A keyframe that is near the last sample is skipped, unless its size differs from the last keyframe's by this
 many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunPlan:
-    """Pictures to take of one run; nothing is decoded of a run without targets that is not watched."""
-
-    run: PacketRun
-    own: tuple[int, ...]
-    """All its pictures that can be taken, by presentation time."""
-    targets: tuple[PlannedPicture, ...]
-    """By presentation time, no picture twice."""
-    watched: bool = False
-    """All of its pictures are decoded and compared, and the executor adds those on both sides of cuts."""
-    watching_macroblocks: float = 0.0
-    """That watching it takes, by `DecodingBound.run_cost`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """Pictures to take of one input, or of one window of it."""
-
-    runs: tuple[RunPlan, ...]
-    refused_seconds: tuple[float, ...] = ()
-    """Times, ascending, of pictures that there is no budget for: what is shown from there to the next sample is seen by
-    nobody."""
-    spare_macroblocks: float = math.inf
-    """That may be decoded besides, for runs that turn out otherwise than their packets say."""
-    doubts: tuple[Doubt, ...] = ()
-    """Pictures that may have bytes behind them: then no packet says anything."""
 
 
 class _Part(NamedTuple):

@@ -11,7 +11,8 @@ from sampler.demux.packets import VideoPacket
 from sampler.frames import Stretch
 from sampler.plan.budget import MACROBLOCK_BYTES, DecodingBound, SampleBudget
 from sampler.plan.coverage import MOST_REFUSED, refused_stretches, with_refused
-from sampler.plan.plan import Plan, RunPlan, plan
+from sampler.plan.plan import plan
+from sampler.plan.run_plan import Plan, RunPlan
 
 MACROBLOCKS_8K = 129_600
 

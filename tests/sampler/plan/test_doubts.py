@@ -5,7 +5,8 @@ import pytest
 
 from config.profiles import BALANCED
 from sampler.demux.packets import VideoPacket
-from sampler.plan.plan import Plan, plan
+from sampler.plan.plan import plan
+from sampler.plan.run_plan import Plan
 
 RATE, GOP, GOPS = 24, 48, 2
 MACROBLOCKS = 920
