@@ -30,7 +30,8 @@ OWN_SIGNALS: Mapping[str, str] = {"budget": OVER_BUDGET, "leading": LEADING_UNSE
 """Reasons of the ledger to the signals that Livewarden makes of them: the share of a segment's time, 0 to 1, that was
 lost for the reason, the highest of late."""
 SUBTITLE_PICTURES = "subtitle-pictures"
-NOTE_SIGNALS: Mapping[str, str] = {"subtitle_pictures": SUBTITLE_PICTURES}
+PADDED_PICTURES = "padded-pictures"
+NOTE_SIGNALS: Mapping[str, str] = {"subtitle_pictures": SUBTITLE_PICTURES, "padded": PADDED_PICTURES}
 """Notes on a segment to the signals that Livewarden makes of them: 1 where there is such a note."""
 
 

@@ -10,14 +10,14 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.documents.names import shortened, unknown
-from config.facts import IMMINENT_DANGER_RULE, LEADING_UNSEEN, OVER_BUDGET, SUBTITLE_PICTURES
+from config.facts import IMMINENT_DANGER_RULE, LEADING_UNSEEN, OVER_BUDGET, PADDED_PICTURES, SUBTITLE_PICTURES
 from config.policy.outcome_names import known_outcome
 
 MAX_RISK_SCORES: Final = 20
 """Each is kept for each stream, and compared where a segment settles."""
 
-MAX_RISK_SIGNALS: Final = 53
-"""As many as a stream may have: 50 of the platform's (worker/ingest/registry/signals.py), and three of our own."""
+MAX_RISK_SIGNALS: Final = 54
+"""As many as a stream may have: 50 of the platform's (worker/ingest/registry/signals.py), and four of our own."""
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 60 * _MINUTE
@@ -89,11 +89,12 @@ SIGNALS: Final[Mapping[str, SignalRisk]] = {
     "earlier-incident": SignalRisk(weight=0.6, scale=1.0, half_life_seconds=30 * _DAY),
     OVER_BUDGET: SignalRisk(weight=0.5, scale=0.25, half_life_seconds=10 * _MINUTE),
     LEADING_UNSEEN: SignalRisk(weight=0.3, scale=0.25, half_life_seconds=10 * _MINUTE),
+    PADDED_PICTURES: SignalRisk(weight=0.5, scale=1.0, half_life_seconds=10 * _MINUTE),
     SUBTITLE_PICTURES: SignalRisk(weight=0.0, scale=1.0, half_life_seconds=10 * _MINUTE),
 }
 """The built-in signals. Viewers, and whoever can make many of them report, cannot make a stream urgent alone. Nor can
-one that is over its budget: the profile of streams of high risk has a bigger one. Subtitles add nothing, for broadcast
-television has them: they are for rules."""
+one that is over its budget or padded: the profile of streams of high risk has a bigger budget. Subtitles add nothing,
+for broadcast television has them: they are for rules."""
 
 SCORES: Final[Mapping[str, ScoreRisk]] = {
     "open-nsfw/nsfw": ScoreRisk(weight=0.5, least=0.5, half_life_seconds=10 * _MINUTE)

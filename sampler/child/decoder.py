@@ -105,6 +105,7 @@ class Decoder:
         before_init: bytes = b"",
         leading_macroblocks: float | None = None,
         parameter_sets: bytes = b"",
+        padded: bool = False,
     ) -> SampledSegment:
         """Takes the pictures worth looking at from one segment or file.
 
@@ -124,18 +125,19 @@ class Decoder:
             leading_macroblocks: only the leading pictures at the beginning are sampled, for `with_leading` of the first
                 result; so many macroblocks, its `macroblocks_left`, may be decoded for it.
             parameter_sets: `SampledSegment.parameter_sets` of the segment before, b"" where that is not known.
+            padded: one of late had the note `padded`: its packets say nothing either, and all is decoded.
 
         Raises:
             InputError: nothing could be sampled; its `reason` is for the ledger.
             DecoderError: the decoder died, took too long, spoke nonsense or cannot be started.
         """
-        leading_only = leading_macroblocks is not None
         request = {
             "operation": "sample",
             "seed": seed.hex(),
             "packets": packets,
             "leading_macroblocks": leading_macroblocks,
             "parameter_sets": parameter_sets.hex(),
+            "padded": padded,
         }
         fits = before is not None and len(before_init) + len(before) <= self.limits.input_bytes
         earlier = (before_init, before) if before is not None and fits else (b"", b"")
@@ -144,12 +146,11 @@ class Decoder:
             size_bytes=input_size(data, init, self.limits),
             packets=packets,
             before_bytes=sum(map(len, earlier)),
-            leading_only=leading_only,
+            leading_only=leading_macroblocks is not None,
         )
         frames: list[SampledFrame] = []
         seen: list[PictureSummary] = []
-        held_bytes = 0
-        transfer_seconds = 0.0
+        held_bytes, transfer_seconds = 0, 0.0
         try:
             exchange = self._begin(request, profile, data, init, bounds, fresh=fresh, before=earlier)
             while True:
@@ -176,7 +177,7 @@ class Decoder:
         except BaseException:
             self._end()
             raise
-        if not seen and not leading_only:
+        if not seen and not bounds.leading_only:
             with self._nonsense_is_death():
                 raise nothing_taken(message)
         with self._nonsense_is_death():

@@ -39,6 +39,7 @@ NOTES = frozenset(
         "pts_jump",
         "pts_missing",
         "damaged",
+        "padded",
         "truncated",
     ]
 )

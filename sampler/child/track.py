@@ -82,7 +82,13 @@ def sample_track(
         if leading_macroblocks is not None:
             leading_macroblocks /= demuxer.tracks
         shown_otherwise = ShownOtherwise(source, demuxer.stream)
-        executor = Executor(demuxer.codec_context, limits, profile, probing_extradata=demuxer.probing_extradata)
+        executor = Executor(
+            demuxer.codec_context,
+            limits,
+            profile,
+            probing_extradata=demuxer.probing_extradata,
+            watches_all=request["padded"] and not leading_only,
+        )
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
@@ -139,7 +145,7 @@ def sample_track(
             raise DecoderMemoryError("the decoder came so near to its memory bound that damage proves nothing")
     notes = [*demuxer.notes, *sorted(shown_otherwise.notes)]
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
-    notes += ["damaged"] * bool(executor.damaged)
+    notes += ["damaged"] * bool(executor.damaged) + ["padded"] * executor.padded
     origin_seconds = demuxer.origin_seconds
     lost = joined(
         (start - origin_seconds, min(end - origin_seconds, demuxer.duration_seconds)) for start, end in leading.lost

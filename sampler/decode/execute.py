@@ -38,6 +38,7 @@ class Executor:
         profile: SamplingProfile,
         *,
         probing_extradata: bytes | None = None,
+        watches_all: bool = False,
     ) -> None:
         """Takes over the stream's own context, which knows the container's parameters.
 
@@ -46,6 +47,7 @@ class Executor:
             limits: on pictures.
             profile: how exact pictures must be, and how long a gap may be.
             probing_extradata: parameters for probes of single pictures; None: those of the context.
+            watches_all: packets say nothing, as those before them said.
         """
         self._profile = profile
         max_pixels = ROOM * limits.picture_pixels
@@ -54,7 +56,8 @@ class Executor:
         self._decoder = RunDecoder(context, max_pixels=max_pixels)
         self._scenes = SceneWatch()
         self._probed_pictures = 0
-        self._padded = False
+        self._watches_all = watches_all
+        self.padded = False
         """Bytes behind pictures were found: from that window on all of the input is watched."""
         self.broken: set[int] = set()
         """Beginnings of the runs of the last window in which packets were refused."""
@@ -65,8 +68,7 @@ class Executor:
 
     @property
     def frames_decoded(self) -> int:
-        """Pictures decoded, suspects that were probed among them; not parts of pictures, one in 4 s at most, which give
-        none."""
+        """Pictures decoded, suspects that were probed among them; not parts of pictures, which give none."""
         return self._decoder.frames_decoded + self._probed_pictures
 
     @property
@@ -89,8 +91,9 @@ class Executor:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
         self.broken, self.lost_seconds = set(), set()
-        self._padded = self._padded or self._is_padded(window, plan)
-        if self._padded:
+        if not self._watches_all:
+            self._watches_all = self.padded = self._is_padded(window, plan)
+        if self._watches_all:
             plan = watched_whole(window.packets, plan)
         self.refused_seconds = list(plan.refused_seconds)
         parts = [ProbedRun(part, *self._probed(window, part)) for part in plan.runs]

@@ -182,7 +182,7 @@ class Prober:
 
     def rest(self) -> None:
         """Gives back the memory of what was decoded. A decoder that is opened after that takes it over, which saves
-        page faults: a third of decoding a keyframe at 360p."""
+        page faults."""
         if self._strict.is_open:
             self._strict = self._open(strict=True)
         if self._lenient.is_open:

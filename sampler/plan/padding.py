@@ -20,15 +20,14 @@ from sampler.plan.suspects import PROBED_DOUBLINGS
 
 DOUBT_SECONDS, SELDOM_SECONDS = 4.0, 8.0
 """One picture is decoded in part for so much of a window, in the mean; the second where packets are small beside their
-keyframe, or have no quantiser, as H.265's, whose decoder makes up all that a picture leans on. That takes 1 % of all
-CPU, twice as much where it is done as often as the first."""
+keyframe, or have no quantiser, as H.265's, whose decoder makes up all that a picture leans on, at twice the cost."""
 LEAST_BYTES, MACROBLOCK_BYTES = 300, 1.0
 """Packets under (<) so many bytes, in all or for a macroblock, have no room for anything new."""
 LONG = 4
 """Packets on each side with which one is large together: as many as hide a cut (cut_score.NEIGHBOURS)."""
 LEAST_SHARE, MOST_SHARE = 0.35, 0.45
-"""Share of a slice that is decoded, the least and the most: it costs what it is. Of packets that are padded to hide a
-cut nine in ten are real to 0.2 to 0.4 at most."""
+"""Share of a slice that is decoded, the least and the most: it costs what it is. Of a packet that is padded to hide a
+cut mostly less is real."""
 
 
 class _Large(NamedTuple):

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import cv2
 
-from config.facts import SampleFacts
+from config.facts import PADDED_PICTURES, SampleFacts
 from config.policy.policy import Policy
 from config.profiles import SamplingProfile
 from models.classifiers.classifier import Classifier, WhenStuck
@@ -37,6 +37,9 @@ from worker.moderation.stage_clock import StageClock
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
+PADDED_OF_LATE = 0.5
+"""Number of the signal from which (>=) all of a segment is decoded, its packets unread: one had bytes behind its
+pictures less than a half-life ago."""
 UNCONFINED = "decoder-unconfined"
 """In `degraded` of events: the process that decoded pictures could do more than decode."""
 
@@ -119,7 +122,14 @@ class Pipeline:
         """
         moderate = partial(
             self._moderate,
-            SamplerInput(data=data, init=init, seed=seed, before=before, parameter_sets=context.parameter_sets),
+            SamplerInput(
+                data=data,
+                init=init,
+                seed=seed,
+                before=before,
+                parameter_sets=context.parameter_sets,
+                padded=context.stream.signals.get(PADDED_PICTURES, 0.0) >= PADDED_OF_LATE,
+            ),
             context=context,
             gate=gate,
             gate_key=GateKey(seed if gate_seed is None else gate_seed),

@@ -34,6 +34,8 @@ class SamplerInput:
     """Called at most once a try, between both passes. None: the segment before is not known."""
     parameter_sets: bytes = b""
     """Those in force at the end of the segment before; b"": not known."""
+    padded: bool = False
+    """Segments of late had bytes behind pictures."""
 
     def sample(
         self,
@@ -72,6 +74,7 @@ class SamplerInput:
             consume=in_turn,
             fresh=fresh,
             parameter_sets=self.parameter_sets,
+            padded=self.padded,
         )
         sampled = sample()
         if sampled.leading_seconds <= 0 or self.before is None or (found := self.before()) is None:

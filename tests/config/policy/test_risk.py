@@ -238,5 +238,5 @@ def test_mistakes_in_the_section_name_their_place(section: str, expected: str) -
 def test_too_many_signals_are_refused() -> None:
     """A file could make the risk of each segment cost what it likes."""
     many = ", ".join(f"s{number}: {{weight: 0.1, half_life_seconds: 60}}" for number in range(60))
-    with pytest.raises(PolicyError, match=r"risk\.signals: .*at most 53"):
+    with pytest.raises(PolicyError, match=r"risk\.signals: .*at most 54"):
         read(f"risk: {{signals: {{{many}}}}}")

@@ -1,32 +1,24 @@
 """Bytes behind the ends of slices, which decoders skip: they hide no insert, and honest streams cost what they did."""
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import av
 import numpy as np
 import pytest
 from kinds import x265
-from media import FRAME_SECONDS, Recipe, encode_pictures, in_mp4, photograph, steady, x264
+from media import FRAME_SECONDS, Recipe, encode_pictures, in_mp4, steady, x264
 from numpy.typing import NDArray
+from padded_clips import CLOSED, GOP, PICTURES, SIZE, START, STOP, X264, drifting, is_seen, mildly, padded, with_insert
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 from sampler.decode.probe import prober
 from sampler.demux.packet_reader import Demuxer, PacketWindow
 from sampler.demux.source import InputFile
-from sampler.frames import SampledSegment
 from sampler.limits import Limits
 from sampler.plan.padding import LEAST_BYTES
 
-PICTURES, GOP = 100, 50
-START, STOP = 82, 96
-"""Pictures [START, STOP) are the insert's: after the last one of the GOP that time calls for."""
-CLOSED = {"keyint": GOP, "min_keyint": GOP, "scenecut": 0}
-SIZE = {"width": 320, "height": 180}
-X264 = replace(x264(bframes=0, qp=26, **CLOSED), **SIZE)
 RECIPES = {
     "h264": X264,
     "h264, b-frames": replace(x264(bframes=3, qp=26, **CLOSED), **SIZE),
@@ -38,65 +30,11 @@ RECIPES = {
     "hevc, slices": replace(x265(bframes=0, crf=28, open_gop=0, slices=3, **CLOSED), **SIZE),
     "hevc, mp4": replace(in_mp4(x265(bframes=0, crf=28, open_gop=0, **CLOSED), whole=True), **SIZE),
 }
-START_CODE = b"\0\0\1"
 RATES = {
     "filler": {"bitrate": 400, "vbv_maxrate": 400, "vbv_bufsize": 200, "nal_hrd": "cbr"},
     "a tight buffer": {"bitrate": 300, "vbv_maxrate": 300, "vbv_bufsize": 60},
     "one quantiser": {"qp": 24},
 }
-
-Amount = Callable[[int, int, int], int]
-"""Bytes that a packet shall have, of its number, its own size, and that of the largest that is no keyframe."""
-
-
-def drifting(recipe: Recipe, index: int) -> NDArray[np.float64]:
-    """Luma of a photograph that moves as a hand-held camera's does."""
-    return np.roll(photograph("astronaut", recipe.width, recipe.height), index // 2, axis=1)
-
-
-def with_insert(recipe: Recipe) -> bytes:
-    other = photograph("coffee", recipe.width, recipe.height)
-    return encode_pictures(
-        recipe, steady(PICTURES), lambda index: other if START <= index < STOP else drifting(recipe, index)
-    )
-
-
-def uneven(number: int, size: int, most: int) -> int:
-    """No two packets alike, so that their sizes seem to say something."""
-    share = np.random.default_rng(number).uniform(0.6, 1.0) if number % GOP else 8
-    return max(round(share * most), size)
-
-
-def padded(recipe: Recipe, data: bytes, amount: Amount = uneven) -> bytes:
-    """The same with bytes behind the last slice of each packet: random ones, as slices have."""
-    file = io.BytesIO()
-    with av.open(io.BytesIO(data)) as source, av.open(file, "w", format=recipe.container) as output:
-        stream = output.add_stream_from_template(source.streams.video[0])
-        packets = [packet for packet in source.demux(video=0) if packet.size]
-        most = max(packet.size for packet in packets if not packet.is_keyframe)
-        for number, packet in enumerate(packets):
-            missing = amount(number, packet.size, most) - packet.size
-            tail = np.random.default_rng(number).integers(1, 256, missing, np.uint8).tobytes()
-            made = av.Packet(_lengthened(bytes(packet), tail, measured=recipe.container == "mp4"))
-            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
-            made.is_keyframe, made.stream = packet.is_keyframe, stream
-            output.mux(made)
-    return file.getvalue()
-
-
-def _lengthened(data: bytes, tail: bytes, *, measured: bool) -> bytes:
-    if not measured:
-        return data + tail
-    position = 0
-    while (end := position + 4 + int.from_bytes(data[position : position + 4], "big")) < len(data):
-        position = end
-    length = len(data) - position - 4 + len(tail)
-    return data[:position] + length.to_bytes(4, "big") + data[position + 4 :] + tail
-
-
-def is_seen(segment: SampledSegment) -> bool:
-    numbers = [round(frame.pts_seconds / FRAME_SECONDS) for frame in segment.frames if not frame.concealed]
-    return any(START <= number < STOP for number in numbers)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
@@ -104,7 +42,18 @@ def test_an_insert_among_padded_packets_is_sampled(decoder: Decoder, recipe: Rec
     """It stands out from none of them, and nobody would learn of it."""
     data = padded(recipe, with_insert(recipe))
 
-    assert is_seen(decoder.sample(data, profile=BALANCED, seed=b"padding"))
+    segment = decoder.sample(data, profile=BALANCED, seed=b"padding")
+    assert is_seen(segment)
+    assert "padded" in segment.notes
+
+
+def test_where_padding_was_found_before_all_is_decoded(decoder: Decoder) -> None:
+    """A broadcaster whose padding was found would hide the next insert under less of it."""
+    segment = decoder.sample(padded(X264, with_insert(X264), mildly), profile=BALANCED, seed=b"padding", padded=True)
+
+    assert is_seen(segment)
+    assert segment.frames_decoded >= PICTURES
+    assert segment.notes == (), "what was found before is no news"
 
 
 def test_what_cannot_be_watched_for_padding_is_in_the_ledger(decoder: Decoder) -> None:
@@ -126,6 +75,7 @@ def test_an_honest_stream_is_not_watched(decoder: Decoder, rate: dict[str, int |
     data = encode_pictures(recipe, steady(PICTURES), lambda index: drifting(recipe, index))
     segment = decoder.sample(data, profile=BALANCED, seed=b"padding")
 
+    assert segment.notes == ()
     assert segment.frames_decoded < PICTURES / 2
     assert not segment.unmoderated
 

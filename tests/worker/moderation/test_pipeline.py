@@ -10,6 +10,7 @@ import pytest
 from clips import RATE, card, clip, held, photo, shade
 from hostile_media import segment
 from media import cut, encode, steady, x264
+from padded_clips import X264, mildly, padded, with_insert
 from stand_in import LATER, LIE, STAND_IN
 from tinymodels import classifier, load_classifiers, mean_model
 
@@ -82,6 +83,19 @@ def test_a_segment_with_pictures_only_in_its_last_second_is_reported(pipeline: P
     assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})
     # The picture is dated at the segment's end, not at its beginning.
     assert verdict.samples[0].capture_ms == pytest.approx(LIVE.capture_ms + 3_000, abs=100)
+
+
+def test_a_stream_that_was_padded_of_late_is_decoded_whole(pipeline: Pipeline) -> None:
+    """Its packets hid cuts: whoever found that out would look at the packets of the next segment again."""
+    data = padded(X264, with_insert(X264), mildly)
+
+    def decoded(number: float) -> int:
+        stream = StreamFacts(stream_id="s", signals={"padded-pictures": number})
+        verdict = pipeline.moderate(data, context=replace(LIVE, stream=stream), seed=SEED)
+        return verdict.frames_decoded
+
+    assert decoded(0.6) >= 100
+    assert decoded(0.4) < 100, "it has faded"
 
 
 def test_a_segment_with_pictures_is_moderated_completely(pipeline: Pipeline) -> None:

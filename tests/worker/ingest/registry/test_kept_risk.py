@@ -219,6 +219,15 @@ def test_subtitles_that_may_be_pictures_are_a_signal_without_risk(redis: Redis, 
     assert risk_of(redis, stream, DEFAULT_RISK) == 0
 
 
+def test_padding_is_a_signal_that_makes_no_stream_urgent(redis: Redis, watched: Callable[..., str]) -> None:
+    """Whoever pads a hundred streams would have them served before those that are urgent."""
+    stream = watched()
+    lost(redis, stream, notes=("padded",))
+    assert stream_facts(redis, stream).signals == {"padded-pictures": pytest.approx(1.0, abs=0.001)}
+    assert risk_of(redis, stream, DEFAULT_RISK) == pytest.approx(0.5, abs=0.001)
+    assert risk_of(redis, stream, DEFAULT_RISK) < DEFAULT_RISK.urgent_at
+
+
 def test_the_highest_of_late_counts_whatever_the_order(redis: Redis, watched: Callable[..., str]) -> None:
     """A segment within the budget would clear the one before, and rules differ by which worker was quicker."""
     stream = watched()

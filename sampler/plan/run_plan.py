@@ -1,0 +1,48 @@
+"""A plan as the executor reads it: the pictures to take, run by run."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sampler.demux.packets import PacketRun
+from sampler.plan.planned_picture import PlannedPicture
+
+
+class Doubt(NamedTuple):
+    """A picture to decode in part."""
+
+    packet: int
+    """Its index, in decoding order."""
+    share: float
+    """Part of a slice's bytes that is left."""
+    place: float
+    """Which slice, from 0 to (<) 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlan:
+    """Pictures to take of one run; nothing is decoded of a run without targets that is not watched."""
+
+    run: PacketRun
+    own: tuple[int, ...]
+    """All its pictures that can be taken, by presentation time."""
+    targets: tuple[PlannedPicture, ...]
+    """By presentation time, no picture twice."""
+    watched: bool = False
+    """All of its pictures are decoded and compared, and the executor adds those on both sides of cuts."""
+    watching_macroblocks: float = 0.0
+    """That watching it takes, by `DecodingBound.run_cost`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Pictures to take of one input, or of one window of it."""
+
+    runs: tuple[RunPlan, ...]
+    refused_seconds: tuple[float, ...] = ()
+    """Times, ascending, of pictures that there is no budget for: what is shown from there to the next sample is seen by
+    nobody."""
+    spare_macroblocks: float = math.inf
+    """That may be decoded besides, for runs that turn out otherwise than their packets say."""
+    doubts: tuple[Doubt, ...] = ()
+    """Pictures that may have bytes behind them: then no packet says anything."""
