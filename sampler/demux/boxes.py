@@ -23,10 +23,10 @@ class TopBox(NamedTuple):
     """That of the content: `TO_THE_END`, or as the box says."""
 
 
-def top_boxes(read: Read) -> Iterator[TopBox]:
-    """The first boxes of an input, up to where they make no sense."""
+def top_boxes(read: Read, *, most: int = TOP_BOXES) -> Iterator[TopBox]:
+    """The first boxes of an input, `most` of them, up to where they make no sense."""
     position = 0
-    for _ in range(TOP_BOXES):
+    for _ in range(most):
         head = read(position, 16)
         if len(head) < 8:
             return

@@ -12,12 +12,14 @@ from av.video.stream import VideoStream
 from sampler.demux.beginnings import Beginning, read_beginning
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.encryption import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPackets, is_encrypted_mp4, is_scrambled
+from sampler.demux.fragments import Fragments, fragments_of
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
 from sampler.demux.packets import VideoPacket, demoted, describe, has_leading, joined
 from sampler.demux.pids import has_late_stream
 from sampler.demux.primer import Primer, last_gop, moved
+from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
 from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
@@ -32,7 +34,6 @@ from sampler.demux.video_streams import (
 )
 from sampler.errors import (
     EncryptedError,
-    ImplausibleRateError,
     NoVideoError,
     TooLargeError,
     UndecodableError,
@@ -41,8 +42,6 @@ from sampler.errors import (
 from sampler.limits import ROOM, Limits
 
 ENCRYPTED = "the video is encrypted: there is no key"
-RATE_PICTURES = 8
-"""So many pictures are needed to call a rate implausible."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -86,12 +85,13 @@ class Demuxer:
         if init_bytes and (body := sniff(source.at(init_bytes, SNIFF_BYTES))) is not self._container:
             raise UnsupportedContainerError(f"the init section is {self._container}, what follows is {body}")
         self._scrambled = ScrambledPackets()
-        if self._container is Container.MPEG_TS:
+        is_mp4 = self._container is Container.MP4
+        if not is_mp4:
             source.on_read = self._scrambled.count
         try:
             self._input = open_input(source, self._container)
         except av.error.FFmpegError as error:
-            if self._container is Container.MP4 and is_encrypted_mp4(source.at, None, known=False):
+            if is_mp4 and is_encrypted_mp4(source.at, None, known=False):
                 raise EncryptedError(ENCRYPTED) from error
             raise translate(error) from error
         self.notes: list[str] = []
@@ -122,6 +122,7 @@ class Demuxer:
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
         self._before: Primer | None = None
+        self._fragments = fragments_of(source, self._input, limits) if is_mp4 else Fragments()
 
     def close(self) -> None:
         """Gives back what FFmpeg holds of the input, which Python's collector would do late or never."""
@@ -174,9 +175,11 @@ class Demuxer:
         """Pixels of the largest pictures so far: by the parameter sets that slices use, or else as announced."""
         return (self._reader.used_pixels if self._reader is not None else 0) or self._announced_pixels
 
-    def _has_late_stream(self) -> bool:
-        known = {stream.id for stream in self._input.streams}
-        return self._container is Container.MPEG_TS and has_late_stream(self._source.at, known)
+    def _has_stray(self, packets: int) -> bool:
+        """True if players may show what was in none of so many packets."""
+        if self._container is Container.MP4:
+            return self._fragments.astray or packets < self._fragments.samples[self.stream.id]
+        return has_late_stream(self._source.at, {stream.id for stream in self._input.streams})
 
     def _hold_pixels(self, pixels: int) -> None:
         self._announced_pixels = max(self._announced_pixels, pixels)
@@ -202,25 +205,27 @@ class Demuxer:
         Raises:
             InputError: no picture, or over a limit.
         """
-        window = PacketWindow()
+        window, packets, coded_pixels = PacketWindow(), 0, 0
         limits, place, is_mp4 = self.limits, self.timeline.place, self._container is Container.MP4
         self._before = before
         primer: Primer | None = None
         context = self.codec_context
         # Not read again later: of a context whose decoder could not be opened it crashes.
-        name = context.name
-        nal = CODECS[name]
+        nal = CODECS[name := context.name]
         extradata = context.extradata or b""
         self._reader = reader = NalReader(nal, extradata) if nal is not None else None
         began = 0.0
-        coded_pixels = 0
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
+            packets += payload.dts is not None
             if not payload.size:
                 continue
             if is_mp4 and payload.has_sidedata("encryption_info"):
                 raise EncryptedError(ENCRYPTED)
             data, flagged, head = bytes(payload), payload.is_keyframe, None
+            if payload.is_discard and self._fragments.any:
+                # It overlaps earlier fragments: FFmpeg hides it, and browsers show it.
+                payload = rewritten(payload, data)
             if reader is not None:
                 head = reader.read(data, flagged=flagged)
                 if reader.leaf_named:
@@ -267,7 +272,7 @@ class Demuxer:
             raise NoVideoError("the segment declares video and holds no picture")
         if reader is not None and self._container is Container.MPEG_TS and self.tracks == 1:
             self.parameter_sets = reader.parameter_sets.annex_b() if "truncated" not in self.notes else b""
-        if self._has_late_stream() and SECOND_VIDEO_STREAM not in self.notes:
+        if SECOND_VIDEO_STREAM not in self.notes and self._has_stray(packets):
             self.notes.append(SECOND_VIDEO_STREAM)
         yield self._close(window, primer)
 
@@ -282,11 +287,7 @@ class Demuxer:
             self.before_seconds = max(self.before_seconds - self.begins_seconds, 0.0)
             self._first_seconds = min(shown) - self.begins_seconds
         self._last_seconds = max(self._last_seconds, *shown)
-        span = max(seconds) - min(seconds)
-        if len(seconds) >= RATE_PICTURES and len(seconds) - 1 > span * self.limits.frames_per_second:
-            raise ImplausibleRateError(
-                f"{len(seconds)} pictures in {span:.6f} s: expected at most {self.limits.frames_per_second} a second"
-            )
+        hold_rate(seconds, self.limits)
         for index, packet in demoted(window.packets).items():
             window.packets[index] = packet
         if not has_leading(window.packets):

@@ -11,12 +11,12 @@ class InputFile:
         self.on_read: Callable[[int, bytes], None] | None = None
         """Is given what is read in order, with its offset."""
         self._descriptor = descriptor
-        self._size = size
+        self.size_bytes = size
         self._position = 0
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes."""
-        data = os.pread(self._descriptor, min(count, self._size - self._position), self._position)
+        data = os.pread(self._descriptor, min(count, self.size_bytes - self._position), self._position)
         if self.on_read is not None:
             self.on_read(self._position, data)
         self._position += len(data)
@@ -24,8 +24,8 @@ class InputFile:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Moves as io.IOBase.seek does."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = min(max(base + offset, 0), self._size)
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size_bytes}[whence]
+        self._position = min(max(base + offset, 0), self.size_bytes)
         return self._position
 
     def tell(self) -> int:
@@ -34,4 +34,4 @@ class InputFile:
 
     def at(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset` on, wherever the position is."""
-        return os.pread(self._descriptor, max(min(count, self._size - offset), 0), offset)
+        return os.pread(self._descriptor, max(min(count, self.size_bytes - offset), 0), offset)

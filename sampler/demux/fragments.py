@@ -1,0 +1,153 @@
+"""Fragments of an MP4 that FFmpeg passes over, or reads otherwise than browsers do. Runs in the decoder child.
+
+FFmpeg says nothing of those that it leaves out: of another track, of another sample entry, or under a second `moov`.
+Browsers (Media Source Extensions) show them, and of two that overlap in time the later one.
+"""
+
+import struct
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from av.container import InputContainer
+
+from sampler.demux.boxes import Read, TopBox, top_boxes
+from sampler.demux.source import InputFile
+from sampler.limits import Limits
+
+BOX_BYTES = 4 << 20
+"""As much of a `moov` or `moof` is read: a fragment of 20,000 pictures takes under a tenth."""
+BASE_DATA_OFFSET, DESCRIPTION_INDEX, BASE_IS_MOOF = 0x1, 0x2, 0x20000
+"""Flags of `tfhd` (ISO/IEC 14496-12, 8.8.7)."""
+DATA_OFFSET = 0x1
+"""Flag of `trun` (8.8.8)."""
+
+
+class _MalformedError(Exception):
+    """The boxes make no sense. Never leaves this module."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Fragments:
+    """Fragments of one input."""
+
+    astray: bool = False
+    """True if players may show others than FFmpeg gives, or the same from another place."""
+    any: bool = False
+    """The input has some."""
+    samples: Counter[int] = field(default_factory=Counter)
+    """By track those that must be there: without those of the last fragment, where the input breaks off."""
+
+
+def fragments_of(source: InputFile, opened: InputContainer, limits: Limits) -> Fragments:
+    """Those of an MP4 that FFmpeg has opened."""
+    return read_fragments(
+        source.at,
+        size_bytes=source.size_bytes,
+        known={stream.id for stream in opened.streams},
+        audio={stream.id for stream in opened.streams.audio},
+        most_boxes=limits.frames,
+    )
+
+
+def read_fragments(
+    read: Read, *, size_bytes: int, known: Collection[int], audio: Collection[int], most_boxes: int
+) -> Fragments:
+    """Reads the heads of all fragments.
+
+    Args:
+        read: reads the input, its init section in front.
+        size_bytes: of the input.
+        known: numbers of the tracks that FFmpeg knows.
+        audio: those of them that it takes for sound.
+        most_boxes: that are read on the top level (<=); beyond, what is there is unknown.
+    """
+    found = Fragments()
+    moov: tuple[int, bytes] | None = None
+    indices: dict[int, int] = {}
+    last: Counter[int] = Counter()
+    end = 0
+    try:
+        for number, box in enumerate(top_boxes(read, most=most_boxes + 1)):
+            end = box.offset + box.size_bytes
+            found.astray |= number == most_boxes
+            if box.kind == b"moov":
+                described = box.size_bytes, read(box.offset, min(box.size_bytes, BOX_BYTES))
+                if moov is None:
+                    moov = described
+                    indices = dict(_description_indices(described[1]))
+                found.astray |= moov != described
+            elif box.kind == b"moof":
+                found.any = True
+                last = _read_fragment(_content(read, box), indices, known, audio)
+                found.samples += last
+    except (_MalformedError, struct.error):
+        found.astray = True
+    if end > size_bytes:
+        found.samples -= last
+    return found
+
+
+def _content(read: Read, box: TopBox) -> bytes:
+    if box.size_bytes > BOX_BYTES:
+        raise _MalformedError
+    return read(box.offset, box.size_bytes)
+
+
+def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The boxes that `content` consists of."""
+    position = 0
+    while position < len(content):
+        size, kind = struct.unpack_from(">I4s", content, position)
+        head_bytes = 8
+        if size == 1:
+            (size,), head_bytes = struct.unpack_from(">Q", content, position + 8), 16
+        if size < head_bytes or position + size > len(content):
+            raise _MalformedError
+        yield kind, content[position + head_bytes : position + size]
+        position += size
+
+
+def _description_indices(moov: bytes) -> Iterator[tuple[int, int]]:
+    """By track the number of the sample entry that its fragments have if they do not say (`trex`, 8.8.3)."""
+    for kind, extends in _boxes(moov):
+        if kind == b"mvex":
+            for inner, content in _boxes(extends):
+                if inner == b"trex":
+                    track, index = struct.unpack_from(">II", content, 4)
+                    yield track, index
+
+
+def _read_fragment(
+    moof: bytes, indices: dict[int, int], known: Collection[int], audio: Collection[int]
+) -> Counter[int]:
+    """By track the samples of one fragment.
+
+    Raises:
+        _MalformedError: FFmpeg and browsers may read it in two ways.
+    """
+    samples: Counter[int] = Counter()
+    is_first = True
+    for kind, traf in _boxes(moof):
+        if kind != b"traf":
+            continue
+        boxes = list(_boxes(traf))
+        kinds = [inner for inner, _ in boxes if inner in (b"tfhd", b"tfdt", b"trun")]
+        # FFmpeg takes them in their order, browsers by their names.
+        in_order = [b"tfhd", *[b"tfdt"] * kinds.count(b"tfdt"), *[b"trun"] * kinds.count(b"trun")]
+        if kinds != in_order or kinds.count(b"tfdt") > 1:
+            raise _MalformedError
+        head = next(content for inner, content in boxes if inner == b"tfhd")
+        flags, track = struct.unpack_from(">II", head)
+        index = indices.get(track, 1)
+        if flags & DESCRIPTION_INDEX:
+            (index,) = struct.unpack_from(">I", head, 16 if flags & BASE_DATA_OFFSET else 8)
+        runs = [struct.unpack_from(">II", content) for inner, content in boxes if inner == b"trun"]
+        # Where nothing is said browsers count from the fragment, and FFmpeg from the end of what is before it.
+        is_placed = is_first or flags & (BASE_DATA_OFFSET | BASE_IS_MOOF)
+        told = is_placed and all(run_flags & DATA_OFFSET for run_flags, _ in runs)
+        if track not in known or (track not in audio and not (index == 1 and told)):
+            raise _MalformedError
+        samples[track] += sum(count for _, count in runs)
+        is_first = False
+    return samples
