@@ -4,9 +4,8 @@ Under a tight rate a cut shows less in its size than in its quantiser: the encod
 coarsely. Nothing here is trusted: a header that makes no sense gives None, and every loop ends with its bits.
 """
 
-from dataclasses import dataclass
-
 from sampler.demux.bits import Bits, HeaderError
+from sampler.demux.h264_sets import PictureParameters, SequenceParameters, read_pps, read_sps
 from sampler.demux.references import SliceHead
 
 SLICE_HEAD_BYTES = 32
@@ -15,40 +14,9 @@ PARAMETER_SET_BYTES = 1024
 """As much of a parameter set is read: scaling lists and 256 cycle offsets, the largest parts, take less."""
 PARAMETER_SETS = 20_000
 """So many are read that differ from the one before; encoders that repeat them with every keyframe repeat the same."""
-HIGH_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244))
-"""profile_idc with chroma_format_idc and scaling lists in the SPS (7.3.2.1.1)."""
 SPS, PPS, IDR = 7, 8, 5
 SLICE_KINDS = "PBIPI"
 """slice_type modulo 5 (table 7-6): SP counts as P, SI as I."""
-MACROBLOCK_PIXELS = 256
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SequenceParameters:
-    """Fields of an SPS that slice headers need."""
-
-    separate_planes: bool
-    has_chroma: bool
-    frame_number_bits: int
-    order_type: int
-    order_bits: int
-    order_delta_always_zero: bool
-    frames_only: bool
-    picture_pixels: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PictureParameters:
-    """Fields of a PPS that slice headers need."""
-
-    sequence: int
-    cabac: bool
-    order_in_frame: bool
-    references: tuple[int, int]
-    weighted: bool
-    weighted_bipred: bool
-    quantiser: int
-    redundant_pictures: bool
 
 
 class QuantiserReader:
@@ -68,6 +36,8 @@ class QuantiserReader:
         """Pixels of the largest pictures in the parameter sets so far, in whole macroblocks; 0: none yet."""
         self.several_sizes = False
         """Not all parameter sets so far are of one size."""
+        self.fields = self.may_be_redundant = False
+        """By the parameter sets so far pictures may be fields, and slices redundant."""
 
     def learn(self, unit: bytes) -> None:
         """Reads a parameter set; one that makes no sense is skipped."""
@@ -79,13 +49,15 @@ class QuantiserReader:
         bits = Bits(unit[1:])
         try:
             if kind == SPS:
-                identifier, sequence = _read_sps(bits)
+                identifier, sequence = read_sps(bits)
                 self._sequences[identifier] = sequence
+                self.fields |= not sequence.frames_only
                 self.several_sizes |= self.picture_pixels not in (0, sequence.picture_pixels)
                 self.picture_pixels = max(self.picture_pixels, sequence.picture_pixels)
             elif kind == PPS:
-                identifier, picture = _read_pps(bits)
+                identifier, picture = read_pps(bits)
                 self._pictures[identifier] = picture
+                self.may_be_redundant |= picture.redundant_pictures
         except HeaderError:
             return
 
@@ -96,6 +68,30 @@ class QuantiserReader:
             return self._read(unit)
         except (HeaderError, KeyError):
             return None
+
+    def is_redundant(self, unit: bytes) -> bool:
+        """True if a slice, of its NAL unit's first bytes, is of a redundant picture, which decoders skip (7.4.3)."""
+        bits = Bits(unit[1:])
+        try:
+            picture, _ = self._begin(bits, idr=unit[0] & 0x1F == IDR)
+            return picture.redundant_pictures and bits.ue() > 0
+        except (HeaderError, KeyError):
+            return False
+
+    def picture_of(self, unit: bytes) -> tuple[int, bool | None, int | None] | None:
+        """What all slices of a picture have in common, of a NAL unit's first bytes: frame_num, of a field whether it is
+        the bottom one, and pic_order_cnt_lsb; None: it cannot be told."""
+        try:
+            return self._begin(Bits(unit[1:]), idr=unit[0] & 0x1F == IDR)[1]
+        except (HeaderError, KeyError):
+            return None
+
+    def _begin(self, bits: Bits, *, idr: bool) -> tuple[PictureParameters, tuple[int, bool | None, int | None]]:
+        """The parameters of a slice's picture, and `picture_of` it."""
+        bits.ue()
+        bits.ue()
+        picture = self._pictures[bits.ue()]
+        return picture, _read_order(bits, self._sequences[picture.sequence], picture, idr=idr)
 
     def slice_pixels(self, unit: bytes) -> int | None:
         """Pixels of a slice's picture, in whole macroblocks, of its NAL unit's first bytes; None: unknown."""
@@ -223,79 +219,3 @@ def _read_marking(bits: Bits, *, idr: bool) -> tuple[bool, bool]:
             for _ in range({3: 2, 5: 0}.get(operation, 1)):
                 bits.ue()
     return keeps, renews
-
-
-def _read_sps(bits: Bits) -> tuple[int, SequenceParameters]:
-    """7.3.2.1.1, up to frame_mbs_only_flag."""
-    profile = bits.take(8)
-    bits.take(16)
-    identifier = bits.ue()
-    chroma_format, separate = 1, False
-    if profile in HIGH_PROFILES:
-        chroma_format = bits.ue()
-        separate = chroma_format == 3 and bool(bits.take(1))
-        bits.ue()
-        bits.ue()
-        bits.take(1)
-        if bits.take(1):
-            for number in range(12 if chroma_format == 3 else 8):
-                if bits.take(1):
-                    _skip_scaling_list(bits, 16 if number < 6 else 64)
-    frame_number_bits = bits.count() + 4
-    order_type = bits.ue()
-    order_bits, always_zero = 0, False
-    if order_type == 0:
-        order_bits = bits.count() + 4
-    elif order_type == 1:
-        always_zero = bool(bits.take(1))
-        bits.se()
-        bits.se()
-        for _ in range(bits.count()):
-            bits.se()
-    bits.ue()
-    bits.take(1)
-    width, height = bits.ue() + 1, bits.ue() + 1
-    frames_only = bool(bits.take(1))
-    return identifier, SequenceParameters(
-        separate_planes=separate,
-        has_chroma=chroma_format != 0 and not separate,
-        frame_number_bits=frame_number_bits,
-        order_type=order_type,
-        order_bits=order_bits,
-        order_delta_always_zero=always_zero,
-        frames_only=frames_only,
-        picture_pixels=width * height * MACROBLOCK_PIXELS * (1 if frames_only else 2),
-    )
-
-
-def _skip_scaling_list(bits: Bits, size: int) -> None:
-    """7.3.2.1.1.1."""
-    last = following = 8
-    for _ in range(size):
-        if following:
-            following = (last + bits.se()) % 256
-        last = following or last
-
-
-def _read_pps(bits: Bits) -> tuple[int, PictureParameters]:
-    """7.3.2.2, up to redundant_pic_cnt_present_flag. Slice groups (in no live encoder) are refused."""
-    identifier, sequence = bits.ue(), bits.ue()
-    cabac, order_in_frame = bool(bits.take(1)), bool(bits.take(1))
-    if bits.ue():
-        raise HeaderError
-    references = bits.count() + 1, bits.count() + 1
-    weighted, weighted_bipred = bool(bits.take(1)), bits.take(2) == 1
-    quantiser = 26 + bits.se()
-    bits.se()
-    bits.se()
-    bits.take(2)
-    return identifier, PictureParameters(
-        sequence=sequence,
-        cabac=cabac,
-        order_in_frame=order_in_frame,
-        references=references,
-        weighted=weighted,
-        weighted_bipred=weighted_bipred,
-        quantiser=quantiser,
-        redundant_pictures=bool(bits.take(1)),
-    )

@@ -30,6 +30,8 @@ HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
 HEVC_CRA = 21
 """The keyframe that leaves earlier pictures in the decoder: what calls itself RADL after it may lean on them all the
 same, and shows what a player shows only after the GOP before. Encoders make RADL pictures after IDR pictures alone."""
+FIRST_SLICE = b"\x80"
+"""The least that a picture's first slice begins with after its head (first_slice_segment_in_pic_flag, 7.3.6.1)."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 PADDING = b"\x00\x03"
@@ -156,15 +158,19 @@ class NalReader:
         return b"".join((len(unit).to_bytes(size, "big") if size else START_CODE) + unit for unit in units)
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
-        size, first, intra, idr, recovery = 0, b"", True, True, None
+        size, first, intra, idr, marks, recovery = 0, b"", True, True, 0, None
         others: list[bytes] = []
+        quantisers = self._quantisers
         for unit in self._units(packet):
             kind = unit[0] & 0x1F
             if kind in H264_PICTURE:
+                if quantisers.may_be_redundant and quantisers.is_redundant(unit[:SLICE_HEAD_BYTES]):
+                    continue
+                marks |= unit[0]
                 size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
                 if not first:
                     first = unit[:SLICE_HEAD_BYTES]
-                elif self._references.open or self._quantisers.several_sizes:
+                elif flagged or self._references.open or quantisers.several_sizes or quantisers.fields:
                     others.append(unit[:SLICE_HEAD_BYTES])
                 idr &= kind == H264_IDR
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
@@ -175,21 +181,23 @@ class NalReader:
                 recovery = _recovery_frames(unit[1:], recovery)
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)
-        quantisers = self._quantisers
         if quantisers.several_sizes or quantisers.picture_pixels != self._used_pixels:
             self._count_pixels([first, *others] if quantisers.several_sizes else [])
-        quantiser, field = quantisers.read(first), quantisers.field
+        # Slices of one picture are of one mind. Those that are not may be there to be skipped.
+        is_mixed = len({quantisers.picture_of(unit) for unit in (first, *others)}) > 1 if others else False
+        quantiser = quantisers.read(first)
+        field = None if is_mixed else quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
-        begins = intra and not completes and (idr or (flagged and not recovery))
+        begins = intra and not completes and (idr or (flagged and not recovery and not is_mixed))
         leading = outside = False
         if begins:
-            self._references.begin(self._quantisers.head, idr=idr)
+            self._references.begin(quantisers.head, idr=idr)
         elif self._references.open:
-            leading = not completes and self._references.leads(self._quantisers.head)
-            outside = self._leans_outside(others, leading=leading) or leading
+            leading = not completes and self._references.leads(quantisers.head)
+            outside = self._leans_outside(others, leading=leading) or leading or is_mixed
         recovery = None if idr else recovery
         # By position, which takes half the time.
-        return PictureHead(size, first[0] & 0x60 != 0, begins, recovery, quantiser, completes, leading or None, outside)
+        return PictureHead(size, marks & 0x60 != 0, begins, recovery, quantiser, completes, leading or None, outside)
 
     def _count_pixels(self, slices: list[bytes]) -> None:
         """Counts the size of a picture, of whose slices none needs to be read where all are of one size."""
@@ -219,7 +227,7 @@ class NalReader:
     def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
         size = 0
         kinds: set[int] = set()
-        leaf, outside, lied = True, False, self._hevc_references.leaf_named
+        leaf, outside, lied, firsts = True, False, self._hevc_references.leaf_named, 0
         for unit in self._units(packet):
             # Units of other layers (F.7.4.2.2), and those without a temporal one, are no part of the picture.
             if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
@@ -231,19 +239,20 @@ class NalReader:
                 # No picture of its sub-layer leans on this one, and there is no sub-layer above.
                 is_leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and unit[1] == self._sublayers
                 leaf &= is_leaf
+                firsts += unit[2:3] >= FIRST_SLICE
                 outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
             elif kind in (HEVC_VPS, HEVC_SPS, HEVC_PPS):
                 self._learn_hevc(unit, early=not kinds)
         if not kinds:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
-        # All slices of a picture are of one kind; those that are not may be there to be skipped.
-        begins = all(kind in HEVC_IRAP for kind in kinds)
+        # All slices of a picture are of one kind, and one is the first; others may be there to be skipped.
+        begins = all(kind in HEVC_IRAP for kind in kinds) and firsts < 2
         if begins:
             self._open = HEVC_CRA in kinds
         leading = True if kinds & HEVC_RASL else self._open if kinds & HEVC_RADL else None
         leaf &= not self._hevc_references.leaf_named
         self.leaf_named = self._hevc_references.leaf_named and not lied
-        outside &= self._open and not begins and leading is None
+        outside = (outside or firsts > 1) and self._open and not begins and leading is None
         return PictureHead(size_bytes=size, reference=not leaf, begins=begins, leading=leading, outside=outside)
 
     def _learn_h264(self, unit: bytes, *, early: bool) -> None:
