@@ -7,7 +7,6 @@ was nothing. So a few pictures are decoded in part: those that are large for lon
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from math import log2
 from typing import NamedTuple
 
@@ -113,7 +112,7 @@ def watched_whole(packets: Sequence[VideoPacket], plan: Plan) -> Plan:
     for part in plan.runs:
         if not part.watched and part.watching_macroblocks > spare:
             taken = {target.index for target in part.targets}
-            unseen |= {packets[after].seconds for before, after in pairwise(part.own) if after not in taken}
+            unseen |= {packets[index].seconds for index in part.own if index not in taken}
         elif not part.watched:
             spare -= part.watching_macroblocks
             targets = tuple(target for target in part.targets if not target.proofs)

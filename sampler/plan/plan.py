@@ -11,7 +11,7 @@ tokens for, a run is watched: all of it is decoded, and cuts are found among the
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -25,11 +25,11 @@ from sampler.plan.padding import find_doubts
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import Plan, RunPlan
 from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of, reserve_of
-from sampler.plan.telling import tells
+from sampler.plan.telling import is_short, tells
 
 PASSED_OVER_DOUBLINGS = 0.25
-"""A keyframe that is near the last sample is skipped, unless its size differs from the last keyframe's by this
-many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
+"""A keyframe that is near the last sample is skipped if a short GOP begins with it, which is watched, unless its size
+differs from the last keyframe's by this many doublings (19 %)."""
 
 
 class _Part(NamedTuple):
@@ -109,7 +109,15 @@ def plan(
     wishes = [wish for wish in wishes if wish.part not in watched or _is_wanted_anyway(wish, parts[wish.part].run)]
     granted, refused = _granted(packets, profile, start_seconds, owed, wishes)
     unseen = {wish.seconds for wish in refused if not _is_optional(wish)}
-    unseen |= {seconds for number in silent - watched for seconds in _after(packets, parts[number].own, owed)}
+    taken = {*owed, *(index for wish in granted if wish.suspect is None for index in wish.pictures)}
+    for number in silent:
+        own = parts[number].own
+        # What is watched is compared with the picture before it.
+        follows = number - 1 in watched and parts[number - 1].run.stop == parts[number].run.start
+        if own[0] not in taken and not (number in watched and follows):
+            unseen.add(packets[own[0]].seconds)
+        if number not in watched:
+            unseen |= set(_after(packets, own, taken))
     planned = _assembled(packets, parts, owed, granted, watched, bound, unseen)
     if not probed:
         return planned
@@ -166,7 +174,7 @@ def _keyframes(
             continue
         if last is not None and first.seconds - last_seconds < profile.keyframe_spacing_seconds:
             doublings = abs(math.log2(max(first.size_bytes, 1) / max(last.size_bytes, 1)))
-            if doublings < PASSED_OVER_DOUBLINGS:
+            if doublings < PASSED_OVER_DOUBLINGS and is_short(packets, run):
                 continue
             wishes.append(_Wish(first.seconds, doublings, (at,), SampleReason.KEYFRAME, number))
         else:
@@ -232,9 +240,9 @@ def _affordable(
     return frozenset(watched)
 
 
-def _after(packets: Sequence[VideoPacket], own: Sequence[int], owed: Mapping[int, SampleReason]) -> list[float]:
+def _after(packets: Sequence[VideoPacket], own: Sequence[int], taken: Set[int]) -> list[float]:
     """Times of the pictures that follow samples."""
-    return [packets[after].seconds for before, after in pairwise(own) if before in owed and after not in owed]
+    return [packets[after].seconds for before, after in pairwise(own) if before in taken and after not in taken]
 
 
 def _assembled(

@@ -26,15 +26,21 @@ FLAT_BYTES, FLAT_SHARE = 300, 8
 room for anything new: a still camera at 720p with a small buffer has 16 kB each beside 147 kB."""
 
 
+def is_short(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
+    """True if a run, which is not all of the input, has too few pictures to compare one with."""
+    seconds = [packets[index].seconds for index in range(run.start, run.stop)]
+    return len(seconds) < len(packets) and max(seconds) - min(seconds) < SHORT_SECONDS
+
+
 def tells(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
     """True if a cut in the run would show in its packets."""
+    if is_short(packets, run):
+        return False
     whole = [packets[index] for index in range(run.start, run.stop) if not packets[index].completes]
     if len(whole) < 2:
         return True
-    seconds = [packet.seconds for packet in whole]
-    is_short = run.stop - run.start < len(packets) and max(seconds) - min(seconds) < SHORT_SECONDS
     sizes = [_doublings(packet) for packet in whole]
-    return not is_short and sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS and not _are_flat(whole)
+    return sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS and not _are_flat(whole)
 
 
 def _are_flat(whole: Sequence[VideoPacket]) -> bool:

@@ -5,7 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kinds import AV1, MPEG2, VP9, x265
-from media import FRAME_SECONDS, Recipe, encode, encode_pictures, number_in, painted, steady, x264
+from media import (
+    FRAME_SECONDS,
+    FRAME_TICKS,
+    Recipe,
+    encode,
+    encode_pictures,
+    number_in,
+    painted,
+    photograph,
+    remux,
+    steady,
+    x264,
+)
 from numpy.typing import NDArray
 
 from config.profiles import BALANCED, VIGILANT
@@ -15,6 +27,8 @@ from sampler.frames import SampledSegment, SampleReason
 GOP = 100
 INSERT = 13
 """Pictures: half a second."""
+SAME = 10.0
+"""Mean difference, of 255, below which two pictures are the same."""
 STARTS = [7, 31, 44, 62, 80]
 """Inserts that end before the next keyframe."""
 BIT_RATE = {"bitrate": 300, "vbv_maxrate": 300, "vbv_bufsize": 300}
@@ -141,3 +155,38 @@ def test_an_insert_in_a_window_over_a_still_background_is_sampled_as_a_cut(decod
     cuts = [frame.pts_seconds for frame in segment.frames if frame.reason is SampleReason.CUT]
 
     assert [seconds for seconds in cuts if start * FRAME_SECONDS <= seconds < stop * FRAME_SECONDS]
+
+
+@pytest.mark.parametrize("gop", [1, 2])
+def test_a_scene_that_only_keyframes_at_even_distances_interrupt_is_sampled(decoder: Decoder, gop: int) -> None:
+    """All samples could be of a scene that is shown for an instant each, in packets that are all alike."""
+    recipe = x264(keyint=gop, min_keyint=gop, bframes=0, scenecut=0, qp=30)
+    shown = photograph("astronaut", recipe.width, recipe.height)
+    spaced = range(0, GOP, round(BALANCED.keyframe_spacing_seconds / FRAME_SECONDS) + 1)
+    pictures = [shown[:, ::-1] if index in spaced else shown for index in range(GOP)]
+    segment = decoder.sample(encode_pictures(recipe, steady(GOP), pictures.__getitem__), profile=BALANCED, seed=b"cuts")
+    is_shown = [abs(frame.picture.luma() - shown).mean() < SAME for frame in segment.frames]
+
+    assert 2 * sum(is_shown) >= len(is_shown)
+
+
+def test_a_scene_that_begins_with_a_keyframe_near_the_last_one_is_sampled(decoder: Decoder) -> None:
+    """The keyframe is skipped, nothing else of its GOP stands out, and the next sample is of what comes after it."""
+    recipe = x264(keyint=1000, min_keyint=1, bframes=0, scenecut=0, qp=30)
+    shown = photograph("astronaut", recipe.width, recipe.height)
+    short, long = 12, 20
+    base, insert = (
+        encode_pictures(recipe, steady(count), lambda _, luma=luma: luma)
+        for count, luma in ((short, shown[:, ::-1]), (long, shown))
+    )
+    data = b""
+    for number in range(4):
+        start = number * (short + long) * FRAME_TICKS
+        data += remux(base, lambda _, pts, start=start: pts + start)
+        data += remux(insert, lambda _, pts, start=start: pts + start + short * FRAME_TICKS)
+    segment = decoder.sample(data, profile=BALANCED, seed=b"cuts")
+    at = [frame.pts_seconds for frame in segment.frames if abs(frame.picture.luma() - shown).mean() < SAME]
+
+    for number in range(4):
+        start = (number * (short + long) + short) * FRAME_SECONDS
+        assert any(start - 0.01 < seconds < start + long * FRAME_SECONDS for seconds in at)

@@ -109,6 +109,20 @@ def test_a_plan_of_any_size_keeps_its_first_picture(compared: bool) -> None:
     assert result.refused_seconds
 
 
+@pytest.mark.parametrize("gop", [1, 2, 10])
+@pytest.mark.parametrize("compared", [True, False])
+def test_short_gops_that_cannot_be_watched_are_not_called_seen(compared: bool, gop: int) -> None:
+    """Where every picture is a keyframe another scene could fill all the time between samples."""
+    packets = [VideoPacket(seconds=number / 60, size_bytes=5000, keyframe=number % gop == 0) for number in range(240)]
+    result = planned(packets, macroblocks=32_400, compared=compared)
+    sampled = sorted(packets[index].seconds for part in result.runs for index in _targets(part))
+
+    assert not all(part.watched for part in result.runs)
+    unseen = refused_stretches(result.refused_seconds, sampled, 4.0)
+    watched = sum(part.run.stop - part.run.start for part in result.runs if part.watched) / 60
+    assert sum(end - start for start, end in unseen) > 3.8 - watched
+
+
 @pytest.mark.parametrize("compared", [True, False])
 def test_what_cannot_be_watched_is_not_called_seen(compared: bool) -> None:
     """AV1 over the bound, or H.264 whose packets say nothing, would count as moderated from keyframe to keyframe."""
