@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from av.container import InputContainer
 
-from sampler.demux.boxes import Read, TopBox, top_boxes
+from sampler.demux.boxes import TOP_BOXES, Read, TopBox, top_boxes
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
 
 BOX_BYTES = 4 << 20
-"""As much of a `moov` or `moof` is read: a fragment of 20,000 pictures takes under a tenth."""
+"""Largest box that is read (<=): the head of a fragment of 20,000 pictures takes under a tenth."""
 BASE_DATA_OFFSET, DESCRIPTION_INDEX, BASE_IS_MOOF = 0x1, 0x2, 0x20000
 """Flags of `tfhd` (ISO/IEC 14496-12, 8.8.7)."""
 DATA_OFFSET = 0x1
@@ -37,6 +37,10 @@ class Fragments:
     """The input has some."""
     samples: Counter[int] = field(default_factory=Counter)
     """By track those that must be there: without those of the last fragment, where the input breaks off."""
+
+    def hide(self, track: int, packets: int) -> bool:
+        """True if players may show others than the packets that FFmpeg gave of a track, which were so many."""
+        return self.astray or packets < self.samples[track]
 
 
 def fragments_of(source: InputFile, opened: InputContainer, limits: Limits) -> Fragments:
@@ -63,7 +67,7 @@ def read_fragments(
         most_boxes: that are read on the top level (<=); beyond, what is there is unknown.
     """
     found = Fragments()
-    moov: tuple[int, bytes] | None = None
+    moov: TopBox | None = None
     indices: dict[int, int] = {}
     last: Counter[int] = Counter()
     end = 0
@@ -72,11 +76,10 @@ def read_fragments(
             end = box.offset + box.size_bytes
             found.astray |= number == most_boxes
             if box.kind == b"moov":
-                described = box.size_bytes, read(box.offset, min(box.size_bytes, BOX_BYTES))
                 if moov is None:
-                    moov = described
-                    indices = dict(_description_indices(described[1]))
-                found.astray |= moov != described
+                    moov = box
+                    indices = dict(_description_indices(read, box))
+                found.astray |= moov is not box and not _are_alike(read, moov, box)
             elif box.kind == b"moof":
                 found.any = True
                 last = _read_fragment(_content(read, box), indices, known, audio)
@@ -108,11 +111,21 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += size
 
 
-def _description_indices(moov: bytes) -> Iterator[tuple[int, int]]:
+def _are_alike(read: Read, moov: TopBox, other: TopBox) -> bool:
+    return moov.size_bytes == other.size_bytes <= BOX_BYTES and _content(read, moov) == _content(read, other)
+
+
+def _description_indices(read: Read, moov: TopBox) -> Iterator[tuple[int, int]]:
     """By track the number of the sample entry that its fragments have if they do not say (`trex`, 8.8.3)."""
-    for kind, extends in _boxes(moov):
-        if kind == b"mvex":
-            for inner, content in _boxes(extends):
+
+    def inside(offset: int, count: int) -> bytes:
+        return read(moov.offset + offset, min(count, max(moov.size_bytes - offset, 0)))
+
+    for number, box in enumerate(top_boxes(inside), 1):
+        if number == TOP_BOXES:
+            raise _MalformedError
+        if box.kind == b"mvex":
+            for inner, content in _boxes(_content(inside, box)):
                 if inner == b"trex":
                     track, index = struct.unpack_from(">II", content, 4)
                     yield track, index

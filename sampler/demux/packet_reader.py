@@ -17,7 +17,7 @@ from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
 from sampler.demux.packets import VideoPacket, demoted, describe, has_leading, joined
-from sampler.demux.pids import has_late_stream
+from sampler.demux.pids import has_stray_packets
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
@@ -85,8 +85,7 @@ class Demuxer:
         if init_bytes and (body := sniff(source.at(init_bytes, SNIFF_BYTES))) is not self._container:
             raise UnsupportedContainerError(f"the init section is {self._container}, what follows is {body}")
         self._scrambled = ScrambledPackets()
-        is_mp4 = self._container is Container.MP4
-        if not is_mp4:
+        if not (is_mp4 := self._container is Container.MP4):
             source.on_read = self._scrambled.count
         try:
             self._input = open_input(source, self._container)
@@ -178,8 +177,9 @@ class Demuxer:
     def _has_stray(self, packets: int) -> bool:
         """True if players may show what was in none of so many packets."""
         if self._container is Container.MP4:
-            return self._fragments.astray or packets < self._fragments.samples[self.stream.id]
-        return has_late_stream(self._source.at, {stream.id for stream in self._input.streams})
+            return self._fragments.hide(self.stream.id, packets)
+        ids = {stream.index: stream.id for stream in self._input.streams}
+        return has_stray_packets(self._source.at, known=ids.values(), videos=[ids[index] for index in self._videos])
 
     def _hold_pixels(self, pixels: int) -> None:
         self._announced_pixels = max(self._announced_pixels, pixels)

@@ -1,7 +1,9 @@
-"""PIDs of an MPEG-TS that carry elementary streams, whoever knows of them. Runs in the decoder child.
+"""Packets of an MPEG-TS that FFmpeg gives nothing of, and that players may show. Runs in the decoder child.
 
 PyAV gives no packet of a stream that comes up after an input was opened, and does not list it: a programme map in the
-middle of a segment could bring another video.
+middle of a segment could bring another video. And hls.js, which most browsers play MPEG-TS by, is less strict than
+FFmpeg: it reads payloads where headers say that there are none, all kinds of PES packets, and each packet where the
+one before it ends.
 """
 
 from collections.abc import Collection
@@ -14,70 +16,89 @@ from sampler.demux.encryption import FIRST_SCRAMBLED, TS_PACKET_BYTES, TS_SYNC
 
 CHUNK_BYTES = 4096 * TS_PACKET_BYTES
 """As much is read at once: 23 MB take 5 ms."""
-MOST_LOSSES = 64
-"""Times that packets may be out of step with those before (<=): in a segment that came whole they never are."""
 PES_START = b"\x00\x00\x01"
+PES_HEAD_BYTES = 6
+PASSED_OVER = (0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF)
+"""stream_id of PES packets without a header, padding among them (ITU-T H.222.0, table 2-22): no video has them."""
+NULL_PID = 0x1FFF
+STUFFING = 0xFF
+WHOLE_ADAPTATION = 183
+"""adaptation_field_length of a packet without payload (2.4.3.5)."""
+UNIT_START = 0x40
+"""Bit of byte 1: a PES packet, or a table, begins with the payload."""
+PAYLOAD, ADAPTATION = 0x10, 0x20
+"""Bits of byte 3: what a packet has (adaptation_field_control)."""
 
 Rows = NDArray[np.uint8]
 """uint8, (packets, TS_PACKET_BYTES)."""
+Numbers = NDArray[np.intp]
 
 
-def has_late_stream(read: Read, known: Collection[int]) -> bool:
-    """True if an MPEG-TS has a stream that was not known when it was opened. Of any kind: a stream's word on what it is
-    counts for nothing.
+def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[int]) -> bool:
+    """True if an MPEG-TS has a stream that was not known when it was opened, of any kind, for a stream's word on what
+    it is counts for nothing; or if players may read it otherwise than FFmpeg does.
 
     Args:
         read: reads the input.
         known: PIDs of the streams that were.
+        videos: those of them that are sampled.
     """
-    pids = stream_pids(read)
-    return pids is None or not pids <= set(known)
-
-
-def stream_pids(read: Read) -> set[int] | None:
-    """PIDs on which a packet of an elementary stream begins (ITU-T H.222.0, 2.4.3.6), or what is scrambled.
-
-    Args:
-        read: reads the input.
-
-    Returns:
-        None: it is out of step so often that they cannot be known.
-    """
-    found: set[int] = set()
-    position = losses = 0
+    position = 0
     while len(data := read(position, CHUNK_BYTES)) >= TS_PACKET_BYTES:
         rows: Rows = np.frombuffer(data, np.uint8, len(data) // TS_PACKET_BYTES * TS_PACKET_BYTES)
         rows = rows.reshape(-1, TS_PACKET_BYTES)
-        bad = np.flatnonzero(rows[:, 0] != TS_SYNC)
-        # A sync byte alone may be damaged.
-        out_of_step = bad[:-1][np.diff(bad) == 1]
-        stop = int(out_of_step[0]) if out_of_step.size else len(rows)
-        found.update(_beginnings(rows[:stop]))
-        position += stop * TS_PACKET_BYTES
-        if stop < len(rows):
-            losses += 1
-            if losses > MOST_LOSSES:
-                return None
-            position += _step(data[stop * TS_PACKET_BYTES :])
+        pids = (rows[:, 1] & 0x1F).astype(np.intp) << 8 | rows[:, 2]
+        # FFmpeg looks for the next packet wherever it may begin, and others go on where it should.
+        if (rows[:, 0] != TS_SYNC).any() or _has_content_without_payload(rows[pids != NULL_PID]):
+            return True
+        starts = np.flatnonzero((rows[:, 1] & UNIT_START > 0) & (rows[:, 3] & PAYLOAD > 0))
+        payloads = 4 + (rows[starts, 3] & ADAPTATION > 0) * (1 + rows[starts, 4].astype(np.intp))
+        begins = _are_pes(rows[starts], payloads)
+        found = pids[rows[:, 3] >= FIRST_SCRAMBLED].tolist() + pids[starts[begins]].tolist()
+        begins &= _among(pids[starts], videos)
+        if not set(found) <= set(known) or _are_read_in_two_ways(rows[starts[begins]], payloads[begins]):
+            return True
+        position += rows.size
+    return False
+
+
+def _has_content_without_payload(rows: Rows) -> bool:
+    """True if a packet that says it has no payload has anything else than stuffing where it would be."""
+    control = rows[:, 3] & (PAYLOAD | ADAPTATION)
+    alone = rows[(control == ADAPTATION) & (rows[:, 4] < WHOLE_ADAPTATION)]
+    behind = np.arange(TS_PACKET_BYTES) >= 5 + alone[:, 4:5].astype(np.intp)
+    return bool((control == 0).any() or (behind & (alone != STUFFING)).any())
+
+
+def _are_pes(rows: Rows, payloads: Numbers) -> NDArray[np.bool_]:
+    """True where a PES packet begins, as far as the TS packet has it (ITU-T H.222.0, 2.4.3.6)."""
+    begins = payloads < TS_PACKET_BYTES
+    for place, octet in enumerate(PES_START):
+        # The rest of it may be in the next packet.
+        begins &= (payloads + place >= TS_PACKET_BYTES) | (_octets(rows, payloads + place) == octet)
+    return begins
+
+
+def _are_read_in_two_ways(rows: Rows, payloads: Numbers) -> bool:
+    """True if FFmpeg passes over some of the PES packets of videos that begin there, or over what is behind the end of
+    one that ends there."""
+    if (payloads + PES_HEAD_BYTES > TS_PACKET_BYTES).any() or _among(_octets(rows, payloads + 3), PASSED_OVER).any():
+        return True
+    sizes = _octets(rows, payloads + 4).astype(np.intp) << 8 | _octets(rows, payloads + 5)
+    ends = np.where(sizes > 0, payloads + PES_HEAD_BYTES + sizes, TS_PACKET_BYTES)
+    behind = np.arange(TS_PACKET_BYTES) >= ends[:, np.newaxis]
+    return bool((behind & (rows != STUFFING)).any())
+
+
+def _among(numbers: NDArray[np.integer], some: Collection[int]) -> NDArray[np.bool_]:
+    """True where a number is one of `some`. NumPy's own way imports more as it runs, which is not allowed here."""
+    table = np.zeros(NULL_PID + 1, np.bool_)
+    table[list(some)] = True
+    found: NDArray[np.bool_] = table[numbers]
     return found
 
 
-def _beginnings(rows: Rows) -> set[int]:
-    """PIDs of the packets that begin one of a stream."""
-    rows = rows[(rows[:, 1] & 0x40 > 0) & (rows[:, 3] & 0x10 > 0)]
-    payload = 4 + (rows[:, 3] & 0x20 > 0) * (1 + rows[:, 4].astype(np.intp))
-    scrambled = rows[:, 3] >= FIRST_SCRAMBLED
-    begins = payload < TS_PACKET_BYTES
-    for place, octet in enumerate(PES_START):
-        # The rest of it may be in the next packet.
-        at = np.minimum(payload + place, TS_PACKET_BYTES - 1)
-        begins &= (payload + place >= TS_PACKET_BYTES) | (rows[np.arange(len(rows)), at] == octet)
-    found = rows[scrambled | begins]
-    return set(((found[:, 1] & 0x1F).astype(int) << 8 | found[:, 2]).tolist())
-
-
-def _step(data: bytes) -> int:
-    """Bytes up to where packets are in step again."""
-    octets = np.frombuffer(data, np.uint8)
-    syncs = np.flatnonzero((octets[1:-TS_PACKET_BYTES] == TS_SYNC) & (octets[1 + TS_PACKET_BYTES :] == TS_SYNC))
-    return int(syncs[0]) + 1 if syncs.size else max(len(data) - TS_PACKET_BYTES, TS_PACKET_BYTES)
+def _octets(rows: Rows, places: Numbers) -> NDArray[np.uint8]:
+    """One of each row; the last one where it has no such place."""
+    found: NDArray[np.uint8] = rows[np.arange(len(rows)), np.minimum(places, TS_PACKET_BYTES - 1)]
+    return found
