@@ -79,7 +79,7 @@ class QuantiserReader:
             return False
 
     def picture_of(self, unit: bytes) -> tuple[int, bool | None, int | None] | None:
-        """What all slices of a picture have in common, of a NAL unit's first bytes: frame_num, of a field whether it is
+        """The fields that all slices of a picture have in common, of a NAL unit's first bytes: frame_num, whether it is
         the bottom one, and pic_order_cnt_lsb; None: it cannot be told."""
         try:
             return self._begin(Bits(unit[1:]), idr=unit[0] & 0x1F == IDR)[1]
