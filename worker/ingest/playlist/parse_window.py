@@ -41,6 +41,7 @@ _WHOLE_PLAYLIST = (
     "\n#EXT-X-TARGETDURATION:",
     "\n#EXT-X-MEDIA-SEQUENCE:",
     "\n#EXT-X-ENDLIST",
+    "\n#EXT-X-DEFINE",
     "\n#EXT-X-SKIP",
     "\n#EXT-X-I-FRAMES-ONLY",
 )
@@ -54,6 +55,7 @@ _USED = frozenset(
         "#EXTM3U",
         "#EXTINF",
         "#EXT-X-BYTERANGE",
+        "#EXT-X-DEFINE",
         "#EXT-X-DISCONTINUITY",
         "#EXT-X-ENDLIST",
         "#EXT-X-GAP",
@@ -70,6 +72,8 @@ _USED = frozenset(
 """All others, low-latency HLS parts among them, are dropped, so they can neither break m3u8 nor slow it down."""
 
 _URI_LINE = re.compile(r"\n[ \t\r]*[^#\s][^\n]*")
+_OTHER_BREAK = re.compile("\r(?!\n)|[\u2028\u2029]")
+"""Line breaks of JavaScript's patterns, but for LF and CRLF."""
 _RANGE = re.compile(r"\n#EXT-X-BYTERANGE:[ \t]*(\d{1,15})(?:@(\d{1,15}))?[ \t\r]*(?=\n)", re.ASCII)
 
 
@@ -209,8 +213,9 @@ def _lines(text: str, begin: int, end: int, shown: str, *, bounded: bool) -> Par
     long = next((number for number, line in zip(numbers, lines, strict=True) if len(line) > _MAX_LINE_CHARACTERS), None)
     if long is not None:
         raise PlaylistError(f"{shown}: line {long}: expected a URI of at most {_MAX_LINE_CHARACTERS // 2} characters")
-    if "\n".join(lines).splitlines() != lines:
-        # m3u8 splits at all Unicode line breaks, after which no line number would be right.
+    if "\n".join(lines).splitlines() != lines or _OTHER_BREAK.search(text, begin, end + 1):
+        # m3u8 splits at all Unicode line breaks, after which no line number would be right. hls.js takes what is behind
+        # some of them for a URI, in comments too.
         raise PlaylistError(f"{shown}: expected lines that end with LF or CRLF, got another line break")
     return ParseWindow(lines=tuple(lines), numbers=tuple(numbers))
 

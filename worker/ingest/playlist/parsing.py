@@ -42,6 +42,13 @@ _NOT_FOR_M3U8 = frozenset({"#EXTM3U", "#EXT-X-TARGETDURATION", "#EXT-X-KEY", "#E
 
 _QUOTED = re.compile(r'"[^"]*"')
 
+_ATTRIBUTE = r'[A-Z0-9-]+=(?:"[^"]*"|[^",\s]+)'
+_ATTRIBUTES = re.compile(rf"\s*{_ATTRIBUTE}(?:\s*,\s*{_ATTRIBUTE})*\s*")
+"""An attribute list as RFC 8216 (4.2) has it. m3u8 reads others as well, and players read them otherwise."""
+
+_REWRITTEN = re.compile(r"\\|(?:^|/)(?:\.|%2e)*%2e(?:\.|%2e)*(?:[/?#]|$)", re.IGNORECASE)
+"""Parts of a URI that browsers rewrite before they request it: another resource would be requested here."""
+
 _M3U8_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Raised by m3u8 6.0, untranslated, on unexpected text."""
 
@@ -107,6 +114,12 @@ class _TagReader:
                 return not _is_date(value)  # optional: a stream with a wrong clock is watched all the same
             case "#EXT-X-KEY":
                 state["current_key"] = {"method": self._method(value)}
+            case "#EXT-X-MAP":
+                names = [attribute.partition("=")[0].strip() for attribute in _QUOTED.sub('""', value).split(",")]
+                if not _ATTRIBUTES.fullmatch(value) or len(set(names)) < len(names):
+                    raise self._error("a well-formed tag with each attribute once", line)
+            case "#EXT-X-DEFINE":
+                raise self._error("a playlist without variables", line)
             case "#EXT-X-SKIP":
                 raise self._error("a complete playlist, not a delta update", line)
             case "#EXT-X-I-FRAMES-ONLY":
@@ -267,6 +280,8 @@ def _resolved(uri: str, base: Base, where: str) -> str:
     if len(uri) > _MAX_URI_CHARACTERS:
         raise PlaylistError(f"{where}: expected a URI of at most {_MAX_URI_CHARACTERS} characters, got {len(uri)}")
     shown_uri = without_query(uri)[:200]
+    if isinstance(base, str) and _REWRITTEN.search(uri):
+        raise PlaylistError(f"{where}: expected a URI without a backslash or an encoded dot, got {shown_uri!r}")
     try:
         if isinstance(base, Path) and not split(uri).scheme:
             path = (base / unquote(split(uri).path)).resolve()

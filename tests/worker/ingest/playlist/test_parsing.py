@@ -141,6 +141,12 @@ def test_a_wrong_date_does_not_stop_a_watch() -> None:
         assert playlist.segments[0].program_date_time is None
 
 
+def test_uris_with_dots_are_no_others() -> None:
+    """Segments with a dot in their name, escaped or not, would be refused."""
+    for uri in ("a%2eb.ts", "a.b/c..d.ts", "../a.ts", "a.ts?x=%2e%2e"):
+        assert media(listing("#EXTINF:4,", uri)).segments[0].uri
+
+
 def test_uris_are_resolved_against_the_playlists_url() -> None:
     """Segments would be requested from the wrong place."""
     playlist = media(
@@ -182,6 +188,14 @@ def test_a_live_playlist_may_be_empty() -> None:
         (listing("#EXT-X-MEDIA-SEQUENCE:" + "9" * 5000), "line 3: expected"),
         (listing("#EXT-X-SKIP:SKIPPED-SEGMENTS=3"), "line 3: expected a complete playlist"),
         (listing("#EXT-X-I-FRAMES-ONLY"), "line 3: expected a playlist of segments"),
+        (listing('#EXT-X-DEFINE:NAME="a",VALUE="b"', "#EXTINF:4,", "{$a}.ts"), "line 3: expected a playlist without"),
+        (listing("#EXTINF:4,", "# a\rb.ts", "a.ts"), "expected lines that end with LF or CRLF"),
+        (listing("#EXTINF:4,", "#EXT-X-OTHER:\u2028b.ts", "a.ts"), "expected lines that end with LF or CRLF"),
+        (listing("#EXTINF:4,", "# a\u2029b.ts", "a.ts"), "expected lines that end with LF or CRLF"),
+        (listing('#EXT-X-MAP:URI="a",uri="b"', "#EXTINF:4,", "a.ts"), "line 3: expected a well-formed tag with each"),
+        (listing('#EXT-X-MAP:URI="a",URI="b"', "#EXTINF:4,", "a.ts"), "line 3: expected a well-formed tag with each"),
+        (listing("#EXTINF:4,", "x\\a.ts"), "expected a URI without a backslash"),
+        (listing("#EXTINF:4,", "x/%2E./a.ts"), "expected a URI without a backslash or an encoded dot"),
         (listing("#EXT-X-KEY:METHOD", "#EXTINF:4,", "a.ts"), "line 3: expected a well-formed tag"),
         (listing("#EXT-X-MAP:BYTERANGE=1@0", "#EXTINF:4,", "a.ts"), "expected EXT-X-MAP with a URI"),
         (listing("#EXTINF:4,", "#EXT-X-BYTERANGE:5", "a.ts"), "media sequence 0: expected a byte range"),
