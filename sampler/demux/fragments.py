@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from av.container import InputContainer
 
 from sampler.demux.boxes import TOP_BOXES, Read, TopBox, top_boxes
+from sampler.demux.encryption import TS_PACKET_BYTES, TS_SYNC
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
 
 BOX_BYTES = 4 << 20
 """Largest box that is read (<=): the head of a fragment of 20,000 pictures takes under a tenth."""
+TS_WITHIN_BYTES, TS_PACKETS = 5 * 188, 8
+"""hls.js looks so far for the first packet, and wants 99 in a row, or as many as there are. So many are no chance."""
 BASE_DATA_OFFSET, DESCRIPTION_INDEX, BASE_IS_MOOF = 0x1, 0x2, 0x20000
 """Flags of `tfhd` (ISO/IEC 14496-12, 8.8.7)."""
 DATA_OFFSET = 0x1
@@ -43,15 +46,17 @@ class Fragments:
         return self.astray or packets < self.samples[track]
 
 
-def fragments_of(source: InputFile, opened: InputContainer, limits: Limits) -> Fragments:
-    """Those of an MP4 that FFmpeg has opened."""
-    return read_fragments(
+def fragments_of(source: InputFile, opened: InputContainer, limits: Limits, *, init_bytes: int) -> Fragments:
+    """Those of an MP4 that FFmpeg has opened, which begins with so many bytes of an initialisation section."""
+    found = read_fragments(
         source.at,
         size_bytes=source.size_bytes,
         known={stream.id for stream in opened.streams},
         audio={stream.id for stream in opened.streams.audio},
         most_boxes=limits.frames,
     )
+    found.astray |= _has_mpeg_ts(source.at(init_bytes, TS_WITHIN_BYTES + TS_PACKETS * TS_PACKET_BYTES))
+    return found
 
 
 def read_fragments(
@@ -89,6 +94,16 @@ def read_fragments(
     if end > size_bytes:
         found.samples -= last
     return found
+
+
+def _has_mpeg_ts(head: bytes) -> bool:
+    """True if packets of an MPEG-TS follow each other in a segment's beginning: hls.js finds them in any box."""
+    place = head.find(TS_SYNC)
+    while 0 <= place < TS_WITHIN_BYTES:
+        if head[place::TS_PACKET_BYTES][:TS_PACKETS] == bytes([TS_SYNC]) * TS_PACKETS:
+            return True
+        place = head.find(TS_SYNC, place + 1)
+    return False
 
 
 def _content(read: Read, box: TopBox) -> bytes:

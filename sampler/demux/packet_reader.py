@@ -121,7 +121,7 @@ class Demuxer:
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
         self._before: Primer | None = None
-        self._fragments = fragments_of(source, self._input, limits) if is_mp4 else Fragments()
+        self._fragments = fragments_of(source, self._input, limits, init_bytes=init_bytes) if is_mp4 else Fragments()
 
     def close(self) -> None:
         """Gives back what FFmpeg holds of the input, which Python's collector would do late or never."""

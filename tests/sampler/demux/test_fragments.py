@@ -203,3 +203,14 @@ def test_ordinary_fragments_are_moderated(decoder: Decoder) -> None:
         seen = sample(decoder, INIT, data)
         assert seen.notes == ()
         assert seen.unmoderated == ()
+
+
+@pytest.mark.parametrize("offset", [0, 100])
+def test_an_mpeg_ts_within_a_box_leaves_all_unmoderated(decoder: Decoder, offset: int) -> None:
+    """hls.js plays the packets that it finds there, where FFmpeg sees another video around them."""
+    packets = encode_pictures(x264(), steady(PICTURES), lambda index: painted(RECIPE, HIDDEN + index, HIDDEN))
+    data = box(b"free", bytes(offset), packets) + fragment(SHOWN)
+
+    assert [one.reason for one in sample(decoder, INIT, data).unmoderated] == [SECOND]
+    few = box(b"free", bytes(offset), packets[: 2 * 188]) + fragment(SHOWN)
+    assert sample(decoder, INIT, few).unmoderated == ()
