@@ -23,7 +23,7 @@ CODECS = {
 }
 """Decoders that we run, and whose packets are NAL units. Every other one is surface for attacks and nothing else."""
 SECOND_VIDEO_STREAM = "second_video_stream"
-"""Note: there is a video that is not sampled, and which one a player shows is unknown."""
+"""Note: there is a video that is not sampled, or may be for some players, and which one they show is unknown."""
 COVER_PICTURE = "cover_picture"
 """Note: the metadata has a cover picture, which is no part of the video and is not sampled."""
 SUBTITLE_PICTURES = "subtitle_pictures"
