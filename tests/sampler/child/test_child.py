@@ -1,5 +1,6 @@
 """The decoder's processes: a fresh one for every few inputs, ended with their parent, and isolated."""
 
+import gc
 import json
 import os
 import select
@@ -306,6 +307,7 @@ def test_no_descriptor_stays_open(decoder: Decoder) -> None:
     """A worker would run out of descriptors after some thousand segments, and the fork server much sooner."""
     look(decoder)
     first = fork_server_of(decoder)
+    gc.collect()  # what earlier tests left open goes now, and not in between
     opened = [Path("/proc/self/fd"), Path(f"/proc/{first}/fd")]
     counted = [len(list(folder.iterdir())) for folder in opened]
     for data in (segment(), segment()[:5_000], b"<html>", segment("mp4"), many_pictures(100)) * 3:
