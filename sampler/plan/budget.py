@@ -25,6 +25,10 @@ of 30 pictures a second, which has to be decoded whole in AV1, is within `balanc
 FIRST_BYTES = 1_500_000
 """Bytes for each second of the input over which (>) even its first sample is refused: a keyframe of 33 MB in 2 s took
 67 times a talking head's CPU."""
+COMPARED_MACROBLOCKS, COMPARED_SHARE = 1_000, 1 / 250
+"""Macroblocks that a picture of a watched run counts for at least, to be measured and compared, and the run as many
+besides; and the most that it is of a second's, for profiles that allow few. Without them 990 keyframes of 64×64 a
+second, each a run, took 25 times a talking head's CPU, with them 11."""
 HANDED_OVER = 2
 """Decoded pictures of its size that a sample costs the parent: to copy, to hash and to scale."""
 JUDGED_MACROBLOCKS, JUDGED_SHARE = 30_000, 0.6
@@ -99,6 +103,8 @@ class DecodingBound:
     """Cost of one picture, as `weighed` gives it; 0: not known, and nothing is bounded."""
     judged_macroblocks: float = 0.0
     """Macroblocks that a sample counts for besides its pictures."""
+    compared_macroblocks: float = 0.0
+    """Macroblocks that a picture of a watched run counts for at least, and the run besides."""
     first_bytes: float = 0.0
     """The first sample is taken, whatever it costs, if its packet has no more bytes (<=): a segment without one was not
     moderated."""
@@ -111,6 +117,7 @@ class DecodingBound:
             macroblocks=profile.macroblocks_per_second * seconds,
             first_bytes=FIRST_BYTES * seconds,
             picture_macroblocks=picture_macroblocks,
+            compared_macroblocks=min(COMPARED_MACROBLOCKS, COMPARED_SHARE * profile.macroblocks_per_second),
             judged_macroblocks=min(
                 JUDGED_MACROBLOCKS,
                 JUDGED_SHARE * profile.macroblocks_per_second / max(profile.samples_per_second, 1.0),
@@ -134,9 +141,12 @@ class DecodingBound:
         return samples * (HANDED_OVER * self.picture_macroblocks + self.judged_macroblocks)
 
     def run_cost(self, packets: Sequence[VideoPacket], run: PacketRun, samples: int) -> float:
-        """Macroblocks of all pictures of a run, so many of which are handed over."""
-        decoded = sum(self.picture_cost(packet) for packet in packets[run.start : run.tail])
-        return decoded + self.handed_over(samples)
+        """Macroblocks that watching a run counts for, of which so many pictures are handed over."""
+        if not self.picture_macroblocks:
+            return 0.0
+        pictures = packets[run.start : run.tail]
+        decoded = sum(max(self.picture_cost(packet), self.compared_macroblocks) for packet in pictures)
+        return self.compared_macroblocks + decoded + self.handed_over(samples)
 
     def refuse(
         self,
