@@ -5,16 +5,17 @@ Browsers (Media Source Extensions) show them, and of two that overlap in time th
 """
 
 import struct
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from av.container import InputContainer
 
-from sampler.demux.boxes import TOP_BOXES, Read, TopBox, top_boxes
+from sampler.demux.boxes import TOP_BOXES, Read, TopBox, read_within, top_boxes
 from sampler.demux.encryption import TS_PACKET_BYTES, TS_SYNC
 from sampler.demux.source import InputFile
-from sampler.limits import Limits
 
 BOX_BYTES = 4 << 20
 """Largest box that is read (<=): the head of a fragment of 20,000 pictures takes under a tenth."""
@@ -46,22 +47,20 @@ class Fragments:
         return self.astray or packets < self.samples[track]
 
 
-def fragments_of(source: InputFile, opened: InputContainer, limits: Limits, *, init_bytes: int) -> Fragments:
-    """Those of an MP4 that FFmpeg has opened, which begins with so many bytes of an initialisation section."""
+def fragments_of(source: InputFile, opened: InputContainer, *, init_bytes: int) -> Fragments:
+    """Those of an MP4 that FFmpeg has opened, which begins with so many bytes of an initialisation section, and whose
+    boxes are bounded (`boxes.hold_boxes`)."""
     found = read_fragments(
         source.at,
         size_bytes=source.size_bytes,
         known={stream.id for stream in opened.streams},
         audio={stream.id for stream in opened.streams.audio},
-        most_boxes=limits.frames,
     )
     found.astray |= _has_mpeg_ts(source.at(init_bytes, TS_WITHIN_BYTES + TS_PACKETS * TS_PACKET_BYTES))
     return found
 
 
-def read_fragments(
-    read: Read, *, size_bytes: int, known: Collection[int], audio: Collection[int], most_boxes: int
-) -> Fragments:
+def read_fragments(read: Read, *, size_bytes: int, known: Collection[int], audio: Collection[int]) -> Fragments:
     """Reads the heads of all fragments.
 
     Args:
@@ -69,7 +68,6 @@ def read_fragments(
         size_bytes: of the input.
         known: numbers of the tracks that FFmpeg knows.
         audio: those of them that it takes for sound.
-        most_boxes: that are read on the top level (<=); beyond, what is there is unknown.
     """
     found = Fragments()
     moov: TopBox | None = None
@@ -77,9 +75,8 @@ def read_fragments(
     last: Counter[int] = Counter()
     end = 0
     try:
-        for number, box in enumerate(top_boxes(read, most=most_boxes + 1)):
+        for box in top_boxes(read, most=sys.maxsize):
             end = box.offset + box.size_bytes
-            found.astray |= number == most_boxes
             if box.kind == b"moov":
                 if moov is None:
                     moov = box
@@ -132,10 +129,7 @@ def _are_alike(read: Read, moov: TopBox, other: TopBox) -> bool:
 
 def _description_indices(read: Read, moov: TopBox) -> Iterator[tuple[int, int]]:
     """By track the number of the sample entry that its fragments have if they do not say (`trex`, 8.8.3)."""
-
-    def inside(offset: int, count: int) -> bytes:
-        return read(moov.offset + offset, min(count, max(moov.size_bytes - offset, 0)))
-
+    inside = partial(read_within, read, moov)
     for number, box in enumerate(top_boxes(inside), 1):
         if number == TOP_BOXES:
             raise _MalformedError

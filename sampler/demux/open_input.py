@@ -5,8 +5,10 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from sampler.demux.boxes import BOXES_A_PICTURE, hold_boxes
 from sampler.demux.container import Container
 from sampler.demux.source import InputFile
+from sampler.limits import Limits
 
 OPEN_OPTIONS = {"codec_whitelist": "none", "probesize": "32768", "analyzeduration": "0", "fpsprobesize": "0"}
 """No decoder may be opened to probe, nor the frame rate be guessed: opening and demuxing 4 s of 360p takes 0.7 ms
@@ -22,12 +24,15 @@ _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.
 """Names of streams that are no text must not end the child. PyAV 19 is always lenient, and has no such argument."""
 
 
-def open_input(source: InputFile, container: Container) -> InputContainer:
+def open_input(source: InputFile, container: Container, limits: Limits) -> InputContainer:
     """The opened input; its streams are known, as far as its beginning names them.
 
     Raises:
+        TooLargeError: it has too many boxes.
         av.error.FFmpegError: it cannot be opened.
     """
+    if container is Container.MP4:
+        hold_boxes(source.at, BOXES_A_PICTURE * limits.frames)
     opened: InputContainer = av.open(
         source,
         mode="r",

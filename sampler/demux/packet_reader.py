@@ -88,7 +88,7 @@ class Demuxer:
         if not (is_mp4 := self._container is Container.MP4):
             source.on_read = self._scrambled.count
         try:
-            self._input = open_input(source, self._container)
+            self._input = open_input(source, self._container, limits)
         except av.error.FFmpegError as error:
             if is_mp4 and is_encrypted_mp4(source.at, None, known=False):
                 raise EncryptedError(ENCRYPTED) from error
@@ -121,7 +121,7 @@ class Demuxer:
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
         self._before: Primer | None = None
-        self._fragments = fragments_of(source, self._input, limits, init_bytes=init_bytes) if is_mp4 else Fragments()
+        self._fragments = fragments_of(source, self._input, init_bytes=init_bytes) if is_mp4 else Fragments()
 
     def close(self) -> None:
         """Gives back what FFmpeg holds of the input, which Python's collector would do late or never."""

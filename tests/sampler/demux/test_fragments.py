@@ -11,6 +11,7 @@ from media import FRAME_TICKS, RATE, encode_pictures, fragments, in_mp4, number_
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
+from sampler.errors import TooLargeError
 from sampler.frames import SampledSegment
 from sampler.limits import Limits
 
@@ -185,11 +186,13 @@ def test_a_fragment_in_the_time_of_another_is_sampled(decoder: Decoder, between:
     assert seen.unmoderated == ()
 
 
-def test_fragments_behind_more_boxes_than_are_read_leave_all_unmoderated() -> None:
-    """Empty boxes would put them out of our reach, and not out of a player's."""
-    padded = fragment(SHOWN) + box(b"free") * 200
+def test_more_boxes_than_a_segment_can_have_are_refused() -> None:
+    """Millions of empty ones take seconds of CPU whenever a segment is read, and would hide what is behind them."""
+    many = box(b"free") * 400
     with Decoder(limits=Limits(frames=200)) as decoder:
-        assert [one.reason for one in sample(decoder, INIT, padded).unmoderated] == [SECOND]
+        for hidden in (many, box(b"moof", many), box(b"moof", box(b"traf", many)), box(b"moov", box(b"udta", many))):
+            with pytest.raises(TooLargeError):
+                sample(decoder, INIT, fragment(SHOWN) + hidden)
         assert sample(decoder, INIT, fragment(SHOWN) + box(b"free") * 100).unmoderated == ()
 
 
