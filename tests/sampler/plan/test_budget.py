@@ -146,6 +146,17 @@ def test_bytes_count_where_they_cost_more_than_pictures() -> None:
     assert bits <= 12_000_000 * 4
 
 
+@pytest.mark.parametrize("gop", [1, 8])
+def test_small_pictures_count_for_what_comparing_them_costs(gop: int) -> None:
+    """990 pictures of 64×64 a second took 25 times a talking head's CPU: each is 16 macroblocks to decode."""
+    packets = [VideoPacket(seconds=number / 990, size_bytes=200, keyframe=number % gop == 0) for number in range(1_980)]
+    result = planned(packets, macroblocks=16)
+    watched = sum(part.run.stop - part.run.start for part in result.runs if part.watched)
+
+    assert 0 < watched <= 250 * 2
+    assert result.refused_seconds
+
+
 @pytest.mark.parametrize(("decoder", "whole"), [("libdav1d", True), ("vp9", False)])
 def test_cheap_decoders_decode_1080p_whole(decoder: str, whole: bool) -> None:
     """Half of each AV1 stream of 1080p would be left out, at a third of what VP9 of that size costs."""
