@@ -55,7 +55,6 @@ class Executor:
         self._prober = prober(context, max_pixels=max_pixels, extradata=probing_extradata)
         self._decoder = RunDecoder(context, max_pixels=max_pixels)
         self._scenes = SceneWatch()
-        self._probed_pictures = 0
         self._watches_all = watches_all
         self.padded = False
         """Bytes behind pictures were found: from that window on all of the input is watched."""
@@ -68,8 +67,8 @@ class Executor:
 
     @property
     def frames_decoded(self) -> int:
-        """Pictures decoded, suspects that were probed among them; not parts of pictures, which give none."""
-        return self._decoder.frames_decoded + self._probed_pictures
+        """Pictures decoded, suspects that were probed among them, and parts of pictures by their share."""
+        return self._decoder.frames_decoded + (int(self._prober.frames_decoded) if self._prober is not None else 0)
 
     @property
     def bytes_decoded(self) -> int:
@@ -174,7 +173,6 @@ class Executor:
         sure = max((target.index for target in targets if not target.proofs), default=-1)
         refuted: set[int] = set()
         keyframe = window.payloads[run.start]
-        decoded = self._prober.frames_decoded
         for suspect in reversed(_proofs(targets)):
             if suspect.packet <= sure:
                 break
@@ -184,7 +182,6 @@ class Executor:
             ):
                 break
             refuted.add(suspect.packet)
-        self._probed_pictures += self._prober.frames_decoded - decoded
         return tuple(target for target in targets if not target.is_refuted(refuted)), refuted
 
     def _run(

@@ -149,7 +149,8 @@ class Prober:
         self._strict, self._lenient = self._open(strict=True), self._open(strict=False)
         self._way = way
         self._shortener = Shortener(like.name, extradata or b"")
-        self.frames_decoded = 0
+        self.frames_decoded = 0.0
+        """Pictures so far, parts of them by their share."""
 
     def is_new_content(
         self,
@@ -196,19 +197,24 @@ class Prober:
         picture then. (H.264's is not the same twice: what it stands for missing ones is left over from others.)
         """
         shortened = self._shortener.shorten(bytes(payload), share=share, place=place)
-        if shortened is None or (part := self._last(self._strict, rewritten(payload, shortened.part))) is None:
+        if (
+            shortened is None
+            or (part := self._last(self._strict, rewritten(payload, shortened.part), share=share)) is None
+        ):
             return False
-        again = shortened.whole if self._way.reads_on else shortened.shorter
-        other = self._last(self._strict, rewritten(payload, again))
+        again, share = (shortened.whole, 1.0) if self._way.reads_on else (shortened.shorter, share)
+        other = self._last(self._strict, rewritten(payload, again), share=share)
         return other is not None and (not self._way.reads_on or np.array_equal(part.to_ndarray(), other.to_ndarray()))
 
-    def _last(self, context: VideoCodecContext, *payloads: "Packet[VideoStream]") -> VideoFrame | None:
-        """The picture of the last packet; the others are decoded for it."""
+    def _last(
+        self, context: VideoCodecContext, *payloads: "Packet[VideoStream]", share: float = 1.0
+    ) -> VideoFrame | None:
+        """The picture of the last packet; the others are decoded for it. `share`: of each that the packets hold."""
         frames: list[VideoFrame] = []
         try:
             for number, payload in enumerate(payloads):
                 payload.pts = number
-                self.frames_decoded += 1
+                self.frames_decoded += share
                 frames += context.decode(payload)
             frames += context.decode(None)
         except (av.error.FFmpegError, ValueError):
