@@ -20,7 +20,7 @@ PICTURES, GOP, RATE = 96, 48, 24
 
 
 class _Heads(NamedTuple):
-    """How the packets of an encoder begin."""
+    """Beginnings of an encoder's packets."""
 
     sets: bytes
     keyframe: bytes
@@ -43,7 +43,7 @@ HEADS = {
         (bytes.fromhex("0000010201d02149e3f642"), bytes.fromhex("0000010001e024fd7e8902")),
     ),
 }
-"""Of x264 and x265."""
+"""Those of x264 and x265."""
 
 
 def warm_up() -> None:
