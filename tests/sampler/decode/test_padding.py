@@ -28,6 +28,8 @@ RECIPES = {
     "hevc": replace(x265(bframes=0, crf=28, open_gop=0, **CLOSED), **SIZE),
     "hevc, b-frames": replace(x265(bframes=3, crf=28, open_gop=0, **CLOSED), **SIZE),
     "hevc, slices": replace(x265(bframes=0, crf=28, open_gop=0, slices=3, **CLOSED), **SIZE),
+    "hevc, 12 bit": replace(x265(bframes=0, crf=28, open_gop=0, **CLOSED), **SIZE, pixel_format="yuv420p12le"),
+    "hevc, 10 bit 4:4:4": replace(x265(bframes=0, crf=28, open_gop=0, **CLOSED), **SIZE, pixel_format="yuv444p10le"),
     "hevc, mp4": replace(in_mp4(x265(bframes=0, crf=28, open_gop=0, **CLOSED), whole=True), **SIZE),
 }
 RATES = {
