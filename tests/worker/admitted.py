@@ -2,12 +2,20 @@
 
 import pytest
 from hls_origin import LiveOrigin
+from redis import Redis
 
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import DUE, watch
+from worker.ingest.registry.registry import DUE, GENERATIONS, watch
 from worker.ingest.status import stream_status
-from worker.runtime.worker_process import WorkerProcess
+from worker.runtime.worker_process import SEED, WorkerProcess
+
+
+def draw_alike(redis: Redis) -> None:
+    """Has the same samples drawn in each run: from the deployment's secret and from a stream's watch generation, which
+    would be the time. One segment in a hundred would have an audit more."""
+    redis.set(SEED, "s3cret")
+    redis.set(GENERATIONS, 1_700_000_000)
 
 
 def admit(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s") -> list[str]:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from admitted import draw_alike
 from commandline import COMMAND_SERVER
 from hls_origin import LiveOrigin, serving
 from redis import Redis
@@ -13,7 +14,7 @@ from scene import Scene
 
 from config.policy.policy import Policy, load_policy
 from config.settings import Settings
-from worker.runtime.worker_process import SEED, WorkerProcess
+from worker.runtime.worker_process import WorkerProcess
 
 RULES = """
 version: "1"
@@ -54,7 +55,7 @@ def process_with(
 ) -> Iterator[Callable[[str | None], WorkerProcess]]:
     """Makes the state of a pool child, allowed to fetch from `origin`, with a policy by its YAML text or the built-in
     one."""
-    redis.set(SEED, "s3cret")
+    draw_alike(redis)
     with ExitStack() as open_processes:
 
         def make(policy: str | None) -> WorkerProcess:

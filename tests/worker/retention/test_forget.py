@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from admitted import draw_alike
 from evidence_items import Pair, recipients_file
 from hls_origin import LiveOrigin, segment_bytes
 from kept_evidence import LEAD, MODERATOR, KeptEvidence, keys_with
@@ -25,7 +26,7 @@ from worker.retention.forget import ErasureStep, ErasureWork, begin_erasure, era
 from worker.retention.holds import hold
 from worker.retention.reports import record_report
 from worker.runtime.segment_task import moderate_segment
-from worker.runtime.worker_process import SEED, WorkerProcess
+from worker.runtime.worker_process import WorkerProcess
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms
 from worker.verdictlog.erasure import erase_stream
@@ -38,7 +39,7 @@ TERMS = Retention()
 @pytest.fixture
 def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[WorkerProcess]:
     """The state of a pool child that keeps evidence."""
-    redis.set(SEED, "s3cret")
+    draw_alike(redis)
     variables = {
         "LIVEWARDEN_REDIS_URL": redis_url,
         "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from admitted import draw_alike
 from evidence_items import Pair, recipients_file
 from hls_origin import LiveOrigin, fragmented_mp4, segment_bytes
 from kept_evidence import LEAD, MODERATOR, KeptEvidence
@@ -26,7 +27,7 @@ from worker.people.actor import Actor, Role
 from worker.queue.decisions import decide_incident
 from worker.queue.looks import ask, wait_for
 from worker.runtime.looks import look
-from worker.runtime.worker_process import SEED, WorkerProcess
+from worker.runtime.worker_process import WorkerProcess
 
 PAIR = Pair()
 
@@ -34,7 +35,7 @@ PAIR = Pair()
 @pytest.fixture
 def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[WorkerProcess]:
     """The state of a pool child that keeps evidence."""
-    redis.set(SEED, "s3cret")
+    draw_alike(redis)
     variables = {
         "LIVEWARDEN_REDIS_URL": redis_url,
         "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,

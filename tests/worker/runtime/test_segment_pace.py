@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from admitted import draw_alike
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_bytes, serving
 from redis import Redis
 from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
@@ -27,7 +28,7 @@ from worker.ingest.status import stream_status
 from worker.runtime.segment_fetches import FETCH_TIMEOUT_SECONDS
 from worker.runtime.segment_pace import QUICK_FAILURE_SECONDS, SegmentPace
 from worker.runtime.segment_task import moderate_segment
-from worker.runtime.worker_process import SEED, WorkerProcess
+from worker.runtime.worker_process import WorkerProcess
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
 
@@ -48,7 +49,7 @@ def honest() -> Iterator[LiveOrigin]:
 def process(
     redis: Redis, redis_url: str, hostile: SlowOrigin, honest: LiveOrigin, tmp_path: Path
 ) -> Iterator[WorkerProcess]:
-    redis.set(SEED, "s3cret")
+    draw_alike(redis)
     process = WorkerProcess(
         Settings.from_mapping(
             {
