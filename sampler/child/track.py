@@ -20,6 +20,7 @@ from sampler.demux.primer import Primer
 from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
+from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
 from sampler.plan.budget import DecodingBound, shared, weighed
@@ -109,6 +110,7 @@ def sample_track(
                 decoder=name,
                 probed=executor.probes,
                 compared=not executor.probes,
+                has_second_decoder=executor.has_second_decoder,
                 leading_macroblocks=leading_macroblocks,
             )
             if leading_only:
@@ -144,6 +146,8 @@ def sample_track(
         if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
             raise DecoderMemoryError("the decoder came so near to its memory bound that damage proves nothing")
     notes = [*demuxer.notes, *sorted(shown_otherwise.notes)]
+    if executor.ambiguous and SECOND_VIDEO_STREAM not in notes:
+        notes.append(SECOND_VIDEO_STREAM)
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
     notes += ["damaged"] * bool(executor.damaged) + ["padded"] * executor.padded
     origin_seconds = demuxer.origin_seconds

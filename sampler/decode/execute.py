@@ -14,6 +14,7 @@ from sampler.decode.needed import decodable, leaned_on, needed_packets
 from sampler.decode.probe import PROBED_AFTER, is_predicted, prober
 from sampler.decode.run_decoder import RunDecoder
 from sampler.decode.scenes import SceneWatch
+from sampler.decode.second_decoder import DecoderComparison, second_context
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.decode.thrift import ProbedRun, is_thrifty
 from sampler.demux.packet_reader import PacketWindow
@@ -24,7 +25,7 @@ from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
 from sampler.plan.padding import watched_whole
 from sampler.plan.planned_picture import PlannedPicture
-from sampler.plan.run_plan import Plan, RunPlan
+from sampler.plan.run_plan import Decoding, Plan, RunPlan
 from sampler.plan.suspects import Proof
 
 
@@ -53,7 +54,14 @@ class Executor:
         max_pixels = ROOM * limits.picture_pixels
         # Of a context whose decoder could not be opened the name is not to be read again: it crashes.
         self._prober = prober(context, max_pixels=max_pixels, extradata=probing_extradata)
-        self._decoder = RunDecoder(context, max_pixels=max_pixels)
+        self._second = second_context(context)
+        self._compared_frames = 0
+        self._decoder = self._own = RunDecoder(context, max_pixels=max_pixels)
+        """The decoder of the run that is worked on; the stream's own."""
+        self._alone = RunDecoder(self._second, max_pixels=max_pixels) if self._second is not None else None
+        if self._alone is not None:
+            self._alone.set_up(thrifty=False)
+        self._differs = False
         self._scenes = SceneWatch()
         self._watches_all = watches_all
         self.padded = False
@@ -66,19 +74,34 @@ class Executor:
         """Times of pictures that should have been shown, and of which the decoder gave none, in the last window."""
 
     @property
+    def _decoders(self) -> list[RunDecoder]:
+        return [self._own] if self._alone is None else [self._own, self._alone]
+
+    @property
+    def has_second_decoder(self) -> bool:
+        """True if players have one of two decoders, and both are here."""
+        return self._second is not None
+
+    @property
+    def ambiguous(self) -> bool:
+        """True if players show other pictures than these, or one of several of a packet, and which is unknown."""
+        return self._differs or any(one.several for one in self._decoders)
+
+    @property
     def frames_decoded(self) -> int:
         """Pictures decoded, suspects that were probed among them, and parts of pictures by their share."""
-        return self._decoder.frames_decoded + (int(self._prober.frames_decoded) if self._prober is not None else 0)
+        probed = int(self._prober.frames_decoded) if self._prober is not None else 0
+        return sum(one.frames_decoded for one in self._decoders) + self._compared_frames + probed
 
     @property
     def bytes_decoded(self) -> int:
         """Bytes of their packets, without those of suspects."""
-        return self._decoder.bytes_decoded
+        return sum(one.bytes_decoded for one in self._decoders)
 
     @property
     def damaged(self) -> int:
         """Packets that the decoder refused."""
-        return self._decoder.damaged
+        return sum(one.damaged for one in self._decoders)
 
     @property
     def probes(self) -> bool:
@@ -98,13 +121,16 @@ class Executor:
         parts = [ProbedRun(part, *self._probed(window, part)) for part in plan.runs]
         if self._prober is not None:
             self._prober.rest()
-        if not self._decoder.is_open:
-            self._decoder.set_up(thrifty=not self._profile.exact_pictures and is_thrifty(window, parts))
+        if not self._own.is_open:
+            self._own.set_up(thrifty=not self._profile.exact_pictures and is_thrifty(window, parts))
         start_seconds = min((window.packets[part.own[0]].seconds for part in plan.runs), default=0.0)
         budget = SampleBudget(self._profile.samples_per_second, start_seconds)
         followed, spare = -1, plan.spare_macroblocks
         for part, targets, refuted in parts:
             damaged, before = self.damaged, copy(budget)
+            self._decoder = self._own
+            if part.decoding is Decoding.SECOND and self._alone is not None:
+                self._decoder = self._alone
             if part.run.start != followed:
                 self._scenes.forget(all_follow=part.watched)
             followed = part.run.stop if part.watched else -1
@@ -205,9 +231,16 @@ class Executor:
         befores = {proof.before for proof in suspects.values()}
         shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
-        for index, frame in self._decoder.decode(
-            window, run, decodable(window, run) if part.watched else needed_packets(window, run, targets)
-        ):
+        indices = decodable(window, run) if part.watched else needed_packets(window, run, targets)
+        comparison = None
+        if part.decoding is Decoding.BOTH and self._second is not None and not self._differs:
+            comparison = DecoderComparison(self._second, window, indices)
+        for index, frame in self._decoder.decode(window, run, indices):
+            if comparison is not None:
+                comparison.look(index, self._scenes.measured.of(frame))
+                if comparison.fails:
+                    # A player that has the second decoder shows nothing.
+                    self.lost_seconds.add(window.packets[index].seconds)
             proof = suspects.get(index)
             if proof is not None and (
                 (proof.predicted_share is not None and is_predicted(frame, proof.predicted_share))
@@ -240,6 +273,9 @@ class Executor:
                 taken = held.pop(0)
                 if not taken.target.is_refuted(refuted):
                     yield taken
+        if comparison is not None:
+            self._differs |= comparison.differs
+            self._compared_frames += comparison.frames_decoded
         lookout.close()
         yield from (taken for taken in held if not taken.target.is_refuted(refuted))
 

@@ -24,6 +24,9 @@ hostile segment could hold thousands."""
 CROWD_BUDGET = 10_000
 """NAL units beyond those that are read in one run's packets, over (>) which the run is given up. Each is read by FFmpeg
 several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
+ONE_A_PACKET = frozenset(["av1", "libdav1d", "vp9", "libvpx-vp9"])
+"""Decoders of codecs of which one picture of each packet is shown, whatever else is in that: it is a temporal unit or a
+superframe."""
 NO_PICTURE = -1
 """In place of a packet's index: what comes of it is no picture of the window."""
 
@@ -37,6 +40,7 @@ class RunDecoder:
         self._max_pixels = max_pixels
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
         self._is_h264 = context.name == "h264"
+        self._has_one = context.name in ONE_A_PACKET
         self.frames_decoded = self.bytes_decoded = 0
         self.damaged = 0
         """Packets that were refused."""
@@ -44,6 +48,8 @@ class RunDecoder:
         """Pictures of the run that lean on made-up ones, though the decoder may not know it."""
         self.absent: set[int] = set()
         """Packets of the run that should have been shown, and of which no picture came."""
+        self.several = False
+        """A packet that has one picture by its kind gave several, of which players show the one or the other."""
         self._latest_seconds = -math.inf
         self._disordered = False
         self._refresh: RefreshMap | None = None
@@ -138,6 +144,7 @@ class RunDecoder:
                 self._refresh is None or not self._refresh.follow(frame, reference=reference)
             ):
                 self.wrong.add(frame.pts)
+            self.several |= self._has_one and window.packets[frame.pts].shown and frame.pts not in self.absent
             self.absent.discard(frame.pts)
             seconds = window.packets[frame.pts].seconds
             self._disordered |= seconds < self._latest_seconds - SAME_INSTANT_SECONDS

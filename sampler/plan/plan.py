@@ -24,6 +24,7 @@ from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
 from sampler.plan.padding import find_doubts
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import Plan, RunPlan
+from sampler.plan.second_opinion import with_second_opinion
 from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of, reserve_of
 from sampler.plan.telling import is_short, tells
 
@@ -59,6 +60,7 @@ def plan(
     decoder: str = "",
     probed: bool = False,
     compared: bool = False,
+    has_second_decoder: bool = False,
     leading_macroblocks: float | None = None,
 ) -> Plan:
     """The pictures to take of `packets`, run by run.
@@ -72,6 +74,7 @@ def plan(
         decoder: as FFmpeg calls it; some take more CPU a macroblock than others.
         probed: True if the executor probes suspects before it decodes their references.
         compared: True if packets of this codec say nothing, so that pictures have to be compared.
+        has_second_decoder: True if players have one of two decoders, and the executor both.
         leading_macroblocks: that may be decoded for leading pictures, if the rest of the input was sampled before, so
             that no picture has to be; None: as many as the profile allows for all.
     """
@@ -119,6 +122,8 @@ def plan(
         if number not in watched:
             unseen |= set(_after(packets, own, taken))
     planned = _assembled(packets, parts, owed, granted, watched, bound, unseen)
+    if has_second_decoder:
+        planned = with_second_opinion(packets, planned, SecretInstants(seed))
     if not probed:
         return planned
     doubts = find_doubts(packets, planned.runs, profile, SecretInstants(seed), picture_macroblocks)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 from sampler.demux.packets import PacketRun
@@ -19,6 +20,17 @@ class Doubt(NamedTuple):
     """Which slice, from 0 to (<) 1."""
 
 
+class Decoding(Enum):
+    """Decoders of a run."""
+
+    OWN = "own"
+    """The stream's own, as FFmpeg chooses it."""
+    SECOND = "second"
+    """Another one, which other players have."""
+    BOTH = "both"
+    """The stream's own; and its pictures are compared with the other's."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPlan:
     """Pictures to take of one run; nothing is decoded of a run without targets that is not watched."""
@@ -30,6 +42,7 @@ class RunPlan:
     """By presentation time, no picture twice."""
     watched: bool = False
     """All of its pictures are decoded and compared, and the executor adds those on both sides of cuts."""
+    decoding: Decoding = Decoding.OWN
     watching_macroblocks: float = 0.0
     """That watching it takes, by `DecodingBound.run_cost`."""
 

@@ -1,0 +1,94 @@
+"""Packets of which players show other pictures than the stream's own decoder gives: none of them counts as seen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from kinds import AV1, KINDS, VP9, clip
+from media import FRAME_SECONDS, RATE, Recipe, encode_pictures, photograph, steady
+from mp4_packets import Coded, coded_in, mp4_of, superframe
+
+from config.profiles import BALANCED
+from sampler.child.decoder import Decoder
+from sampler.frames import SampledFrame, SampledSegment
+
+PICTURES = 2 * RATE
+START, STOP = 20, 30
+VP9_INTRA = replace(VP9, options=VP9.options | {"g": "1"})
+AV1_INTRA = replace(AV1, options=AV1.options | {"g": "1"})
+SECOND = "second_video_stream"
+
+
+def still(recipe: Recipe, name: str) -> bytes:
+    """A clip of one photograph."""
+    photo = photograph(name, recipe.width, recipe.height)
+    return encode_pictures(recipe, steady(PICTURES), lambda _index: photo)
+
+
+def shows(frame: SampledFrame, name: str) -> bool:
+    """True if a sample shows that photograph."""
+    luma = frame.picture.luma().astype(np.float64)
+    return float(np.abs(luma - photograph(name, frame.picture.width, frame.picture.height)).mean()) < 8
+
+
+def assert_unmoderated(segment: SampledSegment) -> None:
+    assert SECOND in segment.notes
+    assert [one.reason for one in segment.unmoderated] == [SECOND]
+    assert segment.unmoderated[0].seconds == pytest.approx(PICTURES * FRAME_SECONDS)
+
+
+def behind(first: bytes, second: bytes, *, start: int = 0, stop: int = PICTURES) -> bytes:
+    """Clips of keyframes, the pictures of the second behind the first's in its packets."""
+    pairs = zip(coded_in(first), coded_in(second), strict=True)
+    packets = [
+        Coded(one.data + other.data if start <= number < stop else one.data, True)
+        for number, (one, other) in enumerate(pairs)
+    ]
+    return mp4_of(packets, first)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, PICTURES), (START, STOP)], ids=["always", "in an insert"])
+def test_a_picture_behind_another_is_not_called_seen(decoder: Decoder, start: int, stop: int) -> None:
+    """Chromium shows the second one, and all samples were of the first."""
+    data = behind(still(VP9_INTRA, "astronaut"), still(VP9_INTRA, "coffee"), start=start, stop=stop)
+
+    assert_unmoderated(decoder.sample(data, profile=BALANCED, seed=b"second"))
+
+
+def test_a_gop_behind_a_keyframe_is_not_called_seen(decoder: Decoder) -> None:
+    """One packet is enough: what follows is predicted from either of its pictures."""
+    first, second = still(VP9, "astronaut"), still(VP9, "coffee")
+    keyframe, *others = coded_in(second)
+    data = mp4_of([Coded(coded_in(first)[0].data + keyframe.data, True), *others], first)
+
+    assert_unmoderated(decoder.sample(data, profile=BALANCED, seed=b"second"))
+
+
+def test_where_both_cannot_be_decoded_either_is(decoder: Decoder) -> None:
+    """A broadcaster of large pictures would know which decoder is used."""
+    data = behind(still(VP9_INTRA, "astronaut"), still(VP9_INTRA, "coffee"))
+    poor = BALANCED.model_copy(update={"macroblocks_per_second": 40_000, "max_gap_seconds": 0.2})
+    segment = decoder.sample(data, profile=poor, seed=b"second")
+
+    assert any(shows(frame, "astronaut") for frame in segment.frames)
+    assert any(shows(frame, "coffee") for frame in segment.frames)
+
+
+@pytest.mark.parametrize("recipe", [VP9_INTRA, AV1_INTRA], ids=["vp9", "av1"])
+def test_two_pictures_of_one_packet_are_not_called_seen(decoder: Decoder, recipe: Recipe) -> None:
+    """Players show the first or the last, and the sample of a packet was its first."""
+    first, second = still(recipe, "astronaut"), still(recipe, "coffee")
+    join = superframe if recipe is VP9_INTRA else lambda *pictures: b"".join(pictures)
+    pairs = zip(coded_in(first), coded_in(second), strict=True)
+    data = mp4_of([Coded(join(one.data, other.data), True) for one, other in pairs], first)
+
+    assert_unmoderated(decoder.sample(data, profile=BALANCED, seed=b"second"))
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name.startswith(("vp9", "av1"))])
+def test_an_honest_stream_is_not_noted(decoder: Decoder, name: str) -> None:
+    """Both decoders make the same of it, hidden pictures and all."""
+    segment = decoder.sample(clip(name), profile=BALANCED, seed=b"second")
+
+    assert segment.notes == ()
+    assert not segment.unmoderated
