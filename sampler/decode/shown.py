@@ -11,7 +11,7 @@ from sampler.plan.coverage import TURNED
 
 ODD_COLOURS = "odd_colours"
 """Note: colours are coded in a way that few players know, and most show as others."""
-YCGCO_MATRIX = 8
+RGB_MATRIX, YCGCO_MATRIX = 0, 8
 ODD_ASPECT = "odd_aspect"
 """Note: players are asked to stretch pictures by more than any camera or broadcaster does."""
 MOST_ASPECT = 4
@@ -31,6 +31,7 @@ class ShownOtherwise:
         self.notes: set[str] = set()
         self._apertures = apertures(source.at) if sniff(source.at(0, SNIFF_BYTES)) is Container.MP4 else set()
         self._size = (stream.codec_context.width, stream.codec_context.height)
+        self._matrix = stream.codec_context.colorspace
 
     def look(self, frame: VideoFrame) -> None:
         """Notes what is so of a picture."""
@@ -40,11 +41,21 @@ class ShownOtherwise:
             self.notes.add(CROPPED)
         if _is_turned(frame):
             self.notes.add(TURNED)
-        if frame.colorspace == YCGCO_MATRIX or frame.colorspace not in NO_MATRICES | MATRICES.keys():
+        # So may its word on their colours. Of VP9 Chromium goes by it, FFmpeg by the stream.
+        if any(_is_odd(matrix, frame) for matrix in (self._matrix, frame.colorspace)):
             self.notes.add(ODD_COLOURS)
         aspects = (self._stream.sample_aspect_ratio, self._stream.codec_context.sample_aspect_ratio)
         if any(aspect and not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT for aspect in aspects):
             self.notes.add(ODD_ASPECT)
+
+
+def _is_odd(matrix: int, frame: VideoFrame) -> bool:
+    """True if players differ on colours of that matrix (AVColorSpace)."""
+    if matrix == RGB_MATRIX:
+        # They take three whole planes for green, blue and red, where FFmpeg does not say so, and others for YUV.
+        sizes = {(plane.width, plane.height) for plane in frame.planes}
+        return len(frame.planes) == 3 and len(sizes) == 1 and not frame.format.is_rgb
+    return matrix == YCGCO_MATRIX or matrix not in NO_MATRICES | MATRICES.keys()
 
 
 def _is_turned(frame: VideoFrame) -> bool:

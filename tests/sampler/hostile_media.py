@@ -232,6 +232,17 @@ def entry_of_size(data: bytes, entry: bytes, width: int, height: int) -> bytes:
     return data[:at] + struct.pack(">HH", width, height) + data[at + 4 :]
 
 
+def of_colours(data: bytes, matrix: int) -> bytes:
+    """MP4 with a `colr` box that names a matrix (ISO/IEC 14496-12, 12.1.5)."""
+    box = struct.pack(">I4s4s3HB", 19, b"colr", b"nclx", 1, 1, matrix, 0)
+
+    def with_box(table: bytes) -> bytes:
+        (size,) = struct.unpack_from(">I", table, 8)
+        return table[:8] + struct.pack(">I", size + len(box)) + table[12 : 8 + size] + box + table[8 + size :]
+
+    return boxes_grown(data, (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"), with_box)
+
+
 def with_damage(data: bytes, start: int, stop: int) -> bytes:
     """TS in which pictures [start, stop), in decoding order, are noise after the first bytes of their slices."""
     noise = np.random.default_rng(9).integers(4, 256, len(data), np.uint8).tobytes()

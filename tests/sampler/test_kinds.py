@@ -1,10 +1,12 @@
 """Every kind of encoded video: each sample is the picture of its time, and no stretch is without one."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from kinds import H264, KINDS, PICTURES, SAME, clip, distance, reference
+from hostile_media import of_colours
+from kinds import H264, KINDS, PICTURES, SAME, VP9, clip, distance, reference
 from media import (
     FRAME_SECONDS,
     RATE,
@@ -143,6 +145,21 @@ def test_colours_that_all_players_know_are_not(decoder: Decoder, number: int) ->
     data = filtered(clip("zerolatency"), f"h264_metadata=matrix_coefficients={number}")
 
     assert decoder.sample(data, profile=BALANCED, seed=b"colours").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("number", "pixel_format", "odd"),
+    [(8, "yuv420p", True), (14, "yuv420p", True), (0, "yuv444p", True), (0, "yuv420p", False), (1, "yuv444p", False)],
+)
+def test_colours_of_a_container_that_few_players_know_are_noted(
+    decoder: Decoder, number: int, pixel_format: str, odd: bool
+) -> None:
+    """Chromium shows VP9 by the container's word, and samples were by the stream's."""
+    data = encode(replace(VP9, pixel_format=pixel_format), steady(20))
+    seen = decoder.sample(of_colours(data, number), profile=BALANCED, seed=b"colours")
+
+    assert seen.notes == ("odd_colours",) * odd
+    assert seen.unmoderated == ()
 
 
 @pytest.mark.parametrize(
