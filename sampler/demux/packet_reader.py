@@ -21,7 +21,7 @@ from sampler.demux.pids import has_stray_packets
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
-from sampler.demux.sizes import announced_pixels
+from sampler.demux.sizes import ANYWHERE, announced_pixels, coded_pictures
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import Timeline
 from sampler.demux.video_streams import (
@@ -239,13 +239,13 @@ class Demuxer:
                 self.frames_total += 1
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
-            if flagged:
+            if flagged or name in ANYWHERE:
                 self._hold_pixels(announced_pixels(name, data, extradata))
             if reader is not None and (pixels := reader.picture_pixels) > coded_pixels:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = pixels
                 self._hold_pixels(coded_pixels // ROOM)
-            packet = describe(payload, head, seconds, keyframe_seconds)
+            packet = describe(payload, head, seconds, keyframe_seconds, pictures=coded_pictures(name, data))
             if reader is not None and packet.keyframe and (lacking := reader.lacking()):
                 payload = rewritten(payload, lacking + data)
             if packet.keyframe:

@@ -40,15 +40,23 @@ class VideoPacket(NamedTuple):
     """It leans on a picture before the keyframe that it follows, though it is none of its leading pictures."""
     unread_units: int = 0
     """NAL units in it beyond any that an encoder makes: they are there for nothing but work."""
+    pictures: int = 1
+    """Pictures that decoding it takes: hidden ones besides the one that it shows, or none where it shows one again."""
 
 
 def describe(
-    payload: "Packet[VideoStream]", head: "PictureHead | None", seconds: float, keyframe_seconds: float | None
+    payload: "Packet[VideoStream]",
+    head: "PictureHead | None",
+    seconds: float,
+    keyframe_seconds: float | None,
+    *,
+    pictures: int = 1,
 ) -> VideoPacket:
     """The plan's view of a packet; the picture's own coding precedes the container's claims.
 
     `keyframe_seconds` is the time of the keyframe before it, and None after a picture that is none of its leading ones:
     those that say they are, by their kind or their time, lean on pictures of the GOP, and others on them.
+    `pictures` are those that decoding a packet without a head takes.
     """
     leads = keyframe_seconds is not None
     earlier = keyframe_seconds is not None and seconds < keyframe_seconds - SAME_INSTANT_SECONDS
@@ -60,6 +68,7 @@ def describe(
             keyframe=keyframe,
             shown=not payload.is_discard,
             leading=earlier and not keyframe,
+            pictures=pictures,
         )
     leading = leads and not head.begins and (earlier if head.leading is None else head.leading)
     # By position, which takes half the time.

@@ -7,6 +7,7 @@ is trusted: a head that makes no sense gives 0, and every loop ends.
 
 from collections.abc import Callable, Iterator
 
+from sampler.demux import av1, vp9
 from sampler.demux.bits import Bits, HeaderError
 from sampler.demux.configuration import HVCC_LENGTH_BYTE, hvcc_units
 from sampler.demux.hevc import read_sps_head
@@ -14,17 +15,12 @@ from sampler.limits import ROOM
 
 HEVC_SPS = 33
 UNITS = 64
-"""NAL units, and OBUs, of one packet that are read: parameter sets come before the slices."""
+"""NAL units of one packet that are read: parameter sets come before the slices."""
 HEAD_BYTES = 512
 """As much of each is read."""
 HEVC_CHROMA_SHIFTS = {0: (0, 0), 1: (1, 1), 2: (1, 0), 3: (0, 0)}
 """By chroma_format_idc: log2 of SubWidthC and SubHeightC (H.265, table 6-1)."""
 MPEG2_SEQUENCE = b"\x00\x00\x01\xb3"
-AV1_SEQUENCE_HEADER = 1
-AV1C_BYTES = 4
-"""Bytes of an av1C box before its OBUs (AV1 Codec ISO Media File Format Binding, 2.3)."""
-VP9_SYNC_CODE = 0x498342
-VP9_RGB = 7
 
 
 def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
@@ -44,6 +40,17 @@ def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
         return max(read(packet, extradata), default=0)
     except HeaderError:
         return 0
+
+
+def coded_pictures(codec: str, packet: bytes) -> int:
+    """Pictures that decoding a packet takes, hidden ones among them, of codecs of which several may be in one; else 1.
+
+    Args:
+        codec: name of the decoder.
+        packet: all of it.
+    """
+    count = COUNTERS.get(codec)
+    return 1 if count is None else count(packet)
 
 
 def _hevc(packet: bytes, extradata: bytes) -> Iterator[int]:
@@ -79,69 +86,11 @@ def _units(packet: bytes, extradata: bytes) -> Iterator[bytes]:
 
 
 def _av1(packet: bytes, _extradata: bytes) -> Iterator[int]:
-    """AV1 bitstream specification, 5.3 and 5.5: the largest frames of each sequence header."""
-    position = AV1C_BYTES if packet[:1] == b"\x81" else 0
-    for _ in range(UNITS):
-        if position >= len(packet):
-            return
-        header = packet[position]
-        position += 2 if header & 4 else 1
-        size = len(packet) - position
-        if header & 2:
-            size, position = _leb128(packet, position)
-        if header >> 3 & 15 == AV1_SEQUENCE_HEADER:
-            yield _av1_sequence(Bits(packet[position : position + min(size, HEAD_BYTES)], escaped=False))
-        position += size
-
-
-def _leb128(data: bytes, position: int) -> tuple[int, int]:
-    """(value, position after it); AV1, 4.10.5."""
-    value = 0
-    for index, octet in enumerate(data[position : position + 8]):
-        value |= (octet & 0x7F) << 7 * index
-        if not octet & 0x80:
-            return value, position + index + 1
-    raise HeaderError("a size without end")
-
-
-def _av1_sequence(bits: Bits) -> int:
-    """Up to max_frame_height_minus_1; AV1, 5.5.1."""
-    bits.take(4)
-    if bits.take(1):
-        bits.take(5)
-    else:
-        delay_bits = 0
-        if bits.take(1):
-            bits.take(64)
-            if bits.take(1):
-                bits.ue()
-            if bits.take(1):
-                delay_bits = bits.take(5) + 1
-                bits.take(42)
-        delays = bits.take(1)
-        for _ in range(bits.take(5) + 1):
-            bits.take(12)
-            bits.take(bits.take(5) > 7)
-            if delay_bits and bits.take(1):
-                bits.take(2 * delay_bits + 1)
-            if delays and bits.take(1):
-                bits.take(4)
-    wide, high = bits.take(4) + 1, bits.take(4) + 1
-    return (bits.take(wide) + 1) * (bits.take(high) + 1)
+    return av1.sizes_in(packet)
 
 
 def _vp9(packet: bytes, _extradata: bytes) -> Iterator[int]:
-    """VP9 bitstream specification, 6.2, of a keyframe."""
-    bits = Bits(packet[:HEAD_BYTES], escaped=False)
-    bits.take(2)
-    profile = bits.take(1) | bits.take(1) << 1
-    bits.take(profile == 3)
-    if bits.take(2) or bits.take(26) & 0xFFFFFF != VP9_SYNC_CODE:
-        return
-    bits.take(profile >= 2)
-    odd = profile % 2
-    bits.take(odd if bits.take(3) == VP9_RGB else 1 + 3 * odd)
-    yield (bits.take(16) + 1) * (bits.take(16) + 1)
+    return vp9.sizes_in(packet)
 
 
 def _mpeg2(packet: bytes, _extradata: bytes) -> Iterator[int]:
@@ -152,6 +101,15 @@ def _mpeg2(packet: bytes, _extradata: bytes) -> Iterator[int]:
         yield bits.take(12) * bits.take(12)
 
 
+ANYWHERE = frozenset(["vp9", "libvpx-vp9"])
+"""Decoders of codecs of which any picture may be of another size."""
+COUNTERS: dict[str, Callable[[bytes], int]] = {
+    "av1": av1.coded_pictures,
+    "libdav1d": av1.coded_pictures,
+    "vp9": vp9.coded_pictures,
+    "libvpx-vp9": vp9.coded_pictures,
+}
+"""By decoder, where a packet may have hidden pictures besides the one that it shows: how many it codes."""
 READERS: dict[str, Callable[[bytes, bytes], Iterator[int]]] = {
     "hevc": _hevc,
     "av1": _av1,

@@ -25,6 +25,9 @@ of 30 pictures a second, which has to be decoded whole in AV1, is within `balanc
 FIRST_BYTES = 1_500_000
 """Bytes for each second of the input over which (>) even its first sample is refused: a keyframe of 33 MB in 2 s took
 67 times a talking head's CPU."""
+FIRST_PICTURES = 16
+"""Pictures of one packet, hidden ones among them, over which (>) it is refused as well: AV1 keeps eight, and a thousand
+in 20 kB took 4 s."""
 COMPARED_MACROBLOCKS, COMPARED_SHARE = 1_000, 1 / 250
 """Macroblocks that a picture of a watched run counts for at least, to be measured and compared, and the run as many
 besides; and the most that it is of a second's, for profiles that allow few. Without them 990 keyframes of 64×64 a
@@ -131,8 +134,10 @@ class DecodingBound:
         return max(self.macroblocks - decoded - self.handed_over(samples), 0.0)
 
     def picture_cost(self, packet: VideoPacket) -> float:
-        """Macroblocks that decoding a packet counts for: its picture's, or those that its bytes would be."""
-        return max(self.picture_macroblocks, packet.size_bytes / MACROBLOCK_BYTES if self.picture_macroblocks else 0.0)
+        """Macroblocks that decoding a packet counts for: its pictures', or those that its bytes would be."""
+        if not self.picture_macroblocks:
+            return 0.0
+        return max(packet.pictures * self.picture_macroblocks, packet.size_bytes / MACROBLOCK_BYTES)
 
     def handed_over(self, samples: int) -> float:
         """Macroblocks that handing over so many pictures counts for."""
@@ -172,7 +177,7 @@ class DecodingBound:
         total = sum(cost[-1] for cost in costs.values())
         total += sum(self.run_cost(packets, runs[number], len(targets[number])) for number in watched)
         first = min(targets, default=None)
-        if first in left and packets[left[first][0]].size_bytes > self.first_bytes:
+        if first in left and self._is_too_much(packets[left[first][0]]):
             first = None
         heap = [(-cost[-1], -number) for number, cost in costs.items() if len(cost) > (number == first)]
         heapq.heapify(heap)
@@ -186,6 +191,10 @@ class DecodingBound:
             if len(costs[number]) > (number == first):
                 heapq.heappush(heap, (-costs[number][-1], -number))
         return dropped, self.macroblocks - total
+
+    def _is_too_much(self, packet: VideoPacket) -> bool:
+        """True if a packet is too much even for a first sample."""
+        return packet.size_bytes > self.first_bytes or packet.pictures > FIRST_PICTURES
 
     def _costs(self, packets: Sequence[VideoPacket], run: PacketRun, targets: Iterable[int]) -> list[float]:
         """For each target, in decoding order, the macroblocks decoded and handed over if it is the last."""

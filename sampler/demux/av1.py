@@ -1,0 +1,98 @@
+"""Pictures of an AV1 packet, and their sizes, by the headers of its OBUs (AV1 bitstream specification, 5.3 to 5.9).
+Runs in the decoder child. Nothing here is trusted."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sampler.demux.bits import Bits, HeaderError
+
+SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6
+OBUS = 256
+"""Those of one packet that are read (<=). Encoders write under twenty, and each costs 1 µs."""
+LEAST_PICTURE_BYTES = 8
+"""Size of a picture, at least, in what is not read: encoders write 20 for one in which nothing moves."""
+HEAD_BYTES = 512
+"""As much of a sequence header is read."""
+AV1C_BYTES = 4
+"""Bytes of an av1C box before its OBUs (AV1 Codec ISO Media File Format Binding, 2.3)."""
+AV1C_MARK = b"\x81"
+
+
+class Obu(NamedTuple):
+    """An OBU of a packet."""
+
+    kind: int
+    begin: int
+    """Place of its payload in the packet."""
+    end: int
+
+
+def coded_pictures(packet: bytes) -> int:
+    """Pictures that decoding a packet takes, shown or hidden; those that it shows again are none."""
+    count = end = 0
+    try:
+        for obu in _obus(packet):
+            end = obu.end
+            # The first bit of a frame header is show_existing_frame.
+            if obu.kind in (FRAME, FRAME_HEADER) and not packet[obu.begin : obu.begin + 1] >= b"\x80":
+                count += 1
+    except HeaderError:
+        # Decoders end here, too.
+        return count
+    return count + max(len(packet) - end, 0) // LEAST_PICTURE_BYTES
+
+
+def sizes_in(packet: bytes) -> Iterator[int]:
+    """Pixels of the largest pictures of each sequence header, in a packet or an av1C box."""
+    for obu in _obus(packet, AV1C_BYTES if packet[:1] == AV1C_MARK else 0):
+        if obu.kind == SEQUENCE_HEADER:
+            yield _sequence_pixels(Bits(packet[obu.begin : min(obu.end, obu.begin + HEAD_BYTES)], escaped=False))
+
+
+def _obus(packet: bytes, position: int = 0) -> Iterator[Obu]:
+    for _ in range(OBUS):
+        if position >= len(packet):
+            return
+        header = packet[position]
+        position += 2 if header & 4 else 1
+        size = len(packet) - position
+        if header & 2:
+            size, position = _leb128(packet, position)
+        yield Obu(header >> 3 & 15, position, position + size)
+        position += size
+
+
+def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    """(value, position after it); 4.10.5."""
+    value = 0
+    for index, octet in enumerate(data[position : position + 8]):
+        value |= (octet & 0x7F) << 7 * index
+        if not octet & 0x80:
+            return value, position + index + 1
+    raise HeaderError("a size without end")
+
+
+def _sequence_pixels(bits: Bits) -> int:
+    """Up to max_frame_height_minus_1; 5.5.1."""
+    bits.take(4)
+    if bits.take(1):
+        bits.take(5)
+    else:
+        delay_bits = 0
+        if bits.take(1):
+            bits.take(64)
+            if bits.take(1):
+                bits.ue()
+            if bits.take(1):
+                delay_bits = bits.take(5) + 1
+                bits.take(42)
+        delays = bits.take(1)
+        for _ in range(bits.take(5) + 1):
+            bits.take(12)
+            bits.take(bits.take(5) > 7)
+            if delay_bits and bits.take(1):
+                bits.take(2 * delay_bits + 1)
+            if delays and bits.take(1):
+                bits.take(4)
+    wide, high = bits.take(4) + 1, bits.take(4) + 1
+    return (bits.take(wide) + 1) * (bits.take(high) + 1)
