@@ -237,7 +237,7 @@ class Executor:
             comparison = DecoderComparison(self._second, window, indices)
         for index, frame in self._decoder.decode(window, run, indices):
             if comparison is not None:
-                comparison.look(index, self._scenes.measured.of(frame))
+                comparison.look(index, frame, self._scenes.measured.of(frame))
                 if comparison.fails:
                     # A player that has the second decoder shows nothing.
                     self.lost_seconds.add(window.packets[index].seconds)

@@ -64,6 +64,18 @@ def test_a_gop_behind_a_keyframe_is_not_called_seen(decoder: Decoder) -> None:
     assert_unmoderated(decoder.sample(data, profile=BALANCED, seed=b"second"))
 
 
+def test_what_one_decoder_refuses_is_not_called_seen(decoder: Decoder) -> None:
+    """A player that has it goes on with something else, or ends."""
+    packets = coded_in(still(VP9, "astronaut"))
+    packets[START:] = [Coded(one.data + b"\x40" * 20, one.keyframe) for one in packets[START:]]
+    segment = decoder.sample(mp4_of(packets, still(VP9, "astronaut")), profile=BALANCED, seed=b"second")
+
+    (lost,) = segment.unmoderated
+    assert lost.reason == "undecodable"
+    assert lost.start_seconds == pytest.approx(START * FRAME_SECONDS)
+    assert lost.end_seconds == pytest.approx(PICTURES * FRAME_SECONDS)
+
+
 def test_where_both_cannot_be_decoded_either_is(decoder: Decoder) -> None:
     """A broadcaster of large pictures would know which decoder is used."""
     data = behind(still(VP9_INTRA, "astronaut"), still(VP9_INTRA, "coffee"))
@@ -72,6 +84,17 @@ def test_where_both_cannot_be_decoded_either_is(decoder: Decoder) -> None:
 
     assert any(shows(frame, "astronaut") for frame in segment.frames)
     assert any(shows(frame, "coffee") for frame in segment.frames)
+
+
+def test_a_picture_that_differs_in_a_corner_is_not_called_seen(decoder: Decoder) -> None:
+    """Something small, or faint, would be hidden in what is nearly the same."""
+    photo = photograph("astronaut", VP9.width, VP9.height)
+    other = photo.copy()
+    other[60:76, 100:128] = np.clip(other[60:76, 100:128] + 20, 0, 255)
+    first = encode_pictures(VP9_INTRA, steady(PICTURES), lambda _index: photo)
+    second = encode_pictures(VP9_INTRA, steady(PICTURES), lambda _index: other)
+
+    assert_unmoderated(decoder.sample(behind(first, second), profile=BALANCED, seed=b"second"))
 
 
 @pytest.mark.parametrize("recipe", [VP9_INTRA, AV1_INTRA], ids=["vp9", "av1"])
