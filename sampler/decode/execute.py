@@ -129,7 +129,9 @@ class Executor:
         for part, targets, refuted in parts:
             damaged, before = self.damaged, copy(budget)
             self._decoder = self._own
-            if part.decoding is Decoding.SECOND and self._alone is not None:
+            # Once both differ, the second shows what most players do.
+            is_second = part.decoding is Decoding.SECOND or (part.decoding is Decoding.BOTH and self._differs)
+            if is_second and self._alone is not None:
                 self._decoder = self._alone
             if part.run.start != followed:
                 self._scenes.forget(all_follow=part.watched)
@@ -165,7 +167,7 @@ class Executor:
         """Decodes one run, adds what is taken to what it `had` before, and returns the times of what there was no token
         for."""
         lookout = Lookout(self._scenes, budget, watched=part.watched)
-        for taken in settled(window, self._profile, self._run(window, part, targets, refuted, had, lookout)):
+        for taken in settled(window, self._profile, self._run(window, part, targets, refuted, frozenset(had), lookout)):
             if taken.target.ends and self._scenes.has_shown(taken.frame, whole=taken.target.settles):
                 continue
             self._scenes.remember(taken.frame, blended=taken.target.settles)
@@ -241,6 +243,10 @@ class Executor:
                 if comparison.fails:
                     # A player that has the second decoder shows nothing.
                     self.lost_seconds.add(window.packets[index].seconds)
+                if comparison.other is not None and not self._differs:
+                    cut = PlannedPicture(index=index, reason=SampleReason.CUT)
+                    held.append(self._taken(window, run, index, comparison.other, cut))
+                self._differs |= comparison.differs
             proof = suspects.get(index)
             if proof is not None and (
                 (proof.predicted_share is not None and is_predicted(frame, proof.predicted_share))
@@ -274,7 +280,6 @@ class Executor:
                 if not taken.target.is_refuted(refuted):
                     yield taken
         if comparison is not None:
-            self._differs |= comparison.differs
             self._compared_frames += comparison.frames_decoded
         lookout.close()
         yield from (taken for taken in held if not taken.target.is_refuted(refuted))

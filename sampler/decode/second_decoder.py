@@ -36,6 +36,8 @@ class DecoderComparison:
         self._left = deque(indices)
         self.differs = False
         """A picture was another one than the stream's own decoder made."""
+        self.other: VideoFrame | None = None
+        """That picture; None: there was none."""
         self.fails = False
         """It refused a packet: those after it lean on what it has not."""
         self.frames_decoded = 0
@@ -52,6 +54,7 @@ class DecoderComparison:
                 or (frame.width, frame.height) != (own.width, own.height)
                 or bool(np.abs(cells_of(frame) - cells).max() > SAME_LEVELS)
             )
+            self.other = frame if self.differs else None
 
     def _decoded(self, at: int, index: int) -> VideoFrame | None:
         """Decodes a packet; returns the picture of packet `index`, if there is one."""
