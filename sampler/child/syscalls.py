@@ -80,6 +80,7 @@ DECODER_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "gettimeofday": (96, 169),
     "time": (201, None),
     "getrandom": (318, 278),
+    "setitimer": (38, 103),
 }
 """(number on x86_64, number on aarch64): asm/unistd_64.h and asm-generic/unistd.h."""
 
@@ -100,6 +101,7 @@ _MADVISE = (4, 8, 14, 15)  # DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE
 _FUTEX = (0, 1, 3, 4, 9, 10)  # WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAIT_BITSET, WAKE_BITSET
 _FUTEX_FLAGS = 128 | 256  # PRIVATE, CLOCK_REALTIME
 _FCNTL = (0, 1, 2, 3, 1030, 1034)  # DUPFD, GETFD, SETFD, GETFL, DUPFD_CLOEXEC, GET_SEALS
+_ITIMER_PROF = 2
 _FORKS = (0x01200011, 0x11)  # SIGCHLD with CHILD_SETTID and CHILD_CLEARTID (glibc), or alone (musl)
 _SIGKILL = 9
 _PRCTL = (1, 22)  # SET_PDEATHSIG, SET_SECCOMP
@@ -133,6 +135,8 @@ CHECKS: Final[Mapping[str, tuple[ArgumentCheck, ...]]] = {
     # SETFL would make the parent's own writes to the input append; SETOWN sends signals.
     "fcntl": (ArgumentCheck(argument=1, among=_FCNTL),),
     "sendto": (ArgumentCheck(argument=4, null=True),),
+    # A process bounds its own CPU: it ends by the signal, which no other process gets.
+    "setitimer": (ArgumentCheck(argument=0, among=(_ITIMER_PROF,)),),
     "clone": (ArgumentCheck(argument=0, among=_FORKS),),
     # A filter sees no relation between processes. One process, not a group nor all; Landlock, where it is there, keeps
     # it to our own children.

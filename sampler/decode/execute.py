@@ -14,7 +14,7 @@ from sampler.decode.needed import decodable, leaned_on, needed_packets
 from sampler.decode.probe import PROBED_AFTER, is_predicted, prober
 from sampler.decode.run_decoder import RunDecoder
 from sampler.decode.scenes import SceneWatch
-from sampler.decode.second_decoder import DecoderComparison, second_context
+from sampler.decode.second_decoder import DecoderComparison, second_decoder
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.decode.thrift import ProbedRun, is_thrifty
 from sampler.demux.packet_reader import PacketWindow
@@ -54,12 +54,13 @@ class Executor:
         max_pixels = ROOM * limits.picture_pixels
         # Of a context whose decoder could not be opened the name is not to be read again: it crashes.
         self._prober = prober(context, max_pixels=max_pixels, extradata=probing_extradata)
-        self._second = second_context(context)
+        self._second = second_decoder(context)
         self._compared_frames = 0
         self._decoder = self._own = RunDecoder(context, max_pixels=max_pixels)
         """The decoder of the run that is worked on; the stream's own."""
-        self._alone = RunDecoder(self._second, max_pixels=max_pixels) if self._second is not None else None
-        if self._alone is not None:
+        self._alone: RunDecoder | None = None
+        if self._second is not None:
+            self._alone = RunDecoder(self._second.context, max_pixels=max_pixels, bounded=self._second)
             self._alone.set_up(thrifty=False)
         self._differs = False
         self._scenes = SceneWatch()

@@ -11,6 +11,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from sampler.decode.bounded_decoding import BoundedDecoding
 from sampler.decode.probe import TELL_PREDICTION
 from sampler.decode.refresh import RefreshMap
 from sampler.demux.packet_reader import PacketWindow
@@ -34,9 +35,10 @@ NO_PICTURE = -1
 class RunDecoder:
     """The decoder of one input, which is given packets run by run."""
 
-    def __init__(self, context: VideoCodecContext, *, max_pixels: int) -> None:
-        """Takes over the stream's own context, not yet opened."""
+    def __init__(self, context: VideoCodecContext, *, max_pixels: int, bounded: BoundedDecoding | None = None) -> None:
+        """Takes over a context, not yet opened; `bounded`: decodes by it, within an allowance of CPU."""
         self._context = context
+        self._bounded = bounded
         self._max_pixels = max_pixels
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
         self._is_h264 = context.name == "h264"
@@ -103,7 +105,7 @@ class RunDecoder:
                 self.frames_decoded += not window.packets[index].completes
                 self.bytes_decoded += window.packets[index].size_bytes
                 try:
-                    frames = self._context.decode(payload)
+                    frames = self._decode(payload, window.packets[index].pictures)
                 except av.error.MemoryError as error:
                     raise DecoderMemoryError("the decoder hit its memory bound") from error
                 except (av.error.FFmpegError, ValueError):
@@ -120,6 +122,9 @@ class RunDecoder:
         finally:
             self.damaged += damage
             self._context.flush_buffers()
+
+    def _decode(self, payload: "Packet[VideoStream]", pictures: int) -> list[VideoFrame]:
+        return self._context.decode(payload) if self._bounded is None else self._bounded.decode(payload, pictures)
 
     def _drain(self) -> list[VideoFrame]:
         """Pictures that the decoder still holds back for reordering."""

@@ -15,6 +15,7 @@ from av.codec.codec import UnknownCodecError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from sampler.decode.bounded_decoding import BoundedDecoding
 from sampler.decode.cells import Cells, cells_of
 from sampler.demux.packet_reader import PacketWindow
 
@@ -29,9 +30,9 @@ leaves nothing to decoders."""
 class DecoderComparison:
     """Pictures of a run as a second decoder makes them, beside those of the stream's own."""
 
-    def __init__(self, context: VideoCodecContext, window: PacketWindow, indices: Sequence[int]) -> None:
+    def __init__(self, decoder: BoundedDecoding, window: PacketWindow, indices: Sequence[int]) -> None:
         """Takes the second decoder, between two runs, and the packets of the run that are decoded."""
-        self._context = context
+        self._decoder = decoder
         self._window = window
         self._left = deque(indices)
         self.differs = False
@@ -62,14 +63,14 @@ class DecoderComparison:
         payload.pts = at
         self.frames_decoded += 1
         try:
-            frames = self._context.decode(payload)
+            frames = self._decoder.decode(payload, self._window.packets[at].pictures)
         except (av.error.FFmpegError, ValueError):
             self.fails = True
             return None
         return next((frame for frame in reversed(frames) if frame.pts == index), None)
 
 
-def second_context(like: VideoCodecContext) -> VideoCodecContext | None:
+def second_decoder(like: VideoCodecContext) -> BoundedDecoding | None:
     """The second decoder of a stream, not yet opened; None: players have but one, or it is not there.
 
     Args:
@@ -83,4 +84,4 @@ def second_context(like: VideoCodecContext) -> VideoCodecContext | None:
     except UnknownCodecError:
         return None
     context.extradata = like.extradata
-    return context
+    return BoundedDecoding(context, like=like)
