@@ -15,6 +15,7 @@ from sampler.demux.hevc import SPS as HEVC_SPS
 from sampler.demux.hevc import HevcReferences
 from sampler.demux.parameter_sets import HEVC_VPS, START_CODE, ParameterSets, h264_set, hevc_set
 from sampler.demux.references import References
+from sampler.demux.units import Units
 
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
@@ -23,8 +24,6 @@ HEVC_IRAP = range(16, 22)
 """BLA, IDR and CRA pictures (H.265, table 7-1)."""
 HEVC_SLICES = frozenset([*range(10), *HEVC_IRAP])
 """Kinds that decoders know. They skip the reserved ones."""
-FORBIDDEN_BIT = 0x80
-"""Set in the first byte of units that decoders skip (H.264 7.4.1, H.265 7.4.2.2)."""
 HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
 """Leading pictures that should lean on their keyframe alone, and those that may lean on what comes before it."""
 HEVC_CRA = 21
@@ -36,12 +35,6 @@ HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 PADDING = b"\x00\x03"
 """Bytes that the end of a slice may be padded with (cabac_zero_word, H.264 7.3.2.8, and trailing zeros)."""
-LARGEST_UNITS = 512
-"""NAL units of one packet that are read: slices cut to fit into network packets are under 200 in a keyframe."""
-UNITS_A_PICTURE = 48
-"""The same in the mean of all packets so far, so that a segment of nothing but tiny units costs under a second."""
-MOST_COUNTED_UNITS = 1_000
-"""NAL units of one packet beyond those that are read that are counted."""
 LARGEST_MESSAGES = 64
 """SEI messages of one NAL unit that are read."""
 
@@ -82,9 +75,7 @@ class NalReader:
 
     def __init__(self, codec: NalCodec, extradata: bytes) -> None:
         """`extradata` is the container's: avcC or hvcC in MP4; parameter sets with start codes in MPEG-TS."""
-        self._length_bytes = 0
-        self._units_left = LARGEST_UNITS
-        self._unread_units = 0
+        self._units = Units(0, is_h264_read if codec is NalCodec.H264 else is_hevc_read)
         self._sublayers: int | None = None
         self._open = True
         self._hevc_references = HevcReferences()
@@ -101,7 +92,7 @@ class NalReader:
         self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
         offset = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
         if extradata[:1] == b"\x01" and len(extradata) > offset:
-            self._length_bytes = (extradata[offset] & 3) + 1
+            self._units.length_bytes = (extradata[offset] & 3) + 1
             if codec is NalCodec.HEVC:
                 self._sublayers = extradata[offset] >> 3 & 7
                 for unit in hvcc_units(extradata):
@@ -111,7 +102,7 @@ class NalReader:
                     self._learn_h264(unit, early=True)
         elif extradata:
             self.read(extradata, flagged=False)
-        if self._length_bytes or not self.parameter_sets.known:
+        if self._units.length_bytes or not self.parameter_sets.known:
             # A decoder begins with those of the container: only what comes in packets has to be handed to it.
             self.parameter_sets = ParameterSets(h264_set if self._is_h264 else hevc_set)
         self._given = self.parameter_sets.changes
@@ -126,6 +117,11 @@ class NalReader:
         """Pixels of the largest pictures so far, by the parameter sets that slices use; 0: it cannot be told."""
         return (self._used_pixels if self._is_h264 else self._hevc_references.used_pixels) or 0
 
+    @property
+    def is_nested(self) -> bool:
+        """True if a unit was within another one so far, which players read in two ways."""
+        return self._units.nested
+
     def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
         """Reads the properties of a packet's picture.
 
@@ -134,13 +130,13 @@ class NalReader:
             flagged: whether the container calls it a keyframe. That alone is not believed: a broadcaster who flags
                 predicted pictures would have us begin at them and see garbage, while players go on from before.
         """
-        self._units_left = min(self._units_left + UNITS_A_PICTURE, LARGEST_UNITS)
+        self._units.begin_packet()
         sets = self.parameter_sets
         sets.begin_packet()
         head = self._read(packet, flagged)
-        sets.known &= not self._unread_units
-        if self._unread_units:
-            head = head._replace(unread_units=self._unread_units)
+        sets.known &= not self._units.unread
+        if self._units.unread:
+            head = head._replace(unread_units=self._units.unread)
         if not sets.known or sets.changes > sets.changes_before:
             # Others lean on a parameter set, whatever the picture beside it is; and where some are not known all that
             # came is given to the decoder, as a player does.
@@ -153,7 +149,7 @@ class NalReader:
 
         So a decoder may begin there that was not given all packets before it.
         """
-        sets, size = self.parameter_sets, self._length_bytes
+        sets, size = self.parameter_sets, self._units.length_bytes
         units = sets.lacking() if sets.changes_before > self._given else []
         return b"".join((len(unit).to_bytes(size, "big") if size else START_CODE) + unit for unit in units)
 
@@ -161,7 +157,7 @@ class NalReader:
         size, first, intra, idr, marks, recovery = 0, b"", True, True, 0, None
         others: list[bytes] = []
         quantisers = self._quantisers
-        for unit in self._units(packet):
+        for unit in self._units.of(packet):
             kind = unit[0] & 0x1F
             if kind in H264_PICTURE:
                 if quantisers.may_be_redundant and quantisers.is_redundant(unit[:SLICE_HEAD_BYTES]):
@@ -228,7 +224,7 @@ class NalReader:
         size = 0
         kinds: set[int] = set()
         leaf, outside, lied, firsts = True, False, self._hevc_references.leaf_named, 0
-        for unit in self._units(packet):
+        for unit in self._units.of(packet):
             # Units of other layers (F.7.4.2.2), and those without a temporal one, are no part of the picture.
             if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
                 continue
@@ -267,32 +263,16 @@ class NalReader:
             self._sublayers = (unit[2] >> 1 & 7) + 1
         self._hevc_references.learn(unit)
 
-    def _units(self, packet: bytes) -> list[bytes]:
-        """The NAL units that decoders read; one of Annex B may have a byte of the next start code at its end."""
-        self._unread_units = 0
-        if self._length_bytes:
-            units = self._measured_units(packet)
-        else:
-            units = packet.split(START_CODE, self._units_left)[1:]
-            if len(units) == self._units_left:
-                self._unread_units = units[-1].count(START_CODE)
-        self._units_left -= len(units)
-        return [unit for unit in units if len(unit) > 1 and not unit[0] & FORBIDDEN_BIT]
 
-    def _measured_units(self, packet: bytes) -> list[bytes]:
-        """Each has its length in front (ISO/IEC 14496-15)."""
-        units: list[bytes] = []
-        end = 0
-        while len(units) < self._units_left:
-            begin = end + self._length_bytes
-            if begin + 1 >= len(packet):
-                break
-            end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
-            units.append(packet[begin:end])
-        while end + self._length_bytes + 1 < len(packet) and self._unread_units < MOST_COUNTED_UNITS:
-            self._unread_units += 1
-            end += self._length_bytes + int.from_bytes(packet[end : end + self._length_bytes], "big")
-        return units
+def is_h264_read(unit: bytes) -> bool:
+    """True of slices and parameter sets."""
+    return unit[0] & 0x1F in H264_PICTURE or unit[0] & 0x1F in (SPS, PPS)
+
+
+def is_hevc_read(unit: bytes) -> bool:
+    """True of slices and parameter sets, if they are of the base layer and have a temporal one."""
+    is_base = not unit[0] & 1 and not unit[1] >> 3 and bool(unit[1] & 7)
+    return is_base and (unit[0] >> 1 in HEVC_SLICES or unit[0] >> 1 in (HEVC_VPS, HEVC_SPS, HEVC_PPS))
 
 
 def _recovery_frames(payload: bytes, known: int | None) -> int | None:

@@ -175,9 +175,9 @@ class Demuxer:
         return (self._reader.used_pixels if self._reader is not None else 0) or self._announced_pixels
 
     def _has_stray(self, packets: int) -> bool:
-        """True if players may show what was in none of so many packets."""
+        """True if players may show what was in none of so many packets, or read those in two ways."""
         if self._container is Container.MP4:
-            return self._fragments.hide(self.stream.id, packets)
+            return bool(self._reader and self._reader.is_nested) or self._fragments.hide(self.stream.id, packets)
         ids = {stream.index: stream.id for stream in self._input.streams}
         return has_stray_packets(self._source.at, known=ids.values(), videos=[ids[index] for index in self._videos])
 

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from sampler.demux.configuration import AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE
-from sampler.demux.nal import FORBIDDEN_BIT, H264_PICTURE, HEVC_SLICES, PADDING
+from sampler.demux.nal import H264_PICTURE, HEVC_SLICES, PADDING
 from sampler.demux.parameter_sets import H264_PPS, H264_SPS, HEVC_PPS, HEVC_SPS, HEVC_VPS, START_CODE
+from sampler.demux.units import FORBIDDEN_BIT
 
 LARGEST_SLICES = 64
 """Slices of one packet that one is chosen of."""
