@@ -4,12 +4,16 @@ Under a tight rate a cut shows less in its size than in its quantiser: the encod
 coarsely. Nothing here is trusted: a header that makes no sense gives None, and every loop ends with its bits.
 """
 
+from contextlib import suppress
+
 from sampler.demux.bits import Bits, HeaderError
 from sampler.demux.h264_sets import PictureParameters, SequenceParameters, read_pps, read_sps
-from sampler.demux.references import SliceHead
+from sampler.demux.references import BE_LONG, MAKE_LONG, RENEW, ReferenceList, SliceHead
 
-SLICE_HEAD_BYTES = 32
-"""Longest slice header that is read. Real ones have 5 to 20 bytes."""
+SLICE_HEAD_BYTES = 1024
+"""Longest slice header that is read: weights for all references of a B-field take most of that."""
+COMMON_HEAD_BYTES = 32
+"""As much is read first: real ones have 5 to 20 bytes."""
 PARAMETER_SET_BYTES = 1024
 """As much of a parameter set is read: scaling lists and 256 cycle offsets, the largest parts, take less."""
 PARAMETER_SETS = 20_000
@@ -32,6 +36,8 @@ class QuantiserReader:
         self.field: tuple[int, bool] | None = None
         """frame_num of the slice that was read last, and whether it is of a bottom field; None: of a whole frame, or it
         cannot be told."""
+        self.sequence = 0
+        """SPS of the slice that was read last."""
         self.picture_pixels = 0
         """Pixels of the largest pictures in the parameter sets so far, in whole macroblocks; 0: none yet."""
         self.several_sizes = False
@@ -64,25 +70,27 @@ class QuantiserReader:
     def read(self, unit: bytes) -> int | None:
         """The quantiser (QP) that a slice begins with, of its NAL unit's first bytes; None: unknown."""
         self.field = self.head = None
-        try:
-            return self._read(unit)
-        except (HeaderError, KeyError):
-            return None
+        for size in (COMMON_HEAD_BYTES, SLICE_HEAD_BYTES):
+            with suppress(HeaderError, KeyError):
+                return self._read(unit[0], Bits(unit[1:size]))
+        self.head = None
+        return None
 
     def is_redundant(self, unit: bytes) -> bool:
         """True if a slice, of its NAL unit's first bytes, is of a redundant picture, which decoders skip (7.4.3)."""
-        bits = Bits(unit[1:])
+        bits = Bits(unit[1:COMMON_HEAD_BYTES])
         try:
             picture, _ = self._begin(bits, idr=unit[0] & 0x1F == IDR)
             return picture.redundant_pictures and bits.ue() > 0
         except (HeaderError, KeyError):
             return False
 
-    def picture_of(self, unit: bytes) -> tuple[int, bool | None, int | None] | None:
-        """The fields that all slices of a picture have in common, of a NAL unit's first bytes: frame_num, whether it is
-        the bottom one, and pic_order_cnt_lsb; None: it cannot be told."""
+    def picture_of(self, unit: bytes) -> tuple[int, int, int, bool | None, int | None] | None:
+        """What all slices of a picture have in common, of a NAL unit's first bytes: type, SPS, frame_num, whether it is
+        the bottom field, and pic_order_cnt_lsb; None: it cannot be told."""
         try:
-            return self._begin(Bits(unit[1:]), idr=unit[0] & 0x1F == IDR)[1]
+            picture, order = self._begin(Bits(unit[1:COMMON_HEAD_BYTES]), idr=unit[0] & 0x1F == IDR)
+            return unit[0] & 0x1F, picture.sequence, *order
         except (HeaderError, KeyError):
             return None
 
@@ -95,7 +103,7 @@ class QuantiserReader:
 
     def slice_pixels(self, unit: bytes) -> int | None:
         """Pixels of a slice's picture, in whole macroblocks, of its NAL unit's first bytes; None: unknown."""
-        bits = Bits(unit[1:])
+        bits = Bits(unit[1:COMMON_HEAD_BYTES])
         try:
             bits.ue()
             bits.ue()
@@ -103,37 +111,35 @@ class QuantiserReader:
         except (HeaderError, KeyError):
             return None
 
-    def _read(self, unit: bytes) -> int:
-        bits = Bits(unit[1:])
-        idr = unit[0] & 0x1F == IDR
+    def _read(self, head: int, bits: Bits) -> int:
+        idr = head & 0x1F == IDR
         bits.ue()
         kind = SLICE_KINDS[bits.ue() % 5]
         picture = self._pictures[bits.ue()]
         sequence = self._sequences[picture.sequence]
         number, bottom, order = _read_order(bits, sequence, picture, idr=idr)
         self.field = None if bottom is None else (number, bottom)
-        named: list[tuple[int, int]] = []
-        keeps, renews, listed = False, False, 0
+        lists: list[ReferenceList] = []
+        marking: list[tuple[int, int, int]] = []
         if picture.redundant_pictures:
             bits.ue()
         if kind != "I":
-            lists, named = _read_references(bits, picture, bidirectional=kind == "B")
-            listed = lists[0]
+            lists = _read_references(bits, picture, bidirectional=kind == "B")
             if picture.weighted if kind == "P" else picture.weighted_bipred:
-                _skip_weights(bits, lists, has_chroma=sequence.has_chroma)
-        if unit[0] & 0x60:
-            keeps, renews = _read_marking(bits, idr=idr)
+                _skip_weights(bits, sum(one.length for one in lists), has_chroma=sequence.has_chroma)
+        if head & 0x60:
+            marking = _read_marking(bits, idr=idr)
+        self.sequence = picture.sequence
         self.head = SliceHead(
             number,
             1 << sequence.frame_number_bits,
             bottom is None,
-            unit[0] & 0x60 != 0,
-            tuple(named),
-            keeps,
-            listed,
+            head & 0x60 != 0,
+            tuple(lists),
+            tuple(marking),
             order,
             1 << sequence.order_bits,
-            renews,
+            any(operation == RENEW for operation, _, _ in marking),
         )
         if picture.cabac and kind != "I":
             bits.ue()
@@ -142,7 +148,7 @@ class QuantiserReader:
 
 def slice_kind(unit: bytes) -> str | None:
     """Returns "P", "B" or "I" for a slice, of its NAL unit's first bytes; None: unknown."""
-    bits = Bits(unit[1:])
+    bits = Bits(unit[1:COMMON_HEAD_BYTES])
     try:
         bits.ue()
         return SLICE_KINDS[bits.ue() % 5]
@@ -172,32 +178,29 @@ def _read_order(
     return frame_number, bottom, order
 
 
-def _read_references(
-    bits: Bits, picture: PictureParameters, *, bidirectional: bool
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """From direct_spatial_mv_pred_flag to the reference list modifications; the lengths of the lists, and the
-    modifications of the first one."""
+def _read_references(bits: Bits, picture: PictureParameters, *, bidirectional: bool) -> list[ReferenceList]:
+    """From direct_spatial_mv_pred_flag to the reference list modifications; the lists."""
     if bidirectional:
         bits.take(1)
-    lists = list(picture.references[: 2 if bidirectional else 1])
+    lengths = list(picture.references[: 2 if bidirectional else 1])
     if bits.take(1):
-        lists = [bits.count() + 1 for _ in lists]
-    named: list[tuple[int, int]] = []
-    for number in range(len(lists)):
+        lengths = [bits.count() + 1 for _ in lengths]
+    lists: list[ReferenceList] = []
+    for length in lengths:
+        named: list[tuple[int, int]] = []
         if bits.take(1):
             while (kind := bits.ue()) != 3:
-                value = bits.ue()
-                if not number:
-                    named.append((kind, value))
-    return lists, named
+                named.append((kind, bits.ue()))
+        lists.append(ReferenceList(length, tuple(named)))
+    return lists
 
 
-def _skip_weights(bits: Bits, lists: list[int], *, has_chroma: bool) -> None:
+def _skip_weights(bits: Bits, references: int, *, has_chroma: bool) -> None:
     """pred_weight_table (7.3.3.2)."""
     bits.ue()
     if has_chroma:
         bits.ue()
-    for _ in range(sum(lists)):
+    for _ in range(references):
         if bits.take(1):
             bits.se()
             bits.se()
@@ -206,16 +209,13 @@ def _skip_weights(bits: Bits, lists: list[int], *, has_chroma: bool) -> None:
                 bits.se()
 
 
-def _read_marking(bits: Bits, *, idr: bool) -> tuple[bool, bool]:
-    """dec_ref_pic_marking (7.3.3.3); whether it makes a long-term reference, and whether it puts all before out, after
-    which order is counted anew."""
-    keeps = renews = False
+def _read_marking(bits: Bits, *, idr: bool) -> list[tuple[int, int, int]]:
+    """dec_ref_pic_marking (7.3.3.3): operations, each with a number and a long-term index, if it has them."""
     if idr:
-        keeps = bits.take(2) & 1 == 1
-    elif bits.take(1):
+        return [(BE_LONG, 0, 0)] if bits.take(2) & 1 else []
+    marking: list[tuple[int, int, int]] = []
+    if bits.take(1):
         while operation := bits.ue():
-            keeps |= operation in (3, 6)
-            renews |= operation == 5
-            for _ in range({3: 2, 5: 0}.get(operation, 1)):
-                bits.ue()
-    return keeps, renews
+            value = bits.ue() if operation not in (RENEW, BE_LONG) else 0
+            marking.append((operation, value, bits.ue() if operation in (MAKE_LONG, BE_LONG) else 0))
+    return marking

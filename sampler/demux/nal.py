@@ -14,11 +14,13 @@ from sampler.demux.hevc import PPS as HEVC_PPS
 from sampler.demux.hevc import SPS as HEVC_SPS
 from sampler.demux.hevc import HevcReferences
 from sampler.demux.parameter_sets import HEVC_VPS, START_CODE, ParameterSets, h264_set, hevc_set
-from sampler.demux.references import References
+from sampler.demux.references import FrameNumbers, References
 from sampler.demux.units import Units
 
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
+REFERENCE_BITS = 0x60
+"""nal_ref_idc, in a unit's first byte: 0 says that no other picture leans on this one (H.264 7.4.1)."""
 SEI_RECOVERY_POINT = 6
 HEVC_IRAP = range(16, 22)
 """BLA, IDR and CRA pictures (H.265, table 7-1)."""
@@ -85,7 +87,7 @@ class NalReader:
         self._is_h264 = codec is NalCodec.H264
         self._used_pixels: int | None = 0
         self._quantisers = QuantiserReader()
-        self._references = References()
+        self._references, self._frame_numbers = References(), FrameNumbers()
         self._first_field: tuple[int, bool] | None = None
         self.parameter_sets = ParameterSets(h264_set if codec is NalCodec.H264 else hevc_set)
         """Those in force after the last packet, of a stream whose packets have start codes."""
@@ -157,6 +159,7 @@ class NalReader:
         size, first, intra, idr, marks, recovery = 0, b"", True, True, 0, None
         others: list[bytes] = []
         quantisers = self._quantisers
+        needed = flagged or self._references.open or quantisers.several_sizes or quantisers.fields
         for unit in self._units.of(packet):
             kind = unit[0] & 0x1F
             if kind in H264_PICTURE:
@@ -166,7 +169,7 @@ class NalReader:
                 size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
                 if not first:
                     first = unit[:SLICE_HEAD_BYTES]
-                elif flagged or self._references.open or quantisers.several_sizes or quantisers.fields:
+                elif needed or not unit[0] & REFERENCE_BITS:
                     others.append(unit[:SLICE_HEAD_BYTES])
                 idr &= kind == H264_IDR
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
@@ -182,6 +185,8 @@ class NalReader:
         # Slices of one picture are of one mind. Those that are not may be there to be skipped.
         is_mixed = len({quantisers.picture_of(unit) for unit in (first, *others)}) > 1 if others else False
         quantiser = quantisers.read(first)
+        reference = not self._frame_numbers.follows(quantisers.head, quantisers.sequence)
+        reference |= marks & REFERENCE_BITS != 0 or is_mixed
         field = None if is_mixed else quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
         begins = intra and not completes and (idr or (flagged and not recovery and not is_mixed))
@@ -190,10 +195,13 @@ class NalReader:
             self._references.begin(quantisers.head, idr=idr)
         elif self._references.open:
             leading = not completes and self._references.leads(quantisers.head)
-            outside = self._leans_outside(others, leading=leading) or leading or is_mixed
+            outside = leading or is_mixed
+            outside |= self._leans_outside(others, leading=leading)
+        elif quantisers.head is not None and quantisers.head.marking:
+            self._references.mark(quantisers.head)
         recovery = None if idr else recovery
         # By position, which takes half the time.
-        return PictureHead(size, marks & 0x60 != 0, begins, recovery, quantiser, completes, leading or None, outside)
+        return PictureHead(size, reference or begins, begins, recovery, quantiser, completes, leading or None, outside)
 
     def _count_pixels(self, slices: list[bytes]) -> None:
         """Counts the size of a picture, of whose slices none needs to be read where all are of one size."""
@@ -204,12 +212,10 @@ class NalReader:
 
     def _leans_outside(self, others: list[bytes], *, leading: bool) -> bool:
         """True if a slice of the picture, whose first one was read, names a picture before the GOP."""
-        outside = False
-        for unit in (None, *others):
-            if unit is not None:
-                self._quantisers.read(unit)
-            head = self._quantisers.head
-            outside |= head is not None and self._references.leans_outside(head, leading=leading)
+        outside = self._references.leans_outside(self._quantisers.head, leading=leading, first=True)
+        for unit in others:
+            self._quantisers.read(unit)
+            outside |= self._references.leans_outside(self._quantisers.head, leading=leading, first=False)
         return outside
 
     def _completes(self, field: tuple[int, bool] | None) -> bool:

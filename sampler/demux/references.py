@@ -8,8 +8,20 @@ from typing import NamedTuple
 
 LONG_TERM = 2
 """modification_of_pic_nums_idc of a long-term reference (table 7-7)."""
+FORGET, FORGET_LONG, MAKE_LONG, LIMIT_LONG, RENEW, BE_LONG = range(1, 7)
+"""memory_management_control_operation (table 7-9)."""
 MOST_NUMBERS = 1024
 """Values of frame_num that are remembered: more than a decoder keeps by far. Beyond them all are taken for known."""
+FIELDS = 2
+"""Of one frame."""
+
+
+class ReferenceList(NamedTuple):
+    """One of the lists that a slice takes its references from."""
+
+    length: int
+    named: tuple[tuple[int, int], ...]
+    """Modifications: what kind, and a number."""
 
 
 class SliceHead(NamedTuple):
@@ -22,12 +34,10 @@ class SliceHead(NamedTuple):
     """True if it is no field."""
     reference: bool
     """Pictures may be predicted from it."""
-    named: tuple[tuple[int, int], ...]
-    """Modifications of its reference lists, list for list: what kind, and a number."""
-    keeps: bool
-    """It makes a long-term reference."""
-    listed: int
-    """References that its first list has; it may use any of them."""
+    lists: tuple[ReferenceList, ...]
+    """It may use any picture in them."""
+    marking: tuple[tuple[int, int, int], ...]
+    """Operations on references, each with its numbers."""
     order: int | None
     """pic_order_cnt_lsb; None: it is not told."""
     orders: int
@@ -42,18 +52,25 @@ class References:
     def __init__(self) -> None:
         self.open = False
         """True within a GOP whose keyframe leaves earlier pictures in the decoder (no IDR picture)."""
-        self._numbers: set[int] = set()
-        self._long_term = False
+        self._short: dict[int, int] = {}
+        """By frame_num the fields of each frame."""
+        self._long: set[int] = set()
+        """Indices of long-term ones."""
+        self._long_before = self._unreadable = False
         self._order: int | None = None
         self._anchor = 0
 
     def begin(self, head: SliceHead | None, *, idr: bool) -> None:
         """Begins a GOP with its keyframe."""
-        self.open = not idr and head is not None
-        self._numbers = set() if head is None else {head.frame_number}
-        self._long_term = head is not None and head.keeps
+        # A long-term reference from before it may be in any list, for it comes behind all others.
+        self._long_before = not idr and (self._long_before or bool(self._long))
+        self._unreadable = not idr and head is None
+        self.open = not idr
+        self._short, self._long = {}, set()
         self._order = None if head is None or head.renews else head.order
         self._anchor = self._order or 0
+        if head is not None:
+            self.mark(head)
 
     def leads(self, head: SliceHead | None) -> bool:
         """True if a picture of the GOP, by its first slice, comes out before its keyframe; False: or it is not told.
@@ -70,30 +87,95 @@ class References:
             self._order = None
         return leading
 
-    def leans_outside(self, head: SliceHead, *, leading: bool) -> bool:
-        """True if a slice names a picture that came before the GOP, or lists more than the GOP has so far. Its leading
-        pictures do not count: who begins at the keyframe has not got them."""
-        outside = self._names_other(head)
-        if head.reference and not leading and len(self._numbers) < MOST_NUMBERS:
-            self._numbers.add(head.frame_number)
-        self._long_term |= head.keeps
+    def leans_outside(self, head: SliceHead | None, *, leading: bool, first: bool) -> bool:
+        """True if a slice names a picture that came before the GOP, or lists more than the GOP has so far, or if it
+        cannot be told. Its leading pictures do not count: who begins at the keyframe has not got them.
+
+        `first`: it is the picture's first slice; all say the same of what becomes of references.
+        """
+        if head is None:
+            return True
+        unsure = bool(head.lists) and (self._long_before or self._unreadable)
+        outside = unsure or any(self._names_other(head, length, named) for length, named in head.lists)
+        if first and not leading:
+            self.mark(head)
         return outside
 
-    def _names_other(self, head: SliceHead) -> bool:
-        if not head.whole or len(self._numbers) >= MOST_NUMBERS:
+    def _names_other(self, head: SliceHead, length: int, named: tuple[tuple[int, int], ...]) -> bool:
+        if len(self._short) >= MOST_NUMBERS:
             return False
-        number = head.frame_number
+        in_fields = not head.whole
+        number, numbers = _own_number(head), head.frame_numbers << in_fields
         distinct: set[tuple[bool, int]] = set()
-        for kind, value in head.named:
+        for kind, value in named:
             if kind == LONG_TERM:
-                if not self._long_term:
+                if value >> in_fields not in self._long:
                     return True
                 distinct.add((True, value))
                 continue
-            number = (number + (value + 1) * (1 if kind else -1)) % head.frame_numbers
-            if number not in self._numbers:
+            number = (number + (value + 1) * (1 if kind else -1)) % numbers
+            if number >> in_fields not in self._short:
                 return True
             distinct.add((False, number))
         # The list goes on with pictures that were not named; encoders name one twice to weigh it in two ways.
-        others = max(head.listed - len(head.named), 0)
-        return others + len(distinct) > len(self._numbers) + self._long_term
+        others = max(length - len(named), 0)
+        return others + len(distinct) > self._count(in_fields=in_fields)
+
+    def _count(self, *, in_fields: bool) -> int:
+        if in_fields:
+            return sum(self._short.values()) + FIELDS * len(self._long)
+        return len(self._short) + len(self._long)
+
+    def mark(self, head: SliceHead) -> None:
+        """Remembers a picture, and what it does to those before it (8.2.5)."""
+        if not head.reference:
+            return
+        in_fields, is_long = not head.whole, False
+        for operation, value, place in head.marking:
+            if operation in (FORGET, MAKE_LONG):
+                number = (_own_number(head) - value - 1) % (head.frame_numbers << in_fields) >> in_fields
+                self._short[number] = self._short.get(number, 0) - (1 if in_fields else FIELDS)
+                if self._short[number] <= 0:
+                    del self._short[number]
+            if operation == FORGET_LONG:
+                self._long.discard(value >> in_fields)
+            elif operation == LIMIT_LONG:
+                self._long = {one for one in self._long if one < value}
+            elif operation == RENEW:
+                self._short, self._long = {}, set()
+                self._long_before = self._unreadable = False
+            elif operation in (MAKE_LONG, BE_LONG):
+                self._long.add(place)
+                is_long |= operation == BE_LONG
+        if not is_long and len(self._short) < MOST_NUMBERS:
+            number = 0 if head.renews else head.frame_number
+            before = self._short.get(number, 0) if in_fields else 0
+            self._short[number] = min(before + 1, FIELDS) if in_fields else FIELDS
+
+
+def _own_number(head: SliceHead) -> int:
+    """CurrPicNum (7.4.3)."""
+    return head.frame_number if head.whole else FIELDS * head.frame_number + 1
+
+
+class FrameNumbers:
+    """Counts the frames of a stream as decoders do, by their frame_num (7.4.3)."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._sequence: int | None = None
+
+    def follows(self, head: SliceHead | None, sequence: int) -> bool:
+        """True if a decoder that is not given a picture goes on as one that is, by its first slice and its SPS, if no
+        other leans on it. One whose number is not the next has it put references out, one of another SPS all of them.
+        """
+        if head is None:
+            self._last = None
+            return False
+        if head.reference:
+            self._last = 0 if head.renews else head.frame_number
+            self._sequence = sequence
+            return True
+        if self._last is None or sequence != self._sequence:
+            return False
+        return head.frame_number in (self._last, (self._last + 1) % head.frame_numbers)

@@ -27,12 +27,14 @@ from numpy.typing import NDArray
 
 ROWS = SIZE.height // BLOCK
 UNREFERENCED_SLICE = 0x01
+NO_REFERENCE = 15
+"""Number of a long-term reference that there is not."""
 KEPT_SCENE, OWN_SCENE = 0, 1
 RECOVERY_POINT = b"\0\0\0\1\x06\x06\x01\x84\x80"
 """An SEI message (D.1.8): all is right from here on."""
 
 
-def with_long_reference(count: int, *, second: int, named: bool) -> bytes:
+def with_long_reference(count: int, *, second: int, named: bool, forgotten: int = 0) -> bytes:
     """An MPEG-TS of `count` pictures. The first is kept as a reference, which all others show below their numbers; but
     picture `second` is intra coded, shows another scene, and claims that decoding may begin there.
 
@@ -41,11 +43,14 @@ def with_long_reference(count: int, *, second: int, named: bool) -> bytes:
         second: number of the second intra coded one.
         named: whether the reference is a long-term one, which pictures name; or the older one of a list of two, after
             a picture none of which is a reference itself.
+        forgotten: number of long-term references, none of which there is, that pictures which name one put out, each
+            by an operation in their slice header.
     """
 
     def picture(number: int) -> bytes:
         head = sequence_parameters(named=named) + picture_parameters() if number in (0, second) else b""
-        return head + RECOVERY_POINT * (number == second) + (_naming if named else _listing)(number, second)
+        coded = _naming(number, second, forgotten) if named else _listing(number, second)
+        return head + RECOVERY_POINT * (number == second) + coded
 
     return muxed(map(picture, range(count)), SIZE)
 
@@ -71,7 +76,7 @@ def sequence_parameters(*, named: bool) -> bytes:
     return bits.unit(SPS)
 
 
-def _naming(number: int, second: int) -> bytes:
+def _naming(number: int, second: int, forgotten: int) -> bytes:
     """A picture that names the long-term reference."""
     intra = number in (0, second)
     bits = BitWriter()
@@ -87,6 +92,11 @@ def _naming(number: int, second: int) -> bytes:
     if number == 0:
         # Earlier pictures are put out, this one is kept for long.
         bits.put(0b01, 2)
+    elif forgotten:
+        bits.put(1)
+        for _ in range(forgotten):
+            bits.ue(2, NO_REFERENCE)
+        bits.ue(0)
     else:
         bits.put(0)
     put_blocks(bits, number, second, older=False)

@@ -126,10 +126,13 @@ def test_parameter_sets_may_change_within_a_segment(decoder: Decoder) -> None:
     assert_seen(segment, lambda seconds: round(seconds * RATE) % GOP)
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["long-term", "short-term"])
-def test_a_reference_of_long_ago_is_decoded(decoder: Decoder, named: bool) -> None:
+LONG_AGO = {"long-term": (True, 0), "short-term": (False, 0), "in a long header": (True, 40)}
+
+
+@pytest.mark.parametrize(("named", "forgotten"), LONG_AGO.values(), ids=LONG_AGO.keys())
+def test_a_reference_of_long_ago_is_decoded(decoder: Decoder, named: bool, forgotten: int) -> None:
     """Pictures that repeat one of long ago would be taken for others."""
-    segment = look(decoder, with_long_reference(100, second=50, named=named))
+    segment = look(decoder, with_long_reference(100, second=50, named=named, forgotten=forgotten))
 
     assert segment.unmoderated == ()
     for frame in segment.frames:
@@ -137,10 +140,10 @@ def test_a_reference_of_long_ago_is_decoded(decoder: Decoder, named: bool) -> No
         assert distance(frame.picture.luma(), shown_at(round(frame.pts_seconds * RATE), 50)) < 1
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["long-term", "short-term"])
-def test_a_reference_before_the_segment_is_reported(decoder: Decoder, named: bool) -> None:
+@pytest.mark.parametrize(("named", "forgotten"), LONG_AGO.values(), ids=LONG_AGO.keys())
+def test_a_reference_before_the_segment_is_reported(decoder: Decoder, named: bool, forgotten: int) -> None:
     """Viewers would see the picture of long ago, and we the one at which a false recovery point has us begin."""
-    (part,) = cut(with_long_reference(100, second=50, named=named), [50, 100])
+    (part,) = cut(with_long_reference(100, second=50, named=named, forgotten=forgotten), [50, 100])
     segment = look(decoder, part.data)
 
     assert all(frame.concealed for frame in segment.frames)
