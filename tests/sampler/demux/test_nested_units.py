@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from fractions import Fraction
 
 import av
 import pytest
