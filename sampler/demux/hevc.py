@@ -83,8 +83,12 @@ class HevcReferences:
         self._parsed = 0
         self._orders: set[int] = set()
         self._leaves: set[int] = set()
+        self._kept: set[int] = set()
+        # Pictures that a decoder has which is given all: each names all that it keeps.
+        self._sequence: int | None = None
         self.leaf_named = False
-        """True once a picture leaned on one that says that none does."""
+        """True once a picture leaned on one that says that none does, or that such a one has put out; or if it cannot be
+        told."""
         self._anchor = 0
         self.used_pixels: int | None = 0
         """Pixels of the largest pictures so far, by the parameter sets that slices use; None: it cannot be told."""
@@ -121,15 +125,19 @@ class HevcReferences:
         try:
             read = self._read_head(kind, unit)
         except (HeaderError, KeyError):
-            self.used_pixels = None
+            self.used_pixels, self.leaf_named = None, True
             return True
         if read is None:
             return False
-        order, named, long_term = read
+        order, entries, long_term = read
+        named = [each for each, used in entries if used]
         if kind in IRAP:
-            self._orders, self._leaves = set(), set()
-        self.leaf_named |= not self._leaves.isdisjoint(named)
+            self._orders, self._leaves, self._kept = set(), set(), set()
+        self.leaf_named |= bool(self._leaves) and (long_term or not self._leaves.isdisjoint(named))
         outside = len(self._orders) < MOST_ORDERS and (long_term or not self._orders.issuperset(named))
+        self.leaf_named |= any(each in self._orders and each not in self._kept for each in named)
+        self._kept.intersection_update(each for each, _ in entries)
+        self._kept.add(order)
         if kind not in LEADING:
             self._orders.add(order)
         if leaf and len(self._leaves) < MOST_ORDERS:
@@ -138,34 +146,37 @@ class HevcReferences:
             self._anchor = order
         return outside
 
-    def _read_head(self, kind: int, unit: bytes) -> tuple[int, list[int], bool] | None:
+    def _read_head(self, kind: int, unit: bytes) -> tuple[int, Entries, bool] | None:
         """As `_read`."""
         with suppress(HeaderError):
             return self._read(kind, Bits(unit[2:COMMON_HEAD_BYTES]))
         return self._read(kind, Bits(unit[2:SLICE_HEAD_BYTES]))
 
-    def _read(self, kind: int, bits: Bits) -> tuple[int, list[int], bool] | None:
-        """Order of a picture from its keyframe's cycle on, that of those it uses, and whether it uses long-term ones;
-        None: it is no first slice."""
+    def _read(self, kind: int, bits: Bits) -> tuple[int, Entries, bool] | None:
+        """Order of a picture from its keyframe's cycle on, that of those it keeps and whether it uses them, and whether
+        there are long-term ones; None: it is no first slice."""
         if not bits.take(1):
             return None
         if kind in IRAP:
             bits.take(1)
         picture = self._pictures[bits.ue()]
         sequence = self._sequences[picture.sequence]
+        # With another one a decoder forgets all that it had.
+        self.leaf_named |= kind not in IRAP and self._sequence not in (None, picture.sequence)
+        self._sequence = picture.sequence
         if self.used_pixels is not None:
             self.used_pixels = max(self.used_pixels, sequence.picture_pixels)
         bits.take(picture.extra_bits)
         bits.ue()
         bits.take(picture.output_flag + 2 * sequence.separate_planes)
         if kind in IDR:
-            return 0, [], False
+            return 0, (), False
         low = bits.take(sequence.order_bits)
         cycle = 1 << sequence.order_bits
         # The nearest to the last one that counts (8.3.1), which a keyframe does not need.
         order = low if kind in IRAP else self._anchor + (low - self._anchor + cycle // 2) % cycle - cycle // 2
         if kind in IRAP:
-            return order, [], False
+            return order, (), False
         count = len(sequence.sets)
         if bits.take(1):
             place = bits.take((count - 1).bit_length()) if count else 0
@@ -175,7 +186,7 @@ class HevcReferences:
         else:
             entries = _read_set(bits, count, sequence.sets, in_slice=True)
         long_term = sequence.long_term and _uses_long_term(bits, sequence)
-        return order, [order + delta for delta, used in entries if used], long_term
+        return order, tuple((order + delta, used) for delta, used in entries), long_term
 
 
 def _uses_long_term(bits: Bits, sequence: HevcSequence) -> bool:

@@ -31,6 +31,8 @@ HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
 HEVC_CRA = 21
 """The keyframe that leaves earlier pictures in the decoder: what calls itself RADL after it may lean on them all the
 same, and shows what a player shows only after the GOP before. Encoders make RADL pictures after IDR pictures alone."""
+HEVC_ENDS = frozenset([36, 37])
+"""Ends of a sequence and of a bitstream, after which decoders begin anew."""
 FIRST_SLICE = b"\x80"
 """The least that a picture's first slice begins with after its head (first_slice_segment_in_pic_flag, 7.3.6.1)."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
@@ -243,6 +245,8 @@ class NalReader:
                 leaf &= is_leaf
                 firsts += unit[2:3] >= FIRST_SLICE
                 outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
+            elif kind in HEVC_ENDS:
+                leaf = False
             elif kind in (HEVC_VPS, HEVC_SPS, HEVC_PPS):
                 self._learn_hevc(unit, early=not kinds)
         if not kinds:
