@@ -87,8 +87,8 @@ class HevcReferences:
         # Pictures that a decoder has which is given all: each names all that it keeps.
         self._sequence: int | None = None
         self.leaf_named = False
-        """True once a picture leaned on one that says that none does, or that such a one has put out; or if it cannot be
-        told."""
+        """True once a picture leaned on one that says that none does, or that such a one has put out; or if it is not
+        known."""
         self._anchor = 0
         self.used_pixels: int | None = 0
         """Pixels of the largest pictures so far, by the parameter sets that slices use; None: it cannot be told."""
