@@ -6,13 +6,12 @@ Nothing here is trusted: a header that makes no sense gives None, and every loop
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from sampler.demux.bits import Bits, HeaderError
+from sampler.demux.hevc_sets import Entries, HevcPicture, HevcSequence, read_pps, read_set, read_sps
 
 SPS, PPS = 33, 34
-IRAP, IDR = range(16, 24), frozenset([19, 20])
+IRAP, IDR, CRA = range(16, 24), frozenset([19, 20]), 21
 PARAMETER_SET_BYTES = 4096
 """As much of a parameter set is read: scaling lists, the largest part, take less."""
 PARAMETER_SETS = 20_000
@@ -21,56 +20,12 @@ SLICE_HEAD_BYTES = 192
 """As much of a slice is read: reference picture sets of 16 pictures, coded in the header, take less."""
 COMMON_HEAD_BYTES = 32
 """As much is read first, which is enough for most, and read in two thirds of the time."""
-PROFILE_BITS, LEVEL_BITS = 88, 8
-MOST_SETS = 64
-"""num_short_term_ref_pic_sets (7.4.3.2.1)."""
-MOST_REFERENCES = 16
-"""Pictures of one reference picture set (A.4.2)."""
 LEADING = range(6, 10)
 """RADL and RASL pictures."""
 UNORDERED = frozenset([*range(0, 16, 2), *LEADING])
 """Kinds that no picture's order is counted from: sub-layer non-reference and leading ones (8.3.1)."""
 MOST_ORDERS = 1024
 """Pictures of a GOP that are remembered: more than a decoder keeps by far. Beyond them all are taken for known."""
-
-Entries = tuple[tuple[int, bool], ...]
-"""Short-term references: their order from the picture's own, and whether the picture itself uses them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HevcSequence:
-    """Fields of an SPS that slice headers need, and the size of its pictures."""
-
-    picture_pixels: int
-    separate_planes: bool
-    order_bits: int
-    sets: tuple[Entries, ...]
-    long_term: bool
-    listed_long_term: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HevcPicture:
-    """Fields of a PPS that slice headers need."""
-
-    sequence: int
-    output_flag: bool
-    extra_bits: int
-
-
-class SpsHead(NamedTuple):
-    """First fields of an SPS."""
-
-    sublayers: int
-    """sps_max_sub_layers_minus1."""
-    identifier: int
-    chroma: int
-    """chroma_format_idc."""
-    separate_planes: bool
-    width: int
-    height: int
-    window: tuple[int, int, int, int]
-    """Offsets of the conformance window: left, right, top, bottom, in units of chroma."""
 
 
 class HevcReferences:
@@ -89,6 +44,9 @@ class HevcReferences:
         self.leaf_named = False
         """True once a picture leaned on one that says that none does, or that such a one has put out; or if it is not
         known."""
+        self.discards = False
+        """True once a keyframe had decoders throw away what they hold back: some show it before, and others never."""
+        self._ended = False
         self._anchor = 0
         self.used_pixels: int | None = 0
         """Pixels of the largest pictures so far, by the parameter sets that slices use; None: it cannot be told."""
@@ -105,10 +63,10 @@ class HevcReferences:
         bits = Bits(unit[2:])
         try:
             if kind == SPS:
-                identifier, sequence = _read_sps(bits)
+                identifier, sequence = read_sps(bits)
                 self._sequences[identifier] = sequence
             elif kind == PPS:
-                identifier, picture = _read_pps(bits)
+                identifier, picture = read_pps(bits)
                 self._pictures[identifier] = picture
         except HeaderError:
             return
@@ -146,6 +104,10 @@ class HevcReferences:
             self._anchor = order
         return outside
 
+    def end(self) -> None:
+        """The sequence ends: what is held back at a CRA picture after that is thrown away (C.5.2.2)."""
+        self._ended = True
+
     def _read_head(self, kind: int, unit: bytes) -> tuple[int, Entries, bool] | None:
         """As `_read`."""
         with suppress(HeaderError):
@@ -157,13 +119,14 @@ class HevcReferences:
         there are long-term ones; None: it is no first slice."""
         if not bits.take(1):
             return None
-        if kind in IRAP:
-            bits.take(1)
+        discards = bool(kind in IRAP and bits.take(1)) or (kind == CRA and self._ended)
         picture = self._pictures[bits.ue()]
         sequence = self._sequences[picture.sequence]
         # With another one a decoder forgets all that it had.
         self.leaf_named |= kind not in IRAP and self._sequence not in (None, picture.sequence)
         self._sequence = picture.sequence
+        self.discards |= discards and sequence.reorders
+        self._ended = False
         if self.used_pixels is not None:
             self.used_pixels = max(self.used_pixels, sequence.picture_pixels)
         bits.take(picture.extra_bits)
@@ -184,7 +147,7 @@ class HevcReferences:
                 raise HeaderError
             entries = sequence.sets[place]
         else:
-            entries = _read_set(bits, count, sequence.sets, in_slice=True)
+            entries = read_set(bits, count, sequence.sets, in_slice=True)
         long_term = sequence.long_term and _uses_long_term(bits, sequence)
         return order, tuple((order + delta, used) for delta, used in entries), long_term
 
@@ -193,117 +156,3 @@ def _uses_long_term(bits: Bits, sequence: HevcSequence) -> bool:
     """Any, for which of them would take all that came before to tell."""
     listed = bits.count() if sequence.listed_long_term else 0
     return listed + bits.count() > 0
-
-
-def _read_set(bits: Bits, number: int, sets: tuple[Entries, ...], *, in_slice: bool = False) -> Entries:
-    """st_ref_pic_set (7.3.7, 7.4.8)."""
-    if number and bits.take(1):
-        place = number - 1 - (bits.ue() if in_slice else 0)
-        if place < 0:
-            raise HeaderError
-        base = sets[place]
-        sign = bits.take(1)
-        step = (1 - 2 * sign) * (bits.ue() + 1)
-        found: dict[int, bool] = {}
-        for delta, _ in (*base, (0, False)):
-            used = bool(bits.take(1))
-            if used or bits.take(1):
-                found[delta + step] = used
-        return _in_order(found)
-    before, after = bits.ue(), bits.ue()
-    if before + after > MOST_REFERENCES:
-        raise HeaderError
-    # In order as they are coded: encoders do so in every slice header.
-    entries: list[tuple[int, bool]] = []
-    for count, sign in ((before, -1), (after, 1)):
-        delta = 0
-        for _ in range(count):
-            delta += sign * (bits.ue() + 1)
-            entries.append((delta, bool(bits.take(1))))
-    return tuple(entries)
-
-
-def _in_order(found: dict[int, bool]) -> Entries:
-    """Those before the picture, nearest first, then those after it, which others are coded against (7.4.8)."""
-    found.pop(0, None)
-    if len(found) > MOST_REFERENCES:
-        raise HeaderError
-    return tuple(sorted(found.items(), key=lambda entry: (entry[0] > 0, abs(entry[0]))))
-
-
-def read_sps_head(bits: Bits) -> SpsHead:
-    """7.3.2.2, up to the conformance window.
-
-    Raises:
-        HeaderError: it ends before that.
-    """
-    bits.take(4)
-    sublayers = bits.take(3)
-    bits.take(1 + PROFILE_BITS + LEVEL_BITS)
-    present = [(bits.take(1), bits.take(1)) for _ in range(sublayers)]
-    bits.take(2 * (8 - sublayers) if sublayers else 0)
-    for profile, level in present:
-        bits.take(PROFILE_BITS * profile + LEVEL_BITS * level)
-    identifier, chroma = bits.ue(), bits.ue()
-    separate = chroma == 3 and bool(bits.take(1))
-    width, height = bits.ue(), bits.ue()
-    window = (bits.ue(), bits.ue(), bits.ue(), bits.ue()) if bits.take(1) else (0, 0, 0, 0)
-    return SpsHead(sublayers, identifier, chroma, separate, width, height, window)
-
-
-def _read_sps(bits: Bits) -> tuple[int, HevcSequence]:
-    """7.3.2.2, up to lt_ref_pic_poc_lsb_sps."""
-    head = read_sps_head(bits)
-    bits.ue()
-    bits.ue()
-    order_bits = bits.count() + 4
-    for _ in range(1 if not bits.take(1) else head.sublayers + 1):
-        for _ in range(3):
-            bits.ue()
-    for _ in range(6):
-        bits.ue()
-    if bits.take(1) and bits.take(1):
-        _skip_scaling_lists(bits)
-    bits.take(2)
-    if bits.take(1):
-        bits.take(8)
-        bits.ue()
-        bits.ue()
-        bits.take(1)
-    count = bits.ue()
-    if count > MOST_SETS or order_bits > 16:
-        raise HeaderError
-    sets: tuple[Entries, ...] = ()
-    for number in range(count):
-        sets = (*sets, _read_set(bits, number, sets))
-    long_term = bool(bits.take(1))
-    listed = bits.count() if long_term else 0
-    return head.identifier, HevcSequence(
-        picture_pixels=head.width * head.height,
-        separate_planes=head.separate_planes,
-        order_bits=order_bits,
-        sets=sets,
-        long_term=long_term,
-        listed_long_term=listed,
-    )
-
-
-def _skip_scaling_lists(bits: Bits) -> None:
-    """7.3.4."""
-    for size in range(4):
-        for _ in range(0, 6, 3 if size == 3 else 1):
-            if not bits.take(1):
-                bits.ue()
-                continue
-            if size > 1:
-                bits.se()
-            for _ in range(min(64, 1 << (4 + 2 * size))):
-                bits.se()
-
-
-def _read_pps(bits: Bits) -> tuple[int, HevcPicture]:
-    """7.3.2.3, up to num_extra_slice_header_bits."""
-    identifier, sequence = bits.ue(), bits.ue()
-    bits.take(1)
-    output_flag = bool(bits.take(1))
-    return identifier, HevcPicture(sequence=sequence, output_flag=output_flag, extra_bits=bits.take(3))

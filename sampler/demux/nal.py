@@ -81,6 +81,7 @@ class NalReader:
         """`extradata` is the container's: avcC or hvcC in MP4; parameter sets with start codes in MPEG-TS."""
         self._units = Units(0, is_h264_read if codec is NalCodec.H264 else is_hevc_read)
         self._sublayers: int | None = None
+        self._layers = self._has_layer = False
         self._open = True
         self._hevc_references = HevcReferences()
         self.leaf_named = False
@@ -122,9 +123,10 @@ class NalReader:
         return (self._used_pixels if self._is_h264 else self._hevc_references.used_pixels) or 0
 
     @property
-    def is_nested(self) -> bool:
-        """True if a unit was within another one so far, which players read in two ways."""
-        return self._units.nested
+    def is_ambiguous(self) -> bool:
+        """True if players show one thing or another by what came so far: units within others, pictures that a keyframe
+        has some throw away, or a second view, or transparency, in a layer of its own."""
+        return self._units.nested or self._hevc_references.discards or self._has_layer
 
     def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
         """Reads the properties of a packet's picture.
@@ -234,9 +236,10 @@ class NalReader:
         leaf, outside, lied, firsts = True, False, self._hevc_references.leaf_named, 0
         for unit in self._units.of(packet):
             # Units of other layers (F.7.4.2.2), and those without a temporal one, are no part of the picture.
-            if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
-                continue
             kind = unit[0] >> 1
+            if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
+                self._has_layer |= self._layers and kind in HEVC_SLICES and unit[1] & 7 > 0
+                continue
             if kind in HEVC_SLICES:
                 size += len(unit.rstrip(PADDING))
                 kinds.add(kind)
@@ -247,6 +250,7 @@ class NalReader:
                 outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
             elif kind in HEVC_ENDS:
                 leaf = False
+                self._hevc_references.end()
             elif kind in (HEVC_VPS, HEVC_SPS, HEVC_PPS):
                 self._learn_hevc(unit, early=not kinds)
         if not kinds:
@@ -269,6 +273,8 @@ class NalReader:
     def _learn_hevc(self, unit: bytes, *, early: bool) -> None:
         """Reads a parameter set; `early`: before the packet's picture."""
         self.parameter_sets.learn(unit, early=early)
+        if len(unit) > 3 and unit[0] >> 1 == HEVC_VPS:
+            self._layers |= (unit[2] & 3) << 4 | unit[3] >> 4 > 0  # vps_max_layers_minus1 (H.265 7.3.2.1)
         if len(unit) > 2 and unit[0] >> 1 == HEVC_SPS:
             self._sublayers = (unit[2] >> 1 & 7) + 1
         self._hevc_references.learn(unit)

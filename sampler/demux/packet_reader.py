@@ -175,9 +175,9 @@ class Demuxer:
         return (self._reader.used_pixels if self._reader is not None else 0) or self._announced_pixels
 
     def _has_stray(self, packets: int) -> bool:
-        """True if players may show what was in none of so many packets, or read those in two ways."""
+        """True if players may show what was in none of so many packets."""
         if self._container is Container.MP4:
-            return bool(self._reader and self._reader.is_nested) or self._fragments.hide(self.stream.id, packets)
+            return self._fragments.hide(self.stream.id, packets)
         ids = {stream.index: stream.id for stream in self._input.streams}
         return has_stray_packets(self._source.at, known=ids.values(), videos=[ids[index] for index in self._videos])
 
@@ -272,7 +272,7 @@ class Demuxer:
             raise NoVideoError("the segment declares video and holds no picture")
         if reader is not None and self._container is Container.MPEG_TS and self.tracks == 1:
             self.parameter_sets = reader.parameter_sets.annex_b() if "truncated" not in self.notes else b""
-        if SECOND_VIDEO_STREAM not in self.notes and self._has_stray(packets):
+        if SECOND_VIDEO_STREAM not in self.notes and (self._has_stray(packets) or (reader and reader.is_ambiguous)):
             self.notes.append(SECOND_VIDEO_STREAM)
         yield self._close(window, primer)
 

@@ -8,7 +8,7 @@ from there has them; so must whoever decodes a later segment.
 from collections.abc import Callable, Mapping
 
 from sampler.demux.bits import Bits, HeaderError
-from sampler.demux.hevc import read_sps_head
+from sampler.demux.hevc_sets import read_sps_head
 
 START_CODE = b"\x00\x00\x01"
 MOST_BYTES = 4096

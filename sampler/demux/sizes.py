@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from sampler.demux import av1, vp9
 from sampler.demux.bits import Bits, HeaderError
 from sampler.demux.configuration import HVCC_LENGTH_BYTE, hvcc_units
-from sampler.demux.hevc import read_sps_head
+from sampler.demux.hevc_sets import read_sps_head
 from sampler.limits import ROOM
 
 HEVC_SPS = 33

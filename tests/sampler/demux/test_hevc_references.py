@@ -3,16 +3,20 @@
 Sections are those of ITU-T H.265.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from fields import BitWriter
+from kinds import x265
+from media import encode, rewritten, steady
 
+from config.profiles import BALANCED
+from sampler.child.decoder import Decoder
 from sampler.demux.hevc import HevcReferences
 from sampler.demux.nal import NalCodec, NalReader
 
 VPS_HEAD, SPS_HEAD, PPS_HEAD = b"\x40\x01", b"\x42\x01", b"\x44\x01"
-IDR, TRAIL_N, TRAIL_R = 19, 0, 1
+IDR, CRA, TRAIL_N, TRAIL_R = 19, 21, 0, 1
 END_OF_SEQUENCE = b"\x48\x01"
 ORDER_BITS = 8
 P_SLICE, I_SLICE = 1, 2
@@ -133,3 +137,48 @@ def test_a_picture_in_the_middle_of_a_gop_is_of_no_other_sequence() -> None:
         references.learn(one)
     references.leans_outside(NEXT)
     assert not references.leaf_named
+
+
+DISCARDING: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "no output of prior pictures": lambda coded: [discarding(one) for one in coded],
+    "the end of a sequence in front": lambda coded: [END_OF_SEQUENCE, *coded],
+}
+
+
+def discarding(coded: bytes) -> bytes:
+    """A keyframe's slice that says so, and any other unit as it is."""
+    return coded[:2] + bytes([coded[2] | 0x40]) + coded[3:] if coded[0] >> 1 in (IDR, CRA) else coded
+
+
+@pytest.mark.parametrize("change", DISCARDING.values(), ids=DISCARDING.keys())
+@pytest.mark.parametrize("bframes", [8, 0])
+def test_pictures_that_some_players_never_show_leave_all_unmoderated(
+    decoder: Decoder, change: Callable[[list[bytes]], list[bytes]], bframes: int
+) -> None:
+    """Samples would be of pictures that nobody sees, and speak for others that stay for as long."""
+    recipe = x265(keyint=25, min_keyint=25, open_gop=1, bframes=bframes, b_adapt=0, rc_lookahead=20)
+    clip = encode(recipe, steady(100))
+    data = rewritten(clip, lambda index, coded: change(coded) if index and is_keyframe(coded) else coded)
+    segment = decoder.sample(data, profile=BALANCED, seed=b"discards")
+
+    assert ("second_video_stream" in segment.notes) == (bframes > 0)
+    assert decoder.sample(clip, profile=BALANCED, seed=b"discards").notes == ()
+
+
+def is_keyframe(coded: list[bytes]) -> bool:
+    return any(one[0] >> 1 in (IDR, CRA) for one in coded)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_layer_of_its_own_leaves_all_unmoderated(decoder: Decoder, declared: bool) -> None:
+    """Headsets show another view to one eye, and browsers what is transparent, which no sample shows."""
+
+    def change(_index: int, coded: list[bytes]) -> list[bytes]:
+        units = [
+            one[:3] + bytes([one[3] | 0x10]) + one[4:] if declared and one[:2] == VPS_HEAD else one for one in coded
+        ]
+        return [*units, bytes([coded[-1][0], 1 << 3 | 1]) + coded[-1][2:]]
+
+    data = rewritten(encode(x265(), steady(50)), change)
+
+    assert ("second_video_stream" in decoder.sample(data, profile=BALANCED, seed=b"layers").notes) == declared
