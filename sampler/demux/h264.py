@@ -27,8 +27,10 @@ class QuantiserReader:
     """Reads the quantisers of one stream's pictures, whose NAL units it is given in order."""
 
     def __init__(self) -> None:
-        self._sequences: dict[int, SequenceParameters] = {}
-        self._pictures: dict[int, PictureParameters] = {}
+        self._sequences: dict[int, SequenceParameters | None] = {}
+        """Those that make sense; None: the last one of that number did not."""
+        self._pictures: dict[int, tuple[PictureParameters, SequenceParameters] | None] = {}
+        """The same, each with the SPS that was there when it came."""
         self._latest: dict[int, bytes] = {}
         self._parsed = 0
         self.head: SliceHead | None = None
@@ -57,13 +59,15 @@ class QuantiserReader:
             if kind == SPS:
                 identifier, sequence = read_sps(bits)
                 self._sequences[identifier] = sequence
-                self.fields |= not sequence.frames_only
-                self.several_sizes |= self.picture_pixels not in (0, sequence.picture_pixels)
-                self.picture_pixels = max(self.picture_pixels, sequence.picture_pixels)
+                if sequence is not None:
+                    self.fields |= not sequence.frames_only
+                    self.several_sizes |= self.picture_pixels not in (0, sequence.picture_pixels)
+                    self.picture_pixels = max(self.picture_pixels, sequence.picture_pixels)
             elif kind == PPS:
                 identifier, picture = read_pps(bits)
-                self._pictures[identifier] = picture
-                self.may_be_redundant |= picture.redundant_pictures
+                of = None if picture is None else self._sequences.get(picture.sequence)
+                self._pictures[identifier] = None if picture is None or of is None else (picture, of)
+                self.may_be_redundant |= picture is not None and picture.redundant_pictures
         except HeaderError:
             return
 
@@ -71,7 +75,7 @@ class QuantiserReader:
         """The quantiser (QP) that a slice begins with, of its NAL unit's first bytes; None: unknown."""
         self.field = self.head = None
         for size in (COMMON_HEAD_BYTES, SLICE_HEAD_BYTES):
-            with suppress(HeaderError, KeyError):
+            with suppress(HeaderError):
                 return self._read(unit[0], Bits(unit[1:size]))
         self.head = None
         return None
@@ -82,7 +86,7 @@ class QuantiserReader:
         try:
             picture, _ = self._begin(bits, idr=unit[0] & 0x1F == IDR)
             return picture.redundant_pictures and bits.ue() > 0
-        except (HeaderError, KeyError):
+        except HeaderError:
             return False
 
     def picture_of(self, unit: bytes) -> tuple[int, int, int, bool | None, int | None] | None:
@@ -91,15 +95,27 @@ class QuantiserReader:
         try:
             picture, order = self._begin(Bits(unit[1:COMMON_HEAD_BYTES]), idr=unit[0] & 0x1F == IDR)
             return unit[0] & 0x1F, picture.sequence, *order
-        except (HeaderError, KeyError):
+        except HeaderError:
             return None
 
     def _begin(self, bits: Bits, *, idr: bool) -> tuple[PictureParameters, tuple[int, bool | None, int | None]]:
         """The parameters of a slice's picture, and `picture_of` it."""
         bits.ue()
         bits.ue()
-        picture = self._pictures[bits.ue()]
-        return picture, _read_order(bits, self._sequences[picture.sequence], picture, idr=idr)
+        picture, sequence = self._sets(bits)
+        return picture, _read_order(bits, sequence, picture, idr=idr)
+
+    def _sets(self, bits: Bits) -> tuple[PictureParameters, SequenceParameters]:
+        """The parameter sets of a slice, by the number of its PPS.
+
+        Raises:
+            HeaderError: there are none, or decoders differ on which they are: some go by the SPS that was there when
+                the PPS came, some by the last one.
+        """
+        sets = self._pictures.get(bits.ue())
+        if sets is None or self._sequences.get(sets[0].sequence) != sets[1]:
+            raise HeaderError
+        return sets
 
     def slice_pixels(self, unit: bytes) -> int | None:
         """Pixels of a slice's picture, in whole macroblocks, of its NAL unit's first bytes; None: unknown."""
@@ -107,16 +123,15 @@ class QuantiserReader:
         try:
             bits.ue()
             bits.ue()
-            return self._sequences[self._pictures[bits.ue()].sequence].picture_pixels
-        except (HeaderError, KeyError):
+            return self._sets(bits)[1].picture_pixels
+        except HeaderError:
             return None
 
     def _read(self, head: int, bits: Bits) -> int:
         idr = head & 0x1F == IDR
         bits.ue()
         kind = SLICE_KINDS[bits.ue() % 5]
-        picture = self._pictures[bits.ue()]
-        sequence = self._sequences[picture.sequence]
+        picture, sequence = self._sets(bits)
         number, bottom, order = _read_order(bits, sequence, picture, idr=idr)
         self.field = None if bottom is None else (number, bottom)
         lists: list[ReferenceList] = []
@@ -159,10 +174,8 @@ def slice_kind(unit: bytes) -> str | None:
 def _read_order(
     bits: Bits, sequence: SequenceParameters, picture: PictureParameters, *, idr: bool
 ) -> tuple[int, bool | None, int | None]:
-    """From colour_plane_id to delta_pic_order_cnt; frame_num, of a field whether it is the bottom one, and
+    """From frame_num to delta_pic_order_cnt; frame_num, of a field whether it is the bottom one, and
     pic_order_cnt_lsb, if it is there."""
-    if sequence.separate_planes:
-        bits.take(2)
     frame_number = bits.take(sequence.frame_number_bits)
     bottom = None
     if not sequence.frames_only and bits.take(1):
