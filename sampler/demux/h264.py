@@ -4,11 +4,11 @@ Under a tight rate a cut shows less in its size than in its quantiser: the encod
 coarsely. Nothing here is trusted: a header that makes no sense gives None, and every loop ends with its bits.
 """
 
-from contextlib import suppress
+from functools import cache
 
 from sampler.demux.bits import Bits, HeaderError
 from sampler.demux.h264_sets import PictureParameters, SequenceParameters, read_pps, read_sps
-from sampler.demux.references import BE_LONG, MAKE_LONG, RENEW, ReferenceList, SliceHead
+from sampler.demux.references import BE_LONG, MAKE_LONG, RENEW, Lists, Marking, ReferenceList, SliceHead
 
 SLICE_HEAD_BYTES = 1024
 """Longest slice header that is read: weights for all references of a B-field take most of that."""
@@ -74,11 +74,17 @@ class QuantiserReader:
     def read(self, unit: bytes) -> int | None:
         """The quantiser (QP) that a slice begins with, of its NAL unit's first bytes; None: unknown."""
         self.field = self.head = None
-        for size in (COMMON_HEAD_BYTES, SLICE_HEAD_BYTES):
-            with suppress(HeaderError):
-                return self._read(unit[0], Bits(unit[1:size]))
-        self.head = None
-        return None
+        try:
+            return self._read(unit[0], Bits(unit[1:COMMON_HEAD_BYTES]))
+        except HeaderError:
+            self.head = None
+        if len(unit) <= COMMON_HEAD_BYTES:
+            return None
+        try:
+            return self._read(unit[0], Bits(unit[1:SLICE_HEAD_BYTES]))
+        except HeaderError:
+            self.field = self.head = None
+            return None
 
     def is_redundant(self, unit: bytes) -> bool:
         """True if a slice, of its NAL unit's first bytes, is of a redundant picture, which decoders skip (7.4.3)."""
@@ -113,7 +119,10 @@ class QuantiserReader:
                 the PPS came, some by the last one.
         """
         sets = self._pictures.get(bits.ue())
-        if sets is None or self._sequences.get(sets[0].sequence) != sets[1]:
+        if sets is None:
+            raise HeaderError
+        last = self._sequences.get(sets[0].sequence)
+        if last is not sets[1] and last != sets[1]:
             raise HeaderError
         return sets
 
@@ -134,8 +143,8 @@ class QuantiserReader:
         picture, sequence = self._sets(bits)
         number, bottom, order = _read_order(bits, sequence, picture, idr=idr)
         self.field = None if bottom is None else (number, bottom)
-        lists: list[ReferenceList] = []
-        marking: list[tuple[int, int, int]] = []
+        lists: Lists = ()
+        marking: Marking = ()
         if picture.redundant_pictures:
             bits.ue()
         if kind != "I":
@@ -150,11 +159,11 @@ class QuantiserReader:
             1 << sequence.frame_number_bits,
             bottom is None,
             head & 0x60 != 0,
-            tuple(lists),
-            tuple(marking),
+            lists,
+            marking,
             order,
             1 << sequence.order_bits,
-            any(operation == RENEW for operation, _, _ in marking),
+            marking != () and any(operation == RENEW for operation, _, _ in marking),
         )
         if picture.cabac and kind != "I":
             bits.ue()
@@ -191,21 +200,28 @@ def _read_order(
     return frame_number, bottom, order
 
 
-def _read_references(bits: Bits, picture: PictureParameters, *, bidirectional: bool) -> list[ReferenceList]:
+def _read_references(bits: Bits, picture: PictureParameters, *, bidirectional: bool) -> Lists:
     """From direct_spatial_mv_pred_flag to the reference list modifications; the lists."""
     if bidirectional:
         bits.take(1)
-    lengths = list(picture.references[: 2 if bidirectional else 1])
+    lengths: tuple[int, ...] = picture.references if bidirectional else picture.references[:1]
     if bits.take(1):
-        lengths = [bits.count() + 1 for _ in lengths]
-    lists: list[ReferenceList] = []
+        lengths = tuple([bits.count() + 1 for _ in lengths])
+    lists: Lists = ()
     for length in lengths:
+        if not bits.take(1):
+            lists = (*lists, _unmodified(length))
+            continue
         named: list[tuple[int, int]] = []
-        if bits.take(1):
-            while (kind := bits.ue()) != 3:
-                named.append((kind, bits.ue()))
-        lists.append(ReferenceList(length, tuple(named)))
+        while (kind := bits.ue()) != 3:
+            named.append((kind, bits.ue()))
+        lists = (*lists, ReferenceList(length, tuple(named)))
     return lists
+
+
+@cache
+def _unmodified(length: int) -> ReferenceList:
+    return ReferenceList(length, ())
 
 
 def _skip_weights(bits: Bits, references: int, *, has_chroma: bool) -> None:
@@ -222,13 +238,14 @@ def _skip_weights(bits: Bits, references: int, *, has_chroma: bool) -> None:
                 bits.se()
 
 
-def _read_marking(bits: Bits, *, idr: bool) -> list[tuple[int, int, int]]:
-    """dec_ref_pic_marking (7.3.3.3): operations, each with a number and a long-term index, if it has them."""
+def _read_marking(bits: Bits, *, idr: bool) -> Marking:
+    """dec_ref_pic_marking (7.3.3.3)."""
     if idr:
-        return [(BE_LONG, 0, 0)] if bits.take(2) & 1 else []
+        return ((BE_LONG, 0, 0),) if bits.take(2) & 1 else ()
+    if not bits.take(1):
+        return ()
     marking: list[tuple[int, int, int]] = []
-    if bits.take(1):
-        while operation := bits.ue():
-            value = bits.ue() if operation not in (RENEW, BE_LONG) else 0
-            marking.append((operation, value, bits.ue() if operation in (MAKE_LONG, BE_LONG) else 0))
-    return marking
+    while operation := bits.ue():
+        value = bits.ue() if operation not in (RENEW, BE_LONG) else 0
+        marking.append((operation, value, bits.ue() if operation in (MAKE_LONG, BE_LONG) else 0))
+    return tuple(marking)

@@ -88,14 +88,19 @@ class HevcReferences:
         if read is None:
             return False
         order, entries, long_term = read
-        named = [each for each, used in entries if used]
         if kind in IRAP:
             self._orders, self._leaves, self._kept = set(), set(), set()
-        self.leaf_named |= bool(self._leaves) and (long_term or not self._leaves.isdisjoint(named))
-        outside = len(self._orders) < MOST_ORDERS and (long_term or not self._orders.issuperset(named))
-        self.leaf_named |= any(each in self._orders and each not in self._kept for each in named)
-        self._kept.intersection_update(each for each, _ in entries)
-        self._kept.add(order)
+        kept, outside, lied = {order}, long_term, long_term and bool(self._leaves)
+        for delta, used in entries:
+            other = order + delta
+            if is_kept := other in self._kept:
+                kept.add(other)
+            if used:
+                outside |= other not in self._orders
+                lied |= other in self._leaves or (not is_kept and other in self._orders)
+        outside = outside and len(self._orders) < MOST_ORDERS
+        self._kept = kept
+        self.leaf_named |= lied
         if kind not in LEADING:
             self._orders.add(order)
         if leaf and len(self._leaves) < MOST_ORDERS:
@@ -115,8 +120,8 @@ class HevcReferences:
         return self._read(kind, Bits(unit[2:SLICE_HEAD_BYTES]))
 
     def _read(self, kind: int, bits: Bits) -> tuple[int, Entries, bool] | None:
-        """Order of a picture from its keyframe's cycle on, that of those it keeps and whether it uses them, and whether
-        there are long-term ones; None: it is no first slice."""
+        """Order of a picture from its keyframe's cycle on, those that it keeps, and whether there are long-term ones;
+        None: it is no first slice."""
         if not bits.take(1):
             return None
         discards = bool(kind in IRAP and bits.take(1)) or (kind == CRA and self._ended)
@@ -149,7 +154,7 @@ class HevcReferences:
         else:
             entries = read_set(bits, count, sequence.sets, in_slice=True)
         long_term = sequence.long_term and _uses_long_term(bits, sequence)
-        return order, tuple((order + delta, used) for delta, used in entries), long_term
+        return order, entries, long_term
 
 
 def _uses_long_term(bits: Bits, sequence: HevcSequence) -> bool:

@@ -21,6 +21,8 @@ H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
 REFERENCE_BITS = 0x60
 """nal_ref_idc, in a unit's first byte: 0 says that no other picture leans on this one (H.264 7.4.1)."""
+FIRST_BLOCK = 0x80
+"""Set in the second byte of a slice that begins with a picture's first block (first_mb_in_slice, H.264 7.4.3)."""
 SEI_RECOVERY_POINT = 6
 HEVC_IRAP = range(16, 22)
 """BLA, IDR and CRA pictures (H.265, table 7-1)."""
@@ -173,7 +175,7 @@ class NalReader:
                 size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
                 if not first:
                     first = unit[:SLICE_HEAD_BYTES]
-                elif needed or not unit[0] & REFERENCE_BITS:
+                elif needed or unit[1] & FIRST_BLOCK or (unit[0] ^ first[0]) & 0x1F:
                     others.append(unit[:SLICE_HEAD_BYTES])
                 idr &= kind == H264_IDR
                 if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":

@@ -24,6 +24,11 @@ class ReferenceList(NamedTuple):
     """Modifications: what kind, and a number."""
 
 
+Lists = tuple[ReferenceList, ...]
+Marking = tuple[tuple[int, int, int], ...]
+"""Operations, each with a number and the index of a long-term reference, or 0 where it has none."""
+
+
 class SliceHead(NamedTuple):
     """Fields of a slice header that tell which pictures it leans on."""
 
@@ -34,10 +39,10 @@ class SliceHead(NamedTuple):
     """True if it is no field."""
     reference: bool
     """Pictures may be predicted from it."""
-    lists: tuple[ReferenceList, ...]
+    lists: Lists
     """It may use any picture in them."""
-    marking: tuple[tuple[int, int, int], ...]
-    """Operations on references, each with its numbers."""
+    marking: Marking
+    """What becomes of references."""
     order: int | None
     """pic_order_cnt_lsb; None: it is not told."""
     orders: int
