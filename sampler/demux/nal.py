@@ -87,8 +87,8 @@ class NalReader:
         self._open = True
         self._hevc_references = HevcReferences()
         self.leaf_named = False
-        """True if the last packet is the first whose picture leans on one that was called no reference: from there on
-        none is called so, and those before should not be; HEVC only."""
+        """True if the last packet is the first by which pictures that were called no reference should not be. In HEVC
+        none is called so from there on."""
         self._is_h264 = codec is NalCodec.H264
         self._used_pixels: int | None = 0
         self._quantisers = QuantiserReader()
@@ -191,8 +191,9 @@ class NalReader:
         # Slices of one picture are of one mind. Those that are not may be there to be skipped.
         is_mixed = len({quantisers.picture_of(unit) for unit in (first, *others)}) > 1 if others else False
         quantiser = quantisers.read(first)
-        reference = not self._frame_numbers.follows(quantisers.head, quantisers.sequence)
+        reference = not self._frame_numbers.follows(quantisers.head, quantisers.sequence, idr=idr)
         reference |= marks & REFERENCE_BITS != 0 or is_mixed
+        self.leaf_named = self._frame_numbers.is_gap
         field = None if is_mixed else quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
         begins = intra and not completes and (idr or (flagged and not recovery and not is_mixed))

@@ -169,18 +169,24 @@ class FrameNumbers:
     def __init__(self) -> None:
         self._last: int | None = None
         self._sequence: int | None = None
+        self._has_leaf = False
+        self.is_gap = False
+        """Frames seem to be missing before the last picture, of which decoders count some from pictures since the last
+        reference, if they are given those."""
 
-    def follows(self, head: SliceHead | None, sequence: int) -> bool:
+    def follows(self, head: SliceHead | None, sequence: int, *, idr: bool) -> bool:
         """True if a decoder that is not given a picture goes on as one that is, by its first slice and its SPS, if no
         other leans on it. One whose number is not the next has it put references out, one of another SPS all of them.
         """
+        self.is_gap = False
         if head is None:
-            self._last = None
+            self.is_gap, self._last, self._has_leaf = self._has_leaf, None, False
             return False
+        is_next = self._last is not None and head.frame_number in (self._last, (self._last + 1) % head.frame_numbers)
         if head.reference:
-            self._last = 0 if head.renews else head.frame_number
+            self.is_gap = self._has_leaf and not is_next and not idr
+            self._last, self._has_leaf = 0 if head.renews else head.frame_number, False
             self._sequence = sequence
             return True
-        if self._last is None or sequence != self._sequence:
-            return False
-        return head.frame_number in (self._last, (self._last + 1) % head.frame_numbers)
+        self._has_leaf = True
+        return is_next and sequence == self._sequence

@@ -39,6 +39,8 @@ CHANGED = (25, 26, 27)
 """Packets, of which one or two are of pictures that say so."""
 NOTHING = b"\x05\xb8\x40\xff"
 """A slice of an IDR picture, of which no other leans on it, without blocks: decoders forget all references."""
+LOST = (27, 28)
+"""Packets of a reference, and of a picture that is none after it."""
 AFTER_SECONDS = 1.2
 
 
@@ -74,21 +76,34 @@ def test_what_comes_after_such_a_picture_is_sampled_as_it_is_shown(
     decoder: Decoder, change: Callable[[bytes, Widths], list[bytes]]
 ) -> None:
     """Samples would show a scene that no viewer sees, without a word."""
+    widths = Widths(parameter_sets(clip())[0])
+
+    def changed(index: int, coded: list[bytes]) -> list[bytes]:
+        is_leaf = index in CHANGED and not coded[-1][0] & 0x60
+        return [*coded[:-1], *change(coded[-1], widths)] if is_leaf else coded
+
+    assert_sampled_as_shown(decoder, changed)
+
+
+def test_so_is_what_comes_after_pictures_that_are_lost(decoder: Decoder) -> None:
+    """Decoders make up lost frames as counted from the picture before, be it one that no other leans on."""
+    assert_sampled_as_shown(decoder, lambda index, coded: [] if index in LOST else coded)
+
+
+def assert_sampled_as_shown(decoder: Decoder, change: Callable[[int, list[bytes]], list[bytes]]) -> None:
+    """Asserts that the clip with its pictures changed looks otherwise, and that all samples show it so."""
     data = clip()
-    widths = Widths(parameter_sets(data)[0])
     file = io.BytesIO()
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     with av.open(io.BytesIO(data)) as source, av.open(file, "w", format="mp4", options=options) as output:
         stream = source.streams.video[0]
         written = output.add_stream_from_template(stream)
         for index, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
-            coded = units(bytes(packet))
-            if index in CHANGED and not coded[-1][0] & 0x60:
-                coded = [*coded[:-1], *change(coded[-1], widths)]
-            one = av.Packet(joined(coded))
-            one.pts, one.dts, one.time_base = packet.pts, packet.dts, packet.time_base
-            one.stream, one.is_keyframe = written, packet.is_keyframe
-            output.mux(one)
+            if coded := change(index, units(bytes(packet))):
+                one = av.Packet(joined(coded))
+                one.pts, one.dts, one.time_base = packet.pts, packet.dts, packet.time_base
+                one.stream, one.is_keyframe = written, packet.is_keyframe
+                output.mux(one)
     shown, plain = pictures(file.getvalue()), pictures(data)
     assert any(np.abs(shown[time] - plain[time]).mean() > FAR for time in shown)
 

@@ -112,14 +112,42 @@ FOLLOWING = {
 def test_a_picture_may_be_left_out_if_it_is_the_next(leaf: SliceHead | None, follows: bool) -> None:
     """A decoder puts references out for frames that seem to be missing: others would show what no player shows."""
     frames = FrameNumbers()
-    assert not frames.follows(head(6, reference=False), 0)
-    frames.follows(head(KEYFRAME), 0)
-    assert frames.follows(leaf, 0) == follows
+    assert not frames.follows(head(6, reference=False), 0, idr=False)
+    frames.follows(head(KEYFRAME), 0, idr=False)
+    assert frames.follows(leaf, 0, idr=False) == follows
 
 
 def test_a_picture_of_another_sequence_is_not_left_out() -> None:
     """A decoder forgets all references, and has to see it."""
     frames = FrameNumbers()
-    frames.follows(head(KEYFRAME), 0)
-    assert not frames.follows(head(6, reference=False), 1)
-    assert frames.follows(head(6, reference=False), 0)
+    frames.follows(head(KEYFRAME), 0, idr=False)
+    assert not frames.follows(head(6, reference=False), 1, idr=False)
+    assert frames.follows(head(6, reference=False), 0, idr=False)
+
+
+GAPS = {
+    "none": ([head(6, reference=False), head(6)], False),
+    "after a picture that no other leans on": ([head(6, reference=False), head(7)], True),
+    "after a reference": ([head(7)], False),
+    "after one that has come": ([head(6, reference=False), head(6), head(8)], False),
+    "after one, in a header that makes no sense": ([head(6, reference=False), None], True),
+}
+
+
+@pytest.mark.parametrize(("pictures", "is_gap"), GAPS.values(), ids=GAPS.keys())
+def test_frames_that_are_missing_are_counted_from_the_picture_before(
+    pictures: list[SliceHead | None], is_gap: bool
+) -> None:
+    """Decoders make up as many as are missing: without the picture before it is another number of them."""
+    frames = FrameNumbers()
+    for one in (head(KEYFRAME), *pictures):
+        frames.follows(one, 0, idr=False)
+    assert frames.is_gap == is_gap
+
+
+def test_no_frame_is_missing_before_an_instant_keyframe() -> None:
+    """All pictures of each GOP would be decoded for nothing."""
+    frames = FrameNumbers()
+    for one, idr in ((head(5), False), (head(6, reference=False), False), (head(0), True)):
+        frames.follows(one, 0, idr=idr)
+    assert not frames.is_gap
