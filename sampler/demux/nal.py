@@ -14,7 +14,7 @@ from sampler.demux.hevc import PPS as HEVC_PPS
 from sampler.demux.hevc import SPS as HEVC_SPS
 from sampler.demux.hevc import HevcReferences
 from sampler.demux.parameter_sets import HEVC_VPS, START_CODE, ParameterSets, h264_set, hevc_set
-from sampler.demux.references import FrameNumbers, References
+from sampler.demux.references import FrameNumbers, OutputOrder, References
 from sampler.demux.units import Units
 
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
@@ -92,7 +92,7 @@ class NalReader:
         self._is_h264 = codec is NalCodec.H264
         self._used_pixels: int | None = 0
         self._quantisers = QuantiserReader()
-        self._references, self._frame_numbers = References(), FrameNumbers()
+        self._references, self._frame_numbers, self._output_order = References(), FrameNumbers(), OutputOrder()
         self._first_field: tuple[int, bool] | None = None
         self.parameter_sets = ParameterSets(h264_set if codec is NalCodec.H264 else hevc_set)
         """Those in force after the last packet, of a stream whose packets have start codes."""
@@ -197,7 +197,8 @@ class NalReader:
         field = None if is_mixed else quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
         begins = intra and not completes and (idr or (flagged and not recovery and not is_mixed))
-        leading = outside = False
+        leading, is_late = False, self._output_order.is_late(quantisers.head, idr=idr)
+        outside = begins and is_late
         if begins:
             self._references.begin(quantisers.head, idr=idr)
         elif self._references.open:

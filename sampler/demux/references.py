@@ -12,6 +12,8 @@ FORGET, FORGET_LONG, MAKE_LONG, LIMIT_LONG, RENEW, BE_LONG = range(1, 7)
 """memory_management_control_operation (table 7-9)."""
 MOST_NUMBERS = 1024
 """Values of frame_num that are remembered: more than a decoder keeps by far. Beyond them all are taken for known."""
+MOST_FRAMES = 16
+"""References that a decoder keeps (A.3.1)."""
 FIELDS = 2
 """Of one frame."""
 
@@ -62,6 +64,7 @@ class References:
         self._long: set[int] = set()
         """Indices of long-term ones."""
         self._long_before = self._unreadable = False
+        self._last: SliceHead | None = None
         self._order: int | None = None
         self._anchor = 0
 
@@ -71,7 +74,7 @@ class References:
         self._long_before = not idr and (self._long_before or bool(self._long))
         self._unreadable = not idr and head is None
         self.open = not idr
-        self._short, self._long = {}, set()
+        self._short, self._long, self._last = {}, set(), head
         self._order = None if head is None or head.renews else head.order
         self._anchor = self._order or 0
         if head is not None:
@@ -100,6 +103,8 @@ class References:
         """
         if head is None:
             return True
+        if first:
+            self._count_missing(head, leading=leading)
         unsure = bool(head.lists) and (self._long_before or self._unreadable)
         outside = unsure or any(self._names_other(head, length, named) for length, named in head.lists)
         if first and not leading:
@@ -125,6 +130,20 @@ class References:
         # The list goes on with pictures that were not named; encoders name one twice to weigh it in two ways.
         others = max(length - len(named), 0)
         return others + len(distinct) > self._count(in_fields=in_fields)
+
+    def _count_missing(self, head: SliceHead, *, leading: bool) -> None:
+        """Adds frames that seem to be missing before a picture, which decoders make up of the GOP's. Where numbers go
+        back, those from before the GOP may come first in a list."""
+        before, self._last = self._last, head
+        if before is None:
+            return
+        last = 0 if before.renews else before.frame_number
+        step = (head.frame_number - last) % head.frame_numbers
+        if step > head.frame_numbers // 2 or (step == 0 and head.reference and before.reference and head.whole):
+            self._unreadable = True
+        elif not leading and before.reference:
+            for missing in range(1, min(step, MOST_FRAMES + 1)):
+                self._short.setdefault((head.frame_number - missing) % head.frame_numbers, FIELDS)
 
     def _count(self, *, in_fields: bool) -> int:
         if in_fields:
@@ -161,6 +180,32 @@ class References:
 def _own_number(head: SliceHead) -> int:
     """CurrPicNum (7.4.3)."""
     return head.frame_number if head.whole else FIELDS * head.frame_number + 1
+
+
+class OutputOrder:
+    """Follows the order in which pictures of a stream are to come out (8.2.1), if slices tell it."""
+
+    def __init__(self) -> None:
+        self._anchor = 0
+        self._latest: int | None = None
+
+    def is_late(self, head: SliceHead | None, *, idr: bool) -> bool:
+        """True if a picture is to come out before one that came before it: some decoders never show it then, if they
+        showed the other. Whoever begins to decode there does not know."""
+        if head is None or head.order is None:
+            self._latest = None
+            return False
+        if idr:
+            self._anchor = self._latest = head.order
+            return False
+        order = self._anchor + (head.order - self._anchor + head.orders // 2) % head.orders - head.orders // 2
+        is_late = self._latest is not None and order < self._latest
+        self._latest = order if self._latest is None else max(order, self._latest)
+        if head.reference:
+            self._anchor = order
+        if head.renews:
+            self._anchor, self._latest = 0, None
+        return is_late
 
 
 class FrameNumbers:

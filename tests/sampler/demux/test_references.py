@@ -12,6 +12,7 @@ from sampler.demux.references import (
     MAKE_LONG,
     RENEW,
     FrameNumbers,
+    OutputOrder,
     ReferenceList,
     References,
     SliceHead,
@@ -52,6 +53,8 @@ OUTSIDE = {
     "another long-term one": [head(5, marking=((BE_LONG, 0, 0),)), head(6, listed(1, (LONG_TERM, 1)))],
     "from a header that makes no sense": [head(5), None],
     "after a keyframe that makes no sense": [None, head(6, ONE)],
+    "after a number that goes back": [head(5), head(4, ONE)],
+    "after a number that stays": [head(5), head(5, ONE)],
     "by a name, from a field": [field(5), field(5, ONE), field(6, listed(1, (0, 3)))],
     "in a list of fields": [field(5), field(5, TWO)],
     "in a longer list of fields": [field(5), field(5, ONE), field(6, THREE)],
@@ -67,6 +70,7 @@ INSIDE = {
     "both fields of the keyframe": [field(5), field(5, ONE), field(6, TWO)],
     "the field before, by its name": [field(5), field(5, ONE), field(6, ONE), field(6, listed(1, (0, 0)))],
     "after all are put out": [head(5), head(6, ONE, marking=((RENEW, 0, 0),)), head(1, ONE)],
+    "a frame that is missing": [head(5), head(8, THREE)],
     "nothing": [None, head(6)],
 }
 
@@ -151,3 +155,20 @@ def test_no_frame_is_missing_before_an_instant_keyframe() -> None:
     for one, idr in ((head(5), False), (head(6, reference=False), False), (head(0), True)):
         frames.follows(one, 0, idr=idr)
     assert not frames.is_gap
+
+
+ORDERS = {
+    "on and on": ([0, 2, 4], False),
+    "between others": ([0, 8, 4, 2, 6, 10], False),
+    "from the beginning again": ([28, 30, 0, 2], False),
+    "back": ([0, 2, 4, 1], True),
+}
+
+
+@pytest.mark.parametrize(("orders", "is_late"), ORDERS.values(), ids=ORDERS.keys())
+def test_a_picture_that_comes_out_before_others_is_late(orders: list[int], is_late: bool) -> None:
+    """Some players never show the GOP that begins there, and what they show for its time would not be sampled."""
+    order = OutputOrder()
+    for number, one in enumerate(orders):
+        late = order.is_late(head(number)._replace(order=one, orders=32), idr=not number)
+    assert late == is_late
