@@ -96,7 +96,7 @@ class QuantiserReader:
             return False
 
     def picture_of(self, unit: bytes) -> tuple[int, int, int, bool | None, int | None] | None:
-        """What all slices of a picture have in common, of a NAL unit's first bytes: type, SPS, frame_num, whether it is
+        """Fields that all slices of a picture share, of a NAL unit's first bytes: type, SPS, frame_num, whether it is
         the bottom field, and pic_order_cnt_lsb; None: it cannot be told."""
         try:
             picture, order = self._begin(Bits(unit[1:COMMON_HEAD_BYTES]), idr=unit[0] & 0x1F == IDR)

@@ -14,7 +14,7 @@ ODD_PROFILES = frozenset((134, 135, 138, 139, 144))
 MOST_FRAMES, MOST_HRDS, MOST_SETS = 16, 32, 32
 """max_num_ref_frames and max_num_reorder_frames (A.3.1), cpb_cnt (E.2.2), and the number of SPS (7.4.2.1.1)."""
 MOST_BITS, MOST_DEPTH = 16, 14
-"""Of frame_num and pic_order_cnt_lsb, and of samples (7.4.2.1.1)."""
+"""Limits on frame_num and pic_order_cnt_lsb, and on samples (7.4.2.1.1)."""
 LARGEST_SIDE = 1 << 12
 """Macroblocks."""
 EXTENDED_ASPECT = 255
@@ -67,7 +67,7 @@ def read_sps(bits: Bits) -> tuple[int, SequenceParameters | None]:
 
 
 def _read_sequence(bits: Bits, profile: int, identifier: int) -> SequenceParameters:
-    """What follows the identifier.
+    """The fields after the identifier.
 
     Raises:
         HeaderError: it makes no sense.
@@ -118,7 +118,7 @@ def _hold(makes_sense: bool) -> None:
 
 
 def _check_rest(bits: Bits, *, frames_only: bool) -> None:
-    """What follows frame_mbs_only_flag, to see whether decoders take it. They do if it is cut off."""
+    """Checks the fields after frame_mbs_only_flag as decoders do. They take an SPS that is cut off there."""
     counts: list[tuple[int, int]] = []
     with suppress(HeaderError):
         bits.take(1 if frames_only else 2)
@@ -187,7 +187,7 @@ def read_pps(bits: Bits) -> tuple[int, PictureParameters | None]:
 
 
 def _read_picture(bits: Bits) -> PictureParameters:
-    """What follows the identifier.
+    """The fields after the identifier.
 
     Raises:
         HeaderError: it makes no sense.

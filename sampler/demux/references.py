@@ -15,7 +15,7 @@ MOST_NUMBERS = 1024
 MOST_FRAMES = 16
 """References that a decoder keeps (A.3.1)."""
 FIELDS = 2
-"""Of one frame."""
+"""Number of the fields of a frame."""
 
 
 class ReferenceList(NamedTuple):
@@ -44,7 +44,7 @@ class SliceHead(NamedTuple):
     lists: Lists
     """It may use any picture in them."""
     marking: Marking
-    """What becomes of references."""
+    """Changes to the references."""
     order: int | None
     """pic_order_cnt_lsb; None: it is not told."""
     orders: int

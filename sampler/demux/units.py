@@ -18,9 +18,11 @@ class Units:
     """Parts the packets of one stream, in order."""
 
     def __init__(self, length_bytes: int, is_read: Callable[[bytes], bool]) -> None:
-        """Args:
-        length_bytes: bytes of the length in front of each unit; 0: they have start codes.
-        is_read: True of units that decoders do not skip.
+        """Parts nothing yet.
+
+        Args:
+            length_bytes: bytes of the length in front of each unit; 0: they have start codes.
+            is_read: True of units that decoders do not skip.
         """
         self.length_bytes = length_bytes
         self._is_read = is_read
