@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 FIRST_SECONDS, MACROBLOCK_SECONDS = 0.1, 5e-6
 """CPU that is allowed once, and for each macroblock of a counted picture: libvpx takes 0.3 to 1.2 µs."""
 LEAST_SECONDS = 0.001
-"""Of a timer: 0 would be none."""
+"""The shortest time that a timer is set to: 0 would be none."""
 MACROBLOCK_PIXELS = 256
 
 
