@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.clips import EncoderSetting
 from bench.hidden_clips import HiddenClip, MakeClip, encoded
-from bench.hidden_rows import AV1, PLAIN, SEGMENT_SECONDS, X264_LOW_DELAY, X264_QUALITY, X265, HiddenRow
+from bench.hidden_rows import AV1, PLAIN, SEGMENT_SECONDS, VP9, X264_LOW_DELAY, X264_QUALITY, X265, HiddenRow
 from bench.made_clips import lazy_reel
 from bench.material import MONTAGE, Reel
 from bench.staging import I420, StagedReel, Strobe, planes, portrait
@@ -58,6 +58,7 @@ PRICED = (
     PricedStream(name="talking head, 360p", floor=2, encoder=X264_LOW_DELAY),
     PricedStream(name="talking head, 360p, x265", floor=2, encoder=X265),
     PricedStream(name="talking head, 360p, AV1: all decoded", floor=0.6, encoder=AV1),
+    PricedStream(name="talking head, 360p, VP9: all decoded", floor=0.6, encoder=VP9),
     PricedStream(name="portrait with grain, 360p: all decoded", floor=0.6, encoder=X264_QUALITY, grain=True),
     PricedStream(name="montage, 360p", floor=0.9, encoder=X264_QUALITY, ground=MONTAGE),
     PricedStream(name="montage, 360p, low delay", floor=0.9, encoder=X264_LOW_DELAY, ground=MONTAGE),
