@@ -10,7 +10,7 @@ from sampler.demux.packets import VideoPacket
 from sampler.plan.gaps import SecretInstants
 from sampler.plan.run_plan import Decoding, Plan, RunPlan
 
-COMPARED_SHARE = 1 / 4
+COMPARED_SHARE = 1 / 6
 """Share of the runs that are decoded by both, by chance, if there is room: a talking head of 360p costs 1.6 times as
 much as with one decoder if all are. What is hidden for longer meets one, and is seen in half of the others."""
 
