@@ -12,8 +12,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-FIRST_SECONDS, MACROBLOCK_SECONDS = 0.1, 5e-6
-"""CPU that is allowed once, and for each macroblock of a counted picture: libvpx takes 0.3 to 1.2 µs."""
+FIRST_SECONDS, MACROBLOCK_SECONDS, BYTE_SECONDS = 0.1, 5e-6, 5e-7
+"""CPU that is allowed once, for each macroblock of a counted picture and for each byte: libvpx takes 0.3 to 1.2 µs and
+0.08 µs."""
+MACROBLOCK_BYTES = 400
+"""The most that count for a macroblock: uncoded it has 384."""
 LEAST_SECONDS = 0.001
 """The shortest time that a timer is set to: 0 would be none."""
 MACROBLOCK_PIXELS = 256
@@ -34,7 +37,9 @@ class BoundedDecoding:
         Raises:
             av.error.FFmpegError, ValueError: as of the decoder.
         """
-        self._seconds += pictures * self._macroblocks * MACROBLOCK_SECONDS
+        macroblocks = pictures * self._macroblocks
+        size_bytes = min(payload.size, MACROBLOCK_BYTES * macroblocks)
+        self._seconds += macroblocks * MACROBLOCK_SECONDS + size_bytes * BYTE_SECONDS
         signal.setitimer(signal.ITIMER_PROF, max(self._seconds, LEAST_SECONDS))
         try:
             frames = self.context.decode(payload)

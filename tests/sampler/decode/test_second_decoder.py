@@ -16,7 +16,7 @@ from sampler.frames import SampledFrame, SampledSegment
 
 PICTURES = 2 * RATE
 START, STOP = 20, 30
-SEEDS, MANY = 24, 40_000
+SEEDS, MANY = 24, 20_000
 VP9_INTRA = replace(VP9, options=VP9.options | {"g": "1"})
 AV1_INTRA = replace(AV1, options=AV1.options | {"g": "1"})
 SECOND = "second_video_stream"
@@ -103,16 +103,17 @@ def test_what_one_decoder_refuses_is_soon_known(decoder: Decoder) -> None:
 
 def test_thousands_of_pictures_in_a_packet_cost_little(decoder: Decoder) -> None:
     """No index counts them: half a megabyte took a decoder of 720p six seconds, and each worker that was given it."""
-    packets = coded_in(still(VP9, "astronaut"))
+    large = replace(VP9, width=640, height=360)
+    packets = coded_in(still(large, "astronaut"))
     packets[START] = Coded(packets[START].data * MANY, packets[START].keyframe)
-    data = mp4_of(packets, still(VP9, "astronaut"))
+    data = mp4_of(packets, still(large, "astronaut"))
     died = 0
-    for seed in range(SEEDS):
+    for seed in range(SEEDS // 2):
         try:
             decoder.sample(data, profile=BALANCED, seed=bytes([seed]))
         except DecoderDiedError as error:
             died += -error.exit_status == signal.SIGPROF
-    assert SEEDS / 4 <= died < SEEDS
+    assert SEEDS / 8 <= died < SEEDS / 2
 
 
 def test_where_both_cannot_be_decoded_either_is(decoder: Decoder) -> None:
@@ -148,6 +149,19 @@ def test_two_pictures_of_one_packet_are_not_called_seen(decoder: Decoder, recipe
     assert_unmoderated(segment)
     for name in ("astronaut", "coffee"):
         assert any(shows(frame, name) for frame in segment.frames)
+
+
+def test_pictures_of_many_bytes_may_take_their_time(decoder: Decoder) -> None:
+    """A broadcaster of high quality would lose all segments of which the second decoder has a part."""
+    options = VP9.options | {"crf": "0", "b": "0", "qmin": "0", "qmax": "1"}
+    recipe = replace(VP9, width=640, height=360, options=options)
+    chance = np.random.default_rng(7)
+    data = encode_pictures(recipe, steady(PICTURES // 2), lambda _index: chance.integers(20, 230, (360, 640)))
+    rich = BALANCED.model_copy(update={"macroblocks_per_second": 10**7})
+
+    for seed in range(6):
+        segment = decoder.sample(data, profile=rich, seed=bytes([seed]))
+        assert (segment.notes, segment.unmoderated) == ((), ())
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name.startswith(("vp9", "av1"))])
