@@ -1,8 +1,7 @@
 """Decoding for which nobody can tell before what it takes: the kernel ends a process that takes far too much of it.
 
-A packet of VP9 may have thousands of small pictures one behind the other, as many as nobody can count: 10,000 of 720p
-in half a megabyte take 6 s. Bounded is CPU, not a count, so that a plan stays the same on every worker. Runs in the
-decoder child.
+A packet of VP9 may have thousands of small pictures one behind the other, as many as nobody can count. Bounded is CPU,
+not a count, so that a plan stays the same on every worker. Runs in the decoder child.
 """
 
 import signal
@@ -12,23 +11,26 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-FIRST_SECONDS, MACROBLOCK_SECONDS, BYTE_SECONDS = 0.1, 5e-6, 5e-7
-"""CPU that is allowed once, for each macroblock of a counted picture and for each byte: libvpx takes 0.3 to 1.2 µs and
-0.08 µs."""
-MACROBLOCK_BYTES = 400
-"""The most that count for a macroblock: uncoded it has 384."""
+from sampler.demux.sizes import announced_pixels
+
+FIRST_SECONDS, PIXEL_SECONDS, BYTE_SECONDS = 0.1, 2e-8, 5e-7
+"""CPU that is allowed once, for each pixel of a counted picture and for each byte; libvpx takes 1 to 5 ns and 80 ns."""
+PIXEL_BYTES = 1.5
+"""The most that count for a pixel: as many as it has uncoded."""
 LEAST_SECONDS = 0.001
 """The shortest time that a timer is set to: 0 would be none."""
-MACROBLOCK_PIXELS = 256
 
 
 class BoundedDecoding:
-    """A decoder with an allowance of CPU, which grows with the pictures that it is known to decode."""
+    """A decoder with an allowance of CPU, which grows with the pictures that it is known to decode.
 
-    def __init__(self, context: VideoCodecContext, *, like: VideoCodecContext) -> None:
-        """Takes a decoder, and the context that knows what the container says of the pictures."""
+    Their size is what their headers say, or that of the last one that came: a container may say anything.
+    """
+
+    def __init__(self, context: VideoCodecContext) -> None:
         self.context = context
-        self._macroblocks = like.width * like.height / MACROBLOCK_PIXELS
+        self._name = context.name
+        self._pixels = 0
         self._seconds = FIRST_SECONDS
 
     def decode(self, payload: "Packet[VideoStream]", pictures: int) -> list[VideoFrame]:
@@ -37,15 +39,13 @@ class BoundedDecoding:
         Raises:
             av.error.FFmpegError, ValueError: as of the decoder.
         """
-        macroblocks = pictures * self._macroblocks
-        size_bytes = min(payload.size, MACROBLOCK_BYTES * macroblocks)
-        self._seconds += macroblocks * MACROBLOCK_SECONDS + size_bytes * BYTE_SECONDS
+        pixels = pictures * (announced_pixels(self._name, bytes(payload)) or self._pixels)
+        self._seconds += pixels * PIXEL_SECONDS + min(payload.size, pixels * PIXEL_BYTES) * BYTE_SECONDS
         signal.setitimer(signal.ITIMER_PROF, max(self._seconds, LEAST_SECONDS))
         try:
             frames = self.context.decode(payload)
         finally:
             self._seconds, _ = signal.setitimer(signal.ITIMER_PROF, 0)
         for frame in frames:
-            # A picture may be larger than those before it, or than the container says.
-            self._macroblocks = max(self._macroblocks, frame.width * frame.height / MACROBLOCK_PIXELS)
+            self._pixels = frame.width * frame.height
         return frames

@@ -14,7 +14,7 @@ from sampler.decode.needed import decodable, leaned_on, needed_packets
 from sampler.decode.probe import PROBED_AFTER, is_predicted, prober
 from sampler.decode.run_decoder import RunDecoder
 from sampler.decode.scenes import SceneWatch
-from sampler.decode.second_decoder import DecoderComparison, second_decoder
+from sampler.decode.second_decoder import second_decoder
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.decode.thrift import ProbedRun, is_thrifty
 from sampler.demux.packet_reader import PacketWindow
@@ -54,15 +54,10 @@ class Executor:
         max_pixels = ROOM * limits.picture_pixels
         # Of a context whose decoder could not be opened the name is not to be read again: it crashes.
         self._prober = prober(context, max_pixels=max_pixels, extradata=probing_extradata)
-        self._second = second_decoder(context)
-        self._compared_frames = 0
-        self._decoder = self._own = RunDecoder(context, max_pixels=max_pixels)
-        """The decoder of the run that is worked on; the stream's own."""
-        self._alone: RunDecoder | None = None
-        if self._second is not None:
-            self._alone = RunDecoder(self._second.context, max_pixels=max_pixels, bounded=self._second)
-            self._alone.set_up(thrifty=False)
-        self._differs = False
+        self._second = second_decoder(context, max_pixels=max_pixels)
+        self._own = RunDecoder(context, max_pixels=max_pixels)
+        self._decoder = self._own
+        """That of the run that is worked on."""
         self._scenes = SceneWatch()
         self._watches_all = watches_all
         self.padded = False
@@ -76,7 +71,7 @@ class Executor:
 
     @property
     def _decoders(self) -> list[RunDecoder]:
-        return [self._own] if self._alone is None else [self._own, self._alone]
+        return [self._own] if self._second is None else [self._own, self._second.alone]
 
     @property
     def has_second_decoder(self) -> bool:
@@ -86,13 +81,15 @@ class Executor:
     @property
     def ambiguous(self) -> bool:
         """True if players show other pictures than these, or one of several of a packet, and which is unknown."""
-        return self._differs or any(one.several for one in self._decoders)
+        differs = self._second is not None and self._second.differs
+        return differs or any(one.several for one in self._decoders)
 
     @property
     def frames_decoded(self) -> int:
         """Pictures decoded, suspects that were probed among them, and parts of pictures by their share."""
         probed = int(self._prober.frames_decoded) if self._prober is not None else 0
-        return sum(one.frames_decoded for one in self._decoders) + self._compared_frames + probed
+        second = self._second.frames_decoded if self._second is not None else 0
+        return self._own.frames_decoded + second + probed
 
     @property
     def bytes_decoded(self) -> int:
@@ -129,11 +126,8 @@ class Executor:
         followed, spare = -1, plan.spare_macroblocks
         for part, targets, refuted in parts:
             damaged, before = self.damaged, copy(budget)
-            self._decoder = self._own
-            # Once both differ, the second shows what most players do.
-            is_second = part.decoding is Decoding.SECOND or (part.decoding is Decoding.BOTH and self._differs)
-            if is_second and self._alone is not None:
-                self._decoder = self._alone
+            second = self._second
+            self._decoder = second.alone if second is not None and second.takes(part.decoding) else self._own
             if part.run.start != followed:
                 self._scenes.forget(all_follow=part.watched)
             followed = part.run.stop if part.watched else -1
@@ -236,18 +230,17 @@ class Executor:
         held: list[DecodedTarget] = []
         indices = decodable(window, run) if part.watched else needed_packets(window, run, targets)
         comparison = None
-        if part.decoding is Decoding.BOTH and self._second is not None and not self._differs:
-            comparison = DecoderComparison(self._second, window, indices)
+        if part.decoding is Decoding.BOTH and self._second is not None and self._decoder is self._own:
+            comparison = self._second.beside(window, indices)
         for index, frame in self._decoder.decode(window, run, indices):
             if comparison is not None:
-                comparison.look(index, frame, self._scenes.measured.of(frame))
+                other = comparison.other(index, frame, self._scenes.measured.of(frame))
                 if comparison.fails:
                     # A player that has the second decoder shows nothing.
                     self.lost_seconds.add(window.packets[index].seconds)
-                if comparison.other is not None and not self._differs:
+                if other is not None:
                     cut = PlannedPicture(index=index, reason=SampleReason.CUT)
-                    held.append(self._taken(window, run, index, comparison.other, cut))
-                self._differs |= comparison.differs
+                    held.append(self._taken(window, run, index, other, cut))
             proof = suspects.get(index)
             if proof is not None and (
                 (proof.predicted_share is not None and is_predicted(frame, proof.predicted_share))
@@ -280,8 +273,6 @@ class Executor:
                 taken = held.pop(0)
                 if not taken.target.is_refuted(refuted):
                     yield taken
-        if comparison is not None:
-            self._compared_frames += comparison.frames_decoded
         lookout.close()
         yield from (taken for taken in held if not taken.target.is_refuted(refuted))
 

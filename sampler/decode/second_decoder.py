@@ -12,12 +12,16 @@ from typing import cast
 import av
 import numpy as np
 from av.codec.codec import UnknownCodecError
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from sampler.decode.bounded_decoding import BoundedDecoding
 from sampler.decode.cells import Cells, cells_of
+from sampler.decode.run_decoder import RunDecoder
 from sampler.demux.packet_reader import PacketWindow
+from sampler.plan.run_plan import Decoding
 
 SECOND_DECODERS = {"vp9": "libvpx-vp9", "libvpx-vp9": "vp9"}
 """By the stream's own decoder, as FFmpeg calls them."""
@@ -27,41 +31,72 @@ of libvpx and of Chromium, temporal layers and pictures predicted from larger an
 leaves nothing to decoders."""
 
 
+class SecondDecoder:
+    """The second decoder of a stream: it decodes runs alone, or beside the stream's own."""
+
+    def __init__(self, context: VideoCodecContext, *, max_pixels: int) -> None:
+        """Takes over a context, not yet opened."""
+        self._bounded = BoundedDecoding(context)
+        self._compared_frames = 0
+        self.alone = RunDecoder(context, max_pixels=max_pixels, bounded=self._bounded)
+        self.alone.set_up(thrifty=False)
+        self.differs = False
+        """True once it made another picture than the stream's own decoder."""
+
+    @property
+    def frames_decoded(self) -> int:
+        """Pictures decoded, alone or for comparison."""
+        return self.alone.frames_decoded + self._compared_frames
+
+    def takes(self, decoding: Decoding) -> bool:
+        """True if it decodes a run alone. Once both differ it shows what most players do."""
+        return decoding is Decoding.SECOND or (decoding is Decoding.BOTH and self.differs)
+
+    def beside(self, window: PacketWindow, indices: Sequence[int]) -> "DecoderComparison":
+        """Begins to decode packets of a run beside the stream's own decoder."""
+        return DecoderComparison(self, window, indices)
+
+    def decode(self, payload: "Packet[VideoStream]", pictures: int) -> list[VideoFrame]:
+        """Decodes a packet for comparison, as `BoundedDecoding.decode`."""
+        self._compared_frames += 1
+        return self._bounded.decode(payload, pictures)
+
+
 class DecoderComparison:
     """Pictures of a run as a second decoder makes them, beside those of the stream's own."""
 
-    def __init__(self, decoder: BoundedDecoding, window: PacketWindow, indices: Sequence[int]) -> None:
+    def __init__(self, decoder: SecondDecoder, window: PacketWindow, indices: Sequence[int]) -> None:
         """Takes the second decoder, between two runs, and the packets of the run that are decoded."""
         self._decoder = decoder
         self._window = window
         self._left = deque(indices)
-        self.differs = False
-        """A picture was another one than the stream's own decoder made."""
-        self.other: VideoFrame | None = None
-        """That picture; None: there was none."""
         self.fails = False
         """It refused a packet: those after it lean on what it has not."""
-        self.frames_decoded = 0
 
-    def look(self, index: int, own: VideoFrame, cells: Cells) -> None:
-        """Decodes up to a packet of which the stream's own decoder made a picture, with these cells."""
+    def other(self, index: int, own: VideoFrame, cells: Cells) -> VideoFrame | None:
+        """Decodes up to a packet of which the stream's own decoder made a picture, with these cells; returns the first
+        one that is another."""
         frame: VideoFrame | None = None
-        while self._left and self._left[0] <= index and not self.fails and not self.differs:
+        while self._left and self._left[0] <= index and not self._is_over:
             frame = self._decoded(self._left.popleft(), index)
-        if not self.fails and not self.differs:
-            # Without a picture of this packet a player goes on with the one before.
-            self.differs = (
-                frame is None
-                or (frame.width, frame.height) != (own.width, own.height)
-                or bool(np.abs(cells_of(frame) - cells).max() > SAME_LEVELS)
-            )
-            self.other = frame if self.differs else None
+        if self._is_over:
+            return None
+        # Without a picture of this packet a player goes on with the one before.
+        self._decoder.differs = (
+            frame is None
+            or (frame.width, frame.height) != (own.width, own.height)
+            or bool(np.abs(cells_of(frame) - cells).max() > SAME_LEVELS)
+        )
+        return frame if self._decoder.differs else None
+
+    @property
+    def _is_over(self) -> bool:
+        return self.fails or self._decoder.differs
 
     def _decoded(self, at: int, index: int) -> VideoFrame | None:
         """Decodes a packet; returns the picture of packet `index`, if there is one."""
         payload = self._window.payloads[at]
         payload.pts = at
-        self.frames_decoded += 1
         try:
             frames = self._decoder.decode(payload, self._window.packets[at].pictures)
         except (av.error.FFmpegError, ValueError):
@@ -70,11 +105,12 @@ class DecoderComparison:
         return next((frame for frame in reversed(frames) if frame.pts == index), None)
 
 
-def second_decoder(like: VideoCodecContext) -> BoundedDecoding | None:
-    """The second decoder of a stream, not yet opened; None: players have but one, or it is not there.
+def second_decoder(like: VideoCodecContext, *, max_pixels: int) -> SecondDecoder | None:
+    """The second decoder of a stream; None: players have but one, or it is not there.
 
     Args:
         like: the stream's own, not yet opened.
+        max_pixels: of its pictures.
     """
     name = SECOND_DECODERS.get(like.name)
     if name is None:
@@ -84,4 +120,4 @@ def second_decoder(like: VideoCodecContext) -> BoundedDecoding | None:
     except UnknownCodecError:
         return None
     context.extradata = like.extradata
-    return BoundedDecoding(context, like=like)
+    return SecondDecoder(context, max_pixels=max_pixels)

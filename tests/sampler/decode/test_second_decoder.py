@@ -1,6 +1,7 @@
 """Packets of which players show other pictures than the stream's own decoder gives: none of them counts as seen."""
 
 import signal
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,9 @@ SEEDS, MANY = 24, 20_000
 VP9_INTRA = replace(VP9, options=VP9.options | {"g": "1"})
 AV1_INTRA = replace(AV1, options=AV1.options | {"g": "1"})
 SECOND = "second_video_stream"
+RICH = BALANCED.model_copy(update={"macroblocks_per_second": 10**8})
+SIZE_AT, NEARLY_TOO_LARGE = 28, (8000, 7900)
+"""Place of the width in a sample entry, and a size just under the limit on pictures."""
 
 
 def still(recipe: Recipe, name: str) -> bytes:
@@ -101,16 +105,20 @@ def test_what_one_decoder_refuses_is_soon_known(decoder: Decoder) -> None:
         assert stretch.end_seconds == pytest.approx(PICTURES * FRAME_SECONDS)
 
 
-def test_thousands_of_pictures_in_a_packet_cost_little(decoder: Decoder) -> None:
+@pytest.mark.parametrize("says_larger", [False, True], ids=["plain", "in a container that says otherwise"])
+def test_thousands_of_pictures_in_a_packet_cost_little(decoder: Decoder, says_larger: bool) -> None:
     """No index counts them: half a megabyte took a decoder of 720p six seconds, and each worker that was given it."""
     large = replace(VP9, width=640, height=360)
     packets = coded_in(still(large, "astronaut"))
     packets[START] = Coded(packets[START].data * MANY, packets[START].keyframe)
     data = mp4_of(packets, still(large, "astronaut"))
+    if says_larger:
+        at = data.index(b"vp09") + SIZE_AT
+        data = data[:at] + struct.pack(">HH", *NEARLY_TOO_LARGE) + data[at + 4 :]
     died = 0
     for seed in range(SEEDS // 2):
         try:
-            decoder.sample(data, profile=BALANCED, seed=bytes([seed]))
+            decoder.sample(data, profile=RICH if says_larger else BALANCED, seed=bytes([seed]))
         except DecoderDiedError as error:
             died += -error.exit_status == signal.SIGPROF
     assert SEEDS / 8 <= died < SEEDS / 2
@@ -157,10 +165,9 @@ def test_pictures_of_many_bytes_may_take_their_time(decoder: Decoder) -> None:
     recipe = replace(VP9, width=640, height=360, options=options)
     chance = np.random.default_rng(7)
     data = encode_pictures(recipe, steady(PICTURES // 2), lambda _index: chance.integers(20, 230, (360, 640)))
-    rich = BALANCED.model_copy(update={"macroblocks_per_second": 10**7})
 
     for seed in range(6):
-        segment = decoder.sample(data, profile=rich, seed=bytes([seed]))
+        segment = decoder.sample(data, profile=RICH, seed=bytes([seed]))
         assert (segment.notes, segment.unmoderated) == ((), ())
 
 
