@@ -1,13 +1,15 @@
 """Packets of fragmented MP4s, taken apart and put together otherwise than any encoder does."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 import av
 from media import CLOCK, FRAME_TICKS
+from skipped_slices import joined, units
 
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 LENGTH_BYTES = 4
 """Of a picture's length in the index of a superframe."""
 
@@ -28,8 +30,7 @@ def coded_in(data: bytes) -> list[Coded]:
 def mp4_of(packets: Sequence[Coded], like: bytes) -> bytes:
     """A fragmented MP4 of packets, each shown for `media.FRAME_TICKS`, with the sample entry of another one."""
     file = io.BytesIO()
-    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    with av.open(io.BytesIO(like)) as source, av.open(file, "w", format="mp4", options=options) as output:
+    with av.open(io.BytesIO(like)) as source, av.open(file, "w", format="mp4", options=FRAGMENTED) as output:
         stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
         for number, coded in enumerate(packets):
             packet = av.Packet(coded.data)
@@ -37,6 +38,21 @@ def mp4_of(packets: Sequence[Coded], like: bytes) -> bytes:
             packet.pts = packet.dts = number * FRAME_TICKS
             packet.duration = FRAME_TICKS
             output.mux(packet)
+    return file.getvalue()
+
+
+def repacked(data: bytes, change: Callable[[int, list[bytes]], list[bytes]]) -> bytes:
+    """A fragmented MP4 with the NAL units of each picture changed; [] leaves the picture out."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(file, "w", format="mp4", options=FRAGMENTED) as output:
+        stream = source.streams.video[0]
+        written = output.add_stream_from_template(stream)
+        for index, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
+            if coded := change(index, units(bytes(packet))):
+                one = av.Packet(joined(coded))
+                one.pts, one.dts, one.time_base = packet.pts, packet.dts, packet.time_base
+                one.duration, one.stream, one.is_keyframe = packet.duration, written, packet.is_keyframe
+                output.mux(one)
     return file.getvalue()
 
 

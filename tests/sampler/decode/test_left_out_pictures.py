@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from fields import BitWriter
 from media import encode_pictures, in_mp4, photograph, steady, x264
+from mp4_packets import repacked
 from numpy.typing import NDArray
-from skipped_slices import Header, joined, parameter_sets, unit, units
+from skipped_slices import Header, parameter_sets, unit
 from skipped_slices import Sequence as Widths
 
 from config.profiles import BALANCED
@@ -93,21 +94,11 @@ def test_so_is_what_comes_after_pictures_that_are_lost(decoder: Decoder) -> None
 def assert_sampled_as_shown(decoder: Decoder, change: Callable[[int, list[bytes]], list[bytes]]) -> None:
     """Asserts that the clip with its pictures changed looks otherwise, and that all samples show it so."""
     data = clip()
-    file = io.BytesIO()
-    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    with av.open(io.BytesIO(data)) as source, av.open(file, "w", format="mp4", options=options) as output:
-        stream = source.streams.video[0]
-        written = output.add_stream_from_template(stream)
-        for index, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
-            if coded := change(index, units(bytes(packet))):
-                one = av.Packet(joined(coded))
-                one.pts, one.dts, one.time_base = packet.pts, packet.dts, packet.time_base
-                one.stream, one.is_keyframe = written, packet.is_keyframe
-                output.mux(one)
-    shown, plain = pictures(file.getvalue()), pictures(data)
+    changed = repacked(data, change)
+    shown, plain = pictures(changed), pictures(data)
     assert any(np.abs(shown[time] - plain[time]).mean() > FAR for time in shown)
 
-    segment = decoder.sample(file.getvalue(), profile=BALANCED, seed=b"left out")
+    segment = decoder.sample(changed, profile=BALANCED, seed=b"left out")
     sampled = [frame for frame in segment.frames if not frame.concealed]
     assert sampled[-1].pts_seconds > AFTER_SECONDS or segment.unmoderated
     for frame in sampled:

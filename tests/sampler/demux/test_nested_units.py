@@ -7,7 +7,7 @@ import av
 import pytest
 from kinds import x265
 from media import Recipe, encode_pictures, in_mp4, painted, steady, x264
-from skipped_slices import joined, units
+from mp4_packets import repacked
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
@@ -21,21 +21,6 @@ KINDS = {
     "hevc": (NalCodec.HEVC, in_mp4(x265(**WHOLE, open_gop=0)), b"\x00\x01\x2a"),
 }
 """Codec, recipe, and the beginning of a slice that says no other picture leans on its own."""
-
-
-def repacked(data: bytes, change: Callable[[int, list[bytes]], list[bytes]]) -> bytes:
-    """The fragmented MP4 with the NAL units of each picture changed."""
-    file = io.BytesIO()
-    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    with av.open(io.BytesIO(data)) as source, av.open(file, "w", format="mp4", options=options) as output:
-        stream = source.streams.video[0]
-        written = output.add_stream_from_template(stream)
-        for index, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
-            one = av.Packet(joined(change(index, units(bytes(packet)))))
-            one.pts, one.dts, one.time_base = packet.pts, packet.dts, packet.time_base
-            one.duration, one.stream, one.is_keyframe = packet.duration, written, packet.is_keyframe
-            output.mux(one)
-    return file.getvalue()
 
 
 def clip(recipe: Recipe) -> bytes:
