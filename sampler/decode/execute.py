@@ -12,6 +12,7 @@ from sampler.decode.cells import Cells, means_differ
 from sampler.decode.lookout import Lookout
 from sampler.decode.needed import decodable, leaned_on, needed_packets
 from sampler.decode.probe import PROBED_AFTER, is_predicted, prober
+from sampler.decode.restless import watched_where_cheaper
 from sampler.decode.run_decoder import RunDecoder
 from sampler.decode.scenes import SceneWatch
 from sampler.decode.second_decoder import second_decoder
@@ -117,13 +118,14 @@ class Executor:
             plan = watched_whole(window.packets, plan)
         self.refused_seconds = list(plan.refused_seconds)
         parts = [ProbedRun(part, *self._probed(window, part)) for part in plan.runs]
+        parts, spare = watched_where_cheaper(window, parts, plan.spare_macroblocks)
         if self._prober is not None:
             self._prober.rest()
         if not self._own.is_open:
             self._own.set_up(thrifty=not self._profile.exact_pictures and is_thrifty(window, parts))
         start_seconds = min((window.packets[part.own[0]].seconds for part in plan.runs), default=0.0)
         budget = SampleBudget(self._profile.samples_per_second, start_seconds)
-        followed, spare = -1, plan.spare_macroblocks
+        followed = -1
         for part, targets, refuted in parts:
             damaged, before = self.damaged, copy(budget)
             second = self._second

@@ -293,6 +293,7 @@ def _assembled(
                 ),
                 watched=number in watched,
                 watching_macroblocks=bound.run_cost(packets, part.run, 0),
+                sample_macroblocks=bound.handed_over(1),
             )
             for number, part in enumerate(parts)
         ),

@@ -45,6 +45,8 @@ class RunPlan:
     decoding: Decoding = Decoding.OWN
     watching_macroblocks: float = 0.0
     """That watching it takes, by `DecodingBound.run_cost`."""
+    sample_macroblocks: float = 0.0
+    """That one picture counts for once it is decoded, by `DecodingBound.handed_over`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
