@@ -13,8 +13,8 @@ from sampler.demux.packet_reader import PacketWindow
 from sampler.frames import SampleReason
 from sampler.plan.planned_picture import PlannedPicture
 
-FOUND_BY_WATCHING = 1
-"""Pictures that watching a run is expected to take. With 2 a cut of the film `bikes` went unseen in its fast motion."""
+FOUND_BY_WATCHING = 2
+"""Pictures that watching a run is expected to take: those on both sides of one cut."""
 
 
 def watched_where_cheaper(
