@@ -42,7 +42,8 @@ REPEATED_PART = 4
 """Part of a group's pictures that repeat others, at least, where any do; of as many at least that do not, the smallest
 is what those are measured against."""
 MOST_REPEATS = 6
-"""Pictures in a row (<=) that repeat one, as of 10 a second sent as 60: more are a scene in which nothing moves."""
+"""Pictures in a row (<=) that repeat one, as of 10 a second sent as 60: more are a scene in which nothing moves. Those
+between P-frames count: with eight of them none repeats another."""
 TWO_SCALES = 0.5
 """Taken off where both scales were measured: the larger of two chances is larger by chance."""
 
@@ -75,7 +76,6 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
         if score >= threshold
     ]
     for group in between.values():
-        group.sort(key=lambda index: packets[index].seconds)
         for index, score, stands_out in _weigh(group, measured, start):
             if score >= threshold:
                 before = _last_shown_before(packets, forward, index)
@@ -89,37 +89,53 @@ def shown_as_decoded(packets: Sequence[VideoPacket], start: int, stop: int) -> l
 
 
 def _by_kind(packets: Sequence[VideoPacket], start: int, stop: int) -> tuple[list[int], dict[bool, list[int]]]:
-    """Packets [start, stop) without repeats: those shown in the order they are decoded in, the first of which begins
-    the run; and the others, by whether any leans on them."""
+    """Packets [start, stop) in the order of a player, without repeats: those shown in the order they are decoded in,
+    the first of which begins the run; and the others, by whether any leans on them. The next run's keyframe, on which
+    leading pictures lean, is like none of them."""
     shown_latest = -math.inf
     forward: list[int] = []
     between: dict[bool, list[int]] = {True: [], False: []}
-    for index in range(start, stop):
-        if packets[index].completes:
-            continue
+    whole = [index for index in range(start, stop) if not packets[index].completes]
+    for index in whole:
         seconds = packets[index].seconds
         if seconds > shown_latest:
             shown_latest = seconds
-            forward.append(index)
+            if index == start or not packets[index].keyframe:
+                forward.append(index)
         else:
             between[packets[index].reference].append(index)
-    forward = forward[:1] + _without_repeats(packets, forward[1:])
-    return forward, {reference: _without_repeats(packets, group) for reference, group in between.items()}
+    whole.sort(key=lambda index: packets[index].seconds)
+    forward = forward[:1] + _without_repeats(packets, forward[1:], whole)
+    for reference, group in between.items():
+        group.sort(key=lambda index: packets[index].seconds)
+        # They repeat the pictures on both sides of them, which are none of theirs.
+        between[reference] = _without_repeats(packets, group, group)
+    return forward, between
 
 
-def _without_repeats(packets: Sequence[VideoPacket], group: list[int]) -> list[int]:
+def _without_repeats(packets: Sequence[VideoPacket], group: list[int], among: Sequence[int]) -> list[int]:
     """The pictures of a group but those that repeat the one before: beside them every other one would stand out, in a
-    camera of 10 pictures a second that is sent as 30."""
+    camera of 10 pictures a second that is sent as 30.
+
+    Args:
+        packets: of the window.
+        group: in the order of a player.
+        among: in that order, those by which it is counted how many repeat one in a row.
+    """
     sizes = sorted(packets[index].size_bytes for index in group)
     if not sizes:
         return group
     bound = max(sizes[-1 - len(sizes) // REPEATED_PART] / 2**REPEAT_DOUBLINGS, 1)
     if sizes[0] >= bound:
         return group
+    places = {index: place for place, index in enumerate(among)}
     kept: list[int] = []
+    before = places[group[0]] - 1
     for is_small, several in groupby(group, lambda index: packets[index].size_bytes < bound):
         stretch = list(several)
-        kept += [] if is_small and len(stretch) <= MOST_REPEATS else stretch
+        last = places[stretch[-1]]
+        kept += [] if is_small and last - before <= MOST_REPEATS else stretch
+        before = last
     return kept if len(group) - len(kept) >= len(group) / REPEATED_PART else group
 
 

@@ -117,6 +117,30 @@ def test_repeats_among_b_frames_hide_among_no_others() -> None:
     assert found(packets) == []
 
 
+def test_a_still_scene_before_an_insert_is_no_repeat_where_many_b_frames_lie_between() -> None:
+    """The insert's P-frame was compared with its own others alone, and a window over a shared screen went unseen."""
+    packets = [VideoPacket(seconds=0, size_bytes=KEYFRAME_BYTES, keyframe=True)]
+    for group, size in enumerate([300, 9_000, 5_000, 250]):
+        first = 8 * group + 1
+        packets.append(VideoPacket(seconds=(first + 7) / 15, size_bytes=size, keyframe=False))
+        packets += [
+            VideoPacket(seconds=(first + place) / 15, size_bytes=60, keyframe=False, reference=False)
+            for place in range(7)
+        ]
+
+    assert 1 + 8 in found(packets)
+
+
+def test_the_next_keyframe_is_no_measure_of_the_pictures_before_it() -> None:
+    """Leading pictures lean on it, so that it lies in their run: a cut shortly before it stood out less than where
+    GOPs are closed."""
+    sizes = [KEYFRAME_BYTES, *[800] * 10, 8_000]
+    closed = forward(sizes)
+    opened = [*closed, VideoPacket(seconds=len(sizes) / 25, size_bytes=KEYFRAME_BYTES, keyframe=True)]
+
+    assert found(closed) == found(opened) == [11]
+
+
 @given(st.lists(st.integers(41, 30_000), min_size=2, max_size=60), st.integers(2, 50))
 def test_only_ratios_count(sizes: list[int], factor: int) -> None:
     """Detection would depend on the stream's bit rate."""
