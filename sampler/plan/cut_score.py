@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
-from typing import NamedTuple
 
 from sampler.demux.packets import VideoPacket
 
@@ -61,28 +60,10 @@ class Cut:
     """In doublings."""
     stands_out: float
     """The part of the score that compares the packet with its neighbours."""
-    excess: float = 0.0
-    """Share of its keyframe by which it is larger than its larger side: the part of the picture that is new, if that
-    costs as much a pixel as all of it did."""
 
 
-class _Weighed(NamedTuple):
-    """A packet as `Cut` describes it."""
-
-    packet: int
-    score: float
-    stands_out: float
-    excess: float
-
-    def cut(self, *, before: int) -> Cut:
-        return Cut(index=self.packet, before=before, score=self.score, stands_out=self.stands_out, excess=self.excess)
-
-
-def find_cuts(
-    packets: Sequence[VideoPacket], start: int, stop: int, threshold: float, *, excess: float = math.inf
-) -> list[Cut]:
-    """The cuts with score >= `threshold`, or with such an `excess` (>=), among packets [start, stop), a run whose first
-    packet is its keyframe.
+def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: float) -> list[Cut]:
+    """The cuts with score >= `threshold` among packets [start, stop), a run whose first packet is its keyframe.
 
     Pictures are compared with their like: those shown in the order they are decoded in (P, or everything if there
     are no B-frames), B-frames that others lean on, and B-frames that none does.
@@ -90,16 +71,15 @@ def find_cuts(
     forward, between = _by_kind(packets, start, stop)
     measured = _measure(packets, start, stop)
     found = [
-        one.cut(before=forward[position])
-        for position, one in enumerate(_weigh(forward[1:], measured, start))
-        if one.score >= threshold or one.excess >= excess
+        Cut(index=index, before=forward[position], score=score, stands_out=stands_out)
+        for position, (index, score, stands_out) in enumerate(_weigh(forward[1:], measured, start))
+        if score >= threshold
     ]
     for group in between.values():
-        found += [
-            one.cut(before=_last_shown_before(packets, forward, one.packet))
-            for one in _weigh(group, measured, start)
-            if one.score >= threshold or one.excess >= excess
-        ]
+        for index, score, stands_out in _weigh(group, measured, start):
+            if score >= threshold:
+                before = _last_shown_before(packets, forward, index)
+                found.append(Cut(index=index, before=before, score=score, stands_out=stands_out))
     return found
 
 
@@ -120,7 +100,7 @@ def _by_kind(packets: Sequence[VideoPacket], start: int, stop: int) -> tuple[lis
         seconds = packets[index].seconds
         if seconds > shown_latest:
             shown_latest = seconds
-            if not forward or not packets[index].keyframe:
+            if index == start or not packets[index].keyframe:
                 forward.append(index)
         else:
             between[packets[index].reference].append(index)
@@ -171,24 +151,20 @@ def _measure(packets: Sequence[VideoPacket], start: int, stop: int) -> list[list
     return [sizes, complexities]
 
 
-def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> list[_Weighed]:
-    """Each packet of a group in presentation order."""
+def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> list[tuple[int, float, float]]:
+    """(index, score, the part of it without the keyframe) of each packet of a group in presentation order."""
     sides = [_compare([scale[index - start] for index in group]) for scale in measured]
     looks = TWO_SCALES * (len(measured) - 1)
     weighed = []
     for position, index in enumerate(group):
-        against, least, most, excess = AGAINST_FLOOR, -math.inf, -math.inf, 0.0
+        against, least, most = AGAINST_FLOOR, -math.inf, -math.inf
         for scale, side in zip(measured, sides, strict=True):
             before, after = side[position]
-            lower = min(before, after)
-            least = max(least, lower)
+            least = max(least, min(before, after))
             most = max(most, before, after)
-            size = scale[index - start] - scale[0]
-            against = max(against, size)
-            if lower > 0:
-                excess = max(excess, 2 ** min(size, 0.0) * (1 - 2**-lower))
+            against = max(against, scale[index - start] - scale[0])
         stands_out = least + most / 2 - looks
-        weighed.append(_Weighed(index, stands_out + against, stands_out, excess))
+        weighed.append((index, stands_out + against, stands_out))
     return weighed
 
 

@@ -1,6 +1,5 @@
 """Suspected cuts of a window, each with the pictures to take for it and the packets that must prove it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,10 +22,9 @@ WEAK_DOUBLINGS, WEAK_MACROBLOCKS = 1.0, 1_620
 picture stands out so little. In pictures over that size (720×576) probes would cost more than all else."""
 WEAK_STANDS_OUT, WEAK_SHARE = 0.2, 18
 """They stand out from their neighbours by so many doublings (>=), and are such a part of their keyframe (>=), as the
-smallest window is of the picture. Those that exceed their neighbours by such a part are probed whatever their score:
-where all moves, a window adds half to a packet that is a tenth of its keyframe. Else every large picture of a talking
-head in x265 is one. Of 115 weak suspects of it that were no cuts 44 are left so, of 141 weak cuts in windows over films
-113, with no insert seen less; with 0.35 one in a ninth of 22 was missed besides."""
+smallest window is of the picture: else every large picture of a talking head in x265 is one. Of 115 weak suspects of it
+that were no cuts 44 are left so, of 141 weak cuts in windows over films 113, with no insert seen less; with 0.35 one in
+a ninth of 22 was missed besides."""
 WEAK_RESERVE = 0.5
 """Share of the bucket of cuts that weak suspects leave to others where packets tell sizes alone: there they are many.
 Without it 2 a second were probed of a talking head in x265, and a GOP watched for suspects that found no token; with
@@ -99,8 +97,7 @@ def find_suspects(
     threshold = profile.cut_doublings - (PROBED_DOUBLINGS if probed and sizes_alone else 0)
     takeable = set(own)
     suspects = []
-    excess = 1 / WEAK_SHARE if weakest else math.inf
-    for cut in find_cuts(packets, run.start, run.tail, threshold - weakest, excess=excess):
+    for cut in find_cuts(packets, run.start, run.tail, threshold - weakest):
         if cut.score < threshold and not _may_be_weak(cut, packets[cut.index], packets[run.start]):
             continue
         begun = _first_whole(packets, own, cut.index)
