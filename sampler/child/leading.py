@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import leading_stop, orphans
 from sampler.plan.coverage import picture_stretches
 from sampler.plan.run_plan import Plan

@@ -15,7 +15,8 @@ from sampler.decode.execute import Executor
 from sampler.decode.planes import store
 from sampler.decode.settled import DecodedTarget
 from sampler.decode.shown import ShownOtherwise
-from sampler.demux.packet_reader import Demuxer, PacketWindow
+from sampler.demux.packet_reader import Demuxer
+from sampler.demux.packet_window import PacketWindow
 from sampler.demux.primer import Primer
 from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile

@@ -18,7 +18,7 @@ from sampler.decode.scenes import SceneWatch
 from sampler.decode.second_decoder import second_decoder
 from sampler.decode.settled import DecodedTarget, settled
 from sampler.decode.thrift import ProbedRun, is_thrifty
-from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import SampleReason

@@ -1,6 +1,6 @@
 """Packets of a run that are decoded for its pictures. Runs in the decoder child."""
 
-from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.plan.planned_picture import PlannedPicture
 

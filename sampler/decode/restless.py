@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from sampler.decode.needed import needed_packets
 from sampler.decode.thrift import ProbedRun
-from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packet_window import PacketWindow
 from sampler.frames import SampleReason
 from sampler.plan.planned_picture import PlannedPicture
 

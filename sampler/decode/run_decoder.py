@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from sampler.decode.bounded_decoding import BoundedDecoding
 from sampler.decode.probe import TELL_PREDICTION
 from sampler.decode.refresh import RefreshMap
-from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.errors import DecoderMemoryError

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from sampler.decode.bounded_decoding import BoundedDecoding
 from sampler.decode.cells import Cells, cells_of
 from sampler.decode.run_decoder import RunDecoder
-from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packet_window import PacketWindow
 from sampler.plan.run_plan import Decoding
 
 SECOND_DECODERS = {"vp9": "libvpx-vp9", "libvpx-vp9": "vp9"}

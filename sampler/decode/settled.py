@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from av.video.frame import VideoFrame
 
 from config.profiles import SamplingProfile
-from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packet_window import PacketWindow
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.plan.planned_picture import PlannedPicture
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sampler.decode.needed import needed_packets
-from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packet_window import PacketWindow
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import RunPlan
 

@@ -1,7 +1,6 @@
 """Packets of an input, read without decoding and without FFmpeg's probing. Runs in the decoder child."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
@@ -16,7 +15,8 @@ from sampler.demux.fragments import Fragments, fragments_of
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
-from sampler.demux.packets import VideoPacket, demoted, describe, has_leading, joined
+from sampler.demux.packet_window import PacketWindow
+from sampler.demux.packets import demoted, describe, has_leading, joined
 from sampler.demux.pids import has_stray_packets
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.rate import hold_rate
@@ -42,21 +42,6 @@ from sampler.errors import (
 from sampler.limits import ROOM, Limits
 
 ENCRYPTED = "the video is encrypted: there is no key"
-
-
-@dataclass(kw_only=True, slots=True)
-class PacketWindow:
-    """Packets that are planned and decoded together: whole GOPs, where there are keyframes to part them."""
-
-    packets: list[VideoPacket] = field(default_factory=list)
-    payloads: "list[Packet[VideoStream]]" = field(default_factory=list)
-    """As FFmpeg gave them; index for index those of `packets`."""
-    size_bytes: int = 0
-    next_keyframe_seconds: float | None = None
-    """Time of the keyframe that the next window begins with."""
-    primer: int = 0
-    """So many packets in front are the GOP before the input's first keyframe, or the window's: they are decoded for the
-    leading pictures only, and are not shown."""
 
 
 class Demuxer:
@@ -229,7 +214,7 @@ class Demuxer:
             if reader is not None:
                 head = reader.read(data, flagged=flagged)
                 if reader.leaf_named:
-                    window.packets = [packet._replace(reference=True) for packet in window.packets]
+                    window.lean_on_all()
             if head is not None and head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds

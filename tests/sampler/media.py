@@ -169,15 +169,15 @@ def painted(recipe: Recipe, index: int, scene: int, *, still: bool = False) -> N
     return luma
 
 
-def muxed(pictures: Iterable[bytes], recipe: Recipe) -> bytes:
-    """An MPEG-TS of coded H.264 pictures, the first of which is a keyframe, shown in their order."""
+def muxed(pictures: Iterable[bytes], recipe: Recipe, *, ticks: int = FRAME_TICKS) -> bytes:
+    """An MPEG-TS of coded H.264 pictures, the first of which is a keyframe, shown in their order for so many ticks."""
     file = io.BytesIO()
     with av.open(file, "w", format="mpegts") as output:
         stream = output.add_mux_stream("h264", rate=RATE, width=recipe.width, height=recipe.height)
         for number, content in enumerate(pictures):
             packet = av.Packet(content)
             packet.stream, packet.time_base = stream, Fraction(1, CLOCK)
-            packet.pts = packet.dts = number * FRAME_TICKS
+            packet.pts = packet.dts = number * ticks
             packet.is_keyframe = number == 0
             output.mux(packet)
     return file.getvalue()

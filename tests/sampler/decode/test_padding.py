@@ -14,7 +14,8 @@ from padded_clips import CLOSED, GOP, PICTURES, SIZE, START, STOP, X264, driftin
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 from sampler.decode.probe import prober
-from sampler.demux.packet_reader import Demuxer, PacketWindow
+from sampler.demux.packet_reader import Demuxer
+from sampler.demux.packet_window import PacketWindow
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
 from sampler.plan.padding import LEAST_BYTES

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sampler.decode.needed import leaned_on
 from sampler.decode.probe import PROBED_AFTER, Prober, prober
-from sampler.demux.packet_reader import Demuxer, PacketWindow
+from sampler.demux.packet_reader import Demuxer
+from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import runs
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
