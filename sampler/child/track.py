@@ -24,7 +24,7 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
-from sampler.plan.budget import DecodingBound, shared, weighed
+from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, shared, weighed
 from sampler.plan.coverage import (
     LEADING_STRETCHES,
     MOST_REFUSED,
@@ -35,7 +35,6 @@ from sampler.plan.coverage import (
 from sampler.plan.intervals import Interval, at_most, joined, without
 from sampler.plan.plan import plan
 
-MACROBLOCK_PIXELS = 256
 DECODING_BYTES = 12
 """Memory that decoding takes for each pixel, in H.264 at its leanest: eight pictures of 4:2:0."""
 
@@ -108,6 +107,7 @@ def sample_track(
                 seed=seed,
                 end_seconds=end_seconds,
                 picture_macroblocks=demuxer.picture_pixels / MACROBLOCK_PIXELS,
+                sample_weight=demuxer.sample_weight,
                 decoder=name,
                 probed=executor.probes,
                 compared=not executor.probes,
@@ -165,7 +165,7 @@ def sample_track(
     bound = DecodingBound.of(
         profile,
         span_seconds=duration_seconds - demuxer.begins_seconds,
-        picture_macroblocks=weighed(demuxer.picture_pixels / MACROBLOCK_PIXELS, name),
+        picture_macroblocks=weighed(demuxer.sample_weight * demuxer.picture_pixels / MACROBLOCK_PIXELS, name),
     )
     summary = {
         "track": track,

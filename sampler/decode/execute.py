@@ -9,6 +9,7 @@ from av.video.frame import VideoFrame
 
 from config.profiles import SamplingProfile
 from sampler.decode.cells import Cells, means_differ
+from sampler.decode.decoding_meter import DecodingMeter
 from sampler.decode.lookout import Lookout
 from sampler.decode.needed import decodable, leaned_on, needed_packets
 from sampler.decode.probe import PROBED_AFTER, is_predicted, prober
@@ -57,6 +58,8 @@ class Executor:
         self._prober = prober(context, max_pixels=max_pixels, extradata=probing_extradata)
         self._second = second_decoder(context, max_pixels=max_pixels)
         self._own = RunDecoder(context, max_pixels=max_pixels)
+        self._name = context.name
+        self._meter = self._own.meter
         self._decoder = self._own
         """That of the run that is worked on."""
         self._scenes = SceneWatch()
@@ -112,6 +115,9 @@ class Executor:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
         self.broken, self.lost_seconds = set(), set()
+        self._meter = DecodingMeter(plan.bound, self._name, samples=sum(len(part.targets) for part in plan.runs))
+        for decoder in self._decoders:
+            decoder.meter = self._meter
         if not self._watches_all:
             self._watches_all = self.padded = self._is_padded(window, plan)
         if self._watches_all:
@@ -169,8 +175,11 @@ class Executor:
                 continue
             self._scenes.remember(taken.frame, blended=taken.target.settles)
             had.add(taken.index)
+            self._meter.has_sample = True
             yield taken
-        return lookout.refused_seconds
+        unpaid = part.own if part.watched else [target.index for target in targets]
+        seconds = [window.packets[index].seconds for index in unpaid if index in self._decoder.unpaid]
+        return lookout.refused_seconds + seconds
 
     def _lose(self, window: PacketWindow, part: RunPlan, *, from_first: bool) -> None:
         """Notes the times of a run's own pictures that did not come out; `from_first`: and all after the first one."""
@@ -202,9 +211,16 @@ class Executor:
             if suspect.packet <= sure:
                 break
             before = [window.payloads[index] for index in leaned_on(window, run, suspect.packet, PROBED_AFTER)]
-            if suspect.predicted_share is None or self._prober.is_new_content(
+            if suspect.predicted_share is None or self._meter.probing_left <= 0:
+                break
+            frames, size_bytes = self._prober.frames_decoded, self._prober.bytes_decoded
+            is_new = self._prober.is_new_content(
                 window.payloads[suspect.packet], keyframe, suspect.predicted_share, before=before
-            ):
+            )
+            self._meter.probing_left -= self._meter.cost(
+                self._prober.frames_decoded - frames, self._prober.bytes_decoded - size_bytes
+            )
+            if is_new:
                 break
             refuted.add(suspect.packet)
         return tuple(target for target in targets if not target.is_refuted(refuted)), refuted

@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sampler.decode.bounded_decoding import BoundedDecoding
+from sampler.decode.decoding_meter import DecodingMeter
 from sampler.decode.probe import TELL_PREDICTION
 from sampler.decode.refresh import RefreshMap
 from sampler.demux.packet_window import PacketWindow
@@ -44,6 +45,10 @@ class RunDecoder:
         self._is_h264 = context.name == "h264"
         self._has_one = context.name in ONE_A_PACKET
         self.frames_decoded = self.bytes_decoded = 0
+        self.meter = DecodingMeter(None, context.name)
+        """Is to pay for what is decoded."""
+        self.unpaid: frozenset[int] = frozenset()
+        """Packets of the run that were not decoded, for the meter had too little left."""
         self.damaged = 0
         """Packets that were refused."""
         self.wrong: set[int] = set()
@@ -93,9 +98,14 @@ class RunDecoder:
         if run.headless and indices and self._is_h264:
             self._spoil(run.start)
             self._prime(window.payloads[indices[0]])
+        self.unpaid = frozenset()
         damage = crowd = 0
         try:
-            for index in indices:
+            for place, index in enumerate(indices):
+                if not self.meter.pays(window.packets[index]):
+                    self.unpaid = frozenset(indices[place:])
+                    self.absent -= self.unpaid
+                    break
                 payload = window.payloads[index]
                 crowd += window.packets[index].unread_units
                 if crowd > CROWD_BUDGET:
@@ -141,6 +151,7 @@ class RunDecoder:
         for frame in frames:
             if frame.pts is None or not 0 <= frame.pts < len(window.packets):
                 continue
+            self.meter.count(frame)
             reference = window.packets[frame.pts].reference
             # In the middle of a GOP it means no more than that no recovery point has passed.
             if frame.is_corrupt and reference and not headless:

@@ -42,6 +42,8 @@ class QuantiserReader:
         """SPS of the slice that was read last."""
         self.picture_pixels = 0
         """Pixels of the largest pictures in the parameter sets so far, in whole macroblocks; 0: none yet."""
+        self.sample_weight = 1.0
+        """Cost of a macroblock by their samples, the highest so far."""
         self.several_sizes = False
         """Not all parameter sets so far are of one size."""
         self.fields = self.may_be_redundant = False
@@ -63,6 +65,7 @@ class QuantiserReader:
                     self.fields |= not sequence.frames_only
                     self.several_sizes |= self.picture_pixels not in (0, sequence.picture_pixels)
                     self.picture_pixels = max(self.picture_pixels, sequence.picture_pixels)
+                    self.sample_weight = max(self.sample_weight, sequence.sample_weight)
             elif kind == PPS:
                 identifier, picture = read_pps(bits)
                 of = None if picture is None else self._sequences.get(picture.sequence)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sampler.demux.bits import Bits, HeaderError
+from sampler.demux.sample_weight import weight_of_format
 
 HIGH_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 244))
 """profile_idc with chroma_format_idc and scaling lists in the SPS (7.3.2.1.1)."""
@@ -35,6 +36,8 @@ class SequenceParameters:
     order_delta_always_zero: bool
     frames_only: bool
     picture_pixels: int
+    sample_weight: float
+    """Cost of a macroblock, by its samples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +76,7 @@ def _read_sequence(bits: Bits, profile: int, identifier: int) -> SequenceParamet
         HeaderError: it makes no sense.
     """
     _hold(profile not in ODD_PROFILES and identifier < MOST_SETS)
-    chroma_format = 1
+    chroma_format, depth = 1, 8
     if profile in HIGH_PROFILES:
         chroma_format = bits.ue()
         _hold(chroma_format < 3 or (chroma_format == 3 and not bits.take(1)))
@@ -109,6 +112,7 @@ def _read_sequence(bits: Bits, profile: int, identifier: int) -> SequenceParamet
         order_delta_always_zero=always_zero,
         frames_only=frames_only,
         picture_pixels=width * height * MACROBLOCK_PIXELS * (1 if frames_only else 2),
+        sample_weight=weight_of_format(chroma_format, depth),
     )
 
 

@@ -48,6 +48,8 @@ class HevcReferences:
         """True once a keyframe had decoders throw away what they hold back: some show it before, and others never."""
         self._ended = False
         self._anchor = 0
+        self.sample_weight = 1.0
+        """Cost of a macroblock by the samples that parameter sets tell, the highest so far."""
         self.used_pixels: int | None = 0
         """Pixels of the largest pictures so far, by the parameter sets that slices use; None: it cannot be told."""
 
@@ -65,6 +67,7 @@ class HevcReferences:
             if kind == SPS:
                 identifier, sequence = read_sps(bits)
                 self._sequences[identifier] = sequence
+                self.sample_weight = max(self.sample_weight, sequence.sample_weight)
             elif kind == PPS:
                 identifier, picture = read_pps(bits)
                 self._pictures[identifier] = picture

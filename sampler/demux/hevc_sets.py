@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sampler.demux.bits import Bits, HeaderError
+from sampler.demux.sample_weight import weight_of_format
 
 PROFILE_BITS, LEVEL_BITS = 88, 8
 MOST_SETS = 64
@@ -21,6 +22,8 @@ class HevcSequence:
     """Fields of an SPS that slice headers need, and the size of its pictures."""
 
     picture_pixels: int
+    sample_weight: float
+    """Cost of a macroblock, by its samples."""
     separate_planes: bool
     order_bits: int
     sets: tuple[Entries, ...]
@@ -113,8 +116,7 @@ def read_sps_head(bits: Bits) -> SpsHead:
 def read_sps(bits: Bits) -> tuple[int, HevcSequence]:
     """7.3.2.2, up to lt_ref_pic_poc_lsb_sps."""
     head = read_sps_head(bits)
-    bits.ue()
-    bits.ue()
+    depth = 8 + max(bits.ue(), bits.ue())
     order_bits = bits.count() + 4
     reorders = 0
     for _ in range(1 if not bits.take(1) else head.sublayers + 1):
@@ -141,6 +143,7 @@ def read_sps(bits: Bits) -> tuple[int, HevcSequence]:
     listed = bits.count() if long_term else 0
     return head.identifier, HevcSequence(
         picture_pixels=head.width * head.height,
+        sample_weight=weight_of_format(head.chroma, depth),
         separate_planes=head.separate_planes,
         order_bits=order_bits,
         sets=sets,

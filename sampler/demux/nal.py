@@ -14,6 +14,7 @@ from sampler.demux.hevc import PPS as HEVC_PPS
 from sampler.demux.hevc import SPS as HEVC_SPS
 from sampler.demux.hevc import HevcReferences
 from sampler.demux.parameter_sets import HEVC_VPS, START_CODE, ParameterSets, h264_set, hevc_set
+from sampler.demux.recovery import recovery_frames
 from sampler.demux.references import FrameNumbers, OutputOrder, References
 from sampler.demux.units import Units
 
@@ -23,7 +24,6 @@ REFERENCE_BITS = 0x60
 """nal_ref_idc, in a unit's first byte: 0 says that no other picture leans on this one (H.264 7.4.1)."""
 FIRST_BLOCK = 0x80
 """Set in the second byte of a slice that begins with a picture's first block (first_mb_in_slice, H.264 7.4.3)."""
-SEI_RECOVERY_POINT = 6
 HEVC_IRAP = range(16, 22)
 """BLA, IDR and CRA pictures (H.265, table 7-1)."""
 HEVC_SLICES = frozenset([*range(10), *HEVC_IRAP])
@@ -41,8 +41,6 @@ HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 PADDING = b"\x00\x03"
 """Bytes that the end of a slice may be padded with (cabac_zero_word, H.264 7.3.2.8, and trailing zeros)."""
-LARGEST_MESSAGES = 64
-"""SEI messages of one NAL unit that are read."""
 
 
 class NalCodec(Enum):
@@ -125,6 +123,11 @@ class NalReader:
         return (self._used_pixels if self._is_h264 else self._hevc_references.used_pixels) or 0
 
     @property
+    def sample_weight(self) -> float:
+        """Cost of a macroblock by the samples that parameter sets tell, the highest so far."""
+        return (self._quantisers if self._is_h264 else self._hevc_references).sample_weight
+
+    @property
     def is_ambiguous(self) -> bool:
         """True if players show one thing or another by what came so far: units within others, pictures that a keyframe
         has some throw away, or a second view, or transparency, in a layer of its own."""
@@ -183,7 +186,7 @@ class NalReader:
             elif kind in (SPS, PPS):
                 self._learn_h264(unit, early=not first)
             elif kind == H264_SEI:
-                recovery = _recovery_frames(unit[1:], recovery)
+                recovery = recovery_frames(unit[1:], recovery)
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)
         if quantisers.several_sizes or quantisers.picture_pixels != self._used_pixels:
@@ -293,27 +296,3 @@ def is_hevc_read(unit: bytes) -> bool:
     """True of slices and parameter sets, if they are of the base layer and have a temporal one."""
     is_base = not unit[0] & 1 and not unit[1] >> 3 and bool(unit[1] & 7)
     return is_base and (unit[0] >> 1 in HEVC_SLICES or unit[0] >> 1 in (HEVC_VPS, HEVC_SPS, HEVC_PPS))
-
-
-def _recovery_frames(payload: bytes, known: int | None) -> int | None:
-    """recovery_frame_cnt of the SEI messages in `payload` (H.264 7.3.2.3.1, D.1.8)."""
-    position = 0
-    for _ in range(LARGEST_MESSAGES):
-        if position + 2 >= len(payload):
-            return known
-        kind, size = payload[position], payload[position + 1]
-        if 0xFF in (kind, size):
-            return known
-        if kind == SEI_RECOVERY_POINT:
-            return _golomb(payload[position + 2 : position + 2 + size])
-        position += 2 + size
-    return known
-
-
-def _golomb(data: bytes) -> int:
-    """The unsigned Exp-Golomb code (H.264 9.1) that `data` begins with; 0 if it is cut off."""
-    bits = len(data) * 8
-    value = int.from_bytes(data, "big")
-    zeros = bits - value.bit_length()
-    length = 2 * zeros + 1
-    return (value >> (bits - length)) - 1 if length <= bits else 0

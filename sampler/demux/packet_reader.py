@@ -21,6 +21,7 @@ from sampler.demux.pids import has_stray_packets
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
+from sampler.demux.sample_weight import announced_weight
 from sampler.demux.sizes import ANYWHERE, announced_pixels, coded_pictures
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import Timeline
@@ -79,7 +80,7 @@ class Demuxer:
                 raise EncryptedError(ENCRYPTED) from error
             raise translate(error) from error
         self.notes: list[str] = []
-        self._announced_pixels = 0
+        self._announced_pixels, self._announced_weight = 0, 1.0
         self._reader: NalReader | None = None
         self.track = track
         self.tracks = 0
@@ -159,6 +160,11 @@ class Demuxer:
         """Pixels of the largest pictures so far: by the parameter sets that slices use, or else as announced."""
         return (self._reader.used_pixels if self._reader is not None else 0) or self._announced_pixels
 
+    @property
+    def sample_weight(self) -> float:
+        """Cost of a macroblock of them, beside one of 4:2:0 and 8 bits."""
+        return max(self._announced_weight, self._reader.sample_weight if self._reader is not None else 1.0)
+
     def _has_stray(self, packets: int) -> bool:
         """True if players may show what was in none of so many packets."""
         if self._container is Container.MP4:
@@ -226,6 +232,7 @@ class Demuxer:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             if flagged or name in ANYWHERE:
                 self._hold_pixels(announced_pixels(name, data, extradata))
+                self._announced_weight = max(self._announced_weight, announced_weight(name, data, extradata))
             if reader is not None and (pixels := reader.picture_pixels) > coded_pixels:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = pixels

@@ -57,6 +57,7 @@ def plan(
     seed: bytes,
     end_seconds: float,
     picture_macroblocks: float = 0,
+    sample_weight: float = 1.0,
     decoder: str = "",
     probed: bool = False,
     compared: bool = False,
@@ -71,6 +72,7 @@ def plan(
         seed: secret and different for every segment: without it the places of samples are unpredictable.
         end_seconds: where the last picture's time ends.
         picture_macroblocks: of the largest picture; 0: decoding is not bounded.
+        sample_weight: cost of a macroblock by its samples, beside one of 4:2:0 and 8 bits.
         decoder: as FFmpeg calls it; some take more CPU a macroblock than others.
         probed: True if the executor probes suspects before it decodes their references.
         compared: True if packets of this codec say nothing, so that pictures have to be compared.
@@ -92,7 +94,7 @@ def plan(
     if not parts:
         return Plan(runs=())
     start_seconds = min(packets[part.own[0]].seconds for part in parts)
-    picture_cost = weighed(picture_macroblocks, decoder)
+    picture_cost = weighed(sample_weight * picture_macroblocks, decoder)
     # The GOP before has its time too, if it is there to be decoded.
     span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
     bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_cost)
@@ -299,4 +301,5 @@ def _assembled(
         ),
         refused_seconds=tuple(sorted(unseen)),
         spare_macroblocks=spare,
+        bound=bound,
     )

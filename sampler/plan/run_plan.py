@@ -6,6 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from sampler.demux.packets import PacketRun
+from sampler.plan.budget import DecodingBound
 from sampler.plan.planned_picture import PlannedPicture
 
 
@@ -59,5 +60,7 @@ class Plan:
     nobody."""
     spare_macroblocks: float = math.inf
     """That may be decoded besides, for runs that turn out otherwise than their packets say."""
+    bound: DecodingBound | None = None
+    """That the runs keep to; None: there is none."""
     doubts: tuple[Doubt, ...] = ()
     """Pictures that may have bytes behind them: then no packet says anything."""
