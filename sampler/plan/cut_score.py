@@ -100,7 +100,7 @@ def _by_kind(packets: Sequence[VideoPacket], start: int, stop: int) -> tuple[lis
         seconds = packets[index].seconds
         if seconds > shown_latest:
             shown_latest = seconds
-            if index == start or not packets[index].keyframe:
+            if not forward or not packets[index].keyframe:
                 forward.append(index)
         else:
             between[packets[index].reference].append(index)
