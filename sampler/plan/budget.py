@@ -37,9 +37,9 @@ COMPARED_MACROBLOCKS, COMPARED_SHARE = 1_000, 1 / 250
 besides; and the most that it is of a second's, for profiles that allow few. Without them 990 keyframes of 64×64 a
 second, each a run, took 25 times a talking head's CPU, with them 11."""
 COMPARED_RATE = 60
-"""Pictures a second of a run beyond which (>) each counts for as many macroblocks besides: comparing takes 0.4 ms at any
-size. Watched whole, 150 to 180 pictures of 360p a second in H.265 and VP9 took 16 times a talking head's CPU, and 13 with
-100 in place of 60."""
+"""Pictures a second of a run beyond which (>) each counts for as many macroblocks besides: comparing takes 0.4 ms at
+any size. Watched whole, 150 to 180 pictures of 360p a second in H.265 and VP9 took 16 times a talking head's CPU, and
+13 with 100 in place of 60."""
 HANDED_OVER = 2
 """Decoded pictures of its size that a sample costs the parent: to copy, to hash and to scale."""
 JUDGED_MACROBLOCKS, JUDGED_SHARE = 30_000, 0.6
