@@ -1,11 +1,15 @@
 """Account of leading pictures: those that were decoded, and those that no sample speaks for. Runs in the child."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import leading_stop, orphans
+from sampler.frames import SampleReason
 from sampler.plan.coverage import picture_stretches
+from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import Plan
+from sampler.plan.suspects import Proof
 
 
 class LeadingPictures:
@@ -33,7 +37,7 @@ class LeadingPictures:
 
         Args:
             window: after it was decoded.
-            taken: indices of the packets whose pictures were taken.
+            taken: indices of the packets whose pictures were taken, or look like the keyframe's, which is.
             end_seconds: where the window's last picture ends.
             broken: whether damage was met in its first run.
             refused: times of the pictures that there was no budget for, which are accounted as such.
@@ -61,10 +65,25 @@ def only_leading(window: PacketWindow) -> None:
     del window.packets[stop:], window.payloads[stop:]
 
 
-def leading_plan(window: PacketWindow, planned: Plan) -> Plan:
-    """The part of a window's plan that is for its leading pictures: nothing, where the GOP before is not there."""
+def leading_plan(window: PacketWindow, planned: Plan, *, max_gap_seconds: float) -> Plan:
+    """The part of a window's plan that is for its leading pictures: nothing, where the GOP before is not there.
+
+    A picture that is taken for nothing but time is taken only if the keyframe, whose sample is within the gap, looks
+    different.
+    """
     end_seconds = window.packets[window.primer].seconds
+
+    def unless_alike(target: PlannedPicture) -> PlannedPicture:
+        late = end_seconds - window.packets[target.index].seconds > max_gap_seconds
+        if late or target.proofs or target.reason is not SampleReason.GAP:
+            return target
+        return replace(target, proofs=(Proof(window.primer, None, before=target.index),))
+
     return Plan(
-        runs=tuple(part for part in planned.runs if part.run.start < window.primer),
+        runs=tuple(
+            replace(part, targets=tuple(map(unless_alike, part.targets)))
+            for part in planned.runs
+            if part.run.start < window.primer
+        ),
         refused_seconds=tuple(seconds for seconds in planned.refused_seconds if seconds < end_seconds),
     )

@@ -115,7 +115,7 @@ def sample_track(
                 leading_macroblocks=leading_macroblocks,
             )
             if leading_only:
-                planned = leading_plan(window, planned)
+                planned = leading_plan(window, planned, max_gap_seconds=profile.max_gap_seconds)
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()
             taken_indices: set[int] = set()
@@ -131,6 +131,7 @@ def sample_track(
                 if not taken.concealed:
                     taken_indices.add(taken.index)
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
+            taken_indices |= executor.alike
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             undecodable += picture_stretches(shown, executor.lost_seconds, end_seconds)
             decode_seconds += time.process_time() - before

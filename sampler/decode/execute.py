@@ -1,6 +1,6 @@
 """Decodes the pictures of a plan and no more. Runs in the decoder child."""
 
-from collections.abc import Generator, Iterator, Sequence, Set
+from collections.abc import Generator, Iterator, Set
 from copy import copy
 from dataclasses import replace
 
@@ -26,9 +26,8 @@ from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
 from sampler.plan.budget import SampleBudget
 from sampler.plan.padding import watched_whole
-from sampler.plan.planned_picture import PlannedPicture
+from sampler.plan.planned_picture import PlannedPicture, proofs_of_all
 from sampler.plan.run_plan import Decoding, Plan, RunPlan
-from sampler.plan.suspects import Proof
 
 
 class Executor:
@@ -70,6 +69,8 @@ class Executor:
         """Beginnings of the runs of the last window in which packets were refused."""
         self.refused_seconds: list[float] = []
         """Times of pictures that there was no budget for, in the last window."""
+        self.alike: set[int] = set()
+        """Packets of the last window whose pictures were to be taken for time, and look like one that is taken."""
         self.lost_seconds: set[float] = set()
         """Times of pictures that should have been shown, and of which the decoder gave none, in the last window."""
 
@@ -114,7 +115,7 @@ class Executor:
     def run(self, window: PacketWindow, plan: Plan) -> Iterator[DecodedTarget]:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
-        self.broken, self.lost_seconds = set(), set()
+        self.broken, self.lost_seconds, self.alike = set(), set(), set()
         self._meter = DecodingMeter(plan.bound, self._name, samples=sum(len(part.targets) for part in plan.runs))
         for decoder in self._decoders:
             decoder.meter = self._meter
@@ -177,9 +178,9 @@ class Executor:
             had.add(taken.index)
             self._meter.has_sample = True
             yield taken
-        unpaid = part.own if part.watched else [target.index for target in targets]
-        seconds = [window.packets[index].seconds for index in unpaid if index in self._decoder.unpaid]
-        return lookout.refused_seconds + seconds
+        own = part.own if part.watched else [target.index for target in targets]
+        unpaid = sorted(self._decoder.unpaid.intersection(own))
+        return lookout.refused_seconds + [window.packets[index].seconds for index in unpaid]
 
     def _lose(self, window: PacketWindow, part: RunPlan, *, from_first: bool) -> None:
         """Notes the times of a run's own pictures that did not come out; `from_first`: and all after the first one."""
@@ -207,7 +208,7 @@ class Executor:
         sure = max((target.index for target in targets if not target.proofs), default=-1)
         refuted: set[int] = set()
         keyframe = window.payloads[run.start]
-        for suspect in reversed(_proofs(targets)):
+        for suspect in reversed(proofs_of_all(targets)):
             if suspect.packet <= sure:
                 break
             before = [window.payloads[index] for index in leaned_on(window, run, suspect.packet, PROBED_AFTER)]
@@ -242,7 +243,7 @@ class Executor:
         """
         run, pending, own = part.run, list(targets), set(part.own)
         begun = [target.begins for target in targets if target.begins is not None]
-        suspects = {proof.packet: proof for proof in (*begun, *_proofs(targets))}
+        suspects = {proof.packet: proof for proof in (*begun, *proofs_of_all(targets))}
         befores = {proof.before for proof in suspects.values()}
         shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
@@ -289,10 +290,18 @@ class Executor:
             # A picture before a cut waits for the cut's own.
             while held and all(window.packets[proof.packet].seconds <= seconds for proof in held[0].target.proofs):
                 taken = held.pop(0)
-                if not taken.target.is_refuted(refuted):
+                if self._stands(taken, refuted):
                     yield taken
         lookout.close()
-        yield from (taken for taken in held if not taken.target.is_refuted(refuted))
+        yield from (taken for taken in held if self._stands(taken, refuted))
+
+    def _stands(self, taken: DecodedTarget, refuted: Set[int]) -> bool:
+        """True if a picture is to be taken after all."""
+        if not taken.target.is_refuted(refuted):
+            return True
+        if taken.target.reason is SampleReason.GAP and not taken.concealed:
+            self.alike.add(taken.index)
+        return False
 
     def _taken(
         self, window: PacketWindow, run: PacketRun, index: int, frame: VideoFrame, target: PlannedPicture
@@ -307,9 +316,3 @@ class Executor:
     def _is_concealed(self, run: PacketRun, index: int, frame: VideoFrame) -> bool:
         """True if the picture depends on others that were made up."""
         return frame.is_corrupt or (run.headless and run.recovered is None) or index in self._decoder.wrong
-
-
-def _proofs(targets: Sequence[PlannedPicture]) -> list[Proof]:
-    """The proofs of all targets by packet; of one packet's that one last which nothing but the pictures refutes."""
-    proofs = {proof for target in targets for proof in target.proofs}
-    return sorted(proofs, key=lambda proof: (proof.packet, proof.predicted_share is None))

@@ -1,6 +1,6 @@
 """A picture of the plan."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -36,3 +36,9 @@ class PlannedPicture:
     def is_refuted(self, refuted: Set[int]) -> bool:
         """True if all cuts that called for it turned out to be none, by their packets."""
         return bool(self.proofs) and all(proof.packet in refuted for proof in self.proofs)
+
+
+def proofs_of_all(targets: Sequence[PlannedPicture]) -> list[Proof]:
+    """The proofs of pictures by packet; of one packet's that one last which nothing but the pictures refutes."""
+    proofs = {proof for target in targets for proof in target.proofs}
+    return sorted(proofs, key=lambda proof: (proof.packet, proof.predicted_share is None))

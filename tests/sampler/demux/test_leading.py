@@ -6,6 +6,7 @@ from functools import cache
 from itertools import pairwise
 
 import av
+import numpy as np
 import pytest
 from kinds import CLOSED, GOP, HEVC_OPEN_GOP, MPEG2, OPEN_GOP, x265
 from media import (
@@ -14,15 +15,18 @@ from media import (
     Recipe,
     cut,
     encode,
+    encode_pictures,
     fragments,
     in_mp4,
     keyframes,
     level_error,
     number_in,
+    photograph,
     remux,
     steady,
     x264,
 )
+from numpy.typing import NDArray
 
 from config.profiles import BALANCED, VIGILANT
 from sampler.child.decoder import Decoder
@@ -97,6 +101,34 @@ def test_with_the_segment_before_leading_pictures_are_sampled(decoder: Decoder, 
     assert GOP <= segment.frames_total <= GOP + 16
     assert segment.frames[0].pts_seconds == 0
     assert_right(segment, first_number)
+
+
+@pytest.mark.parametrize("insert", [False, True])
+@pytest.mark.parametrize("name", ["h264, 16 b-frames", "hevc, 16 b-frames"])
+def test_leading_pictures_are_sampled_where_they_show_something_else(
+    decoder: Decoder, name: str, *, insert: bool
+) -> None:
+    """Each segment of x265 would have one more picture classified, which shows what its keyframe shows."""
+    recipe = OPEN[name]
+
+    def luma(index: int) -> NDArray[np.float64]:
+        other = insert and 2 * GOP - 12 <= index < 2 * GOP
+        return photograph("coffee" if other else "astronaut", recipe.width, recipe.height)
+
+    data = encode_pictures(recipe, steady(3 * GOP), luma)
+    edge = keyframes(data)[2]
+    first, second = cut(data, [0, edge, 3 * GOP])
+    alone = decoder.sample(second.data, profile=BALANCED, seed=b"leading")
+    left = alone.macroblocks_left
+    leading = decoder.sample(
+        second.data, profile=BALANCED, seed=b"leading", before=first.data, leading_macroblocks=left
+    )
+    segment = alone.with_leading(leading)
+
+    assert alone.leading_seconds > 0
+    assert segment.leading_seconds == 0
+    assert unseen(segment) == []
+    assert bool(leading.frames) is insert
 
 
 @pytest.mark.parametrize("macroblocks", [500, 2_000, 4_000, 250_000])
