@@ -86,4 +86,5 @@ def leading_plan(window: PacketWindow, planned: Plan, *, max_gap_seconds: float)
             if part.run.start < window.primer
         ),
         refused_seconds=tuple(seconds for seconds in planned.refused_seconds if seconds < end_seconds),
+        bound=planned.bound,
     )
