@@ -15,6 +15,7 @@ from sampler.decode.bounded_decoding import BoundedDecoding
 from sampler.decode.decoding_meter import DecodingMeter
 from sampler.decode.probe import TELL_PREDICTION
 from sampler.decode.refresh import RefreshMap
+from sampler.demux import av1, vp9
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
@@ -26,7 +27,7 @@ hostile segment could hold thousands."""
 CROWD_BUDGET = 10_000
 """NAL units beyond those that are read in one run's packets, over (>) which the run is given up. Each is read by FFmpeg
 several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
-ONE_A_PACKET = frozenset(["av1", "libdav1d", "vp9", "libvpx-vp9"])
+ONE_A_PACKET = av1.DECODERS | vp9.DECODERS
 """Decoders of codecs of which one picture of each packet is shown, whatever else is in that: it is a temporal unit or a
 superframe."""
 NO_PICTURE = -1

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from sampler.demux.bits import Bits, HeaderError
 
+DECODERS = frozenset(["av1", "libdav1d"])
+"""Decoders of AV1, as FFmpeg calls them."""
 SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6
 OBUS = 256
 """Those of one packet that are read (<=). Encoders write under twenty, and each costs 1 µs."""

@@ -3,14 +3,14 @@
 Nothing here is trusted: where a head promises less than comes, decoding ends sooner (sampler/decode/decoding_meter.py).
 """
 
+from sampler.demux import av1, vp9
+
 DEEP_WEIGHT = 1.5
 """Cost of a macroblock whose samples have over 8 bits, beside one of 8: 1.4 in H.265 and AV1, 1.7 in H.264. One of
 4:4:4 costs 1.4 to 1.6 times one of 4:2:0, and with 10 bits 2.7 to 3 times, with 12 bits 3.0 to 3.3. While all counted
 alike H.265 of 4:4:4 took 21 to 25 times a talking head's CPU."""
 CHROMA_SAMPLES = {0: 1.0, 1: 1.0, 2: 4 / 3, 3: 2.0}
 """By chroma_format_idc (H.264, table 6-1): samples beside those of 4:2:0."""
-AV1C_MARK = b"\x81"
-VP9_DECODERS, AV1_DECODERS = frozenset(["vp9", "libvpx-vp9"]), frozenset(["av1", "libdav1d"])
 
 
 def sample_weight(samples: float, bits: int) -> float:
@@ -37,10 +37,10 @@ def announced_weight(codec: str, packet: bytes, extradata: bytes) -> float:
         packet: of a keyframe.
         extradata: the container's parameters.
     """
-    if codec in VP9_DECODERS and packet:
+    if codec in vp9.DECODERS and packet:
         # frame_marker, profile_low_bit, profile_high_bit (6.2): odd ones may have 4:4:4, the upper two 10 bits.
         return weight_of_format(3 if packet[0] & 0x20 else 1, 10 if packet[0] & 0x10 else 8)
-    if codec in AV1_DECODERS and extradata[:1] == AV1C_MARK and len(extradata) > 2:
+    if codec in av1.DECODERS and extradata[:1] == av1.AV1C_MARK and len(extradata) > 2:
         # seq_profile; high_bitdepth, twelve_bit, monochrome, chroma_subsampling_x (AV1 in ISO media, 2.3.3).
         profile, flags = extradata[1] >> 5, extradata[2]
         chroma = 1 if profile == 0 else 3 if not flags & 0x08 else 2

@@ -101,21 +101,17 @@ def _mpeg2(packet: bytes, _extradata: bytes) -> Iterator[int]:
         yield bits.take(12) * bits.take(12)
 
 
-ANYWHERE = frozenset(["vp9", "libvpx-vp9"])
+ANYWHERE = vp9.DECODERS
 """Decoders of codecs of which any picture may be of another size."""
 COUNTERS: dict[str, Callable[[bytes], int]] = {
-    "av1": av1.coded_pictures,
-    "libdav1d": av1.coded_pictures,
-    "vp9": vp9.coded_pictures,
-    "libvpx-vp9": vp9.coded_pictures,
+    **dict.fromkeys(av1.DECODERS, av1.coded_pictures),
+    **dict.fromkeys(vp9.DECODERS, vp9.coded_pictures),
 }
 """By decoder, where a packet may have hidden pictures besides the one that it shows: how many it codes."""
 READERS: dict[str, Callable[[bytes, bytes], Iterator[int]]] = {
     "hevc": _hevc,
-    "av1": _av1,
-    "libdav1d": _av1,
-    "vp9": _vp9,
-    "libvpx-vp9": _vp9,
+    **dict.fromkeys(av1.DECODERS, _av1),
+    **dict.fromkeys(vp9.DECODERS, _vp9),
     "mpeg2video": _mpeg2,
 }
 """By decoder. H.264's parameter sets are read where its packets are (sampler/demux/nal.py)."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from sampler.demux.bits import Bits, HeaderError
 
+DECODERS = frozenset(["vp9", "libvpx-vp9"])
+"""Decoders of VP9, as FFmpeg calls them."""
 SYNC_CODE = 0x498342
 RGB = 7
 SUPERFRAME, SUPERFRAME_MASK = 0xC0, 0xE0
