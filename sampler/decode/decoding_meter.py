@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 from sampler.demux.packets import VideoPacket
 from sampler.demux.sample_weight import sample_weight
-from sampler.plan.budget import MACROBLOCK_BYTES, MACROBLOCK_PIXELS, PROBED_SHARE, DecodingBound, weighed
+from sampler.plan.budget import MACROBLOCK_BYTES, MACROBLOCK_PIXELS, DecodingBound, weighed
 
 SPARE_SHARE = 0.05
 """Share of the bound that may be decoded besides: a plan leaves out the second time that a headless run's first packet
@@ -25,14 +25,13 @@ class DecodingMeter:
     def __init__(self, bound: DecodingBound | None, decoder: str, *, samples: int = 0) -> None:
         """None: nothing is bounded. `decoder`: as FFmpeg calls it; `samples`: planned ones, which count too."""
         self._decoder = decoder
-        self._left = self.probing_left = math.inf
+        self._left = math.inf
         self._picture_macroblocks = 0.0
         self._advance = 0.0
         self.has_sample = True
         """A first sample was taken: until then as much again may be decoded for it."""
         if bound is not None and bound.picture_macroblocks:
             self._left = (1 + SPARE_SHARE) * bound.macroblocks - bound.handed_over(samples)
-            self.probing_left = PROBED_SHARE * bound.macroblocks
             self._picture_macroblocks = bound.picture_macroblocks
             self._advance = bound.macroblocks
             self.has_sample = not bound.first_bytes
@@ -43,12 +42,8 @@ class DecodingMeter:
         if self._left <= (0 if self.has_sample else -self._advance):
             return False
         self._awaited += packet.pictures
-        self._left -= self.cost(packet.pictures, packet.size_bytes)
+        self._left -= max(packet.pictures * self._picture_macroblocks, packet.size_bytes / MACROBLOCK_BYTES)
         return True
-
-    def cost(self, pictures: float, size_bytes: float) -> float:
-        """Macroblocks that so many pictures of so many bytes count for."""
-        return max(pictures * self._picture_macroblocks, size_bytes / MACROBLOCK_BYTES)
 
     def count(self, frame: VideoFrame) -> None:
         """Counts what a picture turned out to be, and those that are decoded and did not come yet."""

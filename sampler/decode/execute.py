@@ -212,16 +212,9 @@ class Executor:
             if suspect.packet <= sure:
                 break
             before = [window.payloads[index] for index in leaned_on(window, run, suspect.packet, PROBED_AFTER)]
-            if suspect.predicted_share is None or self._meter.probing_left <= 0:
-                break
-            frames, size_bytes = self._prober.frames_decoded, self._prober.bytes_decoded
-            is_new = self._prober.is_new_content(
+            if suspect.predicted_share is None or self._prober.is_new_content(
                 window.payloads[suspect.packet], keyframe, suspect.predicted_share, before=before
-            )
-            self._meter.probing_left -= self._meter.cost(
-                self._prober.frames_decoded - frames, self._prober.bytes_decoded - size_bytes
-            )
-            if is_new:
+            ):
                 break
             refuted.add(suspect.packet)
         return tuple(target for target in targets if not target.is_refuted(refuted)), refuted

@@ -164,8 +164,6 @@ class Prober:
         self._shortener = Shortener(like.name, extradata or b"")
         self.frames_decoded = 0.0
         """Pictures so far, parts of them by their share."""
-        self.bytes_decoded = 0
-        """Bytes of their packets."""
 
     def is_new_content(
         self,
@@ -230,7 +228,6 @@ class Prober:
             for number, payload in enumerate(payloads):
                 payload.pts = number
                 self.frames_decoded += share
-                self.bytes_decoded += payload.size
                 frames += context.decode(payload)
             frames += context.decode(None)
         except (av.error.FFmpegError, ValueError):

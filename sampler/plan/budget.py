@@ -23,9 +23,6 @@ DECODER_WEIGHTS = {"libdav1d": 0.5}
 """Cost of a macroblock by decoder, as FFmpeg calls it, beside the others': dav1d takes 0.12 to 0.18 µs, so that 1080p
 of 30 pictures a second, which has to be decoded whole in AV1, is within `balanced`."""
 MACROBLOCK_PIXELS = 256
-PROBED_SHARE = 0.5
-"""Share of the macroblocks of a plan that may be decoded besides, to probe suspects: one takes up to seven pictures,
-where its own packet does not suffice."""
 FIRST_BYTES = 1_500_000
 """Bytes for each second of the input over which (>) even its first sample is refused: a keyframe of 33 MB in 2 s took
 67 times a talking head's CPU."""
