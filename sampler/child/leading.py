@@ -79,12 +79,13 @@ def leading_plan(window: PacketWindow, planned: Plan, *, max_gap_seconds: float)
             return target
         return replace(target, proofs=(Proof(window.primer, None, before=target.index),))
 
-    return Plan(
+    return replace(
+        planned,
         runs=tuple(
             replace(part, targets=tuple(map(unless_alike, part.targets)))
             for part in planned.runs
             if part.run.start < window.primer
         ),
         refused_seconds=tuple(seconds for seconds in planned.refused_seconds if seconds < end_seconds),
-        bound=planned.bound,
+        doubts=(),
     )

@@ -21,7 +21,7 @@ class PacketWindow:
     primer: int = 0
     """So many packets in front are the GOP before the input's first keyframe, or the window's: they are decoded for the
     leading pictures only, and are not shown."""
-    _leaned_on: int = 0
+    _leaned_on: int = field(default=0, init=False)
     """So many packets in front are references already, but for the last of them, which a field may have changed."""
 
     def lean_on_all(self) -> None:

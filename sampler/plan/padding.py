@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from config.profiles import SamplingProfile
 from sampler.demux.packets import VideoPacket
-from sampler.frames import SampleReason
 from sampler.plan.cut_score import AGAINST_FLOOR, QUANTISER_DOUBLING, TWO_SCALES, shown_as_decoded
 from sampler.plan.gaps import SecretInstants
 from sampler.plan.run_plan import Doubt, Plan, RunPlan
@@ -116,7 +115,7 @@ def watched_whole(packets: Sequence[VideoPacket], plan: Plan) -> Plan:
             unseen |= {packets[index].seconds for index in part.own if index not in taken}
         elif not part.watched:
             spare -= part.watching_macroblocks
-            targets = tuple(one for one in part.targets if not one.proofs or one.reason is SampleReason.GAP)
+            targets = tuple(target for target in part.targets if not target.proofs)
             part = replace(part, watched=True, targets=targets)
         parts.append(part)
     return replace(plan, runs=tuple(parts), refused_seconds=tuple(sorted(unseen)), spare_macroblocks=spare, doubts=())

@@ -1,6 +1,7 @@
 """Leading pictures of open GOPs: decoded with the GOP before, or reported; never passed over in silence."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -103,32 +104,35 @@ def test_with_the_segment_before_leading_pictures_are_sampled(decoder: Decoder, 
     assert_right(segment, first_number)
 
 
-@pytest.mark.parametrize("insert", [False, True])
-@pytest.mark.parametrize("name", ["h264, 16 b-frames", "hevc, 16 b-frames"])
-def test_leading_pictures_are_sampled_where_they_show_something_else(
-    decoder: Decoder, name: str, *, insert: bool
-) -> None:
-    """Each segment of x265 would have one more picture classified, which shows what its keyframe shows."""
-    recipe = OPEN[name]
+def photographed(recipe: Recipe, photographs: Callable[[int], str]) -> tuple[bytes, bytes]:
+    """Two segments, of two GOPs and of one, that meet at a keyframe, of photographs that do not move."""
 
     def luma(index: int) -> NDArray[np.float64]:
-        other = insert and 2 * GOP - 12 <= index < 2 * GOP
-        return photograph("coffee" if other else "astronaut", recipe.width, recipe.height)
+        return photograph(photographs(index), recipe.width, recipe.height)
 
     data = encode_pictures(recipe, steady(3 * GOP), luma)
-    edge = keyframes(data)[2]
-    first, second = cut(data, [0, edge, 3 * GOP])
-    alone = decoder.sample(second.data, profile=BALANCED, seed=b"leading")
+    first, second = cut(data, [0, keyframes(data)[2], 3 * GOP])
+    return first.data, second.data
+
+
+@pytest.mark.parametrize(("insert", "gap_seconds"), [(False, 2.0), (True, 2.0), (False, 0.2)])
+@pytest.mark.parametrize("name", ["h264, 16 b-frames", "hevc, 16 b-frames"])
+def test_leading_pictures_are_sampled_where_the_keyframe_s_sample_says_nothing_of_them(
+    decoder: Decoder, name: str, *, insert: bool, gap_seconds: float
+) -> None:
+    """Each segment of x265 would have one more picture classified, which shows what its keyframe shows."""
+    shown = range(2 * GOP - 12, 2 * GOP) if insert else range(0)
+    first, second = photographed(OPEN[name], lambda index: "coffee" if index in shown else "astronaut")
+    profile = BALANCED.model_copy(update={"max_gap_seconds": gap_seconds})
+    alone = decoder.sample(second, profile=profile, seed=b"leading")
     left = alone.macroblocks_left
-    leading = decoder.sample(
-        second.data, profile=BALANCED, seed=b"leading", before=first.data, leading_macroblocks=left
-    )
+    leading = decoder.sample(second, profile=profile, seed=b"leading", before=first, leading_macroblocks=left)
     segment = alone.with_leading(leading)
 
-    assert alone.leading_seconds > 0
+    assert alone.leading_seconds > gap_seconds or gap_seconds == BALANCED.max_gap_seconds
     assert segment.leading_seconds == 0
     assert unseen(segment) == []
-    assert bool(leading.frames) is insert
+    assert bool(leading.frames) is (insert or gap_seconds < BALANCED.max_gap_seconds)
 
 
 @pytest.mark.parametrize("macroblocks", [500, 2_000, 4_000, 250_000])
