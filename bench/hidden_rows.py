@@ -142,12 +142,19 @@ ROWS = (
     HiddenRow(name="bare segments", encoders=(X264_LOW_DELAY, X264_QUALITY, X265), gop_pictures=48, bare=True),
 )
 CODECS = (X264_QUALITY, X265, AV1)
+OPENED = (
+    *(replace(one, name=f"{one.name}, open GOPs", parameters=f"{one.parameters}:open-gop=1") for one in CODECS[:2]),
+    AV1,
+)
+"""Encoders that let pictures lean over a keyframe, as x265 does unless told otherwise."""
 UNCUT = (
     HiddenRow(name="talking head", encoders=CODECS, gop_pictures=48, grounds=("carphone_pristine",)),
     HiddenRow(name="handheld", encoders=CODECS, gop_pictures=48, grounds=("handheld",)),
     HiddenRow(name="dark webcam", encoders=CODECS, gop_pictures=48, grounds=("dark webcam",)),
     HiddenRow(name="slides", encoders=CODECS, gop_pictures=48, grounds=("slides",)),
     HiddenRow(name="game", encoders=CODECS, gop_pictures=48, grounds=("game",)),
+    HiddenRow(name="talking head, open GOPs", encoders=OPENED, gop_pictures=48, grounds=("carphone_pristine",)),
+    HiddenRow(name="game, open GOPs", encoders=OPENED, gop_pictures=48, grounds=("game",)),
     HiddenRow(
         name="10 in 30, uncut",
         encoders=CODECS,
