@@ -6,7 +6,8 @@ which platforms write, is read in another way (`worker.ingest.messages`).
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from queue import Empty
 from typing import Any, Final
 
@@ -44,6 +45,10 @@ class QoS(redis.QoS):
     """Works on where Redis is full: without the copies by which messages are delivered again, which are hints.
 
     Celery would take an error in here for a lost connection, and end all running tasks.
+
+    A message whose acknowledgement is lost gives its place back all the same: it comes again after the visibility
+    time-out. A worker with as many messages as it may have reads nothing, not even that its connection has ended, and
+    would be idle for ever.
     """
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -53,13 +58,19 @@ class QoS(redis.QoS):
         except OutOfMemoryError:
             virtual.QoS.append(self, message, delivery_tag)
 
+    def ack(self, delivery_tag: str) -> None:
+        """Notes that the work of a message is done."""
+        with self._place_given_back(delivery_tag):
+            super().ack(delivery_tag)
+
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Gives a message back, or drops it."""
-        try:
-            super().reject(delivery_tag, requeue=requeue)
-        except OutOfMemoryError:
-            _trouble.met("full", "a message is not given back: Redis is full")
-            super().reject(delivery_tag, requeue=False)
+        with self._place_given_back(delivery_tag):
+            try:
+                super().reject(delivery_tag, requeue=requeue)
+            except OutOfMemoryError:
+                _trouble.met("full", "a message is not given back: Redis is full")
+                super().reject(delivery_tag, requeue=False)
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
         """Delivers messages again that were not acknowledged in time; later, where Redis has no room.
@@ -70,6 +81,13 @@ class QoS(redis.QoS):
             super().restore_visible(start=start, num=num, interval=interval)
         except OutOfMemoryError:
             _log.debug("unacknowledged messages are not delivered again: Redis is full")
+
+    @contextmanager
+    def _place_given_back(self, delivery_tag: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
 
 
 class Channel(redis.Channel):
