@@ -147,7 +147,7 @@ class Clip:
     """MPEG-TS."""
     segments: tuple[bytes, ...]
     """MPEG-TS; with intra refresh, which has no GOPs, as many pictures as GOPs would have."""
-    segment_seconds: int
+    segment_seconds: float
     """Duration of each: one GOP or several."""
     frames_total: int
     inserts: tuple[Insert, ...]

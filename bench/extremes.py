@@ -105,6 +105,9 @@ def extreme_makes() -> dict[str, MakeClip]:
     strobe = partial(_strobed, large)
     return {
         "all intra, 240 a second": _staged(intra, MONTAGE, (320, 180), rate=240, gop=1, seconds=4),
+        "all intra, segments of 0.5 s": _staged(
+            intra, MONTAGE, (320, 180), rate=240, gop=1, seconds=4, segment_seconds=0.5
+        ),
         "64×64, 990 a second": _staged(intra, MONTAGE, (64, 64), rate=990, gop=1, seconds=4),
         "8K, all intra": _enlarged(full, intra, (7680, 4320), rate=24, gop=1, seconds=2),
         "1080p at 60, AV1": _enlarged(full, fast_av1, (1920, 1080), rate=60, gop=120, seconds=4),
@@ -115,10 +118,18 @@ def extreme_makes() -> dict[str, MakeClip]:
 
 
 def _staged(
-    encoder: EncoderSetting, ground: str, size: tuple[int, int], *, rate: int, gop: int, seconds: int
+    encoder: EncoderSetting,
+    ground: str,
+    size: tuple[int, int],
+    *,
+    rate: int,
+    gop: int,
+    seconds: int,
+    segment_seconds: float = SEGMENT_SECONDS,
 ) -> MakeClip:
     reel = lazy_reel([ground], width=size[0], height=size[1])
-    return partial(_make, lambda: StagedReel(reel(), base=ground, inserts=()), encoder, rate, gop, seconds)
+    make = partial(_make, segment_seconds=segment_seconds)
+    return partial(make, lambda: StagedReel(reel(), base=ground, inserts=()), encoder, rate, gop, seconds)
 
 
 def _enlarged(
@@ -149,7 +160,18 @@ def _strobed(reel: Callable[[], Reel], encoder: EncoderSetting) -> HiddenClip:
     )
 
 
-def _make(staged: Callable[[], StagedReel], encoder: EncoderSetting, rate: int, gop: int, seconds: int) -> HiddenClip:
+def _make(
+    staged: Callable[[], StagedReel],
+    encoder: EncoderSetting,
+    rate: int,
+    gop: int,
+    seconds: int,
+    *,
+    segment_seconds: float = SEGMENT_SECONDS,
+) -> HiddenClip:
     row = HiddenRow(name="extreme", gop_pictures=gop)
     encoder = replace(encoder, frames_per_second=rate)
-    return encoded(row, encoder, staged(), [], base=MONTAGE, frames=rate * seconds, judged=False)
+    frames = rate * seconds
+    return encoded(
+        row, encoder, staged(), [], base=MONTAGE, frames=frames, judged=False, segment_seconds=segment_seconds
+    )

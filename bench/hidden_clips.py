@@ -189,6 +189,7 @@ def encoded(
     frames: int,
     ground: StagedReel | None = None,
     judged: bool = True,
+    segment_seconds: float = SEGMENT_SECONDS,
 ) -> HiddenClip:
     """The clip in segments; `ground` is shown by its second track. Not `judged`: it is only for its cost, and what it
     shows is not kept."""
@@ -198,12 +199,12 @@ def encoded(
         stream = with_recovery_points(stream, row.segment_pictures)
     if row.padded:
         stream = with_padding(stream)
-    segments, starts = _segmented(stream, encoder.container)
+    segments, starts = _segmented(stream, encoder.container, segment_seconds)
     if row.bare:
         segments = (segments[0], *map(without_parameter_sets, segments[1:]))
     if ground is not None:
         other = encoder.encode(ground, films, gop_frames=row.gop_pictures)
-        segments = tuple(map(with_chapter_track, segments, _segmented(other, encoder.container)[0]))
+        segments = tuple(map(with_chapter_track, segments, _segmented(other, encoder.container, segment_seconds)[0]))
     rate = encoder.frames_per_second
     return HiddenClip(
         clip=Clip(
@@ -212,7 +213,7 @@ def encoded(
             gop_seconds=max(1, row.gop_pictures // rate),
             stream=stream,
             segments=segments,
-            segment_seconds=SEGMENT_SECONDS,
+            segment_seconds=segment_seconds,
             frames_total=frames,
             inserts=tuple(Insert(start_seconds=one.start / rate, end_seconds=one.stop / rate) for one in inserts),
         ),
@@ -261,7 +262,7 @@ def _window(area: float, random: np.random.Generator) -> tuple[float, float, flo
     return side, left, top
 
 
-def _segmented(stream: bytes, container: str) -> tuple[tuple[bytes, ...], tuple[float, ...]]:
+def _segmented(stream: bytes, container: str, segment_seconds: float) -> tuple[tuple[bytes, ...], tuple[float, ...]]:
     """The segments that a packager makes, which cuts at the first keyframe shown after so many seconds."""
     with av.open(BytesIO(stream), "r", format=container) as whole:
         video = whole.streams.video[0]
@@ -270,7 +271,7 @@ def _segmented(stream: bytes, container: str) -> tuple[tuple[bytes, ...], tuple[
         groups: list[list[Packet[VideoStream]]] = []
         for packet in packets:
             if not groups or (
-                packet.is_keyframe and seconds(packet) - first_seconds >= len(groups) * SEGMENT_SECONDS - 1e-3
+                packet.is_keyframe and seconds(packet) - first_seconds >= len(groups) * segment_seconds - 1e-3
             ):
                 groups.append([])
             groups[-1].append(packet)

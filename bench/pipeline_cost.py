@@ -128,7 +128,7 @@ def _moderated(
 ) -> Iterator[SegmentVerdict]:
     gate = None
     for number, segment in enumerate(clip.segments):
-        context = ModerationContext(stream=CONTEXT.stream, capture_ms=1000 * number * clip.segment_seconds)
+        context = ModerationContext(stream=CONTEXT.stream, capture_ms=round(1000 * clip.segment_start_seconds(number)))
         verdict = pipeline.moderate(segment, context=context, seed=SEED, gate=gate, observe=observe)
         gate = verdict.gate
         yield verdict

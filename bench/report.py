@@ -123,7 +123,7 @@ def goals(
     )
 
 
-def _clean_cpu_goal(steady: Results, segment_seconds: int) -> Goal:
+def _clean_cpu_goal(steady: Results, segment_seconds: float) -> Goal:
     ours, keyframes = (steady.where(method=method) for method in (Livewarden.name, KeyframesOnly.name))
     return Goal(
         text=f"CPU there, {segment_seconds} s segments, keyframes only = 1",

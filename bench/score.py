@@ -42,7 +42,7 @@ class Result:
     encoder: str
     base: str
     gop_seconds: int
-    segment_seconds: int
+    segment_seconds: float
     duration_seconds: float
     frames_total: int
     frames_decoded: int
@@ -56,7 +56,7 @@ class Result:
     """Duration in seconds of each hidden insert, and whether it was detected."""
 
     @property
-    def clip(self) -> tuple[str, str, int, int]:
+    def clip(self) -> tuple[str, str, int, float]:
         """Name of the clip."""
         return (self.encoder, self.base, self.gop_seconds, self.segment_seconds)
 
@@ -97,7 +97,7 @@ class Results:
         """Results without intra refresh, which has no keyframes but the first."""
         return self._those(lambda row: row.encoder != INTRA_REFRESH)
 
-    def in_segments(self, seconds: int) -> "Results":
+    def in_segments(self, seconds: float) -> "Results":
         """Results of clips in segments of that duration."""
         return self._those(lambda row: row.segment_seconds == seconds)
 
@@ -114,7 +114,7 @@ class Results:
         return Recall(seen=sum(outcomes), total=len(outcomes))
 
     @property
-    def segment_durations(self) -> tuple[int, ...]:
+    def segment_durations(self) -> tuple[float, ...]:
         """Segment durations of the clips, in seconds, ascending."""
         return tuple(sorted({row.segment_seconds for row in self.rows}))
 

@@ -24,7 +24,7 @@ from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
-from sampler.plan.budget import SampleBudget
+from sampler.plan.budget import BURST_SECONDS, SampleBudget
 from sampler.plan.padding import watched_whole
 from sampler.plan.planned_picture import PlannedPicture, proofs_of_all
 from sampler.plan.run_plan import Decoding, Plan, RunPlan
@@ -131,7 +131,8 @@ class Executor:
         if not self._own.is_open:
             self._own.set_up(thrifty=not self._profile.exact_pictures and is_thrifty(window, parts))
         start_seconds = min((window.packets[part.own[0]].seconds for part in plan.runs), default=0.0)
-        budget = SampleBudget(self._profile.samples_per_second, start_seconds)
+        burst_seconds = plan.bound.burst_seconds if plan.bound is not None else BURST_SECONDS
+        budget = SampleBudget(self._profile.samples_per_second, start_seconds, burst_seconds=burst_seconds)
         followed = -1
         for part, targets, refuted in parts:
             damaged, before = self.damaged, copy(budget)

@@ -15,6 +15,9 @@ HALF_SECOND = 0.5
 """Tokens come by so much of the timeline: what is spent there leaves the rest of the segment its own."""
 BURST_SECONDS = 1.0
 """Tokens of so much time can be spent at once; those that are not spent sooner are lost."""
+SHORTEST_SECONDS = 0.5
+"""So much time has an input that is shorter: parts of low-latency streams would be refused for what they lack. With 1.0
+an all-intra stream in segments of 0.5 s took 21 times a talking head's CPU, with 0.5 it takes 11."""
 MACROBLOCK_BYTES = 4
 """So many bytes of a packet cost what a macroblock does: a byte of CABAC or of VP9 takes 65 to 100 ns in ten streams of
 30 to 200 Mbit/s, a macroblock of ordinary video, which has up to four, 0.2 to 0.5 µs. At 16 bytes such streams took 24
@@ -71,10 +74,12 @@ def weighed(picture_macroblocks: float, decoder: str) -> float:
 class SampleBudget:
     """A bucket of tokens, one a sample, filled by half seconds of the timeline."""
 
-    def __init__(self, samples_per_second: float, start_seconds: float) -> None:
+    def __init__(
+        self, samples_per_second: float, start_seconds: float, *, burst_seconds: float = BURST_SECONDS
+    ) -> None:
         """The bucket is full at `start_seconds`."""
         self._rate = samples_per_second
-        self._most = max(samples_per_second * BURST_SECONDS, 1.0)
+        self._most = max(math.ceil(samples_per_second * burst_seconds), 1.0)
         self._tokens = self._most
         self._start_seconds = start_seconds
         self._half_second = 0
@@ -113,17 +118,20 @@ class DecodingBound:
     """Macroblocks that a sample counts for besides its pictures."""
     compared_macroblocks: float = 0.0
     """Macroblocks that a picture of a watched run counts for at least, and the run besides."""
+    burst_seconds: float = BURST_SECONDS
+    """Samples of so much time can be taken at once: no more than the video has."""
     first_bytes: float = 0.0
     """The first sample is taken, whatever it costs, if its packet has no more bytes (<=): a segment without one was not
     moderated."""
 
     @classmethod
     def of(cls, profile: SamplingProfile, *, span_seconds: float, picture_macroblocks: float) -> "DecodingBound":
-        """The bound of `span_seconds` of video. What a second may cost, the shortest input may."""
-        seconds = max(span_seconds, BURST_SECONDS)
+        """The bound of `span_seconds` of video. What half a second may cost, the shortest input may."""
+        seconds = max(span_seconds, SHORTEST_SECONDS)
         return cls(
             macroblocks=profile.macroblocks_per_second * seconds,
-            first_bytes=FIRST_BYTES * seconds,
+            first_bytes=FIRST_BYTES * max(seconds, BURST_SECONDS),
+            burst_seconds=min(seconds, BURST_SECONDS),
             picture_macroblocks=picture_macroblocks,
             compared_macroblocks=min(COMPARED_MACROBLOCKS, COMPARED_SHARE * profile.macroblocks_per_second),
             judged_macroblocks=min(

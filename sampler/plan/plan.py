@@ -106,13 +106,13 @@ def plan(
             _Wish(packets[one.cut.index].seconds, one.cut.score, one.pictures, SampleReason.CUT, number, one)
             for one in part.suspects
         ]
-    _, refused = _granted(packets, profile, start_seconds, owed, wishes)
+    _, refused = _granted(packets, profile, bound, start_seconds, owed, wishes)
     unsure = {wish.part for wish in refused if wish.suspect is not None and not wish.suspect.weak}
     silent = {number for number, part in enumerate(parts) if compared or not tells(packets, part.run)}
     wanted = sorted(unsure | silent)
     watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
     wishes = [wish for wish in wishes if wish.part not in watched or _is_wanted_anyway(wish, parts[wish.part].run)]
-    granted, refused = _granted(packets, profile, start_seconds, owed, wishes)
+    granted, refused = _granted(packets, profile, bound, start_seconds, owed, wishes)
     unseen = {wish.seconds for wish in refused if not _is_optional(wish)}
     taken = {*owed, *(index for wish in granted if wish.suspect is None for index in wish.pictures)}
     for number in silent:
@@ -194,13 +194,14 @@ def _keyframes(
 def _granted(
     packets: Sequence[VideoPacket],
     profile: SamplingProfile,
+    bound: DecodingBound,
     start_seconds: float,
     owed: Mapping[int, SampleReason],
     wishes: Sequence[_Wish],
 ) -> tuple[list[_Wish], list[_Wish]]:
     """The wishes that there are tokens for, and those that there are none for, the strongest of a half second first."""
-    samples = SampleBudget(profile.samples_per_second, start_seconds)
-    cuts = SampleBudget(profile.cuts_per_second, start_seconds)
+    samples = SampleBudget(profile.samples_per_second, start_seconds, burst_seconds=bound.burst_seconds)
+    cuts = SampleBudget(profile.cuts_per_second, start_seconds, burst_seconds=bound.burst_seconds)
     debts = Counter(samples.half_second(packets[index].seconds) for index in owed)
     by_half_second: dict[int, list[_Wish]] = {half_second: [] for half_second in debts}
     for wish in wishes:

@@ -221,7 +221,15 @@ def test_bytes_that_were_decoded_are_gone_for_leading_pictures() -> None:
     assert bound.left(60, 2, size_bytes=60 * 920) == bound.left(60, 2, size_bytes=0) > 0
 
 
-def test_the_bound_of_a_second_is_that_of_shorter_inputs() -> None:
+def test_short_segments_together_cost_what_a_long_one_does() -> None:
+    """Each would have a whole second's budget: keyframes alone, in segments of 0.5 s, cost 21 times a talking head."""
+    packets = [VideoPacket(index / 240, 4_000 + 2_000 * (index % 2), keyframe=True) for index in range(120)]
+    result = planned(packets, macroblocks=240)
+
+    assert sum(len(part.targets) for part in result.runs) <= 0.5 * BALANCED.samples_per_second + 1
+
+
+def test_the_bound_of_half_a_second_is_that_of_shorter_inputs() -> None:
     """Parts of low-latency streams would be refused for the seconds that they do not have."""
     bound = DecodingBound.of(VIGILANT, span_seconds=0.2, picture_macroblocks=920)
     assert bound.macroblocks >= (60 + 2 * 10) * 920
