@@ -79,7 +79,7 @@ class SampleBudget:
     ) -> None:
         """The bucket is full at `start_seconds`."""
         self._rate = samples_per_second
-        self._most = max(math.ceil(samples_per_second * burst_seconds), 1.0)
+        self._most = max(min(math.ceil(samples_per_second * burst_seconds), samples_per_second * BURST_SECONDS), 1.0)
         self._tokens = self._most
         self._start_seconds = start_seconds
         self._half_second = 0
