@@ -27,15 +27,18 @@ class Between(Protocol):
 
 
 @contextmanager
-def redis_between(url: str, between: Between) -> Iterator[str]:
-    """A port in front of the Redis at `url`, as a URL; each incoming command is passed to `between`."""
+def redis_between(url: str, between: Between, *, silent: threading.Event | None = None) -> Iterator[str]:
+    """A port in front of the Redis at `url`, as a URL; each incoming command is passed to `between`.
+
+    Once `silent` is set, connections on which Redis pushes data stay open, and bring nothing more.
+    """
     parts = urlsplit(url)
     upstream = (str(parts.hostname), int(parts.port or 6379))
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with suppress(OSError), socket.create_connection(upstream) as connection:
-                _serve(self.request, connection, between)
+                _serve(self.request, connection, between, silent or threading.Event())
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
@@ -51,7 +54,7 @@ def redis_between(url: str, between: Between) -> Iterator[str]:
             thread.join()
 
 
-def _serve(client: socket.socket, redis: socket.socket, between: Between) -> None:
+def _serve(client: socket.socket, redis: socket.socket, between: Between, silent: threading.Event) -> None:
     commands, answers = client.makefile("rb"), redis.makefile("rb")
     in_transaction = False
     while command := _read_command(commands):
@@ -64,7 +67,7 @@ def _serve(client: socket.socket, redis: socket.socket, between: Between) -> Non
 
         if name in _RAW_FROM_HERE:
             redis.sendall(raw)
-            _copy(client, redis, commands)
+            _copy(client, redis, commands, silent)
             return
         if name == b"MULTI":
             in_transaction = True
@@ -79,13 +82,14 @@ def _serve(client: socket.socket, redis: socket.socket, between: Between) -> Non
         client.sendall(answer)
 
 
-def _copy(client: socket.socket, redis: socket.socket, commands: BinaryIO) -> None:
-    """Copies both directions unchanged, for connections on which Redis pushes data."""
+def _copy(client: socket.socket, redis: socket.socket, commands: BinaryIO, silent: threading.Event) -> None:
+    """Copies both directions unchanged until `silent` is set, for connections on which Redis pushes data."""
 
     def back() -> None:
         with suppress(OSError):
             while data := redis.recv(65536):
-                client.sendall(data)
+                if not silent.is_set():
+                    client.sendall(data)
 
     thread = threading.Thread(target=back, daemon=True)
     thread.start()

@@ -19,6 +19,9 @@ from worker.store.redis_client import store_errors
 CHANNEL: Final = "__redis__:invalidate"
 MOST_AT_ONCE: Final = 5_000
 """Changed keys that one call returns: bounds what its caller reads next."""
+MOST_UNANSWERED: Final = 5
+"""Checks in a row that the connection which brings messages may leave unanswered. It may be dead and the server not
+know: it has nothing to wait for, so no timeout ends it."""
 
 
 class KeyTracking:
@@ -28,6 +31,7 @@ class KeyTracking:
         self._tracker = tracker
         self._listener = listener
         self._lost = False
+        self._unanswered = 0
         # The client connects again by itself, and says so to nobody else.
         for connection in (tracker.connection, listener.connection):
             connection.register_connect_callback(self._on_connect)
@@ -48,22 +52,31 @@ class KeyTracking:
                 message = self._listener.get_message(ignore_subscribe_messages=True, timeout=left)
                 if self._lost:
                     raise StoreError("Redis: the connection that follows changes was lost")
-                if message is not None and message["type"] == "message":
+                if message is None:
+                    if keys or time.monotonic() >= deadline:
+                        return keys
+                    continue
+                self._unanswered = 0
+                if message["type"] == "message":
                     if message["data"] is None:
                         return None
                     keys.update(message["data"])
-                elif keys or time.monotonic() >= deadline:
-                    return keys
         return keys
 
     def check(self) -> None:
-        """Asks the server whether it still follows.
+        """Asks the server whether it still follows, and the connection that brings messages whether it still does;
+        `changed` reads its answer.
 
         Raises:
-            StoreError: Redis failed, or one of the two connections is another one by now: changes were lost between.
+            StoreError: Redis failed, or one of the two connections is another one by now, or brings nothing more:
+                changes were lost.
         """
         with store_errors():
             known = self._tracker.execute_command("CLIENT", "TRACKINGINFO")
+            if self._unanswered >= MOST_UNANSWERED:
+                raise StoreError("Redis: the connection that brings changes does not answer")
+            self._listener.ping()
+            self._unanswered += 1
         flags = dict(zip(known[::2], known[1::2], strict=True))["flags"]
         if self._lost or "broken_redirect" in flags:
             raise StoreError("Redis: the connection that follows changes was lost")

@@ -1,12 +1,15 @@
 """Changes of keys, as a real Valkey tells them."""
 
+import threading
 import time
 
 import pytest
 from redis import Redis
+from redis_between import redis_between
 
 from worker.errors import StoreError
 from worker.store.key_tracking import KeyTracking, track_keys
+from worker.store.redis_client import connect
 
 SOON_SECONDS = 5.0
 TRIES = 20
@@ -54,14 +57,29 @@ def test_after_a_flush_any_may_have_changed(redis: Redis) -> None:
         assert tracking.changed(SOON_SECONDS) is None
 
 
-@pytest.mark.parametrize("command", ["subscribe", "client|trackinginfo"])
-def test_a_lost_connection_is_an_error(command: str, redis: Redis) -> None:
+@pytest.mark.parametrize(("field", "value"), [("sub", "1"), ("cmd", "client|trackinginfo")])
+def test_a_lost_connection_is_an_error(field: str, value: str, redis: Redis) -> None:
     """Changes would be lost between, and the page be wrong until it is loaded again."""
     with track_keys(redis, ["lw:incident:"]) as tracking:
         tracking.check()
-        (client,) = [one for one in redis.client_list() if one["cmd"] == command]
+        (client,) = [one for one in redis.client_list() if one[field] == value]
         redis.client_kill_filter(_id=client["id"])
         with pytest.raises(StoreError):
+            follow(tracking)
+
+
+def test_a_connection_that_brings_nothing_more_is_an_error(redis_url: str) -> None:
+    """A firewall may forget one connection and tell neither end: cases that come would be missing for minutes, also on
+    a page that is opened, while Redis answers everything else."""
+    silent = threading.Event()
+    with (
+        redis_between(redis_url, lambda _, send: send(), silent=silent) as url,
+        connect(url) as redis,
+        track_keys(redis, ["lw:incident:"]) as tracking,
+    ):
+        follow(tracking)
+        silent.set()
+        with pytest.raises(StoreError, match="does not answer"):
             follow(tracking)
 
 
