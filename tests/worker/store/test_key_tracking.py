@@ -42,6 +42,16 @@ def test_keys_that_change_are_told_and_others_are_not(redis: Redis) -> None:
         tracking.check()
 
 
+def test_the_answer_to_a_check_hides_no_change(redis: Redis) -> None:
+    """A page that is opened in that moment would lack the case that its moderator was called for."""
+    with track_keys(redis, ["lw:incident:"]) as tracking:
+        assert tracking.changed(0.0) == set()
+        tracking.check()
+        redis.hset("lw:incident:a", "hits", "1")
+        redis.time()  # what was told before this answer has arrived
+        assert tracking.changed(0.0) == {"lw:incident:a"}
+
+
 def test_a_key_that_expires_has_changed(redis: Redis) -> None:
     """A case whose retention ended would stay on the page."""
     redis.hset("lw:incident:a", "hits", "1")
