@@ -4,6 +4,7 @@ Under a tight rate a cut shows less in its size than in its quantiser: the encod
 coarsely. Nothing here is trusted: a header that makes no sense gives None, and every loop ends with its bits.
 """
 
+from collections.abc import Collection
 from functools import cache
 
 from sampler.demux.bits import Bits, HeaderError
@@ -21,6 +22,10 @@ PARAMETER_SETS = 20_000
 SPS, PPS, IDR = 7, 8, 5
 SLICE_KINDS = "PBIPI"
 """slice_type modulo 5 (table 7-6): SP counts as P, SI as I."""
+
+Picture = tuple[int, int, int, bool | None, int | None]
+"""Fields that all slices of a picture share: type, SPS, frame_num, whether it is the bottom field, and
+pic_order_cnt_lsb."""
 
 
 class QuantiserReader:
@@ -98,9 +103,8 @@ class QuantiserReader:
         except HeaderError:
             return False
 
-    def picture_of(self, unit: bytes) -> tuple[int, int, int, bool | None, int | None] | None:
-        """Fields that all slices of a picture share, of a NAL unit's first bytes: type, SPS, frame_num, whether it is
-        the bottom field, and pic_order_cnt_lsb; None: it cannot be told."""
+    def picture_of(self, unit: bytes) -> Picture | None:
+        """The picture of a slice, of its NAL unit's first bytes; None: it cannot be told."""
         try:
             picture, order = self._begin(Bits(unit[1:COMMON_HEAD_BYTES]), idr=unit[0] & 0x1F == IDR)
             return unit[0] & 0x1F, picture.sequence, *order
@@ -171,6 +175,12 @@ class QuantiserReader:
         if picture.cabac and kind != "I":
             bits.ue()
         return picture.quantiser + bits.se()
+
+
+def is_field_pair(pictures: Collection[Picture | None]) -> bool:
+    """True of the two fields of one picture, by `picture_of` their slices."""
+    shared = {one and one[1:3] for one in pictures}
+    return len(shared) == 1 and {one and one[3] for one in pictures} == {False, True}
 
 
 def slice_kind(unit: bytes) -> str | None:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from sampler.demux.configuration import AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE, avcc_units, hvcc_units
-from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
+from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, is_field_pair, slice_kind
 from sampler.demux.hevc import PPS as HEVC_PPS
 from sampler.demux.hevc import SPS as HEVC_SPS
 from sampler.demux.hevc import HevcReferences
@@ -92,6 +92,7 @@ class NalReader:
         self._quantisers = QuantiserReader()
         self._references, self._frame_numbers, self._output_order = References(), FrameNumbers(), OutputOrder()
         self._first_field: tuple[int, bool] | None = None
+        self._several = False
         self.parameter_sets = ParameterSets(h264_set if codec is NalCodec.H264 else hevc_set)
         """Those in force after the last packet, of a stream whose packets have start codes."""
         self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
@@ -129,9 +130,10 @@ class NalReader:
 
     @property
     def is_ambiguous(self) -> bool:
-        """True if players show one thing or another by what came so far: units within others, pictures that a keyframe
-        has some throw away, or a second view, or transparency, in a layer of its own."""
-        return self._units.nested or self._hevc_references.discards or self._has_layer
+        """True if players show one thing or another by what came so far: units within others, several pictures in one
+        sample of an MP4, pictures that a keyframe has some throw away, or a second view, or transparency, in a layer of
+        its own."""
+        return self._units.nested or self._several or self._hevc_references.discards or self._has_layer
 
     def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
         """Reads the properties of a packet's picture.
@@ -165,7 +167,7 @@ class NalReader:
         return b"".join((len(unit).to_bytes(size, "big") if size else START_CODE) + unit for unit in units)
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
-        size, first, intra, idr, marks, recovery = 0, b"", True, True, 0, None
+        size, first, intra, idr, marks, firsts, recovery = 0, b"", True, True, 0, 0, None
         others: list[bytes] = []
         quantisers = self._quantisers
         needed = flagged or self._references.open or quantisers.several_sizes or quantisers.fields
@@ -175,6 +177,7 @@ class NalReader:
                 if quantisers.may_be_redundant and quantisers.is_redundant(unit[:SLICE_HEAD_BYTES]):
                     continue
                 marks |= unit[0]
+                firsts += unit[1] & FIRST_BLOCK > 0
                 size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
                 if not first:
                     first = unit[:SLICE_HEAD_BYTES]
@@ -192,14 +195,19 @@ class NalReader:
         if quantisers.several_sizes or quantisers.picture_pixels != self._used_pixels:
             self._count_pixels([first, *others] if quantisers.several_sizes else [])
         # Slices of one picture are of one mind. Those that are not may be there to be skipped.
-        is_mixed = len({quantisers.picture_of(unit) for unit in (first, *others)}) > 1 if others else False
+        pictures = {quantisers.picture_of(unit) for unit in (first, *others)} if others else set()
+        # A sample of an MP4 has both fields of a picture: after an IDR field the other may lean on that one alone.
+        is_pair = is_field_pair(pictures)
+        idr |= is_pair and first[0] & 0x1F == H264_IDR
+        is_mixed = len(pictures) > 1 and not is_pair
+        self._count_pictures(1 + is_mixed + (firsts > 1 + is_pair))
         quantiser = quantisers.read(first)
         reference = not self._frame_numbers.follows(quantisers.head, quantisers.sequence, idr=idr)
         reference |= marks & REFERENCE_BITS != 0 or is_mixed
         self.leaf_named = self._frame_numbers.is_gap
-        field = None if is_mixed else quantisers.field
+        field = None if is_mixed or is_pair else quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
-        begins = intra and not completes and (idr or (flagged and not recovery and not is_mixed))
+        begins = not completes and (idr or (intra and flagged and not recovery and not is_mixed))
         leading, is_late = False, self._output_order.is_late(quantisers.head, idr=idr)
         outside = begins and is_late
         if begins:
@@ -213,6 +221,11 @@ class NalReader:
         recovery = None if idr else recovery
         # By position, which takes half the time.
         return PictureHead(size, reference or begins, begins, recovery, quantiser, completes, leading or None, outside)
+
+    def _count_pictures(self, count: int) -> None:
+        """Counts those of a packet. FFmpeg parts an MPEG-TS by its pictures; of several in a sample of an MP4 some
+        decoders make the first, some the last, and some all."""
+        self._several |= count > 1 and self._units.length_bytes > 0
 
     def _count_pixels(self, slices: list[bytes]) -> None:
         """Counts the size of a picture, of whose slices none needs to be read where all are of one size."""
@@ -264,6 +277,7 @@ class NalReader:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
         # All slices of a picture are of one kind, and one is the first; others may be there to be skipped.
         begins = all(kind in HEVC_IRAP for kind in kinds) and firsts < 2
+        self._count_pictures(firsts)
         if begins:
             self._open = HEVC_CRA in kinds
         leading = True if kinds & HEVC_RASL else self._open if kinds & HEVC_RADL else None

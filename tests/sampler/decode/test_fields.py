@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fields import SIZE, field_coded
 from media import BLOCK_PIXELS, FRAME_SECONDS, RATE, level_error, number_in, painted
+from mp4_packets import Coded, coded_in, mp4_of
 
 from config.profiles import PROFILES, SamplingProfile
 from sampler.child.decoder import Decoder
@@ -14,9 +15,17 @@ from sampler.frames import SampleReason
 PICTURES = 120
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["fields together", "fields apart"])
+@pytest.fixture(scope="module", params=["fields together", "fields apart", "in an MP4"])
 def stream(request: pytest.FixtureRequest) -> bytes:
-    return field_coded(PICTURES, gop=60, apart=request.param)
+    fields = field_coded(PICTURES, gop=60, apart=request.param == "fields apart")
+    return in_samples(fields) if request.param == "in an MP4" else fields
+
+
+def in_samples(fields: bytes) -> bytes:
+    """A fragmented MP4, each sample of which is a picture of two fields."""
+    coded = coded_in(fields)
+    pairs = zip(coded[::2], coded[1::2], strict=True)
+    return mp4_of([Coded(first.data + second.data, first.keyframe) for first, second in pairs], fields)
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
