@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sampler.demux.boxes import Read
 from sampler.demux.encryption import FIRST_SCRAMBLED, TS_PACKET_BYTES, TS_SYNC
+from sampler.demux.programmes import ProgrammeMaps
 
 CHUNK_BYTES = 4096 * TS_PACKET_BYTES
 """As much is read at once: 23 MB take 5 ms."""
@@ -24,6 +25,8 @@ NULL_PID = 0x1FFF
 STUFFING = 0xFF
 WHOLE_ADAPTATION = 183
 """adaptation_field_length of a packet without payload (2.4.3.5)."""
+CLOCK_END = 12
+"""Byte behind the clock reference of a packet's adaptation field, if there is one (2.4.3.4)."""
 UNIT_START = 0x40
 """Bit of byte 1: a PES packet, or a table, begins with the payload."""
 PAYLOAD, ADAPTATION = 0x10, 0x20
@@ -43,6 +46,8 @@ def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[
         known: PIDs of the streams that were.
         videos: those of them that are sampled.
     """
+    maps = ProgrammeMaps(known=known, videos=videos)
+    last: dict[int, bytes] = {}
     position = 0
     while len(data := read(position, CHUNK_BYTES)) >= TS_PACKET_BYTES:
         rows: Rows = np.frombuffer(data, np.uint8, len(data) // TS_PACKET_BYTES * TS_PACKET_BYTES)
@@ -58,8 +63,44 @@ def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[
         begins &= _among(pids[starts], videos)
         if not set(found) <= set(known) or _are_read_in_two_ways(rows[starts[begins]], payloads[begins]):
             return True
+        if _are_repeated(rows, pids, videos, last):
+            return True
+        _read_tables(rows, pids, known, maps)
         position += rows.size
+    maps.close()
+    return maps.differ
+
+
+def _are_repeated(rows: Rows, pids: Numbers, videos: Collection[int], last: dict[int, bytes]) -> bool:
+    """True if a packet of a video is sent twice, which FFmpeg and hls.js read twice and others once (2.4.3.3).
+
+    `last`: by PID the last packet before these, and then of these.
+    """
+    for pid in videos:
+        own = np.flatnonzero((pids == pid) & (rows[:, 3] & PAYLOAD > 0))
+        if not len(own):
+            continue
+        # Each has the number of the one before, which few have.
+        again = np.flatnonzero(rows[own[1:], 3] == rows[own[:-1], 3])
+        if (_content(rows[own[again]]) == _content(rows[own[again + 1]])).all(1).any():
+            return True
+        if last.get(pid) == (content := _content(rows[own[[0, -1]]]))[0].tobytes():
+            return True
+        last[pid] = content[1].tobytes()
     return False
+
+
+def _content(rows: Rows) -> Rows:
+    """Packets without what may differ where one is sent twice: the clock reference in front."""
+    return rows[:, [3, *range(CLOCK_END, TS_PACKET_BYTES)]]
+
+
+def _read_tables(rows: Rows, pids: Numbers, known: Collection[int], maps: ProgrammeMaps) -> None:
+    """Reads the packets that belong to no stream that FFmpeg knows."""
+    is_table = ~_among(pids, [*known, NULL_PID]) & (rows[:, 3] & PAYLOAD > 0)
+    for row, pid in zip(rows[is_table], pids[is_table].tolist(), strict=True):
+        begin = 4 + (1 + int(row[4]) if row[3] & ADAPTATION else 0)
+        maps.read(pid, row[begin:].tobytes(), starts=bool(row[1] & UNIT_START))
 
 
 def _has_content_without_payload(rows: Rows) -> bool:

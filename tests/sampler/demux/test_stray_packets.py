@@ -14,7 +14,7 @@ from sampler.frames import SampledSegment
 
 SECOND = "second_video_stream"
 VIDEO, OTHER, MAP = 0x100, 0x101, 0x1000
-H264, SOUND, METADATA = 0x1B, 0x0F, 0x15
+H264, HEVC, SOUND, AC3, METADATA = 0x1B, 0x24, 0x0F, 0x81, 0x15
 HIDDEN = 512
 RECIPE = x264(bframes=0, keyint=1000, min_keyint=1000, scenecut=0)
 PICTURES = 2 * RATE
@@ -44,17 +44,23 @@ def crc(data: bytes) -> int:
 
 
 def table(pid: int, kind: int, body: bytes, *, version: int = 0) -> bytes:
-    """A packet with a table (2.4.4)."""
+    """Packets with a table (2.4.4)."""
     head = struct.pack(">BHHBBB", kind, 0xB000 | len(body) + 9, 1, 0xC1 | version << 1, 0, 0)
     section = head + body
-    packet = struct.pack(">BHBB", 0x47, 0x4000 | pid, PAYLOAD | version, 0) + section + struct.pack(">I", crc(section))
-    return packet.ljust(188, b"\xff")
+    payload = b"\0" + section + struct.pack(">I", crc(section))
+    parts = [payload[at : at + PAYLOAD_BYTES] for at in range(0, len(payload), PAYLOAD_BYTES)]
+    return b"".join(
+        struct.pack(">BHB", 0x47, (0 if number else 0x4000) | pid, PAYLOAD | version + number)
+        + part.ljust(184, b"\xff")
+        for number, part in enumerate(parts)
+    )
 
 
-def programme(*streams: tuple[int, int], version: int = 0, kind: int = 2) -> bytes:
+def programme(*streams: tuple[int, int], version: int = 0, kind: int = 2, descriptors: bytes = b"") -> bytes:
     """A programme map with (stream_type, PID) of its streams."""
     entries = b"".join(struct.pack(">BHH", stream, 0xE000 | pid, 0xF000) for stream, pid in streams)
-    return table(MAP, kind, struct.pack(">HH", 0xE000 | VIDEO, 0xF000) + entries, version=version)
+    head = struct.pack(">HH", 0xE000 | VIDEO, 0xF000 | len(descriptors)) + descriptors
+    return table(MAP, kind, head + entries, version=version)
 
 
 PROGRAMMES = table(0, 0, struct.pack(">HH", 1, 0xE000 | MAP))
@@ -95,13 +101,22 @@ def shown(number: int) -> bytes:
     return packets(VIDEO, pes(SHOWN[number], number, size=65_000))
 
 
-def changing_programmes(*, kind: int = 2) -> bytes:
+def changing_programmes(*, kind: int = 2, other: int = SOUND) -> bytes:
     """A map by which the second stream is sound, and after the first picture one by which it is the video."""
     later = programme((H264, OTHER), version=1, kind=kind)
     return stream(
         shown,
         lambda number: packets(OTHER, pes(OTHERS[number - 1], number)) if number else later,
-        head=PROGRAMMES + programme((H264, VIDEO), (SOUND, OTHER)),
+        head=PROGRAMMES + programme((H264, VIDEO), (other, OTHER)),
+    )
+
+
+def changing_type(*, descriptors: bytes = b"") -> bytes:
+    """The video of a stream gets another type, and goes on as before."""
+    later = programme((HEVC, VIDEO), version=1, descriptors=descriptors)
+    return stream(
+        lambda number: later if number == 10 else b"",
+        lambda number: packets(VIDEO, pes(OTHERS[number - 10] if number >= 10 else SHOWN[number], number)),
     )
 
 
@@ -135,6 +150,9 @@ UNSEEN = {
     ),
     "of what was sound before": changing_programmes(),
     "of what was sound before, by a table of another kind": changing_programmes(kind=0x40),
+    "of what was another sound before, by a table of another kind": changing_programmes(kind=0x40, other=AC3),
+    "of a type that changes": changing_type(),
+    "of a type that changes by a map of two packets": changing_type(descriptors=b"\x80\xc8".ljust(202, b"\x55")),
     "out of step": with_another_phase(),
 }
 """MPEG-TS by where its other pictures are."""
@@ -151,6 +169,17 @@ def test_pictures_that_ffmpeg_passes_over_leave_all_unmoderated(decoder: Decoder
     numbers = [number_in(frame.picture.luma()) for frame in seen.frames]
 
     assert any(number >= HIDDEN for number in numbers) or [one.reason for one in seen.unmoderated] == [SECOND]
+
+
+def test_packets_that_are_sent_twice_leave_all_unmoderated(decoder: Decoder) -> None:
+    """FFmpeg and hls.js take both for parts of a picture; who leaves the second out sees pictures that nobody does
+    here."""
+    data = stream(lambda number: packets(VIDEO, pes(SHOWN[number], number)))
+    several = [data[at : at + 188] for at in range(0, len(data), 188)]
+    for part in (slice(-40, None), slice(-40, -39)):
+        twice = [one * 2 for one in several[part]]
+        seen = sample(decoder, b"".join([*several[: part.start], *twice, *several[part.stop or len(several) :]]))
+        assert [one.reason for one in seen.unmoderated] == [SECOND]
 
 
 @pytest.mark.parametrize(
@@ -170,8 +199,13 @@ def test_pictures_that_ffmpeg_passes_over_leave_all_unmoderated(decoder: Decoder
             lambda number: packets(OTHER, pes(b"ID3" * 9, number, stream=0xBD)),
             head=PROGRAMMES + programme((H264, VIDEO), (METADATA, OTHER)),
         ),
+        stream(
+            shown,
+            lambda number: PROGRAMMES + programme((H264, VIDEO), (METADATA, OTHER), version=number % 8),
+            lambda number: table(0x10, 0x40, bytes([number]) * 300) + table(0x14, 0x70, bytes([number])),
+        ),
     ],
-    ids=["plain", "with sizes", "clock and stuffing", "metadata"],
+    ids=["plain", "with sizes", "clock and stuffing", "metadata", "tables"],
 )
 def test_ordinary_packets_are_moderated(decoder: Decoder, data: bytes) -> None:
     """Streams would be unmoderated for the way in which multiplexers write them."""
