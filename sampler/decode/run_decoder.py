@@ -30,6 +30,8 @@ several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
 ONE_A_PACKET = av1.DECODERS | vp9.DECODERS
 """Decoders of codecs of which one picture of each packet is shown, whatever else is in that: it is a temporal unit or a
 superframe."""
+ALL_LAYERS = {"libdav1d": {"alllayers": "1"}}
+"""Options by which a decoder shows pictures of all spatial layers, and not of the highest alone."""
 NO_PICTURE = -1
 """In place of a packet's index: what comes of it is no picture of the window."""
 
@@ -43,6 +45,7 @@ class RunDecoder:
         self._bounded = bounded
         self._max_pixels = max_pixels
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
+        self._all_layers = ALL_LAYERS.get(context.name, {})
         self._is_h264 = context.name == "h264"
         self._has_one = context.name in ONE_A_PACKET
         self.frames_decoded = self.bytes_decoded = 0
@@ -76,7 +79,7 @@ class RunDecoder:
 
     def set_up(self, *, thrifty: bool) -> None:
         """Sets the decoder up before its first packet; `thrifty`: without the loop filter on all but intra pictures."""
-        options = {"max_pixels": str(self._max_pixels)} | self._tell_prediction
+        options = {"max_pixels": str(self._max_pixels)} | self._tell_prediction | self._all_layers
         if thrifty:
             options["skip_loop_filter"] = "nointra"
         self._context.thread_count = 1

@@ -2,6 +2,7 @@
 
 import signal
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -145,11 +146,32 @@ def test_a_picture_that_differs_in_a_corner_is_not_called_seen(decoder: Decoder)
     assert_unmoderated(decoder.sample(behind(first, second), profile=BALANCED, seed=b"second"))
 
 
-@pytest.mark.parametrize("recipe", [VP9_INTRA, AV1_INTRA], ids=["vp9", "av1"])
-def test_two_pictures_of_one_packet_are_not_called_seen(decoder: Decoder, recipe: Recipe) -> None:
+def one_after_another(*pictures: bytes) -> bytes:
+    return b"".join(pictures)
+
+
+def in_layers(*pictures: bytes) -> bytes:
+    """Keyframes of AV1 as spatial layers of one, which their sequence header names (AV1 specification, 5.5.1)."""
+    size = pictures[0][1]
+    header = bytearray(pictures[0][: 2 + size])
+    # operating_point_idc: one temporal layer, two spatial ones.
+    header[3], header[4] = header[3] & 0xF0 | 0x3, 0x01
+    frames = [picture[2 + size :] for picture in pictures]
+    return bytes(header) + b"".join(
+        bytes([frame[0] | 0x04, layer << 3]) + frame[1:] for layer, frame in enumerate(frames)
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "join"),
+    [(VP9_INTRA, superframe), (AV1_INTRA, one_after_another), (AV1_INTRA, in_layers)],
+    ids=["vp9", "av1", "av1 in layers"],
+)
+def test_two_pictures_of_one_packet_are_not_called_seen(
+    decoder: Decoder, recipe: Recipe, join: Callable[..., bytes]
+) -> None:
     """Players show the first or the last, and the sample of a packet was its first."""
     first, second = still(recipe, "astronaut"), still(recipe, "coffee")
-    join = superframe if recipe is VP9_INTRA else lambda *pictures: b"".join(pictures)
     pairs = zip(coded_in(first), coded_in(second), strict=True)
     data = mp4_of([Coded(join(one.data, other.data), True) for one, other in pairs], first)
     segment = decoder.sample(data, profile=BALANCED, seed=b"second")
