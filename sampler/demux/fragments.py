@@ -13,7 +13,7 @@ from functools import partial
 
 from av.container import InputContainer
 
-from sampler.demux.boxes import TOP_BOXES, Read, TopBox, read_within, top_boxes
+from sampler.demux.boxes import TO_THE_END, TOP_BOXES, Read, TopBox, read_within, top_boxes
 from sampler.demux.encryption import TS_PACKET_BYTES, TS_SYNC
 from sampler.demux.source import InputFile
 
@@ -40,7 +40,7 @@ class Fragments:
     any: bool = False
     """The input has some."""
     samples: Counter[int] = field(default_factory=Counter)
-    """By track those that must be there: without those of the last fragment, where the input breaks off."""
+    """By track those that must be there."""
 
     def hide(self, track: int, packets: int) -> bool:
         """True if players may show others than the packets that FFmpeg gave of a track, which were so many."""
@@ -72,7 +72,6 @@ def read_fragments(read: Read, *, size_bytes: int, known: Collection[int], audio
     found = Fragments()
     moov: TopBox | None = None
     indices: dict[int, int] = {}
-    last: Counter[int] = Counter()
     end = 0
     try:
         for box in top_boxes(read, most=sys.maxsize):
@@ -84,12 +83,11 @@ def read_fragments(read: Read, *, size_bytes: int, known: Collection[int], audio
                 found.astray |= moov is not box and not _are_alike(read, moov, box)
             elif box.kind == b"moof":
                 found.any = True
-                last = _read_fragment(_content(read, box), indices, known, audio)
-                found.samples += last
+                found.samples += _read_fragment(_content(read, box), indices, known, audio)
     except (_MalformedError, struct.error):
         found.astray = True
-    if end > size_bytes:
-        found.samples -= last
+    # Browsers are given one segment behind another, and take the next one for the rest of this one's last box.
+    found.astray |= found.any and size_bytes < end < TO_THE_END
     return found
 
 

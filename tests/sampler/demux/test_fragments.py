@@ -158,6 +158,16 @@ UNSEEN = {
         INIT,
         fragment(SHOWN) + moof(lambda _: traf(OTHERS, None)) + box(b"mdat", *OTHERS),
     ),
+    "whose pictures are in the segment behind it": (
+        INIT,
+        fragment(SHOWN)
+        + moof(lambda offset: traf(OTHERS, offset, start=PICTURES * FRAME_TICKS))
+        + struct.pack(">I4s", 1_000_000, b"mdat"),
+    ),
+    "that goes on in the segment behind it": (
+        INIT,
+        fragment(SHOWN) + struct.pack(">I4s", 1_000_000, b"moof") + box(b"mfhd", struct.pack(">II", 0, 2)),
+    ),
     "of which FFmpeg gives less than it says": (
         INIT,
         fragment(SHOWN) + moof(lambda offset: traf(OTHERS, offset + 1_000_000)) + box(b"mdat", *OTHERS),
