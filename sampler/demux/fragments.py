@@ -53,6 +53,7 @@ def fragments_of(source: InputFile, opened: InputContainer, *, init_bytes: int) 
     found = read_fragments(
         source.at,
         size_bytes=source.size_bytes,
+        init_bytes=init_bytes,
         known={stream.id for stream in opened.streams},
         audio={stream.id for stream in opened.streams.audio},
     )
@@ -60,7 +61,9 @@ def fragments_of(source: InputFile, opened: InputContainer, *, init_bytes: int) 
     return found
 
 
-def read_fragments(read: Read, *, size_bytes: int, known: Collection[int], audio: Collection[int]) -> Fragments:
+def read_fragments(
+    read: Read, *, size_bytes: int, known: Collection[int], audio: Collection[int], init_bytes: int = 0
+) -> Fragments:
     """Reads the heads of all fragments.
 
     Args:
@@ -68,6 +71,7 @@ def read_fragments(read: Read, *, size_bytes: int, known: Collection[int], audio
         size_bytes: of the input.
         known: numbers of the tracks that FFmpeg knows.
         audio: those of them that it takes for sound.
+        init_bytes: of the init section.
     """
     found = Fragments()
     moov: TopBox | None = None
@@ -75,7 +79,9 @@ def read_fragments(read: Read, *, size_bytes: int, known: Collection[int], audio
     end = 0
     try:
         for box in top_boxes(read, most=sys.maxsize):
-            end = box.offset + box.size_bytes
+            begin, end = end, box.offset + box.size_bytes
+            # Browsers are given an init section once: its last box takes nothing of any later segment.
+            found.astray |= begin < init_bytes < end
             if box.kind == b"moov":
                 if moov is None:
                     moov = box

@@ -168,6 +168,10 @@ UNSEEN = {
         INIT,
         fragment(SHOWN) + struct.pack(">I4s", 1_000_000, b"moof") + box(b"mfhd", struct.pack(">II", 0, 2)),
     ),
+    "behind an init section whose last box takes it in": (
+        INIT + struct.pack(">I4s", 8 + len(fragment(OTHERS)), b"free"),
+        fragment(OTHERS) + fragment(SHOWN),
+    ),
     "of which FFmpeg gives less than it says": (
         INIT,
         fragment(SHOWN) + moof(lambda offset: traf(OTHERS, offset + 1_000_000)) + box(b"mdat", *OTHERS),
