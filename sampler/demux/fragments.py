@@ -89,7 +89,7 @@ def read_fragments(
                 found.astray |= moov is not box and not _are_alike(read, moov, box)
             elif box.kind == b"moof":
                 found.any = True
-                found.samples += _read_fragment(_content(read, box), indices, known, audio)
+                found.samples += _read_fragment(_content(read, box), begin, indices, known, audio)
     except (_MalformedError, struct.error):
         found.astray = True
     # Browsers are given one segment behind another, and take the next one for the rest of this one's last box.
@@ -145,9 +145,9 @@ def _description_indices(read: Read, moov: TopBox) -> Iterator[tuple[int, int]]:
 
 
 def _read_fragment(
-    moof: bytes, indices: dict[int, int], known: Collection[int], audio: Collection[int]
+    moof: bytes, place: int, indices: dict[int, int], known: Collection[int], audio: Collection[int]
 ) -> Counter[int]:
-    """By track the samples of one fragment.
+    """By track the samples of one fragment, which begins at that place of the input.
 
     Raises:
         _MalformedError: FFmpeg and browsers may read it in two ways.
@@ -172,6 +172,9 @@ def _read_fragment(
         # Where nothing is said browsers count from the fragment, and FFmpeg from the end of what is before it.
         is_placed = is_first or flags & (BASE_DATA_OFFSET | BASE_IS_MOOF)
         told = is_placed and all(run_flags & DATA_OFFSET for run_flags, _ in runs)
+        if flags & BASE_DATA_OFFSET:
+            # Of the input here, and of all that came since the init section in a browser.
+            told &= struct.unpack_from(">Q", head, 8) == (place,)
         if track not in known or (track not in audio and not (index == 1 and told)):
             raise _MalformedError
         samples[track] += sum(count for _, count in runs)

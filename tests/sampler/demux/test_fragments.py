@@ -20,7 +20,7 @@ PICTURES = 2 * RATE
 RECIPE = in_mp4(x264(bframes=0, keyint=1000, min_keyint=1000, scenecut=0), fragment_seconds=100)
 HIDDEN = 512
 """Number that pictures of the other fragment begin with."""
-BASE_IS_MOOF, DESCRIPTION_INDEX = 0x20000, 0x2
+BASE_IS_MOOF, BASE_DATA_OFFSET, DESCRIPTION_INDEX = 0x20000, 0x1, 0x2
 SYNC, PREDICTED = 0x2000000, 0x1010000
 SAMPLE_ENTRIES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 
@@ -63,11 +63,14 @@ def traf(
     start: int = 0,
     index: int | None = None,
     flags: int = BASE_IS_MOOF,
+    base: int | None = None,
     head_last: bool = False,
 ) -> bytes:
     """A track fragment of pictures, the first of which is a keyframe (ISO/IEC 14496-12, 8.8.6 to 8.8.12)."""
     entry = b"" if index is None else struct.pack(">I", index)
-    head = box(b"tfhd", struct.pack(">II", flags | (DESCRIPTION_INDEX if entry else 0), track), entry)
+    first = b"" if base is None else struct.pack(">Q", base)
+    flags = flags if base is None else BASE_DATA_OFFSET
+    head = box(b"tfhd", struct.pack(">II", flags | (DESCRIPTION_INDEX if entry else 0), track), first, entry)
     time = box(b"tfdt", struct.pack(">IQ", 1 << 24, start))
     place = b"" if offset is None else struct.pack(">i", offset)
     rows = [
@@ -146,6 +149,10 @@ UNSEEN = {
     ),
     "under another movie box": (INIT, fragment(SHOWN) + with_entries(INIT, b"avc1") + fragment(OTHERS)),
     "whose place is told from nothing": (INIT, of_two_bases()),
+    "whose place is told from the beginning": (
+        INIT,
+        moof(lambda offset: traf(SHOWN, offset + len(INIT), base=0)) + box(b"mdat", *SHOWN),
+    ),
     "whose run comes before its head": (
         INIT,
         moof(
@@ -216,7 +223,8 @@ def test_ordinary_fragments_are_moderated(decoder: Decoder) -> None:
     several = fragment(SHOWN[:half]) + box(b"free") + fragment(SHOWN[half:], start=half * FRAME_TICKS)
     repeated = INIT + several
     with_offset = fragment(SHOWN, flags=0)
-    for data in (several, repeated, with_offset, fragment(SHOWN, index=1)):
+    with_base = fragment(SHOWN, base=len(INIT))
+    for data in (several, repeated, with_offset, with_base, fragment(SHOWN, index=1)):
         seen = sample(decoder, INIT, data)
         assert seen.notes == ()
         assert seen.unmoderated == ()
