@@ -57,6 +57,9 @@ def fragments_of(source: InputFile, opened: InputContainer, *, init_bytes: int) 
         known={stream.id for stream in opened.streams},
         audio={stream.id for stream in opened.streams.audio},
     )
+    if found.any:
+        # Those that `moov` lists, which FFmpeg gives as well, and browsers never show.
+        found.samples.update({stream.id: stream.frames for stream in opened.streams})
     found.astray |= _has_mpeg_ts(source.at(init_bytes, TS_WITHIN_BYTES + TS_PACKETS * TS_PACKET_BYTES))
     return found
 

@@ -196,7 +196,7 @@ class Demuxer:
         Raises:
             InputError: no picture, or over a limit.
         """
-        window, packets, coded_pixels = PacketWindow(), 0, 0
+        window, packets, coded_pixels, place_bytes = PacketWindow(), 0, 0, -1
         limits, place, is_mp4 = self.limits, self.timeline.place, self._container is Container.MP4
         self._before = before
         primer: Primer | None = None
@@ -208,7 +208,10 @@ class Demuxer:
         began = 0.0
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
-            packets += payload.dts is not None
+            if payload.dts is not None and (payload.pos is None or payload.pos > place_bytes):
+                # An edit list may repeat others, which make up for none that lack.
+                packets += 1
+                place_bytes = place_bytes if payload.pos is None else payload.pos
             if not payload.size:
                 continue
             if is_mp4 and payload.has_sidedata("encryption_info"):

@@ -129,6 +129,16 @@ def of_track(init: bytes, track: int) -> bytes:
     return edited(numbered, (b"moov", b"mvex", b"trex"), lambda trex: trex[:4] + struct.pack(">I", track) + trex[8:])
 
 
+def with_pictures(*, edits: int = 1) -> bytes:
+    """An init section that has pictures itself, which its edit list shows so many times (8.6.6)."""
+    whole = encode_pictures(in_mp4(RECIPE, whole=True), steady(PICTURES), lambda index: painted(RECIPE, index, 0))
+    extended = edited(
+        whole, (b"moov",), lambda moov: moov + box(b"mvex", box(b"trex", struct.pack(">6I", 0, 1, 1, 0, 0, 0)))
+    )
+    row = struct.pack(">IiI", PICTURES * FRAME_TICKS, 0, 0x10000)
+    return edited(extended, (b"moov", b"trak", b"edts", b"elst"), lambda _: struct.pack(">II", 0, edits) + row * edits)
+
+
 def sample(decoder: Decoder, init: bytes, data: bytes) -> SampledSegment:
     return decoder.sample(data, init=init, profile=BALANCED, seed=b"fragments")
 
@@ -174,6 +184,14 @@ UNSEEN = {
     "that goes on in the segment behind it": (
         INIT,
         fragment(SHOWN) + struct.pack(">I4s", 1_000_000, b"moof") + box(b"mfhd", struct.pack(">II", 0, 2)),
+    ),
+    "whose pictures are not there, but those of its init section": (
+        with_pictures(),
+        fragment(SHOWN) + moof(lambda offset: traf(OTHERS, offset + 1_000_000)),
+    ),
+    "whose pictures are not there, but twice those of its init section": (
+        with_pictures(edits=2),
+        fragment(SHOWN) + moof(lambda offset: traf(OTHERS, offset + 1_000_000)),
     ),
     "behind an init section whose last box takes it in": (
         INIT + struct.pack(">I4s", 8 + len(fragment(OTHERS)), b"free"),
@@ -226,6 +244,10 @@ def test_ordinary_fragments_are_moderated(decoder: Decoder) -> None:
     with_base = fragment(SHOWN, base=len(INIT))
     for data in (several, repeated, with_offset, with_base, fragment(SHOWN, index=1)):
         seen = sample(decoder, INIT, data)
+        assert seen.notes == ()
+        assert seen.unmoderated == ()
+    for edits in (1, 2):
+        seen = sample(decoder, with_pictures(edits=edits), fragment(SHOWN, start=edits * PICTURES * FRAME_TICKS))
         assert seen.notes == ()
         assert seen.unmoderated == ()
 
