@@ -59,7 +59,9 @@ def fragments_of(source: InputFile, opened: InputContainer, *, init_bytes: int) 
     )
     if found.any:
         # Those that `moov` lists, which FFmpeg gives as well, and browsers never show.
-        found.samples.update({stream.id: stream.frames for stream in opened.streams})
+        listed = {stream.id: stream.frames for stream in opened.streams}
+        found.samples.update(listed)
+        found.astray |= init_bytes > 0 and any(listed.values())
     found.astray |= _has_mpeg_ts(source.at(init_bytes, TS_WITHIN_BYTES + TS_PACKETS * TS_PACKET_BYTES))
     return found
 
@@ -83,8 +85,9 @@ def read_fragments(
     try:
         for box in top_boxes(read, most=sys.maxsize):
             begin, end = end, box.offset + box.size_bytes
-            # Browsers are given an init section once: its last box takes nothing of any later segment.
-            found.astray |= begin < init_bytes < end
+            # Browsers are given an init section once: of later segments its last box takes in nothing, and none of them
+            # has pictures of it.
+            found.astray |= begin < init_bytes and (init_bytes < end or box.kind == b"moof")
             if box.kind == b"moov":
                 if moov is None:
                     moov = box

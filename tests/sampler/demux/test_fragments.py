@@ -186,13 +186,15 @@ UNSEEN = {
         fragment(SHOWN) + struct.pack(">I4s", 1_000_000, b"moof") + box(b"mfhd", struct.pack(">II", 0, 2)),
     ),
     "whose pictures are not there, but those of its init section": (
-        with_pictures(),
-        fragment(SHOWN) + moof(lambda offset: traf(OTHERS, offset + 1_000_000)),
+        b"",
+        with_pictures() + fragment(SHOWN) + moof(lambda offset: traf(OTHERS, offset + 1_000_000)),
     ),
     "whose pictures are not there, but twice those of its init section": (
-        with_pictures(edits=2),
-        fragment(SHOWN) + moof(lambda offset: traf(OTHERS, offset + 1_000_000)),
+        b"",
+        with_pictures(edits=2) + fragment(SHOWN) + moof(lambda offset: traf(OTHERS, offset + 1_000_000)),
     ),
+    "behind pictures of its init section": (with_pictures(), fragment(OTHERS)),
+    "behind a fragment of its init section": (INIT + fragment(SHOWN), fragment(OTHERS)),
     "behind an init section whose last box takes it in": (
         INIT + struct.pack(">I4s", 8 + len(fragment(OTHERS)), b"free"),
         fragment(OTHERS) + fragment(SHOWN),
@@ -247,7 +249,8 @@ def test_ordinary_fragments_are_moderated(decoder: Decoder) -> None:
         assert seen.notes == ()
         assert seen.unmoderated == ()
     for edits in (1, 2):
-        seen = sample(decoder, with_pictures(edits=edits), fragment(SHOWN, start=edits * PICTURES * FRAME_TICKS))
+        whole = with_pictures(edits=edits)
+        seen = sample(decoder, b"", whole + fragment(SHOWN, start=edits * PICTURES * FRAME_TICKS))
         assert seen.notes == ()
         assert seen.unmoderated == ()
 
