@@ -64,7 +64,7 @@ class Demuxer:
             InputError: the input cannot be sampled.
         """
         self.limits = limits
-        self._source = source
+        self._source, self._init_bytes = source, init_bytes
         self._head = source.at(0, SNIFF_BYTES)
         self._container = sniff(self._head)
         # What follows may be an error page, which FFmpeg would pass over in silence.
@@ -170,7 +170,12 @@ class Demuxer:
         if self._container is Container.MP4:
             return self._fragments.hide(self.stream.id, packets)
         ids = {stream.index: stream.id for stream in self._input.streams}
-        return has_stray_packets(self._source.at, known=ids.values(), videos=[ids[index] for index in self._videos])
+        return has_stray_packets(
+            self._source.at,
+            known=ids.values(),
+            videos=[ids[index] for index in self._videos],
+            init_bytes=self._init_bytes,
+        )
 
     def _hold_pixels(self, pixels: int) -> None:
         self._announced_pixels = max(self._announced_pixels, pixels)

@@ -37,7 +37,7 @@ Rows = NDArray[np.uint8]
 Numbers = NDArray[np.intp]
 
 
-def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[int]) -> bool:
+def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[int], init_bytes: int = 0) -> bool:
     """True if an MPEG-TS has a stream that was not known when it was opened, of any kind, for a stream's word on what
     it is counts for nothing; or if players may read it otherwise than FFmpeg does.
 
@@ -45,6 +45,7 @@ def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[
         read: reads the input.
         known: PIDs of the streams that were.
         videos: those of them that are sampled.
+        init_bytes: of the init section, which no player makes pictures of.
     """
     maps = ProgrammeMaps(known=known, videos=videos)
     last: dict[int, bytes] = {}
@@ -62,6 +63,8 @@ def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[
         found = pids[rows[:, 3] >= FIRST_SCRAMBLED].tolist() + pids[starts[begins]].tolist()
         begins &= _among(pids[starts], videos)
         if not set(found) <= set(known) or _are_read_in_two_ways(rows[starts[begins]], payloads[begins]):
+            return True
+        if (position + starts[begins] * TS_PACKET_BYTES < init_bytes).any():
             return True
         if _are_repeated(rows, pids, videos, last):
             return True

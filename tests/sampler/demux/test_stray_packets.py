@@ -182,6 +182,14 @@ def test_packets_that_are_sent_twice_leave_all_unmoderated(decoder: Decoder) -> 
         assert [one.reason for one in seen.unmoderated] == [SECOND]
 
 
+def test_pictures_of_an_init_section_leave_all_unmoderated(decoder: Decoder) -> None:
+    """They would count as part of every segment, and no player shows them."""
+    data = stream(shown)
+    for init, noted in ((PROGRAMMES + programme((H264, VIDEO)), False), (data, True)):
+        seen = decoder.sample(data, init=init, profile=BALANCED, seed=b"stray")
+        assert [one.reason for one in seen.unmoderated] == [SECOND] * noted
+
+
 @pytest.mark.parametrize(
     "data",
     [
