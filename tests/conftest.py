@@ -61,6 +61,10 @@ TURNS_VARIABLE = "LIVEWARDEN_TEST_TURNS"
 LEFT_IN_PARTS = pytest.StashKey[list[str]]()
 """Processes that the suite's parts left running."""
 
+WAITING, WAITING_UNTIL = {"live", "soak", "browser", "demo"}, 0.8
+"""Folders of tests that wait for processes, and words in their files' names; and the share of all files among which
+they are."""
+
 VALKEY_PORT, VALKEY_PORTS = 16_379, 100
 """The first port of the suite's first process, and how many each has."""
 
@@ -116,6 +120,19 @@ def _turn(*, alone: bool) -> Iterator[None]:
         finally:
             # A process that was forked meanwhile has the file too: closing it would not unlock it.
             fcntl.flock(room, fcntl.LOCK_UN)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spreads the files whose tests wait for processes evenly among those that compute, the last of them well before
+    the end: all at the end they would leave processors idle, and one of them running alone."""
+    files = list(dict.fromkeys(item.path for item in items))
+    waiting = {path for path in files if WAITING & {*path.parts, *path.stem.split("_")}}
+    places: dict[Path, float] = {}
+    for group, until in ((waiting, WAITING_UNTIL), (set(files) - waiting, 1.0)):
+        ordered = [path for path in files if path in group]
+        places |= {path: until * number / len(ordered) for number, path in enumerate(ordered)}
+    items.sort(key=lambda item: places[item.path])
 
 
 def pytest_collection_finish() -> None:

@@ -124,7 +124,8 @@ def test_a_refusal_keeps_the_note_and_says_who_holds_it(
     page.get_by_label("Note").fill("mine")
     (incident,) = [str(key) for key in redis.scan_iter("lw:incident:*") if str(key).count(":") == 2]
     redis.hset(incident, "lease_until_ms", 1)
-    take(redis, roster.lead)
+    while take(redis, roster.lead) is None:  # the page may have extended kim's time in between
+        redis.hset(incident, "lease_until_ms", 1)
     page.keyboard.press("Escape")
     page.keyboard.press("4")
     expect(page.get_by_role("alert")).to_have_text("lea holds it now. Your note is kept.")
