@@ -17,7 +17,7 @@ BURST_SECONDS = 1.0
 """Tokens of so much time can be spent at once; those that are not spent sooner are lost."""
 SHORTEST_SECONDS = 0.5
 """So much time has an input that is shorter: parts of low-latency streams would be refused for what they lack. With 1.0
-an all-intra stream in segments of 0.5 s took 21 times a talking head's CPU, with 0.5 it takes 11."""
+an all-intra stream in segments of 0.5 s took 19 times a talking head's CPU, with 0.5 it takes 10."""
 MACROBLOCK_BYTES = 4
 """So many bytes of a packet cost what a macroblock does: a byte of CABAC or of VP9 takes 65 to 100 ns in ten streams of
 30 to 200 Mbit/s, a macroblock of ordinary video, which has up to four, 0.2 to 0.5 µs. At 16 bytes such streams took 24

@@ -222,7 +222,7 @@ def test_bytes_that_were_decoded_are_gone_for_leading_pictures() -> None:
 
 
 def test_short_segments_together_cost_what_a_long_one_does() -> None:
-    """Each would have a whole second's budget: keyframes alone, in segments of 0.5 s, cost 21 times a talking head."""
+    """Each would have a whole second's budget: keyframes alone, in segments of 0.5 s, cost 19 times a talking head."""
     packets = [VideoPacket(index / 240, 4_000 + 2_000 * (index % 2), keyframe=True) for index in range(120)]
     result = planned(packets, macroblocks=240)
 
