@@ -126,13 +126,18 @@ def _turn(*, alone: bool) -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Spreads the files whose tests wait for processes evenly among those that compute, the last of them well before
     the end: all at the end they would leave processors idle, and one of them running alone."""
-    files = list(dict.fromkeys(item.path for item in items))
+    files = list(dict.fromkeys(_file_of(item) for item in items))
     waiting = {path for path in files if WAITING & {*path.parts, *path.stem.split("_")}}
     places: dict[Path, float] = {}
     for group, until in ((waiting, WAITING_UNTIL), (set(files) - waiting, 1.0)):
         ordered = [path for path in files if path in group]
         places |= {path: until * number / len(ordered) for number, path in enumerate(ordered)}
-    items.sort(key=lambda item: places[item.path])
+    items.sort(key=lambda item: places[_file_of(item)])
+
+
+def _file_of(item: pytest.Item) -> Path:
+    """Its file, from the suite's root: the folders above may have any name."""
+    return item.path.relative_to(item.config.rootpath)
 
 
 def pytest_collection_finish() -> None:
