@@ -127,6 +127,7 @@ class Exchange:
         else:
             source = data.fileno()
         whole = request | {"number": self._number, "size": self._bounds.size_bytes, "init_size": len(init)}
+        whole["recording"] = not self._files
         more: list[int] = []
         if before[1]:
             (file,) = memory_files(["livewarden-before"])

@@ -64,7 +64,7 @@ def sample_track(
     leading_macroblocks: float | None = request["leading_macroblocks"]
     leading_only = leading_macroblocks is not None
     handed_over = outbox.pictures
-    source = InputFile(inputs.input, request["size"])
+    source = InputFile(inputs.input, request["size"], recording=request["recording"])
     with (
         closing(
             Demuxer(

@@ -56,6 +56,7 @@ def fragments_of(source: InputFile, opened: InputContainer, *, init_bytes: int) 
         init_bytes=init_bytes,
         known={stream.id for stream in opened.streams},
         audio={stream.id for stream in opened.streams.audio},
+        recording=source.recording,
     )
     if found.any:
         # Those that `moov` lists, which FFmpeg gives as well, and browsers never show.
@@ -67,7 +68,13 @@ def fragments_of(source: InputFile, opened: InputContainer, *, init_bytes: int) 
 
 
 def read_fragments(
-    read: Read, *, size_bytes: int, known: Collection[int], audio: Collection[int], init_bytes: int = 0
+    read: Read,
+    *,
+    size_bytes: int,
+    known: Collection[int],
+    audio: Collection[int],
+    init_bytes: int = 0,
+    recording: bool = False,
 ) -> Fragments:
     """Reads the heads of all fragments.
 
@@ -77,14 +84,19 @@ def read_fragments(
         known: numbers of the tracks that FFmpeg knows.
         audio: those of them that it takes for sound.
         init_bytes: of the init section.
+        recording: whether nothing comes behind the input. One that a crash cut off has all but its last pictures.
     """
     found = Fragments()
     moov: TopBox | None = None
     indices: dict[int, int] = {}
     end = 0
+    newest: Counter[int] = Counter()  # of the fragment whose pictures come next
     try:
         for box in top_boxes(read, most=sys.maxsize):
             begin, end = end, box.offset + box.size_bytes
+            if recording and size_bytes < end < TO_THE_END:
+                found.samples -= newest
+                break
             # Browsers are given an init section once: of later segments its last box takes in nothing, and none of them
             # has pictures of it.
             found.astray |= begin < init_bytes and (init_bytes < end or box.kind == b"moof")
@@ -95,11 +107,14 @@ def read_fragments(
                 found.astray |= moov is not box and not _are_alike(read, moov, box)
             elif box.kind == b"moof":
                 found.any = True
-                found.samples += _read_fragment(_content(read, box), begin, indices, known, audio)
+                newest = _read_fragment(_content(read, box), begin, indices, known, audio)
+                found.samples += newest
+            elif box.kind == b"mdat":
+                newest = Counter()
     except (_MalformedError, struct.error):
         found.astray = True
     # Browsers are given one segment behind another, and take the next one for the rest of this one's last box.
-    found.astray |= found.any and size_bytes < end < TO_THE_END
+    found.astray |= found.any and not recording and size_bytes < end < TO_THE_END
     return found
 
 

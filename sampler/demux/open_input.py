@@ -1,11 +1,12 @@
 """Opens an input with FFmpeg, its demuxer forced, and nothing else. Runs in the decoder child."""
 
+import sys
 from typing import Any
 
 import av
 from av.container import InputContainer
 
-from sampler.demux.boxes import BOXES_A_PICTURE, hold_boxes
+from sampler.demux.boxes import BOXES_A_PICTURE, TO_THE_END, hold_boxes, top_boxes
 from sampler.demux.container import Container
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
@@ -33,6 +34,8 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
     """
     if container is Container.MP4:
         hold_boxes(source.at, BOXES_A_PICTURE * limits.frames)
+        if source.recording:
+            _leave_out_broken_head(source)
     opened: InputContainer = av.open(
         source,
         mode="r",
@@ -43,6 +46,16 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
         **_LENIENT,
     )
     return opened
+
+
+def _leave_out_broken_head(source: InputFile) -> None:
+    """Ends a recording before a fragment whose head was cut off: FFmpeg would refuse all of it."""
+    begin = 0
+    for box in top_boxes(source.at, most=sys.maxsize):
+        end = box.offset + box.size_bytes
+        if box.kind == b"moof" and source.size_bytes < end < TO_THE_END:
+            source.size_bytes = begin
+        begin = end
 
 
 def _refuse_to_open(_url: str, _flags: int, _options: object) -> object:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 class InputFile:
     """A file object over an open descriptor, for FFmpeg to read; it has no position in common with other readers."""
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, descriptor: int, size: int, *, recording: bool = False) -> None:
+        """`recording`: nothing comes behind it. Of segments players are given one behind another."""
         self.on_read: Callable[[int, bytes], None] | None = None
         """Is given what is read in order, with its offset."""
         self._descriptor = descriptor
         self.size_bytes = size
+        self.recording = recording
         self._position = 0
 
     def read(self, count: int) -> bytes:

@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
 import av
 import pytest
@@ -214,6 +215,36 @@ def test_a_fragment_that_may_be_read_in_two_ways_leaves_all_unmoderated(decoder:
 
     assert [stretch.reason for stretch in seen.unmoderated] == [SECOND]
     assert sum(stretch.seconds for stretch in seen.unmoderated) == pytest.approx(seen.duration_seconds)
+
+
+@pytest.mark.parametrize("left", [0.5, 0.0, None], ids=["half of its pictures", "no picture", "half of its head"])
+def test_a_recording_that_breaks_off_is_moderated_up_to_there(
+    decoder: Decoder, tmp_path: Path, left: float | None
+) -> None:
+    """A recording that a crash cut off would be unmoderated as a whole, in the words of a second video."""
+    head = moof(lambda offset: traf(OTHERS, offset, start=PICTURES * FRAME_TICKS))
+    last = head + box(b"mdat", *OTHERS)
+    kept = len(head) // 2 if left is None else len(head) + 8 + round(left * (len(last) - len(head) - 8))
+    path = tmp_path / "recording.mp4"
+    path.write_bytes(INIT + fragment(SHOWN) + last[:kept])
+
+    with path.open("rb") as file:
+        seen = decoder.sample(file, profile=BALANCED, seed=b"fragments")
+
+    assert SECOND not in seen.notes
+    assert seen.unmoderated == ()
+    assert (seen.frames_total > PICTURES) == (left == 0.5)
+
+
+def test_a_recording_with_a_picture_that_is_not_where_it_says_is_unmoderated(decoder: Decoder, tmp_path: Path) -> None:
+    """Whoever breaks a recording off would hide what FFmpeg leaves out before that."""
+    elsewhere = moof(lambda offset: traf(OTHERS, offset + 1_000_000)) + box(b"mdat", *OTHERS)
+    for hidden in (elsewhere, fragment(OTHERS, index=2)):
+        path = tmp_path / "recording.mp4"
+        path.write_bytes(INIT + fragment(SHOWN) + hidden + fragment(OTHERS, start=2 * PICTURES * FRAME_TICKS)[:-100])
+        with path.open("rb") as file:
+            seen = decoder.sample(file, profile=BALANCED, seed=b"fragments")
+        assert {stretch.reason for stretch in seen.unmoderated} == {SECOND}
 
 
 @pytest.mark.parametrize("between", [b"", INIT], ids=["alone", "with its init section"])
