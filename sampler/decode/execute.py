@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 from config.profiles import SamplingProfile
 from sampler.decode.cells import Cells, means_differ
 from sampler.decode.decoding_meter import DecodingMeter
+from sampler.decode.latest_sample import LatestSample
 from sampler.decode.lookout import Lookout
 from sampler.decode.needed import decodable, leaned_on, needed_packets
 from sampler.decode.probe import PROBED_AFTER, is_predicted, prober
@@ -62,6 +63,7 @@ class Executor:
         self._decoder = self._own
         """That of the run that is worked on."""
         self._scenes = SceneWatch()
+        self._latest = LatestSample(self._scenes, gap_seconds=profile.max_gap_seconds)
         self._watches_all = watches_all
         self.padded = False
         """Bytes behind pictures were found: from that window on all of the input is watched."""
@@ -173,9 +175,10 @@ class Executor:
         for."""
         lookout = Lookout(self._scenes, budget, watched=part.watched)
         for taken in settled(window, self._profile, self._run(window, part, targets, refuted, frozenset(had), lookout)):
-            if taken.target.ends and self._scenes.has_shown(taken.frame, whole=taken.target.settles):
+            if self._latest.shows(taken):
+                self.alike |= {taken.index} if taken.target.until_seconds is not None else set()
                 continue
-            self._scenes.remember(taken.frame, blended=taken.target.settles)
+            self._latest.take(taken, window.packets[taken.index].seconds)
             had.add(taken.index)
             self._meter.has_sample = True
             yield taken
@@ -280,6 +283,8 @@ class Executor:
                 elif news.is_new:
                     sure = [target.as_new() for target in answers]
                     answers = sure or [PlannedPicture(index=index, reason=SampleReason.CUT)]
+                elif part.watched and self._scenes.goes_on:
+                    answers = [target.as_going_on() for target in answers]
             held += [self._taken(window, run, index, frame, target) for target in answers]
             # A picture before a cut waits for the cut's own.
             while held and all(window.packets[proof.packet].seconds <= seconds for proof in held[0].target.proofs):

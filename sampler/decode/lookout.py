@@ -80,6 +80,7 @@ class Lookout:
         lasts = waiting is not None and self._scenes.still_shows(waiting.cells)
         is_new = (novelty is not None or lasts) and (answers > 0 or self._budget.spend(half_second, reserve=reserve))
         taken = is_new or answers > 0
+        self._scenes.strayed |= novelty is not None and not taken
         if waiting is not None and (taken or not lasts):
             if not lasts:
                 self.refused_seconds.append(waiting.seconds)

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -101,3 +102,9 @@ def first_at_or_after(packets: Sequence[VideoPacket], clean: Sequence[int], want
             position += 1
         found.append(clean[position])
     return found
+
+
+def first_after(ascending: Sequence[float], seconds: float, end_seconds: float) -> float:
+    """The first of those times after another one; `end_seconds` where there is none."""
+    place = bisect_right(ascending, seconds)
+    return ascending[place] if place < len(ascending) else end_seconds

@@ -20,7 +20,7 @@ from config.profiles import SamplingProfile
 from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
 from sampler.plan.budget import DecodingBound, SampleBudget, weighed
-from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps
+from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps, first_after
 from sampler.plan.padding import find_doubts
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import Plan, RunPlan
@@ -123,7 +123,7 @@ def plan(
             unseen.add(packets[own[0]].seconds)
         if number not in watched:
             unseen |= set(_after(packets, own, taken))
-    planned = _assembled(packets, parts, owed, granted, watched, bound, unseen)
+    planned = _assembled(packets, parts, owed, granted, watched, bound, unseen, end_seconds)
     if has_second_decoder:
         planned = with_second_opinion(packets, planned, SecretInstants(seed))
     if not probed:
@@ -261,8 +261,10 @@ def _assembled(
     watched: frozenset[int],
     bound: DecodingBound,
     unseen: set[float],
+    end_seconds: float,
 ) -> Plan:
     """The plan of what was granted, without what cannot be decoded for the bound."""
+    owed_seconds = sorted(packets[index].seconds for index in owed)
     reasons = {index: wish.reason for wish in granted if wish.suspect is None for index in wish.pictures}
     reasons |= owed
     suspects = [wish.suspect for wish in granted if wish.suspect is not None]
@@ -274,6 +276,11 @@ def _assembled(
         for number, part in enumerate(parts)
     }
     refused, spare = bound.refuse(packets, [part.run for part in parts], targets, watched)
+    until = {
+        index: first_after(owed_seconds, packets[index].seconds, end_seconds)
+        for index, reason in reasons.items()
+        if reason is SampleReason.KEYFRAME
+    }
     dropped = set(refused)
     unseen |= {packets[index].seconds for index in dropped}
     return Plan(
@@ -282,7 +289,9 @@ def _assembled(
                 run=part.run,
                 own=tuple(part.own),
                 targets=tuple(
-                    PlannedPicture(index=index, reason=reasons[index], begins=begins.get(index))
+                    PlannedPicture(
+                        index=index, reason=reasons[index], until_seconds=until.get(index), begins=begins.get(index)
+                    )
                     if index in reasons
                     else PlannedPicture(
                         index=index,

@@ -21,6 +21,11 @@ class PlannedPicture:
     """It is the last before a cut, and taken only if the latest sample shows another scene."""
     settles: bool = False
     """It is the first that shows all of what came in piece by piece."""
+    until_seconds: float | None = None
+    """Time up to which the latest sample has to reach where this one, a keyframe, is left out for showing nothing new.
+    None: it is taken whatever it shows."""
+    goes_on: bool = False
+    """No cut is between the latest sample and the keyframe."""
     begins: Proof | None = None
     """Proof of the cut that is suspected to begin with the picture, where that is taken for another reason."""
 
@@ -31,7 +36,11 @@ class PlannedPicture:
     def as_new(self) -> Self:
         """The same, as that of a cut that is sure."""
         reason = self.reason if self.reason is SampleReason.KEYFRAME else SampleReason.CUT
-        return replace(self, reason=reason, proofs=(), ends=False)
+        return replace(self, reason=reason, proofs=(), ends=False, until_seconds=None)
+
+    def as_going_on(self) -> Self:
+        """The same, of a scene that goes on."""
+        return replace(self, goes_on=True)
 
     def is_refuted(self, refuted: Set[int]) -> bool:
         """True if all cuts that called for it turned out to be none, by their packets."""

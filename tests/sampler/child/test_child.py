@@ -87,7 +87,7 @@ def while_decoding(decoder: Decoder, do: Callable[[int], None]) -> SampledSegmen
 @cache
 def large_pictures() -> bytes:
     """Video of noise, of which `ROOMY` samples more than a batch."""
-    return segment(width=2560, height=1440, seconds=1.2, rate=10)
+    return segment(width=2560, height=1440, seconds=2, rate=10)
 
 
 @pytest.mark.parametrize("inputs_a_process", [1, 2])
