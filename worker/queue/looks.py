@@ -23,6 +23,7 @@ from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 LOOKS: Final = redis_keys.LOOKS.name
 look_key: Final = redis_keys.LOOK.of
 looking_key: Final = redis_keys.LOOKING.of
+SENT: Final = redis_keys.LOOKS_SENT.name
 
 MAY_LOOK: Final = (Role.MODERATOR, Role.LEAD)
 
@@ -69,7 +70,7 @@ class Look:
 
 
 def ask(redis: Redis, incident_id: str, actor: Actor) -> str:
-    """Asks for a look, and puts it on record; returns its id.
+    """Asks for a look, and puts it on record; returns its id. A person who asks again while it waits gets the same one.
 
     Raises:
         LookError: the incident is decided, the stream has a look already, or too many wait.
@@ -123,7 +124,7 @@ def ask(redis: Redis, incident_id: str, actor: Actor) -> str:
             raise LookError(f"{MOST_WAITING} looks wait for a worker: try again later", reason="full")
         case "forgotten":
             raise LookError(f"stream {stream_id}: its data is being erased", reason="forgotten")
-    return look_id
+    return str(answer[1])
 
 
 def read_look(redis: Redis, look_id: str) -> Look | None:

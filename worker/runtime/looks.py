@@ -7,13 +7,17 @@ write requests, and no tasks.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from sampler.errors import SamplerError
-from worker.errors import EvidenceError, FetchError, PlaylistError
+from worker.errors import EvidenceError, FetchError, PlaylistError, StoreError
 from worker.ingest.http.fetch import Fetched, Fetcher
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.playlist.cursor import Cursor
@@ -24,10 +28,10 @@ from worker.ingest.registry.registry import is_over, stream_key
 from worker.logs.failure_log import FailureLog
 from worker.moderation.newest_picture import PictureRequest, newest_picture
 from worker.processes.periodic import periodic
-from worker.queue.looks import LOOKS, REST_SECONDS, look_key, looking_key
+from worker.queue.looks import LOOK_SECONDS, LOOKS, REST_SECONDS, SENT, look_key, looking_key
 from worker.runtime.segment_fetches import MAX_SEGMENT_BYTES
 from worker.runtime.worker_process import WorkerProcess
-from worker.store.redis_client import now_ms, run_script_to_disk
+from worker.store.redis_client import now_ms, run_script, run_script_to_disk
 
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
@@ -38,6 +42,12 @@ FETCH_SECONDS: Final = 6.0
 WAIT_SECONDS: Final = 1.0
 """For which the main process waits for a request before it sees whether it ends. A request itself wakes it."""
 
+AGAIN_MS: Final = 2_000
+"""After which a task that did not begin is sent again: it takes milliseconds where a process is free."""
+
+LONGEST_MS: Final = 12_000
+"""After which a task that began is taken for lost: `FETCH_SECONDS`, 5 s of decoding, and a moment. Somebody still waits
+for another one."""
 
 TRIED_SEGMENTS: Final = 2
 """The newest ones of a playlist that are asked for."""
@@ -49,15 +59,8 @@ class NothingShownError(Exception):
 
 def keep_relaying(redis: Redis, send: "SendLook", stopping: threading.Event) -> None:
     """Sends a task for each request until `stopping` is set: a thread of each worker's main process."""
-
-    def step() -> float:
-        found: Any = redis.blpop([LOOKS], timeout=WAIT_SECONDS)
-        if found is not None:
-            send(str(found[1]))
-        return 0.0
-
     periodic(
-        step,
+        partial(relay, redis, send),
         stopping,
         interval_seconds=WAIT_SECONDS,
         troubles=_trouble,
@@ -65,6 +68,29 @@ def keep_relaying(redis: Redis, send: "SendLook", stopping: threading.Event) -> 
         well_again="requests to look at streams are read again",
         immediately=True,
     )
+
+
+def relay(redis: Redis, send: Callable[[str], object]) -> float:
+    """Waits a moment for a request and sends its task, and tasks that got lost; returns the pause after it.
+
+    A request stays in a list until its look has ended, for the answer by which a worker takes it may be lost, and so
+    may its task, or the worker.
+
+    Raises:
+        RedisError, StoreError: Redis failed; the request is sent later.
+    """
+    try:
+        found: Any = redis.blmove(LOOKS, SENT, WAIT_SECONDS, "LEFT", "RIGHT")  # type: ignore[arg-type]
+        if found is not None:
+            send(str(found))
+        for look_id in run_script(redis, "look_due", keys=[SENT], args=[AGAIN_MS, LONGEST_MS, LOOK_SECONDS * 1000]):
+            send(str(look_id))
+    except OutOfMemoryError:
+        _log.debug("Redis is full: no look could end")
+        return WAIT_SECONDS
+    except OperationalError as error:
+        raise StoreError(f"Redis: {error}") from error
+    return 0.0
 
 
 class SendLook:
@@ -77,12 +103,13 @@ class SendLook:
         self._app.send_task("livewarden.look", args=[look_id], queue=self._queue)
 
 
-def look(process: WorkerProcess, look_id: str) -> None:
-    """Takes a look, and ends it with a picture or a reason; one that has ended is left alone."""
-    found = {str(name): str(value) for name, value in process.redis.hgetall(look_key(look_id)).items()}
-    if found.get("state") != "waiting":
+def look(process: WorkerProcess, look_id: str, task_id: str = "") -> None:
+    """Takes a look, and ends it with a picture or a reason; one that has ended, or that another task is at, is left
+    alone. A message that is delivered again is the same task."""
+    found = run_script(process.redis, "look_begin", keys=[look_key(look_id)], args=[task_id, LONGEST_MS])
+    if not found:
         return
-    incident_id, stream_id = found["incident"], found["stream"]
+    incident_id, stream_id = map(str, found)
     ref = record = reason = ""
     try:
         ref, record = _sealed(process, incident_id, stream_id)

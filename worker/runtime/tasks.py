@@ -3,7 +3,7 @@
 import logging
 from functools import partial
 
-from celery import shared_task
+from celery import current_task, shared_task
 from redis.exceptions import OutOfMemoryError
 
 from worker.evidence.spool import Spool
@@ -139,7 +139,7 @@ def copy_audit_task() -> None:
 @shared_task(name="livewarden.look")
 def look_task(look_id: str) -> None:
     """Seals a picture of what a stream shows now, for a person who asked."""
-    look(process, look_id)
+    look(process, look_id, str(current_task.request.id))
 
 
 @shared_task(name="livewarden.segment")

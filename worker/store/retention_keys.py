@@ -41,4 +41,5 @@ LOOK = moderated(
     "lw:look:{look}", "hash", "a picture that a person asked for: incident, state", "one", seconds=10 * MINUTE
 )
 LOOKS = moderated("lw:looks", "list", "pictures that people asked for and no worker has taken", "50")
+LOOKS_SENT = Key("lw:looks:sent", "list", "those that a worker has taken, until they have ended", "looks of 20 s")
 LOOKING = moderated("lw:looking:{stream}", "string", "the look at the stream that is under way", "one", seconds=MINUTE)

@@ -11,6 +11,7 @@ from evidence_items import Pair, recipients_file
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
+from redis_between import Command, Send, redis_between
 from scene import Scene
 
 from worker.evidence.item_states import records_of
@@ -69,3 +70,41 @@ def test_look_is_sealed_within_three_seconds(
         broadcaster.join()
     assert max(took) < WITHIN_SECONDS
     assert [record.kind for record in records_of(redis, incident)] == ["context"] * LOOKS
+
+
+@pytest.mark.timeout(180)
+def test_look_outlives_answers_that_are_lost(
+    scene: Scene, redis: Redis, redis_url: str, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A moderator would have to ask again by hand, and wait for the stream's rest, while a child is in danger now."""
+    lost: set[bytes] = set()
+
+    def between(command: Command, send: Send) -> bytes | None:
+        answer = send()
+        # The answer by which a worker takes the request, and that of the task that it sends.
+        takes = command[0] in (b"BLPOP", b"BLMOVE") and not answer.startswith((b"*-1", b"$-1", b"_"))
+        sends = command[0] == b"BRPOP" and b"livewarden.look" in answer and b"livewarden.look_back" not in answer
+        if (takes or sends) and command[0] not in lost:
+            lost.add(command[0])
+            return None
+        return answer
+
+    origin.add("0.ts", segment_bytes(card=False))
+    watch(redis, register("cam-1", origin.url, url_template="", legal_basis=""))
+    incident = scene.raise_incident("cam-1")
+    with redis_between(redis_url, between) as url:
+        variables = environment | {
+            "LIVEWARDEN_EVIDENCE_RECIPIENTS": str(recipients_file(tmp_path / "recipients", [Pair()])),
+            "LIVEWARDEN_SPOOL_DIR": str(tmp_path / "spool"),
+            "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+        }
+        with celery("worker", variables | {"LIVEWARDEN_REDIS_URL": url}, tmp_path, "--concurrency=1") as worker:
+            eventually(
+                lambda: int(redis.hget("lw:coverage:cam-1", "moderated") or 0) > 0,
+                within_seconds=90,
+                what=worker.text,
+            )
+            ran = livewarden("evidence", "look", incident, "--by", "mo", "--json", environment=variables)
+            assert ran.status == 0, ran.err + worker.text()
+    assert len(lost) == 2
+    assert [record.kind for record in records_of(redis, incident)] == ["context"]

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 from admitted import draw_alike
 from evidence_items import Pair, recipients_file
-from hls_origin import LiveOrigin, fragmented_mp4, segment_bytes
+from hls_origin import LiveOrigin, eventually, fragmented_mp4, segment_bytes
 from kept_evidence import LEAD, MODERATOR, KeptEvidence
+from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis_between import Command, Send, redis_between
 from scene import Scene
 
 from config.settings import Settings
 from models.pdq.pdq import hash_rgb
 from models.testcard import testcard as card_picture
-from worker.errors import BankRequestError, QueueError
+from worker.errors import BankRequestError, QueueError, StoreError
 from worker.evidence.item import EvidenceKind
 from worker.evidence.record import EvidenceRecord
 from worker.evidence.sealing import open_sealed
@@ -25,9 +29,10 @@ from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import unwatch, watch
 from worker.people.actor import Actor, Role
 from worker.queue.decisions import decide_incident
-from worker.queue.looks import ask, wait_for
-from worker.runtime.looks import look
+from worker.queue.looks import ask, look_key, wait_for
+from worker.runtime.looks import AGAIN_MS, LONGEST_MS, look, relay
 from worker.runtime.worker_process import WorkerProcess
+from worker.store.redis_client import connect, now_ms, run_script
 
 PAIR = Pair()
 
@@ -217,6 +222,83 @@ def test_message_that_comes_twice_is_one_look(process: WorkerProcess, origin: Li
     look(process, "f" * 32)
     assert len(origin.requests) == fetched
     assert scene.redis.hlen(f"lw:evidence:{incident}") == 1
+
+
+def test_a_request_whose_taking_is_not_answered_is_sent_all_the_same(scene: Scene, redis_url: str) -> None:
+    """A moderator would wait for 20 s and read that no worker works, because a connection broke."""
+    look_id = ask(scene.redis, scene.raise_incident("cam-1"), MODERATOR)
+
+    def between(command: Command, answer: Send) -> bytes | None:
+        raw = answer()
+        return None if command[0] in (b"BLPOP", b"BLMOVE") else raw
+
+    sent: list[str] = []
+    with redis_between(redis_url, between) as url, connect(url, retries=0) as cut_off, pytest.raises(RedisError):
+        relay(cut_off, sent.append)
+    assert sent == []
+    eventually(lambda: relay(scene.redis, sent.append) or sent, within_seconds=20, what="it is sent")
+    assert sent == [look_id]
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), RedisConnectionError("gone")], ids=["kombu", "redis"])
+def test_a_request_whose_task_cannot_be_sent_is_sent_later(scene: Scene, error: Exception) -> None:
+    """A moderator would have to ask again by hand whenever Redis is away for a moment."""
+    look_id = ask(scene.redis, scene.raise_incident("cam-1"), MODERATOR)
+
+    def fails(_: str) -> None:
+        raise error
+
+    with pytest.raises((StoreError, RedisError)):
+        relay(scene.redis, fails)
+    sent: list[str] = []
+    eventually(lambda: relay(scene.redis, sent.append) or sent, within_seconds=20, what="it is sent")
+    assert sent == [look_id]
+
+
+def test_a_look_that_is_lost_with_its_task_is_taken_by_another(
+    process: WorkerProcess, origin: LiveOrigin, scene: Scene
+) -> None:
+    """A look would be lost with the worker that was at it; or two workers would fetch and keep a picture each."""
+    origin.add("0.ts", segment_bytes(card=True))
+    watched(scene.redis, origin)
+    incident = scene.raise_incident("cam-1")
+    look_id, sent = ask(scene.redis, incident, MODERATOR), list[str]()
+    key = look_key(look_id)
+    relay(scene.redis, sent.append)
+    assert sent == [look_id]
+    assert run_script(scene.redis, "look_begin", keys=[key], args=["lost", LONGEST_MS]) == [incident, "cam-1"]
+    scene.redis.hset(key, "sent_ms", now_ms(scene.redis) - AGAIN_MS)
+    relay(scene.redis, sent.append)
+    look(process, look_id, "another")
+    assert sent == [look_id]
+    assert origin.requests == []
+    scene.redis.hset(key, "began_ms", now_ms(scene.redis) - LONGEST_MS)
+    relay(scene.redis, sent.append)
+    assert sent == [look_id] * 2
+    look(process, look_id, "another")
+    assert wait_for(scene.redis, look_id, seconds=0).ref
+    relay(scene.redis, sent.append)
+    assert sent == [look_id] * 2
+    assert scene.redis.llen("lw:looks:sent") == 0
+
+
+def test_a_look_that_nobody_waits_for_any_more_is_not_sent(scene: Scene) -> None:
+    """Workers would fetch from origins for people who have left."""
+    look_id, sent = ask(scene.redis, scene.raise_incident("cam-1"), MODERATOR), list[str]()
+    relay(scene.redis, sent.append)
+    scene.redis.hset(look_key(look_id), mapping={"asked_ms": now_ms(scene.redis) - 20_000, "sent_ms": 1})
+    relay(scene.redis, sent.append)
+    assert sent == [look_id]
+    assert scene.redis.llen("lw:looks:sent") == 0
+
+
+def test_who_asks_again_while_a_look_waits_gets_that_one(scene: Scene, tmp_path: Path) -> None:
+    """A person whose answer was lost could not see what was asked for, and would have to wait for another look."""
+    incident = scene.raise_incident("cam-1")
+    look_id = ask(scene.redis, incident, MODERATOR)
+    assert ask(scene.redis, incident, MODERATOR) == look_id
+    assert scene.redis.llen("lw:looks") == 1
+    assert len(KeptEvidence(scene=scene, folder=tmp_path / "kept").entries("look")) == 1
 
 
 def test_nobody_answers(scene: Scene) -> None:

@@ -624,8 +624,9 @@ def test_a_moderator_keeps_and_looks_and_a_worker_deletes(
         assert len(holds_on(moderator, incident)) == 1
         assert read_kept(moderator, [incident])[0].holds == 1
         look_id = ask(moderator, incident, MODERATOR)
+        assert ask(moderator, incident, MODERATOR) == look_id
         with pytest.raises(QueueError, match="is under way"):
-            ask(moderator, incident, MODERATOR)
+            ask(moderator, incident, LEAD)
         with pytest.raises(QueueError, match="no worker"):
             wait_for(moderator, look_id, seconds=0)
         done = record_report(moderator, incident, LEAD, authority="NCMEC", report_id="1", retention=retention)

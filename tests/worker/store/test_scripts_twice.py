@@ -70,7 +70,7 @@ from worker.queue.claims import anything_free, take
 from worker.queue.decisions import decide_incident
 from worker.queue.holds import hand_over as hand_over_case
 from worker.queue.holds import hold_case
-from worker.queue.looks import LOOKS, ask, look_key, looking_key
+from worker.queue.looks import LOOKS, SENT, ask, look_key, looking_key
 from worker.queue.open_cases import read_open_cases
 from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
@@ -637,6 +637,18 @@ class Stage:
         look_id = ask(self.redis, incident, LEAD)
         assert self.redis.llen(LOOKS) == 1
         return look_id
+
+    def look_begin(self) -> None:
+        look_id = self.look_ask()
+        incident = str(self.redis.hget(look_key(look_id), "incident"))
+        args = ["task", 12_000]
+        assert run_script(self.redis, "look_begin", keys=[look_key(look_id)], args=args) == [incident, "s"]
+
+    def look_due(self) -> None:
+        look_id = self.look_ask()
+        self.redis.hset(look_key(look_id), "sent_ms", 1)
+        self.redis.lmove(LOOKS, SENT, "LEFT", "RIGHT")
+        assert run_script(self.redis, "look_due", keys=[SENT], args=[2_000, 12_000, 20_000]) == [look_id]
 
     def look_done(self) -> None:
         look_id = self.look_ask()

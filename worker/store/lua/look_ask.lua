@@ -4,7 +4,7 @@
 -- KEYS: incident, the look, its stream's look, looks that wait. ARGV: id of the look, incident id, stream, person, role,
 --   proof, most looks that wait, seconds that the look is kept, seconds for which the stream has no other, entry of the
 --   audit log.
--- Returns {'asked'}, {'unproven'}, {'unknown'}, {'decided', outcome}, {'busy', seconds left}, {'full'} or {'forgotten'}.
+-- Returns {'asked', id of the look}, which is that person's own where it waits already, {'unproven'}, {'unknown'}, {'decided', outcome}, {'busy', seconds left}, {'full'} or {'forgotten'}.
 local role = proven(ARGV[4], ARGV[6])
 if role == nil or (role ~= '' and role ~= ARGV[5]) then
   return {'unproven'}
@@ -25,6 +25,14 @@ end
 local left = redis.call('TTL', KEYS[3])
 -- A longer one is from before Redis's clock went back.
 if left >= 0 and left <= tonumber(ARGV[9]) then
+  -- Somebody whose answer was lost asks again.
+  local before = redis.call('GET', KEYS[3])
+  local function of(field) -- HGET: moderators may do no HMGET here
+    return redis.call('HGET', KEY.LOOK .. before, field)
+  end
+  if of('incident') == ARGV[2] and of('by') == ARGV[4] and of('state') == 'waiting' then
+    return {'asked', before}
+  end
   return {'busy', left}
 end
 -- First: a look that cannot be recorded is not asked for.
@@ -34,4 +42,4 @@ redis.call('HSET', KEYS[2], 'incident', ARGV[2], 'stream', ARGV[3], 'by', ARGV[4
   string.format('%.0f', redis_ms()))
 redis.call('EXPIRE', KEYS[2], ARGV[8])
 redis.call('RPUSH', KEYS[4], ARGV[1])
-return {'asked'}
+return {'asked', ARGV[1]}
