@@ -676,7 +676,7 @@ class Stage:
         self.redis.lpush(LISTS[0], "one", "two", "three")
         batch = claim(self.redis).batch
         assert batch is not None
-        assert (batch.claims, batch.tries, len(batch.messages)) == (1, 1, 3)
+        assert (batch.claims, batch.tries, len(batch.messages)) == (1, 0, 3)
         return batch
 
     def intake_done(self) -> None:
@@ -685,7 +685,7 @@ class Stage:
         give_back(self.redis, batch, 2)
         again = claim(self.redis).batch
         assert again is not None
-        assert (again.messages, again.tries) == ((b"three",), 1)
+        assert (again.messages, again.tries) == ((b"three",), 0)
         assert not done(self.redis, again, 3)
         assert self.redis.hget(COUNTS, "read") == "3"
 

@@ -26,6 +26,9 @@ MIN_MESSAGES: Final = 8
 MIN_BYTES: Final = MAX_MESSAGE_BYTES
 """Least share of a batch for a less urgent list while the others are never empty."""
 
+READER_CHARACTERS: Final = 16
+"""First characters of a claim's token, by which claims of one reader are known."""
+
 HEAD_BYTES: Final = 64
 """First bytes that are kept of a message that is too long."""
 
@@ -48,7 +51,8 @@ class Batch:
     claims: int
     """Number of readers that have had it, from 1."""
     tries: int
-    """Number of readers that began with the first of `messages`, from 1."""
+    """Number of readers that began with the first of `messages` and did not claim again, from 0: dead ones, if they do
+    not come back. The first reader of a batch does not count."""
 
     def call_token(self, index: int) -> str:
         """Identifies the message at that index of the batch, the same for every reader."""
@@ -65,13 +69,21 @@ class BatchClaim:
     """There are refused messages that are not published yet."""
 
 
-def claim(redis: Redis) -> BatchClaim:
+def new_reader() -> str:
+    """A name for a reader that claims several batches, one after the other."""
+    return secrets.token_hex(READER_CHARACTERS // 2)
+
+
+def claim(redis: Redis, reader: str | None = None) -> BatchClaim:
     """Takes the next batch, or one whose reader died.
+
+    Args:
+        reader: its name; None: one that claims once.
 
     Raises:
         RedisError: Redis failed.
     """
-    token = secrets.token_hex(16)
+    token = (reader or new_reader()) + secrets.token_hex(8)
     answer = run_script(
         redis,
         "intake_claim",
@@ -85,6 +97,7 @@ def claim(redis: Redis) -> BatchClaim:
             HEAD_BYTES,
             MIN_MESSAGES,
             MIN_BYTES,
+            READER_CHARACTERS,
         ],
         as_bytes=True,
     )
@@ -104,8 +117,8 @@ def claim(redis: Redis) -> BatchClaim:
 
 
 def done(redis: Redis, batch: Batch, index: int, *, rest_seconds: float = 0.0) -> bool:
-    """Deletes the messages before `index` of the batch, and renews the lease; returns whether this reader still
-    has the rest.
+    """Deletes the messages before `index` of the batch, renews the lease, and notes that this reader begins with the
+    message at `index`; returns whether it still has the rest.
 
     Args:
         rest_seconds: pause of all readers once this batch is done.
@@ -117,8 +130,8 @@ def done(redis: Redis, batch: Batch, index: int, *, rest_seconds: float = 0.0) -
 
 
 def give_back(redis: Redis, batch: Batch, index: int) -> None:
-    """Deletes the messages before `index`, and releases the rest immediately; this reader's try is not counted
-    against the message at `index`.
+    """Deletes the messages before `index`, and releases the rest immediately; that this reader began with the message
+    at `index` does not count.
 
     Raises:
         RedisError: Redis failed; then the lease will expire.

@@ -15,7 +15,7 @@ from redis.exceptions import DataError, RedisError, ResponseError
 
 from config.settings import Settings
 from worker.errors import IntakeError, StoreError
-from worker.ingest.messages.batches import Batch, claim, done, give_back, length_if_too_long
+from worker.ingest.messages.batches import Batch, claim, done, give_back, length_if_too_long, new_reader
 from worker.ingest.messages.calls import Receiver, make
 from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, PlatformCall, UnmadeCallError, parse
 from worker.ingest.messages.refusals import Refused, publish, refuse, refused_watch
@@ -44,7 +44,8 @@ RENEW_SECONDS: Final = 1.0
 """Age of the lease at which it is renewed between two messages."""
 
 MAX_TRIES: Final = 3
-"""Readers that may die with a message; then it is refused unread."""
+"""Readers that may die with a message (>=), besides the first; then it is refused unread. One that loses Redis and
+claims again, whatever batch, did not die."""
 
 TROUBLE_SECONDS: Final = 1.0
 """Pause while Redis is away."""
@@ -75,6 +76,7 @@ class MessageReader:
         self._settings = settings
         self._stopping = stopping
         self._lines = LineLimit(LOGGED_PER_MINUTE)
+        self._name = new_reader()
 
     def read_batch(self) -> float:
         """Applies the next batch if there is one for this reader; returns the pause after it in seconds.
@@ -82,7 +84,7 @@ class MessageReader:
         Raises:
             RedisError, StoreError: Redis failed; the rest of the batch will be claimed again.
         """
-        claimed = claim(self._redis)
+        claimed = claim(self._redis, self._name)
         pause = random.uniform(*POLL_SECONDS)  # noqa: S311 - jitter, no secret
         if claimed.batch is not None:
             pause = self._apply(claimed.batch)
@@ -101,9 +103,10 @@ class MessageReader:
                 if self._stopping.is_set():
                     self._give_back(batch, index, refused)
                     return 0.0
-                # A batch that had another reader may have killed it: then each message is deleted once it is applied.
-                careful = batch.claims > 1 or time.monotonic() - renewed > RENEW_SECONDS
-                if careful and index > batch.first:
+                # A batch that had another reader may have killed it: then each message is deleted once it is applied,
+                # and on record before it is read.
+                renews = index > batch.first and time.monotonic() - renewed > RENEW_SECONDS
+                if batch.claims > 1 or renews:
                     self._refuse(refused)
                     if not done(self._redis, batch, index):
                         return 0.0
@@ -131,7 +134,7 @@ class MessageReader:
         size_bytes = len(message)
         call: PlatformCall | None = None
         try:
-            if index == batch.first and batch.tries > MAX_TRIES:
+            if index == batch.first and batch.tries >= MAX_TRIES:
                 raise IntakeError(f"{MAX_TRIES} readers ended while they read it", "internal")
             too_long = length_if_too_long(message)
             if too_long is not None:

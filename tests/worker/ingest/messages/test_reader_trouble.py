@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis_between import Command, Send, redis_between
 
 from config.settings import Settings
 from worker.ingest.messages.batches import Batch, claim, done
@@ -18,6 +19,7 @@ from worker.ingest.messages.keys import CLAIM, QUEUE, REST
 from worker.ingest.messages.reader import A_LITTLE_SECONDS, MAX_TRIES, RENEW_SECONDS, MessageReader, keep_reading
 from worker.ingest.messages.refusals import refused_messages
 from worker.ingest.registry.registry import stream_ids
+from worker.store.redis_client import connect
 
 SETTINGS = Settings(deployment="d")
 
@@ -99,11 +101,58 @@ def test_a_failure_of_redis_does_not_count_against_a_message(redis: Redis, redis
     with pytest.raises((RedisError, OSError)):
         look(listening(redis_url, at("b", raising(error))))
     given_back = taken(redis)
-    assert (given_back.first, len(given_back.messages), given_back.tries) == (1, 2, 1)
+    assert (given_back.first, len(given_back.messages), given_back.tries) == (1, 2, 0)
     lease_is_over(redis)
     look(redis)
     assert stream_ids(redis) == ["a", "b", "c"]
     assert refused_messages(redis) == []
+
+
+@pytest.mark.parametrize("readers", [1, 2, 6])
+def test_readers_that_lose_redis_and_come_back_do_not_count_against_a_message(
+    redis: Redis, redis_url: str, readers: int
+) -> None:
+    """A platform's message would be refused, and its stream never watched, because Redis failed several times."""
+    away = threading.Event()
+
+    def sends(command: bytes) -> None:
+        # From the first message on nothing arrives, so that the batch is not given back either.
+        at("a", away.set)(command)
+        if away.is_set():
+            raise RedisConnectionError("gone")
+
+    send(redis, "a", "b")
+    in_turn = [MessageReader(listening(redis_url, sends), SETTINGS, threading.Event()) for _ in range(readers)]
+    for number in range(4 * MAX_TRIES):
+        with pytest.raises(RedisConnectionError):
+            in_turn[number % readers].read_batch()
+        away.clear()
+        # All of them are back, and poll: the lease of the one that failed lasts.
+        for reader in in_turn:
+            reader.read_batch()
+        lease_is_over(redis)
+    look(redis)
+    assert refused_messages(redis) == []
+    assert stream_ids(redis) == ["a", "b"]
+
+
+def test_a_claim_without_an_answer_does_not_count_against_a_message(redis: Redis, redis_url: str) -> None:
+    """A Redis that executes claims and is cut off from its workers would have them refuse messages that none read."""
+    send(redis, "a")
+
+    def between(command: Command, answer: Send) -> bytes | None:
+        raw = answer()
+        return None if CLAIM.encode() in command else raw
+
+    with redis_between(redis_url, between) as url, connect(url, retries=0) as cut_off:
+        reader = MessageReader(cut_off, SETTINGS, threading.Event())
+        for _ in range(2 * MAX_TRIES):
+            with pytest.raises(RedisConnectionError):
+                reader.read_batch()
+            lease_is_over(redis)
+    look(redis)
+    assert refused_messages(redis) == []
+    assert stream_ids(redis) == ["a"]
 
 
 def test_a_reader_that_lost_its_batch_stops(redis: Redis, redis_url: str) -> None:
