@@ -130,7 +130,8 @@ class Channel(redis.Channel):
         forgotten its address, and kombu 5.7 raises AttributeError, which ends the worker. Messages that were not given
         back come again after the visibility time-out.
         """
-        if self.connection.client is None:
+        # Without its transport where the channel itself is closed, as by another thread.
+        if getattr(self.connection, "client", None) is None:
             raise RedisConnectionError("the transport is closed already")
         return super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
 

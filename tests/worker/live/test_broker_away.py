@@ -25,6 +25,9 @@ def test_a_channel_closed_after_its_transport_raises_the_error_that_celery_expec
     connection.transport.client = None
     with pytest.raises(RedisConnectionError):
         channel._connparams()
+    channel.connection = None
+    with pytest.raises(RedisConnectionError):
+        channel._connparams()
     assert issubclass(RedisConnectionError, connection.transport.connection_errors)
 
 
