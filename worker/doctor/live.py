@@ -29,6 +29,10 @@ MOST_PENDING = 4_000
 OLD_PENDING_SECONDS = 30.0
 """A segment is moderated within seconds, and one whose worker was killed within 30 s."""
 
+IDLE_SHOWN_SECONDS = 30.0
+"""For which (>=) a worker asks for no work before it is named: it takes so long to connect again after a failure of
+Redis."""
+
 _START = (
     "start workers (`docker compose up -d`, or `celery -A worker.app worker`), and see in their logs why they ended"
 )
@@ -151,6 +155,14 @@ def _workers(seen: _Observed) -> Diagnosis:
             state=State.FAIL if work else State.WARN,
             found=f"{found}; none takes {', '.join(missing)}",
             advice="start a worker without `-Q`, or with the queues that are missing",
+        )
+    idle = [worker for worker in seen.workers if worker.idle_seconds >= IDLE_SHOWN_SECONDS]
+    if idle:
+        return Diagnosis(
+            name=name,
+            state=State.FAIL if work and len(idle) == len(seen.workers) else State.WARN,
+            found=f"{found}; {_named(idle)} asks for no work for {max(one.idle_seconds for one in idle):.0f} s",
+            advice="such a worker ends after 90 s: see that it is started again, and in its log where it was stuck",
         )
     unconfined = [worker for worker in seen.workers if worker.unconfined]
     versions = sorted({worker.version for worker in seen.workers})

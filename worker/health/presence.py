@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from importlib.metadata import version
 from typing import Self
@@ -65,6 +65,8 @@ class Presence:
     """Confinements of its decoder that could not be applied, in words."""
     version: str = ""
     """Livewarden's version."""
+    idle_seconds: float = 0.0
+    """For how long a worker has asked for no work although it could; 0: it asks, or is busy."""
 
     @property
     def name(self) -> str:
@@ -128,15 +130,20 @@ def remove_sign(redis: Redis, presence: Presence) -> None:
 
 
 def keep_present(
-    redis: Redis, presence: Presence, stopping: threading.Event, *, after_each: Callable[[], object] = lambda: None
+    redis: Redis,
+    presence: Presence,
+    stopping: threading.Event,
+    *,
+    idle_seconds: Callable[[], float] = lambda: 0.0,
+    after_each: Callable[[], object] = lambda: None,
 ) -> None:
     """Writes signs of life until `stopping` is set, and then removes the process. Calls `after_each` with each sign."""
 
     def step() -> None:
         nonlocal presence
         if not presence.started_ms:
-            presence = Presence(**vars(presence) | {"started_ms": now_ms(redis)})
-        give_sign(redis, presence)
+            presence = replace(presence, started_ms=now_ms(redis))
+        give_sign(redis, replace(presence, idle_seconds=round(idle_seconds(), 1)))
         after_each()
 
     periodic(

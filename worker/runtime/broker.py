@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from worker.logs.failure_log import FailureLog
+from worker.runtime.event_loop import EVENT_LOOP
 
 _log = logging.getLogger(__name__)
 _trouble = FailureLog(_log)
@@ -105,6 +106,12 @@ class Channel(redis.Channel):
                 if not client.sismember(self.keyprefix_queue % (exchange,), member):
                     raise
 
+    def _brpop_start(self, timeout: Any = None) -> None:
+        """Asks for the next message, if there is a queue to ask for."""
+        super()._brpop_start(timeout)  # type: ignore[misc]
+        if self._in_poll:  # type: ignore[attr-defined]
+            EVENT_LOOP.note_question()
+
     def _brpop_read(self, **options: Any) -> Any:
         """Reads a message and has it delivered."""
         before = set(self._unacknowledged())
@@ -147,3 +154,8 @@ class Transport(redis.Transport):
     Channel = Channel
 
     connection_errors = (*redis.Transport.connection_errors, ResponseError)
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Has the loop read this connection, and note that it runs: at least every ten seconds, its longest wait."""
+        super().register_with_event_loop(connection, loop)
+        loop.on_tick.add(EVENT_LOOP.note_run)

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -49,8 +50,10 @@ from worker.runtime.celery_app import app, process, settings, tick_now
 from worker.runtime.celery_log import format_celery
 from worker.runtime.confinement import check_confinement, log_unconfined
 from worker.runtime.environment import log_unknown
+from worker.runtime.event_loop import EVENT_LOOP
 from worker.runtime.looks import SendLook, keep_relaying
-from worker.runtime.occupancy import occupancy_of_this_worker, occupy
+from worker.runtime.loop_guard import LoopGuard
+from worker.runtime.occupancy import is_ending, occupancy_of_this_worker, occupy, tasks_run_in_children
 from worker.runtime.shutdown import WorkerEnd
 from worker.runtime.watchdog import Watchdog
 from worker.runtime.worker_process import Ready, WorkerProcess, check_ready
@@ -153,7 +156,17 @@ def _watch(**_: Any) -> None:
     )
     assert _ready is not None
     _log_worker_start(_ready, presence)
-    _give_signs(presence)
+    guard = LoopGuard(
+        EVENT_LOOP,
+        occupancy=occupancy_of_this_worker,
+        is_ending=lambda: _stopping.is_set() or is_ending(),
+        beside_tasks=tasks_run_in_children(),
+        connect=partial(connect, settings.redis_url.get_secret_value(), retries=0),
+        deployment=settings.deployment,
+        end=_end.force,
+    )
+    start_thread("loop-guard", partial(guard.run, _stopping))
+    _give_signs(presence, lambda: guard.idle_seconds)
 
 
 def _log_worker_start(ready: Ready, presence: Presence) -> None:
@@ -186,11 +199,11 @@ def _beat(sender: Any, **_: Any) -> None:
     _give_signs(presence)
 
 
-def _give_signs(presence: Presence) -> None:
+def _give_signs(presence: Presence, idle_seconds: Callable[[], float] = lambda: 0.0) -> None:
     def check_epoch() -> None:
         _epochs.check(process.redis, SNAPSHOT)
 
-    keep = partial(keep_present, process.redis, presence, _stopping, after_each=check_epoch)
+    keep = partial(keep_present, process.redis, presence, _stopping, idle_seconds=idle_seconds, after_each=check_epoch)
     _giving_back.append(start_thread("presence", keep))
 
 

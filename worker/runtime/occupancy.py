@@ -18,10 +18,13 @@ _TRIES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Occupancy:
-    """Processes of a worker, and how many of them do slow work."""
+    """Processes of a worker, and how many of them work."""
 
     processes: int
     slow: int
+    """Those that do slow work."""
+    held: int = 0
+    """Those that work."""
 
 
 class _Worker:
@@ -45,7 +48,26 @@ def occupancy_of_this_worker() -> Occupancy:
     processes = getattr(_Worker.controller, "min_concurrency", None)
     held = {*_copied(state.reserved_requests), *_copied(state.active_requests)}
     slow = sum(1 for request in held if str(request.delivery_info.get("routing_key")).endswith(SLOW_SUFFIX))
-    return Occupancy(processes=1 if processes is None else int(processes), slow=slow)
+    return Occupancy(processes=1 if processes is None else int(processes), slow=slow, held=len(held))
+
+
+def is_ending() -> bool:
+    """Returns whether this worker was told to end, or never began."""
+    from celery import bootsteps
+    from celery.worker import state
+
+    blueprint = getattr(_Worker.controller, "blueprint", None)
+    if blueprint is None or blueprint.state != bootsteps.RUN:  # type: ignore[attr-defined]
+        return True
+    # Exit statuses, of which 0 is one.
+    return any(one is not None and one is not False for one in (state.should_stop, state.should_terminate))
+
+
+def tasks_run_in_children() -> bool:
+    """Returns whether this worker's event loop runs beside its tasks: in the pool `solo` a task holds it up."""
+    from celery.concurrency.prefork import TaskPool
+
+    return isinstance(getattr(_Worker.controller, "pool", None), TaskPool)
 
 
 def _copied(requests: Iterable[Any]) -> list[Any]:

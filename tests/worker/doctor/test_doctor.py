@@ -344,6 +344,20 @@ class TestPresence:
         assert "not confined" in self.rows(redis)["workers"].found
         assert self.rows(redis)["workers"].state is State.WARN
 
+    def test_workers_that_ask_for_no_work_are_named(self, redis: Redis) -> None:
+        """A deployment in which nothing is moderated would look healthy."""
+        watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
+        self.here(redis, idle_seconds=29.5)
+        assert self.rows(redis)["workers"].state is State.OK
+        one = self.here(redis, idle_seconds=31.5)
+        row = self.rows(redis)["workers"]
+        assert row.state is State.FAIL
+        assert f"{one.name} asks for no work for 32 s" in row.found
+        self.here(redis, pid=one.pid + 1)
+        assert self.rows(redis)["workers"].state is State.WARN
+        self.here(redis)
+        assert self.rows(redis)["workers"].state is State.OK
+
     def test_a_presence_record_of_another_version_is_read(self, redis: Redis) -> None:
         """During an update `doctor` would end with a traceback."""
         one = self.here(redis)

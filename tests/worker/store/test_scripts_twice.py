@@ -106,7 +106,7 @@ rules:
   - {name: known, when: 'matched("known")', severity: critical}
   - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high}
 """
-CHANGES_NOTHING = {"read_cases", "unreadable", "anything_free", "read_in_order"}
+CHANGES_NOTHING = {"read_cases", "unreadable", "anything_free", "read_in_order", "takes_writes"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
 RENEWED = {"renew_due": DUE.encode()}
 """The key whose times a script sets by the clock: sent later, it sets later ones."""
@@ -469,6 +469,9 @@ class Stage:
         with leased(self.redis, WRITER) as lease:
             assert lease is not None
         assert not self.redis.exists(WRITER)
+
+    def takes_writes(self) -> None:
+        assert run_script(self.redis, "takes_writes", keys=[], args=[]) == 1
 
     def lease_renew(self) -> None:
         self.redis.set(WRITER, "t", px=1_000)
