@@ -16,7 +16,7 @@ from worker.events.operations import OPERATIONS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.ingest.status import stream_status
-from worker.runtime.loop_guard import ENDED_EVERY_MS, IDLE_SECONDS
+from worker.runtime.loop_guard import ENDED_EVERY_MS
 
 
 def told(redis: Redis) -> dict[str, tuple[int, dict]]:
@@ -75,7 +75,7 @@ def test_workers_that_ask_for_no_work_end_one_after_the_other(
             assert worker.process.returncode == 1
             assert "this worker ends: it asks for no work" in worker.text()
     events = told(redis)
-    assert all(data["idle_seconds"] >= IDLE_SECONDS for _, data in events.values())
+    assert all(data["idle_seconds"] >= broken_loop.IDLE_SECONDS for _, data in events.values())
     assert abs(events["blocked"][0] - events["runs"][0]) >= ENDED_EVERY_MS
     assert "broken_loop.py" in events["blocked"][1]["place"]
     faults["places"].unlink()
