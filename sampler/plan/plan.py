@@ -106,8 +106,14 @@ def plan(
             _Wish(packets[one.cut.index].seconds, one.cut.score, one.pictures, SampleReason.CUT, number, one)
             for one in part.suspects
         ]
-    _, refused = _granted(packets, profile, bound, start_seconds, owed, wishes)
+    granted, refused = _granted(packets, profile, bound, start_seconds, owed, wishes)
     unsure = {wish.part for wish in refused if wish.suspect is not None and not wish.suspect.weak}
+    wished = {*owed, *(index for wish in granted for index in wish.pictures)}
+    targets = {number: [index for index in part.own if index in wished] for number, part in enumerate(parts)}
+    dropped, _ = bound.refuse(packets, [part.run for part in parts], targets, frozenset())
+    # If all suspects were cuts, these would be left out; where all is compared only cuts are taken.
+    late = {*dropped}.difference(owed)
+    unsure |= {number for number, indices in targets.items() if late.intersection(indices)}
     silent = {number for number, part in enumerate(parts) if compared or not tells(packets, part.run)}
     wanted = sorted(unsure | silent)
     watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))

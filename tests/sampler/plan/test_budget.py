@@ -295,3 +295,19 @@ def test_weak_suspects_leave_tokens_to_those_after_them() -> None:
 
     assert not run.watched
     assert {40, 45} <= {target.index for target in run.targets}
+
+
+@pytest.mark.parametrize(("rate", "suspects"), [(25, (6, 12, 18)), (50, (16, 42))])
+def test_suspects_that_are_too_many_to_be_cuts_are_compared(rate: int, suspects: tuple[int, ...]) -> None:
+    """A noisy camera at 720p would have the end of each second unmoderated, as if all that stands out were cuts."""
+    sizes = [40_000, *[8_000] * (rate - 1)]
+    for place in suspects:
+        sizes[place] = 30_000
+    packets = [
+        VideoPacket(seconds=number / rate, size_bytes=size, keyframe=number == 0) for number, size in enumerate(sizes)
+    ]
+
+    result = planned(packets, macroblocks=3_600)
+
+    assert not result.refused_seconds
+    assert [part.watched for part in result.runs] == [True]
