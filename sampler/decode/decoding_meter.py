@@ -23,15 +23,18 @@ class DecodingMeter:
     """The macroblocks that are left of one window's."""
 
     def __init__(self, bound: DecodingBound | None, decoder: str, *, samples: int = 0) -> None:
-        """None: nothing is bounded. `decoder`: as FFmpeg calls it; `samples`: planned ones, which count too."""
+        """None: nothing is bounded. `decoder`: as FFmpeg calls it; `samples`: planned ones, which count too, without
+        those that `hand_over` counts."""
         self._decoder = decoder
         self._left = math.inf
+        self._sample_macroblocks = 0.0
         self._picture_macroblocks = 0.0
         self._advance = 0.0
         self.has_sample = True
         """A first sample was taken: until then as much again may be decoded for it."""
         if bound is not None and bound.picture_macroblocks:
             self._left = (1 + SPARE_SHARE) * bound.macroblocks - bound.handed_over(samples)
+            self._sample_macroblocks = bound.handed_over(1)
             self._picture_macroblocks = bound.picture_macroblocks
             self._advance = bound.macroblocks
             self.has_sample = not bound.first_bytes
@@ -44,6 +47,10 @@ class DecodingMeter:
         self._awaited += packet.pictures
         self._left -= max(packet.pictures * self._picture_macroblocks, packet.size_bytes / MACROBLOCK_BYTES)
         return True
+
+    def hand_over(self) -> None:
+        """Takes what a sample costs that might not have been taken."""
+        self._left -= self._sample_macroblocks
 
     def count(self, frame: VideoFrame) -> None:
         """Counts what a picture turned out to be, and those that are decoded and did not come yet."""

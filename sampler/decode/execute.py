@@ -118,7 +118,9 @@ class Executor:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
         self.broken, self.lost_seconds, self.alike = set(), set(), set()
-        self._meter = DecodingMeter(plan.bound, self._name, samples=sum(len(part.targets) for part in plan.runs))
+        # Most suspects are no cuts: those that are pay when they are taken.
+        sure = sum(not target.proofs for part in plan.runs for target in part.targets)
+        self._meter = DecodingMeter(plan.bound, self._name, samples=sure)
         for decoder in self._decoders:
             decoder.meter = self._meter
         if not self._watches_all:
@@ -174,6 +176,7 @@ class Executor:
         """Decodes one run, adds what is taken to what it `had` before, and returns the times of what there was no token
         for."""
         lookout = Lookout(self._scenes, budget, watched=part.watched)
+        suspects = {target.index for target in targets if target.proofs}
         for taken in settled(window, self._profile, self._run(window, part, targets, refuted, frozenset(had), lookout)):
             if self._latest.shows(taken):
                 self.alike |= {taken.index} if taken.target.until_seconds is not None else set()
@@ -181,6 +184,8 @@ class Executor:
             self._latest.take(taken, window.packets[taken.index].seconds)
             had.add(taken.index)
             self._meter.has_sample = True
+            if taken.index in suspects:
+                self._meter.hand_over()
             yield taken
         own = part.own if part.watched else [target.index for target in targets]
         unpaid = sorted(self._decoder.unpaid.intersection(own))

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from media import Recipe, encode, in_mp4, steady, x264
+from media import Recipe, encode, encode_pictures, in_mp4, photograph, steady, x264
+from numpy.typing import NDArray
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
@@ -90,3 +92,21 @@ def test_pictures_that_are_heavier_than_announced_end_decoding(decoder: Decoder)
     assert segment.frames_decoded < PICTURES
     assert {stretch.reason for stretch in segment.unmoderated} == {"budget"}
     assert segment.unmoderated[-1].end_seconds == pytest.approx(segment.duration_seconds)
+
+
+def test_suspects_that_are_no_cuts_cost_no_samples(decoder: Decoder) -> None:
+    """The last pictures of a noisy stream would go unseen, since samples were set aside for what is no cut."""
+    recipe = x264(keyint=PICTURES, min_keyint=PICTURES, scenecut=0, crf=30, bframes=0)
+    room = photograph("astronaut", recipe.width, recipe.height)
+    noise = np.random.default_rng(3).normal(0, 1, (PICTURES, recipe.height, recipe.width))
+
+    def swelling(index: int) -> NDArray[np.float64]:
+        sigma = 10 + 14 * max(1 - abs(index % 33 - 16) / 6, 0)
+        return np.clip(room + sigma * noise[index], 0, 255)
+
+    data = encode_pictures(recipe, steady(PICTURES), swelling)
+    profile = BALANCED.model_copy(update={"macroblocks_per_second": 3_500})
+    segment = decoder.sample(data, profile=profile, seed=b"meter")
+
+    assert segment.frames_decoded >= PICTURES
+    assert segment.unmoderated == ()
