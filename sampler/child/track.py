@@ -113,6 +113,7 @@ def sample_track(
                 compared=not executor.probes,
                 has_second_decoder=executor.has_second_decoder,
                 leading_macroblocks=leading_macroblocks,
+                primer=window.primer,
             )
             if leading_only:
                 planned = leading_plan(window, planned, max_gap_seconds=profile.max_gap_seconds)

@@ -63,6 +63,7 @@ def plan(
     compared: bool = False,
     has_second_decoder: bool = False,
     leading_macroblocks: float | None = None,
+    primer: int = 0,
 ) -> Plan:
     """The pictures to take of `packets`, run by run.
 
@@ -79,6 +80,7 @@ def plan(
         has_second_decoder: True if players have one of two decoders, and the executor both.
         leading_macroblocks: that may be decoded for leading pictures, if the rest of the input was sampled before, so
             that no picture has to be; None: as many as the profile allows for all.
+        primer: packets of the segment before; runs that begin after them are not sampled for `leading_macroblocks`.
     """
     parts = [
         _Part(
@@ -101,6 +103,10 @@ def plan(
     if leading_macroblocks is not None:
         bound = replace(bound, macroblocks=leading_macroblocks, first_bytes=0)
     owed, wishes = _owed(packets, parts, profile, SecretInstants(seed), end_seconds)
+    if leading_macroblocks is not None:
+        parts = [part for part in parts if part.run.start < primer]
+        owed = {index: owed[index] for part in parts for index in part.own if index in owed}
+        wishes = [wish for wish in wishes if wish.part < len(parts)]
     for number, part in enumerate(parts):
         wishes += [
             _Wish(packets[one.cut.index].seconds, one.cut.score, one.pictures, SampleReason.CUT, number, one)

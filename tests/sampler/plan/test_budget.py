@@ -311,3 +311,28 @@ def test_suspects_that_are_too_many_to_be_cuts_are_compared(rate: int, suspects:
 
     assert not result.refused_seconds
     assert [part.watched for part in result.runs] == [True]
+
+
+def test_leading_pictures_do_not_pay_for_the_keyframe_after_them_again() -> None:
+    """Each segment of open GOPs at 720p and 60 pictures a second would begin with pictures that nobody sees."""
+    before, rate = 120, 60
+    packets = [VideoPacket(0.0, 40_000, keyframe=True, shown=False)]
+    packets += [VideoPacket(n / rate, 5_000 + 1_000 * (n % 5), keyframe=False, shown=False) for n in range(1, before)]
+    packets.append(VideoPacket((before + 2) / rate, 40_000, keyframe=True))
+    packets += [VideoPacket((before + n) / rate, 9_000, keyframe=False, reference=n == 0, leading=True) for n in (0, 1)]
+    bound = DecodingBound.of(BALANCED, span_seconds=2, picture_macroblocks=3_600)
+    left = (before + 1) * 3_600 + 20_000 + bound.handed_over(1)
+
+    result = plan(
+        packets,
+        profile=BALANCED,
+        seed=b"leading",
+        end_seconds=packets[before].seconds,
+        picture_macroblocks=3_600,
+        probed=True,
+        leading_macroblocks=left,
+        primer=before,
+    )
+
+    assert not result.refused_seconds
+    assert [(part.run.start, bool(part.targets)) for part in result.runs] == [(0, True)]
