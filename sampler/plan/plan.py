@@ -10,7 +10,6 @@ tokens for, a run is watched: all of it is decoded, and cuts are found among the
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import pairwise
@@ -19,14 +18,15 @@ from typing import NamedTuple
 from config.profiles import SamplingProfile
 from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
-from sampler.plan.budget import DecodingBound, SampleBudget, weighed
+from sampler.plan.budget import DecodingBound, weighed
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps, first_after
 from sampler.plan.padding import find_doubts
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import Plan, RunPlan
 from sampler.plan.second_opinion import with_second_opinion
-from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of, reserve_of
+from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of
 from sampler.plan.telling import is_short, tells
+from sampler.plan.wishes import Wish, grant
 
 PASSED_OVER_DOUBLINGS = 0.25
 """A keyframe that is near the last sample is skipped if a short GOP begins with it, which is watched, unless its size
@@ -37,17 +37,6 @@ class _Part(NamedTuple):
     run: PacketRun
     own: list[int]
     suspects: list[Suspect]
-
-
-class _Wish(NamedTuple):
-    """Pictures to take together, while there are tokens."""
-
-    seconds: float
-    strength: float
-    pictures: tuple[int, ...]
-    reason: SampleReason
-    part: int
-    suspect: Suspect | None = None
 
 
 def plan(
@@ -109,10 +98,10 @@ def plan(
         wishes = [wish for wish in wishes if wish.part < len(parts)]
     for number, part in enumerate(parts):
         wishes += [
-            _Wish(packets[one.cut.index].seconds, one.cut.score, one.pictures, SampleReason.CUT, number, one)
+            Wish(packets[one.cut.index].seconds, one.cut.score, one.pictures, SampleReason.CUT, number, one)
             for one in part.suspects
         ]
-    granted, refused = _granted(packets, profile, bound, start_seconds, owed, wishes)
+    granted, refused = grant(packets, profile, bound, start_seconds, owed, wishes)
     unsure = {wish.part for wish in refused if wish.suspect is not None and not wish.suspect.weak}
     wished = {*owed, *(index for wish in granted for index in wish.pictures)}
     targets = {number: [index for index in part.own if index in wished] for number, part in enumerate(parts)}
@@ -124,8 +113,8 @@ def plan(
     wanted = sorted(unsure | silent)
     watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
     wishes = [wish for wish in wishes if wish.part not in watched or _is_wanted_anyway(wish, parts[wish.part].run)]
-    granted, refused = _granted(packets, profile, bound, start_seconds, owed, wishes)
-    unseen = {wish.seconds for wish in refused if not _is_optional(wish)}
+    granted, refused = grant(packets, profile, bound, start_seconds, owed, wishes)
+    unseen = {wish.seconds for wish in refused if not wish.is_optional}
     taken = {*owed, *(index for wish in granted if wish.suspect is None for index in wish.pictures)}
     for number in silent:
         own = parts[number].own
@@ -144,17 +133,13 @@ def plan(
     return replace(planned, doubts=doubts)
 
 
-def _is_optional(wish: _Wish) -> bool:
-    return wish.reason is SampleReason.AUDIT or (wish.suspect is not None and wish.suspect.weak)
-
-
 def _owed(
     packets: Sequence[VideoPacket],
     parts: Sequence[_Part],
     profile: SamplingProfile,
     instants: SecretInstants,
     end_seconds: float,
-) -> tuple[dict[int, SampleReason], list[_Wish]]:
+) -> tuple[dict[int, SampleReason], list[Wish]]:
     """The pictures that are taken whatever they cost, and those that time and keyframes suggest besides.
 
     Gaps are filled as if there were nothing else: a cut may turn out to be none.
@@ -167,18 +152,18 @@ def _owed(
         last_seconds = max((packets[index].seconds for index in own if index in owed), default=last_seconds)
         # Where gaps were filled, nobody knows when either.
         if not filled and (index := audit(packets, own, until, profile.audits_per_minute, instants)) is not None:
-            wishes.append(_Wish(packets[index].seconds, math.inf, (index,), SampleReason.AUDIT, number))
+            wishes.append(Wish(packets[index].seconds, math.inf, (index,), SampleReason.AUDIT, number))
     close_holes(packets, [part.own for part in parts], profile.max_gap_seconds, owed)
     return owed, wishes
 
 
 def _keyframes(
     packets: Sequence[VideoPacket], parts: Sequence[_Part], profile: SamplingProfile
-) -> tuple[dict[int, SampleReason], list[_Wish]]:
+) -> tuple[dict[int, SampleReason], list[Wish]]:
     """The first pictures of runs that are far enough apart; and those nearer than that, unless they look alike by
     their size."""
     owed: dict[int, SampleReason] = {}
-    wishes: list[_Wish] = []
+    wishes: list[Wish] = []
     last_seconds = -math.inf
     last: VideoPacket | None = None
     for number, (run, own, _) in enumerate(parts):
@@ -195,7 +180,7 @@ def _keyframes(
             doublings = abs(math.log2(max(first.size_bytes, 1) / max(last.size_bytes, 1)))
             if doublings < PASSED_OVER_DOUBLINGS and is_short(packets, run):
                 continue
-            wishes.append(_Wish(first.seconds, doublings, (at,), SampleReason.KEYFRAME, number))
+            wishes.append(Wish(first.seconds, doublings, (at,), SampleReason.KEYFRAME, number))
         else:
             owed[at] = SampleReason.KEYFRAME
             last_seconds = first.seconds
@@ -203,38 +188,7 @@ def _keyframes(
     return owed, wishes
 
 
-def _granted(
-    packets: Sequence[VideoPacket],
-    profile: SamplingProfile,
-    bound: DecodingBound,
-    start_seconds: float,
-    owed: Mapping[int, SampleReason],
-    wishes: Sequence[_Wish],
-) -> tuple[list[_Wish], list[_Wish]]:
-    """The wishes that there are tokens for, and those that there are none for, the strongest of a half second first."""
-    samples = SampleBudget(profile.samples_per_second, start_seconds, burst_seconds=bound.burst_seconds)
-    cuts = SampleBudget(profile.cuts_per_second, start_seconds, burst_seconds=bound.burst_seconds)
-    debts = Counter(samples.half_second(packets[index].seconds) for index in owed)
-    by_half_second: dict[int, list[_Wish]] = {half_second: [] for half_second in debts}
-    for wish in wishes:
-        by_half_second.setdefault(samples.half_second(wish.seconds), []).append(wish)
-    taken = set(owed)
-    granted: list[_Wish] = []
-    refused: list[_Wish] = []
-    for half_second, several in sorted(by_half_second.items()):
-        samples.spend(half_second, debts[half_second], owed=True)
-        for wish in sorted(several, key=lambda wish: -wish.strength):
-            new = set(wish.pictures) - taken
-            affordable = not new or (
-                (wish.suspect is None or cuts.spend(half_second, reserve=reserve_of(wish.suspect, packets)))
-                and samples.spend(half_second, len(new))
-            )
-            (granted if affordable else refused).append(wish)
-            taken |= new if affordable else set()
-    return granted, refused
-
-
-def _is_wanted_anyway(wish: _Wish, run: PacketRun) -> bool:
+def _is_wanted_anyway(wish: Wish, run: PacketRun) -> bool:
     """True if a wish stays where all of its run is watched: what comes in piece by piece differs little from picture to
     picture. But so does smear that refresh clears."""
     return wish.suspect is None or (wish.suspect.swells and run.recovered is None)
@@ -269,7 +223,7 @@ def _assembled(
     packets: Sequence[VideoPacket],
     parts: Sequence[_Part],
     owed: Mapping[int, SampleReason],
-    granted: Sequence[_Wish],
+    granted: Sequence[Wish],
     watched: frozenset[int],
     bound: DecodingBound,
     unseen: set[float],
