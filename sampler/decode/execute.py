@@ -12,8 +12,9 @@ from sampler.decode.cells import Cells, means_differ
 from sampler.decode.decoding_meter import DecodingMeter
 from sampler.decode.latest_sample import LatestSample
 from sampler.decode.lookout import Lookout
-from sampler.decode.needed import decodable, leaned_on, needed_packets
-from sampler.decode.probe import PROBED_AFTER, is_predicted, prober
+from sampler.decode.needed import decodable, needed_packets
+from sampler.decode.over_bound import is_proven, refused_suspects
+from sampler.decode.probe import is_predicted, prober
 from sampler.decode.restless import watched_where_cheaper
 from sampler.decode.run_decoder import RunDecoder
 from sampler.decode.scenes import SceneWatch
@@ -131,6 +132,8 @@ class Executor:
         parts = [ProbedRun(part, *self._probed(window, part)) for part in plan.runs]
         parts, spare = watched_where_cheaper(window, parts, plan.spare_macroblocks)
         if self._prober is not None:
+            over, spare = refused_suspects(self._prober, window, parts, plan.bound, spare)
+            self.refused_seconds += over
             self._prober.rest()
         if not self._own.is_open:
             self._own.set_up(thrifty=not self._profile.exact_pictures and is_thrifty(window, parts))
@@ -216,14 +219,10 @@ class Executor:
             return targets, set()
         sure = max((target.index for target in targets if not target.proofs), default=-1)
         refuted: set[int] = set()
-        keyframe = window.payloads[run.start]
         for suspect in reversed(proofs_of_all(targets)):
             if suspect.packet <= sure:
                 break
-            before = [window.payloads[index] for index in leaned_on(window, run, suspect.packet, PROBED_AFTER)]
-            if suspect.predicted_share is None or self._prober.is_new_content(
-                window.payloads[suspect.packet], keyframe, suspect.predicted_share, before=before
-            ):
+            if is_proven(self._prober, window, run, suspect):
                 break
             refuted.add(suspect.packet)
         return tuple(target for target in targets if not target.is_refuted(refuted)), refuted

@@ -117,5 +117,5 @@ def watched_whole(packets: Sequence[VideoPacket], plan: Plan) -> Plan:
             spare -= part.watching_macroblocks
             targets = tuple(target for target in part.targets if not target.proofs)
             part = replace(part, watched=True, targets=targets)
-        parts.append(part)
+        parts.append(replace(part, over_bound=()))
     return replace(plan, runs=tuple(parts), refused_seconds=tuple(sorted(unseen)), spare_macroblocks=spare, doubts=())

@@ -124,7 +124,9 @@ def plan(
             unseen.add(packets[own[0]].seconds)
         if number not in watched:
             unseen |= set(_after(packets, own, taken))
-    planned = _assembled(packets, parts, owed, granted, watched, bound, unseen, end_seconds)
+    # Of leading pictures each has to be accounted for.
+    probed_from = primer if probed and leading_macroblocks is None else len(packets)
+    planned = _assembled(packets, parts, owed, granted, watched, bound, unseen, probed_from, end_seconds)
     if has_second_decoder:
         planned = with_second_opinion(packets, planned, SecretInstants(seed))
     if not probed:
@@ -227,10 +229,11 @@ def _assembled(
     watched: frozenset[int],
     bound: DecodingBound,
     unseen: set[float],
+    probed_from: int,
     end_seconds: float,
 ) -> Plan:
-    """The plan of what was granted, without what cannot be decoded for the bound."""
-    owed_seconds = sorted(packets[index].seconds for index in owed)
+    """The plan of what was granted, without what cannot be decoded for the bound. Suspects of runs that begin at
+    `probed_from` or later are refused only once their packets were probed."""
     reasons = {index: wish.reason for wish in granted if wish.suspect is None for index in wish.pictures}
     reasons |= owed
     suspects = [wish.suspect for wish in granted if wish.suspect is not None]
@@ -242,33 +245,42 @@ def _assembled(
         for number, part in enumerate(parts)
     }
     refused, spare = bound.refuse(packets, [part.run for part in parts], targets, watched)
-    until = {
-        index: first_after(owed_seconds, packets[index].seconds, end_seconds)
-        for index, reason in reasons.items()
-        if reason is SampleReason.KEYFRAME
-    }
     dropped = set(refused)
-    unseen |= {packets[index].seconds for index in dropped}
+    owed_seconds = sorted(packets[index].seconds for index in owed.keys() - dropped)
+    over = {
+        index
+        for number, part in enumerate(parts)
+        if part.run.start >= probed_from and number not in watched
+        for index in dropped.difference(reasons).intersection(targets[number])
+        if proofs[index]
+    }
+    unseen |= {packets[index].seconds for index in dropped - over}
+
+    def picture(index: int) -> PlannedPicture:
+        if index in reasons:
+            until = first_after(owed_seconds, packets[index].seconds, end_seconds)
+            is_keyframe = reasons[index] is SampleReason.KEYFRAME
+            return PlannedPicture(
+                index=index,
+                reason=reasons[index],
+                until_seconds=until if is_keyframe else None,
+                begins=begins.get(index),
+            )
+        return PlannedPicture(
+            index=index,
+            reason=SampleReason.CUT,
+            proofs=proofs[index],
+            ends=index not in begun,
+            settles=index in settled,
+        )
+
     return Plan(
         runs=tuple(
             RunPlan(
                 run=part.run,
                 own=tuple(part.own),
-                targets=tuple(
-                    PlannedPicture(
-                        index=index, reason=reasons[index], until_seconds=until.get(index), begins=begins.get(index)
-                    )
-                    if index in reasons
-                    else PlannedPicture(
-                        index=index,
-                        reason=SampleReason.CUT,
-                        proofs=proofs[index],
-                        ends=index not in begun,
-                        settles=index in settled,
-                    )
-                    for index in targets[number]
-                    if index not in dropped
-                ),
+                targets=tuple(picture(index) for index in targets[number] if index not in dropped),
+                over_bound=tuple(picture(index) for index in targets[number] if index in over),
                 watched=number in watched,
                 watching_macroblocks=bound.run_cost(packets, part.run, 0),
                 sample_macroblocks=bound.handed_over(1),

@@ -41,6 +41,8 @@ class RunPlan:
     """All its pictures that can be taken, by presentation time."""
     targets: tuple[PlannedPicture, ...]
     """By presentation time, no picture twice."""
+    over_bound: tuple[PlannedPicture, ...] = ()
+    """Suspects that there are no macroblocks for: those that their packets prove are refused."""
     watched: bool = False
     """All of its pictures are decoded and compared, and the executor adds those on both sides of cuts."""
     decoding: Decoding = Decoding.OWN

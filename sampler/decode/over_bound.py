@@ -1,0 +1,49 @@
+"""Suspects that the bound has no macroblocks for, probed before they are refused. Runs in the decoder child.
+
+Late in a run all up to a suspect would be decoded for it, which at 1080p is more than the bound. But most suspects are
+no cuts, and their own packets show it.
+"""
+
+from collections.abc import Iterable
+
+from sampler.decode.needed import leaned_on
+from sampler.decode.probe import PROBED_AFTER, Prober
+from sampler.decode.thrift import ProbedRun
+from sampler.demux.packet_window import PacketWindow
+from sampler.demux.packets import PacketRun
+from sampler.plan.budget import DecodingBound
+from sampler.plan.planned_picture import proofs_of_all
+from sampler.plan.suspects import Proof
+
+
+def is_proven(prober: Prober, window: PacketWindow, run: PacketRun, proof: Proof) -> bool:
+    """True if a suspect's own packet shows new content, or cannot refute it."""
+    before = [window.payloads[index] for index in leaned_on(window, run, proof.packet, PROBED_AFTER)]
+    return proof.predicted_share is None or prober.is_new_content(
+        window.payloads[proof.packet], window.payloads[run.start], proof.predicted_share, before=before
+    )
+
+
+def refused_suspects(
+    prober: Prober, window: PacketWindow, parts: Iterable[ProbedRun], bound: DecodingBound | None, spare: float
+) -> tuple[list[float], float]:
+    """Times of the pictures over the bound whose cuts their packets do not refute, of runs that are not watched; and
+    the macroblocks that are left.
+
+    Probes take what is spare, and what was set aside for samples of suspects that turned out to be no cuts.
+    """
+    waiting = [one for one in parts if not one.part.watched]
+    spare += sum(one.part.sample_macroblocks * (len(one.part.targets) - len(one.targets)) for one in waiting)
+    refused: list[float] = []
+    for part in (one.part for one in waiting):
+        refuted: set[int] = set()
+        for proof in proofs_of_all(part.over_bound):
+            cost = bound.picture_cost(window.packets[proof.packet]) if bound is not None else 0.0
+            decoded = prober.frames_decoded
+            if cost <= spare and not is_proven(prober, window, part.run, proof):
+                refuted.add(proof.packet)
+            spare -= cost * (prober.frames_decoded - decoded)
+        refused += [
+            window.packets[target.index].seconds for target in part.over_bound if not target.is_refuted(refuted)
+        ]
+    return refused, spare

@@ -1,0 +1,55 @@
+"""Suspects that there are no macroblocks for are refused only if their packets do not refute them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from media import FRAME_SECONDS, encode_pictures, photograph, steady, x264
+from numpy.typing import NDArray
+
+from config.profiles import BALANCED
+from sampler.child.decoder import Decoder
+from sampler.frames import SampledSegment
+
+PICTURES, LATE = 50, 44
+"""Something stands out at picture `LATE`, up to which there is nothing else to decode."""
+ENOUGH, TOO_FEW = 2_000, 200
+"""Macroblocks a second, of which a keyframe and some probes take less; and those that leave none for a probe."""
+RECIPE = x264(keyint=PICTURES, min_keyint=PICTURES, scenecut=0, crf=30, bframes=0)
+GROUND, OTHER = (photograph(name, RECIPE.width, RECIPE.height) for name in ("astronaut", "coffee"))
+
+
+def sampled(decoder: Decoder, luma: Callable[[int], NDArray[np.float64]], macroblocks: int) -> SampledSegment:
+    profile = BALANCED.model_copy(update={"macroblocks_per_second": macroblocks, "audits_per_minute": 0})
+    return decoder.sample(encode_pictures(RECIPE, steady(PICTURES), luma), profile=profile, seed=b"late")
+
+
+def jolted(index: int) -> NDArray[np.float64]:
+    """A camera that drifts, and is pushed once."""
+    late = index >= LATE
+    return np.roll(GROUND, (7 * late, index // 3 + 9 * late), axis=(0, 1))
+
+
+def test_late_motion_is_no_reason_to_refuse(decoder: Decoder) -> None:
+    """An ordinary stream of 1080p would have the end of many GOPs unmoderated."""
+    segment = sampled(decoder, jolted, ENOUGH)
+
+    assert len(segment.frames) == 1
+    assert segment.unmoderated == ()
+
+
+@pytest.mark.parametrize(
+    ("luma", "macroblocks"),
+    [(lambda index: OTHER if index >= LATE else jolted(index), ENOUGH), (jolted, TOO_FEW)],
+    ids=["another scene", "no macroblocks for a probe"],
+)
+def test_what_may_be_a_late_cut_is_refused(
+    decoder: Decoder, luma: Callable[[int], NDArray[np.float64]], macroblocks: int
+) -> None:
+    """Another scene that nobody saw would count as seen."""
+    segment = sampled(decoder, luma, macroblocks)
+
+    (stretch,) = segment.unmoderated
+    assert stretch.reason == "budget"
+    assert stretch.start_seconds <= LATE * FRAME_SECONDS + 1e-6
+    assert stretch.end_seconds == pytest.approx(segment.duration_seconds)
