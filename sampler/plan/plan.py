@@ -103,12 +103,7 @@ def plan(
         ]
     granted, refused = grant(packets, profile, bound, start_seconds, owed, wishes)
     unsure = {wish.part for wish in refused if wish.suspect is not None and not wish.suspect.weak}
-    wished = {*owed, *(index for wish in granted for index in wish.pictures)}
-    targets = {number: [index for index in part.own if index in wished] for number, part in enumerate(parts)}
-    dropped, _ = bound.refuse(packets, [part.run for part in parts], targets, frozenset())
-    # If all suspects were cuts, these would be left out; where all is compared only cuts are taken.
-    late = {*dropped}.difference(owed)
-    unsure |= {number for number, indices in targets.items() if late.intersection(indices)}
+    unsure |= _over_bound(packets, parts, owed, granted, bound)
     silent = {number for number, part in enumerate(parts) if compared or not tells(packets, part.run)}
     wanted = sorted(unsure | silent)
     watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
@@ -188,6 +183,24 @@ def _keyframes(
             last_seconds = first.seconds
         last = first
     return owed, wishes
+
+
+def _over_bound(
+    packets: Sequence[VideoPacket],
+    parts: Sequence[_Part],
+    owed: Mapping[int, SampleReason],
+    granted: Sequence[Wish],
+    bound: DecodingBound,
+) -> set[int]:
+    """The runs of which suspects would be left out, if all of them were cuts: where all is compared only cuts are
+    taken."""
+    if all(wish.suspect is None for wish in granted):
+        return set()
+    wished = {*owed, *(index for wish in granted for index in wish.pictures)}
+    targets = {number: [index for index in part.own if index in wished] for number, part in enumerate(parts)}
+    dropped, _ = bound.refuse(packets, [part.run for part in parts], targets, frozenset())
+    late = {*dropped}.difference(owed)
+    return {number for number, indices in targets.items() if late.intersection(indices)}
 
 
 def _is_wanted_anyway(wish: Wish, run: PacketRun) -> bool:
