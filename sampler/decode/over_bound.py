@@ -43,7 +43,7 @@ def refused_suspects(
             if cost <= spare and not is_proven(prober, window, part.run, proof):
                 refuted.add(proof.packet)
             spare -= cost * (prober.frames_decoded - decoded)
-        refused += [
-            window.packets[target.index].seconds for target in part.over_bound if not target.is_refuted(refuted)
-        ]
+        # One cut that nobody sees, and the others may be its beginning, whatever their own packets show.
+        if not all(target.is_refuted(refuted) for target in part.over_bound):
+            refused += [window.packets[target.index].seconds for target in part.over_bound]
     return refused, spare

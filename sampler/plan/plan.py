@@ -260,13 +260,12 @@ def _assembled(
     refused, spare = bound.refuse(packets, [part.run for part in parts], targets, watched)
     dropped = set(refused)
     owed_seconds = sorted(packets[index].seconds for index in owed.keys() - dropped)
-    over = {
-        index
-        for number, part in enumerate(parts)
-        if part.run.start >= probed_from and number not in watched
-        for index in dropped.difference(reasons).intersection(targets[number])
-        if proofs[index]
-    }
+    over: set[int] = set()
+    for number, part in enumerate(parts):
+        late = dropped.intersection(targets[number])
+        # Beside what is refused anyway they may be its beginning.
+        is_doubtful = all(index not in reasons and proofs[index] for index in late)
+        over |= late if is_doubtful and number not in watched and part.run.start >= probed_from else set()
     unseen |= {packets[index].seconds for index in dropped - over}
 
     def picture(index: int) -> PlannedPicture:

@@ -53,3 +53,12 @@ def test_what_may_be_a_late_cut_is_refused(
     assert stretch.reason == "budget"
     assert stretch.start_seconds <= LATE * FRAME_SECONDS + 1e-6
     assert stretch.end_seconds == pytest.approx(segment.duration_seconds)
+
+
+def test_where_one_cut_is_refused_so_is_what_may_begin_it(decoder: Decoder) -> None:
+    """Of an insert that comes with a jolt only the end would be unmoderated."""
+    end = LATE + 3
+    segment = sampled(decoder, lambda index: OTHER if index >= end else jolted(index), ENOUGH)
+
+    (stretch,) = segment.unmoderated
+    assert stretch.start_seconds <= LATE * FRAME_SECONDS + 1e-6
