@@ -147,7 +147,7 @@ OPENED = (
     AV1,
 )
 """Encoders that let pictures lean over a keyframe, as x265 does unless told otherwise."""
-UNCUT = (
+_UNCUT = (
     HiddenRow(name="talking head", encoders=CODECS, gop_pictures=48, grounds=("carphone_pristine",)),
     HiddenRow(name="handheld", encoders=CODECS, gop_pictures=48, grounds=("handheld",)),
     HiddenRow(name="dark webcam", encoders=CODECS, gop_pictures=48, grounds=("dark webcam",)),
@@ -172,5 +172,6 @@ UNCUT = (
         grounds=("carphone_pristine",),
     ),
 )
-"""Material without cuts."""
+UNCUT = (*_UNCUT, *(replace(row, name=f"{row.name}, GOPs of 0.5 s", gop_pictures=12) for row in _UNCUT[:5]))
+"""Material without cuts; some of it as low-latency encoders send it as well."""
 UNCUT_FILMS = tuple(dict.fromkeys(ground for row in UNCUT for ground in row.grounds))

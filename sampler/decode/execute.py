@@ -119,9 +119,8 @@ class Executor:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
         self.broken, self.lost_seconds, self.alike = set(), set(), set()
-        # Most suspects are no cuts: those that are pay when they are taken.
-        sure = sum(not target.proofs for part in plan.runs for target in part.targets)
-        self._meter = DecodingMeter(plan.bound, self._name, samples=sure)
+        # Suspects pay when they are taken.
+        self._meter = DecodingMeter(plan.bound, self._name, samples=plan.sure_samples)
         for decoder in self._decoders:
             decoder.meter = self._meter
         if not self._watches_all:

@@ -66,3 +66,8 @@ class Plan:
     """That the runs keep to; None: there is none."""
     doubts: tuple[Doubt, ...] = ()
     """Pictures that may have bytes behind them: then no packet says anything."""
+
+    @property
+    def sure_samples(self) -> int:
+        """Number of pictures that are taken whatever is found. Most suspects are no cuts."""
+        return sum(not target.proofs for part in self.runs for target in part.targets)
