@@ -172,6 +172,13 @@ _UNCUT = (
         grounds=("carphone_pristine",),
     ),
 )
-UNCUT = (*_UNCUT, *(replace(row, name=f"{row.name}, GOPs of 0.5 s", gop_pictures=12) for row in _UNCUT[:5]))
+UNCUT = (
+    *_UNCUT,
+    *(
+        replace(row, name=f"{row.name}, GOPs of 0.5 s", gop_pictures=row.frames_per_second // 2)
+        for row in _UNCUT
+        if row.encoders is CODECS
+    ),
+)
 """Material without cuts; some of it as low-latency encoders send it as well."""
 UNCUT_FILMS = tuple(dict.fromkeys(ground for row in UNCUT for ground in row.grounds))

@@ -116,10 +116,12 @@ class SceneWatch:
             self._cells = cells
             return None
         change = change_between(before, cells)
-        self._pace_before, self._pace = self._pace, float(change[LUMA].mean())
+        pace = float(change[LUMA].mean())
         faint = faint_change(before, cells)
         is_cut = self._is_unusual(change, faint)
-        repeats = self._cadence.repeats(self._pace, seconds) and not is_cut
+        repeats = self._cadence.repeats(pace, seconds) and not is_cut
+        if not repeats:
+            self._pace_before, self._pace = self._pace, pace
         if not is_cut and np.abs(cells - before)[LUMA].max() < REPEATED_LEVELS:
             if not self._fades.rests(seconds) and (repeats or not self._has_calmed(change, stirs=False)):
                 return None

@@ -63,9 +63,11 @@ def test_a_scene_is_sampled_for_its_time_however_many_keyframes_it_has(
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_camera_that_moves_is_sampled_for_its_time(decoder: Decoder, codec: str) -> None:
-    """Where all pictures are compared a keyframe with another view would be classified though no cut led to it."""
-    found = sample(decoder, clip(codec, GOP_SECONDS[0], panned))
+@pytest.mark.parametrize("times", [1, 3], ids=["each picture once", "each picture three times"])
+def test_a_camera_that_moves_is_sampled_for_its_time(decoder: Decoder, codec: str, times: int) -> None:
+    """Where all pictures are compared a keyframe with another view would be classified though no cut led to it: before
+    a keyframe a picture that is sent again rests."""
+    found = sample(decoder, clip(codec, GOP_SECONDS[0], lambda index: panned(index - index % times)))
 
     assert len(found.frames) <= SECONDS / BALANCED.max_gap_seconds + 1
     assert found.unmoderated == ()
