@@ -336,3 +336,26 @@ def test_leading_pictures_do_not_pay_for_the_keyframe_after_them_again() -> None
 
     assert not result.refused_seconds
     assert [(part.run.start, bool(part.targets)) for part in result.runs] == [(0, True)]
+
+
+@pytest.mark.parametrize("owed_late", [False, True])
+def test_suspects_beside_what_is_refused_anyway_are_not_left_to_a_probe(*, owed_late: bool) -> None:
+    """An insert's beginning would be taken out of the ledger, since its own packet shows nothing new, and what shows
+    the rest of it is never decoded."""
+    rate, suspects = 120, (300, 330)
+    sizes = [40_000, *(6_000 + 900 * (number % 7) for number in range(3 * rate - 1))]
+    for place in suspects:
+        sizes[place] = 20_000
+    packets = [
+        VideoPacket(seconds=number / rate, size_bytes=size, keyframe=number == 0) for number, size in enumerate(sizes)
+    ]
+    profile = BALANCED.model_copy(
+        update={"macroblocks_per_second": 100_000, "max_gap_seconds": 2.0 if owed_late else 4.0, "audits_per_minute": 0}
+    )
+
+    result = plan(packets, profile=profile, seed=b"beside", end_seconds=3.0, picture_macroblocks=3_600, probed=True)
+
+    (part,) = result.runs
+    times = {packets[place].seconds for place in suspects}
+    assert {target.index for target in part.over_bound}.issuperset(suspects) != owed_late
+    assert times.issubset(result.refused_seconds) == owed_late
