@@ -110,7 +110,7 @@ class Decoder:
         """Takes the pictures worth looking at from one segment or file.
 
         Args:
-            data: its bytes, or a file open for reading, which is passed to the decoder unread.
+            data: a segment's bytes; or a file open for reading, behind which nothing comes, and which is passed unread.
             init: the media initialisation section (EXT-X-MAP), b"" without one.
             profile: how closely to look.
             seed: secret of the deployment with the segment's identity: from it come the instants of audits.
