@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from process_tree import children_of
 from redis import Redis
 
 
@@ -33,8 +34,7 @@ class CeleryProcess:
 
     def children(self) -> list[int]:
         """Process IDs of its pool children."""
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for task in tasks for pid in task.read_text().split()]
+        return children_of(self.process.pid)
 
     def kill_group(self) -> None:
         """SIGKILL for the worker and all of its pool children together, as by the kernel's OOM killer or a power

@@ -76,7 +76,10 @@ def try_for_a_moment(work: Callable[[], object]) -> None:
 
 
 def _children() -> Iterator[int]:
-    """Process IDs of this process's children: one that stayed would be nobody's."""
-    for task in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):  # a thread that has ended meanwhile
-            yield from map(int, task.read_text().split())
+    """Process IDs of this process's children: one that stayed would be nobody's. The kernel's own list of them leaves
+    some out while others end."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # one that has ended meanwhile
+            pid, _, after_name = stat.read_text().partition(" ")
+            if int(after_name.rpartition(")")[2].split()[1]) == os.getpid():
+                yield int(pid)

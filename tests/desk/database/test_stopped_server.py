@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +15,7 @@ import pytest
 from desk_databases import postgresql
 from desk_process import desk_process
 from people_made import Roster
+from process_tree import children_of
 from redis import Redis
 
 REFUSED_SECONDS = 9.0
@@ -33,9 +34,10 @@ class StoppableServer:
 
     def send(self, number: signal.Signals) -> None:
         main = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
-        for child in Path(f"/proc/{main}/task/{main}/children").read_text().split():
-            os.kill(int(child), number)
-        os.kill(main, number)
+        os.kill(main, number)  # the first: once it is stopped, no process comes
+        for child in children_of(main):
+            with suppress(ProcessLookupError):  # one that has ended meanwhile
+                os.kill(child, number)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

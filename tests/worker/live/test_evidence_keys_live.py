@@ -10,6 +10,7 @@ import pytest
 from evidence_items import Pair, recipients_file
 from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import CeleryProcess, celery
+from process_tree import descendants_of
 from redis import Redis
 
 from worker.evidence.evidence_store import EvidenceStore
@@ -21,7 +22,7 @@ from worker.ingest.registry.registry import watch
 from worker.store.object_store import ObjectStore
 
 DRILLS = "lw:escalations:high"
-CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 256 * 1024
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
@@ -47,18 +48,12 @@ def memory(pid: int) -> Iterator[bytes]:
                     file.seek(at)
                     yield file.read(min(CHUNK_BYTES + 100, end - at))
                 except OSError:  # unmapped meanwhile, or a device
-                    break
+                    continue
 
 
 def processes(worker: CeleryProcess) -> list[int]:
     """The worker and everything below it."""
-    found, todo = [], [worker.process.pid]
-    while todo:
-        pid = todo.pop()
-        found.append(pid)
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            todo += map(int, task.read_text().split())
-    return found
+    return [worker.process.pid, *descendants_of(worker.process.pid)]
 
 
 @pytest.mark.timeout(240)

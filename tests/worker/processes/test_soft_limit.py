@@ -372,15 +372,11 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
     gate = origin.hold("0.ts")
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
 
-    def children() -> list[str]:
-        pid = worker.process.pid
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
     with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
         assert gate.reached.wait(60), worker.text()
-        (child,) = children()
+        (child,) = worker.children()
         # What the main process sends after 16 s.
-        os.kill(int(child), signal.SIGUSR1)
+        os.kill(child, signal.SIGUSR1)
         eventually(lambda: "out of time" in worker.text(), within_seconds=30, what="it strikes")
         gate.opened.set()
         eventually(
@@ -388,14 +384,14 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
             within_seconds=60,
             what="the segment is moderated",
         )
-        os.kill(int(child), signal.SIGUSR1)  # between two tasks, or in one that is soon done
+        os.kill(child, signal.SIGUSR1)  # between two tasks, or in one that is soon done
         origin.add("1.ts", segment_bytes(card=True))
         eventually(
             lambda: stream_status(redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS,
             within_seconds=60,
             what="the next segment is moderated",
         )
-        assert children() == [child]
+        assert worker.children() == [child]
         text = worker.text()
     assert "out of time" in text
     assert "Traceback" not in text
@@ -412,11 +408,9 @@ def test_a_task_that_is_out_of_time_is_retried_once(
     gate = origin.hold("index.m3u8")
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
-        pid = worker.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children")
         assert gate.reached.wait(60), worker.text()
-        before = children.read_text()
-        os.kill(int(before), signal.SIGUSR1)
+        (child,) = worker.children()
+        os.kill(child, signal.SIGUSR1)
         eventually(
             lambda: "livewarden.poll: out of time, sent once more" in worker.text(),
             within_seconds=20,
@@ -428,6 +422,6 @@ def test_a_task_that_is_out_of_time_is_retried_once(
             within_seconds=60,
             what="the segment is moderated",
         )
-        assert children.read_text() == before
+        assert worker.children() == [child]
         text = worker.text()
     assert "Traceback" not in text

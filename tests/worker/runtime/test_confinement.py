@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from commandline import livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes
-from live_stack import CeleryProcess, celery
+from live_stack import celery
 from redis import Redis
 
 from config.settings import Settings
@@ -34,12 +34,6 @@ LINE = (
 
 def raised(redis: Redis) -> list[dict]:
     return [json.loads(fields["event"]) for _, fields in redis.xrange("lw:escalations:high")]
-
-
-def pool_children(worker: CeleryProcess) -> list[int]:
-    return [
-        int(pid) for pid in Path(f"/proc/{worker.process.pid}/task/{worker.process.pid}/children").read_text().split()
-    ]
 
 
 @pytest.mark.timeout(150)
@@ -139,7 +133,7 @@ def test_a_worker_that_crashes_leaves_no_core_file(environment: dict[str, str], 
     assert cores(control)
     with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO", through=with_cores()) as worker:
         eventually(lambda: "ready." in worker.text(), within_seconds=60, what="the worker starts")
-        (child,) = pool_children(worker)
+        (child,) = worker.children()
         os.kill(child, signal.SIGSEGV)
         eventually(lambda: "signal 11" in worker.text(), within_seconds=30, what="the child's death is noticed")
         os.kill(worker.process.pid, signal.SIGSEGV)
