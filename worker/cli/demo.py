@@ -22,7 +22,9 @@ def demo(
     """
     import os
     import signal
+    import sys
     import threading
+    from contextlib import suppress
     from importlib.util import find_spec
 
     from worker.cli.screen import Screen
@@ -36,5 +38,8 @@ def demo(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     finished = run(environment=os.environ, console=Screen(), once=once, url=url, stop=stop)
-    if once and not finished:
-        raise typer.Exit(INTERRUPTED)
+    if not finished:
+        # Nothing is left to tidy up, and the end of an interpreter takes seconds on a busy machine.
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(INTERRUPTED if once else 0)

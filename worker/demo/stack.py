@@ -25,10 +25,10 @@ from worker.store.redis_client import connect
 START_SECONDS = 30.0
 """Time for a process to report that it is ready; on an idle laptop it takes under 5 s, most of it the origin's first
 segment."""
-WORKERS_GRACE_SECONDS = 1.0
-VALKEY_GRACE_SECONDS = 0.5
-"""Time for the worker to finish its segments, and then for Valkey to close its file, before they are killed. Ctrl-C
-must end everything within 3 s, also on a busy machine."""
+WORKERS_GRACE_SECONDS = 0.5
+VALKEY_GRACE_SECONDS = 0.25
+"""Time for the processes to end by themselves, and then for Valkey, before they are killed: what they have in hand goes
+with the folder. Ctrl-C must end everything within 3 s, also on a busy machine."""
 POLL_SECONDS = 0.05
 DESK_HOST = "127.0.0.1"
 REVIEWER = "demo"
