@@ -83,6 +83,8 @@ class Cursor:
     since (`worker.ingest.playlist.missed_time.unshown`)."""
     resets: int = 0
     """Restarts of the origin in a row."""
+    interstitials: tuple[str, ...] = ()
+    """`MediaPlaylist.interstitials` of the last playlist; those that are new are counted."""
     newest: PrecedingSegment | None = None
     """The last segment before `next_sequence`, where it was listed in this epoch and rendition. The last field: the end
     of a watch cuts it off, for its URLs may have tokens (lua/shared/streams.lua)."""
@@ -108,8 +110,9 @@ class Cursor:
         seen = tuple(ListedSegment(sequence=int(sequence), name=str(name)) for sequence, name in found.pop("seen", ()))
         state = StreamState(found.pop("state", StreamState.STARTING))
         newest = PrecedingSegment.read(found.pop("newest", None))
+        interstitials = tuple(str(one) for one in found.pop("interstitials", ()))
         for name, value in found.items():
             expected = str if name in {"rendition", "reason"} else int
             if value is not None and type(value) is not expected:
                 raise TypeError(f"{name}: expected {expected.__name__}")
-        return cls(**found, seen=seen, state=state, newest=newest)
+        return cls(**found, seen=seen, state=state, newest=newest, interstitials=interstitials)

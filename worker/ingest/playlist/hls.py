@@ -69,6 +69,8 @@ class MediaPlaylist:
     """Segments listed before `segments`, which were counted and not parsed."""
     later: int = 0
     """Segments listed after `segments`, counted and not parsed; only in a recording."""
+    interstitials: tuple[str, ...] = ()
+    """Identities of what players show in place of the stream (EXT-X-DATERANGE with X-ASSET-URI or X-ASSET-LIST)."""
 
     @property
     def listed(self) -> int:

@@ -49,6 +49,9 @@ LONG_EXTINF = "long_extinf"
 SHORT_EXTINF = "short_extinf"
 """Ledger count of segments that last over twice their EXTINF; the ledger counts less of them than was streamed."""
 
+INTERSTITIALS = "interstitials"
+"""Ledger count of interstitials: what players show in their place is not moderated."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewSegment:

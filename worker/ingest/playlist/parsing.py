@@ -16,6 +16,7 @@ from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import join, split, without_query
 from worker.ingest.playlist.hls import InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
+from worker.ingest.playlist.interstitials import interstitials
 from worker.ingest.playlist.parse_window import ParseWindow, parse_window
 
 MAX_PLAYLIST_BYTES = 2 * 2**20
@@ -68,7 +69,8 @@ def parse_playlist(
         PlaylistError: names what was expected, and the line where that is known.
     """
     shown = without_query(base) if isinstance(base, str) else str(base)
-    part = parse_window(_checked_text(content, shown), shown=shown, most=most, from_sequence=from_sequence)
+    text = _checked_text(content, shown)
+    part = parse_window(text, shown=shown, most=most, from_sequence=from_sequence)
     tags = _TagReader(shown, part)
     try:
         parsed: dict[str, Any] = m3u8.parse("\n".join(part.lines), custom_tags_parser=tags)
@@ -86,6 +88,7 @@ def parse_playlist(
         ended=parsed["is_endlist"],
         earlier=part.earlier,
         later=part.later,
+        interstitials=interstitials(text),
     )
 
 

@@ -19,7 +19,15 @@ from worker.ingest.playlist.capture_time import program_times, starts, within_cl
 from worker.ingest.playlist.cursor import Cursor, ListedSegment, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missed_time import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
-from worker.ingest.playlist.outcome import LONG_EXTINF, Missed, MissedReason, NewSegment, PollAdvance, Reading
+from worker.ingest.playlist.outcome import (
+    INTERSTITIALS,
+    LONG_EXTINF,
+    Missed,
+    MissedReason,
+    NewSegment,
+    PollAdvance,
+    Reading,
+)
 from worker.ingest.playlist.playlist_diff import key_of, lost_to_outage, note_outage, relate
 from worker.ingest.playlist.poll_pace import ENDLIST, RESETS_AT_ONCE, again_ms, backoff_ms, delay_ms, pending_cap
 from worker.ingest.playlist.preceding import PrecedingSegment, preceding
@@ -128,7 +136,10 @@ def advance(
                 )
             )
     cursor = _after_read(cursor, playlist, taken, now_ms=now_ms, capture_ms=next_capture_ms)
-    counts = {LONG_EXTINF: sum(segment.long_extinf for segment in taken)}
+    counts = {
+        LONG_EXTINF: sum(segment.long_extinf for segment in taken),
+        INTERSTITIALS: len(set(playlist.interstitials).difference(cursor_before.interstitials)),
+    }
     complete = not playlist.segments or not playlist.ended or (cursor.next_sequence or 0) > playlist.last_sequence
     on_hold = not complete and (bool(taken) or not room or reading is Reading.RESET)
     cursor = _with_state(cursor, playlist, reading, now_ms=now_ms, on_hold=on_hold, complete=complete)
@@ -243,6 +254,7 @@ def _after_read(
         failures=0,
         failing_since_ms=None,
         gone_since_ms=None,
+        interstitials=playlist.interstitials,
     )
     if not playlist.segments:
         return cursor
