@@ -26,7 +26,7 @@ demo: $(READY) ## watch a live stream until Ctrl-C (ARGS=--once: until its first
 	@$(BIN)/livewarden demo $(ARGS)
 
 test: $(READY) ## run all tests (ARGS="-k queue" narrows them)
-	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 soak: $(READY) ## ten minutes of kills, hostile streams and malformed messages; at the end everything must add up
 	@LIVEWARDEN_SOAK_SECONDS=600 $(BIN)/python -m pytest tests/soak -s $(ARGS)
