@@ -31,6 +31,15 @@ keep_numpy_to_one_thread(os.environ)
 # which has no width, would be broken.
 os.environ.pop("COLUMNS", None)
 
+# All that tests write, servers' files among it, is in memory where there is room: a disk that stalls, as one did for
+# minutes, stalls whatever waits for it, killed processes too.
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 * 2**30
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
+    _about = os.statvfs(MEMORY)
+    if _about.f_bavail * _about.f_frsize >= ROOM_BYTES and not _about.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
 # A shell ignores Ctrl-C for what it starts in the background, and all processes that tests start would inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -266,18 +275,9 @@ def forget_logged_failures() -> None:
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """One real Valkey for the session; a test that stops or breaks a server starts its own.
-
-    Its files are in memory where the machine has a file system for that: with `appendfsync always` a disk that stalls
-    for 16 s, as one did, stalls whatever test is running.
-    """
-    memory = Path("/dev/shm")
-    folder = tempfile.mkdtemp(dir=memory) if os.access(memory, os.W_OK) else tmp_path_factory.mktemp("valkey")
-    try:
-        with ValkeyServer(data_dir=folder, config=VALKEY_PERSISTENCE) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder)
+    """One real Valkey for the session; a test that stops or breaks a server starts its own."""
+    with ValkeyServer(data_dir=tmp_path_factory.mktemp("valkey"), config=VALKEY_PERSISTENCE) as server:
+        yield server
 
 
 @pytest.fixture
