@@ -13,14 +13,15 @@ from sampler.decode.decoding_meter import DecodingMeter
 from sampler.decode.latest_sample import LatestSample
 from sampler.decode.lookout import Lookout
 from sampler.decode.needed import decodable, needed_packets
-from sampler.decode.over_bound import is_proven, refused_suspects
+from sampler.decode.over_bound import refused_suspects
 from sampler.decode.probe import is_predicted, prober
+from sampler.decode.probed_runs import probed_run
 from sampler.decode.restless import watched_where_cheaper
 from sampler.decode.run_decoder import RunDecoder
 from sampler.decode.scenes import SceneWatch
 from sampler.decode.second_decoder import second_decoder
 from sampler.decode.settled import DecodedTarget, settled
-from sampler.decode.thrift import ProbedRun, is_thrifty
+from sampler.decode.thrift import is_thrifty
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
@@ -66,6 +67,9 @@ class Executor:
         self._scenes = SceneWatch()
         self._latest = LatestSample(self._scenes, gap_seconds=profile.max_gap_seconds)
         self._watches_all = watches_all
+        self._follows = False
+        """The run that is worked on goes on with what was compared before."""
+        self._looked_at = -1
         self.padded = False
         """Bytes behind pictures were found: from that window on all of the input is watched."""
         self.broken: set[int] = set()
@@ -128,7 +132,7 @@ class Executor:
         if self._watches_all:
             plan = watched_whole(window.packets, plan)
         self.refused_seconds = list(plan.refused_seconds)
-        parts = [ProbedRun(part, *self._probed(window, part)) for part in plan.runs]
+        parts = [probed_run(self._prober, window, part) for part in plan.runs]
         parts, spare = watched_where_cheaper(window, parts, plan.spare_macroblocks)
         if self._prober is not None:
             over, spare = refused_suspects(self._prober, window, parts, plan.bound, spare)
@@ -144,7 +148,10 @@ class Executor:
             damaged, before = self.damaged, copy(budget)
             second = self._second
             self._decoder = second.alone if second is not None and second.takes(part.decoding) else self._own
-            if part.run.start != followed:
+            self._follows = part.run.start == followed
+            if self._follows:
+                self._scenes.go_on(all_follow=part.watched)
+            else:
                 self._scenes.forget(all_follow=part.watched)
             followed = part.run.stop if part.watched else -1
             had: set[int] = set()
@@ -161,6 +168,8 @@ class Executor:
                     absent = self._decoder.absent
                     pending = tuple(target for target in part.targets if target.index in absent and not target.proofs)
                     refused = yield from self._sampled(window, replace(part, watched=True), pending, set(), had, budget)
+            if part.led_to and self._looked_at == part.led_to[-1]:
+                followed = part.run.stop
             self._lose(window, part, from_first=from_first)
             self.refused_seconds += refused
             if self.damaged > damaged:
@@ -208,24 +217,6 @@ class Executor:
             probe.is_padded(window.payloads[doubt.packet], doubt.share, doubt.place) for doubt in plan.doubts
         )
 
-    def _probed(self, window: PacketWindow, part: RunPlan) -> tuple[tuple[PlannedPicture, ...], set[int]]:
-        """The targets up to the last one that is sure, or whose cut its own packet proves; and the suspects after that.
-
-        All before that is decoded anyway, and each cut there proves itself in passing: asking costs a picture.
-        """
-        run, targets = part.run, part.targets
-        if self._prober is None or part.watched:
-            return targets, set()
-        sure = max((target.index for target in targets if not target.proofs), default=-1)
-        refuted: set[int] = set()
-        for suspect in reversed(proofs_of_all(targets)):
-            if suspect.packet <= sure:
-                break
-            if is_proven(self._prober, window, run, suspect):
-                break
-            refuted.add(suspect.packet)
-        return tuple(target for target in targets if not target.is_refuted(refuted)), refuted
-
     def _run(
         self,
         window: PacketWindow,
@@ -247,7 +238,7 @@ class Executor:
         befores = {proof.before for proof in suspects.values()}
         shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
-        indices = decodable(window, run) if part.watched else needed_packets(window, run, targets)
+        indices = decodable(window, run) if part.watched else needed_packets(window, run, targets, part.led_to)
         comparison = None
         if part.decoding is Decoding.BOTH and self._second is not None and self._decoder is self._own:
             comparison = self._second.beside(window, indices)
@@ -277,7 +268,9 @@ class Executor:
             pending = [target for target in pending if target not in answers]
             answers = [target.as_found(refuted) for target in answers if not target.is_refuted(refuted)]
             if index in own and (part.watched or not self._is_concealed(run, index, frame)):
-                news = lookout.look(index, frame, seconds, answers=len(answers) or index in had)
+                count, closely = len(answers) or index in had, index in part.led_to
+                news = lookout.look(index, frame, seconds, answers=count, closely=closely)
+                self._looked_at = index
                 if news.before is not None:
                     cut = PlannedPicture(index=news.before[0], reason=SampleReason.CUT)
                     held.append(self._taken(window, run, *news.before, cut))
@@ -286,7 +279,7 @@ class Executor:
                 elif news.is_new:
                     sure = [target.as_new() for target in answers]
                     answers = sure or [PlannedPicture(index=index, reason=SampleReason.CUT)]
-                elif part.watched and self._scenes.goes_on:
+                elif (part.watched or self._follows) and self._scenes.goes_on:
                     answers = [target.as_going_on() for target in answers]
             held += [self._taken(window, run, index, frame, target) for target in answers]
             # A picture before a cut waits for the cut's own.

@@ -56,9 +56,10 @@ class Lookout:
         self.refused_seconds: list[float] = []
         """Times of new pictures that there was no token for, and that nothing shows that was taken."""
 
-    def look(self, index: int, frame: VideoFrame, seconds: float, *, answers: int) -> News:
-        """News of the next picture; `answers` planned ones are taken of it anyway."""
-        if not self._watched and not answers and seconds - self._looked_seconds < PASSING_SECONDS:
+    def look(self, index: int, frame: VideoFrame, seconds: float, *, answers: int, closely: bool = False) -> News:
+        """News of the next picture; `answers` planned ones are taken of it anyway. `closely`: it is compared in any
+        case."""
+        if not self._watched and not answers and not closely and seconds - self._looked_seconds < PASSING_SECONDS:
             return NO_NEWS
         self._looked_seconds = seconds
         half_second = self._budget.half_second(seconds)

@@ -1,5 +1,7 @@
 """Packets of a run that are decoded for its pictures. Runs in the decoder child."""
 
+from collections.abc import Iterable
+
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.plan.planned_picture import PlannedPicture
@@ -10,11 +12,14 @@ def decodable(window: PacketWindow, run: PacketRun) -> list[int]:
     return [index for index in range(run.start, run.tail) if run.decodes(index, window.packets[index])]
 
 
-def needed_packets(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]) -> list[int]:
-    """Packets to be decoded for the targets, in decoding order: up to the last one, without those none leans on."""
-    if not targets:
+def needed_packets(
+    window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...], besides: Iterable[int] = ()
+) -> list[int]:
+    """Packets to be decoded for the targets, and for the pictures of other packets `besides`, in decoding order: up to
+    the last one, without those none leans on."""
+    wanted = {target.index for target in targets}.union(besides)
+    if not wanted:
         return []
-    wanted = {target.index for target in targets}
     needed: list[int] = []
     # A picture of two fields is given once both are there.
     for index, packet in enumerate(window.packets[run.start : max(wanted) + 2], run.start):

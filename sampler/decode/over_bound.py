@@ -6,22 +6,11 @@ no cuts, and their own packets show it.
 
 from collections.abc import Iterable
 
-from sampler.decode.needed import leaned_on
-from sampler.decode.probe import PROBED_AFTER, Prober
-from sampler.decode.thrift import ProbedRun
+from sampler.decode.probe import Prober
+from sampler.decode.probed_runs import ProbedRun, is_proven
 from sampler.demux.packet_window import PacketWindow
-from sampler.demux.packets import PacketRun
 from sampler.plan.budget import DecodingBound
 from sampler.plan.planned_picture import proofs_of_all
-from sampler.plan.suspects import Proof
-
-
-def is_proven(prober: Prober, window: PacketWindow, run: PacketRun, proof: Proof) -> bool:
-    """True if a suspect's own packet shows new content, or cannot refute it."""
-    before = [window.payloads[index] for index in leaned_on(window, run, proof.packet, PROBED_AFTER)]
-    return proof.predicted_share is None or prober.is_new_content(
-        window.payloads[proof.packet], window.payloads[run.start], proof.predicted_share, before=before
-    )
 
 
 def refused_suspects(

@@ -109,6 +109,14 @@ class SceneWatch:
         self._fades.forget()
         self._cadence.forget()
 
+    def go_on(self, *, all_follow: bool) -> None:
+        """Goes on after some of the pictures before. Changes between pictures that were apart look as if they calmed
+        down where one comes right after another."""
+        if not self._all_follow:
+            self._stirred = 0.0
+            self._fades.forget()
+        self._all_follow = all_follow
+
     def look(self, frame: VideoFrame, seconds: float) -> Novelty | None:
         """Looks at the next picture; returns what is new in it, None: nothing."""
         before, cells = self._cells, self.measured.of(frame)

@@ -1,11 +1,10 @@
 """Decides where pictures are decoded without the loop filter. Runs in the decoder child."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from sampler.decode.needed import needed_packets
+from sampler.decode.probed_runs import ProbedRun
 from sampler.demux.packet_window import PacketWindow
-from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import RunPlan
 
 THRIFTY_SHARE = 0.5
@@ -19,16 +18,6 @@ THRIFTY_SECONDS = 2.0
 """The same where nothing but suspects is decoded besides keyframes, none of them later (>) than this after its
 keyframe: that saves a fifth to a quarter of decoding them (`talking head` at 360p and 720p), and most turn out to be no
 cuts. A cut's own picture is coded anew, so that little adds up before it."""
-
-
-class ProbedRun(NamedTuple):
-    """A run whose suspects were probed."""
-
-    part: RunPlan
-    targets: tuple[PlannedPicture, ...]
-    """Those that are left."""
-    refuted: set[int]
-    """Packets of suspects that are no cuts."""
 
 
 def is_thrifty(window: PacketWindow, runs: Sequence[ProbedRun]) -> bool:

@@ -20,6 +20,7 @@ from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
 from sampler.plan.budget import DecodingBound, weighed
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps, first_after
+from sampler.plan.leads import with_leads
 from sampler.plan.padding import find_doubts
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import Plan, RunPlan
@@ -122,6 +123,8 @@ def plan(
     # Of leading pictures each has to be accounted for.
     probed_from = primer if probed and leading_macroblocks is None else len(packets)
     planned = _assembled(packets, parts, owed, granted, watched, bound, unseen, probed_from, end_seconds)
+    if probed and leading_macroblocks is None:
+        planned = with_leads(packets, planned, gap_seconds=profile.max_gap_seconds, silent=silent)
     if has_second_decoder:
         planned = with_second_opinion(packets, planned, SecretInstants(seed))
     if not probed:

@@ -45,6 +45,9 @@ class RunPlan:
     """Suspects that there are no macroblocks for: those that their packets prove are refused."""
     watched: bool = False
     """All of its pictures are decoded and compared, and the executor adds those on both sides of cuts."""
+    led_to: tuple[int, ...] = ()
+    """Its last pictures, where the next run's keyframe is compared with them: it need not be taken if the scene goes
+    on."""
     decoding: Decoding = Decoding.OWN
     watching_macroblocks: float = 0.0
     """That watching it takes, by `DecodingBound.run_cost`."""

@@ -63,11 +63,15 @@ def test_a_scene_is_sampled_for_its_time_however_many_keyframes_it_has(
 
 
 @pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("gop_seconds", GOP_SECONDS)
 @pytest.mark.parametrize("times", [1, 3], ids=["each picture once", "each picture three times"])
-def test_a_camera_that_moves_is_sampled_for_its_time(decoder: Decoder, codec: str, times: int) -> None:
-    """Where all pictures are compared a keyframe with another view would be classified though no cut led to it: before
-    a keyframe a picture that is sent again rests."""
-    found = sample(decoder, clip(codec, GOP_SECONDS[0], lambda index: panned(index - index % times)))
+def test_a_camera_that_moves_is_sampled_for_its_time(
+    decoder: Decoder, codec: str, gop_seconds: float, times: int
+) -> None:
+    """A keyframe with another view would be classified though no cut led to it: before a keyframe a picture that is
+    sent again rests."""
+    slower = round(gop_seconds / GOP_SECONDS[0])
+    found = sample(decoder, clip(codec, gop_seconds, lambda index: panned((index - index % times) // slower)))
 
     assert len(found.frames) <= SECONDS / BALANCED.max_gap_seconds + 1
     assert found.unmoderated == ()
@@ -85,6 +89,20 @@ def test_an_insert_from_keyframe_to_keyframe_is_sampled(
     found = sample(decoder, clip(codec, gop_seconds, lambda index: OTHER if start <= index < stop else ground(index)))
 
     assert any(start <= round(frame.pts_seconds * RATE) < stop for frame in found.frames)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_picture_that_came_slowly_over_a_keyframe_is_sampled(decoder: Decoder, codec: str) -> None:
+    """Each of its pictures differs little from the one before, so that it would seem to go on with the scene."""
+    start, whole, stop = (round(seconds * RATE) for seconds in (1.4, 2.6, 3.6))
+
+    def show(index: int) -> NDArray[np.float64]:
+        share = float(np.clip((index - start) / (whole - start), 0, 1))
+        return panned(index) if index >= stop else (1 - share) * panned(index) + share * OTHER
+
+    found = sample(decoder, clip(codec, 1.0, show))
+
+    assert any(whole <= round(frame.pts_seconds * RATE) < stop for frame in found.frames)
 
 
 def test_a_broken_keyframe_leaves_no_gap_that_another_would_have_filled(decoder: Decoder) -> None:

@@ -38,6 +38,19 @@ def planned(
     )
 
 
+@pytest.mark.parametrize(("macroblocks", "led"), [(920, True), (8_160, False)], ids=["360p", "1080p"])
+def test_what_leads_to_a_keyframe_is_decoded_where_that_costs_less_than_a_sample(macroblocks: float, led: bool) -> None:
+    """To save a sample of 10 ms more would be decoded than classifying takes."""
+    packets = [
+        VideoPacket(seconds=number / 25, size_bytes=900 if number % 25 else 9_000, keyframe=number % 25 == 0)
+        for number in range(100)
+    ]
+    found = planned(packets, macroblocks=macroblocks)
+
+    assert [bool(part.led_to) for part in found.runs] == [led, False, led, False]
+    assert found.spare_macroblocks >= 0
+
+
 def test_a_burst_leaves_the_tokens_of_other_half_seconds() -> None:
     """A strobe in one place would pay with an insert in another."""
     budget = SampleBudget(4.0, 10.0)
