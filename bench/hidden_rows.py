@@ -175,7 +175,8 @@ _UNCUT = (
 UNCUT = (
     *_UNCUT,
     *(
-        replace(row, name=f"{row.name}, GOPs of 0.5 s", gop_pictures=row.frames_per_second // 2)
+        replace(row, name=f"{row.name}, GOPs of {text}", gop_pictures=row.frames_per_second // a_second)
+        for text, a_second in (("1 s", 1), ("0.5 s", 2))
         for row in _UNCUT
         if row.encoders is CODECS
     ),
