@@ -70,6 +70,7 @@ class Executor:
         self._follows = False
         """The run that is worked on goes on with what was compared before."""
         self._looked_at = -1
+        """The last packet whose picture was compared in it; -1: none."""
         self.padded = False
         """Bytes behind pictures were found: from that window on all of the input is watched."""
         self.broken: set[int] = set()
@@ -146,6 +147,7 @@ class Executor:
         followed = -1
         for part, targets, refuted in parts:
             damaged, before = self.damaged, copy(budget)
+            self._looked_at = -1
             second = self._second
             self._decoder = second.alone if second is not None and second.takes(part.decoding) else self._own
             self._follows = part.run.start == followed
