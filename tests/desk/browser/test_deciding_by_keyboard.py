@@ -9,7 +9,7 @@ from people_made import Roster
 from playwright.sync_api import Page, expect
 from redis import Redis
 from scene import Scene
-from watched_browser import NARROW, WIDE, PageOf, assert_accessible, assert_no_sideways_scrolling
+from watched_browser import NARROW, PAGE_MS, WIDE, PageOf, assert_accessible, assert_no_sideways_scrolling
 
 from worker.ingest.registry.registry import stream_key
 from worker.queue.claims import take
@@ -174,9 +174,9 @@ def test_an_interruption_s_line_changes_by_itself(page_of: PageOf, scene: Scene,
     page.keyboard.press("Enter")
     expect(page.locator(".interrupt")).to_contain_text("Not read yet.")
     redis.xreadgroup("platform", "one", {"lw:decisions": ">"})
-    expect(page.locator(".interrupt")).to_contain_text("Read by platform; not acknowledged yet.")
+    expect(page.locator(".interrupt")).to_contain_text("Read by platform; not acknowledged yet.", timeout=PAGE_MS)
     redis.hset(stream_key("cam-1"), "state", "ended")
-    expect(page.locator(".interrupt")).to_contain_text("The stream has ended.")
+    expect(page.locator(".interrupt")).to_contain_text("The stream has ended.", timeout=PAGE_MS)
     assert_accessible(page)
 
 

@@ -11,6 +11,7 @@ MAX_INTERSTITIALS: Final = 64
 _MAX_TAGS: Final = 500
 """The last that are read, of a hostile playlist of 2 MB."""
 _MAX_CHARACTERS: Final = 8_192
+_MAX_INDENT: Final = 64
 _NAME: Final = "#EXT-X-DATERANGE:"
 _ASSET: Final = re.compile(r"(?:^|[,\s])X-ASSET-(?:URI|LIST)\s*=")
 _QUOTED: Final = re.compile(r'"[^"]*"')
@@ -27,8 +28,8 @@ def interstitials(text: str) -> tuple[str, ...]:
         if at < 0 or len(found) == MAX_INTERSTITIALS:
             break
         attributes = text[at + len(_NAME) : at + _MAX_CHARACTERS].partition("\n")[0]
-        begins_line = not text[text.rfind("\n", 0, at) + 1 : at].strip()
-        if begins_line and _ASSET.search(_QUOTED.sub('""', attributes)):
+        _, line_break, indent = text[max(0, at - _MAX_INDENT) : at].rpartition("\n")
+        if line_break and not indent.strip() and _ASSET.search(_QUOTED.sub('""', attributes)):
             named = "\n".join(_IDENTITY.findall(attributes))
             found[hashlib.sha256(named.encode(errors="surrogatepass")).hexdigest()[:12]] = None
     return tuple(found)

@@ -20,6 +20,7 @@ TAGS = {
 OTHERS = {
     "a mark of SCTE-35": f'#EXT-X-DATERANGE:ID="d",{START},SCTE35-OUT=0xFC',
     "a name in a text": f'#EXT-X-DATERANGE:ID="e,X-ASSET-URI=",{START}',
+    "a line of tags": "#" + '#EXT-X-DATERANGE:ID="g",X-ASSET-URI="g.m3u8"' * 2,
     "a comment": '# #EXT-X-DATERANGE:ID="f",X-ASSET-URI="f.m3u8"',
 }
 
