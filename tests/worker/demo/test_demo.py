@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 ENDS_WITHIN_SECONDS = 3.0
-BESIDE_OTHERS_SECONDS = 30.0
-"""The same where other tests run beside it."""
 
 ProcessesIn = Callable[[Path], dict[int, str]]
 
@@ -110,16 +108,17 @@ def test_nothing_survives_a_killed_demo(start: Callable[..., Demo]) -> None:
     children = {pid: os.pidfd_open(pid) for pid in demo.children()}
     assert len(children) >= 5  # the origin, Valkey and its supervisor, worker, beat
     demo.process.kill()
-    demo.process.communicate(timeout=BESIDE_OTHERS_SECONDS)
+    demo.process.communicate(timeout=ENDS_WITHIN_SECONDS + 7)
     for pid, descriptor in children.items():
         ended, _, _ = select.select([descriptor], [], [], 10)
         os.close(descriptor)
         assert ended, f"{pid} is still running"
 
 
+@pytest.mark.alone
 def test_a_missing_stream_is_reported(start: Callable[..., Demo]) -> None:
     """A user who mistypes the URL of a stream would wait without seeing a reason."""
     demo = start("--url", "http://127.0.0.1:9/live.m3u8")
     demo.wait_for("unreachable")
     demo.process.send_signal(signal.SIGINT)
-    demo.process.communicate(timeout=BESIDE_OTHERS_SECONDS)
+    demo.process.communicate(timeout=ENDS_WITHIN_SECONDS)
