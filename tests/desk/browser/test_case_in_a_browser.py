@@ -115,12 +115,13 @@ def test_a_renewal_that_hangs_is_not_the_last(page_of: PageOf, redis: Redis, cas
     page.clock.run_for(10_000)
     page.evaluate(HANGS)
     page.clock.run_for(MINUTE_MS)
-    expect(page.locator("#offline")).to_be_visible()
+    expect(page.locator("#offline")).to_be_visible(timeout=30_000)
     page.evaluate("window.hangs = false")
     run_out(redis, case_id)
     page.clock.run_for(4_000)
     until(page, lambda: lease_ms(redis, case_id) > 1)
-    expect(page.locator("#offline")).to_be_hidden()
+    # Another request may have begun to hang before, which the page gives up after 15 s.
+    expect(page.locator("#offline")).to_be_hidden(timeout=30_000)
 
 
 def test_a_hold_with_a_reason_outlasts_its_page(page_of: PageOf, redis: Redis, case_id: str) -> None:
