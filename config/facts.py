@@ -31,7 +31,12 @@ OWN_SIGNALS: Mapping[str, str] = {"budget": OVER_BUDGET, "leading": LEADING_UNSE
 lost for the reason, the highest of late."""
 SUBTITLE_PICTURES = "subtitle-pictures"
 PADDED_PICTURES = "padded-pictures"
-NOTE_SIGNALS: Mapping[str, str] = {"subtitle_pictures": SUBTITLE_PICTURES, "padded": PADDED_PICTURES}
+RENDITIONS_DIFFER = "renditions-differ"
+NOTE_SIGNALS: Mapping[str, str] = {
+    "subtitle_pictures": SUBTITLE_PICTURES,
+    "padded": PADDED_PICTURES,
+    "renditions_differ": RENDITIONS_DIFFER,
+}
 """Notes on a segment to the signals that Livewarden makes of them: 1 where there is such a note."""
 
 
@@ -82,6 +87,8 @@ class SegmentSource:
     uri: str
     """Without user, query and fragment, where tokens are; empty: unknown."""
     media_sequence: int
+    rendition: str = ""
+    """Name of the rendition, where it is another than the watched one: its segment was audited. Empty: it is not."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ class SamplingProfile(BaseModel):
     cuts_per_second: float = Field(ge=0, strict=True)
     """Bound on pictures taken for cuts, the strongest first: a stream of nothing but cuts costs no more."""
     audits_per_minute: float = Field(ge=0, strict=True)
-    """Pictures taken at random instants. Each costs half a GOP of decoding on the average."""
+    """Pictures taken at random instants, each of which costs half a GOP of decoding on the average; and segments that
+    are moderated in another rendition too (worker/runtime/rendition_audit.py), which costs as much as that one does."""
     samples_per_second: float = Field(default=5.0, ge=0, strict=True)
     """Bound on all samples, counted by half seconds, but for those that keyframes and gaps call for. What it refuses is
     skipped: `budget` in the ledger."""

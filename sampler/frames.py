@@ -100,6 +100,10 @@ class SampledSegment:
     macroblocks_left: float = 0.0
     """Macroblocks that the profile allows to be decoded for these leading pictures, after all that was."""
 
+    origin_seconds: float = 0.0
+    """Time of the first picture by the container's clock, which renditions of a stream share (RFC 8216, section 6.2.4).
+    0 where that is out of all bounds."""
+
     parameter_sets: bytes = field(default=b"", repr=False)
     """H.264 and HEVC parameter sets in force at the end of an MPEG-TS, with start codes, which the next segment may go
     on with; at most 4 kB, b"" where they are not known. As hostile as the input itself."""

@@ -75,7 +75,7 @@ def test_functions_on_the_way_of_a_segment_exist() -> None:
     rows = re.findall(
         r"^\| [^|]+ \| `([\w/]+)/` \| (.+) \|$", text.partition("### The way of a segment")[2], re.MULTILINE
     )
-    assert len(rows) == 11
+    assert len(rows) == 12
     for room, begins in rows:
         names = re.findall(r"`([\w./]+)`", begins)
         for name, following in pairwise([*names, ""]):

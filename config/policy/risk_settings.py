@@ -10,7 +10,14 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.documents.names import shortened, unknown
-from config.facts import IMMINENT_DANGER_RULE, LEADING_UNSEEN, OVER_BUDGET, PADDED_PICTURES, SUBTITLE_PICTURES
+from config.facts import (
+    IMMINENT_DANGER_RULE,
+    LEADING_UNSEEN,
+    OVER_BUDGET,
+    PADDED_PICTURES,
+    RENDITIONS_DIFFER,
+    SUBTITLE_PICTURES,
+)
 from config.policy.outcome_names import known_outcome
 
 MAX_RISK_SCORES: Final = 20
@@ -90,6 +97,7 @@ SIGNALS: Final[Mapping[str, SignalRisk]] = {
     OVER_BUDGET: SignalRisk(weight=0.5, scale=0.25, half_life_seconds=10 * _MINUTE),
     LEADING_UNSEEN: SignalRisk(weight=0.3, scale=0.25, half_life_seconds=10 * _MINUTE),
     PADDED_PICTURES: SignalRisk(weight=0.5, scale=1.0, half_life_seconds=10 * _MINUTE),
+    RENDITIONS_DIFFER: SignalRisk(weight=0.5, scale=1.0, half_life_seconds=30 * _MINUTE),
     SUBTITLE_PICTURES: SignalRisk(weight=0.0, scale=1.0, half_life_seconds=10 * _MINUTE),
 }
 """The built-in signals. Viewers, and whoever can make many of them report, cannot make a stream urgent alone. Nor can

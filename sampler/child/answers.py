@@ -31,6 +31,8 @@ PACKET_BYTES = 64
 TEXT_CHARACTERS = 500
 """Length of an error's text."""
 MAX_PIXEL_ASPECT = 1e6
+ORIGIN_SECONDS = 1e11
+"""Bound of a container's clock, in thousands of years: some count from 1970."""
 
 Memory = dict[int, mmap.mmap]
 """By file, each mapped once pictures are in it."""

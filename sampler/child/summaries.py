@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from config.profiles import SamplingProfile
-from sampler.child.answers import Bounds, PictureSummary
+from sampler.child.answers import ORIGIN_SECONDS, Bounds, PictureSummary
 from sampler.child.checks import checked_count, checked_flag, checked_number
 from sampler.demux.parameter_sets import MOST_BYTES
 from sampler.demux.timeline import JUMP_SECONDS
@@ -155,6 +155,7 @@ def _read_track(
         max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration, begins_seconds=begins),
         unmoderated=unmoderated,
         leading_seconds=checked_number(summary["leading_seconds"], 0.0, 2 * longest),
+        origin_seconds=checked_number(summary["origin_seconds"], -ORIGIN_SECONDS, ORIGIN_SECONDS),
         macroblocks_left=checked_number(
             summary["macroblocks_left"], 0.0, profile.macroblocks_per_second * max(duration, BURST_SECONDS)
         ),

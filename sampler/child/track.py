@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from config.profiles import SamplingProfile
-from sampler.child.answers import MAX_PIXEL_ASPECT
+from sampler.child.answers import MAX_PIXEL_ASPECT, ORIGIN_SECONDS
 from sampler.child.leading import LeadingPictures, leading_plan, only_leading
 from sampler.child.outbox import Outbox
 from sampler.decode.execute import Executor
@@ -172,6 +172,7 @@ def sample_track(
     summary = {
         "track": track,
         "duration_seconds": duration_seconds,
+        "origin_seconds": origin_seconds if abs(origin_seconds) <= ORIGIN_SECONDS else 0.0,
         "begins_seconds": demuxer.begins_seconds,
         "before_seconds": demuxer.before_seconds,
         "frame_seconds": demuxer.timeline.frame_seconds,

@@ -120,8 +120,8 @@ def case_data(incident: Incident) -> dict[str, Any]:
 
 
 def _segment(source: SegmentSource) -> dict[str, Any]:
-    data: dict[str, Any] = {"media_sequence": source.media_sequence}
-    return data | {"uri": source.uri} if source.uri else data
+    known = {"uri": source.uri, "rendition": source.rendition}
+    return {"media_sequence": source.media_sequence} | {name: value for name, value in known.items() if value}
 
 
 def stream_data(context: SegmentContext) -> dict[str, Any]:

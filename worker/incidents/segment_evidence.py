@@ -67,6 +67,16 @@ class SegmentEvidence:
         """The evidence of a segment whose pictures could not be kept."""
         return replace(self, items=(), candidates=(), after=(), missing=reason)
 
+    def with_more(self, more: Self) -> Self:
+        """This evidence and more of the same segment."""
+        return replace(
+            self,
+            items=self.items + more.items,
+            candidates=self.candidates + more.candidates,
+            after=self.after + more.after,
+            missing=self.missing or more.missing,
+        )
+
     def only(self, refs: Mapping[str, object] | frozenset[str], reason: str) -> Self:
         """The part that could be kept."""
         return replace(

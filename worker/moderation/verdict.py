@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.facts import Hit, ListMatch, SampleFacts
+from config.facts import Hit, ListMatch, SampleFacts, SegmentSource
 from models.pdq.variants import Variants
 from sampler.frames import SampleReason, Stretch
 from worker.bank.lists_in_force import BankMark
@@ -64,6 +64,8 @@ class SampleVerdict:
     """The picture has not changed for a while (`worker.moderation.gate.FROZEN_AFTER_MS`)."""
     hits: tuple[Hit, ...]
     """The policy's rules that hold, before persistence; not those that are evaluated in order."""
+    source: SegmentSource | None = None
+    """Another rendition's segment that it was taken from. None: the watched one."""
 
     @property
     def nearest(self) -> tuple[ListMatch, ...]:
@@ -135,6 +137,10 @@ class SegmentVerdict:
     """Slugs of failures although the verdict stands, each once, sorted."""
     notes: tuple[str, ...] = field(default=())
     """The sampler's, on the input."""
+    origin_seconds: float = 0.0
+    """Time of its first picture by the container's clock (`SampledSegment.origin_seconds`)."""
+    audit_counts: Mapping[str, int] = field(default_factory=dict)
+    """Its audit in another rendition, for the stream's record."""
     evidence: SegmentEvidence = NO_EVIDENCE
     """Sealed pictures, and the reason that some are missing."""
 
@@ -153,6 +159,7 @@ class SegmentVerdict:
             "unhashable": sum(sample.pdq is None for sample in self.samples),
             "frozen": sum(sample.frozen for sample in self.samples),
             **flat,
+            **self.audit_counts,
             **{
                 f"{name} by {model}": count
                 for model, tally in self.model_tallies.items()

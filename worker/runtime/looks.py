@@ -18,8 +18,6 @@ from redis.exceptions import OutOfMemoryError
 
 from sampler.errors import SamplerError
 from worker.errors import EvidenceError, FetchError, PlaylistError, StoreError
-from worker.ingest.http.fetch import Fetched, Fetcher
-from worker.ingest.http.resource import ByteRange
 from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, Segment, choose_rendition
 from worker.ingest.playlist.parse_window import PARSED_ENTRIES
@@ -30,6 +28,7 @@ from worker.moderation.newest_picture import PictureRequest, newest_picture
 from worker.processes.periodic import periodic
 from worker.queue.looks import LOOK_SECONDS, LOOKS, REST_SECONDS, SENT, look_key, looking_key
 from worker.runtime.segment_fetches import MAX_SEGMENT_BYTES
+from worker.runtime.timed_fetch import TimedFetch
 from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms, run_script, run_script_to_disk
 
@@ -166,7 +165,7 @@ def _sealed(process: WorkerProcess, incident_id: str, stream_id: str) -> tuple[s
     """Seals a picture into the spool; returns its reference and record."""
     recipients = process.evidence.recipients()
     stream = WatchedStream.read(process.redis, stream_id)
-    fetch = Fetch(process.fetcher, time.monotonic() + FETCH_SECONDS)
+    fetch = TimedFetch(process.fetcher, "look", time.monotonic() + FETCH_SECONDS)
     segment, body, init = _newest_media(_playlist(stream, fetch, process.settings.rendition_height_pixels), fetch)
     now, active = now_ms(process.redis), process.active
     sealed = newest_picture(
@@ -192,27 +191,7 @@ def _sealed(process: WorkerProcess, incident_id: str, stream_id: str) -> tuple[s
     return item.ref, record.to_json()
 
 
-@dataclass(frozen=True)
-class Fetch:
-    """Fetches of one look, all before one time."""
-
-    fetcher: Fetcher
-    until_seconds: float
-    """By `time.monotonic`."""
-
-    def __call__(self, url: str, byte_range: ByteRange | None = None, *, max_bytes: int = MAX_SEGMENT_BYTES) -> Fetched:
-        """Fetches a URL.
-
-        Raises:
-            FetchError: see its `reason`; `timeout`: the look's time is over.
-        """
-        left_seconds = self.until_seconds - time.monotonic()
-        if left_seconds <= 0:
-            raise FetchError("look: its time is over", "timeout")
-        return self.fetcher.fetch_sync(url, max_bytes=max_bytes, timeout_seconds=left_seconds, byte_range=byte_range)
-
-
-def _playlist(stream: WatchedStream, fetch: Fetch, height_pixels: int) -> MediaPlaylist:
+def _playlist(stream: WatchedStream, fetch: TimedFetch, height_pixels: int) -> MediaPlaylist:
     """The stream's media playlist as it is now.
 
     Raises:
@@ -237,7 +216,7 @@ def _playlist(stream: WatchedStream, fetch: Fetch, height_pixels: int) -> MediaP
     return playlist
 
 
-def _newest_media(playlist: MediaPlaylist, fetch: Fetch) -> tuple[Segment, bytes, bytes]:
+def _newest_media(playlist: MediaPlaylist, fetch: TimedFetch) -> tuple[Segment, bytes, bytes]:
     """The newest segment that the origin has, its bytes and those of its initialisation section.
 
     Raises:
@@ -248,13 +227,15 @@ def _newest_media(playlist: MediaPlaylist, fetch: Fetch) -> tuple[Segment, bytes
         if segment.encryption is not None:
             raise NothingShownError("encrypted")
         try:
-            body = fetch(segment.uri, segment.byte_range).body
+            body = fetch(segment.uri, segment.byte_range, max_bytes=MAX_SEGMENT_BYTES).body
         except FetchError as error:
             # Edges lag behind the playlist.
             if not error.gone or segment is segments[0]:
                 raise
             continue
-        return segment, body, b"" if segment.init is None else fetch(segment.init.uri, segment.init.byte_range).body
+        if (init := segment.init) is None:
+            return segment, body, b""
+        return segment, body, fetch(init.uri, init.byte_range, max_bytes=MAX_SEGMENT_BYTES).body
     raise NothingShownError("not-yet")
 
 

@@ -21,7 +21,6 @@ from worker.logs.failure_log import FailureLog
 from worker.moderation.gate import GateState
 from worker.moderation.moderation_context import ModerationContext
 from worker.moderation.segment_before import SegmentBytes
-from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.breaker import stuck_among, stuck_keys
 from worker.runtime.begun_segment import (
     BegunSegment,
@@ -32,8 +31,8 @@ from worker.runtime.begun_segment import (
     SegmentOutcome,
     Unmoderated,
 )
-from worker.runtime.evidence_writer import EvidenceWriter
 from worker.runtime.kept_parameter_sets import ask_for_entry, key_before, parameter_sets_before
+from worker.runtime.rendition_audit import RenditionAudit
 from worker.runtime.segment_end import SegmentEnd, gate_key
 from worker.runtime.segment_fetches import SegmentFetches, TookLongError
 from worker.runtime.worker_process import WorkerProcess
@@ -88,8 +87,12 @@ def moderate_segment(
         if isinstance(outcome, SegmentBytes):
             # A slash, which no stream's ID has: no segment's seed, which the decoder child gets, is a gate's.
             series = series_of(segment.record.generation, segment.record.epoch)
-            seeds = process.seeds(f"{stream_id} {segment_key}", f"gate/{stream_id} {series}")
-            outcome = _moderate(segment, outcome, fetches, active, process.evidence, seeds=seeds)
+            named = f"{stream_id} {segment_key}"
+            *seeds, audited = process.seeds(named, f"gate/{stream_id} {series}", f"rendition/{named}")
+            audit = RenditionAudit(
+                segment=segment, fetcher=process.fetcher, active=active, evidence=process.evidence, seed=audited
+            )
+            outcome = _moderate(segment, outcome, fetches, audit, seeds=seeds)
         _conclude(segment, outcome, process.segment_end(active))
         segment.note_pace()
     except OutOfTimeError:
@@ -147,13 +150,13 @@ def _moderate(
     segment: BegunSegment,
     media: SegmentBytes,
     fetches: SegmentFetches,
-    active: ActivePolicy,
-    evidence: EvidenceWriter,
+    audit: RenditionAudit,
     *,
     seeds: Sequence[bytes],
 ) -> SegmentOutcome:
-    """Samples the segment and gives its pictures their verdicts; `seeds`: of its samples, and of its stream's gate."""
-    stream_id, record, deaths = segment.stream_id, segment.record, segment.begun.deaths
+    """Samples the segment and gives its pictures their verdicts, and now and then those of another rendition; `seeds`:
+    of its samples, and of its stream's gate."""
+    stream_id, record, deaths, active = segment.stream_id, segment.record, segment.begun.deaths, audit.active
     # The segment before may have ended the decoder, or the tasks: this one is moderated without it.
     alone = deaths > 0 or segment.begun.losses >= LOSSES_BEFORE_SLOW
     facts = stream_facts(
@@ -176,7 +179,7 @@ def _moderate(
                 gate=before.gate,
                 gate_seed=seeds[1],
                 stuck=before.stuck,
-                capture=evidence.request(
+                capture=audit.evidence.request(
                     record.key, sealed_ms=before.now_ms, versions=versions, open_contexts=before.open_contexts
                 ),
                 fresh=deaths > 0,
@@ -197,6 +200,14 @@ def _moderate(
         return Unmoderated(reason=error.reason)
     _decoder_died.over(stream_id, "stream %s: its segments do not end the decoder any more", stream_id)
     _not_sampled.over(stream_id, "stream %s: its segments can be sampled again", stream_id)
+    verdict = audit.added_to(
+        verdict,
+        facts=facts,
+        judged_ms=before.now_ms,
+        stuck=before.stuck,
+        versions=versions,
+        media_bytes=len(media.data) + len(media.init),
+    )
     return Moderated(facts=facts, verdict=verdict)
 
 

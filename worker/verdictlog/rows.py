@@ -130,7 +130,8 @@ def rows_of(
         "model_versions": list(versions.models.items()),
         "list_versions": list(versions.lists.items()),
     }
-    return [segment | _picture(sample) for sample in samples] or [segment | _NOTHING | {"capture_ms": begin_ms}]
+    pictures: list[Row] = [segment | _place(sample) | _picture(sample) for sample in samples]
+    return pictures or [segment | _NOTHING | {"capture_ms": begin_ms}]
 
 
 _NOTHING: dict[str, Any] = {
@@ -147,6 +148,11 @@ _NOTHING: dict[str, Any] = {
 def shows_picture(row: Row) -> bool:
     """Returns whether a row is of a picture; else it is the only one of its segment."""
     return row["reason"] is not None
+
+
+def _place(sample: SampleVerdict) -> dict[str, Any]:
+    """The place of a picture, if that is not in the watched segment."""
+    return {} if sample.source is None else {"segment_uri": sample.source.uri}
 
 
 def _picture(sample: SampleVerdict) -> dict[str, Any]:

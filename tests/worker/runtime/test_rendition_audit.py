@@ -1,0 +1,210 @@
+"""Audits of other renditions, with real playlists, segments, models and a real Valkey."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import av
+import cv2
+import pytest
+from clips import clip, held, photo
+from hls_origin import SEGMENT_SECONDS, LiveOrigin, segment_bytes
+
+from models.testcard import testcard as card_picture
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, watch
+from worker.ingest.status import stream_status
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.worker_process import WorkerProcess
+from worker.store.redis_client import now_ms
+from worker.verdictlog.reading import read_log
+
+POLICY = """
+version: "1"
+profiles:
+  balanced: {audits_per_minute: PER_MINUTE}
+rules:
+  - {name: card, when: 'matched("selftest")', severity: high}
+  - {name: other, when: 'signal("renditions-differ") > 0.5', severity: review, mode: shadow}
+"""
+ALWAYS, NEVER = POLICY.replace("PER_MINUTE", "60.0"), POLICY.replace("PER_MINUTE", "0.0")
+
+MASTER = b"""#EXTM3U
+#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=640x360
+low/index.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=6000000,RESOLUTION=1280x720
+high/index.m3u8
+"""
+
+Renditions = Mapping[str, list[bytes]]
+"""Name of a rendition to its segments."""
+
+
+@cache
+def large(name: str, *, late_seconds: float = 0.0) -> bytes:
+    """MPEG-TS of 1280×720: a picture of scikit-image, or the test card, held; its clock begins that much later than
+    that of `clips.clip`."""
+    picture = card_picture(1280, 720) if name == "card" else cv2.resize(photo(name), (1280, 720))
+    out = io.BytesIO()
+    with av.open(out, "w", format="mpegts") as container:
+        stream: Any = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency"})
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for index in range(25 * SEGMENT_SECONDS):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = index + round(25 * late_seconds)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+@cache
+def small(name: str) -> bytes:
+    """MPEG-TS of 640×360: the same at a third of the size."""
+    return clip(held(photo(name), SEGMENT_SECONDS))
+
+
+def serve(origin: LiveOrigin, renditions: Renditions, *, lines: str = "") -> None:
+    """Lists these segments; `lines`: before those of the rendition `high`."""
+    origin.playlist = MASTER
+    for name, segments in renditions.items():
+        listed = ["#EXTM3U", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}", "#EXT-X-MEDIA-SEQUENCE:0"]
+        listed += [lines] if name == "high" and lines else []
+        for number, body in enumerate(segments):
+            listed += [f"#EXTINF:{SEGMENT_SECONDS:.3f},", f"{number}.ts?token=s3cret"]
+            origin.bodies[f"/live/{name}/{number}.ts"] = body
+        origin.bodies[f"/live/{name}/index.m3u8"] = "\n".join(listed).encode()
+
+
+def moderate(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s") -> dict[str, Any]:
+    """Polls the stream, moderates all its segments, and gives its record."""
+    keys: list[str] = []
+    watch(process.redis, register(stream_id, origin.url, purpose="drill", url_template="", legal_basis=""))
+    process.redis.zadd(DUE, {stream_id: 0}, xx=True)
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    for key in keys:
+        moderate_segment(process, stream_id, key)
+    record = stream_status(process.redis, stream_id)
+    parts = ("moderated", "skipped", "failed", "missed", "pending")
+    assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
+    return record
+
+
+def raised(process: WorkerProcess) -> list[dict[str, Any]]:
+    return [json.loads(fields["event"])["data"] for _, fields in process.redis.xrange("lw:escalations:high")]
+
+
+def signal_of(record: Mapping[str, Any]) -> float:
+    """The stream's signal, as `livewarden streams show --json` explains it; 0: it has none."""
+    return next((part["given"] for part in record["risk"]["parts"] if part["name"] == "renditions-differ"), 0.0)
+
+
+Process = Callable[[str | None], WorkerProcess]
+
+
+def test_a_listed_picture_in_another_rendition_is_raised_with_its_place(process_with: Process, origin: LiveOrigin):
+    """A broadcaster who encodes all renditions could show viewers what the watched one never does."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [large("card")]})
+    record = moderate(process, origin)
+    (event,) = raised(process)
+    assert event["matches"][0]["list"] == "selftest"
+    assert event["segment"] == {
+        "media_sequence": 0,
+        "uri": f"http://{origin.host}/live/high/0.ts",
+        "rendition": "1280x720",
+    }
+    assert ".0.640x360.0." in event["sample"]["segment"], "its segment is the watched one"
+    assert record["counts"]["rendition_audits"] == 1
+    assert (record["elapsed_seconds"], record["moderated_seconds"]) == (SEGMENT_SECONDS, SEGMENT_SECONDS)
+    process.verdict_log.close()
+    rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
+    places = {row["segment_uri"] for row in rows}
+    assert places == {f"http://{origin.host}/live/{name}/0.ts" for name in ("low", "high")}
+
+
+def test_renditions_that_show_different_pictures_are_a_signal_of_the_stream(process_with: Process, origin: LiveOrigin):
+    """Of what is on no list nobody would learn that viewers see something else."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [large("coffee")]})
+    record = moderate(process, origin)
+    assert signal_of(record) == 1.0
+    assert record["risk"]["value"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_renditions_that_show_the_same_are_none(process_with: Process, origin: LiveOrigin):
+    """Every stream would seem to hide something."""
+    process = process_with(ALWAYS)
+    names = ("astronaut", "coffee", "camera")
+    serve(origin, {"low": [small(name) for name in names], "high": [large(name) for name in names]})
+    record = moderate(process, origin)
+    assert record["counts"]["rendition_audits"] == 3
+    assert signal_of(record) == 0.0
+
+
+def test_renditions_whose_clocks_differ_are_moderated_and_not_compared(process_with: Process, origin: LiveOrigin):
+    """Encoders that were started one after the other show the same at other times: no sign of anything."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [large("coffee", late_seconds=3.0)]})
+    record = moderate(process, origin)
+    assert record["counts"]["rendition_audits"] == 1
+    assert signal_of(record) == 0.0
+
+
+def test_a_stream_whose_renditions_differed_is_audited_more_often(process_with: Process, origin: LiveOrigin):
+    """Of what was found by chance once the next would be found by chance again."""
+    # Without the signal one segment in 50 is drawn.
+    process = process_with(POLICY.replace("PER_MINUTE", "3.5"))
+    serve(origin, {"low": [small("astronaut")], "high": [large("coffee")]})
+    watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    process.redis.hset("lw:risk:s", "signal: drill renditions-differ", f"1.0000 {now_ms(process.redis)}")
+    assert moderate(process, origin)["counts"].get("rendition_audits") == 1
+
+
+def test_a_profile_without_audits_fetches_one_rendition(process_with: Process, origin: LiveOrigin):
+    """An operator who has turned audits off would pay for them."""
+    serve(origin, {"low": [small("astronaut")], "high": [large("card")]})
+    record = moderate(process_with(NEVER), origin)
+    assert not any("high" in request for request in origin.requests)
+    assert "rendition_audits" not in record["counts"]
+
+
+def test_a_stream_of_one_playlist_has_no_audits(process_with: Process, origin: LiveOrigin):
+    """Its only playlist would be fetched again and again, or each be counted as a failure."""
+    origin.add("0.ts", segment_bytes(card=False))
+    record = moderate(process_with(ALWAYS), origin)
+    assert record["moderated_seconds"] == SEGMENT_SECONDS
+    assert not {"rendition_audits", "rendition_audits_failed"} & set(record["counts"])
+    assert origin.requests.count("GET /live/index.m3u8") == 1
+
+
+def test_what_was_found_is_published_before_another_rendition_is_looked_at(process_with: Process, origin: LiveOrigin):
+    """An escalation would wait for the fetches of an audit."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [clip(held(card_picture(640, 360), SEGMENT_SECONDS))], "high": [large("coffee")]})
+    moderate(process, origin)
+    assert len(raised(process)) == 1
+    assert not any("high" in request for request in origin.requests)
+
+
+def test_an_audit_that_fails_is_counted_and_costs_the_segment_nothing(process_with: Process, origin: LiveOrigin):
+    """Whoever breaks the other renditions would have the watched one go unmoderated, or nobody would know."""
+    process = process_with(ALWAYS)
+    high = [large("coffee")]
+    broken: dict[str, tuple[list[bytes] | None, str]] = {
+        "no-playlist": (None, ""),
+        "no-video": ([b"no video at all" * 100], ""),
+        "nothing-listed": ([], ""),
+        "encrypted": (high, '#EXT-X-KEY:METHOD=AES-128,URI="key"'),
+        "no-init-section": (high, '#EXT-X-MAP:URI="nowhere.mp4"'),
+    }
+    for name, (segments, lines) in broken.items():
+        others = {} if segments is None else {"high": segments}
+        serve(origin, {"low": [small("astronaut")], **others}, lines=lines)
+        record = moderate(process, origin, name)
+        assert record["counts"].get("rendition_audits_failed") == 1, name
+        assert "rendition_audits" not in record["counts"], name
+        assert record["moderated_seconds"] == SEGMENT_SECONDS, name
+        assert record["counts"]["samples"] >= 1, name
