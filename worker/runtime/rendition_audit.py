@@ -20,7 +20,7 @@ from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.urls import without_query
 from worker.ingest.pending.segments import MAX_URI_CHARACTERS
-from worker.ingest.playlist.hls import MasterPlaylist, Rendition, Segment, rendition_of
+from worker.ingest.playlist.hls import MasterPlaylist, Rendition, Segment, rendition_of, segment_key
 from worker.ingest.playlist.parse_window import PARSED_ENTRIES
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 from worker.ingest.playlist.rendition_audit import counterpart, is_drawn, other_rendition
@@ -94,22 +94,21 @@ class RenditionAudit:
             found = self._fetch(MAX_SEGMENT_BYTES - media_bytes)
             if found is None:
                 return verdict
-            media, source = found
             record = self.segment.record
             other = self.active.pipeline.moderate(
-                media.data,
+                found.media.data,
                 context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=judged_ms),
                 seed=self.seed,
-                init=media.init,
+                init=found.media.init,
                 stuck=stuck,
-                capture=self.evidence.request(record.key, sealed_ms=judged_ms, versions=versions, open_contexts=()),
+                capture=self.evidence.request(found.key, sealed_ms=judged_ms, versions=versions, open_contexts=()),
                 fresh=True,
             )
         except (FetchError, PlaylistError, SamplerError) as error:
             stream_id, key = self.segment.stream_id, self.segment.record.key
             _log.debug("stream %s segment %s: no other rendition is seen: %s", stream_id, key, error)
             return replace(verdict, audit_counts={FAILED: 1})
-        return replace(with_rendition(verdict, other, source), audit_counts={AUDITS: 1})
+        return replace(with_rendition(verdict, other, found.source), audit_counts={AUDITS: 1})
 
     def _is_due(self, verdict: SegmentVerdict, facts: StreamFacts, judged_ms: int) -> bool:
         begun, record, policy = self.segment.begun, self.segment.record, self.active.policy
@@ -126,8 +125,8 @@ class RenditionAudit:
             and not _is_urgent(verdict, policy)
         )
 
-    def _fetch(self, max_bytes: int) -> tuple[SegmentBytes, SegmentSource] | None:
-        """Another rendition's segment and its place; None: the stream has no other, or is not watched any more.
+    def _fetch(self, max_bytes: int) -> "_OtherSegment | None":
+        """Another rendition's segment; None: the stream has no other, or is not watched any more.
 
         Raises:
             FetchError, PlaylistError: it cannot be had.
@@ -150,7 +149,14 @@ class RenditionAudit:
             media_sequence=other.sequence,
             rendition=rendition.name,
         )
-        return SegmentBytes(data=data, init=init), source
+        key = segment_key(
+            generation=record.generation,
+            epoch=record.epoch,
+            rendition=rendition.name,
+            sequence=other.sequence,
+            name=other.name,
+        )
+        return _OtherSegment(media=SegmentBytes(data=data, init=init), source=source, key=key)
 
     def _drawn(self, url: str, fetch: TimedFetch) -> tuple[Rendition, Segment] | None:
         """A rendition and its segment, by the playlists as they are now."""
@@ -172,6 +178,16 @@ class RenditionAudit:
         if other.encryption is not None:
             raise PlaylistError("its segments are encrypted")
         return rendition, other
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OtherSegment:
+    """A segment of another rendition."""
+
+    media: SegmentBytes
+    source: SegmentSource
+    key: str
+    """Its identity, for evidence."""
 
 
 def _is_urgent(verdict: SegmentVerdict, policy: Policy) -> bool:

@@ -4,12 +4,14 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import av
 import cv2
 import pytest
 from clips import clip, held, photo
+from evidence_items import Pair, recipients_file
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, segment_bytes
 
 from models.testcard import testcard as card_picture
@@ -123,6 +125,21 @@ def test_a_listed_picture_in_another_rendition_is_raised_with_its_place(process_
     rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
     places = {row["segment_uri"] for row in rows}
     assert places == {f"http://{origin.host}/live/{name}/0.ts" for name in ("low", "high")}
+
+
+def test_its_sealed_picture_names_the_other_rendition_s_segment(
+    environment: dict[str, str], process_with: Process, origin: LiveOrigin, tmp_path: Path
+):
+    """A reviewer, or the police, would search the watched segment for a picture that it does not show."""
+    environment["LIVEWARDEN_EVIDENCE_RECIPIENTS"] = str(recipients_file(tmp_path / "recipients", [Pair()]))
+    environment["LIVEWARDEN_SPOOL_DIR"] = str(tmp_path / "spool")
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [large("card")]})
+    moderate(process, origin)
+    (event,) = raised(process)
+    kept = process.redis.hgetall(f"lw:evidence:{event['incident_id']}")
+    assert kept
+    assert {".0.1280x720.0." in json.loads(record)["segment"] for record in kept.values()} == {True}
 
 
 def test_renditions_that_show_different_pictures_are_a_signal_of_the_stream(process_with: Process, origin: LiveOrigin):
