@@ -31,6 +31,7 @@ from worker.moderation.renditions import with_rendition
 from worker.moderation.segment_before import SegmentBytes
 from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import ActivePolicy
+from worker.runtime.audit_turns import audit_turn
 from worker.runtime.begun_segment import BegunSegment
 from worker.runtime.evidence_writer import EvidenceWriter
 from worker.runtime.segment_fetches import MAX_SEGMENT_BYTES
@@ -90,24 +91,26 @@ class RenditionAudit:
         """
         if not self._is_due(verdict, facts, judged_ms):
             return verdict
-        try:
-            found = self._fetch(MAX_SEGMENT_BYTES - media_bytes)
-            if found is None:
+        stream_id, record = self.segment.stream_id, self.segment.record
+        with audit_turn(self.segment.redis, stream_id) as may_begin:
+            if not may_begin:
                 return verdict
-            record = self.segment.record
-            other = self.active.pipeline.moderate(
-                found.media.data,
-                context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=judged_ms),
-                seed=self.seed,
-                init=found.media.init,
-                stuck=stuck,
-                capture=self.evidence.request(found.key, sealed_ms=judged_ms, versions=versions, open_contexts=()),
-                fresh=True,
-            )
-        except (FetchError, PlaylistError, SamplerError) as error:
-            stream_id, key = self.segment.stream_id, self.segment.record.key
-            _log.debug("stream %s segment %s: no other rendition is seen: %s", stream_id, key, error)
-            return replace(verdict, audit_counts={FAILED: 1})
+            try:
+                found = self._fetch(MAX_SEGMENT_BYTES - media_bytes)
+                if found is None:
+                    return verdict
+                other = self.active.pipeline.moderate(
+                    found.media.data,
+                    context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=judged_ms),
+                    seed=self.seed,
+                    init=found.media.init,
+                    stuck=stuck,
+                    capture=self.evidence.request(found.key, sealed_ms=judged_ms, versions=versions, open_contexts=()),
+                    fresh=True,
+                )
+            except (FetchError, PlaylistError, SamplerError) as error:
+                _log.debug("stream %s segment %s: no other rendition is seen: %s", stream_id, record.key, error)
+                return replace(verdict, audit_counts={FAILED: 1})
         return replace(with_rendition(verdict, other, found.source), audit_counts={AUDITS: 1})
 
     def _is_due(self, verdict: SegmentVerdict, facts: StreamFacts, judged_ms: int) -> bool:

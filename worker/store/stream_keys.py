@@ -84,6 +84,13 @@ SLOW = led(
     "one",
     seconds=15 * MINUTE,
 )
+RENDITION_REST = Key(
+    "lw:rendition-rest:{stream}",
+    "string",
+    "exists while a segment is audited in another rendition, and after one that took long",
+    "one",
+    seconds=10 * MINUTE,
+)
 
 # Pending segments
 PENDING = led(

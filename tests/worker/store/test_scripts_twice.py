@@ -80,13 +80,14 @@ from worker.retention.holds import release as release_hold
 from worker.retention.purge import Purge
 from worker.retention.purge_now import purge_all
 from worker.retention.reports import record_report
+from worker.runtime.audit_turns import audit_turn
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
-from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE
+from worker.store.redis_keys import AUDIT, AUDIT_HEAD, AUDIT_UNLINKED, EVIDENCE, RENDITION_REST
 from worker.timeline.series import SeriesSegment, SeriesStretch
 from worker.timeline.series_store import case_series, lately_key, note_segment
 from worker.verdictlog.erasure import erase_stream
@@ -330,6 +331,14 @@ class Stage:
         assert (begun.losses, begun.trial) == (0, True)
         assert begin(self.redis, "s", second, slow_too=False) is None
         return begun
+
+    def rendition_begin(self) -> None:
+        with audit_turn(self.redis, "s") as may_begin:
+            assert may_begin
+
+    def rendition_end(self) -> None:
+        self.rendition_begin()
+        assert not self.redis.exists(RENDITION_REST.of("s"))
 
     def trial_done(self) -> None:
         self.begin()

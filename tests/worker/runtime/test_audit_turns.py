@@ -1,0 +1,79 @@
+"""Turns of audits in other renditions: what they cost other streams, with real origins, processes and a real Valkey."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from full_redis import fill, server_to_fill
+from hls_origin import SEGMENT_SECONDS, LiveOrigin
+from redis import Redis
+from two_renditions import ALWAYS, large, moderate, serve, small
+
+from worker.runtime.audit_turns import LONGEST_REST_MS, audit_turn, rest_ms_after
+from worker.runtime.worker_process import WorkerProcess
+from worker.store.redis_client import connect
+from worker.store.redis_keys import RENDITION_REST
+
+Process = Callable[[str | None], WorkerProcess]
+REST = RENDITION_REST.of("s")
+
+
+def test_after_a_rendition_that_does_not_answer_the_stream_s_audits_rest(process_with: Process, origin: LiveOrigin):
+    """A broadcaster whose other renditions drip would hold a process for 3 s with each segment, and others would wait:
+    of four honest streams beside eight such ones 27 % was moderated."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut"), small("coffee"), small("camera")], "high": [large("astronaut")] * 3})
+    origin.hold("high/index.m3u8")
+    record = moderate(process, origin)
+    assert origin.requests.count("GET /live/high/index.m3u8") == 1
+    assert record["counts"]["rendition_audits_failed"] == 1
+    assert record["moderated_seconds"] == 3 * SEGMENT_SECONDS
+
+
+def test_a_quick_audit_leaves_no_rest(process_with: Process, origin: LiveOrigin):
+    """Fewer segments would be audited than the operator's profile says."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [large("astronaut")]})
+    assert moderate(process, origin)["counts"]["rendition_audits"] == 1
+    assert not process.redis.exists(REST)
+
+
+def test_a_process_that_an_audit_ends_leaves_the_longest_rest(redis: Redis):
+    """Segments that no worker survives, or that run out of their time, would end one process after another."""
+    with pytest.raises(KeyboardInterrupt), audit_turn(redis, "s") as may_begin:
+        assert may_begin
+        raise KeyboardInterrupt
+    assert LONGEST_REST_MS - 60_000 < redis.pttl(REST) <= LONGEST_REST_MS
+    with audit_turn(redis, "s") as may_begin:
+        assert not may_begin
+
+
+def test_a_stream_has_one_audit_at_a_time(redis: Redis):
+    """A stream of many segments at once would hold all processes with audits."""
+    with audit_turn(redis, "s") as first, audit_turn(redis, "s") as second, audit_turn(redis, "other") as other:
+        assert (first, second, other) == (True, False, True)
+    assert not redis.exists(REST)
+
+
+def test_a_rest_from_before_the_clock_went_back_is_shortened(redis: Redis):
+    """For years no segment of the stream would be audited."""
+    redis.set(REST, "token", ex=10**8)
+    with audit_turn(redis, "s") as may_begin:
+        assert not may_begin
+    assert redis.pttl(REST) <= LONGEST_REST_MS
+
+
+def test_where_redis_is_full_nothing_is_audited(tmp_path: Path):
+    """An audit can wait for room, and must not keep its segment from being settled."""
+    with server_to_fill(tmp_path) as server, connect(f"{server.connection_url}/0") as redis:
+        fill(redis)
+        with audit_turn(redis, "s") as may_begin:
+            assert not may_begin
+
+
+@pytest.mark.parametrize(
+    ("held_seconds", "rest_seconds"), [(0.2, 0.0), (1.0, 0.0), (1.5, 90.0), (8.0, 480.0), (20.0, 600.0)]
+)
+def test_rests_are_a_multiple_of_what_an_audit_held(held_seconds: float, rest_seconds: float):
+    """A stream could hold a process for most of the time, or an honest one on a slow machine have no audits."""
+    assert rest_ms_after(held_seconds) == rest_seconds * 1000

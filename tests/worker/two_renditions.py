@@ -1,0 +1,100 @@
+"""A live stream of two renditions on the test origin, `low`, which is watched, and `high`; and its moderation by one
+process that audits all of its segments or none."""
+
+import io
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import av
+import cv2
+import pytest
+from clips import clip, held, photo
+from hls_origin import SEGMENT_SECONDS, LiveOrigin
+
+from models.testcard import testcard as card_picture
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, watch
+from worker.ingest.status import stream_status
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.worker_process import WorkerProcess
+
+POLICY = """
+version: "1"
+profiles:
+  balanced: {audits_per_minute: PER_MINUTE}
+rules:
+  - {name: card, when: 'matched("selftest")', severity: high}
+  - {name: other, when: 'signal("renditions-differ") > 0.5', severity: review, mode: shadow}
+"""
+ALWAYS, NEVER = POLICY.replace("PER_MINUTE", "60.0"), POLICY.replace("PER_MINUTE", "0.0")
+
+MASTER = b"""#EXTM3U
+#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=640x360
+low/index.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=6000000,RESOLUTION=1280x720
+high/index.m3u8
+"""
+
+Renditions = Mapping[str, list[bytes]]
+"""Name of a rendition to its segments."""
+
+
+@cache
+def large(name: str, *, late_seconds: float = 0.0) -> bytes:
+    """MPEG-TS of 1280×720: a picture of scikit-image, or the test card, held; its clock begins that much later than
+    that of `clips.clip`."""
+    picture = card_picture(1280, 720) if name == "card" else cv2.resize(photo(name), (1280, 720))
+    out = io.BytesIO()
+    with av.open(out, "w", format="mpegts") as container:
+        stream: Any = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency"})
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for index in range(25 * SEGMENT_SECONDS):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = index + round(25 * late_seconds)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+@cache
+def small(name: str) -> bytes:
+    """MPEG-TS of 640×360: the same at a third of the size."""
+    return clip(held(photo(name), SEGMENT_SECONDS))
+
+
+def serve(origin: LiveOrigin, renditions: Renditions, *, lines: str = "") -> None:
+    """Lists these segments; `lines`: before those of the rendition `high`."""
+    origin.playlist = MASTER
+    for name, segments in renditions.items():
+        listed = ["#EXTM3U", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}", "#EXT-X-MEDIA-SEQUENCE:0"]
+        listed += [lines] if name == "high" and lines else []
+        for number, body in enumerate(segments):
+            listed += [f"#EXTINF:{SEGMENT_SECONDS:.3f},", f"{number}.ts?token=s3cret"]
+            origin.bodies[f"/live/{name}/{number}.ts"] = body
+        origin.bodies[f"/live/{name}/index.m3u8"] = "\n".join(listed).encode()
+
+
+def moderate(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s") -> dict[str, Any]:
+    """Polls the stream, moderates all its segments, and gives its record."""
+    keys: list[str] = []
+    watch(process.redis, register(stream_id, origin.url, purpose="drill", url_template="", legal_basis=""))
+    process.redis.zadd(DUE, {stream_id: 0}, xx=True)
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    for key in keys:
+        moderate_segment(process, stream_id, key)
+    record = stream_status(process.redis, stream_id)
+    parts = ("moderated", "skipped", "failed", "missed", "pending")
+    assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
+    return record
+
+
+def raised(process: WorkerProcess) -> list[dict[str, Any]]:
+    return [json.loads(fields["event"])["data"] for _, fields in process.redis.xrange("lw:escalations:high")]
+
+
+def signal_of(record: Mapping[str, Any]) -> float:
+    """The stream's signal, as `livewarden streams show --json` explains it; 0: it has none."""
+    return next((part["given"] for part in record["risk"]["parts"] if part["name"] == "renditions-differ"), 0.0)
