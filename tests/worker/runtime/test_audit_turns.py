@@ -40,9 +40,14 @@ def test_a_quick_audit_leaves_no_rest(process_with: Process, origin: LiveOrigin)
 
 def test_a_process_that_an_audit_ends_leaves_the_longest_rest(redis: Redis):
     """Segments that no worker survives, or that run out of their time, would end one process after another."""
-    with pytest.raises(KeyboardInterrupt), audit_turn(redis, "s") as may_begin:
-        assert may_begin
-        raise KeyboardInterrupt
+
+    def end_in_the_middle() -> None:
+        with audit_turn(redis, "s") as may_begin:
+            assert may_begin
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        end_in_the_middle()
     assert LONGEST_REST_MS - 60_000 < redis.pttl(REST) <= LONGEST_REST_MS
     with audit_turn(redis, "s") as may_begin:
         assert not may_begin
