@@ -175,6 +175,8 @@ class SampleFacts:
     waits in Redis has it as `looked_at`, also for workers of other versions."""
     pdq: str = field(default="", repr=False)
     """64 hex digits; empty: unhashable, or unknown. For events alone: rules do not see it, and logs must not."""
+    source: SegmentSource | None = None
+    """Place of another rendition's segment that it was taken from, likewise. None: it is of the watched one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,7 +104,8 @@ def judge_in_order(
         for sample in sorted(one.samples, key=lambda sample: sample.capture_ms):
             around, ordinal = memory.next(sample, one)
             evaluation = policy.evaluate(one.stream, sample, around)
-            hits += [replace(hit, segment=one.key, source=one.source, ordinal=ordinal) for hit in evaluation.hits]
+            source = one.source if sample.source is None else sample.source
+            hits += [replace(hit, segment=one.key, source=source, ordinal=ordinal) for hit in evaluation.hits]
             problems.update(evaluation.problems)
     return SegmentJudgement(
         hits=tuple(hits),

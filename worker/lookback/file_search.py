@@ -23,7 +23,7 @@ from worker.verdictlog.files import HOUR_MS, LogFile, folders
 from worker.verdictlog.hashes import KINDS, LoggedHashes, read_hashes
 from worker.verdictlog.reading import LeftOut, LogReader, files_in, leaving_out, log_left_out
 from worker.verdictlog.retention import merged_with
-from worker.verdictlog.rows import SAMPLE_COLUMNS, STREAM_COLUMNS, Row
+from worker.verdictlog.rows import SAMPLE_COLUMNS, SOURCE_COLUMNS, STREAM_COLUMNS, Row
 
 SWEPT = 2_000
 """Sought hashes up to which (<=) a sweep is faster than a join."""
@@ -55,7 +55,7 @@ incident shows the 20 nearest matches."""
 LATE_MS = 60_000
 """The most by which a file's date precedes its visibility; the last pass begins so much earlier."""
 
-COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "pdq", "generation", "segment_key", "segment_uri", "model_versions")
+COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, *SOURCE_COLUMNS, "pdq", "generation", "model_versions")
 """Columns of what a rule sees, what events publish of the picture, and where it belongs."""
 
 

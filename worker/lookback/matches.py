@@ -17,10 +17,10 @@ from worker.errors import StoreError
 from worker.events.cloudevent import derived_id
 from worker.incidents.commit import settle
 from worker.incidents.segment_context import SegmentContext, Versions
-from worker.ingest.pending.segments import SegmentRecord, pending_key, source_of
+from worker.ingest.pending.segments import SegmentRecord, pending_key
 from worker.ingest.registry.signals import stream_facts
 from worker.store.redis_client import now_ms
-from worker.verdictlog.rows import Row, match_record, sample_facts_of, stream_facts_of
+from worker.verdictlog.rows import Row, match_record, sample_facts_of, source_of_row, stream_facts_of
 
 _log = logging.getLogger(__name__)
 
@@ -103,8 +103,10 @@ def _group(members: Sequence[Matched]) -> WatchMatches:
 def _hit(row: Row, match: ListMatch) -> StoredHit:
     picture = {column: value for column, value in row.items() if column not in _OF_WATCH}
     picture["pdq"] = sample_facts_of(row).pdq  # JSON has no bytes
+    # As it was before audits, where the picture is of the watched rendition.
+    where = [row["segment_key"], *([row["rendition"]] if row.get("rendition") else [])]
     return StoredHit(
-        id=derived_id(row["stream_id"], row["segment_key"], row["capture_ms"], match.list, match.entry),
+        id=derived_id(row["stream_id"], *where, row["capture_ms"], match.list, match.entry),
         text=json.dumps({"row": picture, "match": match_record(match)}),
     )
 
@@ -130,10 +132,11 @@ def raise_watch_matches(redis: Redis, text: str, *, policy: Policy, in_force: Li
     """
     group = json.loads(text)
     watch = json.loads(group["facts"])
-    pictures: dict[tuple[str, int], tuple[Row, list[ListMatch]]] = {}
+    pictures: dict[tuple[str, str, int], tuple[Row, list[ListMatch]]] = {}
     for hit in map(json.loads, group["hits"]):
         row = watch | hit["row"]
-        _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
+        place = row["segment_key"], row.get("rendition") or "", row["capture_ms"]
+        _, matches = pictures.setdefault(place, (row, []))
         matches.append(_match(hit["match"]))
     first, _ = next(iter(pictures.values()))
     stream = stream_facts_of(first)
@@ -149,7 +152,7 @@ def raise_watch_matches(redis: Redis, text: str, *, policy: Policy, in_force: Li
     )
     now = now_ms(redis)
     hits = [
-        replace(hit, source=source_of(row["segment_key"], row.get("segment_uri") or ""))
+        replace(hit, source=source_of_row(row))
         for row, matches in pictures.values()
         for hit in _new_hits(
             policy, stream_facts_of(row), _sample(row, in_force), _completed(matches, in_force), now_ms=now

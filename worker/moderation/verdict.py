@@ -87,6 +87,7 @@ class SampleVerdict:
             scores=self.scores,
             classified=self.classified,
             pdq=self.pdq or "",
+            source=self.source,
         )
 
     def to_record(self) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from config.facts import ListedHash, ListMatch, SampleFacts, StreamFacts
+from config.facts import ListedHash, ListMatch, SampleFacts, SegmentSource, StreamFacts
 from worker.incidents.segment_context import SegmentContext
+from worker.ingest.pending.segments import source_of
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.verdict import SampleVerdict
 
@@ -41,6 +42,8 @@ SCHEMA = pa.schema(
         ("epoch", pa.int32()),
         ("segment_key", pa.string()),
         ("segment_uri", pa.string()),  # without query; null: unknown
+        ("rendition", pa.string()),  # the picture is of this one, at segment_uri; null: of the watched one
+        ("media_sequence", pa.int64()),  # of that segment of another rendition
         ("capture_ms", pa.int64()),  # Redis's clock
         ("pts_seconds", pa.float64()),
         ("reason", pa.string()),  # why it was sampled; null: there is no picture
@@ -152,7 +155,9 @@ def shows_picture(row: Row) -> bool:
 
 def _place(sample: SampleVerdict) -> dict[str, Any]:
     """The place of a picture, if that is not in the watched segment."""
-    return {} if sample.source is None else {"segment_uri": sample.source.uri}
+    if (source := sample.source) is None:
+        return {}
+    return {"segment_uri": source.uri, "rendition": source.rendition, "media_sequence": source.media_sequence}
 
 
 def _picture(sample: SampleVerdict) -> dict[str, Any]:
@@ -207,6 +212,19 @@ def stream_facts_of(row: Row) -> StreamFacts:
         signals=dict(row["signals"] or ()),  # null in files from before there were any
         risk=row["risk_prior"] if row.get("risk") is None else row["risk"],  # likewise
     )
+
+
+SOURCE_COLUMNS = ("segment_key", "segment_uri", "rendition", "media_sequence")
+"""Columns that `source_of_row` reads."""
+
+
+def source_of_row(row: Row) -> SegmentSource | None:
+    """The place of the picture; None: unknown."""
+    uri = row.get("segment_uri") or ""
+    rendition, sequence = row.get("rendition"), row.get("media_sequence")  # null in files from before audits
+    if rendition and sequence is not None:
+        return SegmentSource(uri=uri, media_sequence=sequence, rendition=rendition)
+    return source_of(row["segment_key"], uri)
 
 
 def sample_facts_of(row: Row) -> SampleFacts:

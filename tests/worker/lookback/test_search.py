@@ -135,6 +135,52 @@ def test_a_stream_that_showed_new_known_material_is_escalated(
     assert not is_due(redis)
 
 
+def test_a_picture_of_another_rendition_is_raised_with_its_place(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """People would search the watched segment for what an audit saw elsewhere, or not learn of it: of the same instant
+    both renditions have a picture."""
+    at = now_ms(redis) - 9000
+    write(
+        store,
+        [
+            row(near(SHOWN, 9), capture_ms=at, segment_key=SECOND, segment_uri="https://cdn.example/low/2.ts"),
+            row(
+                SHOWN,
+                capture_ms=at,
+                segment_key=SECOND,
+                segment_uri="https://cdn.example/high/7.ts",
+                rendition="1280x720",
+                media_sequence=7,
+            ),
+            row(
+                a_hash(5),
+                stream_id="cam-2",
+                capture_ms=at,
+                segment_key=SECOND,
+                segment_uri="https://cdn.example/low/2.ts",
+            ),
+            row(
+                SHOWN,
+                stream_id="cam-2",
+                capture_ms=at,
+                segment_key=SECOND,
+                segment_uri="https://cdn.example/high/8.ts",
+                rendition="1280x720",
+                media_sequence=8,
+            ),
+        ],
+        written_ms=at + 1000,
+    )
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now_ms(redis)))
+    look(looking)
+    raised = {event["data"]["stream_id"]: event["data"]["segment"] for event in events(scene)}
+    assert raised == {
+        "cam-1": {"uri": "https://cdn.example/high/7.ts", "media_sequence": 7, "rendition": "1280x720"},
+        "cam-2": {"uri": "https://cdn.example/high/8.ts", "media_sequence": 8, "rendition": "1280x720"},
+    }
+
+
 def test_nothing_is_raised_twice(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
     """A hash that is delivered or searched for again would call moderators for the same match."""
     now = now_ms(redis)

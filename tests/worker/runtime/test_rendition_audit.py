@@ -41,6 +41,17 @@ def test_a_listed_picture_in_another_rendition_is_raised_with_its_place(process_
     assert places == {f"http://{origin.host}/live/{name}/0.ts" for name in ("low", "high")}
 
 
+def test_a_rule_that_is_judged_in_order_names_the_other_rendition_too(process_with: Process, origin: LiveOrigin):
+    """Of rules with windows, or of N of M samples, the event would say that the watched segment shows the picture."""
+    policy = ALWAYS.replace("severity: high}", "severity: high, persistence: {hits: 1, of_samples: 5}}")
+    process = process_with(policy)
+    serve(origin, {"low": [small("astronaut")], "high": [large("card")]})
+    moderate(process, origin)
+    assert {(event["segment"]["uri"], event["segment"]["rendition"]) for event in raised(process)} == {
+        (f"http://{origin.host}/live/high/0.ts", "1280x720")
+    }
+
+
 def test_its_sealed_picture_names_the_other_rendition_s_segment(
     environment: dict[str, str], process_with: Process, origin: LiveOrigin, tmp_path: Path
 ):
