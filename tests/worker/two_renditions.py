@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import cv2
+import numpy as np
 import pytest
 from clips import clip, held, photo
 from hls_origin import SEGMENT_SECONDS, LiveOrigin
@@ -46,14 +47,35 @@ Renditions = Mapping[str, list[bytes]]
 def large(name: str, *, late_seconds: float = 0.0) -> bytes:
     """MPEG-TS of 1280×720: a picture of scikit-image, or the test card, held; its clock begins that much later than
     that of `clips.clip`."""
-    picture = card_picture(1280, 720) if name == "card" else cv2.resize(photo(name), (1280, 720))
+    return film((name,), rate=25, late_pictures=round(25 * late_seconds))
+
+
+@cache
+def film(
+    names: tuple[str, ...],
+    *,
+    rate: int,
+    cuts: tuple[float, ...] = (),
+    late_pictures: int = 0,
+    width: int = 1280,
+    height: int = 720,
+) -> bytes:
+    """MPEG-TS: a picture held, or one after the other in motion, each until its cut. The first frame at or
+    after a cut shows the next one, so one of another rate may show it earlier."""
+    pictures = [
+        card_picture(width, height) if name == "card" else cv2.resize(photo(name), (width, height)) for name in names
+    ]
     out = io.BytesIO()
     with av.open(out, "w", format="mpegts") as container:
-        stream: Any = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency"})
-        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-        for index in range(25 * SEGMENT_SECONDS):
+        options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "scenecut=0"}
+        stream: Any = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(rate * SEGMENT_SECONDS):
+            picture = pictures[sum(index / rate >= cut for cut in cuts)]
+            if cuts:
+                picture = np.roll(picture, round(200 * index / rate), axis=1)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = index + round(25 * late_seconds)
+            frame.pts = index + late_pictures
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return out.getvalue()

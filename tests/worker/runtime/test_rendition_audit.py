@@ -8,7 +8,7 @@ import pytest
 from clips import clip, held
 from evidence_items import Pair, recipients_file
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, segment_bytes
-from two_renditions import ALWAYS, NEVER, POLICY, large, moderate, raised, serve, signal_of, small
+from two_renditions import ALWAYS, NEVER, POLICY, film, large, moderate, raised, serve, signal_of, small
 
 from models.testcard import testcard as card_picture
 from worker.ingest.registry.registration import register
@@ -79,17 +79,61 @@ def test_renditions_that_show_different_pictures_are_a_signal_of_the_stream(proc
 def test_renditions_that_show_the_same_are_none(process_with: Process, origin: LiveOrigin):
     """Every stream would seem to hide something."""
     process = process_with(ALWAYS)
-    names = ("astronaut", "coffee", "camera")
-    serve(origin, {"low": [small(name) for name in names], "high": [large(name) for name in names]})
-    record = moderate(process, origin)
-    assert record["counts"]["rendition_audits"] == 3
-    assert signal_of(record) == 0.0
+    for name in ("astronaut", "coffee", "camera"):
+        serve(origin, {"low": [small(name)], "high": [large(name)]})
+        record = moderate(process, origin, name)
+        assert record["counts"]["rendition_audits"] == 1
+        assert signal_of(record) == 0.0
 
 
 def test_renditions_whose_clocks_differ_are_moderated_and_not_compared(process_with: Process, origin: LiveOrigin):
     """Encoders that were started one after the other show the same at other times: no sign of anything."""
     process = process_with(ALWAYS)
     serve(origin, {"low": [small("astronaut")], "high": [large("coffee", late_seconds=3.0)]})
+    record = moderate(process, origin)
+    assert record["counts"]["rendition_audits"] == 1
+    assert signal_of(record) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        # One at 30 a second shows the new picture 17 ms after one at 60 a second.
+        ({"rate": 30}, {"rate": 60}),
+        # Each muxer adds the delay of its own B-frames to the clock.
+        ({"rate": 60}, {"rate": 60, "late_pictures": 1}),
+        ({"rate": 50, "late_pictures": 1}, {"rate": 50}),
+    ],
+    ids=["30 and 60", "a picture late", "a picture early"],
+)
+def test_renditions_that_cut_a_picture_apart_show_the_same(
+    process_with: Process, origin: LiveOrigin, low: dict[str, int], high: dict[str, int]
+):
+    """Samples are taken at cuts: nearly every stream of films, games or music would seem to hide something."""
+    process = process_with(ALWAYS)
+    names, cuts, size = ("astronaut", "coffee", "rocket", "chelsea"), (0.31, 0.81, 1.41), {"width": 320, "height": 180}
+    for number in range(3):
+        cuts = tuple(cut + number / 240 for cut in cuts)
+        serve(
+            origin, {"low": [film(names, cuts=cuts, **size, **low)], "high": [film(names, cuts=cuts, **size, **high)]}
+        )
+        record = moderate(process, origin, f"s{number}")
+        assert record["counts"]["rendition_audits"] == 1
+        assert signal_of(record) == 0.0
+
+
+def test_renditions_that_show_something_else_between_cuts_are_a_signal(process_with: Process, origin: LiveOrigin):
+    """What is shown for a second in one of them alone would be taken for a cut that is a picture apart."""
+    process = process_with(ALWAYS)
+    names = ("astronaut", "coffee", "astronaut")
+    serve(origin, {"low": [small("astronaut")], "high": [film(names, cuts=(0.0, 1.6), rate=25)]})
+    assert signal_of(moderate(process, origin)) == 1.0
+
+
+def test_renditions_of_another_shape_are_moderated_and_not_compared(process_with: Process, origin: LiveOrigin):
+    """With bars above and below, the same picture is as far from itself as from any other."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [film(("coffee",), rate=25, width=640, height=480)]})
     record = moderate(process, origin)
     assert record["counts"]["rendition_audits"] == 1
     assert signal_of(record) == 0.0
