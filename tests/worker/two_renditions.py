@@ -14,11 +14,13 @@ import pytest
 from clips import clip, held, photo
 from hls_origin import SEGMENT_SECONDS, LiveOrigin
 
+from config.facts import StreamFacts
 from models.testcard import testcard as card_picture
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
 from worker.ingest.status import stream_status
+from worker.moderation.moderation_context import ModerationContext
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 
@@ -87,20 +89,30 @@ def small(name: str) -> bytes:
     return clip(held(photo(name), SEGMENT_SECONDS))
 
 
-def serve(origin: LiveOrigin, renditions: Renditions, *, lines: str = "") -> None:
+def serve(
+    origin: LiveOrigin,
+    renditions: Renditions,
+    *,
+    lines: str = "",
+    master: bytes = MASTER,
+    extinf_seconds: float = SEGMENT_SECONDS,
+) -> None:
     """Lists these segments; `lines`: before those of the rendition `high`."""
-    origin.playlist = MASTER
+    origin.playlist = master
     for name, segments in renditions.items():
         listed = ["#EXTM3U", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}", "#EXT-X-MEDIA-SEQUENCE:0"]
         listed += [lines] if name == "high" and lines else []
         for number, body in enumerate(segments):
-            listed += [f"#EXTINF:{SEGMENT_SECONDS:.3f},", f"{number}.ts?token=s3cret"]
+            listed += [f"#EXTINF:{extinf_seconds:.3f},", f"{number}.ts?token=s3cret"]
             origin.bodies[f"/live/{name}/{number}.ts"] = body
         origin.bodies[f"/live/{name}/index.m3u8"] = "\n".join(listed).encode()
 
 
 def moderate(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s") -> dict[str, Any]:
     """Polls the stream, moderates all its segments, and gives its record."""
+    # A segment that waits for models and decoder to be started may hold its process for too long to be audited.
+    facts = ModerationContext(stream=StreamFacts(stream_id="first"), capture_ms=0)
+    process.pipeline.moderate(small("astronaut"), context=facts, seed=b"")
     keys: list[str] = []
     watch(process.redis, register(stream_id, origin.url, purpose="drill", url_template="", legal_basis=""))
     process.redis.zadd(DUE, {stream_id: 0}, xx=True)

@@ -116,9 +116,11 @@ class RenditionAudit:
     def _is_due(self, verdict: SegmentVerdict, facts: StreamFacts, judged_ms: int) -> bool:
         begun, record, policy = self.segment.begun, self.segment.record, self.active.policy
         differs = facts.signals.get(RENDITIONS_DIFFER, 0.0) >= DIFFERS_OF_LATE
+        # Whichever is longer: EXTINF is the broadcaster's claim.
+        duration_ms = max(record.duration_ms, round(verdict.duration_seconds * 1000))
         per_minute = policy.profile_for(facts).audits_per_minute * (DIFFERING_TIMES if differs else 1)
         return (
-            is_drawn(self.seed, duration_ms=record.duration_ms, per_minute=per_minute)
+            is_drawn(self.seed, duration_ms=duration_ms, per_minute=per_minute)
             and rendition_of(record.key) != SOLE_RENDITION
             # It may have been the audit that ended the worker or the decoder before.
             and not begun.losses

@@ -8,7 +8,7 @@ import pytest
 from clips import clip, held
 from evidence_items import Pair, recipients_file
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, segment_bytes
-from two_renditions import ALWAYS, NEVER, POLICY, film, large, moderate, raised, serve, signal_of, small
+from two_renditions import ALWAYS, MASTER, NEVER, POLICY, film, large, moderate, raised, serve, signal_of, small
 
 from models.testcard import testcard as card_picture
 from worker.ingest.registry.registration import register
@@ -147,6 +147,25 @@ def test_a_stream_whose_renditions_differed_is_audited_more_often(process_with: 
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     process.redis.hset("lw:risk:s", "signal: drill renditions-differ", f"1.0000 {now_ms(process.redis)}")
     assert moderate(process, origin)["counts"].get("rendition_audits") == 1
+
+
+def test_a_broadcaster_who_lists_his_segments_as_short_has_no_fewer_audits(process_with: Process, origin: LiveOrigin):
+    """By EXTINF, which he writes, a hundredth of his segments would be drawn."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [large("card")]}, extinf_seconds=0.02)
+    assert moderate(process, origin)["counts"].get("rendition_audits") == 1
+
+
+def test_the_watched_playlist_under_another_name_is_no_other_rendition(process_with: Process, origin: LiveOrigin):
+    """Audits would be spent on what is seen anyway, as often as the broadcaster lists it."""
+    process = process_with(ALWAYS)
+    again = b"".join(
+        b"#EXT-X-STREAM-INF:BANDWIDTH=%d,RESOLUTION=640x360\nlow/index.m3u8\n" % (600_000 + number)
+        for number in range(50)
+    )
+    serve(origin, {"low": [small("astronaut")], "high": [large("card")]}, master=MASTER + again)
+    assert moderate(process, origin)["counts"].get("rendition_audits") == 1
+    assert len(raised(process)) == 1
 
 
 def test_a_profile_without_audits_fetches_one_rendition(process_with: Process, origin: LiveOrigin):

@@ -18,13 +18,18 @@ def is_drawn(seed: bytes, *, duration_ms: int, per_minute: float) -> bool:
 
 
 def other_rendition(master: MasterPlaylist, watched: str, seed: bytes) -> Rendition | None:
-    """Draws one of the renditions that are not watched; None: there is none with pictures.
+    """Draws one of the playlists that are not watched, by its first rendition; None: there is none with pictures.
 
     Args:
         watched: name of the rendition that is.
         seed: that of `is_drawn`.
     """
-    others = [one for one in master.renditions if one.name != watched and not one.audio_only]
+    first: dict[str, Rendition] = {}
+    for rendition in master.renditions:
+        if not rendition.audio_only:
+            first.setdefault(rendition.uri, rendition)
+    seen = {rendition.uri for rendition in master.renditions if rendition.name == watched}
+    others = [rendition for uri, rendition in first.items() if uri not in seen]
     return others[int(_draw(seed, 1) * len(others))] if others else None
 
 
