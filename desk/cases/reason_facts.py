@@ -45,6 +45,8 @@ def reason_facts(kind: str, data: Mapping[str, Any], now_ms: int, texts: Texts) 
             yield Fact(
                 texts("why.fact_seen"), seen if first == last else texts("why.seen_span", first=seen, last=clock(last))
             )
+        if rendition := text_of(object_of(data.get("segment")).get("rendition")):
+            yield Fact(texts("why.fact_rendition"), texts("why.other_rendition", name=rendition))
     yield from _scores(data, object_of(versions.get("models")), texts)
 
 

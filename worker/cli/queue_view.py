@@ -57,6 +57,8 @@ def incident_table(data: dict[str, Any]) -> "FieldTable":
         table.add("not seen", f"since {data['gap']['since']}: {data['gap']['reason']}")
     else:
         table.add("seen", f"{times['captured_first']} to {times['captured_last']}, {counted(data['hits'], 'picture')}")
+        if rendition := data.get("segment", {}).get("rendition"):
+            table.add("rendition", f"{rendition}, which is not watched: a sample of it showed this")
     table.add("raised", times["raised"])
     if "taken" in times:
         table.add("taken", times["taken"])

@@ -48,6 +48,16 @@ def facts(reason: Any) -> dict[str, str]:
     return {fact.term: fact.value for fact in reason.facts}
 
 
+def test_a_picture_of_another_rendition_says_so() -> None:
+    """A moderator would look at the watched rendition, see nothing of the kind, and take the picture for a mistake."""
+    segment = {"media_sequence": 7, "uri": "https://cdn.example/high/7.ts"}
+    condition = {"when": 'matched("ncmec")'}
+    watched = record(matches=[MATCH], condition=condition, segment=segment)
+    assert "Rendition" not in facts(reason_of(watched, NOW_MS, TEXTS))
+    audited = record(matches=[MATCH], condition=condition, segment={**segment, "rendition": "1280x720"})
+    assert facts(reason_of(audited, NOW_MS, TEXTS))["Rendition"].startswith("1280x720, which is not watched")
+
+
 def test_known_material_has_its_list_and_what_the_distance_means() -> None:
     """A moderator would not know how near the picture is to a listed one, or to which."""
     condition = {

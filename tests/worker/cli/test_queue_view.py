@@ -58,6 +58,13 @@ def test_the_page_has_what_is_known_of_the_stream(data: dict[str, Any]) -> None:
         assert part in text
 
 
+def test_the_page_says_that_a_picture_is_of_another_rendition(data: dict[str, Any]) -> None:
+    """A moderator would search the watched rendition for it, and take it for a mistake."""
+    assert "rendition" not in page(data)
+    data["segment"] = {"media_sequence": 7, "uri": "https://cdn.example/high/7.ts", "rendition": "1280x720"}
+    assert "1280x720, which is not watched" in page(data)
+
+
 def test_an_event_of_an_older_version_has_a_page(data: dict[str, Any]) -> None:
     """Nobody could take what was raised before an upgrade."""
     for name in ("evidence", "evidence_none", "risk", "signals", "earlier_decisions", "case_id", "needs_role"):

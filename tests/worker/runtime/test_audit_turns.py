@@ -1,5 +1,8 @@
 """Turns of audits in other renditions: what they cost other streams, with real origins, processes and a real Valkey."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +12,10 @@ from hls_origin import SEGMENT_SECONDS, LiveOrigin
 from redis import Redis
 from two_renditions import ALWAYS, large, moderate, serve, small
 
+from worker.ingest.status import stream_status
+from worker.processes.soft_limit import soft_limit
 from worker.runtime.audit_turns import LONGEST_REST_MS, audit_turn, rest_ms_after
+from worker.runtime.segment_task import moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import connect
 from worker.store.redis_keys import RENDITION_REST
@@ -82,3 +88,31 @@ def test_where_redis_is_full_nothing_is_audited(tmp_path: Path):
 def test_rests_are_a_multiple_of_what_an_audit_held(held_seconds: float, rest_seconds: float):
     """A stream could hold a process for most of the time, or an honest one on a slow machine have no audits."""
     assert rest_ms_after(held_seconds) == rest_seconds * 1000
+
+
+def test_a_segment_whose_audit_runs_out_of_time_is_moderated_without_one(process_with: Process, origin: LiveOrigin):
+    """It would be begun again and again, for 16 s each time, and be lost at last."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [large("astronaut")]})
+    gate = origin.hold("high/index.m3u8")
+
+    def strike() -> None:
+        gate.reached.wait(30)
+        os.kill(os.getpid(), signal.SIGUSR2)
+
+    striking = threading.Thread(target=strike)
+    before = signal.signal(signal.SIGUSR2, soft_limit.strike)
+    try:
+        striking.start()
+        with soft_limit.task():
+            struck = moderate(process, origin)
+    finally:
+        striking.join()
+        signal.signal(signal.SIGUSR2, before)
+    assert (struck["moderated_seconds"], struck["pending_seconds"]) == (0, SEGMENT_SECONDS)
+    (key,) = process.redis.hkeys("lw:pending:s")
+    with soft_limit.task():
+        moderate_segment(process, "s", str(key))
+    record = stream_status(process.redis, "s")
+    assert (record["moderated_seconds"], record["pending_seconds"]) == (SEGMENT_SECONDS, 0)
+    assert origin.requests.count("GET /live/high/index.m3u8") == 1
