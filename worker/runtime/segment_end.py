@@ -218,7 +218,7 @@ def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:
 
 def _last_seen(record: SegmentRecord, verdict: SegmentVerdict, *, now_ms: int) -> dict[str, str]:
     """Stream fields for operators; of segments that end out of order the last to end counts."""
-    last = verdict.samples[-1] if verdict.samples else None
+    last = next((sample for sample in reversed(verdict.samples) if sample.source is None), None)
     fields = {"lag_ms": str(max(0, now_ms - record.capture_ms - record.duration_ms))}
     if last is not None:
         fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})

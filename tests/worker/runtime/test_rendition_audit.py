@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clips import clip, held
+from clips import clip, held, shade
 from evidence_items import Pair, recipients_file
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, segment_bytes
 from two_renditions import ALWAYS, MASTER, NEVER, POLICY, film, large, moderate, raised, serve, signal_of, small
@@ -166,6 +166,15 @@ def test_the_watched_playlist_under_another_name_is_no_other_rendition(process_w
     serve(origin, {"low": [small("astronaut")], "high": [large("card")]}, master=MASTER + again)
     assert moderate(process, origin)["counts"].get("rendition_audits") == 1
     assert len(raised(process)) == 1
+
+
+def test_the_stream_s_last_picture_is_one_of_the_watched_rendition(process_with: Process, origin: LiveOrigin):
+    """`livewarden streams` would call a stream blank, or scored, for what it does not show where it is watched."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "high": [clip(held(shade(120), SEGMENT_SECONDS + 1))]})
+    record = moderate(process, origin)
+    assert record["counts"]["rendition_audits"] == 1
+    assert process.redis.hget("lw:stream:s", "still") == ""
 
 
 def test_a_profile_without_audits_fetches_one_rendition(process_with: Process, origin: LiveOrigin):

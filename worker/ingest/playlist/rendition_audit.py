@@ -36,22 +36,23 @@ def other_rendition(master: MasterPlaylist, watched: str, seed: bytes) -> Rendit
 def counterpart(playlist: MediaPlaylist, *, sequence: int, program_ms: int | None) -> Segment | None:
     """The segment of another rendition that shows what the watched one's does; None: none of it can be had.
 
-    Renditions mostly share their numbers; of those that do not, the one whose clock (EXT-X-PROGRAM-DATE-TIME) is
-    nearest is taken, and without clocks the newest: it is moderated, whatever it shows.
+    Renditions mostly share their numbers; of those that do not, or whose segment of that number is of another time, the
+    one whose clock (EXT-X-PROGRAM-DATE-TIME) is nearest is taken, and without clocks the newest: it is moderated,
+    whatever it shows.
 
     Args:
         sequence: media sequence number of the watched segment.
         program_ms: its EXT-X-PROGRAM-DATE-TIME, in Unix milliseconds; None: unknown.
     """
     listed = [segment for segment in playlist.segments if not segment.gap]
-    for segment in listed:
-        if segment.sequence == sequence:
-            return segment
+    numbered = next((segment for segment in listed if segment.sequence == sequence), None)
     timed = {
         abs(round(at.timestamp() * 1000) - program_ms): segment
         for segment in listed
         if program_ms is not None and (at := segment.program_date_time) is not None and at.tzinfo is not None
     }
+    if numbered is not None and all(off_ms < numbered.duration_ms for off_ms, one in timed.items() if one is numbered):
+        return numbered
     if timed:
         return timed[min(timed)]
     return listed[-1] if listed else None

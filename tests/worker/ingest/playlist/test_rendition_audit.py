@@ -73,6 +73,15 @@ def test_the_segment_of_the_same_number_is_taken() -> None:
     assert found.sequence == 4
 
 
+@pytest.mark.parametrize(("program_ms", "taken"), [(NOON_MS + 10_100, 5), (NOON_MS + 8_900, 4), (None, 4)])
+def test_a_number_that_is_of_another_time_is_not_taken(program_ms: int | None, taken: int) -> None:
+    """A packager that was started a segment later counts the same numbers for others: its pictures would have the times
+    of what is shown seconds before."""
+    found = counterpart(playlist(3, 4, 5, 6, clock=True), sequence=4, program_ms=program_ms)
+    assert found is not None
+    assert found.sequence == taken
+
+
 @pytest.mark.parametrize("gap", [None, 104])
 def test_of_renditions_with_other_numbers_the_clock_decides(gap: int | None) -> None:
     """Some packagers count each rendition for itself."""
