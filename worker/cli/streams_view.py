@@ -68,6 +68,9 @@ def stream_table(record: Mapping[str, Any]) -> FieldTable:
         table.add("damaged", Text(f"{key}: of the wrong type", "bold red"))
     for problem in record["degraded"]:
         table.add("degraded", Text(problem, "yellow"))
+    audits, failed = (record["counts"].get(name, 0) for name in ("rendition_audits", "rendition_audits_failed"))
+    if audits or failed:
+        table.add("rendition audits", f"{audits}, and {failed} that could not be had")
     table.add("risk", Text(f"{record['risk']['value']:.2f}", "bold"))
     for part in record["risk"]["parts"]:
         table.add(f"  {_part_name(part)}", _part(part))

@@ -115,6 +115,15 @@ def test_the_risk_is_explained_part_by_part(environment: dict[str, str], redis: 
     assert record["risk"]["value"] == pytest.approx(0.52, abs=0.001)
 
 
+def test_audits_of_other_renditions_are_shown(environment: dict[str, str], redis: Redis):
+    """Nobody would see that a broadcaster's other renditions cannot be had."""
+    livewarden("streams", "add", "s", "--url", URL, environment=environment)
+    assert "rendition audits" not in livewarden("streams", "show", "s", environment=environment).out
+    redis.hset("lw:coverage:s", mapping={"count: rendition_audits": 3, "count: rendition_audits_failed": 2})
+    shown = livewarden("streams", "show", "s", environment=environment).out
+    assert re.search(r"rendition audits\W+3, and 2 that could not be had", shown)
+
+
 def test_degraded_marks_are_shown(environment: dict[str, str], redis: Redis):
     """A stream on which a rule cannot be evaluated would look healthy."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment)
