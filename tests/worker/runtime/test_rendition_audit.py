@@ -103,10 +103,12 @@ def test_renditions_whose_clocks_differ_are_moderated_and_not_compared(process_w
         # Each muxer adds the delay of its own B-frames to the clock.
         ({"rate": 60}, {"rate": 60, "late_pictures": 1}),
         ({"rate": 50, "late_pictures": 1}, {"rate": 50}),
+        # Encoders that were started one after the other.
+        ({"rate": 25}, {"rate": 25, "late_pictures": 13}),
     ],
-    ids=["30 and 60", "a picture late", "a picture early"],
+    ids=["30 and 60", "a picture late", "a picture early", "half a second late"],
 )
-def test_renditions_that_cut_a_picture_apart_show_the_same(
+def test_renditions_that_cut_a_moment_apart_show_the_same(
     process_with: Process, origin: LiveOrigin, low: dict[str, int], high: dict[str, int]
 ):
     """Samples are taken at cuts: nearly every stream of films, games or music would seem to hide something."""
