@@ -25,8 +25,7 @@ REST = RENDITION_REST.of("s")
 
 
 def test_after_a_rendition_that_does_not_answer_the_stream_s_audits_rest(process_with: Process, origin: LiveOrigin):
-    """A broadcaster whose other renditions drip would hold a process for 3 s with each segment, and others would wait:
-    of four honest streams beside eight such ones 27 % was moderated."""
+    """A broadcaster whose other renditions drip would hold a process for 3 s with each of his segments."""
     process = process_with(ALWAYS)
     serve(origin, {"low": [small("astronaut"), small("coffee"), small("camera")], "high": [large("astronaut")] * 3})
     origin.hold("high/index.m3u8")
