@@ -1,9 +1,9 @@
 """The measure of issue 17: `python -m bench.hiding [--quick]`.
 
 Parts: `hidden`, inserts hidden by more than their place between keyframes; `uncut`, the samples that material without
-cuts takes; `listed`, listed pictures that are shown transformed; `gate`, windows that the gate may take for the scene
-around them; `plain`, CPU beside a plain pipeline; `worst`, the most expensive streams. `--quick` leaves out the last
-two.
+cuts takes; `large`, the same of 720p and 1080p, of which nothing may be left out; `listed`, listed pictures that are
+shown transformed; `gate`, windows that the gate may take for the scene around them; `plain`, CPU beside a plain
+pipeline; `worst`, the most expensive streams. `--quick` leaves out `large` and the last two.
 
 Clips are made here by recorded recipes, in segments of 4 s; with `--cache` they are kept, so that the next run only
 samples. An insert is seen if a picture was taken in [start, end) that is not concealed and shows it rather than what it
@@ -26,6 +26,7 @@ from bench.hidden_rows import LOADED, ROWS, UNCUT, UNCUT_FILMS, HiddenRow
 from bench.hidden_score import HiddenResult, judge_hidden
 from bench.hiding_plot import draw_hiding
 from bench.hiding_report import HidingReport, PricedResult
+from bench.large_clips import large_makes
 from bench.listed_pictures import measure_listed
 from bench.made_clips import lazy_reel, made_clips
 from bench.one_thread import on_one_thread
@@ -48,6 +49,7 @@ class HidingPart(StrEnum):
 
     HIDDEN = "hidden"
     UNCUT = "uncut"
+    LARGE = "large"
     LISTED = "listed"
     GATE = "gate"
     PLAIN = "plain"
@@ -87,6 +89,9 @@ def main(
             segments = QUICK_UNCUT_SEGMENTS if quick else UNCUT_SEGMENTS
             makes = {row: make_uncut(row, reel, segments=segments) for row in UNCUT if named(row.name)}
             report.uncut = _sampled(makes, f"{segments}", chosen, clips, progress)
+        if HidingPart.LARGE in parts:
+            makes = {row: several for row, several in large_makes().items() if named(row.name)}
+            report.large = _sampled(makes, "large", chosen, clips, progress)
         if HidingPart.PLAIN in parts:
             streams = [stream for stream in PRICED if named(stream.name)]
             report.priced = [_priced(stream, chosen, clips, progress) for stream in streams]
