@@ -26,9 +26,10 @@ class SamplingProfile(BaseModel):
     samples_per_second: float = Field(default=5.0, ge=0, strict=True)
     """Bound on all samples, counted by half seconds, but for those that keyframes and gaps call for. What it refuses is
     skipped: `budget` in the ledger."""
-    macroblocks_per_second: int = Field(default=250_000, ge=0, strict=True)
-    """Bound on what is decoded for a second of video, in blocks of 16×16 pixels: 1080p has 8,160 a picture. Bytes and
-    samples count too (sampler/plan/budget.py). What it refuses is skipped: `budget`."""
+    macroblocks_per_second: int = Field(default=900_000, ge=0, strict=True)
+    """Bound on what is decoded for a second of video, in blocks of 16×16 pixels of H.264: 1080p has 8,160 a picture.
+    Other codecs, bytes and samples count by what they cost (sampler/plan/budget.py). What it refuses is skipped:
+    `budget`."""
     exact_pictures: bool = False
     """True if the loop filter always runs. Else it is left out where most pictures must be decoded, or suspected cuts
     alone, which moves PDQ by 2 to 4 bits in the mean (sampler/decode/thrift.py)."""
@@ -42,7 +43,7 @@ ECONOMY: Final = SamplingProfile(
     cuts_per_second=1,
     audits_per_minute=0.1,
     samples_per_second=3,
-    macroblocks_per_second=130_000,
+    macroblocks_per_second=450_000,
 )
 BALANCED: Final = SamplingProfile(
     name="balanced",
@@ -60,7 +61,7 @@ VIGILANT: Final = SamplingProfile(
     cuts_per_second=8,
     audits_per_minute=1,
     samples_per_second=16,
-    macroblocks_per_second=1_000_000,
+    macroblocks_per_second=3_600_000,
     exact_pictures=True,
 )
 

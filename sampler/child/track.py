@@ -24,7 +24,7 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
-from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, shared, weighed
+from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, shared
 from sampler.plan.coverage import (
     LEADING_STRETCHES,
     MOST_REFUSED,
@@ -167,7 +167,8 @@ def sample_track(
     bound = DecodingBound.of(
         profile,
         span_seconds=duration_seconds - demuxer.begins_seconds,
-        picture_macroblocks=weighed(demuxer.sample_weight * demuxer.picture_pixels / MACROBLOCK_PIXELS, name),
+        picture_macroblocks=demuxer.sample_weight * demuxer.picture_pixels / MACROBLOCK_PIXELS,
+        decoder=name,
     )
     summary = {
         "track": track,

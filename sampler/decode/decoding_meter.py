@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 from sampler.demux.packets import VideoPacket
 from sampler.demux.sample_weight import sample_weight
-from sampler.plan.budget import MACROBLOCK_BYTES, MACROBLOCK_PIXELS, DecodingBound, weighed
+from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, cost_of
 
 SPARE_SHARE = 0.05
 """Share of the bound that may be decoded besides: a plan leaves out the second time that a headless run's first packet
@@ -25,7 +25,7 @@ class DecodingMeter:
     def __init__(self, bound: DecodingBound | None, decoder: str, *, samples: int = 0) -> None:
         """None: nothing is bounded. `decoder`: as FFmpeg calls it; `samples`: planned ones, which count too, without
         those that `hand_over` counts."""
-        self._decoder = decoder
+        self._cost = cost_of(decoder)
         self._left = math.inf
         self._sample_macroblocks = 0.0
         self._picture_macroblocks = 0.0
@@ -45,7 +45,7 @@ class DecodingMeter:
         if self._left <= (0 if self.has_sample else -self._advance):
             return False
         self._awaited += packet.pictures
-        self._left -= max(packet.pictures * self._picture_macroblocks, packet.size_bytes / MACROBLOCK_BYTES)
+        self._left -= packet.pictures * self._picture_macroblocks + packet.size_bytes * self._cost.byte
         return True
 
     def hand_over(self) -> None:
@@ -54,7 +54,7 @@ class DecodingMeter:
 
     def count(self, frame: VideoFrame) -> None:
         """Counts what a picture turned out to be, and those that are decoded and did not come yet."""
-        macroblocks = weighed(frame.width * frame.height / MACROBLOCK_PIXELS, self._decoder) * _weight(frame)
+        macroblocks = self._cost.macroblock * frame.width * frame.height / MACROBLOCK_PIXELS * _weight(frame)
         if macroblocks > self._picture_macroblocks:
             self._left -= (macroblocks - self._picture_macroblocks) * self._awaited
             self._picture_macroblocks = macroblocks

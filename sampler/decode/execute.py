@@ -124,7 +124,7 @@ class Executor:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
         self.broken, self.lost_seconds, self.alike = set(), set(), set()
-        # Suspects pay when they are taken.
+        # Suspects, and what is new in the pictures that are decoded, pay when they are taken.
         self._meter = DecodingMeter(plan.bound, self._name, samples=plan.sure_samples)
         for decoder in self._decoders:
             decoder.meter = self._meter
@@ -189,7 +189,7 @@ class Executor:
         """Decodes one run, adds what is taken to what it `had` before, and returns the times of what there was no token
         for."""
         lookout = Lookout(self._scenes, budget, watched=part.watched)
-        suspects = {target.index for target in targets if target.proofs}
+        paid = {target.index for target in targets if not target.proofs}
         for taken in settled(window, self._profile, self._run(window, part, targets, refuted, frozenset(had), lookout)):
             if self._latest.shows(taken):
                 self.alike |= {taken.index} if taken.target.until_seconds is not None else set()
@@ -197,7 +197,7 @@ class Executor:
             self._latest.take(taken, window.packets[taken.index].seconds)
             had.add(taken.index)
             self._meter.has_sample = True
-            if taken.index in suspects:
+            if taken.index not in paid:
                 self._meter.hand_over()
             yield taken
         own = part.own if part.watched else [target.index for target in targets]

@@ -7,6 +7,7 @@ import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from config.profiles import SamplingProfile
 from sampler.demux.packets import PacketRun, VideoPacket
@@ -18,13 +19,31 @@ BURST_SECONDS = 1.0
 SHORTEST_SECONDS = 0.5
 """So much time has an input that is shorter: parts of low-latency streams would be refused for what they lack. With 1.0
 an all-intra stream in segments of 0.5 s took 19 times a talking head's CPU, with 0.5 it takes 10."""
-MACROBLOCK_BYTES = 4
-"""So many bytes of a packet cost what a macroblock does: a byte of CABAC or of VP9 takes 65 to 100 ns in ten streams of
-30 to 200 Mbit/s, a macroblock of ordinary video, which has up to four, 0.2 to 0.5 µs. At 16 bytes such streams took 24
-to 36 times a talking head's CPU."""
-DECODER_WEIGHTS = {"libdav1d": 0.5}
-"""Cost of a macroblock by decoder, as FFmpeg calls it, beside the others': dav1d takes 0.12 to 0.18 µs, so that 1080p
-of 30 pictures a second, which has to be decoded whole in AV1, is within `balanced`."""
+
+
+INPUT_SECONDS = 0.1
+"""Time of an input that nothing is decoded for: opening it costs as much, which counts in segments of half a second."""
+
+
+class DecodingCost(NamedTuple):
+    """Cost of decoding, in macroblocks of H.264."""
+
+    macroblock: float
+    byte: float
+    """A byte of a packet costs it besides."""
+
+
+DECODING_COST = DecodingCost(1.0, 0.4)
+"""H.264 takes 0.25 µs a macroblock and 0.1 µs a byte, over 12 streams of 720p with 0.2 to 30 bytes a macroblock, on a
+machine that was half as fast as it can be (2026-11-29). Both count: what has many bytes has many pictures too."""
+DECODING_COSTS = {
+    "hevc": DecodingCost(1.7, 0.7),
+    "libdav1d": DecodingCost(1.0, 1.0),
+    "vp9": DecodingCost(1.3, 0.9),
+    "libvpx-vp9": DecodingCost(1.3, 0.9),
+}
+"""Other decoders, as FFmpeg calls them, likewise: by 6 streams of HEVC, 3 of AV1 and 3 of VP9, of 0.2 to 3.3 bytes a
+macroblock, and by what the most expensive streams take together (`bench.hiding --part worst`)."""
 MACROBLOCK_PIXELS = 256
 FIRST_BYTES = 1_500_000
 """Bytes for each second of the input over which (>) even its first sample is refused: a keyframe of 33 MB in 2 s took
@@ -32,7 +51,7 @@ FIRST_BYTES = 1_500_000
 FIRST_PICTURES = 16
 """Pictures of one packet, hidden ones among them, over which (>) it is refused as well: AV1 keeps eight, and a thousand
 in 20 kB took 4 s."""
-COMPARED_MACROBLOCKS, COMPARED_SHARE = 1_000, 1 / 250
+COMPARED_MACROBLOCKS, COMPARED_SHARE = 4_500, 1 / 200
 """Macroblocks that a picture of a watched run counts for at least, to be measured and compared, and the run as many
 besides; and the most that it is of a second's, for profiles that allow few. Without them 990 keyframes of 64×64 a
 second, each a run, took 25 times a talking head's CPU, with them 11."""
@@ -40,12 +59,12 @@ COMPARED_RATE = 60
 """Pictures a second of a run beyond which (>) each counts for as many macroblocks besides: comparing takes 0.4 ms at
 any size. Watched whole, 150 to 180 pictures of 360p a second in H.265 and VP9 took 16 times a talking head's CPU, and
 13 with 100 in place of 60."""
-HANDED_OVER = 2
-"""Decoded pictures of its size that a sample costs the parent: to copy, to hash and to scale."""
-JUDGED_MACROBLOCKS, JUDGED_SHARE = 30_000, 0.6
-"""Macroblocks that a sample counts for besides, to be matched and classified, whatever its size: what 10 ms
-decode; and the most that all samples of a second may take so, as a share of its macroblocks, for profiles that allow
-few. Without it a montage of 1080p in x265, five times as fast, took 17 times a talking head's CPU, with it 12."""
+HANDED_OVER = 12
+"""Macroblocks for each of a sample's that it costs the parent: to copy, to hash and to scale."""
+JUDGED_MACROBLOCKS, JUDGED_SHARE = 100_000, 0.6
+"""Macroblocks that a sample counts for besides, to be matched and classified, whatever its size: what 20 ms decode; and
+the most that all samples of a second may take so, as a share of its macroblocks, for profiles that allow few. Without
+it a montage of 1080p in x265, five times as fast, took 17 times a talking head's CPU, with it 12."""
 
 
 def shared(profile: SamplingProfile, tracks: int) -> SamplingProfile:
@@ -66,9 +85,9 @@ def shared(profile: SamplingProfile, tracks: int) -> SamplingProfile:
     )
 
 
-def weighed(picture_macroblocks: float, decoder: str) -> float:
-    """Macroblocks that decoding a picture of so many counts for; `decoder` as FFmpeg calls it."""
-    return picture_macroblocks * DECODER_WEIGHTS.get(decoder, 1.0)
+def cost_of(decoder: str) -> DecodingCost:
+    """The cost of decoding; `decoder` as FFmpeg calls it."""
+    return DECODING_COSTS.get(decoder, DECODING_COST)
 
 
 class SampleBudget:
@@ -113,7 +132,11 @@ class DecodingBound:
     macroblocks: float
     """In all."""
     picture_macroblocks: float
-    """Cost of one picture, as `weighed` gives it; 0: not known, and nothing is bounded."""
+    """Cost of one picture; 0: not known, and nothing is bounded."""
+    byte_macroblocks: float = DECODING_COST.byte
+    """Cost of a byte."""
+    shown_macroblocks: float = 0.0
+    """Size of a picture."""
     judged_macroblocks: float = 0.0
     """Macroblocks that a sample counts for besides its pictures."""
     compared_macroblocks: float = 0.0
@@ -125,14 +148,23 @@ class DecodingBound:
     moderated."""
 
     @classmethod
-    def of(cls, profile: SamplingProfile, *, span_seconds: float, picture_macroblocks: float) -> "DecodingBound":
-        """The bound of `span_seconds` of video. What half a second may cost, the shortest input may."""
+    def of(
+        cls, profile: SamplingProfile, *, span_seconds: float, picture_macroblocks: float, decoder: str = ""
+    ) -> "DecodingBound":
+        """The bound of `span_seconds` of video. What half a second may cost, the shortest input may.
+
+        Args:
+            picture_macroblocks: size of a picture; 0: not known, and nothing is bounded.
+            decoder: as FFmpeg calls it; some take more CPU than others.
+        """
         seconds = max(span_seconds, SHORTEST_SECONDS)
         return cls(
-            macroblocks=profile.macroblocks_per_second * seconds,
+            macroblocks=profile.macroblocks_per_second * (seconds - INPUT_SECONDS),
             first_bytes=FIRST_BYTES * max(seconds, BURST_SECONDS),
             burst_seconds=min(seconds, BURST_SECONDS),
-            picture_macroblocks=picture_macroblocks,
+            picture_macroblocks=cost_of(decoder).macroblock * picture_macroblocks,
+            byte_macroblocks=cost_of(decoder).byte,
+            shown_macroblocks=picture_macroblocks,
             compared_macroblocks=min(COMPARED_MACROBLOCKS, COMPARED_SHARE * profile.macroblocks_per_second),
             judged_macroblocks=min(
                 JUDGED_MACROBLOCKS,
@@ -143,20 +175,20 @@ class DecodingBound:
     def left(self, pictures: int, samples: int, *, size_bytes: int) -> float:
         """The macroblocks that are left once so many pictures of so many bytes were decoded, and so many of them handed
         over."""
-        decoded = max(pictures * self.picture_macroblocks, size_bytes / MACROBLOCK_BYTES)
+        decoded = pictures * self.picture_macroblocks + size_bytes * self.byte_macroblocks
         return max(self.macroblocks - decoded - self.handed_over(samples), 0.0)
 
     def picture_cost(self, packet: VideoPacket) -> float:
-        """Macroblocks that decoding a packet counts for: its pictures', or those that its bytes would be."""
+        """Macroblocks that decoding a packet counts for: its pictures', and those that its bytes cost besides."""
         if not self.picture_macroblocks:
             return 0.0
-        return max(packet.pictures * self.picture_macroblocks, packet.size_bytes / MACROBLOCK_BYTES)
+        return packet.pictures * self.picture_macroblocks + packet.size_bytes * self.byte_macroblocks
 
     def handed_over(self, samples: int) -> float:
         """Macroblocks that handing over so many pictures counts for."""
         if not self.picture_macroblocks:
             return 0.0
-        return samples * (HANDED_OVER * self.picture_macroblocks + self.judged_macroblocks)
+        return samples * (HANDED_OVER * self.shown_macroblocks + self.judged_macroblocks)
 
     def run_cost(self, packets: Sequence[VideoPacket], run: PacketRun, samples: int) -> float:
         """Macroblocks that watching a run counts for, of which so many pictures are handed over."""

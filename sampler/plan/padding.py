@@ -5,7 +5,7 @@ a slice is made of cannot be told from its bytes; but a decoder that is given a 
 was nothing. So a few pictures are decoded in part: those that are large for long, of which a cut may be one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from math import log2
 from typing import NamedTuple
@@ -24,6 +24,8 @@ LEAST_BYTES, MACROBLOCK_BYTES = 300, 1.0
 """Packets under (<) so many bytes, in all or for a macroblock, have no room for anything new."""
 LONG = 4
 """Packets on each side with which one is large together: as many as hide a cut (cut_score.NEIGHBOURS)."""
+FLAT_DOUBTS = 3
+"""Pictures that are decoded in part of each run whose pictures are all of one size, and that is not watched."""
 LEAST_SHARE, MOST_SHARE = 0.35, 0.45
 """Share of a slice that is decoded, the least and the most: it costs what it is. Of a packet that is padded to hide a
 cut mostly less is real."""
@@ -43,6 +45,8 @@ def find_doubts(
     profile: SamplingProfile,
     instants: SecretInstants,
     picture_macroblocks: float,
+    *,
+    flat: Set[int] = frozenset(),
 ) -> tuple[Doubt, ...]:
     """The pictures to decode in part, of runs that are not watched, the larger the likelier.
 
@@ -52,29 +56,35 @@ def find_doubts(
         profile: score from which a packet is a suspected cut.
         instants: draw them.
         picture_macroblocks: size of the largest picture.
+        flat: numbers of those whose pictures are all of one size.
     """
     threshold = profile.cut_doublings - PROBED_DOUBLINGS * (packets[0].quantiser is None)
     least = max(LEAST_BYTES, MACROBLOCK_BYTES * picture_macroblocks)
-    large = [one for part in parts if not part.watched for one in _large(packets, part, threshold, least)]
+    by_run = {number: _large(packets, part, threshold, least) for number, part in enumerate(parts) if not part.watched}
+    large = [one for several in by_run.values() for one in several]
     if not large:
         return ()
     begin, end = min(packet.seconds for packet in packets), max(packet.seconds for packet in packets)
     draws = instants.draws("padding", begin)
-    found: list[Doubt] = []
+    found = [doubt for number in sorted(flat) for doubt in _drawn(by_run[number], FLAT_DOUBTS, draws)]
     has_room = packets[0].quantiser is not None and any(one.share > LEAST_SHARE for one in large)
     # In the mean, for a window may be shorter.
     count = int((end - begin) / (DOUBT_SECONDS if has_room else SELDOM_SECONDS) + next(draws))
+    return (*found, *_drawn(large, count, draws))
+
+
+def _drawn(large: Sequence[_Large], count: int, draws: Iterator[float]) -> Iterator[Doubt]:
+    """So many of them, apart from each other."""
     for _ in range(count):
+        if not large:
+            return
         left = next(draws) * sum(one.weight for one in large)
         for one in large:
             left -= one.weight
             if left <= 0:
                 break
-        found.append(Doubt(one.packet, one.share, next(draws)))
+        yield Doubt(one.packet, one.share, next(draws))
         large = [other for other in large if abs(other.packet - one.packet) > LONG]
-        if not large:
-            break
-    return tuple(found)
 
 
 def _large(packets: Sequence[VideoPacket], part: RunPlan, threshold: float, least: float) -> list[_Large]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from config.profiles import SamplingProfile
 from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
-from sampler.plan.budget import DecodingBound, weighed
+from sampler.plan.budget import DecodingBound
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps, first_after
 from sampler.plan.leads import with_leads
 from sampler.plan.padding import find_doubts
@@ -26,7 +26,7 @@ from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import Plan, RunPlan
 from sampler.plan.second_opinion import with_second_opinion
 from sampler.plan.suspects import Proof, Suspect, find_suspects, proofs_of
-from sampler.plan.telling import is_short, tells
+from sampler.plan.telling import is_flat, is_short, tells
 from sampler.plan.wishes import Wish, grant
 
 PASSED_OVER_DOUBLINGS = 0.25
@@ -86,10 +86,14 @@ def plan(
     if not parts:
         return Plan(runs=())
     start_seconds = min(packets[part.own[0]].seconds for part in parts)
-    picture_cost = weighed(sample_weight * picture_macroblocks, decoder)
     # The GOP before has its time too, if it is there to be decoded.
     span_seconds = end_seconds - min(start_seconds, packets[0].seconds)
-    bound = DecodingBound.of(profile, span_seconds=span_seconds, picture_macroblocks=picture_cost)
+    bound = DecodingBound.of(
+        profile,
+        span_seconds=span_seconds,
+        picture_macroblocks=sample_weight * picture_macroblocks,
+        decoder=decoder,
+    )
     if leading_macroblocks is not None:
         bound = replace(bound, macroblocks=leading_macroblocks, first_bytes=0)
     owed, wishes = _owed(packets, parts, profile, SecretInstants(seed), end_seconds)
@@ -106,8 +110,10 @@ def plan(
     unsure = {wish.part for wish in refused if wish.suspect is not None and not wish.suspect.weak}
     unsure |= _over_bound(packets, parts, owed, granted, bound)
     silent = {number for number, part in enumerate(parts) if compared or not tells(packets, part.run)}
-    wanted = sorted(unsure | silent)
-    watched = _affordable(packets, parts, owed, wanted, bound, SecretInstants(seed))
+    flat = {number for number, part in enumerate(parts) if number not in silent and is_flat(packets, part.run)}
+    if not probed:
+        silent, flat = silent | flat, set()
+    watched = _affordable(packets, parts, owed, (sorted(unsure | silent), sorted(flat - unsure)), bound, seed)
     wishes = [wish for wish in wishes if wish.part not in watched or _is_wanted_anyway(wish, parts[wish.part].run)]
     granted, refused = grant(packets, profile, bound, start_seconds, owed, wishes)
     unseen = {wish.seconds for wish in refused if not wish.is_optional}
@@ -124,12 +130,12 @@ def plan(
     probed_from = primer if probed and leading_macroblocks is None else len(packets)
     planned = _assembled(packets, parts, owed, granted, watched, bound, unseen, probed_from, end_seconds)
     if probed and leading_macroblocks is None:
-        planned = with_leads(packets, planned, gap_seconds=profile.max_gap_seconds, silent=silent)
+        planned = with_leads(packets, planned, gap_seconds=profile.max_gap_seconds, silent=silent | flat)
     if has_second_decoder:
         planned = with_second_opinion(packets, planned, SecretInstants(seed))
     if not probed:
         return planned
-    doubts = find_doubts(packets, planned.runs, profile, SecretInstants(seed), picture_macroblocks)
+    doubts = find_doubts(packets, planned.runs, profile, SecretInstants(seed), picture_macroblocks, flat=flat - watched)
     return replace(planned, doubts=doubts)
 
 
@@ -216,12 +222,17 @@ def _affordable(
     packets: Sequence[VideoPacket],
     parts: Sequence[_Part],
     owed: Mapping[int, SampleReason],
-    wanted: Sequence[int],
+    wanted: Sequence[Sequence[int]],
     bound: DecodingBound,
-    instants: SecretInstants,
+    seed: bytes,
 ) -> frozenset[int]:
-    """The runs to watch, of those that are `wanted`; where not all can be, nobody knows which."""
-    order = sorted(wanted, key=lambda number: next(instants.draws("watch", packets[parts[number].own[0]].seconds)))
+    """The runs to watch, of those that are `wanted`, the first ones first; where not all can be, nobody knows which."""
+    instants = SecretInstants(seed)
+
+    def draw(number: int) -> float:
+        return next(instants.draws("watch", packets[parts[number].own[0]].seconds))
+
+    order = [number for several in wanted for number in sorted(several, key=draw)]
     watched: set[int] = set()
     spent = bound.handed_over(len(owed))
     for number in order:

@@ -33,18 +33,18 @@ def is_short(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
 
 
 def tells(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
-    """True if a cut in the run would show in its packets."""
+    """True if a cut in the run would show in its packets, unless something else than what they show has made them."""
     if is_short(packets, run):
         return False
-    whole = [packets[index] for index in range(run.start, run.stop) if not packets[index].completes]
-    if len(whole) < 2:
-        return True
-    sizes = [_doublings(packet) for packet in whole]
-    return sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS and not _are_flat(whole)
+    sizes = [_doublings(packet) for packet in _whole(packets, run)]
+    return len(sizes) < 2 or sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS
 
 
-def _are_flat(whole: Sequence[VideoPacket]) -> bool:
+def is_flat(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
     """True if a run's pictures, of which the first is its keyframe, are all of one size."""
+    whole = _whole(packets, run)
+    if not whole:
+        return False
     latest = list(accumulate((packet.seconds for packet in whole), max))
     forward = [packet for packet, before in zip(whole[1:], latest, strict=False) if packet.seconds > before]
     compared = forward if len(forward) >= FLAT_PICTURES else whole[1:]
@@ -53,6 +53,10 @@ def _are_flat(whole: Sequence[VideoPacket]) -> bool:
         return False
     scales = [_size_doublings(packet) for packet in compared], [_doublings(packet) for packet in compared]
     return max(map(_spread, scales)) < FLAT_DOUBLINGS
+
+
+def _whole(packets: Sequence[VideoPacket], run: PacketRun) -> list[VideoPacket]:
+    return [packets[index] for index in range(run.start, run.stop) if not packets[index].completes]
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ from sampler.frames import SampledSegment
 
 PICTURES, LATE = 50, 44
 """Something stands out at picture `LATE`, up to which there is nothing else to decode."""
-ENOUGH, TOO_FEW = 2_000, 200
+ENOUGH, TOO_FEW = 2_000, 700
 """Macroblocks a second, of which a keyframe and some probes take less; and those that leave none for a probe."""
 RECIPE = x264(keyint=PICTURES, min_keyint=PICTURES, scenecut=0, crf=30, bframes=0)
 GROUND, OTHER = (photograph(name, RECIPE.width, RECIPE.height) for name in ("astronaut", "coffee"))

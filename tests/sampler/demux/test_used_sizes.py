@@ -69,4 +69,4 @@ def test_those_that_are_used_count(decoder: Decoder) -> None:
     """A small SPS beside it would have large pictures decoded without a bound."""
     small = [unit for unit in units_of(x264(sps_id=5, **CLOSED)) if unit[0] & 0x1F == SPS]
     data = before_each(encode(replace(H264, width=1280, height=720), steady(GOP)), small)
-    assert {stretch.reason for stretch in look(decoder, data, 2_000).unmoderated} == {"budget"}
+    assert {stretch.reason for stretch in look(decoder, data, 20_000).unmoderated} == {"budget"}
