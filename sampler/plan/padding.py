@@ -26,6 +26,8 @@ LONG = 4
 """Packets on each side with which one is large together: as many as hide a cut (cut_score.NEIGHBOURS)."""
 FLAT_DOUBTS = 3
 """Pictures that are decoded in part of each run whose pictures are all of one size, and that is not watched."""
+DOUBT_PICTURES = 1.5
+"""Pictures that decoding one in part counts for (<=): H.265's decoder takes it in part and whole."""
 LEAST_SHARE, MOST_SHARE = 0.35, 0.45
 """Share of a slice that is decoded, the least and the most: it costs what it is. Of a packet that is padded to hide a
 cut mostly less is real."""
@@ -37,6 +39,28 @@ class _Large(NamedTuple):
     weight: float
     packet: int
     share: float
+
+
+def with_room(packets: Sequence[VideoPacket], plan: Plan, flat: Set[int]) -> tuple[Plan, set[int]]:
+    """The plan, and the numbers of those runs of one size that there are macroblocks to decode in part for. What the
+    others show after their samples is seen by nobody."""
+    spare, unseen, doubted = plan.spare_macroblocks, {*plan.refused_seconds}, set()
+    for number in sorted(flat):
+        part = plan.runs[number]
+        costs = [plan.bound.picture_cost(packets[index]) for index in part.own[1:]] if plan.bound is not None else []
+        cost = FLAT_DOUBTS * DOUBT_PICTURES * max(costs, default=0.0)
+        if cost <= spare:
+            spare -= cost
+            doubted.add(number)
+        else:
+            unseen |= _not_taken(packets, part)
+    return replace(plan, refused_seconds=tuple(sorted(unseen)), spare_macroblocks=spare), doubted
+
+
+def _not_taken(packets: Sequence[VideoPacket], part: RunPlan) -> set[float]:
+    """Times of a run's pictures that are not to be taken."""
+    taken = {target.index for target in part.targets}
+    return {packets[index].seconds for index in part.own if index not in taken}
 
 
 def find_doubts(
@@ -121,8 +145,7 @@ def watched_whole(packets: Sequence[VideoPacket], plan: Plan) -> Plan:
     parts, unseen = [], set(plan.refused_seconds)
     for part in plan.runs:
         if not part.watched and part.watching_macroblocks > spare:
-            taken = {target.index for target in part.targets}
-            unseen |= {packets[index].seconds for index in part.own if index not in taken}
+            unseen |= _not_taken(packets, part)
         elif not part.watched:
             spare -= part.watching_macroblocks
             targets = tuple(target for target in part.targets if not target.proofs)

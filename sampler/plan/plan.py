@@ -21,7 +21,7 @@ from sampler.frames import SampleReason
 from sampler.plan.budget import DecodingBound
 from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps, first_after
 from sampler.plan.leads import with_leads
-from sampler.plan.padding import find_doubts
+from sampler.plan.padding import find_doubts, with_room
 from sampler.plan.planned_picture import PlannedPicture
 from sampler.plan.run_plan import Plan, RunPlan
 from sampler.plan.second_opinion import with_second_opinion
@@ -111,9 +111,9 @@ def plan(
     unsure |= _over_bound(packets, parts, owed, granted, bound)
     silent = {number for number, part in enumerate(parts) if compared or not tells(packets, part.run)}
     flat = {number for number, part in enumerate(parts) if number not in silent and is_flat(packets, part.run)}
-    if not probed:
+    if not probed or leading_macroblocks is not None:
         silent, flat = silent | flat, set()
-    watched = _affordable(packets, parts, owed, (sorted(unsure | silent), sorted(flat - unsure)), bound, seed)
+    watched = _affordable(packets, parts, owed, unsure | silent, flat, bound, SecretInstants(seed))
     wishes = [wish for wish in wishes if wish.part not in watched or _is_wanted_anyway(wish, parts[wish.part].run)]
     granted, refused = grant(packets, profile, bound, start_seconds, owed, wishes)
     unseen = {wish.seconds for wish in refused if not wish.is_optional}
@@ -135,7 +135,8 @@ def plan(
         planned = with_second_opinion(packets, planned, SecretInstants(seed))
     if not probed:
         return planned
-    doubts = find_doubts(packets, planned.runs, profile, SecretInstants(seed), picture_macroblocks, flat=flat - watched)
+    planned, flat = with_room(packets, planned, flat - watched)
+    doubts = find_doubts(packets, planned.runs, profile, SecretInstants(seed), picture_macroblocks, flat=flat)
     return replace(planned, doubts=doubts)
 
 
@@ -222,24 +223,21 @@ def _affordable(
     packets: Sequence[VideoPacket],
     parts: Sequence[_Part],
     owed: Mapping[int, SampleReason],
-    wanted: Sequence[Sequence[int]],
+    wanted: Set[int],
+    flat: Set[int],
     bound: DecodingBound,
-    seed: bytes,
+    instants: SecretInstants,
 ) -> frozenset[int]:
-    """The runs to watch, of those that are `wanted`, the first ones first; where not all can be, nobody knows which."""
-    instants = SecretInstants(seed)
-
-    def draw(number: int) -> float:
-        return next(instants.draws("watch", packets[parts[number].own[0]].seconds))
-
-    order = [number for several in wanted for number in sorted(several, key=draw)]
+    """The runs to watch, of those that are `wanted`; where not all can be, nobody knows which. Those that are
+    `flat` are all watched, or all probed."""
+    order = sorted(wanted, key=lambda number: next(instants.draws("watch", packets[parts[number].own[0]].seconds)))
     watched: set[int] = set()
     spent = bound.handed_over(len(owed))
-    for number in order:
-        more = bound.run_cost(packets, parts[number].run, 0)
+    for several in (*([number] for number in order), sorted(flat - wanted)):
+        more = sum(bound.run_cost(packets, parts[number].run, 0) for number in several)
         if spent + more <= bound.macroblocks:
             spent += more
-            watched.add(number)
+            watched |= {*several}
     return frozenset(watched)
 
 

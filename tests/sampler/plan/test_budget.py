@@ -216,17 +216,31 @@ def test_720p_is_decoded_whole(decoder: str, rate: int) -> None:
 
 @pytest.mark.parametrize("probed", [True, False])
 def test_pictures_of_one_size_are_probed_where_there_is_no_room_for_all(*, probed: bool) -> None:
-    """A steady camera of 1080p and 29 Mbit/s would be left out, for its packets are as alike as padded ones."""
+    """A steady camera of 1080p and 17 Mbit/s would be left out, for its packets are as alike as padded ones."""
     packets = [
-        VideoPacket(seconds=number / 30, size_bytes=120_000 if number % 60 else 500_000, keyframe=number % 60 == 0)
+        VideoPacket(seconds=number / 30, size_bytes=70_000 if number % 30 else 300_000, keyframe=number % 30 == 0)
         for number in range(120)
     ]
     result = planned(packets, macroblocks=8_160, probed=probed)
 
-    assert not any(part.watched for part in result.runs)
-    doubted = [sum(part.run.start < doubt.packet < part.run.stop for doubt in result.doubts) for part in result.runs]
+    left = [part.run for part in result.runs if not part.watched]
+    assert left
+    doubted = [sum(run.start < doubt.packet < run.stop for doubt in result.doubts) for run in left]
     assert all(count >= 3 for count in doubted) is probed
     assert bool(result.refused_seconds) is not probed
+
+
+def test_pictures_of_one_size_are_refused_where_there_is_no_room_for_probes() -> None:
+    """Three pictures of 8K, decoded in part for each GOP, would take twice what the bound allows."""
+    packets = [
+        VideoPacket(seconds=number / 30, size_bytes=120_000 if number % 24 else 500_000, keyframe=number % 24 == 0)
+        for number in range(120)
+    ]
+    result = planned(packets, macroblocks=MACROBLOCKS_8K)
+
+    probes = 3 * len({part.run.start for part in result.runs for doubt in result.doubts if doubt.packet in part.own})
+    assert probes * MACROBLOCKS_8K <= BALANCED.macroblocks_per_second * 4
+    assert result.refused_seconds
 
 
 @pytest.mark.parametrize(("size_bytes", "count"), [(2_900_000, 1), (33_000_000, 0)])
