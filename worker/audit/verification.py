@@ -98,15 +98,7 @@ def verify(
         StoreError: Redis failed.
         ObjectStoreError: the store is away.
     """
-    # In this order, since the log goes on meanwhile: a head that is published is in Redis or in the store by then, and
-    # what is copied and deleted after it was read from Redis is in both.
-    published = list(published_heads(redis))
-    in_redis = _read_redis(redis)
-    segments: dict[str, list[AuditSegment]] = {}
-    faults: list[Fault] = []
-    for chain in chains_in(store):
-        segments[chain], foreign = segments_in(store, chain)
-        faults += [_unreadable(chain, 0, f"{name}: no segment of the log") for name in foreign]
+    published, in_redis, segments, faults = _read(redis, store)
     entries: dict[str, list[LinkedEntry]] = defaultdict(list)
     for stored in in_redis.entries:
         if stored.entry is None:
@@ -167,6 +159,26 @@ def late_entries(redis: Redis) -> int:
     with store_errors():
         unlinked, age = _unlinked(redis)
     return unlinked if age is not None and age > LINKED_WITHIN_MS else 0
+
+
+def _read(
+    redis: Redis, store: ObjectStore
+) -> tuple[list[PublishedHead], _InRedis, dict[str, list[AuditSegment]], list[Fault]]:
+    """Reads the published heads, the log in Redis, and the segments of each chain in the store, with foreign names."""
+    while True:
+        # In this order, since the log goes on meanwhile: a head that is published is in Redis or in the store by then,
+        # and what is copied and deleted after it was read from Redis is in both.
+        published = list(published_heads(redis))
+        in_redis = _read_redis(redis)
+        segments: dict[str, list[AuditSegment]] = {}
+        faults: list[Fault] = []
+        for chain in chains_in(store):
+            segments[chain], foreign = segments_in(store, chain)
+            faults += [_unreadable(chain, 0, f"{name}: no segment of the log") for name in foreign]
+        with store_errors():
+            # A chain that began since is in the store, perhaps, and would seem to have ended.
+            if read_head(redis).chain == in_redis.head.chain:
+                return published, in_redis, segments, faults
 
 
 def _read_redis(redis: Redis) -> _InRedis:

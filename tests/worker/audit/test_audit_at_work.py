@@ -65,6 +65,47 @@ def test_a_log_that_is_written_meanwhile_is_whole(
     assert sorted(found) == sorted(f"person {number}" for number in range(PEOPLE) for _ in range(ACTS))
 
 
+class Happening(ObjectStore):
+    """A store during whose first listing something happens."""
+
+    def __init__(self, root: str, happens: Callable[[], object]) -> None:
+        super().__init__(root)
+        self.happens: Callable[[], object] | None = happens
+
+    def names(self, folder: str) -> list[str]:
+        """Names in a folder, as of after that."""
+        if (happens := self.happens) is not None:
+            self.happens = None
+            happens()
+        return super().names(folder)
+
+
+def test_a_log_that_begins_while_it_is_verified_is_whole(redis: Redis, store: ObjectStore, acts: Callable[..., None]):
+    """An operator would read on the first day that Redis has lost its data."""
+
+    def begin() -> None:
+        acts(3)
+        assert not copy_log(redis, store, sealed=None, deployment="test")
+
+    assert verify(redis, Happening(store.root, begin), opened=None).faults == ()
+
+
+def test_a_log_that_begins_anew_while_it_is_verified_lost_one_end(
+    redis: Redis, store: ObjectStore, acts: Callable[..., None]
+):
+    """The chain that has begun since would be reported as ended."""
+    acts(2)
+    assert not copy_log(redis, store, sealed=None, deployment="test")
+
+    def lose() -> None:
+        redis.flushall()
+        acts(3)
+        assert not copy_log(redis, store, sealed=None, deployment="test")
+
+    (lost,) = verify(redis, Happening(store.root, lose), opened=None).faults
+    assert (lost.kind, lost.n) == ("lost", 3)
+
+
 def test_the_log_is_copied_to_s3_and_verified_there(
     redis: Redis, acts: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ):
