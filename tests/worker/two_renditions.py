@@ -10,18 +10,13 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-import pytest
+from admitted import moderate_all
 from clips import clip, held, photo
 from hls_origin import SEGMENT_SECONDS, LiveOrigin
 
 from config.facts import StreamFacts
 from models.testcard import testcard as card_picture
-from worker.ingest.poll.poll import poll_due
-from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import DUE, watch
-from worker.ingest.status import stream_status
 from worker.moderation.moderation_context import ModerationContext
-from worker.runtime.segment_task import moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 
 POLICY = """
@@ -113,16 +108,7 @@ def moderate(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s") -
     # A segment that waits for models and decoder to be started may hold its process for too long to be audited.
     facts = ModerationContext(stream=StreamFacts(stream_id="first"), capture_ms=0)
     process.pipeline.moderate(small("astronaut"), context=facts, seed=b"")
-    keys: list[str] = []
-    watch(process.redis, register(stream_id, origin.url, purpose="drill", url_template="", legal_basis=""))
-    process.redis.zadd(DUE, {stream_id: 0}, xx=True)
-    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
-    for key in keys:
-        moderate_segment(process, stream_id, key)
-    record = stream_status(process.redis, stream_id)
-    parts = ("moderated", "skipped", "failed", "missed", "pending")
-    assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
-    return record
+    return moderate_all(process, origin, stream_id)
 
 
 def raised(process: WorkerProcess) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from worker.ingest.pending.segments import MAX_URI_CHARACTERS
 from worker.ingest.playlist.hls import MasterPlaylist, Rendition, Segment, rendition_of, segment_key
 from worker.ingest.playlist.parse_window import PARSED_ENTRIES
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
-from worker.ingest.playlist.rendition_audit import counterpart, is_drawn, other_rendition
+from worker.ingest.playlist.rendition_draw import counterpart, is_drawn, other_rendition
 from worker.ingest.poll.due import SOLE_RENDITION
 from worker.ingest.registry.registry import stream_key
 from worker.moderation.moderation_context import ModerationContext
@@ -31,9 +31,9 @@ from worker.moderation.renditions import with_rendition
 from worker.moderation.segment_before import SegmentBytes
 from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import ActivePolicy
-from worker.runtime.audit_turns import audit_turn
 from worker.runtime.begun_segment import BegunSegment
 from worker.runtime.evidence_writer import EvidenceWriter
+from worker.runtime.rendition_turns import rendition_turn
 from worker.runtime.segment_fetches import MAX_SEGMENT_BYTES
 from worker.runtime.timed_fetch import TimedFetch
 
@@ -92,7 +92,7 @@ class RenditionAudit:
         if not self._is_due(verdict, facts, judged_ms):
             return verdict
         stream_id, record = self.segment.stream_id, self.segment.record
-        with audit_turn(self.segment.redis, stream_id) as may_begin:
+        with rendition_turn(self.segment.redis, stream_id) as may_begin:
             if not may_begin:
                 return verdict
             try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import pytest
+from admitted import moderate_all
 from clips import RATE, clip, held, photo
 from hls_origin import LiveOrigin
 from media import Recipe, cut, encode, keyframes, steady, x264
@@ -17,13 +18,9 @@ from config.facts import StreamFacts
 from config.policy.policy import load_policy
 from config.profiles import PROFILES
 from worker.incidents.coverage_gaps import raise_coverage_gaps
-from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.stream_gaps import BLIND
-from worker.ingest.registry.registration import register
-from worker.ingest.registry.registry import DUE, stream_key, watch
-from worker.ingest.status import stream_status
+from worker.ingest.registry.registry import stream_key
 from worker.queue.open_cases import read_open_cases
-from worker.runtime.segment_task import moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 from worker.timeline.layout import BandKind, bands, span_of
 from worker.timeline.series_store import case_series
@@ -40,20 +37,6 @@ def seconds_long(origin: LiveOrigin, *each: float) -> None:
     durations = iter(each)
     told = [f"#EXTINF:{next(durations):.3f}," if line.startswith("#EXTINF") else line for line in lines]
     origin.playlist = "\n".join(told).encode()
-
-
-def moderate_all(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s", *, purpose: str = "drill") -> dict:
-    """Watches the stream, moderates what it lists, and gives its record, which adds up."""
-    keys: list[str] = []
-    watch(process.redis, register(stream_id, origin.url, purpose=purpose, url_template="", legal_basis=""))
-    process.redis.zadd(DUE, {stream_id: 0}, xx=True)
-    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
-    for key in keys:
-        moderate_segment(process, stream_id, key)
-    record = stream_status(process.redis, stream_id)
-    parts = ("moderated", "skipped", "failed", "missed", "pending")
-    assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
-    return record
 
 
 def rows(process: WorkerProcess) -> list[dict]:

@@ -80,9 +80,9 @@ from worker.retention.holds import release as release_hold
 from worker.retention.purge import Purge
 from worker.retention.purge_now import purge_all
 from worker.retention.reports import record_report
-from worker.runtime.audit_turns import audit_turn
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
+from worker.runtime.rendition_turns import rendition_turn
 from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.object_store import ObjectStore
@@ -333,7 +333,7 @@ class Stage:
         return begun
 
     def rendition_begin(self) -> None:
-        with audit_turn(self.redis, "s") as may_begin:
+        with rendition_turn(self.redis, "s") as may_begin:
             assert may_begin
 
     def rendition_end(self) -> None:

@@ -27,7 +27,7 @@ LONGEST_REST_MS: Final = redis_keys.RENDITION_REST.seconds * 1000
 
 
 @contextmanager
-def audit_turn(redis: Redis, stream_id: str) -> Iterator[bool]:
+def rendition_turn(redis: Redis, stream_id: str) -> Iterator[bool]:
     """Holds the stream's turn, from which follows its rest; False: it has an audit now, or rests."""
     token, begun_seconds = secrets.token_hex(16), time.monotonic()
     rest = [redis_keys.RENDITION_REST.of(stream_id)]

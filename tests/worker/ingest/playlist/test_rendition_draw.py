@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, Rendition, Segment
-from worker.ingest.playlist.rendition_audit import counterpart, is_drawn, other_rendition
+from worker.ingest.playlist.rendition_draw import counterpart, is_drawn, other_rendition
 
 LOW = Rendition(uri="https://cdn.example/low.m3u8", bandwidth=500_000, width_pixels=640, height_pixels=360)
 MIDDLE = Rendition(uri="https://cdn.example/mid.m3u8", bandwidth=2_000_000, width_pixels=1280, height_pixels=720)

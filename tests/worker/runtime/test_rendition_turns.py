@@ -14,7 +14,7 @@ from two_renditions import ALWAYS, large, moderate, serve, small
 
 from worker.ingest.status import stream_status
 from worker.processes.soft_limit import soft_limit
-from worker.runtime.audit_turns import LONGEST_REST_MS, audit_turn, rest_ms_after
+from worker.runtime.rendition_turns import LONGEST_REST_MS, rendition_turn, rest_ms_after
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import connect
@@ -47,20 +47,24 @@ def test_a_process_that_an_audit_ends_leaves_the_longest_rest(redis: Redis):
     """Segments that no worker survives, or that run out of their time, would end one process after another."""
 
     def end_in_the_middle() -> None:
-        with audit_turn(redis, "s") as may_begin:
+        with rendition_turn(redis, "s") as may_begin:
             assert may_begin
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         end_in_the_middle()
     assert LONGEST_REST_MS - 60_000 < redis.pttl(REST) <= LONGEST_REST_MS
-    with audit_turn(redis, "s") as may_begin:
+    with rendition_turn(redis, "s") as may_begin:
         assert not may_begin
 
 
 def test_a_stream_has_one_audit_at_a_time(redis: Redis):
     """A stream of many segments at once would hold all processes with audits."""
-    with audit_turn(redis, "s") as first, audit_turn(redis, "s") as second, audit_turn(redis, "other") as other:
+    with (
+        rendition_turn(redis, "s") as first,
+        rendition_turn(redis, "s") as second,
+        rendition_turn(redis, "other") as other,
+    ):
         assert (first, second, other) == (True, False, True)
     assert not redis.exists(REST)
 
@@ -68,7 +72,7 @@ def test_a_stream_has_one_audit_at_a_time(redis: Redis):
 def test_a_rest_from_before_the_clock_went_back_is_shortened(redis: Redis):
     """For years no segment of the stream would be audited."""
     redis.set(REST, "token", ex=10**8)
-    with audit_turn(redis, "s") as may_begin:
+    with rendition_turn(redis, "s") as may_begin:
         assert not may_begin
     assert redis.pttl(REST) <= LONGEST_REST_MS
 
@@ -77,7 +81,7 @@ def test_where_redis_is_full_nothing_is_audited(tmp_path: Path):
     """An audit can wait for room, and must not keep its segment from being settled."""
     with server_to_fill(tmp_path) as server, connect(f"{server.connection_url}/0") as redis:
         fill(redis)
-        with audit_turn(redis, "s") as may_begin:
+        with rendition_turn(redis, "s") as may_begin:
             assert not may_begin
 
 
