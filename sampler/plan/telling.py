@@ -33,11 +33,16 @@ def is_short(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
 
 
 def tells(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
-    """True if a cut in the run would show in its packets, unless something else than what they show has made them."""
+    """True if a cut in the run would show in its packets, unless something else than what they show has made them.
+
+    By their sizes as well as by their complexity: slices may name a quantiser that their blocks take back.
+    """
     if is_short(packets, run):
         return False
-    sizes = [_doublings(packet) for packet in _whole(packets, run)]
-    return len(sizes) < 2 or sizes[0] - median(sizes[1:]) >= ROOM_DOUBLINGS
+    whole = _whole(packets, run)
+    return len(whole) < 2 or all(
+        scale(whole[0]) - median(map(scale, whole[1:])) >= ROOM_DOUBLINGS for scale in (_size_doublings, _doublings)
+    )
 
 
 def is_flat(packets: Sequence[VideoPacket], run: PacketRun) -> bool:

@@ -261,6 +261,28 @@ def test_pictures_all_of_one_size_are_compared(sizes: list[int], watched: bool) 
     assert [part.watched for part in planned.runs] == [watched]
 
 
+@pytest.mark.parametrize(
+    ("keyframe", "others", "watched"),
+    [
+        ((20_000, 51), (18_000, 20), True),
+        ((20_000, 20), (6_000, 40), True),
+        ((20_000, 30), (6_000, 30), False),
+    ],
+    ids=["sizes leave no room", "complexity leaves no room", "both do"],
+)
+def test_quantisers_that_may_lie_keep_nothing_from_being_compared(
+    keyframe: tuple[int, int], others: tuple[int, int], watched: bool
+) -> None:
+    """A slice may name a quantiser that its blocks take back: no cut stands out then, and nobody would look."""
+    packets = [
+        VideoPacket(number / 25, size, number == 0, quantiser=quantiser)
+        for number, (size, quantiser) in enumerate([keyframe, *(others, (others[0] * 4 // 5, others[1])) * 24])
+    ]
+    planned = plan(packets, profile=BALANCED, seed=b"lies", end_seconds=2.0, picture_macroblocks=900, probed=True)
+
+    assert [part.watched for part in planned.runs] == [watched]
+
+
 def test_vigilance_samples_twice_a_second() -> None:
     """The closest profile would leave half a second to hide in."""
     times = [index / 25 for index, _ in taken_at(steady(CALM), VIGILANT)]
