@@ -9,6 +9,7 @@ from functools import cache
 
 from sampler.demux.bits import Bits, HeaderError
 from sampler.demux.h264_sets import PictureParameters, SequenceParameters, read_pps, read_sps
+from sampler.demux.known_sets import FloodError, KnownSets
 from sampler.demux.references import BE_LONG, MAKE_LONG, RENEW, Lists, Marking, ReferenceList, SliceHead
 
 SLICE_HEAD_BYTES = 1024
@@ -17,8 +18,6 @@ COMMON_HEAD_BYTES = 32
 """As much is read first: real ones have 5 to 20 bytes."""
 PARAMETER_SET_BYTES = 1024
 """As much of a parameter set is read: scaling lists and 256 cycle offsets, the largest parts, take less."""
-PARAMETER_SETS = 20_000
-"""So many are read that differ from the one before; encoders that repeat them with every keyframe repeat the same."""
 SPS, PPS, IDR = 7, 8, 5
 SLICE_KINDS = "PBIPI"
 """slice_type modulo 5 (table 7-6): SP counts as P, SI as I."""
@@ -36,8 +35,8 @@ class QuantiserReader:
         """Those that make sense; None: the last one of that number did not."""
         self._pictures: dict[int, tuple[PictureParameters, SequenceParameters] | None] = {}
         """The same, each with the SPS that was there when it came."""
-        self._latest: dict[int, bytes] = {}
-        self._parsed = 0
+        self._known_sequences = KnownSets(read_sps, head_bytes=1, most_bytes=PARAMETER_SET_BYTES)
+        self._known_pictures = KnownSets(read_pps, head_bytes=1, most_bytes=PARAMETER_SET_BYTES)
         self.head: SliceHead | None = None
         """Head of the slice that was read last; None: it cannot be told."""
         self.field: tuple[int, bool] | None = None
@@ -55,27 +54,26 @@ class QuantiserReader:
         """By the parameter sets so far pictures may be fields, and slices redundant."""
 
     def learn(self, unit: bytes) -> None:
-        """Reads a parameter set; one that makes no sense is skipped."""
-        kind, unit = unit[0] & 0x1F, unit[:PARAMETER_SET_BYTES]
-        if unit == self._latest.get(kind) or self._parsed >= PARAMETER_SETS:
-            return
-        self._latest[kind] = unit
-        self._parsed += 1
-        bits = Bits(unit[1:])
+        """Reads a parameter set; one that makes no sense is skipped. In a flood of them nothing is known until
+        one comes again that was read."""
         try:
-            if kind == SPS:
-                identifier, sequence = read_sps(bits)
+            if unit[0] & 0x1F == SPS:
+                identifier, sequence = self._known_sequences.read(unit)
                 self._sequences[identifier] = sequence
                 if sequence is not None:
                     self.fields |= not sequence.frames_only
                     self.several_sizes |= self.picture_pixels not in (0, sequence.picture_pixels)
                     self.picture_pixels = max(self.picture_pixels, sequence.picture_pixels)
                     self.sample_weight = max(self.sample_weight, sequence.sample_weight)
-            elif kind == PPS:
-                identifier, picture = read_pps(bits)
+            elif unit[0] & 0x1F == PPS:
+                identifier, picture = self._known_pictures.read(unit)
                 of = None if picture is None else self._sequences.get(picture.sequence)
                 self._pictures[identifier] = None if picture is None or of is None else (picture, of)
                 self.may_be_redundant |= picture is not None and picture.redundant_pictures
+        except FloodError:
+            self._sequences.clear()
+            self._pictures.clear()
+            self.fields = self.may_be_redundant = self.several_sizes = True
         except HeaderError:
             return
 

@@ -9,13 +9,12 @@ from contextlib import suppress
 
 from sampler.demux.bits import Bits, HeaderError
 from sampler.demux.hevc_sets import Entries, HevcPicture, HevcSequence, read_pps, read_set, read_sps
+from sampler.demux.known_sets import FloodError, KnownSets
 
 SPS, PPS = 33, 34
 IRAP, IDR, CRA = range(16, 24), frozenset([19, 20]), 21
 PARAMETER_SET_BYTES = 4096
 """As much of a parameter set is read: scaling lists, the largest part, take less."""
-PARAMETER_SETS = 20_000
-"""So many are read that differ from the one before."""
 SLICE_HEAD_BYTES = 192
 """As much of a slice is read: reference picture sets of 16 pictures, coded in the header, take less."""
 COMMON_HEAD_BYTES = 32
@@ -34,8 +33,8 @@ class HevcReferences:
     def __init__(self) -> None:
         self._sequences: dict[int, HevcSequence] = {}
         self._pictures: dict[int, HevcPicture] = {}
-        self._latest: dict[int, bytes] = {}
-        self._parsed = 0
+        self._known_sequences = KnownSets(read_sps, head_bytes=2, most_bytes=PARAMETER_SET_BYTES)
+        self._known_pictures = KnownSets(read_pps, head_bytes=2, most_bytes=PARAMETER_SET_BYTES)
         self._orders: set[int] = set()
         self._leaves: set[int] = set()
         self._kept: set[int] = set()
@@ -54,23 +53,20 @@ class HevcReferences:
         """Pixels of the largest pictures so far, by the parameter sets that slices use; None: it cannot be told."""
 
     def learn(self, unit: bytes) -> None:
-        """Reads a parameter set; one that makes no sense is skipped."""
-        if not unit:
-            return
-        kind, unit = unit[0] >> 1, unit[:PARAMETER_SET_BYTES]
-        if unit == self._latest.get(kind) or self._parsed >= PARAMETER_SETS:
-            return
-        self._latest[kind] = unit
-        self._parsed += 1
-        bits = Bits(unit[2:])
+        """Reads a parameter set; one that makes no sense is skipped. In a flood of them nothing is known until
+        one comes again that was read."""
+        kind = unit[0] >> 1 if unit else 0
         try:
             if kind == SPS:
-                identifier, sequence = read_sps(bits)
+                identifier, sequence = self._known_sequences.read(unit)
                 self._sequences[identifier] = sequence
                 self.sample_weight = max(self.sample_weight, sequence.sample_weight)
             elif kind == PPS:
-                identifier, picture = read_pps(bits)
+                identifier, picture = self._known_pictures.read(unit)
                 self._pictures[identifier] = picture
+        except FloodError:
+            self._sequences.clear()
+            self._pictures.clear()
         except HeaderError:
             return
 
