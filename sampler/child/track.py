@@ -94,7 +94,9 @@ def sample_track(
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
         undecodable: list[Interval] = []
+        read_bytes = 0
         for number, window in enumerate(demuxer.windows(segment_before)):
+            read_before, read_bytes = read_bytes, source.read_bytes
             if number:
                 # What the last one leaves goes with the track.
                 gc.collect()
@@ -114,6 +116,7 @@ def sample_track(
                 has_second_decoder=executor.has_second_decoder,
                 leading_macroblocks=leading_macroblocks,
                 primer=window.primer,
+                read_bytes=read_bytes - read_before,
             )
             if leading_only:
                 planned = leading_plan(window, planned, max_gap_seconds=profile.max_gap_seconds)
@@ -169,6 +172,7 @@ def sample_track(
         span_seconds=duration_seconds - demuxer.begins_seconds,
         picture_macroblocks=demuxer.sample_weight * demuxer.picture_pixels / MACROBLOCK_PIXELS,
         decoder=name,
+        read_bytes=source.read_bytes,
     )
     summary = {
         "track": track,

@@ -14,6 +14,8 @@ class InputFile:
         self._descriptor = descriptor
         self.size_bytes = size
         self.recording = recording
+        self.read_bytes = 0
+        """Bytes that were read in order so far, some more than once."""
         self._position = 0
 
     def read(self, count: int) -> bytes:
@@ -22,6 +24,7 @@ class InputFile:
         if self.on_read is not None:
             self.on_read(self._position, data)
         self._position += len(data)
+        self.read_bytes += len(data)
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -23,6 +23,10 @@ an all-intra stream in segments of 0.5 s took 19 times a talking head's CPU, wit
 
 INPUT_SECONDS = 0.1
 """Time of an input that nothing is decoded for: opening it costs as much, which counts in segments of half a second."""
+READ_BYTES, READ_SHARE = 60, 0.5
+"""Bytes of an input, decoded or not, that take as long to read as a macroblock of H.264 to decode; and the part of the
+bound that reading takes at most, for profiles that allow few. A seventh of what 360p at 120 with CRF 2 takes is reading
+what is not decoded; null packets of an MPEG-TS, and filler, cost as much."""
 
 
 class DecodingCost(NamedTuple):
@@ -33,7 +37,7 @@ class DecodingCost(NamedTuple):
     """A byte of a packet costs it besides."""
 
 
-DECODING_COST = DecodingCost(1.0, 0.4)
+DECODING_COST = DecodingCost(1.0, 0.45)
 """H.264 takes 0.25 µs a macroblock and 0.1 µs a byte, over 12 streams of 720p with 0.2 to 30 bytes a macroblock, on a
 machine that was half as fast as it can be (2026-11-29). Both count: what has many bytes has many pictures too."""
 DECODING_COSTS = {
@@ -149,17 +153,25 @@ class DecodingBound:
 
     @classmethod
     def of(
-        cls, profile: SamplingProfile, *, span_seconds: float, picture_macroblocks: float, decoder: str = ""
+        cls,
+        profile: SamplingProfile,
+        *,
+        span_seconds: float,
+        picture_macroblocks: float,
+        decoder: str = "",
+        read_bytes: int = 0,
     ) -> "DecodingBound":
         """The bound of `span_seconds` of video. What half a second may cost, the shortest input may.
 
         Args:
             picture_macroblocks: size of a picture; 0: not known, and nothing is bounded.
             decoder: as FFmpeg calls it; some take more CPU than others.
+            read_bytes: of the input.
         """
         seconds = max(span_seconds, SHORTEST_SECONDS)
+        macroblocks = profile.macroblocks_per_second * (seconds - INPUT_SECONDS)
         return cls(
-            macroblocks=profile.macroblocks_per_second * (seconds - INPUT_SECONDS),
+            macroblocks=macroblocks - min(read_bytes / READ_BYTES, READ_SHARE * macroblocks),
             first_bytes=FIRST_BYTES * max(seconds, BURST_SECONDS),
             burst_seconds=min(seconds, BURST_SECONDS),
             picture_macroblocks=cost_of(decoder).macroblock * picture_macroblocks,

@@ -54,6 +54,7 @@ def plan(
     has_second_decoder: bool = False,
     leading_macroblocks: float | None = None,
     primer: int = 0,
+    read_bytes: int = 0,
 ) -> Plan:
     """The pictures to take of `packets`, run by run.
 
@@ -71,6 +72,7 @@ def plan(
         leading_macroblocks: that may be decoded for leading pictures, if the rest of the input was sampled before, so
             that no picture has to be; None: as many as the profile allows for all.
         primer: packets of the segment before; runs that begin after them are not sampled for `leading_macroblocks`.
+        read_bytes: of the input that the packets came from, with all that is not video.
     """
     parts = [
         _Part(
@@ -93,6 +95,7 @@ def plan(
         span_seconds=span_seconds,
         picture_macroblocks=sample_weight * picture_macroblocks,
         decoder=decoder,
+        read_bytes=read_bytes,
     )
     if leading_macroblocks is not None:
         bound = replace(bound, macroblocks=leading_macroblocks, first_bytes=0)

@@ -62,3 +62,31 @@ def test_where_one_cut_is_refused_so_is_what_may_begin_it(decoder: Decoder) -> N
 
     (stretch,) = segment.unmoderated
     assert stretch.start_seconds <= LATE * FRAME_SECONDS + 1e-6
+
+
+NULL_PACKET = b"\x47\x1f\xff\x10" + bytes(184)
+"""An MPEG-TS packet that players skip (ISO/IEC 13818-1, 2.4.3.3)."""
+FILLING = 40_000
+"""7.5 MB, which take as long to read as 125,000 macroblocks to decode."""
+
+
+def test_bytes_that_are_not_decoded_are_paid_for_too(decoder: Decoder) -> None:
+    """A segment of null packets costs CPU, and would cost it besides all that decoding may take."""
+    clip = encode_pictures(RECIPE, steady(PICTURES), lambda _index: GROUND)
+    bare, filled = (
+        decoder.sample(data, profile=BALANCED, seed=b"filled") for data in (clip, clip + FILLING * NULL_PACKET)
+    )
+
+    assert filled.macroblocks_left < bare.macroblocks_left - FILLING * len(NULL_PACKET) / 100
+    assert len(filled.frames) == len(bare.frames)
+    assert filled.unmoderated == ()
+
+
+def test_no_more_than_half_of_the_bound_goes_into_reading(decoder: Decoder) -> None:
+    """A profile that allows few macroblocks would see nothing of streams of high rates."""
+    clip = encode_pictures(RECIPE, steady(PICTURES), lambda _index: GROUND)
+    profile = BALANCED.model_copy(update={"macroblocks_per_second": 2 * ENOUGH, "audits_per_minute": 0})
+    segment = decoder.sample(clip + FILLING * NULL_PACKET, profile=profile, seed=b"filled")
+
+    assert segment.frames
+    assert segment.unmoderated == ()
