@@ -88,7 +88,7 @@ class SegmentSource:
     """Without user, query and fragment, where tokens are; empty: unknown."""
     media_sequence: int
     rendition: str = ""
-    """Name of the rendition, where it is another than the watched one: its segment was audited. Empty: it is not."""
+    """Name of the rendition, or of the other video, that was audited. Empty: it is the watched one's segment."""
 
 
 @dataclass(frozen=True, kw_only=True)

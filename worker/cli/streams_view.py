@@ -71,6 +71,8 @@ def stream_table(record: Mapping[str, Any]) -> FieldTable:
     audits, failed = (record["counts"].get(name, 0) for name in ("rendition_audits", "rendition_audits_failed"))
     if audits or failed:
         table.add("rendition audits", f"{audits}, and {failed} that could not be had")
+    if others := record["counts"].get("other_videos", 0):
+        table.add("other videos", Text(f"{others}, not watched: players may show them instead", "yellow"))
     table.add("risk", Text(f"{record['risk']['value']:.2f}", "bold"))
     for part in record["risk"]["parts"]:
         table.add(f"  {_part_name(part)}", _part(part))

@@ -91,11 +91,14 @@ def _differ(one: _Shown, two: _Shown) -> bool:
     return is_comparable and (one.pdq ^ two.pdq).bit_count() > DIFFERENT_BITS
 
 
-def with_rendition(watched: SegmentVerdict, other: SegmentVerdict, source: SegmentSource) -> SegmentVerdict:
+def with_rendition(
+    watched: SegmentVerdict, other: SegmentVerdict, source: SegmentSource, *, is_compared: bool
+) -> SegmentVerdict:
     """The verdict on a segment, with the pictures of another rendition of it, which cover none of its time.
 
     Args:
         source: place of the other rendition's segment.
+        is_compared: both should show the same; what they show otherwise is noted.
     """
     added = tuple(
         replace(sample, source=source, hits=tuple(replace(hit, source=source) for hit in sample.hits))
@@ -111,6 +114,6 @@ def with_rendition(watched: SegmentVerdict, other: SegmentVerdict, source: Segme
         cpu_seconds=watched.cpu_seconds + other.cpu_seconds,
         model_tallies=tallies,
         degraded=tuple(sorted({*watched.degraded, *other.degraded})),
-        notes=watched.notes + (DIFFER,) * renditions_differ(watched, other),
+        notes=watched.notes + (DIFFER,) * (is_compared and renditions_differ(watched, other)),
         evidence=watched.evidence.with_more(other.evidence),
     )

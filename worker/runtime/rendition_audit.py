@@ -2,9 +2,9 @@
 
 One rendition is watched, the cheapest that will do, while viewers choose another; and a broadcaster who encodes all of
 them himself may show in those what the watched one does not. So the seed draws segments of which a second rendition is
-fetched and moderated too. Its pictures are hashed, matched and classified as any are, and cover none of the segment's
-time. Nothing that goes wrong with it costs the segment its verdict, and a segment on which live rules hold waits for
-none.
+fetched and moderated too, or another video of the stream. Its pictures are hashed, matched and classified as any are,
+and cover none of the segment's time. Nothing that goes wrong with it costs the segment its verdict, and a segment on
+which live rules hold waits for none.
 """
 
 import logging
@@ -20,7 +20,7 @@ from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.urls import without_query
 from worker.ingest.pending.segments import MAX_URI_CHARACTERS
-from worker.ingest.playlist.hls import MasterPlaylist, Rendition, Segment, rendition_of, segment_key
+from worker.ingest.playlist.hls import MasterPlaylist, OtherVideo, Rendition, Segment, rendition_of, segment_key
 from worker.ingest.playlist.parse_window import PARSED_ENTRIES
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 from worker.ingest.playlist.rendition_draw import counterpart, is_drawn, other_rendition
@@ -111,7 +111,8 @@ class RenditionAudit:
             except (FetchError, PlaylistError, SamplerError) as error:
                 _log.debug("stream %s segment %s: no other rendition is seen: %s", stream_id, record.key, error)
                 return replace(verdict, audit_counts={FAILED: 1})
-        return replace(with_rendition(verdict, other, found.source), audit_counts={AUDITS: 1})
+        seen = with_rendition(verdict, other, found.source, is_compared=found.is_compared)
+        return replace(seen, audit_counts={AUDITS: 1})
 
     def _is_due(self, verdict: SegmentVerdict, facts: StreamFacts, judged_ms: int) -> bool:
         begun, record, policy = self.segment.begun, self.segment.record, self.active.policy
@@ -161,9 +162,14 @@ class RenditionAudit:
             sequence=other.sequence,
             name=other.name,
         )
-        return _OtherSegment(media=SegmentBytes(data=data, init=init), source=source, key=key)
+        return _OtherSegment(
+            media=SegmentBytes(data=data, init=init),
+            source=source,
+            key=key,
+            is_compared=isinstance(rendition, Rendition),
+        )
 
-    def _drawn(self, url: str, fetch: TimedFetch) -> tuple[Rendition, Segment] | None:
+    def _drawn(self, url: str, fetch: TimedFetch) -> tuple[Rendition | OtherVideo, Segment] | None:
         """A rendition and its segment, by the playlists as they are now."""
         record = self.segment.record
         fetched = fetch(url, max_bytes=MAX_PLAYLIST_BYTES)
@@ -193,6 +199,8 @@ class _OtherSegment:
     source: SegmentSource
     key: str
     """Its identity, for evidence."""
+    is_compared: bool
+    """An other video may be of another camera, and is not."""
 
 
 def _is_urgent(verdict: SegmentVerdict, policy: Policy) -> bool:

@@ -124,6 +124,14 @@ def test_audits_of_other_renditions_are_shown(environment: dict[str, str], redis
     assert re.search(r"rendition audits\W+3, and 2 that could not be had", shown)
 
 
+def test_other_videos_are_shown(environment: dict[str, str], redis: Redis):
+    """Nobody would see that viewers may choose what Livewarden does not watch."""
+    livewarden("streams", "add", "s", "--url", URL, environment=environment)
+    assert "other videos" not in livewarden("streams", "show", "s", environment=environment).out
+    redis.hset("lw:coverage:s", "count: other_videos", 3)
+    assert re.search(r"other videos\W+3, not watched", livewarden("streams", "show", "s", environment=environment).out)
+
+
 def test_degraded_marks_are_shown(environment: dict[str, str], redis: Redis):
     """A stream on which a rule cannot be evaluated would look healthy."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment)

@@ -132,6 +132,36 @@ def test_renditions_that_show_something_else_between_cuts_are_a_signal(process_w
     assert signal_of(moderate(process, origin)) == 1.0
 
 
+CAMERA_MASTER = b"""#EXTM3U
+#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="cameras",NAME="main",DEFAULT=YES
+#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="cameras",NAME="goal",URI="camera/index.m3u8?token=s3cret"
+#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=640x360,VIDEO="cameras"
+low/index.m3u8
+"""
+
+
+def test_a_listed_picture_in_an_other_video_is_raised_with_its_place(process_with: Process, origin: LiveOrigin):
+    """AVPlayer shows it in place of the stream's own pictures, to whoever chooses it."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "camera": [large("card")]}, master=CAMERA_MASTER)
+    record = moderate(process, origin)
+    (event,) = raised(process)
+    assert event["matches"][0]["list"] == "selftest"
+    assert event["segment"]["uri"] == f"http://{origin.host}/live/camera/0.ts"
+    assert event["segment"]["rendition"].startswith("video-")
+    assert (record["counts"]["rendition_audits"], record["counts"]["other_videos"]) == (1, 1)
+    assert (record["elapsed_seconds"], record["moderated_seconds"]) == (SEGMENT_SECONDS, SEGMENT_SECONDS)
+
+
+def test_another_camera_is_no_rendition_that_differs(process_with: Process, origin: LiveOrigin):
+    """Each stream of several cameras would seem to hide something."""
+    process = process_with(ALWAYS)
+    serve(origin, {"low": [small("astronaut")], "camera": [large("coffee")]}, master=CAMERA_MASTER)
+    record = moderate(process, origin)
+    assert record["counts"]["rendition_audits"] == 1
+    assert signal_of(record) == 0.0
+
+
 def test_renditions_of_another_shape_are_moderated_and_not_compared(process_with: Process, origin: LiveOrigin):
     """With bars above and below, the same picture is as far from itself as from any other."""
     process = process_with(ALWAYS)

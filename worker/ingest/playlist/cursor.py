@@ -85,6 +85,8 @@ class Cursor:
     """Restarts of the origin in a row."""
     interstitials: tuple[str, ...] = ()
     """`MediaPlaylist.interstitials` of the last playlist; those that are new are counted."""
+    other_videos: tuple[str, ...] = ()
+    """`MediaPlaylist.other_videos` of all playlists so far, the newest first; bounded by `MAX_OTHER_VIDEOS`."""
     newest: PrecedingSegment | None = None
     """The last segment before `next_sequence`, where it was listed in this epoch and rendition. The last field: the end
     of a watch cuts it off, for its URLs may have tokens (lua/shared/streams.lua)."""
@@ -111,8 +113,16 @@ class Cursor:
         state = StreamState(found.pop("state", StreamState.STARTING))
         newest = PrecedingSegment.read(found.pop("newest", None))
         interstitials = tuple(str(one) for one in found.pop("interstitials", ()))
+        other_videos = tuple(str(one) for one in found.pop("other_videos", ()))
         for name, value in found.items():
             expected = str if name in {"rendition", "reason"} else int
             if value is not None and type(value) is not expected:
                 raise TypeError(f"{name}: expected {expected.__name__}")
-        return cls(**found, seen=seen, state=state, newest=newest, interstitials=interstitials)
+        return cls(
+            **found,
+            seen=seen,
+            state=state,
+            newest=newest,
+            interstitials=interstitials,
+            other_videos=other_videos,
+        )

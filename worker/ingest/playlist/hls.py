@@ -71,6 +71,8 @@ class MediaPlaylist:
     """Segments listed after `segments`, counted and not parsed; only in a recording."""
     interstitials: tuple[str, ...] = ()
     """Identities of what players show in place of the stream (EXT-X-DATERANGE with X-ASSET-URI or X-ASSET-LIST)."""
+    other_videos: tuple[str, ...] = ()
+    """Identities of the master playlist's other videos, where it was read through one."""
 
     @property
     def listed(self) -> int:
@@ -129,11 +131,27 @@ class Rendition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OtherVideo:
+    """A media playlist that players may show in place of a rendition's pictures."""
+
+    uri: str
+    """Absolute URL; or as written, if that cannot be fetched."""
+    identity: str
+    """12 hexadecimal digits, by path, and a number among those of one path."""
+
+    @property
+    def name(self) -> str:
+        """As `Rendition.name`."""
+        return f"video-{self.identity}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class MasterPlaylist:
     """A list of renditions, without I-frame playlists (EXT-X-I-FRAME-STREAM-INF)."""
 
     url: str
     renditions: tuple[Rendition, ...]
+    other_videos: tuple[OtherVideo, ...] = ()
 
 
 def choose_rendition(

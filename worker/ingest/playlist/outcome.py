@@ -52,6 +52,9 @@ SHORT_EXTINF = "short_extinf"
 INTERSTITIALS = "interstitials"
 """Ledger count of interstitials: what players show in their place is not moderated."""
 
+OTHER_VIDEOS = "other_videos"
+"""Ledger count of other videos, which players may show in place of the watched rendition."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewSegment:

@@ -17,6 +17,7 @@ from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import join, split, without_query
 from worker.ingest.playlist.hls import InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
 from worker.ingest.playlist.interstitials import interstitials
+from worker.ingest.playlist.other_videos import other_videos
 from worker.ingest.playlist.parse_window import ParseWindow, parse_window
 
 MAX_PLAYLIST_BYTES = 2 * 2**20
@@ -78,7 +79,7 @@ def parse_playlist(
         raise PlaylistError(f"{shown}: line {tags.line_number}: expected a well-formed tag ({error})") from error
     _check_names(part, shown)
     if parsed["is_variant"]:
-        return _master(parsed, base, shown)
+        return _master(parsed, text, base, shown)
     if not tags.target_duration_seconds:
         raise PlaylistError(f"{shown}: expected #EXT-X-TARGETDURATION, which every media playlist has")
     return MediaPlaylist(
@@ -255,7 +256,7 @@ def _byte_range(
     return ByteRange(offset=start, length=int(length))
 
 
-def _master(parsed: dict[str, Any], base: Base, shown: str) -> MasterPlaylist:
+def _master(parsed: dict[str, Any], text: str, base: Base, shown: str) -> MasterPlaylist:
     if parsed["segments"]:
         raise PlaylistError(f"{shown}: expected segments or renditions, got both")
     renditions: list[Rendition] = []
@@ -275,7 +276,9 @@ def _master(parsed: dict[str, Any], base: Base, shown: str) -> MasterPlaylist:
         )
         names[rendition.name] += 1
         renditions.append(replace(rendition, namesake=names[rendition.name]))
-    return MasterPlaylist(url=str(base), renditions=tuple(renditions))
+    variants = {rendition.uri for rendition in renditions}
+    others = other_videos(text, variants, lambda uri: _resolved(uri, base, shown))
+    return MasterPlaylist(url=str(base), renditions=tuple(renditions), other_videos=others)
 
 
 def _resolved(uri: str, base: Base, where: str) -> str:

@@ -1,6 +1,6 @@
 """The draw of segments that are moderated in another rendition too, of that rendition, and its segment."""
 
-from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, Rendition, Segment
+from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, OtherVideo, Rendition, Segment
 
 DRAW_BYTES = 6
 """Bytes of a seed for one draw: as many as a float holds exactly."""
@@ -17,8 +17,10 @@ def is_drawn(seed: bytes, *, duration_ms: int, per_minute: float) -> bool:
     return _draw(seed, 0) < per_minute * duration_ms / MINUTE_MS
 
 
-def other_rendition(master: MasterPlaylist, watched: str, seed: bytes) -> Rendition | None:
+def other_rendition(master: MasterPlaylist, watched: str, seed: bytes) -> Rendition | OtherVideo | None:
     """Draws one of the playlists that are not watched, by its first rendition; None: there is none with pictures.
+
+    Where there are other videos, half of the draws are theirs, so that nobody hides a rendition among many of them.
 
     Args:
         watched: name of the rendition that is.
@@ -30,7 +32,12 @@ def other_rendition(master: MasterPlaylist, watched: str, seed: bytes) -> Rendit
             first.setdefault(rendition.uri, rendition)
     seen = {rendition.uri for rendition in master.renditions if rendition.name == watched}
     others = [rendition for uri, rendition in first.items() if uri not in seen]
-    return others[int(_draw(seed, 1) * len(others))] if others else None
+    kinds = [kind for kind in (others, master.other_videos) if kind]
+    if not kinds:
+        return None
+    at = _draw(seed, 1) * len(kinds)
+    kind = kinds[int(at)]
+    return kind[int(at % 1 * len(kind))]
 
 
 def counterpart(playlist: MediaPlaylist, *, sequence: int, program_ms: int | None) -> Segment | None:

@@ -19,9 +19,11 @@ from worker.ingest.playlist.capture_time import program_times, starts, within_cl
 from worker.ingest.playlist.cursor import Cursor, ListedSegment, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missed_time import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
+from worker.ingest.playlist.other_videos import MAX_OTHER_VIDEOS
 from worker.ingest.playlist.outcome import (
     INTERSTITIALS,
     LONG_EXTINF,
+    OTHER_VIDEOS,
     Missed,
     MissedReason,
     NewSegment,
@@ -139,6 +141,7 @@ def advance(
     counts = {
         LONG_EXTINF: sum(segment.long_extinf for segment in taken),
         INTERSTITIALS: len(set(playlist.interstitials).difference(cursor_before.interstitials)),
+        OTHER_VIDEOS: len(set(playlist.other_videos).difference(cursor_before.other_videos)),
     }
     complete = not playlist.segments or not playlist.ended or (cursor.next_sequence or 0) > playlist.last_sequence
     on_hold = not complete and (bool(taken) or not room or reading is Reading.RESET)
@@ -255,6 +258,7 @@ def _after_read(
         failing_since_ms=None,
         gone_since_ms=None,
         interstitials=playlist.interstitials,
+        other_videos=tuple(dict.fromkeys((*playlist.other_videos, *cursor.other_videos)))[:MAX_OTHER_VIDEOS],
     )
     if not playlist.segments:
         return cursor

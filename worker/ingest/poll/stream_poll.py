@@ -111,7 +111,8 @@ class StreamPolls:
         media = _parsed(second, stream)
         if isinstance(media, MediaPlaylist):
             cursor = stream.cursor.switched_to(rendition.name)
-            return replace(stream, cursor=cursor, media_url=rendition.uri), media
+            others = tuple(video.identity for video in parsed.other_videos)
+            return replace(stream, cursor=cursor, media_url=rendition.uri), replace(media, other_videos=others)
         if isinstance(media, MasterPlaylist):
             media = PlaylistError(f"{stream.stream_id}: expected a media playlist")
         return replace(unread, tried={**stream.tried, rendition.name: now_ms(self.redis)}), media

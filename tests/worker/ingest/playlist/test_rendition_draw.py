@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, Rendition, Segment
+from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, OtherVideo, Rendition, Segment
 from worker.ingest.playlist.rendition_draw import counterpart, is_drawn, other_rendition
 
 LOW = Rendition(uri="https://cdn.example/low.m3u8", bandwidth=500_000, width_pixels=640, height_pixels=360)
@@ -58,6 +58,23 @@ def test_each_of_the_other_renditions_is_drawn_and_neither_the_watched_one_nor_s
     found = [other_rendition(master, LOW.name, seed) for seed in seeds(400)]
     assert set(found) == {MIDDLE, HIGH}
     assert found.count(HIGH) == pytest.approx(200, abs=50)
+
+
+def test_other_videos_have_half_of_the_draws_however_many_they_are() -> None:
+    """What is shown in one of them alone would never be seen, or a broadcaster would hide a rendition among them."""
+    videos = tuple(OtherVideo(uri=f"https://cdn.example/{name}.m3u8", identity=name) for name in "abcdefgh")
+    master = MasterPlaylist(url="https://cdn.example/master.m3u8", renditions=(LOW, HIGH), other_videos=videos)
+    found = [other_rendition(master, LOW.name, seed) for seed in seeds(800)]
+    assert set(found) == {HIGH, *videos}
+    assert found.count(HIGH) == pytest.approx(400, abs=70)
+    assert found.count(videos[-1]) == pytest.approx(50, abs=30)
+
+
+def test_where_no_other_rendition_is_other_videos_are_drawn() -> None:
+    """A stream of one rendition and ten cameras would have no audits."""
+    video = OtherVideo(uri="https://cdn.example/camera.m3u8", identity="a")
+    master = MasterPlaylist(url="https://cdn.example/master.m3u8", renditions=(LOW, SOUND), other_videos=(video,))
+    assert {other_rendition(master, LOW.name, seed) for seed in seeds(20)} == {video}
 
 
 def test_a_stream_of_one_rendition_has_no_other() -> None:
