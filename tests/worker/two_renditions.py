@@ -103,11 +103,15 @@ def serve(
         origin.bodies[f"/live/{name}/index.m3u8"] = "\n".join(listed).encode()
 
 
-def moderate(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s") -> dict[str, Any]:
-    """Polls the stream, moderates all its segments, and gives its record."""
-    # A segment that waits for models and decoder to be started may hold its process for too long to be audited.
+def start(process: WorkerProcess) -> None:
+    """Starts models and decoder: a segment that waits for them may hold its process for too long to be audited."""
     facts = ModerationContext(stream=StreamFacts(stream_id="first"), capture_ms=0)
     process.pipeline.moderate(small("astronaut"), context=facts, seed=b"")
+
+
+def moderate(process: WorkerProcess, origin: LiveOrigin, stream_id: str = "s") -> dict[str, Any]:
+    """Polls the stream, moderates all its segments, and gives its record."""
+    start(process)
     return moderate_all(process, origin, stream_id)
 
 
