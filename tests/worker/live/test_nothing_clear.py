@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import NoReturn
 import av
 import numpy as np
 import pytest
-from file_writes import FileWrites, watched_writes
+from file_writes import FileWrites, counts, watched_writes
 from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import CeleryProcess, celery
 from pyrage import x25519
@@ -67,8 +68,9 @@ def clear_pictures(content: bytes) -> list[str]:
 def writes(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterator[FileWrites]:
     """All files that processes of this session write, from now on, on the disk and in the shared memory."""
     with ExitStack() as stack:
+        entry = f"{MARK}={tmp_path}".encode()
         try:
-            found = stack.enter_context(watched_writes(f"{MARK}={tmp_path}".encode(), [tmp_path, Path("/dev/shm")]))
+            found = stack.enter_context(watched_writes(entry, tmp_path, [tmp_path, Path("/dev/shm")]))
         except OSError as error:
             ci_or_skip(f"fanotify needs root and a kernel that has it: {error}")
         yield found
@@ -102,6 +104,16 @@ def stored(folder: Path) -> list[Path]:
     return sorted((folder / "store" / "evidence").rglob("*.age"))
 
 
+def test_a_file_of_another_test_does_not_count(tmp_path: Path) -> None:
+    """Pictures that a test beside this one writes in the clear would be taken for a worker's."""
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait()
+    found = FileWrites(session=b"", folder=tmp_path, shared=Path(tempfile.gettempdir()))
+    assert not counts(ended.pid, found.shared / "another" / "picture.png", found)
+    assert counts(ended.pid, tmp_path / "tmp" / "#12 (deleted)", found)
+    assert counts(ended.pid, Path("/var/cache/picture.png"), found)
+
+
 @pytest.mark.timeout(240)
 def test_no_picture_reaches_a_disk_in_the_clear(
     redis: Redis, redis_url: str, origin: LiveOrigin, writes: FileWrites, tmp_path: Path
@@ -122,9 +134,7 @@ def test_no_picture_reaches_a_disk_in_the_clear(
     }
     # What is written and deleted at once is found: else this test could not fail.
     control = "import sys, tempfile; file = tempfile.TemporaryFile(); file.write(bytes.fromhex(sys.argv[1]))"
-    subprocess.run(
-        [sys.executable, "-c", control, min(runs).hex()], env={**os.environ, MARK: str(tmp_path)}, check=True
-    )
+    subprocess.run([sys.executable, "-c", control, min(runs).hex()], env={**os.environ, **environment}, check=True)
     eventually(lambda: found_in(writes.contents, {min(runs)}), within_seconds=10, what="the control is found")
     writes.contents.clear()
     with celery("worker", environment, tmp_path, "--concurrency=2", through=WITH_CORES) as worker:
