@@ -111,7 +111,7 @@ def test_a_copy_of_an_earlier_epoch_is_a_loss(redis: Redis) -> None:
     other.sign()
     redis.flushall()
     emptied = one.signs_for(500)
-    other.sign()
+    other.signs_for(1)
     redis.restore(EPOCH, 0, copy, replace=True)
     after = one.sign()
     assert after.id not in (first.id, emptied.id)
