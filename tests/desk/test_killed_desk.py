@@ -2,22 +2,24 @@
 
 import json
 import re
-import time
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 from desk_process import PASSWORD, DeskProcess, csrf_in, desk_process
 from evidence_items import Pair, identity_file
+from hls_origin import eventually
 from judging_page import judging_form
 from kept_evidence import KeptEvidence
 from people_made import Roster
 from pictures_kept import PictureCases
 from redis import Redis
+from redis_between import Command, Send, redis_between
 from scene import Scene
 
 from config.facts import Severity
@@ -37,24 +39,39 @@ class KillableDesk:
     folder: Path
     settings: dict[str, str]
     cookies: httpx.Cookies
+    _holds: Callable[[], bool] = lambda: False
+    """Once it does, Redis answers the desk no more."""
+    _killed: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def running(self) -> Iterator[tuple[DeskProcess, httpx.Client]]:
         """The desk, and the browser, with the cookies that it has."""
-        with desk_process(self.redis_url, self.folder, **self.settings) as desk, desk.client() as client:
+        with (
+            redis_between(self.redis_url, self._between) as url,
+            desk_process(url, self.folder, **self.settings) as desk,
+            desk.client() as client,
+        ):
             client.cookies = self.cookies
             yield desk, client
             self.cookies = client.cookies
 
+    def _between(self, _command: Command, send: Send) -> bytes | None:
+        answer = send()
+        if self._holds():
+            self._killed.wait(60)
+            return None
+        return answer
+
     def killed_in(self, desk: DeskProcess, request: Callable[[], httpx.Response], when: Callable[[], bool]) -> None:
-        """Sends a request, and kills the desk once `when` holds."""
+        """Sends a request, and kills the desk once `when` holds: from then on it goes no step further."""
         with ThreadPoolExecutor(1) as pool:
+            self._holds = when
             sent: Future[httpx.Response] = pool.submit(request)
-            until = time.monotonic() + 20
-            while not when():  # as fast as it can: the next step is a millisecond away
-                assert time.monotonic() < until
+            eventually(when, within_seconds=60, what="the desk comes so far")
             desk.process.kill()
             desk.process.wait()
+            self._holds = lambda: False
+            self._killed.set()
             with pytest.raises(httpx.TransportError):
                 sent.result()
 
