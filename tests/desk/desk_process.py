@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 PASSWORD = "correct horse battery"
-ANSWERED_SECONDS = 30
+ANSWERED_SECONDS = 60
 STARTED_SECONDS = 60
 
 
@@ -109,7 +109,7 @@ def desk_process(redis_url: str, folder: Path, **settings: str) -> Iterator[Desk
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

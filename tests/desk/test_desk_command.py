@@ -32,6 +32,6 @@ def test_the_first_start_prints_a_link_that_works(redis: Redis, redis_url: str, 
                 assert "first lead" in client.get(link).text
         finally:
             process.send_signal(signal.SIGINT)
-            status = process.wait(20)
+            status = process.wait(60)
     assert status in (0, 130, -signal.SIGINT)
     assert redis.ping()

@@ -14,7 +14,7 @@ def fetch_as_they_come(fetcher: Fetcher, requests: Sequence[FetchRequest]) -> di
         for place, request in enumerate(requests):
             fetches.ask(str(place), request)
         while len(answers) < len(requests):
-            found = fetches.answer(within_seconds=30)
+            found = fetches.answer(within_seconds=60)
             assert found is not None, f"{len(answers)} of {len(requests)} were answered"
             assert isinstance(found[1], Fetched | FetchError), found
             answers[int(found[0])] = found[1]

@@ -42,7 +42,7 @@ class ServerWithClock:
         with Redis.from_url(self.url) as redis:
             eventually(
                 lambda: abs(redis.time()[0] - time.time() - offset_seconds) < 5,
-                within_seconds=10,
+                within_seconds=60,
                 what="its clock is set",
             )
 
@@ -80,11 +80,11 @@ def server_with_clock(folder: Path, ci_or_skip: Callable[[str], NoReturn]) -> It
         )
     server = ServerWithClock(url=f"redis://127.0.0.1:{port}/0", file=clock)
     try:
-        eventually(lambda: _answers(server), within_seconds=30, what=(folder / "server.log").read_text)
+        eventually(lambda: _answers(server), within_seconds=60, what=(folder / "server.log").read_text)
         yield server
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(server: ServerWithClock) -> bool:

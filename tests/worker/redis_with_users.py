@@ -94,11 +94,11 @@ def server_with_users(program: str, folder: Path) -> Iterator[ServerWithUsers]:
             stderr=subprocess.STDOUT,
         )
     try:
-        eventually(lambda: _answers(server), within_seconds=20, what=lambda: (folder / "server.log").read_text())
+        eventually(lambda: _answers(server), within_seconds=60, what=lambda: (folder / "server.log").read_text())
         yield server
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(server: ServerWithUsers) -> bool:

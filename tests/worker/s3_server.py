@@ -50,4 +50,4 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield f"s3://{BUCKET}/deployment"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

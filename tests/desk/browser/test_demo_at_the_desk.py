@@ -58,7 +58,6 @@ def size_of(picture: Path) -> tuple[int, int]:
     return width, height
 
 
-@pytest.mark.timeout(240)
 def test_the_readme_s_pictures_are_the_demo_s(
     demo: subprocess.Popen[str], chromium: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -73,7 +72,6 @@ def test_the_readme_s_pictures_are_the_demo_s(
     assert [size_of(DOCS / name) for name in shown] == [size_of(folder / name) for name in shown]
 
 
-@pytest.mark.timeout(240)
 def test_a_newcomer_decides_the_test_card_within_a_minute(
     demo: subprocess.Popen[str], chromium: Browser, tmp_path: Path
 ) -> None:

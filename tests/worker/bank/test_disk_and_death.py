@@ -102,7 +102,6 @@ def test_a_host_without_disk_space_keeps_its_snapshot(
     assert follower.in_force().degraded == ("bank-behind",)
 
 
-@pytest.mark.timeout(150)
 def test_a_compaction_that_is_killed_changes_nothing_and_the_next_one_works(
     redis: Redis, redis_url: str, storage: SnapshotStorage, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:

@@ -229,12 +229,12 @@ def test_a_stale_list_is_reported_and_stays_in_force(
     """A feed that broke months ago would look fresh; or moderation would stop for it."""
     known = secrets.token_hex(32)
     edits.create(redis, follow(redis, storage).bank, ListSpec(name="feed", refresh_seconds=0.001))
-    eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=5, what="nothing is read into it")
+    eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=60, what="nothing is read into it")
     follower = BankFollower(redis, storage, None)
     follower.refresh()
     assert follower.in_force().degraded == ("stale-list:feed",)
     import_file(redis, storage, "feed", list_file({"1": known}))
-    eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=5, what="it ages")
+    eventually(lambda: follow(redis, storage).stale == ("feed",), within_seconds=60, what="it ages")
     follower.refresh()
     assert follower.in_force().degraded == ("stale-list:feed",)
     assert finds(follower, known)
@@ -261,11 +261,11 @@ def test_a_stale_list_is_published_once(redis: Redis, storage: SnapshotStorage, 
     """Each worker would call operators each minute; or none would, and the feed would stay broken."""
     spec = ListSpec(name="feed", source="NCMEC", owner="trust@example.org", refresh_seconds=0.001)
     edits.create(redis, follow(redis, storage).bank, spec)
-    eventually(lambda: follow(redis, storage).stale, within_seconds=5, what="nothing is read into it")
+    eventually(lambda: follow(redis, storage).stale, within_seconds=60, what="nothing is read into it")
     assert [publish_stale(redis, follow(redis, storage), deployment="test") for _ in range(3)] == [1, 0, 0]
     import_file(redis, storage, "feed", list_file(1))
     stale = eventually(
-        lambda: (now := follow(redis, storage)).stale and now, within_seconds=5, what="it ages once more"
+        lambda: (now := follow(redis, storage)).stale and now, within_seconds=60, what="it ages once more"
     )
     assert publish_stale(redis, stale, deployment="test") == 1
     never, again = (json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations"))

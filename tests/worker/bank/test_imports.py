@@ -289,7 +289,6 @@ def test_a_full_disk_changes_nothing(redis: Redis, storage: SnapshotStorage, lis
     assert not redis.exists(WRITER)
 
 
-@pytest.mark.timeout(120)
 def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
     redis: Redis, redis_url: str, storage: SnapshotStorage, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -314,7 +313,7 @@ def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
             },
             cwd=tmp_path,
         )
-        eventually(reached, within_seconds=30, what=stage)
+        eventually(reached, within_seconds=60, what=stage)
         process.kill()
         process.wait()
         assert state(redis, storage) == before

@@ -65,7 +65,7 @@ def standing_still(storage: Stalling, work: Callable[[], object]) -> Iterator[No
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert storage.reached.wait(30)
+    assert storage.reached.wait(60)
     yield
     storage.go_on.set()
     thread.join(60)

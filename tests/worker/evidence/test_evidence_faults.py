@@ -183,7 +183,7 @@ def test_candidates_expire_while_the_store_hangs(faulted: FaultedEvidence) -> No
     FaultyFiles.hangs = threading.Event()
     hanging = threading.Thread(target=faulted.uploader.step)
     hanging.start()
-    assert FaultyFiles.entered.wait(20)
+    assert FaultyFiles.entered.wait(60)
     try:
         expiry.step()
         faulted.seconds += EXPIRE_SECONDS - 1
@@ -194,7 +194,7 @@ def test_candidates_expire_while_the_store_hangs(faulted: FaultedEvidence) -> No
         assert faulted.spooled() == {waiting.ref}
     finally:
         FaultyFiles.hangs.set()
-        hanging.join(20)
+        hanging.join(60)
     assert faulted.stored() == {waiting.ref}
 
 

@@ -119,11 +119,11 @@ def test_hits_go_before_context(faulty: Upload) -> None:
     FaultyFiles.hangs = threading.Event()
     thread = threading.Thread(target=faulty.step)
     thread.start()
-    assert FaultyFiles.entered.wait(20)
+    assert FaultyFiles.entered.wait(60)
     folder = Path(faulty.url.removeprefix("faulty://")) / "evidence" / INCIDENT
     assert [path.name[:32] for path in folder.iterdir()] in ([hit.ref], [])
     FaultyFiles.hangs.set()
-    thread.join(20)
+    thread.join(60)
     assert set(faulty.store.refs(INCIDENT)) == {hit.ref, context.ref}
 
 
@@ -246,10 +246,10 @@ def test_an_item_purged_on_its_way_is_not_in_the_store_afterwards(faulty: Upload
     FaultyFiles.hangs = threading.Event()
     thread = threading.Thread(target=faulty.step)
     thread.start()
-    assert FaultyFiles.entered.wait(20)
+    assert FaultyFiles.entered.wait(60)
     evict(faulty.redis, INCIDENT, item.ref)
     FaultyFiles.hangs.set()
-    thread.join(20)
+    thread.join(60)
     assert faulty.store.refs(INCIDENT) == []
 
 
@@ -371,11 +371,11 @@ def test_the_spool_takes_pictures_while_the_store_hangs(faulty: Upload) -> None:
     FaultyFiles.hangs = threading.Event()
     thread = threading.Thread(target=faulty.step)
     thread.start()
-    assert FaultyFiles.entered.wait(20)
+    assert FaultyFiles.entered.wait(60)
     late = faulty.item(2)
     assert late.ref in faulty.spooled()
     FaultyFiles.hangs.set()
-    thread.join(20)
+    thread.join(60)
     faulty.step()
     assert faulty.spooled() == set()
 
@@ -474,7 +474,7 @@ def test_a_worker_s_thread_carries_until_it_stops(redis: Redis, redis_url: str, 
         eventually(lambda: not spool.entries(), within_seconds=60, what="the item stays in the spool")
     finally:
         stopping.set()
-        thread.join(20)
+        thread.join(60)
     assert EvidenceStore(lambda: ObjectStore(settings.store_url)).read(INCIDENT, item.ref) == item.sealed
 
 

@@ -29,7 +29,6 @@ def doctor(environment: dict[str, str]) -> tuple[Ran, dict[str, dict[str, str]]]
     return ran, {check["name"]: check for check in ran.records}
 
 
-@pytest.mark.timeout(240)
 def test_a_dead_deployment_looks_dead_and_recovers(
     redis: Redis, environment: dict[str, str], origin: LiveOrigin, tmp_path: Path
 ) -> None:
@@ -45,8 +44,8 @@ def test_a_dead_deployment_looks_dead_and_recovers(
         )
         wrong = origin.url.replace("/live/", "/wrong/")
         watch(redis, register("wrong", wrong, url_template="", legal_basis=""))
-        eventually(lambda: redis.xlen(STREAM_EVENTS), within_seconds=20, what="the wrong URL's event is out")
-        eventually(lambda: doctor(environment)[1]["beat"]["state"] == "ok", within_seconds=30, what="beat is there")
+        eventually(lambda: redis.xlen(STREAM_EVENTS), within_seconds=60, what="the wrong URL's event is out")
+        eventually(lambda: doctor(environment)[1]["beat"]["state"] == "ok", within_seconds=60, what="beat is there")
         ran, checks = doctor(environment)
         assert {name: checks[name]["state"] for name in ("workers", "beat", "streams")} == dict.fromkeys(
             ("workers", "beat", "streams"), "ok"
@@ -73,7 +72,7 @@ def test_a_dead_deployment_looks_dead_and_recovers(
         assert f"unwatched since {record['unwatched_since'][:16].replace('T', ' ')}" in listed
         eventually(
             lambda: stream_status(redis, "s")["lag_seconds"] >= record["lag_seconds"] + 1,
-            within_seconds=5,
+            within_seconds=60,
             what="lag grows",
         )
     with celery("beat", environment, tmp_path), celery("worker", environment, tmp_path, "--concurrency=2"):
@@ -81,7 +80,7 @@ def test_a_dead_deployment_looks_dead_and_recovers(
         eventually(
             lambda: stream_status(redis, "s")["unwatched_since"] is None, within_seconds=60, what="it is watched again"
         )
-        eventually(lambda: doctor(environment)[0].status == 0, within_seconds=30, what="doctor has nothing to say")
+        eventually(lambda: doctor(environment)[0].status == 0, within_seconds=60, what="doctor has nothing to say")
         eventually(lambda: stream_status(redis, "s")["moderated_seconds"] == 8, within_seconds=60, what="it goes on")
     _, checks = doctor(environment)
     assert checks["workers"]["found"].startswith("none "), "who ends in order takes leave"

@@ -34,7 +34,7 @@ class Living:
     def signs_for(self, milliseconds: int) -> Epoch:
         """Reports presence until Redis's clock has advanced by so much."""
         begun = self.sign()
-        eventually(lambda: self.sign().alive_ms - begun.alive_ms > milliseconds, within_seconds=30, what="it goes on")
+        eventually(lambda: self.sign().alive_ms - begun.alive_ms > milliseconds, within_seconds=60, what="it goes on")
         return self.sign()
 
 

@@ -228,7 +228,6 @@ while True:
 """
 
 
-@pytest.mark.timeout(120)
 def test_kills_lose_no_report_and_raise_none_twice(scene: Scene, redis_url: str) -> None:
     """A worker that is killed between two steps would take a report with it, or call a person twice."""
     streams = [watched(scene.redis, f"cam-{number}") for number in range(150)]
@@ -239,7 +238,7 @@ def test_kills_lose_no_report_and_raise_none_twice(scene: Scene, redis_url: str)
         try:
             eventually(
                 lambda left=left: scene.redis.zcard(DUE_DANGER) <= left,  # type: ignore[misc]
-                within_seconds=30,
+                within_seconds=60,
                 what="reports are raised",
             )
         finally:
@@ -261,7 +260,7 @@ def test_a_worker_raises_a_report_by_itself(scene: Scene) -> None:
     thread.start()
     try:
         report(scene.redis, watched(scene.redis))
-        eventually(lambda: scene.redis.exists(CRITICAL), within_seconds=10, what="it is raised")
+        eventually(lambda: scene.redis.exists(CRITICAL), within_seconds=60, what="it is raised")
     finally:
         stopping.set()
         thread.join()

@@ -199,7 +199,6 @@ def processes(redis_url: str) -> Iterator[list[Ender]]:
             ender.end()
 
 
-@pytest.mark.timeout(300)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=drawn_segments, seed=st.integers(0, 2**32))
 def test_the_same_is_raised_in_whatever_order_processes_end_segments(
@@ -223,7 +222,6 @@ def test_the_same_is_raised_in_whatever_order_processes_end_segments(
     assert redis.hget("lw:coverage:cam", "moderated") == str(len(segments))
 
 
-@pytest.mark.timeout(300)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=drawn_segments, seed=st.integers(0, 2**32))
 def test_every_match_is_shown_to_somebody_despite_concurrent_decisions(

@@ -31,7 +31,6 @@ def test_a_channel_closed_after_its_transport_raises_the_error_that_celery_expec
     assert issubclass(RedisConnectionError, connection.transport.connection_errors)
 
 
-@pytest.mark.timeout(150)
 def test_a_worker_whose_acknowledgement_is_lost_takes_the_next_message(origin: LiveOrigin, tmp_path: Path):
     """A worker could be idle for ever after a restart of Redis, while its signs of life go on."""
     persistence = {"data_dir": tmp_path / "valkey", "config": {"appendonly": "yes"}}
@@ -54,7 +53,6 @@ def test_a_worker_whose_acknowledgement_is_lost_takes_the_next_message(origin: L
             worker.kill_group()
 
 
-@pytest.mark.timeout(150)
 def test_a_worker_whose_question_for_work_is_never_answered_asks_again(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ):

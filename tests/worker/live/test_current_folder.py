@@ -50,6 +50,6 @@ def test_nothing_of_the_current_folder_is_imported(
         assert process.poll() is None, log.read_text()
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
     assert "shadowed" not in log.read_text()
     assert not (folder.parent / "imported").exists()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-import pytest
 from evidence_items import Pair, recipients_file
 from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import CeleryProcess, celery
@@ -56,7 +55,6 @@ def processes(worker: CeleryProcess) -> list[int]:
     return [worker.process.pid, *descendants_of(worker.process.pid)]
 
 
-@pytest.mark.timeout(240)
 def test_a_worker_holds_no_key_that_opens_what_it_sealed(
     redis: Redis,
     origin: LiveOrigin,

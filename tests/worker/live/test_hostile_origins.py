@@ -13,7 +13,6 @@ from typing import Any
 
 import av
 import numpy as np
-import pytest
 from hls_origin import LiveOrigin, eventually, fragmented_mp4, segment_bytes, serving
 from ledgers import check_equation, escalated
 from live_stack import celery
@@ -171,7 +170,6 @@ HOSTILE = (
 )
 
 
-@pytest.mark.timeout(200)
 def test_hostile_origins_cost_honest_streams_nothing(redis: Redis, redis_url: str, tmp_path: Path):
     """A broadcaster's own origin could stop moderation, or reach services that only workers can reach."""
     slow_to_decode(), bomb()  # before the test waits for them
@@ -200,7 +198,7 @@ def test_hostile_origins_cost_honest_streams_nothing(redis: Redis, redis_url: st
         eventually(lambda: origin.requested("slow-media", ".ts"), within_seconds=60, what=worker.text)
         for name, served in honest.items():
             watch(redis, register(name, served.url, purpose="drill", url_template="", legal_basis=""))
-        eventually(lambda: escalated(redis) == set(HONEST), within_seconds=30, what=worker.text)
+        eventually(lambda: escalated(redis) == set(HONEST), within_seconds=60, what=worker.text)
 
         expected = {
             "bomb-segments": {"failed: too_large": 6.0},
@@ -217,12 +215,12 @@ def test_hostile_origins_cost_honest_streams_nothing(redis: Redis, redis_url: st
                 for name in expected
             }
 
-        eventually(lambda: failed() == expected, within_seconds=40, what=lambda: f"{failed()}\n{worker.text()[-6000:]}")
-        eventually(lambda: stream_status(redis, "maps")["moderated_seconds"] == 6, within_seconds=40, what=worker.text)
+        eventually(lambda: failed() == expected, within_seconds=60, what=lambda: f"{failed()}\n{worker.text()[-6000:]}")
+        eventually(lambda: stream_status(redis, "maps")["moderated_seconds"] == 6, within_seconds=60, what=worker.text)
         # Its bound of macroblocks has next to nothing of it decoded.
         eventually(
             lambda: stream_status(redis, "slow-media")["reasons"].get("skipped: budget", 0) > 1,
-            within_seconds=40,
+            within_seconds=60,
             what=worker.text,
         )
         assert stream_status(redis, "bomb-playlist")["reason"] == "too_large"

@@ -72,7 +72,6 @@ def test_hostile_urls_cost_no_other_stream_of_their_batch_its_poll(redis: Redis,
         assert stream_status(redis, name)["reason"] == "bad_url", name
 
 
-@pytest.mark.timeout(200)
 def test_no_text_of_a_stream_steers_a_log_or_a_terminal(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:

@@ -69,7 +69,6 @@ def sent_by_a_platform(redis_url: str, urls: dict[str, str]) -> None:
         platform.send_task("livewarden.none", args=["x", with_user], kwargs={"url": with_user}, queue="control")
 
 
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_no_secret_no_query_and_no_control_byte_is_logged(log_format: str, tmp_path: Path) -> None:
     """A reader of logs could watch signed streams, log in to Redis, or have their terminal taken over."""
@@ -106,12 +105,12 @@ def test_no_secret_no_query_and_no_control_byte_is_logged(log_format: str, tmp_p
                 "gone.ts",
             )
             for text in (*expected, "a watched stream was changed", "redirected", "livewarden.none"):
-                eventually(lambda text=text: text in worker.text(), within_seconds=40, what=f"{text}\n{worker.text()}")
+                eventually(lambda text=text: text in worker.text(), within_seconds=60, what=f"{text}\n{worker.text()}")
             # New connections are refused from now on, with an error.
             redis.config_set("requirepass", f"another {SECRET}")
             redis.client_kill_filter(_type="normal", skipme=True)
             for process in (worker, beat):
-                eventually(lambda one=process: "invalid " in one.text(), within_seconds=40, what=process.text)
+                eventually(lambda one=process: "invalid " in one.text(), within_seconds=60, what=process.text)
         ran.append(livewarden("streams", "list", environment=environment))
         ran.append(livewarden("streams", "list", environment=environment | {"LIVEWARDEN_REDIS_URL": f"{url}/x y"}))
         redis.config_set("requirepass", PASSWORD)

@@ -5,7 +5,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
 from commandline import livewarden
 from evidence_items import Pair, recipients_file
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, eventually, segment_bytes
@@ -23,7 +22,6 @@ WITHIN_SECONDS = 3.0
 LOOKS = 4
 
 
-@pytest.mark.timeout(180)
 def test_look_is_sealed_within_three_seconds(
     scene: Scene, redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -55,7 +53,7 @@ def test_look_is_sealed_within_three_seconds(
                 what=worker.text,
             )
             for _ in range(LOOKS):
-                eventually(lambda: not redis.exists("lw:looking:cam-1"), within_seconds=30, what="the stream rests")
+                eventually(lambda: not redis.exists("lw:looking:cam-1"), within_seconds=60, what="the stream rests")
                 began = time.monotonic()
                 ran = livewarden("evidence", "look", incident, "--by", "mo", "--json", environment=variables)
                 assert ran.status == 0, ran.err + worker.text()
@@ -64,7 +62,7 @@ def test_look_is_sealed_within_three_seconds(
                 took.append(ran.records[0]["seconds"])
             # It comes into the store like any other picture.
             stored = tmp_path / "store" / "evidence" / incident
-            eventually(lambda: len(list(stored.glob("*.age"))) == LOOKS, within_seconds=30, what="they are stored")
+            eventually(lambda: len(list(stored.glob("*.age"))) == LOOKS, within_seconds=60, what="they are stored")
     finally:
         over.set()
         broadcaster.join()
@@ -72,7 +70,6 @@ def test_look_is_sealed_within_three_seconds(
     assert [record.kind for record in records_of(redis, incident)] == ["context"] * LOOKS
 
 
-@pytest.mark.timeout(180)
 def test_look_outlives_answers_that_are_lost(
     scene: Scene, redis: Redis, redis_url: str, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -40,7 +40,6 @@ def test_an_unpersisted_write_is_not_confirmed_after_a_lost_answer(tmp_path: Pat
             assert redis.xlen(OPERATIONS) == 1
 
 
-@pytest.mark.timeout(200)
 def test_a_worker_with_lost_answers_loses_and_doubles_nothing(redis: Redis, redis_url: str, tmp_path: Path):
     """A switch that drops connections would break the ledger, or escalate a picture twice or never."""
     answers = LostAnswers(every=7)

@@ -6,7 +6,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
 from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import CeleryProcess, celery, findings
 from redis import Redis
@@ -62,7 +61,6 @@ def processes(redis: Redis, key: str) -> set[int]:
     return {int(str(name).rpartition(":")[2]) for name in redis.hkeys(key)}
 
 
-@pytest.mark.timeout(180)
 def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -85,12 +83,12 @@ def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
         assert record["moderated_seconds"] == record["elapsed_seconds"] == 2 * SEGMENTS, record["reasons"]
         assert record["reasons"] == {}
         assert len(seen) >= 4, "children were replaced, and more than once"
-        eventually(lambda: not left_behind(worker), within_seconds=20, what=lambda: str(left_behind(worker)))
+        eventually(lambda: not left_behind(worker), within_seconds=60, what=lambda: str(left_behind(worker)))
         living = pool_children(worker)
-        eventually(lambda: processes(redis, IN_FORCE) <= living, within_seconds=20, what="who is gone is forgotten")
+        eventually(lambda: processes(redis, IN_FORCE) <= living, within_seconds=60, what="who is gone is forgotten")
         eventually(
             lambda: processes(redis, FOLLOWERS) - {worker.process.pid} <= living,
-            within_seconds=20,
+            within_seconds=60,
             what="too",
         )
     assert len(findings(redis, "lw:escalations:high")) == 1
@@ -104,6 +102,6 @@ def test_a_process_that_ends_is_forgotten_immediately(process: WorkerProcess, re
     edits.create(redis, process.bank.in_force().bank, ListSpec(name="own"))
     process.warm_up()
     hashes = {FOLLOWERS, IN_FORCE}
-    eventually(lambda: all(redis.hlen(key) == 1 for key in hashes), within_seconds=20, what="it says what it follows")
+    eventually(lambda: all(redis.hlen(key) == 1 for key in hashes), within_seconds=60, what="it says what it follows")
     process.leave()
     assert {key for key in hashes if redis.exists(key)} == set()

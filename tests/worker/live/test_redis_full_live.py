@@ -44,7 +44,6 @@ def published(redis: Redis) -> list[str]:
     return [event["type"].removeprefix("livewarden.operations.") for event in events]
 
 
-@pytest.mark.timeout(240)
 def test_a_deployment_keeps_deciding_and_recovers(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
     """An operator who looks for what fills Redis would find dead workers and a queue without decisions; and when there
     is room again, streams would stay unwatched, and the time would be in no ledger."""
@@ -60,10 +59,10 @@ def test_a_deployment_keeps_deciding_and_recovers(redis: Redis, server: ValkeySe
         redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
         with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
             eventually(lambda: redis.xlen(DRILLS), within_seconds=90, what=worker.text)
-            eventually(lambda: not stream_status(redis, "s")["pending_seconds"], within_seconds=30, what=worker.text)
+            eventually(lambda: not stream_status(redis, "s")["pending_seconds"], within_seconds=60, what=worker.text)
             children = sorted(worker.children())
             fill(redis)
-            eventually(lambda: "redis_full.v1" in published(redis), within_seconds=30, what=worker.text)
+            eventually(lambda: "redis_full.v1" in published(redis), within_seconds=60, what=worker.text)
             polls = redis.hget("lw:stream:s", "last_poll_ms")
             held = take(redis, "ann")
             assert held is not None
@@ -83,15 +82,14 @@ def test_a_deployment_keeps_deciding_and_recovers(redis: Redis, server: ValkeySe
             eventually(
                 lambda: stream_status(redis, "s")["moderated_seconds"] >= 10, within_seconds=60, what=worker.text
             )
-            eventually(lambda: redis.hget("lw:stream:s", "last_poll_ms") != polls, within_seconds=30, what=worker.text)
-            eventually(lambda: redis.xlen(DRILLS) >= before, within_seconds=30, what=worker.text)
-            eventually(lambda: "redis_room.v1" in published(redis), within_seconds=30, what=worker.text)
+            eventually(lambda: redis.hget("lw:stream:s", "last_poll_ms") != polls, within_seconds=60, what=worker.text)
+            eventually(lambda: redis.xlen(DRILLS) >= before, within_seconds=60, what=worker.text)
+            eventually(lambda: "redis_room.v1" in published(redis), within_seconds=60, what=worker.text)
             assert sorted(worker.children()) == children, "a full Redis ended what was in hand"
             record = stream_status(redis, "s")
             assert sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"])
 
 
-@pytest.mark.timeout(120)
 def test_a_worker_that_starts_while_redis_is_full_makes_room(
     redis: Redis, server: ValkeyServer, tmp_path: Path
 ) -> None:
@@ -106,20 +104,19 @@ def test_a_worker_that_starts_while_redis_is_full_makes_room(
     redis.xack(DECISIONS, "platform", entries[0][0])
     fill(redis)
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
-        eventually(lambda: "redis_full.v1" in published(redis), within_seconds=40, what=worker.text)
-        eventually(lambda: not redis.xlen(DECISIONS), within_seconds=40, what=worker.text)
+        eventually(lambda: "redis_full.v1" in published(redis), within_seconds=60, what=worker.text)
+        eventually(lambda: not redis.xlen(DECISIONS), within_seconds=60, what=worker.text)
         assert worker.text().count("Cannot connect") == 0, worker.text()
 
 
-@pytest.mark.timeout(120)
 def test_beat_fills_no_disk_while_redis_is_full(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
     """A traceback a second would write a gigabyte of log a day, perhaps on Redis's own disk."""
     environment = {"LIVEWARDEN_REDIS_URL": server.connection_url}
     with celery("beat", environment, tmp_path) as beat:
         eventually(lambda: redis.llen("control") >= 2, within_seconds=60, what=beat.text)
         fill(redis)
-        eventually(lambda: "maxmemory" in beat.text(), within_seconds=20, what=beat.text)
+        eventually(lambda: "maxmemory" in beat.text(), within_seconds=60, what=beat.text)
         make_room(redis)
-        eventually(lambda: "ticks are sent again" in beat.text(), within_seconds=20, what=beat.text)
+        eventually(lambda: "ticks are sent again" in beat.text(), within_seconds=60, what=beat.text)
     assert "Traceback" not in beat.text()
     assert len([line for line in beat.text().splitlines() if "maxmemory" in line]) == 1

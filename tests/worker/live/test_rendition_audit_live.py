@@ -4,7 +4,6 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, eventually
 from ledgers import check_equation, escalated
 from live_stack import celery
@@ -16,7 +15,6 @@ from worker.ingest.registry.registry import watch
 from worker.ingest.status import stream_status
 
 
-@pytest.mark.timeout(150)
 def test_a_worker_killed_during_an_audit_costs_its_segment_nothing(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ):

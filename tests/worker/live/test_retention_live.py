@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from evidence_items import Pair, recipients_file
 from hls_origin import eventually
 from kept_evidence import LEAD, KeptEvidence, keys_with
@@ -19,7 +18,6 @@ rules: [{name: known, when: 'matched("known")', severity: critical}]
 """
 
 
-@pytest.mark.timeout(180)
 def test_workers_purge_and_erase(scene: Scene, redis_url: str, environment: dict[str, str], tmp_path: Path) -> None:
     """Evidence would be kept for good, and an erasure wait for the terminal that began it."""
     kept = KeptEvidence(scene=scene, folder=tmp_path / "deployment")

@@ -4,7 +4,6 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-import pytest
 from celery import Celery
 from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
@@ -19,7 +18,6 @@ WITHIN_SECONDS = 2.0
 """Between report and publication, by Redis's clock."""
 
 
-@pytest.mark.timeout(150)
 def test_signals_choose_the_queue_and_danger_waits_for_nothing(
     redis: Redis, redis_url: str, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -32,13 +30,13 @@ def test_signals_choose_the_queue_and_danger_waits_for_nothing(
     # No process of this worker takes segments, so that they stay where they were sent.
     with celery("worker", environment, tmp_path, "--concurrency=1", "-Q", "control") as worker:
         eventually(lambda: redis.exists("lw:lane:order:shared"), within_seconds=60, what=worker.text)
-        eventually(lambda: redis.exists("lw:lane:order:urgent"), within_seconds=30, what=worker.text)
+        eventually(lambda: redis.exists("lw:lane:order:urgent"), within_seconds=60, what=worker.text)
         assert redis.zrange("lw:lane:order:urgent", 0, -1) == ["reported"]
         assert redis.zrange("lw:lane:order:shared", 0, -1) == ["calm"]
         platform = Celery(broker=redis_url)
         platform.send_task("livewarden.report_signals", args=["unread", {"imminent-danger": 1}], queue="intake")
         platform.close()
-        eventually(lambda: redis.exists(CRITICAL), within_seconds=30, what=worker.text)
+        eventually(lambda: redis.exists(CRITICAL), within_seconds=60, what=worker.text)
     ((_, fields),) = redis.xrange(CRITICAL)
     event = json.loads(fields["event"])
     assert (event["subject"], event["data"]["rule"], event["data"]["ask"]) == ("unread", "imminent-danger", "phone")

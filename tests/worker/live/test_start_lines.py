@@ -31,7 +31,7 @@ def test_beat_logs_once_that_it_is_ready(json_environment: dict[str, str], tmp_p
     expected = {"level": "info", "version": version("livewarden"), "deployment": "blue"}
     with celery("beat", json_environment | {"LIVEWARDEN_LOG_FORMAT": log_format}, tmp_path, "--loglevel=INFO") as beat:
         eventually(lambda: "beat is ready" in beat.text(), within_seconds=60, what=beat.text)
-        eventually(lambda: beat.text().endswith("\n"), within_seconds=10, what=beat.text)
+        eventually(lambda: beat.text().endswith("\n"), within_seconds=60, what=beat.text)
     if log_format == "console":
         (line,) = [line for line in beat.text().splitlines() if "beat is ready" in line]
         assert expected["version"] in line
@@ -41,7 +41,6 @@ def test_beat_logs_once_that_it_is_ready(json_environment: dict[str, str], tmp_p
     assert {name: line[name] for name in expected} == expected
 
 
-@pytest.mark.timeout(120)
 def test_a_worker_logs_that_it_is_ready_and_each_request_to_interrupt(
     redis: Redis, scene: Scene, json_environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -52,7 +51,7 @@ def test_a_worker_logs_that_it_is_ready_and_each_request_to_interrupt(
         eventually(lambda: redis.exists(LOGGED), within_seconds=60, what=worker.text)
         scene.settle("cam-1", scene.hits([1_000, 2_000], lists=["stop"]), segment_key="1.0.sole.4711.00ff")
         said = "interruption of a stream requested"
-        (request,) = eventually(lambda: lines_of(worker, said), within_seconds=40, what=worker.text)
+        (request,) = eventually(lambda: lines_of(worker, said), within_seconds=60, what=worker.text)
         (raised,) = lines_of(worker, "incident raised")
     expected = {"level": "info", "stream_id": "cam-1", "rule": "stop", "purpose": "live"}
     assert {name: request[name] for name in expected} == expected

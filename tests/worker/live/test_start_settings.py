@@ -21,7 +21,7 @@ def test_a_password_file_that_is_missing_is_one_line(role: str, tmp_path: Path) 
     """An operator would look for the reason in one of Celery's tracebacks."""
     missing = tmp_path / "missing"
     with celery(role, {"LIVEWARDEN_REDIS_PASSWORD_FILE": str(missing)}, tmp_path) as process:
-        assert process.process.wait(40) == 1
+        assert process.process.wait(60) == 1
     assert process.text().splitlines() == [
         f"livewarden: nothing starts with these settings: LIVEWARDEN_REDIS_PASSWORD_FILE: {missing}: {os.strerror(2)}"
     ]
@@ -64,7 +64,7 @@ def test_a_service_reports_each_mistake_in_one_line(role: str, tmp_path: Path) -
     given = environment_of(MISTAKES | PLACES)
     wrong = given.keys() - (environment_of(OF_WORKERS).keys() if role == "beat" else set())
     with celery(role, given, tmp_path) as process:
-        assert process.process.wait(40) == 1
+        assert process.process.wait(60) == 1
     lines = process.text().splitlines()
     before = "livewarden: nothing starts with these settings: "
     assert [line for line in lines if not line.startswith(before)] == []
@@ -100,7 +100,7 @@ def test_a_worker_that_could_open_evidence_does_not_start(tmp_path: Path) -> Non
     """Whoever takes over a worker could read all that it ever sealed; or an operator's key would be in its log."""
     key = identity_file(tmp_path / "key", Pair())
     with celery("worker", {"LIVEWARDEN_EVIDENCE_IDENTITY": str(key)}, tmp_path) as process:
-        assert process.process.wait(40) == 1
+        assert process.process.wait(60) == 1
     assert "LIVEWARDEN_EVIDENCE_IDENTITY: expected nothing: a worker seals evidence" in process.text()
 
 
@@ -170,11 +170,10 @@ def test_the_reason_for_a_failed_start_is_a_line_of_json_too(tmp_path: Path) -> 
 def test_an_unknown_log_format_is_refused(tmp_path: Path) -> None:
     """An operator would wait for JSON, and get text lines."""
     with celery("beat", {"LIVEWARDEN_LOG_FORMAT": "xml"}, tmp_path) as process:
-        assert process.process.wait(40) == 1
+        assert process.process.wait(60) == 1
     assert "LIVEWARDEN_LOG_FORMAT: " in process.text()
 
 
-@pytest.mark.timeout(120)
 def test_a_wrong_password_is_reported_and_not_shown(tmp_path: Path) -> None:
     """The password, which may be another deployment's, would be in every log."""
     (tmp_path / "password").write_text("hunter2/@:%")
@@ -186,6 +185,6 @@ def test_a_wrong_password_is_reported_and_not_shown(tmp_path: Path) -> None:
         assert checks["redis"]["state"] == "fail"
         assert "invalid username-password pair" in checks["redis"]["found"]
         with celery("beat", environment, tmp_path, "--loglevel=DEBUG") as beat:
-            eventually(lambda: "invalid username-password" in beat.text(), within_seconds=40, what=beat.text)
+            eventually(lambda: "invalid username-password" in beat.text(), within_seconds=60, what=beat.text)
     assert "worker:**@127.0.0.1" in beat.text()
     assert "hunter2" not in beat.text() + str(checks)

@@ -123,7 +123,6 @@ def adds_up(record: dict) -> bool:
     return sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"])
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("lose", [Server.flush, Server.restart_empty])
 def test_workers_go_on_where_redis_lost_its_state(
     lose: Callable[[Server], None],
@@ -156,18 +155,18 @@ def test_workers_go_on_where_redis_lost_its_state(
         with broadcasting(origin):
             eventually(lambda: escalations(redis, "s"), within_seconds=90, what=logs)
             take_and_decide(redis)
-            eventually(lambda: redis.hlen(FOLLOWERS) == 2, within_seconds=30, what=logs)
+            eventually(lambda: redis.hlen(FOLLOWERS) == 2, within_seconds=60, what=logs)
             # Its numbers show that it was live before the loss.
-            eventually(lambda: origin.media_sequence >= 2, within_seconds=30, what=logs)
+            eventually(lambda: origin.media_sequence >= 2, within_seconds=60, what=logs)
         # Segments in progress during the loss are matched with a bank that was complete.
-        eventually(lambda: settled(redis, "s"), within_seconds=30, what=logs)
+        eventually(lambda: settled(redis, "s"), within_seconds=60, what=logs)
 
         lose(server)
         # Another writer holds the bank, so that it stays as it is.
         redis.set(WRITER, "somebody", px=120_000)
         (loss,) = eventually(lambda: losses(redis), within_seconds=NOTICED_SECONDS, what=logs)
         since = datetime.fromisoformat(loss["since"]).timestamp()
-        eventually(lambda: redis.time()[0] - since > 10, within_seconds=15, what="so much is missed")
+        eventually(lambda: redis.time()[0] - since > 10, within_seconds=60, what="so much is missed")
         register_anew("s", origin.url)
         with broadcasting(origin):
             (marked,) = eventually(lambda: escalations(redis, "s"), within_seconds=60, what=logs)[:1]
@@ -179,9 +178,9 @@ def test_workers_go_on_where_redis_lost_its_state(
             assert {checks[name]["state"] for name in ("workers", "beat", "streams")} == {"ok"}
 
             redis.delete(WRITER)
-            eventually(lambda: redis.hget("lw:epoch", "bank") == "whole", within_seconds=40, what=logs)
+            eventually(lambda: redis.hget("lw:epoch", "bank") == "whole", within_seconds=60, what=logs)
             assert stats(environment)["police"] == 1
-            eventually(lambda: not stream_status(redis, "s")["degraded"], within_seconds=30, what=logs)
+            eventually(lambda: not stream_status(redis, "s")["degraded"], within_seconds=60, what=logs)
             register_anew("t", origin.url)
             (unmarked,) = eventually(lambda: escalations(redis, "t"), within_seconds=60, what=logs)[:1]
             assert unmarked["degraded"] == []
@@ -189,7 +188,7 @@ def test_workers_go_on_where_redis_lost_its_state(
 
         assert all(process.process.poll() is None for process in processes), "each goes on"
         assert len(losses(redis)) == 1
-        record = eventually(lambda: settled(redis, "s"), within_seconds=30, what=logs)
+        record = eventually(lambda: settled(redis, "s"), within_seconds=60, what=logs)
         assert record["reasons"]["missed: state_lost"] > 0
         assert adds_up(record)
 

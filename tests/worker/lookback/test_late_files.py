@@ -123,7 +123,7 @@ def test_a_late_file_is_compared_with_changes_made_meanwhile(
     class Slow(ObjectStore):
         def write(self, path: str, data: bytes | memoryview) -> None:
             requested.set()
-            answered.wait(30)
+            answered.wait(60)
             super().write(path, data)
 
     now = now_ms(redis)
@@ -133,11 +133,11 @@ def test_a_late_file_is_compared_with_changes_made_meanwhile(
         ending.callback(answered.set)
         rows = [row(SHOWN, capture_ms=now), row(near(SHOWN, 32), stream_id="far", capture_ms=now)]
         writer.add(rows * 1_000, now_ms=now, judged_by=follower.in_force().mark)
-        assert requested.wait(10)
+        assert requested.wait(60)
         add(redis)
         look(looking)
         assert raised(scene) == {}
-    eventually(lambda: is_due(redis), within_seconds=10, what="the file is logged")
+    eventually(lambda: is_due(redis), within_seconds=60, what="the file is logged")
     look(looking)
     assert raised(scene) == {"cam-1": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)

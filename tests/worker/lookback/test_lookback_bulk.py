@@ -206,7 +206,6 @@ RUN = """
 """
 
 
-@pytest.mark.timeout(180)
 def test_a_look_back_killed_at_any_instant_resumes_and_raises_each_match_once(
     redis: Redis, redis_url: str, store: ObjectStore, policy: Policy, scene: Scene, tmp_path: Path
 ) -> None:
@@ -236,7 +235,6 @@ def test_a_look_back_killed_at_any_instant_resumes_and_raises_each_match_once(
     assert {event["data"]["hits"] for event in events} == {1}
 
 
-@pytest.mark.timeout(150)
 def test_a_file_present_when_a_worker_starts_is_looked_back_for(
     redis: Redis, redis_url: str, store: ObjectStore, tmp_path: Path
 ) -> None:

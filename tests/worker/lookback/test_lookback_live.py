@@ -5,7 +5,6 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
 from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
@@ -35,7 +34,6 @@ def let_settle(redis: Redis) -> bool:
     return True
 
 
-@pytest.mark.timeout(240)
 def test_an_ended_stream_is_escalated_within_a_minute_of_its_hash(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ):
@@ -52,7 +50,7 @@ def test_an_ended_stream_is_escalated_within_a_minute_of_its_hash(
     watch(redis, register("s", origin.url, purpose="live", url_template="", legal_basis="", metadata={"room": "blue"}))
     with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
         eventually(lambda: stream_status(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
-        eventually(lambda: stream_status(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["pending_seconds"] == 0, within_seconds=60, what=worker.text)
     # The warm shutdown of the worker has written its buffers.
     rows = [row for batch in read_log(url, 0, 2**62) for row in batch.to_pylist()]
     assert {row["stream_id"] for row in rows} == {"s"}
@@ -74,7 +72,6 @@ def test_an_ended_stream_is_escalated_within_a_minute_of_its_hash(
     assert redis.xlen(CRITICAL) == 1
 
 
-@pytest.mark.timeout(240)
 def test_rows_of_a_suspended_worker_are_compared_with_changes_made_meanwhile(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ):
@@ -89,7 +86,7 @@ def test_rows_of_a_suspended_worker_are_compared_with_changes_made_meanwhile(
     watch(redis, register("s", origin.url, purpose="live", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         eventually(lambda: stream_status(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
-        eventually(lambda: stream_status(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
+        eventually(lambda: stream_status(redis, "s")["pending_seconds"] == 0, within_seconds=60, what=worker.text)
         os.killpg(worker.process.pid, signal.SIGSTOP)  # well within the 10 s after which it writes
         try:
             assert not list((tmp_path / "store").glob("verdicts/*/*/*.parquet"))
@@ -102,11 +99,11 @@ def test_rows_of_a_suspended_worker_are_compared_with_changes_made_meanwhile(
             )
             with celery("worker", environment, tmp_path, "--concurrency=1") as other:
                 eventually(lambda: redis.hlen(JOBS) == 1, within_seconds=60, what=other.text)
-                eventually(lambda: let_settle(redis), within_seconds=30, what=other.text)
-                eventually(lambda: redis.hlen(JOBS) == 0, within_seconds=30, what=other.text)
+                eventually(lambda: let_settle(redis), within_seconds=60, what=other.text)
+                eventually(lambda: redis.hlen(JOBS) == 0, within_seconds=60, what=other.text)
         finally:
             os.killpg(worker.process.pid, signal.SIGCONT)
-        ((_, fields),) = eventually(lambda: redis.xrange(CRITICAL), within_seconds=40, what=worker.text)
+        ((_, fields),) = eventually(lambda: redis.xrange(CRITICAL), within_seconds=60, what=worker.text)
     data = json.loads(fields["event"])["data"]
     assert (data["stream_id"], data["matches"][0]["entry"]) == ("s", "case-7")
-    eventually(lambda: not redis.exists(UNCHECKED, JUDGED), within_seconds=10, what="nothing is left to compare")
+    eventually(lambda: not redis.exists(UNCHECKED, JUDGED), within_seconds=60, what="nothing is left to compare")

@@ -405,7 +405,6 @@ RUN = """
 """
 
 
-@pytest.mark.timeout(180)
 def test_a_look_back_killed_at_any_instant_resumes_and_raises_each_match_once(
     redis: Redis, redis_url: str, store: ObjectStore, looking: Lookback, scene: Scene, tmp_path: Path
 ):

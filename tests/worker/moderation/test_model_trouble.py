@@ -32,7 +32,6 @@ def worker_environment(redis_url: str, origin: LiveOrigin, folder: Path) -> dict
     }
 
 
-@pytest.mark.timeout(240)
 def test_a_model_that_hangs_costs_only_its_own_time(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
@@ -64,7 +63,6 @@ def test_a_model_that_hangs_costs_only_its_own_time(
     assert raised["data"]["versions"]["models"] == {"open-nsfw": "0.1.0", "slow": "1", "testcard": "1"}
 
 
-@pytest.mark.timeout(240)
 def test_a_model_that_never_returns_is_suspended_and_known_material_is_raised(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
@@ -129,7 +127,6 @@ def test_a_worker_does_not_start_with_a_model_that_does_not_work(
     assert "Traceback" not in worker.text()
 
 
-@pytest.mark.timeout(150)
 def test_a_worker_ends_when_a_new_child_cannot_load_its_models(
     redis: Redis,
     redis_url: str,

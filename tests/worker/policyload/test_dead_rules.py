@@ -82,7 +82,7 @@ def test_dead_references_are_published_once_a_version(redis: Redis, settings: Se
     assert settings.policy_file is not None
     edits.create(redis, follow(redis, SnapshotStorage.of(settings)).bank, ListSpec(name="ncmec"))
     with workers(settings, 3):
-        (event,) = eventually(lambda: published(redis), within_seconds=30, what="it is published")
+        (event,) = eventually(lambda: published(redis), within_seconds=60, what="it is published")
         assert event["type"] == "livewarden.operations.policy_rule_cannot_fire.v1"
         data = event["data"]
         assert data["policy"].startswith("1+")
@@ -107,7 +107,7 @@ def test_dead_references_are_published_once_a_version(redis: Redis, settings: Se
         assert data["rules_total"] == 2
         settings.policy_file.write_text(POLICY.format(version="2", list="ncmecc"))
         _, again = eventually(
-            lambda: len(published(redis)) > 1 and published(redis), within_seconds=30, what="the second"
+            lambda: len(published(redis)) > 1 and published(redis), within_seconds=60, what="the second"
         )
         assert again["data"]["policy"].startswith("2+")
     bank = follow(redis, SnapshotStorage.of(settings)).bank
@@ -123,7 +123,7 @@ def test_dead_references_are_published_once_a_version(redis: Redis, settings: Se
             return deployment_list_names(redis, settings)
 
         with workers(settings, 1, names):
-            eventually(seen.copy, within_seconds=30, what="it is looked for")
+            eventually(seen.copy, within_seconds=60, what="it is looked for")
     # It disappears when the list appears, and is known when that is removed: a reference is published once a version.
     assert len(published(redis)) == 2
 
@@ -136,6 +136,6 @@ def test_nothing_is_published_while_the_bank_is_unreadable(redis: Redis, setting
         requested.set()
 
     with workers(settings, 1, unknown):
-        assert requested.wait(30)
-        (event,) = eventually(lambda: published(redis), within_seconds=30, what="the score is published")
+        assert requested.wait(60)
+        (event,) = eventually(lambda: published(redis), within_seconds=60, what="the score is published")
     assert [rule["kind"] for rule in event["data"]["rules"]] == ["score"]

@@ -61,9 +61,9 @@ def test_a_worker_records_the_policies_that_come_into_force(redis: Redis, redis_
     thread = threading.Thread(target=watch_policy, args=arguments)
     thread.start()
     try:
-        ((_, first),) = eventually(lambda: recorded(redis), within_seconds=30, what="the first version")
+        ((_, first),) = eventually(lambda: recorded(redis), within_seconds=60, what="the first version")
         path.write_text(POLICY.format(version="2"))
-        eventually(lambda: len(recorded(redis)) == 2, within_seconds=30, what="the second version")
+        eventually(lambda: len(recorded(redis)) == 2, within_seconds=60, what="the second version")
     finally:
         stopping.set()
         thread.join()

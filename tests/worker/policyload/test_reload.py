@@ -61,7 +61,6 @@ def published(redis: Redis) -> list[tuple[str, dict[str, str]]]:
     return [(name, fields) for name, fields in redis.xrange("lw:operations") if "audit_head" not in fields["event"]]
 
 
-@pytest.mark.timeout(240)
 def test_workers_load_a_good_policy_and_never_a_broken_one(
     redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
 ) -> None:
@@ -80,7 +79,7 @@ def test_workers_load_a_good_policy_and_never_a_broken_one(
         eventually(lambda: in_force(redis) == {first}, within_seconds=90, what=worker.text)
 
         policy.write_text(rules("broken", when='matchd("selftest")'))
-        (entry,) = eventually(lambda: published(redis), within_seconds=30, what=worker.text)
+        (entry,) = eventually(lambda: published(redis), within_seconds=60, what=worker.text)
         event = json.loads(entry[1]["event"])
         assert event["type"] == "livewarden.operations.policy_refused.v1"
         assert event["data"]["in_force"] == first
@@ -88,7 +87,7 @@ def test_workers_load_a_good_policy_and_never_a_broken_one(
         show_card(redis, "during", origins[0])
         eventually(lambda: "during" in raised(redis), within_seconds=60, what=worker.text)
         assert raised(redis)["during"] == ("first", first)
-        eventually(lambda: all(report.problem for report in policy_reports(redis)), within_seconds=30, what=worker.text)
+        eventually(lambda: all(report.problem for report in policy_reports(redis)), within_seconds=60, what=worker.text)
         checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
         assert checks["policy in force"]["state"] == "warn"
         assert (
@@ -109,13 +108,13 @@ def test_workers_load_a_good_policy_and_never_a_broken_one(
         eventually(lambda: len(published(redis)) == 2, within_seconds=60, what=worker.text)
         for times in (2, 3):
             away = policy.rename(policy.with_suffix(".away"))
-            eventually(lambda n=2 * times - 1: len(published(redis)) == n, within_seconds=30, what=worker.text)
+            eventually(lambda n=2 * times - 1: len(published(redis)) == n, within_seconds=60, what=worker.text)
             away.rename(policy)
-            eventually(lambda n=2 * times: len(published(redis)) == n, within_seconds=30, what=worker.text)
+            eventually(lambda n=2 * times: len(published(redis)) == n, within_seconds=60, what=worker.text)
         kinds = [json.loads(fields["event"])["type"].split(".")[2] for _, fields in published(redis)]
         assert kinds == ["policy_refused", "policy_recovered"] * 3
         policy.write_text(rules("third", when='matched("selftestt")'))
-        eventually(lambda: len(published(redis)) == 7, within_seconds=30, what=worker.text)
+        eventually(lambda: len(published(redis)) == 7, within_seconds=60, what=worker.text)
         _, fields = published(redis)[-1]
         event = json.loads(fields["event"])
         assert event["type"] == "livewarden.operations.policy_rule_cannot_fire.v1"
@@ -123,7 +122,6 @@ def test_workers_load_a_good_policy_and_never_a_broken_one(
         assert redis.hlen("lw:pending:in-flight") == 0
 
 
-@pytest.mark.timeout(240)
 def test_a_policy_whose_model_does_not_work_never_comes_into_force(
     redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
 ) -> None:

@@ -320,7 +320,7 @@ def struck_and_committing() -> None:
 
 
 def postponed_strike_came() -> None:
-    eventually(lambda: signal.getitimer(signal.ITIMER_REAL)[0] == 0, within_seconds=20, what="the signal comes")
+    eventually(lambda: signal.getitimer(signal.ITIMER_REAL)[0] == 0, within_seconds=60, what="the signal comes")
 
 
 def test_a_postponed_signal_does_not_hit_the_next_task(handled: None) -> None:
@@ -362,7 +362,6 @@ def test_it_replaces_billiards_handler_only() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-@pytest.mark.timeout(150)
 def test_tasks_that_are_out_of_time_cost_no_pool_child(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
@@ -377,7 +376,7 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
         (child,) = worker.children()
         # What the main process sends after 16 s.
         os.kill(child, signal.SIGUSR1)
-        eventually(lambda: "out of time" in worker.text(), within_seconds=30, what="it strikes")
+        eventually(lambda: "out of time" in worker.text(), within_seconds=60, what="it strikes")
         gate.opened.set()
         eventually(
             lambda: stream_status(redis, "s")["moderated_seconds"] == SEGMENT_SECONDS,
@@ -397,7 +396,6 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
     assert "Traceback" not in text
 
 
-@pytest.mark.timeout(150)
 def test_a_task_that_is_out_of_time_is_retried_once(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
@@ -413,7 +411,7 @@ def test_a_task_that_is_out_of_time_is_retried_once(
         os.kill(child, signal.SIGUSR1)
         eventually(
             lambda: "livewarden.poll: out of time, sent once more" in worker.text(),
-            within_seconds=20,
+            within_seconds=60,
             what="it strikes",
         )
         gate.opened.set()

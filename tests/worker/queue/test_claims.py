@@ -296,7 +296,7 @@ def waiting(redis: Redis, redis_url: str) -> Callable[[], AbstractContextManager
         while not any(client["cmd"] == "xread" for client in redis.client_list()):
             assert thread.is_alive()
         yield who
-        thread.join(30)
+        thread.join(60)
 
     return begin
 
@@ -376,7 +376,7 @@ class TestFollow:
             assert watching.is_alive()
         for name in ("cam-1", "cam-2", "cam-3"):
             scene.raise_incident(name)
-        watching.join(30)
+        watching.join(60)
         assert seen == ["cam-1", "cam-2", "cam-3"]
 
     def test_takes_nothing(self, scene: Scene) -> None:

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from commandline import livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
@@ -43,7 +42,6 @@ def raised(redis: Redis) -> dict[str, str]:
     return found
 
 
-@pytest.mark.timeout(240)
 def test_a_replay_gives_the_incidents_that_workers_raised(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:

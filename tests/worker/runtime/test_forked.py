@@ -22,7 +22,7 @@ def test_a_child_does_not_wait_for_locks_of_its_parent(process: WorkerProcess, r
 
     holding = threading.Thread(target=hold)
     holding.start()
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(60)
     child = os.fork()
     if not child:
         process.forked()
@@ -32,7 +32,7 @@ def test_a_child_does_not_wait_for_locks_of_its_parent(process: WorkerProcess, r
     gate.opened.set()
     holding.join()
     try:
-        eventually(lambda: redis.get("forked"), within_seconds=10, what="the child hangs")
+        eventually(lambda: redis.get("forked"), within_seconds=60, what="the child hangs")
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

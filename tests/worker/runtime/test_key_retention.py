@@ -76,7 +76,6 @@ def of_streams(redis: Redis) -> list[str]:
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(240)
 def test_a_thousand_streams_leave_only_what_the_table_lists(
     server: ServerWithClock, origin: LiveOrigin, policy: Policy
 ) -> None:

@@ -236,7 +236,7 @@ def test_a_request_whose_taking_is_not_answered_is_sent_all_the_same(scene: Scen
     with redis_between(redis_url, between) as url, connect(url, retries=0) as cut_off, pytest.raises(RedisError):
         relay(cut_off, sent.append)
     assert sent == []
-    eventually(lambda: relay(scene.redis, sent.append) or sent, within_seconds=20, what="it is sent")
+    eventually(lambda: relay(scene.redis, sent.append) or sent, within_seconds=60, what="it is sent")
     assert sent == [look_id]
 
 
@@ -251,7 +251,7 @@ def test_a_request_whose_task_cannot_be_sent_is_sent_later(scene: Scene, error: 
     with pytest.raises((StoreError, RedisError)):
         relay(scene.redis, fails)
     sent: list[str] = []
-    eventually(lambda: relay(scene.redis, sent.append) or sent, within_seconds=20, what="it is sent")
+    eventually(lambda: relay(scene.redis, sent.append) or sent, within_seconds=60, what="it is sent")
     assert sent == [look_id]
 
 

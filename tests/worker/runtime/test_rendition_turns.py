@@ -105,7 +105,7 @@ def test_a_segment_whose_audit_runs_out_of_time_is_moderated_without_one(process
     gate = origin.hold("high/index.m3u8")
 
     def strike() -> None:
-        gate.reached.wait(30)
+        gate.reached.wait(60)
         os.kill(os.getpid(), signal.SIGUSR2)
 
     striking = threading.Thread(target=strike)

@@ -531,7 +531,7 @@ def test_a_segment_moderated_by_two_workers_is_logged_once(process: WorkerProces
     slow = threading.Thread(target=moderate_segment, args=(other, "s", key))
     slow.start()
     try:
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(60)
         let_lease_pass(process, key)
         origin.gates.clear()
         moderate_segment(process, "s", key)

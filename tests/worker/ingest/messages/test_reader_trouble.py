@@ -222,7 +222,7 @@ def test_an_unforeseen_error_ends_no_reader(redis: Redis, redis_url: str) -> Non
     reading = threading.Thread(target=keep_reading, args=(listening(redis_url, sends), SETTINGS, stopping))
     reading.start()
     try:
-        eventually(lambda: stream_ids(redis) == ["a"], within_seconds=20, what="it reads on")
+        eventually(lambda: stream_ids(redis) == ["a"], within_seconds=60, what="it reads on")
     finally:
         stopping.set()
         reading.join()

@@ -222,7 +222,7 @@ def test_a_poll_of_a_removed_stream_writes_nothing(poller: Poller):
     gate = poller.origin.hold("index.m3u8")
     polling = threading.Thread(target=poller.poll)
     polling.start()
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(60)
     unwatch(poller.redis, "s")
     gate.opened.set()
     polling.join()

@@ -69,9 +69,9 @@ def test_a_poll_that_runs_is_not_overtaken(redis: Redis, origin: LiveOrigin, hel
     )
     poll.start()
     try:
-        assert held.reached.wait(30)
+        assert held.reached.wait(60)
         first = redis.zscore(DUE_SLOW, "s") or 0
-        eventually(lambda: redis.zscore(DUE_SLOW, "s") > first, within_seconds=30, what="the lease is not renewed")
+        eventually(lambda: redis.zscore(DUE_SLOW, "s") > first, within_seconds=60, what="the lease is not renewed")
         assert take_due(redis, 50, due=DUE_SLOW) == []
     finally:
         held.opened.set()
@@ -142,7 +142,7 @@ def test_polls_that_redis_refuses_do_not_count_as_lost(origin: LiveOrigin, held:
         fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
 
         def fill_redis() -> None:
-            held.reached.wait(30)
+            held.reached.wait(60)
             fill(redis)
             held.opened.set()
 
