@@ -10,7 +10,8 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from desk_databases import url as url  # the fixture
+from desk_databases import emptied_postgresql as emptied_postgresql  # a fixture
+from desk_databases import url as url  # a fixture: each kind of database
 from sqlalchemy import text
 
 from config.errors import SettingsError

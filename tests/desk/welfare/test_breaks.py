@@ -2,7 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from desk_databases import url as url  # the fixture: each kind of database
+from desk_databases import emptied_postgresql as emptied_postgresql  # a fixture
+from desk_databases import url as url  # a fixture: each kind of database
 from desk_server import HostClock
 from sqlalchemy import text
 
