@@ -134,12 +134,14 @@ def _turn(*, alone: bool) -> Iterator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spreads the files whose tests wait for processes evenly among those that compute, the last of them well before
-    the end: all at the end they would leave processors idle, and one of them running alone."""
+    """Begins with the files whose tests run alone, side by side: later each such test would first wait for one of the
+    others to end. Spreads those whose tests wait for processes evenly among those that compute, the last of them well
+    before the end: all at the end they would leave processors idle, and one of them running alone."""
     files = list(dict.fromkeys(_file_of(item) for item in items))
-    waiting = {path for path in files if WAITING & {*path.parts, *path.stem.split("_")}}
-    places: dict[Path, float] = {}
-    for group, until in ((waiting, WAITING_UNTIL), (set(files) - waiting, 1.0)):
+    alone = {_file_of(item) for item in items if item.get_closest_marker("alone") is not None}
+    waiting = {path for path in files if WAITING & {*path.parts, *path.stem.split("_")}} - alone
+    places: dict[Path, float] = dict.fromkeys(alone, -1.0)
+    for group, until in ((waiting, WAITING_UNTIL), (set(files) - waiting - alone, 1.0)):
         ordered = [path for path in files if path in group]
         places |= {path: until * number / len(ordered) for number, path in enumerate(ordered)}
     items.sort(key=lambda item: places[_file_of(item)])
