@@ -23,12 +23,12 @@ SEGMENT_SECONDS = 2
 def segment_bytes(*, card: bool, seconds: float = SEGMENT_SECONDS, shade: int = 0) -> bytes:
     """MPEG-TS, H.264 320×180 at 25 frames a second: the test card, or a moving pattern unlike it."""
     width, height, rate = 320, 180, 25
-    out = io.BytesIO()
+    out, shown = io.BytesIO(), testcard(width, height) if card else None
     with av.open(out, "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "g": "50"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(round(seconds * rate)):
-            picture = testcard(width, height) if card else _pattern(width, height, index, shade)
+            picture = _pattern(width, height, index, shade) if shown is None else shown
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
