@@ -57,7 +57,9 @@ class Deployment:
 
     def _started(self, role: str) -> CeleryProcess:
         options = [f"--concurrency={CONCURRENCY}"] if role == "worker" else []
-        member = CeleryProcess(role, {"LIVEWARDEN_REDIS_URL": self.url, **self._environment}, self._folder, *options)
+        environment = {"LIVEWARDEN_REDIS_URL": self.url, **self._environment}
+        # Their kinds are recognised by their command lines.
+        member = CeleryProcess(role, environment, self._folder, *options, fresh=True)
         self.logs.append(member.log)
         return member
 

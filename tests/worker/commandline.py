@@ -2,18 +2,15 @@
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from commandserver import receive, send
+from process_server import PROCESS_SERVER
 
 COMMAND = Path(sys.executable).with_name("livewarden")
 SECONDS = 60
@@ -46,55 +43,6 @@ class Ran:
         return line.removeprefix("livewarden: ")
 
 
-class CommandServer:
-    """Runs commands as forks of one process that has everything loaded (`commandserver.py`)."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-
-    def run(self, request: Mapping[str, object], descriptors: list[int], *, seconds: float) -> int:
-        """Exit status of a run; raises subprocess.TimeoutExpired after `seconds`, once it has been killed."""
-        with self._lock:
-            sock = self._start()
-            send(sock, request, descriptors)
-            pid = receive(sock)[0]["pid"]
-            sock.settimeout(seconds)
-            try:
-                answer, _ = receive(sock)
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                sock.settimeout(SECONDS)
-                receive(sock)
-                raise subprocess.TimeoutExpired(str(request["arguments"]), seconds) from None
-            finally:
-                sock.settimeout(None)
-            return int(answer["status"])
-
-    def _start(self) -> socket.socket:
-        if self._socket is None:
-            self._socket, theirs = socket.socketpair()
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, Path(__file__).with_name("commandserver.py"), str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                )
-            receive(self._socket)
-        return self._socket
-
-    def close(self) -> None:
-        """Ends the process."""
-        if self._socket is not None and self._process is not None:
-            self._socket.close()
-            self._process.wait(SECONDS)
-        self._socket = None
-
-
-COMMAND_SERVER = CommandServer()
-
-
 def livewarden(
     *arguments: object,
     environment: Mapping[str, str] | None = None,
@@ -121,9 +69,14 @@ def livewarden(
                 check=False,
             ).returncode
         else:
-            request = {"arguments": called, "environment": variables, "folder": str(folder or Path.cwd())}
-            descriptors = [nothing.fileno(), out.fileno(), err.fileno()]
-            status = COMMAND_SERVER.run(request, descriptors, seconds=SECONDS)
+            files = [nothing.fileno(), out.fileno(), err.fileno()]
+            process = PROCESS_SERVER.start("livewarden", called, environment=variables, folder=folder, files=files)
+            try:
+                status = process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
         texts = []
         for file in (out, err):
             file.seek(0)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from admitted import draw_alike
-from commandline import COMMAND_SERVER
 from hls_origin import LiveOrigin, serving
+from process_server import PROCESS_SERVER
 from redis import Redis
 from scene import Scene
 
@@ -29,10 +29,10 @@ rules:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _command_server() -> Iterator[None]:
-    """Ends, with the session, the process from which commands are forked."""
+def _process_server() -> Iterator[None]:
+    """Ends, with the session, the process from which commands and workers are forked."""
     yield
-    COMMAND_SERVER.close()
+    PROCESS_SERVER.close()
 
 
 @pytest.fixture

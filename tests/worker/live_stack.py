@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from process_server import PROCESS_SERVER, ServedProcess
 from process_tree import children_of
 from redis import Redis
 
@@ -17,20 +18,41 @@ from redis import Redis
 class CeleryProcess:
     """`celery -A worker.app worker|beat`, leading its own process group."""
 
+    process: subprocess.Popen[bytes] | ServedProcess
+
     def __init__(
-        self, role: str, environment: Mapping[str, str], folder: Path, *options: str, through: Sequence[str] = ()
+        self,
+        role: str,
+        environment: Mapping[str, str],
+        folder: Path,
+        *options: str,
+        through: Sequence[str] = (),
+        fresh: bool = False,
     ) -> None:
         self.log = folder / f"{role}-{len(list(folder.glob('*.log')))}.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*through, sys.executable, "-m", "celery", "-A", "worker.app", role, *options],
-                # Files that it keeps by default are below its home.
-                env={**os.environ, "HOME": str(folder), **environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=folder,
-            )
+        # Files that it keeps by default are below its home.
+        variables = {**os.environ, "HOME": str(folder), **environment}
+        arguments = ["-A", "worker.app", role, *options]
+        with self.log.open("wb") as log, Path(os.devnull).open("rb") as nothing:
+            if fresh or through or not all(name.startswith("LIVEWARDEN_") for name in environment):
+                self.process = subprocess.Popen(
+                    [*through, sys.executable, "-m", "celery", *arguments],
+                    env=variables,
+                    stdin=nothing,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    cwd=folder,
+                )
+            else:
+                self.process = PROCESS_SERVER.start(
+                    "celery",
+                    arguments,
+                    environment=variables,
+                    folder=folder,
+                    files=[nothing.fileno(), log.fileno(), log.fileno()],
+                    new_session=True,
+                )
 
     def children(self) -> list[int]:
         """Process IDs of its pool children."""
@@ -64,10 +86,21 @@ def findings(redis: Redis, key: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def celery(
-    role: str, environment: Mapping[str, str], folder: Path, *options: str, through: Sequence[str] = ()
+    role: str,
+    environment: Mapping[str, str],
+    folder: Path,
+    *options: str,
+    through: Sequence[str] = (),
+    fresh: bool = False,
 ) -> Iterator[CeleryProcess]:
-    """Runs one, and ends it with the block. `through`: a command that finally executes it."""
-    process = CeleryProcess(role, environment, folder, *options, through=through)
+    """Runs one, and ends it with the block.
+
+    Args:
+        through: a command that finally executes it.
+        fresh: starts a Python of its own, as for a test of the start, or of what /proc shows. Else it is forked from a
+            process that has imported everything, unless it gets variables that Python or its libraries read at a start.
+    """
+    process = CeleryProcess(role, environment, folder, *options, through=through, fresh=fresh)
     try:
         yield process
     finally:

@@ -74,7 +74,7 @@ def test_a_worker_holds_no_key_that_opens_what_it_sealed(
         origin.add(f"{index}.ts", segment_bytes(card=index == 1))
     origin.ended = True
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
-    with celery("worker", settings, tmp_path, "--concurrency=1") as worker:
+    with celery("worker", settings, tmp_path, "--concurrency=1", fresh=True) as worker:
         eventually(lambda: redis.xlen(DRILLS), within_seconds=90, what=worker.text)
         (event,) = [json.loads(fields["event"])["data"] for _, fields in redis.xrange(DRILLS)]
         (named,) = event["evidence"]

@@ -85,7 +85,7 @@ def test_a_worker_whose_decoder_does_not_start_is_not_taken_for_confined(
 def test_a_worker_that_requires_confinement_starts_with_it(environment: dict[str, str], tmp_path: Path) -> None:
     """docker-compose.yml requires it: no worker would start."""
     required = {**environment, "LIVEWARDEN_REQUIRE_CONFINEMENT": "1"}
-    with celery("worker", required, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
+    with celery("worker", required, tmp_path, "--concurrency=1", "--loglevel=INFO", fresh=True) as worker:
         eventually(lambda: "ready." in worker.text(), within_seconds=60, what="the worker starts")
         assert "confined" not in worker.text()
 
