@@ -50,7 +50,7 @@ def check(
     """
     from config.policy.dead_references import dead_references
     from config.policy.policy import policy_name, read_policy
-    from worker.policyload.active_policy import read_policy_and_models
+    from worker.policyload.checked_policy import read_policy_and_models
     from worker.policytests.report import describe
 
     settings = settings_of(os.environ)
@@ -137,7 +137,7 @@ def run_cases(
 
     Status 1: a case fails. Else 0.
     """
-    from worker.policyload.active_policy import known_scores, load_checked_policy
+    from worker.policyload.checked_policy import known_scores, load_checked_policy
     from worker.policytests.case_format import lines_of, read_cases
     from worker.policytests.case_names import check_names
     from worker.policytests.cases import SHIPPED_CASES, run_case

@@ -47,7 +47,7 @@ def scan(
     from worker.ingest.http.fetch import Fetcher
     from worker.ingest.http.origins import AllowedOrigins
     from worker.moderation.pipeline import Pipeline
-    from worker.policyload.active_policy import read_policy_and_models
+    from worker.policyload.checked_policy import read_policy_and_models
     from worker.scan.contact_sheet import ContactSheet
     from worker.scan.media_source import MediaOpener, is_url
     from worker.scan.scan import Scan

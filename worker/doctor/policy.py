@@ -20,8 +20,8 @@ from sampler.child.decoder import Decoder
 from worker.doctor.diagnosis import Diagnosis, State, fail, ok, warn
 from worker.moderation.card_file import card_png
 from worker.moderation.pipeline import UNCONFINED
-from worker.policyload.active_policy import known_scores
 from worker.policyload.breaker import STUCK_SECONDS
+from worker.policyload.checked_policy import known_scores
 from worker.policyload.watch import policy_reports
 from worker.runtime.confinement import ADVICE
 

@@ -16,7 +16,7 @@ from config.settings import Settings
 from models.classifiers.classifier import StuckRun
 from models.errors import ClassifierError
 from worker.logs.setup import log_format_of, set_up_logging
-from worker.policyload.active_policy import read_policy_and_models
+from worker.policyload.checked_policy import read_policy_and_models
 from worker.processes.core_dumps import forbid_dumps
 
 TRIAL_SECONDS: Final = 300

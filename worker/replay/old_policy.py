@@ -8,7 +8,7 @@ from config.policy.policy import Policy, load_policy
 from config.settings import Settings
 from models.classifiers.registry import known_packages
 from worker.moderation.model_rules import packages_for
-from worker.policyload.active_policy import known_scores, load_checked_policy
+from worker.policyload.checked_policy import known_scores, load_checked_policy
 from worker.verdictlog.reading import read_log
 
 

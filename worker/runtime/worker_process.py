@@ -27,7 +27,8 @@ from worker.lookback.file_search import IN_A_TASK
 from worker.lookback.late_files import registered
 from worker.lookback.search import Lookback
 from worker.moderation.pipeline import Pipeline
-from worker.policyload.active_policy import ActivePolicy, read_policy_and_models
+from worker.policyload.active_policy import ActivePolicy
+from worker.policyload.checked_policy import read_policy_and_models
 from worker.policyload.follower import PolicyFollower
 from worker.policyload.trial import try_in_subprocess
 from worker.policyload.watch import follow_policy

@@ -26,7 +26,7 @@ from worker.moderation.pipeline import Pipeline
 from worker.moderation.sample_coverage import CLASSIFIER_FAILED
 from worker.moderation.stages import models_in_shadow
 from worker.moderation.verdict import SegmentVerdict
-from worker.policyload.active_policy import read_policy_and_models
+from worker.policyload.checked_policy import read_policy_and_models
 
 LIVE = ModerationContext(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
 DRILL = ModerationContext(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)

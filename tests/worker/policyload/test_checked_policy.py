@@ -1,5 +1,7 @@
-"""The active policy of a process: it must fit the available models."""
+"""A policy must fit the available models, and is tried by a process that imports nothing else."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from tinymodels import constant_model, install
 
 from config.errors import PolicyError
 from config.settings import Settings
-from worker.policyload.active_policy import load_checked_policy, read_policy_and_models
+from worker.policyload.checked_policy import load_checked_policy, read_policy_and_models
 
 RULES = "rules: [{name: a, when: 'score(\"guess/minor\") > 0.5', severity: high}]\n"
 PLAIN = f'version: "1"\n{RULES}'
@@ -80,3 +82,10 @@ def test_trying_a_policy_reads_no_weights(settings: Settings, tmp_path: Path) ->
     path = tmp_path / "policy.yaml"
     path.write_text(CASCADE)
     assert load_checked_policy(path, settings).cascade_models == ["open-nsfw", "guess"]
+
+
+def test_a_trial_imports_no_decoder_and_no_redis() -> None:
+    """Each worker would start half a second of CPU later, and so would each policy come into force."""
+    program = "import sys, worker.policyload.trial; print({'av', 'redis', 'pyarrow'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
