@@ -29,7 +29,9 @@ def json_environment(environment: dict[str, str]) -> dict[str, str]:
 def test_beat_logs_once_that_it_is_ready(json_environment: dict[str, str], tmp_path: Path, log_format: str) -> None:
     """After a rollout the log would not show that beat runs, in which version and for which deployment."""
     expected = {"level": "info", "version": version("livewarden"), "deployment": "blue"}
-    with celery("beat", json_environment | {"LIVEWARDEN_LOG_FORMAT": log_format}, tmp_path, "--loglevel=INFO") as beat:
+    with celery(
+        "beat", json_environment | {"LIVEWARDEN_LOG_FORMAT": log_format}, tmp_path, "--loglevel=INFO", fresh=True
+    ) as beat:
         eventually(lambda: "beat is ready" in beat.text(), within_seconds=60, what=beat.text)
         eventually(lambda: beat.text().endswith("\n"), within_seconds=60, what=beat.text)
     if log_format == "console":
@@ -45,7 +47,7 @@ def test_a_worker_logs_that_it_is_ready_and_each_request_to_interrupt(
     redis: Redis, scene: Scene, json_environment: dict[str, str], tmp_path: Path
 ) -> None:
     """An operator who asks why a stream was cut off would find no trace of it, nor of the worker's policy."""
-    with celery("worker", json_environment, tmp_path, "--concurrency=2", "--loglevel=INFO") as worker:
+    with celery("worker", json_environment, tmp_path, "--concurrency=2", "--loglevel=INFO", fresh=True) as worker:
         (ready,) = eventually(lambda: lines_of(worker, "the worker is ready"), within_seconds=90, what=worker.text)
         assert (ready["level"], ready["deployment"], ready["processes"]) == ("info", "blue", 2)
         eventually(lambda: redis.exists(LOGGED), within_seconds=60, what=worker.text)

@@ -20,7 +20,7 @@ from worker.runtime.environment import settings_of_worker
 def test_a_password_file_that_is_missing_is_one_line(role: str, tmp_path: Path) -> None:
     """An operator would look for the reason in one of Celery's tracebacks."""
     missing = tmp_path / "missing"
-    with celery(role, {"LIVEWARDEN_REDIS_PASSWORD_FILE": str(missing)}, tmp_path) as process:
+    with celery(role, {"LIVEWARDEN_REDIS_PASSWORD_FILE": str(missing)}, tmp_path, fresh=True) as process:
         assert process.process.wait(60) == 1
     assert process.text().splitlines() == [
         f"livewarden: nothing starts with these settings: LIVEWARDEN_REDIS_PASSWORD_FILE: {missing}: {os.strerror(2)}"
@@ -63,7 +63,7 @@ def test_a_service_reports_each_mistake_in_one_line(role: str, tmp_path: Path) -
     """An operator would correct one variable a restart, or read 49 lines of traceback for it."""
     given = environment_of(MISTAKES | PLACES)
     wrong = given.keys() - (environment_of(OF_WORKERS).keys() if role == "beat" else set())
-    with celery(role, given, tmp_path) as process:
+    with celery(role, given, tmp_path, fresh=True) as process:
         assert process.process.wait(60) == 1
     lines = process.text().splitlines()
     before = "livewarden: nothing starts with these settings: "
@@ -73,7 +73,7 @@ def test_a_service_reports_each_mistake_in_one_line(role: str, tmp_path: Path) -
 
 def test_beat_starts_without_the_folders_of_workers(environment: dict[str, str], tmp_path: Path) -> None:
     """Beat on its own host or in its own container would not start for a folder that it never opens."""
-    with celery("beat", environment | environment_of(OF_WORKERS), tmp_path, "--loglevel=INFO") as beat:
+    with celery("beat", environment | environment_of(OF_WORKERS), tmp_path, "--loglevel=INFO", fresh=True) as beat:
         eventually(lambda: "beat is ready" in beat.text(), within_seconds=60, what=beat.text)
 
 
@@ -99,7 +99,7 @@ def test_a_pipe_for_the_heartbeat_is_refused(tmp_path: Path) -> None:
 def test_a_worker_that_could_open_evidence_does_not_start(tmp_path: Path) -> None:
     """Whoever takes over a worker could read all that it ever sealed; or an operator's key would be in its log."""
     key = identity_file(tmp_path / "key", Pair())
-    with celery("worker", {"LIVEWARDEN_EVIDENCE_IDENTITY": str(key)}, tmp_path) as process:
+    with celery("worker", {"LIVEWARDEN_EVIDENCE_IDENTITY": str(key)}, tmp_path, fresh=True) as process:
         assert process.process.wait(60) == 1
     assert "LIVEWARDEN_EVIDENCE_IDENTITY: expected nothing: a worker seals evidence" in process.text()
 
@@ -150,7 +150,7 @@ def test_a_variable_of_a_newer_version_is_logged(role: str, environment: dict[st
         ran = livewarden("streams", "list", environment=environment | NEWER)
         assert (ran.status, ran.message) == (0, said)
         return
-    with celery(role, environment | NEWER, tmp_path) as process:
+    with celery(role, environment | NEWER, tmp_path, fresh=True) as process:
         eventually(lambda: said in process.text(), within_seconds=60, what=process.text)
 
 
@@ -159,7 +159,7 @@ def test_the_reason_for_a_failed_start_is_a_line_of_json_too(tmp_path: Path) -> 
     (tmp_path / "policy.yaml").write_text("rules: 7")
     environment = {"LIVEWARDEN_LOG_FORMAT": "json", "LIVEWARDEN_POLICY_FILE": str(tmp_path / "policy.yaml")}
     for wrong in ({"LIVEWARDEN_MAX_STREAMS": "none"}, {}):
-        with celery("worker", environment | wrong, tmp_path) as process:
+        with celery("worker", environment | wrong, tmp_path, fresh=True) as process:
             assert process.process.wait(60) == 1
         *others, last = [json.loads(line) for line in process.text().splitlines()]
         assert last["level"] == "error"
@@ -169,7 +169,7 @@ def test_the_reason_for_a_failed_start_is_a_line_of_json_too(tmp_path: Path) -> 
 
 def test_an_unknown_log_format_is_refused(tmp_path: Path) -> None:
     """An operator would wait for JSON, and get text lines."""
-    with celery("beat", {"LIVEWARDEN_LOG_FORMAT": "xml"}, tmp_path) as process:
+    with celery("beat", {"LIVEWARDEN_LOG_FORMAT": "xml"}, tmp_path, fresh=True) as process:
         assert process.process.wait(60) == 1
     assert "LIVEWARDEN_LOG_FORMAT: " in process.text()
 
@@ -184,7 +184,7 @@ def test_a_wrong_password_is_reported_and_not_shown(tmp_path: Path) -> None:
         checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
         assert checks["redis"]["state"] == "fail"
         assert "invalid username-password pair" in checks["redis"]["found"]
-        with celery("beat", environment, tmp_path, "--loglevel=DEBUG") as beat:
+        with celery("beat", environment, tmp_path, "--loglevel=DEBUG", fresh=True) as beat:
             eventually(lambda: "invalid username-password" in beat.text(), within_seconds=60, what=beat.text)
     assert "worker:**@127.0.0.1" in beat.text()
     assert "hunter2" not in beat.text() + str(checks)
