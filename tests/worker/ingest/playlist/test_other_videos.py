@@ -30,6 +30,10 @@ TAGS = {
     "in two groups": "\n".join(f'#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="{group}",URI="a.m3u8"' for group in "vw"),
     "a URI that nobody can fetch": f'#EXT-X-MEDIA:{NAMED},URI="http://[::1/a.m3u8"',
     "a URI that browsers rewrite": f'#EXT-X-MEDIA:{NAMED},URI="b\\a.m3u8"',
+    "behind a long name": f'#EXT-X-MEDIA:NAME="{"a" * 10_000}",TYPE=VIDEO,URI="a.m3u8"',
+    "behind a quote that opens no value": '#EXT-X-MEDIA:NAME=a"b,TYPE=VIDEO,URI="a.m3u8"',
+    "behind so many variants, and a return": VARIANT * (MAX_RENDITIONS + 1)
+    + f'# a comment\r#EXT-X-MEDIA:{NAMED},URI="a.m3u8"',
     "behind what nobody reads": '#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="v"\n' * 5_000 + '#EXT-X-MEDIA:TYPE=VIDEO,URI="a"',
 }
 OTHERS = {
@@ -118,6 +122,10 @@ def test_each_is_counted_once_in_the_ledger(redis: Redis) -> None:
         "#EXT-X-MEDIA:" + "A" * 5_000 + "VIDEO{}\n",
         "#EXT-X-MEDIA:TYPE=VIDEO," + '"' * 5_000 + "{}\n",
         "#EXT-X-MEDIA:" + "VIDEO {}" * 5_000,
+        "#EXT-X-MEDIA:TYPE=VIDEO" + ",URI=a" * 1_300 + "{}\n",
+        "#EXT-X-MEDIA:TYPE=VIDEO" + ",URI=low.m3u8" * 600 + "\n",
+        "#EXT-X-MEDIA:TYPE=VIDEO" + ",URI=" * 1_600 + "\n",
+        "#EXT-X-MEDIA:TYPE=VIDEO," + "A" * 8_000 + "\n",
         " " * 5_000 + "{}\n",
         " {}" * 5_000,
     ],
@@ -130,6 +138,10 @@ def test_each_is_counted_once_in_the_ledger(redis: Redis) -> None:
         "of one attribute",
         "of quotes",
         "one line",
+        "of one URI",
+        "of the variant's URI",
+        "of empty URIs",
+        "of one name",
         "of spaces",
         "a line of spaces",
     ],
