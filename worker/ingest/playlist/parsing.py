@@ -276,7 +276,7 @@ def _master(parsed: dict[str, Any], text: str, base: Base, shown: str) -> Master
         )
         names[rendition.name] += 1
         renditions.append(replace(rendition, namesake=names[rendition.name]))
-    variants = {rendition.uri for rendition in renditions}
+    variants = {rendition.uri for rendition in renditions if not rendition.audio_only}
     others = other_videos(text, variants, lambda uri: _resolved(uri, base, shown))
     return MasterPlaylist(url=str(base), renditions=tuple(renditions), other_videos=others)
 

@@ -31,6 +31,8 @@ TAGS = {
     "a URI that nobody can fetch": f'#EXT-X-MEDIA:{NAMED},URI="http://[::1/a.m3u8"',
     "a URI that browsers rewrite": f'#EXT-X-MEDIA:{NAMED},URI="b\\a.m3u8"',
     "behind a long name": f'#EXT-X-MEDIA:NAME="{"a" * 10_000}",TYPE=VIDEO,URI="a.m3u8"',
+    "a playlist of sound alone, as its variant says": '#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="mp4a.40.2"\na.m3u8\n'
+    f'#EXT-X-MEDIA:{NAMED},URI="a.m3u8"',
     "behind a quote that opens no value": '#EXT-X-MEDIA:NAME=a"b,TYPE=VIDEO,URI="a.m3u8"',
     "behind so many variants, and a return": VARIANT * (MAX_RENDITIONS + 1)
     + f'# a comment\r#EXT-X-MEDIA:{NAMED},URI="a.m3u8"',
