@@ -94,7 +94,7 @@ def sample_track(
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
         undecodable: list[Interval] = []
-        read_bytes = 0
+        read_bytes = 0.0
         for number, window in enumerate(demuxer.windows(segment_before)):
             read_before, read_bytes = read_bytes, source.read_bytes
             if number:

@@ -159,7 +159,7 @@ class DecodingBound:
         span_seconds: float,
         picture_macroblocks: float,
         decoder: str = "",
-        read_bytes: int = 0,
+        read_bytes: float = 0.0,
     ) -> "DecodingBound":
         """The bound of `span_seconds` of video. What half a second may cost, the shortest input may.
 

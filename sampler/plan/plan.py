@@ -54,7 +54,7 @@ def plan(
     has_second_decoder: bool = False,
     leading_macroblocks: float | None = None,
     primer: int = 0,
-    read_bytes: int = 0,
+    read_bytes: float = 0.0,
 ) -> Plan:
     """The pictures to take of `packets`, run by run.
 

@@ -1,11 +1,13 @@
 """Suspects that there are no macroblocks for are refused only if their packets do not refute them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from media import FRAME_SECONDS, encode_pictures, photograph, steady, x264
 from numpy.typing import NDArray
+from sounding import with_sound
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
@@ -90,3 +92,19 @@ def test_no_more_than_half_of_the_bound_goes_into_reading(decoder: Decoder) -> N
 
     assert segment.frames
     assert segment.unmoderated == ()
+
+
+def test_what_is_read_again_for_sound_takes_nothing_from_decoding(decoder: Decoder) -> None:
+    """Where all sound of a fragment is behind its pictures, as FFmpeg writes them, the file is read at two places in
+    turn, 256 KiB each time: ordinary streams of 1080p would have most of their pictures unmoderated."""
+    recipe = replace(x264(keyint=25, min_keyint=25, scenecut=0, qp=16, bframes=0), width=640, height=360)
+    noise = np.random.default_rng(1).uniform(0, 255, (360, 640 + 100))
+    clip = encode_pictures(recipe, steady(100), lambda index: noise[:, index : index + 640])
+    profile = BALANCED.model_copy(update={"macroblocks_per_second": 200_000, "audits_per_minute": 0})
+    among, behind = (
+        decoder.sample(with_sound(clip, behind=behind), profile=profile, seed=b"sound") for behind in (False, True)
+    )
+
+    assert behind.macroblocks_left > 0.9 * among.macroblocks_left
+    assert len(behind.frames) == len(among.frames)
+    assert behind.unmoderated == among.unmoderated == ()
