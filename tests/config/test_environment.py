@@ -77,6 +77,7 @@ def test_an_invalid_password_file_is_named_and_not_quoted(tmp_path: Path, conten
     assert "\n" not in text
 
 
+@pytest.mark.timeout(20)
 def test_a_pipe_is_refused_as_a_password_file(tmp_path: Path) -> None:
     """A worker would silently hang at its start."""
     os.mkfifo(tmp_path / "password")

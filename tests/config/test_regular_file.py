@@ -20,6 +20,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.timeout(10)
 @pytest.mark.parametrize("reader", READERS)
 def test_a_pipe_is_refused(tmp_path: Path, reader: str) -> None:
     """A command, or the thread that follows the policy, would hang on a pipe."""
@@ -37,6 +38,7 @@ def test_other_file_types_are_refused(path: Path) -> None:
         open_regular(path)
 
 
+@pytest.mark.timeout(10)
 @pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}"])
 def test_an_open_descriptor_is_read(name: str) -> None:
     """A policy written by another command could not be checked without a temporary file."""

@@ -22,7 +22,7 @@ REFUSED_SECONDS = 9.0
 """Longest time until a page says that something is wrong: the wait of a statement, and CI's cores have other work."""
 SOON_SECONDS = 2.0
 """The same, once the desk knows."""
-BACK_SECONDS = 60.0
+BACK_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from models.classifiers.registry import SHIPPED, known_packages, read_all
 from models.classifiers.weights import presence
 from models.errors import ManifestError, OnnxFileError, WeightsError
 
-pytestmark = pytest.mark.timeout(120)  # a test that should end immediately would otherwise hang for minutes
+pytestmark = pytest.mark.timeout(30)  # a test that should end immediately would otherwise hang for minutes
 
 
 def refused(path: Path) -> str:

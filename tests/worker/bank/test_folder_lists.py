@@ -107,6 +107,7 @@ def test_a_missing_folder_and_an_unreadable_file_are_reported(tmp_path: Path) ->
         load_folder(tmp_path)
 
 
+@pytest.mark.timeout(20)
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
     """A worker would hang on it at start."""
     os.mkfifo(tmp_path / "own.csv")

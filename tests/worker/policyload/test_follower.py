@@ -139,6 +139,7 @@ def test_a_change_is_loaded_whatever_the_files_metadata(watched: Watched) -> Non
 
 
 @refuses
+@pytest.mark.timeout(10)
 def test_a_pipe_in_place_of_the_file_does_not_block(watched: Watched) -> None:
     """Each policy thread would wait for a writer without end, and the next good file would not be loaded."""
     assert watched.version == "first"

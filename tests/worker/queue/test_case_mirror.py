@@ -19,7 +19,7 @@ from worker.queue.open_cases import read_open_cases
 from worker.store.key_tracking import KeyTracking, track_keys
 from worker.store.redis_client import now_ms
 
-SOON_SECONDS = 60.0
+SOON_SECONDS = 5.0
 
 
 @pytest.fixture

@@ -15,12 +15,7 @@ from worker.ingest.pending.segments import SegmentRecord, begin, defer, pending_
 from worker.ingest.status import stream_status
 from worker.moderation.segment_before import SegmentBytes
 from worker.runtime.segment_end import gate_key
-from worker.runtime.segment_fetches import (
-    FETCH_TIMEOUT_SECONDS,
-    MAX_SEGMENT_BYTES,
-    TASK_FETCH_SECONDS,
-    SegmentFetches,
-)
+from worker.runtime.segment_fetches import MAX_SEGMENT_BYTES, TASK_FETCH_SECONDS, SegmentFetches
 from worker.runtime.segment_pace import SegmentPace
 from worker.runtime.segment_task import LOSSES_BEFORE_SLOW, moderate_segment
 from worker.runtime.worker_process import WorkerProcess
@@ -206,7 +201,6 @@ def test_all_fetches_of_a_task_end_within_one_deadline(process: WorkerProcess, o
     assert media == SegmentBytes(data=parts[1], init=init)
     assert fetches.before() is None
     assert origin.gates["/live/0.mp4"].reached.is_set()
-    # With a deadline of its own only, the last would have ended later.
-    assert TASK_FETCH_SECONDS - 0.1 <= time.monotonic() - began < 6.0 + FETCH_TIMEOUT_SECONDS
+    assert TASK_FETCH_SECONDS - 0.1 <= time.monotonic() - began < TASK_FETCH_SECONDS + 1.5
     assert fetches.before() is None
     assert fetched(origin, "0.m4s") == 1, "nor is it asked for again"
