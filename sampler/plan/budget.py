@@ -39,7 +39,8 @@ class DecodingCost(NamedTuple):
 
 DECODING_COST = DecodingCost(1.0, 0.45)
 """H.264 takes 0.25 µs a macroblock and 0.1 µs a byte, over 12 streams of 720p with 0.2 to 30 bytes a macroblock, on a
-machine that was half as fast as it can be (2026-11-29). Both count: what has many bytes has many pictures too."""
+machine that was half as fast as it can be (2026-11-29), and a byte somewhat more on a fast one. Both count: what has
+many bytes has many pictures too."""
 DECODING_COSTS = {
     "hevc": DecodingCost(1.7, 0.7),
     "libdav1d": DecodingCost(1.0, 1.0),
