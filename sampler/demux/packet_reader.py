@@ -8,7 +8,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from sampler.demux.beginnings import Beginning, read_beginning
+from sampler.demux.beginnings import Beginning, leave_out_others, read_beginning
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.encryption import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPackets, is_encrypted_mp4, is_scrambled
 from sampler.demux.fragments import Fragments, fragments_of
@@ -170,12 +170,8 @@ class Demuxer:
         if self._container is Container.MP4:
             return self._fragments.hide(self.stream.id, packets)
         ids = {stream.index: stream.id for stream in self._input.streams}
-        return has_stray_packets(
-            self._source.at,
-            known=ids.values(),
-            videos=[ids[index] for index in self._videos],
-            init_bytes=self._init_bytes,
-        )
+        videos = [ids[index] for index in self._videos]
+        return has_stray_packets(self._source.at, known=ids.values(), videos=videos, init_bytes=self._init_bytes)
 
     def _hold_pixels(self, pixels: int) -> None:
         self._announced_pixels = max(self._announced_pixels, pixels)
@@ -307,6 +303,7 @@ class Demuxer:
             self.before_seconds = self._beginning.behind_all()
             if self._beginning.packet is not None:
                 yield self._beginning.packet
+                leave_out_others(self._input.streams if self._container is Container.MP4 else (), self.stream)
                 yield from self._input.demux(self.stream)
         except av.error.FFmpegError as error:
             # What came before the damage is still worth looking at.

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from media import FRAME_SECONDS, encode_pictures, photograph, steady, x264
+from media import FRAME_SECONDS, encode_pictures, in_mp4, photograph, steady, x264
 from numpy.typing import NDArray
-from sounding import with_sound
+from sounding import with_scattered_sound, with_sound
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
@@ -94,12 +94,19 @@ def test_no_more_than_half_of_the_bound_goes_into_reading(decoder: Decoder) -> N
     assert segment.unmoderated == ()
 
 
+LARGE = replace(x264(keyint=25, min_keyint=25, scenecut=0, qp=16, bframes=0), width=640, height=360)
+NOISE = np.random.default_rng(1).uniform(0, 255, (LARGE.height, LARGE.width + 100))
+
+
+def noisy(index: int) -> NDArray[np.float64]:
+    """10 kB a picture, and 60 kB a keyframe."""
+    return NOISE[:, index : index + LARGE.width]
+
+
 def test_what_is_read_again_for_sound_takes_nothing_from_decoding(decoder: Decoder) -> None:
     """Where all sound of a fragment is behind its pictures, as FFmpeg writes them, the file is read at two places in
     turn, 256 KiB each time: ordinary streams of 1080p would have most of their pictures unmoderated."""
-    recipe = replace(x264(keyint=25, min_keyint=25, scenecut=0, qp=16, bframes=0), width=640, height=360)
-    noise = np.random.default_rng(1).uniform(0, 255, (360, 640 + 100))
-    clip = encode_pictures(recipe, steady(100), lambda index: noise[:, index : index + 640])
+    clip = encode_pictures(LARGE, steady(100), noisy)
     profile = BALANCED.model_copy(update={"macroblocks_per_second": 200_000, "audits_per_minute": 0})
     among, behind = (
         decoder.sample(with_sound(clip, behind=behind), profile=profile, seed=b"sound") for behind in (False, True)
@@ -108,3 +115,15 @@ def test_what_is_read_again_for_sound_takes_nothing_from_decoding(decoder: Decod
     assert behind.macroblocks_left > 0.9 * among.macroblocks_left
     assert len(behind.frames) == len(among.frames)
     assert behind.unmoderated == among.unmoderated == ()
+
+
+def test_sound_that_lies_far_apart_is_not_read(decoder: Decoder) -> None:
+    """A segment of 5 MB, with a million packets of sound, would hold a process until it is killed."""
+    clip = encode_pictures(in_mp4(LARGE, whole=True), steady(PICTURES), noisy)
+    bare, loud = (
+        decoder.sample(data, profile=BALANCED, seed=b"sound") for data in (clip, with_scattered_sound(clip, 60_000))
+    )
+
+    assert loud.macroblocks_left > 0.9 * bare.macroblocks_left
+    assert len(loud.frames) == len(bare.frames)
+    assert loud.unmoderated == ()
