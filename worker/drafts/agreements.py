@@ -15,7 +15,7 @@ from worker.events.cloudevent import derived_id, rfc3339
 from worker.people.actor import Actor, Role, folded
 from worker.people.roster import unproven
 from worker.store import redis_keys
-from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
+from worker.store.redis_client import now_ms, now_us, run_script_to_disk, store_errors
 
 agreements_key: Final = redis_keys.PACKAGE_AGREEMENTS.of
 
@@ -42,6 +42,9 @@ class PackageAgreement:
     verified: bool
     at_ms: int
     """Redis's clock."""
+    at_us: int = 0
+    """The same in microseconds: which of two agreements of one millisecond was first; 0: an older version recorded it
+    without."""
     agreed: str
     """Digest from `content_of`: of what and for whom."""
     recipient: str = ""
@@ -85,11 +88,13 @@ def agree(redis: Redis, case: CaseReport, actor: Actor, *, recipient: str) -> li
     """
     actor.must_be(*MAY_AGREE, to="agree to a package")
     with store_errors():
+        at_us = now_us(redis)
         given = PackageAgreement(
             by=actor.name,
             role=str(actor.role),
             verified=actor.verified,
-            at_ms=now_ms(redis),
+            at_ms=at_us // 1000,
+            at_us=at_us,
             agreed=content_of(case, recipient),
             recipient=recipient,
             outcomes=tuple(_outcomes(case)[:MOST_NAMED]),
@@ -187,16 +192,18 @@ def _read(texts: Iterable[str]) -> list[PackageAgreement]:
         with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             one = json.loads(text)
             pictures = one.get("pictures")
+            at_us = one.get("at_us")
             read.append(
                 PackageAgreement(
                     by=str(one["by"]),
                     role=str(one.get("role", "")),
                     verified=one.get("verified") is True,
                     at_ms=int(one["at_ms"]),
+                    at_us=at_us if isinstance(at_us, int) else 0,
                     agreed=str(one["agreed"]),
                     recipient=str(one.get("recipient", "")),
                     outcomes=tuple(map(str, one.get("outcomes", ()))),
                     pictures=pictures if isinstance(pictures, int) else None,
                 )
             )
-    return sorted(read, key=lambda one: (one.at_ms, one.by))
+    return sorted(read, key=lambda one: (one.at_ms, one.at_us, one.by))

@@ -103,6 +103,12 @@ def now_ms(redis: Redis) -> int:
     return time_ms(redis.time())
 
 
+def now_us(redis: Redis) -> int:
+    """The same in microseconds: for what happens in the same millisecond, and must be in order."""
+    seconds, microseconds = redis.time()
+    return int(seconds) * 1_000_000 + int(microseconds)
+
+
 def time_ms(answer: Sequence[Any]) -> int:
     """The answer to TIME, as a pipeline returns it, in milliseconds."""
     seconds, microseconds = answer

@@ -23,6 +23,7 @@ from worker.errors import BankRequestError, DraftError, PeopleError
 from worker.people.actor import Actor, Role
 from worker.people.changes import add_person, remove_person
 from worker.people.roster import authenticate
+from worker.store.redis_client import now_ms
 
 CASE = a_case()
 KEY = f"lw:package:{CASE.case_id}"
@@ -50,6 +51,16 @@ def test_two_people_agree_and_it_is_on_record(kept: KeptEvidence) -> None:
     assert (package["by"], package["details"]["manifest_sha256"]) == ("lea", "f" * 64)
     assert package["details"]["incidents"] == ["a"]
     assert 0 < kept.redis.ttl(KEY) <= 86_400
+
+
+def test_of_two_in_one_millisecond_the_first_is_first(kept: KeptEvidence) -> None:
+    """The lead who agreed second would be on record as the one who asked for it, where Redis's disk is fast."""
+    for actor in (MODERATOR, LEAD):
+        agreed(kept, actor)
+    at_ms = now_ms(kept.redis)
+    for name, text in kept.redis.hgetall(KEY).items():
+        kept.redis.hset(KEY, name, json.dumps(json.loads(text) | {"at_ms": at_ms}))
+    assert [one.by for one in agreements_on(kept.redis, CASE.case_id)] == ["mo", "lea"]
 
 
 def test_one_person_is_no_two(kept: KeptEvidence) -> None:
