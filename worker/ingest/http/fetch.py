@@ -159,11 +159,14 @@ class FetchRound:
         self._numbers = itertools.count()
         self._underway: dict[str, tuple[int, Future[None]]] = {}
         """Name to the number of its newest fetch, and that fetch."""
+        self._over = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        # First: a fetch that is cancelled leaves its slot to one that is not yet.
+        self._over = True
         for _, fetch in self._underway.values():
             fetch.cancel()
 
@@ -193,6 +196,8 @@ class FetchRound:
         try:
             await self._session.settle_name(request.url)
             async with self._slots:  # the timeout starts with the slot
+                if self._over:
+                    return
                 answer = await self._session.fetch(**vars(request))
         except Exception as error:  # under no other name: this frame, which it holds, would hold it
             self._answers.put((name, number, error))
