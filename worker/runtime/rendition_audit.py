@@ -20,10 +20,10 @@ from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.urls import without_query
 from worker.ingest.pending.segments import MAX_URI_CHARACTERS
-from worker.ingest.playlist.hls import MasterPlaylist, OtherVideo, Rendition, Segment, rendition_of, segment_key
+from worker.ingest.playlist.hls import MasterPlaylist, OtherVideo, Rendition, rendition_of, segment_key
 from worker.ingest.playlist.parse_window import PARSED_ENTRIES
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
-from worker.ingest.playlist.rendition_draw import counterpart, is_drawn, other_rendition
+from worker.ingest.playlist.rendition_draw import counterpart, is_drawn, other_renditions
 from worker.ingest.poll.due import SOLE_RENDITION
 from worker.ingest.registry.registry import stream_key
 from worker.moderation.moderation_context import ModerationContext
@@ -95,10 +95,11 @@ class RenditionAudit:
         with rendition_turn(self.segment.redis, stream_id) as may_begin:
             if not may_begin:
                 return verdict
+            failed = 0
             try:
-                found = self._fetch(MAX_SEGMENT_BYTES - media_bytes)
+                found, failed = self._fetch(MAX_SEGMENT_BYTES - media_bytes)
                 if found is None:
-                    return verdict
+                    return replace(verdict, audit_counts=_counts(0, failed))
                 other = self.active.pipeline.moderate(
                     found.media.data,
                     context=ModerationContext(stream=facts, capture_ms=record.capture_ms, judged_ms=judged_ms),
@@ -110,9 +111,9 @@ class RenditionAudit:
                 )
             except (FetchError, PlaylistError, SamplerError) as error:
                 _log.debug("stream %s segment %s: no other rendition is seen: %s", stream_id, record.key, error)
-                return replace(verdict, audit_counts={FAILED: 1})
+                return replace(verdict, audit_counts=_counts(0, failed + 1))
         seen = with_rendition(verdict, other, found.source, is_compared=found.is_compared)
-        return replace(seen, audit_counts={AUDITS: 1})
+        return replace(seen, audit_counts=_counts(1, failed))
 
     def _is_due(self, verdict: SegmentVerdict, facts: StreamFacts, judged_ms: int) -> bool:
         begun, record, policy = self.segment.begun, self.segment.record, self.active.policy
@@ -131,21 +132,49 @@ class RenditionAudit:
             and not _is_urgent(verdict, policy)
         )
 
-    def _fetch(self, max_bytes: int) -> "_OtherSegment | None":
-        """Another rendition's segment; None: the stream has no other, or is not watched any more.
+    def _fetch(self, max_bytes: int) -> "tuple[_OtherSegment | None, int]":
+        """Another rendition's segment, and how many renditions cannot be had; None: the stream has no other that can,
+        or is not watched any more.
 
         Raises:
-            FetchError, PlaylistError: it cannot be had.
+            FetchError, PlaylistError: the master playlist cannot be had.
         """
         stream_id, record = self.segment.stream_id, self.segment.record
         url, generation = self.segment.redis.hmget(stream_key(stream_id), ["url", "generation"])
         if not url or str(generation) != str(record.generation):
-            return None
+            return None, 0
         fetch = TimedFetch(self.fetcher, "audit", time.monotonic() + FETCH_SECONDS)
-        drawn = self._drawn(str(url), fetch)
-        if drawn is None:
-            return None
-        rendition, other = drawn
+        fetched = fetch(str(url), max_bytes=MAX_PLAYLIST_BYTES)
+        master = parse_playlist(fetched.body, fetched.url, most=PARSED_ENTRIES)
+        if not isinstance(master, MasterPlaylist):
+            return None, 0
+        failed = 0
+        for rendition in other_renditions(master, rendition_of(record.key), self.seed):
+            if failed and fetch.is_over:
+                break
+            try:
+                return self._segment_of(rendition, fetch, max_bytes), failed
+            except (FetchError, PlaylistError) as error:
+                _log.debug("stream %s segment %s: %s is not seen: %s", stream_id, record.key, rendition.name, error)
+                failed += 1
+        return None, failed
+
+    def _segment_of(self, rendition: Rendition | OtherVideo, fetch: TimedFetch, max_bytes: int) -> "_OtherSegment":
+        """The segment's counterpart in that rendition, by its playlist as it is now.
+
+        Raises:
+            FetchError, PlaylistError: it cannot be had.
+        """
+        record = self.segment.record
+        fetched = fetch(rendition.uri, max_bytes=MAX_PLAYLIST_BYTES)
+        media = parse_playlist(fetched.body, fetched.url, most=PARSED_ENTRIES, from_sequence=record.sequence)
+        if isinstance(media, MasterPlaylist):
+            raise PlaylistError("expected a media playlist")
+        other = counterpart(media, sequence=record.sequence, program_ms=record.program_ms)
+        if other is None:
+            raise PlaylistError("no segment is listed")
+        if other.encryption is not None:
+            raise PlaylistError("its segments are encrypted")
         data = fetch(other.uri, other.byte_range, max_bytes=max_bytes).body
         init = b""
         if other.init is not None:
@@ -169,27 +198,6 @@ class RenditionAudit:
             is_compared=isinstance(rendition, Rendition),
         )
 
-    def _drawn(self, url: str, fetch: TimedFetch) -> tuple[Rendition | OtherVideo, Segment] | None:
-        """A rendition and its segment, by the playlists as they are now."""
-        record = self.segment.record
-        fetched = fetch(url, max_bytes=MAX_PLAYLIST_BYTES)
-        master = parse_playlist(fetched.body, fetched.url, most=PARSED_ENTRIES)
-        if not isinstance(master, MasterPlaylist):
-            return None
-        rendition = other_rendition(master, rendition_of(record.key), self.seed)
-        if rendition is None:
-            return None
-        fetched = fetch(rendition.uri, max_bytes=MAX_PLAYLIST_BYTES)
-        media = parse_playlist(fetched.body, fetched.url, most=PARSED_ENTRIES, from_sequence=record.sequence)
-        if isinstance(media, MasterPlaylist):
-            raise PlaylistError("expected a media playlist")
-        other = counterpart(media, sequence=record.sequence, program_ms=record.program_ms)
-        if other is None:
-            raise PlaylistError("no segment is listed")
-        if other.encryption is not None:
-            raise PlaylistError("its segments are encrypted")
-        return rendition, other
-
 
 @dataclass(frozen=True, kw_only=True)
 class _OtherSegment:
@@ -201,6 +209,10 @@ class _OtherSegment:
     """Its identity, for evidence."""
     is_compared: bool
     """An other video may be of another camera, and is not."""
+
+
+def _counts(audits: int, failed: int) -> dict[str, int]:
+    return {name: count for name, count in ((AUDITS, audits), (FAILED, failed)) if count}
 
 
 def _is_urgent(verdict: SegmentVerdict, policy: Policy) -> bool:

@@ -18,6 +18,11 @@ class TimedFetch:
     until_seconds: float
     """By `time.monotonic`."""
 
+    @property
+    def is_over(self) -> bool:
+        """True if nothing is fetched any more."""
+        return time.monotonic() >= self.until_seconds
+
     def __call__(self, url: str, byte_range: ByteRange | None = None, *, max_bytes: int) -> Fetched:
         """Fetches a URL.
 

@@ -254,3 +254,17 @@ def test_an_audit_that_fails_is_counted_and_costs_the_segment_nothing(process_wi
         assert "rendition_audits" not in record["counts"], name
         assert record["moderated_seconds"] == SEGMENT_SECONDS, name
         assert record["counts"]["samples"] >= 1, name
+
+
+def test_videos_that_are_listed_and_not_served_take_no_audits_from_renditions(
+    process_with: Process, origin: LiveOrigin
+):
+    """A broadcaster would halve the audits of his renditions by the name of a camera that he does not have."""
+    process = process_with(ALWAYS)
+    cameras = b"".join(
+        b'#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="c",NAME="%b",URI="%b.m3u8"\n' % (2 * (name,)) for name in (b"a", b"b")
+    )
+    serve(origin, {"low": [small("astronaut")], "high": [large("coffee")]}, master=MASTER + cameras)
+    counts = [moderate(process, origin, f"camera-{number}")["counts"] for number in range(8)]
+    assert [one["rendition_audits"] for one in counts] == [1] * 8
+    assert max(one.get("rendition_audits_failed", 0) for one in counts) <= 2

@@ -5,6 +5,10 @@ from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, OtherVideo
 DRAW_BYTES = 6
 """Bytes of a seed for one draw: as many as a float holds exactly."""
 
+MOST_DRAWN = 3
+"""Renditions that are drawn for an audit, <=: the next takes the place of one that cannot be had, so that those that a
+broadcaster lists and does not serve take few audits from others."""
+
 MINUTE_MS = 60_000
 
 
@@ -17,8 +21,9 @@ def is_drawn(seed: bytes, *, duration_ms: int, per_minute: float) -> bool:
     return _draw(seed, 0) < per_minute * duration_ms / MINUTE_MS
 
 
-def other_rendition(master: MasterPlaylist, watched: str, seed: bytes) -> Rendition | OtherVideo | None:
-    """Draws one of the playlists that are not watched, by its first rendition; None: there is none with pictures.
+def other_renditions(master: MasterPlaylist, watched: str, seed: bytes) -> tuple[Rendition | OtherVideo, ...]:
+    """Draws some of the playlists that are not watched, by their first renditions, in the order in which they are
+    tried; (): there is none with pictures.
 
     Where there are other videos, half of the draws are theirs, so that nobody hides a rendition among many of them.
 
@@ -31,13 +36,15 @@ def other_rendition(master: MasterPlaylist, watched: str, seed: bytes) -> Rendit
         if not rendition.audio_only:
             first.setdefault(rendition.uri, rendition)
     seen = {rendition.uri for rendition in master.renditions if rendition.name == watched}
-    others = [rendition for uri, rendition in first.items() if uri not in seen]
-    kinds = [kind for kind in (others, master.other_videos) if kind]
-    if not kinds:
-        return None
-    at = _draw(seed, 1) * len(kinds)
-    kind = kinds[int(at)]
-    return kind[int(at % 1 * len(kind))]
+    others: list[Rendition | OtherVideo] = [rendition for uri, rendition in first.items() if uri not in seen]
+    kinds = [kind for kind in (others, [*master.other_videos]) if kind]
+    drawn: list[Rendition | OtherVideo] = []
+    while kinds and len(drawn) < MOST_DRAWN:
+        at = _draw(seed, 1 + len(drawn)) * len(kinds)
+        kind = kinds[int(at)]
+        drawn.append(kind.pop(int(at % 1 * len(kind))))
+        kinds = [kind for kind in kinds if kind]
+    return tuple(drawn)
 
 
 def counterpart(playlist: MediaPlaylist, *, sequence: int, program_ms: int | None) -> Segment | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, OtherVideo, Rendition, Segment
-from worker.ingest.playlist.rendition_draw import counterpart, is_drawn, other_rendition
+from worker.ingest.playlist.rendition_draw import MOST_DRAWN, counterpart, is_drawn, other_renditions
 
 LOW = Rendition(uri="https://cdn.example/low.m3u8", bandwidth=500_000, width_pixels=640, height_pixels=360)
 MIDDLE = Rendition(uri="https://cdn.example/mid.m3u8", bandwidth=2_000_000, width_pixels=1280, height_pixels=720)
@@ -55,7 +55,7 @@ def test_a_profile_without_audits_has_none() -> None:
 def test_each_of_the_other_renditions_is_drawn_and_neither_the_watched_one_nor_sound() -> None:
     """What is shown in one of them alone would never be seen."""
     master = MasterPlaylist(url="https://cdn.example/master.m3u8", renditions=(LOW, MIDDLE, SOUND, HIGH))
-    found = [other_rendition(master, LOW.name, seed) for seed in seeds(400)]
+    found = [other_renditions(master, LOW.name, seed)[0] for seed in seeds(400)]
     assert set(found) == {MIDDLE, HIGH}
     assert found.count(HIGH) == pytest.approx(200, abs=50)
 
@@ -64,23 +64,34 @@ def test_other_videos_have_half_of_the_draws_however_many_they_are() -> None:
     """What is shown in one of them alone would never be seen, or a broadcaster would hide a rendition among them."""
     videos = tuple(OtherVideo(uri=f"https://cdn.example/{name}.m3u8", identity=name) for name in "abcdefgh")
     master = MasterPlaylist(url="https://cdn.example/master.m3u8", renditions=(LOW, HIGH), other_videos=videos)
-    found = [other_rendition(master, LOW.name, seed) for seed in seeds(800)]
+    found = [other_renditions(master, LOW.name, seed)[0] for seed in seeds(800)]
     assert set(found) == {HIGH, *videos}
     assert found.count(HIGH) == pytest.approx(400, abs=70)
     assert found.count(videos[-1]) == pytest.approx(50, abs=30)
+
+
+def test_those_that_take_the_place_of_one_that_cannot_be_had_are_few_and_others() -> None:
+    """One that is broken would be asked for again, or a hundred of them in one audit."""
+    videos = tuple(OtherVideo(uri=f"https://cdn.example/{name}.m3u8", identity=name) for name in "abcdefgh")
+    master = MasterPlaylist(url="https://cdn.example/master.m3u8", renditions=(LOW, HIGH, MIDDLE), other_videos=videos)
+    found = [other_renditions(master, LOW.name, seed) for seed in seeds(400)]
+    assert {len(set(drawn)) for drawn in found} == {MOST_DRAWN}
+    # Seven of eight: each place is a rendition's as often as not.
+    assert sum(HIGH in drawn or MIDDLE in drawn for drawn in found) == pytest.approx(350, abs=25)
+    assert {drawn[place] for drawn in found for place in range(MOST_DRAWN)} == {HIGH, MIDDLE, *videos}
 
 
 def test_where_no_other_rendition_is_other_videos_are_drawn() -> None:
     """A stream of one rendition and ten cameras would have no audits."""
     video = OtherVideo(uri="https://cdn.example/camera.m3u8", identity="a")
     master = MasterPlaylist(url="https://cdn.example/master.m3u8", renditions=(LOW, SOUND), other_videos=(video,))
-    assert {other_rendition(master, LOW.name, seed) for seed in seeds(20)} == {video}
+    assert {other_renditions(master, LOW.name, seed) for seed in seeds(20)} == {(video,)}
 
 
 def test_a_stream_of_one_rendition_has_no_other() -> None:
     """The watched one would be fetched twice."""
     master = MasterPlaylist(url="https://cdn.example/master.m3u8", renditions=(LOW, SOUND))
-    assert other_rendition(master, LOW.name, seeds(1)[0]) is None
+    assert other_renditions(master, LOW.name, seeds(1)[0]) == ()
 
 
 def test_the_segment_of_the_same_number_is_taken() -> None:
