@@ -117,17 +117,18 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
 
 def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, *, as_json: bool) -> None:
     from worker.cli.screen import Screen
-    from worker.scan.report import report, unseen_lines
+    from worker.scan.report import other_lines, report, unseen_lines
 
     if not as_json:
         Screen().print(report(result, findings, media))
         return
     records = [result.file_record()] if result.file_matches else []
+    records += [result.playlist_record()] if result.not_scanned else []
     records += [sample.to_record() for sample in result.samples]
     records += [finding.to_record() for finding in findings]
     for record in (*records, result.summary()):
         print_json(record)
-    for line in unseen_lines(result.unseen):
+    for line in (*unseen_lines(result.unseen), *other_lines(result)):
         typer.echo(f"livewarden: {line}", err=True)
     for problem in sorted(result.degraded):
         typer.echo(f"livewarden: degraded: {problem}", err=True)

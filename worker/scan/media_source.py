@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,6 +70,10 @@ class Media:
 
     name: str
     parts: tuple[Part, ...]
+    rendition: str | None = None
+    """Name of the rendition that they are of; None: there is no master playlist."""
+    not_scanned: tuple[str, ...] = ()
+    """Names of its other renditions, and of other videos that players may show."""
 
     @property
     def extinf_ms(self) -> int | None:
@@ -115,8 +119,11 @@ class MediaOpener:
 
     def _of_playlist(self, name: str, playlist: MediaPlaylist | MasterPlaylist) -> Media:
         if isinstance(playlist, MasterPlaylist):
-            uri = choose_rendition(playlist, self._height_pixels).uri
-            playlist = self._rendition(uri)
+            chosen = choose_rendition(playlist, self._height_pixels)
+            others = [other.name for other in playlist.others(chosen.name)]
+            others += [video.name for video in playlist.other_videos]
+            opened = self._of_playlist(name, self._rendition(chosen.uri))
+            return replace(opened, rendition=chosen.name, not_scanned=tuple(others))
         if not playlist.segments:
             raise PlaylistError(f"{name}: expected at least one segment, the playlist lists none")
         inits = _LastInit(self._bytes_of)

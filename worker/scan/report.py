@@ -17,6 +17,9 @@ from worker.tables.listing import Listing, fixed, ids, numbers, texts
 MAX_SAMPLES = 40
 """Rows of the table of samples: a screen or two; all of them are in `--json`."""
 
+MAX_NAMED = 8
+"""Renditions that are named as not scanned; all of them are in `--json`."""
+
 _STYLES = {Severity.CRITICAL: "bold red", Severity.HIGH: "red", Severity.REVIEW: "yellow"}
 
 
@@ -40,6 +43,15 @@ def unseen_lines(unseen: Sequence[UnmoderatedStretch]) -> Iterator[str]:
     for (part, reason, detail), total in seconds.items():
         text = detail.removeprefix(f"{part}: ")
         yield f"{part}: {f'{total:.2f} s ' if total else ''}unmoderated: {reason}{f' ({text})' if text else ''}"
+
+
+def other_lines(result: ScanResult) -> Iterator[str]:
+    """A line on what players may show in place of what was scanned; none where that is all there is."""
+    names = result.not_scanned
+    if names:
+        more = len(names) - MAX_NAMED
+        shown = [*names[:MAX_NAMED], *([f"{more:,} more"] if more > 0 else [])]
+        yield f"rendition {result.rendition} is scanned alone; the others are not: {', '.join(shown)}"
 
 
 def _samples(samples: Sequence[SampleVerdict]) -> Listing:
@@ -86,6 +98,8 @@ def _findings(findings: Sequence[ScanFinding]) -> RenderableType:
 def _unseen(result: ScanResult) -> Iterator[Text]:
     for line in unseen_lines(result.unseen):
         yield Text(printable(line), style="yellow")
+    for line in other_lines(result):
+        yield Text(f"{line[0].upper()}{line[1:]}", style="yellow")
     for problem in sorted(result.degraded):
         yield Text(printable(f"Degraded: {problem}"), style="yellow")
 

@@ -62,6 +62,9 @@ class ScanResult:
 
     file_matches: tuple[ListMatch, ...] = ()
     """Entries that are digests of the file."""
+    rendition: str | None = None
+    not_scanned: tuple[str, ...] = ()
+    """Both as in `Media`."""
     samples: list[SampleVerdict] = field(default_factory=list)
     unseen: list[UnmoderatedStretch] = field(default_factory=list)
     degraded: set[str] = field(default_factory=set)
@@ -140,6 +143,10 @@ class ScanResult:
             return FOUND
         still = self.unseen and not self.pictures_seconds
         return UNSEEN if still or self.unmoderated_seconds > self.frame_seconds + SLACK_SECONDS else CLEAN
+
+    def playlist_record(self) -> dict[str, Any]:
+        """A record of `livewarden scan --json` before all samples, where players may show something besides."""
+        return {"type": "playlist", "rendition": self.rendition, "not_scanned": list(self.not_scanned)}
 
     def file_record(self) -> dict[str, Any]:
         """The first record of `livewarden scan --json`, where the file itself is listed."""

@@ -49,6 +49,7 @@ class Scan:
             ScanError: nothing could be moderated; the text has the first reason.
         """
         started = process_time()
+        self.result.rendition, self.result.not_scanned = media.rendition, media.not_scanned
         for number, part in enumerate(media.parts):
             # Each part has a seed of its own: else audits would sample the same instant of every segment.
             self._scan(part, self._seed + number.to_bytes(4))

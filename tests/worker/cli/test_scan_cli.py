@@ -157,6 +157,33 @@ def test_master_playlist_on_an_origin_named_by_hand(origin: str) -> None:
     assert "s3cret" not in ran.out + ran.err
 
 
+def test_what_players_may_show_besides_is_named(folder: Path) -> None:
+    """A clean scan of one rendition would pass for one of all that the stream shows."""
+    named = "".join(f"#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION={n}x{n}\nn{n}.m3u8\n" for n in range(10, 20))
+    (folder / "several.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=2,RESOLUTION=640x360\nclean.m3u8\n"
+        "#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=640x360\nclean.m3u8\n"
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="mp4a.40.2"\nsound.m3u8\n'
+        f'{named}#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="c",NAME="goal",URI="camera.m3u8"\n'
+    )
+    ran = livewarden("scan", folder / "several.m3u8", "--json")
+    playlist = ran.records[0]
+    *renditions, video = playlist["not_scanned"]
+    assert (ran.status, playlist["type"], playlist["rendition"]) == (0, "playlist", "640x360~2")
+    assert renditions == [f"{n}x{n}" for n in range(10, 20)]
+    assert video.startswith("video-")
+    assert "rendition 640x360~2 is scanned alone; the others are not: 10x10, 11x11" in ran.err
+    assert ran.err.strip().endswith("17x17, 3 more")
+    shown = livewarden("scan", folder / "several.m3u8", environment={"COLUMNS": "200"}).out
+    assert "Rendition 640x360~2 is scanned alone; the others are not: 10x10" in shown
+
+
+def test_a_playlist_alone_names_no_others(folder: Path) -> None:
+    """Each scan of a file would end in a warning of nothing."""
+    ran = livewarden("scan", folder / "clean.m3u8", "--json")
+    assert (ran.of_type("playlist"), ran.err) == ([], "")
+
+
 def test_hosts_named_by_a_playlist_are_not_allowed(folder: Path, origin: str) -> None:
     """A playlist could make the user's machine fetch from their own network."""
     (folder / "elsewhere.m3u8").write_text(_playlist((f"{origin}/a.ts", 2)))

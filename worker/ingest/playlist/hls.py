@@ -153,6 +153,15 @@ class MasterPlaylist:
     renditions: tuple[Rendition, ...]
     other_videos: tuple[OtherVideo, ...] = ()
 
+    def others(self, watched: str) -> list[Rendition]:
+        """The playlists with pictures that are not those of the rendition of that name, each by its first rendition."""
+        first: dict[str, Rendition] = {}
+        for rendition in self.renditions:
+            if not rendition.audio_only:
+                first.setdefault(rendition.uri, rendition)
+        seen = {rendition.uri for rendition in self.renditions if rendition.name == watched}
+        return [rendition for uri, rendition in first.items() if uri not in seen]
+
 
 def choose_rendition(
     master: MasterPlaylist, height_pixels: int, *, tried: Mapping[str, int] = MappingProxyType({})

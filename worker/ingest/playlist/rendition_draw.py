@@ -22,8 +22,8 @@ def is_drawn(seed: bytes, *, duration_ms: int, per_minute: float) -> bool:
 
 
 def other_renditions(master: MasterPlaylist, watched: str, seed: bytes) -> tuple[Rendition | OtherVideo, ...]:
-    """Draws some of the playlists that are not watched, by their first renditions, in the order in which they are
-    tried; (): there is none with pictures.
+    """Draws some of the playlists that are not watched, in the order in which they are tried; (): there is none with
+    pictures.
 
     Where there are other videos, half of the draws are theirs, so that nobody hides a rendition among many of them.
 
@@ -31,12 +31,7 @@ def other_renditions(master: MasterPlaylist, watched: str, seed: bytes) -> tuple
         watched: name of the rendition that is.
         seed: that of `is_drawn`.
     """
-    first: dict[str, Rendition] = {}
-    for rendition in master.renditions:
-        if not rendition.audio_only:
-            first.setdefault(rendition.uri, rendition)
-    seen = {rendition.uri for rendition in master.renditions if rendition.name == watched}
-    others: list[Rendition | OtherVideo] = [rendition for uri, rendition in first.items() if uri not in seen]
+    others: list[Rendition | OtherVideo] = [*master.others(watched)]
     kinds = [kind for kind in (others, [*master.other_videos]) if kind]
     drawn: list[Rendition | OtherVideo] = []
     while kinds and len(drawn) < MOST_DRAWN:
