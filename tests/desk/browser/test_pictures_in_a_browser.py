@@ -211,12 +211,13 @@ def test_the_note_on_altered_pictures_reads_as_a_sentence(page_of: PageOf, opene
         assert publish_altered(redis, opened.cases.add(incident), incident=incident, deployment="test")
     page = page_of("lea", role=Role.LEAD, width=NARROW)
     page.goto("/queue")
-    links = page.get_by_role("link", name="incident")
-    expect(links).to_have_count(3)
-    # In one call, since news may replace the notice at any time.
-    below = links.evaluate_all(
-        "(all) => all.map((one) => one.getClientRects()[0].top - one.closest('.notice').getBoundingClientRect().top)"
+    expect(page.locator(".notice").get_by_role("link", name="incident")).to_have_count(3)
+    # In one expression, since news may replace the notice at any time; a locator is resolved before it is evaluated.
+    below = page.evaluate(
+        """() => [...document.querySelectorAll('.notice a')].map(
+            (one) => one.getClientRects()[0].top - one.closest('.notice').getBoundingClientRect().top)"""
     )
+    assert len(below) == 3
     assert min(below) > 24
     assert_accessible(page)
 
