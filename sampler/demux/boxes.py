@@ -1,10 +1,11 @@
 """Boxes of an MP4, wherever they begin (ISO/IEC 14496-12, 4.2). Runs in the decoder child."""
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sampler.errors import TooLargeError
+from sampler.errors import TooLargeError, UnsupportedContainerError
 
 TOP_BOXES = 1024
 """Boxes that are read for `moov` and `moof`: a segment of 10 s has 300 if each picture is a fragment, in a few ms."""
@@ -12,9 +13,20 @@ BOXES_A_PICTURE = 7
 """A limit on pictures is one on so many times as many boxes, at any depth: each picture may be a fragment, of seven.
 FFmpeg takes 1 µs for each, so 30 MB of empty ones took 4 s."""
 CONTAINERS = frozenset(
-    b"moov trak mdia minf stbl dinf edts mvex moof traf mfra udta ilst sinf schi wave tref ipro cmov".split()
+    b"moov trak mdia minf stbl dinf edts mvex moof traf mfra udta ilst sinf schi wave tref ipro".split()
 )
 """Boxes in which FFmpeg looks for others."""
+COMPRESSED = b"cmov"
+"""Box of a header that is compressed, as QuickTime did: 48 kB held three million boxes. Browsers do not read it."""
+SAMPLES_A_PICTURE = 10
+"""A limit on pictures is one on so many times as many samples of all tracks together: sound has 50 a second. A few
+bytes may list millions, and FFmpeg takes 10 to 600 ns for each, also for those that it passes over: 38 kB took 6 s."""
+LISTED_A_PICTURE = 50 * SAMPLES_A_PICTURE
+"""The same for those that a header lists, which take 25 ns each: PCM has 48,000 a second, of which FFmpeg makes
+packets."""
+COUNT_AT = {b"stsz": 8, b"stz2": 8, b"trun": 4, b"elst": 4}
+"""Places of the number of samples, or of edits (8.7.3, 8.8.8, 8.6.6). Each edit may repeat all samples of a track; the
+first of a track that begins later is empty."""
 TO_THE_END = 1 << 62
 """Bytes of a box that lasts until the input ends."""
 
@@ -51,8 +63,28 @@ def top_boxes(read: Read, *, most: int = TOP_BOXES) -> Iterator[TopBox]:
         position += size
 
 
-def hold_boxes(read: Read, most: int) -> None:
-    """Raises TooLargeError, unless an MP4 has at most so many boxes."""
+def hold_boxes(read: Read, pictures: int) -> None:
+    """Holds an MP4 to the boxes and samples that so many pictures may have.
+
+    Raises:
+        TooLargeError: it has more.
+        UnsupportedContainerError: its header is compressed.
+    """
+    counts: Counter[bytes] = Counter()
+    for kind, offset in _boxes_at_any_depth(read, BOXES_A_PICTURE * pictures):
+        if kind == COMPRESSED:
+            raise UnsupportedContainerError("the MP4's header is compressed")
+        if kind not in COUNT_AT:
+            continue
+        count = int.from_bytes(read(offset + COUNT_AT[kind], 4))
+        counts[kind] = max(counts[kind], count) if kind == b"elst" else counts[kind] + count
+        listed = (counts[b"stsz"] + counts[b"stz2"]) * max(counts[b"elst"] - 1, 1)
+        if listed > LISTED_A_PICTURE * pictures or counts[b"trun"] > SAMPLES_A_PICTURE * pictures:
+            raise TooLargeError("the MP4 lists more samples than a segment can have")
+
+
+def _boxes_at_any_depth(read: Read, most: int) -> Iterator[tuple[bytes, int]]:
+    """Kind and beginning of the content of each box; raises TooLargeError if there are over `most`."""
     position, ends = 0, [TO_THE_END]
     for _ in range(most + 1):
         while len(ends) > 1 and position + 8 > ends[-1]:
@@ -65,7 +97,9 @@ def hold_boxes(read: Read, most: int) -> None:
         end = min(position + size, ends[-1])
         if size < head_bytes:
             position = ends[-1]
-        elif kind in CONTAINERS:
+            continue
+        yield kind, position + head_bytes
+        if kind in CONTAINERS:
             position += head_bytes
             ends.append(end)
         else:

@@ -6,9 +6,10 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from sampler.demux.boxes import BOXES_A_PICTURE, TO_THE_END, hold_boxes, top_boxes
+from sampler.demux.boxes import SAMPLES_A_PICTURE, TO_THE_END, hold_boxes, top_boxes
 from sampler.demux.container import Container
 from sampler.demux.source import InputFile
+from sampler.errors import TooLargeError
 from sampler.limits import Limits
 
 OPEN_OPTIONS = {"codec_whitelist": "none", "probesize": "32768", "analyzeduration": "0", "fpsprobesize": "0"}
@@ -29,11 +30,12 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
     """The opened input; its streams are known, as far as its beginning names them.
 
     Raises:
-        TooLargeError: it has too many boxes.
+        TooLargeError: it has too many boxes or samples.
+        UnsupportedContainerError: its header is compressed.
         av.error.FFmpegError: it cannot be opened.
     """
     if container is Container.MP4:
-        hold_boxes(source.at, BOXES_A_PICTURE * limits.frames)
+        hold_boxes(source.at, limits.frames)
         if source.recording:
             _leave_out_broken_head(source)
     opened: InputContainer = av.open(
@@ -45,7 +47,15 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
         io_open=_refuse_to_open,
         **_LENIENT,
     )
+    if container is Container.MP4 and _samples(opened) > SAMPLES_A_PICTURE * limits.frames:
+        opened.close()
+        raise TooLargeError("the MP4 has more samples than a segment can have")
     return opened
+
+
+def _samples(opened: InputContainer) -> int:
+    """Samples that FFmpeg knows of; in an MP4 with fragments those of the first one."""
+    return sum(len(stream.index_entries) for stream in opened.streams)
 
 
 def _leave_out_broken_head(source: InputFile) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av
@@ -45,46 +45,64 @@ def with_sound(data: bytes, *, behind: bool) -> bytes:
 def with_scattered_sound(data: bytes, count: int) -> bytes:
     """The MP4, without fragments, with so many packets of sound, of a byte each, at two far places in turn, in two
     seconds."""
-    begin, moov = next((begin, content) for begin, kind, content in _boxes(data) if kind == b"moov")
-    far = _box(b"mdat", bytes(FAR_BYTES))
+    begin, moov = next((begin, content) for begin, kind, content in boxes(data) if kind == b"moov")
+    far = box(b"mdat", bytes(FAR_BYTES))
     places = [begin + FAR_BYTES if number % 2 else begin + len(far) // 100 for number in range(count)]
     head = data[:begin] + far
-    return head + _box(b"moov", moov, _sound_track(places, rate=count // 2))
+    return head + box(b"moov", moov, sound_track(places, rate=count // 2))
 
 
 FAR_BYTES = 600_000
 """Over twice what is read at once."""
 
 
-def _sound_track(places: list[int], *, rate: int) -> bytes:
-    """A track of packets of one byte, so many a second (ISO/IEC 14496-12, 8.3 to 8.7)."""
-    count = len(places)
+def sound_track(
+    places: Sequence[int],
+    *,
+    rate: int,
+    chunk_samples: int = 1,
+    sample_ticks: int = 1,
+    edits: Sequence[tuple[int, int]] = (),
+) -> bytes:
+    """A track of samples of one byte (ISO/IEC 14496-12, 8.3 to 8.7).
+
+    Args:
+        places: of its chunks.
+        rate: ticks a second.
+        chunk_samples: samples of each chunk.
+        sample_ticks: duration of a sample; only if it is 1 FFmpeg joins those of a chunk to packets.
+        edits: duration and media time of each.
+    """
+    chunks, count = len(places), len(places) * chunk_samples
     matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-    head = _box(b"tkhd", struct.pack(">6I", 7, 0, 0, 9, 0, 0), bytes(16), matrix, bytes(8))
-    entry = _box(b".mp3", struct.pack(">6xH8xHHHHI", 1, 2, 16, 0, 0, 48_000 << 16))
-    table = _box(
+    head = box(b"tkhd", struct.pack(">6I", 7, 0, 0, 9, 0, 0), bytes(16), matrix, bytes(8))
+    entry = box(b".mp3", struct.pack(">6xH8xHHHHI", 1, 2, 16, 0, 0, 48_000 << 16))
+    table = box(
         b"stbl",
-        _box(b"stsd", struct.pack(">II", 0, 1), entry),
-        _box(b"stts", struct.pack(">IIII", 0, 1, count, 1)),
-        _box(b"stsc", struct.pack(">IIIII", 0, 1, 1, 1, 1)),
-        _box(b"stsz", struct.pack(">III", 0, 1, count)),
-        _box(b"stco", struct.pack(f">II{count}I", 0, count, *places)),
+        box(b"stsd", struct.pack(">II", 0, 1), entry),
+        box(b"stts", struct.pack(">IIII", 0, 1, count, sample_ticks)),
+        box(b"stsc", struct.pack(">IIIII", 0, 1, 1, chunk_samples, 1)),
+        box(b"stsz", struct.pack(">III", 0, 1, count)),
+        box(b"stco", struct.pack(f">II{chunks}I", 0, chunks, *places)),
     )
-    here = _box(b"dinf", _box(b"dref", struct.pack(">II", 0, 1), _box(b"url ", struct.pack(">I", 1))))
-    media = _box(
+    here = box(b"dinf", box(b"dref", struct.pack(">II", 0, 1), box(b"url ", struct.pack(">I", 1))))
+    media = box(
         b"mdia",
-        _box(b"mdhd", struct.pack(">6I", 0, 0, 0, rate, count, 0x55C40000)),
-        _box(b"hdlr", bytes(8), b"soun", bytes(13)),
-        _box(b"minf", _box(b"smhd", bytes(8)), here, table),
+        box(b"mdhd", struct.pack(">6I", 0, 0, 0, rate, count * sample_ticks, 0x55C40000)),
+        box(b"hdlr", bytes(8), b"soun", bytes(13)),
+        box(b"minf", box(b"smhd", bytes(8)), here, table),
     )
-    return _box(b"trak", head, media)
+    listed = [struct.pack(">IiI", duration, begin, 1 << 16) for duration, begin in edits]
+    edit_list = box(b"edts", box(b"elst", struct.pack(">II", 0, len(listed)), *listed)) if edits else b""
+    return box(b"trak", head, edit_list, media)
 
 
-def _box(kind: bytes, *content: bytes) -> bytes:
+def box(kind: bytes, *content: bytes) -> bytes:
+    """A box of that kind."""
     return struct.pack(">I4s", 8 + sum(map(len, content)), kind) + b"".join(content)
 
 
-def _boxes(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def boxes(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Beginning, kind and content of each."""
     begin = 0
     while begin < len(data):
