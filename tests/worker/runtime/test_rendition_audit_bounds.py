@@ -13,7 +13,7 @@ from clips import clip, held, shade
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4
 from ledgers import check_equation
 from open_gops import open_segments
-from two_renditions import ALWAYS, film, large, moderate, raised, serve, small, start
+from two_renditions import ALWAYS, MASTER, film, large, moderate, raised, serve, small, start
 
 from config.facts import StreamFacts
 from sampler.limits import Limits
@@ -218,4 +218,18 @@ def test_a_segment_does_not_wait_for_an_audit_for_long(process_with: Process, or
     record = moderated(process, key)
     assert time.monotonic() - begin_seconds < 12
     assert gate.reached.is_set()
+    assert (record["counts"]["rendition_audits_failed"], record["moderated_seconds"]) == (1, SEGMENT_SECONDS)
+
+
+@pytest.mark.alone
+def test_however_many_drip_an_audit_asks_for_no_more_than_one(process_with: Process, origin: LiveOrigin):
+    """Each further one would lengthen it, or count as one that could not be had though nobody asked for it."""
+    process = process_with(ALWAYS)
+    start(process)
+    camera = b'#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="c",NAME="a",URI="camera.m3u8"\n'
+    serve(origin, CARDED, master=MASTER + camera)
+    gates = [origin.hold(name) for name in ("high/0.ts", "camera.m3u8")]
+    (key,) = admit(process, origin)
+    record = moderated(process, key)
+    assert [gate.reached.is_set() for gate in gates].count(True) == 1
     assert (record["counts"]["rendition_audits_failed"], record["moderated_seconds"]) == (1, SEGMENT_SECONDS)
