@@ -90,7 +90,7 @@ class SceneWatch:
         self._fades = FadeWatch()
         self._cadence = Cadence()
         self._stirred = 0.0
-        self._all_follow = True
+        self._all_follow = self._follows = True
         self._pace = self._pace_before = 0.0
         self.strayed = True
         """Something may have come since the latest sample that no sample shows."""
@@ -100,7 +100,7 @@ class SceneWatch:
     def forget(self, *, all_follow: bool) -> None:
         """Begins anew after pictures that were not shown. If not all pictures follow, the first change of some size is
         motion."""
-        self._all_follow = all_follow
+        self._all_follow = self._follows = all_follow
         self.strayed = True
         self._pace = 0.0
         self._cells = self._usual = None
@@ -110,23 +110,24 @@ class SceneWatch:
         self._cadence.forget()
 
     def go_on(self, *, all_follow: bool) -> None:
-        """Goes on after some of the pictures before. Changes between pictures that were apart look as if they calmed
-        down where one comes right after another."""
+        """Goes on with the picture right after the last one. Changes between pictures that were apart look as if they
+        calmed down where one comes right after another."""
         if not self._all_follow:
             self._stirred = 0.0
             self._fades.forget()
-        self._all_follow = all_follow
+        self._all_follow, self._follows = all_follow, True
 
     def look(self, frame: VideoFrame, seconds: float) -> Novelty | None:
         """Looks at the next picture; returns what is new in it, None: nothing."""
         before, cells = self._cells, self.measured.of(frame)
+        follows, self._follows = self._follows, self._all_follow
         if before is None:
             self._cells = cells
             return None
         change = change_between(before, cells)
         pace = float(change[LUMA].mean())
         faint = faint_change(before, cells)
-        is_cut = self._is_unusual(change, faint)
+        is_cut = self._is_unusual(change, faint, follows=follows)
         repeats = self._cadence.repeats(pace, seconds) and not is_cut
         if not repeats:
             self._pace_before, self._pace = self._pace, pace
@@ -151,7 +152,7 @@ class SceneWatch:
         )
         if is_cut or settled:
             self._stirred = 0.0
-        flashes = self._all_follow and stirs and (change[LUMA] > FLASH_LEVELS).mean() > FLASH_SHARE
+        flashes = follows and stirs and (change[LUMA] > FLASH_LEVELS).mean() > FLASH_SHARE
         if is_cut:
             return Novelty(Change.CUT, self._is_known(cells))
         if settled:
@@ -200,10 +201,10 @@ class SceneWatch:
         """True if the latest picture shows the same as an earlier one."""
         return self._cells is not None and not differ(earlier, self._cells)
 
-    def _is_unusual(self, change: Cells, faint: Lumas | None) -> bool:
+    def _is_unusual(self, change: Cells, faint: Lumas | None, *, follows: bool) -> bool:
         """True if enough changes more than it did just before: else it is fast motion."""
         if self._usual is None:
-            return self._all_follow and (is_other(change) or (faint is not None and is_other(faint)))
+            return follows and (is_other(change) or (faint is not None and is_other(faint)))
         if is_other(change, UNUSUAL * self._usual):
             return True
         return faint is not None and is_other(faint, UNUSUAL * self._usual_faint)

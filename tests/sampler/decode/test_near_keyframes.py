@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.frames import SampledSegment
+from sampler.frames import SampledSegment, SampleReason
 
 SECONDS = 4
 WIDTH, HEIGHT = 192, 108
@@ -89,6 +89,39 @@ def test_an_insert_from_keyframe_to_keyframe_is_sampled(
     found = sample(decoder, clip(codec, gop_seconds, lambda index: OTHER if start <= index < stop else ground(index)))
 
     assert any(start <= round(frame.pts_seconds * RATE) < stop for frame in found.frames)
+
+
+def refined(_index: int) -> NDArray[np.float64]:
+    """A slide, which an encoder in haste makes clear little by little."""
+    return photograph("astronaut", WIDTH, HEIGHT)
+
+
+def fast(index: int) -> NDArray[np.float64]:
+    """A camera so fast that the next picture shows a twentieth of another view."""
+    return GROUND[:, 8 * index % (3 * WIDTH) :][:, :WIDTH]
+
+
+HASTY = x264(preset="ultrafast", tune="zerolatency", keyint=2 * RATE, min_keyint=2 * RATE, scenecut=0)
+
+
+@pytest.mark.parametrize(
+    ("used", "ground", "seconds"),
+    [(HASTY, refined, 3), (recipe("hevc", 1.0), fast, 4)],
+    ids=["a slide", "a fast camera"],
+)
+def test_a_scene_from_a_keyframe_on_is_sampled_however_late_the_sample_before(
+    decoder: Decoder, used: Recipe, ground: Callable[[int], NDArray[np.float64]], seconds: int
+) -> None:
+    """An audit would speak for what comes up to 2 s later, another scene or not, and the ledger would say nothing."""
+    start, stop = 2 * RATE, 3 * RATE
+    data = encode_pictures(
+        used, steady(seconds * RATE), lambda index: OTHER if start <= index < stop else ground(index)
+    )
+    often = BALANCED.model_copy(update={"audits_per_minute": 25.0})
+    for seed in range(12):
+        found = decoder.sample(data, profile=often, seed=seed.to_bytes(8))
+        inside = [frame for frame in found.frames if start <= round(frame.pts_seconds * RATE) < stop]
+        assert any(frame.reason is not SampleReason.AUDIT for frame in inside)
 
 
 @pytest.mark.parametrize("codec", CODECS)
