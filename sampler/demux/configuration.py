@@ -24,13 +24,15 @@ def avcc_units(avcc: bytes) -> list[bytes]:
     return [unit for unit in units if unit]
 
 
-def hvcc_units(hvcc: bytes) -> Iterator[bytes]:
-    """The NAL units in an HEVCDecoderConfigurationRecord (8.3.2)."""
+def hvcc_units(hvcc: bytes, *, most: int = HVCC_UNITS) -> Iterator[bytes]:
+    """The NAL units in an HEVCDecoderConfigurationRecord (8.3.2); `most`: of one array."""
     position = HVCC_ARRAYS + 1
     for _ in range(hvcc[HVCC_ARRAYS] if len(hvcc) > HVCC_ARRAYS else 0):
         count = int.from_bytes(hvcc[position + 1 : position + 3], "big")
         position += 3
-        for _ in range(min(count, HVCC_UNITS)):
+        for _ in range(min(count, most)):
+            if position >= len(hvcc):
+                return
             size = int.from_bytes(hvcc[position : position + 2], "big")
             yield hvcc[position + 2 : position + 2 + size]
             position += 2 + size

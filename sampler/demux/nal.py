@@ -5,17 +5,18 @@ Nothing here is trusted, and a packet is believed before its container: where th
 "needed by others, and no place to begin at". Sections are those of ITU-T H.264 and H.265.
 """
 
+import sys
 from enum import Enum
-from typing import NamedTuple
 
 from sampler.demux.configuration import AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE, avcc_units, hvcc_units
 from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, is_field_pair, slice_kind
-from sampler.demux.hevc import PPS as HEVC_PPS
 from sampler.demux.hevc import SPS as HEVC_SPS
 from sampler.demux.hevc import HevcReferences
 from sampler.demux.parameter_sets import HEVC_VPS, START_CODE, ParameterSets, h264_set, hevc_set
+from sampler.demux.picture_head import PictureHead
 from sampler.demux.recovery import recovery_frames
 from sampler.demux.references import FrameNumbers, OutputOrder, References
+from sampler.demux.set_cost import DECODED_SETS, HEVC_KINDS, SetCost
 from sampler.demux.units import Units
 
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
@@ -50,36 +51,22 @@ class NalCodec(Enum):
     HEVC = "hevc"
 
 
-class PictureHead(NamedTuple):
-    """Properties of a packet's picture. A tuple, for one is made of every packet."""
-
-    size_bytes: int
-    """Bytes of slices. Filler and messages are not picture: with them a broadcaster could make all packets alike."""
-    reference: bool
-    """True if other pictures may be predicted from this one."""
-    begins: bool
-    """True if decoding may begin here, by the picture's own coding: all of it is intra."""
-    recovery_frames: int | None = None
-    """Count of a recovery point SEI (H.264 D.2.8): so many pictures later all is right."""
-    quantiser: int | None = None
-    """QP that the first slice begins with; H.264 only."""
-    completes: bool = False
-    """True if it is the second field of the picture whose first one the packet before holds; H.264 only."""
-    leading: bool | None = None
-    """True if it may lean on what comes before the keyframe that it follows; None: its time shows whether. Of H.264
-    True where its order says so, for FFmpeg's HLS muxer stamps a keyframe as shown before its leading pictures."""
-    outside: bool = False
-    """It does lean on a picture before that keyframe, by its own words, though it is none of its leading pictures."""
-    unread_units: int = 0
-    """NAL units of the packet that were not read, up to about `MOST_COUNTED_UNITS`: FFmpeg reads them all."""
-
-
 class NalReader:
     """Reads the packets of one stream, in order."""
 
-    def __init__(self, codec: NalCodec, extradata: bytes) -> None:
-        """`extradata` is the container's: avcC or hvcC in MP4; parameter sets with start codes in MPEG-TS."""
-        self._units = Units(0, is_h264_read if codec is NalCodec.H264 else is_hevc_read)
+    def __init__(self, codec: NalCodec, extradata: bytes, *, set_share: float = 1.0) -> None:
+        """Reads the container's parameter sets.
+
+        Args:
+            codec: of the stream.
+            extradata: avcC or hvcC in MP4; parameter sets with start codes in MPEG-TS.
+            set_share: so many times as much CPU as those of a segment may its parameter sets take.
+
+        Raises:
+            TooLargeError: there are too many of them; so does `read`.
+        """
+        self._set_cost = SetCost(codec.value, set_share)
+        self._units = Units(0, is_h264_read if codec is NalCodec.H264 else is_hevc_read, DECODED_SETS[codec.value])
         self._sublayers: int | None = None
         self._layers = self._has_layer = False
         self._open = True
@@ -101,7 +88,7 @@ class NalReader:
             self._units.length_bytes = (extradata[offset] & 3) + 1
             if codec is NalCodec.HEVC:
                 self._sublayers = extradata[offset] >> 3 & 7
-                for unit in hvcc_units(extradata):
+                for unit in hvcc_units(extradata, most=sys.maxsize):
                     self._learn_hevc(unit, early=True)
             else:
                 for unit in avcc_units(extradata):
@@ -149,6 +136,7 @@ class NalReader:
         head = self._read(packet, flagged)
         sets.known &= not self._units.unread
         if self._units.unread:
+            self._set_cost.add_unread(self._units.unread_sets)
             head = head._replace(unread_units=self._units.unread)
         if not sets.known or sets.changes > sets.changes_before:
             # Others lean on a parameter set, whatever the picture beside it is; and where some are not known all that
@@ -259,6 +247,8 @@ class NalReader:
             kind = unit[0] >> 1
             if unit[0] & 1 or unit[1] >> 3 or not unit[1] & 7:
                 self._has_layer |= self._layers and kind in HEVC_SLICES and unit[1] & 7 > 0
+                if kind in HEVC_KINDS:
+                    self._set_cost.add(unit)
                 continue
             if kind in HEVC_SLICES:
                 size += len(unit.rstrip(PADDING))
@@ -271,7 +261,7 @@ class NalReader:
             elif kind in HEVC_ENDS:
                 leaf = False
                 self._hevc_references.end()
-            elif kind in (HEVC_VPS, HEVC_SPS, HEVC_PPS):
+            elif kind in HEVC_KINDS:
                 self._learn_hevc(unit, early=not kinds)
         if not kinds:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
@@ -288,11 +278,13 @@ class NalReader:
 
     def _learn_h264(self, unit: bytes, *, early: bool) -> None:
         """Reads a parameter set; `early`: before the packet's picture."""
+        self._set_cost.add(unit)
         self.parameter_sets.learn(unit, early=early)
         self._quantisers.learn(unit)
 
     def _learn_hevc(self, unit: bytes, *, early: bool) -> None:
         """Reads a parameter set; `early`: before the packet's picture."""
+        self._set_cost.add(unit)
         self.parameter_sets.learn(unit, early=early)
         if len(unit) > 3 and unit[0] >> 1 == HEVC_VPS:
             self._layers |= (unit[2] & 3) << 4 | unit[3] >> 4 > 0  # vps_max_layers_minus1 (H.265 7.3.2.1)
@@ -309,4 +301,4 @@ def is_h264_read(unit: bytes) -> bool:
 def is_hevc_read(unit: bytes) -> bool:
     """True of slices and parameter sets, if they are of the base layer and have a temporal one."""
     is_base = not unit[0] & 1 and not unit[1] >> 3 and bool(unit[1] & 7)
-    return is_base and (unit[0] >> 1 in HEVC_SLICES or unit[0] >> 1 in (HEVC_VPS, HEVC_SPS, HEVC_PPS))
+    return is_base and (unit[0] >> 1 in HEVC_SLICES or unit[0] >> 1 in HEVC_KINDS)

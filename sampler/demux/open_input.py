@@ -8,6 +8,7 @@ from av.container import InputContainer
 
 from sampler.demux.boxes import SAMPLES_A_PICTURE, TO_THE_END, hold_boxes, top_boxes
 from sampler.demux.container import Container
+from sampler.demux.set_floods import hold_sets
 from sampler.demux.source import InputFile
 from sampler.errors import TooLargeError
 from sampler.limits import Limits
@@ -30,7 +31,7 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
     """The opened input; its streams are known, as far as its beginning names them.
 
     Raises:
-        TooLargeError: it has too many boxes or samples.
+        TooLargeError: it has too many boxes, samples or parameter sets.
         UnsupportedContainerError: its header is compressed.
         av.error.FFmpegError: it cannot be opened.
     """
@@ -38,6 +39,8 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
         hold_boxes(source.at, limits.frames)
         if source.recording:
             _leave_out_broken_head(source)
+    else:
+        hold_sets(source, limits)
     opened: InputContainer = av.open(
         source,
         mode="r",

@@ -22,6 +22,7 @@ from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
 from sampler.demux.sample_weight import announced_weight
+from sampler.demux.set_cost import set_share
 from sampler.demux.sizes import ANYWHERE, announced_pixels, coded_pictures
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import Timeline
@@ -205,7 +206,8 @@ class Demuxer:
         # Not read again later: of a context whose decoder could not be opened it crashes.
         nal = CODECS[name := context.name]
         extradata = context.extradata or b""
-        self._reader = reader = NalReader(nal, extradata) if nal is not None else None
+        share = set_share(limits)
+        self._reader = reader = NalReader(nal, extradata, set_share=share) if nal is not None else None
         began = 0.0
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-    from sampler.demux.nal import PictureHead
+    from sampler.demux.picture_head import PictureHead
 
 
 class VideoPacket(NamedTuple):

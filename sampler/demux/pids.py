@@ -119,16 +119,16 @@ def _are_pes(rows: Rows, payloads: Numbers) -> NDArray[np.bool_]:
     begins = payloads < TS_PACKET_BYTES
     for place, octet in enumerate(PES_START):
         # The rest of it may be in the next packet.
-        begins &= (payloads + place >= TS_PACKET_BYTES) | (_octets(rows, payloads + place) == octet)
+        begins &= (payloads + place >= TS_PACKET_BYTES) | (octets(rows, payloads + place) == octet)
     return begins
 
 
 def _are_read_in_two_ways(rows: Rows, payloads: Numbers) -> bool:
     """True if FFmpeg passes over some of the PES packets of videos that begin there, or over what is behind the end of
     one that ends there."""
-    if (payloads + PES_HEAD_BYTES > TS_PACKET_BYTES).any() or _among(_octets(rows, payloads + 3), PASSED_OVER).any():
+    if (payloads + PES_HEAD_BYTES > TS_PACKET_BYTES).any() or _among(octets(rows, payloads + 3), PASSED_OVER).any():
         return True
-    sizes = _octets(rows, payloads + 4).astype(np.intp) << 8 | _octets(rows, payloads + 5)
+    sizes = octets(rows, payloads + 4).astype(np.intp) << 8 | octets(rows, payloads + 5)
     ends = np.where(sizes > 0, payloads + PES_HEAD_BYTES + sizes, TS_PACKET_BYTES)
     behind = np.arange(TS_PACKET_BYTES) >= ends[:, np.newaxis]
     return bool((behind & (rows != STUFFING)).any())
@@ -142,7 +142,7 @@ def _among(numbers: NDArray[np.integer], some: Collection[int]) -> NDArray[np.bo
     return found
 
 
-def _octets(rows: Rows, places: Numbers) -> NDArray[np.uint8]:
+def octets(rows: Rows, places: Numbers) -> NDArray[np.uint8]:
     """One of each row; the last one where it has no such place."""
     found: NDArray[np.uint8] = rows[np.arange(len(rows)), np.minimum(places, TS_PACKET_BYTES - 1)]
     return found

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from kinds import CLOSED, HEVC, HEVC_OPEN_GOP, SAME, x265
 from media import Recipe, encode, filtered, in_mp4, steady, x264
 
-from sampler.demux.nal import NalCodec, NalReader, PictureHead
+from sampler.demux.nal import NalCodec, NalReader
+from sampler.demux.picture_head import PictureHead
 
 PICTURES = 60
 QUANTISER = 30
