@@ -32,6 +32,6 @@ class LatestSample:
         return True
 
     def take(self, taken: DecodedTarget, seconds: float) -> None:
-        """Takes a picture, which is shown at that time."""
+        """Takes a picture, which is shown at that time; one that is concealed speaks for nothing."""
         self._scenes.remember(taken.frame, blended=taken.target.settles)
-        self._seconds = seconds
+        self._seconds = -math.inf if taken.concealed else seconds

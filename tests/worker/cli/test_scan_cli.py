@@ -143,8 +143,9 @@ def test_both_tracks_of_a_file_are_scanned(tmp_path: Path) -> None:
     media = tmp_path / "two.ts"
     media.write_bytes(side_by_side(clip(held(photo("coffee"), 3)), clip(held(photo("rocket"), 2) + held(card(), 1))))
     ran = livewarden("scan", media, "--json")
-    (finding,), (summary,) = ran.of_type("finding"), ran.of_type("summary")
-    assert 2 - FRAME <= finding["pts_seconds"] < 3
+    # Each scan has a secret of its own: one in four hundred has an audit of the card besides.
+    (finding, *more), (summary,) = ran.of_type("finding"), ran.of_type("summary")
+    assert all(2 - FRAME <= one["pts_seconds"] < 3 for one in (finding, *more))
     assert summary["unmoderated"] == {}
     assert summary["duration_seconds"] == pytest.approx(3, abs=FRAME)
 
