@@ -41,6 +41,9 @@ REPEAT_DOUBLINGS = 2.5
 REPEATED_PART = 4
 """Part of a group's pictures that repeat others, at least, where any do; of as many at least that do not, the smallest
 is what those are measured against."""
+LEAST_FRESH = 3
+"""Pictures of a group that repeat none, at least, where others do: an insert into a still scene begins and ends with
+two."""
 MOST_REPEATS = 6
 """Pictures in a row (<=) that repeat one, as of 10 a second sent as 60: more are a scene in which nothing moves. Those
 between P-frames count: with eight of them none repeats another."""
@@ -123,9 +126,10 @@ def _without_repeats(packets: Sequence[VideoPacket], group: list[int], among: Se
         among: in that order, those by which it is counted how many repeat one in a row.
     """
     sizes = sorted(packets[index].size_bytes for index in group)
-    if not sizes:
+    fresh = max(len(sizes) // REPEATED_PART + 1, LEAST_FRESH)
+    if len(sizes) < fresh:
         return group
-    bound = max(sizes[-1 - len(sizes) // REPEATED_PART] / 2**REPEAT_DOUBLINGS, 1)
+    bound = max(sizes[-fresh] / 2**REPEAT_DOUBLINGS, 1)
     if sizes[0] >= bound:
         return group
     places = {index: place for place, index in enumerate(among)}
