@@ -24,6 +24,7 @@ from itertools import groupby
 from statistics import median
 
 from sampler.demux.packets import VideoPacket
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
 
 NEIGHBOURS = 4
 """Packets on each side that one is compared with: 0.13 s at 30 frames a second without B-frames. With more, the two
@@ -47,6 +48,8 @@ two."""
 MOST_REPEATS = 6
 """Pictures in a row (<=) that repeat one, as of 10 a second sent as 60: more are a scene in which nothing moves. Those
 between P-frames count: with eight of them none repeats another."""
+REPEATED_SECONDS = 0.2
+"""So long (<=) is the same shown for a slow camera: an insert at 5 to 12 pictures a second may be as few in a row."""
 TWO_SCALES = 0.5
 """Taken off where both scales were measured: the larger of two chances is larger by chance."""
 
@@ -138,7 +141,11 @@ def _without_repeats(packets: Sequence[VideoPacket], group: list[int], among: Se
     for is_small, several in groupby(group, lambda index: packets[index].size_bytes < bound):
         stretch = list(several)
         last = places[stretch[-1]]
-        kept += [] if is_small and last - before <= MOST_REPEATS else stretch
+        repeats = is_small and last - before <= MOST_REPEATS
+        if repeats and among is not group:
+            shown = packets[stretch[-1]].seconds - packets[among[before]].seconds
+            repeats = shown <= REPEATED_SECONDS + SAME_INSTANT_SECONDS
+        kept += [] if repeats else stretch
         before = last
     return kept if len(group) - len(kept) >= len(group) / REPEATED_PART else group
 
