@@ -24,6 +24,7 @@ from itertools import groupby
 from statistics import median
 
 from sampler.demux.packets import VideoPacket
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
 
 NEIGHBOURS = 4
 """Packets on each side that one is compared with: 0.13 s at 30 frames a second without B-frames. With more, the two
@@ -41,9 +42,14 @@ REPEAT_DOUBLINGS = 2.5
 REPEATED_PART = 4
 """Part of a group's pictures that repeat others, at least, where any do; of as many at least that do not, the smallest
 is what those are measured against."""
+LEAST_FRESH = 3
+"""Pictures of a group that repeat none, at least, where others do: an insert into a still scene begins and ends with
+two."""
 MOST_REPEATS = 6
 """Pictures in a row (<=) that repeat one, as of 10 a second sent as 60: more are a scene in which nothing moves. Those
 between P-frames count: with eight of them none repeats another."""
+REPEATED_SECONDS = 0.2
+"""So long (<=) is the same shown for a slow camera: an insert at 5 to 12 pictures a second may be as few in a row."""
 TWO_SCALES = 0.5
 """Taken off where both scales were measured: the larger of two chances is larger by chance."""
 
@@ -123,9 +129,10 @@ def _without_repeats(packets: Sequence[VideoPacket], group: list[int], among: Se
         among: in that order, those by which it is counted how many repeat one in a row.
     """
     sizes = sorted(packets[index].size_bytes for index in group)
-    if not sizes:
+    fresh = max(len(sizes) // REPEATED_PART + 1, LEAST_FRESH)
+    if len(sizes) < fresh:
         return group
-    bound = max(sizes[-1 - len(sizes) // REPEATED_PART] / 2**REPEAT_DOUBLINGS, 1)
+    bound = max(sizes[-fresh] / 2**REPEAT_DOUBLINGS, 1)
     if sizes[0] >= bound:
         return group
     places = {index: place for place, index in enumerate(among)}
@@ -134,7 +141,11 @@ def _without_repeats(packets: Sequence[VideoPacket], group: list[int], among: Se
     for is_small, several in groupby(group, lambda index: packets[index].size_bytes < bound):
         stretch = list(several)
         last = places[stretch[-1]]
-        kept += [] if is_small and last - before <= MOST_REPEATS else stretch
+        repeats = is_small and last - before <= MOST_REPEATS
+        if repeats and among is not group:
+            shown = packets[stretch[-1]].seconds - packets[among[before]].seconds
+            repeats = shown <= REPEATED_SECONDS + SAME_INSTANT_SECONDS
+        kept += [] if repeats else stretch
         before = last
     return kept if len(group) - len(kept) >= len(group) / REPEATED_PART else group
 

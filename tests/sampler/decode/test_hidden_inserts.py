@@ -1,11 +1,12 @@
 """Other content that is hidden by more than its place between keyframes is sampled, or its time is not called seen."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from kinds import AV1, x265
-from media import FRAME_SECONDS, Recipe, encode_pictures, photograph, steady, x264
+from media import CLOCK, FRAME_SECONDS, Recipe, encode_pictures, photograph, steady, x264
 from numpy.typing import NDArray
 
 from config.profiles import BALANCED, SamplingProfile
@@ -64,6 +65,41 @@ def test_an_insert_in_leading_pictures_is_sampled(decoder: Decoder, recipe: Reci
     segment = sampled(decoder, recipe, lambda index: OTHER if 56 <= index < 67 else drifting(index))
 
     assert seen(segment, 56, 67)
+
+
+@pytest.mark.parametrize("rate", [8, 10, 12])
+@pytest.mark.parametrize("late", [1, 2, 3, 4])
+def test_an_insert_up_to_a_keyframe_is_sampled_however_few_pictures_there_are(
+    decoder: Decoder, rate: int, late: int
+) -> None:
+    """It has one end among three P-frames of a GOP, and was in silence nowhere, if it is calmer than the scene."""
+    recipe = x264(bframes=3, keyint=rate, min_keyint=rate, scenecut=0)
+    insert, start, stop = photograph("rocket", WIDTH, HEIGHT), rate + late, 2 * rate
+    ticks = [index * CLOCK // rate for index in range(4 * rate)]
+    data = encode_pictures(recipe, ticks, lambda index: insert if start <= index < stop else GROUND)
+    found = decoder.sample(data, profile=BALANCED, seed=b"hidden")
+
+    assert any(start <= round(frame.pts_seconds * rate) < stop for frame in found.frames)
+
+
+@pytest.mark.parametrize("rate", [6, 8, 10])
+@pytest.mark.parametrize("seconds", [0.5, 0.7, 0.9])
+def test_a_still_insert_into_grain_is_sampled_however_few_pictures_there_are(
+    decoder: Decoder, rate: int, seconds: float
+) -> None:
+    """Its pictures are a sixth as large as those before it, and were taken for repeats, as a slow camera's are."""
+    gop, insert = 2 * rate, photograph("rocket", WIDTH, HEIGHT)
+    start, stop = 2 * gop - math.ceil(seconds * rate), 2 * gop
+    recipe = x264(bframes=2, keyint=gop, min_keyint=gop, scenecut=0)
+
+    def grain(index: int) -> Luma:
+        return np.clip(GROUND + np.random.default_rng(index).normal(0, 6, GROUND.shape), 0, 255)
+
+    ticks = [index * CLOCK // rate for index in range(3 * gop)]
+    data = encode_pictures(recipe, ticks, lambda index: insert if start <= index < stop else grain(index))
+    found = decoder.sample(data, profile=BALANCED, seed=b"hidden")
+
+    assert any(start <= round(frame.pts_seconds * rate) < stop for frame in found.frames)
 
 
 @pytest.mark.parametrize("share", [2, 3])

@@ -131,6 +131,22 @@ def test_a_still_scene_before_an_insert_is_no_repeat_where_many_b_frames_lie_bet
     assert 1 + 8 in found(packets)
 
 
+def test_a_still_scene_around_a_cut_is_no_repeat_where_pictures_are_few() -> None:
+    """At 10 pictures a second all but the cut's were taken for repeats of it: beside nothing else it did not stand
+    out."""
+    assert found(with_b_frames([6_000, 400, 350], 40)) == [1]
+
+
+def test_a_still_insert_into_grain_is_no_repeat_where_pictures_are_few() -> None:
+    """At 5 pictures a second its three were taken for repeats of its first, beside which its end did not stand out."""
+    sizes = [13_000, 7_500, 8_000, 7_900, 2_200, 350, 650, 850, 6_000, 400]
+    packets = [
+        VideoPacket(seconds=number / 5, size_bytes=size, keyframe=number == 0) for number, size in enumerate(sizes)
+    ]
+
+    assert 8 in found(packets)
+
+
 def test_the_next_keyframe_is_no_measure_of_the_pictures_before_it() -> None:
     """Leading pictures lean on it, so that it lies in their run: a cut shortly before it stood out less than where
     GOPs are closed."""
