@@ -19,7 +19,7 @@ CHUNK_BYTES = 4096 * TS_PACKET_BYTES
 """As much is read at once: 23 MB take 5 ms."""
 PES_START = b"\x00\x00\x01"
 PES_HEAD_BYTES = 6
-PASSED_OVER = (0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF)
+WITHOUT_HEADER = (0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF)
 """stream_id of PES packets without a header, padding among them (ITU-T H.222.0, table 2-22): no video has them."""
 NULL_PID = 0x1FFF
 STUFFING = 0xFF
@@ -61,7 +61,7 @@ def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[
         payloads = 4 + (rows[starts, 3] & ADAPTATION > 0) * (1 + rows[starts, 4].astype(np.intp))
         begins = _are_pes(rows[starts], payloads)
         found = pids[rows[:, 3] >= FIRST_SCRAMBLED].tolist() + pids[starts[begins]].tolist()
-        begins &= _among(pids[starts], videos)
+        begins &= among(pids[starts], videos)
         if not set(found) <= set(known) or _are_read_in_two_ways(rows[starts[begins]], payloads[begins]):
             return True
         if (position + starts[begins] * TS_PACKET_BYTES < init_bytes).any():
@@ -100,7 +100,7 @@ def _content(rows: Rows) -> Rows:
 
 def _read_tables(rows: Rows, pids: Numbers, known: Collection[int], maps: ProgrammeMaps) -> None:
     """Reads the packets that belong to no stream that FFmpeg knows."""
-    is_table = ~_among(pids, [*known, NULL_PID]) & (rows[:, 3] & PAYLOAD > 0)
+    is_table = ~among(pids, [*known, NULL_PID]) & (rows[:, 3] & PAYLOAD > 0)
     for row, pid in zip(rows[is_table], pids[is_table].tolist(), strict=True):
         begin = 4 + (1 + int(row[4]) if row[3] & ADAPTATION else 0)
         maps.read(pid, row[begin:].tobytes(), starts=bool(row[1] & UNIT_START))
@@ -119,22 +119,22 @@ def _are_pes(rows: Rows, payloads: Numbers) -> NDArray[np.bool_]:
     begins = payloads < TS_PACKET_BYTES
     for place, octet in enumerate(PES_START):
         # The rest of it may be in the next packet.
-        begins &= (payloads + place >= TS_PACKET_BYTES) | (octets(rows, payloads + place) == octet)
+        begins &= (payloads + place >= TS_PACKET_BYTES) | (_octets(rows, payloads + place) == octet)
     return begins
 
 
 def _are_read_in_two_ways(rows: Rows, payloads: Numbers) -> bool:
     """True if FFmpeg passes over some of the PES packets of videos that begin there, or over what is behind the end of
     one that ends there."""
-    if (payloads + PES_HEAD_BYTES > TS_PACKET_BYTES).any() or _among(octets(rows, payloads + 3), PASSED_OVER).any():
+    if (payloads + PES_HEAD_BYTES > TS_PACKET_BYTES).any() or among(_octets(rows, payloads + 3), WITHOUT_HEADER).any():
         return True
-    sizes = octets(rows, payloads + 4).astype(np.intp) << 8 | octets(rows, payloads + 5)
+    sizes = _octets(rows, payloads + 4).astype(np.intp) << 8 | _octets(rows, payloads + 5)
     ends = np.where(sizes > 0, payloads + PES_HEAD_BYTES + sizes, TS_PACKET_BYTES)
     behind = np.arange(TS_PACKET_BYTES) >= ends[:, np.newaxis]
     return bool((behind & (rows != STUFFING)).any())
 
 
-def _among(numbers: NDArray[np.integer], some: Collection[int]) -> NDArray[np.bool_]:
+def among(numbers: NDArray[np.integer], some: Collection[int]) -> NDArray[np.bool_]:
     """True where a number is one of `some`. NumPy's own way imports more as it runs, which is not allowed here."""
     table = np.zeros(NULL_PID + 1, np.bool_)
     table[list(some)] = True
@@ -142,7 +142,7 @@ def _among(numbers: NDArray[np.integer], some: Collection[int]) -> NDArray[np.bo
     return found
 
 
-def octets(rows: Rows, places: Numbers) -> NDArray[np.uint8]:
+def _octets(rows: Rows, places: Numbers) -> NDArray[np.uint8]:
     """One of each row; the last one where it has no such place."""
     found: NDArray[np.uint8] = rows[np.arange(len(rows)), np.minimum(places, TS_PACKET_BYTES - 1)]
     return found

@@ -1,7 +1,7 @@
 """The CPU that FFmpeg takes to read parameter sets, whether pictures use them or not. Runs in the decoder child.
 
 It reads each one in front of a picture where it parts an MPEG-TS by pictures, and again where the packet is decoded. Of
-H.265 it spreads each new PPS over all blocks of a picture: at 8K that takes a quarter of a millisecond, for six bytes.
+H.265 it spreads each new PPS over all blocks of a picture: at 8K that takes up to a millisecond, for six bytes.
 """
 
 import re
@@ -25,17 +25,19 @@ from sampler.errors import TooLargeError
 from sampler.limits import Limits
 
 HEVC_KINDS: Final = (HEVC_VPS, HEVC_SPS, HEVC_PPS)
-MOST_SECONDS: Final = 0.06
-"""CPU for those of a segment (<=), a talking head's of four seconds. Encoders take a tenth of it that repeat all of
-theirs with each picture."""
+MOST_SECONDS: Final = 0.09
+"""CPU for those of a segment (<=), a talking head's of six seconds: as many pictures as a segment may have, each with
+those of H.264, take 0.08 s."""
 NEW_SECONDS: Final = 4e-6
 """For one that differs from the last with its identifier, here and below without decoding, which may read it again
 (FFmpeg 7.1, 2026-12-02)."""
 AGAIN_SECONDS: Final = {"h264": {H264_PPS: 4e-6}, "hevc": dict.fromkeys(HEVC_KINDS, 1e-6)}
 """For one that does not, by kind, where that counts: FFmpeg reads a PPS of H.264 all the same."""
-HEVC_PIXEL_SECONDS: Final = 1e-11
-"""For each pixel of the SPS that a PPS leans on besides, decoding included, which takes as long: at 8K 0.26 ms with
-coding blocks of 64."""
+HEVC_PIXEL_SECONDS: Final = 3.5e-11
+"""For each pixel of the SPS that a PPS leans on besides, decoding included, which takes as long: with coding blocks of
+16, of which 1.2 ms are that of 8K; with those of 64 a quarter."""
+UNKNOWN_PIXELS: Final = 1 << 28
+"""Pixels of an SPS that makes no sense here (<=): FFmpeg accepts none of more."""
 HIGHEST: Final = {"h264": 255, "hevc": 63}
 """Highest identifier of a PPS (H.264 7.4.2.2, H.265 7.4.3.3.1); those of others are lower."""
 
@@ -121,6 +123,8 @@ class SetCost:
             kind, identifier = place = self._identify(unit)
             size = read_sps_head(Bits(unit[2:HEAD_BYTES])) if kind == HEVC_SPS else None
         except HeaderError:
+            if unit[0] >> 1 == HEVC_SPS:
+                self._largest_pixels = UNKNOWN_PIXELS
             return 0.0
         if identifier > self._highest:
             return 0.0

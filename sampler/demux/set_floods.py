@@ -12,21 +12,35 @@ from numpy.typing import NDArray
 
 from sampler.demux.encryption import TS_PACKET_BYTES, TS_SYNC
 from sampler.demux.parameter_sets import START_CODE
-from sampler.demux.pids import ADAPTATION, NULL_PID, PAYLOAD, PES_HEAD_BYTES, UNIT_START, Numbers, Rows, octets
+from sampler.demux.pids import (
+    ADAPTATION,
+    NULL_PID,
+    PAYLOAD,
+    PES_HEAD_BYTES,
+    PES_START,
+    UNIT_START,
+    WITHOUT_HEADER,
+    Numbers,
+    among,
+)
 from sampler.demux.set_cost import PARSED_SETS, SetCost, SetUnits, set_share
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
 
-FEW: Final = 150
-"""So many (<=) are not read one by one: at 8K they take 0.05 s. Encoders repeat theirs with keyframes, or with each
-picture of a segment of a second."""
-CHUNK_BYTES: Final = 8192 * TS_PACKET_BYTES
-"""As much is read at once."""
+FEW: Final = 12
+"""So many (<=) are not read one by one: of the largest pictures that FFmpeg accepts they take 0.1 s. Encoders repeat
+two or three with keyframes."""
+CHUNK_BYTES: Final = 16_384 * TS_PACKET_BYTES
+"""As much is read at once. A start code at its edge is not seen: one in 3 MB."""
 UNIT_BYTES: Final = 4096
 """As much of one is read, with its start code; encoders make none that is longer."""
-PES_FIXED_BYTES, PES_OPTIONAL = 9, 8
-"""Bytes of a PES packet's head before its optional fields, and the one that has their size (H.222.0, 2.4.3.7)."""
-ANY: Final = re.compile(b"|".join(sets.pattern.pattern for sets in PARSED_SETS.values()), re.DOTALL)
+PES_ID, PES_SIZE, PES_OPTIONAL, PES_FIXED_BYTES = 3, 4, 8, 9
+"""Bytes of a PES packet's head with its stream_id, its size and the size of the optional fields; and bytes before those
+(H.222.0, 2.4.3.7)."""
+ANY: Final = re.compile(
+    START_CODE + b"(?:%b)" % b"|".join(sets.pattern.pattern[len(START_CODE) :] for sets in PARSED_SETS.values()),
+    re.DOTALL,
+)
 
 
 def hold_sets(source: InputFile, limits: Limits) -> None:
@@ -44,11 +58,13 @@ def hold_sets(source: InputFile, limits: Limits) -> None:
         return
     readers: dict[int, list[_SetReader]] = {}
     for data in _aligned(source):
-        for pid, payload in _payloads(data).items():
+        pieces = _pieces(data)
+        for pid, payload in _payloads(data, pieces).items():
             if pid not in readers:
                 readers[pid] = [_SetReader(sets, SetCost(codec, share)) for codec, sets in PARSED_SETS.items()]
+            torn = int(np.count_nonzero(pieces.torn == pid))
             for reader in readers[pid]:
-                reader.read(payload)
+                reader.read(payload, torn=torn)
     for several in readers.values():
         for reader in several:
             reader.close()
@@ -61,8 +77,9 @@ class _SetReader:
         self._sets, self._cost = sets.pattern, cost
         self._held = b""
 
-    def read(self, payload: bytes) -> None:
-        """Reads those that are whole."""
+    def read(self, payload: bytes, *, torn: int) -> None:
+        """Reads those that are whole; as many as heads of PES packets are `torn` may lie around these."""
+        self._cost.add_unread(torn)
         data = self._held + payload
         self._held = data[self._add(data, len(data) - UNIT_BYTES) :]
 
@@ -82,13 +99,14 @@ class _SetReader:
 
 
 class _Pieces(NamedTuple):
-    """Places of payloads in TS packets, PID after PID, each in order."""
+    """Places of payloads in bytes that are TS packets, PID after PID, each in order."""
 
-    packets: Numbers
     pids: Numbers
     begins: Numbers
     """Behind the heads of PES packets."""
     ends: Numbers
+    torn: Numbers
+    """PIDs of TS packets from which the head of a PES packet may go on in the next one."""
 
 
 def _are_few(source: InputFile, few: float) -> bool:
@@ -104,45 +122,55 @@ def _are_few(source: InputFile, few: float) -> bool:
 
 
 def _count_at_edges(data: bytes) -> int:
-    """Start codes (at most) that are in several TS packets, or in that of another chunk."""
-    rows, pieces = _rows(data), _pieces(data)
-    rows = rows[pieces.packets]
-    around = [octets(rows[:-1], pieces.ends[:-1] - place) for place in (3, 2, 1)]
-    around += [octets(rows[1:], pieces.begins[1:] + place) for place in (0, 1)]
-    is_code: NDArray[np.bool_] = np.zeros(max(len(rows) - 1, 0), np.bool_)
+    """Start codes (at most) that are in several TS packets."""
+    pieces, octets = _pieces(data), np.frombuffer(data, np.uint8)
+    around = [octets[pieces.ends[:-1] - place] for place in (3, 2, 1)]
+    around += [octets[np.minimum(pieces.begins[1:] + place, len(data) - 1)] for place in (0, 1)]
+    is_code: NDArray[np.bool_] = np.zeros(len(around[0]), np.bool_)
     for place in range(3):
         is_code |= (around[place] == 0) & (around[place + 1] == 0) & (around[place + 2] == 1)
-    is_short = pieces.ends - pieces.begins < len(START_CODE)
-    return 1 + int(np.count_nonzero(is_code)) + int(np.count_nonzero(is_short))
+    # All of a code that is in three packets or more but its first and last byte.
+    is_short = pieces.ends - pieces.begins <= len(START_CODE) - 2
+    return int(np.count_nonzero(is_code)) + int(np.count_nonzero(is_short)) + len(pieces.torn)
 
 
-def _payloads(data: bytes) -> dict[int, bytes]:
+def _payloads(data: bytes, pieces: _Pieces) -> dict[int, bytes]:
     """The bytes that FFmpeg gives to parsers, by PID."""
     found: dict[int, list[bytes]] = {}
-    pieces = _pieces(data)
-    starts = pieces.packets * TS_PACKET_BYTES
-    places = zip(pieces.pids.tolist(), (starts + pieces.begins).tolist(), (starts + pieces.ends).tolist(), strict=True)
-    for pid, begin, end in places:
+    for pid, begin, end in zip(pieces.pids.tolist(), pieces.begins.tolist(), pieces.ends.tolist(), strict=True):
         found.setdefault(pid, []).append(data[begin:end])
     return {pid: b"".join(several) for pid, several in found.items()}
 
 
 def _pieces(data: bytes) -> _Pieces:
-    rows = _rows(data)
-    pids = (rows[:, 1] & 0x1F).astype(np.intp) << 8 | rows[:, 2]
-    own = np.flatnonzero((rows[:, 3] & PAYLOAD > 0) & (pids != NULL_PID))
+    octets = np.frombuffer(data, np.uint8)
+    rows = octets.reshape(-1, TS_PACKET_BYTES)
+    marks, control = rows[:, 1].copy(), rows[:, 3].copy()
+    pids = (marks & 0x1F).astype(np.intp) << 8 | rows[:, 2]
+    own = np.flatnonzero((control & PAYLOAD > 0) & (pids != NULL_PID))
     own = own[np.argsort(pids[own], kind="stable")]
-    rows = rows[own]
-    begins = 4 + (rows[:, 3] & ADAPTATION > 0) * (1 + rows[:, 4].astype(np.intp))
-    starts = rows[:, 1] & UNIT_START > 0
-    sizes = octets(rows, begins + 4).astype(np.intp) << 8 | octets(rows, begins + 5)
-    ends = np.where(starts & (sizes > 0), begins + PES_HEAD_BYTES + sizes, TS_PACKET_BYTES)
-    begins = np.where(starts, begins + PES_FIXED_BYTES + octets(rows, begins + PES_OPTIONAL), begins)
-    return _Pieces(own, pids[own], np.minimum(begins, TS_PACKET_BYTES), np.minimum(ends, TS_PACKET_BYTES))
+    pids, lasts = pids[own], (own + 1) * TS_PACKET_BYTES
+    begins = own * TS_PACKET_BYTES + 4 + (control[own] & ADAPTATION > 0) * (1 + rows[own, 4].astype(np.intp))
+    ends = lasts.copy()
+    starts = np.flatnonzero(marks[own] & UNIT_START)
+    begins[starts], ends[starts], torn = _behind_heads(octets, begins[starts], lasts[starts])
+    return _Pieces(pids, np.minimum(begins, lasts), np.minimum(ends, lasts), pids[starts[torn]])
 
 
-def _rows(data: bytes) -> Rows:
-    return np.frombuffer(data, np.uint8).reshape(-1, TS_PACKET_BYTES)
+def _behind_heads(octets: NDArray[np.uint8], begins: Numbers, lasts: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Beginnings and ends of the payloads of PES packets that begin there; and which of them may begin later, in the
+    next TS packet."""
+
+    def octet(place: int) -> Numbers:
+        found: Numbers = octets[np.minimum(begins + place, lasts - 1)].astype(np.intp)
+        return found
+
+    sizes = octet(PES_SIZE) << 8 | octet(PES_SIZE + 1)
+    heads = np.where(among(octet(PES_ID), WITHOUT_HEADER), PES_HEAD_BYTES, PES_FIXED_BYTES + octet(PES_OPTIONAL))
+    is_pes = (octet(0) == 0) & (octet(1) == 0) & (octet(2) == 1)
+    torn = begins + np.where(is_pes, heads, len(PES_START)) > lasts
+    ends = np.where(is_pes & (sizes > 0), begins + PES_HEAD_BYTES + sizes, lasts)
+    return begins + is_pes * heads, ends, np.flatnonzero(torn)
 
 
 def _aligned(source: InputFile) -> Iterator[bytes]:

@@ -76,7 +76,7 @@ def of_another_layer(units: Units) -> Units:
 
 
 FLOODS = {"h264": lambda count: parameter_sets(H264)[-1:] * count, "hevc": lambda count: alternating(count // 2)}
-MANY = {"h264": 20_000, "hevc": 900}
+MANY = {"h264": 25_000, "hevc": 1_400}
 
 
 def refused_unread(data: bytes) -> None:
@@ -180,31 +180,43 @@ def short_pes(piece: bytes) -> tuple[bytes, bytes]:
     return WITH_HEAD + (3 + len(piece)).to_bytes(2) + b"\x80\0\0" + piece, b"\xff" * 7
 
 
+def private_pes(piece: bytes) -> tuple[bytes, bytes]:
+    """One of a kind without optional fields, where their size would be over all of it."""
+    return b"\0\0\1\xbf\0\0" + piece, b""
+
+
 Wrap = Callable[[bytes], tuple[bytes, bytes]]
 
 
 def shattered(data: bytes, edges: Edges, wrap: Wrap = plain) -> bytes:
     """The MPEG-TS with its video parted anew; the first piece of a PES packet has the head that it had."""
-    found, count = bytearray(), 0
+    tables, packets = bytearray(), list[bytearray]()
     for start in range(0, len(data), TS_PACKET_BYTES):
         packet = data[start : start + TS_PACKET_BYTES]
         if (packet[1] & 0x1F) << 8 | packet[2] != VIDEO_PID:
-            found += packet
+            tables += packet if not packets else b""
             continue
-        payload = packet[4 + (1 + packet[4] if packet[3] & 0x20 else 0) :]
-        head = payload[: 9 + payload[8]] if packet[1] & 0x40 else b""
-        for number, piece in enumerate(pieces(payload[len(head) :], edges)):
-            is_first = bool(head) and number == 0
-            content, behind = (head + piece, b"") if is_first else wrap(piece)
-            stuffing = TS_PACKET_BYTES - 5 - len(content) - len(behind)
-            starts = is_first or wrap is not plain
-            found += bytes([0x47, packet[1] & ~0x40 | 0x40 * starts, packet[2], 0x30 | count, stuffing])
-            found += (b"\0" + b"\xff" * (stuffing - 1) if stuffing else b"") + content + behind
+        packets += [bytearray()] if packet[1] & 0x40 else []
+        packets[-1] += packet[4 + (1 + packet[4] if packet[3] & 0x20 else 0) :]
+    found, count = tables, 0
+    for whole in packets:
+        head, content = bytes(whole[: 9 + whole[8]]), bytes(whole[9 + whole[8] :])
+        for number, piece in enumerate(pieces(content, edges)):
+            payload, behind = (head + piece, b"") if number == 0 else wrap(piece)
+            starts = number == 0 or wrap is not plain
+            found += ts_packet(payload, behind, starts=starts, count=count)
             count = (count + 1) % 16
     return bytes(found)
 
 
-@pytest.mark.parametrize("wrap", [plain, pes, short_pes])
+def ts_packet(payload: bytes, behind: bytes, *, starts: bool, count: int) -> bytes:
+    """A packet of the video; `starts`: a PES packet begins with it."""
+    stuffing = TS_PACKET_BYTES - 5 - len(payload) - len(behind)
+    head = bytes([0x47, 0x40 * starts | VIDEO_PID >> 8, VIDEO_PID & 0xFF, 0x30 | count, stuffing])
+    return head + (b"\0" + b"\xff" * (stuffing - 1) if stuffing else b"") + payload + behind
+
+
+@pytest.mark.parametrize("wrap", [plain, pes, short_pes, private_pes])
 @pytest.mark.parametrize(
     "edges",
     [every(1), every(2), every(3), every(5), within_codes(1), within_codes(2), within_codes(3)],
@@ -214,6 +226,26 @@ def test_a_flood_over_the_edges_of_packets_is_refused(edges: Edges, wrap: Wrap) 
     """Start codes that are in several packets are as good as others."""
     flood = FLOODS["hevc"](MANY["hevc"] // PICTURES + 2)
     refused_unread(shattered(rewritten(clip(HEVC), in_front(HEVC, flood)), edges, wrap))
+
+
+def test_a_flood_around_the_heads_of_pes_packets_is_refused() -> None:
+    """A head that is in several TS packets would part start codes, unseen."""
+    flood = FLOODS["hevc"](MANY["hevc"] // PICTURES + 2)
+    data = shattered(rewritten(clip(HEVC), in_front(HEVC, flood)), within_codes(1), pes)
+    refused_unread(b"".join(torn_heads(data)))
+
+
+def torn_heads(data: bytes) -> Iterator[bytes]:
+    """The MPEG-TS with the heads of the PES packets without time stamps in two packets each."""
+    for start in range(0, len(data), TS_PACKET_BYTES):
+        packet = data[start : start + TS_PACKET_BYTES]
+        begin = 5 + packet[4]
+        if packet[1] != 0x41 or packet[2] or packet[begin + 8]:
+            yield packet
+            continue
+        for flags, content in ((0x41, packet[begin : begin + 5]), (0x01, packet[begin + 5 :])):
+            stuffing = TS_PACKET_BYTES - 5 - len(content)
+            yield bytes([0x47, flags, 0, packet[3], stuffing, 0]) + b"\xff" * (stuffing - 1) + content
 
 
 @pytest.mark.parametrize("size", [1, 3, 64])
