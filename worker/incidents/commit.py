@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
 from redis import Redis
@@ -52,7 +51,9 @@ class Settled(StrEnum):
 KNOWN_SECONDS: Final = 120
 """For which the published hits of a segment are remembered: well above the time for which a task may run."""
 
-_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+AGAIN_SECONDS: Final = 4.0
+"""For which a write is sent again whose answer is lost: only who knows that it settled a segment logs its verdicts."""
+
 _NO_ORDER: Final = OrderChange()
 _NO_STEP: Final = RuleAdvance(rules={}, incidents=(), events=())
 
@@ -218,13 +219,12 @@ class _Commit:
                 return SettleResult(outcome=Settled.ENDED)
             round_ = self._decide(FilteredHits(hits=new, silent=filtered.silent), None)
             now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
-            if self._write(round_, now_known) == "late":
+            if self._write(round_, now_known, {}, {}) == "late":
                 return round_.result(Settled.LATE, self.evidence)
         raise self._clashed()
 
     def _clashed(self) -> StoreError:
-        stream_id = self.context.stream.stream_id
-        return StoreError(f"stream {stream_id}: incidents changed all the time while one was decided on")
+        return StoreError(f"stream {self.context.stream.stream_id}: its incidents changed all the time")
 
     def _decide(self, immediate: FilteredHits, segment: SegmentFacts | None) -> _Round:
         redis, policy, context = self.redis, self.policy, self.context
@@ -270,8 +270,8 @@ class _Commit:
         self,
         round_: _Round | None,
         attempt: _Attempt,
-        coverage_increments: Mapping[str, int] = _NONE,
-        stream_fields: Mapping[str, str] = _NONE,
+        coverage_increments: Mapping[str, int],
+        stream_fields: Mapping[str, str],
     ) -> str:
         context = self.context
         step, order, change = _NO_STEP, _NO_ORDER, NO_CHANGE
@@ -309,7 +309,7 @@ class _Commit:
                 change.to_json(self.evidence),
             ],
         )
-        answer, told = run_beside_to_disk(self.redis, call, self.beside)
+        answer, told = run_beside_to_disk(self.redis, call, self.beside, again_seconds=AGAIN_SECONDS)
         self.answers.append(told)
         return str(answer)
 

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from redis import Redis
+from redis import Redis, exceptions
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import NEVER_DECODE
 from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
@@ -208,8 +209,13 @@ def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Se
     return run_beside_to_disk(redis, ScriptCall(name=name, keys=keys, args=args), None)[0]
 
 
-def run_beside_to_disk(redis: Redis, main: ScriptCall, beside: ScriptCall | None) -> tuple[Any, Any]:
+def run_beside_to_disk(
+    redis: Redis, main: ScriptCall, beside: ScriptCall | None, *, again_seconds: float = 0.0
+) -> tuple[Any, Any]:
     """As `run_script_to_disk`, with another script after it in the same round trip and the same write to the disk.
+
+    Args:
+        again_seconds: for so long they are sent again where no answer comes, besides what the client does by itself.
 
     Returns:
         The answers of both. That of `beside` is the error where it failed, which is nothing to `main`; None: there is
@@ -217,9 +223,7 @@ def run_beside_to_disk(redis: Redis, main: ScriptCall, beside: ScriptCall | None
     """
     calls = [main] if beside is None else [main, beside]
     with store_errors():
-        *answers, confirmed = _in_one_pipeline(redis, calls, by_digest=True)
-        if isinstance(answers[0], NoScriptError):
-            *answers, confirmed = _in_one_pipeline(redis, calls, by_digest=False)
+        *answers, confirmed = _answers(redis, calls, until=time.monotonic() + again_seconds)
         if isinstance(answers[0], Exception):
             raise answers[0]
     if isinstance(confirmed, ResponseError):
@@ -230,14 +234,28 @@ def run_beside_to_disk(redis: Redis, main: ScriptCall, beside: ScriptCall | None
     return answers[0], told
 
 
-def _in_one_pipeline(redis: Redis, calls: Sequence[ScriptCall], *, by_digest: bool) -> list[Any]:
+def _answers(redis: Redis, calls: Sequence[ScriptCall], *, until: float) -> list[Any]:
+    """The answers of scripts and of WAITAOF; what identifies a call stays the same, however often it is sent."""
+    scripts = [_script(call.name) for call in calls]
+    keys = [script.keys(call.keys) for script, call in zip(scripts, calls, strict=True)]
+    digests = [("EVALSHA", script.sha1) for script in scripts]
+    sources = [("EVAL", script.source) for script in scripts]
+    arguments = [(len(own), *own, *call.args) for own, call in zip(keys, calls, strict=True)]
+    while True:
+        try:
+            answers = _in_one_pipeline(redis, digests, arguments)
+            return _in_one_pipeline(redis, sources, arguments) if isinstance(answers[0], NoScriptError) else answers
+        except (exceptions.ConnectionError, exceptions.TimeoutError):
+            if time.monotonic() >= until:
+                raise
+
+
+def _in_one_pipeline(
+    redis: Redis, commands: Sequence[tuple[str, str]], arguments: Sequence[tuple[str | int | float, ...]]
+) -> list[Any]:
     with redis.pipeline(transaction=False) as pipe:
-        for call in calls:
-            script = _script(call.name)
-            keys = script.keys(call.keys)
-            if by_digest:
-                pipe.evalsha(script.sha1, len(keys), *keys, *call.args)
-            else:
-                pipe.eval(script.source, len(keys), *keys, *call.args)
+        execute: Callable[..., Any] = pipe.execute_command
+        for command, own in zip(commands, arguments, strict=True):
+            execute(*command, *own)
         pipe.waitaof(1, 0, DISK_MILLISECONDS)
         return list(pipe.execute(raise_on_error=False))

