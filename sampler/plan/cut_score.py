@@ -75,7 +75,7 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
     are no B-frames), B-frames that others lean on, and B-frames that none does.
     """
     forward, between = _by_kind(packets, start, stop)
-    measured = _measure(packets, start, stop)
+    measured = measure(packets, start, stop)
     found = [
         Cut(index=index, before=forward[position], score=score, stands_out=stands_out)
         for position, (index, score, stands_out) in enumerate(_weigh(forward[1:], measured, start))
@@ -150,7 +150,7 @@ def _without_repeats(packets: Sequence[VideoPacket], group: list[int], among: Se
     return kept if len(group) - len(kept) >= len(group) / REPEATED_PART else group
 
 
-def _measure(packets: Sequence[VideoPacket], start: int, stop: int) -> list[list[float]]:
+def measure(packets: Sequence[VideoPacket], start: int, stop: int) -> list[list[float]]:
     """For each scale the doublings of packets [start, stop); complexity only where every quantiser is known."""
     sizes = [math.log2(max(packets[index].size_bytes, SMALLEST_BYTES)) for index in range(start, stop)]
     complexities = []

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from config.profiles import SamplingProfile
 from sampler.demux.packets import PacketRun, VideoPacket, is_paired
+from sampler.plan.calms import find_calms
 from sampler.plan.cut_score import Cut, find_cuts
 from sampler.plan.swells import find_swells
 
@@ -118,7 +119,12 @@ def find_suspects(
         for swell in find_swells(packets, run.start, run.stop, profile.cut_doublings - SWELL_DOUBLINGS)
         if (pictures := tuple(sorted({swell.index, swell.before} & takeable)))
     ]
-    return [suspect for suspect in suspects if suspect.cut.index not in replaced] + leading + swells
+    calms = [
+        Suspect(calm, calm.index, pictures, Proof(calm.index, None, calm.before, weak=True))
+        for calm in find_calms(packets, run.start, run.stop)
+        if (pictures := tuple(sorted({calm.index, calm.before} & takeable)))
+    ]
+    return [suspect for suspect in suspects if suspect.cut.index not in replaced] + leading + swells + calms
 
 
 def _first_whole(packets: Sequence[VideoPacket], own: Sequence[int], index: int) -> int:

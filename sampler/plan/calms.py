@@ -1,0 +1,43 @@
+"""Changes to a calmer scene, which no packet shows by its own size: under grain, or where a camera shakes, all pictures
+are as large as one that is new.
+
+After such a change the pictures are small, and stay so: their packets fall to another level. They do so where a camera
+comes to rest too, so that pictures are compared before anything is sampled for it.
+"""
+
+from collections.abc import Sequence
+from statistics import median
+
+from sampler.demux.packets import VideoPacket
+from sampler.plan.cut_score import NEIGHBOURS, Cut, measure, shown_as_decoded
+
+FALL_DOUBLINGS = 1.5
+"""By which packets fall, at least. Of 52 clips without cuts, 928 s of x264 and x265, 45 pictures were suspected."""
+LEAST_BUSY = 3
+"""Packets before a fall, at least: in many streams the first after a keyframe is larger than the others."""
+LEAST_CALM = 2
+"""Packets after it, at least. With one, the last of a run falls in many streams."""
+
+
+def find_calms(packets: Sequence[VideoPacket], start: int, stop: int) -> list[Cut]:
+    """The falls among packets [start, stop), a run whose first packet is its keyframe: the second picture of each calm
+    stretch, and the picture before that stretch."""
+    group = shown_as_decoded(packets, start, stop)[1:]
+    scales = [_falls([scale[index - start] for index in group]) for scale in measure(packets, start, stop)]
+    falls = [min(several) for several in zip(*scales, strict=True)]
+    found = []
+    for place, fall in enumerate(falls):
+        around = falls[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS + 1]
+        if fall >= max(FALL_DOUBLINGS, *around) and fall not in around[: min(place, NEIGHBOURS)]:
+            first = place + LEAST_BUSY
+            found.append(Cut(index=group[first + 1], before=group[first - 1], score=fall, stands_out=fall))
+    return found
+
+
+def _falls(values: Sequence[float]) -> list[float]:
+    """For each value but the first `LEAST_BUSY` and the last `LEAST_CALM` the distance of the median of those before it
+    from the highest of those after it."""
+    return [
+        median(values[max(place - NEIGHBOURS, 0) : place]) - max(values[place + 1 : place + 1 + NEIGHBOURS])
+        for place in range(LEAST_BUSY, len(values) - LEAST_CALM)
+    ]
