@@ -13,8 +13,8 @@ from sampler.plan.cut_score import NEIGHBOURS, Cut, measure, shown_as_decoded
 
 FALL_DOUBLINGS = 1.5
 """By which packets fall, at least. Of 52 clips without cuts, 928 s of x264 and x265, 45 pictures were suspected."""
-LEAST_BUSY = 3
-"""Packets before a fall, at least: in many streams the first after a keyframe is larger than the others."""
+LEAST_BUSY, BUSY_SECONDS = 3, 0.25
+"""Packets before a fall, and their time from the keyframe on, at least: encoders first make up for what it lacks."""
 LEAST_CALM = 2
 """Packets after it, at least. With one, the last of a run falls in many streams."""
 
@@ -23,14 +23,16 @@ def find_calms(packets: Sequence[VideoPacket], start: int, stop: int) -> list[Cu
     """The falls among packets [start, stop), a run whose first packet is its keyframe: the second picture of each calm
     stretch, and the picture before that stretch."""
     group = shown_as_decoded(packets, start, stop)[1:]
+    busy_until = packets[start].seconds + BUSY_SECONDS
     scales = [_falls([scale[index - start] for index in group]) for scale in measure(packets, start, stop)]
     falls = [min(several) for several in zip(*scales, strict=True)]
     found = []
     for place, fall in enumerate(falls):
         around = falls[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS + 1]
         if fall >= max(FALL_DOUBLINGS, *around) and fall not in around[: min(place, NEIGHBOURS)]:
-            first = place + LEAST_BUSY
-            found.append(Cut(index=group[first + 1], before=group[first - 1], score=fall, stands_out=fall))
+            before, _, calm = group[place + LEAST_BUSY - 1 : place + LEAST_BUSY + 2]
+            if packets[before].seconds >= busy_until:
+                found.append(Cut(index=calm, before=before, score=fall, stands_out=fall))
     return found
 
 
