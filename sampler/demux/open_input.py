@@ -10,6 +10,7 @@ from sampler.demux.boxes import SAMPLES_A_PICTURE, TO_THE_END, hold_boxes, top_b
 from sampler.demux.container import Container
 from sampler.demux.set_floods import hold_sets
 from sampler.demux.source import InputFile
+from sampler.demux.table_floods import hold_tables
 from sampler.errors import TooLargeError
 from sampler.limits import Limits
 
@@ -31,7 +32,7 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
     """The opened input; its streams are known, as far as its beginning names them.
 
     Raises:
-        TooLargeError: it has too many boxes, samples or parameter sets.
+        TooLargeError: it has too many boxes, samples, parameter sets or lists of programmes.
         UnsupportedContainerError: its header is compressed.
         av.error.FFmpegError: it cannot be opened.
     """
@@ -40,6 +41,7 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
         if source.recording:
             _leave_out_broken_head(source)
     else:
+        hold_tables(source, limits)
         hold_sets(source, limits)
     opened: InputContainer = av.open(
         source,

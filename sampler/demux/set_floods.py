@@ -57,7 +57,7 @@ def hold_sets(source: InputFile, limits: Limits) -> None:
     if _are_few(source, share * FEW):
         return
     readers: dict[int, list[_SetReader]] = {}
-    for data in _aligned(source):
+    for data in aligned(source):
         pieces = _pieces(data)
         for pid, payload in _payloads(data, pieces).items():
             if pid not in readers:
@@ -112,7 +112,7 @@ class _Pieces(NamedTuple):
 def _are_few(source: InputFile, few: float) -> bool:
     """True if an MPEG-TS has no more parameter sets than that, whatever its streams are."""
     count = 0
-    for data in _aligned(source):
+    for data in aligned(source):
         if START_CODE in data:
             count += len(ANY.findall(data))
         count += _count_at_edges(data)
@@ -173,7 +173,7 @@ def _behind_heads(octets: NDArray[np.uint8], begins: Numbers, lasts: Numbers) ->
     return begins + is_pes * heads, ends, np.flatnonzero(torn)
 
 
-def _aligned(source: InputFile) -> Iterator[bytes]:
+def aligned(source: InputFile) -> Iterator[bytes]:
     """The TS packets of an input, as FFmpeg finds them: where none begins it looks for the next sync byte."""
     position, rest = 0, b""
     while data := source.at(position, CHUNK_BYTES):
