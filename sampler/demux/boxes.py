@@ -24,6 +24,9 @@ bytes may list millions, and FFmpeg takes 10 to 600 ns for each, also for those 
 LISTED_A_PICTURE = 50 * SAMPLES_A_PICTURE
 """The same for those that a header lists, which take 25 ns each: PCM has 48,000 a second, of which FFmpeg makes
 packets."""
+REFERENCES_AT = (22, 30)
+"""Places of the number of an index's references, in versions 0 and 1 (`sidx`, 8.16.3). A limit on pictures is one on as
+many: FFmpeg moves all that it knows of for each that is out of order, so 8 MB took over 30 s."""
 COUNT_AT = {b"stsz": 8, b"stz2": 8, b"trun": 4, b"elst": 4}
 """Places of the number of samples, or of edits (8.7.3, 8.8.8, 8.6.6). Each edit may repeat all samples of a track; the
 first of a track that begins later is empty."""
@@ -64,7 +67,7 @@ def top_boxes(read: Read, *, most: int = TOP_BOXES) -> Iterator[TopBox]:
 
 
 def hold_boxes(read: Read, pictures: int) -> None:
-    """Holds an MP4 to the boxes and samples that so many pictures may have.
+    """Holds an MP4 to the boxes, samples and references that so many pictures may have.
 
     Raises:
         TooLargeError: it has more.
@@ -74,6 +77,11 @@ def hold_boxes(read: Read, pictures: int) -> None:
     for kind, offset in _boxes_at_any_depth(read, BOXES_A_PICTURE * pictures):
         if kind == COMPRESSED:
             raise UnsupportedContainerError("the MP4's header is compressed")
+        if kind == b"sidx":
+            place = REFERENCES_AT[read(offset, 1) > b"\0"]
+            counts[kind] += int.from_bytes(read(offset + place, 2))
+            if counts[kind] > pictures:
+                raise TooLargeError("the MP4 has more references to its fragments than a segment can have")
         if kind not in COUNT_AT:
             continue
         count = int.from_bytes(read(offset + COUNT_AT[kind], 4))

@@ -268,6 +268,29 @@ def test_more_boxes_than_a_segment_can_have_are_refused() -> None:
         assert sample(decoder, INIT, fragment(SHOWN) + box(b"free") * 600).unmoderated == ()
 
 
+def segment_index(references: int, *, long_head: bool = False) -> bytes:
+    """A `sidx` of so many references to what comes behind it (ISO/IEC 14496-12, 8.16.3); `long_head`: with times and
+    places of 64 bits."""
+    head = struct.pack(">BxxxII", long_head, 1, 90_000) + bytes(16 if long_head else 8)
+    return box(b"sidx", head, struct.pack(">HH", 0, references), struct.pack(">III", 1000, FRAME_TICKS, 0) * references)
+
+
+@pytest.mark.parametrize("long_head", [False, True])
+def test_more_references_than_a_segment_can_have_are_refused(decoder: Decoder, long_head: bool) -> None:
+    """FFmpeg moves all for each that it finds out of order: 8 MB would take all the time that a decoder has."""
+    flood = segment_index(60_000, long_head=long_head) * 10
+    with pytest.raises(TooLargeError, match="references"):
+        sample(decoder, INIT, flood + fragment(SHOWN))
+
+
+@pytest.mark.parametrize("long_head", [False, True])
+def test_an_index_of_an_ordinary_length_is_read(decoder: Decoder, long_head: bool) -> None:
+    """Packagers index each chunk of a segment, or hours of a recording."""
+    seen = sample(decoder, INIT, segment_index(5_000, long_head=long_head) + fragment(SHOWN))
+    assert seen.frames
+    assert seen.unmoderated == ()
+
+
 def test_ordinary_fragments_are_moderated(decoder: Decoder) -> None:
     """Streams in fMP4 would be unmoderated for the way in which packagers write them."""
     half = PICTURES // 2
