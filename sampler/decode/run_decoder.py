@@ -101,7 +101,9 @@ class RunDecoder:
         self._refresh, self._spoiled = None, len(window.packets)
         if run.headless and indices and self._is_h264:
             self._spoil(run.start)
-            self._prime(window.payloads[indices[0]])
+            # A crowd is not decoded below either.
+            if window.packets[indices[0]].unread_units <= CROWD_BUDGET:
+                self._prime(window.payloads[indices[0]])
         self.unpaid = frozenset()
         damage = crowd = 0
         try:
