@@ -33,6 +33,7 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
 
     Raises:
         TooLargeError: it has too many boxes, samples, parameter sets or lists of programmes.
+        UndecodableError: FFmpeg may take the packets of an MPEG-TS for longer ones.
         UnsupportedContainerError: its header is compressed.
         av.error.FFmpegError: it cannot be opened.
     """

@@ -34,6 +34,7 @@ def hold_tables(source: InputFile, limits: Limits) -> None:
 
     Raises:
         TooLargeError: they change too often.
+        UndecodableError: as `hold_sets`.
     """
     share = max(set_share(limits), 1.0)
     left = {pid: share * most for pid, most in MOST_CHANGES.items()}
@@ -54,6 +55,8 @@ def hold_tables(source: InputFile, limits: Limits) -> None:
 
 
 def _has_one(payload: bytes) -> bool:
-    """True if one table is in it, and nothing else: FFmpeg passes over what is the same as the one before."""
+    """True if one table is in it, and nothing else: FFmpeg passes over what is the same as the one before,
+    and over zeros."""
     end = 1 + HEAD_BYTES + ((payload[2] & 0xF) << 8 | payload[3]) if len(payload) > HEAD_BYTES else len(payload) + 1
-    return payload[:1] == b"\0" and end <= len(payload) and payload[end : end + 1] in (b"", bytes([STUFFING]))
+    is_alone = payload[end : end + 1] == bytes([STUFFING]) or not any(payload[end:])
+    return payload[:1] == b"\0" and end <= len(payload) and is_alone

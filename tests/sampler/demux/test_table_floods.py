@@ -9,7 +9,7 @@ from media import encode, steady, x264
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.errors import TooLargeError
+from sampler.errors import InputError, TooLargeError
 
 TS_PACKET_BYTES = 188
 PAT_PID, SDT_PID, MAP_PID = 0, 0x11, 0x1000
@@ -47,9 +47,9 @@ def section(table: int, version: int, content: bytes) -> bytes:
     return head + content + checksum(head + content)
 
 
-def packet(pid: int, sections: bytes) -> bytes:
+def packet(pid: int, sections: bytes, stuffing: bytes = b"\xff") -> bytes:
     """A TS packet in which tables begin."""
-    return (struct.pack(">BHBB", 0x47, 0x4000 | pid, 0x10, 0) + sections).ljust(TS_PACKET_BYTES, b"\xff")
+    return (struct.pack(">BHBB", 0x47, 0x4000 | pid, 0x10, 0) + sections).ljust(TS_PACKET_BYTES, stuffing)
 
 
 def programmes(number: int, count: int = PROGRAMMES) -> bytes:
@@ -86,10 +86,42 @@ def test_a_flood_of_programmes_is_refused(decoder: Decoder, flood: Callable[[int
         decoder.sample(with_packets([flood(number) for number in range(MANY)], clip()), profile=BALANCED, seed=b"pat")
 
 
+def in_longer_packets(data: bytes, before: bytes) -> bytes:
+    """The MPEG-TS in packets of 192 bytes but for the first three, with other bytes in front of all but the next."""
+    packets = [data[start : start + TS_PACKET_BYTES] for start in range(0, len(data), TS_PACKET_BYTES)]
+    return b"".join(packets[:3]) + bytes(4) + packets[3] + b"".join(before + packet for packet in packets[4:])
+
+
+def behind_a_shift(data: bytes, before: bytes, count: int) -> bytes:
+    """The same in packets of 188 bytes, which FFmpeg finds 12 bytes behind a place where others find one too."""
+    size = count * TS_PACKET_BYTES
+    return data[:size] + b"\x80" + before + bytes(11 - len(before)) + data[size:]
+
+
+def test_a_flood_in_packets_of_another_size_is_refused(decoder: Decoder) -> None:
+    """Whoever looks for sync bytes would see nothing but null packets, in which FFmpeg sees no packets at all."""
+    data = in_longer_packets(with_packets([lists(number) for number in range(MANY)], clip()), b"\x47\x1f\xff\x10")
+    with pytest.raises(InputError):
+        decoder.sample(data, profile=BALANCED, seed=b"pat")
+
+
+def test_a_flood_behind_a_shift_is_refused(decoder: Decoder) -> None:
+    """FFmpeg has a rule of its own for files of one old recorder."""
+    flood = [bytearray(lists(number)) for number in range(MANY)]
+    for packet_ in flood:
+        packet_[177:181] = b"\x47\x1f\xff\x10"
+    data = clip() * 2
+    count = len(data) // (2 * TS_PACKET_BYTES)
+    flooded = data[: count * TS_PACKET_BYTES] + b"".join(map(bytes, flood)) + data[count * TS_PACKET_BYTES :]
+    with pytest.raises(InputError, match="programmes"):
+        decoder.sample(behind_a_shift(flooded, b"\x47\x1f\xff\x10", count), profile=BALANCED, seed=b"pat")
+
+
+@pytest.mark.parametrize("stuffing", [b"\xff", b"\0"])
 @pytest.mark.parametrize("count", [1, PROGRAMMES])
-def test_lists_that_are_repeated_are_read(decoder: Decoder, count: int) -> None:
+def test_lists_that_are_repeated_are_read(decoder: Decoder, count: int, stuffing: bytes) -> None:
     """Broadcasters repeat theirs ten to forty times a second, and change them now and then."""
-    flood = [packet(PAT_PID, programmes(number, count)) for number in range(2) for _ in range(REPEATS)]
+    flood = [packet(PAT_PID, programmes(number, count), stuffing) for number in range(2) for _ in range(REPEATS)]
     flood += [packet(SDT_PID, services(number, min(count, SERVICES))) for number in range(2) for _ in range(REPEATS)]
     seen = decoder.sample(with_packets(flood, clip()), profile=BALANCED, seed=b"pat")
     assert seen.frames
