@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from redis import Redis
 
@@ -130,6 +131,8 @@ class SegmentEnd:
         # broadcaster's claim, and none goes on after it was listed: a claimed hour must not hide an hour of lag.
         until_ms = min(record.capture_ms + record.duration_ms, record.admitted_ms)
         stream, series = context.stream, series_segment(record, share, verdict, self.active.policy)
+        # Before: if Redis goes away once the segment is settled, nobody else logs its verdicts.
+        now, now_at = now_ms(self.redis), monotonic()
         settled = settle(
             self.redis,
             context=context,
@@ -157,8 +160,7 @@ class SegmentEnd:
             marks = context.degraded
             self.degraded_marks.note(marks, stream_id=stream.stream_id, segment_sequence=record.sequence)
         _log_segment(record, share, context, verdict)
-        note(self.redis, stream.stream_id, stream.purpose, series, noted=settled.beside)
-        now = now_ms(self.redis)
+        now += round((monotonic() - now_at) * 1000)
         rows = rows_of(
             context,
             samples,
@@ -172,6 +174,7 @@ class SegmentEnd:
             silent=settled.silent,
         )
         self.verdict_log.add(rows, now_ms=now, judged_by=None if verdict is None else verdict.bank)
+        note(self.redis, stream.stream_id, stream.purpose, series, noted=settled.beside)
 
 
 def _log_segment(

