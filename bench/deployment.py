@@ -28,7 +28,7 @@ from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.demo.valkey import PERSISTENCE
-from worker.lookback.bulk import enqueue
+from worker.lookback.bulk import prepare
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect
 
@@ -79,7 +79,7 @@ def measure_import(url: str, storage: SnapshotStorage, folder: Path, count: int)
     with connect(url) as redis:
         started = monotonic()
         done = import_file(
-            redis, storage, LIST, path, look_back=partial(enqueue, redis, ObjectStore(storage.store_url))
+            redis, storage, LIST, path, look_back=partial(prepare, redis, ObjectStore(storage.store_url))
         )
         seconds = monotonic() - started
     if done.entries != count:

@@ -19,7 +19,7 @@ from typing import Final
 from bench.deployment import LIST, deployment, write_csv
 from worker.bank.imports import import_file
 from worker.bank.snapshot_storage import SnapshotStorage
-from worker.lookback.bulk import enqueue
+from worker.lookback.bulk import prepare
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect
 
@@ -79,7 +79,7 @@ def _one(url: str, folder: Path, file: Path) -> ImportCost:
             SnapshotStorage(root=folder / "bank", dedicated=True, store_url=store),
             LIST,
             file,
-            look_back=partial(enqueue, redis, ObjectStore(store)),
+            look_back=partial(prepare, redis, ObjectStore(store)),
         )
         seconds, cpu = monotonic() - began, process_time() - cpu
         done.set()

@@ -7,7 +7,7 @@ neither Redis nor the workers' memory has to hold it.
 import os
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
@@ -30,7 +30,7 @@ from worker.bank.changelog import append_changes
 from worker.bank.edits import OPERATOR
 from worker.bank.history import BankAct, ChangeAuthor
 from worker.bank.merge import Merge
-from worker.bank.publication import Contents, publish_snapshot
+from worker.bank.publication import Contents, PreparedLookBack, publish_snapshot
 from worker.bank.shared_bank import follow
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, LocalFileError
@@ -50,8 +50,8 @@ UNKNOWN_SOURCE = "unknown"
 """Source of a list that an import creates: it is not taken for the platform's own."""
 
 
-LookBack = Callable[[str, Iterable[Entry]], int]
-"""Enqueues new entries of the named list for a search of the verdict log; returns their number."""
+LookBack = Callable[[str, Iterable[Entry]], PreparedLookBack]
+"""Prepares a search of the verdict log for new entries of the named list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,8 @@ def import_file(
         categories: of VICS, or classifications of NCMEC, to import; none: all.
         replace: the file is the complete list; else the list's entries stay, except those that the file withdraws.
         progress: called with the number of bytes read.
-        look_back: called with the new entries of a large file; None: a large file is not looked back for.
+        look_back: called with the new entries of a large file, before they are in force; None: a large file is not
+            looked back for.
         source: read in place of `path`, such as standard input; `path` names it in messages. A pipe is kept beside the
             snapshots meanwhile, in a file without a name.
         video: name of the video that a file of frames belongs to; None: the file's name, and frames from `source` are
@@ -154,17 +155,18 @@ def import_file(
             after = follow(redis, storage).bank
             added, removed, looked_back, why_not = changes.added, changes.removed, changes.sought, ""
         else:
-            snapshot, merge = _rewrite(
+            snapshot, merge, prepared = _rewrite(
                 redis,
                 storage,
                 name,
                 chain(head, records),
                 replace=replace,
                 author=author,
+                look_back=look_back,
                 act=BankAct(did="import", list=name, by=author.by, role=author.role, verified=author.verified),
             )
             after, added, removed = Bank(snapshot=snapshot), merge.new, merge.removed
-            looked_back, why_not = _look_back(look_back, name, merge.only_new(snapshot.entries(name)))
+            looked_back, why_not = prepared.hashes, prepared.missing
         report = count.report()
     return Imported(
         list=name,
@@ -218,14 +220,21 @@ def _rewrite(
     *,
     replace: bool,
     author: ChangeAuthor,
+    look_back: LookBack | None,
     act: BankAct,
-) -> tuple[Snapshot, Merge]:
+) -> tuple[Snapshot, Merge, PreparedLookBack]:
     """Writes the file and the rest of the bank into a new snapshot."""
+    prepared = PreparedLookBack()
 
     def contents(bank: Bank) -> Contents:
         incoming = merge.incoming(alone=not bank.sizes.get(name, 0))
         yield bank.specs.get(name) or _new_spec(name), chain(incoming, merge.kept(lambda: bank.entries(name)))
         yield from ((spec, entries) for spec, entries in bank.contents() if spec.name != name)
+
+    def look_backs(snapshot: Snapshot) -> Mapping[str, str]:
+        nonlocal prepared
+        prepared = _look_back(look_back, name, merge.only_new(snapshot.entries(name)))
+        return prepared.jobs
 
     with Merge(records, replace=replace, folder=storage.assigned_folder(redis)) as merge:
         snapshot = publish_snapshot(
@@ -236,19 +245,20 @@ def _rewrite(
             author=author,
             act=lambda: replace_fields(act, more={"added": merge.new, "withdrawn": merge.removed}),
             wait_seconds=WRITER_SECONDS,
+            look_backs=look_backs,
         )
     assert snapshot is not None
-    return snapshot, merge
+    return snapshot, merge, prepared
 
 
-def _look_back(look_back: LookBack | None, name: str, new: Iterable[Entry]) -> tuple[int, str]:
-    """Returns for how many the log will be searched, and why not for others: the list is in force in any case."""
+def _look_back(look_back: LookBack | None, name: str, new: Iterable[Entry]) -> PreparedLookBack:
+    """Prepares the search of the log, or says why not: the list comes into force in any case."""
     if look_back is None:
-        return 0, "no store"
+        return PreparedLookBack(missing="no store")
     try:
-        return look_back(name, new), ""
+        return look_back(name, new)
     except LivewardenError as error:
-        return 0, str(error)
+        return PreparedLookBack(missing=str(error))
 
 
 def _new_spec(name: str) -> ListSpec:

@@ -4,9 +4,11 @@ One process at a time writes, under a lease. A crash at any point leaves the old
 not name is in force nowhere, and the next writer removes it.
 """
 
+import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis import Redis
@@ -33,6 +35,17 @@ _trouble = FailureLog(_log)
 Contents = Iterable[tuple[ListSpec, Iterable[Entry]]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PreparedLookBack:
+    """A search of the verdict log that begins once the list is in force."""
+
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    """Records of `worker.lookback.jobs` by id."""
+    hashes: int = 0
+    missing: str = ""
+    """Reason why the log is not searched; empty: it is."""
+
+
 def publish_snapshot(
     redis: Redis,
     storage: SnapshotStorage,
@@ -43,6 +56,7 @@ def publish_snapshot(
     act: Callable[[], BankAct] | None = None,
     wait_seconds: float = 0.0,
     brings_more: bool = False,
+    look_backs: Callable[[Snapshot], Mapping[str, str]] = lambda _: {},
     due: Callable[[SharedBank], bool] = lambda _: True,
 ) -> Snapshot | None:
     """Writes the contents that `contents` returns for the bank as a new snapshot, and publishes it. None: it is not
@@ -56,6 +70,8 @@ def publish_snapshot(
         act: returns the act to be recorded, once all is written; None: nothing is recorded.
         wait_seconds: how long to wait for another writer.
         brings_more: `contents` has entries that no change brought, as from an import.
+        look_backs: returns jobs of look-back (`worker.lookback.jobs`), records by id, for the snapshot that is written.
+            They begin in the step that publishes it: what is in force already is no news to another import.
 
     Raises:
         BankRequestError: another writer is at work, or the bank in force cannot be read completely.
@@ -78,6 +94,8 @@ def publish_snapshot(
             try:
                 snapshot = open_snapshot(path)
                 digest = _store(redis, storage, path, lease)
+                jobs = look_backs(snapshot)
+                lease.check()
             except (LeaseLostError, SnapshotError, StoreError):
                 shutil.rmtree(path, ignore_errors=True)
                 raise
@@ -96,6 +114,7 @@ def publish_snapshot(
                     texts_of([] if act is None else [act()]),
                     KEPT_ACTS,
                     *(("", "", 0) if author is None else (author.by, author.proof, int(author.person))),
+                    json.dumps(dict(jobs)),
                 ],
             )
             if published < 0:

@@ -128,7 +128,7 @@ def import_(
     A list that does not exist is created. A malformed file is refused, with the place and the reason.
     """
     from worker.bank.imports import import_file
-    from worker.lookback.bulk import enqueue
+    from worker.lookback.bulk import prepare
 
     chosen = None if layout is None else format_named(layout)
     from_stdin = file == Path("-")
@@ -145,7 +145,7 @@ def import_(
             replace=replace,
             by=author_of(now.redis, by, role),
             progress=progress,
-            look_back=None if now.store is None else partial(enqueue, now.redis, now.store),
+            look_back=None if now.store is None else partial(prepare, now.redis, now.store),
             source=sys.stdin.buffer if from_stdin else None,
             video=video,
         )

@@ -24,6 +24,7 @@ from worker.bank.folder_lists import FolderLists
 from worker.bank.follower import BankFollower
 from worker.bank.keys import FILES
 from worker.bank.lists_in_force import ListsInForce
+from worker.bank.publication import PreparedLookBack
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
@@ -133,15 +134,38 @@ def enqueue(redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry
         ObjectStoreError, StoreError: the store or Redis failed; some may be enqueued.
     """
     enqueued = 0
+    with store_errors():
+        for job, hashes in _written_jobs(redis, store, name, entries, part):
+            redis.hset(JOBS, job.id, job_record(job))
+            enqueued += hashes
+    return enqueued
+
+
+def prepare(
+    redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry], *, part: int = PART
+) -> PreparedLookBack:
+    """As `enqueue`, for entries that are not in force yet: whoever publishes them enqueues the jobs.
+
+    Raises:
+        ObjectStoreError, StoreError: the store or Redis failed; nothing is enqueued.
+    """
+    with store_errors():
+        jobs = list(_written_jobs(redis, store, name, entries, part))
+    return PreparedLookBack(
+        jobs={job.id: job_record(job) for job, _ in jobs}, hashes=sum(hashes for _, hashes in jobs)
+    )
+
+
+def _written_jobs(
+    redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry], part: int
+) -> Iterator[tuple[Job, int]]:
+    """Writes entries into the store; yields each job with the number of its hashes."""
     pdq = (entry for entry in entries if entry.kind is HashKind.PDQ)
     while entries_of_job := list(islice(pdq, part)):
-        with store_errors():
-            now = now_ms(redis)
-            job = Job(id=f"{now}-{secrets.token_hex(8)}", bulk=True, since_ms=0, arrived_ms=now, begun_ms=now)
-            _write(store, job, name, entries_of_job)
-            redis.hset(JOBS, job.id, job_record(job))
-        enqueued += len(entries_of_job)
-    return enqueued
+        now = now_ms(redis)
+        job = Job(id=f"{now}-{secrets.token_hex(8)}", bulk=True, since_ms=0, arrived_ms=now, begun_ms=now)
+        _write(store, job, name, entries_of_job)
+        yield job, len(entries_of_job)
 
 
 def look_back_in_bulk(log_search: LogSearch) -> None:

@@ -32,7 +32,7 @@ from worker.bank.publication import publish_snapshot
 from worker.bank.shared_bank import follow
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
-from worker.lookback.bulk import enqueue
+from worker.lookback.bulk import prepare
 from worker.lookback.jobs import JOBS
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
@@ -84,11 +84,11 @@ def test_a_large_list_is_imported_again(
     store = ObjectStore(str(tmp_path / "store"))
     path = list_file(40_000)
     lines = path.read_text().splitlines()
-    assert import_file(redis, storage, "own", path, look_back=partial(enqueue, redis, store)).added == 40_000
+    assert import_file(redis, storage, "own", path, look_back=partial(prepare, redis, store)).added == 40_000
     path.write_text("\n".join([*lines[:30_001], *(f"{secrets.token_hex(32)},x{n}" for n in range(500)), lines[1]]))
-    done = import_file(redis, storage, "own", path, look_back=partial(enqueue, redis, store))
+    done = import_file(redis, storage, "own", path, look_back=partial(prepare, redis, store))
     assert (done.added, done.withdrawn, done.looked_back, done.report.duplicates) == (500, 0, 500, 1)
-    done = import_file(redis, storage, "own", path, look_back=partial(enqueue, redis, store), replace=True)
+    done = import_file(redis, storage, "own", path, look_back=partial(prepare, redis, store), replace=True)
     assert (done.added, done.withdrawn, done.looked_back, done.entries) == (0, 10_000, 0, 30_501)
     snapshot = follow(redis, storage).bank.snapshot
     assert snapshot is not None
@@ -328,15 +328,15 @@ def test_new_hashes_of_a_large_file_are_looked_back_for(
 ) -> None:
     """Streams that showed the material an hour ago would not be found; or a whole list would be searched for daily."""
     store = ObjectStore(str(tmp_path / "store"))
-    import_file(redis, storage, "own", list_file(20), small_changes=0, look_back=partial(enqueue, redis, store))
+    import_file(redis, storage, "own", list_file(20), small_changes=0, look_back=partial(prepare, redis, store))
     redis.delete(JOBS)
     path = list_file(20)
     path.write_text(path.read_text() + f"{'5a' * 32},new\n")
-    done = import_file(redis, storage, "own", path, small_changes=0, look_back=partial(enqueue, redis, store))
+    done = import_file(redis, storage, "own", path, small_changes=0, look_back=partial(prepare, redis, store))
     assert (done.added, done.looked_back, done.not_looked_back) == (21, 21, "")
     redis.delete(JOBS)
     path.write_text(path.read_text() + f"{'a5' * 32},newer\n")
-    done = import_file(redis, storage, "own", path, small_changes=0, look_back=partial(enqueue, redis, store))
+    done = import_file(redis, storage, "own", path, small_changes=0, look_back=partial(prepare, redis, store))
     assert (done.added, done.looked_back) == (1, 1)
     (job,) = redis.hkeys(JOBS)
     assert pq.read_table(tmp_path / "store" / "lookback" / f"{job}.parquet")["entry"].to_pylist() == ["newer"]
@@ -366,7 +366,7 @@ def test_an_unreachable_store_is_reported_and_delays_no_import(
         "own",
         list_file(20),
         small_changes=0,
-        look_back=partial(enqueue, redis, ObjectStore(str(tmp_path / "store"))),
+        look_back=partial(prepare, redis, ObjectStore(str(tmp_path / "store"))),
     )
     assert (done.entries, done.looked_back) == (20, 0)
     assert done.not_looked_back.startswith("store: ")

@@ -131,7 +131,7 @@ def test_publishing_a_snapshot_twice_has_the_effect_of_once(redis: Redis) -> Non
             redis,
             "bank_publish",
             keys=keys,
-            args=["token", "snapshot-new", "8-0", "own", 7, 1, "", '[["{}", "{}"]]', 100, "mo", "", 1],
+            args=["token", "snapshot-new", "8-0", "own", 7, 1, "", '[["{}", "{}"]]', 100, "mo", "", 1, "{}"],
         )
 
     assert publish() == 1

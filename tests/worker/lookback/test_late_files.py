@@ -24,7 +24,7 @@ from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.lists_in_force import ListsInForce
 from worker.bank.snapshot_storage import SnapshotStorage
-from worker.lookback.bulk import enqueue, look_back_for_files, look_back_in_bulk
+from worker.lookback.bulk import look_back_for_files, look_back_in_bulk, prepare
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
 from worker.lookback.late_files import registered
 from worker.lookback.recheck import GONE_MS, ROWS_A_STEP
@@ -196,7 +196,7 @@ def test_rows_of_a_host_that_lacks_the_list_are_compared_by_another(
     there = BankFollower(redis, other, None)
     there.refresh()
     path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
-    import_file(redis, one, "known", path, small_changes=0, look_back=partial(enqueue, redis, store))
+    import_file(redis, one, "known", path, small_changes=0, look_back=partial(prepare, redis, store))
     look(looking_from(redis, store, policy, one))
     there.refresh()
     assert there.in_force().degraded == ("bank-behind",)

@@ -499,7 +499,7 @@ class Stage:
             self.redis,
             "bank_publish",
             keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
-            args=["t", "snapshot", "5-0", "known", 1, 1, "", '[["{}", "{}"]]', 10, "mo", "", 1],
+            args=["t", "snapshot", "5-0", "known", 1, 1, "", '[["{}", "{}"]]', 10, "mo", "", 1, '{"j": "{}"}'],
         )
         assert self.redis.hmget(SNAPSHOT, "changes", "edition", "previous") == ["0", "1", ""]
 

@@ -7,7 +7,7 @@
 --   many changes it contains that the previous one does not, 1 if it contains hashes that are in no change, else 0, its
 --   digest if it is in the store ('' if not), acts for the history and the audit log as a JSON array of pairs of JSON
 --   texts, how many are kept, author ('' for none), the author's proof (worker/people/tokens.py), whether the author must
---   be of the roster where there is one (1 or 0).
+--   be of the roster where there is one (1 or 0), look-backs that begin with it as a JSON object (id to record).
 -- Returns 1; 0 if the lease is lost, or -1 if the author is not of the roster: nothing was written. A snapshot is
 --   activated once, however often this is sent: otherwise a writer that missed the answer and lost the lease meanwhile would remove the active one.
 if redis.call('HGET', KEYS[2], 'name') == ARGV[2] then
@@ -30,6 +30,11 @@ if ARGV[7] ~= '' then
 end
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[4], ARGV[4], now_ms)
+end
+for id, record in pairs(cjson.decode(ARGV[13])) do
+  local job = cjson.decode(record)
+  job.arrived_ms, job.begun_ms = tonumber(now_ms), tonumber(now_ms)
+  redis.call('HSET', KEY.LOOKBACK_JOBS, id, cjson.encode(job))
 end
 if previous ~= '' then
   -- Later ones stay: a process that cannot open the new snapshot uses the old one and all changes since.
