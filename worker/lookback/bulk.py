@@ -19,6 +19,7 @@ from redis import Redis
 from config.errors import LivewardenError
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
+from worker.bank.changelog import read_pointer
 from worker.bank.file_records import record_list_files
 from worker.bank.folder_lists import FolderLists
 from worker.bank.follower import BankFollower
@@ -26,7 +27,7 @@ from worker.bank.keys import FILES
 from worker.bank.lists_in_force import ListsInForce
 from worker.bank.publication import PreparedLookBack
 from worker.bank.snapshot_storage import SnapshotStorage
-from worker.errors import LeaseLostError, ObjectStoreError, StoreError
+from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.failure_log import FailureLog
 from worker.lookback.file_search import IN_BULK
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, is_bulk_due, job_record, next_bulk_job
@@ -151,9 +152,7 @@ def prepare(
     """
     with store_errors():
         jobs = list(_written_jobs(redis, store, name, entries, part))
-    return PreparedLookBack(
-        jobs={job.id: job_record(job) for job, _ in jobs}, hashes=sum(hashes for _, hashes in jobs)
-    )
+    return PreparedLookBack(jobs={job.id: job_record(job) for job, _ in jobs}, hashes=sum(hashes for _, hashes in jobs))
 
 
 def _written_jobs(
@@ -172,11 +171,13 @@ def look_back_in_bulk(log_search: LogSearch) -> None:
     """Searches for all lists that are due, unless another process does.
 
     Raises:
+        BankRequestError: this host does not have the snapshot in force yet; others search meanwhile.
         StoreError: Redis failed; matches so far are recorded, and the next process goes on from there.
     """
     try:
         with leased(log_search.redis, BULK_LEASE) as lease, store_errors():
             while lease is not None and (job := next_bulk_job(log_search.redis)) is not None:
+                _expect_snapshot(log_search)
                 for _ in search(log_search, lease, job, _read(log_search.store, job)):
                     lease.check()
                 if job.last_pass:
@@ -189,6 +190,13 @@ def look_back_in_bulk(log_search: LogSearch) -> None:
             log_search.redis.set(BULK_REST, "1", px=REST_MS)
     except LeaseLostError as error:
         _log.warning("look-back: %s", error)
+
+
+def _expect_snapshot(log_search: LogSearch) -> None:
+    """A host that fetches a large snapshot takes its hashes for withdrawn ones meanwhile, and would find nothing."""
+    in_force = read_pointer(log_search.redis).edition
+    if log_search.bank().mark.edition != in_force:
+        raise BankRequestError("this host does not have the hash bank's snapshot yet: another try comes in a minute")
 
 
 def _path(job_id: str) -> str:

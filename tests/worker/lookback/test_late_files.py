@@ -3,17 +3,18 @@
 import json
 import secrets
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
 
 import pytest
 from hls_origin import eventually
-from logged import a_hash, near, row
+from logged import a_hash, near, row, write
 from redis import Redis
 from scene import Scene
 
+from config.errors import LivewardenError
 from config.policy.policy import Policy
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
@@ -23,6 +24,7 @@ from worker.bank.compaction import compact
 from worker.bank.follower import BankFollower
 from worker.bank.imports import import_file
 from worker.bank.lists_in_force import ListsInForce
+from worker.bank.replication import fetch_at_start
 from worker.bank.snapshot_storage import SnapshotStorage
 from worker.lookback.bulk import look_back_for_files, look_back_in_bulk, prepare
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
@@ -224,6 +226,29 @@ def test_rows_of_a_host_that_lacks_the_list_are_compared_by_another(
     assert writer.flush()
     look(looking_from(redis, store, policy, one))
     assert raised(scene)["turned"] == ["case-7"]
+
+
+def test_a_host_that_lacks_a_list_leaves_its_look_back_to_others(
+    redis: Redis,
+    store: ObjectStore,
+    storage: SnapshotStorage,
+    policy: Policy,
+    scene: Scene,
+    tmp_path: Path,
+    list_file: Callable[..., Path],
+) -> None:
+    """A host that fetches a large list for minutes would search the log for nothing of it, and end the look-back."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 1_800_000)], written_ms=now - 1_790_000)
+    other = SnapshotStorage(root=tmp_path / "host-1", dedicated=True, store_url=storage.store_url)
+    import_file(redis, storage, "known", list_file(3), small_changes=0)
+    fetch_at_start(redis, other)
+    path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
+    import_file(redis, storage, "known", path, small_changes=0, look_back=partial(prepare, redis, store))
+    with suppress(LivewardenError):
+        look_back_in_bulk(looking_from(redis, store, policy, other))
+    look(looking_from(redis, store, policy, storage))
+    assert raised(scene) == {"cam-1": ["case-7"]}
 
 
 def test_changes_that_left_the_stream_are_still_compared(
