@@ -5,6 +5,7 @@ LivewardenError
     ├── RegistryError            a stream that cannot be registered, or is not known
     ├── IntakeError              a message of a platform that is refused
     ├── StoreError               Redis is away, full, or does not keep what is written
+    │   └── UnconfirmedTokenError  a new token of a person that may be in force
     ├── ObjectStoreError         the store of whole files is away, full or not usable
     ├── QueueError               the queue refuses a person's request
     │   └── LookError            a look at a stream that gives no picture, or none yet
@@ -62,6 +63,14 @@ class IntakeError(WorkerError):
 
 class StoreError(WorkerError):
     """Redis is away, full, or does not keep what is written."""
+
+
+class UnconfirmedTokenError(StoreError):
+    """Redis did not say whether a person's new token is in force; nothing else has it."""
+
+    def __init__(self, text: str, *, token: str) -> None:
+        super().__init__(f"{text}: the new token may be in force: try it, and keep the one before until then")
+        self.token = token
 
 
 class ObjectStoreError(WorkerError):

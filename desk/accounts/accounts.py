@@ -23,7 +23,7 @@ from desk.accounts.session_upkeep import keep_up
 from desk.database.connection import DeskDatabase
 from desk.database.tables import FOLDED, AccountRow, ClearGrantRow, ExposureRow
 from desk.errors import DeskDatabaseError, SignInError
-from worker.errors import PeopleError, QueueError, StoreError
+from worker.errors import PeopleError, QueueError, StoreError, UnconfirmedTokenError
 from worker.people.actor import Actor, folded
 from worker.people.changes import add_person
 from worker.people.roster import actor_of_proof, authenticate
@@ -52,7 +52,7 @@ class FirstLead:
     roster_token: str
     """Shown once."""
     session_token: str | None
-    """None: the account could not be written, and the person makes it with the token."""
+    """None: the account could not be written, or Redis did not confirm the person, who makes it with the token."""
 
 
 class Accounts:
@@ -88,17 +88,20 @@ class Accounts:
         """
         given = given_name(name)
         passwords.check_new_password(password, given)
-        with self._database.begin() as session:
-            if not setup_link.use_link(session, secret, self.now_ms()):
-                raise SignInError("sign_in.link_used")
-            try:
-                token = add_person(self._redis, given, "lead", by=Actor.named(given))
-            except PeopleError as error:  # the transaction ends undone, and the link stays
-                raise SignInError("sign_in.roster_exists") from error
-            except StoreError as error:
-                if isinstance(error.__cause__, NoPermissionError):
-                    raise SignInError("sign_in.not_permitted") from error
-                raise
+        try:
+            with self._database.begin() as session:
+                if not setup_link.use_link(session, secret, self.now_ms()):
+                    raise SignInError("sign_in.link_used")
+                try:
+                    token = add_person(self._redis, given, "lead", by=Actor.named(given))
+                except PeopleError as error:  # the transaction ends undone, and the link stays
+                    raise SignInError("sign_in.roster_exists") from error
+                except StoreError as error:
+                    if isinstance(error.__cause__, NoPermissionError):
+                        raise SignInError("sign_in.not_permitted") from error
+                    raise
+        except UnconfirmedTokenError as error:  # the link stays, for it may not be in force
+            return FirstLead(roster_token=error.token, session_token=None)
         if token is None:
             raise SignInError("sign_in.roster_exists")
         account = NewAccount.of(given, password, proof_of(token))

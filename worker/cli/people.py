@@ -37,7 +37,7 @@ def add(
     The first person is a lead, and needs no --by. From then on, commands with --by need that person's token, in
     LIVEWARDEN_TOKEN or a file that LIVEWARDEN_TOKEN_FILE names.
     """
-    from worker.errors import PeopleError
+    from worker.errors import PeopleError, UnconfirmedTokenError
     from worker.people.actor import Actor
     from worker.people.changes import add_person
     from worker.people.roster import may_be_lost, read_roster
@@ -52,7 +52,12 @@ def add(
     else:
         actor = acting_person(redis, by)
     with TokenFile.beside(out, replaceable=lambda text: may_be_lost(roster, text, name)) as file:
-        token = add_person(redis, name, role, by=actor)
+        try:
+            token = add_person(redis, name, role, by=actor)
+        except UnconfirmedTokenError as error:
+            kept = file.write_beside(error.token)
+            _print_token(name, f"{name} may be {role}", error.token, kept, {"role": role}, as_json=as_json)
+            raise
         if token is not None:
             file.write(token)
     if token is None:
@@ -80,6 +85,7 @@ def token(name: PersonName, by: ByLead = None, out: OutFile = None, as_json: Jso
 
     Without --by it is your own, which needs the one before. A lead gives anybody a new one.
     """
+    from worker.errors import UnconfirmedTokenError
     from worker.people.changes import renew_token
     from worker.people.roster import may_be_lost, read_roster
     from worker.people.token_file import TokenFile
@@ -88,7 +94,12 @@ def token(name: PersonName, by: ByLead = None, out: OutFile = None, as_json: Jso
     actor = acting_person(redis, name if by is None else by)
     roster = read_roster(redis)
     with TokenFile.beside(out, replaceable=lambda text: may_be_lost(roster, text, name)) as file:
-        made = renew_token(redis, name, by=actor)
+        try:
+            made = renew_token(redis, name, by=actor)
+        except UnconfirmedTokenError as error:
+            kept = file.write_beside(error.token)
+            _print_token(name, f"{name} may have a new token", error.token, kept, {}, as_json=as_json)
+            raise
         file.write(made)
     _print_token(name, f"{name} has a new token", made, out, {}, as_json=as_json)
 

@@ -9,16 +9,20 @@ from dataclasses import replace
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker.audit.entries import WORKER, Act, audit_entry
-from worker.errors import PeopleError, StoreError
+from worker.errors import PeopleError, StoreError, UnconfirmedTokenError
 from worker.people.actor import Actor, Role, check_name, folded
 from worker.people.roster import MAX_PEOPLE, PEOPLE, ROSTER_ROLES, Person, known_role, read_roster, unproven
-from worker.people.tokens import new_token, proof_of, proof_sha1, token_sha256
+from worker.people.tokens import is_token, new_token, proof_of, proof_sha1, token_sha256
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 TRIES: Final = 20
 """Reads of a record that others keep changing."""
+
+AGAIN_SECONDS: Final = 4.0
+"""For which a change is sent again whose answer is lost: only who makes a token knows it."""
 
 
 def add_person(redis: Redis, name: str, role: str, *, by: Actor) -> str | None:
@@ -33,6 +37,7 @@ def add_person(redis: Redis, name: str, role: str, *, by: Actor) -> str | None:
     Raises:
         PeopleError: `by` may not, or the roster would be left without a lead, or has the person in that role already.
         QueueError: the name is malformed.
+        UnconfirmedTokenError: the change may have been made, and has the token.
         StoreError: Redis failed, or did not confirm that the change is on disk; it may have been made.
     """
     given, wanted = check_name(name), _roster_role(role)
@@ -47,7 +52,7 @@ def add_person(redis: Redis, name: str, role: str, *, by: Actor) -> str | None:
             raise PeopleError(f"{before.name} is {wanted} already: `livewarden people token` makes a new token")
         return replace(before, role=wanted)
 
-    before = _change(redis, given, changed, by=by)
+    before = _change(redis, given, changed, by=by, token=token)
     return token if before is None else None
 
 
@@ -74,7 +79,7 @@ def renew_token(redis: Redis, name: str, *, by: Actor, token: str | None = None)
 
     Raises:
         PeopleError: `by` may not, or the roster does not have the person.
-        StoreError: as `add_person`.
+        UnconfirmedTokenError, StoreError: as `add_person`.
     """
     made = new_token() if token is None else token
 
@@ -83,14 +88,21 @@ def renew_token(redis: Redis, name: str, *, by: Actor, token: str | None = None)
             raise PeopleError(f"{name} is not in the roster")
         return _with_token(before, made)
 
-    _change(redis, check_name(name), changed, by=by)
+    _change(redis, check_name(name), changed, by=by, token=made)
     return made
 
 
 def _change(
-    redis: Redis, given: str, changed: Callable[[Person | None], Person | None], *, by: Actor, removes: bool = False
+    redis: Redis,
+    given: str,
+    changed: Callable[[Person | None], Person | None],
+    *,
+    by: Actor,
+    removes: bool = False,
+    token: str = "",
 ) -> Person | None:
-    """Reads the person's record, and writes what `changed` makes of it; returns the person before."""
+    """Reads the person's record, and writes what `changed` makes of it, which may have `token`; returns the person
+    before."""
     for _ in range(TRIES):
         records = read_roster(redis)
         name = given if given in records else next((one for one in records if folded(one) == folded(given)), given)
@@ -100,20 +112,21 @@ def _change(
         if after is not None and before is None:
             with store_errors():
                 after = replace(after, added_ms=now_ms(redis), added_by=by.name)
-        answer = run_script_to_disk(
-            redis,
-            "people_change",
-            keys=[PEOPLE],
-            args=[
-                by.name,
-                by.proof,
-                name,
-                text,
-                "" if after is None else after.to_json(),
-                MAX_PEOPLE,
-                _entry(name, before, after, by),
-            ],
-        )
+        args: list[str | int] = [
+            by.name,
+            by.proof,
+            name,
+            text,
+            "" if after is None else after.to_json(),
+            MAX_PEOPLE,
+            _entry(name, before, after, by),
+        ]
+        try:
+            answer = run_script_to_disk(redis, "people_change", keys=[PEOPLE], args=args, again_seconds=AGAIN_SECONDS)
+        except StoreError as error:
+            if isinstance(error.__cause__, ResponseError) or after is None or not is_token(token, after.token_sha256):
+                raise
+            raise UnconfirmedTokenError(str(error), token=token) from error
         if answer[0] == "changed":
             return before
         if answer[0] != "clash":

@@ -65,18 +65,35 @@ class TokenFile:
         Raises:
             LocalFileError: it cannot be written; the text says where the token is, if anywhere.
         """
-        if self._path is None or self._beside is None:
+        if (beside := self.write_beside(token)) is None or self._path is None:
             return
         try:
-            with self._beside.open("w", encoding="ascii") as file:
+            beside.replace(self._path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise self._unwritable(error) from error
+
+    def write_beside(self, token: str) -> Path | None:
+        """Writes a token that may not be in force to the file beside, which stays, as does the one with the token
+        before; returns its path.
+
+        Raises:
+            LocalFileError: as `write`.
+        """
+        if (beside := self._beside) is None:
+            return None
+        try:
+            with beside.open("w", encoding="ascii") as file:
                 file.write(f"{token}\n")
                 file.flush()
                 os.fsync(file.fileno())
-            self._beside.replace(self._path)
-            self._beside = None
         except OSError as error:
-            text = f"{self._path}: cannot be written: {error.strerror}: a lead makes another token"
-            raise LocalFileError(text) from error
+            raise self._unwritable(error) from error
+        self._beside = None
+        return beside
+
+    def _unwritable(self, error: OSError) -> LocalFileError:
+        return LocalFileError(f"{self._path}: cannot be written: {error.strerror}: a lead makes another token")
 
     def __enter__(self) -> Self:
         return self

@@ -197,16 +197,19 @@ class ScriptCall:
     args: Sequence[str | int | float]
 
 
-def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
+def run_script_to_disk(
+    redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float], again_seconds: float = 0.0
+) -> Any:
     """Runs a script and returns when its writes are on the server's disk.
 
     WAITAOF follows the script in one pipeline, so on one connection, since it waits for that connection's writes;
-    inside the script it would not wait.
+    inside the script it would not wait. `again_seconds`: as of `run_beside_to_disk`.
 
     Raises:
         StoreError: the script failed, or was not confirmed to be on disk in time. It may have been applied.
     """
-    return run_beside_to_disk(redis, ScriptCall(name=name, keys=keys, args=args), None)[0]
+    call = ScriptCall(name=name, keys=keys, args=args)
+    return run_beside_to_disk(redis, call, None, again_seconds=again_seconds)[0]
 
 
 def run_beside_to_disk(

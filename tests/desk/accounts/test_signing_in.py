@@ -9,6 +9,7 @@ from accounts_made import PASSWORD
 from desk_server import HostClock
 from people_made import Roster
 from redis import Redis
+from redis_between import Command, Send, redis_between
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,7 +24,7 @@ from desk.errors import SignInError
 from worker.errors import StoreError
 from worker.people.actor import Role
 from worker.people.changes import add_person, remove_person, renew_token
-from worker.people.roster import authenticate, read_roster
+from worker.people.roster import PEOPLE, authenticate, read_roster
 from worker.store.redis_client import connect
 
 HERE = "192.0.2.1"
@@ -213,6 +214,24 @@ class TestFirstStart:
             accounts.start(link, "mallory", PASSWORD)
         assert accounts.renew_link() is None
         assert list(read_roster(redis)) == ["ana"]
+
+    def test_the_first_lead_has_a_token_though_redis_never_answers(
+        self, database: DeskDatabase, redis: Redis, redis_url: str, clock: HostClock
+    ) -> None:
+        """The roster would be theirs alone to change, by a token that nobody ever saw, and the link refused."""
+
+        def loses_changes(command: Command, send: Send) -> bytes | None:
+            answer = send()
+            changes = command[0] in (b"EVAL", b"EVALSHA") and command[3] == PEOPLE.encode()
+            return None if changes and not answer.startswith(b"-") else answer
+
+        with redis_between(redis_url, loses_changes) as url, connect(url) as client:
+            accounts = Accounts(database, client, now_ms=clock)
+            link = accounts.renew_link()
+            assert link is not None
+            made = accounts.start(link, "ana", PASSWORD)
+        assert made.session_token is None
+        assert Accounts(database, redis, now_ms=clock).join("ana", made.roster_token, PASSWORD, address=HERE)
 
     def test_a_refused_form_leaves_the_link(self, accounts: Accounts) -> None:
         """A typing mistake would lock everybody out until the next start."""
