@@ -47,10 +47,11 @@ class StuckModelEnd:
             leave_out(self.redis, run)
             self._give_back()
             publish_model_stuck(self.redis, run, deployment=self.deployment)
-            self.close_log()
         except StoreError as error:
             _log.error("model %s is stuck, and other workers do not know it: %s", run.model, error)
         finally:
+            with suppress(Exception):  # the process ends, whatever happens
+                self.close_log()
             _end()
 
     def _give_back(self) -> None:
