@@ -4,13 +4,12 @@ FFmpeg reads them all before it gives the packet that they are in, be it the onl
 """
 
 import re
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sampler.demux.encryption import TS_PACKET_BYTES, TS_SYNC
+from sampler.demux.encryption import TS_PACKET_BYTES
 from sampler.demux.parameter_sets import START_CODE
 from sampler.demux.pids import (
     ADAPTATION,
@@ -25,25 +24,14 @@ from sampler.demux.pids import (
 )
 from sampler.demux.set_cost import PARSED_SETS, SetCost, SetUnits, set_share
 from sampler.demux.source import InputFile
-from sampler.errors import UndecodableError
+from sampler.demux.ts_packets import aligned
 from sampler.limits import Limits
 
 FEW: Final = 12
 """So many (<=) are not read one by one: of the largest pictures that FFmpeg accepts they take 0.1 s. Encoders repeat
 two or three with keyframes."""
-CHUNK_BYTES: Final = 16_384 * TS_PACKET_BYTES
-"""As much is read at once. A start code at its edge is not seen: one in 3 MB."""
 UNIT_BYTES: Final = 4096
 """As much of one is read, with its start code; encoders make none that is longer."""
-MOST_LONGER: Final = 10
-"""So many packets (<=) in a row behind which it looks for the next one may be as long as those of another size, before
-FFmpeg takes all for such. Whoever does not may find other packets in the rest of each."""
-SIZED_BYTES: Final = 8192
-"""As much of the beginning shows it how long they are."""
-OTHER_SIZES: Final = (192, 204)
-"""Bytes of packets with time stamps, or with codes against errors."""
-ODD_MARK, ODD_BYTES = 0x80, 12
-"""Octet in the place of a sync byte from which FFmpeg goes on so many bytes later, if there is one."""
 PES_ID, PES_SIZE, PES_OPTIONAL, PES_FIXED_BYTES = 3, 4, 8, 9
 """Bytes of a PES packet's head with its stream_id, its size and the size of the optional fields; and bytes before those
 (H.222.0, 2.4.3.7)."""
@@ -182,50 +170,3 @@ def _behind_heads(octets: NDArray[np.uint8], begins: Numbers, lasts: Numbers) ->
     torn = begins + np.where(is_pes, heads, len(PES_START)) > lasts
     ends = np.where(is_pes & (sizes > 0), begins + PES_HEAD_BYTES + sizes, lasts)
     return begins + is_pes * heads, ends, np.flatnonzero(torn)
-
-
-def aligned(source: InputFile) -> Iterator[bytes]:
-    """The TS packets of an input, as FFmpeg finds them: where none begins it looks for the next sync byte.
-
-    Raises:
-        UndecodableError: it may take them for longer ones.
-    """
-    position, rest, longer, is_sized = 0, b"", 0, False
-    while data := source.at(position, CHUNK_BYTES):
-        position += len(data)
-        data = rest + data
-        whole = len(data) // TS_PACKET_BYTES * TS_PACKET_BYTES
-        syncs = data[:whole:TS_PACKET_BYTES]
-        if syncs.count(TS_SYNC) == len(syncs):
-            rest = data[whole:]
-            yield data[:whole]
-            continue
-        packets, place = [], 0
-        while place + TS_PACKET_BYTES <= len(data):
-            if data[place] == TS_SYNC:
-                packets.append(data[place : place + TS_PACKET_BYTES])
-                place += TS_PACKET_BYTES
-                continue
-            behind, place = place, _resynced(data, place)
-            if place - behind != ODD_BYTES:
-                longer = longer + 1 if place - behind + TS_PACKET_BYTES in OTHER_SIZES else 0
-            is_sized = is_sized or _has_size(source.at(0, SIZED_BYTES))
-            if longer > MOST_LONGER or not is_sized:
-                raise UndecodableError("the packets of the MPEG-TS are not one behind the other")
-        rest = data[place:]
-        yield b"".join(packets)
-
-
-def _has_size(head: bytes) -> bool:
-    """True if FFmpeg takes the packets of an MPEG-TS that begins so for ones of the usual size."""
-    syncs = np.flatnonzero(np.frombuffer(head, np.uint8) == TS_SYNC)
-    usual, *others = (np.bincount(syncs % size).max(initial=0) for size in (TS_PACKET_BYTES, *OTHER_SIZES))
-    return bool(usual > max(others))
-
-
-def _resynced(data: bytes, place: int) -> int:
-    """Place of the packet with which FFmpeg goes on where none begins."""
-    if data[place] == ODD_MARK and data[place + ODD_BYTES] == TS_SYNC:
-        return place + ODD_BYTES
-    found = data.find(TS_SYNC, place)
-    return found if found >= 0 else len(data)

@@ -11,8 +11,8 @@ import numpy as np
 from sampler.demux.encryption import TS_PACKET_BYTES
 from sampler.demux.pids import ADAPTATION, PAYLOAD, STUFFING, UNIT_START, among
 from sampler.demux.set_cost import set_share
-from sampler.demux.set_floods import aligned
 from sampler.demux.source import InputFile
+from sampler.demux.ts_packets import aligned
 from sampler.errors import TooLargeError
 from sampler.limits import Limits
 
@@ -34,7 +34,7 @@ def hold_tables(source: InputFile, limits: Limits) -> None:
 
     Raises:
         TooLargeError: they change too often.
-        UndecodableError: as `hold_sets`.
+        UndecodableError: it is no row of packets.
     """
     share = max(set_share(limits), 1.0)
     left = {pid: share * most for pid, most in MOST_CHANGES.items()}
