@@ -72,7 +72,7 @@ def _packets(codec: NalCodec) -> list[VideoPacket]:
         head = sets + keyframe if begins else others[index % 2]
         data = head + b"\x55" * ((20_000 if begins else 2_000) + 997 * index % 3_000)
         payload = cast("Packet[VideoStream]", Packet(data))
-        read = reader.read(data, flagged=begins)
+        read = reader.read(data)
         packet = describe(payload, read, index / RATE, keyframe_seconds)
         keyframe_seconds = packet.seconds if begins else None
         packets.append(packet)

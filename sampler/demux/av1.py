@@ -9,6 +9,9 @@ from sampler.demux.bits import Bits, HeaderError
 DECODERS = frozenset(["av1", "libdav1d"])
 """Decoders of AV1, as FFmpeg calls them."""
 SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6
+KEY_FRAME = 0
+REDUCED_STILL = 0x08
+"""reduced_still_picture_header, in a sequence header's first byte."""
 OBUS = 256
 """Those of one packet that are read (<=). Encoders write under twenty, and each costs 1 µs."""
 LEAST_PICTURE_BYTES = 8
@@ -27,6 +30,8 @@ class Obu(NamedTuple):
     begin: int
     """Place of its payload in the packet."""
     end: int
+    spatial_id: int
+    """0: of the base layer."""
 
 
 def coded_pictures(packet: bytes) -> int:
@@ -44,6 +49,23 @@ def coded_pictures(packet: bytes) -> int:
     return count + max(len(packet) - end, 0) // LEAST_PICTURE_BYTES
 
 
+def is_keyframe(packet: bytes) -> bool:
+    """True if the picture that a packet shows is a key frame; of those that are shown again, none is."""
+    found = False
+    try:
+        for obu in _obus(packet):
+            if obu.kind == SEQUENCE_HEADER and packet[obu.begin : obu.begin + 1] and packet[obu.begin] & REDUCED_STILL:
+                # All pictures of such a sequence are whole, and their headers have none of what is read below.
+                return True
+            if obu.kind in (FRAME, FRAME_HEADER) and not obu.spatial_id and obu.begin < len(packet):
+                repeats, kind, shown = (packet[obu.begin] >> 7, packet[obu.begin] >> 5 & 3, packet[obu.begin] >> 4 & 1)
+                if repeats or shown:
+                    found = not repeats and kind == KEY_FRAME
+    except HeaderError:
+        return False
+    return found
+
+
 def sizes_in(packet: bytes) -> Iterator[int]:
     """Pixels of the largest pictures of each sequence header, in a packet or an av1C box."""
     for obu in _obus(packet, AV1C_BYTES if packet[:1] == AV1C_MARK else 0):
@@ -55,12 +77,14 @@ def _obus(packet: bytes, position: int = 0) -> Iterator[Obu]:
     for _ in range(OBUS):
         if position >= len(packet):
             return
-        header = packet[position]
+        header, spatial_id = packet[position], 0
+        if header & 4:
+            spatial_id = (packet[position + 1 : position + 2] or b"\0")[0] >> 3 & 3
         position += 2 if header & 4 else 1
         size = len(packet) - position
         if header & 2:
             size, position = _leb128(packet, position)
-        yield Obu(header >> 3 & 15, position, position + size)
+        yield Obu(header >> 3 & 15, position, position + size, spatial_id)
         position += size
 
 

@@ -94,7 +94,7 @@ class NalReader:
                 for unit in avcc_units(extradata):
                     self._learn_h264(unit, early=True)
         elif extradata:
-            self.read(extradata, flagged=False)
+            self.read(extradata)
         if self._units.length_bytes or not self.parameter_sets.known:
             # A decoder begins with those of the container: only what comes in packets has to be handed to it.
             self.parameter_sets = ParameterSets(h264_set if self._is_h264 else hevc_set)
@@ -122,18 +122,16 @@ class NalReader:
         its own."""
         return self._units.nested or self._several or self._hevc_references.discards or self._has_layer
 
-    def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
-        """Reads the properties of a packet's picture.
+    def read(self, packet: bytes) -> PictureHead:
+        """Reads the properties of the picture of a packet, all of which is given.
 
-        Args:
-            packet: all of it.
-            flagged: whether the container calls it a keyframe. That alone is not believed: a broadcaster who flags
-                predicted pictures would have us begin at them and see garbage, while players go on from before.
+        Whether the container calls it a keyframe is not asked: a broadcaster who flags predicted pictures would have us
+        begin at them and see garbage, while players go on from before.
         """
         self._units.begin_packet()
         sets = self.parameter_sets
         sets.begin_packet()
-        head = self._read(packet, flagged)
+        head = self._read(packet)
         sets.known &= not self._units.unread
         if self._units.unread:
             self._set_cost.add_unread(self._units.unread_sets)
@@ -154,11 +152,11 @@ class NalReader:
         units = sets.lacking() if sets.changes_before > self._given else []
         return b"".join((len(unit).to_bytes(size, "big") if size else START_CODE) + unit for unit in units)
 
-    def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
+    def _read_h264(self, packet: bytes) -> PictureHead:
         size, first, intra, idr, marks, firsts, recovery = 0, b"", True, True, 0, 0, None
         others: list[bytes] = []
         quantisers = self._quantisers
-        needed = flagged or self._references.open or quantisers.several_sizes or quantisers.fields
+        needed = self._references.open or quantisers.several_sizes or quantisers.fields
         for unit in self._units.of(packet):
             kind = unit[0] & 0x1F
             if kind in H264_PICTURE:
@@ -169,10 +167,10 @@ class NalReader:
                 size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
                 if not first:
                     first = unit[:SLICE_HEAD_BYTES]
-                elif needed or unit[1] & FIRST_BLOCK or (unit[0] ^ first[0]) & 0x1F:
+                elif needed or recovery is not None or unit[1] & FIRST_BLOCK or (unit[0] ^ first[0]) & 0x1F:
                     others.append(unit[:SLICE_HEAD_BYTES])
                 idr &= kind == H264_IDR
-                if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
+                if recovery is not None and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
                     intra = False
             elif kind in (SPS, PPS):
                 self._learn_h264(unit, early=not first)
@@ -195,7 +193,7 @@ class NalReader:
         self.leaf_named = self._frame_numbers.is_gap
         field = None if is_mixed or is_pair else quantisers.field
         completes = (field is not None or self._first_field is not None) and self._completes(field)
-        begins = not completes and (idr or (intra and flagged and not recovery and not is_mixed))
+        begins = not completes and (idr or (intra and recovery == 0 and not is_mixed))
         leading, is_late = False, self._output_order.is_late(quantisers.head, idr=idr)
         outside = begins and is_late
         if begins:
@@ -238,7 +236,7 @@ class NalReader:
         self._first_field = None
         return True
 
-    def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
+    def _read_hevc(self, packet: bytes) -> PictureHead:
         size = 0
         kinds: set[int] = set()
         leaf, outside, lied, firsts = True, False, self._hevc_references.leaf_named, 0

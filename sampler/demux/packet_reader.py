@@ -15,6 +15,7 @@ from sampler.demux.fragments import Fragments, fragments_of
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
+from sampler.demux.other_heads import read_head
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import demoted, describe, has_leading, joined
 from sampler.demux.pids import has_stray_packets
@@ -23,7 +24,7 @@ from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
 from sampler.demux.sample_weight import announced_weight
 from sampler.demux.set_cost import set_share
-from sampler.demux.sizes import ANYWHERE, announced_pixels, coded_pictures
+from sampler.demux.sizes import ANYWHERE, announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import Timeline
 from sampler.demux.video_streams import (
@@ -219,15 +220,14 @@ class Demuxer:
                 continue
             if is_mp4 and payload.has_sidedata("encryption_info"):
                 raise EncryptedError(ENCRYPTED)
-            data, flagged, head = bytes(payload), payload.is_keyframe, None
+            data = bytes(payload)
             if payload.is_discard and self._fragments.any:
                 # It overlaps earlier fragments: FFmpeg hides it, and browsers show it.
                 payload = rewritten(payload, data)
-            if reader is not None:
-                head = reader.read(data, flagged=flagged)
-                if reader.leaf_named:
-                    window.lean_on_all()
-            if head is not None and head.completes:
+            head = reader.read(data) if reader is not None else read_head(name, data)
+            if reader is not None and reader.leaf_named:
+                window.lean_on_all()
+            if head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
                 window.packets[-1], head = joined(window.packets[-1], head)
@@ -236,14 +236,14 @@ class Demuxer:
                 self.frames_total += 1
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
-            if flagged or name in ANYWHERE:
+            if head.begins or payload.is_keyframe or name in ANYWHERE:
                 self._hold_pixels(announced_pixels(name, data, extradata))
                 self._announced_weight = max(self._announced_weight, announced_weight(name, data, extradata))
             if reader is not None and (pixels := reader.picture_pixels) > coded_pixels:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = pixels
                 self._hold_pixels(coded_pixels // ROOM)
-            packet = describe(payload, head, seconds, keyframe_seconds, pictures=coded_pictures(name, data))
+            packet = describe(payload, head, seconds, keyframe_seconds)
             if reader is not None and packet.keyframe and (lacking := reader.lacking()):
                 payload = rewritten(payload, lacking + data)
             if packet.keyframe:

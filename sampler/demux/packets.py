@@ -46,30 +46,17 @@ class VideoPacket(NamedTuple):
 
 def describe(
     payload: "Packet[VideoStream]",
-    head: "PictureHead | None",
+    head: "PictureHead",
     seconds: float,
     keyframe_seconds: float | None,
-    *,
-    pictures: int = 1,
 ) -> VideoPacket:
     """The plan's view of a packet; the picture's own coding precedes the container's claims.
 
     `keyframe_seconds` is the time of the keyframe before it, and None after a picture that is none of its leading ones:
     those that say they are, by their kind or their time, lean on pictures of the GOP, and others on them.
-    `pictures` are those that decoding a packet without a head takes.
     """
     leads = keyframe_seconds is not None
     earlier = keyframe_seconds is not None and seconds < keyframe_seconds - SAME_INSTANT_SECONDS
-    if head is None:
-        keyframe = payload.is_keyframe
-        return VideoPacket(
-            seconds=seconds,
-            size_bytes=payload.size,
-            keyframe=keyframe,
-            shown=not payload.is_discard,
-            leading=earlier and not keyframe,
-            pictures=pictures,
-        )
     leading = leads and not head.begins and (earlier if head.leading is None else head.leading)
     # By position, which takes half the time.
     return VideoPacket(
@@ -84,6 +71,7 @@ def describe(
         leading,
         head.outside and not leading,
         head.unread_units,
+        head.pictures,
     )
 
 

@@ -1,4 +1,4 @@
-"""Properties of a packet's picture, by its NAL units."""
+"""Properties of a packet's picture, by its own coding."""
 
 from typing import NamedTuple
 
@@ -25,3 +25,6 @@ class PictureHead(NamedTuple):
     """It does lean on a picture before that keyframe, by its own words, though it is none of its leading pictures."""
     unread_units: int = 0
     """NAL units of the packet that were not read, up to about `MOST_COUNTED_UNITS`: FFmpeg reads them all."""
+    pictures: int = 1
+    """Pictures that decoding the packet takes: hidden ones besides the one that it shows, or none where it shows one
+    again."""

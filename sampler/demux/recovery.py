@@ -3,21 +3,30 @@
 SEI_RECOVERY_POINT = 6
 LARGEST_MESSAGES = 64
 """SEI messages of one NAL unit that are read."""
+READ_BYTES = 4096
+"""As much of one is read. Encoders write their names and settings in front, in under 1 kB."""
 
 
 def recovery_frames(payload: bytes, known: int | None) -> int | None:
     """recovery_frame_cnt of the SEI messages in `payload` (H.264 7.3.2.3.1, D.1.8)."""
-    position = 0
+    payload, position = payload[:READ_BYTES].replace(b"\x00\x00\x03", b"\x00\x00"), 0
     for _ in range(LARGEST_MESSAGES):
-        if position + 2 >= len(payload):
-            return known
-        kind, size = payload[position], payload[position + 1]
-        if 0xFF in (kind, size):
+        kind, position = _number(payload, position)
+        size, position = _number(payload, position)
+        if position >= len(payload):
             return known
         if kind == SEI_RECOVERY_POINT:
-            return _golomb(payload[position + 2 : position + 2 + size])
-        position += 2 + size
+            return _golomb(payload[position : position + size])
+        position += size
     return known
+
+
+def _number(payload: bytes, position: int) -> tuple[int, int]:
+    """(value, position after it): as many times 255 as bytes are full, and the byte after them."""
+    end = position
+    while payload[end : end + 1] == b"\xff":
+        end += 1
+    return 255 * (end - position) + sum(payload[end : end + 1]), end + 1
 
 
 def _golomb(data: bytes) -> int:

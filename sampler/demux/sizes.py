@@ -42,17 +42,6 @@ def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
         return 0
 
 
-def coded_pictures(codec: str, packet: bytes) -> int:
-    """Pictures that decoding a packet takes, hidden ones among them, of codecs of which several may be in one; else 1.
-
-    Args:
-        codec: name of the decoder.
-        packet: all of it.
-    """
-    count = COUNTERS.get(codec)
-    return 1 if count is None else count(packet)
-
-
 def _hevc(packet: bytes, extradata: bytes) -> Iterator[int]:
     """H.265, 7.3.2.2 and 7.3.3."""
     hvcc = packet is extradata and packet[:1] == b"\x01"
@@ -103,11 +92,6 @@ def _mpeg2(packet: bytes, _extradata: bytes) -> Iterator[int]:
 
 ANYWHERE = vp9.DECODERS
 """Decoders of codecs of which any picture may be of another size."""
-COUNTERS: dict[str, Callable[[bytes], int]] = {
-    **dict.fromkeys(av1.DECODERS, av1.coded_pictures),
-    **dict.fromkeys(vp9.DECODERS, vp9.coded_pictures),
-}
-"""By decoder, where a packet may have hidden pictures besides the one that it shows: how many it codes."""
 READERS: dict[str, Callable[[bytes, bytes], Iterator[int]]] = {
     "hevc": _hevc,
     **dict.fromkeys(av1.DECODERS, _av1),

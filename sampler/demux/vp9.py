@@ -36,6 +36,13 @@ def coded_pictures(packet: bytes) -> int:
     return sum(map(_is_coded, pictures_in(packet)))
 
 
+def is_keyframe(packet: bytes) -> bool:
+    """True if a packet's first picture is a key frame."""
+    picture = pictures_in(packet)[0]
+    # show_existing_frame and frame_type, behind the profile.
+    return bool(picture) and not picture[0] & (0x06 if picture[0] & 0x30 == 0x30 else 0x0C)
+
+
 def _is_coded(picture: bytes) -> bool:
     """False if it repeats an earlier one (show_existing_frame)."""
     return not picture or not picture[0] & (0x04 if picture[0] & 0x30 == 0x30 else 0x08)

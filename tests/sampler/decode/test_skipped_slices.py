@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from kinds import HEVC_OPEN_GOP, OPEN_GOP
 from media import Recipe, encode_pictures, in_mp4, number_in, painted, photograph, steady, x264
+from mp4_packets import Coded, coded_in
 from numpy.typing import NDArray
 from skipped_slices import (
     IDR,
@@ -122,17 +123,17 @@ def test_a_slice_of_another_picture_leaves_nothing_to_lean_on(front: bool) -> No
     sequence = Sequence(parameter_sets(clip)[0])
     other = joined([outside_of_the_picture(9, sequence)])
     extradata, packets = coded(clip)
-    keyframe = next(index for index, (_, flagged) in enumerate(packets) if index and flagged)
+    keyframe = next(index for index, one in enumerate(packets) if index and one.keyframe)
     honest = NalReader(NalCodec.H264, extradata)
-    for data, flagged in packets:
-        head = honest.read(data, flagged=flagged)
+    for data, _ in packets:
+        head = honest.read(data)
         assert not head.outside or head.leading
     for spoiled in (keyframe, keyframe + 5):
         reader = NalReader(NalCodec.H264, extradata)
-        for data, flagged in packets[:spoiled]:
-            reader.read(data, flagged=flagged)
-        data, flagged = packets[spoiled]
-        head = reader.read(other + data if front else data + other, flagged=flagged)
+        for data, _ in packets[:spoiled]:
+            reader.read(data)
+        data = packets[spoiled].data
+        head = reader.read(other + data if front else data + other)
 
         assert not head.begins
         assert spoiled == keyframe or head.outside
@@ -142,27 +143,26 @@ def test_a_second_first_slice_leaves_nothing_to_lean_on() -> None:
     """The same in HEVC: decoders skip it, and its order would be taken for that of a picture that is there."""
     clip = encode_pictures(in_mp4(HEVC_OPEN_GOP), steady(PICTURES), lambda index: painted(HEVC_OPEN_GOP, index, 0))
     extradata, packets = coded(clip)
-    keyframe = next(index for index, (_, flagged) in enumerate(packets) if index and flagged)
+    keyframe = next(index for index, one in enumerate(packets) if index and one.keyframe)
     for spoiled in (keyframe, keyframe + 5):
         for copies in (0, 1):
             reader = NalReader(NalCodec.HEVC, extradata)
-            for data, flagged in packets[:spoiled]:
-                reader.read(data, flagged=flagged)
-            data, flagged = packets[spoiled]
-            head = reader.read(data + joined(units(data)[-1:] * copies), flagged=flagged)
+            for data, _ in packets[:spoiled]:
+                reader.read(data)
+            data = packets[spoiled].data
+            head = reader.read(data + joined(units(data)[-1:] * copies))
 
             assert head.begins == (spoiled == keyframe and not copies)
             assert head.outside == (spoiled != keyframe and copies > 0)
 
 
-def coded(data: bytes) -> tuple[bytes, list[tuple[bytes, bool]]]:
-    """The record of an MP4, and its packets, each with whether it is flagged as a keyframe."""
+def coded(data: bytes) -> tuple[bytes, list[Coded]]:
+    """The record of an MP4, and its packets."""
     with av.open(io.BytesIO(data)) as source:
-        extradata = source.streams.video[0].codec_context.extradata or b""
-        return extradata, [(bytes(packet), packet.is_keyframe) for packet in source.demux(video=0) if packet.size]
+        return source.streams.video[0].codec_context.extradata or b"", coded_in(data)
 
 
 def heads(data: bytes) -> list[PictureHead]:
     extradata, packets = coded(data)
     reader = NalReader(NalCodec.H264, extradata)
-    return [reader.read(packet, flagged=flagged) for packet, flagged in packets]
+    return [reader.read(packet) for packet, _ in packets]

@@ -10,7 +10,8 @@ from mp4_packets import Coded, coded_in, mp4_of, superframe
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 from sampler.demux.av1 import LEAST_PICTURE_BYTES, OBUS
-from sampler.demux.sizes import announced_pixels, coded_pictures
+from sampler.demux.other_heads import read_head
+from sampler.demux.sizes import announced_pixels
 from sampler.errors import TooLargeError
 
 AV1_PICTURE, AV1_REPEAT, AV1_PADDING = b"\x32\x02\x30\x00", b"\x1a\x01\x88", b"\x7a\x00"
@@ -58,14 +59,14 @@ def crowd(data: bytes, number: int, copies: int) -> bytes:
 )
 def test_pictures_of_a_packet_are_counted(codec: str, packet: bytes, pictures: int) -> None:
     """Hidden ones would cost as much as those that are shown, and count for nothing."""
-    assert coded_pictures(codec, packet) == pictures
+    assert read_head(codec, packet).pictures == pictures
 
 
 @pytest.mark.parametrize("recipe", [AV1, VP9], ids=["av1", "vp9"])
 def test_an_encoders_packets_hold_as_many_as_are_shown(recipe: Recipe) -> None:
     """Honest streams would be over the bound."""
     codec = {"libsvtav1": "libdav1d", "libvpx-vp9": "vp9"}[recipe.codec]
-    counts = [coded_pictures(codec, packet.data) for packet in coded_in(encode(recipe, steady(PICTURES)))]
+    counts = [read_head(codec, packet.data).pictures for packet in coded_in(encode(recipe, steady(PICTURES)))]
 
     assert PICTURES <= sum(counts) <= PICTURES + 2
     assert max(counts) < 8
@@ -74,7 +75,7 @@ def test_an_encoders_packets_hold_as_many_as_are_shown(recipe: Recipe) -> None:
 def test_a_crowd_of_hidden_pictures_is_not_decoded(decoder: Decoder) -> None:
     """Each takes the time of one that is shown: 50,000 of them would kill the decoder after half a minute."""
     data = encode(LARGE, steady(PICTURES))
-    sizes = {n: len(one.data) for n, one in enumerate(coded_in(data)) if coded_pictures("libdav1d", one.data) > 1}
+    sizes = {n: len(one.data) for n, one in enumerate(coded_in(data)) if read_head("libdav1d", one.data).pictures > 1}
     hidden = min(sizes, key=sizes.__getitem__)
     segment = decoder.sample(crowd(data, hidden, 1_000), profile=BALANCED, seed=b"crowd")
 

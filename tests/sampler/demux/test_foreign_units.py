@@ -159,7 +159,7 @@ def test_an_ordinary_picture_that_leans_on_the_gop_before_is_known(kinds: dict[i
     reader = NalReader(NalCodec.HEVC, b"")
     with av.open(io.BytesIO(data)) as source:
         packets = [retyped(bytes(packet), kinds) for packet in source.demux(video=0) if packet.size]
-    heads = [reader.read(packet, flagged=False) for packet in packets]
+    heads = [reader.read(packet) for packet in packets]
 
     assert sum(head.begins for head in heads) == 2
     assert any(head.outside for head in heads) == bool(kinds)
@@ -210,7 +210,7 @@ def test_padding_of_uneven_sizes_has_no_size(kind: str, padding: Callable[[int],
         with av.open(io.BytesIO(data)) as source:
             packets = [bytes(packet) for packet in source.demux(video=0) if packet.size]
         return [
-            reader.read(packet + padding(count) * padded, flagged=False).size_bytes
+            reader.read(packet + padding(count) * padded).size_bytes
             for packet, count in zip(packets, counts, strict=True)
         ]
 

@@ -98,7 +98,7 @@ def read(*pictures: bytes) -> list[bool]:
     needed: list[bool] = []
     for number, picture in enumerate(pictures):
         sets = b"".join(START_CODE + one for one in SETS) if not number else b""
-        head = reader.read(sets + START_CODE + picture, flagged=False)
+        head = reader.read(sets + START_CODE + picture)
         needed = [True] * len(needed) if reader.leaf_named else needed
         needed.append(head.reference)
     return needed

@@ -79,7 +79,7 @@ def test_in_a_flood_nothing_is_known_until_known_ones_come_again() -> None:
     reader = NalReader(NalCodec.H264, b"")
 
     def read(units: list[bytes]) -> int | None:
-        return reader.read(b"".join(START_CODE + unit for unit in units), flagged=True).quantiser
+        return reader.read(b"".join(START_CODE + unit for unit in units)).quantiser
 
     slices = [unit for unit in first if unit[0] & 0x1F not in (SPS, PPS)]
     known = read(first)

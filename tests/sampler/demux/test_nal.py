@@ -78,7 +78,7 @@ def heads_of(recipe: Recipe, data: bytes) -> list[PictureHead]:
     """The facts of each packet, in decoding order."""
     extradata, packets = packets_of(data)
     reader = NalReader(codec_of(recipe), extradata)
-    return [reader.read(packet.data, flagged=packet.flagged) for packet in packets]
+    return [reader.read(packet.data) for packet in packets]
 
 
 @cache
@@ -168,7 +168,7 @@ def test_a_predicted_picture_is_no_keyframe_whatever_the_container_says() -> Non
     for recipe in (x264(bframes=0, **CLOSED), HEVC):
         extradata, packets = packets_of(encode(recipe, steady(20)))
         reader = NalReader(codec_of(recipe), extradata)
-        heads = [reader.read(packet.data, flagged=True) for packet in packets]
+        heads = [reader.read(packet.data) for packet in packets]
 
         assert [head.begins for head in heads] == [True] + [False] * 19
 
@@ -217,7 +217,7 @@ def test_the_picture_size_is_known_before_decoding(width: int, height: int, inte
     extradata, packets = packets_of(encode(recipe, steady(3)))
     reader = NalReader(NalCodec.H264, extradata)
     for packet in packets:
-        reader.read(packet.data, flagged=packet.flagged)
+        reader.read(packet.data)
 
     assert width * height <= reader.picture_pixels <= (width + 15) * (height + 31)
 
@@ -228,7 +228,7 @@ def test_garbage_raises_nothing(codec: NalCodec, extradata: bytes, packets: list
     """One bad packet would end the segment, and the rest of it would go unseen."""
     reader = NalReader(codec, extradata)
     for packet in [*packets, b"\0\0\1" + b"".join(packets)]:
-        head = reader.read(packet, flagged=True)
+        head = reader.read(packet)
 
         assert 0 <= head.size_bytes <= len(packet)
         assert head.recovery_frames is None or head.recovery_frames >= 0
@@ -243,7 +243,7 @@ def test_damage_raises_nothing(codec: NalCodec, data: st.DataObject) -> None:
         packet = bytearray(original)
         for _ in range(data.draw(st.integers(0, 4))):
             packet[data.draw(st.integers(0, min(len(packet), 200) - 1))] = data.draw(st.integers(0, 255))
-        head = reader.read(bytes(packet), flagged=True)
+        head = reader.read(bytes(packet))
 
         assert 0 <= head.size_bytes <= len(packet)
         assert head.quantiser is None or abs(head.quantiser) < 2**16

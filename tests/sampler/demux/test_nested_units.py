@@ -44,7 +44,7 @@ def test_units_within_a_unit_leave_all_unmoderated(
     assert sum(stretch.seconds for stretch in segment.unmoderated) == pytest.approx(segment.duration_seconds)
     with av.open(io.BytesIO(data)) as source:
         reader = NalReader(codec, source.streams.video[0].codec_context.extradata or b"")
-        heads = [reader.read(bytes(one), flagged=one.is_keyframe) for one in source.demux(video=0) if one.size]
+        heads = [reader.read(bytes(one)) for one in source.demux(video=0) if one.size]
     assert all(head.reference for head in heads)
 
 

@@ -173,8 +173,8 @@ def test_sets_of_a_container_s_record_are_not_repeated() -> None:
     record = b"\x01\x64\x00\x0d\xfc\xe1" + len(long).to_bytes(2, "big") + long + b"\x01\x00\x04\x68\xee\x3c\x80"
     reader = NalReader(NalCodec.H264, record)
     changed, keyframe = b"\x04\x68\xee\x3c\xb0", b"\x06\x65\x88\x84\x00\x33\xff"
-    reader.read(changed + keyframe, flagged=True)
-    reader.read(keyframe, flagged=True)
+    reader.read(changed + keyframe)
+    reader.read(keyframe)
 
     assert reader.lacking() == changed
 
@@ -248,7 +248,7 @@ def test_sets_behind_a_keyframe_s_picture_are_not_put_in_front_of_it() -> None:
     keyframe, predicted = b"\x65\x88\x84\x00\x33\xff", b"\x41\x9a\x24\x6c\x42\x7f"
     reader = NalReader(NalCodec.H264, b"")
     for units in ([*sets, keyframe], [predicted], [keyframe, behind]):
-        reader.read(b"".join(b"\0\0\1" + unit for unit in units), flagged=units[-1] is not predicted)
+        reader.read(b"".join(b"\0\0\1" + unit for unit in units))
 
     assert behind != sets[1]
     assert reader.lacking() == b"".join(b"\0\0\1" + unit for unit in sets)
