@@ -8,19 +8,21 @@ from av.container import InputContainer
 
 from sampler.demux.boxes import SAMPLES_A_PICTURE, TO_THE_END, hold_boxes, top_boxes
 from sampler.demux.container import Container
-from sampler.demux.set_floods import hold_sets
 from sampler.demux.source import InputFile
-from sampler.demux.table_floods import hold_tables
+from sampler.demux.ts_floods import hold_floods
 from sampler.errors import TooLargeError
-from sampler.limits import Limits
+from sampler.limits import Limits, has_room
 
 OPEN_OPTIONS = {"codec_whitelist": "none", "probesize": "32768", "analyzeduration": "0", "fpsprobesize": "0"}
 """No decoder may be opened to probe, nor the frame rate be guessed: opening and demuxing 4 s of 360p takes 0.7 ms
 instead of 4.7 ms."""
-MP4_OPTIONS = {"ignore_chapters": "1"}
+MP4_OPTIONS = {"ignore_chapters": "1", "fflags": "+noparse"}
 """Else a video that another track names as its chapters' track is turned into a still picture, and a player that does
-not read chapters shows it."""
+not read chapters shows it. A packet is given as it is in the file, and nobody has read its pictures: 4 MB of headers
+of AV1 in one took FFmpeg 3 s."""
 
+HEADER_BYTES = 64 << 20
+"""Memory that opening no input takes. FFmpeg calls it a lack of memory, too, where there are too many streams."""
 READ_BYTES = 256 << 10
 """Size of one read: a call into Python each, so not FFmpeg's 32 KiB."""
 
@@ -32,7 +34,7 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
     """The opened input; its streams are known, as far as its beginning names them.
 
     Raises:
-        TooLargeError: it has too many boxes, samples, parameter sets or lists of programmes.
+        TooLargeError: it has too many streams, boxes, samples, NAL units, parameter sets or lists of programmes.
         UndecodableError: FFmpeg may take the packets of an MPEG-TS for longer ones.
         UnsupportedContainerError: its header is compressed.
         av.error.FFmpegError: it cannot be opened.
@@ -42,17 +44,28 @@ def open_input(source: InputFile, container: Container, limits: Limits) -> Input
         if source.recording:
             _leave_out_broken_head(source)
     else:
-        hold_tables(source, limits)
-        hold_sets(source, limits)
-    opened: InputContainer = av.open(
-        source,
-        mode="r",
-        format=container.value,
-        options=OPEN_OPTIONS | (MP4_OPTIONS if container is Container.MP4 else {}),
-        buffer_size=READ_BYTES,
-        io_open=_refuse_to_open,
-        **_LENIENT,
-    )
+        hold_floods(source, limits)
+    try:
+        opened: InputContainer = av.open(
+            source,
+            mode="r",
+            format=container.value,
+            options={
+                **OPEN_OPTIONS,
+                **(MP4_OPTIONS if container is Container.MP4 else {}),
+                # One more, so that it shows.
+                "max_streams": str(limits.streams + 1),
+            },
+            buffer_size=READ_BYTES,
+            io_open=_refuse_to_open,
+            **_LENIENT,
+        )
+    except av.error.MemoryError as error:
+        if has_room(HEADER_BYTES):
+            raise TooLargeError(
+                f"opening it takes more than {HEADER_BYTES} bytes of memory, or more than {limits.streams} streams"
+            ) from error
+        raise
     if container is Container.MP4 and _samples(opened) > SAMPLES_A_PICTURE * limits.frames:
         opened.close()
         raise TooLargeError("the MP4 has more samples than a segment can have")

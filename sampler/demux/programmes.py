@@ -27,7 +27,8 @@ class ProgrammeMaps:
         """Takes the PIDs of the streams that FFmpeg knows, and of those that are sampled."""
         self._others = frozenset(known) - frozenset(videos)
         self._videos = frozenset(videos)
-        self._types: dict[int, int] = {}
+        self.types: dict[int, int] = {}
+        """First types of the videos, by PID."""
         self._open: dict[int, bytes] = {}
         self._seen: set[tuple[bytes, bool]] = set()
         self.differ = False
@@ -59,7 +60,7 @@ class ProgrammeMaps:
         while len(tables) >= HEAD_BYTES and tables[0] != STUFFING:
             if tables[0] == MAP:
                 for kind, stream in _entries(tables):
-                    self.differ |= stream in self._videos and self._types.setdefault(stream, kind) != kind
+                    self.differ |= stream in self._videos and self.types.setdefault(stream, kind) != kind
             tables = tables[_size_bytes(tables) :]
 
     def _is_new(self, table: bytes, *, whole: bool) -> bool:

@@ -10,11 +10,7 @@ import numpy as np
 
 from sampler.demux.encryption import TS_PACKET_BYTES
 from sampler.demux.pids import ADAPTATION, PAYLOAD, STUFFING, UNIT_START, among
-from sampler.demux.set_cost import set_share
-from sampler.demux.source import InputFile
-from sampler.demux.ts_packets import aligned
 from sampler.errors import TooLargeError
-from sampler.limits import Limits
 
 LIST_PID, NAMES_PID = 0x00, 0x11
 """PIDs of the lists of programmes (PAT, H.222.0, 2.4.4.3) and of their names (SDT, ETSI EN 300 468, 5.1.3)."""
@@ -25,32 +21,31 @@ HEAD_BYTES = 3
 """Bytes of a table up to its length (2.4.4.11)."""
 
 
-def hold_tables(source: InputFile, limits: Limits) -> None:
-    """Reads a whole MPEG-TS for lists of programmes, and for their names.
+class TableChanges:
+    """Holds the lists of programmes of an MPEG-TS, and their names, to changes that are needed."""
 
-    Args:
-        source: its bytes.
-        limits: an input that may have more pictures than a segment may have more changes.
+    def __init__(self, share: float) -> None:
+        """`share`: so many times as often as in a segment may they change."""
+        self._left = {pid: share * most for pid, most in MOST_CHANGES.items()}
+        self._latest = dict.fromkeys(MOST_CHANGES, b"")
 
-    Raises:
-        TooLargeError: they change too often.
-        UndecodableError: it is no row of packets.
-    """
-    share = max(set_share(limits), 1.0)
-    left = {pid: share * most for pid, most in MOST_CHANGES.items()}
-    latest = dict.fromkeys(MOST_CHANGES, b"")
-    for data in aligned(source):
+    def read(self, data: bytes) -> None:
+        """Reads the next packets.
+
+        Raises:
+            TooLargeError: they change too often.
+        """
         rows = np.frombuffer(data, np.uint8).reshape(-1, TS_PACKET_BYTES)
         pids = (rows[:, 1] & 0x1F).astype(np.intp) << 8 | rows[:, 2]
         own = np.flatnonzero(among(pids, MOST_CHANGES) & (rows[:, 3] & PAYLOAD > 0))
         for pid, row in zip(pids[own].tolist(), rows[own], strict=True):
             packet = row.tobytes()
             payload = packet[4 + (1 + packet[4] if packet[3] & ADAPTATION else 0) :]
-            if payload == latest[pid] and packet[1] & UNIT_START and _has_one(payload):
+            if payload == self._latest[pid] and packet[1] & UNIT_START and _has_one(payload):
                 continue
-            latest[pid] = payload
-            left[pid] -= 1
-            if left[pid] < 0:
+            self._latest[pid] = payload
+            self._left[pid] -= 1
+            if self._left[pid] < 0:
                 raise TooLargeError("the lists of programmes change more often than a segment needs")
 
 

@@ -18,17 +18,23 @@ SIZED_BYTES: Final = 8192
 """As much of the beginning shows it how long they are."""
 OTHER_SIZES: Final = (192, 204)
 """Bytes of packets with time stamps, or with codes against errors."""
+MOST_LOST: Final = 1_000
+"""Times (<=) that a segment's packets may not be one behind the other. FFmpeg guesses their size anew, in 40 µs."""
 ODD_MARK, ODD_BYTES = 0x80, 12
 """Octet in the place of a sync byte from which FFmpeg goes on so many bytes later, if there is one."""
 
 
-def aligned(source: InputFile) -> Iterator[bytes]:
+def aligned(source: InputFile, share: float) -> Iterator[bytes]:
     """The TS packets of an input, as FFmpeg finds them: where none begins it looks for the next sync byte.
 
+    Args:
+        source: its bytes.
+        share: so many times as often as in a segment may none begin where the one before ends.
+
     Raises:
-        UndecodableError: it may take them for longer ones.
+        UndecodableError: that is more often, or FFmpeg may take them for longer ones.
     """
-    position, rest, longer, is_sized = 0, b"", 0, False
+    position, rest, longer, is_sized, left = 0, b"", 0, False, max(share, 1.0) * MOST_LOST
     while data := source.at(position, CHUNK_BYTES):
         position += len(data)
         data = rest + data
@@ -48,7 +54,8 @@ def aligned(source: InputFile) -> Iterator[bytes]:
             if place - behind != ODD_BYTES:
                 longer = longer + 1 if place - behind + TS_PACKET_BYTES in OTHER_SIZES else 0
             is_sized = is_sized or _has_size(source.at(0, SIZED_BYTES))
-            if longer > MOST_LONGER or not is_sized:
+            left -= 1
+            if longer > MOST_LONGER or not is_sized or left < 0:
                 raise UndecodableError("the packets of the MPEG-TS are not one behind the other")
         rest = data[place:]
         yield b"".join(packets)

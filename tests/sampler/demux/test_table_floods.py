@@ -3,13 +3,14 @@
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
+from random import Random
 
 import pytest
 from media import encode, steady, x264
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.errors import InputError, TooLargeError
+from sampler.errors import InputError, TooLargeError, UndecodableError
 
 TS_PACKET_BYTES = 188
 PAT_PID, SDT_PID, MAP_PID = 0, 0x11, 0x1000
@@ -126,3 +127,12 @@ def test_lists_that_are_repeated_are_read(decoder: Decoder, count: int, stuffing
     seen = decoder.sample(with_packets(flood, clip()), profile=BALANCED, seed=b"pat")
     assert seen.frames
     assert seen.unmoderated == ()
+
+
+@pytest.mark.parametrize("between", [b"\x47", b"\x47\x00", b"\x00"])
+def test_packets_that_are_never_where_the_one_before_ends_are_refused(decoder: Decoder, between: bytes) -> None:
+    """FFmpeg would guess their size anew for each: 8 MB took 3 s of CPU."""
+    random = Random(7)
+    others = b"".join(packet(0x1FFF, random.randbytes(184)) + between for _ in range(10 * MANY))
+    with pytest.raises(UndecodableError, match="one behind the other"):
+        decoder.sample(clip() + others, profile=BALANCED, seed=b"lost")

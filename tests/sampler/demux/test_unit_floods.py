@@ -1,0 +1,117 @@
+"""NAL units by the hundred thousand in one picture, and more streams than any input has."""
+
+import struct
+from collections.abc import Callable
+
+import pytest
+from media import Recipe, encode, in_mp4, rewritten, steady, x264
+from mp4_packets import repacked
+
+from config.profiles import BALANCED
+from sampler.child.decoder import Decoder
+from sampler.demux.unit_floods import MOST_A_PICTURE
+from sampler.errors import TooLargeError
+from sampler.limits import Limits
+
+PICTURES = 50
+H264 = x264(bframes=0)
+HEVC = Recipe(codec="libx265", options={"preset": "ultrafast", "x265-params": "log-level=none:bframes=0"})
+CODECS = {"h264": (H264, b"\x09\x10"), "hevc": (HEVC, b"\x46\x01\x10")}
+"""Recipes, and delimiters that players pass over."""
+MANY = 450_000
+VIDEO_PID = 0x100
+FFMPEG_STREAMS = 1_000
+"""As many as FFmpeg opens, unless it is told otherwise."""
+
+
+def flooded(unit: bytes, place: int) -> Callable[[int, list[bytes]], list[bytes]]:
+    return lambda index, units: [*units[:1], *([unit] * MANY), *units[1:]] if index == place else units
+
+
+@pytest.mark.parametrize("place", [0, PICTURES // 2])
+def test_a_flood_of_units_in_one_picture_is_refused(decoder: Decoder, place: int) -> None:
+    """FFmpeg keeps all of them at once: 2 MB would take all memory that a decoder has, three times over."""
+    data = rewritten(encode(HEVC, steady(PICTURES)), flooded(CODECS["hevc"][1], place))
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(data, profile=BALANCED, seed=b"aud")
+
+
+def test_a_flood_of_units_in_the_first_picture_of_h264_is_refused(decoder: Decoder) -> None:
+    """There it keeps all of them as well, in search of parameter sets."""
+    data = rewritten(encode(H264, steady(PICTURES)), flooded(CODECS["h264"][1], 0))
+    with pytest.raises(TooLargeError):
+        decoder.sample(data, profile=BALANCED, seed=b"aud")
+
+
+def test_a_flood_of_units_in_a_later_picture_of_h264_costs_that_alone(decoder: Decoder) -> None:
+    """A segment would not be moderated for nothing: of H.264 FFmpeg keeps none of them."""
+    data = rewritten(encode(H264, steady(PICTURES)), flooded(CODECS["h264"][1], PICTURES // 2))
+    seen = decoder.sample(data, profile=BALANCED, seed=b"aud")
+
+    assert seen.frames
+    assert seen.frames_total == PICTURES
+
+
+SPREAD = 3_000
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_as_many_units_in_many_pictures_are_sampled(decoder: Decoder, codec: str) -> None:
+    """They cost little: FFmpeg keeps those of one picture at a time."""
+    recipe, unit = CODECS[codec]
+    data = rewritten(encode(recipe, steady(PICTURES)), lambda _, units: [*units[:1], *[unit] * SPREAD, *units[1:]])
+    seen = decoder.sample(data, profile=BALANCED, seed=b"aud")
+
+    assert seen.frames
+    assert seen.frames_total == PICTURES
+
+
+@pytest.mark.parametrize("shift", range(1, 4))
+def test_units_that_lie_over_edges_of_packets_count(decoder: Decoder, shift: int) -> None:
+    """Else one in each packet would be seen by nobody."""
+    piece = b"\0\0\1\x46"
+    data = encode(HEVC, steady(PICTURES))
+    at = len(data) // 2 // 188 * 188
+    packets = b"".join(
+        struct.pack(">BHB", 0x47, VIDEO_PID, 0x10 | number % 16) + piece[shift:] + b"\1\xf0" * 90 + piece[:shift]
+        for number in range(MOST_A_PICTURE + 100)
+    )
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(data[:at] + packets + data[at:], profile=BALANCED, seed=b"aud")
+
+
+@pytest.mark.parametrize("kind", [0x06, 0x1B])
+def test_a_flood_is_found_whatever_a_map_says(decoder: Decoder, kind: int) -> None:
+    """FFmpeg goes by one map, and another would have the flood read as one of another codec."""
+    data = rewritten(encode(HEVC, steady(PICTURES)), flooded(CODECS["hevc"][1], PICTURES // 2))
+    lying = bytearray(data)
+    at = data.rindex(b"\x24\xe1\x00")
+    lying[at] = kind
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(bytes(lying), profile=BALANCED, seed=b"aud")
+
+
+@pytest.mark.parametrize("place", [0, PICTURES // 2])
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_flood_of_units_in_an_mp4_is_refused(decoder: Decoder, codec: str, place: int) -> None:
+    """The same where they have lengths, and FFmpeg would part a picture's as it reads its packet."""
+    recipe, unit = CODECS[codec]
+    data = repacked(encode(in_mp4(recipe), steady(PICTURES)), flooded(unit, place))
+    with pytest.raises(TooLargeError):
+        decoder.sample(data, profile=BALANCED, seed=b"aud")
+
+
+@pytest.mark.parametrize("count", [Limits().streams, FFMPEG_STREAMS + 10])
+def test_more_streams_than_any_input_has_are_refused(decoder: Decoder, count: int) -> None:
+    """FFmpeg calls it a lack of memory, after which a worker would try again."""
+    data = encode(in_mp4(H264), steady(2))
+    with pytest.raises(TooLargeError, match="streams"):
+        decoder.sample(with_tracks(data, count), profile=BALANCED, seed=b"streams")
+
+
+def with_tracks(data: bytes, count: int) -> bytes:
+    """The fragmented MP4 with so many copies of its track in the header."""
+    header, track = data.index(b"moov") - 4, data.index(b"trak") - 4
+    end = track + int.from_bytes(data[track : track + 4])
+    size = int.from_bytes(data[header : header + 4]) + count * (end - track)
+    return data[:header] + size.to_bytes(4) + data[header + 4 : end] + data[track:end] * count + data[end:]
