@@ -19,7 +19,8 @@ SIZED_BYTES: Final = 8192
 OTHER_SIZES: Final = (192, 204)
 """Bytes of packets with time stamps, or with codes against errors."""
 MOST_LOST: Final = 1_000
-"""Times (<=) that a segment's packets may not be one behind the other. FFmpeg guesses their size anew, in 40 µs."""
+"""Times (<=) that packets of a segment may not be one behind the other, and the rest is left out, as is what is behind
+a break. FFmpeg guesses their size anew, in 40 µs."""
 ODD_MARK, ODD_BYTES = 0x80, 12
 """Octet in the place of a sync byte from which FFmpeg goes on so many bytes later, if there is one."""
 
@@ -29,10 +30,11 @@ def aligned(source: InputFile, share: float) -> Iterator[bytes]:
 
     Args:
         source: its bytes.
-        share: so many times as often as in a segment may none begin where the one before ends.
+        share: so many times as often as in a segment may none begin where the one before ends; where it is more often
+            the input is ended.
 
     Raises:
-        UndecodableError: that is more often, or FFmpeg may take them for longer ones.
+        UndecodableError: it may take them for longer ones.
     """
     position, rest, longer, is_sized, left = 0, b"", 0, False, max(share, 1.0) * MOST_LOST
     while data := source.at(position, CHUNK_BYTES):
@@ -54,9 +56,12 @@ def aligned(source: InputFile, share: float) -> Iterator[bytes]:
             if place - behind != ODD_BYTES:
                 longer = longer + 1 if place - behind + TS_PACKET_BYTES in OTHER_SIZES else 0
             is_sized = is_sized or _has_size(source.at(0, SIZED_BYTES))
-            left -= 1
-            if longer > MOST_LONGER or not is_sized or left < 0:
+            if longer > MOST_LONGER or not is_sized:
                 raise UndecodableError("the packets of the MPEG-TS are not one behind the other")
+            left -= 1
+            if left < 0:
+                source.size_bytes = position - len(data) + behind
+                break
         rest = data[place:]
         yield b"".join(packets)
 
