@@ -77,7 +77,7 @@ class LegalHold:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedHold:
-    """A hold that was placed, and what it keeps."""
+    """A hold that was placed, now or before, and what it keeps."""
 
     hold: LegalHold
     pictures: int
@@ -88,6 +88,8 @@ class PlacedHold:
 
 def hold(redis: Redis, incident_id: str, actor: Actor, *, reason: str) -> PlacedHold:
     """Places a hold on an incident, for whoever asks; it is then on Redis's disk and in the audit log.
+
+    The same reason of the same person is one hold, however often it is placed.
 
     Raises:
         RetentionError: the incident is unknown, is being erased, or has `MOST_HOLDS`; or the reason is empty.
@@ -134,7 +136,12 @@ def hold(redis: Redis, incident_id: str, actor: Actor, *, reason: str) -> Placed
             raise RetentionError(
                 f"incident {incident_id}: it has {MOST_HOLDS} holds: release one, or name another there"
             )
-    return PlacedHold(hold=placed, pictures=int(answer[1]), being_deleted=int(answer[2]))
+    _, hold_id, text, pictures, being_deleted = answer
+    return PlacedHold(
+        hold=LegalHold.read(incident_id, str(hold_id), str(text)),
+        pictures=int(pictures),
+        being_deleted=int(being_deleted),
+    )
 
 
 def release(redis: Redis, incident_id: str, actor: Actor, *, reason: str, hold_id: str = "") -> int:

@@ -22,7 +22,7 @@ from worker.queue.holds import MAX_TEXT, ask_help, hand_over, hold_case, withdra
 from worker.queue.leases import extend, release
 from worker.queue.open_cases import read_open_cases
 from worker.queue.record import describe_incident
-from worker.store.redis_client import connect, now_ms
+from worker.store.redis_client import ONCE_SECONDS, connect, now_ms
 from worker.store.redis_keys import AUDIT_UNLINKED
 
 HOUR = 3_600.0
@@ -428,6 +428,38 @@ def test_an_audit_log_that_cannot_be_written_keeps_nobody_from_a_case(scene: Sce
     hand_over(scene.redis, "ann", case, to="bob", note="x")
     ask_help(scene.redis, "ann", case, what="x")
     assert take_case(scene.redis, "bob", case).in_case
+
+
+@pytest.mark.parametrize("minutes", [1, 40])
+def test_what_is_said_again_later_is_an_act_of_its_own(scene: Scene, case: str, minutes: int) -> None:
+    """A hold would end before its time, or a question be asked twice and be on record once."""
+    (incident, *others) = renew(scene.redis, "ann", case).incidents
+
+    def act() -> None:
+        hold_case(scene.redis, "ann", case, until_seconds=60 * minutes, why="a call")
+        hand_over(scene.redis, "ann", case, to="bob", note="soon")
+        ask_help(scene.redis, "ann", case, what="the same room?")
+
+    act()
+    act()
+    acts = ("case_hold", "hand_over", "ask_help")
+    assert [len(audited(scene.redis, one)) for one in acts] == [1, 1, 1]
+    for one in (incident, *others):
+        for name in ("hold_until_ms", "lease_until_ms", "handed_ms", "help_ms"):
+            scene.redis.hincrby(incident_key(one), name, -1000 * min(ONCE_SECONDS, 30 * minutes))
+    act()
+    assert [len(audited(scene.redis, one)) for one in acts] == ([2, 2, 2] if minutes == 40 else [2, 1, 1])
+    assert open_case(scene.redis, case).lease_seconds > 60 * minutes - 10
+
+
+def test_an_act_that_gained_an_incident_is_on_record(scene: Scene, case: str) -> None:
+    """Nobody could say who kept the incident that came last."""
+    hold_case(scene.redis, "ann", case, until_seconds=HOUR, why="a call")
+    later = scene.raise_incident("cam-1", Severity.REVIEW)
+    take_case(scene.redis, "ann", case)
+    hold_case(scene.redis, "ann", case, until_seconds=HOUR, why="a call")
+    assert len(audited(scene.redis, "case_hold")) == 2
+    assert scene.redis.hget(incident_key(later), "hold_why") == "a call"
 
 
 @pytest.mark.parametrize("damage", ["case", "held", "incident"])

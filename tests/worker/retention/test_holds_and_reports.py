@@ -35,6 +35,19 @@ def test_hold_and_release_are_on_record(kept: KeptEvidence) -> None:
     assert released["details"] == {"hold": first.hold_id, "reason": "withdrawn"}
 
 
+def test_each_request_is_a_hold_of_its_own(kept: KeptEvidence) -> None:
+    """A court's hold would end with that of the police, or one that was released would not be placed again."""
+    incident = kept.incident()
+    first = hold(kept.redis, incident, MODERATOR, reason="court 4711")
+    again = hold(kept.redis, incident, MODERATOR, reason="court 4711")
+    assert (again.hold, again.pictures) == (first.hold, 2)
+    for actor, reason in ((LEAD, "court 4711"), (MODERATOR, "court 4712")):
+        assert hold(kept.redis, incident, actor, reason=reason).hold.hold_id != first.hold.hold_id
+    assert release(kept.redis, incident, LEAD, reason="over", hold_id=first.hold.hold_id) == 2
+    assert hold(kept.redis, incident, MODERATOR, reason="court 4711").hold.hold_id != first.hold.hold_id
+    assert len(kept.entries("hold")) == 4
+
+
 def test_only_a_lead_releases(kept: KeptEvidence) -> None:
     """One person alone, under pressure, could have evidence deleted."""
     incident = kept.incident()
@@ -83,8 +96,8 @@ def test_refused_holds(kept: KeptEvidence) -> None:
     incident = kept.incident()
     with pytest.raises(RetentionError, match="it is not on hold"):
         release(kept.redis, incident, LEAD, reason="x")
-    for _ in range(MOST_HOLDS):
-        hold(kept.redis, incident, LEAD, reason="court")
+    for number in range(MOST_HOLDS):
+        hold(kept.redis, incident, LEAD, reason=f"court {number}")
     with pytest.raises(RetentionError, match=f"{MOST_HOLDS} holds"):
         hold(kept.redis, incident, LEAD, reason="court")
 

@@ -9,6 +9,8 @@
 --   hand_over  a person who is named may take them, and nobody else, while the lease lasts
 --   withdraw   not any more
 --   ask_help   a text is shown to all; '' takes it back, which the asker may also do who holds nothing any more
+-- An act that the person did just so a moment ago, since when its answer may have been lost, is not recorded again; nor is
+-- one that takes back nothing.
 -- KEYS: ids that the person holds. ARGV: act, case, person, proof, lease in ms, longest lease in ms, time from now in ms (of
 --   keep and leave), text, person who is named, entry of the audit log ('': none).
 -- Returns {'done', end of the lease in ms, ids, ids of them that changed since they were shown, ids of the case that nobody
@@ -60,7 +62,36 @@ if act == 'hand_over' then
   end
 end
 
-try_audit(ARGV[10])
+-- Returns whether the person did this very act on an incident within the time in which an answer may be lost. A hold that
+-- is half over is renewed all the same.
+local function is_done(key)
+  local before = redis.call('HMGET', key, 'hold_until_ms', 'hold_why', 'handed_to', 'handed_by', 'handed_note',
+    'handed_ms', 'help', 'help_by', 'help_ms')
+  local done_ms, recent_ms = nil, LIFE.ONCE * 1000
+  if act == 'keep' and before[2] == ARGV[8] then
+    done_ms, recent_ms = (tonumber(before[1]) or 0) - ARGV[7], math.min(recent_ms, ARGV[7] / 2)
+  elseif act == 'hand_over' and before[3] == ARGV[9] and before[4] == person and before[5] == ARGV[8] then
+    done_ms = tonumber(before[6])
+  elseif act == 'withdraw' then
+    return not before[3]
+  elseif act == 'ask_help' and ARGV[8] == '' then
+    return not before[7]
+  elseif act == 'ask_help' and before[7] == ARGV[8] and before[8] == person then
+    done_ms = tonumber(before[9])
+  end
+  return done_ms ~= nil and still_to_come(done_ms + recent_ms, now_ms, recent_ms)
+end
+
+local done = {}
+for _, incident in ipairs(own) do
+  done[incident] = is_done(KEY.INCIDENT .. incident) or nil
+end
+for _, incident in ipairs(own) do
+  if not done[incident] then
+    try_audit(ARGV[10])
+    break
+  end
+end
 local until_ms = 0
 for _, incident in ipairs(own) do
   local key = KEY.INCIDENT .. incident
@@ -80,7 +111,9 @@ for _, incident in ipairs(own) do
     redis.call('HDEL', key, 'help', 'help_by', 'help_ms')
   else
     end_hand_over(key, now_ms, ARGV[6])
-    if act == 'keep' then
+    if done[incident] then
+      -- As it was the first time.
+    elseif act == 'keep' then
       local hold_until_ms = now_ms + ARGV[7]
       redis.call('HSET', key, 'hold_until_ms', hold_until_ms, 'hold_why', ARGV[8], 'lease_until_ms', hold_until_ms)
     elseif act == 'hand_over' then

@@ -1,0 +1,120 @@
+"""Commands that a person gives again, since Redis did them and its answer was lost for longer than the retries."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commandline import Ran, livewarden
+from redis import Redis
+from redis_between import Command, Send, redis_between
+from scene import Scene
+
+from worker.store.redis_keys import AUDIT_UNLINKED
+
+Run = Callable[..., Ran]
+
+
+class AwayOnceRecorded:
+    """Answers until an act is in the audit log, and not to the script that records it, nor to anything after it."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._before = redis.xlen(AUDIT_UNLINKED.name)
+
+    def __call__(self, command: Command, send: Send) -> bytes | None:
+        if self._redis.xlen(AUDIT_UNLINKED.name) > self._before:
+            return None
+        answer = send()
+        return None if self._redis.xlen(AUDIT_UNLINKED.name) > self._before else answer
+
+
+def audited(redis: Redis) -> list[dict[str, Any]]:
+    return [json.loads(fields["entry"]) for _, fields in redis.xrange(AUDIT_UNLINKED.name)]
+
+
+@pytest.fixture
+def run(redis_url: str, tmp_path: Path) -> Run:
+    """Runs `livewarden …`; expects that it succeeds."""
+
+    def command(*arguments: object, url: str = redis_url, status: int | None = 0) -> Ran:
+        environment = {
+            "LIVEWARDEN_REDIS_URL": url,
+            "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),
+            "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+        }
+        ran = livewarden(*arguments, environment=environment, folder=tmp_path)
+        assert status is None or ran.status == status, ran.err
+        return ran
+
+    return command
+
+
+@pytest.fixture
+def entries_of(redis: Redis, redis_url: str, run: Run) -> Callable[..., list[dict[str, Any]]]:
+    """Gives a command whose answer is lost, and then again; the entries of the audit log since."""
+
+    def twice(*arguments: object, refused: str = "") -> list[dict[str, Any]]:
+        before = len(audited(redis))
+        with redis_between(redis_url, AwayOnceRecorded(redis)) as url:
+            assert run(*arguments, url=url, status=2).err
+        again = run(*arguments, status=2 if refused else 0)
+        assert refused in again.err
+        return audited(redis)[before:]
+
+    return twice
+
+
+@pytest.mark.parametrize(
+    ("command", "refused"),
+    [
+        ("evidence hold {} --reason court --by kim", ""),
+        ("queue hold {} --minutes 40 --why call --by kim", ""),
+        ("queue hand-over {} --to lou --note soon --by kim", ""),
+        ("queue ask-help {} same? --by kim", ""),
+        ("queue take {} --by kim", ""),
+        ("queue next --by lou", ""),
+        ("queue decide {} harmless --note seen --by kim", "was decided already: harmless, by kim"),
+        ("queue decide {} csea_suspected --second --by kim", "kim judged it: a second person judges now"),
+        ("report record {} --authority NCMEC --id 7 --by kim --role moderator", ""),
+    ],
+)
+def test_a_moderator_s_act_is_recorded_once(
+    scene: Scene, run: Run, entries_of: Callable[..., list[dict[str, Any]]], command: str, refused: str
+) -> None:
+    """The audit log would have two acts where a person did one thing."""
+    incident = scene.raise_incident("cam-1")
+    scene.raise_incident("cam-2")
+    if "queue take" not in command:
+        run("queue", "take", incident, "--by", "kim")
+    assert len(entries_of(*command.format(incident).split(), refused=refused)) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "command", "refused"),
+    [
+        ("evidence hold {} --reason court --by kim", "evidence release {} --reason over --by lea", "is not on hold"),
+        ("queue hand-over {} --to lou --by kim", "queue hand-over {} --to= --by kim", ""),
+        ("queue ask-help {} same? --by kim", "queue ask-help {} --by kim --", ""),
+        (
+            "queue decide {} harmless --note seen --by kim",
+            "queue decide {} adult_tos --revise --note other --by kim",
+            "was decided as adult_tos already, by kim",
+        ),
+    ],
+)
+def test_an_act_on_an_earlier_one_is_recorded_once(
+    scene: Scene,
+    run: Run,
+    entries_of: Callable[..., list[dict[str, Any]]],
+    first: str,
+    command: str,
+    refused: str,
+) -> None:
+    """The audit log would have two acts where a person did one thing."""
+    incident = scene.raise_incident("cam-1")
+    run("queue", "take", incident, "--by", "kim")
+    run(*first.format(incident).split())
+    words = [*command.format(incident).split(), *([""] if command.endswith("--") else [])]
+    assert len(entries_of(*words, refused=refused)) == 1
