@@ -89,7 +89,8 @@ def record_answer(
             raise QueueError(f"incident {incident_id}: more of it was found meanwhile")
         given = replace(stated, judged_ms=found.now_ms)
         state = judging_state(redis, found.fields)
-        step = state.step(given, actor, second=second, now_ms=found.now_ms)
+        holds = found.fields.get("holder") == actor.name
+        step = state.step(given, actor, second=second, now_ms=found.now_ms, holds=holds)
         attempt = DecisionRound(
             redis=redis, found=found, state=state, given=given, actor=actor, deployment=deployment, audited=audited
         )

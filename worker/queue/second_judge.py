@@ -28,6 +28,7 @@ from worker.queue.outcomes import (
     check_outcome,
 )
 from worker.queue.record_fields import number_of
+from worker.store.redis_client import ONCE_SECONDS, is_recent
 
 LONGEST_WAIT_MS: Final = LONGEST_WAIT_SECONDS * 1000
 """The longest wait that settings may state: a later end is from before Redis's clock went back
@@ -155,16 +156,25 @@ class JudgingState:
             return replace(state, set_aside=True)
         return replace(state, first=first)
 
-    def step(self, given: GivenJudgement, actor: Actor, *, second: bool, now_ms: int) -> JudgingStep:
+    def step(
+        self, given: GivenJudgement, actor: Actor, *, second: bool, now_ms: int, holds: bool = False
+    ) -> JudgingStep:
         """Returns what this judgement leads to.
 
         Args:
             second: the person asks for a second one.
+            holds: the person has taken the incident since the last judgement.
 
         Raises:
-            QueueError: it is the first judge again, and a second person can still come.
+            QueueError: it is the first judge again, and a second person can still come; or one of two who do not agree
+                gives the same answer again, perhaps because they did not see that it was recorded.
         """
         if self.both:  # the script holds it to a lead
+            known = (one for one in self.both if replace(given, judged_ms=one.judged_ms) == one)
+            if not holds and any(is_recent(one.judged_ms, now_ms, ONCE_SECONDS * 1000) for one in known):
+                raise QueueError(
+                    f"{actor.name} judged it: a lead decides, for two persons do not agree; take it to see both"
+                )
             return JudgingStep.DECIDE
         leads = actor.role is Role.LEAD or not actor.verified
         if self.first is None:

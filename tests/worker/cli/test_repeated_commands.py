@@ -118,3 +118,17 @@ def test_an_act_on_an_earlier_one_is_recorded_once(
     run(*first.format(incident).split())
     words = [*command.format(incident).split(), *([""] if command.endswith("--") else [])]
     assert len(entries_of(*words, refused=refused)) == 1
+
+
+def test_a_judgement_that_disagrees_is_not_taken_for_the_lead_s_decision(
+    scene: Scene, entries_of: Callable[..., list[dict[str, Any]]], run: Run
+) -> None:
+    """One person would overrule another without having seen what the other judged."""
+    incident = scene.raise_incident("cam-1")
+    run("queue", "decide", incident, "csea_suspected", "--second", "--by", "kim")
+    judged = ["queue", "decide", incident, "harmless", "--note", "a toy", "--by", "lea"]
+    (entry,) = entries_of(*judged, refused="lea judged it: a lead decides")
+    assert entry["act"] == "judgement"
+    run("queue", "take", incident, "--by", "lea")
+    run(*judged)
+    assert [one["act"] for one in audited(scene.redis)][-2:] == ["take", "decision"]
