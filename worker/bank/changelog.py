@@ -5,11 +5,13 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from redis import Redis
 
 from models.bank.copying import SNAPSHOT_NAME
 from models.bank.delta import BankChange
+from models.bank.entries import Entry
 from models.errors import ChangeError
 from worker.bank.history import KEPT_ACTS, ChangeAuthor, acts_of, texts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
@@ -17,7 +19,7 @@ from worker.health.redis_epoch import BEHIND, EPOCH
 from worker.logs.failure_log import FailureLog
 from worker.people.actor import Actor
 from worker.people.roster import unproven
-from worker.store.redis_client import now_ms, run_script_to_disk, store_errors, time_ms
+from worker.store.redis_client import ONCE_SECONDS, now_ms, run_script_to_disk, store_errors, time_ms
 
 _trouble = FailureLog(logging.getLogger(__name__))
 
@@ -78,7 +80,7 @@ def append_changes(
 ) -> tuple[BankChange, ...]:
     """Appends changes, all or none; when this returns they are on Redis's disk, and soon in force everywhere.
 
-    Returns them with ids and times.
+    Returns them with ids and times. Without any, nothing is recorded; what the caller saw in the bank is on disk then.
 
     Args:
         by: their author, recorded with `role` in the history (`worker.bank.history`) and in the audit log. An actor
@@ -111,6 +113,26 @@ def append_changes(
         raise unproven(by)
     ids, _ = answer
     return tuple(replace(change, id=str(change_id)) for change, change_id in zip(changes, ids, strict=True))
+
+
+def just_added(redis: Redis, list_name: str, *, by: str) -> Entry | None:
+    """The entry that the last change of a list added, if this author made it so lately that Redis's answer to it may
+    have been lost.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        since_ms = now_ms(redis) - ONCE_SECONDS * 1000
+        elements: list[Any] = redis.xrevrange(CHANGES, min=str(since_ms)) or []
+    for _, fields in elements:
+        try:
+            change = BankChange.from_json(fields.get("change", ""))
+        except ChangeError:
+            return None
+        if change.list == list_name:
+            return change.entry if fields.get("by") == by else None
+    return None
 
 
 _POINTER = ("name", "watermark", "edition", "previous", "stored", "digest")

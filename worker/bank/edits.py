@@ -54,7 +54,7 @@ def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str | Actor = OPERAT
 def change(
     redis: Redis, bank: Bank, name: str, fields: Mapping[str, Any], *, by: str | Actor = OPERATOR, role: str = ""
 ) -> ListSpec:
-    """Changes `fields` of a list; other fields and the entries stay.
+    """Changes `fields` of a list; other fields and the entries stay. Where it has them already, nothing is recorded.
 
     Raises:
         BankRequestError: there is no such list, it is a built-in one, or a field is invalid.
@@ -64,14 +64,15 @@ def change(
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in and cannot be changed")
     changed = spec_of(spec.model_dump() | dict(fields))
-    append_changes(redis, [BankChange.put_list(changed, at_ms=0)], by=by, role=role)
+    changes = [] if changed == spec else [BankChange.put_list(changed, at_ms=0)]
+    append_changes(redis, changes, by=by, role=role)
     return changed
 
 
 def add(
     redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: str | Actor = OPERATOR, role: str = ""
 ) -> None:
-    """Adds entries to a list.
+    """Adds entries to a list. Of those that it has just so nothing is recorded.
 
     Raises:
         BankRequestError: there is no such list, or it is a built-in one.
@@ -80,7 +81,8 @@ def add(
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in and takes no such entry: see `livewarden bank add --help`")
-    append_changes(redis, [BankChange.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
+    new = [entry for entry in entries if entry not in bank.exact(name, entry.entry)]
+    append_changes(redis, [BankChange.add(name, entry, at_ms=0) for entry in new], by=by, role=role)
 
 
 def remove(

@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Final
 
 from redis import Redis
@@ -17,7 +18,7 @@ from worker.audit.entries import Act, audit_entry
 from worker.bank.keys import HISTORY
 from worker.events.cloudevent import rfc3339
 from worker.people.actor import Actor
-from worker.store.redis_client import store_errors
+from worker.store.redis_client import ONCE_SECONDS, is_recent, now_ms, store_errors
 
 KEPT_ACTS: Final = 100_000
 """About 30 MB of Redis's memory; the oldest are dropped, so read out earlier what must be kept for longer
@@ -229,3 +230,17 @@ def read_history(redis: Redis, *, list_name: str | None = None) -> Iterator[Bank
         if len(elements) < _READ_AT_ONCE:
             return
         last = f"({elements[-1][0]}"
+
+
+def just_did(redis: Redis, did: str, list_name: str, author: ChangeAuthor) -> bool:
+    """Returns whether the newest act on a list is this one by this author, so lately that Redis's answer to it may have
+    been lost.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        now = now_ms(redis)
+    lately = takewhile(lambda act: is_recent(act.at_ms, now, ONCE_SECONDS * 1000), read_history(redis))
+    newest = next((act for act in lately if act.list == list_name), None)
+    return newest is not None and (newest.did, newest.by, newest.role) == (did, author.by, author.role)

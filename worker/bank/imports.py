@@ -28,7 +28,7 @@ from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
 from worker.bank.changelog import append_changes
 from worker.bank.edits import OPERATOR
-from worker.bank.history import BankAct, ChangeAuthor
+from worker.bank.history import BankAct, ChangeAuthor, just_did
 from worker.bank.merge import Merge
 from worker.bank.publication import Contents, PreparedLookBack, publish_snapshot
 from worker.bank.shared_bank import follow
@@ -151,7 +151,8 @@ def import_file(
             changes = _changes(bank, name, head, replace=replace)
         if changes is not None and len(changes.all) <= small_changes:
             created = [] if spec is not None else [BankChange.put_list(_new_spec(name), at_ms=0)]
-            append_changes(redis, created + changes.all, by=by, role=role, refreshed=name)
+            recorded = not created + changes.all and just_did(redis, "import", name, author)
+            append_changes(redis, created + changes.all, by=by, role=role, refreshed="" if recorded else name)
             after = follow(redis, storage).bank
             added, removed, looked_back, why_not = changes.added, changes.removed, changes.sought, ""
         else:
@@ -243,7 +244,11 @@ def _rewrite(
             contents,
             refreshed=name,
             author=author,
-            act=lambda: replace_fields(act, more={"added": merge.new, "withdrawn": merge.removed}),
+            act=lambda: (
+                replace_fields(act, more={"added": merge.new, "withdrawn": merge.removed})
+                if merge.new or merge.removed or not just_did(redis, "import", name, author)
+                else None
+            ),
             wait_seconds=WRITER_SECONDS,
             look_backs=look_backs,
         )

@@ -16,8 +16,8 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
 from models.pdq.pdq import PdqHash
-from worker.bank.allowance import allow_tags
-from worker.bank.changelog import append_changes
+from worker.bank.allowance import allow_tags, allowed_until_ms
+from worker.bank.changelog import append_changes, just_added
 from worker.bank.edits import derived_entry_id
 from worker.bank.history import KEPT_ACTS, BankAct, texts_of
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
@@ -26,13 +26,15 @@ from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role
 from worker.people.roster import unproven
 from worker.store.age_clock import age_ms
-from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
+from worker.store.redis_client import ONCE_SECONDS, is_recent, now_ms, run_script, run_script_to_disk, store_errors
 
 CONFIRMED_QUALITY = 80
 """PDQ quality at or over which a picture may be confirmed: from there on implementations agree within 10 bits."""
 PROPOSAL_HOURS = 168
 """After which a picture that one person put forward is forgotten."""
 MAX_ALLOW_HOURS = 90 * 24
+
+_PROPOSED_BY = "proposed-by:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,12 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     with store_errors():
         now = now_ms(redis)
         known = redis.hget(PROPOSED, key)
+    done = just_added(redis, CONFIRMED, by=actor.name)
+    if done is not None and done.value == pdq.bits:
+        append_changes(redis, [], by=actor)
+        with store_errors():
+            redis.hdel(PROPOSED, key)
+        return Confirmation(entry=done.entry, confirmed=True, proposed_by=done.tags[0].removeprefix(_PROPOSED_BY))
     proposal = _proposal(known)
     if proposal is None or now - int(proposal["at_ms"]) > PROPOSAL_HOURS * HOUR_MS:
         name = key if entry is None else entry
@@ -68,7 +76,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     if actor.is_person(str(proposal["by"])):
         raise BankRequestError(f"{actor.name} put this picture forward: a second person must confirm it")
     name, first = str(proposal["entry"]), str(proposal["by"])
-    tags = (f"proposed-by:{first}", f"confirmed-by:{actor.name}")
+    tags = (f"{_PROPOSED_BY}{first}", f"confirmed-by:{actor.name}")
     added = Entry(entry=name, kind=HashKind.PDQ, value=pdq.bits, tags=tags)
     append_changes(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor)
     with store_errors():
@@ -141,12 +149,18 @@ def allow_match(redis: Redis, pdq: PdqHash, *, list_name: str, hours: float, act
         raise BankRequestError(f"quality {pdq.quality}: too low for its hash to identify the picture")
     with store_errors():
         now = now_ms(redis)
+    until_ms = now + round(hours * HOUR_MS)
     entry = Entry(
         entry=derived_entry_id(f"{ALLOW} {list_name}", HashKind.PDQ, pdq.bits),
         kind=HashKind.PDQ,
         value=pdq.bits,
-        tags=allow_tags(list_name, now + round(hours * HOUR_MS), actor.name),
+        tags=allow_tags(list_name, until_ms, actor.name),
     )
+    done = just_added(redis, ALLOW, by=actor.name)
+    same = done is not None and done.entry == entry.entry
+    if done is not None and same and is_recent(allowed_until_ms(done.tags), until_ms, ONCE_SECONDS * 1000):
+        append_changes(redis, [], by=actor)
+        return done
     append_changes(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor)
     return entry
 

@@ -53,7 +53,7 @@ def publish_snapshot(
     *,
     refreshed: str = "",
     author: ChangeAuthor | None = None,
-    act: Callable[[], BankAct] | None = None,
+    act: Callable[[], BankAct | None] = lambda: None,
     wait_seconds: float = 0.0,
     brings_more: bool = False,
     look_backs: Callable[[Snapshot], Mapping[str, str]] = lambda _: {},
@@ -67,7 +67,7 @@ def publish_snapshot(
     Args:
         refreshed: the list whose source was read completely with it.
         author: who does it; None: no person.
-        act: returns the act to be recorded, once all is written; None: nothing is recorded.
+        act: returns the act to be recorded, once all is written, or None: nothing is recorded.
         wait_seconds: how long to wait for another writer.
         brings_more: `contents` has entries that no change brought, as from an import.
         look_backs: returns jobs of look-back (`worker.lookback.jobs`), records by id, for the snapshot that is written.
@@ -95,6 +95,7 @@ def publish_snapshot(
                 snapshot = open_snapshot(path)
                 digest = _store(redis, storage, path, lease)
                 jobs = look_backs(snapshot)
+                done = act()
                 lease.check()
             except (LeaseLostError, SnapshotError, StoreError):
                 shutil.rmtree(path, ignore_errors=True)
@@ -111,7 +112,7 @@ def publish_snapshot(
                     shared.changes,
                     int(brings_more or bool(refreshed)),
                     digest,
-                    texts_of([] if act is None else [act()]),
+                    texts_of([] if done is None else [done]),
                     KEPT_ACTS,
                     *(("", "", 0) if author is None else (author.by, author.proof, int(author.person))),
                     json.dumps(dict(jobs)),

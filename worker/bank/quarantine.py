@@ -17,7 +17,7 @@ from worker.errors import BankRequestError
 from worker.logs.failure_log import FailureLog
 from worker.people.actor import Actor, Role
 from worker.people.roster import unproven
-from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
+from worker.store.redis_client import ONCE_SECONDS, is_recent, now_ms, run_script_to_disk, store_errors
 
 _trouble = FailureLog(logging.getLogger(__name__))
 
@@ -56,8 +56,16 @@ def set_quarantine(
         raise BankRequestError(f"list {list_name!r} has no entry {entry!r}")
     with store_errors():
         until = now_ms(redis) + round(hours * HOUR_MS)
-    record = {"until_ms": until, "by": actor.name, "reason": reason}
+        known = _read(list_name, entry, redis.hget(QUARANTINE, f"{list_name}/{entry}"))
     act = _record("quarantine", list_name, entry, actor, {"until_ms": until, "reason": reason})
+    if (
+        known is not None
+        and (known.by, known.reason) == (actor.name, reason)
+        and is_recent(known.until_ms, until, ONCE_SECONDS * 1000)
+    ):
+        # The answer to it may have been lost: it is on record.
+        until, act = known.until_ms, texts_of([])
+    record = {"until_ms": until, "by": actor.name, "reason": reason}
     done = run_script_to_disk(
         redis,
         "bank_quarantine",

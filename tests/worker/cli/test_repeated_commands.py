@@ -1,6 +1,7 @@
 """Commands that a person gives again, since Redis did them and its answer was lost for longer than the retries."""
 
 import json
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ from redis import Redis
 from redis_between import Command, Send, redis_between
 from scene import Scene
 
+from worker.bank.keys import CHANGES, HISTORY
 from worker.store.redis_keys import AUDIT_UNLINKED
+
+HASH = "5a" * 32
+OTHER = "3c" * 32
 
 Run = Callable[..., Ran]
 
@@ -132,3 +137,30 @@ def test_a_judgement_that_disagrees_is_not_taken_for_the_lead_s_decision(
     run("queue", "take", incident, "--by", "lea")
     run(*judged)
     assert [one["act"] for one in audited(scene.redis)][-2:] == ["take", "decision"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"add own {OTHER} --id case-8 --by kim --tag harm",
+        "create own --change --max-distance 20 --by kim",
+        "import own known.csv --by kim",
+        "import own large.csv --by kim",
+        f"add allow {OTHER} --for own --hours 5 --by lea --role lead",
+        f"add confirmed {OTHER} --quality 90 --by mo --role moderator",
+        "quarantine own case-7 --hours 2 --reason floods --by lea --role lead",
+    ],
+)
+def test_a_change_of_the_bank_is_recorded_once(
+    redis: Redis, run: Run, tmp_path: Path, entries_of: Callable[..., list[dict[str, Any]]], command: str
+) -> None:
+    """The history would have two acts where a person did one thing, and the list two versions."""
+    run("bank", "create", "own")
+    run("bank", "add", "own", HASH, "--id", "case-7")
+    run("bank", "add", "confirmed", OTHER, "--quality", 90, "--by", "kim", "--role", "moderator")
+    (tmp_path / "known.csv").write_text(f"hash,id\n{OTHER},case-8\n")
+    (tmp_path / "large.csv").write_text("hash\n" + "".join(f"{secrets.token_hex(32)}\n" for _ in range(5_001)))
+    history, changes = redis.xlen(HISTORY), redis.xlen(CHANGES)
+    assert len(entries_of("bank", *command.split())) == 1
+    assert redis.xlen(HISTORY) == history + 1
+    assert redis.xlen(CHANGES) <= changes + 1
