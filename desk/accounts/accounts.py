@@ -52,7 +52,8 @@ class FirstLead:
     roster_token: str
     """Shown once."""
     session_token: str | None
-    """None: the account could not be written, or Redis did not confirm the person, who makes it with the token."""
+    """None: the account could not be written, or the person is not `confirmed`, and makes it with the token."""
+    confirmed: bool = True  # by Redis: the roster has the person, and the link is used up
 
 
 class Accounts:
@@ -82,8 +83,7 @@ class Accounts:
         """Begins the roster with a lead, and gives them an account.
 
         Raises:
-            SignInError: the link is not good, or the name or password is refused; the link stays good but where the
-                roster began meanwhile.
+            SignInError: the link is not good, the name or password is refused, or a roster began meanwhile.
             StoreError: Redis failed.
         """
         given = given_name(name)
@@ -101,7 +101,7 @@ class Accounts:
                         raise SignInError("sign_in.not_permitted") from error
                     raise
         except UnconfirmedTokenError as error:  # the link stays, for it may not be in force
-            return FirstLead(roster_token=error.token, session_token=None)
+            return FirstLead(roster_token=error.token, session_token=None, confirmed=False)
         if token is None:
             raise SignInError("sign_in.roster_exists")
         account = NewAccount.of(given, password, proof_of(token))

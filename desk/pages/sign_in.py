@@ -82,7 +82,14 @@ def start(request: Request, secret: str) -> Response:
     except SignInError as error:
         return render(request, "start.html", REFUSED, refusal=refusal(request, error), name=name, secret=secret)
     request.state.token = made.session_token
-    return render(request, "started.html", name=name, token=made.roster_token, joined=made.session_token is not None)
+    return render(
+        request,
+        "started.html",
+        name=name,
+        token=made.roster_token,
+        confirmed=made.confirmed,
+        joined=made.session_token is not None,
+    )
 
 
 @router.post("/sign-out")

@@ -5,15 +5,19 @@ import re
 import httpx
 import pytest
 from accounts_made import PASSWORD
-from desk_server import RunningDesk, csrf_of
+from desk_server import RunningDesk, csrf_of, serving_desk
 from people_made import Roster
 from redis import Redis
+from redis_between import Command, Send, redis_between
 from scene import Scene
 
 from config.facts import Severity
+from desk.database.connection import DeskDatabase
 from worker.people.actor import Role
+from worker.people.roster import PEOPLE, authenticate
 from worker.queue.claims import take
 from worker.queue.open_incidents import open_incidents
+from worker.store.redis_client import connect
 
 HOSTILE = "<script>alert(1)</script>\"'{{7777*7777}}"
 
@@ -113,6 +117,34 @@ def test_the_first_start_s_link_leads_to_the_queue(running: RunningDesk, redis: 
     assert client.get("/").headers["location"] == "/queue"
     assert client.get(f"/start/{link}").status_code == 404
     assert redis.hlen("lw:people") == 1
+
+
+def test_the_first_start_says_of_nobody_that_they_are_a_lead_before_redis_does(
+    redis: Redis, redis_url: str, database: DeskDatabase
+) -> None:
+    """A person would believe that the roster has begun, and the token open nothing."""
+
+    def loses_changes(command: Command, send: Send) -> bytes | None:
+        changes = command[0] in (b"EVAL", b"EVALSHA") and command[3] == PEOPLE.encode()
+        answer = b"" if lost and changes else send()
+        return None if changes and not answer.startswith(b"-") else answer
+
+    for lost in (True, False):  # the change itself, and then only its answer
+        with (
+            redis_between(redis_url, loses_changes) as url,
+            connect(url) as through,
+            serving_desk(through, database) as desk,
+        ):
+            link, browser = desk.accounts.renew_link(), desk.browser()
+            page = browser.post(f"/start/{link}", data={"name": "ana", "password": PASSWORD}).text
+            assert "ana is a lead" not in page
+            assert "ana may be a lead" in page
+            token = re.search(r"<code>(lwt_\S+)</code>", page)
+            assert token is not None
+            assert "begin again with the same link" in page
+            assert desk.accounts.is_link(str(link))
+            assert redis.hlen(PEOPLE) == (0 if lost else 1)
+    assert authenticate(redis, "ana", token[1]).role is Role.LEAD
 
 
 def test_sign_in_leads_back_to_the_page(running: RunningDesk, lead: httpx.Client) -> None:
