@@ -74,6 +74,8 @@ class HashQuery:
     """(k, KINDS): whether the picture as it is, or transformed that way, is compared with it."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """List -> version."""
+    specs: Mapping[str, ListSpec] = field(default_factory=dict)
+    """List -> its settings."""
 
     @classmethod
     def of(cls, changes: Iterable[BankChange], specs: Mapping[str, ListSpec], versions: Mapping[str, str]) -> Self:
@@ -90,6 +92,7 @@ class HashQuery:
                 [[kind is None or kind in spec.variants for kind in KINDS] for _, _, spec in known], np.bool_
             ).reshape(-1, len(KINDS)),
             versions=versions,
+            specs=specs,
         )
 
     @property
@@ -118,6 +121,7 @@ class HashQuery:
     def match(self, found: "LoggedMatch") -> ListMatch:
         """Converts a match into the form of policy and events."""
         name, entry = self.lists[found.sought], self.entries[found.sought]
+        spec = self.specs[name]
         return ListMatch(
             list=name,
             entry=entry.entry,
@@ -127,6 +131,9 @@ class HashQuery:
             variant=None if found.variant is None else str(found.variant),
             version=self.versions.get(name, ""),
             tags=entry.tags,
+            source=spec.source,
+            category=spec.category,
+            max_distance=spec.max_distance,
         )
 
 

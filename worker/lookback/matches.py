@@ -34,6 +34,9 @@ rule sees those of the picture's time."""
 _OF_MATCH = frozenset(field.name for field in fields(ListMatch))
 """Fields that are read of a match; those of a later version are skipped."""
 
+_OF_LIST = ("source", "category", "max_distance")
+"""Fields of a match that are its list's settings, which the log does not keep."""
+
 
 class StoredHit(TypedDict):
     """A picture and a hash that it matches."""
@@ -105,9 +108,11 @@ def _hit(row: Row, match: ListMatch) -> StoredHit:
     picture["pdq"] = sample_facts_of(row).pdq  # JSON has no bytes
     # As it was before audits, where the picture is of the watched rendition.
     where = [row["segment_key"], *([row["rendition"]] if row.get("rendition") else [])]
+    # Whoever raises it may not have the list yet, but for which these would be its present settings.
+    of_list = {name: getattr(match, name) for name in _OF_LIST}
     return StoredHit(
         id=derived_id(row["stream_id"], *where, row["capture_ms"], match.list, match.entry),
-        text=json.dumps({"row": picture, "match": match_record(match)}),
+        text=json.dumps({"row": picture, "match": match_record(match) | of_list}),
     )
 
 
@@ -180,7 +185,7 @@ def _sample(row: Row, in_force: ListsInForce) -> SampleFacts:
 
 
 def _completed(matches: Iterable[ListMatch], in_force: ListsInForce) -> tuple[ListMatch, ...]:
-    """Adds the present settings of their lists, which the log does not keep."""
+    """Adds the present settings of their lists, as far as this host has them."""
     specs = in_force.bank.specs
 
     def completed(match: ListMatch) -> ListMatch:

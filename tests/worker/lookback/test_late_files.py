@@ -251,6 +251,41 @@ def test_a_host_that_lacks_a_list_leaves_its_look_back_to_others(
     assert raised(scene) == {"cam-1": ["case-7"]}
 
 
+def test_a_host_that_has_not_the_list_yet_raises_matches_with_its_category(
+    redis: Redis,
+    store: ObjectStore,
+    policy: Policy,
+    storage: SnapshotStorage,
+    scene: Scene,
+    tmp_path: Path,
+    list_file: Callable[..., Path],
+) -> None:
+    """A moderator would not be shown whose list it is and of what, for as long as the incident is there."""
+    write(store, [row(SHOWN, capture_ms=now_ms(redis) - 1_800_000)], written_ms=now_ms(redis) - 1_790_000)
+    other = SnapshotStorage(root=tmp_path / "host-1", dedicated=True, store_url=storage.store_url)
+    import_file(redis, storage, "own", list_file(3), small_changes=0)
+    fetch_at_start(redis, other)
+    spec = ListSpec(name="known", source="NCMEC", category="A1", max_distance=20)
+    append_changes(redis, [BankChange.put_list(spec, at_ms=0)], by="kim")
+    path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
+    import_file(redis, storage, "known", path, small_changes=0, look_back=partial(prepare, redis, store))
+    add(redis, a_hash(2), to="own")
+    for entries in (4, 5):  # after which the change that made the list has left the stream
+        import_file(redis, storage, "own", list_file(entries), small_changes=0)
+    there = looking_from(redis, store, policy, other)
+    assert "known" not in there.bank().bank.specs
+    look_back_in_bulk(looking_from(redis, store, policy, storage))
+    while look_back(there):
+        pass
+    (event,) = scene.published(CRITICAL)
+    (match,) = event["data"]["matches"]
+    assert {name: match.get(name) for name in ("source", "category", "max_distance")} == {
+        "source": "NCMEC",
+        "category": "A1",
+        "max_distance": 20,
+    }
+
+
 def test_changes_that_left_the_stream_are_still_compared(
     redis: Redis, store: ObjectStore, follower: BankFollower, looking: Lookback, storage: SnapshotStorage, scene: Scene
 ) -> None:
