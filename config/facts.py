@@ -125,6 +125,11 @@ class ListMatch:
         return (self.distance, self.list, self.entry)
 
     @property
+    def harmless(self) -> bool:
+        """A lead allowed it, or it is the entry of `allow` by which another match is allowed."""
+        return self.allowed or self.list == ALLOW
+
+    @property
     def listed(self) -> ListedHash:
         """The hash that was matched."""
         return ListedHash(self.list, self.entry)

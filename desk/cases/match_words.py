@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from desk.cases.event_values import number_of, text_of, texts_of, whole_of
+from config.facts import ALLOW
+from desk.cases.event_values import number_of, objects_of, text_of, texts_of, whole_of
 from desk.texts.catalogue import Texts
 
 FURTHEST: Final = 31
@@ -46,6 +47,13 @@ class MatchRow:
     entry: str
     distance: str
     details: str
+
+
+def matches_of(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The matches of an event, the nearest first. An entry of `allow`, by which another match counts less, calls for
+    nobody, and is last.
+    """
+    return sorted(objects_of(data.get("matches")), key=lambda match: match.get("list") == ALLOW)
 
 
 def meaning_key(distance: int) -> str:

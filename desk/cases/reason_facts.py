@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from desk.cases.event_values import ms_of, number_of, numbers_of, object_of, objects_of, text_of, whole_of
-from desk.cases.match_words import Fact, match_facts
+from desk.cases.match_words import Fact, match_facts, matches_of
 from desk.texts.catalogue import Texts
 from desk.texts.clock import clock, day_clock
 from desk.texts.durations import duration
@@ -18,7 +18,7 @@ _IN_WORDS: Final = frozenset({"budget", "leading"})
 
 def reason_facts(kind: str, data: Mapping[str, Any], now_ms: int, texts: Texts) -> Iterator[Fact]:
     versions = object_of(data.get("versions"))
-    matches = objects_of(data.get("matches"))
+    matches = matches_of(data)
     if kind in ("match", "flood") and matches:
         yield from match_facts(matches[0], object_of(versions.get("lists")), texts)
     if kind == "gap":

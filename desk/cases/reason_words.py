@@ -17,7 +17,7 @@ from desk.cases.event_values import (
     texts_of,
     whole_of,
 )
-from desk.cases.match_words import Fact, MatchRow, MatchScale, match_rows, scale_of
+from desk.cases.match_words import Fact, MatchRow, MatchScale, match_rows, matches_of, scale_of
 from desk.cases.reason_facts import figure, persistence_text, reason_facts
 from desk.texts.catalogue import Texts
 from desk.texts.clock import day_clock
@@ -97,7 +97,7 @@ def reason_of(record: Mapping[str, Any], now_ms: int, texts: Texts) -> ReasonWor
     event = object_of(record.get("event"))
     data = object_of(event.get("data"))
     kind = kind_of(record)
-    matches = objects_of(data.get("matches"))
+    matches = matches_of(data)
     condition = object_of(data.get("condition"))
     rule = text_of(record.get("rule"), "?")
     facts = list(reason_facts(kind, data, now_ms, texts))

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from redis import Redis
 
+from config.facts import ALLOW
 from desk.cases.case_view import CaseView
-from desk.cases.event_values import object_of, objects_of, shown, text_of
+from desk.cases.event_values import object_of, shown, text_of
+from desk.cases.match_words import matches_of
 from worker.evidence.item import EvidenceKind, ItemHead
 from worker.evidence.item_states import records_of, states_of
 from worker.evidence.record import EvidenceRecord, ItemState
@@ -15,8 +17,6 @@ from worker.store.redis_client import store_errors
 
 MOST_SHOWN: Final = 60
 """Tiles of a case, <=; an incident keeps up to twelve hits and as many of context."""
-ALLOW: Final = "allow"
-"""The list of what people found harmless: a match on it makes nothing known material."""
 _GONE: Final = ItemState(incident="", place="gone")
 
 
@@ -131,10 +131,11 @@ def list_name(incident: Mapping[str, Any], distance: int | None) -> str:
 
 
 def _matches(incident: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return objects_of(object_of(object_of(incident.get("event")).get("data")).get("matches"))
+    return matches_of(object_of(object_of(incident.get("event")).get("data")))
 
 
 def _counts(matches: Iterable[Mapping[str, Any]]) -> Iterable[bool]:
+    """A match with the list of what people found harmless makes nothing known material."""
     return (one.get("list") != ALLOW for one in matches)
 
 

@@ -22,9 +22,9 @@ unseen, or other."""
 
 
 def ground_of(incident: Incident) -> dict[str, str | int | float]:
-    """Returns the ground of an incident. A match that a lead found harmless is none."""
+    """Returns the ground of an incident. A match that a lead allowed is none, nor is the entry of `allow`."""
     finding = incident.finding
-    nearest = next((match for match in finding.matches if not match.allowed), None)
+    nearest = next((match for match in finding.matches if not match.harmless), None)
     if nearest is not None:
         known = {"category": nearest.category[:MAX_GROUND_CHARACTERS], "variant": nearest.variant}
         told = {name: value for name, value in known.items() if value}

@@ -127,7 +127,7 @@ def _stretches(verdict: SegmentVerdict, begin_ms: int, length_ms: int) -> list[S
 
 
 def _hits(sample: SampleVerdict, policy: Policy, moved_ms: int) -> list[SeriesHit]:
-    nearest = min((match for match in sample.matches if not match.allowed), key=lambda one: one.order, default=None)
+    nearest = min((match for match in sample.matches if not match.harmless), key=lambda one: one.order, default=None)
     live = {rule.name for rule in policy.rules if rule.mode == "live"}
     return [
         SeriesHit(

@@ -48,6 +48,15 @@ def facts(reason: Any) -> dict[str, str]:
     return {fact.term: fact.value for fact in reason.facts}
 
 
+def test_what_a_lead_allowed_for_one_list_is_not_why_another_list_calls_a_person() -> None:
+    """A moderator would read that the picture is harmless, in place of the list that has it as known material."""
+    allow = {"list": "allow", "entry": "e-1", "distance": 4, "max_distance": 8, "category": "harmless"}
+    reason = reason_of(record(matches=[allow, MATCH], condition={"when": 'matched("ncmec")'}), NOW_MS, TEXTS)
+    assert reason.title.startswith("On list ncmec")
+    assert facts(reason)["Entry"] == "7f3a"
+    assert [row.list for row in reason.matches] == ["allow"]
+
+
 def test_a_picture_of_another_rendition_says_so() -> None:
     """A moderator would look at the watched rendition, see nothing of the kind, and take the picture for a mistake."""
     segment = {"media_sequence": 7, "uri": "https://cdn.example/high/7.ts"}

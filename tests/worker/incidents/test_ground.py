@@ -8,6 +8,7 @@ from worker.incidents.ground import ground_of, read_ground
 
 NEAR = ListMatch(list="ncmec", entry="1", distance=4, category="A2")
 ALLOWED = ListMatch(list="ncmec", entry="2", distance=0, allowed=True)
+ALLOW_ENTRY = ListMatch(list="allow", entry="e-1", distance=0)
 
 
 def an_incident(
@@ -42,6 +43,11 @@ def an_incident(
             {"kind": "known", "list": "ncmec", "distance": 4, "category": "A2"},
         ),
         (an_incident(matches=(ALLOWED,)), {"kind": "other"}),
+        (an_incident(matches=(ALLOW_ENTRY, ALLOWED)), {"kind": "other"}),
+        (
+            an_incident(matches=(ALLOW_ENTRY, NEAR)),
+            {"kind": "known", "list": "ncmec", "distance": 4, "category": "A2"},
+        ),
         (an_incident(scores={"m/a": 0.2, "m/b": 0.91}), {"kind": "score", "name": "m/b", "value": 0.91}),
         (an_incident(IMMINENT_DANGER_RULE), {"kind": "reported"}),
         (an_incident(COVERAGE_GAP_RULE), {"kind": "unseen"}),
