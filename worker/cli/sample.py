@@ -36,7 +36,7 @@ def sample(
     from sampler.limits import Limits
     from worker.errors import ScanError
     from worker.scan.packet_plot import packet_plot
-    from worker.store.local_file import open_file, write_file
+    from worker.store.local_file import open_media, write_file
 
     chosen = chosen_profile(load_policy(settings_of(os.environ).policy_file), profile)
     records: list[dict[str, Any]] = []
@@ -47,7 +47,7 @@ def sample(
         taken.append((frame.pts_seconds, frame.reason))
 
     started = process_time()
-    with Decoder(limits=Limits.for_files()) as decoder, open_file(media) as file:
+    with Decoder(limits=Limits.for_files()) as decoder, open_media(media) as file:
         try:
             segment = decoder.sample(
                 file, profile=chosen, seed=secrets.token_bytes(16), packets=plot is not None, consume=keep

@@ -14,7 +14,7 @@ from worker.ingest.http.urls import path_of, scheme_of, without_query
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, Segment, choose_rendition
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 from worker.ingest.playlist.preceding import preceding
-from worker.store.local_file import open_file, read_file, read_range
+from worker.store.local_file import open_media, read_file, read_range
 
 MAX_FETCHED_BYTES = 2 << 30
 """Largest media file of an origin, which is held in memory."""
@@ -106,7 +106,7 @@ class MediaOpener:
         path = Path(media)
         if _looks_like_playlist(path.name, _head(path)):
             content = read_file(path, max_bytes=MAX_PLAYLIST_BYTES)
-            return self._of_playlist(str(path), parse_playlist(content, path.absolute().parent))
+            return self._of_playlist(str(path), parse_playlist(content, path.absolute().parent, name=str(path)))
         return Media(name=str(path), parts=(Part(name=str(path), extinf_ms=None, load=lambda: _opened(path)),))
 
     def _open_url(self, url: str) -> Media:
@@ -136,7 +136,7 @@ class MediaOpener:
             fetched = self._get(uri, max_bytes=MAX_PLAYLIST_BYTES, timeout_seconds=SEGMENT_SECONDS)
             playlist = parse_playlist(fetched.body, fetched.url)
         else:
-            playlist = parse_playlist(read_file(Path(uri), max_bytes=MAX_PLAYLIST_BYTES), Path(uri).parent)
+            playlist = parse_playlist(read_file(Path(uri), max_bytes=MAX_PLAYLIST_BYTES), Path(uri).parent, name=uri)
         if isinstance(playlist, MasterPlaylist):
             raise PlaylistError(f"{without_query(uri)}: expected a media playlist, a master playlist names another one")
         return playlist
@@ -186,7 +186,7 @@ class _LastInit:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Payload]:
-    with open_file(path) as file:
+    with open_media(path) as file:
         yield Payload(data=file)
 
 

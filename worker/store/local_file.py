@@ -21,6 +21,19 @@ def open_file(path: Path) -> BinaryIO:
         raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def open_media(path: Path) -> BinaryIO:
+    """As `open_file`, for media, which are read more than once.
+
+    Raises:
+        LocalFileError: as `open_file`; or it is a pipe, such as /dev/stdin may be.
+    """
+    file = open_file(path)
+    if file.seekable():
+        return file
+    file.close()
+    raise LocalFileError(f"{path}: expected a file, found a pipe: write what comes through it to disk first")
+
+
 def read_file(path: Path, *, max_bytes: int) -> bytes:
     """The content of `path`.
 

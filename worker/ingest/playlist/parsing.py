@@ -58,18 +58,25 @@ Base = str | Path
 
 
 def parse_playlist(
-    content: bytes | str, base: Base, *, most: int | None = None, from_sequence: int | None = None
+    content: bytes | str,
+    base: Base,
+    *,
+    most: int | None = None,
+    from_sequence: int | None = None,
+    name: str | None = None,
 ) -> MediaPlaylist | MasterPlaylist:
     """Parses a playlist whose URIs are relative to `base`: the URL it was read from, or the folder of a local file.
 
     Args:
         most: maximum number of entries, which `parse_window` selects; None: all.
         from_sequence: media sequence number to begin at in a recording.
+        name: of the playlist in errors; None: `base`, without a URL's query.
 
     Raises:
         PlaylistError: names what was expected, and the line where that is known.
     """
-    shown = without_query(base) if isinstance(base, str) else str(base)
+    named = without_query(base) if isinstance(base, str) else str(base)
+    shown = named if name is None else name
     text = _checked_text(content, shown)
     part = parse_window(text, shown=shown, most=most, from_sequence=from_sequence)
     tags = _TagReader(shown, part)
