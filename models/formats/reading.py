@@ -14,6 +14,9 @@ from models.formats.vics import read_vics
 HEAD_BYTES: Final = 4096
 """Bytes of a file that `sniff` reads."""
 
+CATEGORISED: Final = frozenset({Format.VICS, Format.NCMEC})
+"""Formats whose entries have categories."""
+
 _PDQ_DIGITS: Final = 64
 _HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 
@@ -65,7 +68,8 @@ def read(
         progress: called after each block with the bytes read so far; NCMEC's are read twice, and count half each time.
         video: names the video that a file of frames (vPDQ, PDQ with timestamps) is of; the file's stem, say. Empty:
             frames are refused.
-        categories: VICS categories or NCMEC classifications to take; none: all.
+        categories: VICS categories or NCMEC classifications to take; none: all. Other formats have none, and are
+            refused with them.
 
     Raises:
         ListFormatError: it is malformed or changed meanwhile, also after records have been given: take none of them.
@@ -76,6 +80,10 @@ def read(
     file.seek(0)
     named = sniff(file.read(HEAD_BYTES)) if format is None else format
     file.seek(0)
+    if categories and named not in CATEGORISED:
+        raise ListFormatError(
+            "start of file", f"expected {' or '.join(sorted(CATEGORISED))} where categories are chosen, found {named}"
+        )
     yield from _read(named, file, progress, video, categories)
     if state(file) != before:
         raise ListFormatError("end of file", "expected a file at rest: it changed while it was read")

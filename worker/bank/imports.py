@@ -4,17 +4,13 @@ A small file becomes changes, which every worker follows; a large one is written
 neither Redis nor the workers' memory has to hold it.
 """
 
-import os
-import shutil
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from itertools import chain, islice
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO
 
 from redis import Redis
 
@@ -33,18 +29,15 @@ from worker.bank.merge import Merge
 from worker.bank.publication import Contents, PreparedLookBack, publish_snapshot
 from worker.bank.shared_bank import follow
 from worker.bank.snapshot_storage import SnapshotStorage
-from worker.errors import BankRequestError, LocalFileError
+from worker.errors import BankRequestError
 from worker.people.actor import Actor
-from worker.store.local_file import open_file
+from worker.store.local_file import at_rest, open_file
 
 SMALL_CHANGES = 5_000
 """Up to (<=) so many, an import is made as changes. More would fill Redis and be searched flat for long."""
 
 WRITER_SECONDS = 600.0
 """The longest wait of an import for another writer: a snapshot of 10^7 entries takes minutes."""
-
-COPIED_BYTES: Final = 1 << 20
-"""Copied in one piece."""
 
 UNKNOWN_SOURCE = "unknown"
 """Source of a list that an import creates: it is not taken for the platform's own."""
@@ -146,6 +139,8 @@ def import_file(
         head = list(islice(records, small_changes + 1))
         bank = follow(redis, storage).bank
         spec = bank.specs.get(name)
+        if replace and bank.sizes.get(name):
+            _expect_entries(head, count, name)
         changes = None
         if len(head) <= small_changes and (not replace or bank.sizes.get(name, 0) <= small_changes):
             changes = _changes(bank, name, head, replace=replace)
@@ -180,6 +175,18 @@ def import_file(
         version=after.versions[name],
         looked_back=looked_back,
         not_looked_back=why_not,
+    )
+
+
+def _expect_entries(records: Iterable[Entry | Removal], count: ImportCount, name: str) -> None:
+    """Refuses to empty a list: an export may have failed, or a category be misspelt."""
+    if any(isinstance(record, Entry) for record in records):
+        return
+    left_out = ", ".join(f"{reason} {number:,}" for reason, number in count.report().skipped.items())
+    raise ListFormatError(
+        "end of file",
+        f"expected at least one entry for --replace, which would empty list {name}"
+        f"{f' (left out: {left_out})' if left_out else ''}: `livewarden bank remove {name} --whole-list` withdraws it",
     )
 
 
@@ -289,32 +296,3 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except ListFormatError as error:
         raise BankRequestError(f"{path}, {error}: nothing was imported") from error
-
-
-def at_rest(source: BinaryIO, name: Path, folder: Path) -> BinaryIO:
-    """Returns `source` itself if it is a regular file at its start, else a copy of it, since a list is read more than
-    once; the caller closes it.
-
-    The copy is in `folder`, not in /tmp, which may be memory. No other process can open it, and it ends with this one.
-
-    Args:
-        name: of `source` in errors.
-
-    Raises:
-        LocalFileError: it cannot be read or copied.
-    """
-    try:
-        if stat.S_ISREG(os.fstat(source.fileno()).st_mode) and not source.tell():
-            return source
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = TemporaryFile(dir=folder)  # noqa: SIM115 - the caller's
-        try:
-            shutil.copyfileobj(source, kept, COPIED_BYTES)
-            kept.flush()
-            kept.seek(0)
-        except BaseException:
-            kept.close()
-            raise
-    except OSError as error:
-        raise LocalFileError(f"{name}: cannot be read and kept in {folder}: {error.strerror}") from error
-    return cast(BinaryIO, kept)

@@ -1,12 +1,17 @@
 """Reads and writes files named on the command line."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final, cast
 
 from config.regular_file import open_regular
 from worker.errors import LocalFileError
+
+COPIED_BYTES: Final = 1 << 20
+"""Copied in one piece."""
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -60,6 +65,35 @@ def read_range(path: Path, *, offset: int, length: int) -> bytes:
             return file.read(length)
         except OSError as error:
             raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def at_rest(source: BinaryIO, name: Path, folder: Path) -> BinaryIO:
+    """Returns `source` itself if it is a regular file at its start, else a copy of it, since a list is read more than
+    once; the caller closes it.
+
+    The copy is in `folder`, not in /tmp, which may be memory. No other process can open it, and it ends with this one.
+
+    Args:
+        name: of `source` in errors.
+
+    Raises:
+        LocalFileError: it cannot be read or copied.
+    """
+    try:
+        if stat.S_ISREG(os.fstat(source.fileno()).st_mode) and not source.tell():
+            return source
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = TemporaryFile(dir=folder)  # noqa: SIM115 - the caller's
+        try:
+            shutil.copyfileobj(source, kept, COPIED_BYTES)
+            kept.flush()
+            kept.seek(0)
+        except BaseException:
+            kept.close()
+            raise
+    except OSError as error:
+        raise LocalFileError(f"{name}: cannot be read and kept in {folder}: {error.strerror}") from error
+    return cast(BinaryIO, kept)
 
 
 def expect_writable(path: Path) -> None:

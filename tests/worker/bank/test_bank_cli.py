@@ -181,6 +181,16 @@ def test_only_the_requested_categories_are_imported(bank: Bank, tmp_path: Path) 
     assert [len(record["matches"]) for record in found] == [1, 0]
 
 
+def test_categories_of_a_file_that_has_none_are_refused(bank: Bank, tmp_path: Path) -> None:
+    """All of it would be imported, although a part was asked for."""
+    (tmp_path / "all.csv").write_text(f"hash,id\n{NEAR},1\n")
+    ran = bank("import", "police", "all.csv", "--category", 1)
+    assert ran.status == 2
+    assert ran.message == (
+        "all.csv, start of file: expected ncmec or vics where categories are chosen, found csv: nothing was imported"
+    )
+
+
 def test_settings_of_a_list_can_be_changed_and_its_entries_stay(bank: Bank, tmp_path: Path) -> None:
     """An operator could quiet a list that calls moderators too often only by removing all its entries."""
     (tmp_path / "known.csv").write_text(f"hash,id\n{HASH},case-7\n")

@@ -1,5 +1,6 @@
 """Imports of files into lists: all of a file or nothing, whatever it contains and whichever process dies."""
 
+import json
 import os
 import resource
 import secrets
@@ -156,6 +157,27 @@ def test_a_malformed_file_changes_nothing(
     assert "5a5a" not in str(refused.value)
     assert state(redis, storage) == before
     assert len(list(storage.root.glob("*snapshot*"))) <= 1
+
+
+@pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
+def test_a_file_without_entries_replaces_no_list(
+    redis: Redis, storage: SnapshotStorage, tmp_path: Path, small_changes: int
+) -> None:
+    """An export that failed after its header, or a misspelt category, would withdraw all known material."""
+    good, none, other = tmp_path / "good.csv", tmp_path / "none.csv", tmp_path / "other.json"
+    good.write_text(f"hash,id\n{'a5' * 32},good\n")
+    none.write_text("hash,id\n")
+    media = {"MediaID": 1, "Category": 1, "MD5": "a5" * 16, "MediaSize": 1}
+    context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/UK/$metadata#Media"
+    other.write_text(json.dumps({"@odata.context": context, "value": [media]}))
+    import_file(redis, storage, "own", none, replace=True, small_changes=small_changes)
+    import_file(redis, storage, "own", good, small_changes=small_changes)
+    before = state(redis, storage)
+    with pytest.raises(BankRequestError, match=r"would empty list own: .*remove own --whole-list"):
+        import_file(redis, storage, "own", none, replace=True, small_changes=small_changes)
+    with pytest.raises(BankRequestError, match=r"left out: other-category 1\)"):
+        import_file(redis, storage, "own", other, categories=["11"], replace=True, small_changes=small_changes)
+    assert state(redis, storage) == before
 
 
 def test_a_file_that_changes_while_it_is_read_changes_nothing(
