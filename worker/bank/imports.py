@@ -124,7 +124,7 @@ def import_file(
     """
     author = ChangeAuthor.of(by, role)
     if name in BUILT_IN:
-        raise BankRequestError(f"list {name} takes no files: it holds pictures that people reviewed one by one")
+        raise BankRequestError(f"list {name} is built in and takes no files: see `livewarden bank add --help`")
     if not LIST_NAME.fullmatch(name):
         raise BankRequestError(f"list {name[:120]!r}: expected a name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
     if video is None:

@@ -47,11 +47,17 @@ class Confirmation:
     proposed_by: str
 
 
-def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = None) -> Confirmation:
+def confirm(
+    redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = None, bank: Bank | None = None
+) -> Confirmation:
     """Puts a revealed picture forward for `confirmed`; the same call by a second person confirms it.
 
+    Args:
+        bank: where a picture that it has confirmed is not put forward anew; None: that is not checked.
+
     Raises:
-        BankRequestError: its quality is under CONFIRMED_QUALITY, the role may not, or it is the same person again.
+        BankRequestError: its quality is under CONFIRMED_QUALITY, the role may not, it is the same person again, or the
+            picture is confirmed.
         StoreError: Redis failed.
     """
     actor.must_be(Role.MODERATOR, Role.LEAD, to="confirm a picture")
@@ -69,6 +75,9 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
         return Confirmation(entry=done.entry, confirmed=True, proposed_by=done.tags[0].removeprefix(_PROPOSED_BY))
     proposal = _proposal(known)
     if proposal is None or now - int(proposal["at_ms"]) > PROPOSAL_HOURS * HOUR_MS:
+        there = () if bank is None else bank.find(HashKind.PDQ, pdq.bits)
+        if listed := next((one for one in there if one.list == CONFIRMED), None):
+            raise BankRequestError(f"list {CONFIRMED} has this picture already: entry {listed.entry}")
         name = key if entry is None else entry
         proposal = {"by": actor.name, "quality": pdq.quality, "at_ms": now, "entry": name}
         _propose(redis, key, proposal, actor)

@@ -180,7 +180,8 @@ def _confirm(
 
     if quality is None:
         raise BankRequestError("--quality: give the picture's PDQ quality, as `livewarden hash` prints it")
-    done = own_lists.confirm(now.redis, PdqHash(bits=value, quality=quality), actor=actor, entry=entry)
+    pdq = PdqHash(bits=value, quality=quality)
+    done = own_lists.confirm(now.redis, pdq, actor=actor, entry=entry, bank=now.shared.bank)
     record = {"list": "confirmed", "entry": done.entry, "confirmed": done.confirmed, "proposed_by": done.proposed_by}
     line = f"entry {done.entry} waits for a second person to give the same command"
     if done.confirmed:

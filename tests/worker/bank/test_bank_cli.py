@@ -236,6 +236,9 @@ def test_confirm_allow_and_quarantine_from_the_command_line(bank: Bank) -> None:
     assert bank(*confirm, "--by", "alice").status == 2
     (done,) = bank(*confirm, "--by", "bob").records
     assert (done["list"], done["confirmed"], done["proposed_by"]) == ("confirmed", True, "alice")
+    # Put forward anew it would wait for another person, as if nobody had confirmed it.
+    ran = bank(*confirm, "--by", "carol")
+    assert (ran.status, ran.message) == (2, f"list confirmed has this picture already: entry {done['entry']}")
     bank("create", "police", "--source", "a force")
     bank("add", "police", NEAR, "--id", "case-7")
     lead = ("--by", "lea", "--role", "lead")
