@@ -8,7 +8,14 @@ from secrets import token_hex
 from typing import Any, Final
 
 from redis import ConnectionPool, Redis
-from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from worker.doctor.diagnosis import Diagnosis, State, fail, ok, warn
 from worker.errors import StoreError
@@ -36,6 +43,9 @@ MEGABYTE = 1_000_000
 
 _PROBE_MILLISECONDS = 10_000
 """Life of the key that the disk check writes."""
+
+_FEW_REPLICAS = "NOREPLICAS"
+"""Begins the refusal of a write for `min-replicas-to-write`."""
 
 LATELY_MS = 24 * 3600 * 1000
 """The time for which a loss of Redis's data is reported."""
@@ -183,8 +193,13 @@ def _disk(redis: Redis, name: str, advice: str) -> Diagnosis:
             _, confirmed = pipe.execute()
     except OutOfMemoryError:
         return warn(name, "not tried: Redis is full", "give Redis room first")
+    except ReadOnlyError:
+        return fail(name, "refuses writes: it is a replica", "set LIVEWARDEN_REDIS_URL to its primary")
     except ResponseError as error:
-        return fail(name, f"WAITAOF was refused: {error}", advice)
+        if _FEW_REPLICAS in str(error):
+            found = "refuses writes: it has fewer replicas than `min-replicas-to-write` asks for"
+            return fail(name, found, "see to its replicas, or lower `min-replicas-to-write`")
+        return fail(name, f"a write that waits for the disk was refused: {error}", advice)
     seconds = time.monotonic() - started
     if int(confirmed[0]) < 1:
         return fail(name, f"a write was not on disk within {DISK_MILLISECONDS} ms", advice)

@@ -119,6 +119,21 @@ def test_redis_without_persistence_fails_with_advice(tmp_path: Path) -> None:
         assert checks[name]["advice"], name
 
 
+def test_a_redis_that_refuses_writes_is_reported_with_its_remedy(tmp_path: Path) -> None:
+    """An operator would check the disk of a sound replica."""
+    sound = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+    with ValkeyServer(data_dir=tmp_path, config=sound) as server, Redis.from_url(server.connection_url) as redis:
+        redis.config_set("min-replicas-to-write", 1)
+        (few,) = [row for row in examine_redis(redis) if row.name == "redis disk"]
+        redis.config_set("min-replicas-to-write", 0)
+        redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+        (replica,) = [row for row in examine_redis(redis) if row.name == "redis disk"]
+    assert (few.state, replica.state) == (State.FAIL, State.FAIL)
+    assert "min-replicas-to-write" in few.advice
+    assert "replica" in replica.found
+    assert "primary" in replica.advice
+
+
 def test_redis_without_passwords_is_reported(valkey: ValkeyServer, redis_url: str, tmp_path: Path) -> None:
     """Anyone who reaches Redis could empty it, or read every stream's URL, without a warning to the operator."""
     _, checks = examine(redis_url.replace("127.0.0.1", "0.0.0.0"))  # no loopback address, though it leads there
