@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 from redis import Redis, exceptions
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
 
 from worker.errors import StoreError
@@ -36,6 +43,9 @@ once_key = redis_keys.ONCE.of
 ONCE_SECONDS = redis_keys.ONCE.seconds
 """Time for which a call is known by its token: longer than its caller can take to repeat it. A client repeats a script
 `RETRIES` times, each time after `ANSWER_SECONDS` at most."""
+
+_NOBODY = ("HELLO must be called", "Authentication required")
+"""Beginnings of what Redis answers to a connection without a user."""
 
 NOT_A_URL = "expected redis://, rediss:// or unix://, HOST:PORT/DATABASE"
 
@@ -79,6 +89,13 @@ def store_errors() -> Iterator[None]:
         raise StoreError(
             f"Redis: {error}: this needs another role (LIVEWARDEN_REDIS_USERNAME) or, after an upgrade, this version's "
             "rules: see docs/redis-users.md"
+        ) from error
+    except AuthenticationError as error:
+        if not str(error).startswith(_NOBODY):
+            raise StoreError(f"Redis: {error}") from error
+        raise StoreError(
+            "Redis asks for a password: set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE "
+            "(docs/redis-users.md)"
         ) from error
     except RedisError as error:
         raise StoreError(f"Redis: {error}") from error

@@ -188,3 +188,11 @@ def test_a_wrong_password_is_reported_and_not_shown(tmp_path: Path) -> None:
             eventually(lambda: "invalid username-password" in beat.text(), within_seconds=60, what=beat.text)
     assert "worker:**@127.0.0.1" in beat.text()
     assert "hunter2" not in beat.text() + str(checks)
+
+
+def test_a_command_without_the_user_of_redis_names_the_settings(tmp_path: Path) -> None:
+    """A moderator would read of Redis's handshake, and not learn what is missing."""
+    with server_with_users(str(get_binary_path()), tmp_path) as server:
+        ran = livewarden("streams", "list", environment={"LIVEWARDEN_REDIS_URL": server.url()})
+    assert ran.status == 2
+    assert ran.message.startswith("Redis asks for a password: set LIVEWARDEN_REDIS_USERNAME and")
