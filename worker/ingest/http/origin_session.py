@@ -7,6 +7,7 @@ reach a resolver and are checked before.
 
 import asyncio
 import logging
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -189,6 +190,10 @@ class OriginSession:
         except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, aiohttp.InvalidURL):
             # Without the cause, whose text is the URL with its query.
             raise FetchError(f"{shown}: expected a complete and well-formed HTTP response", "bad_response") from None
+        except aiohttp.ClientConnectorError as error:
+            number = error.os_error.errno
+            reason = type(error).__name__ if number is None else os.strerror(number)
+            raise FetchError(f"{shown}: expected a server that can be reached: {reason}", "unreachable") from error
         except (aiohttp.ClientError, OSError) as error:
             raise FetchError(
                 f"{shown}: expected a connection that stays ({type(error).__name__})", "unreachable"

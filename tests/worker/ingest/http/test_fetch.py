@@ -481,7 +481,9 @@ def test_an_origin_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     fetcher = Fetcher(loopback(port))
-    assert reason_of(fetcher, f"http://127.0.0.1:{port}/") == "unreachable"
+    with pytest.raises(FetchError, match="Connection refused") as refused:
+        fetch(fetcher, f"http://127.0.0.1:{port}/")
+    assert refused.value.reason == "unreachable"
     fetcher.close()
     unknown = Fetcher(AllowedOrigins.parse([]), resolve=Resolver([]))
     assert reason_of(unknown, "http://unknown.example/") == "unreachable"
