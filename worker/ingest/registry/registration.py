@@ -114,8 +114,10 @@ def playlist_of(url: object) -> str:
         RegistryError: it is malformed or too long.
     """
     if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or " " in url or not url.isprintable():
+        shown = without_query(str(url))[:80]
         raise RegistryError(
-            f"url: {without_query(str(url))[:80]!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters"
+            f"url: {shown!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters, with spaces and control "
+            "characters percent-encoded"
         )
     try:
         parse(url)

@@ -34,7 +34,9 @@ def check_signals(value: object) -> dict[str, float]:
     Raises:
         RegistryError: naming the signal, what came and what was expected.
     """
-    if not isinstance(value, Mapping) or not value:
+    if isinstance(value, Mapping) and not value:
+        raise RegistryError("signals: expected at least one")
+    if not isinstance(value, Mapping):
         raise RegistryError(f"signals: expected an object of names and numbers, got {type(value).__name__}")
     if len(value) > MAX_SIGNALS:
         raise RegistryError(f"signals: {len(value)} of them: expected at most {MAX_SIGNALS}")

@@ -12,6 +12,7 @@ from worker.errors import RegistryError
 from worker.ingest.registry.changes import Author
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, stream_ids, unwatch, watch
+from worker.ingest.registry.signals import check_signals
 from worker.ingest.status import stream_status
 
 URL = "https://cdn.example/a.m3u8"
@@ -41,6 +42,21 @@ def test_refuses_urls_that_are_not_http(url: object):
     """A bad URL would be reported only at the first poll."""
     with pytest.raises(RegistryError, match="url"):
         ask(url=url)
+
+
+def test_a_url_with_a_space_is_refused_for_the_space():
+    """A platform engineer would read that the URL is too long, which it is not."""
+    with pytest.raises(RegistryError, match="spaces and control characters percent-encoded"):
+        ask(url="https://cdn.example/a b.m3u8")
+
+
+@pytest.mark.parametrize(
+    ("signals", "problem"), [({}, "signals: expected at least one"), ([1], "signals: expected an object .* got list")]
+)
+def test_refused_signals_name_what_is_missing(signals: object, problem: str):
+    """A platform engineer would read that an object was expected, and an object came."""
+    with pytest.raises(RegistryError, match=problem):
+        check_signals(signals)
 
 
 @pytest.mark.parametrize(
