@@ -33,7 +33,8 @@ CUTS = [photo(name) for name in ("coffee", "rocket", "astronaut", "chelsea")]
 
 def seconds_long(origin: LiveOrigin, *each: float) -> None:
     """Has the playlist say how long each listed segment is."""
-    lines = origin.playlist_text().decode().replace("TARGETDURATION:2", f"TARGETDURATION:{max(each):.0f}").split("\n")
+    target = f"TARGETDURATION:{max(*each, 1):.0f}"
+    lines = origin.playlist_text().decode().replace("TARGETDURATION:2", target).split("\n")
     durations = iter(each)
     told = [f"#EXTINF:{next(durations):.3f}," if line.startswith("#EXTINF") else line for line in lines]
     origin.playlist = "\n".join(told).encode()
@@ -51,6 +52,15 @@ def frugal(process_with: Callable[[str | None], WorkerProcess]) -> WorkerProcess
         "version: '1'\nprofiles: {balanced: {macroblocks_per_second: 5000}}\nrules:\n"
         "  - {name: listed, severity: high, when: 'matched(\"selftest\")'}\n"
     )
+
+
+def test_segments_that_state_no_length_and_cannot_be_decoded_are_a_gap(process: WorkerProcess, origin: LiveOrigin):
+    """A broadcaster could hide a stream behind segments of 0 s, since none of its time would be lost."""
+    origin.add("0.ts", b"no container at all")
+    seconds_long(origin, 0)
+    record = moderate_all(process, origin, purpose="live")
+    assert record["reasons"]["failed: unsupported_container"] == pytest.approx(0.001)
+    assert process.redis.zscore(BLIND, "s") is not None
 
 
 def test_a_stream_over_its_budget_is_in_the_ledger_and_seen_by_moderators(frugal: WorkerProcess, origin: LiveOrigin):

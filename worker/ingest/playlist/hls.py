@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Final
 
 from worker.errors import PlaylistError
 from worker.ingest.http.resource import ByteRange
@@ -24,6 +25,10 @@ class InitSection:
     byte_range: ByteRange | None = None
 
 
+LEAST_MS: Final = 1
+"""Duration of a segment that states none. What is lost of it would otherwise be no time in the ledger, and no gap."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Segment:
     """One entry of a media playlist."""
@@ -33,7 +38,7 @@ class Segment:
     uri: str
     """Absolute http or https URL; or an absolute path, if the playlist is a local file."""
     duration_ms: int
-    """EXTINF in whole milliseconds, >= 0, so that sums of them are exact."""
+    """EXTINF in whole milliseconds, >= `LEAST_MS`, so that sums of them are exact."""
     byte_range: ByteRange | None = None
     init: InitSection | None = None
     discontinuity: bool = False

@@ -15,7 +15,7 @@ import m3u8
 from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import join, split, without_query
-from worker.ingest.playlist.hls import InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
+from worker.ingest.playlist.hls import LEAST_MS, InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
 from worker.ingest.playlist.interstitials import interstitials
 from worker.ingest.playlist.other_videos import other_videos
 from worker.ingest.playlist.parse_window import ParseWindow, parse_window
@@ -223,7 +223,7 @@ def _segments(
             Segment(
                 sequence=sequence,
                 uri=uri,
-                duration_ms=round(entry["duration"] * 1000),
+                duration_ms=max(LEAST_MS, round(entry["duration"] * 1000)),
                 byte_range=byte_range,
                 init=_init(entry.get("init_section"), base, where),
                 discontinuity=bool(entry["discontinuity"]),
