@@ -37,6 +37,14 @@ def test_raised_and_decided_incidents_are_counted_by_day(redis: Redis, redis_url
     assert "harmless" in shown.out
 
 
+def test_the_list_of_what_is_harmless_finds_nothing(redis: Redis, policy: Policy):
+    """A transparency report would have it among the lists of known material that detected something."""
+    scene = Scene(redis=redis, policy=policy)
+    scene.settle("one", scene.hits([1_000], lists=["allow", "known"]))
+    (day,) = totals(redis, days=1)
+    assert day.counts["raised-list"] == ({"list": "known", "severity": "critical", "count": 1},)
+
+
 def test_a_period_beyond_retention_is_refused(redis_url: str):
     """Totals of the retained days would be taken for those of two years."""
     ran = livewarden("statistics", "--days", "401", environment={"LIVEWARDEN_REDIS_URL": redis_url})

@@ -32,7 +32,7 @@ local function add_ledger_today(purpose, increments)
 end
 
 -- Adds a raised or decided incident, or a changed decision, by its event to today's totals: by rule and severity, and
--- by each list. A revision that leaves the outcome changed no decision.
+-- by each list but `allow`, which finds nothing. A revision that leaves the outcome changed no decision.
 local function add_event_today(text)
   local ok, event = pcall(cjson.decode, text)
   local what = ok and ({
@@ -54,7 +54,9 @@ local function add_event_today(text)
   end
   local amounts = {[what .. ' ' .. data.rule .. ' ' .. data.severity .. outcome] = 1}
   for _, match in ipairs(type(data.matches) == 'table' and data.matches or {}) do
-    amounts[what .. '-list ' .. match.list .. ' ' .. data.severity .. outcome] = 1
+    if match.list ~= 'allow' then
+      amounts[what .. '-list ' .. match.list .. ' ' .. data.severity .. outcome] = 1
+    end
   end
   add_today(data.purpose, amounts)
 end
