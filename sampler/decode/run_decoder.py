@@ -8,7 +8,7 @@ import av
 from av.codec.context import Flags
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from sampler.decode.bounded_decoding import BoundedDecoding
@@ -30,6 +30,8 @@ several times: 300,000 parameter sets in 6 s of video, 3 MB, took 9 s."""
 ONE_A_PACKET = av1.DECODERS | vp9.DECODERS
 """Decoders of codecs of which one picture of each packet is shown, whatever else is in that: it is a temporal unit or a
 superframe."""
+WITHOUT_REFUSAL = frozenset(["mpeg2video", "mpeg4"])
+"""Decoders that make up what a predicted picture leans on, where nothing came before it, and call it right."""
 ALL_LAYERS = {"libdav1d": {"alllayers": "1"}}
 """Options by which a decoder shows pictures of all spatial layers, and not of the highest alone."""
 NO_PICTURE = -1
@@ -47,6 +49,7 @@ class RunDecoder:
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
         self._all_layers = ALL_LAYERS.get(context.name, {})
         self._is_h264 = context.name == "h264"
+        self._makes_up = context.name in WITHOUT_REFUSAL
         self._has_one = context.name in ONE_A_PACKET
         self.frames_decoded = self.bytes_decoded = 0
         self.meter = DecodingMeter(None, context.name)
@@ -65,6 +68,7 @@ class RunDecoder:
         self._disordered = False
         self._refresh: RefreshMap | None = None
         self._spoiled = 0
+        self._unbegun: int | None = None
 
     @property
     def surprises(self) -> bool:
@@ -99,6 +103,7 @@ class RunDecoder:
         self._latest_seconds, self._disordered = -math.inf, False
         self.absent = {index for index in indices if window.packets[index].shown}
         self._refresh, self._spoiled = None, len(window.packets)
+        self._unbegun = run.start if self._makes_up and not run.headless else None
         if run.headless and indices and self._is_h264:
             self._spoil(run.start)
             # A crowd is not decoded below either.
@@ -158,6 +163,10 @@ class RunDecoder:
             if frame.pts is None or not 0 <= frame.pts < len(window.packets):
                 continue
             self.meter.count(frame)
+            if self._unbegun is not None and frame.pict_type != PictureType.I:
+                # What the headers call a keyframe gave no picture, and this one leans on nothing.
+                self._spoil(self._unbegun)
+            self._unbegun = None
             reference = window.packets[frame.pts].reference
             # In the middle of a GOP it means no more than that no recovery point has passed.
             if frame.is_corrupt and reference and not headless:

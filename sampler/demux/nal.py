@@ -174,7 +174,8 @@ class NalReader:
                     intra = False
             elif kind in (SPS, PPS):
                 self._learn_h264(unit, early=not first)
-            elif kind == H264_SEI:
+            elif kind == H264_SEI and not first:
+                # Behind the picture it is none of this one's, and decoders do not read it so.
                 recovery = recovery_frames(unit[1:], recovery)
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)

@@ -3,6 +3,8 @@
 SEI_RECOVERY_POINT = 6
 LARGEST_MESSAGES = 64
 """SEI messages of one NAL unit that are read."""
+HIGHEST_COUNT = 0xFFFF
+"""The most pictures (<=) until all is right, as frame numbers go; decoders pass over more."""
 READ_BYTES = 4096
 """As much of one is read. Encoders write their names and settings in front, in under 1 kB."""
 
@@ -16,7 +18,8 @@ def recovery_frames(payload: bytes, known: int | None) -> int | None:
         if position >= len(payload):
             return known
         if kind == SEI_RECOVERY_POINT:
-            return _golomb(payload[position : position + size])
+            count = _golomb(payload[position : position + size])
+            return known if count is None or count > HIGHEST_COUNT else count
         position += size
     return known
 
@@ -29,10 +32,10 @@ def _number(payload: bytes, position: int) -> tuple[int, int]:
     return 255 * (end - position) + sum(payload[end : end + 1]), end + 1
 
 
-def _golomb(data: bytes) -> int:
-    """The unsigned Exp-Golomb code (H.264 9.1) that `data` begins with; 0 if it is cut off."""
+def _golomb(data: bytes) -> int | None:
+    """The unsigned Exp-Golomb code (H.264 9.1) that `data` begins with; None if it is cut off."""
     bits = len(data) * 8
     value = int.from_bytes(data, "big")
     zeros = bits - value.bit_length()
     length = 2 * zeros + 1
-    return (value >> (bits - length)) - 1 if length <= bits else 0
+    return (value >> (bits - length)) - 1 if length <= bits else None

@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 from kinds import AV1, H264, MPEG2, OPEN_GOP, PICTURES, REFRESH, VP9, x265
-from media import RATE, Recipe, encode, in_mp4, painted, steady
-from mp4_packets import Coded, coded_in, mp4_of
+from media import RATE, Recipe, encode, in_mp4, level_error, painted, steady, x264
+from mp4_packets import Coded, coded_in, mp4_of, repacked
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
@@ -127,6 +127,50 @@ def test_a_recovery_point_behind_other_messages_is_found(before: bytes) -> None:
 def test_a_recovery_point_behind_escaped_bytes_is_found() -> None:
     """The size of a message is that without them (H.264, 7.4.1)."""
     assert recovery_frames(b"\x05\x04\x00\x00\x03\x01\x02\x06\x01\x15\x80", None) == 9
+
+
+@pytest.mark.parametrize("count", [b"\0\0\0\1", b"\0\1", b"\0\0\x80\0\x80", b""])
+def test_a_count_that_makes_no_sense_is_no_recovery_point(count: bytes) -> None:
+    """Decoders pass over it, and show nothing where decoding would begin."""
+    assert recovery_frames(bytes([6, len(count)]) + count + b"\x80", None) is None
+    assert recovery_frames(bytes([6, len(count)]) + count + b"\x80", 3) == 3
+
+
+@pytest.mark.parametrize("slices", [1, 4])
+def test_a_recovery_point_behind_a_picture_is_none_of_its_own(decoder: Decoder, slices: int) -> None:
+    """Decoding would begin at predicted pictures, of which nothing comes."""
+    recipe = in_mp4(x264(slices=slices, keyint=PICTURES // 2, bframes=0, scenecut=0))
+    data = encode(recipe, steady(PICTURES))
+    point = b"\x06\x06\x01\xc0\x80"
+    behind = repacked(data, lambda index, units: [*units, point] if index % 10 == 5 else units)
+    seen, truth = (decoder.sample(one, profile=BALANCED, seed=b"behind") for one in (behind, data))
+
+    assert seen.unmoderated == ()
+    assert [frame.pts_seconds for frame in seen.frames] == [frame.pts_seconds for frame in truth.frames]
+    assert len(seen.frames) >= 3
+
+
+NOT_CODED = b"\0\0\1\xb6\x12\xcf"
+"""The head of an intra picture of MPEG-4 that says it has no content (vop_coded, ISO/IEC 14496-2, 6.2.5)."""
+RIGHT = 12.0
+"""Levels, of 256, by which the strip of a right picture may be off (<=)."""
+
+
+@pytest.mark.parametrize("head", [NOT_CODED, b"\0\0\1\xb6", b"\0\0\1\xb2\0\0\1\xb6\x10"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_pictures_of_mpeg4_behind_a_keyframe_of_nothing_are_concealed(
+    decoder: Decoder, head: bytes, alone: bool
+) -> None:
+    """Its decoder makes up what they lean on and calls them right: all samples would be smeared."""
+    data = mpeg4()
+    packets = [
+        packet._replace(data=head + (b"" if alone else packet.data)) if index % 10 == 5 else packet
+        for index, packet in enumerate(coded_in(data))
+    ]
+    seen = decoder.sample(mp4_of(packets, data), profile=BALANCED, seed=b"nothing")
+
+    assert [frame for frame in seen.frames if not frame.concealed and level_error(frame.picture.luma()) > RIGHT] == []
+    assert any(stretch.reason == "concealed" for stretch in seen.unmoderated)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff" * 5000, b"\x06", b"\x06\x01", b"\x05\xff", b"\x05\x00" * 2500])
