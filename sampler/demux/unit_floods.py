@@ -1,7 +1,7 @@
 """Floods of NAL units in one picture of an MPEG-TS, found before FFmpeg parts its pictures. Runs in the decoder child.
 
 Of H.265 it keeps all units of a picture at once, each with 4 KiB of its own: 2 MB of delimiters take 1.5 GiB. Spread
-over many pictures they cost little, and so do those of H.264.
+over many pictures they cost little, and so do those of H.264 and of MPEG.
 """
 
 from collections import Counter
@@ -25,8 +25,10 @@ MOST_UNKNOWN: Final = 100_000
 """The same of a whole segment, where the programme maps do not tell its codec, or not with one voice: so it is not
 known where its pictures begin. 10 s of 4K with a slice for each row of blocks have 81,000; codecs of other kinds have
 fewer start codes."""
-H264_TYPE, HEVC_TYPE = 0x1B, 0x24
-"""stream_type (H.222.0, table 2-34). A descriptor may call others by these codecs, too."""
+HEVC_TYPE = 0x24
+"""stream_type (H.222.0, table 2-34). A descriptor may call others by this codec, too."""
+UNKEPT_TYPES: Final = frozenset([0x01, 0x02, 0x10, 0x1B])
+"""Those of MPEG-2, MPEG-4 and H.264, whose units FFmpeg does not keep: 35 s of MPEG-2 in 4K have over 100,000."""
 _IS_SLICE: Final = np.array([octet >> 1 in HEVC_SLICES and not octet & 1 for octet in range(256)])
 """By a unit's first byte."""
 
@@ -49,7 +51,7 @@ def hold_units(source: InputFile, share: float) -> None:
             kind = types.get(pid)
             if kind == HEVC_TYPE:
                 rows[pid] = _row_behind(payload, rows[pid])
-            elif kind != H264_TYPE:
+            elif kind not in UNKEPT_TYPES:
                 unknown[pid] += payload.count(START_CODE)
             if unknown[pid] > max(share, 1.0) * MOST_UNKNOWN:
                 raise TooLargeError("the video has more NAL units than pictures need")

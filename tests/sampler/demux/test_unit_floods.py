@@ -2,14 +2,17 @@
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from media import Recipe, encode, in_mp4, rewritten, steady, x264
+from kinds import MPEG2
+from media import Recipe, encode, encode_pictures, in_mp4, rewritten, steady, x264
 from mp4_packets import repacked
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.demux.unit_floods import MOST_A_PICTURE
+from sampler.demux.unit_floods import MOST_A_PICTURE, MOST_UNKNOWN
 from sampler.errors import TooLargeError
 from sampler.limits import Limits
 
@@ -19,6 +22,8 @@ HEVC = Recipe(codec="libx265", options={"preset": "ultrafast", "x265-params": "l
 CODECS = {"h264": (H264, b"\x09\x10"), "hevc": (HEVC, b"\x46\x01\x10")}
 """Recipes, and delimiters that players pass over."""
 MANY = 450_000
+LONG = 800
+"""Pictures: 32 s."""
 VIDEO_PID = 0x100
 FFMPEG_STREAMS = 1_000
 """As many as FFmpeg opens, unless it is told otherwise."""
@@ -50,6 +55,17 @@ def test_a_flood_of_units_in_a_later_picture_of_h264_costs_that_alone(decoder: D
 
     assert seen.frames
     assert seen.frames_total == PICTURES
+
+
+def test_a_long_segment_of_slices_is_sampled(decoder: Decoder) -> None:
+    """MPEG-2 has a slice for each row of blocks: half a minute of 4K would not be moderated."""
+    tall = replace(MPEG2, width=64, height=2160, options={"g": "75", "bf": "0", "qscale": "20"})
+    data = encode_pictures(tall, steady(LONG), lambda index: np.full((2160, 64), 100.0 + index % 50))
+    assert data.count(b"\0\0\1") > MOST_UNKNOWN
+    seen = decoder.sample(data, profile=BALANCED, seed=b"long")
+
+    assert seen.frames_total == LONG
+    assert seen.unmoderated == ()
 
 
 SPREAD = 3_000
