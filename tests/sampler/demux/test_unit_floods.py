@@ -48,6 +48,19 @@ def test_a_flood_of_units_in_the_first_picture_of_h264_is_refused(decoder: Decod
         decoder.sample(data, profile=BALANCED, seed=b"aud")
 
 
+@pytest.mark.parametrize("lead", [0, 3])
+def test_a_flood_where_parameter_sets_are_searched_is_refused(decoder: Decoder, lead: int) -> None:
+    """1.2 MB of H.264 would take 1.1 s, and what comes before parameter sets is searched picture by picture."""
+
+    def change(index: int, units: list[bytes]) -> list[bytes]:
+        slices = [unit for unit in units if unit[0] & 0x1F in (1, 5)]
+        return [CODECS["h264"][1]] * (2 * MOST_A_PICTURE * (index == lead)) + (units if index > lead else slices)
+
+    data = rewritten(encode(H264, steady(PICTURES)), change)
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(data, profile=BALANCED, seed=b"aud")
+
+
 def test_a_flood_of_units_in_a_later_picture_of_h264_costs_that_alone(decoder: Decoder) -> None:
     """A segment would not be moderated for nothing: of H.264 FFmpeg keeps none of them."""
     data = rewritten(encode(H264, steady(PICTURES)), flooded(CODECS["h264"][1], PICTURES // 2))
