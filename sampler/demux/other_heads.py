@@ -1,7 +1,9 @@
 """Properties of packets of codecs that have no NAL units: whether decoding may begin there, and how many pictures it
 takes. Runs in the decoder child. Nothing here is trusted."""
 
+import re
 from collections.abc import Callable
+from typing import Final
 
 from sampler.demux import av1, vp9
 from sampler.demux.picture_head import PictureHead
@@ -10,6 +12,15 @@ MPEG2_PICTURE, MPEG4_PICTURE = b"\x00\x00\x01\x00", b"\x00\x00\x01\xb6"
 """Start codes (ISO/IEC 13818-2, 6.2.3; ISO/IEC 14496-2, 6.2.5)."""
 MPEG2_INTRA = 1
 """picture_coding_type, three bits behind the ten of temporal_reference. MPEG-4's is 0, in the first two bits."""
+MPEG2_STRUCTURE: Final = re.compile(b"\x00\x00\x01\xb5[\x80-\x8f].(.)", re.DOTALL)
+"""Extension of a picture's head up to picture_structure, in its last two bits (6.2.3.1)."""
+MPEG2_FRAME = 3
+"""picture_structure of a whole picture; others are of fields."""
+FIELDS: Final = frozenset([1, 2])
+"""The same of the upper and the lower one."""
+MPEG_DECODERS: Final = frozenset(["mpeg2video", "mpeg4"])
+"""Those of codecs of which a packet has one picture. Of several in a sample of an MP4 some make the first, some the
+last, and some all."""
 
 
 def read_head(codec: str, packet: bytes) -> PictureHead:
@@ -30,7 +41,8 @@ def read_head(codec: str, packet: bytes) -> PictureHead:
 
 def _is_mpeg2_keyframe(packet: bytes) -> bool:
     _, _, picture = packet.partition(MPEG2_PICTURE)
-    return len(picture) > 1 and picture[1] >> 3 & 7 == MPEG2_INTRA
+    # Of several FFmpeg makes the last, which leans on what came before.
+    return len(picture) > 1 and picture[1] >> 3 & 7 == MPEG2_INTRA and _mpeg2_pictures(packet) == 1
 
 
 def _is_mpeg4_keyframe(packet: bytes) -> bool:
@@ -38,11 +50,26 @@ def _is_mpeg4_keyframe(packet: bytes) -> bool:
     return len(picture) > 0 and not picture[0] >> 6
 
 
+def _mpeg2_pictures(packet: bytes) -> int:
+    """Pictures in a packet, up to two, of which one may be of two fields; heads alone cost nothing."""
+    count = packet.count(MPEG2_PICTURE)
+    if count == len(FIELDS):
+        structures = MPEG2_STRUCTURE.findall(packet)
+        return 1 if {structure[0] & MPEG2_FRAME for structure in structures} == FIELDS else count
+    return min(count, 2)
+
+
+def _mpeg4_pictures(packet: bytes) -> int:
+    return min(packet.count(MPEG4_PICTURE), 2)
+
+
 COUNTERS: dict[str, Callable[[bytes], int]] = {
     **dict.fromkeys(av1.DECODERS, av1.coded_pictures),
     **dict.fromkeys(vp9.DECODERS, vp9.coded_pictures),
+    "mpeg2video": _mpeg2_pictures,
+    "mpeg4": _mpeg4_pictures,
 }
-"""By decoder, where a packet may have hidden pictures besides the one that it shows: how many it codes."""
+"""By decoder, how many pictures a packet codes: hidden ones, too."""
 KEYFRAMES: dict[str, Callable[[bytes], bool]] = {
     **dict.fromkeys(av1.DECODERS, av1.is_keyframe),
     **dict.fromkeys(vp9.DECODERS, vp9.is_keyframe),

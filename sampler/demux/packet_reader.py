@@ -15,7 +15,7 @@ from sampler.demux.fragments import Fragments, fragments_of
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
-from sampler.demux.other_heads import read_head
+from sampler.demux.other_heads import MPEG_DECODERS, read_head
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import demoted, describe, has_leading, joined
 from sampler.demux.pids import has_stray_packets
@@ -207,9 +207,8 @@ class Demuxer:
         # Not read again later: of a context whose decoder could not be opened it crashes.
         nal = CODECS[name := context.name]
         extradata = context.extradata or b""
-        share = set_share(limits)
-        self._reader = reader = NalReader(nal, extradata, set_share=share) if nal is not None else None
-        began = 0.0
+        self._reader = reader = NalReader(nal, extradata, set_share=set_share(limits)) if nal is not None else None
+        began, several = 0.0, False
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
             if payload.dts is not None and (payload.pos is None or payload.pos > place_bytes):
@@ -227,6 +226,7 @@ class Demuxer:
             head = reader.read(data) if reader is not None else read_head(name, data)
             if reader is not None and reader.leaf_named:
                 window.lean_on_all()
+            several |= is_mp4 and name in MPEG_DECODERS and head.pictures > 1
             if head.completes:
                 # Its own time stamp is missing, or half a picture later.
                 seconds = window.packets[-1].seconds
@@ -270,7 +270,8 @@ class Demuxer:
             raise NoVideoError("the segment declares video and holds no picture")
         if reader is not None and self._container is Container.MPEG_TS and self.tracks == 1:
             self.parameter_sets = reader.parameter_sets.annex_b() if "truncated" not in self.notes else b""
-        if SECOND_VIDEO_STREAM not in self.notes and (self._has_stray(packets) or (reader and reader.is_ambiguous)):
+        several |= reader is not None and reader.is_ambiguous
+        if SECOND_VIDEO_STREAM not in self.notes and (several or self._has_stray(packets)):
             self.notes.append(SECOND_VIDEO_STREAM)
         yield self._close(window, primer)
 

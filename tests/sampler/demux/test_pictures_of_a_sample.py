@@ -1,7 +1,9 @@
 """Several pictures in one sample of an MP4: some decoders make the first, some the last, and some all."""
 
+from dataclasses import replace
+
 import pytest
-from kinds import x265
+from kinds import MPEG2, x265
 from media import Recipe, encode_pictures, in_mp4, painted, steady, x264
 from mp4_packets import coded_in, mp4_of
 
@@ -16,6 +18,7 @@ RECIPES = {
     "h264, of slices": in_mp4(x264(slices=4, **WHOLE)),
     "h264, of instant pictures": in_mp4(x264(slices=1, keyint=1, bframes=0)),
     "hevc": in_mp4(x265(**WHOLE, open_gop=0)),
+    "mpeg-2": in_mp4(replace(MPEG2, options={"g": str(PICTURES), "bf": "0", "qscale": "4"})),
 }
 
 
