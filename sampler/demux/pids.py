@@ -53,7 +53,7 @@ def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[
     while len(data := read(position, CHUNK_BYTES)) >= TS_PACKET_BYTES:
         rows: Rows = np.frombuffer(data, np.uint8, len(data) // TS_PACKET_BYTES * TS_PACKET_BYTES)
         rows = rows.reshape(-1, TS_PACKET_BYTES)
-        pids = _pids(rows)
+        pids = (rows[:, 1] & 0x1F).astype(np.intp) << 8 | rows[:, 2]
         # FFmpeg looks for the next packet wherever it may begin, and others go on where it should.
         if (rows[:, 0] != TS_SYNC).any() or _has_content_without_payload(rows[pids != NULL_PID]):
             return True
@@ -68,15 +68,10 @@ def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[
             return True
         if _are_repeated(rows, pids, videos, last):
             return True
-        read_tables(rows, known, maps)
+        _read_tables(rows, pids, known, maps)
         position += rows.size
     maps.close()
     return maps.differ
-
-
-def _pids(rows: Rows) -> Numbers:
-    found: Numbers = (rows[:, 1] & 0x1F).astype(np.intp) << 8 | rows[:, 2]
-    return found
 
 
 def _are_repeated(rows: Rows, pids: Numbers, videos: Collection[int], last: dict[int, bytes]) -> bool:
@@ -103,19 +98,8 @@ def _content(rows: Rows) -> Rows:
     return rows[:, [3, *range(CLOCK_END, TS_PACKET_BYTES)]]
 
 
-def streams_in(rows: Rows, before: Collection[int]) -> frozenset[int]:
-    """PIDs of packets in which nothing but PES packets begins; where nothing does, those that were such `before`."""
-    pids = _pids(rows)
-    starts = np.flatnonzero((rows[:, 1] & UNIT_START > 0) & (rows[:, 3] & PAYLOAD > 0))
-    payloads = 4 + (rows[starts, 3] & ADAPTATION > 0) * (1 + rows[starts, 4].astype(np.intp))
-    is_pes = _are_pes(rows[starts], payloads)
-    begun, others = set(pids[starts[is_pes]].tolist()), set(pids[starts[~is_pes]].tolist())
-    return frozenset(begun | set(before)) - others
-
-
-def read_tables(rows: Rows, known: Collection[int], maps: ProgrammeMaps) -> None:
-    """Reads the packets that belong to no known stream."""
-    pids = _pids(rows)
+def _read_tables(rows: Rows, pids: Numbers, known: Collection[int], maps: ProgrammeMaps) -> None:
+    """Reads the packets that belong to no stream that FFmpeg knows."""
     is_table = ~among(pids, [*known, NULL_PID]) & (rows[:, 3] & PAYLOAD > 0)
     for row, pid in zip(rows[is_table], pids[is_table].tolist(), strict=True):
         begin = 4 + (1 + int(row[4]) if row[3] & ADAPTATION else 0)

@@ -27,8 +27,7 @@ class ProgrammeMaps:
         """Takes the PIDs of the streams that FFmpeg knows, and of those that are sampled."""
         self._others = frozenset(known) - frozenset(videos)
         self._videos = frozenset(videos)
-        self.types: dict[int, int] = {}
-        """First types of the videos, by PID."""
+        self._types: dict[int, int] = {}
         self._open: dict[int, bytes] = {}
         self._seen: set[tuple[bytes, bool]] = set()
         self.differ = False
@@ -46,7 +45,7 @@ class ProgrammeMaps:
             self._open[pid] = before + payload
         table = payload[begin:]
         if self._is_new(table, whole=False):
-            self.differ |= any(pid in self._others and kind in VIDEO_TYPES for kind, pid in _entries(table))
+            self.differ |= any(pid in self._others and kind in VIDEO_TYPES for kind, pid in entries(table))
 
     def close(self) -> None:
         """Reads what is left at the input's end."""
@@ -59,8 +58,8 @@ class ProgrammeMaps:
             return
         while len(tables) >= HEAD_BYTES and tables[0] != STUFFING:
             if tables[0] == MAP:
-                for kind, stream in _entries(tables):
-                    self.differ |= stream in self._videos and self.types.setdefault(stream, kind) != kind
+                for kind, stream in entries(tables):
+                    self.differ |= stream in self._videos and self._types.setdefault(stream, kind) != kind
             tables = tables[_size_bytes(tables) :]
 
     def _is_new(self, table: bytes, *, whole: bool) -> bool:
@@ -76,7 +75,7 @@ def _size_bytes(table: bytes) -> int:
     return 3 + ((table[1] & 0xF) << 8 | table[2])
 
 
-def _entries(table: bytes) -> Iterator[tuple[int, int]]:
+def entries(table: bytes) -> Iterator[tuple[int, int]]:
     """(stream_type, PID) of each stream in a map, as far as it is there; any table is read as one."""
     if len(table) < HEAD_BYTES:
         return

@@ -41,7 +41,7 @@ class TableChanges:
         for pid, row in zip(pids[own].tolist(), rows[own], strict=True):
             packet = row.tobytes()
             payload = packet[4 + (1 + packet[4] if packet[3] & ADAPTATION else 0) :]
-            if payload == self._latest[pid] and packet[1] & UNIT_START and _has_one(payload):
+            if payload == self._latest[pid] and packet[1] & UNIT_START and has_one(payload):
                 continue
             self._latest[pid] = payload
             self._left[pid] -= 1
@@ -49,7 +49,7 @@ class TableChanges:
                 raise TooLargeError("the lists of programmes change more often than a segment needs")
 
 
-def _has_one(payload: bytes) -> bool:
+def has_one(payload: bytes) -> bool:
     """True if one table is in it, and nothing else: FFmpeg passes over what is the same as the one before,
     and over zeros."""
     end = 1 + HEAD_BYTES + ((payload[2] & 0xF) << 8 | payload[3]) if len(payload) > HEAD_BYTES else len(payload) + 1

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from sampler.demux.encryption import TS_PACKET_BYTES
 from sampler.demux.nal import FIRST_BLOCK, HEVC_SLICES
 from sampler.demux.parameter_sets import H264_SPS, START_CODE
-from sampler.demux.pids import NULL_PID, Numbers, among, read_tables, streams_in
-from sampler.demux.programmes import VIDEO_TYPES, ProgrammeMaps
+from sampler.demux.pids import Numbers, among
+from sampler.demux.plain_maps import plain_types
+from sampler.demux.programmes import VIDEO_TYPES
 from sampler.demux.source import InputFile
 from sampler.demux.ts_packets import aligned
 from sampler.demux.ts_payloads import Pieces, payloads, pieces_of
@@ -24,7 +25,7 @@ from sampler.errors import TooLargeError
 MOST_A_PICTURE: Final = 50_000
 """NAL units (<=) of one picture, which take FFmpeg 0.2 s. Slices cut to fit into network packets are under 1,000."""
 MOST_UNKNOWN: Final = 100_000
-"""The same of a whole segment, where the programme maps do not tell its codec, or not with one voice: so it is not
+"""The same of a whole segment, where the programme maps do not tell its codec, or can be read in two ways: so it is not
 known where its pictures begin. 10 s of 4K with a slice for each row of blocks have 81,000; codecs of other kinds have
 fewer start codes."""
 H264_TYPE, HEVC_TYPE = 0x1B, 0x24
@@ -52,7 +53,7 @@ def hold_units(source: InputFile, share: float) -> None:
         TooLargeError: there is one.
         UndecodableError: it is no row of packets.
     """
-    types = _stream_types(source, share)
+    types = plain_types(source, share)
     rows, unknown, searched = Counter[int](), Counter[int](), None
     for data in aligned(source, share):
         pieces = pieces_of(data)
@@ -77,17 +78,6 @@ def _searched(pieces: Pieces, types: dict[int, int]) -> dict[int, int]:
     read = np.cumsum(np.bincount(packets[is_video], sizes[is_video]))
     is_early = is_video & (packets < np.count_nonzero(read < SEARCHED_BYTES))
     return {pid: int(sizes[is_early & (pieces.pids == pid)].sum()) for pid in videos}
-
-
-def _stream_types(source: InputFile, share: float) -> dict[int, int]:
-    """Types of streams by PID; none where one has two."""
-    maps, streams = ProgrammeMaps(known=(), videos=range(NULL_PID)), frozenset[int]()
-    for data in aligned(source, share):
-        rows = np.frombuffer(data, np.uint8).reshape(-1, TS_PACKET_BYTES)
-        streams = streams_in(rows, streams)
-        read_tables(rows, streams, maps)
-    maps.close()
-    return {} if maps.differ else maps.types
 
 
 def _hevc_row(payload: bytes, before: int) -> int:

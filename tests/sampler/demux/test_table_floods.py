@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 from media import encode, steady, x264
+from ts_tables import TS_PACKET_BYTES, packet, section
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 from sampler.errors import InputError, TooLargeError
 
-TS_PACKET_BYTES = 188
 PAT_PID, SDT_PID, MAP_PID = 0, 0x11, 0x1000
 PAT_TABLE, SDT_TABLE = 0x00, 0x42
 PROGRAMMES, SERVICES = 40, 16
@@ -30,27 +30,6 @@ def with_packets(flood: Sequence[bytes], data: bytes) -> bytes:
     """The MPEG-TS with more packets in its middle."""
     middle = len(data) // (2 * TS_PACKET_BYTES) * TS_PACKET_BYTES
     return data[:middle] + b"".join(flood) + data[middle:]
-
-
-def checksum(data: bytes) -> bytes:
-    """CRC of a table (ITU-T H.222.0, annex A)."""
-    found = 0xFFFFFFFF
-    for octet in data:
-        found ^= octet << 24
-        for _ in range(8):
-            found = (found << 1 ^ (0x04C11DB7 if found >> 31 else 0)) & 0xFFFFFFFF
-    return found.to_bytes(4)
-
-
-def section(table: int, version: int, content: bytes) -> bytes:
-    """A table of its own (2.4.4.11)."""
-    head = struct.pack(">BHHBBB", table, 0xB000 | len(content) + 9, 1, 0xC1 | version % 32 << 1, 0, 0)
-    return head + content + checksum(head + content)
-
-
-def packet(pid: int, sections: bytes, stuffing: bytes = b"\xff") -> bytes:
-    """A TS packet in which tables begin."""
-    return (struct.pack(">BHBB", 0x47, 0x4000 | pid, 0x10, 0) + sections).ljust(TS_PACKET_BYTES, stuffing)
 
 
 def programmes(number: int, count: int = PROGRAMMES) -> bytes:

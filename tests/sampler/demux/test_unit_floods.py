@@ -9,10 +9,11 @@ import pytest
 from kinds import MPEG2
 from media import Recipe, encode, encode_pictures, in_mp4, rewritten, steady, x264
 from mp4_packets import repacked
+from ts_tables import IN_FORCE, TS_PACKET_BYTES, checksum
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.demux.unit_floods import MOST_A_PICTURE, MOST_UNKNOWN
+from sampler.demux.unit_floods import MOST_A_PICTURE, MOST_UNKNOWN, SEARCHED_BYTES
 from sampler.errors import TooLargeError
 from sampler.limits import Limits
 
@@ -24,7 +25,7 @@ CODECS = {"h264": (H264, b"\x09\x10"), "hevc": (HEVC, b"\x46\x01\x10")}
 MANY = 450_000
 LONG = 800
 """Pictures: 32 s."""
-VIDEO_PID = 0x100
+LIST_PID, VIDEO_PID, MAP_PID = 0, 0x100, 0x1000
 FFMPEG_STREAMS = 1_000
 """As many as FFmpeg opens, unless it is told otherwise."""
 
@@ -118,6 +119,53 @@ def test_a_flood_is_found_whatever_a_map_says(decoder: Decoder, kind: int) -> No
     lying[at] = kind
     with pytest.raises(TooLargeError, match="NAL units"):
         decoder.sample(bytes(lying), profile=BALANCED, seed=b"aud")
+
+
+def of_h264(table: bytes) -> bytes:
+    """The clip's programme map, which calls its video H.264."""
+    return table[:-4].replace(b"\x24\xe1\x00", b"\x1b\xe1\x00")
+
+
+def damaged(table: bytes) -> bytes:
+    """The same, with a checksum that is wrong."""
+    return of_h264(table) + bytes(4)
+
+
+def not_in_force(table: bytes) -> bytes:
+    """The same, as one that is to come."""
+    content = of_h264(table)
+    content = content[:5] + bytes([content[5] & ~IN_FORCE]) + content[6:]
+    return content + checksum(content)
+
+
+def unlisted(table: bytes) -> bytes:
+    """The same, of which no list tells."""
+    content = of_h264(table)
+    return content + checksum(content)
+
+
+@pytest.mark.parametrize("change", [damaged, not_in_force, unlisted])
+def test_a_flood_is_found_though_ffmpeg_reads_no_map(decoder: Decoder, change: Callable[[bytes], bytes]) -> None:
+    """It finds the codec by itself, and a map that it does not read would name another."""
+    # In H.264 these are a parameter set and pictures.
+    seeming = [b"\x67\x01\x80", *[b"\x65\x88\x80"] * 3]
+    flood = flooded(CODECS["hevc"][1], PICTURES // 2)
+    data = rewritten(
+        encode(replace(HEVC, width=960, height=540), steady(PICTURES)),
+        lambda index, units: [*flood(index, units), *(seeming if index == 0 else [])],
+    )
+    assert data.index((CODECS["hevc"][1] + b"\0\0\0\1") * 3) > 2 * SEARCHED_BYTES
+    packets = []
+    for start in range(0, len(data), TS_PACKET_BYTES):
+        one = data[start : start + TS_PACKET_BYTES]
+        pid = (one[1] & 0x1F) << 8 | one[2]
+        if pid == MAP_PID:
+            end = 8 + ((one[6] & 0xF) << 8 | one[7])
+            one = (one[:5] + change(one[5:end])).ljust(TS_PACKET_BYTES, b"\xff")
+        if pid != LIST_PID or change is not unlisted:
+            packets.append(one)
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(b"".join(packets), profile=BALANCED, seed=b"aud")
 
 
 @pytest.mark.parametrize("place", [0, PICTURES // 2])
