@@ -7,6 +7,7 @@ from collections.abc import Callable
 import av
 import pytest
 from media import FRAME_TICKS, RATE, encode_pictures, number_in, painted, steady, x264
+from ts_tables import section
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
@@ -33,21 +34,9 @@ def coded(first: int) -> list[bytes]:
 SHOWN, OTHERS = coded(0), coded(HIDDEN)
 
 
-def crc(data: bytes) -> int:
-    """That of tables (ITU-T H.222.0, annex A)."""
-    found = 0xFFFFFFFF
-    for octet in data:
-        found ^= octet << 24
-        for _ in range(8):
-            found = (found << 1 ^ (0x04C11DB7 if found & 0x80000000 else 0)) & 0xFFFFFFFF
-    return found
-
-
 def table(pid: int, kind: int, body: bytes, *, version: int = 0) -> bytes:
     """Packets with a table (2.4.4)."""
-    head = struct.pack(">BHHBBB", kind, 0xB000 | len(body) + 9, 1, 0xC1 | version << 1, 0, 0)
-    section = head + body
-    payload = b"\0" + section + struct.pack(">I", crc(section))
+    payload = b"\0" + section(kind, version, body)
     parts = [payload[at : at + PAYLOAD_BYTES] for at in range(0, len(payload), PAYLOAD_BYTES)]
     return b"".join(
         struct.pack(">BHB", 0x47, (0 if number else 0x4000) | pid, PAYLOAD | version + number)

@@ -19,6 +19,7 @@ from media import (
     steady,
     x264,
 )
+from ts_tables import checksum
 
 from config.profiles import BALANCED, SamplingProfile
 from sampler.child.decoder import Decoder
@@ -259,9 +260,9 @@ def two_programmes(first: bytes, second: bytes) -> bytes:
         length = int.from_bytes(moved[at + 1 : at + 3], "big") & 0xFFF
         section = moved[at : at + 3 + length - 4].replace(b"\xe1\x00", b"\xe2\x00")
         section[3:5] = (2).to_bytes(2, "big")
-        moved[at : at + 3 + length] = section + crc(section)
+        moved[at : at + 3 + length] = section + checksum(section)
     table = bytes.fromhex("00b011 0001 c1 00 00 0001 f000 0002 f100")
-    associations = b"\x47\x40\x00\x10\x00" + table + crc(table)
+    associations = b"\x47\x40\x00\x10\x00" + table + checksum(table)
     packets = [associations.ljust(TS_PACKET_BYTES, b"\xff")]
     sources = [
         [data[start : start + TS_PACKET_BYTES] for start in range(0, len(data), TS_PACKET_BYTES)]
@@ -270,13 +271,3 @@ def two_programmes(first: bytes, second: bytes) -> bytes:
     for index in range(max(map(len, sources))):
         packets += [source[index] for source in sources if index < len(source) and source[index][1:3] != b"\x40\x00"]
     return b"".join(packet for packet in packets if packet[1:3] not in (b"\x40\x11", b"\x00\x11"))
-
-
-def crc(section: bytes) -> bytes:
-    """CRC-32 of a section (ITU-T H.222.0, annex A)."""
-    register = 0xFFFFFFFF
-    for octet in section:
-        register ^= octet << 24
-        for _ in range(8):
-            register = (register << 1 ^ (0x04C11DB7 if register >> 31 else 0)) & 0xFFFFFFFF
-    return register.to_bytes(4, "big")
