@@ -14,8 +14,9 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from models.pdq.blurred_borders import between_blurred
+from models.pdq.border_lines import SOFT_LINES, LineBytes, shares_of
 from models.pdq.pdq import MIN_SIDE_PIXELS, Picture
 
 MAX_LEVELS = 3
@@ -42,9 +43,6 @@ FIRST_LINE_SHARE = 0.01
 """Share of a side up to which (<=) the plainest line gives a border's level: the outermost may be an encoder's
 leftover, and those after it cut letters."""
 
-SOFT_LINES = 4
-"""Lines that a scaled border's soft edge has at most."""
-
 SOFT_SHARE = 0.75
 """A line belongs to the soft edge if it is off the border's level by less than this share of what the next line is."""
 
@@ -59,22 +57,7 @@ MIN_PICTURE_SHARE = 0.2
 """Share of a side: if less would be left, it is a plain picture with something in it. An upright telephone's picture in
 a wide one has 0.32 of its width."""
 
-STEP = 6
-"""Grey levels between two pixels, one line apart from each other, over which it is a step: a blurred copy has less."""
-
-STEP_SHARE = 0.2
-"""Share of a line that steps, at or over which it may be the edge between a blurred copy and the picture."""
-
-STEP_RATIO = 10
-"""And at or over this many times the mean of all lines from the picture's edge on, which hold no detail but a logo."""
-
-BLURRED_SHARES = (0.05, 0.42)
-"""Shares of a side between which (<=) a blurred border's is, at either end."""
-
 _SAMPLES_A_LINE = 96
-
-_Bytes = npt.NDArray[np.uint8]
-_Shares = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +96,9 @@ def without_borders(luma: Picture) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
 
     Returns:
         What is inside its border, and inside the borders within, outermost first, at most MAX_LEVELS; and, to MAX_BOXES
-        in all, other answers where a plain border is not the same at both ends of an axis: what is inside one that is
-        (a white sky hides the end of a white border), and what is between two blurred ones, of which one may be even
-        enough to count as plain.
+        in all, other answers where a border is not the same at both ends of an axis: what is inside one that is (a
+        white sky hides the end of a white border, and any sky that of a blurred one), and what is between two blurred
+        ones, of which one may be even enough to count as plain.
     """
     height, width = luma.shape
     outer = Box(top=0, bottom=height, left=0, right=width)
@@ -124,15 +107,17 @@ def without_borders(luma: Picture) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
     while len(levels) < MAX_LEVELS:
         picture = outer.of(luma)
         rows, columns = _rows(picture), _columns(picture)
-        plain, blurred = _box(_plain(rows, columns), picture), None
+        plain = _box(_plain(rows, columns), picture)
+        found = [] if plain is None else [plain, _evened(plain, picture)]
         if plain is None or not plain.is_between_two(picture):
-            blurred = _box((_between_blurred(rows), _between_blurred(columns)), picture)
-        if (inner := plain or blurred) is None:
+            blurred = zip(between_blurred(rows), between_blurred(columns), strict=True)
+            found += [_box(inside, picture) for inside in blurred]
+        boxes = list(dict.fromkeys(box.within(outer) for box in found if box is not None))
+        if not boxes:
             break
-        if plain is not None:
-            others += [box.within(outer) for box in (_evened(plain, picture), blurred) if box is not None]
-        outer = inner.within(outer)
+        outer = boxes[0]
         levels.append(outer)
+        others += boxes[1:]
     return tuple(levels), tuple(others[: MAX_BOXES - len(levels)])
 
 
@@ -161,19 +146,19 @@ def _evened(box: Box, luma: Picture) -> Box | None:
     return None if evened == box else evened
 
 
-def _rows(luma: Picture) -> _Bytes:
+def _rows(luma: Picture) -> LineBytes:
     """All rows, with pixels from a part of the columns: uint8, (height, _SAMPLES_A_LINE or less)."""
     step = -(-luma.shape[1] // _SAMPLES_A_LINE)
     return np.ascontiguousarray(luma[:, step // 2 :: step].astype(np.uint8, copy=False))
 
 
-def _columns(luma: Picture) -> _Bytes:
+def _columns(luma: Picture) -> LineBytes:
     """All columns, as rows, with pixels from a part of the rows: uint8, (width, _SAMPLES_A_LINE or less)."""
     step = -(-luma.shape[0] // _SAMPLES_A_LINE)
     return np.asarray(cv2.transpose(luma[step // 2 :: step].astype(np.uint8)), np.uint8)
 
 
-def _plain(rows: _Bytes, columns: _Bytes) -> tuple[tuple[int, int], tuple[int, int]]:
+def _plain(rows: LineBytes, columns: LineBytes) -> tuple[tuple[int, int], tuple[int, int]]:
     """Rows and columns inside plain borders of one level: of the sharpest one; others are left for a next pass."""
     found = [_plain_border(lines) for lines in (rows, rows[::-1], columns, columns[::-1])]
     level = max((border.sharpness, border.level) for border in found)[1]
@@ -198,7 +183,7 @@ class _PlainBorder:
     """As of MIN_SHARPNESS, 0 to 1."""
 
 
-def _plain_border(lines: _Bytes) -> _PlainBorder:
+def _plain_border(lines: LineBytes) -> _PlainBorder:
     """The border of one level at the first lines."""
     count = len(lines)
     outer = lines[: round(FIRST_LINE_SHARE * count) + 1]
@@ -216,10 +201,10 @@ def _plain_border(lines: _Bytes) -> _PlainBorder:
     return _PlainBorder(lines=end, level=level, sharpness=sharpness)
 
 
-def _end_of_border(apart: _Bytes, first: int, tolerance: int) -> tuple[float, int]:
+def _end_of_border(apart: LineBytes, first: int, tolerance: int) -> tuple[float, int]:
     """Sharpness of a border and its count of lines, from their difference to its level; none: (0, 0)."""
     count = len(apart)
-    shares = _shares(apart <= tolerance)
+    shares = shares_of(apart <= tolerance)
     plain = first + np.flatnonzero(shares[first:] >= PLAIN_SHARE)
     if plain.size == 0:
         return 0.0, 0
@@ -232,7 +217,7 @@ def _end_of_border(apart: _Bytes, first: int, tolerance: int) -> tuple[float, in
     return (0.0, 0) if too_much or sharpness < MIN_SHARPNESS else (sharpness, end)
 
 
-def _past_soft_edge(apart: _Bytes, end: int) -> int:
+def _past_soft_edge(apart: LineBytes, end: int) -> int:
     means = apart[end : end + SOFT_LINES + 1].mean(axis=1)
     for line, (one, following) in enumerate(pairwise(means)):
         if one >= SOFT_SHARE * following:
@@ -240,37 +225,5 @@ def _past_soft_edge(apart: _Bytes, end: int) -> int:
     return end + max(0, len(means) - 1)
 
 
-def _apart(one: _Bytes, other: _Bytes) -> _Bytes:
+def _apart(one: LineBytes, other: LineBytes) -> LineBytes:
     return np.asarray(cv2.absdiff(one, other), np.uint8)
-
-
-def _shares(mask: npt.NDArray[np.bool_]) -> _Shares:
-    """Share of each line that is set: float32, (lines,)."""
-    means = cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
-    return np.asarray(means, np.float32).ravel()
-
-
-def _between_blurred(lines: _Bytes) -> tuple[int, int]:
-    """Lines [first, end) between two borders without detail, each of which ends in a straight edge; or all lines.
-
-    Both ends are needed: a plain sky over a straight horizon is one such border, and common.
-    """
-    count = len(lines)
-    if count < 2 * MIN_SIDE_PIXELS:
-        return 0, count
-    steps = _shares(_apart(lines[2:], lines[:-2]) > STEP)
-    before, after = _blurred_border(lines, steps), _blurred_border(lines[::-1], steps[::-1])
-    return (before, count - after) if before and after else (0, count)
-
-
-def _blurred_border(lines: _Bytes, steps: _Shares) -> int:
-    """Count of lines from the first on that have no detail, up to a straight edge; none: 0."""
-    first, last = (round(share * len(steps)) for share in BLURRED_SHARES)
-    before = np.cumsum(steps[: last - 1]) / np.arange(1, last)
-    edges = steps[first + 2 : last + 1]
-    edge = int((edges - STEP_RATIO * before[first : last - 1]).argmax())
-    if edges[edge] < max(STEP_SHARE, STEP_RATIO * before[first + edge]):
-        return 0
-    edge += first + 2
-    near = lines[edge - 1 : edge + SOFT_LINES].astype(np.int16)
-    return edge + int(np.abs(np.diff(near, axis=0)).mean(axis=1).argmax())

@@ -96,14 +96,23 @@ def with_caption(picture: Array) -> Array:
     return luma
 
 
-def beside_itself_blurred(picture: Array) -> Array:
-    """In the middle of a wide frame that is filled with an enlarged, blurred copy."""
+def beside_itself_blurred(picture: Array, sigma: float = 0.03) -> Array:
+    """In the middle of a wide frame that is filled with an enlarged, blurred copy; `sigma`: in widths of the frame."""
     height, width = picture.shape
     wide = 2 * max(height, width)
     filled = cv2.resize(picture, (wide, height * wide // width), interpolation=cv2.INTER_LINEAR)
     above = (filled.shape[0] - height) // 2
-    luma = cv2.GaussianBlur(filled[above : above + height], (0, 0), 0.03 * wide).astype(np.uint8)
+    luma = cv2.GaussianBlur(filled[above : above + height], (0, 0), sigma * wide).astype(np.uint8)
     luma[:, (wide - width) // 2 : (wide - width) // 2 + width] = picture
+    return luma
+
+
+def over_itself_blurred(picture: Array, above: int) -> Array:
+    """Between blurred copies of itself above and below it, of so many rows each."""
+    height, width = picture.shape
+    filled = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.03 * width), np.uint8)
+    luma = np.asarray(cv2.resize(filled, (width, height + 2 * above)), np.uint8)
+    luma[above : above + height] = picture
     return luma
 
 
@@ -117,6 +126,44 @@ def test_borders_with_something_on_them(
     for shown in (transform(picture), coded(transform(picture), 60)):
         distances = [hash_luma(inner).distance(hash_luma(picture)) for inner in insides(shown)]
         assert min(distances, default=256) <= 31
+
+
+@pytest.mark.parametrize("noise", [0, 3])
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "camera.png", "coins.png"])
+def test_a_copy_that_is_little_blurred_is_cut_off(photograph: Callable[[str], Array], name: str, noise: float) -> None:
+    """Programs blur the copy by a hundredth of the frame, and do not dim it: it goes from white to black in few pixels.
+    A camera's noise over all would be detail in it."""
+    picture = np.asarray(cv2.cvtColor(photograph(name), cv2.COLOR_RGB2GRAY), np.uint8)
+    blurred = beside_itself_blurred(picture, 0.01)
+    grain = np.random.default_rng(1).normal(0, noise, blurred.shape)
+    shown = coded(np.clip(blurred + grain, 0, 255).astype(np.uint8), 60 if noise == 0 else 95)
+    assert min((hash_luma(inner).distance(hash_luma(picture)) for inner in insides(shown)), default=256) <= 31
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "camera.png"])
+def test_a_sky_that_goes_on_in_its_copy_leaves_no_border(
+    photograph: Callable[[str], Array], name: str, *, upside_down: bool
+) -> None:
+    """The edge under the sky is not to be seen: the border at the other end would stay with it."""
+    picture = np.array(cv2.cvtColor(photograph(name), cv2.COLOR_RGB2GRAY), np.uint8)
+    half = picture.shape[0] // 2
+    picture[:half] = np.linspace(110, 250, picture.shape[1])
+    shown = coded(over_itself_blurred(picture, picture.shape[0] // 6)[:: -1 if upside_down else 1], 60)
+    listed = hash_luma(picture[:: -1 if upside_down else 1])
+    assert min((hash_luma(inner).distance(listed) for inner in insides(shown)), default=256) <= 31
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "camera.png"])
+def test_letters_that_fill_a_blurred_border_leave_it_one(photograph: Callable[[str], Array], name: str) -> None:
+    """A channel's name in a narrow border would be its detail."""
+    picture = np.asarray(cv2.cvtColor(photograph(name), cv2.COLOR_RGB2GRAY), np.uint8)
+    above = picture.shape[0] // 6
+    luma = over_itself_blurred(picture, above)
+    at = (picture.shape[1] // 6, above * 3 // 4)
+    cv2.putText(luma, "@someone LIVE", at, cv2.FONT_HERSHEY_DUPLEX, above / 55, 255, 3, cv2.LINE_AA)
+    shown = coded(luma, 60)
+    assert min((hash_luma(inner).distance(hash_luma(picture)) for inner in insides(shown)), default=256) <= 31
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "camera.png"])
