@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -13,6 +13,9 @@ from sampler.frames import SampleReason
 SHORTEST_STEP = 0.5
 """Share of the gap that a step has at least: steps are drawn evenly from there to the whole gap. A broadcaster who
 knows all but the seed is seen by them with an insert of 0.5, 1 and 1.5 s in 33, 67 and 92 % at a gap of 2 s."""
+LONGEST_OVERRUN_SECONDS = 0.01
+"""A stretch may be longer than the gap by this, if its last picture begins within it: 60 pictures at 29.97 a second
+last 2.002 s, by clocks of which some count milliseconds."""
 
 
 class SecretInstants:
@@ -38,7 +41,7 @@ def fill_gaps(
     chosen: dict[int, SampleReason],
 ) -> bool:
     """Adds pictures of a run so that no stretch from `last_seconds`, the sample before, to `until` is longer than the
-    gap. Samples fall on pictures, so a stretch may be longer by one picture's time.
+    gap. Samples fall on pictures, so a stretch may be longer by one picture's time (`begins_before`).
 
     Returns:
         True if pictures were added.
@@ -47,11 +50,13 @@ def fill_gaps(
     if clean[0] not in chosen:
         anchors.insert(0, last_seconds)
     before = len(chosen)
+    shown_seconds = [packets[index].seconds for index in clean]
     for previous, following in pairwise([*anchors, until]):
         draws = instants.draws("gap", max(previous, packets[clean[0]].seconds))
         wanted: list[float] = []
         at = previous
-        while following - at > gap_seconds + SAME_INSTANT_SECONDS:
+        last_begins = begins_before(shown_seconds, following)
+        while last_begins - at > gap_seconds + SAME_INSTANT_SECONDS:
             if at == -math.inf:
                 at = packets[clean[0]].seconds
             else:
@@ -102,6 +107,13 @@ def first_at_or_after(packets: Sequence[VideoPacket], clean: Sequence[int], want
             position += 1
         found.append(clean[position])
     return found
+
+
+def begins_before(shown_seconds: Sequence[float], seconds: float) -> float:
+    """Time up to which a sample has to reach to speak for all that is shown before `seconds`: the beginning of the last
+    picture, or `LONGEST_OVERRUN_SECONDS` before, if that is later. `shown_seconds`: ascending."""
+    place = bisect_left(shown_seconds, seconds - SAME_INSTANT_SECONDS)
+    return max(shown_seconds[place - 1], seconds - LONGEST_OVERRUN_SECONDS) if place else seconds
 
 
 def first_after(ascending: Sequence[float], seconds: float, end_seconds: float) -> float:

@@ -19,7 +19,7 @@ from config.profiles import SamplingProfile
 from sampler.demux.packets import PacketRun, VideoPacket, own_pictures, runs
 from sampler.frames import SampleReason
 from sampler.plan.budget import DecodingBound
-from sampler.plan.gaps import SecretInstants, audit, close_holes, fill_gaps, first_after
+from sampler.plan.gaps import SecretInstants, audit, begins_before, close_holes, fill_gaps, first_after
 from sampler.plan.leads import with_leads
 from sampler.plan.padding import find_doubts, with_room
 from sampler.plan.planned_picture import PlannedPicture
@@ -275,6 +275,7 @@ def _assembled(
     refused, spare = bound.refuse(packets, [part.run for part in parts], targets, watched)
     dropped = set(refused)
     owed_seconds = sorted(packets[index].seconds for index in owed.keys() - dropped)
+    shown_seconds = sorted(packets[index].seconds for part in parts for index in part.own)
     over: set[int] = set()
     for number, part in enumerate(parts):
         late = dropped.intersection(targets[number])
@@ -285,12 +286,11 @@ def _assembled(
 
     def picture(index: int) -> PlannedPicture:
         if index in reasons:
-            until = first_after(owed_seconds, packets[index].seconds, end_seconds)
-            is_keyframe = reasons[index] is SampleReason.KEYFRAME
+            until = begins_before(shown_seconds, first_after(owed_seconds, packets[index].seconds, end_seconds))
             return PlannedPicture(
                 index=index,
                 reason=reasons[index],
-                until_seconds=until if is_keyframe else None,
+                until_seconds=until if reasons[index] is SampleReason.KEYFRAME else None,
                 begins=begins.get(index),
             )
         return PlannedPicture(

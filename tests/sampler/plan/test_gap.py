@@ -22,6 +22,8 @@ STREAMS = {
 LONG_GOP = x264(bframes=3, keyint=500, scenecut=0)
 SHORT_GOPS = x264(bframes=3, keyint=45, min_keyint=45, scenecut=0)
 """Shorter than the gap: keyframes are all that time asks for."""
+NTSC_TICKS = 3003
+"""A picture's time at 29.97 pictures a second."""
 ROUNDING_SECONDS = 1e-6
 AUDITED = BALANCED.model_copy(update={"audits_per_minute": 60.0})
 """An audit each second, so that five seconds surely have one."""
@@ -170,3 +172,15 @@ def test_another_seed_audits_other_pictures(decoder: Decoder) -> None:
     assert len(audits) >= 6
     assert max(audits) - min(audits) > 1
     assert len(others) <= 2  # an audit may fall on a picture that is sampled anyway
+
+
+@pytest.mark.parametrize("gop", [60, 30])
+def test_two_seconds_of_american_television_are_no_longer_than_the_gap(decoder: Decoder, gop: int) -> None:
+    """All streams of 29.97 pictures a second would take twice the samples that those of 30 do, for 1 ms in 2 s."""
+    recipe = x264(keyint=gop, min_keyint=gop, scenecut=0)
+    data = encode(recipe, [index * NTSC_TICKS for index in range(240)])
+    unaudited = BALANCED.model_copy(update={"audits_per_minute": 0.0})
+    segment = decoder.sample(data, profile=unaudited, seed=b"television")
+
+    assert [round(frame.pts_seconds * CLOCK / NTSC_TICKS) for frame in segment.frames] == [0, 60, 120, 180]
+    assert segment.unmoderated == ()
