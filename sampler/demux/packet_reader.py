@@ -17,7 +17,7 @@ from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
 from sampler.demux.other_heads import MPEG_DECODERS, read_head
 from sampler.demux.packet_window import PacketWindow
-from sampler.demux.packets import demoted, describe, has_leading, joined
+from sampler.demux.packets import demoted, describe, has_leading, joined, keyframes_as_shown
 from sampler.demux.pids import has_stray_packets
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.rate import hold_rate
@@ -279,6 +279,8 @@ class Demuxer:
         """Counts a full window's times from the origin, judges its rate, and puts the GOP before in front of it where
         it begins with leading pictures."""
         seconds = [packet.seconds for packet in window.packets]
+        window.replace(demoted(window.packets))
+        window.replace(keyframes_as_shown(window.packets))
         # Pictures that an edit list hides are not on a player's timeline.
         shown = [packet.seconds for packet in window.packets if packet.shown] or seconds
         if self._first_seconds is None:
@@ -287,12 +289,10 @@ class Demuxer:
             self._first_seconds = min(shown) - self.begins_seconds
         self._last_seconds = max(self._last_seconds, *shown)
         hold_rate(seconds, self.limits)
-        for index, packet in demoted(window.packets).items():
-            window.packets[index] = packet
         if not has_leading(window.packets):
             return window
         if self._before is not None:
-            primer = moved(self._before, window.payloads[0], window.packets[0].seconds)
+            primer = moved(self._before, window.payloads[0], seconds[0])
         self._before = None
         if primer is not None:
             window.packets[:0] = primer.hidden()

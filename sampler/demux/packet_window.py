@@ -1,5 +1,6 @@
 """Packets that are planned and decoded together. Runs in the decoder child."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from av.packet import Packet
@@ -29,3 +30,8 @@ class PacketWindow:
         for index in range(max(self._leaned_on - 1, 0), len(self.packets)):
             self.packets[index] = self.packets[index]._replace(reference=True)
         self._leaned_on = len(self.packets)
+
+    def replace(self, packets: Mapping[int, VideoPacket]) -> None:
+        """Puts others in the place of packets, by index."""
+        for index, packet in packets.items():
+            self.packets[index] = packet

@@ -1,9 +1,10 @@
 """Video packets: the plan's knowledge of pictures before anything is decoded."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from sampler.demux.picture_head import PictureHead
+
+STAMPED_EARLY_SECONDS: Final = 0.5
+"""A keyframe that is stamped earlier than this before its place stays where it is: a broadcaster may lie."""
+EMPTY_STEPS: Final = 1.5
+"""Steps between pictures, the shortest of their GOP, at least (>=), where one is missing."""
 
 
 class VideoPacket(NamedTuple):
@@ -147,6 +153,26 @@ def demoted(packets: Sequence[VideoPacket]) -> dict[int, VideoPacket]:
                     if packets[index].leading
                 }
             stop = start
+    return found
+
+
+def keyframes_as_shown(packets: Sequence[VideoPacket]) -> dict[int, VideoPacket]:
+    """Keyframes, by index, that are stamped no later than their leading pictures, at the empty place after these:
+    FFmpeg's HLS muxer stamps the first one of an fMP4 segment so."""
+    found: dict[int, VideoPacket] = {}
+    for start, keyframe in enumerate(packets):
+        if not keyframe.keyframe or (stop := leading_stop(packets, start)) == start:
+            continue
+        gop = takewhile(lambda packet: not packet.keyframe, packets[start + 1 :])
+        times = sorted(packet.seconds for packet in gop if packet.shown)
+        before = max((packet.seconds for packet in packets[start + 1 : stop] if packet.shown), default=math.inf)
+        after = next((seconds for seconds in times if seconds > before), math.inf)
+        shortest = min((later - earlier for earlier, later in pairwise(times) if later > earlier), default=math.inf)
+        place = (before + after) / 2
+        is_empty = after - before >= EMPTY_STEPS * shortest
+        is_early = 0 < place - keyframe.seconds <= STAMPED_EARLY_SECONDS
+        if is_empty and is_early and keyframe.seconds <= times[0] + SAME_INSTANT_SECONDS:
+            found[start] = keyframe._replace(seconds=place)
     return found
 
 

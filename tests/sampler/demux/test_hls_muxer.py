@@ -3,6 +3,7 @@ leading pictures."""
 
 import io
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ from kinds import CLOSED, GOP, SAME, distance, shown, x265
 from media import CLOCK, RATE, cut, encode, in_mp4, keyframes, number_in, steady, x264
 from numpy.typing import NDArray
 
-from config.profiles import VIGILANT
+from config.profiles import BALANCED, VIGILANT, SamplingProfile
 from sampler.child.decoder import Decoder
 from sampler.frames import SampledSegment
 from sampler.limits import Limits
@@ -136,3 +137,30 @@ def test_all_segments_in_one_file_are_moderated(kind: str, container: str) -> No
         assert_right(segment, kind)
         assert segment.unmoderated == ()
         assert segment.leading_seconds == 0
+
+
+def sampled(decoder: Decoder, kind: str, container: str, profile: SamplingProfile) -> list[SampledSegment]:
+    """Its segments, each sampled with the one before."""
+    init, parts = packaged(clip(kind), container)
+    return [
+        decoder.sample(part, init=init, profile=profile, seed=b"muxer", before=before, before_init=init)
+        for before, part in pairwise([None, *parts])
+        if part is not None
+    ]
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_fragments_have_the_samples_of_a_transport_stream(decoder: Decoder, kind: str) -> None:
+    """HEVC in HLS comes in fMP4 alone, and x265 opens GOPs: most of its streams would cost twice as much, and a hit on
+    a keyframe be looked for up to half a second before viewers saw it."""
+    unaudited = BALANCED.model_copy(update={"audits_per_minute": 0.0})
+    taken = {
+        container: [
+            (round(frame.pts_seconds * RATE), number_in(frame.picture.luma()))
+            for segment in sampled(decoder, kind, container, unaudited)
+            for frame in segment.frames
+        ]
+        for container in ("fmp4", "mpegts")
+    }
+
+    assert taken["fmp4"] == taken["mpegts"]
