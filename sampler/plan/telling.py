@@ -25,6 +25,10 @@ FLAT_BYTES, FLAT_SHARE = 300, 8
 """Pictures of under (<) so many bytes, or such a part of their keyframe, are alike where nothing moves, and have no
 room for anything new: a still camera at 720p with a small buffer has 16 kB each beside 147 kB."""
 
+SPARSE_SECONDS = 0.35
+"""Pictures shown in the order they are decoded in, and others between, are so far apart (>=), in the median of a run,
+that an insert fits between two of them: of those between, which lean on both sides, none need stand out."""
+
 
 def is_short(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
     """True if a run, which is not all of the input, has too few pictures to compare one with."""
@@ -37,12 +41,24 @@ def tells(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
 
     By their sizes as well as by their complexity: slices may name a quantiser that their blocks take back.
     """
-    if is_short(packets, run):
+    if is_short(packets, run) or is_sparse(packets, run):
         return False
     whole = _whole(packets, run)
     return len(whole) < 2 or all(
         scale(whole[0]) - median(map(scale, whole[1:])) >= ROOM_DOUBLINGS for scale in (_size_doublings, _doublings)
     )
+
+
+def is_sparse(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
+    """True if an insert fits between the pictures of a run that are shown in the order they are decoded in."""
+    latest, between, steps = -math.inf, False, []
+    for packet in _whole(packets, run):
+        if packet.seconds <= latest:
+            between = True
+            continue
+        steps.append(packet.seconds - latest)
+        latest = packet.seconds
+    return between and len(steps) > 1 and median(steps[1:]) >= SPARSE_SECONDS
 
 
 def is_flat(packets: Sequence[VideoPacket], run: PacketRun) -> bool:
