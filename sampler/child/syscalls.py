@@ -81,6 +81,8 @@ DECODER_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "time": (201, None),
     "getrandom": (318, 278),
     "setitimer": (38, 103),
+    # Sizes of its pages (`sampler/child/pages.py`).
+    "prctl": (157, 167),
 }
 """(number on x86_64, number on aarch64): asm/unistd_64.h and asm-generic/unistd.h."""
 
@@ -91,7 +93,6 @@ FORK_SERVER_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "waitid": (247, 95),
     "kill": (62, 129),
     "pidfd_open": (434, 434),
-    "prctl": (157, 167),
     "prlimit64": (302, 261),
 }
 """System calls of the fork server besides: to fork, end and reap its children, each of which confines itself."""
@@ -105,6 +106,8 @@ _ITIMER_PROF = 2
 _FORKS = (0x01200011, 0x11)  # SIGCHLD with CHILD_SETTID and CHILD_CLEARTID (glibc), or alone (musl)
 _SIGKILL = 9
 _PRCTL = (1, 22)  # SET_PDEATHSIG, SET_SECCOMP
+PR_SET_THP_DISABLE: Final = 41
+"""linux/prctl.h."""
 _RLIMITS = (1, 4, 7, 9)  # FSIZE, CORE, NOFILE, AS
 _ALL_BITS = 0xFFFFFFFF
 
@@ -141,9 +144,13 @@ CHECKS: Final[Mapping[str, tuple[ArgumentCheck, ...]]] = {
     # A filter sees no relation between processes. One process, not a group nor all; Landlock, where it is there, keeps
     # it to our own children.
     "kill": (ArgumentCheck(argument=0, from_to=(2, 1 << 31)), ArgumentCheck(argument=1, among=(_SIGKILL,))),
-    "prctl": (ArgumentCheck(argument=0, among=_PRCTL),),
     "prlimit64": (ArgumentCheck(argument=0, among=(0,)), ArgumentCheck(argument=1, among=_RLIMITS)),
 }
+_PRCTL_CHECKS: Final[Mapping[Role, ArgumentCheck]] = {
+    "fork_server": ArgumentCheck(argument=0, among=(*_PRCTL, PR_SET_THP_DISABLE)),
+    "decoder": ArgumentCheck(argument=0, among=(PR_SET_THP_DISABLE,)),
+}
+"""A decoder keeps what the fork server set for it."""
 
 _LOAD, _AND, _JUMP, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x45, 0x06
 ALLOW, KILL_PROCESS, FAIL_WITH_EPERM = 0x7FFF0000, 0x80000000, 0x00050000 | 1
@@ -164,6 +171,7 @@ def filter_program(machine: str, role: Role) -> bytes:
     once for each of its 470 calls when it is installed, which a list would make several times as long.
     """
     calls = DECODER_CALLS if role == "decoder" else {**DECODER_CALLS, **FORK_SERVER_CALLS}
+    checks = {**CHECKS, "prctl": (_PRCTL_CHECKS[role],)}
     column = 0 if machine == "x86_64" else 1
     numbered = sorted((pair[column], name) for name, pair in calls.items() if pair[column] is not None)
     lines = [
@@ -173,16 +181,16 @@ def filter_program(machine: str, role: Role) -> bytes:
         _line(_LOAD, _NUMBER_AT),
         _line(_AT_LEAST, _X32_BIT, false=1),
         _line(_RETURN, KILL_PROCESS),
-        *_tree([(number or 0, name) for number, name in numbered]),
+        *_tree([(number or 0, checks.get(name, ())) for number, name in numbered]),
     ]
     return b"".join(lines)
 
 
-def _tree(calls: Sequence[tuple[int, str]]) -> _Lines:
+def _tree(calls: Sequence[tuple[int, Sequence[ArgumentCheck]]]) -> _Lines:
     """By ascending number."""
     if len(calls) == 1:
-        ((number, name),) = calls
-        return [_line(_EQUAL, number, true=1), _line(_RETURN, FAIL_WITH_EPERM), *_checked(CHECKS.get(name, ()))]
+        ((number, checks),) = calls
+        return [_line(_EQUAL, number, true=1), _line(_RETURN, FAIL_WITH_EPERM), *_checked(checks)]
     middle = len(calls) // 2
     left, right = _tree(calls[:middle]), _tree(calls[middle:])
     pivot = calls[middle][0]

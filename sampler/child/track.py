@@ -3,7 +3,8 @@
 import gc
 import json
 import time
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from config.profiles import SamplingProfile
 from sampler.child.answers import MAX_PIXEL_ASPECT, ORIGIN_SECONDS
 from sampler.child.leading import LeadingPictures, leading_plan, only_leading
 from sampler.child.outbox import Outbox
+from sampler.child.pages import in_small_pages, small_pages
 from sampler.decode.execute import Executor
 from sampler.decode.planes import store
 from sampler.decode.settled import DecodedTarget
@@ -65,16 +67,16 @@ def sample_track(
     leading_only = leading_macroblocks is not None
     handed_over = outbox.pictures
     source = InputFile(inputs.input, request["size"], recording=request["recording"])
+    with small_pages():
+        opened = Demuxer(
+            source,
+            limits,
+            init_bytes=request["init_size"],
+            track=track,
+            parameter_sets=bytes.fromhex(request["parameter_sets"]),
+        )
     with (
-        closing(
-            Demuxer(
-                source,
-                limits,
-                init_bytes=request["init_size"],
-                track=track,
-                parameter_sets=bytes.fromhex(request["parameter_sets"]),
-            )
-        ) as demuxer,
+        closing(opened) as demuxer,
         _segment_before(request, inputs, limits, demuxer) as segment_before,
     ):
         profile = shared(profile, demuxer.tracks)
@@ -95,7 +97,7 @@ def sample_track(
         refused_seconds: list[float] = []
         undecodable: list[Interval] = []
         read_bytes = 0.0
-        for number, window in enumerate(demuxer.windows(segment_before)):
+        for number, window in enumerate(in_small_pages(demuxer.windows(segment_before))):
             read_before, read_bytes = read_bytes, source.read_bytes
             if number:
                 # What the last one leaves goes with the track.
@@ -203,19 +205,25 @@ def sample_track(
     return summary, demuxer.tracks
 
 
+@contextmanager
 def _segment_before(
     request: dict[str, Any], inputs: Inputs, limits: Limits, demuxer: Demuxer
-) -> AbstractContextManager[Primer | None]:
+) -> Iterator[Primer | None]:
     if inputs.before is None:
-        return nullcontext()
+        yield None
+        return
     size = request["before_size"]
-    return read_segment_before(
+    read = read_segment_before(
         InputFile(inputs.before, size),
         replace(limits, frames=min(Limits(**json.loads(request["settings"])["limits"]).frames, size)),
         init_bytes=request["before_init_size"],
         like=demuxer,
         parameter_sets=bytes.fromhex(request["parameter_sets"]),
     )
+    with ExitStack() as stack:
+        with small_pages():
+            primer = stack.enter_context(read)
+        yield primer
 
 
 def _end_seconds(window: PacketWindow, demuxer: Demuxer) -> float:

@@ -276,7 +276,7 @@ def test_the_filter_allows_exactly_the_listed_calls(machine: str, role: Role) ->
         "fcntl": (0, 1034),
         "clone": (0x01200011,),
         "kill": (4711, 9),
-        "prctl": (1,),
+        "prctl": (41,),
         "prlimit64": (0, 9),
         "setitimer": (2,),
     }
@@ -302,7 +302,8 @@ def test_the_filter_allows_exactly_the_listed_calls(machine: str, role: Role) ->
             if role == "fork_server"
             else ()
         ),
-        *((("kill", 4711, 10), ("prlimit64", 1, 9), ("prctl", 4)) if role == "fork_server" else ()),
+        *((("kill", 4711, 10), ("prlimit64", 1, 9)) if role == "fork_server" else (("prctl", 1), ("prctl", 22))),
+        ("prctl", 4),
     ):
         assert decide(program, machine, by_name[str(name)], *(int(one) for one in arguments)) == FAIL_WITH_EPERM
 
