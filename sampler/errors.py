@@ -108,7 +108,16 @@ class DecoderTimeoutError(DecoderError, reason="timeout"):
 
 
 class DecoderMemoryError(DecoderError, reason="out_of_memory"):
-    """The decoder child hit its memory bound; another one takes its place."""
+    """The decoder child hit its memory bound; another one takes its place.
+
+    Attributes:
+        at_bound: it had taken nearly all that any may, so that the same input in a fresh one would end so again. Else
+            the machine may have had no more.
+    """
+
+    def __init__(self, text: str, *, at_bound: bool = False) -> None:
+        super().__init__(text)
+        self.at_bound = at_bound
 
 
 class DecoderUnavailableError(DecoderError, reason="decoder_unavailable"):

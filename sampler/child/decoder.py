@@ -15,13 +15,9 @@ from sampler.child.decoder_pool import INPUTS_A_PROCESS, DecoderPool
 from sampler.child.exchange import Exchange
 from sampler.child.fork_server_handle import PROGRAM
 from sampler.child.inputs import input_size
+from sampler.child.memory_bound import is_at_bound
 from sampler.child.summaries import nothing_taken, read_segment
-from sampler.errors import (
-    DecoderDiedError,
-    DecoderMemoryError,
-    DecoderUnavailableError,
-    TooLargeError,
-)
+from sampler.errors import DecoderDiedError, DecoderMemoryError, DecoderUnavailableError, TooLargeError
 from sampler.frames import SampledFrame, SampledSegment
 from sampler.limits import Limits
 from sampler.picture import Picture
@@ -265,6 +261,8 @@ class Decoder:
         if message["type"] == "error":
             with self._nonsense_is_death():
                 error_type, text = REASONS[message["error"]], read_text(message["text"])
+            if error_type is DecoderMemoryError:
+                raise DecoderMemoryError(text, at_bound=is_at_bound(self.child_pid, self.limits.memory_bytes))
             raise error_type(text)
         return message
 

@@ -229,7 +229,11 @@ TRUTHS: dict[str, Callable[[Liar], None]] = {
     ),
 }
 """Lies that are accepted as true."""
-ALL = LIES | SLOW | TRUTHS
+SHORTAGES: dict[str, Callable[[Liar], None]] = {
+    "no memory": lambda liar: liar.send(type="error", error="DecoderMemoryError", text="there is no memory"),
+}
+"""Answers of a decoder that has taken no memory."""
+ALL = LIES | SLOW | TRUTHS | SHORTAGES
 
 
 def lie_or_serve(sock: socket.socket) -> None:

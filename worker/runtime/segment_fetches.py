@@ -64,6 +64,11 @@ class SegmentFetches:
                 ).body
         return fetched, SegmentBytes(data=fetched.body, init=self._init)
 
+    @property
+    def has_before(self) -> bool:
+        """True if the segment before was fetched."""
+        return self._before is not None
+
     def before(self) -> SegmentBytes | None:
         """Fetches the segment before, at most once; None: it is not known, or cannot be fetched in time.
 

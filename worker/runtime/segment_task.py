@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from sampler.errors import DecoderError, SamplerError, UndecodableError
+from sampler.errors import DecoderError, DecoderMemoryError, SamplerError, UndecodableError
 from worker.errors import FetchError, OutOfTimeError
 from worker.incidents.keys import context_key
 from worker.incidents.segment_evidence import OpenContext, contexts_of
@@ -189,6 +189,9 @@ def _moderate(
         return HandedOver()
     except DecoderError as error:
         _decoder_died.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error)
+        # The pipeline has tried it in a fresh decoder.
+        if isinstance(error, DecoderMemoryError) and error.at_bound and not fetches.has_before:
+            return Unmoderated(reason=error.reason)
         is_last = deaths + 1 >= MAX_DECODER_DEATHS
         return Unmoderated(reason="quarantined") if is_last else Deferred(delay_ms=0, counts="deaths")
     except SamplerError as error:

@@ -11,11 +11,14 @@ from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_byte
 from hostile_media import audio
 from pydantic import SecretStr
 from redis_between import Command, Send, redis_between
+from short_packets import AAC_TYPE, with_short_packets
+from stand_in import LIE, STAND_IN
 
 from config.settings import Settings
 from models.classifiers.classifier import StuckRun
 from models.pdq.pdq import hash_rgb
 from models.testcard import testcard as card_picture
+from sampler.child.decoder import Decoder
 from sampler.limits import Limits
 from worker.errors import StoreError
 from worker.ingest.coverage.ledger import summary
@@ -430,6 +433,37 @@ def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third_try(
         assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
     moderate_segment(starved, "s", key)
     starved.close()
+    record = stream_status(process.redis, "s")
+    check_equation(record)
+    assert record["reasons"] == {"failed: quarantined": float(SEGMENT_SECONDS)}
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_segment_that_takes_more_memory_than_any_may_is_tried_once(
+    process: WorkerProcess, origin: LiveOrigin, is_first: bool
+):
+    """The same bytes would run out of it again: a hostile stream would have three decoders for each of its segments."""
+    if not is_first:
+        origin.add("0.ts", segment_bytes(card=False))
+        for key in admit(process, origin):
+            moderate_segment(process, "s", key)
+    origin.add("1.ts", with_short_packets(40_000, AAC_TYPE))
+    (key,) = admit(process, origin)
+    moderate_segment(process, "s", key)
+    record = stream_status(process.redis, "s")
+    check_equation(record)
+    assert record["reasons"] == {"failed: out_of_memory": float(SEGMENT_SECONDS)}
+
+
+def test_a_segment_is_tried_again_where_the_machine_has_no_memory(process: WorkerProcess, origin: LiveOrigin):
+    """It would be lost for what others took, though another worker, or a later try, would see it."""
+    process.__dict__["_decoder"] = Decoder(program=STAND_IN)
+    origin.add("0.ts", LIE + b"no memory")
+    (key,) = admit(process, origin)
+    for _ in range(2):
+        moderate_segment(process, "s", key)
+        assert stream_status(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    moderate_segment(process, "s", key)
     record = stream_status(process.redis, "s")
     check_equation(record)
     assert record["reasons"] == {"failed: quarantined": float(SEGMENT_SECONDS)}
