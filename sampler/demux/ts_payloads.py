@@ -31,6 +31,8 @@ class Pieces(NamedTuple):
     begins: Numbers
     """Behind the heads of PES packets."""
     ends: Numbers
+    packets: Numbers
+    """Numbers of the TS packets that they are in."""
     torn: Numbers
     """PIDs of TS packets from which the head of a PES packet may go on in the next one."""
 
@@ -69,7 +71,7 @@ def pieces_of(data: bytes) -> Pieces:
     ends = lasts.copy()
     starts = np.flatnonzero(marks[own] & UNIT_START)
     begins[starts], ends[starts], torn = _behind_heads(octets, begins[starts], lasts[starts])
-    return Pieces(pids, np.minimum(begins, lasts), np.minimum(ends, lasts), pids[starts[torn]])
+    return Pieces(pids, np.minimum(begins, lasts), np.minimum(ends, lasts), own, pids[starts[torn]])
 
 
 def _behind_heads(octets: NDArray[np.uint8], begins: Numbers, lasts: Numbers) -> tuple[Numbers, Numbers, Numbers]:

@@ -9,11 +9,12 @@ import pytest
 from kinds import MPEG2
 from media import Recipe, encode, encode_pictures, in_mp4, rewritten, steady, x264
 from mp4_packets import repacked
-from ts_tables import IN_FORCE, TS_PACKET_BYTES, checksum
+from ts_tables import IN_FORCE, TS_PACKET_BYTES, checksum, packet, section
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.demux.unit_floods import MOST_A_PICTURE, MOST_UNKNOWN, SEARCHED_BYTES
+from sampler.demux.set_search import SEARCHED_BYTES
+from sampler.demux.unit_floods import MOST_A_PICTURE, MOST_UNKNOWN
 from sampler.errors import TooLargeError
 from sampler.limits import Limits
 
@@ -60,6 +61,81 @@ def test_a_flood_where_parameter_sets_are_searched_is_refused(decoder: Decoder, 
     data = rewritten(encode(H264, steady(PICTURES)), change)
     with pytest.raises(TooLargeError, match="NAL units"):
         decoder.sample(data, profile=BALANCED, seed=b"aud")
+
+
+def from_the_fourth_picture(index: int, units: list[bytes]) -> list[bytes]:
+    """Parameter sets come with the picture behind a flooded one."""
+    slices = [unit for unit in units if unit[0] & 0x1F in (1, 5)]
+    return [CODECS["h264"][1]] * (MANY * (index == 3)) + (units if index > 3 else slices)
+
+
+def before_the_video(data: bytes, packets: list[bytes]) -> bytes:
+    """The MPEG-TS with more packets in front of those of its video."""
+    at = next(at for at in range(0, len(data), TS_PACKET_BYTES) if data[at + 1] & 0x1F == VIDEO_PID >> 8)
+    return data[:at] + b"".join(packets) + data[at:]
+
+
+def packets_of(pid: int, content: bytes, mark: int = 0x10) -> list[bytes]:
+    """TS packets with some content, the first of which begins something."""
+    size = TS_PACKET_BYTES - 4
+    parts = [content[start : start + size].ljust(size, b"\xaa") for start in range(0, len(content), size)]
+    return [
+        struct.pack(">BHB", 0x47, pid | 0x4000 * (not number), mark | number % 16) + part
+        for number, part in enumerate(parts)
+    ]
+
+
+PES = b"\0\0\1\xe0\0\0\x80\0\0"
+SETS = b"\0\0\0\1\x67\x64\0\x0a\xac\x72\0\0\0\1\x68\xee\x3c\x80"
+PASSED_OVER = {
+    "scrambled": packets_of(VIDEO_PID, PES + SETS, 0x90),
+    "padding": packets_of(VIDEO_PID, b"\0\0\1\xbe\0\0" + SETS),
+    "in no PES packet": packets_of(VIDEO_PID, b"\0\0\2\xe0\0\0" + SETS),
+    "behind the end of one": packets_of(VIDEO_PID, b"\0\0\1\xe0\0\4\x80\0\0" + b"\xaa" * 200 + SETS),
+}
+"""Parameter sets in packets of which FFmpeg gives nothing."""
+
+
+@pytest.mark.parametrize("kind", PASSED_OVER)
+def test_a_flood_is_found_behind_parameter_sets_that_ffmpeg_passes_over(decoder: Decoder, kind: str) -> None:
+    """The search would seem to be over, and goes on: 2.8 MB took 1.5 s."""
+    data = rewritten(encode(H264, steady(PICTURES)), from_the_fourth_picture)
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(before_the_video(data, PASSED_OVER[kind]), profile=BALANCED, seed=b"aud")
+
+
+def test_a_flood_is_found_behind_a_picture_without_end_of_another_video(decoder: Decoder) -> None:
+    """FFmpeg counts no bytes of that, so that it goes on with its search as long."""
+    picture = packets_of(VIDEO_PID + 1, PES + b"\0\0\1\x65\x88\x84" + b"\xaa" * 2 * SEARCHED_BYTES)
+    streams = struct.pack(">BHHBHH", 0x1B, 0xE000 | VIDEO_PID, 0xF000, 0x1B, 0xE000 | VIDEO_PID + 1, 0xF000)
+    table = packet(MAP_PID, section(2, 0, struct.pack(">HH", 0xE000 | VIDEO_PID, 0xF000) + streams))
+    data = rewritten(encode(H264, steady(PICTURES)), from_the_fourth_picture)
+    packets = [data[start : start + TS_PACKET_BYTES] for start in range(0, len(data), TS_PACKET_BYTES)]
+    data = b"".join(table if one[1:3] == bytes([0x40 | MAP_PID >> 8, 0]) else one for one in packets)
+    assert data.count(table) > 0
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(before_the_video(data, picture), profile=BALANCED, seed=b"aud")
+
+
+def test_a_flood_is_found_behind_long_units_before_its_picture(decoder: Decoder) -> None:
+    """They belong to the picture behind them, which is not read before it ends."""
+
+    def change(index: int, units: list[bytes]) -> list[bytes]:
+        slices = [unit for unit in units if unit[0] & 0x1F in (1, 5)]
+        filler = [b"\x0c" + b"\xff" * 2 * SEARCHED_BYTES + b"\x80"] * (index == 3)
+        return filler + (units if index > 3 else slices) + [CODECS["h264"][1]] * (MANY * (index == 3))
+
+    data = rewritten(encode(H264, steady(PICTURES)), change)
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(data, profile=BALANCED, seed=b"aud")
+
+
+def test_a_flood_is_found_behind_packets_of_nothing(decoder: Decoder) -> None:
+    """They are in the way of no search."""
+    nothing = [struct.pack(">BHB", 0x47, 0x1FFF, 0x10).ljust(TS_PACKET_BYTES, b"\xff")] * 20_000
+    data = rewritten(encode(H264, steady(PICTURES)), from_the_fourth_picture)
+    with pytest.raises(TooLargeError, match="NAL units"):
+        decoder.sample(before_the_video(data, nothing), profile=BALANCED, seed=b"aud")
 
 
 def test_a_flood_of_units_in_a_later_picture_of_h264_costs_that_alone(decoder: Decoder) -> None:
