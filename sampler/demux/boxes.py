@@ -27,6 +27,20 @@ packets."""
 REFERENCES_AT = (22, 30)
 """Places of the number of an index's references, in versions 0 and 1 (`sidx`, 8.16.3). A limit on pictures is one on as
 many: FFmpeg moves all that it knows of for each that is out of order, so 8 MB took over 30 s."""
+SEARCHED = frozenset([b"pssh", b"trex"])
+"""Boxes of which FFmpeg goes through all, for each that is new or is named: 130,000 in 4 MB took it over 30 s."""
+METADATA = frozenset([b"ilst", b"udta"])
+"""Those in which each box is an entry of the metadata, all of which it goes through for each that is new: 60,000 took
+17 s."""
+ITEMS_AT = {b"iloc": (6, 2), b"iinf": (4, 1)}
+"""Places of the number of items (ISO/IEC 14496-12, 8.11.3, 8.11.6), all of which it goes through for each; and versions
+from which on the number has four bytes, not two."""
+SEARCHED_A_PICTURE = 1 / 20
+"""A limit on pictures is one on so many times as many of each of these, 1,000 in a segment: phones write 30 entries."""
+ITEMS_A_PICTURE = 1 / 200
+"""The same of items, of which a video has none: each may be named a million times, and is searched each time."""
+META, META_KIND, META_CHUNK_BYTES = b"meta", b"hdlr", 1 << 20
+"""A box of metadata, the box in it with which others begin, and bytes in which that is searched at once."""
 COUNT_AT = {b"stsz": 8, b"stz2": 8, b"trun": 4, b"elst": 4}
 """Places of the number of samples, or of edits (8.7.3, 8.8.8, 8.6.6). Each edit may repeat all samples of a track; the
 first of a track that begins later is empty."""
@@ -74,7 +88,8 @@ def hold_boxes(read: Read, pictures: int) -> None:
         UnsupportedContainerError: its header is compressed.
     """
     counts: Counter[bytes] = Counter()
-    for kind, offset in _boxes_at_any_depth(read, BOXES_A_PICTURE * pictures):
+    for kind, offset, within in _boxes_at_any_depth(read, BOXES_A_PICTURE * pictures):
+        _hold_searched(read, counts, pictures, (kind, offset, within))
         if kind == COMPRESSED:
             raise UnsupportedContainerError("the MP4's header is compressed")
         if kind == b"sidx":
@@ -91,12 +106,43 @@ def hold_boxes(read: Read, pictures: int) -> None:
             raise TooLargeError("the MP4 lists more samples than a segment can have")
 
 
-def _boxes_at_any_depth(read: Read, most: int) -> Iterator[tuple[bytes, int]]:
-    """Kind and beginning of the content of each box; raises TooLargeError if there are over `most`."""
-    position, ends = 0, [TO_THE_END]
+def _hold_searched(read: Read, counts: Counter[bytes], pictures: int, box: tuple[bytes, int, bytes]) -> None:
+    """Counts a box, if it is one of those that FFmpeg goes through again and again."""
+    kind, offset, within = box
+    if within in METADATA:
+        counts[within] += 1
+    if kind in SEARCHED:
+        counts[kind] += 1
+    if kind in ITEMS_AT:
+        place, long_version = ITEMS_AT[kind]
+        counts[kind] += int.from_bytes(read(offset + place, 4 if read(offset, 1) >= bytes([long_version]) else 2))
+    searched = max(counts[within] * (within in METADATA), counts[kind] * (kind in SEARCHED))
+    if searched > SEARCHED_A_PICTURE * pictures or max(counts[one] for one in ITEMS_AT) > ITEMS_A_PICTURE * pictures:
+        raise TooLargeError("the MP4 has more metadata, items, keys or defaults than a segment needs")
+
+
+def _meta_head_bytes(read: Read, begin: int, end: int) -> int:
+    """Bytes of a box of metadata before the boxes in it: FFmpeg looks for the first by its kind, four bytes by four."""
+    for place in range(begin, end, META_CHUNK_BYTES):
+        data = read(place, min(META_CHUNK_BYTES, end - place))
+        at = data.find(META_KIND)
+        while at % len(META_KIND) and at >= 0:
+            at = data.find(META_KIND, at + 1)
+        if at >= 0:
+            return place + at - 4 - begin
+        if len(data) < META_CHUNK_BYTES:
+            break
+    return end - begin
+
+
+def _boxes_at_any_depth(read: Read, most: int) -> Iterator[tuple[bytes, int, bytes]]:
+    """Kind of each box, beginning of its content, and kind of the one that it is in; raises TooLargeError if there are
+    over `most`."""
+    position, ends, kinds = 0, [TO_THE_END], [b""]
     for _ in range(most + 1):
         while len(ends) > 1 and position + 8 > ends[-1]:
             position = ends.pop()
+            kinds.pop()
         head = read(position, 16)
         if len(head) < 8:
             return
@@ -106,10 +152,11 @@ def _boxes_at_any_depth(read: Read, most: int) -> Iterator[tuple[bytes, int]]:
         if size < head_bytes:
             position = ends[-1]
             continue
-        yield kind, position + head_bytes
-        if kind in CONTAINERS:
-            position += head_bytes
+        yield kind, position + head_bytes, kinds[-1]
+        if kind in CONTAINERS or kind == META:
+            position += head_bytes + (_meta_head_bytes(read, position + head_bytes, end) if kind == META else 0)
             ends.append(end)
+            kinds.append(kind)
         else:
             position = end
     raise TooLargeError(f"the MP4 has over {most} boxes: expected fewer")
