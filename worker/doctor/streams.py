@@ -8,13 +8,13 @@ from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
+from redis.exceptions import ResponseError
 
 from config.counts import counted
 from worker.doctor.diagnosis import Diagnosis, fail, warn
 from worker.ingest.pending.fair_queue import Lane, waiting_streams
-from worker.ingest.playlist.cursor import StreamState
 from worker.ingest.registry.danger_reports import waiting_reports
-from worker.ingest.registry.registry import REMOVED, stream_ids, stream_key
+from worker.ingest.registry.registry import is_over, stream_ids, stream_key
 from worker.ingest.registry.slow_streams import SlowPart, slow_key
 from worker.store.redis_client import now_ms
 
@@ -26,8 +26,6 @@ SHOWN_STREAMS = 5
 
 LATE_DANGER_MS = 10_000
 """A report of imminent danger is raised within a second or two."""
-
-_OVER = (REMOVED, StreamState.ENDED.value)
 
 
 def for_each_stream(
@@ -47,10 +45,10 @@ def for_each_stream(
 def examine_failing(redis: Redis) -> Iterator[Diagnosis]:
     """Names rules that failed, or took too long, in the last segment of a stream; no row where there are none."""
     found: dict[str, list[str]] = defaultdict(list)
-    for stream_id, (state, degraded) in for_each_stream(
+    for stream_id, (state, degraded) in _undamaged(
         redis, lambda pipe, stream_id: pipe.hmget(stream_key(stream_id), "state", "degraded")
     ):
-        if degraded is not None and state not in _OVER:
+        if degraded is not None and not is_over(state):
             with suppress(ValueError, TypeError):  # damaged
                 for slug in json.loads(degraded):
                     if str(slug).startswith(("rule-failed:", "rule-slow:")):
@@ -80,9 +78,13 @@ def examine_danger(redis: Redis) -> Iterator[Diagnosis]:
 
 def examine_slow(redis: Redis) -> Iterator[Diagnosis]:
     """Names slow streams, which share a part of the processes; no row where there are none."""
+    # Marks outlive the watch of their streams.
+    states = _undamaged(redis, lambda pipe, stream_id: pipe.hget(stream_key(stream_id), "state"))
+    watched = {stream_id for stream_id, state in states if state is not None and not is_over(state)}
     found = []
     for part in SlowPart:
-        slow = [stream_id for stream_id, slow in for_each_stream(redis, _slow_in(part)) if slow == "1"]
+        marks = _undamaged(redis, _slow_in(part))
+        slow = [stream_id for stream_id, slow in marks if slow == "1" and stream_id in watched]
         if slow:
             found.append(f"{part} of {_named(slow, SHOWN_STREAMS)}")
     if found:
@@ -93,6 +95,12 @@ def examine_slow(redis: Redis) -> Iterator[Diagnosis]:
             "origins; where they are sound, start a worker for these streams alone, with "
             "`-Q segments.slow,control.slow`",
         )
+
+
+def _undamaged(redis: Redis, command: Callable[[Pipeline, str], object]) -> Iterator[tuple[str, Any]]:
+    for stream_id, answer in for_each_stream(redis, command, raise_on_error=False):
+        if not isinstance(answer, ResponseError):
+            yield stream_id, answer
 
 
 def _slow_in(part: SlowPart) -> Callable[[Pipeline, str], object]:

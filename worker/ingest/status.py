@@ -91,7 +91,9 @@ def stream_status(redis: Redis, stream_id: str, *, risk: RiskSettings = DEFAULT_
         "unwatched_since": None if watch.unwatched_since_ms is None else rfc3339(watch.unwatched_since_ms),
         "last_scores": {name: _number(score) for name, score in _object(stream.get("last_scores")).items()},
         "still": stream.get("still", ""),
-        "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if mark.get("slow") == "1"],
+        "slow": [
+            str(part) for part, mark in zip(SlowPart, marks, strict=True) if watch.watched and mark.get("slow") == "1"
+        ],
         "degraded": [str(problem) for problem in _parsed(stream.get("degraded"), list)],
         "damaged": damaged,
     }

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from celery import Celery
 from commandline import Ran, livewarden
 from evidence_items import Pair, recipients_file
@@ -33,6 +34,7 @@ from worker.ingest.poll.schedule import TICK
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import stream_key, watch
 from worker.ingest.registry.slow_streams import SlowPart, note_slowness
+from worker.ingest.status import stream_status
 from worker.store.redis_client import now_ms
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -91,6 +93,28 @@ def test_slow_streams_are_named(redis_url: str, redis: Redis) -> None:
     assert checks["slow streams"]["state"] == "warn"
     assert checks["slow streams"]["found"] == "segments of 1 stream (drips); 1 have segments waiting"
     assert "-Q segments.slow,control.slow" in checks["slow streams"]["advice"]
+
+
+@pytest.mark.parametrize("state", ["removed", "ended"])
+def test_slow_streams_that_are_over_are_not_named(redis_url: str, redis: Redis, state: str) -> None:
+    """An operator would check the origins of streams that the platform has removed, for a quarter of an hour; one
+    damaged record would hide all others."""
+    for name in ("over", "drips"):
+        watch(redis, register(name, "https://cdn.example/a", url_template="", legal_basis=""))
+        for part in SlowPart:
+            note_slowness(redis, part, name, slow=True, held_seconds=5.0)
+    redis.hset(stream_key("over"), "state", state)
+    _, checks = examine(redis_url)
+    assert "segments of 1 stream (drips); playlist of 1 stream (drips)" in checks["slow streams"]["found"]
+    watch(redis, register("damaged", "https://cdn.example/a", url_template="", legal_basis=""))
+    redis.delete(stream_key("damaged"))
+    redis.set(stream_key("damaged"), "x")
+    _, checks = examine(redis_url)
+    assert "(drips)" in checks["slow streams"]["found"]
+    redis.hset(stream_key("drips"), "state", state)
+    _, checks = examine(redis_url)
+    assert "slow streams" not in checks
+    assert stream_status(redis, "drips")["slow"] == []
 
 
 def test_a_flood_of_streams_and_a_filling_redis_are_reported(redis_url: str, redis: Redis) -> None:
