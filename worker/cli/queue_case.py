@@ -1,10 +1,10 @@
-"""`livewarden queue take|hold|hand-over|ask-help`: a case as a whole, as its page does it."""
+"""`livewarden queue take|hold|extend|hand-over|ask-help|release`: a case as a whole, as its page does it."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.json_lines import print_result
+from worker.cli.json_lines import print_json, print_result
 from worker.cli.options import Json, acting_person
 from worker.cli.queue_hold import By, queue_redis
 
@@ -104,6 +104,68 @@ def ask_help(
     case_id = find_case(redis, case)
     lease = holds.ask_help(redis, acting_person(redis, by), case_id, what=what)
     _print(case_id, lease, "asks for help" if what.strip() else "asks for nothing", as_json=as_json)
+
+
+@app.command()
+def release(case: CaseId, by: By, as_json: Json = False) -> None:
+    """Give back a case that you hold: the next caller of `next` may take it immediately.
+
+    Its events wait for that person. `next` may give it to you again.
+    """
+    from worker.queue.claims import let_go
+    from worker.queue.leases import release as give_back
+    from worker.queue.lookup import find_case, find_incident, is_case
+
+    redis = queue_redis()
+    if is_case(case):
+        case_id, actor = find_case(redis, case), acting_person(redis, by)
+        lease = let_go(redis, actor, case_id)
+        line = f"is held by {actor.name} no more: {', '.join(lease.incidents)} wait for whoever takes them next"
+        _print(case_id, lease, line, as_json=as_json)
+        return
+    incident_id = find_incident(redis, case)
+    given = give_back(redis, incident_id, acting_person(redis, by))
+    wait = "1 entry of it waits" if given.entries == 1 else f"{given.entries} entries of it wait"
+    line = f"{incident_id} is held by nobody: {wait} for whoever takes it next"
+    if given.others:
+        line += f"; of the same case also {', '.join(given.others)}"
+    record = {"incident_id": incident_id, "released": True, "entries": given.entries, "others": given.others}
+    print_result(record, line, as_json=as_json)
+
+
+@app.command()
+def extend(case: CaseId, by: By, as_json: Json = False) -> None:
+    """Renew your lease on a case: ten minutes from now.
+
+    Also when your ten minutes are over, as long as nobody else has taken it.
+    """
+    from worker.events.cloudevent import rfc3339
+    from worker.queue.claims import renew as renew_case
+    from worker.queue.leases import extend as renew
+    from worker.queue.lookup import find_case, find_incident, is_case
+
+    redis = queue_redis()
+    if is_case(case):
+        case_id = find_case(redis, case)
+        held = renew_case(redis, acting_person(redis, by), case_id)
+        _print(case_id, held, f"is yours until {_until(held)}", as_json=as_json)
+        if held.changed and not as_json:
+            typer.echo(
+                f"{', '.join(held.changed)} changed since you took the case: `livewarden queue next` shows it again"
+            )
+        return
+    incident_id = find_incident(redis, case)
+    lease = renew(redis, incident_id, acting_person(redis, by))
+    until = rfc3339(lease.until_ms)
+    if as_json:
+        record = {"incident_id": incident_id, "lease_until": until, "changed": lease.changed, "others": lease.others}
+        print_json(record)
+        return
+    typer.echo(f"{incident_id} is yours until {until}")
+    if lease.others:
+        typer.echo(f"of the same case also {', '.join(lease.others)}")
+    if lease.changed:
+        typer.echo("it has changed since you took it: `livewarden queue next` shows it again")
 
 
 def _print(case_id: str, lease: "CaseLease", line: str, *, as_json: bool) -> None:

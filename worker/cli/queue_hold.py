@@ -1,11 +1,11 @@
-"""`livewarden queue show|release|extend`: one incident, by its id or the beginning of it."""
+"""`livewarden queue show`: one incident, by its id or the beginning of it."""
 
 import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.json_lines import print_json, print_result
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json, acting_person
 from worker.cli.queue_judging import add_judgements, judgement_line
 from worker.cli.queue_view import incident_table, span
@@ -63,51 +63,6 @@ def show(
         print_json(record)
     else:
         _print_page(record)
-
-
-@app.command()
-def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
-    """Give back an incident that you hold, and its case: the next caller of `next` may take them immediately.
-
-    Its events wait for that person. `next` may give it to you again.
-    """
-    from worker.queue.leases import release as give_back
-    from worker.queue.lookup import find_incident
-
-    redis = queue_redis()
-    incident_id = find_incident(redis, incident)
-    given = give_back(redis, incident_id, acting_person(redis, by))
-    wait = "1 entry of it waits" if given.entries == 1 else f"{given.entries} entries of it wait"
-    line = f"{incident_id} is held by nobody: {wait} for whoever takes it next"
-    if given.others:
-        line += f"; of the same case also {', '.join(given.others)}"
-    record = {"incident_id": incident_id, "released": True, "entries": given.entries, "others": given.others}
-    print_result(record, line, as_json=as_json)
-
-
-@app.command()
-def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
-    """Renew your lease on an incident and its case: ten minutes from now.
-
-    Also when your ten minutes are over, as long as nobody else has taken it.
-    """
-    from worker.events.cloudevent import rfc3339
-    from worker.queue.leases import extend as renew
-    from worker.queue.lookup import find_incident
-
-    redis = queue_redis()
-    incident_id = find_incident(redis, incident)
-    lease = renew(redis, incident_id, acting_person(redis, by))
-    until = rfc3339(lease.until_ms)
-    if as_json:
-        record = {"incident_id": incident_id, "lease_until": until, "changed": lease.changed, "others": lease.others}
-        print_json(record)
-        return
-    typer.echo(f"{incident_id} is yours until {until}")
-    if lease.others:
-        typer.echo(f"of the same case also {', '.join(lease.others)}")
-    if lease.changed:
-        typer.echo("it has changed since you took it: `livewarden queue next` shows it again")
 
 
 def _print_page(record: dict[str, Any]) -> None:

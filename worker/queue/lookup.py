@@ -7,7 +7,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from worker.errors import QueueError
-from worker.incidents.keys import ALIKE, ids_key, incident_key
+from worker.incidents.keys import ALIKE, case_key, ids_key, incident_key
 from worker.people.actor import Actor, Role
 from worker.queue.case_acts import refused_person
 from worker.queue.open_cases import read_open_cases
@@ -27,9 +27,12 @@ def find_incident(redis: Redis, given: str) -> str:
     be meant. A complete id is returned as it is, known or not.
 
     Raises:
-        QueueError: the text is not a beginning of an id, or of no incident, or of several, which are named.
+        QueueError: the text is not a beginning of an id, or of no incident, or of several, which are named; so are
+            those of a case whose id was given.
         StoreError: Redis failed.
     """
+    if is_case(given):
+        raise _of_case(redis, find_case(redis, given))
     beginning = given.strip().lower()
     if not re.fullmatch(f"[0-9a-f]{{{ALIKE},{ID_LENGTH}}}", beginning):
         raise QueueError(
@@ -60,6 +63,11 @@ def find_incident(redis: Redis, given: str) -> str:
     return next(iter(found))
 
 
+def is_case(given: str) -> bool:
+    """Returns whether a person named a case by its own id, and not by an incident of it."""
+    return given.strip().lower().startswith(CASE_PREFIX)
+
+
 def find_case(redis: Redis, given: str) -> str:
     """Returns the id of the case that a person named: by its id, or by that of one of its incidents, complete or its
     beginning. An incident without a case is one of its own. A complete id is returned as it is, known or not.
@@ -68,18 +76,24 @@ def find_case(redis: Redis, given: str) -> str:
         QueueError: as `find_incident`.
         StoreError: Redis failed.
     """
+    if not is_case(given):
+        incident_id = find_incident(redis, given)
+        with store_errors():
+            found = redis.hget(incident_key(incident_id), "case")
+        return incident_id if not found else str(found)
     named = given.strip().lower()
-    if re.fullmatch(f"{CASE_PREFIX}[0-9a-f]{{{ALIKE},{ID_LENGTH}}}", named):
-        if len(named) == len(CASE_PREFIX) + ID_LENGTH:
-            return named
-        alike = sorted(case.case_id for case in read_open_cases(redis)[0] if case.case_id.startswith(named))
-        if len(alike) == 1:
-            return alike[0]
-        raise QueueError(f"{len(alike)} open cases begin with {named}: give the id of the case, or of an incident")
-    incident_id = find_incident(redis, given)
-    with store_errors():
-        found = redis.hget(incident_key(incident_id), "case")
-    return incident_id if not found else str(found)
+    if not re.fullmatch(f"{CASE_PREFIX}[0-9a-f]{{{ALIKE},{ID_LENGTH}}}", named):
+        raise QueueError(
+            f"case {given[:100]!r}: expected its id, or at least {CASE_PREFIX} and {ALIKE} more characters (0-9, a-f)"
+        )
+    if len(named) == len(CASE_PREFIX) + ID_LENGTH:
+        return named
+    alike = sorted(case.case_id for case in read_open_cases(redis)[0] if case.case_id.startswith(named))
+    if not alike:
+        raise QueueError(f"no open case begins with {named}: give the whole id, or an incident of the case")
+    if len(alike) > 1:
+        raise QueueError(f"{len(alike)} open cases begin with {named}: give more of the id, or an incident of the case")
+    return alike[0]
 
 
 def expect_role(redis: Redis, incident_id: str, actor: Actor, *, act: str) -> None:
@@ -97,6 +111,15 @@ def expect_role(redis: Redis, incident_id: str, actor: Actor, *, act: str) -> No
     needed = role_needed({name: str(value) for name, value in found.items() if value is not None})
     if actor.verified and needed == Role.LEAD and actor.role is not Role.LEAD:
         raise refused_person(actor, ("role", actor.role, needed), f"{act} of incident {incident_id}")
+
+
+def _of_case(redis: Redis, case_id: str) -> QueueError:
+    with store_errors():
+        incidents = [str(one) for one in redis.zrange(case_key(case_id), 0, -1)]
+    if not incidents:
+        return QueueError(f"case {case_id} is not known: `livewarden queue list` shows open incidents")
+    more = f" and {len(incidents) - MOST_NAMED} more" if len(incidents) > MOST_NAMED else ""
+    return QueueError(f"{case_id} is a case: name one of its incidents: {', '.join(incidents[-MOST_NAMED:])}{more}")
 
 
 def _named(incident_id: str, stream_id: str, rule: str | None, outcome: str | None) -> str:

@@ -60,6 +60,42 @@ def test_a_case_from_hand_to_hand(scene: Scene, queue: Queue) -> None:
     assert queue("hand-over", case_id, "--by", "bob", "--to", "").out == f"{case_id} is handed over to nobody\n"
 
 
+@pytest.mark.parametrize("digits", [24, 8])
+def test_a_case_is_extended_and_released_by_its_id(scene: Scene, queue: Queue, digits: int) -> None:
+    """A person who took a case by its ID could not give it back, nor keep it, by the same ID."""
+    incidents = [scene.raise_incident("cam-1"), scene.raise_incident("cam-1", Severity.REVIEW)]
+    case_id = str(scene.redis.hget(incident_key(incidents[0]), "case"))
+    named = case_id[: len("case-") + digits]
+    queue("take", named, "--by", "ann")
+    (extended,) = queue("extend", named, "--by", "ann", "--json").records
+    assert (extended["case_id"], sorted(extended["incidents"])) == (case_id, sorted(incidents))
+    assert f"{case_id} is yours until 20" in queue("extend", named.upper(), "--by", "ann").out
+    assert "is held by ann for another" in queue("release", named, "--by", "bob", status=2).message
+    given_back = queue("release", named, "--by", "ann").out
+    assert given_back.startswith(f"{case_id} is held by ann no more: ")
+    assert all(incident in given_back for incident in incidents)
+    assert "is held by nobody" in queue("release", named, "--by", "ann", status=2).message
+    queue("take", named, "--by", "bob")
+    (released,) = queue("release", named, "--by", "bob", "--json").records
+    assert (released["case_id"], released["lease_until"]) == (case_id, None)
+    assert sorted(released["incidents"]) == sorted(incidents)
+
+
+@pytest.mark.parametrize("command", ["show", "decide"])
+def test_a_case_in_place_of_an_incident_names_its_incidents(scene: Scene, queue: Queue, command: str) -> None:
+    """A person who has the ID of a case at hand would be told that it is no ID."""
+    incidents = [scene.raise_incident("cam-1"), scene.raise_incident("cam-1", Severity.REVIEW)]
+    case_id = str(scene.redis.hget(incident_key(incidents[0]), "case"))
+    more = ("harmless", "--by", "ann", "--note", "a cat") if command == "decide" else ()
+    for named in (case_id, case_id[:12]):
+        message = queue(command, named, *more, status=2).message
+        assert message.startswith(f"{case_id} is a case: name one of its incidents: ")
+        assert all(incident in message for incident in incidents)
+    assert "no open case begins with case-0000" in queue(command, "case-0000", *more, status=2).message
+    assert "is not known" in queue(command, f"case-{'0' * 24}", *more, status=2).message
+    assert "expected its id" in queue(command, "case-12", *more, status=2).message
+
+
 def test_the_list_is_in_the_order_of_takes(scene: Scene, queue: Queue) -> None:
     """A lead would see another head of the queue than the next person is given."""
     over = scene.raise_incident("cam-1")
@@ -108,6 +144,7 @@ def test_what_nobody_is_given_is_said(scene: Scene, queue: Queue) -> None:
 def test_an_unknown_case_is_one_line(queue: Queue) -> None:
     """A typo would end in a traceback."""
     assert "is not known" in queue("take", f"case-{'0' * 24}", "--by", "ann", status=2).message
-    assert "0 open cases begin with case-0000" in queue("take", "case-0000", "--by", "ann", status=2).message
+    assert "no open case begins with case-0000" in queue("take", "case-0000", "--by", "ann", status=2).message
+    assert "case 'case-12': expected its id" in queue("take", "case-12", "--by", "ann", status=2).message
     assert "is not known" in queue("take", "0" * 24, "--by", "ann", status=2).message
     assert "expected its id" in queue("hold", "x", "--by", "ann", "--minutes", "5", "--why", "x", status=2).message
