@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -23,6 +24,7 @@ def desk(
     from desk.accounts.accounts import Accounts
     from desk.accounts.entry_link import EntryLink
     from desk.app import make_app
+    from desk.bound_sockets import bound_sockets
     from desk.database.connection import open_database
     from desk.deployment import LOOPBACK, deployment_of
     from desk.serving import DeskServer
@@ -33,8 +35,12 @@ def desk(
     settings = settings_of(os.environ)
     deployment = deployment_of(settings)
     redis = connect(settings.redis_url.get_secret_value())
-    database = open_database(deployment.database_url)
-    try:
+    with ExitStack() as ends:
+        # First: a desk that cannot serve must not replace the link of the one that does.
+        sockets = ends.enter_context(bound_sockets(deployment.listen_host, deployment.listen_port))
+        ends.callback(redis.close)
+        database = open_database(deployment.database_url)
+        ends.callback(database.close)
         accounts = Accounts(
             database, redis, now_ms=lambda: time.time_ns() // 1_000_000, proxy_secret=deployment.proxy_secret
         )
@@ -58,9 +64,6 @@ def desk(
         app = make_app(
             deployment, settings=settings, redis=redis, database=database, accounts=accounts, entry_link=entry_link
         )
-        server = DeskServer(app, host=deployment.listen_host, port=deployment.listen_port)
-        server.run()
+        server = DeskServer(app)
+        server.run(sockets)
         app.state.services.feed.join()
-    finally:
-        database.close()
-        redis.close()
