@@ -18,7 +18,7 @@ from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
 from models.pdq.pdq import PdqHash
 from worker.bank.allowance import allow_tags, allowed_until_ms
 from worker.bank.changelog import append_changes, just_added
-from worker.bank.edits import derived_entry_id
+from worker.bank.edits import derived_entry_id, must_exist
 from worker.bank.history import KEPT_ACTS, BankAct, texts_of
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.quarantine import HOUR_MS, check_hours
@@ -138,8 +138,7 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
         StoreError: Redis failed.
     """
     actor.must_be(Role.LEAD, to="allow a picture")
-    if list_name not in bank.specs:
-        raise BankRequestError(f"list {list_name!r}: expected the list whose match is to be lowered to `review`")
+    must_exist(bank, list_name)
     return allow_match(redis, pdq, list_name=list_name, hours=hours, actor=actor)
 
 

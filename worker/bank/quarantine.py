@@ -11,6 +11,7 @@ from redis import Redis
 from config.facts import ListedHash, SegmentFacts
 from config.policy.policy import Policy
 from models.bank.bank import Bank
+from worker.bank.edits import must_exist
 from worker.bank.history import KEPT_ACTS, BankAct, texts_of
 from worker.bank.keys import HISTORY, QUARANTINE
 from worker.errors import BankRequestError
@@ -52,6 +53,7 @@ def set_quarantine(
     check_hours(hours, MAX_QUARANTINE_HOURS)
     if len(reason) > MAX_REASON_LENGTH or not reason.isprintable():
         raise BankRequestError(f"--reason: expected at most {MAX_REASON_LENGTH} printable characters")
+    must_exist(bank, list_name)
     if not bank.exact(list_name, entry):
         raise BankRequestError(f"list {list_name!r} has no entry {entry!r}")
     with store_errors():

@@ -160,15 +160,24 @@ def history(
     """Show the changes of LIST: who made them, and when."""
     from itertools import islice
 
+    from worker.bank.edits import must_exist
     from worker.bank.history import read_history
     from worker.events.cloudevent import rfc3339
 
     with session() as now:
+        some = False
         for act in islice(read_history(now.redis, list_name=name), limit):
+            some = True
             if as_json:
                 print_json(act.to_record())
             else:
                 typer.echo(f"{rfc3339(act.at_ms)} {act.in_words()}")
+        if some:
+            return
+        if name is not None:  # a list that was withdrawn has a history
+            must_exist(now.in_force.bank, name)
+    if not as_json:
+        typer.echo(f"no change of {name or 'any list'} is recorded")
 
 
 def _confirm(

@@ -36,11 +36,14 @@ def list_(incident: IncidentId, as_json: Json = False) -> None:
     """Show the pictures that are kept of an incident: when, why, and where they are. No picture is opened."""
     from worker.evidence.item_states import records_of, states_of
     from worker.queue.lookup import find_incident
+    from worker.retention.standing import read_known
     from worker.store.redis_client import store_errors
 
     redis = queue_redis()
     incident_id = find_incident(redis, incident)
     records = records_of(redis, incident_id)
+    if not records:
+        read_known(redis, incident_id)
     with store_errors():
         states = states_of(redis, [record.ref for record in records])
     if as_json:

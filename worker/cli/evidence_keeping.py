@@ -88,12 +88,11 @@ def holds(incident: IncidentId, as_json: Json = False) -> None:
     from worker.logs.printable import printable
     from worker.queue.lookup import find_incident
     from worker.retention.holds import holds_on
-    from worker.retention.standing import read_kept
+    from worker.retention.standing import read_known
 
     redis = queue_redis()
     incident_id = find_incident(redis, incident)
-    found = holds_on(redis, incident_id)
-    (kept,) = read_kept(redis, [incident_id])
+    kept, found = read_known(redis, incident_id), holds_on(redis, incident_id)
     terms = kept.terms(load_policy(queue_settings().policy_file).retention)
     until = None if terms.content_until_ms is None else rfc3339(terms.content_until_ms)
     if as_json:

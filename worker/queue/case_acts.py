@@ -88,7 +88,7 @@ def case_refused(case_id: str, answer: Sequence[object], by: Actor, *, named: st
         case "damaged":
             return QueueError(f"{name} has no event that can be shown: `livewarden queue list` shows what is known")
         case _:
-            return QueueError(f"{name} is not known: `livewarden queue list` shows open ones")
+            return QueueError(f"{name} is not known: `livewarden queue list` shows open incidents")
 
 
 def refused_person(actor: Actor, answer: Sequence[object], act: str) -> PeopleError:

@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from config.policy.retention import DAY_MS, RECORD_DAYS, Retention, Standing, Terms, terms_of
-from worker.errors import EvidenceError
+from worker.errors import EvidenceError, RetentionError
 from worker.evidence.record import EvidenceRecord
 from worker.incidents.keys import incident_key
 from worker.queue.record_fields import number_of
@@ -31,6 +31,11 @@ class KeptIncident:
     """Its pictures by reference; None: the record is damaged."""
     holds: int
     reports: tuple[AuthorityReport, ...]
+
+    @property
+    def is_known(self) -> bool:
+        """Anything at all is on record of it."""
+        return bool(self.fields or self.records or self.holds or self.reports)
 
     @property
     def standing(self) -> Standing | None:
@@ -77,6 +82,19 @@ class KeptIncident:
     def case_id(self) -> str:
         """Its case; of an earlier version's incident its own ID."""
         return self.fields.get("case") or self.incident_id
+
+
+def read_known(redis: Redis, incident_id: str) -> KeptIncident:
+    """Reads an incident.
+
+    Raises:
+        RetentionError: nothing of it is on record.
+        StoreError: Redis failed.
+    """
+    (kept,) = read_kept(redis, [incident_id])
+    if not kept.is_known:
+        raise RetentionError(f"incident {incident_id}: no such incident is on record, and no evidence of it")
+    return kept
 
 
 def read_kept(redis: Redis, incident_ids: Sequence[str]) -> list[KeptIncident]:

@@ -364,3 +364,27 @@ def test_authors_of_changes_stay_on_record(bank: Bank, redis: Redis, tmp_path: P
     assert HASH not in bank("history", "--json").out
     refused = bank("create", "other", "--by", "kim", "--role", "boss")
     assert (refused.status, "--role 'boss'" in refused.message) == (2, True)
+
+
+def test_a_list_that_does_not_exist_is_named(bank: Bank) -> None:
+    """A typo would look like a list that nobody has ever changed, or one without that entry."""
+    lea = ("--by", "lea", "--role", "lead")
+    for command in (
+        ("history", "polise"),
+        ("history", "polise", "--json"),
+        ("quarantine", "polise", "case-7", "--reason", "a logo", *lea),
+        ("add", "allow", HASH, "--for", "polise", "--hours", "3", *lea),
+    ):
+        ran = bank(*command)
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.message == "no list 'polise': the lists are selftest, confirmed, allow"
+
+
+def test_a_history_without_a_change_is_said(bank: Bank) -> None:
+    """Nothing at all would look like a failure; and the history of a list that was withdrawn would be gone."""
+    assert bank("history").out == "no change of any list is recorded\n"
+    assert bank("history", "selftest").out == "no change of selftest is recorded\n"
+    assert bank("history", "selftest", "--json").out == ""
+    bank("create", "police")
+    bank("remove", "police", "--whole-list")
+    assert "police" in bank("history", "police").out.splitlines()[0]

@@ -211,7 +211,7 @@ rules:
             ("police", 1, ALICE, "only a lead"),
             ("police", 0, LEAD, "--hours"),
             ("police", 24 * 365, LEAD, "at most"),
-            ("nowhere", 1, LEAD, "expected the list"),
+            ("nowhere", 1, LEAD, "no list 'nowhere'"),
             ("confirmed", 1, LEAD, "expected the list"),
         ],
     )

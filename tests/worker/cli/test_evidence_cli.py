@@ -21,6 +21,7 @@ from worker.evidence.evidence_store import EvidenceStore
 from worker.evidence.item import SealedItem
 from worker.evidence.item_states import note_place
 from worker.evidence.sealing import Identity
+from worker.incidents.keys import incident_key
 from worker.people.actor import Role
 from worker.store.object_store import ObjectStore
 from worker.store.redis_keys import AUDIT_UNLINKED
@@ -89,7 +90,14 @@ def test_the_pictures_of_an_incident_are_listed(deployment: Deployment) -> None:
     assert (found[item.ref]["rule"], found[item.ref]["distance"]) == ("known", 2)
     for_people = deployment.run("list", INCIDENT)
     assert item.ref in for_people.out
-    assert deployment.run("list", "f" * 24).out.startswith("no evidence is kept")
+    unknown = "f" * 24
+    for command in ("list", "holds"):
+        ran = deployment.run(command, unknown)
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.message == f"incident {unknown}: no such incident is on record, and no evidence of it"
+    deployment.redis.hset(incident_key(unknown), mapping={"stream_id": "cam-1", "raised_ms": "1"})
+    assert deployment.run("list", unknown).out.startswith("no evidence is kept")
+    assert deployment.run("holds", unknown).status == 0
     assert deployment.audited() == []
 
 
