@@ -23,7 +23,7 @@ from worker.events.cloudevent import rfc3339
 from worker.health.redis_epoch import BEHIND, Epoch, read_epoch
 from worker.health.redis_memory import RedisMemory
 from worker.store import redis_keys
-from worker.store.redis_client import DISK_MILLISECONDS, connect, now_ms
+from worker.store.redis_client import DISK_MILLISECONDS, FEW_REPLICAS, connect, now_ms
 
 OLDEST_VERSION = (7, 2)
 """WAITAOF came with Redis 7.2."""
@@ -43,9 +43,6 @@ MEGABYTE = 1_000_000
 
 _PROBE_MILLISECONDS = 10_000
 """Life of the key that the disk check writes."""
-
-_FEW_REPLICAS = "NOREPLICAS"
-"""Begins the refusal of a write for `min-replicas-to-write`."""
 
 LATELY_MS = 24 * 3600 * 1000
 """The time for which a loss of Redis's data is reported."""
@@ -196,7 +193,7 @@ def _disk(redis: Redis, name: str, advice: str) -> Diagnosis:
     except ReadOnlyError:
         return fail(name, "refuses writes: it is a replica", "set LIVEWARDEN_REDIS_URL to its primary")
     except ResponseError as error:
-        if _FEW_REPLICAS in str(error):
+        if FEW_REPLICAS in str(error):
             found = "refuses writes: it has fewer replicas than `min-replicas-to-write` asks for"
             return fail(name, found, "see to its replicas, or lower `min-replicas-to-write`")
         return fail(name, f"a write that waits for the disk was refused: {error}", advice)

@@ -20,6 +20,7 @@ from redis.exceptions import (
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
 )
@@ -46,6 +47,10 @@ ONCE_SECONDS = redis_keys.ONCE.seconds
 
 _NOBODY = ("HELLO must be called", "Authentication required")
 """Beginnings of what Redis answers to a connection without a user."""
+
+FEW_REPLICAS = "NOREPLICAS"
+_UNSAVED = "MISCONF"
+"""Beginnings of refusals for which redis-py has no class."""
 
 NOT_A_URL = "expected redis://, rediss:// or unix://, HOST:PORT/DATABASE"
 
@@ -85,20 +90,32 @@ def store_errors() -> Iterator[None]:
     """Translates Redis errors into `StoreError`."""
     try:
         yield
-    except NoPermissionError as error:
-        raise StoreError(
-            f"Redis: {error}: this needs another role (LIVEWARDEN_REDIS_USERNAME) or, after an upgrade, this version's "
+    except RedisError as error:
+        raise StoreError(_in_words(error)) from error
+
+
+def _in_words(error: RedisError) -> str:
+    """The error, and what helps where that is known."""
+    text = str(error)
+    if isinstance(error, NoPermissionError):
+        return (
+            f"Redis: {text}: this needs another role (LIVEWARDEN_REDIS_USERNAME) or, after an upgrade, this version's "
             "rules: see docs/redis-users.md"
-        ) from error
-    except AuthenticationError as error:
-        if not str(error).startswith(_NOBODY):
-            raise StoreError(f"Redis: {error}") from error
-        raise StoreError(
+        )
+    if isinstance(error, AuthenticationError) and text.startswith(_NOBODY):
+        return (
             "Redis asks for a password: set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE "
             "(docs/redis-users.md)"
-        ) from error
-    except RedisError as error:
-        raise StoreError(f"Redis: {error}") from error
+        )
+    if isinstance(error, OutOfMemoryError):
+        return "Redis is full, and refuses writes: give it more memory (docs/operations.md), and try again"
+    if isinstance(error, ReadOnlyError):
+        return "Redis refuses writes: it is a replica: set LIVEWARDEN_REDIS_URL to its primary"
+    if text.startswith(_UNSAVED):
+        return f"Redis refuses writes, since it cannot save them: see to its disk, and try again ({text})"
+    if text.startswith(FEW_REPLICAS):
+        return "Redis refuses writes: it has fewer replicas than `min-replicas-to-write` asks for"
+    return f"Redis: {text}"
 
 
 @contextmanager
