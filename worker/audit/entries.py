@@ -2,11 +2,13 @@
 
 import json
 import secrets
+from collections.abc import Sequence
 from enum import StrEnum
 
 from redis import Redis
 
-from worker.store.redis_client import run_script_to_disk
+from worker.events.cloudevent import derived_id
+from worker.store.redis_client import once_key, run_script_to_disk
 
 MAX_TEXT: int = 1_000
 """Characters of a text of an entry that are kept, so that a note cannot fill Redis; a mark says that more followed."""
@@ -95,6 +97,21 @@ def append_entry(redis: Redis, entry: str) -> None:
         StoreError: Redis failed, or did not confirm it. It may have been appended.
     """
     run_script_to_disk(redis, "audit_append", keys=[], args=[entry])
+
+
+def append_once(redis: Redis, entry: str, *, act: Sequence[str], on: Sequence[str]) -> None:
+    """Appends the entry of one act on several incidents as `append_entry` does, unless all of them had this very act
+    lately: then an answer of Redis was lost, and the person gives it again.
+
+    Args:
+        act: all that makes it this very act, with its person.
+        on: ids of the incidents, at least one.
+
+    Raises:
+        StoreError: as `append_entry`.
+    """
+    keys = [once_key(derived_id(*act, incident_id)) for incident_id in on]
+    run_script_to_disk(redis, "audit_duplicates", keys=keys, args=[entry])
 
 
 def _bounded(value: str | int | bool | list[str]) -> str | int | bool | list[str]:

@@ -15,7 +15,7 @@ from config.errors import LivewardenError
 from config.facts import FLOOD_RULE, ListedHash
 from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.trial import compile_condition
-from worker.audit.entries import MAX_TEXTS, Act, append_entry, audit_entry
+from worker.audit.entries import MAX_TEXTS, Act, append_once, audit_entry
 from worker.errors import QueueError, StoreError
 from worker.incidents.keys import incident_key
 from worker.people.actor import Actor, Role
@@ -126,7 +126,8 @@ def decide_duplicates(
         outcome=given.outcome,
         duplicates=list(alike),
     )
-    append_entry(redis, entry)
+    act = (incident_id, by.name, str(by.verified), given.outcome, given.note, given.category or "", *given.actions)
+    append_once(redis, entry, act=act, on=list(alike))
     decisions = []
     for one, event in alike.items():
         try:

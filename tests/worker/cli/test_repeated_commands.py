@@ -12,7 +12,9 @@ from redis import Redis
 from redis_between import Command, Send, redis_between
 from scene import Scene
 
+from config.policy.policy import Flood
 from worker.bank.keys import CHANGES, HISTORY
+from worker.queue.open_incidents import open_incidents
 from worker.store.redis_keys import AUDIT_UNLINKED
 
 HASH = "5a" * 32
@@ -123,6 +125,20 @@ def test_an_act_on_an_earlier_one_is_recorded_once(
     run(*first.format(incident).split())
     words = [*command.format(incident).split(), *([""] if command.endswith("--") else [])]
     assert len(entries_of(*words, refused=refused)) == 1
+
+
+def test_duplicates_are_decided_by_one_act(
+    scene: Scene, run: Run, entries_of: Callable[..., list[dict[str, Any]]]
+) -> None:
+    """The audit log would have a lead decide the same incidents twice."""
+    scene.policy = scene.policy.model_copy(update={"flood": Flood(streams=3)})
+    for stream in ("cam-1", "cam-2", "cam-3"):
+        scene.settle(stream, scene.hits([1000], lists=["known"]))
+    (flood,) = [one.incident_id for one in open_incidents(scene.redis) if one.rule == "hash-flood"]
+    decide = ["queue", "duplicates", flood, "harmless", "--note", "a logo", "--by", "lea"]
+    (entry,) = entries_of(*decide)
+    assert len(entry["details"]["duplicates"]) == 2
+    assert [one.rule for one in open_incidents(scene.redis)] == ["hash-flood"]
 
 
 def test_a_judgement_that_disagrees_is_not_taken_for_the_lead_s_decision(

@@ -22,7 +22,7 @@ from models.bank.entries import Entry, HashKind
 from models.pdq.pdq import PdqHash
 from worker.audit.chainer import link_waiting
 from worker.audit.copies import copy_log
-from worker.audit.entries import Act, append_entry, audit_entry
+from worker.audit.entries import Act, append_entry, append_once, audit_entry
 from worker.bank.changelog import append_changes
 from worker.bank.file_records import record_list_files
 from worker.bank.keys import CHANGES, FILES_RECORDED, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
@@ -175,6 +175,11 @@ class Stage:
 
     def audit_append(self) -> None:
         append_entry(self.redis, audit_entry(Act.VIEW, by="kim", verified=False, subject="5a"))
+        assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
+
+    def audit_duplicates(self) -> None:
+        entry = audit_entry(Act.DECISION, by="kim", verified=False, subject="5a", duplicates=["5b"])
+        append_once(self.redis, entry, act=["5a", "kim"], on=["5b"])
         assert self.redis.xlen(AUDIT_UNLINKED.name) == 1
 
     def audit_link(self) -> None:
