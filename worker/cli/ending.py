@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 FAILED = 2
 """Exit status after an error that stderr explains, as after a usage error."""
 
+UNREAD = 141
+"""Exit status where whoever reads standard output ended first (`| head`), as a shell has it of a program that SIGPIPE
+ended. Statuses 1 to 4 are answers of commands, which nobody gave."""
+
 
 def end_where_stuck(run: "StuckRun") -> None:
     """Ends the command during a model's run that nothing else would end."""

@@ -17,7 +17,7 @@ from worker.cli.audit import app as audit
 from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
-from worker.cli.ending import FAILED
+from worker.cli.ending import FAILED, UNREAD
 from worker.cli.evidence import app as evidence
 from worker.cli.hash import hash_images
 from worker.cli.models import app as models
@@ -102,7 +102,8 @@ def _add_plugins() -> None:
 
 
 def main() -> None:
-    """Runs the command line of this process and ends it with a status: 130 after Ctrl-C, 2 after an error."""
+    """Runs the command line of this process and ends it with a status: 130 after Ctrl-C, 2 after an error, 141 where
+    nobody reads its output any more."""
     keep_numpy_to_one_thread(os.environ)
     forbid_dumps()
     for name in ("stdout", "stderr"):
@@ -126,16 +127,22 @@ def main() -> None:
         if error.errno not in _UNWRITABLE or error.filename is not None:
             raise
         _end_unwritten(error)
+    except SystemExit as end:
+        # click and rich end with status 1 then, which is an answer of `scan`, `doctor` and others.
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(UNREAD)
+        raise
     finally:
         _flush()
 
 
 def _flush() -> None:
-    """Flushes standard output while an error can still be handled; a closed pipe (`| head`) is no error."""
+    """Flushes standard output while an error can still be handled; a closed pipe (`| head`) is not reported."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
+        sys.exit(UNREAD)
     except OSError as error:
         _end_unwritten(error)
 

@@ -155,16 +155,26 @@ def test_sample_of_a_file_without_video_is_one_line_with_status_2(tmp_path: Path
     assert str(tmp_path / "a.ts") in ran.message
 
 
-def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
-    """`livewarden … | head` would end in a traceback."""
+@pytest.mark.parametrize(
+    "command",
+    ["hash a.png", "scan clip.ts --json", "scan clip.ts", "policy check", "models list", "--help"],
+)
+def test_a_closed_pipe_is_neither_a_traceback_nor_an_answer(tmp_path: Path, command: str) -> None:
+    """`livewarden … | head` would end in a traceback; or its status be that of a scan that found something."""
     Image.fromarray(photo("coffee", 64, 64)).save(tmp_path / "a.png")
+    (tmp_path / "clip.ts").write_bytes(clip(held(photo("coffee"), 1)))
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "wb") as gone:
         done = subprocess.run(
-            [COMMAND, "hash", tmp_path / "a.png"], stdout=gone, stderr=subprocess.PIPE, timeout=SECONDS, check=False
+            [COMMAND, *command.split()],
+            cwd=tmp_path,
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS,
+            check=False,
         )
-    assert done.stderr == b""
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize("pictures", [1, 2_000])
