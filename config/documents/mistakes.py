@@ -91,6 +91,12 @@ class YamlText:
         finally:
             loader.dispose()
 
+    @property
+    def kind(self) -> str:
+        """The kind of its value, in words."""
+        known = {dict: "a mapping", list: "a list", str: "a text", type(None): "nothing"}
+        return known.get(type(self.value), "a single value")
+
     def place(self, location: Location, offset: int | None = None) -> tuple[int | None, int | None]:
         """Line and column, from 1, of a value, or of the nearest thing around it that is there.
 

@@ -281,8 +281,7 @@ def parse_policy(
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _refused(name, Mistake(text=f"{' '.join(str(error).split())}: expected YAML")) from error
     if not isinstance(document.value, dict):
-        got = type(document.value).__name__
-        raise _refused(name, Mistake(text=f"expected a mapping with version and rules, got {got}"))
+        raise _refused(name, Mistake(text=f"expected a mapping with version and rules, found {document.kind}"))
     excessive = [mistake_at(where, what, document) for where, what, _ in excesses(document.value)]
     if excessive:
         raise _refused(name, *excessive)

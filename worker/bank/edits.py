@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from redis import Redis
@@ -12,6 +12,7 @@ from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, LARGEST_ID, Entry, HashKind, ListSpec
+from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import append_changes
 from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role
@@ -23,6 +24,16 @@ OPERATOR = "operator"
 _ID_DIGITS = 16
 
 
+_EXPECTED: Final = {
+    "name": "LIST: expected 1 to 100 characters of A-Z a-z 0-9 . _ -",
+    "max_distance": "--max-distance: expected 0 to 31",
+    "min_quality": "--min-quality: expected 0 to 100",
+    "variants": f"--variants: expected {', '.join(Variant)}",
+    "refresh_seconds": "--refresh-hours: expected more than 0",
+}
+"""By the field of a list; the others take any text."""
+
+
 def spec_of(fields: Mapping[str, Any]) -> ListSpec:
     """Parses a list's spec as a person gave it.
 
@@ -32,8 +43,8 @@ def spec_of(fields: Mapping[str, Any]) -> ListSpec:
     try:
         return ListSpec.model_validate(fields)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc'][:1]))}: {one['msg']}" for one in error.errors())
-        raise BankRequestError(problems) from error
+        wrong = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
+        raise BankRequestError("; ".join(_EXPECTED[field] for field in wrong)) from error
 
 
 def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str | Actor = OPERATOR, role: str = "") -> ListSpec:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import yaml
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from config.documents.mistakes import YamlText
+from config.documents.mistakes import YamlText, yaml_mistake
 from config.regular_file import open_regular
 from worker.errors import DraftError
 
@@ -179,15 +179,21 @@ def read_answers(path: Path | None) -> ReportAnswers:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise DraftError(f"{path}: expected at most {MAX_FILE_BYTES} bytes of answers")
-        value = YamlText(data.decode("utf-8-sig")).value
+        text = data.decode("utf-8-sig")
+        document = YamlText(text)
     except OSError as error:
         raise DraftError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DraftError(f"{path}: byte {error.start}: expected UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        raise DraftError(f"{path}: {yaml_mistake(error, text)}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DraftError(f"{path}: {' '.join(str(error).split())}: expected YAML") from error
+    value = {} if document.value is None else document.value
+    if not isinstance(value, dict):
+        raise DraftError(f"{path}: expected a mapping with answers, found {document.kind}")
     try:
-        return ReportAnswers.model_validate({} if value is None else value)
+        return ReportAnswers.model_validate(value)
     except ValidationError as error:
         mistakes = (
             f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()

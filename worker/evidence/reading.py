@@ -94,7 +94,10 @@ class EvidenceReader:
 
     def _found(self, ref: str) -> FoundItem:
         if not is_ref(ref):
-            raise EvidenceError(f"{ref[:100]!r}: expected a reference of 32 hex digits", reason="missing")
+            raise EvidenceError(
+                f"{ref[:100]!r}: expected a reference of 32 hex digits, as `livewarden evidence list` shows it",
+                reason="missing",
+            )
         with store_errors():
             state = states_of(self.redis, [ref]).get(ref)
             record = None if state is None else record_of(self.redis, state.incident, ref)

@@ -112,7 +112,10 @@ class Identity:
                 "LIVEWARDEN_EVIDENCE_IDENTITY: set it to the file of your private key (`livewarden evidence keygen`)",
                 reason="identity",
             )
-        return cls.read(settings.evidence_identity)
+        try:
+            return cls.read(settings.evidence_identity)
+        except EvidenceError as error:
+            raise EvidenceError(f"LIVEWARDEN_EVIDENCE_IDENTITY: {error}", reason=error.reason) from error
 
     @classmethod
     def read(cls, path: Path) -> "Identity":

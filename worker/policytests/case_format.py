@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from config.documents.mistakes import Mistake, YamlText, mistakes_of
+from config.documents.mistakes import Mistake, YamlText, mistakes_of, yaml_mistake
 from config.facts import Severity
 from config.regular_file import open_regular
 from worker.errors import ReplayError
@@ -161,13 +161,18 @@ def read_cases(path: Path) -> tuple[CaseFile, YamlText]:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise ReplayError(f"{path}: over {MAX_FILE_BYTES} bytes: expected test cases of a policy")
-        document = YamlText(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
+        document = YamlText(text)
     except OSError as error:
         raise ReplayError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ReplayError(f"{path}: byte {error.start}: expected UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        raise ReplayError(f"{path}: {yaml_mistake(error, text)}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ReplayError(f"{path}: {' '.join(str(error).split())}: expected YAML") from error
+    if not isinstance(document.value, dict):
+        raise ReplayError(f"{path}: expected a mapping with version and cases, found {document.kind}")
     try:
         return CaseFile.model_validate(document.value), document
     except ValidationError as error:

@@ -52,6 +52,9 @@ FEW_REPLICAS = "NOREPLICAS"
 _UNSAVED = "MISCONF"
 """Beginnings of refusals for which redis-py has no class."""
 
+_AWAY = re.compile(r"Error -?\d+ connecting to (?P<place>\S+)\. (?P<reason>.+)\.")
+"""Text of redis-py where there is no connection."""
+
 NOT_A_URL = "expected redis://, rediss:// or unix://, HOST:PORT/DATABASE"
 
 _log = logging.getLogger(__name__)
@@ -115,6 +118,10 @@ def _in_words(error: RedisError) -> str:
         return f"Redis refuses writes, since it cannot save them: see to its disk, and try again ({text})"
     if text.startswith(FEW_REPLICAS):
         return "Redis refuses writes: it has fewer replicas than `min-replicas-to-write` asks for"
+    if away := _AWAY.fullmatch(text):
+        return (
+            f"Redis: {away['place']} cannot be reached ({away['reason']}): see that it runs, and LIVEWARDEN_REDIS_URL"
+        )
     return f"Redis: {text}"
 
 

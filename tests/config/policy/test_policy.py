@@ -189,7 +189,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("data", "told"),
         [
-            (b"", "expected a mapping with version and rules, got NoneType"),
+            (b"", "expected a mapping with version and rules, found nothing"),
             (b"\xff\xfe", "byte 0: expected UTF-8 text"),
             (b"version: '1'\nrules: []\n", "rules: expected at least one: without rules, no person is ever called"),
             (

@@ -258,9 +258,9 @@ def test_confirm_allow_and_quarantine_from_the_command_line(bank: Bank) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("create", "own", "--max-distance", 32), "max_distance"),
+        (("create", "own", "--max-distance", 32), "--max-distance: expected 0 to 31"),
         (("create", "own", "--variants", "flip"), "variants"),
-        (("create", "a/b"), "name"),
+        (("create", "a/b"), "LIST: expected 1 to 100 characters"),
         (("create", "selftest"), "list selftest exists"),
         (("add", "nowhere", HASH), "no list 'nowhere'"),
         (("add", "selftest", HASH), "takes no such entry"),
@@ -313,7 +313,8 @@ def test_without_redis_the_reason_is_printed(tmp_path: Path) -> None:
     """An unreachable bank would look like one without a match."""
     ran = livewarden("bank", "match", HASH, environment={"LIVEWARDEN_REDIS_URL": "redis://127.0.0.1:1/0"})
     assert ran.status == 2
-    assert ran.message.startswith("Redis: ")
+    expected = "Redis: 127.0.0.1:1 cannot be reached (Connection refused): see that it runs, and LIVEWARDEN_REDIS_URL"
+    assert ran.message == expected
 
 
 def test_match_includes_lists_of_the_folder(bank: Bank, tmp_path: Path) -> None:
@@ -388,3 +389,16 @@ def test_a_history_without_a_change_is_said(bank: Bank) -> None:
     bank("create", "police")
     bank("remove", "police", "--whole-list")
     assert "police" in bank("history", "police").out.splitlines()[0]
+
+
+def test_a_wrong_setting_of_a_list_is_named_as_it_was_given(bank: Bank) -> None:
+    """A list keeper would look for an option that is called otherwise, or read a library's words."""
+    for given, expected in (
+        (("--max-distance", "40"), "--max-distance: expected 0 to 31"),
+        (("--min-quality", "-1"), "--min-quality: expected 0 to 100"),
+        (("--variants", "mirror,flip"), "--variants: expected mirror, rotate, crop"),
+        (("--refresh-hours", "0"), "--refresh-hours: expected more than 0"),
+    ):
+        ran = bank("create", "police", *given)
+        assert (ran.status, ran.message) == (2, expected)
+    assert bank("create", "a list").message == "LIST: expected 1 to 100 characters of A-Z a-z 0-9 . _ -"

@@ -213,7 +213,7 @@ def test_what_is_for_a_lead_is_shown_to_leads(deployment: Deployment) -> None:
     ("identity", "text"),
     [
         ("", "LIVEWARDEN_EVIDENCE_IDENTITY: set it"),
-        ("missing", "No such file"),
+        ("missing", "^LIVEWARDEN_EVIDENCE_IDENTITY: .*missing: No such file"),
         ("public", "public.*1: a public key"),
         ("other", "is sealed to other keys"),
     ],

@@ -126,8 +126,8 @@ def test_answers_are_read_from_a_file(tmp_path: Path) -> None:
         ("priority: P1", "priority: Extra inputs"),
         ("stream_urls: ['javascript:alert(1)']", "stream_urls.0"),
         ("dsa: {account: banned}", "dsa.account"),
-        ("{", "expected YAML"),
-        ("[1]", "valid dictionary"),
+        ("{", "answers.yaml: line 1, column 2: expected YAML: "),
+        ("[1]", "answers.yaml: expected a mapping with answers, found a list"),
         ("!!python/object:os.system {}", "expected YAML"),
     ],
 )

@@ -147,7 +147,7 @@ class TestCases:
             ("rule: nude", "rule: nudes", "case 'three in a row': unknown rule 'nudes': did you mean 'nude'?"),
             ("at: 4", "att: 4", "line 7, column 10: cases[0].samples[0].att: unknown field 'att': did you mean 'at'?"),
             ("repeat: 3", "repeat: 0", "cases[0].samples[0].repeat"),
-            ("cases:", "cases: [", "expected YAML"),
+            ("cases:", "cases: [", "cases.yaml: line 5, column 3: expected YAML: "),
             ("policy.yaml", "none.yaml", "none.yaml: cannot be read"),
             ("at: 4", "at: yes", "cases[0].samples[0].at: Input should be a valid number"),
             (
@@ -177,6 +177,15 @@ class TestCases:
         ran = livewarden("policy", "test", folder / "cases.yaml")
         assert ran.status == 2
         assert reported in ran.message
+
+
+@pytest.mark.parametrize(("text", "found"), [("", "nothing"), ("- 1", "a list"), ("5", "a single value")])
+def test_a_file_that_is_none_of_cases_is_refused_in_words(tmp_path: Path, text: str, found: str) -> None:
+    """Policy people would read the name of a class."""
+    (tmp_path / "cases.yaml").write_text(text)
+    ran = livewarden("policy", "test", "cases.yaml", folder=tmp_path)
+    assert ran.status == 2
+    assert ran.message == f"cases.yaml: expected a mapping with version and cases, found {found}"
 
 
 class TestUnusedNames:
