@@ -107,6 +107,8 @@ def main() -> None:
     keep_numpy_to_one_thread(os.environ)
     forbid_dumps()
     for name in ("stdout", "stderr"):
+        # The locale of a terminal may lack a character that tables have.
+        getattr(sys, name).reconfigure(errors="backslashreplace")
         # Subcommands print texts of streams, files and messages: control characters in them are escaped here.
         setattr(sys, name, PrintableStream(getattr(sys, name)))
     set_up_logging(logging.WARNING, log_format_of(os.environ))

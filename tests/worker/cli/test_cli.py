@@ -177,6 +177,16 @@ def test_a_closed_pipe_is_neither_a_traceback_nor_an_answer(tmp_path: Path, comm
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_terminal_of_another_encoding_gets_what_it_can_show() -> None:
+    """A command would end in a traceback where the locale has no `≤`."""
+    plain, other = (
+        livewarden("models", "explain", "open-nsfw", environment={"PYTHONIOENCODING": name}, through=["env"])
+        for name in ("utf-8", "ascii")
+    )
+    assert not plain.out.isascii()
+    assert (other.status, other.err, other.out.isascii()) == (plain.status, "", True)
+
+
 @pytest.mark.parametrize("pictures", [1, 2_000])
 def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path, pictures: int) -> None:
     """A list that was written to a full disk would look complete, or like a crash."""
