@@ -65,7 +65,8 @@ class _Running:
             raise
 
     def stop(self) -> None:
-        self.run(self.session.close())
+        """Ends the loop with all that runs in it; who waits for a fetch gets `CancelledError`."""
+        self.run(_end(self.session))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_JOIN_SECONDS)
         self._loop.close()
@@ -144,6 +145,16 @@ class Fetcher:
 async def _open(open_session: Callable[[], OriginSession]) -> OriginSession:
     """Opens the session in the loop that it will belong to."""
     return open_session()
+
+
+async def _end(session: OriginSession) -> None:
+    """Closes the session and ends the fetches underway, which a stopped loop would leave waiting for ever."""
+    underway = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in underway:
+        task.cancel()
+    await asyncio.gather(*underway, return_exceptions=True)
+    await session.close()
+    await asyncio.sleep(0)  # a closed transport gives up its socket in the loop's next turn
 
 
 class FetchRound:

@@ -3,6 +3,7 @@
 import gc
 import gzip
 import os
+import queue
 import shutil
 import socket
 import ssl
@@ -14,6 +15,7 @@ import traceback
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
@@ -535,6 +537,35 @@ def test_closing_twice_and_opening_again(origin: Origin) -> None:
     assert not any(thread.name == "livewarden-fetch" for thread in threading.enumerate())
     assert fetch(fetcher, f"{origin.url}/body").body == BODY
     fetcher.close()
+
+
+def test_fetches_end_with_their_fetcher() -> None:
+    for _ in range(20):
+        with socket.create_server(("127.0.0.1", 0), backlog=8) as mute:
+            fetcher = Fetcher(loopback(mute.getsockname()[1]))
+            ends: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+
+            def wait_for_an_answer(
+                fetcher: Fetcher = fetcher, mute: socket.socket = mute, ends: queue.SimpleQueue[BaseException] = ends
+            ) -> None:
+                try:
+                    fetch(fetcher, f"http://127.0.0.1:{mute.getsockname()[1]}/mute", timeout_seconds=60)
+                except BaseException as error:
+                    ends.put(error)
+
+            waiting = [threading.Thread(target=wait_for_an_answer, daemon=True) for _ in range(8)]
+            for thread in waiting:
+                thread.start()
+            accepted = [mute.accept()[0] for _ in waiting]
+
+            fetcher.close()
+
+            assert {type(ends.get(timeout=20)) for _ in waiting} <= {CancelledError, FetchError}
+            for connection in accepted:
+                connection.settimeout(20)
+                while connection.recv(4096):  # until the fetcher has closed it
+                    pass
+                connection.close()
 
 
 def test_a_fetcher_used_before_a_fork_works_after_it(origin: Origin) -> None:
