@@ -8,11 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sampler.demux.boxes import Read, TopBox, top_boxes
+from sampler.demux.ts_headers import FIRST_SCRAMBLED, TS_PACKET_BYTES, TS_SYNC
 
-TS_PACKET_BYTES = 188
-TS_SYNC = 0x47
-FIRST_SCRAMBLED = 0x80
-"""Byte 3 of a scrambled TS packet is no less than this: its first two bits are 2 or 3, even or odd key."""
 SAMPLE_AES = 0xDB
 """Stream type of sample-encrypted H.264 in MPEG-TS (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming",
 2.3), which FFmpeg gives as the codec tag."""

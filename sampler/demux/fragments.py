@@ -14,8 +14,8 @@ from functools import partial
 from av.container import InputContainer
 
 from sampler.demux.boxes import TO_THE_END, TOP_BOXES, Read, TopBox, read_within, top_boxes
-from sampler.demux.encryption import TS_PACKET_BYTES, TS_SYNC
 from sampler.demux.source import InputFile
+from sampler.demux.ts_headers import TS_PACKET_BYTES, TS_SYNC
 
 BOX_BYTES = 4 << 20
 """Largest box that is read (<=): the head of a fragment of 20,000 pictures takes under a tenth."""

@@ -12,29 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampler.demux.boxes import Read
-from sampler.demux.encryption import FIRST_SCRAMBLED, TS_PACKET_BYTES, TS_SYNC
 from sampler.demux.programmes import ProgrammeMaps
+from sampler.demux.ts_headers import (
+    ADAPTATION,
+    FIRST_SCRAMBLED,
+    NULL_PID,
+    PAYLOAD,
+    PES_HEAD_BYTES,
+    PES_ID,
+    PES_SIZE,
+    PES_START,
+    STUFFING,
+    TS_PACKET_BYTES,
+    TS_SYNC,
+    UNIT_START,
+    WITHOUT_HEADER,
+    Numbers,
+    Rows,
+    among,
+    payload_of,
+    payload_places,
+    pids_of,
+    rows_of,
+)
 
 CHUNK_BYTES = 4096 * TS_PACKET_BYTES
 """As much is read at once: 23 MB take 5 ms."""
-PES_START = b"\x00\x00\x01"
-PES_HEAD_BYTES = 6
-WITHOUT_HEADER = (0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF)
-"""stream_id of PES packets without a header, padding among them (ITU-T H.222.0, table 2-22): no video has them."""
-NULL_PID = 0x1FFF
-STUFFING = 0xFF
 WHOLE_ADAPTATION = 183
 """adaptation_field_length of a packet without payload (2.4.3.5)."""
 CLOCK_END = 12
 """Byte behind the clock reference of a packet's adaptation field, if there is one (2.4.3.4)."""
-UNIT_START = 0x40
-"""Bit of byte 1: a PES packet, or a table, begins with the payload."""
-PAYLOAD, ADAPTATION = 0x10, 0x20
-"""Bits of byte 3: what a packet has (adaptation_field_control)."""
-
-Rows = NDArray[np.uint8]
-"""uint8, (packets, TS_PACKET_BYTES)."""
-Numbers = NDArray[np.intp]
 
 
 def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[int], init_bytes: int = 0) -> bool:
@@ -51,14 +58,13 @@ def has_stray_packets(read: Read, *, known: Collection[int], videos: Collection[
     last: dict[int, bytes] = {}
     position = 0
     while len(data := read(position, CHUNK_BYTES)) >= TS_PACKET_BYTES:
-        rows: Rows = np.frombuffer(data, np.uint8, len(data) // TS_PACKET_BYTES * TS_PACKET_BYTES)
-        rows = rows.reshape(-1, TS_PACKET_BYTES)
-        pids = (rows[:, 1] & 0x1F).astype(np.intp) << 8 | rows[:, 2]
+        rows = rows_of(data)
+        pids = pids_of(rows)
         # FFmpeg looks for the next packet wherever it may begin, and others go on where it should.
         if (rows[:, 0] != TS_SYNC).any() or _has_content_without_payload(rows[pids != NULL_PID]):
             return True
         starts = np.flatnonzero((rows[:, 1] & UNIT_START > 0) & (rows[:, 3] & PAYLOAD > 0))
-        payloads = 4 + (rows[starts, 3] & ADAPTATION > 0) * (1 + rows[starts, 4].astype(np.intp))
+        payloads = payload_places(rows[starts])
         begins = _are_pes(rows[starts], payloads)
         found = pids[rows[:, 3] >= FIRST_SCRAMBLED].tolist() + pids[starts[begins]].tolist()
         begins &= among(pids[starts], videos)
@@ -102,8 +108,7 @@ def _read_tables(rows: Rows, pids: Numbers, known: Collection[int], maps: Progra
     """Reads the packets that belong to no stream that FFmpeg knows."""
     is_table = ~among(pids, [*known, NULL_PID]) & (rows[:, 3] & PAYLOAD > 0)
     for row, pid in zip(rows[is_table], pids[is_table].tolist(), strict=True):
-        begin = 4 + (1 + int(row[4]) if row[3] & ADAPTATION else 0)
-        maps.read(pid, row[begin:].tobytes(), starts=bool(row[1] & UNIT_START))
+        maps.read(pid, payload_of(row.tobytes()), starts=bool(row[1] & UNIT_START))
 
 
 def _has_content_without_payload(rows: Rows) -> bool:
@@ -126,20 +131,14 @@ def _are_pes(rows: Rows, payloads: Numbers) -> NDArray[np.bool_]:
 def _are_read_in_two_ways(rows: Rows, payloads: Numbers) -> bool:
     """True if FFmpeg passes over some of the PES packets of videos that begin there, or over what is behind the end of
     one that ends there."""
-    if (payloads + PES_HEAD_BYTES > TS_PACKET_BYTES).any() or among(_octets(rows, payloads + 3), WITHOUT_HEADER).any():
+    if (payloads + PES_HEAD_BYTES > TS_PACKET_BYTES).any() or among(
+        _octets(rows, payloads + PES_ID), WITHOUT_HEADER
+    ).any():
         return True
-    sizes = _octets(rows, payloads + 4).astype(np.intp) << 8 | _octets(rows, payloads + 5)
+    sizes = _octets(rows, payloads + PES_SIZE).astype(np.intp) << 8 | _octets(rows, payloads + PES_SIZE + 1)
     ends = np.where(sizes > 0, payloads + PES_HEAD_BYTES + sizes, TS_PACKET_BYTES)
     behind = np.arange(TS_PACKET_BYTES) >= ends[:, np.newaxis]
     return bool((behind & (rows != STUFFING)).any())
-
-
-def among(numbers: NDArray[np.integer], some: Collection[int]) -> NDArray[np.bool_]:
-    """True where a number is one of `some`. NumPy's own way imports more as it runs, which is not allowed here."""
-    table = np.zeros(NULL_PID + 1, np.bool_)
-    table[list(some)] = True
-    found: NDArray[np.bool_] = table[numbers]
-    return found
 
 
 def _octets(rows: Rows, places: Numbers) -> NDArray[np.uint8]:

@@ -4,13 +4,10 @@ import zlib
 from collections.abc import Collection
 from typing import Final
 
-import numpy as np
-
-from sampler.demux.encryption import TS_PACKET_BYTES
-from sampler.demux.pids import ADAPTATION, PAYLOAD, UNIT_START, among
 from sampler.demux.programmes import CHECKSUM_BYTES, MAP, entries
 from sampler.demux.source import InputFile
 from sampler.demux.table_floods import LIST_PID, has_one
+from sampler.demux.ts_headers import PAYLOAD, UNIT_START, among, payload_of, pids_of, rows_of
 from sampler.demux.ts_packets import aligned
 
 LIST: Final = 0
@@ -50,12 +47,10 @@ def _tables(source: InputFile, share: float, pids: Collection[int], kind: int) -
     """Different tables of PIDs; None if one of them is not plain, or of another kind."""
     found: set[bytes] = set()
     for data in aligned(source, share):
-        rows = np.frombuffer(data, np.uint8).reshape(-1, TS_PACKET_BYTES)
-        numbers = (rows[:, 1] & 0x1F).astype(np.intp) << 8 | rows[:, 2]
-        for row in rows[among(numbers, pids) & (rows[:, 3] & PAYLOAD > 0)]:
-            packet = row.tobytes()
-            payload = packet[4 + (1 + packet[4] if packet[3] & ADAPTATION else 0) :]
-            if not packet[1] & UNIT_START or not has_one(payload):
+        rows = rows_of(data)
+        for row in rows[among(pids_of(rows), pids) & (rows[:, 3] & PAYLOAD > 0)]:
+            payload = payload_of(row.tobytes())
+            if not row[1] & UNIT_START or not has_one(payload):
                 return None
             found.add(payload[1 : 4 + _content_bytes(payload)])
     return found if all(_is_plain(table, kind) for table in found) else None

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from sampler.demux.pids import Numbers
+from sampler.demux.ts_headers import Numbers
 from sampler.demux.ts_payloads import Pieces
 from sampler.demux.ts_pictures import H264_TYPE, HEVC_TYPE, VideoUnits
 

@@ -8,8 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from sampler.demux.encryption import TS_PACKET_BYTES
-from sampler.demux.pids import ADAPTATION, PAYLOAD, STUFFING, UNIT_START, among
+from sampler.demux.ts_headers import PAYLOAD, STUFFING, UNIT_START, among, payload_of, pids_of, rows_of
 from sampler.errors import TooLargeError
 
 LIST_PID, NAMES_PID = 0x00, 0x11
@@ -35,13 +34,12 @@ class TableChanges:
         Raises:
             TooLargeError: they change too often.
         """
-        rows = np.frombuffer(data, np.uint8).reshape(-1, TS_PACKET_BYTES)
-        pids = (rows[:, 1] & 0x1F).astype(np.intp) << 8 | rows[:, 2]
+        rows = rows_of(data)
+        pids = pids_of(rows)
         own = np.flatnonzero(among(pids, MOST_CHANGES) & (rows[:, 3] & PAYLOAD > 0))
         for pid, row in zip(pids[own].tolist(), rows[own], strict=True):
-            packet = row.tobytes()
-            payload = packet[4 + (1 + packet[4] if packet[3] & ADAPTATION else 0) :]
-            if payload == self._latest[pid] and packet[1] & UNIT_START and has_one(payload):
+            payload = payload_of(row.tobytes())
+            if payload == self._latest[pid] and row[1] & UNIT_START and has_one(payload):
                 continue
             self._latest[pid] = payload
             self._left[pid] -= 1

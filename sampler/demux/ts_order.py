@@ -8,9 +8,20 @@ import math
 
 import numpy as np
 
-from sampler.demux.encryption import FIRST_SCRAMBLED, TS_PACKET_BYTES
-from sampler.demux.pids import ADAPTATION, PES_HEAD_BYTES, PES_START, UNIT_START, WITHOUT_HEADER
-from sampler.demux.ts_payloads import PES_FIXED_BYTES, PES_ID, PES_OPTIONAL, PES_SIZE, Pieces
+from sampler.demux.ts_headers import (
+    FIRST_SCRAMBLED,
+    PES_FIXED_BYTES,
+    PES_HEAD_BYTES,
+    PES_ID,
+    PES_OPTIONAL,
+    PES_SIZE,
+    PES_START,
+    UNIT_START,
+    WITHOUT_HEADER,
+    payload_of,
+    rows_of,
+)
+from sampler.demux.ts_payloads import Pieces
 
 
 class PacketOrder:
@@ -26,7 +37,7 @@ class PacketOrder:
         """Reads bytes that are TS packets, and the places of their payloads."""
         if not len(pieces.pids):
             return
-        rows = np.frombuffer(data, np.uint8).reshape(-1, TS_PACKET_BYTES)[pieces.packets]
+        rows = rows_of(data)[pieces.packets]
         starts = rows[:, 1] & UNIT_START > 0
         self.unclear.update(pieces.pids[rows[:, 3] >= FIRST_SCRAMBLED].tolist(), pieces.torn.tolist())
         is_next = np.append(True, pieces.pids[1:] != pieces.pids[:-1])
@@ -42,7 +53,7 @@ class PacketOrder:
 
 def _content_bytes(packet: bytes) -> float:
     """Bytes of the PES packet that begins in a TS packet, behind its head (H.222.0, 2.4.3.6)."""
-    head = packet[4 + (1 + packet[4] if packet[3] & ADAPTATION else 0) :]
+    head = payload_of(packet)
     if len(head) < PES_FIXED_BYTES or head[: len(PES_START)] != PES_START or head[PES_ID] in WITHOUT_HEADER:
         return 0
     size = head[PES_SIZE] << 8 | head[PES_SIZE + 1]

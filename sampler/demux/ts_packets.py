@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from sampler.demux.encryption import TS_PACKET_BYTES, TS_SYNC
 from sampler.demux.source import InputFile
+from sampler.demux.ts_headers import TS_PACKET_BYTES, TS_SYNC
 from sampler.errors import UndecodableError
 
 CHUNK_BYTES: Final = 16_384 * TS_PACKET_BYTES

@@ -5,23 +5,25 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sampler.demux.encryption import TS_PACKET_BYTES
 from sampler.demux.parameter_sets import START_CODE
-from sampler.demux.pids import (
-    ADAPTATION,
+from sampler.demux.ts_headers import (
     NULL_PID,
     PAYLOAD,
+    PES_FIXED_BYTES,
     PES_HEAD_BYTES,
+    PES_ID,
+    PES_OPTIONAL,
+    PES_SIZE,
     PES_START,
+    TS_PACKET_BYTES,
     UNIT_START,
     WITHOUT_HEADER,
     Numbers,
     among,
+    payload_places,
+    pids_of,
+    rows_of,
 )
-
-PES_ID, PES_SIZE, PES_OPTIONAL, PES_FIXED_BYTES = 3, 4, 8, 9
-"""Bytes of a PES packet's head with its stream_id, its size and the size of the optional fields; and bytes before those
-(H.222.0, 2.4.3.7)."""
 
 
 class Pieces(NamedTuple):
@@ -60,14 +62,12 @@ def payloads(data: bytes, pieces: Pieces) -> dict[int, bytes]:
 
 def pieces_of(data: bytes) -> Pieces:
     """The payloads of bytes that are TS packets."""
-    octets = np.frombuffer(data, np.uint8)
-    rows = octets.reshape(-1, TS_PACKET_BYTES)
-    marks, control = rows[:, 1].copy(), rows[:, 3].copy()
-    pids = (marks & 0x1F).astype(np.intp) << 8 | rows[:, 2]
+    octets, rows = np.frombuffer(data, np.uint8), rows_of(data)
+    marks, control, pids = rows[:, 1].copy(), rows[:, 3].copy(), pids_of(rows)
     own = np.flatnonzero((control & PAYLOAD > 0) & (pids != NULL_PID))
     own = own[np.argsort(pids[own], kind="stable")]
     pids, lasts = pids[own], (own + 1) * TS_PACKET_BYTES
-    begins = own * TS_PACKET_BYTES + 4 + (control[own] & ADAPTATION > 0) * (1 + rows[own, 4].astype(np.intp))
+    begins = own * TS_PACKET_BYTES + payload_places(rows[own])
     ends = lasts.copy()
     starts = np.flatnonzero(marks[own] & UNIT_START)
     begins[starts], ends[starts], torn = _behind_heads(octets, begins[starts], lasts[starts])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sampler.demux.nal import FIRST_BLOCK, HEVC_SLICES
 from sampler.demux.parameter_sets import START_CODE
-from sampler.demux.pids import Numbers, among
+from sampler.demux.ts_headers import Numbers, among
 
 H264_TYPE, HEVC_TYPE = 0x1B, 0x24
 """stream_type (H.222.0, table 2-34). A descriptor may call others by this codec, too."""

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 
 from sampler.demux.parameter_sets import H264_SPS, START_CODE
-from sampler.demux.pids import Numbers
 from sampler.demux.plain_maps import plain_types
 from sampler.demux.set_search import SetSearch
 from sampler.demux.source import InputFile
+from sampler.demux.ts_headers import Numbers
 from sampler.demux.ts_order import PacketOrder
 from sampler.demux.ts_packets import aligned
 from sampler.demux.ts_payloads import payloads, pieces_of
