@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class SamplingProfile(BaseModel):
     """Number and places of the pictures taken from a segment. Durations are in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     max_gap_seconds: float = Field(gt=0, le=60, strict=True)

@@ -75,7 +75,7 @@ class ListSpec(BaseModel):
     """Contact for questions about it."""
     exportable: bool = False
     """True if it may leave the bank: lists of others come with terms that forbid it."""
-    refresh_seconds: Annotated[float, Field(gt=0)] | None = None
+    refresh_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Interval in which its source is to be read again; a list that was not is stale. None: it need not be."""
     created_ms: Annotated[int, Field(ge=0)] | None = None
     """Time when it was created, in milliseconds of Redis's clock. None: unknown, or it is built in."""

@@ -29,7 +29,7 @@ _EXPECTED: Final = {
     "max_distance": "--max-distance: expected 0 to 31",
     "min_quality": "--min-quality: expected 0 to 100",
     "variants": f"--variants: expected {', '.join(Variant)}",
-    "refresh_seconds": "--refresh-hours: expected more than 0",
+    "refresh_seconds": "--refresh-hours: expected a number of hours above 0",
 }
 """By the field of a list; the others take any text."""
 

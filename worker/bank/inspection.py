@@ -1,10 +1,10 @@
 """The bank as people look into it: `livewarden bank list`, `stats`, `verify` and `match`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from redis import Redis
 
@@ -14,6 +14,7 @@ from models.bank.bank import Bank, Match
 from models.bank.entries import Entry, HashKind
 from models.bank.snapshot import verify_snapshot
 from models.errors import SnapshotError
+from models.formats.source import LONGEST_LINE_BYTES
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import position
 from worker.bank.follower import read_report
@@ -195,8 +196,17 @@ def look_up(bank: Bank, text: str, place: str) -> HashLookup:
     return HashLookup(text=text, matches=matches)
 
 
-def placed_lines(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yields (hash, place) of each line that is not empty."""
-    for number, line in enumerate(lines, start=1):
-        if text := line.strip():
+def placed_lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
+    """Yields (hash, place) of each line that is not empty, as it comes; what is not UTF-8 is no hash either.
+
+    Raises:
+        BankRequestError: a line has no end within reason.
+    """
+    for number in count(1):
+        line = file.readline(LONGEST_LINE_BYTES)
+        if not line:
+            return
+        if len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n"):
+            raise BankRequestError(f"line {number}: expected a hash and the end of the line, found {len(line):,} bytes")
+        if text := line.decode(errors="replace").strip():
             yield text, f"line {number}"

@@ -204,7 +204,8 @@ def match(
     from worker.errors import BankRequestError
 
     from_stdin = not hashes or hashes == ["-"]
-    given = placed_lines(sys.stdin) if from_stdin else ((text, f"hash {n}") for n, text in enumerate(hashes or (), 1))
+    arguments = ((text, f"hash {n}") for n, text in enumerate(hashes or (), 1))
+    given = placed_lines(sys.stdin.buffer) if from_stdin else arguments
     refused = False
     with session() as now:
         for text, place in given:

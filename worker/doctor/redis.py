@@ -23,7 +23,7 @@ from worker.events.cloudevent import rfc3339
 from worker.health.redis_epoch import BEHIND, Epoch, read_epoch
 from worker.health.redis_memory import RedisMemory
 from worker.store import redis_keys
-from worker.store.redis_client import DISK_MILLISECONDS, FEW_REPLICAS, connect, now_ms
+from worker.store.redis_client import DISK_MILLISECONDS, FEW_REPLICAS, WITHOUT_FILE, connect, now_ms
 
 OLDEST_VERSION = (7, 2)
 """WAITAOF came with Redis 7.2."""
@@ -196,6 +196,8 @@ def _disk(redis: Redis, name: str, advice: str) -> Diagnosis:
         if FEW_REPLICAS in str(error):
             found = "refuses writes: it has fewer replicas than `min-replicas-to-write` asks for"
             return fail(name, found, "see to its replicas, or lower `min-replicas-to-write`")
+        if WITHOUT_FILE in str(error):
+            return fail(name, "not tried: Redis has no append-only file", advice)
         return fail(name, f"a write that waits for the disk was refused: {error}", advice)
     seconds = time.monotonic() - started
     if int(confirmed[0]) < 1:

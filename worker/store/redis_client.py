@@ -51,6 +51,8 @@ _NOBODY = ("HELLO must be called", "Authentication required")
 FEW_REPLICAS = "NOREPLICAS"
 _UNSAVED = "MISCONF"
 """Beginnings of refusals for which redis-py has no class."""
+WITHOUT_FILE = "appendonly is disabled"
+"""End of the refusal of WAITAOF where there is no file to wait for."""
 
 _AWAY = re.compile(r"Error -?\d+ connecting to (?P<place>\S+)\. (?P<reason>.+)\.")
 """Text of redis-py where there is no connection."""

@@ -92,6 +92,35 @@ def test_hashes_on_standard_input_are_matched_one_a_line(
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (b"abc\n\xff\xfe\n" + 32 * b"0" + b"\n", ["line 1: expected 32", "line 2: expected 32"]),
+        (64 * b"0" + b"\n" + (8 << 20) * b"0", ["line 2: expected a hash and the end"]),
+    ],
+)
+def test_any_bytes_on_standard_input_are_refused_in_words(
+    bank: Bank, redis_url: str, tmp_path: Path, given: bytes, found: list[str]
+) -> None:
+    done = subprocess.run(
+        [COMMAND, "bank", "match", "--json"],
+        env={
+            **os.environ,
+            "LIVEWARDEN_REDIS_URL": redis_url,
+            "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),
+            "PYTHONIOENCODING": "utf-8:strict",
+        },
+        input=given,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, len(done.stdout.splitlines())) == (2, 1)
+    said = done.stderr.decode().splitlines()
+    assert len(said) == len(found)
+    for line, words in zip(said, found, strict=True):
+        assert line.startswith(f"livewarden: {words}")
+
+
 @pytest.fixture
 def piped(redis: Redis, redis_url: str, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `livewarden bank …` with a text, or an open file, on standard input."""
@@ -397,7 +426,8 @@ def test_a_wrong_setting_of_a_list_is_named_as_it_was_given(bank: Bank) -> None:
         (("--max-distance", "40"), "--max-distance: expected 0 to 31"),
         (("--min-quality", "-1"), "--min-quality: expected 0 to 100"),
         (("--variants", "mirror,flip"), "--variants: expected mirror, rotate, crop"),
-        (("--refresh-hours", "0"), "--refresh-hours: expected more than 0"),
+        (("--refresh-hours", "0"), "--refresh-hours: expected a number of hours above 0"),
+        (("--refresh-hours", "inf"), "--refresh-hours: expected a number of hours above 0"),
     ):
         ran = bank("create", "police", *given)
         assert (ran.status, ran.message) == (2, expected)

@@ -141,6 +141,7 @@ def test_redis_without_persistence_fails_with_advice(tmp_path: Path) -> None:
     for name in ("redis appendonly", "redis appendfsync", "redis maxmemory-policy", "redis disk"):
         assert checks[name]["state"] == "fail", name
         assert checks[name]["advice"], name
+    assert checks["redis disk"]["found"] == "not tried: Redis has no append-only file"
 
 
 def test_a_redis_that_refuses_writes_is_reported_with_its_remedy(tmp_path: Path) -> None:
