@@ -13,11 +13,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-import yaml
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from config.documents.loading import MAX_BYTES, MAX_TOKENS
-from config.documents.mistakes import Location, Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
+from config.documents.mistakes import Location, Mistake, Problem, YamlText, mistake_at, mistakes_of
+from config.documents.reading import DocumentError, parse_document, read_bytes
 from config.errors import PolicyError
 from config.facts import SELFTEST, Evaluation, Hit, SampleFacts, StreamFacts, Surroundings
 from config.policy.budget import excesses, over_budget
@@ -35,7 +35,6 @@ from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
 from config.policy.section_fields import SECTION_FIELDS
 from config.profiles import PROFILES, SamplingProfile
-from config.regular_file import open_regular
 
 MAX_POLICY_BYTES = MAX_BYTES
 """A policy is written by people; a larger file is a wrong path."""
@@ -254,13 +253,9 @@ def read_policy(path: Path | None) -> bytes:
     if path is None:
         return files("config").joinpath("policy.yaml").read_bytes()
     try:
-        with open_regular(path) as file:
-            data = file.read(MAX_POLICY_BYTES + 1)
-    except OSError as error:
-        raise PolicyError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > MAX_POLICY_BYTES:
-        raise PolicyError(f"{path}: over {MAX_POLICY_BYTES} bytes: expected a policy")
-    return data
+        return read_bytes(path, max_bytes=MAX_POLICY_BYTES, expected="a policy")
+    except DocumentError as error:
+        raise PolicyError(f"{path}: {error}") from error
 
 
 def parse_policy(
@@ -271,15 +266,9 @@ def parse_policy(
     `shadow_scores`: of those, the ones that no hit of a live rule is to carry, and that add to no stream's risk.
     """
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _refused(name, Mistake(text=f"byte {error.start}: expected UTF-8 text")) from error
-    try:
-        document = YamlText(text, max_tokens=MAX_TOKENS)
-    except yaml.MarkedYAMLError as error:
-        raise _refused(name, yaml_mistake(error, text)) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _refused(name, Mistake(text=f"{' '.join(str(error).split())}: expected YAML")) from error
+        document = parse_document(data, max_tokens=MAX_TOKENS)
+    except DocumentError as error:
+        raise _refused(name, error.mistake) from error
     if not isinstance(document.value, dict):
         raise _refused(name, Mistake(text=f"expected a mapping with version and rules, found {document.kind}"))
     excessive = [mistake_at(where, what, document) for where, what, _ in excesses(document.value)]

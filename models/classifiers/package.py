@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from config.documents.loading import MAX_BYTES, MAX_TOKENS
 from config.documents.mistakes import MAX_MISTAKES, YamlText, problems_of
+from config.documents.reading import DocumentError, parse_document
 from models.classifiers.manifest import Manifest
 from models.classifiers.model_file import read_model_file
 from models.errors import ManifestError, UnreadableError
@@ -55,17 +55,12 @@ def read_package(path: Path, *, origin: str) -> ModelPackage:
         ManifestError: `file, line N: field: what was expected`; of several mistakes, all.
     """
     try:
-        text = read_model_file(path, max_bytes=MAX_MANIFEST_BYTES).decode("utf-8-sig")
-        document = YamlText(text, max_tokens=MAX_TOKENS)
+        document = parse_document(read_model_file(path, max_bytes=MAX_MANIFEST_BYTES), max_tokens=MAX_TOKENS)
     except UnreadableError as error:
         raise ManifestError(f"{path}: the manifest cannot be read: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: byte {error.start}: expected UTF-8 text") from error
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
-        raise ManifestError(f"{path}{line}: expected YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ManifestError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
+    except DocumentError as error:
+        line = "" if error.mistake.line is None else f", line {error.mistake.line}"
+        raise ManifestError(f"{path}{line}: {error.mistake.text}") from error
     try:
         manifest = Manifest.model_validate(document.value)
     except ValidationError as error:

@@ -7,11 +7,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import yaml
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from config.documents.mistakes import YamlText, yaml_mistake
-from config.regular_file import open_regular
+from config.documents.reading import DocumentError, read_document
 from worker.errors import DraftError
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -175,20 +173,9 @@ def read_answers(path: Path | None) -> ReportAnswers:
     if path is None:
         return ReportAnswers()
     try:
-        with open_regular(path) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise DraftError(f"{path}: expected at most {MAX_FILE_BYTES} bytes of answers")
-        text = data.decode("utf-8-sig")
-        document = YamlText(text)
-    except OSError as error:
-        raise DraftError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DraftError(f"{path}: byte {error.start}: expected UTF-8 text") from error
-    except yaml.MarkedYAMLError as error:
-        raise DraftError(f"{path}: {yaml_mistake(error, text)}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DraftError(f"{path}: {' '.join(str(error).split())}: expected YAML") from error
+        document = read_document(path, max_bytes=MAX_FILE_BYTES, expected="answers to a form")
+    except DocumentError as error:
+        raise DraftError(f"{path}: {error}") from error
     value = {} if document.value is None else document.value
     if not isinstance(value, dict):
         raise DraftError(f"{path}: expected a mapping with answers, found {document.kind}")

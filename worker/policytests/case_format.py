@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from config.documents.mistakes import Mistake, YamlText, mistakes_of, yaml_mistake
+from config.documents.mistakes import Mistake, YamlText, mistakes_of
+from config.documents.reading import DocumentError, read_document
 from config.facts import Severity
-from config.regular_file import open_regular
 from worker.errors import ReplayError
 
 MAX_SAMPLES = 10_000
@@ -157,20 +156,9 @@ def read_cases(path: Path) -> tuple[CaseFile, YamlText]:
         ReplayError: naming file, line, field and what was expected; of several mistakes, all.
     """
     try:
-        with open_regular(path) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise ReplayError(f"{path}: over {MAX_FILE_BYTES} bytes: expected test cases of a policy")
-        text = data.decode("utf-8-sig")
-        document = YamlText(text)
-    except OSError as error:
-        raise ReplayError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ReplayError(f"{path}: byte {error.start}: expected UTF-8 text") from error
-    except yaml.MarkedYAMLError as error:
-        raise ReplayError(f"{path}: {yaml_mistake(error, text)}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ReplayError(f"{path}: {' '.join(str(error).split())}: expected YAML") from error
+        document = read_document(path, max_bytes=MAX_FILE_BYTES, expected="test cases of a policy")
+    except DocumentError as error:
+        raise ReplayError(f"{path}: {error}") from error
     if not isinstance(document.value, dict):
         raise ReplayError(f"{path}: expected a mapping with version and cases, found {document.kind}")
     try:
