@@ -10,8 +10,10 @@ from sampler.demux.picture_head import PictureHead
 
 MPEG2_PICTURE, MPEG4_PICTURE = b"\x00\x00\x01\x00", b"\x00\x00\x01\xb6"
 """Start codes (ISO/IEC 13818-2, 6.2.3; ISO/IEC 14496-2, 6.2.5)."""
-MPEG2_INTRA = 1
-"""picture_coding_type, three bits behind the ten of temporal_reference. MPEG-4's is 0, in the first two bits."""
+MPEG2_INTRA, MPEG2_BIDIRECTIONAL = 1, 3
+"""picture_coding_type, three bits behind the ten of temporal_reference."""
+MPEG4_INTRA, MPEG4_BIDIRECTIONAL = 0, 2
+"""vop_coding_type, the first two bits."""
 MPEG2_STRUCTURE: Final = re.compile(b"\x00\x00\x01\xb5[\x80-\x8f].(.)", re.DOTALL)
 """Extension of a picture's head up to picture_structure, in its last two bits (6.2.3.1)."""
 MPEG2_FRAME = 3
@@ -31,23 +33,37 @@ def read_head(codec: str, packet: bytes) -> PictureHead:
         packet: all of it.
     """
     count = COUNTERS.get(codec)
+    pictures = 1 if count is None else count(packet)
     return PictureHead(
         len(packet),
         reference=True,
         begins=codec in KEYFRAMES and KEYFRAMES[codec](packet),
-        pictures=1 if count is None else count(packet),
+        leading=LEADING[codec](packet) if codec in LEADING and pictures == 1 else None,
+        pictures=pictures,
     )
 
 
 def _is_mpeg2_keyframe(packet: bytes) -> bool:
-    _, _, picture = packet.partition(MPEG2_PICTURE)
     # Of several FFmpeg makes the last, which leans on what came before.
-    return len(picture) > 1 and picture[1] >> 3 & 7 == MPEG2_INTRA and _mpeg2_pictures(packet) == 1
+    return _mpeg2_kind(packet) == MPEG2_INTRA and _mpeg2_pictures(packet) == 1
 
 
 def _is_mpeg4_keyframe(packet: bytes) -> bool:
-    _, _, picture = packet.partition(MPEG4_PICTURE)
-    return len(picture) > 0 and not picture[0] >> 6
+    return _mpeg4_kind(packet) == MPEG4_INTRA
+
+
+def _mpeg2_kind(packet: bytes) -> int | None:
+    """picture_coding_type of the first picture; None: there is none."""
+    start = packet.find(MPEG2_PICTURE)
+    place = start + len(MPEG2_PICTURE) + 1
+    return packet[place] >> 3 & 7 if start >= 0 and place < len(packet) else None
+
+
+def _mpeg4_kind(packet: bytes) -> int | None:
+    """vop_coding_type of the first picture; None: there is none."""
+    start = packet.find(MPEG4_PICTURE)
+    place = start + len(MPEG4_PICTURE)
+    return packet[place] >> 6 if start >= 0 and place < len(packet) else None
 
 
 def _mpeg2_pictures(packet: bytes) -> int:
@@ -77,3 +93,9 @@ KEYFRAMES: dict[str, Callable[[bytes], bool]] = {
     "mpeg4": _is_mpeg4_keyframe,
 }
 """By decoder: True if decoding may begin with a packet."""
+LEADING: dict[str, Callable[[bytes], bool]] = {
+    "mpeg2video": lambda packet: _mpeg2_kind(packet) == MPEG2_BIDIRECTIONAL,
+    "mpeg4": lambda packet: _mpeg4_kind(packet) == MPEG4_BIDIRECTIONAL,
+}
+"""By decoder: True if the packet's picture, where no other than such ones came since the keyframe, leans on what was
+before that: on the last two references, in whichever order the container has them shown (ISO/IEC 13818-2, 6.1.1.11)."""

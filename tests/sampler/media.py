@@ -110,7 +110,7 @@ def encode_pictures(
         stream.codec_context.sample_aspect_ratio = recipe.aspect
         if recipe.full_range:
             stream.codec_context.color_range = ColorRange.JPEG
-        if recipe.codec == "mpeg2video":  # it accepts only the broadcast rates
+        if recipe.codec in ("mpeg2video", "mpeg4"):  # the one has only the broadcast rates, the other 16 bits
             stream.codec_context.time_base = Fraction(1, RATE)
         else:
             stream.codec_context.time_base = Fraction(1, CLOCK)

@@ -2,6 +2,7 @@
 leading pictures."""
 
 import io
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 import av
 import numpy as np
 import pytest
-from kinds import CLOSED, GOP, SAME, distance, shown, x265
+from kinds import CLOSED, GOP, MPEG2, SAME, distance, shown, x265
 from media import CLOCK, RATE, cut, encode, in_mp4, keyframes, number_in, steady, x264
 from numpy.typing import NDArray
 
@@ -28,6 +29,10 @@ OPEN = {
     "h264, no pyramid": x264(open_gop=1, bframes=3, b_adapt=0, b_pyramid="none", ref=1, **CLOSED),
     "h264, interlaced": x264(open_gop=1, bframes=3, b_adapt=0, tff=1, **CLOSED),
     **{f"hevc, {count} b-frames": x265(open_gop=1, bframes=count, b_adapt=0, rc_lookahead=20) for count in (2, 16)},
+    "mpeg-2": MPEG2,
+    "mpeg-2, 6 b-frames": replace(MPEG2, options=MPEG2.options | {"bf": "6"}),
+    "mpeg-2, interlaced": replace(MPEG2, options=MPEG2.options | {"flags": "+ildct+ilme", "top": "1"}),
+    "mpeg-4": replace(MPEG2, codec="mpeg4"),
 }
 
 
@@ -122,7 +127,7 @@ def test_pictures_before_the_keyframe_are_told_wherever_they_are_decoded(decoder
 
 
 @pytest.mark.parametrize("container", ["fmp4", "mpegts", "mp4"])
-@pytest.mark.parametrize("kind", [kind for kind in OPEN if "16 b-" in kind])
+@pytest.mark.parametrize("kind", [kind for kind in OPEN if "16 b-" in kind or "mpeg-" in kind])
 def test_all_segments_in_one_file_are_moderated(kind: str, container: str) -> None:
     """A recording of a stream would be concealed where its segments meet."""
     if container == "mp4":
