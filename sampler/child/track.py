@@ -24,7 +24,7 @@ from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.demux.video_streams import SECOND_VIDEO_STREAM
-from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError
+from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError, UndecodableError
 from sampler.limits import Limits, has_room
 from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, shared
 from sampler.plan.coverage import (
@@ -153,6 +153,9 @@ def sample_track(
                 break
         if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
             raise DecoderMemoryError("the decoder came so near to its memory bound that damage proves nothing")
+        is_silent = demuxer.tracks == 1 and not leading_only and outbox.pictures == handed_over
+        if is_silent and name == "mpeg4" and not demuxer.codec_context.width:
+            raise UndecodableError("the MPEG-4 video has no header (VOL): FFmpeg's HLS muxer needs -bsf:v dump_extra")
     notes = [*demuxer.notes, *sorted(shown_otherwise.notes)]
     if executor.ambiguous and SECOND_VIDEO_STREAM not in notes:
         notes.append(SECOND_VIDEO_STREAM)

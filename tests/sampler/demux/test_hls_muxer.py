@@ -3,6 +3,7 @@ leading pictures."""
 
 import io
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +12,14 @@ from tempfile import TemporaryDirectory
 import av
 import numpy as np
 import pytest
+from av.container import OutputContainer
 from kinds import CLOSED, GOP, MPEG2, SAME, distance, shown, x265
-from media import CLOCK, RATE, cut, encode, in_mp4, keyframes, number_in, steady, x264
+from media import CLOCK, RATE, cut, encode, in_mp4, keyframes, number_in, painted, steady, x264
 from numpy.typing import NDArray
 
 from config.profiles import BALANCED, VIGILANT, SamplingProfile
 from sampler.child.decoder import Decoder
+from sampler.errors import UndecodableError
 from sampler.frames import SampledSegment
 from sampler.limits import Limits
 
@@ -48,19 +51,21 @@ def pictures(kind: str) -> tuple[NDArray[np.float64], ...]:
     return tuple(shown(clip(kind)).values())
 
 
+def muxed(folder: str, kind: str) -> OutputContainer:
+    """FFmpeg's HLS muxer, opened to write segments of the kind."""
+    options = {
+        "hls_time": str(GOP / RATE),
+        "hls_list_size": "0",
+        "hls_segment_type": kind,
+        "hls_segment_filename": f"{folder}/%d.part",
+    }
+    return av.open(f"{folder}/index.m3u8", "w", format="hls", options=options)
+
+
 def packaged(data: bytes, kind: str) -> tuple[bytes, list[bytes]]:
     """Init section, b"" without one, and segments as FFmpeg's HLS muxer makes them of an MPEG-TS."""
     with TemporaryDirectory() as folder:
-        options = {
-            "hls_time": str(GOP / RATE),
-            "hls_list_size": "0",
-            "hls_segment_type": kind,
-            "hls_segment_filename": f"{folder}/%d.part",
-        }
-        with (
-            av.open(io.BytesIO(data), format="mpegts") as source,
-            av.open(f"{folder}/index.m3u8", "w", format="hls", options=options) as output,
-        ):
+        with av.open(io.BytesIO(data), format="mpegts") as source, muxed(folder, kind) as output:
             stream = output.add_stream_from_template(source.streams.video[0])
             for packet in source.demux(video=0):
                 if packet.size:
@@ -69,6 +74,25 @@ def packaged(data: bytes, kind: str) -> tuple[bytes, list[bytes]]:
         init = Path(folder, "init.mp4")
         parts = [Path(folder, f"{number}.part").read_bytes() for number in range(SEGMENTS)]
         return init.read_bytes() if init.exists() else b"", parts
+
+
+def without_headers(codec: str) -> bytes:
+    """The first MPEG-TS segment of pictures that are encoded for the muxer, which asks for their headers apart."""
+    with TemporaryDirectory() as folder:
+        with muxed(folder, "mpegts") as output:
+            stream = output.add_stream(codec, rate=RATE, options=MPEG2.options)
+            stream.width, stream.height, stream.codec_context.time_base = 192, 108, Fraction(1, RATE)
+            for index in range(GOP):
+                frame = av.VideoFrame.from_ndarray(painted(MPEG2, index, 0).astype(np.uint8), format="gray")
+                output.mux(stream.encode(frame.reformat(format="yuv420p")))
+            output.mux(stream.encode())
+        return Path(folder, "0.part").read_bytes()
+
+
+def test_a_video_whose_header_the_muxer_left_out_is_said_to_have_none(decoder: Decoder) -> None:
+    """The broadcaster would look for damage, where the muxer leaves out what all players need."""
+    with pytest.raises(UndecodableError, match="has no header"):
+        decoder.sample(without_headers("mpeg4"), profile=DENSE, seed=b"muxer")
 
 
 def assert_right(segment: SampledSegment, kind: str) -> None:
