@@ -40,11 +40,14 @@ class Beginning:
         behind = 0.0 if self.earliest_video is None else first_seconds - self.earliest_video
         return behind if LATE_VIDEO_SECONDS < behind <= JUMP_SECONDS else 0.0
 
-    def behind_all(self) -> float:
-        """Time for which any other stream has been going on, if over `LATE_VIDEO_SECONDS`, and else 0."""
-        seconds = None if self.packet is None else _seconds(self.packet)
-        behind = 0.0 if self.earliest is None or seconds is None else seconds - self.earliest
-        return min(behind, JUMP_SECONDS) if behind > LATE_VIDEO_SECONDS else 0.0
+    def behind_all(self, first_seconds: float) -> float:
+        """Time for which any other stream has been going on at the track's first picture, if that is decoded over
+        `LATE_VIDEO_SECONDS` after it begins, and else 0: muxers put sound beside the picture that is decoded then, and
+        slow cameras reorder pictures by seconds."""
+        decoded = None if self.packet is None else _decoding_seconds(self.packet)
+        if self.earliest is None or decoded is None or decoded - self.earliest <= LATE_VIDEO_SECONDS:
+            return 0.0
+        return min(max(first_seconds - self.earliest, 0.0), JUMP_SECONDS)
 
 
 def read_beginning(packets: "Iterable[Packet[Stream]]", index: int, videos: Collection[int]) -> Beginning:
@@ -81,6 +84,10 @@ def leave_out_others(streams: "Iterable[Stream]", kept: "Stream") -> None:
 
 def _seconds(packet: "Packet[Any]") -> float | None:
     return None if packet.pts is None else float(packet.pts * packet.time_base)
+
+
+def _decoding_seconds(packet: "Packet[VideoStream]") -> float | None:
+    return _seconds(packet) if packet.dts is None else float(packet.dts * packet.time_base)
 
 
 def _earlier(known: float | None, seconds: float) -> float:

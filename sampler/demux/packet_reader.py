@@ -285,7 +285,7 @@ class Demuxer:
         shown = [packet.seconds for packet in window.packets if packet.shown] or seconds
         if self._first_seconds is None:
             self.begins_seconds = self._beginning.behind_video(min(shown))
-            self.before_seconds = max(self.before_seconds - self.begins_seconds, 0.0)
+            self.before_seconds = max(self._beginning.behind_all(min(shown)) - self.begins_seconds, 0.0)
             self._first_seconds = min(shown) - self.begins_seconds
         self._last_seconds = max(self._last_seconds, *shown)
         hold_rate(seconds, self.limits)
@@ -303,7 +303,6 @@ class Demuxer:
     def _demux(self) -> "Iterator[Packet[VideoStream]]":
         try:
             self._beginning = read_beginning(self._input.demux(), self.stream.index, self._videos)
-            self.before_seconds = self._beginning.behind_all()
             if self._beginning.packet is not None:
                 yield self._beginning.packet
                 leave_out_others(self._input.streams if self._container is Container.MP4 else (), self.stream)

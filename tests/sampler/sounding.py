@@ -13,21 +13,22 @@ SOUND_RATE, SOUND_SAMPLES = 48_000, 1_024
 """Samples a second, and of a packet of AAC."""
 
 
-def with_sound(data: bytes, *, behind: bool) -> bytes:
-    """The MPEG-TS as an MP4 with sound, among its pictures or all of it behind them, as in a long fragment."""
+def with_sound(data: bytes, *, behind: bool, container: str = "mp4") -> bytes:
+    """The MPEG-TS in another container with sound, among its pictures or all of it behind them, as in a long
+    fragment."""
     file = io.BytesIO()
     # Else the muxer holds pictures back until sound comes.
     options = {"max_interleave_delta": "1"} if behind else {}
     with (
         av.open(io.BytesIO(data), format="mpegts") as source,
-        av.open(file, "w", format="mp4", options=options) as output,
+        av.open(file, "w", format=container, options=options) as output,
     ):
         pictures = [packet for packet in source.demux(video=0) if packet.size]
         stream = output.add_stream_from_template(source.streams.video[0])
-        begin_seconds = min(packet.pts * packet.time_base for packet in pictures)
+        begin_seconds, *_, last_seconds = sorted(packet.pts * packet.time_base for packet in pictures)
         sound = output.add_stream("aac", rate=SOUND_RATE)
         packets = []
-        for number in range(round(len(pictures) * SOUND_RATE / RATE / SOUND_SAMPLES)):
+        for number in range(round((last_seconds - begin_seconds + Fraction(1, RATE)) * SOUND_RATE / SOUND_SAMPLES)):
             hum = np.sin(np.arange(SOUND_SAMPLES, dtype=np.float32) / 20)[np.newaxis]
             frame = av.AudioFrame.from_ndarray(hum, format="fltp", layout="mono")
             frame.sample_rate, frame.time_base = SOUND_RATE, Fraction(1, SOUND_RATE)

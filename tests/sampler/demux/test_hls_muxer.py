@@ -16,6 +16,7 @@ from av.container import OutputContainer
 from kinds import CLOSED, GOP, MPEG2, SAME, distance, shown, x265
 from media import CLOCK, RATE, cut, encode, in_mp4, keyframes, number_in, painted, steady, x264
 from numpy.typing import NDArray
+from sounding import with_sound
 
 from config.profiles import BALANCED, VIGILANT, SamplingProfile
 from sampler.child.decoder import Decoder
@@ -66,10 +67,10 @@ def packaged(data: bytes, kind: str) -> tuple[bytes, list[bytes]]:
     """Init section, b"" without one, and segments as FFmpeg's HLS muxer makes them of an MPEG-TS."""
     with TemporaryDirectory() as folder:
         with av.open(io.BytesIO(data), format="mpegts") as source, muxed(folder, kind) as output:
-            stream = output.add_stream_from_template(source.streams.video[0])
-            for packet in source.demux(video=0):
+            streams = [output.add_stream_from_template(stream) for stream in source.streams]
+            for packet in source.demux():
                 if packet.size:
-                    packet.stream = stream
+                    packet.stream = streams[packet.stream.index]
                     output.mux(packet)
         init = Path(folder, "init.mp4")
         parts = [Path(folder, f"{number}.part").read_bytes() for number in range(SEGMENTS)]
@@ -193,3 +194,26 @@ def test_fragments_have_the_samples_of_a_transport_stream(decoder: Decoder, kind
     }
 
     assert taken["fmp4"] == taken["mpegts"]
+
+
+SLOW = {
+    "hevc, 5 a second": (5, x265(open_gop=1, bframes=4, b_adapt=0, keyint=15, min_keyint=15)),
+    "hevc, 1 a second": (1, x265(open_gop=0, bframes=2, b_adapt=0, keyint=3, min_keyint=3)),
+    "h264, 2 a second": (2, x264(bframes=3, b_adapt=0, keyint=6, min_keyint=6, scenecut=0)),
+}
+"""Pictures a second, and recipes of GOPs of 3 s."""
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_sound_of_slow_pictures_goes_with_their_decoding(decoder: Decoder, kind: str) -> None:
+    """Muxers put sound beside the picture that is decoded then, which is shown a second later: each segment would be
+    told to have no pictures at its beginning, and its pictures be dated that much later."""
+    rate, recipe = SLOW[kind]
+    data = encode(recipe, [index * CLOCK // rate for index in range(SEGMENTS * GOP * rate // RATE)])
+    _, parts = packaged(with_sound(data, behind=False, container="mpegts"), "mpegts")
+    for before, part in pairwise([None, *parts]):
+        assert part is not None
+        segment = decoder.sample(part, profile=DENSE, seed=b"sound", before=before)
+
+        assert [stretch for stretch in segment.unmoderated if stretch.reason == "no_pictures"] == []
+        assert {frame.late_seconds for frame in segment.frames} == {0.0}
