@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sampler.demux.packets import VideoPacket
+from sampler.demux.timeline import LONGEST_SHOWN_SECONDS, SAME_INSTANT_SECONDS
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 JOIN_SECONDS = 0.5
-"""The segment before ends (<=) so long before this one begins, by decoding times: one picture's time, which at two
-pictures a second is this. Segments that are further apart have another between them, or another clock."""
+"""The segment before ends (<=) so long before this one begins, by decoding times, or one step between its last two
+pictures, up to `LONGEST_SHOWN_SECONDS`. Segments that are further apart have another between them, or another clock."""
 MPEG_TS_WRAP_TICKS = 1 << 33
 
 
@@ -28,6 +29,8 @@ class Primer:
     packets: tuple[VideoPacket, ...]
     payloads: "tuple[Packet[VideoStream], ...]"
     """Index for index those of `packets`."""
+    last: "tuple[Packet[VideoStream], ...]"
+    """The last two of the window, or one, with leading pictures of its own."""
 
     def hidden(self) -> list[VideoPacket]:
         """The packets as they are planned: none of them is shown."""
@@ -40,7 +43,11 @@ def last_gop(packets: "list[VideoPacket]", payloads: "list[Packet[VideoStream]]"
     if start is None:
         return None
     kept = [index for index in range(start, len(packets)) if not packets[index].leading]
-    return Primer(packets=tuple(packets[index] for index in kept), payloads=tuple(payloads[index] for index in kept))
+    return Primer(
+        packets=tuple(packets[index] for index in kept),
+        payloads=tuple(payloads[index] for index in kept),
+        last=tuple(payloads[-2:]),
+    )
 
 
 def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float) -> Primer | None:
@@ -53,14 +60,16 @@ def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float) ->
     """
     payloads = (*primer.payloads, first)
     shown = [payload.pts for payload in payloads if payload.pts is not None]
-    decoded = [stamp for payload in payloads[-2:] if (stamp := _decoding_time(payload)) is not None]
+    decoded = [stamp for payload in (*primer.last, first) if (stamp := _decoding_time(payload)) is not None]
     one_clock = all(payload.time_base == first.time_base for payload in primer.payloads)
-    if not one_clock or len(shown) < len(payloads) or len(decoded) < 2:
+    if not one_clock or len(shown) < len(payloads) or len(decoded) <= len(primer.last):
         return None
     tick_seconds = float(first.time_base)
     times = [_unwrapped(pts, shown[-1]) for pts in shown]
-    ends, begins = (_unwrapped(stamp, shown[-1]) for stamp in decoded)
-    if not 0 < (begins - ends) * tick_seconds <= JOIN_SECONDS or max(times[:-1]) >= times[-1]:
+    *earlier, ends, begins = (_unwrapped(stamp, shown[-1]) for stamp in decoded)
+    step_seconds = min((ends - earlier[0]) * tick_seconds, LONGEST_SHOWN_SECONDS) if earlier else 0.0
+    most_seconds = max(JOIN_SECONDS, step_seconds) + SAME_INSTANT_SECONDS
+    if not 0 < (begins - ends) * tick_seconds <= most_seconds or max(times[:-1]) >= times[-1]:
         return None
     return Primer(
         packets=tuple(
@@ -68,6 +77,7 @@ def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float) ->
             for packet, time in zip(primer.packets, times, strict=False)
         ),
         payloads=primer.payloads,
+        last=primer.last,
     )
 
 

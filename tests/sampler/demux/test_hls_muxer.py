@@ -202,6 +202,31 @@ SLOW = {
     "h264, 2 a second": (2, x264(bframes=3, b_adapt=0, keyint=6, min_keyint=6, scenecut=0)),
 }
 """Pictures a second, and recipes of GOPs of 3 s."""
+SHORT = {
+    "hevc, 2 a second": (2, x265(open_gop=1, bframes=5, b_adapt=0, rc_lookahead=10, keyint=6, min_keyint=6)),
+    "h264, 2 a second": (2, x264(open_gop=1, bframes=5, b_adapt=0, keyint=6, min_keyint=6, scenecut=0)),
+    "hevc, 1 a second": (1, x265(open_gop=1, bframes=1, b_adapt=0, keyint=4, min_keyint=4)),
+}
+"""The same, or of 4 s, whose GOPs are open, some of them with no picture besides the leading ones."""
+
+
+@pytest.mark.parametrize("kind", SHORT)
+def test_open_gops_of_slow_pictures_are_moderated_with_the_segment_before(decoder: Decoder, kind: str) -> None:
+    """Cameras with a picture or two a second would have half of each segment unmoderated for good."""
+    rate, recipe = SHORT[kind]
+    data = encode(recipe, [index * CLOCK // rate for index in range(SEGMENTS * GOP * rate // RATE)])
+    _, parts = packaged(data, "mpegts")
+    sets, leading = b"", 0.0
+    for before, part in pairwise([None, *parts]):
+        assert part is not None
+        alone = decoder.sample(part, profile=DENSE, seed=b"slow", parameter_sets=sets)
+        segment = decoder.sample(part, profile=DENSE, seed=b"slow", before=before, parameter_sets=sets)
+        leading += alone.leading_seconds
+        sets = segment.parameter_sets
+
+        assert segment.unmoderated == ()
+        assert segment.leading_seconds == 0
+    assert leading > 0
 
 
 @pytest.mark.parametrize("kind", SLOW)
