@@ -5,9 +5,9 @@ not a count, so that a plan stays the same on every worker. Runs in the decoder 
 """
 
 import signal
+from typing import Protocol
 
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -21,13 +21,32 @@ LEAST_SECONDS = 0.001
 """The shortest time that a timer is set to: 0 would be none."""
 
 
+class PictureDecoder(Protocol):
+    """A decoder: one of PyAV's, or libvpx (sampler/decode/libvpx.py)."""
+
+    name: str
+    flags: int
+    thread_count: int
+    options: dict[str, str]
+
+    @property
+    def is_open(self) -> bool:
+        """True once it decoded a packet."""
+
+    def decode(self, packet: "Packet[VideoStream] | None" = None) -> list[VideoFrame]:
+        """The pictures that a packet gives; None: those that are held back."""
+
+    def flush_buffers(self) -> None:
+        """Forgets what was decoded."""
+
+
 class BoundedDecoding:
     """A decoder with an allowance of CPU, which grows with the pictures that it is known to decode.
 
     Their size is what their headers say, or that of the last one that came: a container may say anything.
     """
 
-    def __init__(self, context: VideoCodecContext) -> None:
+    def __init__(self, context: PictureDecoder) -> None:
         self.context = context
         self._name = context.name
         self._pixels = 0

@@ -7,11 +7,10 @@ from contextlib import suppress
 import av
 from av.codec.context import Flags
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from sampler.decode.bounded_decoding import BoundedDecoding
+from sampler.decode.bounded_decoding import BoundedDecoding, PictureDecoder
 from sampler.decode.decoding_meter import DecodingMeter
 from sampler.decode.probe import TELL_PREDICTION
 from sampler.decode.refresh import RefreshMap
@@ -41,7 +40,7 @@ NO_PICTURE = -1
 class RunDecoder:
     """The decoder of one input, which is given packets run by run."""
 
-    def __init__(self, context: VideoCodecContext, *, max_pixels: int, bounded: BoundedDecoding | None = None) -> None:
+    def __init__(self, context: PictureDecoder, *, max_pixels: int, bounded: BoundedDecoding | None = None) -> None:
         """Takes over a context, not yet opened; `bounded`: decodes by it, within an allowance of CPU."""
         self._context = context
         self._bounded = bounded

@@ -7,6 +7,7 @@ Chromium has, goes on where the picture ended: what comes there is decoded, and 
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
 import av
@@ -17,8 +18,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sampler.decode.bounded_decoding import BoundedDecoding
+from sampler.decode.bounded_decoding import BoundedDecoding, PictureDecoder
 from sampler.decode.cells import Cells, cells_of
+from sampler.decode.libvpx import LIBRARY, LibvpxDecoder
 from sampler.decode.run_decoder import RunDecoder
 from sampler.demux.packet_window import PacketWindow
 from sampler.plan.run_plan import Decoding
@@ -34,7 +36,7 @@ leaves nothing to decoders."""
 class SecondDecoder:
     """The second decoder of a stream: it decodes runs alone, or beside the stream's own."""
 
-    def __init__(self, context: VideoCodecContext, *, max_pixels: int) -> None:
+    def __init__(self, context: PictureDecoder, *, max_pixels: int) -> None:
         """Takes over a context, not yet opened."""
         self._bounded = BoundedDecoding(context)
         self._compared_frames = 0
@@ -115,6 +117,9 @@ def second_decoder(like: VideoCodecContext, *, max_pixels: int) -> SecondDecoder
     name = SECOND_DECODERS.get(like.name)
     if name is None:
         return None
+    if name == LibvpxDecoder.name and LIBRARY is not None:
+        with suppress(ValueError):
+            return SecondDecoder(LibvpxDecoder(LIBRARY, max_pixels=max_pixels), max_pixels=max_pixels)
     try:
         context = cast(VideoCodecContext, av.CodecContext.create(name, "r"))
     except UnknownCodecError:

@@ -17,6 +17,11 @@ REFERENCES = 3
 
 def pictures_in(packet: bytes) -> list[bytes]:
     """The beginning of each picture, as the packet's index has them; without an index there is one."""
+    return [picture[:HEAD_BYTES] for picture in parted(packet)]
+
+
+def parted(packet: bytes) -> list[bytes]:
+    """Each picture, as the packet's index has them; without an index all of it."""
     mark = packet[-1] if packet else 0
     if mark & SUPERFRAME_MASK == SUPERFRAME:
         count, length_bytes = (mark & 7) + 1, (mark >> 3 & 3) + 1
@@ -25,10 +30,10 @@ def pictures_in(packet: bytes) -> list[bytes]:
             found, position = [], 0
             for at in range(start + 1, len(packet) - 1, length_bytes):
                 size = int.from_bytes(packet[at : at + length_bytes], "little")
-                found.append(packet[position : min(position + size, start)][:HEAD_BYTES])
+                found.append(packet[position : min(position + size, start)])
                 position += size
             return found
-    return [packet[:HEAD_BYTES]]
+    return [packet]
 
 
 def coded_pictures(packet: bytes) -> int:
