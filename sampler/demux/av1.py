@@ -8,7 +8,7 @@ from sampler.demux.bits import Bits, HeaderError
 
 DECODERS = frozenset(["av1", "libdav1d"])
 """Decoders of AV1, as FFmpeg calls them."""
-SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6
+SEQUENCE_HEADER, FRAME_HEADER, FRAME, PADDING = 1, 3, 6, 15
 KEY_FRAME = 0
 REDUCED_STILL = 0x08
 """reduced_still_picture_header, in a sequence header's first byte."""
@@ -47,6 +47,14 @@ def coded_pictures(packet: bytes) -> int:
         # Decoders end here, too.
         return count
     return count + max(len(packet) - end, 0) // LEAST_PICTURE_BYTES
+
+
+def padding_bytes(packet: bytes) -> int:
+    """Bytes of OBUs that are there for nothing else, and are of no picture."""
+    try:
+        return sum(max(min(obu.end, len(packet)) - obu.begin, 0) for obu in _obus(packet) if obu.kind == PADDING)
+    except HeaderError:
+        return 0
 
 
 def is_keyframe(packet: bytes) -> bool:

@@ -1,5 +1,5 @@
-"""Properties of packets of codecs that have no NAL units: whether decoding may begin there, and how many pictures it
-takes. Runs in the decoder child. Nothing here is trusted."""
+"""Properties of packets of codecs that have no NAL units: whether decoding may begin there, how many pictures it takes,
+and how many of its bytes are theirs. Runs in the decoder child. Nothing here is trusted."""
 
 import re
 from collections.abc import Callable
@@ -23,6 +23,10 @@ FIELDS: Final = frozenset([1, 2])
 MPEG_DECODERS: Final = frozenset(["mpeg2video", "mpeg4"])
 """Those of codecs of which a packet has one picture. Of several in a sample of an MP4 some make the first, some the
 last, and some all."""
+MPEG4_STUFFING: Final = re.compile(b"\x00\x00\x01\xc3\xff*")
+"""stuffing_start_code, with what an encoder of constant rate writes after it (ISO/IEC 14496-2, 6.2.1)."""
+
+ZEROS: Final = bytes(4096)
 
 
 def read_head(codec: str, packet: bytes) -> PictureHead:
@@ -32,10 +36,12 @@ def read_head(codec: str, packet: bytes) -> PictureHead:
         codec: name of the decoder.
         packet: all of it.
     """
-    count = COUNTERS.get(codec)
+    if codec == "mpeg2video":
+        packet = _without_zeros(packet)
+    count, stuffing = COUNTERS.get(codec), STUFFING.get(codec)
     pictures = 1 if count is None else count(packet)
     return PictureHead(
-        len(packet),
+        len(packet) - (0 if stuffing is None else stuffing(packet)),
         reference=True,
         begins=codec in KEYFRAMES and KEYFRAMES[codec](packet),
         leading=LEADING[codec](packet) if codec in LEADING and pictures == 1 else None,
@@ -79,6 +85,27 @@ def _mpeg4_pictures(packet: bytes) -> int:
     return min(packet.count(MPEG4_PICTURE), 2)
 
 
+def _without_zeros(packet: bytes) -> bytes:
+    """A packet of MPEG-2 without those behind its last slice (5.2.3), but for a few."""
+    end = len(packet)
+    # All at once, which is ten times as fast as one by one.
+    while packet.endswith(ZEROS, 0, end):
+        end -= len(ZEROS)
+    return packet[: len(packet[:end].rstrip(b"\0")) + len(MPEG2_PICTURE)]
+
+
+def _mpeg4_stuffing(packet: bytes) -> int:
+    """That of the picture before is in front, where FFmpeg parts a stream by its pictures."""
+    return sum(map(len, MPEG4_STUFFING.findall(packet)))
+
+
+STUFFING: dict[str, Callable[[bytes], int]] = {
+    **dict.fromkeys(av1.DECODERS, av1.padding_bytes),
+    "mpeg4": _mpeg4_stuffing,
+}
+"""By decoder, bytes of a packet that an encoder of constant rate adds, and that no picture has. They count as read
+alone (`READ_BYTES`: 4 ns each), as zeros of MPEG-2 and filler of H.264 and H.265 do: decoders pass over all of them in
+0.2 to 1.9 ns, and what reads heads in 0.1 to 0.7."""
 COUNTERS: dict[str, Callable[[bytes], int]] = {
     **dict.fromkeys(av1.DECODERS, av1.coded_pictures),
     **dict.fromkeys(vp9.DECODERS, vp9.coded_pictures),

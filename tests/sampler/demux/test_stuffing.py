@@ -1,0 +1,61 @@
+"""Streams of constant rate whose encoder stuffs them with bytes that no picture has."""
+
+from dataclasses import replace
+
+import pytest
+from kinds import AV1, MPEG2, x265
+from media import RATE, Recipe, encode, rewritten, steady, x264
+from mp4_packets import Coded, coded_in, mp4_of
+
+from config.profiles import BALANCED, ECONOMY, VIGILANT, SamplingProfile
+from sampler.child.decoder import Decoder
+
+SECONDS, GOP = 4, 100
+RATE_KBITS = 20_000
+CONSTANT = {"b": f"{RATE_KBITS}k", "minrate": f"{RATE_KBITS}k", "maxrate": f"{RATE_KBITS}k", "bufsize": "4000k"}
+PICTURE_BYTES = RATE_KBITS * 125 // RATE
+HEVC_FILLER = b"\x4c\x01"
+METADATA, PADDING = b"\x2a", b"\x7a"
+"""Headers of OBUs that tell their size (AV1 specification, 5.3.2 and 6.2.2)."""
+
+
+def of_constant_rate(recipe: Recipe) -> bytes:
+    """A clip of `RATE_KBITS`, whose pictures need a small part of that."""
+    return encode(recipe, steady(SECONDS * RATE))
+
+
+def filled_hevc() -> bytes:
+    """H.265 with a unit of filler behind each picture: x265 crashes where it writes them at this size."""
+    data = encode(x265(keyint=GOP, min_keyint=GOP), steady(SECONDS * RATE))
+    return rewritten(data, lambda _index, units: [*units, HEVC_FILLER + b"\xff" * PICTURE_BYTES + b"\x80"])
+
+
+def padded_av1() -> bytes:
+    """AV1 with an OBU of padding behind each picture. FFmpeg's muxer leaves them out, so it is given metadata."""
+    data = encode(replace(AV1, options=AV1.options | {"g": str(GOP)}), steady(SECONDS * RATE))
+    size = PICTURE_BYTES
+    behind = bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14]) + b"\xaa" * (size - 1) + b"\x80"
+    packets = [Coded(one.data + METADATA + behind, one.keyframe) for one in coded_in(data)]
+    return mp4_of(packets, data).replace(METADATA + behind, PADDING + behind)
+
+
+NAL_RATE = {"bitrate": RATE_KBITS, "vbv_maxrate": RATE_KBITS, "vbv_bufsize": RATE_KBITS}
+STUFFED = {
+    "H.264": lambda: of_constant_rate(x264(nal_hrd="cbr", qpmin=20, keyint=GOP, **NAL_RATE)),
+    "H.265": filled_hevc,
+    "MPEG-2": lambda: of_constant_rate(replace(MPEG2, options=MPEG2.options | CONSTANT)),
+    "MPEG-4": lambda: of_constant_rate(Recipe(codec="mpeg4", options={"g": str(GOP), "qmin": "2"} | CONSTANT)),
+    "AV1": padded_av1,
+}
+
+
+@pytest.mark.parametrize("profile", [ECONOMY, BALANCED, VIGILANT], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("name", STUFFED)
+def test_stuffing_takes_nothing_of_the_budget(decoder: Decoder, name: str, profile: SamplingProfile) -> None:
+    """Half of a broadcast of constant rate would not be moderated, though its pictures cost little."""
+    data = STUFFED[name]()
+    segment = decoder.sample(data, profile=profile, seed=b"stuffed")
+
+    assert len(data) > 0.8 * SECONDS * RATE * PICTURE_BYTES
+    assert segment.unmoderated == ()
+    assert segment.duration_seconds == pytest.approx(SECONDS, abs=0.1)
