@@ -28,6 +28,7 @@ class PictureDecoder(Protocol):
     flags: int
     thread_count: int
     options: dict[str, str]
+    extradata: bytes | None
 
     @property
     def is_open(self) -> bool:

@@ -98,6 +98,7 @@ class LibvpxDecoder:
             ValueError: the library has another interface.
         """
         self.options: dict[str, str] = {}
+        self.extradata: bytes | None = None
         self.flags = 0
         self.is_open = False
         self._library, self._max_pixels = found, max_pixels

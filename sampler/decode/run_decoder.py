@@ -85,6 +85,9 @@ class RunDecoder:
         options = {"max_pixels": str(self._max_pixels)} | self._tell_prediction | self._all_layers
         if thrifty:
             options["skip_loop_filter"] = "nointra"
+        if self._context.name in av1.DECODERS:
+            # libdav1d refuses what it allows as the size of pictures, and reads nothing else of it.
+            self._context.extradata = None
         self._context.thread_count = 1
         self._context.options = options
 

@@ -1,10 +1,10 @@
-"""Pictures of an AV1 packet, and their sizes, by the headers of its OBUs (AV1 bitstream specification, 5.3 to 5.9).
-Runs in the decoder child. Nothing here is trusted."""
+"""Pictures of an AV1 packet, by the headers of its OBUs (AV1 bitstream specification, 5.3 to 5.9). Runs in the decoder
+child. Nothing here is trusted."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sampler.demux.bits import Bits, HeaderError
+from sampler.demux.bits import HeaderError
 
 DECODERS = frozenset(["av1", "libdav1d"])
 """Decoders of AV1, as FFmpeg calls them."""
@@ -32,13 +32,14 @@ class Obu(NamedTuple):
     end: int
     spatial_id: int
     """0: of the base layer."""
+    temporal_id: int
 
 
 def coded_pictures(packet: bytes) -> int:
     """Pictures that decoding a packet takes, shown or hidden; those that it shows again are none."""
     count = end = 0
     try:
-        for obu in _obus(packet):
+        for obu in obus_of(packet):
             end = obu.end
             # The first bit of a frame header is show_existing_frame.
             if obu.kind in (FRAME, FRAME_HEADER) and not packet[obu.begin : obu.begin + 1] >= b"\x80":
@@ -52,7 +53,7 @@ def coded_pictures(packet: bytes) -> int:
 def padding_bytes(packet: bytes) -> int:
     """Bytes of OBUs that are there for nothing else, and are of no picture."""
     try:
-        return sum(max(min(obu.end, len(packet)) - obu.begin, 0) for obu in _obus(packet) if obu.kind == PADDING)
+        return sum(max(min(obu.end, len(packet)) - obu.begin, 0) for obu in obus_of(packet) if obu.kind == PADDING)
     except HeaderError:
         return 0
 
@@ -61,7 +62,7 @@ def is_keyframe(packet: bytes) -> bool:
     """True if the picture that a packet shows is a key frame; of those that are shown again, none is."""
     found = False
     try:
-        for obu in _obus(packet):
+        for obu in obus_of(packet):
             if obu.kind == SEQUENCE_HEADER and packet[obu.begin : obu.begin + 1] and packet[obu.begin] & REDUCED_STILL:
                 # All pictures of such a sequence are whole, and their headers have none of what is read below.
                 return True
@@ -74,25 +75,24 @@ def is_keyframe(packet: bytes) -> bool:
     return found
 
 
-def sizes_in(packet: bytes) -> Iterator[int]:
-    """Pixels of the largest pictures of each sequence header, in a packet or an av1C box."""
-    for obu in _obus(packet, AV1C_BYTES if packet[:1] == AV1C_MARK else 0):
-        if obu.kind == SEQUENCE_HEADER:
-            yield _sequence_pixels(Bits(packet[obu.begin : min(obu.end, obu.begin + HEAD_BYTES)], escaped=False))
+def obus_of(packet: bytes) -> Iterator[Obu]:
+    """The first OBUs of a packet (5.3).
 
-
-def _obus(packet: bytes, position: int = 0) -> Iterator[Obu]:
+    Raises:
+        HeaderError: a size has no end.
+    """
+    position = 0
     for _ in range(OBUS):
         if position >= len(packet):
             return
-        header, spatial_id = packet[position], 0
+        header, layers = packet[position], 0
         if header & 4:
-            spatial_id = (packet[position + 1 : position + 2] or b"\0")[0] >> 3 & 3
+            layers = (packet[position + 1 : position + 2] or b"\0")[0]
         position += 2 if header & 4 else 1
         size = len(packet) - position
         if header & 2:
             size, position = _leb128(packet, position)
-        yield Obu(header >> 3 & 15, position, position + size, spatial_id)
+        yield Obu(header >> 3 & 15, position, position + size, layers >> 3 & 3, layers >> 5)
         position += size
 
 
@@ -104,29 +104,3 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
         if not octet & 0x80:
             return value, position + index + 1
     raise HeaderError("a size without end")
-
-
-def _sequence_pixels(bits: Bits) -> int:
-    """Up to max_frame_height_minus_1; 5.5.1."""
-    bits.take(4)
-    if bits.take(1):
-        bits.take(5)
-    else:
-        delay_bits = 0
-        if bits.take(1):
-            bits.take(64)
-            if bits.take(1):
-                bits.ue()
-            if bits.take(1):
-                delay_bits = bits.take(5) + 1
-                bits.take(42)
-        delays = bits.take(1)
-        for _ in range(bits.take(5) + 1):
-            bits.take(12)
-            bits.take(bits.take(5) > 7)
-            if delay_bits and bits.take(1):
-                bits.take(2 * delay_bits + 1)
-            if delays and bits.take(1):
-                bits.take(4)
-    wide, high = bits.take(4) + 1, bits.take(4) + 1
-    return (bits.take(wide) + 1) * (bits.take(high) + 1)

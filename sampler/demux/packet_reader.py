@@ -24,7 +24,7 @@ from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
 from sampler.demux.sample_weight import announced_weight
 from sampler.demux.set_cost import set_share
-from sampler.demux.sizes import ANYWHERE, announced_pixels
+from sampler.demux.sizes import ANYWHERE, AnnouncedSizes, announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import Timeline
 from sampler.demux.video_streams import (
@@ -206,7 +206,7 @@ class Demuxer:
         context = self.codec_context
         # Not read again later: of a context whose decoder could not be opened it crashes.
         nal = CODECS[name := context.name]
-        extradata = context.extradata or b""
+        sizes = AnnouncedSizes(name, extradata := context.extradata or b"")
         self._reader = reader = NalReader(nal, extradata, set_share=set_share(limits)) if nal is not None else None
         began, several = 0.0, False
         keyframe_seconds: float | None = float("-inf")
@@ -237,7 +237,7 @@ class Demuxer:
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             if head.begins or payload.is_keyframe or name in ANYWHERE:
-                self._hold_pixels(announced_pixels(name, data, extradata))
+                self._hold_pixels(sizes.largest(data))
                 self._announced_weight = max(self._announced_weight, announced_weight(name, data, extradata))
             if reader is not None and (pixels := reader.picture_pixels) > coded_pixels:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.

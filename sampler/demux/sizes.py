@@ -8,6 +8,7 @@ is trusted: a head that makes no sense gives 0, and every loop ends.
 from collections.abc import Callable, Iterator
 
 from sampler.demux import av1, vp9
+from sampler.demux.av1_sizes import Av1Sizes
 from sampler.demux.bits import Bits, HeaderError
 from sampler.demux.configuration import HVCC_LENGTH_BYTE, hvcc_units
 from sampler.demux.hevc_sets import read_sps_head
@@ -74,10 +75,6 @@ def _units(packet: bytes, extradata: bytes) -> Iterator[bytes]:
             return
 
 
-def _av1(packet: bytes, _extradata: bytes) -> Iterator[int]:
-    return av1.sizes_in(packet)
-
-
 def _vp9(packet: bytes, _extradata: bytes) -> Iterator[int]:
     return vp9.sizes_in(packet)
 
@@ -90,12 +87,27 @@ def _mpeg2(packet: bytes, _extradata: bytes) -> Iterator[int]:
         yield bits.take(12) * bits.take(12)
 
 
-ANYWHERE = vp9.DECODERS
+ANYWHERE = vp9.DECODERS | av1.DECODERS
 """Decoders of codecs of which any picture may be of another size."""
 READERS: dict[str, Callable[[bytes, bytes], Iterator[int]]] = {
     "hevc": _hevc,
-    **dict.fromkeys(av1.DECODERS, _av1),
     **dict.fromkeys(vp9.DECODERS, _vp9),
     "mpeg2video": _mpeg2,
 }
-"""By decoder. H.264's parameter sets are read where its packets are (sampler/demux/nal.py)."""
+"""By decoder. H.264's parameter sets are read where its packets are (sampler/demux/nal.py), and of AV1 no packet tells
+by itself."""
+
+
+class AnnouncedSizes:
+    """Sizes that the packets of one stream announce, read in order."""
+
+    def __init__(self, codec: str, extradata: bytes) -> None:
+        """Takes the decoder's name and the container's parameters."""
+        self._codec, self._extradata = codec, extradata
+        self._av1 = Av1Sizes(extradata) if codec in av1.DECODERS else None
+
+    def largest(self, packet: bytes) -> int:
+        """Pixels of the largest picture that the next packet announces, as `announced_pixels`."""
+        if self._av1 is not None:
+            return self._av1.largest(packet)
+        return announced_pixels(self._codec, packet, self._extradata)
