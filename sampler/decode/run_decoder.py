@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from sampler.decode.bounded_decoding import BoundedDecoding, PictureDecoder
 from sampler.decode.decoding_meter import DecodingMeter
-from sampler.decode.probe import TELL_PREDICTION
+from sampler.decode.probe import EXACT_CROP, TELL_PREDICTION
 from sampler.decode.refresh import RefreshMap
 from sampler.demux import av1, vp9
 from sampler.demux.packet_window import PacketWindow
@@ -99,7 +99,7 @@ class RunDecoder:
         refused until all is right: their parameter sets were in an earlier segment.
         """
         # Pictures that lean on made-up ones are given, and marked, in headless runs only.
-        self._context.flags = Flags.output_corrupt if run.headless else 0
+        self._context.flags = EXACT_CROP | (Flags.output_corrupt if run.headless else 0)
         sound_from = run.start if run.recovered is None else run.recovered
         self.wrong = set()
         self._latest_seconds, self._disordered = -math.inf, False
