@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +30,20 @@ LUMA_MIN, LUMA_SPAN, CHROMA_SPAN = 16, 219, 224
 """Limited range, 8 bit (ITU-R BT.601): luma is 16 to 235, chroma 16 to 240."""
 
 
+class Orientation(NamedTuple):
+    """The way from a stored picture to the one that is shown."""
+
+    rotation_degrees: int
+    """Counter-clockwise, a multiple of 90; after the mirroring."""
+    mirrored: bool
+    """True if left and right are to be exchanged, before the rotation."""
+
+
+STORED = Orientation(0, False)
+ORIENTATIONS = 3
+"""Most of them in which one picture is sampled (<=): players do not agree."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A picture of `height` × `width` as it is shown: rotation and mirroring are applied by `luma` and `rgb`.
@@ -48,6 +63,11 @@ class Picture:
     """True if left and right are to be exchanged for display, before the rotation."""
     pixel_aspect: float = 1.0
     """Width by height of one stored pixel. Nothing here stretches by it."""
+
+    @property
+    def orientation(self) -> Orientation:
+        """The way to the picture that is shown."""
+        return Orientation(self.rotation_degrees, self.mirrored)
 
     @property
     def width(self) -> int:

@@ -26,6 +26,7 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError, UndecodableError
 from sampler.limits import Limits, has_room
+from sampler.picture import Orientation
 from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, shared
 from sampler.plan.coverage import (
     LEADING_STRETCHES,
@@ -133,7 +134,10 @@ def sample_track(
                     max_gap_seconds=profile.max_gap_seconds,
                 )
                 shown_otherwise.look(taken.frame)
-                _hand_over(taken, until, window, demuxer, outbox)
+                for number, orientation in enumerate(shown_otherwise.orientations.of(taken.frame)):
+                    if number:
+                        executor.hand_over_again()
+                    _hand_over(taken, until, window, demuxer, outbox, orientation)
                 if not taken.concealed:
                     taken_indices.add(taken.index)
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
@@ -236,7 +240,14 @@ def _end_seconds(window: PacketWindow, demuxer: Demuxer) -> float:
     return end_seconds if following is None else max(end_seconds, following)
 
 
-def _hand_over(taken: DecodedTarget, until: float, window: PacketWindow, demuxer: Demuxer, outbox: Outbox) -> None:
+def _hand_over(
+    taken: DecodedTarget,
+    until: float,
+    window: PacketWindow,
+    demuxer: Demuxer,
+    outbox: Outbox,
+    orientation: Orientation,
+) -> None:
     frame = taken.frame
     side = demuxer.limits.picture_side_pixels
     if min(frame.width, frame.height) < side:
@@ -244,7 +255,8 @@ def _hand_over(taken: DecodedTarget, until: float, window: PacketWindow, demuxer
     if frame.width * frame.height > demuxer.limits.picture_pixels:
         raise TooLargeError(f"the video is {frame.width}×{frame.height}, over {demuxer.limits.picture_pixels} pixels")
     aspect = float(demuxer.codec_context.sample_aspect_ratio or 1)
-    stored, planes = store(frame, pixel_aspect=aspect if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT else 1.0)
+    aspect = aspect if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT else 1.0
+    stored, planes = store(frame, pixel_aspect=aspect, orientation=orientation)
     packet = window.packets[taken.index]
     outbox.add(
         stored,

@@ -120,6 +120,10 @@ class Executor:
         pictures are compared."""
         return self._prober is not None
 
+    def hand_over_again(self) -> None:
+        """Counts a sample that is handed over once more, in another orientation."""
+        self._meter.hand_over()
+
     def run(self, window: PacketWindow, plan: Plan) -> Iterator[DecodedTarget]:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""

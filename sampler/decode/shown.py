@@ -3,9 +3,11 @@
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sampler.decode.planes import MATRICES, NO_MATRICES, display_matrix
+from sampler.decode.orientations import Orientations
+from sampler.decode.planes import MATRICES, NO_MATRICES
 from sampler.demux.aperture import CROPPED, apertures
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
+from sampler.demux.display_matrices import AS_STORED, track_matrices
 from sampler.demux.source import InputFile
 from sampler.plan.coverage import TURNED
 
@@ -17,9 +19,6 @@ ODD_ASPECT = "odd_aspect"
 MOST_ASPECT = 4
 """Width by height of one pixel, or height by width, up to which (<=) it is ordinary: half of a line of television in
 16:9 has 32:11."""
-SLANT = 1 / 256
-"""Tangent of the angle to a quarter turn up to which (<=) a picture is shown so: 0.2 degrees. Cameras write whole
-quarters; by half a degree the ffmpeg program shows some mirrored pictures upside down."""
 
 
 class ShownOtherwise:
@@ -29,7 +28,9 @@ class ShownOtherwise:
         """Reads what the container says; the stream's decoder is not yet opened."""
         self._stream = stream
         self.notes: set[str] = set()
-        self._apertures = apertures(source.at) if sniff(source.at(0, SNIFF_BYTES)) is Container.MP4 else set()
+        is_mp4 = sniff(source.at(0, SNIFF_BYTES)) is Container.MP4
+        self._apertures = apertures(source.at) if is_mp4 else set()
+        self.orientations = Orientations(track_matrices(source.at, stream.id) if is_mp4 else {AS_STORED})
         self._size = (stream.codec_context.width, stream.codec_context.height)
         self._matrix = stream.codec_context.colorspace
 
@@ -39,7 +40,7 @@ class ShownOtherwise:
         sizes = {self._size, (frame.width, frame.height)}
         if self._apertures is None or any(aperture.leaves_out(*size) for aperture in self._apertures for size in sizes):
             self.notes.add(CROPPED)
-        if _is_turned(frame):
+        if self.orientations.are_unknown(frame):
             self.notes.add(TURNED)
         # So may its word on their colours. Of VP9 Chromium goes by it, FFmpeg by the stream.
         if any(_is_odd(matrix, frame) for matrix in (self._matrix, frame.colorspace)):
@@ -56,11 +57,3 @@ def _is_odd(matrix: int, frame: VideoFrame) -> bool:
         sizes = {(plane.width, plane.height) for plane in frame.planes}
         return len(frame.planes) == 3 and len(sizes) == 1 and not frame.format.is_rgb
     return matrix == YCGCO_MATRIX or matrix not in NO_MATRICES | MATRICES.keys()
-
-
-def _is_turned(frame: VideoFrame) -> bool:
-    """True if the sides of the picture are to lie along neither axis of the screen."""
-    matrix = display_matrix(frame)
-    if matrix is None:
-        return False
-    return any(min(abs(x), abs(y)) > SLANT * max(abs(x), abs(y)) for x, y in (matrix[:2], matrix[2:]))
