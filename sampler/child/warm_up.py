@@ -4,10 +4,7 @@ Python specialises a function's code as it runs it, and writes that into memory 
 do so again, in copies of its own.
 """
 
-from typing import NamedTuple, cast
-
-from av.packet import Packet
-from av.video.stream import VideoStream
+from typing import NamedTuple
 
 from config.profiles import BALANCED
 from sampler.demux.nal import NalCodec, NalReader
@@ -71,9 +68,8 @@ def _packets(codec: NalCodec) -> list[VideoPacket]:
         begins = index % GOP == 0
         head = sets + keyframe if begins else others[index % 2]
         data = head + b"\x55" * ((20_000 if begins else 2_000) + 997 * index % 3_000)
-        payload = cast("Packet[VideoStream]", Packet(data))
         read = reader.read(data)
-        packet = describe(payload, read, index / RATE, keyframe_seconds)
+        packet = describe(read, index / RATE, keyframe_seconds)
         keyframe_seconds = packet.seconds if begins else None
         packets.append(packet)
     return packets

@@ -7,8 +7,8 @@ from sampler.decode.orientations import Orientations
 from sampler.decode.planes import MATRICES, NO_MATRICES
 from sampler.demux.aperture import CROPPED, apertures
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
-from sampler.demux.display_matrices import AS_STORED, track_matrices
 from sampler.demux.source import InputFile
+from sampler.demux.track_headers import AS_STORED, track_matrices
 from sampler.plan.coverage import TURNED
 
 ODD_COLOURS = "odd_colours"

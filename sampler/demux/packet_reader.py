@@ -27,6 +27,7 @@ from sampler.demux.set_cost import set_share
 from sampler.demux.sizes import ANYWHERE, AnnouncedSizes, announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import Timeline
+from sampler.demux.trim import Trim
 from sampler.demux.video_streams import (
     CODECS,
     SECOND_VIDEO_STREAM,
@@ -110,6 +111,8 @@ class Demuxer:
         self._last_seconds = float("-inf")
         self._before: Primer | None = None
         self._fragments = fragments_of(source, self._input, init_bytes=init_bytes) if is_mp4 else Fragments()
+        whole = is_mp4 and not self._fragments.any
+        self._trim = Trim.of(source.at, self.stream.id, self.timeline.time_base) if whole else Trim()
 
     def close(self) -> None:
         """Gives back what FFmpeg holds of the input, which Python's collector would do late or never."""
@@ -199,7 +202,7 @@ class Demuxer:
         Raises:
             InputError: no picture, or over a limit.
         """
-        window, packets, coded_pixels, place_bytes = PacketWindow(), 0, 0, -1
+        window, packets, coded_pixels = PacketWindow(), 0, 0
         limits, place, is_mp4 = self.limits, self.timeline.place, self._container is Container.MP4
         self._before = before
         primer: Primer | None = None
@@ -211,10 +214,7 @@ class Demuxer:
         began, several = 0.0, False
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
-            if payload.dts is not None and (payload.pos is None or payload.pos > place_bytes):
-                # An edit list may repeat others, which make up for none that lack.
-                packets += 1
-                place_bytes = place_bytes if payload.pos is None else payload.pos
+            packets += payload.dts is not None
             if not payload.size:
                 continue
             if is_mp4 and payload.has_sidedata("encryption_info"):
@@ -243,7 +243,7 @@ class Demuxer:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = pixels
                 self._hold_pixels(coded_pixels // ROOM)
-            packet = describe(payload, head, seconds, keyframe_seconds)
+            packet = describe(head, seconds, keyframe_seconds, hidden=self._trim.hides(payload))
             if reader is not None and packet.keyframe and (lacking := reader.lacking()):
                 payload = rewritten(payload, lacking + data)
             if packet.keyframe:

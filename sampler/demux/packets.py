@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 
 if TYPE_CHECKING:
-    from av.packet import Packet
-    from av.video.stream import VideoStream
-
     from sampler.demux.picture_head import PictureHead
 
 STAMPED_EARLY_SECONDS: Final = 0.5
@@ -51,15 +48,17 @@ class VideoPacket(NamedTuple):
 
 
 def describe(
-    payload: "Packet[VideoStream]",
     head: "PictureHead",
     seconds: float,
     keyframe_seconds: float | None,
+    *,
+    hidden: bool = False,
 ) -> VideoPacket:
     """The plan's view of a packet; the picture's own coding precedes the container's claims.
 
-    `keyframe_seconds` is the time of the keyframe before it, and None after a picture that is none of its leading ones:
-    those that say they are, by their kind or their time, lean on pictures of the GOP, and others on them.
+    `hidden`: players that obey the container do not show it. `keyframe_seconds` is the time of the keyframe before it,
+    and None after a picture that is none of its leading ones: those that say they are, by their kind or their time,
+    lean on pictures of the GOP, and others on them.
     """
     leads = keyframe_seconds is not None
     earlier = keyframe_seconds is not None and seconds < keyframe_seconds - SAME_INSTANT_SECONDS
@@ -72,7 +71,7 @@ def describe(
         head.reference,
         head.quantiser,
         head.completes,
-        not payload.is_discard and not head.completes,
+        not hidden and not head.completes,
         None if head.begins else head.recovery_frames,
         leading,
         head.outside and not leading,

@@ -29,6 +29,7 @@ class Timeline:
     """
 
     def __init__(self, time_base: Fraction) -> None:
+        self.time_base = time_base
         self._tick_seconds = float(time_base)
         self._jump = round(JUMP_SECONDS / time_base)
         self._backstep = round(BACKSTEP_SECONDS / time_base)
