@@ -40,8 +40,8 @@ class Orientation(NamedTuple):
 
 
 STORED = Orientation(0, False)
-ORIENTATIONS = 3
-"""Most of them in which one picture is sampled (<=): players do not agree."""
+VIEWS = 3
+"""Ways in which one picture is sampled (<=), where players do not agree: orientations, a part of it, or its fields."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS
 from sampler.frames import SampledFrame, SampleReason
 from sampler.limits import BATCH_BYTES, BATCH_PICTURES, Limits
-from sampler.picture import MATRICES, ORIENTATIONS, YCGCO, Orientation, Picture, Plane
+from sampler.picture import MATRICES, VIEWS, YCGCO, Orientation, Picture, Plane
 
 CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
@@ -49,13 +49,15 @@ class PictureSummary(NamedTuple):
     """It is beside a cut."""
     track: int
     """Number of its video track."""
-    orientation: Orientation
+    shape: tuple[Orientation, int, int]
+    """Its orientation, width and height."""
 
     @classmethod
     def of(cls, frame: SampledFrame, until_seconds: float) -> Self:
         """The summary of a picture that speaks for others up to `until_seconds`."""
-        is_cut, orientation = frame.reason is SampleReason.CUT, frame.picture.orientation
-        return cls(frame.pts_seconds, until_seconds, frame.concealed, is_cut, frame.track, orientation)
+        picture, is_cut = frame.picture, frame.reason is SampleReason.CUT
+        shape = (picture.orientation, picture.width, picture.height)
+        return cls(frame.pts_seconds, until_seconds, frame.concealed, is_cut, frame.track, shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +87,8 @@ class Bounds:
     @property
     def pictures(self) -> int:
         """Pictures that are taken: each one of the input may answer its own target, and another one's that is damaged
-        or on the other side of a cut, in each orientation that a player shows."""
-        return SAMPLED_TRACKS * 2 * ORIENTATIONS * self.coded
+        or on the other side of a cut, in each way that a player shows it."""
+        return SAMPLED_TRACKS * 2 * VIEWS * self.coded
 
     @property
     def seconds(self) -> float:

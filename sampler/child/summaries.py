@@ -16,7 +16,7 @@ from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
 from sampler.errors import InputError, TooLargeError, UndecodableError
 from sampler.frames import PacketSummary, SampledFrame, SampledSegment, Stretch
-from sampler.picture import ORIENTATIONS
+from sampler.picture import VIEWS
 from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
     LEADING,
@@ -111,8 +111,8 @@ def _read_track(
 ) -> SampledSegment:
     """All that came of one video track, without its pictures."""
     frames_total = checked_count(summary["frames_total"], 1, bounds.coded)
-    alike = Counter(one.orientation for one in seen)
-    if len(seen) > 2 * ORIENTATIONS * frames_total or any(count > 2 * frames_total for count in alike.values()):
+    alike = Counter(one.shape for one in seen)
+    if len(seen) > 2 * VIEWS * frames_total or any(count > 2 * frames_total for count in alike.values()):
         raise ValueError(f"{len(seen)} pictures were taken of {frames_total}")
     longest = JUMP_SECONDS * (frames_total + 2.0)
     begins = checked_number(summary["begins_seconds"], 0.0, JUMP_SECONDS)

@@ -17,6 +17,7 @@ from sampler.decode.execute import Executor
 from sampler.decode.planes import store
 from sampler.decode.settled import DecodedTarget
 from sampler.decode.shown import ShownOtherwise
+from sampler.decode.views import View
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.primer import Primer
@@ -26,7 +27,6 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError, UndecodableError
 from sampler.limits import Limits, has_room
-from sampler.picture import Orientation
 from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, shared
 from sampler.plan.coverage import (
     LEADING_STRETCHES,
@@ -85,7 +85,7 @@ def sample_track(
         name = demuxer.codec_context.name
         if leading_macroblocks is not None:
             leading_macroblocks /= demuxer.tracks
-        shown_otherwise = ShownOtherwise(source, demuxer.stream)
+        shown_otherwise = ShownOtherwise(source, demuxer.stream, limits)
         executor = Executor(
             demuxer.codec_context,
             limits,
@@ -105,6 +105,7 @@ def sample_track(
                 gc.collect()
             if leading_only:
                 only_leading(window)
+            shown_otherwise.read(window)
             end_seconds = _end_seconds(window, demuxer)
             planned = plan(
                 window.packets,
@@ -134,10 +135,10 @@ def sample_track(
                     max_gap_seconds=profile.max_gap_seconds,
                 )
                 shown_otherwise.look(taken.frame)
-                for number, orientation in enumerate(shown_otherwise.orientations.of(taken.frame)):
+                for number, view in enumerate(shown_otherwise.views(taken.frame)):
                     if number:
                         executor.hand_over_again()
-                    _hand_over(taken, until, window, demuxer, outbox, orientation)
+                    _hand_over(taken, until, window, demuxer, outbox, view)
                 if not taken.concealed:
                     taken_indices.add(taken.index)
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
@@ -246,7 +247,7 @@ def _hand_over(
     window: PacketWindow,
     demuxer: Demuxer,
     outbox: Outbox,
-    orientation: Orientation,
+    view: View,
 ) -> None:
     frame = taken.frame
     side = demuxer.limits.picture_side_pixels
@@ -256,7 +257,7 @@ def _hand_over(
         raise TooLargeError(f"the video is {frame.width}×{frame.height}, over {demuxer.limits.picture_pixels} pixels")
     aspect = float(demuxer.codec_context.sample_aspect_ratio or 1)
     aspect = aspect if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT else 1.0
-    stored, planes = store(frame, pixel_aspect=aspect, orientation=orientation)
+    stored, planes = store(frame, pixel_aspect=aspect, view=view)
     packet = window.packets[taken.index]
     outbox.add(
         stored,

@@ -121,7 +121,7 @@ class Executor:
         return self._prober is not None
 
     def hand_over_again(self) -> None:
-        """Counts a sample that is handed over once more, in another orientation."""
+        """Counts a sample that is handed over once more, in another view."""
         self._meter.hand_over()
 
     def run(self, window: PacketWindow, plan: Plan) -> Iterator[DecodedTarget]:

@@ -30,7 +30,7 @@ class Orientations:
         self._is_slanted = any(map(_is_slanted, matrices))
 
     def of(self, frame: VideoFrame) -> list[Orientation]:
-        """At most `ORIENTATIONS`; the first is the one that FFmpeg gives."""
+        """At most three; the first is the one that FFmpeg gives."""
         container = _orientation(self._container)
         upright = container._replace(mirrored=False)
         return list(dict.fromkeys([_orientation(_own_matrix(frame)), container, upright]))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
 
-from sampler.picture import STORED, YCGCO, Orientation, Plane
+from sampler.decode.views import WHOLE, View
+from sampler.picture import YCGCO, Plane
 
 LAYOUTS = {
     "yuv420p": "yuv",
@@ -50,8 +50,8 @@ class StoredPicture:
 
 
 def store(
-    frame: VideoFrame, *, pixel_aspect: float, orientation: Orientation = STORED
-) -> tuple[StoredPicture, tuple[VideoPlane, ...]]:
+    frame: VideoFrame, *, pixel_aspect: float, view: View = WHOLE
+) -> tuple[StoredPicture, tuple[memoryview, ...]]:
     """The picture's description, and its planes as buffers (`rows` × `strides` bytes).
 
     What is not 8-bit planar YUV or grey becomes so (10 and 12 bit, by swscale), RGB of any kind becomes packed RGB. The
@@ -63,19 +63,25 @@ def store(
         # One thread: swscale would start more, which the child's confinement denies.
         frame = frame.reformat(format=_eight_bit(frame.format), threads=1)
     layout = LAYOUTS[frame.format.name]
-    planes = frame.planes
+    shown = [
+        view.plane(frame, columns=plane.width, rows=plane.height, stride=plane.line_size) for plane in frame.planes
+    ]
     described = StoredPicture(
         layout=layout,
-        columns=tuple(plane.width for plane in planes),
-        rows=tuple(plane.height for plane in planes),
-        strides=tuple(plane.line_size for plane in planes),
+        columns=tuple(plane.columns for plane in shown),
+        rows=tuple(plane.rows for plane in shown),
+        strides=tuple(plane.stride for plane in shown),
         full_range=full_range or layout == "rgb",
         matrix=matrix,
-        rotation_degrees=orientation.rotation_degrees,
-        mirrored=orientation.mirrored,
+        rotation_degrees=view.orientation.rotation_degrees,
+        mirrored=view.orientation.mirrored,
         pixel_aspect=pixel_aspect,
     )
-    return described, planes
+    buffers = tuple(
+        memoryview(plane)[part.begin :][: part.rows * part.stride]
+        for plane, part in zip(frame.planes, shown, strict=True)
+    )
+    return described, buffers
 
 
 def _eight_bit(wide: VideoFormat) -> str:

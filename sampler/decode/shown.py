@@ -5,10 +5,15 @@ from av.video.stream import VideoStream
 
 from sampler.decode.orientations import Orientations
 from sampler.decode.planes import MATRICES, NO_MATRICES
+from sampler.decode.views import View, crops, views_of
 from sampler.demux.aperture import CROPPED, apertures
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
+from sampler.demux.packet_window import PacketWindow
+from sampler.demux.render_sizes import RenderSizes
 from sampler.demux.source import InputFile
 from sampler.demux.track_headers import AS_STORED, track_matrices
+from sampler.limits import Limits
+from sampler.picture import VIEWS
 from sampler.plan.coverage import TURNED
 
 ODD_COLOURS = "odd_colours"
@@ -24,15 +29,30 @@ MOST_ASPECT = 4
 class ShownOtherwise:
     """Notes on a video track, from its container and its decoded pictures."""
 
-    def __init__(self, source: InputFile, stream: VideoStream) -> None:
+    def __init__(self, source: InputFile, stream: VideoStream, limits: Limits) -> None:
         """Reads what the container says; the stream's decoder is not yet opened."""
         self._stream = stream
+        self._least_pixels = limits.picture_side_pixels
+        self._render_sizes = RenderSizes(stream.codec_context.name, stream.codec_context.extradata or b"")
         self.notes: set[str] = set()
         is_mp4 = sniff(source.at(0, SNIFF_BYTES)) is Container.MP4
         self._apertures = apertures(source.at) if is_mp4 else set()
-        self.orientations = Orientations(track_matrices(source.at, stream.id) if is_mp4 else {AS_STORED})
+        self._orientations = Orientations(track_matrices(source.at, stream.id) if is_mp4 else {AS_STORED})
         self._size = (stream.codec_context.width, stream.codec_context.height)
         self._matrix = stream.codec_context.colorspace
+
+    def read(self, window: PacketWindow) -> None:
+        """Notes what packets say, before their pictures are decoded."""
+        self._render_sizes.read(window.payloads)
+
+    def views(self, frame: VideoFrame) -> list[View]:
+        """The ways in which players show a picture, at most `VIEWS`; the first is all of it, as FFmpeg turns it."""
+        parts = {size for size in self._render_sizes.found if crops(size, frame)}
+        large = {size for size in parts if min(size) >= self._least_pixels}
+        found, are_all = views_of(frame, self._orientations.of(frame), large, least_rows=self._least_pixels, most=VIEWS)
+        if large != parts or not are_all:
+            self.notes.add(CROPPED)
+        return found
 
     def look(self, frame: VideoFrame) -> None:
         """Notes what is so of a picture."""
@@ -40,7 +60,7 @@ class ShownOtherwise:
         sizes = {self._size, (frame.width, frame.height)}
         if self._apertures is None or any(aperture.leaves_out(*size) for aperture in self._apertures for size in sizes):
             self.notes.add(CROPPED)
-        if self.orientations.are_unknown(frame):
+        if self._orientations.are_unknown(frame):
             self.notes.add(TURNED)
         # So may its word on their colours. Of VP9 Chromium goes by it, FFmpeg by the stream.
         if any(_is_odd(matrix, frame) for matrix in (self._matrix, frame.colorspace)):

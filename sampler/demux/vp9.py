@@ -2,6 +2,7 @@
 B). Runs in the decoder child. Nothing here is trusted."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from sampler.demux.bits import Bits, HeaderError
 
@@ -66,29 +67,49 @@ def sizes_in(packet: bytes) -> Iterator[int]:
     return (pixels for picture in pictures_in(packet) if (pixels := _pixels_of(picture)))
 
 
+def render_sizes_in(packet: bytes) -> list[tuple[int, int]]:
+    """Width and height at which pictures of a packet want to be rendered, where they are not their own."""
+    found: list[tuple[int, int]] = []
+    for picture in pictures_in(packet):
+        with suppress(HeaderError):
+            bits = Bits(picture, escaped=False)
+            if not _takes_over_size(bits):
+                _size(bits)
+            if bits.take(1):
+                found.append((bits.take(16) + 1, bits.take(16) + 1))
+    return found
+
+
 def _pixels(bits: Bits) -> int:
+    return 0 if _takes_over_size(bits) else _size(bits)
+
+
+def _takes_over_size(bits: Bits) -> bool:
+    """Reads a header up to where a size is; True: there is none, for it is that of a picture before.
+
+    Raises:
+        HeaderError: the picture repeats another one, or its header makes no sense.
+    """
     bits.take(2)
     profile = bits.take(1) | bits.take(1) << 1
     bits.take(profile == 3)
     if bits.take(1):
-        return 0
+        raise HeaderError
     is_inter, is_shown, is_resilient = bits.take(1), bits.take(1), bits.take(1)
     if is_inter:
         intra_only = 0 if is_shown else bits.take(1)
         bits.take(0 if is_resilient else 2)
         if not intra_only:
             bits.take(8 + 4 * REFERENCES)
-            if any(bits.take(1) for _ in range(REFERENCES)):
-                return 0
-            return _size(bits)
+            return any(bits.take(1) for _ in range(REFERENCES))
     if bits.take(24) != SYNC_CODE:
-        return 0
+        raise HeaderError
     if not is_inter or profile:
         bits.take(profile >= 2)
         odd = profile % 2
         bits.take(odd if bits.take(3) == RGB else 1 + 3 * odd)
     bits.take(8 * is_inter)
-    return _size(bits)
+    return False
 
 
 def _size(bits: Bits) -> int:
