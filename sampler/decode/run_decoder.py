@@ -90,6 +90,9 @@ class RunDecoder:
             self._context.extradata = None
         self._context.thread_count = 1
         self._context.options = options
+        if self._is_h264:
+            # Else FFmpeg crops by up to 15 pixels to the container's size, which other decoders do not know.
+            self._context.width = self._context.height = 0
 
     def decode(self, window: PacketWindow, run: PacketRun, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Decodes packets of a run, from its beginning on, and gives each picture with the index of its packet.

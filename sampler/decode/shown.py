@@ -9,7 +9,7 @@ from sampler.decode.views import View, crops, views_of
 from sampler.demux.aperture import CROPPED, apertures
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.packet_window import PacketWindow
-from sampler.demux.render_sizes import RenderSizes
+from sampler.demux.render_sizes import RenderSize, RenderSizes
 from sampler.demux.source import InputFile
 from sampler.demux.track_headers import AS_STORED, track_matrices
 from sampler.limits import Limits
@@ -25,6 +25,9 @@ MOST_ASPECT = 4
 """Width by height of one pixel, or height by width, up to which (<=) it is ordinary: half of a line of television in
 16:9 has 32:11."""
 
+BLOCK = 16
+"""Pixels of a side of a macroblock, in which H.264 counts."""
+
 
 class ShownOtherwise:
     """Notes on a video track, from its container and its decoded pictures."""
@@ -33,6 +36,7 @@ class ShownOtherwise:
         """Reads what the container says; the stream's decoder is not yet opened."""
         self._stream = stream
         self._least_pixels = limits.picture_side_pixels
+        self._is_h264 = stream.codec_context.name == "h264"
         self._render_sizes = RenderSizes(stream.codec_context.name, stream.codec_context.extradata or b"")
         self.notes: set[str] = set()
         is_mp4 = sniff(source.at(0, SNIFF_BYTES)) is Container.MP4
@@ -47,17 +51,22 @@ class ShownOtherwise:
 
     def views(self, frame: VideoFrame) -> list[View]:
         """The ways in which players show a picture, at most `VIEWS`; the first is all of it, as FFmpeg turns it."""
-        parts = {size for size in self._render_sizes.found if crops(size, frame)}
+        parts = {size for size in self._render_sizes.found | self._container_part(frame) if crops(size, frame)}
         large = {size for size in parts if min(size) >= self._least_pixels}
         found, are_all = views_of(frame, self._orientations.of(frame), large, least_rows=self._least_pixels, most=VIEWS)
         if large != parts or not are_all:
             self.notes.add(CROPPED)
         return found
 
+    def _container_part(self, frame: VideoFrame) -> set[RenderSize]:
+        """The part to which FFmpeg, and Chromium's decoder with it, would crop H.264 by the container's word."""
+        same = all(-(-ours // BLOCK) == -(-side // BLOCK) for ours, side in zip(self._size, _size(frame), strict=True))
+        return {RenderSize(*self._size)} if self._is_h264 and same else set()
+
     def look(self, frame: VideoFrame) -> None:
         """Notes what is so of a picture."""
         # The container's word on the size of pictures may be another, and players go by the one or the other.
-        sizes = {self._size, (frame.width, frame.height)}
+        sizes = {self._size, _size(frame)}
         if self._apertures is None or any(aperture.leaves_out(*size) for aperture in self._apertures for size in sizes):
             self.notes.add(CROPPED)
         if self._orientations.are_unknown(frame):
@@ -68,6 +77,10 @@ class ShownOtherwise:
         aspects = (self._stream.sample_aspect_ratio, self._stream.codec_context.sample_aspect_ratio)
         if any(aspect and not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT for aspect in aspects):
             self.notes.add(ODD_ASPECT)
+
+
+def _size(frame: VideoFrame) -> tuple[int, int]:
+    return frame.width, frame.height
 
 
 def _is_odd(matrix: int, frame: VideoFrame) -> bool:

@@ -9,8 +9,9 @@ import av.logging
 import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
+from hostile_media import entry_of_size
 from kinds import AV1, VP9
-from media import Recipe, encode_pictures, photograph, rotated, steady, x264
+from media import Recipe, encode_pictures, in_mp4, photograph, rotated, steady, x264
 from numpy.typing import NDArray
 
 from config.profiles import BALANCED
@@ -159,6 +160,31 @@ def test_more_views_than_are_sampled_are_reported(decoder: Decoder, kind: str) -
     data = rotated(rendered(kind, PART), 0, mirrored=True)
 
     assert {stretch.reason for stretch in sample(decoder, data).unmoderated} == {"cropped"}
+
+
+@pytest.mark.parametrize("size", [(WIDTH - 15, HEIGHT - 15), (WIDTH, HEIGHT - 8), (WIDTH - 15, HEIGHT)])
+def test_a_size_of_the_container_hides_no_edge_of_the_pictures(decoder: Decoder, size: tuple[int, int]) -> None:
+    """FFmpeg, and Chromium with it, crops H.264 by up to 15 pixels to what the MP4 says; hardware decoders do not."""
+    recipe = in_mp4(replace(x264(bframes=0), width=WIDTH, height=HEIGHT))
+    listed = photograph("astronaut", WIDTH, HEIGHT)
+    data = entry_of_size(encode_pictures(recipe, steady(30), lambda _: listed), b"avc1", *size)
+    seen = sample(decoder, data)
+
+    assert matches(seen, listed)
+    assert matches(seen, listed[: size[1], : size[0]])
+    assert seen.unmoderated == ()
+
+
+@pytest.mark.parametrize("size", [(WIDTH - 16, HEIGHT - 16), (WIDTH, HEIGHT - 2), (2 * WIDTH, HEIGHT)])
+def test_other_sizes_of_the_container_crop_nothing(decoder: Decoder, size: tuple[int, int]) -> None:
+    """Where FFmpeg does not crop nobody does: each sample would be taken twice."""
+    recipe = in_mp4(replace(x264(bframes=0), width=WIDTH, height=HEIGHT))
+    data = entry_of_size(encode_pictures(recipe, steady(30), lambda _: WHOLE), b"avc1", *size)
+    seen = sample(decoder, data)
+    times = [frame.pts_seconds for frame in seen.frames]
+
+    assert matches(seen, WHOLE)
+    assert len(times) == len(set(times))
 
 
 def woven(upper: NDArray[np.float64], lower: NDArray[np.float64]) -> NDArray[np.float64]:
