@@ -141,10 +141,11 @@ def _over(change: Cells, levels: float, usual: Cells | Lumas | float) -> NDArray
 def cells_of(frame: VideoFrame) -> Cells:
     """Measures a picture."""
     component, planes = frame.format.components[0], frame.planes
-    rows = _rows_of(planes[component.plane], component.bits, LOOKED_AT_ROWS)
+    fields = 2 if frame.interlaced_frame else 1
+    rows = _rows_of(planes[component.plane], component.bits, LOOKED_AT_ROWS, fields=fields)
     chroma = [_NO_CHROMA, _NO_CHROMA]
     if len(planes) >= 3:
-        chroma_rows = (_rows_of(plane, component.bits, CHROMA_ROWS) for plane in planes[1:3])
+        chroma_rows = (_rows_of(plane, component.bits, CHROMA_ROWS, fields=fields) for plane in planes[1:3])
         chroma = [_means(_columns_of(one, CHROMA_COLUMNS)) for one in chroma_rows]
     return cv2.merge([_means(rows), *chroma, _means(_texture(rows))]).astype(np.float32)
 
@@ -174,10 +175,13 @@ def _texture(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
 _NO_CHROMA = np.full((ROWS, COLUMNS), 128, np.uint8)
 
 
-def _rows_of(plane: VideoPlane, bits: int, at_least: int) -> NDArray[np.uint8]:
-    """Rows of a plane at even distances, 8 bits each."""
+def _rows_of(plane: VideoPlane, bits: int, at_least: int, *, fields: int) -> NDArray[np.uint8]:
+    """Rows of a plane at even distances, 8 bits each; of two fields as many of the one as of the other."""
     samples = np.frombuffer(memoryview(plane), np.dtype(np.uint16 if bits > 8 else np.uint8))
-    rows = samples.reshape(plane.height, -1)[:: max(plane.height // at_least, 1), : plane.width]
+    step = max(plane.height // at_least, 1)
+    if fields > 1 and step % fields == 0:
+        step -= 1
+    rows = samples.reshape(plane.height, -1)[::step, : plane.width]
     return rows if bits <= 8 else (rows >> (bits - 8)).astype(np.uint8)
 
 

@@ -213,6 +213,25 @@ def test_a_listed_picture_in_one_field_is_found(decoder: Decoder, recipe: Recipe
     assert seen.unmoderated == ()
 
 
+@pytest.mark.parametrize("place", [0, 1], ids=["upper", "lower"])
+@pytest.mark.parametrize("seed", [b"0", b"1", b"2", b"3"])
+def test_an_insert_in_one_field_is_found(decoder: Decoder, seed: bytes, place: int) -> None:
+    """Pictures were compared by rows of the upper field alone: the lower one could hide anything."""
+    recipe = replace(x264(tff=1, keyint=1000, scenecut=0), width=WIDTH, height=HEIGHT)
+    ground, listed = photograph("chelsea", WIDTH, HEIGHT), photograph("rocket", WIDTH, HEIGHT)
+
+    def painted(index: int) -> NDArray[np.float64]:
+        both = np.roll(ground, index, axis=1)
+        if 45 <= index < 57:
+            both[place::2] = listed[place::2]
+        return both
+
+    seen = decoder.sample(encode_pictures(recipe, steady(100), painted), profile=BALANCED, seed=seed)
+    hashes = [hash_luma(frame.picture.luma()) for frame in seen.frames]
+
+    assert min(one.distance(hash_luma(listed.astype(np.uint8))) for one in hashes) <= MATCH_BITS
+
+
 def test_interlaced_pictures_of_one_scene_are_sampled_once(decoder: Decoder) -> None:
     """Each television camera would cost three times as much."""
     ground = photograph("astronaut", WIDTH, HEIGHT)
