@@ -1,5 +1,5 @@
-"""Headers of AV1's sequences and pictures (AV1 bitstream specification, 5.5 and 5.9). Runs in the decoder child. Nothing
-here is trusted."""
+"""Headers of AV1's sequences and pictures (AV1 bitstream specification, 5.5 and 5.9). Runs in the decoder child.
+Nothing here is trusted."""
 
 from typing import Final, NamedTuple
 
@@ -159,8 +159,8 @@ def read_pixels(bits: Bits, sequence: SequenceHead, obu: Obu) -> int:
 
 
 def read_render_size(bits: Bits, sequence: SequenceHead) -> tuple[int, int] | None:
-    """Reads on behind `read_pixels`, if that found any: width and height at which the picture is to be rendered (5.9.6);
-    None: its own.
+    """Reads on behind `read_pixels`, if that found any: width and height at which the picture is to be rendered
+    (5.9.6). None: its own.
 
     Raises:
         HeaderError: it ends too soon.
