@@ -35,8 +35,9 @@ class SampledFrame:
     """Parts of the picture are made up, since what they lean on was in an earlier segment or is damaged. A match still
     counts; but the picture does not moderate anything."""
     replaced: bool = False
-    """Concealed, and taken for no more than the time that has passed, while a picture of the same input that is right
-    follows within the profile's `max_gap_seconds`: nothing is lost if only hashes see this one."""
+    """For hashes alone. Either concealed, and taken for no more than the time that has passed, while a picture of the
+    same input that is right follows within the profile's `max_gap_seconds`; or a further view of a picture of which
+    another one is not, where there are many."""
     track: int = 0
     """Number of its video track, from 0: which one a player shows is unknown. Each track's times are counted from its
     own first picture."""

@@ -27,7 +27,7 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError, UndecodableError
 from sampler.limits import Limits, has_room
-from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, shared
+from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, SampleBudget, shared
 from sampler.plan.coverage import (
     LEADING_STRETCHES,
     MOST_REFUSED,
@@ -40,6 +40,10 @@ from sampler.plan.plan import plan
 
 DECODING_BYTES = 12
 """Memory that decoding takes for each pixel, in H.264 at its leanest: eight pictures of 4:2:0."""
+
+VIEWS_PER_SECOND = 1.0
+"""Further views of samples that classifiers work on, for a second of video: ordinary streams have no more. All are
+hashed; with two views of each sample, all classified, the most expensive streams cost half as much again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +97,7 @@ def sample_track(
             probing_extradata=demuxer.probing_extradata,
             watches_all=request["padded"] and not leading_only,
         )
+        more_views = SampleBudget(VIEWS_PER_SECOND, 0.0)
         packets: list[tuple[float, int, bool]] = []
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
@@ -136,9 +141,12 @@ def sample_track(
                 )
                 shown_otherwise.look(taken.frame)
                 for number, view in enumerate(shown_otherwise.views(taken.frame)):
+                    hashed_only = False
                     if number:
                         executor.hand_over_again()
-                    _hand_over(taken, until, window, demuxer, outbox, view)
+                        half_second = more_views.half_second(window.packets[taken.index].seconds)
+                        hashed_only = not more_views.spend(half_second)
+                    _hand_over(taken, until, window, demuxer, outbox, view, hashed_only=hashed_only)
                 if not taken.concealed:
                     taken_indices.add(taken.index)
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
@@ -248,6 +256,8 @@ def _hand_over(
     demuxer: Demuxer,
     outbox: Outbox,
     view: View,
+    *,
+    hashed_only: bool,
 ) -> None:
     frame = taken.frame
     side = demuxer.limits.picture_side_pixels
@@ -269,7 +279,7 @@ def _hand_over(
             "reason": taken.target.reason.value,
             "keyframe": packet.keyframe,
             "concealed": taken.concealed,
-            "replaced": taken.replaced,
+            "replaced": taken.replaced or hashed_only,
             "track": demuxer.track,
         },
     )

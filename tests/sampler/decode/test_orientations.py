@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 from kinds import CLOSED
-from media import Recipe, encode_pictures, filtered, in_mp4, mapped, photograph, rotated, steady, x264
+from media import Recipe, encode, encode_pictures, filtered, in_mp4, mapped, photograph, rotated, steady, x264
 
 from config.profiles import BALANCED
 from models.pdq.pdq import hash_luma
@@ -136,3 +136,17 @@ def test_a_single_picture_is_sampled_in_all_that_players_show(decoder: Decoder) 
     assert shows(seen, LISTED)
     assert shows(seen, LISTED[:, ::-1])
     assert shows(seen, np.rot90(LISTED))
+
+
+def test_further_views_of_many_samples_are_for_hashes_alone(decoder: Decoder) -> None:
+    """A broadcaster would have classifiers work twice on each sample, for a few bytes."""
+    recipe = x264(keyint=1)
+    data = encode(recipe, steady(100), lambda index: index // 5)
+    seen = sample(decoder, filtered(data, "h264_metadata=display_orientation=insert:rotate=180"))
+    instants = {frame.pts_seconds for frame in seen.frames}
+    classified = [frame for frame in seen.frames if not frame.replaced]
+
+    assert len(instants) > 12
+    assert len(seen.frames) == 2 * len(instants)
+    assert {frame.pts_seconds for frame in classified} == instants
+    assert len(classified) - len(instants) <= 2 + seen.duration_seconds
