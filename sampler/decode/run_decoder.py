@@ -7,6 +7,7 @@ from contextlib import suppress
 import av
 from av.codec.context import Flags
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
@@ -90,7 +91,7 @@ class RunDecoder:
             self._context.extradata = None
         self._context.thread_count = 1
         self._context.options = options
-        if self._is_h264:
+        if self._is_h264 and isinstance(self._context, VideoCodecContext):
             # Else FFmpeg crops by up to 15 pixels to the container's size, which other decoders do not know.
             self._context.width = self._context.height = 0
 
