@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from kinds import AV1, MPEG2, x265
-from media import RATE, Recipe, encode, rewritten, steady, x264
+from media import RATE, Recipe, encode, encode_pictures, painted, rewritten, steady, x264
 from mp4_packets import Coded, coded_in, mp4_of
 
 from config.profiles import BALANCED, ECONOMY, VIGILANT, SamplingProfile
@@ -59,3 +60,17 @@ def test_stuffing_takes_nothing_of_the_budget(decoder: Decoder, name: str, profi
     assert len(data) > 0.8 * SECONDS * RATE * PICTURE_BYTES
     assert segment.unmoderated == ()
     assert segment.duration_seconds == pytest.approx(SECONDS, abs=0.1)
+
+
+def test_a_broadcast_in_mpeg2_is_sampled_at_the_rates_of_television(decoder: Decoder) -> None:
+    """A picture of it costs less than H.264's, and so do its bytes: half of each segment would not be moderated."""
+    chance = np.random.default_rng(3)
+    recipe = replace(MPEG2, width=1280, height=720, options={"g": "12", "bf": "2", "b": "8M"})
+    grain = [chance.normal(0, 6, (recipe.height, recipe.width)) for _ in range(4)]
+    data = encode_pictures(
+        recipe, steady(2 * RATE), lambda index: np.clip(painted(recipe, index, 0) + grain[index % 4], 0, 255)
+    )
+    segment = decoder.sample(data, profile=BALANCED, seed=b"stuffed")
+
+    assert len(data) > 2 * 9e6 / 8
+    assert segment.unmoderated == ()
