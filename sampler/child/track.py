@@ -143,13 +143,14 @@ def sample_track(
                 for number, view in enumerate(shown_otherwise.views(taken.frame)):
                     hashed_only = False
                     if number:
-                        executor.hand_over_again()
+                        executor.meter.hand_over()
                         half_second = more_views.half_second(window.packets[taken.index].seconds)
                         hashed_only = not more_views.spend(half_second)
                     _hand_over(taken, until, window, demuxer, outbox, view, hashed_only=hashed_only)
                 if not taken.concealed:
                     taken_indices.add(taken.index)
                     seen_seconds.append(window.packets[taken.index].seconds - demuxer.origin_seconds)
+            shown_otherwise.account(executor.reached)
             taken_indices |= executor.alike
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             undecodable += picture_stretches(shown, executor.lost_seconds, end_seconds)

@@ -61,7 +61,7 @@ class Executor:
         self._second = second_decoder(context, max_pixels=max_pixels)
         self._own = RunDecoder(context, max_pixels=max_pixels)
         self._name = context.name
-        self._meter = self._own.meter
+        self.meter = self._own.meter
         self._decoder = self._own
         """That of the run that is worked on."""
         self._scenes = SceneWatch()
@@ -115,23 +115,24 @@ class Executor:
         return sum(one.damaged for one in self._decoders)
 
     @property
+    def reached(self) -> int:
+        """The last packet of the last window that was decoded; -1: none."""
+        return max(one.reached for one in self._decoders)
+
+    @property
     def probes(self) -> bool:
         """True if a suspected cut's own packet is probed before all up to it is decoded; else all is decoded, and
         pictures are compared."""
         return self._prober is not None
-
-    def hand_over_again(self) -> None:
-        """Counts a sample that is handed over once more, in another view."""
-        self._meter.hand_over()
 
     def run(self, window: PacketWindow, plan: Plan) -> Iterator[DecodedTarget]:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
         self.broken, self.lost_seconds, self.alike = set(), set(), set()
         # Suspects, and what is new in the pictures that are decoded, pay when they are taken.
-        self._meter = DecodingMeter(plan.bound, self._name, samples=plan.sure_samples)
+        self.meter = DecodingMeter(plan.bound, self._name, samples=plan.sure_samples)
         for decoder in self._decoders:
-            decoder.meter = self._meter
+            decoder.meter, decoder.reached = self.meter, -1
         if not self._watches_all:
             self._watches_all = self.padded = self._is_padded(window, plan)
         if self._watches_all:
@@ -200,9 +201,9 @@ class Executor:
                 continue
             self._latest.take(taken, window.packets[taken.index].seconds)
             had.add(taken.index)
-            self._meter.has_sample = True
+            self.meter.has_sample = True
             if taken.index not in paid:
-                self._meter.hand_over()
+                self.meter.hand_over()
             yield taken
         own = part.own if part.watched else [target.index for target in targets]
         unpaid = sorted(self._decoder.unpaid.intersection(own))

@@ -54,6 +54,8 @@ class RunDecoder:
         self.frames_decoded = self.bytes_decoded = 0
         self.meter = DecodingMeter(None, context.name)
         """Is to pay for what is decoded."""
+        self.reached = -1
+        """The last packet that was decoded, of those of one window."""
         self.unpaid: frozenset[int] = frozenset()
         """Packets of the run that were not decoded, for the meter had too little left."""
         self.damaged = 0
@@ -129,6 +131,7 @@ class RunDecoder:
                     damage += 1
                     break
                 payload.pts = index
+                self.reached = max(self.reached, index)
                 self.frames_decoded += not window.packets[index].completes
                 self.bytes_decoded += window.packets[index].size_bytes
                 try:

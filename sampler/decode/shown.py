@@ -58,6 +58,11 @@ class ShownOtherwise:
             self.notes.add(CROPPED)
         return found
 
+    def account(self, reached: int) -> None:
+        """Notes what was not read of the window; `reached`: the last packet of it that was decoded."""
+        if self._render_sizes.first_unread <= reached:
+            self.notes.add(CROPPED)
+
     def _container_part(self, frame: VideoFrame) -> set[RenderSize]:
         """The part to which FFmpeg, and Chromium's decoder with it, would crop H.264 by the container's word."""
         same = all(-(-ours // BLOCK) == -(-side // BLOCK) for ours, side in zip(self._size, _size(frame), strict=True))

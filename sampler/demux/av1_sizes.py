@@ -12,8 +12,6 @@ from sampler.demux.bits import Bits, HeaderError
 
 MOST_HEADS: Final = 16
 """Pictures of a packet whose render sizes are read (<=): encoders write six."""
-UNREAD: Final = (1, 1)
-"""In place of what others name: of so small a part it is reported that it is not sampled."""
 PICTURE_HEAD_BYTES: Final = 64
 """As much of each of them is read."""
 
@@ -47,24 +45,25 @@ class Av1Sizes:
         is_read = end >= len(packet)
         return pixels if is_read or self._sequence is None else max(pixels, self._sequence.pixels)
 
-    def render_sizes(self, packet: bytes) -> list[tuple[int, int]]:
-        """Widths and heights at which pictures of the packet want to be rendered, where they name one. A picture that
-        takes the size of another one takes over that one's."""
+    def render_sizes(self, packet: bytes) -> tuple[list[tuple[int, int]], bool]:
+        """Widths and heights at which pictures of the packet want to be rendered, where they name one, and whether all
+        were read. A picture that takes the size of another one takes over that one's."""
         found: list[tuple[int, int]] = []
-        heads = 0
+        heads = end = 0
         try:
             for obu in obus_of(packet):
+                end = obu.end
                 data = packet[obu.begin : min(obu.end, obu.begin + HEAD_BYTES)]
                 if obu.kind == SEQUENCE_HEADER:
                     self._sequence = read_sequence(data)
                 elif obu.kind in HEADERS and self._sequence is not None:
                     heads += 1
                     if heads > MOST_HEADS:
-                        return [*found, UNREAD]
+                        return found, False
                     bits = Bits(data[:PICTURE_HEAD_BYTES], escaped=False)
                     if read_pixels(bits, self._sequence, obu) and (size := read_render_size(bits, self._sequence)):
                         found.append(size)
         except HeaderError:
             # Decoders end here, too.
-            pass
-        return found
+            return found, True
+        return found, end >= len(packet)

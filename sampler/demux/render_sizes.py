@@ -5,6 +5,7 @@ others, and Firefox's, show all. Encoders of streams that change their size name
 chips code whole blocks, and name what is to be seen of them.
 """
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,11 +35,19 @@ class RenderSizes:
         self._is_vp9 = codec in vp9.DECODERS
         self._av1 = Av1Sizes(extradata) if codec in av1.DECODERS else None
         self.found: set[RenderSize] = set()
+        self.first_unread: float = math.inf
+        """The first packet of those that were read last in which more pictures are than were read; infinite: none."""
 
     def read(self, payloads: "Iterable[Packet[VideoStream]]") -> None:
-        """Reads packets, which come in order."""
-        for payload in payloads if self._is_vp9 or self._av1 is not None else ():
-            data = bytes(payload)
-            sizes = vp9.render_sizes_in(data) if self._av1 is None else self._av1.render_sizes(data)
+        """Reads the next packets."""
+        self.first_unread = math.inf
+        for index, payload in enumerate(payloads if self._is_vp9 or self._av1 is not None else ()):
+            data, is_read = bytes(payload), True
+            if self._av1 is None:
+                sizes = vp9.render_sizes_in(data)
+            else:
+                sizes, is_read = self._av1.render_sizes(data)
+            if not is_read:
+                self.first_unread = min(self.first_unread, index)
             if sizes and len(self.found) < MOST_SIZES:
                 self.found.update(RenderSize(*size) for size in sizes)

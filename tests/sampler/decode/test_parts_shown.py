@@ -243,20 +243,3 @@ def test_interlaced_pictures_of_one_scene_are_sampled_once(decoder: Decoder) -> 
     times = [frame.pts_seconds for frame in seen.frames]
 
     assert len(times) == len(set(times))
-
-
-def test_a_size_behind_many_pictures_of_a_packet_is_reported(decoder: Decoder) -> None:
-    """A size that no more is read would be passed over in silence."""
-    data = encode_pictures(RECIPES["av1"], steady(30), lambda _: WHOLE)
-    file = io.BytesIO()
-    with av.open(io.BytesIO(data)) as source, av.open(file, "w", format="mp4", options=FRAGMENTED) as output:
-        stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
-        for packet in source.demux(video=0):
-            if packet.size:
-                content = bytes(packet)
-                one = av.Packet(content if packet.is_keyframe else content + content * 16)
-                one.pts, one.dts, one.time_base = packet.pts, packet.dts, packet.time_base
-                one.stream, one.is_keyframe = stream, packet.is_keyframe
-                output.mux(one)
-
-    assert "cropped" in sample(decoder, file.getvalue()).notes

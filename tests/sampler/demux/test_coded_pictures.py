@@ -72,11 +72,24 @@ def test_an_encoders_packets_hold_as_many_as_are_shown(recipe: Recipe) -> None:
     assert max(counts) < 8
 
 
+def with_hidden(data: bytes) -> int:
+    """The smallest packet that has hidden pictures."""
+    sizes = {n: len(one.data) for n, one in enumerate(coded_in(data)) if read_head("libdav1d", one.data).pictures > 1}
+    return min(sizes, key=sizes.__getitem__)
+
+
+def test_sizes_behind_many_pictures_of_a_packet_are_reported_unread(decoder: Decoder) -> None:
+    """Players may show a part of pictures by one of them, which would not be sampled."""
+    data = encode(AV1, steady(PICTURES))
+
+    assert "cropped" in decoder.sample(crowd(data, with_hidden(data), 20), profile=BALANCED, seed=b"crowd").notes
+    assert "cropped" not in decoder.sample(crowd(data, with_hidden(data), 2), profile=BALANCED, seed=b"crowd").notes
+
+
 def test_a_crowd_of_hidden_pictures_is_not_decoded(decoder: Decoder) -> None:
     """Each takes the time of one that is shown: 50,000 of them would kill the decoder after half a minute."""
     data = encode(LARGE, steady(PICTURES))
-    sizes = {n: len(one.data) for n, one in enumerate(coded_in(data)) if read_head("libdav1d", one.data).pictures > 1}
-    hidden = min(sizes, key=sizes.__getitem__)
+    hidden = with_hidden(data)
     segment = decoder.sample(crowd(data, hidden, 1_000), profile=BALANCED, seed=b"crowd")
 
     assert segment.frames
