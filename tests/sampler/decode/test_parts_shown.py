@@ -218,7 +218,7 @@ def test_a_listed_picture_in_one_field_is_found(decoder: Decoder, recipe: Recipe
 def test_an_insert_in_one_field_is_found(decoder: Decoder, seed: bytes, place: int) -> None:
     """Pictures were compared by rows of the upper field alone: the lower one could hide anything."""
     recipe = replace(x264(tff=1, keyint=1000, scenecut=0), width=WIDTH, height=HEIGHT)
-    ground, listed = photograph("chelsea", WIDTH, HEIGHT), photograph("rocket", WIDTH, HEIGHT)
+    ground, listed = photograph("chelsea", WIDTH, HEIGHT), photograph("astronaut", WIDTH, HEIGHT)
 
     def painted(index: int) -> NDArray[np.float64]:
         both = np.roll(ground, index, axis=1)
