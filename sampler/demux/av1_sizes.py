@@ -4,16 +4,15 @@ A sequence header tells the largest size that it allows. Encoders that change si
 and each picture has its own.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
-from sampler.demux.av1 import AV1C_BYTES, AV1C_MARK, HEAD_BYTES, SEQUENCE_HEADER, obus_of
+from sampler.demux.av1 import AV1C_BYTES, AV1C_MARK, HEAD_BYTES, SEQUENCE_HEADER, Obu, obus_of
 from sampler.demux.av1_headers import HEADERS, SequenceHead, read_pixels, read_render_size, read_sequence
 from sampler.demux.bits import Bits, HeaderError
 
 MOST_HEADS: Final = 16
 """Pictures of a packet whose render sizes are read (<=): encoders write six."""
-PICTURE_HEAD_BYTES: Final = 64
-"""As much of each of them is read."""
 
 
 class Av1Sizes:
@@ -32,13 +31,10 @@ class Av1Sizes:
         """
         pixels = end = 0
         try:
-            for obu in obus_of(packet):
+            for obu, sequence, bits in self._read(packet):
                 end = obu.end
-                data = packet[obu.begin : min(obu.end, obu.begin + HEAD_BYTES)]
-                if obu.kind == SEQUENCE_HEADER:
-                    self._sequence = read_sequence(data)
-                elif obu.kind in HEADERS and self._sequence is not None:
-                    pixels = max(pixels, read_pixels(Bits(data, escaped=False), self._sequence, obu))
+                if sequence is not None:
+                    pixels = max(pixels, read_pixels(bits, sequence, obu))
         except HeaderError:
             end = 0
         # What is not read may be a picture as well.
@@ -51,19 +47,25 @@ class Av1Sizes:
         found: list[tuple[int, int]] = []
         heads = end = 0
         try:
-            for obu in obus_of(packet):
+            for obu, sequence, bits in self._read(packet):
                 end = obu.end
-                data = packet[obu.begin : min(obu.end, obu.begin + HEAD_BYTES)]
-                if obu.kind == SEQUENCE_HEADER:
-                    self._sequence = read_sequence(data)
-                elif obu.kind in HEADERS and self._sequence is not None:
-                    heads += 1
-                    if heads > MOST_HEADS:
-                        return found, False
-                    bits = Bits(data[:PICTURE_HEAD_BYTES], escaped=False)
-                    if read_pixels(bits, self._sequence, obu) and (size := read_render_size(bits, self._sequence)):
-                        found.append(size)
+                if sequence is None:
+                    continue
+                heads += 1
+                if heads > MOST_HEADS:
+                    return found, False
+                if read_pixels(bits, sequence, obu) and (size := read_render_size(bits, sequence)):
+                    found.append(size)
         except HeaderError:
             # Decoders end here, too.
             return found, True
         return found, end >= len(packet)
+
+    def _read(self, packet: bytes) -> Iterator[tuple[Obu, SequenceHead | None, Bits]]:
+        """The OBUs of a packet, whose sequence headers are kept; with the one in force where it is a picture's header,
+        and its bits."""
+        for obu in obus_of(packet):
+            data = packet[obu.begin : min(obu.end, obu.begin + HEAD_BYTES)]
+            if obu.kind == SEQUENCE_HEADER:
+                self._sequence = read_sequence(data)
+            yield obu, self._sequence if obu.kind in HEADERS else None, Bits(data, escaped=False)

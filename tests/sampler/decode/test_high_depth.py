@@ -2,30 +2,34 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import NoReturn
 
 import numpy as np
 import pytest
+from hidden_behind import PICTURES, assert_unmoderated, behind, shows
 from kinds import VP9
-from media import FRAME_SECONDS, RATE, encode_pictures, photograph, steady
+from media import RATE, encode_pictures, photograph, steady
 from mp4_packets import Coded, coded_in, mp4_of, superframe
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.frames import SampledFrame, SampledSegment
 
-pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="nothing else here encodes VP9 of 10 bits")
-
-PICTURES = 2 * RATE
 START, STOP = 20, 30
 SEEDS = 12
-SECOND = "second_video_stream"
 RICH = BALANCED.model_copy(update={"macroblocks_per_second": 10**8})
 LAYOUTS = ["yuv420p10le", "yuv420p12le", "yuv422p10le", "yuv444p12le"]
 """Profiles 2, 2, 3, 3."""
 HIDDEN = "-deadline good -cpu-used 5 -auto-alt-ref 1 -lag-in-frames 16"
 PLAIN = "-deadline realtime -cpu-used 8"
+
+
+@pytest.fixture(autouse=True)
+def ffmpeg(ci_or_skip: Callable[[str], NoReturn]) -> None:
+    if shutil.which("ffmpeg") is None:
+        ci_or_skip("nothing but the ffmpeg program encodes VP9 of 10 bits here")
 
 
 def encoded(pictures: bytes, layout: str, options: str) -> bytes:
@@ -41,28 +45,6 @@ def still(name: str, layout: str, options: str = PLAIN, *, gop: int = 1) -> byte
     """A clip of one photograph."""
     picture = photograph(name, VP9.width, VP9.height).astype(np.uint8).tobytes()
     return encoded(picture * PICTURES, layout, f"{options} -g {gop}")
-
-
-def shows(frame: SampledFrame, name: str) -> bool:
-    """True if a sample shows that photograph."""
-    luma = frame.picture.luma().astype(np.float64)
-    return float(np.abs(luma - photograph(name, frame.picture.width, frame.picture.height)).mean()) < 8
-
-
-def behind(first: bytes, second: bytes, *, start: int = 0, stop: int = PICTURES) -> bytes:
-    """Clips of keyframes, the pictures of the second behind the first's in its packets."""
-    pairs = zip(coded_in(first), coded_in(second), strict=True)
-    packets = [
-        Coded(one.data + other.data if start <= number < stop else one.data, True)
-        for number, (one, other) in enumerate(pairs)
-    ]
-    return mp4_of(packets, first)
-
-
-def assert_unmoderated(segment: SampledSegment) -> None:
-    assert SECOND in segment.notes
-    assert [one.reason for one in segment.unmoderated] == [SECOND]
-    assert segment.unmoderated[0].seconds == pytest.approx(PICTURES * FRAME_SECONDS)
 
 
 @pytest.mark.parametrize("options", [PLAIN, HIDDEN], ids=["plain", "hidden pictures"])

@@ -7,21 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hidden_behind import PICTURES, SECOND, assert_unmoderated, behind, shows
 from kinds import AV1, KINDS, VP9, clip
-from media import FRAME_SECONDS, RATE, Recipe, encode_pictures, photograph, steady
+from media import FRAME_SECONDS, Recipe, encode_pictures, photograph, steady
 from mp4_packets import Coded, coded_in, mp4_of, superframe
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 from sampler.errors import DecoderDiedError
-from sampler.frames import SampledFrame, SampledSegment
 
-PICTURES = 2 * RATE
 START, STOP = 20, 30
 SEEDS, MANY = 24, 20_000
 VP9_INTRA = replace(VP9, options=VP9.options | {"g": "1"})
 AV1_INTRA = replace(AV1, options=AV1.options | {"g": "1"})
-SECOND = "second_video_stream"
 RICH = BALANCED.model_copy(update={"macroblocks_per_second": 10**8})
 SIZE_AT, NEARLY_TOO_LARGE = 28, (8000, 7900)
 """Place of the width in a sample entry, and a size just under the limit on pictures."""
@@ -31,28 +29,6 @@ def still(recipe: Recipe, name: str) -> bytes:
     """A clip of one photograph."""
     photo = photograph(name, recipe.width, recipe.height)
     return encode_pictures(recipe, steady(PICTURES), lambda _index: photo)
-
-
-def shows(frame: SampledFrame, name: str) -> bool:
-    """True if a sample shows that photograph."""
-    luma = frame.picture.luma().astype(np.float64)
-    return float(np.abs(luma - photograph(name, frame.picture.width, frame.picture.height)).mean()) < 8
-
-
-def assert_unmoderated(segment: SampledSegment) -> None:
-    assert SECOND in segment.notes
-    assert [one.reason for one in segment.unmoderated] == [SECOND]
-    assert segment.unmoderated[0].seconds == pytest.approx(PICTURES * FRAME_SECONDS)
-
-
-def behind(first: bytes, second: bytes, *, start: int = 0, stop: int = PICTURES) -> bytes:
-    """Clips of keyframes, the pictures of the second behind the first's in its packets."""
-    pairs = zip(coded_in(first), coded_in(second), strict=True)
-    packets = [
-        Coded(one.data + other.data if start <= number < stop else one.data, True)
-        for number, (one, other) in enumerate(pairs)
-    ]
-    return mp4_of(packets, first)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, PICTURES), (START, STOP)], ids=["always", "in an insert"])
