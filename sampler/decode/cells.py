@@ -5,6 +5,8 @@ chroma are compared as well, each by itself. All limits on luma are on levels of
 pictures, which differ by few levels, are as much to hashes and classifiers.
 """
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
@@ -38,6 +40,8 @@ WINDOW_LEVELS, WINDOW_SHARE = 16.0, 0.7
 """Levels by which a cell of such a window must change (>), and share of such cells over which (>) it is one: what moves
 changes at its edges only. Of films without cuts no window had over 0.56, at 15 pictures a second 0.66; of 24 in which
 another film began or ended in a window of a ninth or a fourth none had under 0.78."""
+LEAST_WINDOW_SHARE = WINDOW_SHARE * WINDOW_COLUMNS * WINDOW_ROWS / (ROWS * COLUMNS)
+"""Share of all cells up to which (<=) there is no such window, wherever they are."""
 
 FULL_SPREAD = 12.0
 """Standard deviation of the luma in a smallest window around a cell from which (>=) its contrast is full. In windows,
@@ -59,13 +63,30 @@ night sky, of which a shade is left), and no more pictures of contents without c
 deviations 65 are, and up to 4 pictures a second under such light."""
 
 LUMA, MEANS = np.s_[..., 0], np.s_[..., :3]
-"""The mean of luma in `Cells`; all means."""
+"""The mean of luma in `Measures`; all means."""
 
-Cells = NDArray[np.float32]
-"""(ROWS, COLUMNS, 4), 0 to 255: means of luma (or green) and of both kinds of chroma (128 if none); texture."""
+Measures = NDArray[np.float32]
+"""(ROWS, COLUMNS, 4), 0 to 255: means of luma (or green) and of both kinds of chroma (128 if none); texture. Or the
+change of each."""
 
 Lumas = NDArray[np.float32]
 """(ROWS, COLUMNS): mean luma of each cell; or its change."""
+
+
+class Cells:
+    """A picture's measures. It is compared several times, with the picture before it and with those after it."""
+
+    def __init__(self, measures: Measures) -> None:
+        """Takes them over."""
+        self.measures = measures
+        self.luma: Lumas = np.ascontiguousarray(measures[LUMA])
+
+    @cached_property
+    def variance(self) -> Lumas:
+        """Variance of luma in the smallest window around each cell."""
+        size = WINDOW_COLUMNS, WINDOW_ROWS
+        mean = cv2.blur(self.luma, size)
+        return np.asarray(cv2.sqrBoxFilter(self.luma, cv2.CV_32F, size) - mean * mean, np.float32)
 
 
 def differ(before: Cells, after: Cells, *, share: float = CHANGED_SHARE) -> bool:
@@ -79,10 +100,10 @@ def means_differ(before: Cells, after: Cells, *, share: float = CHANGED_SHARE) -
     return is_other(change_between(before, after)[MEANS], share=share) or _is_faint(before, after)
 
 
-def change_between(before: Cells, after: Cells) -> Cells:
+def change_between(before: Cells, after: Cells) -> Measures:
     """Changes of all measures; of luma as `luma_change` gives them."""
-    change = np.abs(after - before)
-    change[LUMA] = luma_change(before[LUMA], after[LUMA])
+    change = np.abs(after.measures - before.measures)
+    change[LUMA] = luma_change(before, after)
     return change
 
 
@@ -91,12 +112,12 @@ def faint_change(before: Cells, after: Cells) -> Lumas | None:
     and none of them counts alone. Light that changes does so alike in all of a window. None: there are none that count.
     """
     size = WINDOW_COLUMNS, WINDOW_ROWS
-    levels = np.clip(after[LUMA] - before[LUMA], -FAINT_CLIP, FAINT_CLIP)
+    levels = np.clip(after.luma - before.luma, -FAINT_CLIP, FAINT_CLIP)
     deviation = cv2.blur(np.abs(levels - cv2.blur(levels, size)), size)
     if deviation.max() <= FAINT_LEVELS / UNUSUAL:
         # With less nothing counts, nor what follows as usual.
         return None
-    is_even = np.minimum(_variance(before[LUMA]), _variance(after[LUMA])) < EVEN_SPREAD**2
+    is_even = np.minimum(before.variance, after.variance) < EVEN_SPREAD**2
     return np.asarray(is_even * (deviation * np.float32(WINDOW_LEVELS / FAINT_LEVELS)), np.float32)
 
 
@@ -105,35 +126,31 @@ def _is_faint(before: Cells, after: Cells) -> bool:
     return faint is not None and is_other(faint)
 
 
-def luma_change(before: Lumas, after: Lumas) -> Lumas:
+def luma_change(before: Cells, after: Cells) -> Lumas:
     """Changes in levels of a picture of full contrast, by the larger contrast of both."""
-    variance = np.maximum(_variance(before), _variance(after))
+    variance = np.maximum(before.variance, after.variance)
     limited = np.minimum(np.maximum(variance, np.float32((LEAST_CONTRAST * FULL_SPREAD) ** 2)), FULL_SPREAD**2)
-    return np.asarray(np.abs(after - before) * (FULL_SPREAD / np.sqrt(limited)), np.float32)
+    return np.asarray(np.abs(after.luma - before.luma) * (FULL_SPREAD / np.sqrt(limited)), np.float32)
 
 
-def _variance(luma: Lumas) -> Lumas:
-    """Variance of luma in the smallest window around each cell."""
-    luma, size = np.ascontiguousarray(luma), (WINDOW_COLUMNS, WINDOW_ROWS)
-    mean = cv2.blur(luma, size)
-    return np.asarray(cv2.sqrBoxFilter(luma, cv2.CV_32F, size) - mean * mean, np.float32)
-
-
-def is_other(change: NDArray[np.float32], usual: Cells | Lumas | float = 0.0, *, share: float = CHANGED_SHARE) -> bool:
+def is_other(change: Measures | Lumas, usual: Measures | Lumas | float = 0.0, *, share: float = CHANGED_SHARE) -> bool:
     """True if so many cells changed by more than is usual, in all or in one window, that it shows something else.
 
-    Each measure of `Cells` that is given counts by itself: details, or colours, may be all that is new.
+    Each of the measures that are given counts by itself: details, or colours, may be all that is new.
     """
-    if max(cv2.mean(_over(change, CHANGED_LEVELS, usual))) > share:
+    changed_share = max(cv2.mean(_over(change, CHANGED_LEVELS, usual)))
+    if changed_share > share:
         return True
+    if changed_share <= LEAST_WINDOW_SHARE:
+        return False
     changed = _over(change, WINDOW_LEVELS, usual)
-    if max(cv2.mean(changed)) * ROWS * COLUMNS <= WINDOW_SHARE * WINDOW_COLUMNS * WINDOW_ROWS:
+    if max(cv2.mean(changed)) <= LEAST_WINDOW_SHARE:
         return False
     shares = cv2.blur(changed.astype(np.float32), (WINDOW_COLUMNS, WINDOW_ROWS), borderType=cv2.BORDER_CONSTANT)
     return bool(shares.max() > WINDOW_SHARE)
 
 
-def _over(change: Cells, levels: float, usual: Cells | Lumas | float) -> NDArray[np.uint8]:
+def _over(change: Measures | Lumas, levels: float, usual: Measures | Lumas | float) -> NDArray[np.uint8]:
     """1 where a measure changed by more, else 0."""
     return (change > np.maximum(np.float32(levels), usual)).view(np.uint8)
 
@@ -147,7 +164,7 @@ def cells_of(frame: VideoFrame) -> Cells:
     if len(planes) >= 3:
         chroma_rows = (_rows_of(plane, component.bits, CHROMA_ROWS, fields=fields) for plane in planes[1:3])
         chroma = [_means(_columns_of(one, CHROMA_COLUMNS)) for one in chroma_rows]
-    return cv2.merge([_means(rows), *chroma, _means(_texture(rows))]).astype(np.float32)
+    return Cells(cv2.merge([_means(rows), *chroma, _means(_texture(rows))]).astype(np.float32))
 
 
 class LatestCells:

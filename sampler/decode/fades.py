@@ -3,7 +3,7 @@
 from collections import deque
 from typing import NamedTuple
 
-from sampler.decode.cells import Lumas, luma_change
+from sampler.decode.cells import Cells, Lumas, luma_change
 
 RESTING_SECONDS = 0.15
 """A fade is over once nothing has changed for longer (>) than a picture of a slow camera lasts."""
@@ -27,7 +27,7 @@ class _Past(NamedTuple):
     """A picture of the last moments."""
 
     seconds: float
-    cells: Lumas
+    cells: Cells
     path: Lumas
     """Sum of each cell's changes up to it."""
 
@@ -56,7 +56,7 @@ class FadeWatch:
         self._until = None
         return True
 
-    def has_settled(self, cells: Lumas, change: Lumas, seconds: float, *, is_cut: bool) -> bool:
+    def has_settled(self, cells: Cells, change: Lumas, seconds: float, *, is_cut: bool) -> bool:
         """True for the first clear picture after a change that built up.
 
         Args:
@@ -84,10 +84,10 @@ class FadeWatch:
                 self._until = None
                 self._past.clear()
                 return settled
+        if seconds - earlier.seconds < SHORTEST_SECONDS or pictures < SHORTEST_PICTURES:
+            return False
         over = luma_change(earlier.cells, cells)
-        way = float((self._path - earlier.path).sum())
-        built_up = seconds - earlier.seconds >= SHORTEST_SECONDS and pictures >= SHORTEST_PICTURES
-        if built_up and (over > FADE_LEVELS).mean() > FADE_SHARE and float(over.sum()) > STRAIGHT * way:
+        if (over > FADE_LEVELS).mean() > FADE_SHARE and over.sum() > STRAIGHT * (self._path - earlier.path).sum():
             pace = float(over.mean()) / pictures
             self._pace = pace if self._until is None else max(pace, self._pace)
             self._until = seconds + FADE_SECONDS

@@ -21,6 +21,7 @@ from sampler.decode.cells import (
     Cells,
     LatestCells,
     Lumas,
+    Measures,
     change_between,
     differ,
     faint_change,
@@ -83,7 +84,7 @@ class SceneWatch:
 
     def __init__(self) -> None:
         self._cells: Cells | None = None
-        self._usual: Cells | None = None
+        self._usual: Measures | None = None
         self._usual_faint: Lumas | float = 0.0
         self._known: deque[Cells] = deque(maxlen=KNOWN)
         self._blended = False
@@ -131,8 +132,8 @@ class SceneWatch:
         repeats = self._cadence.repeats(pace, seconds) and not is_cut
         if not repeats:
             self._pace_before, self._pace = self._pace, pace
-        if not is_cut and np.abs(cells - before)[LUMA].max() < REPEATED_LEVELS:
-            if not self._fades.rests(seconds) and (repeats or not self._has_calmed(change, stirs=False)):
+        if not is_cut and np.abs(cells.luma - before.luma).max() < REPEATED_LEVELS:
+            if not self._fades.rests(seconds) and (repeats or not self._has_calmed(pace, stirs=False)):
                 return None
             self._stirred = 0.0
             return self._settled(cells)
@@ -147,8 +148,7 @@ class SceneWatch:
         elif not isinstance(self._usual_faint, float):
             self._usual_faint *= FADING
         settled = not repeats and (
-            self._fades.has_settled(cells[LUMA], change[LUMA], seconds, is_cut=is_cut)
-            or self._has_calmed(change, stirs=stirs)
+            self._fades.has_settled(cells, change[LUMA], seconds, is_cut=is_cut) or self._has_calmed(pace, stirs=stirs)
         )
         if is_cut or settled:
             self._stirred = 0.0
@@ -201,7 +201,7 @@ class SceneWatch:
         """True if the latest picture shows the same as an earlier one."""
         return self._cells is not None and not differ(earlier, self._cells)
 
-    def _is_unusual(self, change: Cells, faint: Lumas | None, *, follows: bool) -> bool:
+    def _is_unusual(self, change: Measures, faint: Lumas | None, *, follows: bool) -> bool:
         """True if enough changes more than it did just before: else it is fast motion."""
         if self._usual is None:
             return follows and (is_other(change) or (faint is not None and is_other(faint)))
@@ -209,9 +209,8 @@ class SceneWatch:
             return True
         return faint is not None and is_other(faint, UNUSUAL * self._usual_faint)
 
-    def _has_calmed(self, change: Cells, *, stirs: bool) -> bool:
+    def _has_calmed(self, pace: float, *, stirs: bool) -> bool:
         """True for the first picture that stays after some that all differed, as in a strobe."""
-        now = float(change[LUMA].mean())
         if stirs:
-            self._stirred = max(self._stirred, now)
-        return now < CALM * self._stirred
+            self._stirred = max(self._stirred, pace)
+        return pace < CALM * self._stirred

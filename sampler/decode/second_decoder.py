@@ -87,7 +87,7 @@ class DecoderComparison:
         self._decoder.differs = (
             frame is None
             or (frame.width, frame.height) != (own.width, own.height)
-            or bool(np.abs(cells_of(frame) - cells).max() > SAME_LEVELS)
+            or bool(np.abs(cells_of(frame).measures - cells.measures).max() > SAME_LEVELS)
         )
         return frame if self._decoder.differs else None
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sampler.decode.cells import COLUMNS, ROWS, Cells
+from sampler.decode.cells import COLUMNS, ROWS, Cells, luma_change
 from sampler.decode.fades import FadeWatch
 
 PICTURES_A_SECOND = 30
@@ -17,11 +17,10 @@ def settled_at(length: int, *, first: int = 45, count: int = 90) -> list[int]:
     for number in range(count):
         share = np.clip((number - first) / length, 0.0, 1.0)
         shake = 0.7
-        cells: Cells = (np.where(order < share, other, ground) + random.normal(0, shake, ground.shape)).astype(
-            np.float32
-        )
+        luma = np.where(order < share, other, ground) + random.normal(0, shake, ground.shape)
+        cells = Cells(np.stack([luma.astype(np.float32)] * 4, axis=-1))
         seconds = number / PICTURES_A_SECOND
-        if before is not None and watch.has_settled(cells, np.abs(cells - before), seconds, is_cut=False):
+        if before is not None and watch.has_settled(cells, luma_change(before, cells), seconds, is_cut=False):
             found.append(number)
         before = cells
     return found
