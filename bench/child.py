@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,11 +19,12 @@ from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 from sampler.child.decoder_pool import INPUTS_A_PROCESS
 from sampler.child.fork_server_handle import KEPT_MEMORY
-from sampler.decode.execute import Executor
+from sampler.child.outbox import Outbox, flatness
+from sampler.child.track import Inputs, sample_track
+from sampler.decode.planes import StoredPicture, views_of
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
-from sampler.plan.plan import plan
 
 SIZES = ((640, 360), (1280, 720))
 SEGMENT_SECONDS = (2, 4)
@@ -80,8 +81,8 @@ def main(
 
 
 def _measure(segment: bytes, rounds: int) -> list[float]:
-    """Medians, in ms of CPU a segment: through shared processes, through fresh ones, in this process for planned
-    pictures, and in this process for every picture."""
+    """Medians, in ms of CPU a segment: through shared processes, through fresh ones, in this process, and in
+    this process for every picture."""
     with Decoder() as decoder, Decoder(inputs_a_process=1) as fresh:
         measured = [
             (
@@ -118,31 +119,52 @@ def _cpu_seconds(process: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
+class _Nowhere(Outbox):
+    """Looks at pictures as the child's does, and hands nothing over."""
+
+    def __init__(self) -> None:
+        self.pictures = 0
+
+    def add(self, picture: StoredPicture, buffers: tuple[Any, ...], entry: dict[str, object]) -> None:
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        entry["flat"] = flatness(views_of(picture, views), full_range=picture.full_range)
+        self.pictures += 1
+
+
 def _here(segment: bytes, *, everything: bool, samplings: int) -> float:
-    """CPU seconds of demuxing, planning, and decoding the planned pictures or every picture."""
+    """CPU seconds of sampling in this process, or of decoding every picture."""
     descriptor = os.memfd_create("segment")
     os.write(descriptor, segment)
+    inputs = Inputs(input=descriptor, before=None)
+    request = {
+        "seed": SEED.hex(),
+        "packets": False,
+        "leading_macroblocks": None,
+        "parameter_sets": "",
+        "padded": False,
+        "size": len(segment),
+        "init_size": 0,
+        "recording": False,
+    }
     began = time.process_time()
     for _ in range(samplings):
-        with closing(Demuxer(InputFile(descriptor, len(segment)), Limits())) as demuxer:
-            context = demuxer.codec_context
-            executor = Executor(context, Limits(), BALANCED)
-            for window in demuxer.windows():
-                if everything:
-                    context.thread_count = 1
-                    for payload in window.payloads:
-                        context.decode(payload)
-                    context.decode(None)
-                    continue
-                end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
-                targets = plan(
-                    window.packets, profile=BALANCED, seed=SEED, end_seconds=end_seconds, probed=executor.probes
-                )
-                for _taken in executor.run(window, targets):
-                    pass
+        if everything:
+            _decode_all(InputFile(descriptor, len(segment)))
+        else:
+            sample_track(0, request, inputs, _Nowhere(), Limits(), BALANCED)
     spent = time.process_time() - began
     os.close(descriptor)
     return spent
+
+
+def _decode_all(source: InputFile) -> None:
+    with closing(Demuxer(source, Limits())) as demuxer:
+        context = demuxer.codec_context
+        context.thread_count = 1
+        for window in demuxer.windows():
+            for payload in window.payloads:
+                context.decode(payload)
+        context.decode(None)
 
 
 if __name__ == "__main__":
