@@ -11,7 +11,7 @@ from typing import Any
 from config.profiles import SamplingProfile
 from sampler.child.answers import ORIGIN_SECONDS, Bounds, PictureSummary
 from sampler.child.checks import checked_count, checked_flag, checked_number
-from sampler.demux.parameter_sets import MOST_BYTES
+from sampler.demux.codecs.parameter_sets import MOST_BYTES
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
 from sampler.errors import InputError, TooLargeError, UndecodableError

@@ -7,7 +7,7 @@ do so again, in copies of its own.
 from typing import NamedTuple
 
 from config.profiles import BALANCED
-from sampler.demux.nal import NalCodec, NalReader
+from sampler.demux.codecs.nal import NalCodec, NalReader
 from sampler.demux.packets import VideoPacket, describe
 from sampler.plan.plan import plan
 

@@ -11,7 +11,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sampler.demux.sizes import announced_pixels
+from sampler.demux.codecs.sizes import announced_pixels
 
 FIRST_SECONDS, PIXEL_SECONDS, BYTE_SECONDS = 0.1, 2e-8, 5e-7
 """CPU that is allowed once, for each pixel of a counted picture and for each byte; libvpx takes 1 to 5 ns and 80 ns."""

@@ -8,8 +8,8 @@ import math
 
 from av.video.frame import VideoFrame
 
+from sampler.demux.codecs.sample_weight import sample_weight
 from sampler.demux.packets import VideoPacket
-from sampler.demux.sample_weight import sample_weight
 from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, cost_of
 
 SPARE_SHARE = 0.05

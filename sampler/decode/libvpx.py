@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sampler.demux import vp9
+from sampler.demux.codecs import vp9
 
 DECODER_ABI = 12
 """VPX_DECODER_ABI_VERSION of libvpx 1.8 to 1.15."""

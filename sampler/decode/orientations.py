@@ -10,7 +10,7 @@ from typing import cast
 
 from av.video.frame import VideoFrame
 
-from sampler.demux.track_headers import AS_STORED, DisplayMatrix
+from sampler.demux.mp4.track_headers import AS_STORED, DisplayMatrix
 from sampler.picture import Orientation
 
 NINE = struct.Struct("=9i")

@@ -22,8 +22,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from sampler.decode.cells import COLUMNS, ROWS, WINDOW_COLUMNS, WINDOW_ROWS
+from sampler.demux.codecs.shortened import Shortener
 from sampler.demux.rewriting import rewritten
-from sampler.demux.shortened import Shortener
 
 TELL_PREDICTION = {"h264": {"export_side_data": "mvs"}}
 """Options by which a decoder reports predicted blocks with each picture; that costs a hundredth of decoding."""

@@ -15,7 +15,7 @@ from sampler.decode.bounded_decoding import BoundedDecoding, PictureDecoder
 from sampler.decode.decoding_meter import DecodingMeter
 from sampler.decode.probe import EXACT_CROP, TELL_PREDICTION
 from sampler.decode.refresh import RefreshMap
-from sampler.demux import av1, vp9
+from sampler.demux.codecs import av1, vp9
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS

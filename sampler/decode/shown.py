@@ -6,12 +6,12 @@ from av.video.stream import VideoStream
 from sampler.decode.orientations import Orientations
 from sampler.decode.planes import MATRICES, NO_MATRICES
 from sampler.decode.views import View, crops, views_of
-from sampler.demux.aperture import CROPPED, apertures
+from sampler.demux.codecs.render_sizes import RenderSize, RenderSizes
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
+from sampler.demux.mp4.aperture import CROPPED, apertures
+from sampler.demux.mp4.track_headers import AS_STORED, track_matrices
 from sampler.demux.packet_window import PacketWindow
-from sampler.demux.render_sizes import RenderSize, RenderSizes
 from sampler.demux.source import InputFile
-from sampler.demux.track_headers import AS_STORED, track_matrices
 from sampler.limits import Limits
 from sampler.picture import VIEWS
 from sampler.plan.coverage import TURNED

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from sampler.demux.aperture import MOST_LEFT_OUT
-from sampler.demux.render_sizes import RenderSize
+from sampler.demux.codecs.render_sizes import RenderSize
+from sampler.demux.mp4.aperture import MOST_LEFT_OUT
 from sampler.picture import STORED, Orientation
 
 FIELDS = (0, 1)

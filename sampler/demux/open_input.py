@@ -6,10 +6,10 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from sampler.demux.boxes import SAMPLES_A_PICTURE, TO_THE_END, hold_boxes, top_boxes
 from sampler.demux.container import Container
+from sampler.demux.mp4.boxes import SAMPLES_A_PICTURE, TO_THE_END, hold_boxes, top_boxes
+from sampler.demux.mpegts.floods import hold_floods
 from sampler.demux.source import InputFile
-from sampler.demux.ts_floods import hold_floods
 from sampler.errors import TooLargeError
 from sampler.limits import Limits, has_room
 

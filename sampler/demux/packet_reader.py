@@ -9,25 +9,26 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from sampler.demux.beginnings import Beginning, leave_out_others, read_beginning
+from sampler.demux.codecs.nal import NalReader
+from sampler.demux.codecs.other_heads import MPEG_DECODERS, read_head
+from sampler.demux.codecs.sample_weight import announced_weight
+from sampler.demux.codecs.set_cost import set_share
+from sampler.demux.codecs.sizes import ANYWHERE, AnnouncedSizes, announced_pixels
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
-from sampler.demux.encryption import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPackets, is_encrypted_mp4, is_scrambled
-from sampler.demux.fragments import Fragments, fragments_of
 from sampler.demux.libav import translate
-from sampler.demux.nal import NalReader
+from sampler.demux.mp4.encryption import is_encrypted_mp4
+from sampler.demux.mp4.fragments import Fragments, fragments_of
+from sampler.demux.mp4.trim import Trim
+from sampler.demux.mpegts.pids import has_stray_packets
+from sampler.demux.mpegts.scrambling import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPackets, is_scrambled
 from sampler.demux.open_input import open_input
-from sampler.demux.other_heads import MPEG_DECODERS, read_head
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import demoted, describe, has_leading, joined, keyframes_as_shown
-from sampler.demux.pids import has_stray_packets
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
-from sampler.demux.sample_weight import announced_weight
-from sampler.demux.set_cost import set_share
-from sampler.demux.sizes import ANYWHERE, AnnouncedSizes, announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import Timeline
-from sampler.demux.trim import Trim
 from sampler.demux.video_streams import (
     CODECS,
     SECOND_VIDEO_STREAM,

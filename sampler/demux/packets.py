@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 
 if TYPE_CHECKING:
-    from sampler.demux.picture_head import PictureHead
+    from sampler.demux.codecs.picture_head import PictureHead
 
 STAMPED_EARLY_SECONDS: Final = 0.5
 """A keyframe that is stamped earlier than this before its place stays where it is: a broadcaster may lie."""

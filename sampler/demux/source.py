@@ -9,6 +9,9 @@ AGAIN_SHARE = 1 / 40
 """Cost of a byte that was read before, beside one that was not: it is copied, and mostly thrown away, in 0.06 to 0.14
 ns, where demuxing a new one takes 5 (2026-12-02). An MP4 whose sound is behind its pictures is read 15 to 60 times."""
 
+Read = Callable[[int, int], bytes]
+"""(offset, count) to bytes of the input, fewer at its end."""
+
 
 class InputFile:
     """A file object over an open descriptor, for FFmpeg to read; it has no position in common with other readers."""

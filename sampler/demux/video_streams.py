@@ -8,7 +8,7 @@ from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from sampler.demux.nal import NalCodec
+from sampler.demux.codecs.nal import NalCodec
 from sampler.errors import NoVideoError, UnsupportedCodecError
 
 CODECS = {

@@ -12,7 +12,7 @@ import json
 from redis import Redis
 from redis.client import Pipeline
 
-from sampler.demux.parameter_sets import MOST_BYTES
+from sampler.demux.codecs.parameter_sets import MOST_BYTES
 from worker.ingest.pending.segments import SegmentRecord
 from worker.ingest.playlist.hls import rendition_of, resource_name, segment_key
 from worker.store import redis_keys

@@ -26,8 +26,8 @@ from skipped_slices import (
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.demux.nal import NalCodec, NalReader
-from sampler.demux.picture_head import PictureHead
+from sampler.demux.codecs.nal import NalCodec, NalReader
+from sampler.demux.codecs.picture_head import PictureHead
 
 PICTURES = 100
 SETTLED_SECONDS = 1.6

@@ -12,9 +12,9 @@ from mp4_packets import Coded, coded_in, mp4_of, repacked
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.demux.av1 import is_keyframe as is_av1_keyframe
-from sampler.demux.other_heads import read_head
-from sampler.demux.recovery import recovery_frames
+from sampler.demux.codecs.av1 import is_keyframe as is_av1_keyframe
+from sampler.demux.codecs.other_heads import read_head
+from sampler.demux.codecs.recovery import recovery_frames
 
 
 def encoded(recipe: Recipe) -> bytes:

@@ -1,0 +1,1 @@
+"""Headers of codecs: what packets say of their pictures."""

@@ -1,0 +1,1 @@
+"""Boxes of MP4, read beside FFmpeg."""

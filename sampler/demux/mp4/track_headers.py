@@ -1,0 +1,133 @@
+"""Words of an MP4's header on how a track is shown: matrices, and where it begins. Runs in the decoder child.
+
+FFmpeg reads them too. It forgets a matrix where pictures carry an orientation of their own, which browsers pass over,
+and would leave out what an edit list does, which Firefox shows from the first edit on.
+"""
+
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from itertools import product
+from typing import NamedTuple
+
+from sampler.demux.mp4.boxes import read_within, top_boxes
+from sampler.demux.source import Read
+
+MOVIE, TRACK = b"mvhd", b"tkhd"
+MATRIX_AT = {MOVIE: (36, 48), TRACK: (40, 52)}
+"""Places of the matrix, in versions 0 and 1 (ISO/IEC 14496-12, 8.2.2.2 and 8.3.2.2)."""
+TRACK_AT = (12, 20)
+"""Places of the track's number."""
+MATRIX = struct.Struct(">ii4xii")
+SCALE_AT = (12, 20)
+"""Places of the ticks a second of the movie."""
+EDIT_FORMS = (struct.Struct(">Ii4x"), struct.Struct(">Qq4x"))
+"""Forms of an edit, in versions 0 and 1 (8.6.6)."""
+HEAD_BYTES = 96
+"""As much of each box is read."""
+ONE = 1 << 16
+
+
+class DisplayMatrix(NamedTuple):
+    """Players show the pixel (x, y) at (ax + cy, bx + dy), times 2 ** -16 (ISO/IEC 14496-12, 6.2.2)."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+
+    def after(self, first: "DisplayMatrix") -> "DisplayMatrix":
+        """This one applied to what another gives."""
+        return DisplayMatrix(
+            (first.a * self.a + first.b * self.c) // ONE,
+            (first.a * self.b + first.b * self.d) // ONE,
+            (first.c * self.a + first.d * self.c) // ONE,
+            (first.c * self.b + first.d * self.d) // ONE,
+        )
+
+
+AS_STORED = DisplayMatrix(ONE, 0, 0, ONE)
+
+
+class Edit(NamedTuple):
+    """An entry of an edit list."""
+
+    duration: int
+    """In ticks of the movie."""
+    begins: int
+    """In ticks of the track; `EMPTY`."""
+
+
+EMPTY = -1
+
+
+def track_matrices(read: Read, track: int) -> set[DisplayMatrix]:
+    """Those of a track, each with the movie's; several where headers are doubled, of which players take one or another.
+
+    Args:
+        read: reads the input, its init section in front.
+        track: its number in the container.
+    """
+    movies: set[DisplayMatrix] = set()
+    tracks: set[DisplayMatrix] = set()
+    for moov in _inside(read, b"moov"):
+        movies |= _matrices(moov, MOVIE)
+        for inside in _tracks(moov, track):
+            tracks |= _matrices(inside, TRACK)
+    return {movie.after(matrix) for movie, matrix in product(movies or {AS_STORED}, tracks or {AS_STORED})}
+
+
+def begins_at(read: Read, track: int, time_base: Fraction) -> int | None:
+    """Time, in ticks, from which on a file's track is shown, by an edit list that says no more than that.
+
+    It is counted from the first edit's beginning, as FFmpeg counts without `advanced_editlist`. None: there is no list,
+    or more in it, of which players show one thing or another.
+    """
+    found: list[list[Edit]] = []
+    scale = 0
+    for moov in _inside(read, b"moov"):
+        scale = next((int.from_bytes(head[_place(SCALE_AT, head) :][:4]) for head in _heads(moov, MOVIE)), scale)
+        for inside in _tracks(moov, track):
+            found += [_edits(head) for edts in _inside(inside, b"edts") for head in _heads(edts, b"elst")]
+    match found:
+        case [[Edit(begins=begins)]] if begins != EMPTY:
+            return 0
+        case [[Edit(duration=duration, begins=-1), Edit(begins=begins)]] if begins != EMPTY and scale:
+            return int(duration / (scale * time_base))
+    return None
+
+
+def _matrices(read: Read, kind: bytes) -> set[DisplayMatrix]:
+    """Those of the headers of a kind among some boxes."""
+    return {DisplayMatrix(*MATRIX.unpack_from(head, _place(MATRIX_AT[kind], head))) for head in _heads(read, kind)}
+
+
+def _edits(head: bytes) -> list[Edit]:
+    """Those of a list, of which three are as good as more."""
+    form = EDIT_FORMS[head[:1] > b"\0"]
+    count = min(int.from_bytes(head[4:8]), 3)
+    return [Edit(*form.unpack_from(head, 8 + number * form.size)) for number in range(count)]
+
+
+def _place(places: tuple[int, int], head: bytes) -> int:
+    """The one for the version of a header."""
+    return places[head[:1] > b"\0"]
+
+
+def _tracks(moov: Read, track: int) -> Iterator[Read]:
+    """The insides of the boxes of a track."""
+    for inside in _inside(moov, b"trak"):
+        for head in _heads(inside, TRACK):
+            if int.from_bytes(head[_place(TRACK_AT, head) :][:4]) == track:
+                yield inside
+
+
+def _inside(read: Read, kind: bytes) -> Iterator[Read]:
+    """The insides of the boxes of a kind among some."""
+    return (partial(read_within, read, box) for box in top_boxes(read) if box.kind == kind)
+
+
+def _heads(read: Read, kind: bytes) -> Iterator[bytes]:
+    """The beginnings of the boxes of a kind among some, as long as if they were whole."""
+    return (read(box.offset, HEAD_BYTES).ljust(HEAD_BYTES, b"\0") for box in top_boxes(read) if box.kind == kind)
