@@ -4,7 +4,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sampler.decode.orientations import Orientations
-from sampler.decode.planes import MATRICES, NO_MATRICES
+from sampler.decode.planes import MATRICES, NO_MATRICES, matrix_of, store
+from sampler.decode.planes import views_of as views_of_planes
 from sampler.decode.views import View, crops, views_of
 from sampler.demux.aperture import CROPPED, apertures
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
@@ -13,12 +14,12 @@ from sampler.demux.render_sizes import RenderSize, RenderSizes
 from sampler.demux.source import InputFile
 from sampler.demux.track_headers import AS_STORED, track_matrices
 from sampler.limits import Limits
-from sampler.picture import VIEWS
+from sampler.picture import GBR, VIEWS, are_alike
 from sampler.plan.coverage import TURNED
 
 ODD_COLOURS = "odd_colours"
 """Note: colours are coded in a way that few players know, and most show as others."""
-RGB_MATRIX, YCGCO_MATRIX = 0, 8
+RGB_MATRIX, UNSPECIFIED, YCGCO_MATRIX = 0, 2, 8
 ODD_ASPECT = "odd_aspect"
 """Note: players are asked to stretch pictures by more than any camera or broadcaster does."""
 MOST_ASPECT = 4
@@ -53,7 +54,14 @@ class ShownOtherwise:
         """The ways in which players show a picture, at most `VIEWS`; the first is all of it, as FFmpeg turns it."""
         parts = {size for size in self._render_sizes.found | self._container_part(frame) if crops(size, frame)}
         large = {size for size in parts if min(size) >= self._least_pixels}
-        found, are_all = views_of(frame, self._orientations.of(frame), large, least_rows=self._least_pixels, most=VIEWS)
+        found, are_all = views_of(
+            frame,
+            self._orientations.of(frame),
+            large,
+            self._other_matrices(frame),
+            least_rows=self._least_pixels,
+            most=VIEWS,
+        )
         if large != parts or not are_all:
             self.notes.add(CROPPED)
         return found
@@ -67,6 +75,20 @@ class ShownOtherwise:
         """The part to which FFmpeg, and Chromium's decoder with it, would crop H.264 by the container's word."""
         same = all(-(-ours // BLOCK) == -(-side // BLOCK) for ours, side in zip(self._size, _size(frame), strict=True))
         return {RenderSize(*self._size)} if self._is_h264 and same else set()
+
+    def _other_matrices(self, frame: VideoFrame) -> list[str]:
+        """Those by which some players show odd colours, where that is as bright as another picture."""
+        odd = [matrix for matrix in (self._matrix, frame.colorspace) if _is_odd(matrix, frame)]
+        if not odd:
+            return []
+        stored, buffers = store(frame, pixel_aspect=1.0)
+        known = [GBR if matrix == RGB_MATRIX else matrix_of(matrix, rows=frame.height) for matrix in odd]
+        usual = matrix_of(UNSPECIFIED, rows=frame.height)
+        planes = views_of_planes(stored, buffers)
+        others = [matrix for matrix in dict.fromkeys([*known, usual]) if matrix != stored.matrix]
+        if len(planes) == 1:
+            return []
+        return [matrix for matrix in others if not are_alike(planes, (stored.matrix, matrix), stored.full_range)]
 
     def look(self, frame: VideoFrame) -> None:
         """Notes what is so of a picture."""

@@ -1,5 +1,6 @@
 """Ways in which players show one decoded picture. Runs in the decoder child."""
 
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ class View(NamedTuple):
     """Only so much of it, from its upper left corner; None: all."""
     field: int | None = None
     """Only every second row of it, from this one on; None: all."""
+    matrix: str | None = None
+    """That by which its colours are shown, as in `Picture`; None: its own."""
 
     def plane(self, frame: VideoFrame, *, columns: int, rows: int, stride: int) -> "ShownPlane":
         """The part of one of a frame's planes, of whose rows each has so many bytes."""
@@ -57,7 +60,13 @@ WHOLE = View()
 
 
 def views_of(
-    frame: VideoFrame, orientations: list[Orientation], parts: set[RenderSize], *, least_rows: int, most: int
+    frame: VideoFrame,
+    orientations: list[Orientation],
+    parts: set[RenderSize],
+    matrices: Sequence[str],
+    *,
+    least_rows: int,
+    most: int,
 ) -> tuple[list[View], bool]:
     """The first `most` views, and whether they are all.
 
@@ -68,12 +77,14 @@ def views_of(
         frame: the picture.
         orientations: its own; the first is that of the first view, of all of the picture.
         parts: those that may be shown.
+        matrices: those by which some players show its colours in place of its own.
         least_rows: of a field.
         most: views.
     """
     is_high = frame.height // len(FIELDS) > least_rows
     fields = FIELDS if frame.interlaced_frame and is_high and _are_two_pictures(frame) else ()
     pieces = [WHOLE, *(View(part=part) for part in sorted(parts)), *(View(field=field) for field in fields)]
+    pieces += [piece._replace(matrix=matrix) for matrix, piece in product(matrices, pieces)]
     found = [piece._replace(orientation=one) for piece, one in product(pieces, orientations)]
     return found[:most], len(found) <= most
 
