@@ -21,6 +21,9 @@ from sampler.demux.units import Units
 
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
+H264_OTHER_PICTURE = frozenset([2, 3, 4, 19, 20, 21])
+"""Slices in parts, of transparency, of another layer or view, and of one with depth (H.264, table 7-1): FFmpeg and
+browsers skip them, and decoders of other profiles show them, as televisions do a second view."""
 REFERENCE_BITS = 0x60
 """nal_ref_idc, in a unit's first byte: 0 says that no other picture leans on this one (H.264 7.4.1)."""
 FIRST_BLOCK = 0x80
@@ -177,6 +180,8 @@ class NalReader:
             elif kind == H264_SEI and not first:
                 # Behind the picture it is none of this one's, and decoders do not read it so.
                 recovery = recovery_frames(unit[1:], recovery)
+            elif kind in H264_OTHER_PICTURE:
+                self._has_layer = True
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)
         if quantisers.several_sizes or quantisers.picture_pixels != self._used_pixels:

@@ -270,7 +270,7 @@ class Demuxer:
             raise NoVideoError("the segment declares video and holds no picture")
         if reader is not None and self._container is Container.MPEG_TS and self.tracks == 1:
             self.parameter_sets = reader.parameter_sets.annex_b() if "truncated" not in self.notes else b""
-        several |= reader is not None and reader.is_ambiguous
+        several |= sizes.leaves_out or (reader is not None and reader.is_ambiguous)
         if SECOND_VIDEO_STREAM not in self.notes and (several or self._has_stray(packets)):
             self.notes.append(SECOND_VIDEO_STREAM)
         yield self._close(window, primer)
