@@ -3,6 +3,7 @@
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from sampler.decode.eyes import eyes_of, is_all_around
 from sampler.decode.orientations import Orientations
 from sampler.decode.planes import MATRICES, NO_MATRICES, matrix_of, store
 from sampler.decode.planes import views_of as views_of_planes
@@ -22,6 +23,8 @@ ODD_COLOURS = "odd_colours"
 RGB_MATRIX, UNSPECIFIED, YCGCO_MATRIX = 0, 2, 8
 ODD_ASPECT = "odd_aspect"
 """Note: players are asked to stretch pictures by more than any camera or broadcaster does."""
+SPHERICAL = "spherical"
+"""Note: pictures lie all around a viewer, who sees a part of them at a time where the player knows of it."""
 MOST_ASPECT = 4
 """Width by height of one pixel, or height by width, up to which (<=) it is ordinary: half of a line of television in
 16:9 has 32:11."""
@@ -54,15 +57,19 @@ class ShownOtherwise:
         """The ways in which players show a picture, at most `VIEWS`; the first is all of it, as FFmpeg turns it."""
         parts = {size for size in self._render_sizes.found | self._container_part(frame) if crops(size, frame)}
         large = {size for size in parts if min(size) >= self._least_pixels}
+        eyes, are_parted = eyes_of(frame)
+        if any(view.part is not None and min(view.part) < self._least_pixels for view in eyes):
+            eyes, are_parted = [], False
         found, are_all = views_of(
             frame,
             self._orientations.of(frame),
             large,
+            eyes,
             self._other_matrices(frame),
             least_rows=self._least_pixels,
             most=VIEWS,
         )
-        if large != parts or not are_all:
+        if large != parts or not are_all or not are_parted:
             self.notes.add(CROPPED)
         return found
 
@@ -96,6 +103,8 @@ class ShownOtherwise:
         sizes = {self._size, _size(frame)}
         if self._apertures is None or any(aperture.leaves_out(*size) for aperture in self._apertures for size in sizes):
             self.notes.add(CROPPED)
+        if is_all_around(frame):
+            self.notes.add(SPHERICAL)
         if self._orientations.are_unknown(frame):
             self.notes.add(TURNED)
         # So may its word on their colours. Of VP9 Chromium goes by it, FFmpeg by the stream.
