@@ -37,6 +37,8 @@ HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
 HEVC_CRA = 21
 """The keyframe that leaves earlier pictures in the decoder: what calls itself RADL after it may lean on them all the
 same, and shows what a player shows only after the GOP before. Encoders make RADL pictures after IDR pictures alone."""
+HEVC_ENHANCEMENT = 63
+"""Units of Dolby Vision's second layer, of the unspecified kinds: its decoders add what is in them to the picture."""
 HEVC_ENDS = frozenset([36, 37])
 """Ends of a sequence and of a bitstream, after which decoders begin anew."""
 FIRST_SLICE = b"\x80"
@@ -262,6 +264,8 @@ class NalReader:
                 leaf &= is_leaf
                 firsts += unit[2:3] >= FIRST_SLICE
                 outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
+            elif kind == HEVC_ENHANCEMENT:
+                self._has_layer = True
             elif kind in HEVC_ENDS:
                 leaf = False
                 self._hevc_references.end()

@@ -182,3 +182,15 @@ def test_a_layer_of_its_own_leaves_all_unmoderated(decoder: Decoder, declared: b
     data = rewritten(encode(x265(), steady(50)), change)
 
     assert ("second_video_stream" in decoder.sample(data, profile=BALANCED, seed=b"layers").notes) == declared
+
+
+@pytest.mark.parametrize(("kind", "noted"), [(63, True), (62, False), (57, False)], ids=["layer", "metadata", "other"])
+def test_a_layer_of_dolby_vision_leaves_all_unmoderated(decoder: Decoder, kind: int, noted: bool) -> None:
+    """Its decoders add what is in it to each picture; phones write the metadata of one alone."""
+    recipe = x265(keyint=25, min_keyint=25, bframes=0, open_gop=0)
+    unit = bytes([kind << 1, 1]) + b"\x55" * 40
+    data = rewritten(encode(recipe, steady(50)), lambda _, units: [*units, unit])
+    segment = decoder.sample(data, profile=BALANCED, seed=b"layers")
+
+    assert segment.notes == ("second_video_stream",) * noted
+    assert sum(stretch.seconds for stretch in segment.unmoderated) == pytest.approx(noted * segment.duration_seconds)
