@@ -5,7 +5,7 @@ import struct
 import cv2
 import numpy as np
 import pytest
-from hostile_media import boxes_grown
+from hostile_media import in_sample_entry
 from media import Recipe, encode_pictures, in_mp4, photograph, steady, x264
 from numpy.typing import NDArray
 
@@ -16,7 +16,6 @@ from sampler.frames import SampledSegment
 
 WIDTH, HEIGHT, PICTURES = 640, 360, 50
 CLOSED = {"keyint": 50, "min_keyint": 50, "scenecut": 0, "bframes": 0}
-STSD = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 MATCH = 31
 """Bits, of 256, up to which a hash is a listed one's."""
 CHECKERBOARD, COLUMNS, ROWS, SIDE_BY_SIDE, TOP_AND_BOTTOM, IN_TURN = range(6)
@@ -46,16 +45,6 @@ def is_matched(segment: SampledSegment, name: str) -> bool:
     """True if a sample is within a match of that photograph."""
     listed = hash_luma(np.rint(photograph(name, WIDTH, HEIGHT)).astype(np.uint8))
     return any(hash_luma(frame.picture.luma()).distance(listed) <= MATCH for frame in segment.frames)
-
-
-def with_box(data: bytes, box: bytes) -> bytes:
-    """The MP4 with a box in its sample entry."""
-
-    def grown(table: bytes) -> bytes:
-        (size,) = struct.unpack_from(">I", table, 8)
-        return table[:8] + struct.pack(">I", size + len(box)) + table[12 : 8 + size] + box + table[8 + size :]
-
-    return boxes_grown(data, STSD, grown)
 
 
 def box(kind: bytes, *contents: bytes) -> bytes:
@@ -88,7 +77,7 @@ def test_what_each_eye_sees_is_matched(decoder: Decoder, kind: int) -> None:
 def test_so_it_is_where_the_container_says_so(decoder: Decoder, pixel_format: str, kind: int) -> None:
     """Video sites read it there."""
     recipe = Recipe(**vars(in_mp4(x264(qp=20, **CLOSED))) | {"pixel_format": pixel_format})
-    data = with_box(clip(recipe, packed(kind)), box(b"st3d", bytes(4), bytes([STEREO[kind]])))
+    data = in_sample_entry(clip(recipe, packed(kind)), box(b"st3d", bytes(4), bytes([STEREO[kind]])))
     segment = decoder.sample(data, profile=BALANCED, seed=b"eyes")
 
     assert (segment.notes, segment.unmoderated) == ((), ())
@@ -117,7 +106,7 @@ def test_pictures_for_one_eye_after_the_other_are_sampled_as_they_are(decoder: D
 
 def test_pictures_all_around_a_viewer_are_noted(decoder: Decoder) -> None:
     """A headset shows a ninth of them at a time, which no sample does."""
-    data = with_box(clip(in_mp4(x264(**CLOSED)), of("astronaut", WIDTH, HEIGHT)), AROUND)
+    data = in_sample_entry(clip(in_mp4(x264(**CLOSED)), of("astronaut", WIDTH, HEIGHT)), AROUND)
     segment = decoder.sample(data, profile=BALANCED, seed=b"eyes")
 
     assert (segment.notes, segment.unmoderated) == (("spherical",), ())
