@@ -37,8 +37,9 @@ HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
 HEVC_CRA = 21
 """The keyframe that leaves earlier pictures in the decoder: what calls itself RADL after it may lean on them all the
 same, and shows what a player shows only after the GOP before. Encoders make RADL pictures after IDR pictures alone."""
-HEVC_ENHANCEMENT = 63
-"""Units of Dolby Vision's second layer, of the unspecified kinds: its decoders add what is in them to the picture."""
+HEVC_REMAPPING, HEVC_ENHANCEMENT = 62, 63
+"""Units of Dolby Vision, of the unspecified kinds: curves by which its decoders change levels, and a second layer
+that they add to pictures."""
 HEVC_ENDS = frozenset([36, 37])
 """Ends of a sequence and of a bitstream, after which decoders begin anew."""
 FIRST_SLICE = b"\x80"
@@ -79,6 +80,8 @@ class NalReader:
         self.leaf_named = False
         """True if the last packet is the first by which pictures that were called no reference should not be. In HEVC
         none is called so from there on."""
+        self.is_remapped = False
+        """Some players show the levels of pictures otherwise, by curves that came with them."""
         self._is_h264 = codec is NalCodec.H264
         self._used_pixels: int | None = 0
         self._quantisers = QuantiserReader()
@@ -264,8 +267,9 @@ class NalReader:
                 leaf &= is_leaf
                 firsts += unit[2:3] >= FIRST_SLICE
                 outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
-            elif kind == HEVC_ENHANCEMENT:
-                self._has_layer = True
+            elif kind in (HEVC_REMAPPING, HEVC_ENHANCEMENT):
+                self.is_remapped = True
+                self._has_layer |= kind == HEVC_ENHANCEMENT
             elif kind in HEVC_ENDS:
                 leaf = False
                 self._hevc_references.end()
