@@ -24,6 +24,8 @@ H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
 H264_OTHER_PICTURE = frozenset([2, 3, 4, 19, 20, 21])
 """Slices in parts, of transparency, of another layer or view, and of one with depth (H.264, table 7-1): FFmpeg and
 browsers skip them, and decoders of other profiles show them, as televisions do a second view."""
+MOST_REDUNDANT_BYTES = 64
+"""Those of a redundant slice, which decoders skip, in which (<=) there is nothing new for one that does not."""
 REFERENCE_BITS = 0x60
 """nal_ref_idc, in a unit's first byte: 0 says that no other picture leans on this one (H.264 7.4.1)."""
 FIRST_BLOCK = 0x80
@@ -169,6 +171,7 @@ class NalReader:
             kind = unit[0] & 0x1F
             if kind in H264_PICTURE:
                 if quantisers.may_be_redundant and quantisers.is_redundant(unit[:SLICE_HEAD_BYTES]):
+                    self._has_layer |= len(unit) > MOST_REDUNDANT_BYTES
                     continue
                 marks |= unit[0]
                 firsts += unit[1] & FIRST_BLOCK > 0
