@@ -1,9 +1,10 @@
 """A decoded picture, as it came out of the decoder, and conversions of it on demand."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from random import SystemRandom
 from typing import NamedTuple
 
 import cv2
@@ -51,6 +52,9 @@ luma is 8 bits at most from that of a player's picture below it; what a photogra
 OTHER_CONTRAST = 1.25
 """Ratio of their contrasts over which (>) they are not alike: of the fainter one there may be no hash. Of those
 photographs it is 1.15 at most with up to four times their colours, and 1.3 with ten."""
+Part = tuple[slice, slice]
+"""Rows and columns of a plane."""
+DRAWN = SystemRandom()
 BAND_ROWS = 64
 """Rows of chroma that are worked on at once: what they take stays in a core's cache, which halves the time."""
 
@@ -170,10 +174,16 @@ class Picture:
 def brightness(planes: Sequence[Plane], matrix: str, full_range: bool) -> Plane:
     """`Picture.luma` of planes of YUV or grey, as stored."""
     luma = planes[0] if full_range else _expanded(planes[0])
-    if len(planes) == 1 or not _differ(_pattern(luma), _shown_pattern(planes, matrix, full_range)):
+    if len(planes) == 1:
+        return luma
+    parts = _parts(planes)
+    # One tells, which takes a quarter of the time. Which one nobody can know who would make another picture of others.
+    part = DRAWN.choice(parts)
+    if not _differ(_pattern(np.ascontiguousarray(luma[part])), _pattern(_shown(planes, part, matrix, full_range))):
         return luma
     shown = luma if luma is not planes[0] else luma.copy()
-    for part, grey in _shown_parts(planes, matrix, full_range):
+    for part in parts:
+        grey = _shown(planes, part, matrix, full_range)
         shown[part][: grey.shape[0], : grey.shape[1]] = grey
     return shown
 
@@ -191,29 +201,29 @@ def _differ(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
 
 
 def _shown_pattern(planes: Sequence[Plane], matrix: str, full_range: bool) -> NDArray[np.float32]:
-    parts = [_pattern(grey) for _, grey in _shown_parts(planes, matrix, full_range)]
+    parts = [_pattern(_shown(planes, part, matrix, full_range)) for part in _parts(planes)]
     return np.asarray(np.mean(parts, axis=0), np.float32)
 
 
-def _shown_parts(planes: Sequence[Plane], matrix: str, full_range: bool) -> Iterator[tuple[tuple[slice, slice], Plane]]:
-    """Brightness of the colours that a screen has, for which each channel ends at 0 and 255: where luma is black all
-    over, red may be whatever chroma says. In as many parts as there are pixels for one of chroma, each with the pixels
-    that it takes: means of them would be of no colour that is shown, and interpolation would take four times as long.
-    """
-    first, *others = planes
-    down, across = (max(1, round(large / small)) for large, small in zip(first.shape, others[0].shape, strict=True))
+def _parts(planes: Sequence[Plane]) -> list[Part]:
+    """As many parts of luma as it has pixels for one of chroma, each of which takes one of these."""
+    down, across = (max(1, round(large / small)) for large, small in zip(planes[0].shape, planes[1].shape, strict=True))
+    places = product(range(min(down, len(planes[0]))), range(min(across, planes[0].shape[1])))
+    return [(slice(top, None, down), slice(left, None, across)) for top, left in places]
+
+
+def _shown(planes: Sequence[Plane], part: Part, matrix: str, full_range: bool) -> Plane:
+    """Brightness, in a part, of the colours that a screen has, for which each channel ends at 0 and 255: where luma is
+    black all over, red may be whatever chroma says. Means of pixels would be of no colour that is shown."""
+    luma, *others = planes[0][part], *planes[1:]
     to_rgb = yuv_to_rgb(matrix, full_range)
-    for top, left in product(range(down), range(across)):
-        part = slice(top, None, down), slice(left, None, across)
-        rows, columns = (min(sides) for sides in zip(first[part].shape, others[0].shape, strict=True))
-        grey = np.empty((rows, columns), np.uint8)
-        for begin in range(0, rows if columns else 0, BAND_ROWS):
-            end = min(begin + BAND_ROWS, rows)
-            band = [first[part][begin:end, :columns], *(plane[begin:end, :columns] for plane in others)]
-            yuv = cv2.merge([np.ascontiguousarray(plane) for plane in band])
-            cv2.cvtColor(cv2.transform(yuv, to_rgb), cv2.COLOR_RGB2GRAY, dst=grey[begin:end])
-        if grey.size:
-            yield part, grey
+    rows, columns = (min(sides) for sides in zip(luma.shape, others[0].shape, strict=True))
+    grey = np.empty((rows, columns), np.uint8)
+    for begin in range(0, rows, BAND_ROWS):
+        end = min(begin + BAND_ROWS, rows)
+        band = [np.ascontiguousarray(plane[begin:end, :columns]) for plane in (luma, *others)]
+        cv2.cvtColor(cv2.transform(cv2.merge(band), to_rgb), cv2.COLOR_RGB2GRAY, dst=grey[begin:end])
+    return grey
 
 
 def _pattern(luma: Plane) -> NDArray[np.float32]:
