@@ -92,7 +92,7 @@ class SampledSegment:
     """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
     notes: tuple[str, ...] = ()
     """Oddities of the input: `second_video_stream`, `cropped`, `turned`, `cover_picture`, `subtitle_pictures`,
-    `odd_colours`, `odd_aspect`, `pts_jump`, `pts_missing`, `damaged`, `padded` or `truncated`."""
+    `odd_colours`, `odd_aspect`, `spherical`, `pts_jump`, `pts_missing`, `damaged`, `padded` or `truncated`."""
     packets: tuple[PacketSummary, ...] = field(default=(), repr=False)
     """Every video packet by presentation time, if requested."""
     leading_seconds: float = 0.0

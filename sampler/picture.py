@@ -1,8 +1,10 @@
 """A decoded picture, as it came out of the decoder, and conversions of it on demand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
+from random import SystemRandom
 from typing import NamedTuple
 
 import cv2
@@ -25,6 +27,8 @@ MATRICES: dict[str, tuple[float, float]] = {
 """Weights of red and of blue in luma (ITU-T H.273, table 4)."""
 YCGCO = "ycgco"
 """Matrix of YCgCo, whose chroma is no difference of blue and red from luma."""
+GBR = "gbr"
+"""In place of a matrix: the three planes are green, blue and red."""
 
 LUMA_MIN, LUMA_SPAN, CHROMA_SPAN = 16, 219, 224
 """Limited range, 8 bit (ITU-R BT.601): luma is 16 to 235, chroma 16 to 240."""
@@ -38,6 +42,21 @@ class Orientation(NamedTuple):
     mirrored: bool
     """True if left and right are to be exchanged, before the rotation."""
 
+
+PATTERN_CELLS = (16, 16)
+"""Columns and rows by which brightnesses are compared: as fine as PDQ is."""
+OTHER_PATTERN = 0.05
+"""Mean difference of these, in parts of each one's own contrast, over which (>) what is shown is as bright as another
+picture than luma. Of seven photographs, as they are and with up to ten times their colours, by three matrices, PDQ of
+luma is 8 bits at most from that of a player's picture below it; what a photograph in red over black luma has is 0.8."""
+OTHER_CONTRAST = 1.25
+"""Ratio of their contrasts over which (>) they are not alike: of the fainter one there may be no hash. Of those
+photographs it is 1.15 at most with up to four times their colours, and 1.3 with ten."""
+Part = tuple[slice, slice]
+"""Rows and columns of a plane."""
+DRAWN = SystemRandom()
+BAND_ROWS = 64
+"""Rows of chroma that are worked on at once: what they take stays in a core's cache, which halves the time."""
 
 STORED = Orientation(0, False)
 VIEWS = 3
@@ -56,7 +75,7 @@ class Picture:
     full_range: bool
     """True if luma uses 0 to 255 rather than 16 to 235. RGB is full."""
     matrix: str
-    """Key of `MATRICES`, or `YCGCO`, by which YUV becomes RGB."""
+    """Key of `MATRICES`, or `YCGCO` or `GBR`, by which the planes become RGB."""
     rotation_degrees: int = 0
     """Counter-clockwise, a multiple of 90, to be applied for display; after the mirroring."""
     mirrored: bool = False
@@ -90,12 +109,12 @@ class Picture:
         """Brightness: uint8, (height, width), full range.
 
         Of YUV it is the luma plane itself, expanded to 0..255 where the range is limited: not a copy where the range
-        is full and no rotation applies. Of RGB it has the weights of BT.601, as PDQ's reference takes them.
+        is full and no rotation applies. Of RGB it has the weights of BT.601, as PDQ's reference takes them; so it has
+        where colours that no screen has make YUV as bright as another picture than its luma.
         """
-        first = self.planes[0]
         if self.is_rgb:
-            return self._upright(np.asarray(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY), np.uint8))
-        return self._upright(first if self.full_range else _expanded(first))
+            return self._upright(np.asarray(cv2.cvtColor(self.planes[0], cv2.COLOR_RGB2GRAY), np.uint8))
+        return self._upright(brightness(self.planes, self.matrix, self.full_range))
 
     def chroma(self, width: int, height: int) -> Plane | None:
         """Colours without brightness: uint8, (2, height, width), U and V as stored, each shrunk; None: it is grey."""
@@ -152,6 +171,68 @@ class Picture:
         return turned if turned is stored else np.ascontiguousarray(turned)
 
 
+def brightness(planes: Sequence[Plane], matrix: str, full_range: bool) -> Plane:
+    """`Picture.luma` of planes of YUV or grey, as stored."""
+    luma = planes[0] if full_range else _expanded(planes[0])
+    if len(planes) == 1:
+        return luma
+    parts = _parts(planes)
+    # One tells, which takes a quarter of the time. Which one nobody can know who would make another picture of others.
+    part = DRAWN.choice(parts)
+    if not _differ(_pattern(np.ascontiguousarray(luma[part])), _pattern(_shown(planes, part, matrix, full_range))):
+        return luma
+    shown = luma if luma is not planes[0] else luma.copy()
+    for part in parts:
+        grey = _shown(planes, part, matrix, full_range)
+        shown[part][: grey.shape[0], : grey.shape[1]] = grey
+    return shown
+
+
+def are_alike(planes: Sequence[Plane], matrices: tuple[str, str], full_range: bool) -> bool:
+    """True if planes are as bright as one picture by both matrices."""
+    one, other = (_shown_pattern(planes, matrix, full_range) for matrix in matrices)
+    return not _differ(one, other)
+
+
+def _differ(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    spreads = [max(float(cells.std()), 1.0) for cells in (one, other)]
+    scaled, others = ((cells - cells.mean()) / spread for cells, spread in zip((one, other), spreads, strict=True))
+    return max(spreads) > OTHER_CONTRAST * min(spreads) or bool(np.abs(scaled - others).mean() > OTHER_PATTERN)
+
+
+def _shown_pattern(planes: Sequence[Plane], matrix: str, full_range: bool) -> NDArray[np.float32]:
+    parts = [_pattern(_shown(planes, part, matrix, full_range)) for part in _parts(planes)]
+    return np.asarray(np.mean(parts, axis=0), np.float32)
+
+
+def _parts(planes: Sequence[Plane]) -> list[Part]:
+    """As many parts of luma as it has pixels for one of chroma, each of which takes one of these."""
+    down, across = (max(1, round(large / small)) for large, small in zip(planes[0].shape, planes[1].shape, strict=True))
+    places = product(range(min(down, len(planes[0]))), range(min(across, planes[0].shape[1])))
+    return [(slice(top, None, down), slice(left, None, across)) for top, left in places]
+
+
+def _shown(planes: Sequence[Plane], part: Part, matrix: str, full_range: bool) -> Plane:
+    """Brightness, in a part, of the colours that a screen has, for which each channel ends at 0 and 255: where luma is
+    black all over, red may be whatever chroma says. Means of pixels would be of no colour that is shown."""
+    luma, *others = planes[0][part], *planes[1:]
+    to_rgb = yuv_to_rgb(matrix, full_range)
+    rows, columns = (min(sides) for sides in zip(luma.shape, others[0].shape, strict=True))
+    grey = np.empty((rows, columns), np.uint8)
+    for begin in range(0, rows, BAND_ROWS):
+        end = min(begin + BAND_ROWS, rows)
+        band = [np.ascontiguousarray(plane[begin:end, :columns]) for plane in (luma, *others)]
+        cv2.cvtColor(cv2.transform(cv2.merge(band), to_rgb), cv2.COLOR_RGB2GRAY, dst=grey[begin:end])
+    return grey
+
+
+def _pattern(luma: Plane) -> NDArray[np.float32]:
+    # In whole pixels a cell, which takes a tenth of the time.
+    rows, columns = (side // cells * cells or side for side, cells in zip(luma.shape, PATTERN_CELLS, strict=True))
+    small = cv2.resize(luma[:rows, :columns], PATTERN_CELLS, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
+
+
 def _resized(plane: Plane, *, width: int, height: int) -> Plane:
     """`plane` at the given size: averaged where it shrinks, interpolated where it grows (chroma)."""
     rows, columns = plane.shape[:2]
@@ -172,6 +253,9 @@ def _expanded(luma: Plane) -> Plane:
 def yuv_to_rgb(matrix: str, full_range: bool) -> NDArray[np.float32]:
     """(3, 4) affine transform of (Y, U, V, 1) to RGB (ITU-T H.273, section 8.3)."""
     luma_scale = 1.0 if full_range else 255 / LUMA_SPAN
+    if matrix == GBR:
+        channels = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) * luma_scale
+        return np.hstack([channels, np.full((3, 1), 0.0 if full_range else -LUMA_MIN * luma_scale)]).astype(np.float32)
     chroma_scale = 1.0 if full_range else 255 / CHROMA_SPAN
     gains = _gains(matrix) * [luma_scale, chroma_scale, chroma_scale]
     offsets = gains @ np.array([0 if full_range else LUMA_MIN, 128, 128])

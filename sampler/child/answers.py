@@ -16,7 +16,7 @@ from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS
 from sampler.frames import SampledFrame, SampleReason
 from sampler.limits import BATCH_BYTES, BATCH_PICTURES, Limits
-from sampler.picture import MATRICES, VIEWS, YCGCO, Orientation, Picture, Plane
+from sampler.picture import GBR, MATRICES, VIEWS, YCGCO, Orientation, Picture, Plane
 
 CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
@@ -146,7 +146,7 @@ def _picture(
     """A picture that begins at `offset`, and where it ends."""
     count, channels = CHANNELS[stored["layout"]]
     shapes = list(zip(stored["columns"], stored["rows"], stored["strides"], strict=True))
-    if len(shapes) != count or stored["matrix"] not in (*MATRICES, YCGCO):
+    if len(shapes) != count or stored["matrix"] not in (*MATRICES, YCGCO, GBR):
         raise ValueError(f"{len(shapes)} planes, matrix {stored['matrix']}")
     width, height, _ = shapes[0]
     planes: list[Plane] = []

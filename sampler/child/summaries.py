@@ -38,6 +38,7 @@ NOTES = frozenset(
         "subtitle_pictures",
         "odd_colours",
         "odd_aspect",
+        "spherical",
         "pts_jump",
         "pts_missing",
         "damaged",

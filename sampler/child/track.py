@@ -16,7 +16,7 @@ from sampler.child.pages import in_small_pages, small_pages
 from sampler.decode.execute import Executor
 from sampler.decode.planes import store
 from sampler.decode.settled import DecodedTarget
-from sampler.decode.shown import ShownOtherwise
+from sampler.decode.shown import ODD_COLOURS, ShownOtherwise
 from sampler.decode.views import View
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.packet_window import PacketWindow
@@ -170,6 +170,7 @@ def sample_track(
         is_silent = demuxer.tracks == 1 and not leading_only and outbox.pictures == handed_over
         if is_silent and name == "mpeg4" and not demuxer.codec_context.width:
             raise UndecodableError("the MPEG-4 video has no header (VOL): FFmpeg's HLS muxer needs -bsf:v dump_extra")
+    shown_otherwise.notes |= {ODD_COLOURS} if demuxer.is_remapped else set()
     notes = [*demuxer.notes, *sorted(shown_otherwise.notes)]
     if executor.ambiguous and SECOND_VIDEO_STREAM not in notes:
         notes.append(SECOND_VIDEO_STREAM)

@@ -58,7 +58,7 @@ def store(
     transfer function is left alone: HDR looks pale, as on a screen that does not know it.
     """
     full_range = frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
-    matrix = MATRICES.get(frame.colorspace, "bt709" if frame.height >= HD_LINES else "bt601")
+    matrix = matrix_of(frame.colorspace, rows=frame.height)
     if frame.format.name not in LAYOUTS:
         # One thread: swscale would start more, which the child's confinement denies.
         frame = frame.reformat(format=_eight_bit(frame.format), threads=1)
@@ -72,7 +72,7 @@ def store(
         rows=tuple(plane.rows for plane in shown),
         strides=tuple(plane.stride for plane in shown),
         full_range=full_range or layout == "rgb",
-        matrix=matrix,
+        matrix=matrix if view.matrix is None else view.matrix,
         rotation_degrees=view.orientation.rotation_degrees,
         mirrored=view.orientation.mirrored,
         pixel_aspect=pixel_aspect,
@@ -82,6 +82,11 @@ def store(
         for plane, part in zip(frame.planes, shown, strict=True)
     )
     return described, buffers
+
+
+def matrix_of(number: int, *, rows: int) -> str:
+    """Name of a matrix by its number; of a picture with so many rows that has none that is known, the usual one."""
+    return MATRICES.get(number, "bt709" if rows >= HD_LINES else "bt601")
 
 
 def _eight_bit(wide: VideoFormat) -> str:

@@ -3,8 +3,10 @@
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from sampler.decode.eyes import eyes_of, is_all_around
 from sampler.decode.orientations import Orientations
-from sampler.decode.planes import MATRICES, NO_MATRICES
+from sampler.decode.planes import MATRICES, NO_MATRICES, matrix_of, store
+from sampler.decode.planes import views_of as views_of_planes
 from sampler.decode.views import View, crops, views_of
 from sampler.demux.codecs.render_sizes import RenderSize, RenderSizes
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
@@ -13,14 +15,16 @@ from sampler.demux.mp4.track_headers import AS_STORED, track_matrices
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.source import InputFile
 from sampler.limits import Limits
-from sampler.picture import VIEWS
+from sampler.picture import GBR, VIEWS, are_alike
 from sampler.plan.coverage import TURNED
 
 ODD_COLOURS = "odd_colours"
 """Note: colours are coded in a way that few players know, and most show as others."""
-RGB_MATRIX, YCGCO_MATRIX = 0, 8
+RGB_MATRIX, UNSPECIFIED, YCGCO_MATRIX = 0, 2, 8
 ODD_ASPECT = "odd_aspect"
 """Note: players are asked to stretch pictures by more than any camera or broadcaster does."""
+SPHERICAL = "spherical"
+"""Note: pictures lie all around a viewer, who sees a part of them at a time where the player knows of it."""
 MOST_ASPECT = 4
 """Width by height of one pixel, or height by width, up to which (<=) it is ordinary: half of a line of television in
 16:9 has 32:11."""
@@ -53,8 +57,19 @@ class ShownOtherwise:
         """The ways in which players show a picture, at most `VIEWS`; the first is all of it, as FFmpeg turns it."""
         parts = {size for size in self._render_sizes.found | self._container_part(frame) if crops(size, frame)}
         large = {size for size in parts if min(size) >= self._least_pixels}
-        found, are_all = views_of(frame, self._orientations.of(frame), large, least_rows=self._least_pixels, most=VIEWS)
-        if large != parts or not are_all:
+        eyes, are_parted = eyes_of(frame)
+        if any(view.part is not None and min(view.part) < self._least_pixels for view in eyes):
+            eyes, are_parted = [], False
+        found, are_all = views_of(
+            frame,
+            self._orientations.of(frame),
+            large,
+            eyes,
+            self._other_matrices(frame),
+            least_rows=self._least_pixels,
+            most=VIEWS,
+        )
+        if large != parts or not are_all or not are_parted:
             self.notes.add(CROPPED)
         return found
 
@@ -68,12 +83,28 @@ class ShownOtherwise:
         same = all(-(-ours // BLOCK) == -(-side // BLOCK) for ours, side in zip(self._size, _size(frame), strict=True))
         return {RenderSize(*self._size)} if self._is_h264 and same else set()
 
+    def _other_matrices(self, frame: VideoFrame) -> list[str]:
+        """Those by which some players show odd colours, where that is as bright as another picture."""
+        odd = [matrix for matrix in (self._matrix, frame.colorspace) if _is_odd(matrix, frame)]
+        if not odd:
+            return []
+        stored, buffers = store(frame, pixel_aspect=1.0)
+        known = [GBR if matrix == RGB_MATRIX else matrix_of(matrix, rows=frame.height) for matrix in odd]
+        usual = matrix_of(UNSPECIFIED, rows=frame.height)
+        planes = views_of_planes(stored, buffers)
+        others = [matrix for matrix in dict.fromkeys([*known, usual]) if matrix != stored.matrix]
+        if len(planes) == 1:
+            return []
+        return [matrix for matrix in others if not are_alike(planes, (stored.matrix, matrix), stored.full_range)]
+
     def look(self, frame: VideoFrame) -> None:
         """Notes what is so of a picture."""
         # The container's word on the size of pictures may be another, and players go by the one or the other.
         sizes = {self._size, _size(frame)}
         if self._apertures is None or any(aperture.leaves_out(*size) for aperture in self._apertures for size in sizes):
             self.notes.add(CROPPED)
+        if is_all_around(frame):
+            self.notes.add(SPHERICAL)
         if self._orientations.are_unknown(frame):
             self.notes.add(TURNED)
         # So may its word on their colours. Of VP9 Chromium goes by it, FFmpeg by the stream.

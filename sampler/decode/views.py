@@ -1,5 +1,6 @@
 """Ways in which players show one decoded picture. Runs in the decoder child."""
 
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -22,14 +23,22 @@ photographs that move by 4 of 640 pixels from one to the other have 0.07 to 0.15
 have 0.18 and more."""
 
 
+BYTES_A_PIXEL = {"rgb24": 3}
+"""By formats that are handed over in one plane; each plane of others has one."""
+
+
 class View(NamedTuple):
     """A way from a decoded picture to one that is shown."""
 
     orientation: Orientation = STORED
     part: RenderSize | None = None
-    """Only so much of it, from its upper left corner; None: all."""
+    """Only so much of it, from `corner` on; None: all."""
+    corner: tuple[int, int] = (0, 0)
+    """Columns of the picture to the left of that part, and rows above it."""
     field: int | None = None
     """Only every second row of it, from this one on; None: all."""
+    matrix: str | None = None
+    """That by which its colours are shown, as in `Picture`; None: its own."""
 
     def plane(self, frame: VideoFrame, *, columns: int, rows: int, stride: int) -> "ShownPlane":
         """The part of one of a frame's planes, of whose rows each has so many bytes."""
@@ -39,7 +48,11 @@ class View(NamedTuple):
         if self.part is None:
             return ShownPlane(columns, rows, stride, 0)
         width, height = self.part
-        return ShownPlane(-(-columns * width // frame.width), -(-rows * height // frame.height), stride, 0)
+        left, top = columns * self.corner[0] // frame.width, rows * self.corner[1] // frame.height
+        # The last row would end behind the plane.
+        kept = min(-(-rows * height // frame.height), rows - top - (left > 0))
+        begin = top * stride + left * BYTES_A_PIXEL.get(frame.format.name, 1)
+        return ShownPlane(min(-(-columns * width // frame.width), columns - left), kept, stride, begin)
 
 
 class ShownPlane(NamedTuple):
@@ -57,24 +70,35 @@ WHOLE = View()
 
 
 def views_of(
-    frame: VideoFrame, orientations: list[Orientation], parts: set[RenderSize], *, least_rows: int, most: int
+    frame: VideoFrame,
+    orientations: list[Orientation],
+    parts: set[RenderSize],
+    eyes: Sequence[View],
+    matrices: Sequence[str],
+    *,
+    least_rows: int,
+    most: int,
 ) -> tuple[list[View], bool]:
     """The first `most` views, and whether they are all.
 
     Players show a part where there is one, or all. Those that part a picture into its fields, as television does, show
-    one after the other.
+    one after the other, and those for two eyes a part to each.
 
     Args:
         frame: the picture.
         orientations: its own; the first is that of the first view, of all of the picture.
         parts: those that may be shown.
+        eyes: what each eye may be shown.
+        matrices: those by which some players show its colours in place of its own.
         least_rows: of a field.
         most: views.
     """
     is_high = frame.height // len(FIELDS) > least_rows
     fields = FIELDS if frame.interlaced_frame and is_high and _are_two_pictures(frame) else ()
     pieces = [WHOLE, *(View(part=part) for part in sorted(parts)), *(View(field=field) for field in fields)]
-    found = [piece._replace(orientation=one) for piece, one in product(pieces, orientations)]
+    pieces += eyes
+    pieces += [piece._replace(matrix=matrix) for matrix, piece in product(matrices, pieces)]
+    found = [piece._replace(orientation=one) for piece, one in product(dict.fromkeys(pieces), orientations)]
     return found[:most], len(found) <= most
 
 

@@ -87,8 +87,8 @@ class Demuxer:
         self._announced_pixels, self._announced_weight = 0, 1.0
         self._reader: NalReader | None = None
         self.track = track
-        self.tracks = 0
-        """Number of the video tracks that are sampled."""
+        self.is_remapped, self.tracks = False, 0
+        """If players may show other levels, as `NalReader.is_remapped`; and number of the tracks that are sampled."""
         self.parameter_sets = b""
         """Those in force at the end, with start codes; b"": not known, or none."""
         self._inherited = parameter_sets
@@ -271,7 +271,8 @@ class Demuxer:
             raise NoVideoError("the segment declares video and holds no picture")
         if reader is not None and self._container is Container.MPEG_TS and self.tracks == 1:
             self.parameter_sets = reader.parameter_sets.annex_b() if "truncated" not in self.notes else b""
-        several |= reader is not None and reader.is_ambiguous
+        self.is_remapped = reader is not None and reader.is_remapped
+        several |= sizes.leaves_out or (reader is not None and reader.is_ambiguous)
         if SECOND_VIDEO_STREAM not in self.notes and (several or self._has_stray(packets)):
             self.notes.append(SECOND_VIDEO_STREAM)
         yield self._close(window, primer)

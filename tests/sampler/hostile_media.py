@@ -234,7 +234,11 @@ def entry_of_size(data: bytes, entry: bytes, width: int, height: int) -> bytes:
 
 def of_colours(data: bytes, matrix: int) -> bytes:
     """MP4 with a `colr` box that names a matrix (ISO/IEC 14496-12, 12.1.5)."""
-    box = struct.pack(">I4s4s3HB", 19, b"colr", b"nclx", 1, 1, matrix, 0)
+    return in_sample_entry(data, struct.pack(">I4s4s3HB", 19, b"colr", b"nclx", 1, 1, matrix, 0))
+
+
+def in_sample_entry(data: bytes, box: bytes) -> bytes:
+    """MP4 with one more box in its sample entry."""
 
     def with_box(table: bytes) -> bytes:
         (size,) = struct.unpack_from(">I", table, 8)

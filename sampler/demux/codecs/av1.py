@@ -33,6 +33,8 @@ class Obu(NamedTuple):
     spatial_id: int
     """0: of the base layer."""
     temporal_id: int
+    has_layer: bool = False
+    """It names its layers."""
 
 
 def coded_pictures(packet: bytes) -> int:
@@ -92,7 +94,7 @@ def obus_of(packet: bytes) -> Iterator[Obu]:
         size = len(packet) - position
         if header & 2:
             size, position = _leb128(packet, position)
-        yield Obu(header >> 3 & 15, position, position + size, layers >> 3 & 3, layers >> 5)
+        yield Obu(header >> 3 & 15, position, position + size, layers >> 3 & 3, layers >> 5, bool(header & 4))
         position += size
 
 

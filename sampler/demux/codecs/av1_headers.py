@@ -23,6 +23,10 @@ class _Layer(NamedTuple):
     """operating_point_idc: bits of temporal layers, and from the ninth on of spatial ones; 0: all."""
     has_model: bool
 
+    def holds(self, obu: Obu) -> bool:
+        """True if an OBU is of its layers; one that names none is of all (7.18.2)."""
+        return not self.layers or bool(self.layers >> obu.temporal_id & 1 and self.layers >> obu.spatial_id + 8 & 1)
+
 
 class SequenceHead(NamedTuple):
     """As much of a sequence header as headers of frames need."""
@@ -172,6 +176,5 @@ def read_render_size(bits: Bits, sequence: SequenceHead) -> tuple[int, int] | No
 
 def _pass_removal_times(bits: Bits, sequence: SequenceHead, obu: Obu) -> None:
     for layer in sequence.layers:
-        is_in = layer.layers >> obu.temporal_id & 1 and layer.layers >> obu.spatial_id + 8 & 1
-        if layer.has_model and (not layer.layers or is_in):
+        if layer.has_model and layer.holds(obu):
             bits.take(sequence.removal_bits)

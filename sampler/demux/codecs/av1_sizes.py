@@ -21,6 +21,9 @@ class Av1Sizes:
     def __init__(self, extradata: bytes) -> None:
         """Reads the sequence header of an av1C box, if there is one."""
         self._sequence: SequenceHead | None = None
+        self.leaves_out = False
+        """Pictures came that are in none of the layers of operating point 0: decoders that take that one, as they do
+        unless told otherwise, skip them, and encoders put all layers into it (6.4.1)."""
         if extradata[:1] == AV1C_MARK:
             self.largest(extradata[AV1C_BYTES:])
 
@@ -68,4 +71,6 @@ class Av1Sizes:
             data = packet[obu.begin : min(obu.end, obu.begin + HEAD_BYTES)]
             if obu.kind == SEQUENCE_HEADER:
                 self._sequence = read_sequence(data)
+            elif obu.has_layer and obu.kind in HEADERS and self._sequence is not None:
+                self.leaves_out |= not self._sequence.layers[0].holds(obu)
             yield obu, self._sequence if obu.kind in HEADERS else None, Bits(data, escaped=False)

@@ -21,6 +21,11 @@ from sampler.demux.codecs.units import Units
 
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
+H264_OTHER_PICTURE = frozenset([2, 3, 4, 19, 20, 21])
+"""Slices in parts, of transparency, of another layer or view, and of one with depth (H.264, table 7-1): FFmpeg and
+browsers skip them, and decoders of other profiles show them, as televisions do a second view."""
+MOST_REDUNDANT_BYTES = 64
+"""Those of a redundant slice, which decoders skip, in which (<=) there is nothing new for one that does not."""
 REFERENCE_BITS = 0x60
 """nal_ref_idc, in a unit's first byte: 0 says that no other picture leans on this one (H.264 7.4.1)."""
 FIRST_BLOCK = 0x80
@@ -34,6 +39,9 @@ HEVC_RADL, HEVC_RASL = frozenset([6, 7]), frozenset([8, 9])
 HEVC_CRA = 21
 """The keyframe that leaves earlier pictures in the decoder: what calls itself RADL after it may lean on them all the
 same, and shows what a player shows only after the GOP before. Encoders make RADL pictures after IDR pictures alone."""
+HEVC_REMAPPING, HEVC_ENHANCEMENT = 62, 63
+"""Units of Dolby Vision, of the unspecified kinds: curves by which its decoders change levels, and a second layer
+that they add to pictures."""
 HEVC_ENDS = frozenset([36, 37])
 """Ends of a sequence and of a bitstream, after which decoders begin anew."""
 FIRST_SLICE = b"\x80"
@@ -74,6 +82,8 @@ class NalReader:
         self.leaf_named = False
         """True if the last packet is the first by which pictures that were called no reference should not be. In HEVC
         none is called so from there on."""
+        self.is_remapped = False
+        """Some players show the levels of pictures otherwise, by curves that came with them."""
         self._is_h264 = codec is NalCodec.H264
         self._used_pixels: int | None = 0
         self._quantisers = QuantiserReader()
@@ -161,6 +171,7 @@ class NalReader:
             kind = unit[0] & 0x1F
             if kind in H264_PICTURE:
                 if quantisers.may_be_redundant and quantisers.is_redundant(unit[:SLICE_HEAD_BYTES]):
+                    self._has_layer |= len(unit) > MOST_REDUNDANT_BYTES
                     continue
                 marks |= unit[0]
                 firsts += unit[1] & FIRST_BLOCK > 0
@@ -177,6 +188,8 @@ class NalReader:
             elif kind == H264_SEI and not first:
                 # Behind the picture it is none of this one's, and decoders do not read it so.
                 recovery = recovery_frames(unit[1:], recovery)
+            elif kind in H264_OTHER_PICTURE:
+                self._has_layer = True
         if not first:
             return PictureHead(len(packet), reference=True, begins=False)
         if quantisers.several_sizes or quantisers.picture_pixels != self._used_pixels:
@@ -257,6 +270,9 @@ class NalReader:
                 leaf &= is_leaf
                 firsts += unit[2:3] >= FIRST_SLICE
                 outside |= self._hevc_references.leans_outside(unit, leaf=is_leaf)
+            elif kind in (HEVC_REMAPPING, HEVC_ENHANCEMENT):
+                self.is_remapped = True
+                self._has_layer |= kind == HEVC_ENHANCEMENT
             elif kind in HEVC_ENDS:
                 leaf = False
                 self._hevc_references.end()

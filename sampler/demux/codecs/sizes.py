@@ -106,6 +106,11 @@ class AnnouncedSizes:
         self._codec, self._extradata = codec, extradata
         self._av1 = Av1Sizes(extradata) if codec in av1.DECODERS else None
 
+    @property
+    def leaves_out(self) -> bool:
+        """True if pictures came that are in no layer which decoders are to show, as `Av1Sizes.leaves_out`."""
+        return self._av1 is not None and self._av1.leaves_out
+
     def largest(self, packet: bytes) -> int:
         """Pixels of the largest picture that the next packet announces, as `announced_pixels`."""
         if self._av1 is not None:

@@ -14,6 +14,7 @@ from functools import partial
 from av.container import InputContainer
 
 from sampler.demux.mp4.boxes import TO_THE_END, TOP_BOXES, TopBox, read_within, top_boxes
+from sampler.demux.mp4.track_headers import has_mixed_entries
 from sampler.demux.mpegts.headers import TS_PACKET_BYTES, TS_SYNC
 from sampler.demux.source import InputFile, Read
 
@@ -63,6 +64,7 @@ def fragments_of(source: InputFile, opened: InputContainer, *, init_bytes: int) 
         listed = {stream.id: stream.frames for stream in opened.streams}
         found.samples.update(listed)
         found.astray |= init_bytes > 0 and any(listed.values())
+    found.astray |= any(has_mixed_entries(source.at, stream.id) for stream in opened.streams.video)
     found.astray |= _has_mpeg_ts(source.at(init_bytes, TS_WITHIN_BYTES + TS_PACKETS * TS_PACKET_BYTES))
     return found
 

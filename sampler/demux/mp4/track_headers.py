@@ -1,4 +1,5 @@
-"""Words of an MP4's header on how a track is shown: matrices, and where it begins. Runs in the decoder child.
+"""Words of an MP4's header on how a track is shown: matrices, where it begins, and kinds of sample entries. Runs in the
+decoder child.
 
 FFmpeg reads them too. It forgets a matrix where pictures carry an orientation of their own, which browsers pass over,
 and would leave out what an edit list does, which Firefox shows from the first edit on.
@@ -11,7 +12,7 @@ from functools import partial
 from itertools import product
 from typing import NamedTuple
 
-from sampler.demux.mp4.boxes import read_within, top_boxes
+from sampler.demux.mp4.boxes import TO_THE_END, TopBox, read_within, top_boxes
 from sampler.demux.source import Read
 
 MOVIE, TRACK = b"mvhd", b"tkhd"
@@ -24,6 +25,12 @@ SCALE_AT = (12, 20)
 """Places of the ticks a second of the movie."""
 EDIT_FORMS = (struct.Struct(">Ii4x"), struct.Struct(">Qq4x"))
 """Forms of an edit, in versions 0 and 1 (8.6.6)."""
+ENTRIES, CHUNK_RUNS = b"stsd", b"stsc"
+SAMPLE_TABLE = (b"mdia", b"minf", b"stbl")
+"""The boxes of a track that hold it, one in the other."""
+MOST_ENTRIES, MOST_CHUNK_RUNS = 64, 100_000
+"""Sample entries, and runs of chunks that have one, that are read (<=). Files have one of each for each change."""
+CHUNK_RUN_BYTES = 12
 HEAD_BYTES = 96
 """As much of each box is read."""
 ONE = 1 << 16
@@ -96,6 +103,38 @@ def begins_at(read: Read, track: int, time_base: Fraction) -> int | None:
         case [[Edit(duration=duration, begins=-1), Edit(begins=begins)]] if begins != EMPTY and scale:
             return int(duration / (scale * time_base))
     return None
+
+
+def has_mixed_entries(read: Read, track: int) -> bool:
+    """True if samples of a file's track have sample entries of several kinds, or it cannot be told.
+
+    FFmpeg leaves out all but those of the first kind, without a word. Players that decode each show them all.
+    """
+    for moov in _inside(read, b"moov"):
+        tables = list(_tracks(moov, track))
+        for kind in SAMPLE_TABLE:
+            tables = [inside for table in tables for inside in _inside(table, kind)]
+        for table in tables:
+            kinds = [kind for box in _inside(table, ENTRIES) for kind in _entry_kinds(box)]
+            if len(set(kinds)) > 1:
+                used = {number for box in _inside(table, CHUNK_RUNS) for number in _used_entries(box)}
+                if len({kinds[number - 1] if 0 < number <= len(kinds) else b"" for number in used}) > 1:
+                    return True
+    return False
+
+
+def _entry_kinds(read: Read) -> list[bytes]:
+    """Kinds of a table's sample entries (8.5.2), the first ones."""
+    inside = partial(read_within, read, TopBox(ENTRIES, 8, TO_THE_END))
+    return [box.kind for box in top_boxes(inside, most=MOST_ENTRIES)]
+
+
+def _used_entries(read: Read) -> set[int]:
+    """Numbers, from 1 on, of the sample entries that chunks have (8.7.4); 0 is none, if not all are read."""
+    count = int.from_bytes(read(4, 4))
+    runs = read(8, CHUNK_RUN_BYTES * min(count, MOST_CHUNK_RUNS))
+    used = {int.from_bytes(runs[place : place + 4]) for place in range(8, len(runs), CHUNK_RUN_BYTES)}
+    return used | {0} if count > MOST_CHUNK_RUNS else used
 
 
 def _matrices(read: Read, kind: bytes) -> set[DisplayMatrix]:

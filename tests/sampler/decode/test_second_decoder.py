@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hidden_behind import PICTURES, SECOND, assert_unmoderated, behind, shows
+from hidden_behind import PICTURES, SECOND, assert_unmoderated, behind, in_layers, shows, still
 from kinds import AV1, KINDS, VP9, clip
 from media import FRAME_SECONDS, Recipe, encode_pictures, photograph, steady
 from mp4_packets import Coded, coded_in, mp4_of, superframe
@@ -23,12 +23,6 @@ AV1_INTRA = replace(AV1, options=AV1.options | {"g": "1"})
 RICH = BALANCED.model_copy(update={"macroblocks_per_second": 10**8})
 SIZE_AT, NEARLY_TOO_LARGE = 28, (8000, 7900)
 """Place of the width in a sample entry, and a size just under the limit on pictures."""
-
-
-def still(recipe: Recipe, name: str) -> bytes:
-    """A clip of one photograph."""
-    photo = photograph(name, recipe.width, recipe.height)
-    return encode_pictures(recipe, steady(PICTURES), lambda _index: photo)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, PICTURES), (START, STOP)], ids=["always", "in an insert"])
@@ -124,18 +118,6 @@ def test_a_picture_that_differs_in_a_corner_is_not_called_seen(decoder: Decoder)
 
 def one_after_another(*pictures: bytes) -> bytes:
     return b"".join(pictures)
-
-
-def in_layers(*pictures: bytes) -> bytes:
-    """Keyframes of AV1 as spatial layers of one, which their sequence header names (AV1 specification, 5.5.1)."""
-    size = pictures[0][1]
-    header = bytearray(pictures[0][: 2 + size])
-    # operating_point_idc: one temporal layer, two spatial ones.
-    header[3], header[4] = header[3] & 0xF0 | 0x3, 0x01
-    frames = [picture[2 + size :] for picture in pictures]
-    return bytes(header) + b"".join(
-        bytes([frame[0] | 0x04, layer << 3]) + frame[1:] for layer, frame in enumerate(frames)
-    )
 
 
 @pytest.mark.parametrize(

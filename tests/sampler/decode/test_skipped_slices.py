@@ -82,6 +82,17 @@ def test_a_redundant_slice_makes_no_picture_needless(decoder: Decoder) -> None:
     assert seen.unmoderated == ()
 
 
+def test_redundant_slices_with_room_for_a_picture_are_in_the_ledger(decoder: Decoder) -> None:
+    """A decoder that does not know of them draws them over the picture that every sample shows."""
+    data = with_redundant_slices(
+        encode_pictures(CAVLC, steady(PICTURES), lambda _: painted(CAVLC, 0, 0)), padding_bytes=1_000
+    )
+    seen = decoder.sample(data, profile=BALANCED, seed=b"redundant")
+
+    assert seen.notes == ("second_video_stream",)
+    assert sum(stretch.seconds for stretch in seen.unmoderated) == pytest.approx(seen.duration_seconds)
+
+
 def test_a_skipped_slice_makes_no_field_of_a_picture(decoder: Decoder) -> None:
     """Every other picture would be taken for a second field, which is never sampled by itself: the pictures between
     them may be shown for a millisecond each."""

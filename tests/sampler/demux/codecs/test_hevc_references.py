@@ -182,3 +182,26 @@ def test_a_layer_of_its_own_leaves_all_unmoderated(decoder: Decoder, declared: b
     data = rewritten(encode(x265(), steady(50)), change)
 
     assert ("second_video_stream" in decoder.sample(data, profile=BALANCED, seed=b"layers").notes) == declared
+
+
+DOLBY = {
+    "a layer": (63, ("second_video_stream", "odd_colours")),
+    "curves": (62, ("odd_colours",)),
+    "other": (57, ()),
+}
+"""Kinds of NAL units, and the notes on a stream that has them."""
+
+
+@pytest.mark.parametrize(("kind", "notes"), DOLBY.values(), ids=DOLBY.keys())
+def test_what_players_with_dolby_vision_show_otherwise_is_noted(
+    decoder: Decoder, kind: int, notes: tuple[str, ...]
+) -> None:
+    """They add a layer to each picture, or change its levels by curves, which phones write too."""
+    recipe = x265(keyint=25, min_keyint=25, bframes=0, open_gop=0)
+    unit = bytes([kind << 1, 1]) + b"\x55" * 40
+    data = rewritten(encode(recipe, steady(50)), lambda _, units: [*units, unit])
+    segment = decoder.sample(data, profile=BALANCED, seed=b"layers")
+    whole = segment.duration_seconds if "second_video_stream" in notes else 0.0
+
+    assert segment.notes == notes
+    assert sum(stretch.seconds for stretch in segment.unmoderated) == pytest.approx(whole)
