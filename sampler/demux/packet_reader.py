@@ -37,13 +37,7 @@ from sampler.demux.video_streams import (
     hold_codec,
     stream_notes,
 )
-from sampler.errors import (
-    EncryptedError,
-    NoVideoError,
-    TooLargeError,
-    UndecodableError,
-    UnsupportedContainerError,
-)
+from sampler.errors import EncryptedError, NoVideoError, TooLargeError, UndecodableError, UnsupportedContainerError
 from sampler.limits import ROOM, Limits
 
 ENCRYPTED = "the video is encrypted: there is no key"
@@ -87,8 +81,10 @@ class Demuxer:
         self._announced_pixels, self._announced_weight = 0, 1.0
         self._reader: NalReader | None = None
         self.track = track
-        self.is_remapped, self.tracks = False, 0
-        """If players may show other levels, as `NalReader.is_remapped`; and number of the tracks that are sampled."""
+        self.tracks = 0
+        """Number of the video tracks that are sampled."""
+        self.is_remapped = False
+        """True if players may show other levels, as `NalReader.is_remapped`."""
         self.parameter_sets = b""
         """Those in force at the end, with start codes; b"": not known, or none."""
         self._inherited = parameter_sets
