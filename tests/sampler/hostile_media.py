@@ -13,6 +13,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from media import FEW_THREADS
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT, RATE = 160, 96, 25
@@ -20,6 +21,11 @@ SAMPLE_RATE = 48_000
 TS_PACKET_BYTES = 188
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 """MP4 as in HLS: no offset counts from the file's beginning, so boxes in front may grow."""
+ENCODERS = {
+    "libx264": {"preset": "ultrafast", "sc_threshold": "0"},
+    "libx265": {"x265-params": FEW_THREADS},
+}
+"""Options by encoder; others have none."""
 KEY = "00112233445566778899aabbccddeeff"
 
 
@@ -50,7 +56,7 @@ def segment(
         for _ in range(video_streams):
             stream: Any = output.add_stream(codec, rate=rate)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.options = {} if codec != "libx264" else {"preset": "ultrafast", "g": str(rate), "sc_threshold": "0"}
+            stream.options = ENCODERS.get(codec, {}) | ({"g": str(rate)} if codec == "libx264" else {})
             videos.append(stream)
         sound: Any = output.add_stream("aac", rate=SAMPLE_RATE) if audio_seconds else None
         if sound is not None:

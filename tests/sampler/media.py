@@ -30,6 +30,8 @@ BLOCK_PIXELS = 16
 BITS = 10
 DARK, BRIGHT = 40, 215
 """Full range."""
+FEW_THREADS = "pools=1:frame-threads=1"
+"""x265's parameters for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,14 @@ class Recipe:
     def uses_full_range(self) -> bool:
         """True if luma uses 0 to 255."""
         return self.full_range or self.pixel_format.startswith("yuvj")
+
+    @property
+    def encoder_options(self) -> dict[str, str]:
+        """Options of the encoder. x265 has few threads: with its usual ones it once waited for itself, for ever, at the
+        end of a clip, and no time limit of a test ends what waits outside of Python."""
+        if self.codec != "libx265":
+            return self.options
+        return self.options | {"x265-params": f"{FEW_THREADS}:{self.options['x265-params']}"}
 
     @property
     def muxer_options(self) -> dict[str, str]:
@@ -104,7 +114,7 @@ def encode_pictures(
     of `tint(number)` all over."""
     file = io.BytesIO()
     with av.open(file, "w", format=recipe.container, options=recipe.muxer_options) as output:
-        stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.options)
+        stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.encoder_options)
         stream.width, stream.height = recipe.width, recipe.height
         stream.pix_fmt = recipe.pixel_format
         stream.codec_context.sample_aspect_ratio = recipe.aspect

@@ -29,7 +29,7 @@ def of_planes(recipe: Recipe, *planes: Samples, start: int = 0, stop: int = PICT
     """A clip whose pictures [start, stop) have these planes, as stored; the others are black."""
     file = io.BytesIO()
     with av.open(file, "w", format=recipe.container, options=recipe.muxer_options) as output:
-        stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.options)
+        stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.encoder_options)
         stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, recipe.pixel_format
         for index in range(PICTURES):
             shown = planes if start <= index < stop else (BLACK, NO_COLOUR, NO_COLOUR)
