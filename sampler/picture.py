@@ -52,11 +52,20 @@ luma is 8 bits at most from that of a player's picture below it; what a photogra
 OTHER_CONTRAST = 1.25
 """Ratio of their contrasts over which (>) they are not alike: of the fainter one there may be no hash. Of those
 photographs it is 1.15 at most with up to four times their colours, and 1.3 with ten."""
-Part = tuple[slice, slice]
-"""Rows and columns of a plane."""
+LOOKED_AT_COLUMNS, LOOKED_AT_ROWS = 160, 96
+"""Columns and rows of chroma by which they are compared, at least: ten and six for each of these cells."""
 DRAWN = SystemRandom()
 BAND_ROWS = 64
 """Rows of chroma that are worked on at once: what they take stays in a core's cache, which halves the time."""
+
+
+class PlanePixels(NamedTuple):
+    """Pixels of planes of YUV: so many of luma as of chroma."""
+
+    luma: tuple[slice, slice]
+    """Rows and columns."""
+    chroma: tuple[slice, slice] = (slice(None), slice(None))
+
 
 STORED = Orientation(0, False)
 VIEWS = 3
@@ -177,14 +186,15 @@ def brightness(planes: Sequence[Plane], matrix: str, full_range: bool) -> Plane:
     if len(planes) == 1:
         return luma
     parts = _parts(planes)
-    # One tells, which takes a quarter of the time. Which one nobody can know who would make another picture of others.
-    part = DRAWN.choice(parts)
-    if not _differ(_pattern(np.ascontiguousarray(luma[part])), _pattern(_shown(planes, part, matrix, full_range))):
+    # Some of one tell: all of it takes seven times as long at 720p. Which ones nobody can know who would make another
+    # picture of others.
+    few = _thinned(DRAWN.choice(parts), planes[1])
+    if not _differ(_pattern(np.ascontiguousarray(luma[few.luma])), _pattern(_shown(planes, few, matrix, full_range))):
         return luma
     shown = luma if luma is not planes[0] else luma.copy()
     for part in parts:
         grey = _shown(planes, part, matrix, full_range)
-        shown[part][: grey.shape[0], : grey.shape[1]] = grey
+        shown[part.luma][: grey.shape[0], : grey.shape[1]] = grey
     return shown
 
 
@@ -205,17 +215,29 @@ def _shown_pattern(planes: Sequence[Plane], matrix: str, full_range: bool) -> ND
     return np.asarray(np.mean(parts, axis=0), np.float32)
 
 
-def _parts(planes: Sequence[Plane]) -> list[Part]:
+def _parts(planes: Sequence[Plane]) -> list[PlanePixels]:
     """As many parts of luma as it has pixels for one of chroma, each of which takes one of these."""
     down, across = (max(1, round(large / small)) for large, small in zip(planes[0].shape, planes[1].shape, strict=True))
     places = product(range(min(down, len(planes[0]))), range(min(across, planes[0].shape[1])))
-    return [(slice(top, None, down), slice(left, None, across)) for top, left in places]
+    return [PlanePixels((slice(top, None, down), slice(left, None, across))) for top, left in places]
 
 
-def _shown(planes: Sequence[Plane], part: Part, matrix: str, full_range: bool) -> Plane:
+def _thinned(part: PlanePixels, chroma: Plane) -> PlanePixels:
+    """Pixels of a part at even distances, from one on that is drawn by chance."""
+    luma: list[slice] = []
+    others: list[slice] = []
+    for own, size, least in zip(part.luma, chroma.shape, (LOOKED_AT_ROWS, LOOKED_AT_COLUMNS), strict=True):
+        step = max(size // least, 1)
+        first = DRAWN.randrange(step)
+        luma.append(slice(own.start + first * own.step, None, step * own.step))
+        others.append(slice(first, None, step))
+    return PlanePixels((luma[0], luma[1]), (others[0], others[1]))
+
+
+def _shown(planes: Sequence[Plane], part: PlanePixels, matrix: str, full_range: bool) -> Plane:
     """Brightness, in a part, of the colours that a screen has, for which each channel ends at 0 and 255: where luma is
     black all over, red may be whatever chroma says. Means of pixels would be of no colour that is shown."""
-    luma, *others = planes[0][part], *planes[1:]
+    luma, *others = planes[0][part.luma], *(plane[part.chroma] for plane in planes[1:])
     to_rgb = yuv_to_rgb(matrix, full_range)
     rows, columns = (min(sides) for sides in zip(luma.shape, others[0].shape, strict=True))
     grey = np.empty((rows, columns), np.uint8)
