@@ -15,7 +15,7 @@ from sampler.demux.fragments import Fragments, fragments_of
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalReader
 from sampler.demux.open_input import open_input
-from sampler.demux.other_heads import MPEG_DECODERS, read_head
+from sampler.demux.other_heads import MPEG_DECODERS, is_nothing, read_head
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import demoted, describe, has_leading, joined, keyframes_as_shown
 from sampler.demux.pids import has_stray_packets
@@ -215,11 +215,11 @@ class Demuxer:
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
             packets += payload.dts is not None
-            if not payload.size:
+            data = bytes(payload)
+            if is_nothing(name, data):
                 continue
             if is_mp4 and payload.has_sidedata("encryption_info"):
                 raise EncryptedError(ENCRYPTED)
-            data = bytes(payload)
             if payload.is_discard and self._fragments.any:
                 # It overlaps earlier fragments: FFmpeg hides it, and browsers show it.
                 payload = rewritten(payload, data)
