@@ -222,7 +222,7 @@ def gate_passes(clip: Clip, decoder: Decoder) -> Iterator[bool]:
     for start_seconds, segment in sampled(clip, decoder, BALANCED):
         gate = SegmentGate(GATE_KEY, gate.state)
         for frame in segment.frames if segment is not None else ():
-            if frame.replaced:
+            if frame.hashed_only is not None:
                 yield False
                 continue
             capture_ms = round(1000 * (start_seconds + frame.pts_seconds))

@@ -18,6 +18,16 @@ class SampleReason(StrEnum):
     """A random instant, from the secret seed."""
 
 
+class HashedOnly(StrEnum):
+    """Reason why a picture is hashed and matched, and no more: classifiers do not work on it."""
+
+    SUPERSEDED = "superseded"
+    """Concealed, and taken for no more than the time that has passed, while a picture of the same input that is right
+    follows within the profile's `max_gap_seconds`."""
+    FURTHER_VIEW = "further_view"
+    """Another way in which players show a picture that is there already, where there are many such."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampledFrame:
     """A picture taken from a segment, and why it was taken."""
@@ -34,10 +44,8 @@ class SampledFrame:
     concealed: bool = False
     """Parts of the picture are made up, since what they lean on was in an earlier segment or is damaged. A match still
     counts; but the picture does not moderate anything."""
-    replaced: bool = False
-    """For hashes alone. Either concealed, and taken for no more than the time that has passed, while a picture of the
-    same input that is right follows within the profile's `max_gap_seconds`; or a further view of a picture of which
-    another one is not, where there are many."""
+    hashed_only: HashedOnly | None = None
+    """None: it is for classifiers too."""
     track: int = 0
     """Number of its video track, from 0: which one a player shows is unknown. Each track's times are counted from its
     own first picture."""

@@ -14,7 +14,7 @@ from sampler.child.checks import checked_count, checked_flag, checked_number
 from sampler.child.wire import MESSAGE_BYTES
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS
-from sampler.frames import SampledFrame, SampleReason
+from sampler.frames import HashedOnly, SampledFrame, SampleReason
 from sampler.limits import BATCH_BYTES, BATCH_PICTURES, Limits
 from sampler.picture import GBR, MATRICES, VIEWS, YCGCO, Orientation, Picture, Plane
 
@@ -22,6 +22,8 @@ CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
 FLAT = {name: name for name in (None, "black", "white", "blank")}
 """Values of a picture's `flat`."""
+HASHED_ONLY: dict[str | None, HashedOnly | None] = {None: None, **{str(reason): reason for reason in HashedOnly}}
+"""Values of its `hashed_only`."""
 PICTURE_BYTES = 1024
 """Bytes of JSON for a picture; 550 is the maximum seen."""
 SUMMARY_BYTES = SAMPLED_TRACKS * (48 << 10)
@@ -131,7 +133,7 @@ def read_frames(
             reason=SampleReason(entry["reason"]),
             keyframe=checked_flag(entry["keyframe"]),
             concealed=checked_flag(entry["concealed"]),
-            replaced=checked_flag(entry.get("replaced", False)),
+            hashed_only=HASHED_ONLY[entry.get("hashed_only")],
             picture=picture,
             flat=FLAT[entry["flat"]],
             track=checked_count(entry.get("track", 0), 0, SAMPLED_TRACKS - 1),

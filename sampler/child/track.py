@@ -26,6 +26,7 @@ from sampler.demux.source import InputFile
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.demux.video_streams import SECOND_VIDEO_STREAM
 from sampler.errors import DecoderMemoryError, TooLargeError, TooSmallError, UndecodableError
+from sampler.frames import HashedOnly
 from sampler.limits import Limits, has_room
 from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, SampleBudget, shared
 from sampler.plan.coverage import (
@@ -141,11 +142,12 @@ def sample_track(
                 )
                 shown_otherwise.look(taken.frame)
                 for number, view in enumerate(shown_otherwise.views(taken.frame)):
-                    hashed_only = False
+                    hashed_only = HashedOnly.SUPERSEDED if taken.superseded else None
                     if number:
                         executor.meter.hand_over()
                         half_second = more_views.half_second(window.packets[taken.index].seconds)
-                        hashed_only = not more_views.spend(half_second)
+                        if not more_views.spend(half_second):
+                            hashed_only = hashed_only or HashedOnly.FURTHER_VIEW
                     _hand_over(taken, until, window, demuxer, outbox, view, hashed_only=hashed_only)
                 if not taken.concealed:
                     taken_indices.add(taken.index)
@@ -259,7 +261,7 @@ def _hand_over(
     outbox: Outbox,
     view: View,
     *,
-    hashed_only: bool,
+    hashed_only: HashedOnly | None,
 ) -> None:
     frame = taken.frame
     side = demuxer.limits.picture_side_pixels
@@ -281,7 +283,7 @@ def _hand_over(
             "reason": taken.target.reason.value,
             "keyframe": packet.keyframe,
             "concealed": taken.concealed,
-            "replaced": taken.replaced or hashed_only,
+            "hashed_only": hashed_only and hashed_only.value,
             "track": demuxer.track,
         },
     )

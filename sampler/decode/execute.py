@@ -309,11 +309,11 @@ class Executor:
         self, window: PacketWindow, run: PacketRun, index: int, frame: VideoFrame, target: PlannedPicture
     ) -> DecodedTarget:
         concealed = self._is_concealed(run, index, frame)
-        replaced = False
+        superseded = False
         if concealed and run.recovered is not None and target.reason is not SampleReason.CUT:
             wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
-            replaced = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
-        return DecodedTarget(frame=frame, index=index, target=target, concealed=concealed, replaced=replaced)
+            superseded = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
+        return DecodedTarget(frame=frame, index=index, target=target, concealed=concealed, superseded=superseded)
 
     def _is_concealed(self, run: PacketRun, index: int, frame: VideoFrame) -> bool:
         """True if the picture depends on others that were made up."""

@@ -11,7 +11,7 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.plan.planned_picture import PlannedPicture
 
 LARGEST_WAIT = 4
-"""Pictures that wait for the one that replaces them: three of a gap of 2 s, the last of which begins within it."""
+"""Pictures that wait for the one that supersedes them: three of a gap of 2 s, the last of which begins within it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,16 +24,16 @@ class DecodedTarget:
     target: PlannedPicture
     concealed: bool
     """True if it depends on pictures that were made up."""
-    replaced: bool
+    superseded: bool
     """Concealed, and taken for nothing but time, while a picture that is right follows within the gap."""
 
 
 def settled(window: PacketWindow, profile: SamplingProfile, taken: Iterable[DecodedTarget]) -> Iterator[DecodedTarget]:
-    """The pictures taken of a run, those that are `replaced` once the one is there that replaces them: a recovery point
-    may promise it in vain."""
+    """The pictures taken of a run, those that are `superseded` once the one is there that supersedes them: a recovery
+    point may promise it in vain."""
     waiting: list[DecodedTarget] = []
     for one in taken:
-        if one.concealed and not one.replaced:
+        if one.concealed and not one.superseded:
             yield one
             continue
         if one.concealed and len(waiting) < LARGEST_WAIT:
@@ -41,16 +41,16 @@ def settled(window: PacketWindow, profile: SamplingProfile, taken: Iterable[Deco
             continue
         yield from _resolved(window, profile, waiting, None if one.concealed else one)
         waiting = []
-        yield replace(one, replaced=False)
+        yield replace(one, superseded=False)
     yield from _resolved(window, profile, waiting, None)
 
 
 def _resolved(
     window: PacketWindow, profile: SamplingProfile, waiting: Sequence[DecodedTarget], right: DecodedTarget | None
 ) -> Iterator[DecodedTarget]:
-    """Those that waited, `replaced` only if the picture that is `right` follows within the gap."""
+    """Those that waited, `superseded` only if the picture that is `right` follows within the gap."""
     for one in waiting:
         seconds = window.packets[one.index].seconds
         latest = seconds + profile.max_gap_seconds + SAME_INSTANT_SECONDS
         follows = right is not None and window.packets[right.index].seconds <= latest
-        yield replace(one, replaced=one.replaced and follows)
+        yield replace(one, superseded=one.superseded and follows)

@@ -10,7 +10,7 @@ from av.video.stream import VideoStream
 
 from sampler.demux.beginnings import Beginning, leave_out_others, read_beginning
 from sampler.demux.codecs.nal import NalReader
-from sampler.demux.codecs.other_heads import MPEG_DECODERS, read_head
+from sampler.demux.codecs.other_heads import MPEG_DECODERS, is_nothing, read_head
 from sampler.demux.codecs.sample_weight import announced_weight
 from sampler.demux.codecs.set_cost import set_share
 from sampler.demux.codecs.sizes import ANYWHERE, AnnouncedSizes, announced_pixels
@@ -212,11 +212,11 @@ class Demuxer:
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
             packets += payload.dts is not None
-            if not payload.size:
+            data = bytes(payload)
+            if is_nothing(name, data):
                 continue
             if is_mp4 and payload.has_sidedata("encryption_info"):
                 raise EncryptedError(ENCRYPTED)
-            data = bytes(payload)
             if payload.is_discard and self._fragments.any:
                 # It overlaps earlier fragments: FFmpeg hides it, and browsers show it.
                 payload = rewritten(payload, data)

@@ -42,7 +42,7 @@ ENTRY = {
     "reason": "keyframe",
     "keyframe": True,
     "concealed": False,
-    "replaced": False,
+    "hashed_only": None,
     "flat": None,
     "track": 0,
     "picture": PICTURE,

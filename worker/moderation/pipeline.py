@@ -282,7 +282,7 @@ class Pipeline:
             matches=matches,
             pdq=pdq.hex if pdq.hashable else "",
         )
-        if frame.replaced:
+        if frame.hashed_only is not None:
             scores, classified = _NO_SCORES, False
         elif seen.repeated is not None:
             scores, classified = seen.repeated.scores, True
@@ -295,7 +295,7 @@ class Pipeline:
                 gate.classified(seen, scores)
         facts = replace(facts, scores=scores, classified=classified)
         evaluation = self._policy.evaluate(context.stream, facts)
-        if not frame.replaced:
+        if frame.hashed_only is None:
             degraded.update(evaluation.problems)
         return SampleVerdict(
             pts_seconds=facts.pts_seconds,
@@ -309,7 +309,7 @@ class Pipeline:
             variants=variants,
             matches=matches,
             scores=scores,
-            deduplicated=seen.repeated is not None and not frame.replaced,
+            deduplicated=seen.repeated is not None and frame.hashed_only is None,
             concealed=frame.concealed,
             classified=classified,
             flat=frame.flat,

@@ -8,7 +8,9 @@ from sampler.demux.codecs.bits import HeaderError
 
 DECODERS = frozenset(["av1", "libdav1d"])
 """Decoders of AV1, as FFmpeg calls them."""
-SEQUENCE_HEADER, FRAME_HEADER, FRAME, PADDING = 1, 3, 6, 15
+SEQUENCE_HEADER, FRAME_HEADER, TILE_GROUP, FRAME, REDUNDANT_FRAME_HEADER, PADDING = 1, 3, 4, 6, 7, 15
+SHOWS_AGAIN = 0x80
+"""show_existing_frame, the first bit of a frame header."""
 KEY_FRAME = 0
 REDUCED_STILL = 0x08
 """reduced_still_picture_header, in a sequence header's first byte."""
@@ -40,12 +42,11 @@ class Obu(NamedTuple):
 def coded_pictures(packet: bytes) -> int:
     """Pictures that decoding a packet takes, shown or hidden; those that it shows again are none."""
     count = end = 0
+    heads = PictureHeads()
     try:
         for obu in obus_of(packet):
             end = obu.end
-            # The first bit of a frame header is show_existing_frame.
-            if obu.kind in (FRAME, FRAME_HEADER) and not packet[obu.begin : obu.begin + 1] >= b"\x80":
-                count += 1
+            count += heads.begins(obu, packet) and not _shows_again(obu, packet)
     except HeaderError:
         # Decoders end here, too.
         return count
@@ -63,18 +64,44 @@ def padding_bytes(packet: bytes) -> int:
 def is_keyframe(packet: bytes) -> bool:
     """True if the picture that a packet shows is a key frame; of those that are shown again, none is."""
     found = False
+    heads = PictureHeads()
     try:
         for obu in obus_of(packet):
             if obu.kind == SEQUENCE_HEADER and packet[obu.begin : obu.begin + 1] and packet[obu.begin] & REDUCED_STILL:
                 # All pictures of such a sequence are whole, and their headers have none of what is read below.
                 return True
-            if obu.kind in (FRAME, FRAME_HEADER) and not obu.spatial_id and obu.begin < len(packet):
+            if heads.begins(obu, packet) and not obu.spatial_id and obu.begin < len(packet):
                 repeats, kind, shown = (packet[obu.begin] >> 7, packet[obu.begin] >> 5 & 3, packet[obu.begin] >> 4 & 1)
                 if repeats or shown:
                     found = not repeats and kind == KEY_FRAME
     except HeaderError:
         return False
     return found
+
+
+class PictureHeads:
+    """Tells the OBUs of a packet that begin a picture, in order."""
+
+    def __init__(self) -> None:
+        self._awaits_tiles = False
+
+    def begins(self, obu: Obu, packet: bytes) -> bool:
+        """True if a decoder takes the OBU for the head of a picture.
+
+        A redundant header is a copy of the one before (5.9.1). Where there is none, which the specification forbids
+        (6.8.1), dav1d takes it for a head; and so it does behind a picture's last tiles. Which are the last is not
+        read: the few streams that repeat headers between tiles count for more pictures than they have.
+        """
+        is_head = obu.kind in (FRAME, FRAME_HEADER) or (obu.kind == REDUNDANT_FRAME_HEADER and not self._awaits_tiles)
+        if is_head:
+            self._awaits_tiles = obu.kind != FRAME and not _shows_again(obu, packet)
+        elif obu.kind == TILE_GROUP:
+            self._awaits_tiles = False
+        return is_head
+
+
+def _shows_again(obu: Obu, packet: bytes) -> bool:
+    return packet[obu.begin : obu.begin + 1] >= bytes([SHOWS_AGAIN])
 
 
 def obus_of(packet: bytes) -> Iterator[Obu]:

@@ -3,11 +3,9 @@ Nothing here is trusted."""
 
 from typing import Final, NamedTuple
 
-from sampler.demux.codecs.av1 import FRAME, FRAME_HEADER, KEY_FRAME, Obu
+from sampler.demux.codecs.av1 import FRAME, FRAME_HEADER, KEY_FRAME, REDUNDANT_FRAME_HEADER, Obu
 from sampler.demux.codecs.bits import Bits
 
-REDUNDANT_FRAME_HEADER: Final = 7
-"""dav1d takes one for a header where there was none before."""
 HEADERS: Final = frozenset([FRAME_HEADER, FRAME, REDUNDANT_FRAME_HEADER])
 INTRA_ONLY_FRAME, SWITCH_FRAME = 2, 3
 BY_PICTURE: Final = 2

@@ -25,6 +25,8 @@ MPEG_DECODERS: Final = frozenset(["mpeg2video", "mpeg4"])
 last, and some all."""
 MPEG4_STUFFING: Final = re.compile(b"\x00\x00\x01\xc3\xff*")
 """stuffing_start_code, with what an encoder of constant rate writes after it (ISO/IEC 14496-2, 6.2.1)."""
+MPEG4_NOTHING: Final = re.compile(b"(?:\x00\x00\x01(?:\xc3\xff*|\xb1))+")
+"""That, and visual_object_sequence_end_code: all that may follow a sequence's last picture."""
 
 ZEROS: Final = bytes(4096)
 
@@ -47,6 +49,12 @@ def read_head(codec: str, packet: bytes) -> PictureHead:
         leading=LEADING[codec](packet) if codec in LEADING and pictures == 1 else None,
         pictures=pictures,
     )
+
+
+def is_nothing(codec: str, packet: bytes) -> bool:
+    """True if a packet holds what the last picture may be followed by, and no more: FFmpeg parts a stream before that,
+    and its decoder refuses it. No player shows anything of it."""
+    return not packet or (codec == "mpeg4" and MPEG4_NOTHING.fullmatch(packet) is not None)
 
 
 def _is_mpeg2_keyframe(packet: bytes) -> bool:

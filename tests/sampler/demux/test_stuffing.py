@@ -62,6 +62,39 @@ def test_stuffing_takes_nothing_of_the_budget(decoder: Decoder, name: str, profi
     assert segment.duration_seconds == pytest.approx(SECONDS, abs=0.1)
 
 
+STUFFING, END = b"\0\0\1\xc3" + b"\xff" * 500, b"\0\0\1\xb1"
+
+
+@pytest.mark.parametrize("behind", [STUFFING, END, STUFFING + END], ids=["stuffing", "end", "both"])
+@pytest.mark.parametrize("place", [0, GOP // 2, GOP], ids=["first", "inside", "last"])
+def test_stuffing_and_an_end_alone_are_no_damaged_picture(decoder: Decoder, behind: bytes, place: int) -> None:
+    """FFmpeg parts a stream before what follows its last picture: each honest segment would be reported as damaged."""
+    data = encode(Recipe(codec="mpeg4", options={"g": str(GOP)}), steady(GOP))
+    packets = coded_in(data)
+    packets[place:place] = [Coded(behind, keyframe=False)]
+    segment = decoder.sample(mp4_of(packets, data), profile=BALANCED, seed=b"stuffed")
+
+    assert segment.notes == ()
+    assert segment.frames_total == GOP
+    assert segment.unmoderated == ()
+
+
+def test_the_last_stuffing_of_a_transport_stream_is_no_picture(decoder: Decoder) -> None:
+    """It would count as one, and each segment of constant rate as damaged."""
+    segment = decoder.sample(STUFFED["MPEG-4"](), profile=BALANCED, seed=b"stuffed")
+
+    assert segment.notes == ()
+    assert segment.frames_total == SECONDS * RATE
+
+
+def test_a_sample_without_a_picture_that_is_neither_is_damage(decoder: Decoder) -> None:
+    """Whatever decoders refuse could be passed over by a few bytes of stuffing in front of it."""
+    data = encode(Recipe(codec="mpeg4", options={"g": str(GOP)}), steady(GOP))
+    packets = [*coded_in(data), Coded(STUFFING + b"\0\0\1\xb2words", keyframe=False)]
+
+    assert decoder.sample(mp4_of(packets, data), profile=BALANCED, seed=b"stuffed").notes == ("damaged",)
+
+
 def test_a_broadcast_in_mpeg2_is_sampled_at_the_rates_of_television(decoder: Decoder) -> None:
     """A picture of it costs less than H.264's, and so do its bytes: half of each segment would not be moderated."""
     chance = np.random.default_rng(3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clips import RATE, card, clip, held, photo, shade
 from hostile_media import segment
-from media import cut, encode, steady, x264
+from media import cut, encode, filtered, steady, x264
 from padded_clips import X264, mildly, padded, with_insert
 from stand_in import LATER, LIE, STAND_IN
 from tinymodels import classifier, load_classifiers, mean_model
@@ -72,6 +72,21 @@ def test_a_concealed_picture_is_hashed_and_covers_nothing(pipeline: Pipeline) ->
     assert not smeared.deduplicated
     assert others
     assert all(sample.scores for sample in others)
+    assert verdict.degraded == ()
+
+
+def test_a_further_view_of_many_is_hashed_and_takes_nothing_from_its_picture(pipeline: Pipeline) -> None:
+    """Time that is moderated would count as unclassified, or the segment as degraded, for each picture shown twice."""
+    many = encode(x264(keyint=1), steady(100), lambda index: index // 5)
+    turned = filtered(many, "h264_metadata=display_orientation=insert:rotate=180")
+    verdict = pipeline.moderate(turned, context=LIVE, seed=SEED)
+    hashed = [sample for sample in verdict.samples if not sample.classified]
+    assert len(hashed) > 4
+    assert {sample.pts_seconds for sample in hashed} <= {
+        sample.pts_seconds for sample in verdict.samples if sample.classified
+    }
+    assert not any(sample.scores or sample.deduplicated or sample.concealed for sample in hashed)
+    assert {stretch.reason for stretch in verdict.unmoderated} <= {"budget"}
     assert verdict.degraded == ()
 
 

@@ -16,6 +16,13 @@ from sampler.errors import TooLargeError
 
 AV1_PICTURE, AV1_REPEAT, AV1_PADDING = b"\x32\x02\x30\x00", b"\x1a\x01\x88", b"\x7a\x00"
 """OBUs: a frame, a frame header that shows an earlier one again, and padding of no bytes."""
+AV1_HEAD, AV1_TILES, AV1_COPY, AV1_COPIED_REPEAT = (
+    b"\x1a\x02\x30\x00",
+    b"\x22\x01\x00",
+    b"\x3a\x02\x30\x00",
+    b"\x3a\x01\x88",
+)
+"""A frame header, a group of its tiles, and redundant frame headers."""
 VP9_PICTURE, VP9_HIDDEN, VP9_REPEAT = b"\x86\x00\x40\x92", b"\x84\x00\x40\x92", b"\x8a"
 PICTURES = 50
 LARGE = replace(AV1, width=640, height=360)
@@ -49,6 +56,12 @@ def crowd(data: bytes, number: int, copies: int) -> bytes:
         ("libdav1d", AV1_PICTURE * 3 + AV1_REPEAT + AV1_PADDING, 3),
         ("libdav1d", AV1_REPEAT, 0),
         ("libdav1d", b"\x32\xff\xff", 0),
+        ("libdav1d", AV1_HEAD + AV1_COPY + AV1_COPY + AV1_TILES, 1),
+        ("libdav1d", AV1_COPY + AV1_TILES, 1),
+        ("libdav1d", (AV1_COPY + AV1_TILES) * 3, 3),
+        ("libdav1d", AV1_PICTURE + AV1_COPY + AV1_TILES, 2),
+        ("libdav1d", AV1_REPEAT + AV1_COPY + AV1_TILES, 1),
+        ("libdav1d", AV1_COPIED_REPEAT, 0),
         ("libdav1d", AV1_PADDING * OBUS + bytes(5 * LEAST_PICTURE_BYTES), 5),
         ("vp9", VP9_PICTURE, 1),
         ("vp9", VP9_REPEAT, 0),
