@@ -15,6 +15,7 @@
   let staying = false // on the way to another page of this case, which renews the hold itself
   let renewedAt = Date.now()
   let untilMs = 0
+  let unanswered = false // the page says that the desk does not answer
 
   const post = (path, fields = {}) => fetch(address + path, {
     method: "POST",
@@ -54,8 +55,10 @@
       if (told.lost) return lose(told.lost)
       renewedAt = Date.now()
       untilMs = told.until_ms
+      unanswered = false
       tell("offline", "")
     } catch {
+      unanswered = true
       const text = seen("hold-bar")?.dataset.offline || ""
       tell("offline", text.replace("{at}", untilMs ? clock(untilMs) : "–"))
     }
@@ -141,7 +144,7 @@
       if (mine && !now.mine) {
         await renewing // one that is on its way may be from before
         await renew() // it says who took it
-      } else if (mine && now.lease_ms < SHORT_MS) void renew()
+      } else if (mine && (unanswered || now.lease_ms < SHORT_MS)) void renew()
       const count = seen("open-count")
       if (count && now.queue !== null) count.textContent = now.queue.toLocaleString("en")
       seen("news").hidden = now.evidence === page.dataset.evidence && now.mine === mine

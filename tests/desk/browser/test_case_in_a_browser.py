@@ -124,6 +124,29 @@ def test_a_renewal_that_hangs_is_not_the_last(page_of: PageOf, redis: Redis, cas
     expect(page.locator("#offline")).to_be_hidden(timeout=30_000)
 
 
+LOSES_ANSWERS = """() => {
+  const real = window.fetch
+  window.loses = true
+  window.fetch = async (path, options) => {
+    const answer = await real(path, options)
+    if (window.loses && path.endsWith("/renew")) throw new TypeError("the answer is lost")
+    return answer
+  }
+}"""
+
+
+def test_a_page_whose_answer_was_lost_says_soon_that_the_desk_is_back(page_of: PageOf, case_id: str) -> None:
+    """The hold was renewed, and the page would say for a minute more that the desk does not answer."""
+    page = taken(page_of("kim"), case_id)
+    page.clock.run_for(10_000)
+    page.evaluate(LOSES_ANSWERS)
+    page.clock.run_for(MINUTE_MS)
+    expect(page.locator("#offline")).to_be_visible(timeout=30_000)
+    page.evaluate("window.loses = false")
+    page.clock.run_for(4_000)
+    expect(page.locator("#offline")).to_be_hidden()
+
+
 def test_a_hold_with_a_reason_outlasts_its_page(page_of: PageOf, redis: Redis, case_id: str) -> None:
     """A moderator who waits for an answer would find the case with somebody else."""
     page = taken(page_of("kim"), case_id)
