@@ -21,7 +21,7 @@ from sampler.child.decoder_pool import INPUTS_A_PROCESS
 from sampler.child.fork_server_handle import KEPT_MEMORY
 from sampler.child.outbox import Outbox, flatness
 from sampler.child.track import Inputs, sample_track
-from sampler.decode.planes import StoredPicture, views_of
+from sampler.decode.presentation.planes import StoredPicture, views_of
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.source import InputFile
 from sampler.limits import Limits

@@ -32,7 +32,7 @@ class SamplingProfile(BaseModel):
     `budget`."""
     exact_pictures: bool = False
     """True if the loop filter always runs. Else it is left out where most pictures must be decoded, or suspected cuts
-    alone, which moves PDQ by 2 to 4 bits in the mean (sampler/decode/thrift.py)."""
+    alone, which moves PDQ by 2 to 4 bits in the mean (sampler/decode/runs/thrift.py)."""
 
 
 ECONOMY: Final = SamplingProfile(

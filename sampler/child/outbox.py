@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sampler.child import wire
-from sampler.decode.planes import StoredPicture, views_of
+from sampler.decode.presentation.planes import StoredPicture, views_of
 from sampler.errors import DecoderMemoryError
 from sampler.limits import BATCH_BYTES, BATCH_PICTURES
 from sampler.picture import LUMA_MIN, LUMA_SPAN, Plane

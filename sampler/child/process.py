@@ -22,7 +22,7 @@ from sampler.child.fork_server import run_fork_server
 from sampler.child.outbox import Outbox
 from sampler.child.track import Inputs, sample_track
 from sampler.child.warm_up import warm_up
-from sampler.decode.planes import StoredPicture
+from sampler.decode.presentation.planes import StoredPicture
 from sampler.decode.stills import decode_still
 from sampler.demux.libav import translate
 from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM

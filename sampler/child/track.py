@@ -14,10 +14,10 @@ from sampler.child.leading import LeadingPictures, leading_plan, only_leading
 from sampler.child.outbox import Outbox
 from sampler.child.pages import in_small_pages, small_pages
 from sampler.decode.execute import Executor
-from sampler.decode.planes import store
+from sampler.decode.presentation.planes import store
+from sampler.decode.presentation.shown import ODD_COLOURS, ShownOtherwise
+from sampler.decode.presentation.view import View
 from sampler.decode.settled import DecodedTarget
-from sampler.decode.shown import ODD_COLOURS, ShownOtherwise
-from sampler.decode.views import View
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.primer import Primer

@@ -8,20 +8,20 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from config.profiles import SamplingProfile
-from sampler.decode.cells import Cells, means_differ
-from sampler.decode.decoding_meter import DecodingMeter
+from sampler.decode.decoders.decoding_meter import DecodingMeter
+from sampler.decode.decoders.run_decoder import RunDecoder
+from sampler.decode.decoders.second_decoder import second_decoder
 from sampler.decode.latest_sample import LatestSample
-from sampler.decode.lookout import Lookout
-from sampler.decode.needed import decodable, needed_packets
-from sampler.decode.over_bound import refused_suspects
-from sampler.decode.probe import is_predicted, prober
-from sampler.decode.probed_runs import probed_run
-from sampler.decode.restless import watched_where_cheaper
-from sampler.decode.run_decoder import RunDecoder
-from sampler.decode.scenes import SceneWatch
-from sampler.decode.second_decoder import second_decoder
+from sampler.decode.runs.needed import decodable, needed_packets
+from sampler.decode.runs.over_bound import refused_suspects
+from sampler.decode.runs.probe import is_predicted, prober
+from sampler.decode.runs.probed_runs import probed_run
+from sampler.decode.runs.restless import watched_where_cheaper
+from sampler.decode.runs.thrift import is_thrifty
+from sampler.decode.scenes.cells import Cells, means_differ
+from sampler.decode.scenes.lookout import Lookout
+from sampler.decode.scenes.scene_watch import SceneWatch
 from sampler.decode.settled import DecodedTarget, settled
-from sampler.decode.thrift import is_thrifty
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS

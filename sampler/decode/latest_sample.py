@@ -2,7 +2,7 @@
 
 import math
 
-from sampler.decode.scenes import SceneWatch
+from sampler.decode.scenes.scene_watch import SceneWatch
 from sampler.decode.settled import DecodedTarget
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 

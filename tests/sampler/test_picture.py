@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampler.decode.planes import store
+from sampler.decode.presentation.planes import store
 from sampler.picture import MATRICES, YCGCO, Picture, Plane
 
 COLOURS = {

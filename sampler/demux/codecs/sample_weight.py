@@ -1,6 +1,7 @@
 """Cost of decoding a macroblock, by the samples that it has. Runs in the decoder child.
 
-Nothing here is trusted: where a head promises less than comes, decoding ends sooner (sampler/decode/decoding_meter.py).
+Nothing here is trusted: where a head promises less than comes, decoding ends sooner
+(sampler/decode/decoders/decoding_meter.py).
 """
 
 from sampler.demux.codecs import av1, vp9

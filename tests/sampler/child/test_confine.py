@@ -207,7 +207,7 @@ import os, socket, sys
 from sampler.child.confine import confine_decoder, confine_fork_server
 from sampler.errors import DecoderMemoryError
 from sampler.child.outbox import Outbox
-from sampler.decode.planes import StoredPicture
+from sampler.decode.presentation.planes import StoredPicture
 files = [os.memfd_create("a"), os.memfd_create("b")]
 confine_fork_server(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
 confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)

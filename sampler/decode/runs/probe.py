@@ -21,7 +21,7 @@ from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from sampler.decode.cells import COLUMNS, ROWS, WINDOW_COLUMNS, WINDOW_ROWS
+from sampler.decode.scenes.cells import COLUMNS, ROWS, WINDOW_COLUMNS, WINDOW_ROWS
 from sampler.demux.codecs.shortened import Shortener
 from sampler.demux.rewriting import rewritten
 

@@ -13,7 +13,7 @@ from padded_clips import CLOSED, GOP, PICTURES, SIZE, START, STOP, X264, driftin
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.decode.probe import prober
+from sampler.decode.runs.probe import prober
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.source import InputFile

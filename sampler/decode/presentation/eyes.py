@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from av.video.frame import VideoFrame
 
-from sampler.decode.views import FIELDS, View
+from sampler.decode.presentation.view import FIELDS, View
 from sampler.demux.codecs.render_sizes import RenderSize
 
 SIDE_BY_SIDE, TOP_AND_BOTTOM, ROW_BY_ROW = 1, 2, 6

@@ -3,11 +3,11 @@
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sampler.decode.eyes import eyes_of, is_all_around
-from sampler.decode.orientations import Orientations
-from sampler.decode.planes import MATRICES, NO_MATRICES, matrix_of, store
-from sampler.decode.planes import views_of as views_of_planes
-from sampler.decode.views import View, crops, views_of
+from sampler.decode.presentation.eyes import eyes_of, is_all_around
+from sampler.decode.presentation.orientations import Orientations
+from sampler.decode.presentation.planes import MATRICES, NO_MATRICES, matrix_of, store
+from sampler.decode.presentation.planes import views_of as views_of_planes
+from sampler.decode.presentation.view import View, crops, views_of
 from sampler.demux.codecs.render_sizes import RenderSize, RenderSizes
 from sampler.demux.container import SNIFF_BYTES, Container, sniff
 from sampler.demux.mp4.aperture import CROPPED, apertures

@@ -10,8 +10,8 @@ from kinds import x265
 from media import FRAME_SECONDS, Recipe, encode, encode_pictures, in_mp4, photograph, steady, x264
 from numpy.typing import NDArray
 
-from sampler.decode.needed import leaned_on
-from sampler.decode.probe import PROBED_AFTER, Prober, prober
+from sampler.decode.runs.needed import leaned_on
+from sampler.decode.runs.probe import PROBED_AFTER, Prober, prober
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import runs

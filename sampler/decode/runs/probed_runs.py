@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from sampler.decode.needed import leaned_on
-from sampler.decode.probe import PROBED_AFTER, Prober
+from sampler.decode.runs.needed import leaned_on
+from sampler.decode.runs.probe import PROBED_AFTER, Prober
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
 from sampler.plan.planned_picture import PlannedPicture, proofs_of_all

@@ -6,8 +6,8 @@ no cuts, and their own packets show it.
 
 from collections.abc import Iterable
 
-from sampler.decode.probe import Prober
-from sampler.decode.probed_runs import ProbedRun, is_proven
+from sampler.decode.runs.probe import Prober
+from sampler.decode.runs.probed_runs import ProbedRun, is_proven
 from sampler.demux.packet_window import PacketWindow
 from sampler.plan.budget import DecodingBound
 from sampler.plan.planned_picture import proofs_of_all

@@ -18,10 +18,10 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sampler.decode.bounded_decoding import BoundedDecoding, PictureDecoder
-from sampler.decode.cells import Cells, cells_of
-from sampler.decode.libvpx import LIBRARY, LibvpxDecoder
-from sampler.decode.run_decoder import RunDecoder
+from sampler.decode.decoders.bounded_decoding import BoundedDecoding, PictureDecoder
+from sampler.decode.decoders.libvpx import LIBRARY, LibvpxDecoder
+from sampler.decode.decoders.run_decoder import RunDecoder
+from sampler.decode.scenes.cells import Cells, cells_of
 from sampler.demux.packet_window import PacketWindow
 from sampler.plan.run_plan import Decoding
 

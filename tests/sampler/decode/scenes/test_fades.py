@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sampler.decode.cells import COLUMNS, ROWS, Cells, luma_change
-from sampler.decode.fades import FadeWatch
+from sampler.decode.scenes.cells import COLUMNS, ROWS, Cells, luma_change
+from sampler.decode.scenes.fades import FadeWatch
 
 PICTURES_A_SECOND = 30
 

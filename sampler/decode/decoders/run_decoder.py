@@ -11,10 +11,10 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from sampler.decode.bounded_decoding import BoundedDecoding, PictureDecoder
-from sampler.decode.decoding_meter import DecodingMeter
-from sampler.decode.probe import EXACT_CROP, TELL_PREDICTION
-from sampler.decode.refresh import RefreshMap
+from sampler.decode.decoders.bounded_decoding import BoundedDecoding, PictureDecoder
+from sampler.decode.decoders.decoding_meter import DecodingMeter
+from sampler.decode.decoders.refresh import RefreshMap
+from sampler.decode.runs.probe import EXACT_CROP, TELL_PREDICTION
 from sampler.demux.codecs import av1, vp9
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun

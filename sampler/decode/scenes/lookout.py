@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from av.video.frame import VideoFrame
 
-from sampler.decode.cells import Cells
-from sampler.decode.scenes import Change, SceneWatch
+from sampler.decode.scenes.cells import Cells
+from sampler.decode.scenes.scene_watch import Change, SceneWatch
 from sampler.plan.budget import SampleBudget
 
 KNOWN_RESERVE, BEFORE_RESERVE = 0.5, 0.25

@@ -22,7 +22,7 @@ LEAST_SECONDS = 0.001
 
 
 class PictureDecoder(Protocol):
-    """A decoder: one of PyAV's, or libvpx (sampler/decode/libvpx.py)."""
+    """A decoder: one of PyAV's, or libvpx (sampler/decode/decoders/libvpx.py)."""
 
     name: str
     flags: int

@@ -29,7 +29,7 @@ class RefreshMap:
         """True if all of the picture is right.
 
         Args:
-            frame: decoded with `TELL_PREDICTION` (sampler/decode/probe.py).
+            frame: decoded with `TELL_PREDICTION` (sampler/decode/runs/probe.py).
             reference: whether pictures after it may be predicted from it.
         """
         if self.complete:

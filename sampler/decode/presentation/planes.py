@@ -7,7 +7,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from sampler.decode.views import WHOLE, View
+from sampler.decode.presentation.view import WHOLE, View
 from sampler.picture import YCGCO, Plane
 
 LAYOUTS = {

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from sampler.decode.cadence import Cadence
-from sampler.decode.cells import (
+from sampler.decode.scenes.cadence import Cadence
+from sampler.decode.scenes.cells import (
     CHANGED_SHARE,
     LUMA,
     UNUSUAL,
@@ -28,7 +28,7 @@ from sampler.decode.cells import (
     is_other,
     means_differ,
 )
-from sampler.decode.fades import FadeWatch
+from sampler.decode.scenes.fades import FadeWatch
 
 FLASH_LEVELS, FLASH_SHARE = 24.0, 0.4
 """Levels by which a cell must change (>), and share of such cells over which (>) a picture has nothing in common with

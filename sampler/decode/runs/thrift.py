@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from sampler.decode.needed import needed_packets
-from sampler.decode.probed_runs import ProbedRun
+from sampler.decode.runs.needed import needed_packets
+from sampler.decode.runs.probed_runs import ProbedRun
 from sampler.demux.packet_window import PacketWindow
 from sampler.plan.run_plan import RunPlan
 

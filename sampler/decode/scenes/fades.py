@@ -3,7 +3,7 @@
 from collections import deque
 from typing import NamedTuple
 
-from sampler.decode.cells import Cells, Lumas, luma_change
+from sampler.decode.scenes.cells import Cells, Lumas, luma_change
 
 RESTING_SECONDS = 0.15
 """A fade is over once nothing has changed for longer (>) than a picture of a slow camera lasts."""

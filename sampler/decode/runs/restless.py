@@ -7,8 +7,8 @@ pictures are compared, motion is not taken for cuts.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sampler.decode.needed import needed_packets
-from sampler.decode.probed_runs import ProbedRun
+from sampler.decode.runs.needed import needed_packets
+from sampler.decode.runs.probed_runs import ProbedRun
 from sampler.demux.packet_window import PacketWindow
 from sampler.frames import SampleReason
 from sampler.plan.planned_picture import PlannedPicture

@@ -1,0 +1,1 @@
+"""Runs of packets: which of them are decoded, and which suspects their own bits refute."""

@@ -1,0 +1,1 @@
+"""Comparison of pictures in a row: what is new, and when it has settled."""
