@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +110,19 @@ def decoded_image(answer: httpx.Response) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     return np.asarray(image, np.uint8)
+
+
+def picture_record(ref: str, **fields: Any) -> str:
+    """The record of a picture that lies in no store: pages about decisions read nothing else of it."""
+    record = EvidenceRecord(
+        ref=ref,
+        sha256="0" * 64,
+        picture_sha256="1" * 64,
+        kind=EvidenceKind.HIT,
+        capture_ms=1000,
+        stream_id="cam-1",
+        segment="s",
+        pts_seconds=0.0,
+        size_bytes=1,
+    )
+    return replace(record, **fields).to_json()

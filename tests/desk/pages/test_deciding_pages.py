@@ -5,6 +5,7 @@ import pytest
 from desk_server import RunningDesk
 from judging_page import case_of, decide, judging_form, words_of
 from people_made import Roster
+from pictures_kept import picture_record
 from redis import Redis
 from scene import Scene
 
@@ -230,20 +231,3 @@ def test_a_category_needs_somebody_who_looked(
     assert "You opened no picture" not in words_of(kim.get(f"/cases/{case}"))
     assert decide(kim, case, "csea_apparent", category_csea_apparent="A2").status_code == 303
     assert made(scene)[0][0] == "csea_apparent"
-
-
-def picture_record(ref: str) -> str:
-    from worker.evidence.item import EvidenceKind
-    from worker.evidence.record import EvidenceRecord
-
-    return EvidenceRecord(
-        ref=ref,
-        sha256="0" * 64,
-        picture_sha256="1" * 64,
-        kind=EvidenceKind.HIT,
-        capture_ms=1000,
-        stream_id="cam-1",
-        segment="s",
-        pts_seconds=0.0,
-        size_bytes=1,
-    ).to_json()

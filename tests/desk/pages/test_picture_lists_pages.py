@@ -5,14 +5,13 @@ import pytest
 from desk_server import RunningDesk
 from judging_page import case_of, decide, judging_form, words_of
 from people_made import Roster
+from pictures_kept import picture_record
 from redis import Redis
 from scene import Scene
 
 from worker.audit.entries import Act, append_entry, audit_entry
 from worker.bank.keys import CHANGES, PROPOSED
 from worker.bank.own_lists import proposer_of
-from worker.evidence.item import EvidenceKind
-from worker.evidence.record import EvidenceRecord
 from worker.queue.claims import take
 
 GOOD, POOR = "5a" * 16, "6b" * 16
@@ -25,25 +24,9 @@ def case(scene: Scene, roster: Roster) -> tuple[str, str]:
     roster.add("kim")
     incident = scene.raise_incident("cam-1")
     for ref, quality in ((GOOD, 92), (POOR, 60)):
-        scene.redis.hset(f"lw:evidence:{incident}", ref, picture(ref, quality))
+        scene.redis.hset(f"lw:evidence:{incident}", ref, picture_record(ref, pdq=HASH, pdq_quality=quality))
     take(scene.redis, roster.lead)
     return case_of(scene.redis, incident), incident
-
-
-def picture(ref: str, quality: int) -> str:
-    return EvidenceRecord(
-        ref=ref,
-        sha256="0" * 64,
-        picture_sha256="1" * 64,
-        kind=EvidenceKind.HIT,
-        capture_ms=1000,
-        stream_id="cam-1",
-        segment="s",
-        pts_seconds=0.0,
-        size_bytes=1,
-        pdq=HASH,
-        pdq_quality=quality,
-    ).to_json()
 
 
 def sees(redis: Redis, name: str, *refs: str, shown: str = "clear") -> None:
