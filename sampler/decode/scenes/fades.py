@@ -49,6 +49,11 @@ class FadeWatch:
         self._path = self._until = None
         self._past.clear()
 
+    @property
+    def goes_on(self) -> bool:
+        """True while a change builds up."""
+        return self._until is not None
+
     def rests(self, seconds: float) -> bool:
         """True if a picture that repeats the one before ends a fade."""
         if self._until is None or seconds - self._changed_seconds <= RESTING_SECONDS:

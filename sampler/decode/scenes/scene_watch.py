@@ -47,7 +47,9 @@ them: motion goes on more evenly."""
 BLENDED_SHARE = 0.2
 """Share of changed cells over which (>) the latest sample may show a blend of two scenes, taken while one of them came
 in piece by piece."""
-
+FADED_SHARE = 0.1
+"""The same, where that sample was taken while a change built up, which has settled since: its gap may put it near the
+end, where it shows most of what came and matches no list."""
 REPEATED_SHARE = 0.05
 """Share of changed cells up to which (<=) a picture repeats the latest sample. At a GOP of 1 s, where a keyframe may
 come while a photograph is wiped in, the whole of it was matched in 21 of 22 with this, in 17 with 0.1 to 0.4."""
@@ -87,7 +89,7 @@ class SceneWatch:
         self._usual: Measures | None = None
         self._usual_faint: Lumas | float = 0.0
         self._known: deque[Cells] = deque(maxlen=KNOWN)
-        self._blended = False
+        self._blended = self._fading = self._has_settled = False
         self._fades = FadeWatch()
         self._cadence = Cadence()
         self._stirred = 0.0
@@ -133,10 +135,12 @@ class SceneWatch:
         if not repeats:
             self._pace_before, self._pace = self._pace, pace
         if not is_cut and np.abs(cells.luma - before.luma).max() < REPEATED_LEVELS:
-            if not self._fades.rests(seconds) and (repeats or not self._has_calmed(pace, stirs=False)):
+            rests = self._fades.rests(seconds)
+            if not rests and (repeats or not self._has_calmed(pace, stirs=False)):
                 return None
             self._stirred = 0.0
-            return self._settled(cells)
+            self._has_settled = True
+            return self._settled(cells, faded=rests)
         self._cells = cells
         stirs = is_other(change[LUMA])
         # Motion moves on to the cells beside it.
@@ -147,22 +151,22 @@ class SceneWatch:
             self._usual_faint = np.maximum(around_faint, FADING * self._usual_faint)
         elif not isinstance(self._usual_faint, float):
             self._usual_faint *= FADING
-        settled = not repeats and (
-            self._fades.has_settled(cells, change[LUMA], seconds, is_cut=is_cut) or self._has_calmed(pace, stirs=stirs)
-        )
+        faded = not repeats and self._fades.has_settled(cells, change[LUMA], seconds, is_cut=is_cut)
+        settled = faded or (not repeats and self._has_calmed(pace, stirs=stirs))
+        self._has_settled = settled
         if is_cut or settled:
             self._stirred = 0.0
         flashes = follows and stirs and (change[LUMA] > FLASH_LEVELS).mean() > FLASH_SHARE
         if is_cut:
             return Novelty(Change.CUT, self._is_known(cells))
         if settled:
-            return self._settled(cells)
+            return self._settled(cells, faded=faded)
         return Novelty(Change.FLASH, self._is_known(cells)) if flashes else None
 
     def remember(self, frame: VideoFrame, *, blended: bool = False) -> None:
         """Remembers a picture that was taken as a sample; `blended`: it may show a scene of which more is to come."""
         self._known.append(self.measured.of(frame))
-        self._blended = blended
+        self._blended, self._fading = blended, self._fades.goes_on and not self._has_settled
         self.strayed = False
 
     def repeats(self, frame: VideoFrame) -> bool:
@@ -182,9 +186,11 @@ class SceneWatch:
         # A keyframe codes all anew, so the picture itself changes.
         return not self.strayed and self._pace_before > MOVING_LEVELS
 
-    def _settled(self, cells: Cells) -> Novelty | None:
+    def _settled(self, cells: Cells, *, faded: bool) -> Novelty | None:
         """News of a picture that has settled; None: the latest sample shows it."""
         share = BLENDED_SHARE if self._blended else CHANGED_SHARE
+        if faded and self._fading:
+            share = FADED_SHARE
         if self._known and not means_differ(self._known[-1], cells, share=share):
             return None
         return Novelty(Change.SETTLED, self._is_known(cells))

@@ -240,6 +240,21 @@ def test_a_sample_of_a_blend_is_not_the_last_of_what_comes_in(decoder: Decoder) 
     assert seen(segment, start, stop)
 
 
+def test_a_sample_that_falls_into_a_change_is_not_the_last_of_what_comes_in(decoder: Decoder) -> None:
+    """Its gap is drawn: some segments had a blend sampled that was too much like the whole to sample that as well."""
+    start, stop, duration = 40, 58, 10
+
+    def wiped(index: int) -> Luma:
+        share = np.clip(min(index - start, stop - index) / duration + 1, 0.0, 1.0)
+        return np.where(WIPED["by blocks"] < share, OTHER, GROUND)
+
+    data = encode_pictures(AV1, steady(PICTURES), wiped)
+    segments = [decoder.sample(data, profile=BALANCED, seed=bytes([seed])) for seed in range(24)]
+
+    assert any(seen(segment, start - 4, start) for segment in segments)
+    assert all(seen(segment, start, stop) for segment in segments)
+
+
 def test_a_file_s_busy_beginning_leaves_the_rest_its_samples() -> None:
     """A scan of a trailer took 107 of its 120 pictures in the first four seconds."""
     flashes = patterns(PICTURES, 3)
