@@ -348,6 +348,92 @@ def test_moderated_segments_end_the_gap(site: Site) -> None:
     assert [event["subject"] for event in site.raised()] == ["c"], "a picture now and then is not enough"
 
 
+def pass_by(site: Site, stream_id: str, ms: int) -> None:
+    """As if the stream's latest records were from `ms` before."""
+    site.let_pass(stream_id, ms)
+    for name in ("blind_since_ms", "blind_noted_ms"):
+        if kept := site.redis.hget(stream_key(stream_id), name):
+            site.redis.hset(stream_key(stream_id), name, int(kept) - ms)
+    if since := site.redis.hget(stream_key(stream_id), "blind_since_ms"):
+        site.redis.zadd(BLIND, {stream_id: int(since)})
+
+
+@pytest.mark.parametrize("lost", [{"failed_encrypted": 2_000}, {"skipped_budget": 2_000}, {"failed_timeout": 2_000}])
+def test_a_segment_now_and_then_does_not_hide_that_the_others_are_lost(site: Site, lost: dict[str, int]) -> None:
+    """A broadcaster who encrypts two segments of three would be seen by viewers and by no moderator."""
+    site.live("a", "b", "c", "d")
+    for _ in range(25):
+        for parts in (lost, lost, {"moderated": 2_000}):
+            settle_segment(site, "b", **parts)
+            pass_by(site, "b", 2_000)
+    assert site.raised() == [], "it was moderated just now"
+    settle_segment(site, "b", **lost)
+    assert [(event["subject"], event["data"]["rule"]) for event in site.raised()] == [("b", "coverage-gap")]
+
+
+def test_one_lost_segment_of_five_calls_nobody(site: Site) -> None:
+    """A stream whose origin loses some segments would call a moderator again and again."""
+    site.live("a", "b", "c", "d")
+    for _ in range(100):
+        for parts in ({"failed_lost": 2_000}, *[{"moderated": 2_000}] * 4):
+            settle_segment(site, "b", **parts)
+            pass_by(site, "b", 2_000)
+    settle_segment(site, "b", failed_lost=2_000)
+    assert site.raised() == []
+
+
+def list_more(site: Site, stream_id: str, *segments: tuple[str, str], from_sequence: int) -> None:
+    """Lists these segments, (lines before EXTINF, name), and polls the stream two seconds later."""
+    head = f"#EXTM3U\n#EXT-X-VERSION:8\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{from_sequence}\n"
+    listed = "".join(f"{before}#EXTINF:2,\n{name}\n" for before, name in segments)
+    site.origins[0].bodies[f"/live/{stream_id}.m3u8"] = (head + listed).encode()
+    pass_by(site, stream_id, 2_000)
+    site.poll(stream_id)
+
+
+def test_segments_that_their_origin_marks_as_missing_call_a_moderator(site: Site) -> None:
+    """A broadcaster who writes EXT-X-GAP, which some players ignore, would be seen by viewers and by no moderator."""
+    site.live("a", "b", "c", "d")
+    for sequence in range(1, 30):
+        list_more(site, "b", ("#EXT-X-GAP\n", f"{sequence}.ts"), from_sequence=sequence)
+    assert site.raised() == [], "it may be over in a moment"
+    for sequence in range(30, 40):
+        list_more(site, "b", ("#EXT-X-GAP\n", f"{sequence}.ts"), from_sequence=sequence)
+    (event,) = site.raised()
+    assert (event["subject"], event["data"]["gap"]["reason"]) == ("b", "gap")
+
+
+def test_segments_that_are_listed_between_two_polls_only_call_a_moderator(site: Site) -> None:
+    """A broadcaster whose playlist runs past ours would be seen by viewers and by no moderator."""
+    site.live("a", "b", "c", "d")
+    for sequence in range(10, 410, 10):
+        list_more(site, "b", ("", f"{sequence}.ts"), from_sequence=sequence)
+        site.settle("b")
+    list_more(site, "b", ("", "500.ts"), from_sequence=500)
+    (event,) = site.raised()
+    assert (event["subject"], event["data"]["gap"]["reason"]) == ("b", "left_window")
+
+
+def test_a_flood_of_segments_calls_a_moderator(site: Site) -> None:
+    """A broadcaster who lists more than a stream may have waiting would be seen by viewers and by no moderator."""
+    site.live("a", "b", "c", "d")
+    for sequence in range(10, 410, 10):
+        names = [("", f"{one}.ts") for one in range(sequence, sequence + 10)]
+        list_more(site, "b", *names, from_sequence=sequence)
+    (event,) = site.raised()
+    assert (event["subject"], event["data"]["gap"]["reason"]) == ("b", "stream_backlog")
+
+
+def test_segments_that_left_the_window_while_nobody_polled_call_nobody(site: Site) -> None:
+    """A restart of all workers would call a moderator for each stream."""
+    site.live("a", "b", "c", "d")
+    for sequence in (40, 80, 120):
+        pass_by(site, "b", 90_000)
+        list_more(site, "b", ("", f"{sequence}.ts"), from_sequence=sequence)
+    assert site.show("b")["reasons"]["missed: left_window"] > 100
+    assert site.raised() == []
+
+
 def test_two_unreadable_streams_of_one_server_do_not_hide_each_other(site: Site) -> None:
     """A broadcaster with two encrypted streams on one server would pass for an outage."""
     site.live("a", "b", "c", "d", "e", "f", "g")

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from worker.ingest.coverage.ledger import AFTER_END, UNSHOWN_SECONDS
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist
-from worker.ingest.playlist.outcome import Missed, MissedReason
+from worker.ingest.playlist.outcome import STREAM_BACKLOG, Missed, MissedReason, PollAdvance
+from worker.ingest.playlist.playlist_diff import was_away
 
 GONE = frozenset({"http_404", "http_410"})
 """Reasons of a failed poll with which an origin answers that there is no such playlist."""
@@ -25,6 +26,10 @@ MAX_UNSEEN_MS = 10 * 60_000
 CAME_BACK_MS = 60_000
 """From (>=) this much `unseen_ms` on, 404 and 410 are no end of the broadcast: it came back from them before. Restarts
 take less."""
+
+
+_PASSED_BY = frozenset({MissedReason.LEFT_WINDOW, MissedReason.OUTAGE})
+"""Missed though polls went on, unless they did not: then the polls are the cause."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,21 @@ def provisional_gap(cursor: Cursor) -> ProvisionalGap | None:
         from_ms=cursor.missing_since_ms - (cursor.unseen_ms if failing else 0),
         calls=failing and (not gone or cursor.unseen_ms >= CAME_BACK_MS),
     )
+
+
+def hidden_ms(cursor: Cursor, step: PollAdvance, now_ms: int) -> dict[str, int]:
+    """Time by ledger reason in which the stream went on, was polled, and was not seen: marked as missing by its origin
+    (EXT-X-GAP), jumped over, or more than it may have pending.
+
+    Args:
+        cursor: as it was before the poll.
+    """
+    found: dict[str, int] = {STREAM_BACKLOG: step.skipped_ms} if step.skipped_ms else {}
+    away = was_away(cursor, now_ms)
+    for missed in step.missed:
+        if missed.reason is MissedReason.GAP or (missed.reason in _PASSED_BY and not away):
+            found[missed.reason.value] = found.get(missed.reason.value, 0) + missed.duration_ms
+    return found
 
 
 def unshown(cursor: Cursor, now_ms: int, *, shown_ms: int) -> tuple[Cursor, dict[str, int]]:

@@ -23,7 +23,7 @@ def possible_restarts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -
     if cursor.state is StreamState.ENDED:
         doubtful = went_on or not playlist.ended
     else:
-        doubtful = _was_away(cursor, now_ms) or (cursor.state is StreamState.STALLED and went_on)
+        doubtful = was_away(cursor, now_ms) or (cursor.state is StreamState.STALLED and went_on)
     if not (doubtful or went_back):
         return ()
     names = {seen.sequence: seen.name for seen in cursor.seen}
@@ -61,7 +61,7 @@ def relate(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, validators_chan
     return Reading.MOVED
 
 
-def _was_away(cursor: Cursor, now_ms: int) -> bool:
+def was_away(cursor: Cursor, now_ms: int) -> bool:
     """No playlist was read for so long that segments may have come into the window and left it meanwhile."""
     if cursor.last_read_ms is None or cursor.next_sequence is None:
         return False
@@ -70,7 +70,7 @@ def _was_away(cursor: Cursor, now_ms: int) -> bool:
 
 def note_outage(cursor: Cursor, now_ms: int) -> Cursor:
     """The cursor of a stream that is read again at `now_ms`, with the outage before; after the end there is none."""
-    if cursor.last_read_ms is None or cursor.state is StreamState.ENDED or not _was_away(cursor, now_ms):
+    if cursor.last_read_ms is None or cursor.state is StreamState.ENDED or not was_away(cursor, now_ms):
         return cursor
     return replace(
         cursor,

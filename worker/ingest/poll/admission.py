@@ -10,7 +10,7 @@ from redis import Redis
 from worker.ingest.coverage.ledger import COUNT, coverage_key, entry
 from worker.ingest.http.urls import without_query
 from worker.ingest.pending.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
-from worker.ingest.playlist.missed_time import ProvisionalGap, provisional_gap
+from worker.ingest.playlist.missed_time import ProvisionalGap, hidden_ms, provisional_gap
 from worker.ingest.playlist.outcome import STREAM_BACKLOG, PollAdvance
 from worker.ingest.playlist.poll_events import next_poll_ms, poll_events
 from worker.ingest.poll.due import DueStream
@@ -93,6 +93,7 @@ def admit(
             json.dumps([asdict(one) for one in events]),
             MAX_EVENTS,
             without_query(stream.url),
+            json.dumps(hidden_ms(stream.cursor, step, now)),
         ],
     )
     if not written:

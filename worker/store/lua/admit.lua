@@ -6,8 +6,8 @@
 -- ARGV: stream id, poll token, delay to the next poll in ms (-1: none, the stream has ended), deadline of new segments
 --   in ms from now, seconds that an ended stream's record is kept, stream fields, coverage increments, new segments
 --   (key to record), keys whose validators are deleted, events [{field, mark, event}], each published once for its
---   mark; the last five as JSON; then how many of platforms' events are kept, and the URL that stays once the stream
---   has ended.
+--   mark; the last five as JSON; then how many of platforms' events are kept, the URL that stays once the stream has
+--   ended, and what it listed and nobody can see (reason to ms, as JSON).
 -- Returns 1, or 0 if the poll was overtaken and nothing was written. Idempotent.
 local now_ms = redis_ms()
 if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] then
@@ -26,6 +26,10 @@ redis.call('HDEL', KEYS[1], 'poll_errors')
 local increments = cjson.decode(ARGV[7])
 for field, increment in pairs(increments) do
   redis.call('HINCRBY', KEYS[5], field, increment)
+end
+local hidden = cjson.decode(ARGV[13])
+if next(hidden) then
+  note_blindness(KEYS[1], ARGV[1], hidden, 0)
 end
 local purpose = redis.call('HGET', KEYS[1], 'purpose') or 'live'
 add_ledger_today(purpose, increments)

@@ -54,26 +54,17 @@ for field, increment in pairs(increments) do
   redis.call('HINCRBY', KEYS[4], field, increment)
 end
 add_ledger_today(ARGV[16], increments)
--- Start of a blind gap: most of the stream's newest segment could not be decoded, or costs more than its profile's
--- budget, while its playlist goes on.
-local lost_ms, most_ms, moderated_ms, reason = 0, 0, 0, ''
+-- Time of the segment that could not be decoded, or costs more than its profile's budget, is lost to moderators.
+local lost, moderated_ms = {}, 0
 for field, increment in pairs(increments) do
-  local why, ms = string.match(field, '^failed: (.+)$') or string.match(field, '^skipped: (.+)$'), tonumber(increment)
-  lost_ms = lost_ms + (why and ms or 0)
-  moderated_ms = field == 'moderated' and ms or moderated_ms
-  if why and ms > most_ms then
-    most_ms, reason = ms, why
+  local why = string.match(field, '^failed: (.+)$') or string.match(field, '^skipped: (.+)$')
+  if why then
+    lost[why] = (lost[why] or 0) + increment
+  elseif field == 'moderated' then
+    moderated_ms = tonumber(increment)
   end
 end
-if lost_ms > moderated_ms then
-  local now_ms = string.format('%.0f', redis_ms())
-  redis.call('HSETNX', KEYS[5], 'blind_since_ms', now_ms)
-  -- Each time, since readers of the set remove streams that were registered again meanwhile.
-  redis.call('ZADD', KEY.STREAMS_BLIND, redis.call('HGET', KEYS[5], 'blind_since_ms'), id)
-  redis.call('HSET', KEYS[5], 'blind_reason', reason)
-elseif moderated_ms > 0 and redis.call('HDEL', KEYS[5], 'blind_since_ms', 'blind_reason') > 0 then
-  redis.call('ZREM', KEY.STREAMS_BLIND, id)
-end
+note_blindness(KEYS[5], id, lost, moderated_ms)
 for field, value in pairs(cjson.decode(ARGV[8])) do
   local score = string.match(field, '^score: .+$') or string.match(field, '^signal: .+$')
   if score then

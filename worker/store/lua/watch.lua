@@ -45,7 +45,8 @@ if not goes_on then
   -- A poll that still runs for the previous generation has another token: its outcome is discarded.
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
   redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors',
-    'lag_ms', 'settled_until_ms', 'blind_since_ms', 'blind_reason', 'signal_times')
+    'lag_ms', 'settled_until_ms', 'blind_since_ms', 'blind_reason', 'blind_lost_ms', 'blind_noted_ms',
+    'signal_times')
   redis.call('DEL', KEYS[4])
   redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms, 'next_poll_ms', now_ms)
   redis.call('PERSIST', KEYS[1])

@@ -15,6 +15,41 @@ local function list_missing(stream)
   redis.call('HSET', stream, 'missing_listed', member)
 end
 
+-- Notes of a stream whose playlist goes on how much of it was lost (reason to ms) and moderated just now. Where most was
+-- lost a blind gap begins; where most was moderated it ends. Gaps that come and go are one: the next one begins as much
+-- earlier as was lost before, by the clock at most, less a quarter of what was moderated since (FORGIVEN_FOR and
+-- MAX_UNSEEN_MS in worker/ingest/playlist/missed_time.py). Else a picture now and then would keep it from moderators.
+local function note_blindness(stream, id, lost, moderated_ms)
+  local lost_ms, most_ms, reason = 0, 0, ''
+  for why, ms in pairs(lost) do
+    ms = tonumber(ms)
+    lost_ms = lost_ms + ms
+    if ms > most_ms then
+      most_ms, reason = ms, why
+    end
+  end
+  local known = redis.call('HMGET', stream, 'blind_since_ms', 'blind_lost_ms', 'blind_noted_ms')
+  local now_ms, before_ms = redis_ms(), math.min(600000, tonumber(known[2] or '') or 0)
+  if lost_ms > moderated_ms then
+    local since_ms = tonumber(known[1] or '') or now_ms - before_ms
+    local by_clock_ms = math.max(0, now_ms - (tonumber(known[3] or '') or now_ms))
+    redis.call('HSET', stream, 'blind_since_ms', string.format('%.0f', since_ms), 'blind_reason', reason,
+      'blind_lost_ms', string.format('%.0f', math.min(600000, before_ms + math.min(lost_ms, by_clock_ms))),
+      'blind_noted_ms', string.format('%.0f', now_ms))
+    -- Each time, since readers of the set remove streams that were registered again meanwhile.
+    redis.call('ZADD', KEY.STREAMS_BLIND, string.format('%.0f', since_ms), id)
+  elseif moderated_ms > 0 and (known[1] or known[2]) then
+    local left_ms = math.floor(before_ms - moderated_ms / 4)
+    redis.call('HDEL', stream, 'blind_since_ms', 'blind_reason')
+    redis.call('ZREM', KEY.STREAMS_BLIND, id)
+    if left_ms > 0 then
+      redis.call('HSET', stream, 'blind_lost_ms', string.format('%.0f', left_ms))
+    else
+      redis.call('HDEL', stream, 'blind_lost_ms', 'blind_noted_ms')
+    end
+  end
+end
+
 -- Deletes from the record of an unwatched stream what may hold signed tokens, and its listed segments: two thirds of
 -- it. `url` is its URL without query.
 local function forget_details(stream, url)
