@@ -109,6 +109,10 @@ class SampledSegment:
     macroblocks_left: float = 0.0
     """Macroblocks that the profile allows to be decoded for these leading pictures, after all that was."""
 
+    reordered_seconds: float = 0.0
+    """The longest time by which a picture is shown after one that is decoded later: in open GOPs the first pictures of
+    the next segment may be shown for so long before this one's EXTINF ends."""
+
     origin_seconds: float = 0.0
     """Time of the first picture by the container's clock, which renditions of a stream share (RFC 8216, section 6.2.4).
     0 where that is out of all bounds."""

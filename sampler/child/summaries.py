@@ -159,6 +159,7 @@ def _read_track(
         max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration, begins_seconds=begins),
         unmoderated=unmoderated,
         leading_seconds=checked_number(summary["leading_seconds"], 0.0, 2 * longest),
+        reordered_seconds=checked_number(summary["reordered_seconds"], 0.0, 2 * longest),
         origin_seconds=checked_number(summary["origin_seconds"], -ORIGIN_SECONDS, ORIGIN_SECONDS),
         macroblocks_left=checked_number(
             summary["macroblocks_left"], 0.0, profile.macroblocks_per_second * max(duration, BURST_SECONDS)

@@ -20,6 +20,7 @@ from sampler.decode.presentation.view import View
 from sampler.decode.settled import DecodedTarget
 from sampler.demux.packet_reader import Demuxer
 from sampler.demux.packet_window import PacketWindow
+from sampler.demux.packets import reordered_seconds
 from sampler.demux.primer import Primer
 from sampler.demux.segment_before import read_segment_before
 from sampler.demux.source import InputFile
@@ -103,7 +104,7 @@ def sample_track(
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
         undecodable: list[Interval] = []
-        read_bytes = 0.0
+        read_bytes = reordered = 0.0
         for number, window in enumerate(in_small_pages(demuxer.windows(segment_before))):
             read_before, read_bytes = read_bytes, source.read_bytes
             if number:
@@ -112,6 +113,7 @@ def sample_track(
             if leading_only:
                 only_leading(window)
             shown_otherwise.read(window)
+            reordered = max(reordered, reordered_seconds(window.packets[window.primer :]))
             end_seconds = _end_seconds(window, demuxer)
             planned = plan(
                 window.packets,
@@ -202,6 +204,7 @@ def sample_track(
         "origin_seconds": origin_seconds if abs(origin_seconds) <= ORIGIN_SECONDS else 0.0,
         "begins_seconds": demuxer.begins_seconds,
         "before_seconds": demuxer.before_seconds,
+        "reordered_seconds": reordered,
         "frame_seconds": demuxer.timeline.frame_seconds,
         "frames_total": demuxer.frames_total,
         "frames_decoded": executor.frames_decoded,

@@ -187,6 +187,16 @@ def orphans(packets: Sequence[VideoPacket]) -> list[int]:
     return found
 
 
+def reordered_seconds(packets: Sequence[VideoPacket]) -> float:
+    """The longest time by which a picture is shown after one that is decoded later: for so long pictures of the next
+    segment, the leading ones of its keyframe, may be shown before this one's would end."""
+    longest, earliest = 0.0, math.inf
+    for packet in reversed(packets):
+        if packet.shown:
+            longest, earliest = max(longest, packet.seconds - earliest), min(earliest, packet.seconds)
+    return longest
+
+
 def has_leading(packets: Sequence[VideoPacket]) -> bool:
     """True if the first packet is a keyframe with leading pictures after it: they need the GOP before."""
     return bool(packets) and packets[0].keyframe and leading_stop(packets, 0) > 0

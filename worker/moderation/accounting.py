@@ -73,15 +73,23 @@ def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: flo
 
 
 def account(
-    extinf_ms: int, *, duration_seconds: float, unmoderated: Sequence[Stretch], unhashable_seconds: float
+    extinf_ms: int,
+    *,
+    duration_seconds: float,
+    unmoderated: Sequence[Stretch],
+    unhashable_seconds: float,
+    reordered_seconds: float = 0.0,
 ) -> LedgerShare:
     """Divides a segment's `extinf_ms` by what was moderated of it.
 
     A segment that is shorter than promised by over `ROUNDING_MS` lacks the difference: for the reasons of the stretches
-    before its first picture (there was sound, and no picture yet), and for what they leave as `failed: short`.
+    before its first picture (there was sound, and no picture yet), and as `failed: short` for what they leave, if that
+    is over `ROUNDING_MS` and `reordered_seconds` together. Packagers count from keyframe to keyframe, and with open
+    GOPs the next segment's leading pictures are shown before its keyframe. They last no longer than this segment's.
     Otherwise EXTINF and the measured duration mean the same stretch, and the parts are scaled to it.
     """
     measured_ms = round(duration_seconds * 1000)
+    excused_ms = ROUNDING_MS + min(round(reordered_seconds * 1000), measured_ms) if measured_ms > 0 else 0
     lost: dict[str, int] = {}
     left_ms = extinf_ms
     if measured_ms <= 0 or extinf_ms - measured_ms > ROUNDING_MS:
@@ -91,7 +99,10 @@ def account(
             part_ms = min(lacking_ms, round(stretch.seconds * 1000))
             lost[stretch.reason] = lost.get(stretch.reason, 0) + part_ms
             lacking_ms -= part_ms
-        lost[SHORT] = lacking_ms
+        if lacking_ms <= excused_ms:
+            left_ms += lacking_ms
+        else:
+            lost[SHORT] = lacking_ms
     scale = left_ms / measured_ms if left_ms else 0.0
     for stretch in (stretch for stretch in unmoderated if stretch.end_seconds > 0):
         part_ms = min(left_ms, round(stretch.seconds * 1000 * scale))

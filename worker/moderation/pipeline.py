@@ -208,6 +208,7 @@ class Pipeline:
             bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
+            reordered_seconds=segment.reordered_seconds,
             origin_seconds=segment.origin_seconds,
             parameter_sets=segment.parameter_sets,
             evidence=NO_EVIDENCE if evidence is None else evidence.evidence(),

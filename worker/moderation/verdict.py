@@ -138,6 +138,8 @@ class SegmentVerdict:
     """Slugs of failures although the verdict stands, each once, sorted."""
     notes: tuple[str, ...] = field(default=())
     """The sampler's, on the input."""
+    reordered_seconds: float = 0.0
+    """The sampler's (`SampledSegment.reordered_seconds`)."""
     origin_seconds: float = 0.0
     """Time of its first picture by the container's clock (`SampledSegment.origin_seconds`)."""
     audit_counts: Mapping[str, int] = field(default_factory=dict)
@@ -177,6 +179,7 @@ class SegmentVerdict:
         return account(
             extinf_ms,
             duration_seconds=self.duration_seconds,
+            reordered_seconds=self.reordered_seconds,
             unmoderated=self.unmoderated,
             unhashable_seconds=self.unhashable_seconds,
         )

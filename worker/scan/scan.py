@@ -134,7 +134,11 @@ class Scan:
         if part.extinf_ms is not None:
             before = [stretch for stretch in verdict.unmoderated if stretch.end_seconds <= 0]
             share = account(
-                part.extinf_ms, duration_seconds=verdict.duration_seconds, unmoderated=before, unhashable_seconds=0
+                part.extinf_ms,
+                duration_seconds=verdict.duration_seconds,
+                reordered_seconds=verdict.reordered_seconds,
+                unmoderated=before,
+                unhashable_seconds=0,
             )
             self._skip(part, SHORT, "", share.failed_ms.get(SHORT, 0) / 1000)
 

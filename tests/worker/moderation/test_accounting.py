@@ -23,10 +23,18 @@ def stretches(draw: st.DrawFn) -> list[Stretch]:
     ]
 
 
-@given(extinf_ms=st.integers(0, 60_000), duration=SECONDS, dark=stretches(), unhashable=SECONDS)
-def test_shares_sum_to_extinf_exactly(extinf_ms: int, duration: float, dark: list[Stretch], unhashable: float) -> None:
+@given(extinf_ms=st.integers(0, 60_000), duration=SECONDS, late=SECONDS, dark=stretches(), unhashable=SECONDS)
+def test_shares_sum_to_extinf_exactly(
+    extinf_ms: int, duration: float, late: float, dark: list[Stretch], unhashable: float
+) -> None:
     """The coverage equation would be off by a millisecond a segment, and raise false alarms."""
-    share = account(extinf_ms, duration_seconds=duration, unmoderated=dark, unhashable_seconds=unhashable)
+    share = account(
+        extinf_ms,
+        duration_seconds=duration,
+        reordered_seconds=late,
+        unmoderated=dark,
+        unhashable_seconds=unhashable,
+    )
     assert share.moderated_ms + sum(share.failed_ms.values()) + sum(share.skipped_ms.values()) == extinf_ms
     assert set(share.skipped_ms) <= {"budget"}
     assert "budget" not in share.failed_ms
@@ -39,6 +47,27 @@ def test_a_segment_shorter_than_declared_is_failed_short() -> None:
     share = account(4_000, duration_seconds=2.5, unmoderated=(), unhashable_seconds=0)
     assert share.failed_ms == {"short": 1_500}
     assert share.moderated_ms == 2_500
+
+
+def test_time_of_the_next_segments_leading_pictures_is_no_loss() -> None:
+    """Each second segment of a slow camera with open GOPs would be reported as truncated."""
+    share = account(4_000, duration_seconds=2.5, reordered_seconds=1.0, unmoderated=(), unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (4_000, {})
+    share = account(4_000, duration_seconds=2.4, reordered_seconds=1.0, unmoderated=(), unhashable_seconds=0)
+    assert share.failed_ms == {"short": 1_600}
+
+
+def test_no_more_is_excused_than_there_are_pictures() -> None:
+    """A broadcaster could have a segment of half a second counted as ten, by stamping a picture far too late."""
+    share = account(10_000, duration_seconds=0.5, reordered_seconds=9.0, unmoderated=(), unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (500, {"short": 9_500})
+
+
+def test_sound_without_pictures_is_lost_beside_leading_pictures_that_come_late() -> None:
+    """The excuse of an open GOP would hide that there was sound, and nothing was shown."""
+    before = Stretch(start_seconds=-0.8, end_seconds=0, reason="no_pictures")
+    share = account(4_000, duration_seconds=2.5, reordered_seconds=1.0, unmoderated=[before], unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (3_200, {"no_pictures": 800})
 
 
 def test_rounded_extinf_is_no_loss() -> None:

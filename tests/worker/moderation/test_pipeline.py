@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clips import RATE, card, clip, held, photo, shade
 from hostile_media import segment
-from media import cut, encode, filtered, steady, x264
+from media import CLOCK, cut, encode, filtered, keyframes, steady, x264
 from padded_clips import X264, mildly, padded, with_insert
 from stand_in import LATER, LIE, STAND_IN
 from tinymodels import classifier, load_classifiers, mean_model
@@ -111,6 +111,20 @@ def test_a_stream_that_was_padded_of_late_is_decoded_whole(pipeline: Pipeline) -
 
     assert decoded(0.6) >= 100
     assert decoded(0.4) < 100, "it has faded"
+
+
+def test_leading_pictures_of_the_next_segment_are_not_missed_in_this_one(pipeline: Pipeline) -> None:
+    """FFmpeg's playlists count up to the next keyframe, before which a slow camera shows pictures for over a second:
+    they are in the next segment, and this one would be reported as truncated."""
+    slow = x264(open_gop=1, bframes=5, b_adapt=0, keyint=12, min_keyint=12, scenecut=0, rc_lookahead=20)
+    whole = encode(slow, [number * CLOCK // 3 for number in range(24)])
+    first, stop = keyframes(whole)[:2]
+    (part,) = cut(whole, [first, stop])
+    verdict = pipeline.moderate(part.data, context=LIVE, seed=SEED)
+    assert verdict.duration_seconds < 3, "it holds what EXTINF promises"
+    assert verdict.unmoderated == ()
+    assert verdict.ledger_share(4_000).failed_ms == {}
+    assert verdict.ledger_share(5_500).failed_ms.keys() == {"short"}
 
 
 def test_a_segment_with_pictures_is_moderated_completely(pipeline: Pipeline) -> None:
