@@ -49,6 +49,7 @@ bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (A
 	@$(BIN)/python -m bench.gate
 	@$(BIN)/python -m bench.hiding $(ARGS)
 	@$(BIN)/python -m bench.child $(ARGS)
+	@$(BIN)/python -m bench.floods
 	@$(BIN)/python -m bench.verdict
 	@$(BIN)/python -m bench.evidence
 	@$(BIN)/python -m bench.audit

