@@ -19,6 +19,7 @@ from sampler.frames import PacketSummary, SampledFrame, SampledSegment, Stretch
 from sampler.picture import VIEWS
 from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
+    CONCEALED,
     LEADING,
     LEADING_STRETCHES,
     LEAVES_ALL,
@@ -29,6 +30,7 @@ from sampler.plan.coverage import (
     unseen_stretches,
     with_refused,
 )
+from sampler.plan.intervals import without
 from sampler.plan.tracks import as_one
 
 NOTES = frozenset(
@@ -128,9 +130,13 @@ def _read_track(
     first = clean[0][0] if clean else 0.0
     frame_seconds = checked_number(summary["frame_seconds"], 0.0, JUMP_SECONDS)
     leading = _leading(summary["leading"], -longest, duration)
-    undecodable = [
-        Stretch(start_seconds=start, end_seconds=end, reason=UNDECODABLE)
-        for start, end in _intervals(summary["undecodable"], duration)
+    undecodable = _intervals(summary["undecodable"], duration)
+    not_given = sorted([*undecodable, *((one.start_seconds, one.end_seconds) for one in leading)])
+    made_up = without(_intervals(summary["concealed"], duration), not_given)
+    lost = [
+        Stretch(start_seconds=start, end_seconds=end, reason=reason)
+        for reason, stretches in ((UNDECODABLE, undecodable), (CONCEALED, made_up))
+        for start, end in stretches
     ]
     unmoderated = leading
     if not bounds.leading_only:
@@ -140,7 +146,7 @@ def _read_track(
             frame_seconds=frame_seconds,
             max_gap_seconds=profile.max_gap_seconds,
             reason=_unseen_reason(notes, seen=len(seen), clean=len(clean)),
-            lost=sorted([*leading, *undecodable], key=lambda stretch: stretch.start_seconds),
+            lost=sorted([*leading, *lost], key=lambda stretch: stretch.start_seconds),
             cut_seconds=max((one.seconds for one in seen if one.cut and one.seconds <= first), default=begins),
             begins_seconds=begins,
         )
@@ -226,5 +232,5 @@ def _unseen_reason(notes: tuple[str, ...], *, seen: int, clean: int) -> str:
         if note in notes:
             return note
     if clean < seen:
-        return "concealed"
+        return CONCEALED
     return UNDECODABLE if "damaged" in notes or not seen else "gap"

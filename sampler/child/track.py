@@ -104,6 +104,7 @@ def sample_track(
         seen_seconds: list[float] = []
         refused_seconds: list[float] = []
         undecodable: list[Interval] = []
+        made_up: list[Interval] = []
         read_bytes = reordered = 0.0
         for number, window in enumerate(in_small_pages(demuxer.windows(segment_before))):
             read_before, read_bytes = read_bytes, source.read_bytes
@@ -158,6 +159,7 @@ def sample_track(
             taken_indices |= executor.alike
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
             undecodable += picture_stretches(shown, executor.lost_seconds, end_seconds)
+            made_up += picture_stretches(shown, executor.made_up_seconds, end_seconds)
             decode_seconds += time.process_time() - before
             leading.account(
                 window, taken_indices, end_seconds, broken=0 in executor.broken, refused=planned.refused_seconds
@@ -185,12 +187,6 @@ def sample_track(
         (start - origin_seconds, min(end - origin_seconds, demuxer.duration_seconds)) for start, end in leading.lost
     )
     duration_seconds = demuxer.duration_seconds
-    # One picture's time is left out, as with gaps.
-    longer = [
-        (max(start - origin_seconds, 0.0), min(end - origin_seconds, duration_seconds))
-        for start, end in joined(undecodable)
-        if end - start > demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
-    ]
     bound = DecodingBound.of(
         profile,
         span_seconds=duration_seconds - demuxer.begins_seconds,
@@ -213,7 +209,8 @@ def sample_track(
         "macroblocks_left": bound.left(
             executor.frames_decoded, outbox.pictures - handed_over, size_bytes=executor.bytes_decoded
         ),
-        "undecodable": at_most(without(longer, lost), MOST_REFUSED),
+        "undecodable": at_most(without(_longer(undecodable, demuxer), lost), MOST_REFUSED),
+        "concealed": at_most(_longer(made_up, demuxer), MOST_REFUSED),
         "notes": notes,
         "parameter_sets": demuxer.parameter_sets.hex(),
         "packets": sorted(packets),
@@ -226,6 +223,16 @@ def sample_track(
         "decode_seconds": decode_seconds,
     }
     return summary, demuxer.tracks
+
+
+def _longer(stretches: list[Interval], demuxer: Demuxer) -> list[Interval]:
+    """Stretches of the track's own time that are longer than a picture's, which is left out, as with gaps."""
+    origin_seconds, duration_seconds = demuxer.origin_seconds, demuxer.duration_seconds
+    return [
+        (max(start - origin_seconds, 0.0), min(end - origin_seconds, duration_seconds))
+        for start, end in joined(stretches)
+        if end - start > demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
+    ]
 
 
 @contextmanager

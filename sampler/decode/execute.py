@@ -12,6 +12,7 @@ from sampler.decode.decoders.decoding_meter import DecodingMeter
 from sampler.decode.decoders.run_decoder import RunDecoder
 from sampler.decode.decoders.second_decoder import second_decoder
 from sampler.decode.latest_sample import LatestSample
+from sampler.decode.runs.made_up import made_up
 from sampler.decode.runs.needed import decodable, needed_packets
 from sampler.decode.runs.over_bound import refused_suspects
 from sampler.decode.runs.probe import is_predicted, prober
@@ -21,10 +22,9 @@ from sampler.decode.runs.thrift import is_thrifty
 from sampler.decode.scenes.cells import Cells, means_differ
 from sampler.decode.scenes.lookout import Lookout
 from sampler.decode.scenes.scene_watch import SceneWatch
-from sampler.decode.settled import DecodedTarget, settled
+from sampler.decode.settled import DecodedTarget, is_recovery_near, settled
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import PacketRun
-from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
 from sampler.plan.budget import BURST_SECONDS, SampleBudget
@@ -79,8 +79,8 @@ class Executor:
         """Times of pictures that there was no budget for, in the last window."""
         self.alike: set[int] = set()
         """Packets of the last window whose pictures were to be taken for time, and look like one that is taken."""
-        self.lost_seconds: set[float] = set()
-        """Times of pictures that should have been shown, and of which the decoder gave none, in the last window."""
+        self.lost_seconds, self.made_up_seconds = set[float](), set[float]()
+        """Times of the last window's pictures that the decoder did not give, and of those that lean on made-up ones."""
 
     @property
     def _decoders(self) -> list[RunDecoder]:
@@ -128,7 +128,7 @@ class Executor:
     def run(self, window: PacketWindow, plan: Plan) -> Iterator[DecodedTarget]:
         """The targets of the plan that could be decoded and whose cuts are proven, and of runs that are watched what is
         new in them, by presentation time in each run."""
-        self.broken, self.lost_seconds, self.alike = set(), set(), set()
+        self.broken, self.lost_seconds, self.made_up_seconds, self.alike = set(), set(), set(), set()
         # Suspects, and what is new in the pictures that are decoded, pay when they are taken.
         self.meter = DecodingMeter(plan.bound, self._name, samples=plan.sure_samples)
         for decoder in self._decoders:
@@ -210,12 +210,14 @@ class Executor:
         return lookout.refused_seconds + [window.packets[index].seconds for index in unpaid]
 
     def _lose(self, window: PacketWindow, part: RunPlan, *, from_first: bool) -> None:
-        """Notes the times of a run's own pictures that did not come out; `from_first`: and all after the first one."""
+        """Notes the times of a run's own pictures that did not come out (`from_first`: all after one), or not right."""
         absent = self._decoder.absent.intersection(part.own)
         if from_first and absent:
             first = min(window.packets[index].seconds for index in absent)
             absent |= {index for index in part.own if window.packets[index].seconds >= first}
         self.lost_seconds |= {window.packets[index].seconds for index in absent}
+        wrong = made_up(part.own, self._decoder.told, self._decoder.wrong, headless=part.run.headless) - absent
+        self.made_up_seconds |= {window.packets[index].seconds for index in wrong}
 
     def _is_padded(self, window: PacketWindow, plan: Plan) -> bool:
         """True if a picture of the plan's doubts has bytes behind it."""
@@ -246,7 +248,7 @@ class Executor:
         shown: dict[int, Cells] = {}
         held: list[DecodedTarget] = []
         indices = decodable(window, run) if part.watched else needed_packets(window, run, targets, part.led_to)
-        comparison = None
+        comparison, is_awaited = None, run.headless
         if part.decoding is Decoding.BOTH and self._second is not None and self._decoder is self._own:
             comparison = self._second.beside(window, indices)
         for index, frame in self._decoder.decode(window, run, indices):
@@ -274,7 +276,11 @@ class Executor:
             ]
             pending = [target for target in pending if target not in answers]
             answers = [target.as_found(refuted) for target in answers if not target.is_refuted(refuted)]
-            if index in own and (part.watched or not self._is_concealed(run, index, frame)):
+            is_right = index not in self._decoder.wrong
+            if is_right and index in own and is_awaited:
+                # The first one of a headless run speaks for what comes after it, as a keyframe does.
+                is_awaited, answers = False, answers or [PlannedPicture(index=index, reason=SampleReason.GAP)]
+            if index in own and (part.watched or is_right):
                 count, closely = len(answers) or index in had, index in part.led_to
                 news = lookout.look(index, frame, seconds, answers=count, closely=closely)
                 self._looked_at = index
@@ -308,13 +314,7 @@ class Executor:
     def _taken(
         self, window: PacketWindow, run: PacketRun, index: int, frame: VideoFrame, target: PlannedPicture
     ) -> DecodedTarget:
-        concealed = self._is_concealed(run, index, frame)
-        superseded = False
-        if concealed and run.recovered is not None and target.reason is not SampleReason.CUT:
-            wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
-            superseded = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
+        concealed = index in self._decoder.wrong
+        superseded = concealed and target.reason is not SampleReason.CUT
+        superseded &= is_recovery_near(window, run, index, self._profile.max_gap_seconds)
         return DecodedTarget(frame=frame, index=index, target=target, concealed=concealed, superseded=superseded)
-
-    def _is_concealed(self, run: PacketRun, index: int, frame: VideoFrame) -> bool:
-        """True if the picture depends on others that were made up."""
-        return frame.is_corrupt or (run.headless and run.recovered is None) or index in self._decoder.wrong

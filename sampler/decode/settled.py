@@ -7,6 +7,7 @@ from av.video.frame import VideoFrame
 
 from config.profiles import SamplingProfile
 from sampler.demux.packet_window import PacketWindow
+from sampler.demux.packets import PacketRun
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.plan.planned_picture import PlannedPicture
 
@@ -26,6 +27,14 @@ class DecodedTarget:
     """True if it depends on pictures that were made up."""
     superseded: bool
     """Concealed, and taken for nothing but time, while a picture that is right follows within the gap."""
+
+
+def is_recovery_near(window: PacketWindow, run: PacketRun, index: int, gap_seconds: float) -> bool:
+    """True if a recovery point of the run promises a picture that is right within the gap after one."""
+    if run.recovered is None:
+        return False
+    wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
+    return 0 < wait_seconds <= gap_seconds + SAME_INSTANT_SECONDS
 
 
 def settled(window: PacketWindow, profile: SamplingProfile, taken: Iterable[DecodedTarget]) -> Iterator[DecodedTarget]:

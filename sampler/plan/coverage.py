@@ -27,6 +27,8 @@ BUDGET = "budget"
 """Reason of stretches that the profile's budget has no room for."""
 UNDECODABLE = "undecodable"
 """Reason of stretches of which the decoder gave no picture."""
+CONCEALED = "concealed"
+"""Reason of stretches of pictures that depend on others that were made up."""
 MOST_REFUSED = 256
 """Stretches of one input that are told apart (<=); nearest ones are joined beyond."""
 

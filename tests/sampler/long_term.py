@@ -32,9 +32,13 @@ NO_REFERENCE = 15
 KEPT_SCENE, OWN_SCENE = 0, 1
 RECOVERY_POINT = b"\0\0\0\1\x06\x06\x01\x84\x80"
 """An SEI message (D.1.8): all is right from here on."""
+NEXT_RECOVERY_POINT = b"\0\0\0\1\x06\x06\x01\x41\x80"
+"""The same of the picture after this one."""
 
 
-def with_long_reference(count: int, *, second: int, named: bool, forgotten: int = 0) -> bytes:
+def with_long_reference(
+    count: int, *, second: int, named: bool, forgotten: int = 0, claim: bytes = RECOVERY_POINT
+) -> bytes:
     """An MPEG-TS of `count` pictures. The first is kept as a reference, which all others show below their numbers; but
     picture `second` is intra coded, shows another scene, and claims that decoding may begin there.
 
@@ -45,12 +49,13 @@ def with_long_reference(count: int, *, second: int, named: bool, forgotten: int 
             a picture none of which is a reference itself.
         forgotten: number of long-term references, none of which there is, that pictures which name one put out, each
             by an operation in their slice header.
+        claim: of the second intra coded picture.
     """
 
     def picture(number: int) -> bytes:
         head = sequence_parameters(named=named) + picture_parameters() if number in (0, second) else b""
         coded = _naming(number, second, forgotten) if named else _listing(number, second)
-        return head + RECOVERY_POINT * (number == second) + coded
+        return head + claim * (number == second) + coded
 
     return muxed(map(picture, range(count)), SIZE)
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import skimage.data
 from av.bitstream import BitStreamFilterContext
+from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
@@ -104,14 +105,20 @@ def no_tint(_index: int) -> tuple[float, float]:
     return 128.0, 128.0
 
 
+def any_kind(_index: int) -> PictureType:
+    """Leaves it to the encoder how each picture is coded."""
+    return PictureType.NONE
+
+
 def encode_pictures(
     recipe: Recipe,
     ticks: Sequence[int],
     luma: Callable[[int], NDArray[np.float64]],
     tint: Callable[[int], tuple[float, float]] = no_tint,
+    kind: Callable[[int], PictureType] = any_kind,
 ) -> bytes:
     """One file or segment: for each time stamp the picture whose luma, (H, W), 0 to 255, is `luma(number)`, with chroma
-    of `tint(number)` all over."""
+    of `tint(number)` all over, coded as `kind(number)`."""
     file = io.BytesIO()
     with av.open(file, "w", format=recipe.container, options=recipe.muxer_options) as output:
         stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.encoder_options)
@@ -127,6 +134,7 @@ def encode_pictures(
         for index, tick in enumerate(ticks):
             frame = _frame(recipe, luma(index), tint(index))
             frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
+            frame.pict_type = kind(index)
             if recipe.full_range:
                 frame.color_range = ColorRange.JPEG
             output.mux(stream.encode(frame))

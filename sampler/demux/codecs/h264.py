@@ -22,9 +22,11 @@ SPS, PPS, IDR = 7, 8, 5
 SLICE_KINDS = "PBIPI"
 """slice_type modulo 5 (table 7-6): SP counts as P, SI as I."""
 
-Picture = tuple[int, int, int, bool | None, int | None]
-"""Fields that all slices of a picture share: type, SPS, frame_num, whether it is the bottom field, and
-pic_order_cnt_lsb."""
+Order = tuple[int, bool | None, int | None, int]
+"""frame_num, of a field whether it is the bottom one, pic_order_cnt_lsb, if it is there, and
+delta_pic_order_cnt_bottom."""
+Picture = tuple[int, int, int, bool | None, int | None, int]
+"""Fields that all slices of a picture share: type, SPS, and those of its `Order`."""
 
 
 class QuantiserReader:
@@ -44,6 +46,8 @@ class QuantiserReader:
         cannot be told."""
         self.sequence = 0
         """SPS of the slice that was read last."""
+        self.reference_frames = 0
+        """As many references its decoder keeps."""
         self.picture_pixels = 0
         """Pixels of the largest pictures in the parameter sets so far, in whole macroblocks; 0: none yet."""
         self.sample_weight = 1.0
@@ -109,7 +113,7 @@ class QuantiserReader:
         except HeaderError:
             return None
 
-    def _begin(self, bits: Bits, *, idr: bool) -> tuple[PictureParameters, tuple[int, bool | None, int | None]]:
+    def _begin(self, bits: Bits, *, idr: bool) -> tuple[PictureParameters, Order]:
         """The parameters of a slice's picture, and `picture_of` it."""
         bits.ue()
         bits.ue()
@@ -146,7 +150,7 @@ class QuantiserReader:
         bits.ue()
         kind = SLICE_KINDS[bits.ue() % 5]
         picture, sequence = self._sets(bits)
-        number, bottom, order = _read_order(bits, sequence, picture, idr=idr)
+        number, bottom, order, shift = _read_order(bits, sequence, picture, idr=idr)
         self.field = None if bottom is None else (number, bottom)
         lists: Lists = ()
         marking: Marking = ()
@@ -158,7 +162,7 @@ class QuantiserReader:
                 _skip_weights(bits, sum(one.length for one in lists), has_chroma=sequence.has_chroma)
         if head & 0x60:
             marking = _read_marking(bits, idr=idr)
-        self.sequence = picture.sequence
+        self.sequence, self.reference_frames = picture.sequence, sequence.reference_frames
         self.head = SliceHead(
             number,
             1 << sequence.frame_number_bits,
@@ -169,6 +173,7 @@ class QuantiserReader:
             order,
             1 << sequence.order_bits,
             marking != () and any(operation == RENEW for operation, _, _ in marking),
+            min(shift, 0),
         )
         if picture.cabac and kind != "I":
             bits.ue()
@@ -191,11 +196,8 @@ def slice_kind(unit: bytes) -> str | None:
         return None
 
 
-def _read_order(
-    bits: Bits, sequence: SequenceParameters, picture: PictureParameters, *, idr: bool
-) -> tuple[int, bool | None, int | None]:
-    """From frame_num to delta_pic_order_cnt; frame_num, of a field whether it is the bottom one, and
-    pic_order_cnt_lsb, if it is there."""
+def _read_order(bits: Bits, sequence: SequenceParameters, picture: PictureParameters, *, idr: bool) -> Order:
+    """From frame_num to delta_pic_order_cnt."""
     frame_number = bits.take(sequence.frame_number_bits)
     bottom = None
     if not sequence.frames_only and bits.take(1):
@@ -203,12 +205,13 @@ def _read_order(
     if idr:
         bits.ue()
     order = bits.take(sequence.order_bits) if sequence.order_type == 0 else None
+    shift = 0
     if sequence.order_type == 0 or (sequence.order_type == 1 and not sequence.order_delta_always_zero):
         if sequence.order_type == 1:
             bits.se()
         if picture.order_in_frame and bottom is None:
-            bits.se()
-    return frame_number, bottom, order
+            shift = bits.se()
+    return frame_number, bottom, order, shift
 
 
 def _read_references(bits: Bits, picture: PictureParameters, *, bidirectional: bool) -> Lists:

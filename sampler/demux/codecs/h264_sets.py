@@ -35,6 +35,8 @@ class SequenceParameters:
     order_bits: int
     order_delta_always_zero: bool
     frames_only: bool
+    reference_frames: int
+    """max_num_ref_frames: as many references a decoder keeps."""
     picture_pixels: int
     sample_weight: float
     """Cost of a macroblock, by its samples."""
@@ -98,7 +100,9 @@ def _read_sequence(bits: Bits, profile: int, identifier: int) -> SequenceParamet
         bits.se()
         for _ in range(bits.count()):
             bits.se()
-    _hold(order_type <= 2 and max(frame_number_bits, order_bits) <= MOST_BITS and bits.ue() <= MOST_FRAMES)
+    _hold(order_type <= 2 and max(frame_number_bits, order_bits) <= MOST_BITS)
+    reference_frames = bits.ue()
+    _hold(reference_frames <= MOST_FRAMES)
     bits.take(1)
     width, height = bits.ue() + 1, bits.ue() + 1
     frames_only = bool(bits.take(1))
@@ -111,6 +115,7 @@ def _read_sequence(bits: Bits, profile: int, identifier: int) -> SequenceParamet
         order_bits=order_bits,
         order_delta_always_zero=always_zero,
         frames_only=frames_only,
+        reference_frames=reference_frames,
         picture_pixels=width * height * MACROBLOCK_PIXELS * (1 if frames_only else 2),
         sample_weight=weight_of_format(chroma_format, depth),
     )

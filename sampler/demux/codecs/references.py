@@ -51,6 +51,8 @@ class SliceHead(NamedTuple):
     """Orders are counted modulo this."""
     renews: bool
     """It puts all before out, and orders are counted anew after it."""
+    shift: int = 0
+    """So much (<= 0) earlier in order is the frame than its first field says."""
 
 
 class References:
