@@ -140,6 +140,7 @@ def _here(segment: bytes, *, everything: bool, samplings: int) -> float:
         "seed": SEED.hex(),
         "packets": False,
         "leading_macroblocks": None,
+        "leaning_until_seconds": 0.0,
         "parameter_sets": "",
         "padded": False,
         "size": len(segment),

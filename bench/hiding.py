@@ -29,13 +29,12 @@ from bench.hiding_report import HidingReport, PricedResult
 from bench.large_clips import large_makes
 from bench.listed_pictures import measure_listed
 from bench.made_clips import lazy_reel, made_clips
+from bench.methods import sampled
 from bench.one_thread import on_one_thread
 from bench.sampling import HIDDEN_HEIGHT, HIDDEN_WIDTH, REPORT_COLUMNS, progress_bars
 from bench.stream_cost import StreamCost
 from config.profiles import PROFILES, SamplingProfile
 from sampler.child.decoder import Decoder
-from sampler.errors import InputError
-from sampler.frames import SampledSegment
 
 INSERTS, QUICK_INSERTS = 22, 6
 """Inserts of a row."""
@@ -129,35 +128,8 @@ def _sampled(
 
 def measure(hidden: HiddenClip, decoder: Decoder, profile: SamplingProfile) -> HiddenResult:
     """Samples all segments of a clip and judges the samples."""
-    sampled: list[SampledSegment | None] = []
-    sets = b""
-    for index, segment in enumerate(hidden.clip.segments):
-        seed = f"{hidden.row}/{hidden.clip.encoder}/{hidden.clip.base}/{index}".encode()
-        before = hidden.clip.segments[index - 1] if index else None
-        try:
-            found = _sample(decoder, segment, before, profile, seed, sets)
-        except InputError:
-            sampled.append(None)
-            sets = b""
-        else:
-            sampled.append(found)
-            sets = found.parameter_sets
-    return judge_hidden(hidden, sampled)
-
-
-def _sample(
-    decoder: Decoder, segment: bytes, before: bytes | None, profile: SamplingProfile, seed: bytes, sets: bytes
-) -> SampledSegment:
-    """Samples a segment after one with these parameter sets, and its leading pictures with the segment before where
-    that is needed, as a worker does."""
-    found = decoder.sample(segment, profile=profile, seed=seed, parameter_sets=sets)
-    if before is None or not found.leading_seconds:
-        return found
-    left = found.macroblocks_left
-    leading = decoder.sample(
-        segment, profile=profile, seed=seed, before=before, leading_macroblocks=left, parameter_sets=sets
-    )
-    return found.with_leading(leading)
+    seed = f"{hidden.row}/{hidden.clip.encoder}/{hidden.clip.base}"
+    return judge_hidden(hidden, [found for _, found in sampled(hidden.clip, decoder, profile, seed=seed)])
 
 
 def _priced(stream: PricedStream, profile: SamplingProfile, folder: ClipFolder, progress: Progress) -> PricedResult:

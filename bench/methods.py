@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
@@ -51,22 +52,41 @@ def sampled(
     decoder: Decoder,
     profile: SamplingProfile,
     consume: Callable[[SampledFrame], None] | None = None,
+    *,
+    seed: str = "",
 ) -> Iterator[tuple[float, SampledSegment | None]]:
     """The beginning of each segment of a clip, in seconds, and the sampler's result; None: it could not be decoded.
 
-    `consume` is called with each picture, as in the pipeline; without it, they are kept.
+    As a worker does, the parameter sets of the segment before are taken over, and pictures that lean on that one are
+    sampled with it.
+
+    Args:
+        consume: is called with each picture, as in the pipeline; without it, they are kept.
+        seed: segments of the same clip are sampled otherwise with another.
     """
+    seed = seed or f"{clip.encoder}/{clip.base}/{clip.gop_seconds}"
+    sets = b""
     for index, segment in enumerate(clip.segments):
-        identity = f"{clip.encoder}/{clip.base}/{clip.gop_seconds}/{index}".encode()
+        sample = partial(
+            decoder.sample,
+            segment,
+            profile=profile,
+            seed=f"{seed}/{index}".encode(),
+            consume=consume,
+            parameter_sets=sets,
+        )
         try:
-            found = decoder.sample(segment, profile=profile, seed=identity, consume=consume)
+            found = sample()
+            if index and found.needs_before:
+                found = found.with_leading(sample(before=clip.segments[index - 1], first=found))
         except InputError:
             found = None
+        sets = b"" if found is None else found.parameter_sets
         yield clip.segment_start_seconds(index), found
 
 
 class Livewarden:
-    """Livewarden's sampler, run on each segment separately."""
+    """Livewarden's sampler, run on each segment as by a worker."""
 
     name = "livewarden"
 

@@ -26,9 +26,9 @@ signal has the same name."""
 
 OVER_BUDGET = "over-budget"
 LEADING_UNSEEN = "leading-unseen"
-OWN_SIGNALS: Mapping[str, str] = {"budget": OVER_BUDGET, "leading": LEADING_UNSEEN}
-"""Reasons of the ledger to the signals that Livewarden makes of them: the share of a segment's time, 0 to 1, that was
-lost for the reason, the highest of late."""
+OWN_SIGNALS: Mapping[str, tuple[str, ...]] = {OVER_BUDGET: ("budget",), LEADING_UNSEEN: ("leading", "concealed")}
+"""Signals that Livewarden makes of reasons in the ledger: the share of a segment's time, 0 to 1, that was lost for
+these reasons, the highest of late."""
 SUBTITLE_PICTURES = "subtitle-pictures"
 PADDED_PICTURES = "padded-pictures"
 RENDITIONS_DIFFER = "renditions-differ"

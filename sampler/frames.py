@@ -28,6 +28,11 @@ class HashedOnly(StrEnum):
     """Another way in which players show a picture that is there already, where there are many such."""
 
 
+LEAVES_ALL = ("second_video_stream", "cropped", "turned")
+"""Notes that leave all of an input unmoderated, whatever was sampled, and are the reason: what a player shows is
+unknown."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampledFrame:
     """A picture taken from a segment, and why it was taken."""
@@ -69,6 +74,12 @@ class Stretch:
         """Length."""
         return self.end_seconds - self.start_seconds
 
+    def after(self, seconds: float) -> "tuple[Stretch, ...]":
+        """The part after a time of the input's pictures, if there is one; all, where they have another reason."""
+        if self.reason in LEAVES_ALL or self.end_seconds <= 0 or self.start_seconds >= seconds:
+            return (self,)
+        return (replace(self, start_seconds=seconds),) if self.end_seconds > seconds else ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class PacketSummary:
@@ -104,10 +115,13 @@ class SampledSegment:
     packets: tuple[PacketSummary, ...] = field(default=(), repr=False)
     """Every video packet by presentation time, if requested."""
     leading_seconds: float = 0.0
-    """Time of the leading pictures at the input's beginning that were not decoded, since the GOP before was not there.
-    Where it is over 0, the segment before is worth fetching."""
+    """Time of the leading pictures at the input's beginning that were not decoded, since the GOP before was not
+    there."""
+    leaning_until_seconds: float = 0.0
+    """The end of the first pictures of an input that begins without a keyframe, which lean on the segment before, and
+    did not come out right; 0: there are none."""
     macroblocks_left: float = 0.0
-    """Macroblocks that the profile allows to be decoded for these leading pictures, after all that was."""
+    """Macroblocks that the profile allows to be decoded for both, after all that was."""
 
     reordered_seconds: float = 0.0
     """The longest time by which a picture is shown after one that is decoded later: in open GOPs the first pictures of
@@ -121,11 +135,18 @@ class SampledSegment:
     """H.264 and HEVC parameter sets in force at the end of an MPEG-TS, with start codes, which the next segment may go
     on with; at most 4 kB, b"" where they are not known. As hostile as the input itself."""
 
+    @property
+    def needs_before(self) -> bool:
+        """True if the segment before is worth fetching."""
+        return self.leading_seconds > 0 or self.leaning_until_seconds > 0
+
     def with_leading(self, leading: "SampledSegment") -> "SampledSegment":
-        """This result and that of the same input's leading pictures alone (`leading_macroblocks`), as one."""
-        # A track that failed this time shows nothing of its leading pictures.
-        failed = (set(leading.notes) - set(self.notes)) & {"second_video_stream", "cropped", "turned"}
+        """This result and that of the same input's pictures that lean on the segment before, as one."""
+        # A track that failed this time shows nothing of these pictures.
+        failed = (set(leading.notes) - set(self.notes)).intersection(LEAVES_ALL)
         kept = [stretch for stretch in self.unmoderated if failed or stretch.reason != "leading"]
+        if not failed and not leading.leaning_until_seconds:
+            kept = [part for stretch in kept for part in stretch.after(self.leaning_until_seconds)]
         left = [
             stretch
             for stretch in leading.unmoderated
@@ -144,5 +165,6 @@ class SampledSegment:
             },
             notes=tuple(dict.fromkeys((*self.notes, *leading.notes))),
             leading_seconds=leading.leading_seconds,
+            leaning_until_seconds=leading.leaning_until_seconds,
             macroblocks_left=leading.macroblocks_left,
         )

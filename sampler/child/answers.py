@@ -14,7 +14,7 @@ from sampler.child.checks import checked_count, checked_flag, checked_number
 from sampler.child.wire import MESSAGE_BYTES
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS
-from sampler.frames import HashedOnly, SampledFrame, SampleReason
+from sampler.frames import HashedOnly, SampledFrame, SampledSegment, SampleReason
 from sampler.limits import BATCH_BYTES, BATCH_PICTURES, Limits
 from sampler.picture import GBR, MATRICES, VIEWS, YCGCO, Orientation, Picture, Plane
 
@@ -73,8 +73,8 @@ class Bounds:
     """True if the table of packets was requested."""
     before_bytes: int = 0
     """Size of the segment before."""
-    leading_only: bool = False
-    """True if only leading pictures were requested."""
+    first: SampledSegment | None = None
+    """The result before, if only pictures that lean on the segment before were requested."""
 
     @property
     def coded(self) -> int:

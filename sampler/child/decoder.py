@@ -99,7 +99,7 @@ class Decoder:
         fresh: bool = False,
         before: bytes | None = None,
         before_init: bytes = b"",
-        leading_macroblocks: float | None = None,
+        first: SampledSegment | None = None,
         parameter_sets: bytes = b"",
         padded: bool = False,
     ) -> SampledSegment:
@@ -115,11 +115,11 @@ class Decoder:
                 that a file of any length is worked through in bounded memory. It must not keep the picture, whose
                 memory is written again.
             fresh: in a process that has worked on no other input.
-            before: the segment before this one, where `leading_seconds` of a first result shows that it is needed. One
+            before: the segment before this one, where a first result's `needs_before` shows that it is needed. One
                 that does not fit (too large, damaged, of another codec, size or time) is as good as none.
             before_init: the media initialisation section of `before`.
-            leading_macroblocks: only the leading pictures at the beginning are sampled, for `with_leading` of the first
-                result; so many macroblocks, its `macroblocks_left`, may be decoded for it.
+            first: only the pictures at the beginning are sampled that lean on the segment before, for `with_leading` of
+                this result; its `macroblocks_left` may be decoded for it.
             parameter_sets: `SampledSegment.parameter_sets` of the segment before, b"" where that is not known.
             padded: one of late had the note `padded`: its packets say nothing either, and all is decoded.
 
@@ -131,9 +131,10 @@ class Decoder:
             "operation": "sample",
             "seed": seed.hex(),
             "packets": packets,
-            "leading_macroblocks": leading_macroblocks,
+            "leading_macroblocks": None if first is None else first.macroblocks_left,
+            "leaning_until_seconds": 0.0 if first is None else first.leaning_until_seconds,
             "parameter_sets": parameter_sets.hex(),
-            "padded": padded,
+            "padded": padded or (first is not None and "padded" in first.notes),
         }
         fits = before is not None and len(before_init) + len(before) <= self.limits.input_bytes
         earlier = (before_init, before) if before is not None and fits else (b"", b"")
@@ -142,7 +143,7 @@ class Decoder:
             size_bytes=input_size(data, init, self.limits),
             packets=packets,
             before_bytes=sum(map(len, earlier)),
-            leading_only=leading_macroblocks is not None,
+            first=first,
         )
         frames: list[SampledFrame] = []
         seen: list[PictureSummary] = []
@@ -173,7 +174,7 @@ class Decoder:
         except BaseException:
             self._end()
             raise
-        if not seen and not bounds.leading_only:
+        if not seen and first is None:
             with self._nonsense_is_death():
                 raise nothing_taken(message)
         with self._nonsense_is_death():

@@ -15,14 +15,13 @@ from sampler.demux.codecs.parameter_sets import MOST_BYTES
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
 from sampler.errors import InputError, TooLargeError, UndecodableError
-from sampler.frames import PacketSummary, SampledFrame, SampledSegment, Stretch
+from sampler.frames import LEAVES_ALL, PacketSummary, SampledFrame, SampledSegment, Stretch
 from sampler.picture import VIEWS
 from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
     CONCEALED,
     LEADING,
     LEADING_STRETCHES,
-    LEAVES_ALL,
     MOST_REFUSED,
     NO_PICTURES,
     UNDECODABLE,
@@ -87,7 +86,7 @@ def read_segment(
         )
         for number, summary in zip(numbers, summaries, strict=True)
     ]
-    segment = as_one(tracks, leading_only=bounds.leading_only)
+    segment = as_one(tracks, leading_only=bounds.first is not None)
     if SECOND_VIDEO_STREAM not in segment.notes and not {one.track for one in seen} <= set(numbers):
         raise ValueError("pictures of a track that there is not")
     return replace(
@@ -138,11 +137,16 @@ def _read_track(
         for reason, stretches in ((UNDECODABLE, undecodable), (CONCEALED, made_up))
         for start, end in stretches
     ]
+    leaning_until = checked_number(summary["leaning_until_seconds"], 0.0, duration)
+    until = duration
+    if bounds.first is not None:
+        # None but these pictures were sampled, if the segment before fits.
+        until = 0.0 if leaning_until else min(bounds.first.leaning_until_seconds, duration)
     unmoderated = leading
-    if not bounds.leading_only:
+    if until > 0:
         unmoderated = unseen_stretches(
             clean,
-            duration_seconds=duration,
+            duration_seconds=until,
             frame_seconds=frame_seconds,
             max_gap_seconds=profile.max_gap_seconds,
             reason=_unseen_reason(notes, seen=len(seen), clean=len(clean)),
@@ -152,7 +156,7 @@ def _read_track(
         )
     unmoderated = with_refused(unmoderated, _intervals(summary["refused"], duration))
     before_seconds = checked_number(summary["before_seconds"], 0.0, JUMP_SECONDS)
-    if before_seconds > frame_seconds and not bounds.leading_only:
+    if before_seconds > frame_seconds and bounds.first is None:
         before = Stretch(start_seconds=-before_seconds, end_seconds=0.0, reason=NO_PICTURES)
         unmoderated = (before, *unmoderated)
     return SampledSegment(
@@ -165,6 +169,7 @@ def _read_track(
         max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration, begins_seconds=begins),
         unmoderated=unmoderated,
         leading_seconds=checked_number(summary["leading_seconds"], 0.0, 2 * longest),
+        leaning_until_seconds=leaning_until,
         reordered_seconds=checked_number(summary["reordered_seconds"], 0.0, 2 * longest),
         origin_seconds=checked_number(summary["origin_seconds"], -ORIGIN_SECONDS, ORIGIN_SECONDS),
         macroblocks_left=checked_number(

@@ -10,7 +10,7 @@ from typing import Any
 
 from config.profiles import SamplingProfile
 from sampler.child.answers import MAX_PIXEL_ASPECT, ORIGIN_SECONDS
-from sampler.child.leading import LeadingPictures, leading_plan, only_leading
+from sampler.child.leading import LeadingPictures, leading_plan
 from sampler.child.outbox import Outbox
 from sampler.child.pages import in_small_pages, small_pages
 from sampler.decode.execute import Executor
@@ -97,7 +97,7 @@ def sample_track(
             limits,
             profile,
             probing_extradata=demuxer.probing_extradata,
-            watches_all=request["padded"] and not leading_only,
+            watches_all=request["padded"] and (not leading_only or request["leaning_until_seconds"] > 0),
         )
         more_views = SampleBudget(VIEWS_PER_SECOND, 0.0)
         packets: list[tuple[float, int, bool]] = []
@@ -112,10 +112,10 @@ def sample_track(
                 # What the last one leaves goes with the track.
                 gc.collect()
             if leading_only:
-                only_leading(window)
+                leading.leave(window, demuxer.origin_seconds + request["leaning_until_seconds"])
             shown_otherwise.read(window)
             reordered = max(reordered, reordered_seconds(window.packets[window.primer :]))
-            end_seconds = _end_seconds(window, demuxer)
+            end_seconds = min(_end_seconds(window, demuxer), leading.end_seconds)
             planned = plan(
                 window.packets,
                 profile=profile,
@@ -158,11 +158,17 @@ def sample_track(
             shown_otherwise.account(executor.reached)
             taken_indices |= executor.alike
             refused_seconds += [seconds - demuxer.origin_seconds for seconds in executor.refused_seconds]
-            undecodable += picture_stretches(shown, executor.lost_seconds, end_seconds)
-            made_up += picture_stretches(shown, executor.made_up_seconds, end_seconds)
+            absent = picture_stretches(shown, executor.lost_seconds, end_seconds)
+            wrong = picture_stretches(shown, executor.made_up_seconds, end_seconds)
+            undecodable, made_up = undecodable + absent, made_up + wrong
             decode_seconds += time.process_time() - before
             leading.account(
-                window, taken_indices, end_seconds, broken=0 in executor.broken, refused=planned.refused_seconds
+                window,
+                taken_indices,
+                end_seconds,
+                broken=0 in executor.broken,
+                refused=planned.refused_seconds,
+                wrong=[*absent, *wrong],
             )
             if request["packets"]:
                 packets += [
@@ -206,11 +212,12 @@ def sample_track(
         "frames_decoded": executor.frames_decoded,
         "leading": at_most(lost, LEADING_STRETCHES),
         "leading_seconds": leading.wanted_seconds,
+        "leaning_until_seconds": _leaning_until(leading, demuxer),
         "macroblocks_left": bound.left(
             executor.frames_decoded, outbox.pictures - handed_over, size_bytes=executor.bytes_decoded
         ),
-        "undecodable": at_most(without(_longer(undecodable, demuxer), lost), MOST_REFUSED),
-        "concealed": at_most(_longer(made_up, demuxer), MOST_REFUSED),
+        "undecodable": at_most(without(_longer(undecodable, made_up, demuxer), lost), MOST_REFUSED),
+        "concealed": at_most(_longer(made_up, undecodable, demuxer), MOST_REFUSED),
         "notes": notes,
         "parameter_sets": demuxer.parameter_sets.hex(),
         "packets": sorted(packets),
@@ -225,13 +232,24 @@ def sample_track(
     return summary, demuxer.tracks
 
 
-def _longer(stretches: list[Interval], demuxer: Demuxer) -> list[Interval]:
-    """Stretches of the track's own time that are longer than a picture's, which is left out, as with gaps."""
+def _leaning_until(leading: LeadingPictures, demuxer: Demuxer) -> float:
+    """The end of the track's first pictures that lean on the segment before; 0: none, or no more than one."""
+    if leading.leaning_until_seconds is None:
+        return 0.0
+    until = min(leading.leaning_until_seconds - demuxer.origin_seconds, demuxer.duration_seconds)
+    one_picture = demuxer.begins_seconds + demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
+    return until if until > one_picture else 0.0
+
+
+def _longer(stretches: list[Interval], others: list[Interval], demuxer: Demuxer) -> list[Interval]:
+    """Stretches of the track's own time, but those that are no longer than a picture's, with the others beside them:
+    these are left out, as with gaps."""
     origin_seconds, duration_seconds = demuxer.origin_seconds, demuxer.duration_seconds
+    longest_seconds = demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
+    brief = [(start, end) for start, end in joined([*stretches, *others]) if end - start <= longest_seconds]
     return [
         (max(start - origin_seconds, 0.0), min(end - origin_seconds, duration_seconds))
-        for start, end in joined(stretches)
-        if end - start > demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
+        for start, end in without(joined(stretches), brief)
     ]
 
 

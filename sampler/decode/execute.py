@@ -151,10 +151,8 @@ class Executor:
         budget = SampleBudget(self._profile.samples_per_second, start_seconds, burst_seconds=burst_seconds)
         followed = -1
         for part, targets, refuted in parts:
-            damaged, before = self.damaged, copy(budget)
-            self._looked_at = -1
-            second = self._second
-            self._decoder = second.alone if second is not None and second.takes(part.decoding) else self._own
+            damaged, before, self._looked_at = self.damaged, copy(budget), -1
+            self._decoder = self._second.alone if self._second and self._second.takes(part.decoding) else self._own
             self._follows = part.run.start == followed
             if self._follows:
                 self._scenes.go_on(all_follow=part.watched)
@@ -280,7 +278,9 @@ class Executor:
             if is_right and index in own and is_awaited:
                 # The first one of a headless run speaks for what comes after it, as a keyframe does.
                 is_awaited, answers = False, answers or [PlannedPicture(index=index, reason=SampleReason.GAP)]
-            if index in own and (part.watched or is_right):
+            clears = is_recovery_near(window, run, index, self._profile.max_gap_seconds)
+            # Smear is new in each picture, until refresh clears it.
+            if index in own and (is_right or (part.watched and not clears)):
                 count, closely = len(answers) or index in had, index in part.led_to
                 news = lookout.look(index, frame, seconds, answers=count, closely=closely)
                 self._looked_at = index

@@ -23,7 +23,7 @@ from sampler.demux.mpegts.pids import has_stray_packets
 from sampler.demux.mpegts.scrambling import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPackets, is_scrambled
 from sampler.demux.open_input import open_input
 from sampler.demux.packet_window import PacketWindow
-from sampler.demux.packets import demoted, describe, has_leading, joined, keyframes_as_shown
+from sampler.demux.packets import demoted, describe, has_leading, joined, keyframes_as_shown, led_up_to
 from sampler.demux.primer import Primer, last_gop, moved
 from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
@@ -194,7 +194,7 @@ class Demuxer:
         """All video packets, in windows of bounded size.
 
         Args:
-            before: the last GOP of the segment before, for leading pictures.
+            before: the end of the segment before, for pictures that lean on it.
 
         Raises:
             InputError: no picture, or over a limit.
@@ -275,7 +275,7 @@ class Demuxer:
 
     def _close(self, window: PacketWindow, primer: Primer | None) -> PacketWindow:
         """Counts a full window's times from the origin, judges its rate, and puts the GOP before in front of it where
-        it begins with leading pictures."""
+        its first pictures lean on that."""
         seconds = [packet.seconds for packet in window.packets]
         window.replace(demoted(window.packets))
         window.replace(keyframes_as_shown(window.packets))
@@ -287,12 +287,14 @@ class Demuxer:
             self._first_seconds = min(shown) - self.begins_seconds
         self._last_seconds = max(self._last_seconds, *shown)
         hold_rate(seconds, self.limits)
-        if not has_leading(window.packets):
-            return window
-        if self._before is not None:
-            primer = moved(self._before, window.payloads[0], seconds[0])
-        self._before = None
+        before, self._before = self._before, None
+        leads = has_leading(window.packets)
+        if before is not None and (leads or not window.packets[0].keyframe):
+            primer = moved(before, window.payloads[0], seconds[0], follows=leads)
+        elif not leads:
+            primer = None
         if primer is not None:
+            window.replace(led_up_to(window.packets))
             window.packets[:0] = primer.hidden()
             window.payloads[:0] = primer.payloads
             window.primer = len(primer.packets)

@@ -187,6 +187,13 @@ def orphans(packets: Sequence[VideoPacket]) -> list[int]:
     return found
 
 
+def led_up_to(packets: Sequence[VideoPacket]) -> dict[int, VideoPacket]:
+    """Packets, by index, of an input that begins without a keyframe, as they are with the segment before in front of
+    them: none of the first pictures needs more than that."""
+    first = takewhile(lambda packet: not packet.keyframe, packets)
+    return {index: packet._replace(leading=False) for index, packet in enumerate(first) if packet.leading}
+
+
 def reordered_seconds(packets: Sequence[VideoPacket]) -> float:
     """The longest time by which a picture is shown after one that is decoded later: for so long pictures of the next
     segment, the leading ones of its keyframe, may be shown before this one's would end."""

@@ -1,7 +1,7 @@
-"""The GOP before an input's first keyframe, or a window's, with which its leading pictures are decoded. Runs in the
-decoder child.
+"""The end of the segment before an input, or of the window before another, with which pictures are decoded that lean on
+it: leading pictures, and the first ones of an input that begins without a keyframe. Runs in the decoder child.
 
-The bytes of the segment before are as hostile as any. Whatever does not fit this input is no primer: then its leading
+The bytes of the segment before are as hostile as any. Whatever does not fit this input is no primer: then these
 pictures stay unmoderated.
 """
 
@@ -24,7 +24,7 @@ MPEG_TS_WRAP_TICKS = 1 << 33
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Primer:
-    """Packets of one GOP, from its keyframe on, in decoding order."""
+    """Packets from a keyframe or recovery point on, in decoding order."""
 
     packets: tuple[VideoPacket, ...]
     payloads: "tuple[Packet[VideoStream], ...]"
@@ -38,10 +38,13 @@ class Primer:
 
 
 def last_gop(packets: "list[VideoPacket]", payloads: "list[Packet[VideoStream]]") -> Primer | None:
-    """The last GOP of a window, without its own leading pictures, which need one more; None: it has no keyframe."""
-    start = next((index for index in range(len(packets) - 1, -1, -1) if packets[index].keyframe), None)
-    if start is None:
+    """The end of a window, from its last keyframe on, or the last recovery point, if there can be one that ends within
+    it, without leading pictures, which need one more GOP; None: it has neither."""
+    points = [index for index, packet in enumerate(packets) if packet.keyframe or packet.recovery_frames is not None]
+    if not points:
         return None
+    right = (index for index in reversed(points) if index + (packets[index].recovery_frames or 0) < len(packets))
+    start = next(right, points[-1])
     kept = [index for index in range(start, len(packets)) if not packets[index].leading]
     return Primer(
         packets=tuple(packets[index] for index in kept),
@@ -50,13 +53,14 @@ def last_gop(packets: "list[VideoPacket]", payloads: "list[Packet[VideoStream]]"
     )
 
 
-def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float) -> Primer | None:
+def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float, *, follows: bool) -> Primer | None:
     """The primer on the timeline of the input that begins with packet `first`; None: it does not lead up to it.
 
     Args:
         primer: of the segment before, on a timeline of its own.
-        first: the input's first packet, a keyframe.
+        first: the input's first packet.
         first_seconds: when that is shown, on the input's timeline.
+        follows: all pictures of the primer are shown before that one, as they are before a keyframe.
     """
     payloads = (*primer.payloads, first)
     shown = [payload.pts for payload in payloads if payload.pts is not None]
@@ -69,7 +73,7 @@ def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float) ->
     *earlier, ends, begins = (_unwrapped(stamp, shown[-1]) for stamp in decoded)
     step_seconds = min((ends - earlier[0]) * tick_seconds, LONGEST_SHOWN_SECONDS) if earlier else 0.0
     most_seconds = max(JOIN_SECONDS, step_seconds) + SAME_INSTANT_SECONDS
-    if not 0 < (begins - ends) * tick_seconds <= most_seconds or max(times[:-1]) >= times[-1]:
+    if not 0 < (begins - ends) * tick_seconds <= most_seconds or (follows and max(times[:-1]) >= times[-1]):
         return None
     return Primer(
         packets=tuple(

@@ -4,17 +4,12 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
-from sampler.demux.mp4.aperture import CROPPED
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
-from sampler.demux.video_streams import SECOND_VIDEO_STREAM
-from sampler.frames import Stretch
+from sampler.frames import LEAVES_ALL, Stretch
 from sampler.plan.intervals import Interval, at_most, joined, without
 
 TURNED = "turned"
 """Note, and reason of stretches: pictures are to be shown at an angle or a slant, which few players do."""
-LEAVES_ALL = (SECOND_VIDEO_STREAM, CROPPED, TURNED)
-"""Notes that leave all of an input unmoderated, whatever was sampled, and are the reason: what a player shows is
-unknown."""
 NO_PICTURES = "no_pictures"
 """Reason of a stretch of the input in which a video track has none."""
 LEADING = "leading"

@@ -1,8 +1,10 @@
 """Intervals of an input's timeline: (start, end) in seconds, in ascending lists that do not overlap."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from sampler.demux.timeline import SAME_INSTANT_SECONDS
 
@@ -40,10 +42,13 @@ def at_most(intervals: Sequence[Interval], most: int) -> list[Interval]:
 def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[Interval]:
     """Takes the holes, ascending, out of the intervals."""
     left: list[Interval] = []
+    first = 0
     for start, end in intervals:
         at = start
-        for hole_start, hole_end in holes:
-            if hole_end <= at or hole_start >= end:
+        while first < len(holes) and holes[first][1] <= start:
+            first += 1
+        for hole_start, hole_end in holes[first : bisect_left(holes, end, first, key=itemgetter(0))]:
+            if hole_end <= at:
                 continue
             if hole_start > at:
                 left.append((at, hole_start))

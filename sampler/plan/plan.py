@@ -183,7 +183,7 @@ def _keyframes(
         if not first.keyframe or (at != own[0] and number == 0):
             owed[own[0]] = SampleReason.GAP
         if not first.keyframe:
-            if run.recovered is not None:
+            if run.recovered in own:
                 owed[run.recovered] = SampleReason.GAP
             continue
         if last is not None and first.seconds - last_seconds < profile.keyframe_spacing_seconds:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from hostile_media import TS_PACKET_BYTES, growing, init_and_fragments, segment, still
 from kinds import GOP, HEVC_OPEN_GOP
-from media import cut, encode, keyframes, steady
+from media import Recipe, cut, encode, keyframes, steady, x264
 
 from config.profiles import VIGILANT
 from sampler.child.decoder import Decoder
@@ -19,6 +19,7 @@ ROUNDS = int(os.environ.get("LIVEWARDEN_FUZZ_ROUNDS") or "150")
 FOUND = (75, 124, 238, 2737, 4965)
 """Rounds that once did harm: a track's number below 0, several new streams together, parameters that open no
 decoder."""
+REFRESH = x264(intra_refresh=1, keyint=GOP, scenecut=0, bframes=0)
 HEADERS_BYTES = 2_000
 """The part in which boxes, tables and parameter sets are densest."""
 NASTY = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
@@ -128,12 +129,14 @@ def test_mutated_segments_never_harm_the_worker() -> None:
 
 
 @pytest.mark.fuzz
-def test_mutated_segments_before_never_harm_the_worker() -> None:
+@pytest.mark.parametrize(("recipe", "at_once"), [(HEVC_OPEN_GOP, 0.5), (REFRESH, 0.0)])
+def test_mutated_segments_before_never_harm_the_worker(recipe: Recipe, at_once: float) -> None:
     """A damaged segment would take down the decoder of the next one, or spoil its pictures."""
-    data = encode(HEVC_OPEN_GOP, steady(2 * GOP))
+    data = encode(recipe, steady(2 * GOP))
     first, second = cut(data, [0, keyframes(data)[1], 2 * GOP])
     with Decoder() as decoder:
         alone = decoder.sample(second.data, profile=VIGILANT, seed=b"fuzz")
+        assert alone.needs_before
         for number in range(ROUNDS):
             random = Random(number)
             before = bytearray(first.data)
@@ -144,10 +147,11 @@ def test_mutated_segments_before_never_harm_the_worker() -> None:
                 profile=VIGILANT,
                 seed=b"fuzz",
                 before=bytes(before),
-                leading_macroblocks=alone.macroblocks_left if random.random() < 0.5 else None,
+                first=None if random.random() < at_once else alone,
             )
             assert seen.leading_seconds in (0.0, alone.leading_seconds)
             assert bool(seen.leading_seconds) == any(stretch.reason == "leading" for stretch in seen.unmoderated)
+            assert all(stretch.seconds > 0 for stretch in alone.with_leading(seen).unmoderated)
 
 
 @pytest.mark.fuzz

@@ -1,4 +1,5 @@
-"""The segment before one, for the leading pictures of an open GOP: fetched and decoded only where they are there."""
+"""The segment before one, for pictures that lean on it, the leading ones of an open GOP and those of an intra refresh:
+fetched and decoded only where they are there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,15 +47,16 @@ class SamplerInput:
         go_back: Callable[[], None],
         fresh: bool,
     ) -> SampledSegment:
-        """Samples the segment; then, with the segment before, its leading pictures that need it.
+        """Samples the segment; then, with the segment before, the pictures at its beginning that need it.
 
         Args:
             consume: is given each picture as it comes.
-            go_back: called before pictures come that are earlier than those so far: another track's, and leading ones.
+            go_back: called before pictures come that are earlier than those so far: another track's, and those that
+                lean on the segment before.
             fresh: decode in a new process.
 
         Raises:
-            sampler.errors.SamplerError: nothing could be sampled, or the decoder died of the leading pictures.
+            sampler.errors.SamplerError: nothing could be sampled, or the decoder died of these pictures.
         """
         track = 0
 
@@ -77,9 +79,9 @@ class SamplerInput:
             padded=self.padded,
         )
         sampled = sample()
-        if sampled.leading_seconds <= 0 or self.before is None or (found := self.before()) is None:
+        if not sampled.needs_before or self.before is None or (found := self.before()) is None:
             return sampled
         go_back()
         track = 0
-        leading = sample(before=found.data, before_init=found.init, leading_macroblocks=sampled.macroblocks_left)
+        leading = sample(before=found.data, before_init=found.init, first=sampled)
         return sampled.with_leading(leading)

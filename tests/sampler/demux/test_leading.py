@@ -91,9 +91,7 @@ def test_with_the_segment_before_leading_pictures_are_sampled(decoder: Decoder, 
     _, first, second, first_number = halves(recipe)
     segment = decoder.sample(second, profile=BALANCED, seed=b"leading", before=first if at_once else None)
     if not at_once:
-        leading = decoder.sample(
-            second, profile=BALANCED, seed=b"leading", before=first, leading_macroblocks=segment.macroblocks_left
-        )
+        leading = decoder.sample(second, profile=BALANCED, seed=b"leading", before=first, first=segment)
         assert all(frame.pts_seconds < segment.frames[0].pts_seconds for frame in leading.frames)
         segment = segment.with_leading(leading)
 
@@ -125,8 +123,7 @@ def test_leading_pictures_are_sampled_where_the_keyframe_s_sample_says_nothing_o
     first, second = photographed(OPEN[name], lambda index: "coffee" if index in shown else "astronaut")
     profile = BALANCED.model_copy(update={"max_gap_seconds": gap_seconds})
     alone = decoder.sample(second, profile=profile, seed=b"leading")
-    left = alone.macroblocks_left
-    leading = decoder.sample(second, profile=profile, seed=b"leading", before=first, leading_macroblocks=left)
+    leading = decoder.sample(second, profile=profile, seed=b"leading", before=first, first=alone)
     segment = alone.with_leading(leading)
 
     assert alone.leading_seconds > gap_seconds or gap_seconds == BALANCED.max_gap_seconds
@@ -143,8 +140,7 @@ def test_both_passes_keep_to_one_bound(decoder: Decoder, recipe: Recipe, macrobl
     _, first, second, first_number = halves(recipe)
     profile = BALANCED.model_copy(update={"macroblocks_per_second": macroblocks})
     alone = decoder.sample(second, profile=profile, seed=b"leading")
-    left = alone.macroblocks_left
-    leading = decoder.sample(second, profile=profile, seed=b"leading", before=first, leading_macroblocks=left)
+    leading = decoder.sample(second, profile=profile, seed=b"leading", before=first, first=alone)
     pictures = alone.frames_decoded + leading.frames_decoded + HANDED_OVER * len(alone.frames + leading.frames)
 
     assert pictures * PICTURE_MACROBLOCKS <= macroblocks * alone.duration_seconds
@@ -233,9 +229,7 @@ def test_bytes_that_do_not_lead_up_to_the_segment_leave_it_as_it_is(decoder: Dec
     _, _, second, _ = halves(HEVC_OPEN_GOP)
     alone = decoder.sample(second, profile=BALANCED, seed=b"leading")
     joined = decoder.sample(second, profile=BALANCED, seed=b"leading", before=unrelated()[kind])
-    only = decoder.sample(
-        second, profile=BALANCED, seed=b"leading", before=unrelated()[kind], leading_macroblocks=alone.macroblocks_left
-    )
+    only = decoder.sample(second, profile=BALANCED, seed=b"leading", before=unrelated()[kind], first=alone)
 
     assert joined.unmoderated == alone.unmoderated
     assert [frame.pts_seconds for frame in joined.frames] == [frame.pts_seconds for frame in alone.frames]

@@ -236,7 +236,7 @@ def test_leading_pictures_of_either_track_are_seen_with_the_segment_before(
         profile=BALANCED,
         seed=b"tracks",
         before=side_by_side(*[before.data, other_before.data][order]),
-        leading_macroblocks=alone.macroblocks_left,
+        first=alone,
     )
     seen = alone.with_leading(leading)
 

@@ -66,7 +66,7 @@ def risk_facts(
 
 def own_signals(kept: Mapping[str, str], *, purpose: str) -> dict[str, TimedNumber]:
     """Livewarden's own signals in `lw:risk:{id}`, without what is damaged; a platform's of the same name are none."""
-    names = (*OWN_SIGNALS.values(), *NOTE_SIGNALS.values())
+    names = (*OWN_SIGNALS, *NOTE_SIGNALS.values())
     found = {name: _timed(kept.get(f"{_SIGNAL}{purpose} {name}", "")) for name in names}
     return {name: signal for name, signal in found.items() if signal is not None}
 
@@ -101,11 +101,8 @@ def signal_fields(
         lost_ms: time of the segment that was not moderated, by reason.
         notes: on the segment.
     """
-    numbers = {
-        name: min(lost_ms[reason] / segment_ms, 1.0)
-        for reason, name in OWN_SIGNALS.items()
-        if lost_ms.get(reason) and segment_ms > 0
-    }
+    lost = {name: sum(lost_ms.get(reason, 0) for reason in reasons) for name, reasons in OWN_SIGNALS.items()}
+    numbers = {name: min(part_ms / segment_ms, 1.0) for name, part_ms in lost.items() if part_ms and segment_ms > 0}
     numbers |= {NOTE_SIGNALS[note]: 1.0 for note in notes if note in NOTE_SIGNALS}
     return {
         f"{_SIGNAL}{purpose} {name}": f"{number:.4f} {now_ms} {round(_half_life_seconds(name, settings) * 1000)}"

@@ -202,10 +202,13 @@ def test_time_over_the_budget_is_a_signal_of_the_stream(redis: Redis, watched: C
     assert list(stream_status(redis, stream)["signals_reported"]) == ["over-budget"]
 
 
-def test_leading_pictures_that_nobody_saw_are_a_signal_too(redis: Redis, watched: Callable[..., str]) -> None:
+@pytest.mark.parametrize("unseen", [{"leading": 400}, {"concealed": 400}, {"leading": 100, "concealed": 300}])
+def test_pictures_without_those_they_lean_on_are_a_signal_too(
+    redis: Redis, watched: Callable[..., str], unseen: dict[str, int]
+) -> None:
     """A server that withholds what they need would hide half a second in each segment at no price."""
     stream = watched()
-    lost(redis, stream, leading=400, short=1_000, undecodable=500)
+    lost(redis, stream, **unseen, short=1_000, undecodable=500)
     assert stream_facts(redis, stream).signals == {"leading-unseen": pytest.approx(0.1, abs=0.001)}
     assert 0 < risk_of(redis, stream, DEFAULT_RISK) < 0.5
 
