@@ -19,7 +19,7 @@ from config.profiles import SamplingProfile
 from sampler.child.decoder import Decoder
 from sampler.demux.open_input import OPEN_OPTIONS
 from sampler.errors import InputError
-from sampler.frames import SampledFrame, SampledSegment
+from sampler.frames import HeadlessError, SampledFrame, SampledSegment
 
 SEEK_SECONDS = 2
 """Distance of two pictures of the seeking method, as in the profile `balanced`."""
@@ -77,10 +77,12 @@ def sampled(
         )
         try:
             found = sample()
-            if index and found.needs_before:
-                found = found.with_leading(sample(before=clip.segments[index - 1], first=found))
+        except HeadlessError as error:
+            found = error.alone
         except InputError:
             found = None
+        if index and found is not None and found.needs_before:
+            found = found.with_leading(sample(before=clip.segments[index - 1], first=found))
         sets = b"" if found is None else found.parameter_sets
         yield clip.segment_start_seconds(index), found
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from sampler.errors import UndecodableError
 from sampler.picture import Picture
 
 
@@ -168,3 +169,15 @@ class SampledSegment:
             leaning_until_seconds=leading.leaning_until_seconds,
             macroblocks_left=leading.macroblocks_left,
         )
+
+
+class HeadlessError(UndecodableError):
+    """No picture came out of an input that begins without a keyframe: all lean on the segment before.
+
+    Attributes:
+        alone: the input's result, all of it unmoderated, for `Decoder.sample` with the segment before.
+    """
+
+    def __init__(self, alone: SampledSegment) -> None:
+        super().__init__("no picture of the segment could be decoded without the segment before")
+        self.alone = alone

@@ -16,7 +16,7 @@ from sampler.child.exchange import Exchange
 from sampler.child.fork_server_handle import PROGRAM
 from sampler.child.inputs import input_size
 from sampler.child.memory_bound import is_at_bound
-from sampler.child.summaries import nothing_taken, read_segment
+from sampler.child.summaries import read_segment
 from sampler.errors import DecoderDiedError, DecoderMemoryError, DecoderUnavailableError, TooLargeError
 from sampler.frames import SampledFrame, SampledSegment
 from sampler.limits import Limits
@@ -174,9 +174,6 @@ class Decoder:
         except BaseException:
             self._end()
             raise
-        if not seen and first is None:
-            with self._nonsense_is_death():
-                raise nothing_taken(message)
         with self._nonsense_is_death():
             return read_segment(
                 message,

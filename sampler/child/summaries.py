@@ -14,8 +14,8 @@ from sampler.child.checks import checked_count, checked_flag, checked_number
 from sampler.demux.codecs.parameter_sets import MOST_BYTES
 from sampler.demux.timeline import JUMP_SECONDS
 from sampler.demux.video_streams import SAMPLED_TRACKS, SECOND_VIDEO_STREAM
-from sampler.errors import InputError, TooLargeError, UndecodableError
-from sampler.frames import LEAVES_ALL, PacketSummary, SampledFrame, SampledSegment, Stretch
+from sampler.errors import TooLargeError, UndecodableError
+from sampler.frames import LEAVES_ALL, HeadlessError, PacketSummary, SampledFrame, SampledSegment, Stretch
 from sampler.picture import VIEWS
 from sampler.plan.budget import BURST_SECONDS
 from sampler.plan.coverage import (
@@ -70,8 +70,18 @@ def read_segment(
         bounds: of the request.
         transfer_seconds: CPU of the parent.
         elapsed_seconds: since the request was sent; the decoder has one thread, so its CPU took no longer.
+
+    Raises:
+        UndecodableError, TooLargeError: no picture was taken, and not only those were requested that lean on the
+            segment before; `HeadlessError`, where that may help.
+        ValueError, TypeError, KeyError, ...: nonsense.
     """
     summaries = done["tracks"]
+    is_nothing = not seen and bounds.first is None
+    if is_nothing and any(summary["refused"] for summary in summaries):
+        raise TooLargeError("decoding the first picture takes more than the profile allows for the whole segment")
+    if is_nothing and not any(summary["leaning_until_seconds"] for summary in summaries):
+        raise UndecodableError("no picture of the segment could be decoded")
     checked_count(len(summaries), 1, SAMPLED_TRACKS)
     numbers = [checked_count(summary["track"], 0, SAMPLED_TRACKS - 1) for summary in summaries]
     if numbers != sorted(set(numbers)):
@@ -89,18 +99,13 @@ def read_segment(
     segment = as_one(tracks, leading_only=bounds.first is not None)
     if SECOND_VIDEO_STREAM not in segment.notes and not {one.track for one in seen} <= set(numbers):
         raise ValueError("pictures of a track that there is not")
+    if is_nothing:
+        raise HeadlessError(segment)
     return replace(
         segment,
         frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
         cpu_seconds=segment.cpu_seconds | {"transfer": transfer_seconds},
     )
-
-
-def nothing_taken(done: dict[str, Any]) -> InputError:
-    """The error of an input of which no picture was taken, by the last message."""
-    if any(summary["refused"] for summary in done["tracks"]):
-        return TooLargeError("decoding the first picture takes more than the profile allows for the whole segment")
-    return UndecodableError("no picture of the segment could be decoded")
 
 
 def _read_track(

@@ -236,7 +236,9 @@ def _leaning_until(leading: LeadingPictures, demuxer: Demuxer) -> float:
     """The end of the track's first pictures that lean on the segment before; 0: none, or no more than one."""
     if leading.leaning_until_seconds is None:
         return 0.0
-    until = min(leading.leaning_until_seconds - demuxer.origin_seconds, demuxer.duration_seconds)
+    until = leading.leaning_until_seconds - demuxer.origin_seconds
+    if until > demuxer.duration_seconds - SAME_INSTANT_SECONDS:
+        until = demuxer.duration_seconds
     one_picture = demuxer.begins_seconds + demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
     return until if until > one_picture else 0.0
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from config.profiles import SamplingProfile
 from sampler.child.decoder import Decoder
-from sampler.frames import SampledFrame, SampledSegment
+from sampler.frames import HeadlessError, SampledFrame, SampledSegment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +58,11 @@ class SamplerInput:
         Raises:
             sampler.errors.SamplerError: nothing could be sampled, or the decoder died of these pictures.
         """
-        track = 0
+        track, is_seen = 0, False
 
         def in_turn(frame: SampledFrame) -> None:
-            nonlocal track
+            nonlocal track, is_seen
+            is_seen = True
             if frame.track != track:
                 go_back()
             track = frame.track
@@ -78,10 +79,15 @@ class SamplerInput:
             parameter_sets=self.parameter_sets,
             padded=self.padded,
         )
-        sampled = sample()
-        if not sampled.needs_before or self.before is None or (found := self.before()) is None:
-            return sampled
-        go_back()
-        track = 0
-        leading = sample(before=found.data, before_init=found.init, first=sampled)
-        return sampled.with_leading(leading)
+        headless = None
+        try:
+            sampled = sample()
+        except HeadlessError as error:
+            headless, sampled = error, error.alone
+        if sampled.needs_before and self.before is not None and (found := self.before()) is not None:
+            go_back()
+            track = 0
+            sampled = sampled.with_leading(sample(before=found.data, before_init=found.init, first=sampled))
+        if headless is not None and not is_seen:
+            raise headless
+        return sampled

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from kinds import CLOSED, HEVC, MPEG2
+from kinds import AV1, CLOSED, HEVC, MPEG2, VP9
 from media import (
     CLOCK,
     RATE,
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
-from sampler.frames import SampledSegment
+from sampler.frames import HeadlessError, SampledSegment
 from sampler.plan.budget import HANDED_OVER
 
 PICTURE_MACROBLOCKS = 192 * 108 / 256
@@ -65,7 +65,10 @@ def segments(kind: str) -> tuple[tuple[bytes, ...], bytes, tuple[int, ...]]:
 
 def with_before(decoder: Decoder, segment: bytes, before: bytes | None, init: bytes, sets: bytes) -> SampledSegment:
     """A segment's result as a worker has it: alone, then with the segment before."""
-    first = decoder.sample(segment, init=init, profile=BALANCED, seed=b"primer", parameter_sets=sets)
+    try:
+        first = decoder.sample(segment, init=init, profile=BALANCED, seed=b"primer", parameter_sets=sets)
+    except HeadlessError as error:
+        first = error.alone
     assert first.needs_before
     leading = decoder.sample(
         segment,
@@ -106,6 +109,23 @@ def test_first_pictures_are_sampled_with_the_segment_before(decoder: Decoder, ki
         assert not seen.needs_before
         assert next(frame.pts_seconds for frame in seen.frames if not frame.concealed) == 0
         assert_right(seen, number)
+
+
+WITHIN_A_GOP = {"vp9": in_mp4(VP9, fragment_seconds=1), "av1": in_mp4(AV1, fragment_seconds=1)}
+"""Not MPEG-2: such a segment does not say how large its pictures are."""
+
+
+@pytest.mark.parametrize("kind", WITHIN_A_GOP)
+def test_a_segment_without_any_keyframe_is_sampled_with_the_one_before(decoder: Decoder, kind: str) -> None:
+    """A broadcaster with long GOPs, and a packager that cuts by the clock, would lose most of the stream."""
+    init, [first, second, third] = fragments(encode(WITHIN_A_GOP[kind], steady(3 * RATE)))
+    with pytest.raises(HeadlessError):
+        decoder.sample(second, init=init, profile=BALANCED, seed=b"primer")
+    seen = with_before(decoder, second, first, init, b"")
+
+    assert seen.unmoderated == ()
+    assert_right(seen, RATE)
+    assert not with_before(decoder, third, second, init, b"").frames, "its keyframe is in neither"
 
 
 @pytest.mark.parametrize("first", [8, 20, 33])
