@@ -371,6 +371,19 @@ def test_a_segment_now_and_then_does_not_hide_that_the_others_are_lost(site: Sit
     assert [(event["subject"], event["data"]["rule"]) for event in site.raised()] == [("b", "coverage-gap")]
 
 
+@pytest.mark.parametrize("moderated", [1, 2])
+def test_losses_that_alternate_with_what_is_seen_add_up(site: Site, moderated: int) -> None:
+    """A broadcaster who encrypts every other segment would be seen by viewers and by no moderator: each loss was the
+    first one, and counted nothing."""
+    site.live("a", "b", "c", "d")
+    for _ in range(65):
+        for parts in ({"failed_encrypted": 2_000}, *[{"moderated": 2_000}] * moderated):
+            settle_segment(site, "b", **parts)
+            pass_by(site, "b", 2_000)
+    settle_segment(site, "b", failed_encrypted=2_000)
+    assert [(event["subject"], event["data"]["rule"]) for event in site.raised()] == [("b", "coverage-gap")]
+
+
 def test_one_lost_segment_of_five_calls_nobody(site: Site) -> None:
     """A stream whose origin loses some segments would call a moderator again and again."""
     site.live("a", "b", "c", "d")

@@ -32,7 +32,9 @@ local function note_blindness(stream, id, lost, moderated_ms)
   local now_ms, before_ms = redis_ms(), math.min(600000, tonumber(known[2] or '') or 0)
   if lost_ms > moderated_ms then
     local since_ms = tonumber(known[1] or '') or now_ms - before_ms
-    local by_clock_ms = math.max(0, now_ms - (tonumber(known[3] or '') or now_ms))
+    -- The first one counts as a whole: where losses alternate with what is seen each would be the first.
+    local noted_ms = tonumber(known[3] or '')
+    local by_clock_ms = noted_ms and math.max(0, now_ms - noted_ms) or lost_ms
     redis.call('HSET', stream, 'blind_since_ms', string.format('%.0f', since_ms), 'blind_reason', reason,
       'blind_lost_ms', string.format('%.0f', math.min(600000, before_ms + math.min(lost_ms, by_clock_ms))),
       'blind_noted_ms', string.format('%.0f', now_ms))
