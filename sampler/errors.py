@@ -9,7 +9,7 @@ SamplerError                          `reason`: the slug that the coverage ledge
 │   ├── EncryptedError                encrypted              sample encryption without a key
 │   ├── TruncatedError                truncated              the bytes end before the first picture is complete
 │   ├── UndecodableError              undecodable            damaged: FFmpeg or OpenCV gave no picture
-│   │   └── frames.HeadlessError      undecodable            all pictures lean on the segment before
+│   │   └── HeadlessError             undecodable            all pictures lean on the segment before (frames.py)
 │   ├── UnsupportedCodecError         unsupported_codec      a codec that we do not decode
 │   ├── ImplausibleRateError          implausible_rate       more frames a second than any broadcast has
 │   ├── TooSmallError                 too_small              fewer pixels than a picture needs to show anything

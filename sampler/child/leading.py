@@ -8,8 +8,10 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from sampler.demux.packet_reader import Demuxer
 from sampler.demux.packet_window import PacketWindow
 from sampler.demux.packets import leading_stop, orphans
+from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import SampleReason
 from sampler.plan.coverage import picture_stretches
 from sampler.plan.intervals import Interval
@@ -87,6 +89,17 @@ class LeadingPictures:
             wanted = {window.packets[index].seconds for index in lost if index in own}
             self.wanted_seconds = sum(end - start for start, end in picture_stretches(shown, wanted, end_seconds))
         self._first = False
+
+    def leaning_seconds(self, demuxer: Demuxer, picture_seconds: float) -> float:
+        """The end of the track's first pictures that lean on the segment before, from the input's first one; 0: none
+        do, or no more than one."""
+        if self.leaning_until_seconds is None:
+            return 0.0
+        until = self.leaning_until_seconds - demuxer.origin_seconds
+        if until > demuxer.duration_seconds - SAME_INSTANT_SECONDS:
+            until = demuxer.duration_seconds
+        one_picture = demuxer.begins_seconds + picture_seconds + SAME_INSTANT_SECONDS
+        return until if until > one_picture else 0.0
 
 
 def _is_headless(window: PacketWindow) -> bool:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -33,6 +34,7 @@ from sampler.plan.budget import MACROBLOCK_PIXELS, DecodingBound, SampleBudget, 
 from sampler.plan.coverage import (
     LEADING_STRETCHES,
     MOST_REFUSED,
+    picture_seconds,
     picture_stretches,
     refused_stretches,
     spoken_for_until,
@@ -105,7 +107,7 @@ def sample_track(
         refused_seconds: list[float] = []
         undecodable: list[Interval] = []
         made_up: list[Interval] = []
-        read_bytes = reordered = 0.0
+        read_bytes, reordered, picture = 0.0, 0.0, math.inf
         for number, window in enumerate(in_small_pages(demuxer.windows(segment_before))):
             read_before, read_bytes = read_bytes, source.read_bytes
             if number:
@@ -134,6 +136,7 @@ def sample_track(
             if leading_only:
                 planned = leading_plan(window, planned, max_gap_seconds=profile.max_gap_seconds)
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
+            picture = min(picture, picture_seconds(shown))
             before = time.process_time()
             taken_indices: set[int] = set()
             for taken in executor.run(window, planned):
@@ -200,6 +203,7 @@ def sample_track(
         decoder=name,
         read_bytes=source.read_bytes,
     )
+    picture = min(picture, demuxer.timeline.frame_seconds)
     summary = {
         "track": track,
         "duration_seconds": duration_seconds,
@@ -207,17 +211,17 @@ def sample_track(
         "begins_seconds": demuxer.begins_seconds,
         "before_seconds": demuxer.before_seconds,
         "reordered_seconds": reordered,
-        "frame_seconds": demuxer.timeline.frame_seconds,
+        "frame_seconds": picture,
         "frames_total": demuxer.frames_total,
         "frames_decoded": executor.frames_decoded,
         "leading": at_most(lost, LEADING_STRETCHES),
         "leading_seconds": leading.wanted_seconds,
-        "leaning_until_seconds": _leaning_until(leading, demuxer),
+        "leaning_until_seconds": leading.leaning_seconds(demuxer, picture),
         "macroblocks_left": bound.left(
             executor.frames_decoded, outbox.pictures - handed_over, size_bytes=executor.bytes_decoded
         ),
-        "undecodable": at_most(without(_longer(undecodable, made_up, demuxer), lost), MOST_REFUSED),
-        "concealed": at_most(_longer(made_up, undecodable, demuxer), MOST_REFUSED),
+        "undecodable": at_most(without(_longer(undecodable, made_up, demuxer, picture), lost), MOST_REFUSED),
+        "concealed": at_most(_longer(made_up, undecodable, demuxer, picture), MOST_REFUSED),
         "notes": notes,
         "parameter_sets": demuxer.parameter_sets.hex(),
         "packets": sorted(packets),
@@ -232,22 +236,13 @@ def sample_track(
     return summary, demuxer.tracks
 
 
-def _leaning_until(leading: LeadingPictures, demuxer: Demuxer) -> float:
-    """The end of the track's first pictures that lean on the segment before; 0: none, or no more than one."""
-    if leading.leaning_until_seconds is None:
-        return 0.0
-    until = leading.leaning_until_seconds - demuxer.origin_seconds
-    if until > demuxer.duration_seconds - SAME_INSTANT_SECONDS:
-        until = demuxer.duration_seconds
-    one_picture = demuxer.begins_seconds + demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
-    return until if until > one_picture else 0.0
-
-
-def _longer(stretches: list[Interval], others: list[Interval], demuxer: Demuxer) -> list[Interval]:
+def _longer(
+    stretches: list[Interval], others: list[Interval], demuxer: Demuxer, picture_seconds: float
+) -> list[Interval]:
     """Stretches of the track's own time, but those that are no longer than a picture's, with the others beside them:
     these are left out, as with gaps."""
     origin_seconds, duration_seconds = demuxer.origin_seconds, demuxer.duration_seconds
-    longest_seconds = demuxer.timeline.frame_seconds + SAME_INSTANT_SECONDS
+    longest_seconds = picture_seconds + SAME_INSTANT_SECONDS
     brief = [(start, end) for start, end in joined([*stretches, *others]) if end - start <= longest_seconds]
     return [
         (max(start - origin_seconds, 0.0), min(end - origin_seconds, duration_seconds))

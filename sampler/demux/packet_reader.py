@@ -1,7 +1,8 @@
 """Packets of an input, read without decoding and without FFmpeg's probing. Runs in the decoder child."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 
 import av
 from av.packet import Packet
@@ -23,8 +24,8 @@ from sampler.demux.mpegts.pids import has_stray_packets
 from sampler.demux.mpegts.scrambling import SAMPLE_AES, SCRAMBLED_PACKETS, ScrambledPackets, is_scrambled
 from sampler.demux.open_input import open_input
 from sampler.demux.packet_window import PacketWindow
-from sampler.demux.packets import demoted, describe, has_leading, joined, keyframes_as_shown, led_up_to
-from sampler.demux.primer import Primer, last_gop, moved
+from sampler.demux.packets import demoted, describe, has_leading, joined, keyframes_as_shown
+from sampler.demux.primer import Primer, last_gop, led_up_by
 from sampler.demux.rate import hold_rate
 from sampler.demux.rewriting import rewritten
 from sampler.demux.source import InputFile
@@ -80,6 +81,7 @@ class Demuxer:
         self.notes: list[str] = []
         self._announced_pixels, self._announced_weight = 0, 1.0
         self._reader: NalReader | None = None
+        self._new_reader: Callable[[], NalReader] | None = None
         self.track = track
         self.tracks = 0
         """Number of the video tracks that are sampled."""
@@ -178,9 +180,7 @@ class Demuxer:
     def _hold_pixels(self, pixels: int) -> None:
         self._announced_pixels = max(self._announced_pixels, pixels)
         if pixels > self.limits.picture_pixels:
-            raise TooLargeError(
-                f"the video's pictures are over {self.limits.picture_pixels} pixels: expected at most that"
-            )
+            raise TooLargeError(f"the video's pictures are over {self.limits.picture_pixels} pixels: expected fewer")
 
     def _is_encrypted(self, chosen: VideoStream) -> bool:
         known = chosen.codec_context is not None
@@ -207,8 +207,9 @@ class Demuxer:
         # Not read again later: of a context whose decoder could not be opened it crashes.
         nal = CODECS[name := context.name]
         sizes = AnnouncedSizes(name, extradata := context.extradata or b"")
-        self._reader = reader = NalReader(nal, extradata, set_share=set_share(limits)) if nal is not None else None
-        began, several = 0.0, False
+        self._new_reader = None if nal is None else partial(NalReader, nal, extradata, set_share=set_share(limits))
+        self._reader = reader = None if self._new_reader is None else self._new_reader()
+        began, several, after_leading = 0.0, False, False
         keyframe_seconds: float | None = float("-inf")
         for payload in self._demux():
             packets += payload.dts is not None
@@ -241,8 +242,11 @@ class Demuxer:
                 coded_pixels = pixels
                 self._hold_pixels(coded_pixels // ROOM)
             packet = describe(head, seconds, keyframe_seconds, hidden=self._trim.hides(payload))
-            if reader is not None and packet.keyframe and (lacking := reader.lacking()):
+            # Whoever begins here, or leaves out leading pictures, lacks the parameter sets that came with those.
+            lacks = packet.keyframe or packet.recovery_frames is not None or (after_leading and not packet.leading)
+            if reader is not None and lacks and (lacking := reader.lacking()):
                 payload = rewritten(payload, lacking + data)
+            after_leading = packet.leading or (after_leading and packet.completes)
             if packet.keyframe:
                 keyframe_seconds = packet.seconds
             elif not packet.leading and not packet.completes:
@@ -258,6 +262,8 @@ class Demuxer:
                 window, primer = PacketWindow(), primer_after
             if not window.packets:
                 began = seconds
+            if reader is not None and reader.parameter_sets.is_first:
+                window.sets_known_from = len(window.packets) + reader.parameter_sets.is_first_late
             window.packets.append(packet)
             window.payloads.append(payload)
             window.size_bytes += payload.size
@@ -288,17 +294,11 @@ class Demuxer:
         self._last_seconds = max(self._last_seconds, *shown)
         hold_rate(seconds, self.limits)
         before, self._before = self._before, None
-        leads = has_leading(window.packets)
-        if before is not None and (leads or not window.packets[0].keyframe):
-            primer = moved(before, window.payloads[0], seconds[0], follows=leads)
-        elif not leads:
+        if before is not None:
+            primer = led_up_by(before, window, seconds[0], self._new_reader)
+        elif not has_leading(window.packets):
             primer = None
-        if primer is not None:
-            window.replace(led_up_to(window.packets))
-            window.packets[:0] = primer.hidden()
-            window.payloads[:0] = primer.payloads
-            window.primer = len(primer.packets)
-        return window
+        return window if primer is None else primer.in_front_of(window)
 
     def _demux(self) -> "Iterator[Packet[VideoStream]]":
         try:

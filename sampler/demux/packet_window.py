@@ -22,6 +22,9 @@ class PacketWindow:
     primer: int = 0
     """So many packets in front are the GOP before the input's first keyframe, or the window's: they are decoded for the
     leading pictures only, and are not shown."""
+    sets_known_from: int = 0
+    """The packet, by index, up to which it is not known which parameter sets were in force: the first one of a place
+    came with it."""
     _leaned_on: int = field(default=0, init=False)
     """So many packets in front are references already, but for the last of them, which a field may have changed."""
 

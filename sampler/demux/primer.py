@@ -5,10 +5,14 @@ The bytes of the segment before are as hostile as any. Whatever does not fit thi
 pictures stay unmoderated.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from sampler.demux.packets import VideoPacket
+from sampler.demux.codecs.nal import NalReader
+from sampler.demux.packet_window import PacketWindow
+from sampler.demux.packets import VideoPacket, has_leading, led_up_to
 from sampler.demux.timeline import LONGEST_SHOWN_SECONDS, SAME_INSTANT_SECONDS
 
 if TYPE_CHECKING:
@@ -32,15 +36,23 @@ class Primer:
     last: "tuple[Packet[VideoStream], ...]"
     """The last two of the window, or one, with leading pictures of its own."""
 
-    def hidden(self) -> list[VideoPacket]:
-        """The packets as they are planned: none of them is shown."""
-        return [packet._replace(shown=False) for packet in self.packets]
+    def in_front_of(self, window: PacketWindow) -> PacketWindow:
+        """Puts the packets in front of a window's, as they are planned: none of them is shown."""
+        window.replace(led_up_to(window.packets))
+        window.packets[:0] = [packet._replace(shown=False) for packet in self.packets]
+        window.payloads[:0] = self.payloads
+        window.primer = len(self.packets)
+        return window
 
 
-def last_gop(packets: "list[VideoPacket]", payloads: "list[Packet[VideoStream]]") -> Primer | None:
+def last_gop(packets: "list[VideoPacket]", payloads: "list[Packet[VideoStream]]", *, since: int = 0) -> Primer | None:
     """The end of a window, from its last keyframe on, or the last recovery point, if there can be one that ends within
-    it, without leading pictures, which need one more GOP; None: it has neither."""
-    points = [index for index, packet in enumerate(packets) if packet.keyframe or packet.recovery_frames is not None]
+    it, without leading pictures, which need one more GOP; None: it has neither from packet `since` on."""
+    points = [
+        index
+        for index, packet in enumerate(packets)
+        if index >= since and (packet.keyframe or packet.recovery_frames is not None)
+    ]
     if not points:
         return None
     right = (index for index in reversed(points) if index + (packets[index].recovery_frames or 0) < len(packets))
@@ -83,6 +95,30 @@ def moved(primer: Primer, first: "Packet[VideoStream]", first_seconds: float, *,
         payloads=primer.payloads,
         last=primer.last,
     )
+
+
+def led_up_by(
+    before: Primer, window: PacketWindow, first_seconds: float, new_reader: Callable[[], NalReader] | None
+) -> Primer | None:
+    """The primer of the segment before, in front of an input's first window; None: it does not lead up to that, or need
+    not, or its pictures and those that lean on it name one from before its keyframe.
+
+    Args:
+        before: on a timeline of its own.
+        window: counted from the input's origin.
+        first_seconds: when the window's first picture is shown.
+        new_reader: gives one that has read nothing yet; None: the codec has no such headers.
+    """
+    leads = has_leading(window.packets)
+    if not leads and window.packets[0].keyframe:
+        return None
+    primer = moved(before, window.payloads[0], first_seconds, follows=leads)
+    if primer is None or leads or new_reader is None:
+        return primer
+    first = sum(1 for _ in takewhile(lambda packet: not packet.keyframe, window.packets))
+    reader = new_reader()
+    payloads = (*primer.payloads, *window.payloads[:first])
+    return None if any(reader.read(bytes(payload)).outside for payload in payloads) else primer
 
 
 def is_same_stream(context: "VideoCodecContext", other: "VideoCodecContext") -> bool:

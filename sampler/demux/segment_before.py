@@ -50,7 +50,8 @@ def _last_gop(demuxer: Demuxer) -> Primer | None:
     primer = None
     try:
         for window in demuxer.windows():
-            primer = last_gop(window.packets[window.primer :], window.payloads[window.primer :])
+            own = slice(window.primer, None)
+            primer = last_gop(window.packets[own], window.payloads[own], since=window.sets_known_from)
     except (DecoderMemoryError, av.error.MemoryError):
         raise
     except (SamplerError, av.error.FFmpegError):

@@ -1,5 +1,6 @@
 """Coverage of an input's timeline by its samples."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
@@ -8,6 +9,8 @@ from sampler.demux.timeline import SAME_INSTANT_SECONDS
 from sampler.frames import LEAVES_ALL, Stretch
 from sampler.plan.intervals import Interval, at_most, joined, without
 
+STEADY = 1.5
+"""A step between two pictures is one picture's if it is no longer (<=) than so many of the shortest."""
 TURNED = "turned"
 """Note, and reason of stretches: pictures are to be shown at an angle or a slant, which few players do."""
 NO_PICTURES = "no_pictures"
@@ -91,6 +94,13 @@ def unseen_stretches(
     holes = [(stretch.start_seconds, stretch.end_seconds) for stretch in lost]
     apart = [(start, end) for start, end in without(unseen, holes) if end - start > frame_seconds]
     return tuple(sorted([*_stretches(apart, reason), *lost], key=lambda stretch: stretch.start_seconds))
+
+
+def picture_seconds(shown_seconds: Sequence[float]) -> float:
+    """The longest time of one picture among those whose times these are, ascending: so little over the shortest one
+    that two never take it. Infinite, if there are not two times."""
+    steps = (after - before for before, after in pairwise(shown_seconds) if after - before > SAME_INSTANT_SECONDS)
+    return STEADY * min(steps, default=math.inf)
 
 
 def picture_stretches(

@@ -35,7 +35,8 @@ def as_one(tracks: Sequence[SampledSegment], *, leading_only: bool) -> SampledSe
             sorted((packet for track in tracks for packet in track.packets), key=lambda packet: packet.pts_seconds)
         ),
         leading_seconds=sum(track.leading_seconds for track in tracks),
-        leaning_until_seconds=max(track.leaning_until_seconds for track in tracks),
+        # One track's end of those would speak for the other's pictures: what the first pass lacks stays so.
+        leaning_until_seconds=0.0,
         reordered_seconds=min(track.reordered_seconds for track in tracks),
         origin_seconds=tracks[0].origin_seconds,
         macroblocks_left=sum(track.macroblocks_left for track in tracks),

@@ -107,11 +107,13 @@ class RefreshMap:
         (height, width), table = self._waiting[index]
         rows, columns = (-(-side // (CELL * BLOCK_CELLS)) for side in (height, width))
         shape = rows * BLOCK_CELLS, columns * BLOCK_CELLS
-        before = self._before(self._sources.of(index), shape)
+        sources = self._sources.of(index)
+        before = self._before(sources, shape)
         if before is None:
             return False
         del self._waiting[index]
-        right = _right(table, before)
+        # FFmpeg leaves out slices without any reference, in silence: such a picture has no vectors either.
+        right = before if table is None and sources is None else _right(table, before)
         if right.all():
             self.right.add(index)
         else:

@@ -109,6 +109,7 @@ class NalReader:
             # A decoder begins with those of the container: only what comes in packets has to be handed to it.
             self.parameter_sets = ParameterSets(h264_set if self._is_h264 else hevc_set)
         self._given = self.parameter_sets.changes
+        self.parameter_sets.begin_stream()
 
     @property
     def picture_pixels(self) -> int:

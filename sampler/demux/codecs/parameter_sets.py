@@ -35,9 +35,17 @@ class ParameterSets:
         """Units that were new so far, and before the latest packet."""
         self.known = self.known_before = True
         """False once a unit may have been missed, or did not make sense; so far, and before the latest packet."""
+        self._came: set[tuple[int, int]] = set()
+        self.is_first = self.is_first_late = False
+        """The latest packet brought a set that none before it did; and behind its picture."""
+
+    def begin_stream(self) -> None:
+        """Tells what packets bring from what was given before them."""
+        self._came, self.is_first, self.is_first_late = set(), False, False
 
     def begin_packet(self) -> None:
         """Tells what follows from what came before."""
+        self.is_first = self.is_first_late = False
         self._before, self.changes_before, self.known_before = None, self.changes, self.known
         self._early.clear()
 
@@ -53,6 +61,9 @@ class ParameterSets:
             return
         if early:
             self._early[place] = unit
+        if place not in self._came:
+            self._came.add(place)
+            self.is_first, self.is_first_late = True, self.is_first_late or not early
         if self._before is None:
             self._before = self._kept.copy()
         is_new = self._kept.pop(place, None) != unit
