@@ -248,6 +248,35 @@ def test_leading_pictures_of_either_track_are_seen_with_the_segment_before(
         assert number_in(frame.picture.luma()) == first_number + round(frame.pts_seconds * RATE)
 
 
+@pytest.mark.parametrize("track", [0, 1])
+def test_what_one_track_lacks_without_the_segment_before_stays_lost_beside_another(
+    decoder: Decoder, track: int
+) -> None:
+    """The end of one track's first pictures would speak for the other's, which were not sampled up to there."""
+    data = encode(x264(bframes=0, intra_refresh=1, keyint=GOP, scenecut=0), steady(2 * GOP))
+    before, segment = cut(data, [0, GOP, 2 * GOP])
+    other_before, other = cut(encode(x264(bframes=0, keyint=GOP), steady(2 * GOP), later_scenes), [0, GOP, 2 * GOP])
+    order = slice(None, None, -1 if track else 1)
+    frugal = BALANCED.model_copy(update={"macroblocks_per_second": 2_000})
+    whole = side_by_side(*[segment.data, other.data][order])
+    alone = sample(decoder, whole, profile=frugal)
+    leading = decoder.sample(
+        whole,
+        profile=frugal,
+        seed=b"tracks",
+        before=side_by_side(*[before.data, other_before.data][order]),
+        first=alone,
+    )
+
+    assert "concealed" in {reason for _, _, reason in stretches(alone)}
+    assert stretches(alone.with_leading(leading)) == stretches(alone)
+
+
+def later_scenes(index: int) -> int:
+    """Cuts in the second of two segments."""
+    return index // 3 if index > GOP + 3 else 0
+
+
 def two_programmes(first: bytes, second: bytes) -> bytes:
     """An MPEG-TS with a programme of each (ITU-T H.222.0, 2.4.4), their packets in turn."""
     moved = bytearray(second)
