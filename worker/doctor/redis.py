@@ -23,7 +23,7 @@ from worker.events.cloudevent import rfc3339
 from worker.health.redis_epoch import BEHIND, Epoch, read_epoch
 from worker.health.redis_memory import RedisMemory
 from worker.store import redis_keys
-from worker.store.redis_client import DISK_MILLISECONDS, FEW_REPLICAS, WITHOUT_FILE, connect, now_ms
+from worker.store.redis_client import DISK_MILLISECONDS, FEW_REPLICAS, UNSAVED, WITHOUT_FILE, connect, now_ms
 
 OLDEST_VERSION = (7, 2)
 """WAITAOF came with Redis 7.2."""
@@ -61,12 +61,21 @@ def reach(url: str) -> tuple[Redis | None, Diagnosis | None]:
     """A client for all checks, and a row where there is none."""
     try:
         redis = connect(url, retries=0)
-        redis.ping()
+        _ping(redis)
     except (AuthenticationError, NoPermissionError) as error:
         return None, _refused(error)
     except (RedisError, StoreError) as error:
         return None, _away(error)
     return redis, None
+
+
+def _ping(redis: Redis) -> None:
+    """Asks whether Redis is there. One that cannot save refuses this too, and is."""
+    try:
+        redis.ping()
+    except ResponseError as error:
+        if not str(error).startswith(UNSAVED):
+            raise
 
 
 def _away(error: Exception) -> Diagnosis:
@@ -118,7 +127,7 @@ def _strangers(redis: Redis) -> Diagnosis:
     anonymous = {**pool.connection_kwargs, "username": None, "password": None, "retry": None}
     try:
         with Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **anonymous)) as stranger:
-            stranger.ping()
+            _ping(stranger)
     except AuthenticationError:
         return ok(name, "refuses connections without a password")
     except RedisError as error:
@@ -196,6 +205,8 @@ def _disk(redis: Redis, name: str, advice: str) -> Diagnosis:
         if FEW_REPLICAS in str(error):
             found = "refuses writes: it has fewer replicas than `min-replicas-to-write` asks for"
             return fail(name, found, "see to its replicas, or lower `min-replicas-to-write`")
+        if UNSAVED in str(error):
+            return fail(name, "refuses writes: it cannot save", "see to the disk under Redis: its log says what fails")
         if WITHOUT_FILE in str(error):
             return fail(name, "not tried: Redis has no append-only file", advice)
         return fail(name, f"a write that waits for the disk was refused: {error}", advice)

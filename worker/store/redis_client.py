@@ -49,7 +49,7 @@ _NOBODY = ("HELLO must be called", "Authentication required")
 """Beginnings of what Redis answers to a connection without a user."""
 
 FEW_REPLICAS = "NOREPLICAS"
-_UNSAVED = "MISCONF"
+UNSAVED = "MISCONF"
 """Beginnings of refusals for which redis-py has no class."""
 WITHOUT_FILE = "appendonly is disabled"
 """End of the refusal of WAITAOF where there is no file to wait for."""
@@ -116,7 +116,7 @@ def _in_words(error: RedisError) -> str:
         return "Redis is full, and refuses writes: give it more memory (docs/operations.md), and try again"
     if isinstance(error, ReadOnlyError):
         return "Redis refuses writes: it is a replica: set LIVEWARDEN_REDIS_URL to its primary"
-    if text.startswith(_UNSAVED):
+    if text.startswith(UNSAVED):
         return f"Redis refuses writes, since it cannot save them: see to its disk, and try again ({text})"
     if text.startswith(FEW_REPLICAS):
         return "Redis refuses writes: it has fewer replicas than `min-replicas-to-write` asks for"

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 from commandline import Ran, livewarden
 from evidence_items import Pair, recipients_file
+from hls_origin import eventually
 from pydantic import SecretStr
 from redis import Redis
 from redis_with_users import server_with_users
@@ -157,6 +158,23 @@ def test_a_redis_that_refuses_writes_is_reported_with_its_remedy(tmp_path: Path)
     assert "min-replicas-to-write" in few.advice
     assert "replica" in replica.found
     assert "primary" in replica.advice
+
+
+def test_a_redis_that_cannot_save_is_there_and_its_disk_is_named(tmp_path: Path) -> None:
+    """It refuses even to say that it is there: an operator would start another one, beside a full disk."""
+    (tmp_path / "dump.rdb").mkdir()
+    config = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": "3600 1"}
+    with ValkeyServer(data_dir=tmp_path, config=config) as server, Redis.from_url(server.connection_url) as redis:
+        redis.bgsave()
+        eventually(
+            lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err", within_seconds=20, what="failed"
+        )
+        ran, checks = examine(f"{server.connection_url}/0")
+    assert ran.status == 1
+    assert checks["redis"]["state"] == "ok"
+    assert checks["redis users"]["found"] == "no password is required on 127.0.0.1"
+    assert "cannot save" in checks["redis disk"]["found"]
+    assert "disk" in checks["redis disk"]["advice"]
 
 
 def test_redis_without_passwords_is_reported(valkey: ValkeyServer, redis_url: str, tmp_path: Path) -> None:
