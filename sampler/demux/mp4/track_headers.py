@@ -12,7 +12,7 @@ from functools import partial
 from itertools import product
 from typing import NamedTuple
 
-from sampler.demux.mp4.boxes import TO_THE_END, TopBox, read_within, top_boxes
+from sampler.demux.mp4.boxes import CONTAINERS, TO_THE_END, TopBox, read_within, top_boxes
 from sampler.demux.source import Read
 
 MOVIE, TRACK = b"mvhd", b"tkhd"
@@ -34,6 +34,8 @@ CHUNK_RUN_BYTES = 12
 HEAD_BYTES = 96
 """As much of each box is read."""
 ONE = 1 << 16
+MOST_DEPTH = 10
+"""Boxes in each other, as deep as FFmpeg reads them."""
 
 
 class DisplayMatrix(NamedTuple):
@@ -89,14 +91,23 @@ def begins_at(read: Read, track: int, time_base: Fraction) -> int | None:
     """Time, in ticks, from which on a file's track is shown, by an edit list that says no more than that.
 
     It is counted from the first edit's beginning, as FFmpeg counts without `advanced_editlist`. None: there is no list,
-    or more in it, of which players show one thing or another.
+    or more in it, or it is not as the standard has it, so that players show one thing or another.
     """
     found: list[list[Edit]] = []
     scale = 0
     for moov in _inside(read, b"moov"):
-        scale = next((int.from_bytes(head[_place(SCALE_AT, head) :][:4]) for head in _heads(moov, MOVIE)), scale)
+        kinds = [box.kind for box in top_boxes(moov)]
+        if kinds.count(MOVIE) != 1 or b"trak" in kinds[: kinds.index(MOVIE)]:
+            return None
+        scale = next(int.from_bytes(head[_place(SCALE_AT, head) :][:4]) for head in _heads(moov, MOVIE))
         for inside in _tracks(moov, track):
-            found += [_edits(head) for edts in _inside(inside, b"edts") for head in _heads(edts, b"elst")]
+            # FFmpeg reads a list wherever it is, and as many edits as have room in it.
+            if _count_anywhere(inside, b"elst") > 1:
+                return None
+            for edts in _inside(inside, b"edts"):
+                if not all(_is_whole_list(edts, box) for box in top_boxes(edts) if box.kind == b"elst"):
+                    return None
+                found += [_edits(head) for head in _heads(edts, b"elst")]
     match found:
         case [[Edit(begins=begins)]] if begins != EMPTY:
             return 0
@@ -147,6 +158,21 @@ def _edits(head: bytes) -> list[Edit]:
     form = EDIT_FORMS[head[:1] > b"\0"]
     count = min(int.from_bytes(head[4:8]), 3)
     return [Edit(*form.unpack_from(head, 8 + number * form.size)) for number in range(count)]
+
+
+def _is_whole_list(read: Read, box: TopBox) -> bool:
+    """True if a list of edits is of a version that there is, and as long as it says."""
+    head = read(box.offset, 8).ljust(8, b"\0")
+    return head[0] < len(EDIT_FORMS) and box.size_bytes == 8 + int.from_bytes(head[4:]) * EDIT_FORMS[head[0]].size
+
+
+def _count_anywhere(read: Read, kind: bytes, *, depth: int = MOST_DEPTH) -> int:
+    """The boxes of a kind in some others, at any depth."""
+    boxes = [*top_boxes(read)]
+    inner = [box for box in boxes if box.kind in CONTAINERS and depth]
+    return sum(box.kind == kind for box in boxes) + sum(
+        _count_anywhere(partial(read_within, read, box), kind, depth=depth - 1) for box in inner
+    )
 
 
 def _place(places: tuple[int, int], head: bytes) -> int:

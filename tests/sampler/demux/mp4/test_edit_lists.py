@@ -1,6 +1,7 @@
 """Edit lists of files: players that pass over them show pictures that the list leaves out."""
 
 import struct
+from collections.abc import Callable
 
 import pytest
 from hostile_media import boxes_grown
@@ -92,6 +93,55 @@ def test_an_edit_without_a_duration_is_one_to_the_end(decoder: Decoder, kind: st
 def test_two_edit_lists_hide_nothing(decoder: Decoder, kind: str) -> None:
     """Players take the one or the other."""
     assert sees_insert(sample(decoder, edited(clip(kind), [(1.0, 3.0)], twice=True)))
+
+
+def counted_short(track: bytes) -> bytes:
+    """Two edits, of which the count says one."""
+    at = track.index(b"elst") + 8
+    return track[:at] + (1).to_bytes(4) + track[at + 4 :]
+
+
+def outside(track: bytes) -> bytes:
+    """A second list, in the track itself."""
+    return track + struct.pack(">I4sIIIiI", 28, b"elst", 0, 1, 0, 0, 1 << 16)
+
+
+def in_user_data(track: bytes) -> bytes:
+    """A second list, far from its place."""
+    return track + struct.pack(">I4sI4sIIIiI", 36, b"udta", 28, b"elst", 0, 1, 0, 0, 1 << 16)
+
+
+def of_no_version(track: bytes) -> bytes:
+    """Edits of a form that there is not."""
+    at = track.index(b"elst") + 4
+    return track[:at] + b"\x02" + track[at + 1 :]
+
+
+@pytest.mark.parametrize("change", [counted_short, outside, in_user_data, of_no_version])
+def test_a_list_that_is_not_as_the_standard_has_it_hides_nothing(
+    decoder: Decoder, change: Callable[[bytes], bytes]
+) -> None:
+    """FFmpeg, and players made with it, would show pictures for seconds that are not sampled, and in no ledger."""
+    edits: Edits = {counted_short: [(1.0, 3.0), (1.0, 0.0)], of_no_version: [(1.0, 3.0)]}.get(
+        change, [(3.0, EMPTY), (4.0, 0.0)]
+    )
+    whole = edited(clip("no b-frames"), edits)
+
+    assert sees_insert(sample(decoder, boxes_grown(whole, (b"moov", b"trak"), change)))
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["two", "behind the track"])
+def test_a_scale_that_is_unsure_hides_nothing(decoder: Decoder, last: bool) -> None:
+    """Nor where players read an empty edit as one of another length."""
+
+    def change(movie: bytes) -> bytes:
+        at = movie.index(b"mvhd") - 4
+        (size,) = struct.unpack_from(">I", movie, at)
+        header = movie[at : at + size]
+        return movie[:at] + movie[at + size :] + header if last else movie[:at] + header + movie[at:]
+
+    whole = edited(clip("no b-frames"), [(3.0, EMPTY), (4.0, 0.0)] if last else [(0.5, EMPTY), (1.0, 3.0)])
+    assert sees_insert(sample(decoder, boxes_grown(whole, (b"moov",), change)))
 
 
 @pytest.mark.parametrize("kind", RECIPES)
